@@ -1,0 +1,194 @@
+"""Architectures as plain data: blocks, stages, and what surrounds them."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from nas.data import SCHEMA, check_keys
+from nas.errors import BadFile, NasError
+
+ACTS = ("none", "relu", "relu6", "swish", "hswish", "sigmoid", "hsigmoid")
+GATES = ("sigmoid", "hsigmoid")
+SKIPS = ("identity", "pool", "none")
+
+_POSITIVE = ("in_channels", "out_channels", "kernel", "stride")
+_NOT_NEGATIVE = ("hidden_channels", "se_channels")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """One block in whole numbers; ratios are resolved before.
+
+    `hidden_channels` are the channels after the expansion (MBConv); equal to `in_channels` they
+    mean that there is no expansion layer. `se_channels` is the width of the squeeze-and-excitation
+    bottleneck, 0 for none; `se_act` the activation inside it, `gate` its last one. `skip` is the
+    shortcut wanted: "identity" holds where the stride is 1 and the channels are equal; "pool" is a
+    3x3 average pooling at the block's stride, and holds where the channels are equal.
+    """
+
+    kind: str
+    in_channels: int
+    out_channels: int
+    hidden_channels: int = 0
+    kernel: int = 1
+    stride: int = 1
+    se_channels: int = 0
+    act: str = "relu6"
+    se_act: str = "relu"
+    gate: str = "sigmoid"
+    skip: str = "identity"
+
+    def __post_init__(self) -> None:
+        for name in _POSITIVE + _NOT_NEGATIVE:
+            value = getattr(self, name)
+            least = 1 if name in _POSITIVE else 0
+            if type(value) is not int or value < least:
+                raise NasError(f"block {name} must be a whole number >= {least}, not {value!r}")
+        if self.kernel % 2 == 0:
+            raise NasError(f"block kernel must be odd, not {self.kernel}")
+        for name, allowed in (
+            ("act", ACTS), ("se_act", ACTS), ("gate", GATES), ("skip", SKIPS)
+        ):  # fmt: skip
+            if getattr(self, name) not in allowed:
+                raise NasError(
+                    f"block {name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}"
+                )
+
+
+Blocks = tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """A convolutional classifier: a stem, stages of blocks, and a head, at one input resolution.
+
+    `resolution` is the side of the square input in pixels. `dropout` stands before the last linear
+    layer; `drop_connect` is the rate at the last residual block, growing linearly from 0 at the
+    first (Huang et al., 2016). `name` is a label: it takes no part in comparison or fingerprint.
+    """
+
+    resolution: int
+    stem: Blocks
+    stages: tuple[Blocks, ...]
+    head: Blocks
+    input_channels: int = 3
+    dropout: float = 0.0
+    drop_connect: float = 0.0
+    name: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        for label in ("resolution", "input_channels"):
+            value = getattr(self, label)
+            if type(value) is not int or value < 1:
+                raise NasError(f"{label} must be a whole number >= 1, not {value!r}")
+        for label in ("dropout", "drop_connect"):
+            rate = getattr(self, label)
+            if not isinstance(rate, int | float) or not 0.0 <= rate < 1.0:
+                raise NasError(f"{label} must be in [0, 1), not {rate!r}")
+        channels = self.input_channels
+        for place, block in self.named_blocks():
+            if block.in_channels != channels:
+                raise NasError(
+                    f"{place}: in_channels is {block.in_channels}, "
+                    f"but the block before it gives {channels}"
+                )
+            channels = block.out_channels
+
+    def named_blocks(self) -> tuple[tuple[str, Block], ...]:
+        """Return every block with its place, as in ("stem.0", ...), ("stages.2.1", ...)."""
+        stem = [(f"stem.{i}", block) for i, block in enumerate(self.stem)]
+        body = [
+            (f"stages.{s}.{i}", block)
+            for s, stage in enumerate(self.stages)
+            for i, block in enumerate(stage)
+        ]
+        head = [(f"head.{i}", block) for i, block in enumerate(self.head)]
+        return tuple(stem + body + head)
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that are equal for equal architectures, whatever their names."""
+        content = {k: v for k, v in to_mapping(self).items() if k != "name"}
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+_BLOCK_FIELDS = {f.name: f.default for f in fields(Block)}
+_BLOCK_REQUIRED = ("kind", "in_channels", "out_channels")
+_ARCH_FIELDS = tuple(f.name for f in fields(Architecture))
+_FILE_KEYS = ("schema", "reference", *_ARCH_FIELDS)
+_FILE_REQUIRED = ("schema", "resolution", "stem", "stages", "head")
+
+
+def _block_mapping(block: Block) -> dict[str, Any]:
+    """Return the fields of `block` that differ from their defaults."""
+    return {
+        name: getattr(block, name)
+        for name, default in _BLOCK_FIELDS.items()
+        if getattr(block, name) != default
+    }
+
+
+def to_mapping(arch: Architecture) -> dict[str, Any]:
+    """Return `arch` as what its YAML or JSON file holds, `schema` first."""
+    return {
+        "schema": SCHEMA,
+        **({"name": arch.name} if arch.name else {}),
+        "resolution": arch.resolution,
+        "input_channels": arch.input_channels,
+        "dropout": arch.dropout,
+        "drop_connect": arch.drop_connect,
+        "stem": [_block_mapping(b) for b in arch.stem],
+        "stages": [[_block_mapping(b) for b in stage] for stage in arch.stages],
+        "head": [_block_mapping(b) for b in arch.head],
+    }
+
+
+def from_mapping(data: Mapping[str, Any], *, source: str = "architecture") -> Architecture:
+    """Return the architecture that `data`, the content of a file, describes.
+
+    Raises:
+        BadFile: if a key is unknown or missing, or a value is out of its range; the message
+            begins with `source` and names the key.
+    """
+    check_keys(data, known=_FILE_KEYS, required=_FILE_REQUIRED, place=source)
+    if data["schema"] != SCHEMA:
+        raise BadFile(f"{source}: schema is {data['schema']!r}; this version reads {SCHEMA}")
+    content = {key: value for key, value in data.items() if key in _ARCH_FIELDS}
+    stages = _list(data, "stages", source)
+    try:
+        return Architecture(
+            **{
+                **content,
+                "stem": _blocks(data["stem"], f"{source}: stem"),
+                "stages": tuple(_blocks(s, f"{source}: stages.{i}") for i, s in enumerate(stages)),
+                "head": _blocks(data["head"], f"{source}: head"),
+            }
+        )
+    except BadFile:
+        raise
+    except NasError as error:
+        raise BadFile(f"{source}: {error}") from None
+
+
+def _list(data: Mapping[str, Any], key: str, source: str) -> list[Any]:
+    if not isinstance(data[key], list):
+        raise BadFile(f"{source}: {key} must be a list, not {data[key]!r}")
+    return list(data[key])
+
+
+def _blocks(rows: Any, place: str) -> Blocks:
+    if not isinstance(rows, list):
+        raise BadFile(f"{place} must be a list of blocks, not {rows!r}")
+    blocks = []
+    for i, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            raise BadFile(f"{place}.{i}: expected a mapping of block fields, found {row!r}")
+        check_keys(row, known=_BLOCK_FIELDS, required=_BLOCK_REQUIRED, place=f"{place}.{i}")
+        try:
+            blocks.append(Block(**row))
+        except NasError as error:
+            raise BadFile(f"{place}.{i}: {error}") from None
+    return tuple(blocks)

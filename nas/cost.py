@@ -1,0 +1,71 @@
+"""Count multiply-adds, parameters and activations of layers, units and architectures.
+
+One multiply-add counts as one. Convolutions and linear layers count, those inside
+squeeze-and-excitation too; pooling, normalisation, activations, the SE product and residual
+additions do not.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+
+from nas.arch import Architecture
+from nas.layers import Conv, Layer, Linear, Pool, Squeeze, Unit, lower
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a network asks for at batch size 1.
+
+    `activations` are the elements that convolutions and linear layers write (Radosavovic et al.,
+    2020).
+    """
+
+    macs: int = 0
+    params: int = 0
+    activations: int = 0
+
+    def __add__(self, other: "Cost") -> "Cost":
+        """Return the cost of both."""
+        return Cost(
+            macs=self.macs + other.macs,
+            params=self.params + other.params,
+            activations=self.activations + other.activations,
+        )
+
+
+def cost_of_layer(layer: Layer) -> Cost:
+    """Return the cost of one layer with its normalisation."""
+    match layer:
+        case Conv():
+            weights = layer.in_shape[0] // layer.groups * layer.out_shape[0] * layer.kernel**2
+            pixels = prod(layer.out_shape[1:])
+            return Cost(
+                macs=weights * pixels,
+                params=weights + 2 * layer.out_shape[0],
+                activations=prod(layer.out_shape),
+            )
+        case Squeeze(shape=(channels, _, _), channels=inner):
+            weights = 2 * channels * inner
+            both = channels + inner
+            return Cost(macs=weights, params=weights + both, activations=both)
+        case Linear(in_features=inputs, out_features=outputs):
+            return Cost(macs=inputs * outputs, params=inputs * outputs + outputs,
+                        activations=outputs)  # fmt: skip
+        case Pool():
+            return Cost()
+
+
+def cost_of(unit: Unit) -> Cost:
+    """Return the cost of one unit."""
+    return sum((cost_of_layer(layer) for layer in unit.layers), Cost())
+
+
+def cost(arch: Architecture) -> Cost:
+    """Return the cost of `arch` at its own resolution, batch size 1."""
+    return sum((cost_of(unit) for unit in lower(arch)), Cost())
+
+
+def costs_by_unit(arch: Architecture) -> Mapping[str, Cost]:
+    """Return the cost of every unit of `arch` by the unit's name."""
+    return {unit.name: cost_of(unit) for unit in lower(arch)}

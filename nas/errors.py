@@ -1,0 +1,41 @@
+"""The errors a user can cause: one line each, shown without a traceback, exit code 2."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class NasError(Exception):
+    """Something the user can mend; the message says what was found, where, and what to do."""
+
+
+class UnknownName(NasError):
+    """A name that stands for nothing here."""
+
+
+class BadFile(NasError):
+    """A file that is missing, malformed, or of another schema."""
+
+
+class NotInSpace(NasError):
+    """An architecture, or picks, that a search space does not contain."""
+
+
+class Unreachable(NasError):
+    """A limit that nothing can meet."""
+
+
+class RunError(NasError):
+    """A run folder that cannot be written, read, or continued."""
+
+
+class MissingPackage(NasError):
+    """An optional package that is not installed; the message names the extra to install."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownName:
+    """Return the error for a name that is not among `known`, naming the closest matches."""
+    names = sorted(known)
+    close = get_close_matches(name, names, n=3, cutoff=0.5)
+    if close:
+        return UnknownName(f"unknown {kind} {name!r}; did you mean {', '.join(close)}?")
+    return UnknownName(f"unknown {kind} {name!r}; there are: {', '.join(names) or 'none'}")

@@ -1,0 +1,241 @@
+"""Lower an architecture to units: layers with their shapes.
+
+Everything that must know what a block is made of (cost, latency, the torch model, the ONNX graph)
+reads the layers made here. A new kind of block is one function and one row in `BLOCKS`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from nas.arch import Architecture, Block
+from nas.errors import NasError, unknown
+
+Shape = tuple[int, int, int]
+"""Channels, height, width."""
+
+NORM_EPSILON = 1e-3
+"""Added to the variance by every batch normalisation, as in the TensorFlow originals."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conv:
+    """A convolution with "same" padding and no bias, batch normalisation, and an activation."""
+
+    name: str
+    in_shape: Shape
+    out_shape: Shape
+    kernel: int = 1
+    stride: int = 1
+    groups: int = 1
+    act: str = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Squeeze:
+    """Squeeze-and-excitation (Hu et al., 2018): pool, two 1x1 convolutions with bias, a gate."""
+
+    name: str
+    shape: Shape
+    channels: int
+    act: str
+    gate: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """Global average pooling to a vector."""
+
+    name: str
+    in_shape: Shape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Linear:
+    """A fully connected layer with bias, and an activation."""
+
+    name: str
+    in_features: int
+    out_features: int
+    act: str = "none"
+
+
+Layer = Conv | Squeeze | Pool | Linear
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """One lowered block: the smallest thing that has a latency of its own.
+
+    `name` is its place in the architecture ("stages.2.0"); `shortcut` is "identity", "pool" or
+    "none", after the rules of `Block.skip`.
+    """
+
+    name: str = field(compare=False)
+    block: Block
+    in_shape: Shape
+    out_shape: Shape
+    layers: tuple[Layer, ...]
+    shortcut: str
+
+    @property
+    def key(self) -> str:
+        """A readable key, equal for equal work: kind, shapes, and what differs from plain."""
+        block = self.block
+        (c_in, h_in, w_in), (c_out, h_out, w_out) = self.in_shape, self.out_shape
+        words = [block.kind, f"{h_in}x{w_in}x{c_in}", "->", f"{h_out}x{w_out}x{c_out}"]
+        if block.kind == "mbconv":
+            words += ["hidden", str(block.hidden_channels)]
+        if block.kind not in ("pool", "linear"):
+            words += ["kernel", str(block.kernel), "stride", str(block.stride)]
+        if block.se_channels:
+            words += ["se", str(block.se_channels), block.se_act, block.gate]
+        words += [block.act] if block.kind != "pool" else []
+        words += [f"skip-{self.shortcut}"] if self.shortcut != "none" else []
+        return " ".join(words)
+
+
+def _conv(name: str, block: Block, shape: Shape, out_channels: int, **options: int | str) -> Conv:
+    stride = int(options.get("stride", 1))
+    out = (out_channels, -(-shape[1] // stride), -(-shape[2] // stride))
+    return Conv(
+        name=name,
+        in_shape=shape,
+        out_shape=out,
+        kernel=int(options.get("kernel", 1)),
+        stride=stride,
+        groups=int(options.get("groups", 1)),
+        act=str(options.get("act", block.act)),
+    )
+
+
+def _depthwise(block: Block, shape: Shape) -> Conv:
+    return _conv("depthwise", block, shape, shape[0], kernel=block.kernel,
+                 stride=block.stride, groups=shape[0])  # fmt: skip
+
+
+def _squeeze(block: Block, shape: Shape) -> tuple[Layer, ...]:
+    if not block.se_channels:
+        return ()
+    return (
+        Squeeze(
+            name="squeeze",
+            shape=shape,
+            channels=block.se_channels,
+            act=block.se_act,
+            gate=block.gate,
+        ),
+    )
+
+
+def conv(block: Block, shape: Shape) -> tuple[Layer, ...]:
+    """Lower a plain convolution: convolution, normalisation, activation, and SE if asked for."""
+    first = _conv("conv", block, shape, block.out_channels,
+                  kernel=block.kernel, stride=block.stride)  # fmt: skip
+    return (first, *_squeeze(block, first.out_shape))
+
+
+def separable(block: Block, shape: Shape) -> tuple[Layer, ...]:
+    """Lower a depthwise-separable convolution, both parts activated (MobileNetV1)."""
+    depthwise = _depthwise(block, shape)
+    pointwise = _conv("pointwise", block, depthwise.out_shape, block.out_channels)
+    return (depthwise, *_squeeze(block, depthwise.out_shape), pointwise)
+
+
+def mbconv(block: Block, shape: Shape) -> tuple[Layer, ...]:
+    """Lower an inverted residual with a linear bottleneck (MobileNetV2).
+
+    Where the hidden channels equal the input channels there is no expansion layer.
+    """
+    expand: tuple[Layer, ...] = ()
+    if not block.hidden_channels:
+        raise NasError("an mbconv block needs hidden_channels")
+    inner = shape
+    if block.hidden_channels != block.in_channels:
+        layer = _conv("expand", block, shape, block.hidden_channels)
+        expand, inner = (layer,), layer.out_shape
+    depthwise = _depthwise(block, inner)
+    project = _conv("project", block, depthwise.out_shape, block.out_channels, act="none")
+    return (*expand, depthwise, *_squeeze(block, depthwise.out_shape), project)
+
+
+def pool(block: Block, shape: Shape) -> tuple[Layer, ...]:
+    """Lower global average pooling; the result has height and width 1."""
+    return (Pool(name="pool", in_shape=shape),)
+
+
+def linear(block: Block, shape: Shape) -> tuple[Layer, ...]:
+    """Lower a fully connected layer; it must stand after the pooling.
+
+    Raises:
+        NasError: if the input is not pooled.
+    """
+    if shape[1:] != (1, 1):
+        raise NasError("a linear block must stand after a pool block")
+    return (
+        Linear(
+            name="linear",
+            in_features=block.in_channels,
+            out_features=block.out_channels,
+            act=block.act,
+        ),
+    )
+
+
+BLOCKS: Mapping[str, Callable[[Block, Shape], tuple[Layer, ...]]] = {
+    "conv": conv,
+    "separable": separable,
+    "mbconv": mbconv,
+    "pool": pool,
+    "linear": linear,
+}
+"""From the kind of a block to the function that lowers it."""
+
+RESIDUAL_KINDS = ("mbconv",)
+
+
+def out_shape(layers: tuple[Layer, ...]) -> Shape:
+    """Return the shape that the last of `layers` gives."""
+    match layers[-1]:
+        case Conv(out_shape=shape) | Squeeze(shape=shape):
+            return shape
+        case Pool(in_shape=(channels, _, _)):
+            return (channels, 1, 1)
+        case Linear(out_features=features):
+            return (features, 1, 1)
+
+
+def _shortcut(block: Block) -> str:
+    joins = block.kind in RESIDUAL_KINDS and block.in_channels == block.out_channels
+    if not joins or (block.skip == "identity" and block.stride != 1):
+        return "none"
+    return block.skip
+
+
+def lower_block(block: Block, in_shape: Shape, *, name: str = "") -> Unit:
+    """Return the unit that `block` becomes on an input of `in_shape`.
+
+    Raises:
+        NasError: if the kind is unknown or the block does not fit the shape.
+    """
+    if block.kind not in BLOCKS:
+        raise unknown("block kind", block.kind, BLOCKS)
+    layers = BLOCKS[block.kind](block, in_shape)
+    return Unit(
+        name=name,
+        block=block,
+        in_shape=in_shape,
+        out_shape=out_shape(layers),
+        layers=layers,
+        shortcut=_shortcut(block),
+    )
+
+
+def lower(arch: Architecture) -> tuple[Unit, ...]:
+    """Return the units of `arch` in the order of the forward pass, batch size 1."""
+    shape: Shape = (arch.input_channels, arch.resolution, arch.resolution)
+    units = []
+    for name, block in arch.named_blocks():
+        unit = lower_block(block, shape, name=name)
+        units.append(unit)
+        shape = unit.out_shape
+    return tuple(units)

@@ -1,0 +1,62 @@
+"""The bundled reference architectures, and architectures from files, by name."""
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nas import data
+from nas.arch import Architecture, from_mapping
+from nas.errors import BadFile, NasError
+from nas.scaling import scale_resolution, scale_width
+
+_SCALED = re.compile(r"(?P<base>\w+)@(?P<width>\d*\.?\d+)(-(?P<resolution>\d+))?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """What was published about an architecture: ImageNet top-1 as a fraction, and where."""
+
+    top1: float
+    source: str
+
+
+def load_architecture(name: str | Path) -> Architecture:
+    """Return the architecture of a bundled name or of a YAML or JSON file.
+
+    A bundled name may carry a width multiplier and a resolution, as in "mobilenet_v1@0.75-192".
+
+    Raises:
+        UnknownName: if no bundled architecture has the name; it lists the closest ones.
+        BadFile: if the file is missing or malformed; it names the line and the key.
+    """
+    scaled = _SCALED.fullmatch(str(name))
+    if scaled:
+        return _scale(scaled)
+    path = data.find("architecture", name, where="architectures")
+    arch = from_mapping(data.read_mapping(path), source=str(path))
+    return arch if arch.name else replace(arch, name=path.stem)
+
+
+def _scale(match: re.Match[str]) -> Architecture:
+    base = load_architecture(match["base"])
+    if not 0.05 <= float(match["width"]) <= 10:
+        raise NasError(f"width multiplier must be between 0.05 and 10, not {match['width']}")
+    arch = scale_width(base, float(match["width"]))
+    if match["resolution"]:
+        arch = scale_resolution(arch, int(match["resolution"]))
+    return replace(arch, name=match[0])
+
+
+def load_reference(name: str) -> Reference | None:
+    """Return what was published about a bundled architecture, None where nothing is known."""
+    path = data.bundled("architectures").get(name)
+    if path is None:
+        return None
+    content = data.read_mapping(path).get("reference")
+    if content is None:
+        return None
+    keys = ("top1", "source")
+    data.check_keys(content, known=keys, required=keys, place=f"{path}: reference")
+    if not isinstance(content["top1"], float) or not 0 < content["top1"] < 1:
+        raise BadFile(f"{path}: reference top1 must be a fraction, not {content['top1']!r}")
+    return Reference(**content)
