@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from nas.data import SCHEMA, check_keys
-from nas.errors import BadFile, NasError
+from nas.data import SCHEMA, check_keys, check_schema, locate
+from nas.errors import BadFile, BadValue
 
 ACTS = ("none", "relu", "relu6", "swish", "hswish", "sigmoid", "hsigmoid")
 GATES = ("sigmoid", "hsigmoid")
@@ -41,19 +41,25 @@ class Block:
     skip: str = "identity"
 
     def __post_init__(self) -> None:
+        if not isinstance(self.kind, str):
+            raise BadValue(f"block kind must be a name, not {self.kind!r}", "kind")
         for name in _POSITIVE + _NOT_NEGATIVE:
             value = getattr(self, name)
             least = 1 if name in _POSITIVE else 0
             if type(value) is not int or value < least:
-                raise NasError(f"block {name} must be a whole number >= {least}, not {value!r}")
+                raise BadValue(
+                    f"block {name} must be a whole number >= {least}, not {value!r}", name
+                )
         if self.kernel % 2 == 0:
-            raise NasError(f"block kernel must be odd, not {self.kernel}")
+            raise BadValue(f"block kernel must be odd, not {self.kernel}", "kernel")
         for name, allowed in (
             ("act", ACTS), ("se_act", ACTS), ("gate", GATES), ("skip", SKIPS)
         ):  # fmt: skip
             if getattr(self, name) not in allowed:
-                raise NasError(
-                    f"block {name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}"
+                raise BadValue(
+                    f"block {name} must be one of {', '.join(allowed)}, "
+                    f"not {getattr(self, name)!r}",
+                    name,
                 )
 
 
@@ -65,8 +71,10 @@ class Architecture:
     """A convolutional classifier: a stem, stages of blocks, and a head, at one input resolution.
 
     `resolution` is the side of the square input in pixels. `dropout` stands before the last linear
-    layer; `drop_connect` is the rate at the last residual block, growing linearly from 0 at the
-    first (Huang et al., 2016). `name` is a label: it takes no part in comparison or fingerprint.
+    layer; `drop_connect` is the rate of dropping residual branches at the end of the stages,
+    growing linearly from 0 at their first block (Huang et al., 2016): as in EfficientNet, the last
+    of n blocks has (n - 1) / n of it. `name` is a label: it takes no part in comparison or
+    fingerprint.
     """
 
     resolution: int
@@ -82,17 +90,28 @@ class Architecture:
         for label in ("resolution", "input_channels"):
             value = getattr(self, label)
             if type(value) is not int or value < 1:
-                raise NasError(f"{label} must be a whole number >= 1, not {value!r}")
+                raise BadValue(f"{label} must be a whole number >= 1, not {value!r}", label)
         for label in ("dropout", "drop_connect"):
             rate = getattr(self, label)
-            if not isinstance(rate, int | float) or not 0.0 <= rate < 1.0:
-                raise NasError(f"{label} must be in [0, 1), not {rate!r}")
+            number = isinstance(rate, int | float) and not isinstance(rate, bool)
+            if not number or not 0.0 <= rate < 1.0:
+                raise BadValue(f"{label} must be a number in [0, 1), not {rate!r}", label)
+            object.__setattr__(self, label, float(rate))  # 0 and 0.0 have one fingerprint
+        if not isinstance(self.name, str):
+            raise BadValue(f"name must be text, not {self.name!r}", "name")
+        self._check_channels()
+
+    def _check_channels(self) -> None:
+        if not self.named_blocks():
+            raise BadValue("an architecture needs at least one block", "stem")
         channels = self.input_channels
         for place, block in self.named_blocks():
             if block.in_channels != channels:
-                raise NasError(
+                raise BadValue(
                     f"{place}: in_channels is {block.in_channels}, "
-                    f"but the block before it gives {channels}"
+                    f"but the block before it gives {channels}",
+                    *steps(place),
+                    "in_channels",
                 )
             channels = block.out_channels
 
@@ -113,6 +132,11 @@ class Architecture:
         content = {k: v for k, v in to_mapping(self).items() if k != "name"}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def steps(place: str) -> tuple[str | int, ...]:
+    """Return the steps to a block in the content of a file: "stages.2.1" -> "stages", 2, 1."""
+    return tuple(int(step) if step.isdigit() else step for step in place.split("."))
 
 
 _BLOCK_FIELDS = {f.name: f.default for f in fields(Block)}
@@ -154,28 +178,25 @@ def from_mapping(data: Mapping[str, Any], *, source: str = "architecture") -> Ar
             begins with `source` and names the key.
     """
     check_keys(data, known=_FILE_KEYS, required=_FILE_REQUIRED, place=source)
-    if data["schema"] != SCHEMA:
-        raise BadFile(f"{source}: schema is {data['schema']!r}; this version reads {SCHEMA}")
+    check_schema(data, place=source)
     content = {key: value for key, value in data.items() if key in _ARCH_FIELDS}
-    stages = _list(data, "stages", source)
+    stem, stages, head = (_list(data, key, source) for key in ("stem", "stages", "head"))
     try:
         return Architecture(
             **{
                 **content,
-                "stem": _blocks(data["stem"], f"{source}: stem"),
+                "stem": _blocks(stem, f"{source}: stem"),
                 "stages": tuple(_blocks(s, f"{source}: stages.{i}") for i, s in enumerate(stages)),
-                "head": _blocks(data["head"], f"{source}: head"),
+                "head": _blocks(head, f"{source}: head"),
             }
         )
-    except BadFile:
-        raise
-    except NasError as error:
-        raise BadFile(f"{source}: {error}") from None
+    except BadValue as error:
+        raise BadFile(f"{locate(data, error.path, source)}: {error}") from None
 
 
 def _list(data: Mapping[str, Any], key: str, source: str) -> list[Any]:
     if not isinstance(data[key], list):
-        raise BadFile(f"{source}: {key} must be a list, not {data[key]!r}")
+        raise BadFile(f"{locate(data, (key,), source)}: {key} must be a list, not {data[key]!r}")
     return list(data[key])
 
 
@@ -189,6 +210,6 @@ def _blocks(rows: Any, place: str) -> Blocks:
         check_keys(row, known=_BLOCK_FIELDS, required=_BLOCK_REQUIRED, place=f"{place}.{i}")
         try:
             blocks.append(Block(**row))
-        except NasError as error:
-            raise BadFile(f"{place}.{i}: {error}") from None
+        except BadValue as error:
+            raise BadFile(f"{locate(row, error.path, f'{place}.{i}')}: {error}") from None
     return tuple(blocks)

@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -26,6 +26,15 @@ class Lined(dict[str, Any]):
 
 class _StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # chosen at run time
     """Safe YAML that refuses keys given twice and remembers where keys stand."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Build one value; what Python cannot read is an error of the file, with its line."""
+        try:
+            return super().construct_object(node, deep=deep)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"cannot read this value ({error})", node.start_mark
+            ) from None
 
     def construct_lined(self, node: yaml.MappingNode) -> Lined:
         """Build one mapping."""
@@ -56,14 +65,21 @@ def check_keys(
     """
     for key in data:
         if key not in known:
-            line = getattr(data, "lines", {}).get(key)
-            where = f"{place}, line {line}" if line else place
+            where = locate(data, (key,), place)
             raise BadFile(f"{where}: {unknown('key', str(key), known)}")
     missing = [key for key in required if key not in data]
     if missing:
-        lines = getattr(data, "lines", {})
-        where = f"{place}, line {min(lines.values())}" if lines else place
-        raise BadFile(f"{where}: missing {', '.join(missing)}")
+        raise BadFile(f"{locate(data, (), place)}: missing {', '.join(missing)}")
+
+
+def locate(data: Any, path: Sequence[Any], place: str) -> str:
+    """Return `place` with the line where `path` leads in `data`, where that is known."""
+    line = None
+    for step in path:
+        line = getattr(data, "lines", {}).get(step, line)
+        data = data[step]
+    line = min(getattr(data, "lines", {}).values(), default=line)
+    return f"{place}, line {line}" if line else place
 
 
 def read_mapping(path: Path) -> Mapping[str, Any]:
@@ -74,7 +90,7 @@ def read_mapping(path: Path) -> Mapping[str, Any]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        data = json.loads(text) if path.suffix == ".json" else yaml.load(text, _StrictLoader)
+        data = _from_json(text) if path.suffix == ".json" else yaml.load(text, _StrictLoader)
     except OSError as error:
         raise BadFile(f"{path}: {error.strerror or error}") from None
     except json.JSONDecodeError as error:
@@ -82,13 +98,37 @@ def read_mapping(path: Path) -> Mapping[str, Any]:
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise BadFile(f"{path}{line}: {error.problem}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise BadFile(f"{path}: {str(error).splitlines()[0]}") from None
+    except RecursionError:
+        raise BadFile(f"{path}: nested too deeply") from None
     if not isinstance(data, Mapping):
         raise BadFile(f"{path}: expected a mapping, found {type(data).__name__}")
-    if data.get("schema") != SCHEMA:
-        raise BadFile(f"{path}: schema is {data.get('schema')!r}; this version reads {SCHEMA}")
+    check_schema(data, place=str(path))
     return data
+
+
+def check_schema(data: Mapping[str, Any], *, place: str) -> None:
+    """Refuse another schema than this version's.
+
+    Raises:
+        BadFile: naming `place` and what was found.
+    """
+    schema = data.get("schema")
+    if type(schema) is not int or schema != SCHEMA:
+        raise BadFile(f"{place}: schema is {schema!r}; this version reads {SCHEMA}")
+
+
+def _from_json(text: str) -> Any:
+    return json.loads(text, object_pairs_hook=_without_twins)
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"key {next(k for k in keys if keys.count(k) > 1)!r} is given twice")
+    return result
 
 
 @cache
@@ -136,18 +176,26 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`, which replaces it when the block ends well.
 
     Whoever reads `path` sees the old content or the new, never a part.
+
+    Raises:
+        BadFile: if `path` cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix
-    )
-    os.close(handle)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix
+        )
+        os.close(handle)
+    except OSError as error:
+        raise BadFile(f"{path} cannot be written: {error.strerror or error}") from None
     try:
         yield Path(temporary)
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise BadFile(f"{path} cannot be written: {error.strerror or error}") from None
         raise
 
 
@@ -157,12 +205,17 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def to_json(data: Any) -> str:
+    """Return `data` as indented JSON."""
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+
+
 def to_yaml(data: Any) -> str:
     """Return `data` as YAML: block style outside, flow style for rows of plain values."""
     return yaml.dump(data, Dumper=_RowDumper, sort_keys=False, width=1000, allow_unicode=True)
 
 
-class _RowDumper(yaml.SafeDumper):
+class _RowDumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]  # as above
     """Writes a mapping of plain values inside a list as one row."""
 
     def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> Any:

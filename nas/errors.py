@@ -16,8 +16,21 @@ class BadFile(NasError):
     """A file that is missing, malformed, or of another schema."""
 
 
+class BadValue(NasError):
+    """A value that is not allowed; `path` leads to it through mappings and lists."""
+
+    def __init__(self, message: str, *path: str | int) -> None:
+        """Keep the message and the steps that lead to the value."""
+        super().__init__(message)
+        self.path = path
+
+
 class NotInSpace(NasError):
     """An architecture, or picks, that a search space does not contain."""
+
+
+class MissingEntry(NasError):
+    """Units that a latency table has neither measured nor a model for."""
 
 
 class Unreachable(NasError):
@@ -29,7 +42,7 @@ class RunError(NasError):
 
 
 class MissingPackage(NasError):
-    """An optional package that is not installed; the message names the extra to install."""
+    """An optional package that is not installed; the message names what to install."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownName:
@@ -39,3 +52,9 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownName:
     if close:
         return UnknownName(f"unknown {kind} {name!r}; did you mean {', '.join(close)}?")
     return UnknownName(f"unknown {kind} {name!r}; there are: {', '.join(names) or 'none'}")
+
+
+def missing_package(error: ModuleNotFoundError, *, wanted_by: str) -> MissingPackage:
+    """Return the error that says what to install for a failed import."""
+    package = (error.name or "").partition(".")[0]
+    return MissingPackage(f"{wanted_by} needs {package}; install it: pip install {package}")

@@ -7,8 +7,8 @@ reads the layers made here. A new kind of block is one function and one row in `
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from nas.arch import Architecture, Block
-from nas.errors import NasError, unknown
+from nas.arch import Architecture, Block, steps
+from nas.errors import BadValue, NasError, unknown
 
 Shape = tuple[int, int, int]
 """Channels, height, width."""
@@ -83,7 +83,7 @@ class Unit:
         block = self.block
         (c_in, h_in, w_in), (c_out, h_out, w_out) = self.in_shape, self.out_shape
         words = [block.kind, f"{h_in}x{w_in}x{c_in}", "->", f"{h_out}x{w_out}x{c_out}"]
-        if block.kind == "mbconv":
+        if block.hidden_channels:
             words += ["hidden", str(block.hidden_channels)]
         if block.kind not in ("pool", "linear"):
             words += ["kernel", str(block.kernel), "stride", str(block.stride)]
@@ -220,22 +220,35 @@ def lower_block(block: Block, in_shape: Shape, *, name: str = "") -> Unit:
     if block.kind not in BLOCKS:
         raise unknown("block kind", block.kind, BLOCKS)
     layers = BLOCKS[block.kind](block, in_shape)
+    result = out_shape(layers)
+    if (block.in_channels, block.out_channels) != (in_shape[0], result[0]):
+        raise NasError(
+            f"the {block.kind} block says {block.in_channels} -> {block.out_channels} "
+            f"channels, but maps {in_shape[0]} to {result[0]}"
+        )
     return Unit(
         name=name,
         block=block,
         in_shape=in_shape,
-        out_shape=out_shape(layers),
+        out_shape=result,
         layers=layers,
         shortcut=_shortcut(block),
     )
 
 
 def lower(arch: Architecture) -> tuple[Unit, ...]:
-    """Return the units of `arch` in the order of the forward pass, batch size 1."""
+    """Return the units of `arch` in the order of the forward pass, batch size 1.
+
+    Raises:
+        BadValue: if a block is of an unknown kind or does not fit; it names the block.
+    """
     shape: Shape = (arch.input_channels, arch.resolution, arch.resolution)
     units = []
     for name, block in arch.named_blocks():
-        unit = lower_block(block, shape, name=name)
+        try:
+            unit = lower_block(block, shape, name=name)
+        except NasError as error:
+            raise BadValue(f"{name}: {error}", *steps(name)) from None
         units.append(unit)
         shape = unit.out_shape
     return tuple(units)

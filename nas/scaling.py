@@ -63,6 +63,8 @@ def scale_depth(arch: Architecture, factor: float) -> Architecture:
 
 def _repeat(stage: Blocks, factor: float) -> Blocks:
     wanted = ceil(len(stage) * factor - _EPSILON)
+    if not stage:
+        return stage
     last = stage[-1]
     more = replace(last, in_channels=last.out_channels, stride=1)
     if len(stage) == 1 and wanted > 1:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from nas import data
 from nas.arch import Architecture, from_mapping
-from nas.errors import BadFile, NasError
+from nas.errors import BadFile, BadValue, NasError
+from nas.layers import lower
 from nas.scaling import scale_resolution, scale_width
 
 _SCALED = re.compile(r"(?P<base>\w+)@(?P<width>\d*\.?\d+)(-(?P<resolution>\d+))?")
@@ -33,7 +34,12 @@ def load_architecture(name: str | Path) -> Architecture:
     if scaled:
         return _scale(scaled)
     path = data.find("architecture", name, where="architectures")
-    arch = from_mapping(data.read_mapping(path), source=str(path))
+    content = data.read_mapping(path)
+    arch = from_mapping(content, source=str(path))
+    try:
+        lower(arch)
+    except BadValue as error:
+        raise BadFile(f"{data.locate(content, error.path, str(path))}: {error}") from None
     return arch if arch.name else replace(arch, name=path.stem)
 
 
