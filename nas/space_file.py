@@ -1,0 +1,190 @@
+"""Read search spaces from YAML: a list is a choice, a scalar is fixed."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nas import data
+from nas.arch import ACTS, GATES, SKIPS
+from nas.choices import Row, Squeezing, Value
+from nas.errors import BadFile
+from nas.layers import BLOCKS
+from nas.space import Space
+
+_DEFAULTS: Mapping[str, Value] = {
+    "kind": "mbconv",
+    "expansion": 1,
+    "kernel": 1,
+    "layers": 1,
+    "se": False,
+    "width": 1,
+    "stride": 1,
+    "act": "relu6",
+    "se_act": "relu",
+    "gate": "sigmoid",
+    "skip": "identity",
+}
+_PER_LAYER = ("kernel", "expansion", "se", "skip")
+_ALLOWED: Mapping[str, tuple[str, ...]] = {
+    "kind": tuple(BLOCKS),
+    "act": ACTS,
+    "se_act": ACTS,
+    "gate": GATES,
+    "skip": SKIPS,
+    "per_layer": _PER_LAYER,
+}
+_FIXED = ("stride", "act", "se_act", "gate")
+_MOST = 255
+_KEYS = (
+    "schema",
+    "name",
+    "source",
+    "baseline",
+    "resolution",
+    "dropout",
+    "drop_connect",
+    "se",
+    "stem",
+    "defaults",
+    "stages",
+    "head",
+)
+
+
+def load_space(name: str | Path) -> Space:
+    """Return the space of a bundled name or of a YAML file.
+
+    Raises:
+        UnknownName: if no bundled space has the name; it lists the closest ones.
+        BadFile: if the file is missing or malformed; it names the line and the key.
+    """
+    path = data.find("search space", name, where="search_spaces")
+    return space_from_mapping(data.read_mapping(path), source=str(path))
+
+
+def space_from_mapping(content: Mapping[str, Any], *, source: str = "space") -> Space:
+    """Return the space that `content`, what a space's file holds, describes.
+
+    Raises:
+        BadFile: if a key is unknown or missing or a value is out of its range; it names the key,
+            and the line where that is known.
+    """
+    required = ("schema", "name", "resolution", "stem", "stages", "head")
+    data.check_keys(content, known=_KEYS, required=required, place=source)
+    _check_texts_and_rates(content, source)
+    defaults = content.get("defaults", {})
+    _check_row(defaults, f"{source}: defaults")
+    space = Space(
+        name=content["name"],
+        resolutions=_resolutions(content, source),
+        stem=_rows(content, "stem", {}, source),
+        stages=_rows(content, "stages", defaults, source),
+        head=_rows(content, "head", {}, source),
+        squeezing=_squeezing(content.get("se", {}), f"{source}: se"),
+        dropout=content.get("dropout", 0.0),
+        drop_connect=content.get("drop_connect", 0.0),
+        baseline=content.get("baseline", ""),
+    )
+    if not space.columns:
+        raise BadFile(f"{source}: no field has a list, so there is nothing to choose")
+    return space
+
+
+def _check_texts_and_rates(content: Mapping[str, Any], source: str) -> None:
+    for key in ("name", "source", "baseline"):
+        if not isinstance(content.get(key, ""), str):
+            raise _bad(content, key, source, f"must be text, not {content[key]!r}")
+    for key in ("dropout", "drop_connect"):
+        rate = content.get(key, 0.0)
+        if type(rate) not in (int, float) or not 0 <= rate < 1:
+            raise _bad(content, key, source, f"must be a number in [0, 1), not {rate!r}")
+
+
+def _resolutions(content: Mapping[str, Any], source: str) -> tuple[int, ...]:
+    values = _values(content, "resolution", source)
+    if not all(type(value) is int and value >= 32 for value in values):
+        found = ", ".join(map(repr, values))
+        raise _bad(content, "resolution", source, f"must be whole numbers >= 32, not {found}")
+    return tuple(int(value) for value in values)
+
+
+def _squeezing(content: Any, place: str) -> Squeezing:
+    if not isinstance(content, Mapping):
+        raise BadFile(f"{place} must be a mapping of ratio, of and divisor, not {content!r}")
+    data.check_keys(content, known=("ratio", "of", "divisor"), required=(), place=place)
+    ratio, divisor = content.get("ratio", 0.25), content.get("divisor", 1)
+    if type(ratio) not in (int, float) or not 0 < ratio <= 1:
+        raise _bad(content, "ratio", place, f"must be a number in (0, 1], not {ratio!r}")
+    if content.get("of", "input") not in ("input", "hidden"):
+        raise _bad(content, "of", place, f"must be input or hidden, not {content['of']!r}")
+    if type(divisor) is not int or divisor < 1:
+        raise _bad(content, "divisor", place, f"must be a whole number >= 1, not {divisor!r}")
+    return Squeezing(**content)
+
+
+def _rows(
+    content: Mapping[str, Any], key: str, defaults: Mapping[str, Any], source: str
+) -> tuple[Row, ...]:
+    rows = content[key]
+    if not isinstance(rows, list) or not rows:
+        raise _bad(content, key, source, f"must be a list of rows, not {rows!r}")
+    places = [f"{source}: {key}.{i}" for i in range(len(rows))]
+    for row, place in zip(rows, places, strict=True):
+        _check_row(row, place)
+    fixed = key != "stages"
+    return tuple(_row(r, defaults, place, fixed) for r, place in zip(rows, places, strict=True))
+
+
+def _check_row(row: Any, place: str) -> None:
+    """Refuse what is no mapping of fields, and values that no field can have."""
+    if not isinstance(row, Mapping):
+        raise BadFile(f"{place}: expected a mapping of fields, found {row!r}")
+    data.check_keys(row, known=(*_DEFAULTS, "per_layer"), required=(), place=place)
+    for field in row:
+        if field == "per_layer" and row[field] == []:
+            continue
+        for value in _values(row, field, place):
+            wanted = _wanted(field, value)
+            if wanted:
+                raise _bad(row, field, place, f"must be {wanted}, not {value!r}")
+
+
+def _row(row: Mapping[str, Any], defaults: Mapping[str, Any], place: str, fixed: bool) -> Row:
+    merged = {**_DEFAULTS, **defaults, **row}
+    per_layer = merged.pop("per_layer", ())
+    options = {f: tuple(v) if isinstance(v, list) else (v,) for f, v in merged.items()}
+    for field, values in options.items():
+        if len(values) > 1 and (fixed or field in _FIXED):
+            raise _bad(row, field, place, "cannot be a choice here; give one value")
+    wanted = (per_layer,) if isinstance(per_layer, str) else tuple(per_layer)
+    return Row(options=options, per_layer=tuple(f for f in wanted if len(options[f]) > 1))
+
+
+def _wanted(field: str, value: Any) -> str:
+    """Say what `field` takes where `value` is something else, nothing where it fits."""
+    if field in _ALLOWED:
+        return "" if value in _ALLOWED[field] else f"one of {', '.join(_ALLOWED[field])}"
+    if field == "se":
+        return "" if type(value) is bool else "true or false"
+    if type(value) is not int or value < 1:
+        return "whole numbers >= 1"
+    return "odd" if field == "kernel" and value % 2 == 0 else ""
+
+
+def _values(content: Mapping[str, Any], key: str, place: str) -> tuple[Value, ...]:
+    """Return the values of a choice, a single one where it is fixed."""
+    value = content[key]
+    values = tuple(value) if isinstance(value, list) else (value,)
+    if not all(isinstance(v, int | float | str | None) for v in values):
+        raise _bad(content, key, place, f"takes plain values, not {value!r}")
+    if not values or len(set(values)) != len(values):
+        raise _bad(content, key, place, f"needs values, each once, not {value!r}")
+    if len(values) > _MOST:
+        raise _bad(content, key, place, f"has at most {_MOST} values, not {len(values)}")
+    return values
+
+
+def _bad(content: Mapping[str, Any], key: str, place: str, problem: str) -> BadFile:
+    """Return the error for one key, with its line where it is known."""
+    where = data.locate(content, (key,), place) if key in content else place
+    return BadFile(f"{where}: {key} {problem}")

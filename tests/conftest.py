@@ -1,0 +1,121 @@
+"""Fixtures that several test files share: a tiny space, an evaluator that obeys, the CLI."""
+
+from nas.cli import main  # isort: skip  # sets the threads of linear algebra before numpy comes
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nas.evaluators.costs import create as create_costs
+from nas.problem import Candidates, Limit, Metrics, Objective, Problem
+from nas.space import Space
+from nas.space_file import load_space
+
+DATA = Path(__file__).parent / "data"
+
+
+@dataclass(kw_only=True)
+class Fake:
+    """Answers with a made-up accuracy, and remembers how many candidates every call had.
+
+    It raises for rows whose first pick is `broken`, and says NaN for those where it is `empty`.
+    """
+
+    provides: tuple[str, ...] = ("top1",)
+    seconds: float = 1.0
+    note: str = "made up"
+    broken: int | None = None
+    empty: int | None = None
+    calls: list[int] = field(default_factory=list)
+
+    def __call__(self, candidates: Candidates) -> Metrics:
+        self.calls.append(len(candidates))
+        first = candidates.picks[:, 0]
+        if self.broken is not None and (first == self.broken).any():
+            raise RuntimeError("out of order")
+        weights = 1 + np.arange(candidates.picks.shape[1])
+        values = 1 - 1 / (2 + candidates.picks @ weights / 100)
+        if self.empty is not None:
+            values[first == self.empty] = np.nan
+        return dict.fromkeys(self.provides, values)
+
+    def deviation(self, candidates: Candidates) -> Metrics:
+        return {}
+
+    def __str__(self) -> str:
+        return "fake"
+
+
+@pytest.fixture
+def fake() -> Fake:
+    return Fake()
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Space:
+    return load_space(DATA / "tiny.yaml")
+
+
+@pytest.fixture(scope="session")
+def everything(tiny: Space) -> np.ndarray:
+    """Return every row of the tiny space, once."""
+    grid = np.indices(tuple(tiny.widths), dtype=np.uint8).reshape(len(tiny.widths), -1).T
+    return np.unique(tiny.canonical(grid), axis=0)
+
+
+@pytest.fixture
+def problem(tiny: Space, fake: Fake) -> Problem:
+    return make_problem(tiny, fake)
+
+
+@pytest.fixture
+def with_limits(tiny: Space, fake: Fake) -> Callable[..., Problem]:
+    return lambda *limits: make_problem(tiny, fake, limits)
+
+
+def make_problem(space: Space, fake: Fake, limits: Sequence[str] = ()) -> Problem:
+    return Problem(
+        space=space,
+        evaluators=(create_costs(space), fake),
+        objectives=(Objective.parse("top1"), Objective.parse("macs")),
+        limits=tuple(Limit.parse(text) for text in limits),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What a command left: its exit code and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def nas(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., Reply]:
+    """Return a function that runs the command line in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(DATA))
+
+    def run(*words: str) -> Reply:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["nas", *words])
+        with pytest.raises(SystemExit) as left:
+            main()
+        printed = capsys.readouterr()
+        return Reply(code=int(left.value.code or 0), out=printed.out, err=printed.err)
+
+    return run
+
+
+@pytest.fixture
+def judge_path(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make the dotted path `judges.plain` importable, and return where it lies."""
+    monkeypatch.syspath_prepend(str(DATA))
+    return DATA

@@ -1,0 +1,71 @@
+"""Look-up sums: equal to what the decoded architectures cost, one by one."""
+
+import numpy as np
+import pytest
+
+from nas.cost import cost, cost_of
+from nas.evaluators.costs import create as create_costs
+from nas.latency_file import load_table
+from nas.layers import Unit
+from nas.lookup import Lookup
+from nas.problem import Candidates
+from nas.space import Space
+from nas.space_file import load_space
+
+SPACES = ("mbconv", "mobilenetv3", "mnasnet")
+
+
+def _macs(unit: Unit) -> tuple[float, ...]:
+    return (float(cost_of(unit).macs),)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_sums_equal_the_costs_of_decoded_architectures(name: str) -> None:
+    space = load_space(name)
+    rows = space.sample_matrix(np.random.default_rng(5), 30)
+    found = create_costs(space)(Candidates(space=space, picks=rows))
+    for i, row in enumerate(rows):
+        expected = cost(space.decode_row(row))
+        assert found["macs"][i] == expected.macs
+        assert found["params"][i] == expected.params
+        assert found["activations"][i] == expected.activations
+
+
+@pytest.mark.parametrize(
+    ("name", "era"), [*((name, "2019") for name in SPACES), ("mbconv", "2018")]
+)
+def test_sums_equal_the_predicted_latency(name: str, era: str) -> None:
+    space, table = load_space(name), load_table("pixel1", era=era)
+    rows = space.sample_matrix(np.random.default_rng(6), 20)
+    expected = [table.predict(space.decode_row(row)).ms for row in rows]
+    assert table.over(space)(rows) == pytest.approx(expected, rel=1e-9)
+
+
+def test_sums_are_right_for_every_architecture_of_a_space(
+    tiny: Space, everything: np.ndarray
+) -> None:
+    found = Lookup(tiny, _macs)(everything)[:, 0]
+    assert found.tolist() == [cost(tiny.decode_row(row)).macs for row in everything]
+
+
+def test_least_is_a_lower_bound(tiny: Space, everything: np.ndarray) -> None:
+    lookup = Lookup(tiny, _macs)
+    least = lookup.least()[0]
+    assert 0 < least <= lookup(everything).min()
+
+
+def test_several_values_are_summed_at_once(tiny: Space, everything: np.ndarray) -> None:
+    both = Lookup(tiny, lambda unit: (float(cost_of(unit).macs), 1.0))(everything)
+    assert both.shape == (len(everything), 2)
+    layers = [sum(map(len, tiny.decode_row(row).stages)) for row in everything]
+    assert both[:, 1].tolist() == [1 + n + 3 for n in layers]
+
+
+def test_no_rows_give_no_sums(tiny: Space) -> None:
+    assert Lookup(tiny, _macs)(np.zeros((0, len(tiny.columns)), np.uint8)).shape == (0, 1)
+
+
+def test_fingerprints_are_equal_where_the_sums_are(tiny: Space) -> None:
+    assert Lookup(tiny, _macs).fingerprint == Lookup(tiny, _macs).fingerprint
+    other = Lookup(tiny, lambda unit: (2.0 * cost_of(unit).macs,))
+    assert other.fingerprint != Lookup(tiny, _macs).fingerprint
