@@ -1,0 +1,271 @@
+"""Latency tables: milliseconds per unit, measured or from an operator model, with an interval.
+
+A table is additive: a network costs `overhead_ms` plus the sum over its units. A unit that was
+measured (`entries`) costs what was measured, any other what the operator model says; a table that
+has neither raises, it never counts a silent zero.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nas.arch import Architecture
+from nas.errors import MissingEntry, unknown
+from nas.layers import Unit, lower
+from nas.lookup import Lookup
+from nas.operators import OpModel, counts_of
+from nas.space import Matrix, Space
+
+_MS_PER_NS = 1e-6
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """The measured latency of one unit in milliseconds."""
+
+    ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Era:
+    """One state of a runtime on one device.
+
+    The coefficients of the operator model are those of a reference era times `factor`;
+    `coefficients` (nanoseconds, before the factor) add to or replace the shared ones.
+    """
+
+    runtime: str
+    factor: float
+    coefficients: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableError:
+    """How wrong predictions were on networks kept out of the fit, as fractions.
+
+    `mean` and `worst` are over all `networks`, `mean_large` over those of at least the resolution
+    from which on `Spread.relative` holds; `scheme` says what was kept out, `note` what else a
+    reader must know.
+    """
+
+    scheme: str
+    networks: int
+    mean: float
+    mean_large: float
+    worst: float
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """The half-widths of prediction intervals, as fractions.
+
+    The interval is to cover `coverage` of the networks; in cross-validation it covered
+    `covered`. It is `relative` of the prediction, `relative_small` below `small_below` pixels. What
+    rests on an assumption may be wrong by `assumed` of itself, and what lies outside of the
+    measured range by `outside` of itself, on top.
+    """
+
+    coverage: float
+    covered: float
+    relative: float
+    relative_small: float
+    small_below: int
+    assumed: float
+    outside: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitLatency:
+    """The part of one unit; `outside` says what in it lies outside of the range of the table."""
+
+    name: str
+    key: str
+    ms: float
+    outside: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """A predicted latency in milliseconds, with its interval and its parts.
+
+    `outside` names, once each, what lies outside of the range of the table.
+    """
+
+    ms: float
+    low_ms: float
+    high_ms: float
+    units: tuple[UnitLatency, ...]
+    outside: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyTable:
+    """What is known about latency on one core of one device, batch size 1.
+
+    `era` is the one of `eras` in force; `with_era` gives another. `entries` are measured units by
+    `Unit.key`; `model` predicts the others. `sources` says where the numbers come from, `weak`
+    where to trust them least.
+    """
+
+    name: str
+    device: str
+    core: str
+    threads: int
+    dtype: str
+    sources: tuple[str, ...]
+    weak: tuple[str, ...]
+    era: str
+    eras: Mapping[str, Era]
+    error: TableError
+    spread: Spread
+    overhead_ms: float = 0.0
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+    model: OpModel | None = None
+    _ms: Mapping[str, float] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.era not in self.eras:
+            raise unknown(f"era of latency table {self.name!r}", self.era, self.eras)
+        era = self.eras[self.era]
+        shared = self.model.coefficients if self.model else {}
+        per_count = {**shared, **era.coefficients}
+        scaled = {name: ns * era.factor * _MS_PER_NS for name, ns in per_count.items()}
+        object.__setattr__(self, "_ms", scaled)
+
+    @property
+    def runtime(self) -> str:
+        """The runtime of the era in force."""
+        return self.eras[self.era].runtime
+
+    def with_era(self, era: str) -> "LatencyTable":
+        """Return this table in another of its eras.
+
+        Raises:
+            UnknownName: if it has no such era.
+        """
+        return replace(self, era=era)
+
+    def covers(self, unit: Unit) -> bool:
+        """Tell whether `unit_ms` has an answer for `unit`."""
+        return self.model is not None or unit.key in self.entries
+
+    def unit_ms(self, unit: Unit) -> float:
+        """Return the milliseconds that `unit` adds to a network.
+
+        Raises:
+            MissingEntry: if the unit was not measured and the table has no operator model.
+        """
+        measured = self.entries.get(unit.key) if self.entries else None
+        if measured is not None:
+            return measured.ms
+        if self.model is None:
+            raise self._missing((unit,))
+        return sum(self._ms[name] * count for name, count in counts_of(unit).items())
+
+    def doubt_ms(self, unit: Unit) -> float:
+        """Return by how many milliseconds the unit may be off beyond the usual error.
+
+        Not zero for what rests on an assumption or lies outside of the measured range; the doubts
+        of the units of a network add up to the `doubt_ms` of `interval`.
+        """
+        if self.model is None or unit.key in self.entries:
+            return 0.0
+        assumed = sum(
+            self._ms[name] * count
+            for name, count in counts_of(unit).items()
+            if name in self.model.assumed
+        )
+        doubt = self.spread.assumed * assumed
+        if self.model.beyond(unit):
+            doubt += self.spread.outside * (self.unit_ms(unit) - assumed)
+        return doubt
+
+    def beyond(self, unit: Unit) -> tuple[str, ...]:
+        """Say what `outside` says, but for what rests on a stated assumption."""
+        if self.model is None or unit.key in self.entries:
+            return ()
+        return self.model.beyond(unit)
+
+    def outside(self, unit: Unit) -> tuple[str, ...]:
+        """Say, once each, what in `unit` lies outside of the range of the table."""
+        if self.model is None or unit.key in self.entries:
+            return ()
+        return self.model.reasons(unit)
+
+    def interval(
+        self, ms: ArrayLike, *, doubt_ms: ArrayLike = 0.0, resolution: ArrayLike = 224
+    ) -> tuple[Floats, Floats]:
+        """Return the lower and upper ends of the prediction intervals around `ms`.
+
+        All arguments are numbers or arrays that broadcast: predicted milliseconds, the summed
+        `doubt_ms` of the units, and the side of the input in pixels. The usual error and the doubt
+        are independent and add in quadrature; the lower end is never below 0.
+        """
+        predicted, side = np.asarray(ms, float), np.asarray(resolution)
+        spread = self.spread
+        relative = np.where(side < spread.small_below, spread.relative_small, spread.relative)
+        if self.model is not None:
+            low, high = self.model.resolution
+            relative = relative + spread.outside * ((side < low) | (side > high))
+        half = np.hypot(relative * predicted, doubt_ms)
+        return np.maximum(predicted - half, 0.0), predicted + half
+
+    def predict(self, arch: Architecture) -> Latency:
+        """Sum the latency of every unit of `arch`, and `overhead_ms` once.
+
+        Raises:
+            MissingEntry: if the table lacks units and has no operator model; it lists every
+                absent key, not the first.
+        """
+        units = lower(arch)
+        absent = tuple(unit for unit in units if not self.covers(unit))
+        if absent:
+            raise self._missing(absent)
+        parts, doubts = zip(*(self._part(unit) for unit in units), strict=True)
+        ms = self.overhead_ms + sum(part.ms for part in parts)
+        doubt = sum(doubts)
+        low, high = self.interval(ms, doubt_ms=doubt, resolution=arch.resolution)
+        reasons = [reason for part in parts for reason in part.outside]
+        if self.model is not None:
+            reasons = [*self.model.resolution_reasons(arch.resolution), *reasons]
+        return Latency(
+            ms=ms,
+            low_ms=float(low),
+            high_ms=float(high),
+            units=parts,
+            outside=tuple(dict.fromkeys(reasons)),
+        )
+
+    def _part(self, unit: Unit) -> tuple[UnitLatency, float]:
+        """Return what `unit_ms` and `outside` say of a unit, and its `doubt_ms`, at once."""
+        measured = self.entries.get(unit.key) if self.entries else None
+        if measured is not None or self.model is None:
+            part = UnitLatency(name=unit.name, key=unit.key, ms=self.unit_ms(unit), outside=())
+            return part, 0.0
+        ms = {name: self._ms[name] * count for name, count in counts_of(unit).items()}
+        reasons = self.model.reasons(unit)
+        doubt = self.doubt_ms(unit) if reasons else 0.0
+        part = UnitLatency(name=unit.name, key=unit.key, ms=sum(ms.values()), outside=reasons)
+        return part, doubt
+
+    def over(self, space: Space) -> Callable[[Matrix], Floats]:
+        """Return the vectorised form of `predict` for one space: rows of picks to milliseconds.
+
+        The function takes a matrix of shape (n, columns) and returns shape (n,); it looks every
+        unit up, at millions of architectures a second.
+
+        Raises:
+            MissingEntry: if the table has neither an entry nor a model for some unit.
+        """
+        lookup = Lookup(space, lambda unit: (self.unit_ms(unit),))
+        return lambda matrix: lookup(matrix)[:, 0] + self.overhead_ms
+
+    def _missing(self, units: tuple[Unit, ...]) -> MissingEntry:
+        keys = "; ".join(dict.fromkeys(unit.key for unit in units))
+        return MissingEntry(
+            f"latency table {self.name!r} has no entry and no operator model for: {keys}"
+        )

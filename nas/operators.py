@@ -1,0 +1,176 @@
+"""Predict latency from what operators count: a linear model with coefficients >= 0.
+
+Each layer is described by a few counts (multiply-adds, elements read and written, weights), and a
+unit costs the sum of counts times coefficients. Such a model is additive and extrapolates; trees
+fitted to the same data do neither.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import prod
+
+from nas.layers import Conv, Layer, Linear, Pool, Squeeze, Unit
+
+CACHE_ELEMENTS = 250_000
+"""Elements of 4 bytes that fit in about 1 MB; depthwise inputs beyond it come from memory."""
+
+COUNTS = (
+    "conv_macs",
+    "conv_reads",
+    "conv_writes",
+    "conv_weights",
+    "depthwise_macs",
+    "depthwise_spill",
+    "linear_weights",
+    "se_elements",
+    "hswish",
+    "swish",
+)
+"""What is counted, in the order of the fit; see `counts` for the meaning of each."""
+
+EXTENTS = ("kernel", "channels", "se_channels", "se_size")
+"""Quantities of a layer that have a measured range; see `extents`."""
+
+_ACT_COUNTS = {"hswish": "hswish", "hsigmoid": "hswish", "swish": "swish", "sigmoid": "swish"}
+_POOLED_SHORTCUT_KERNEL = 3
+
+
+def counts(layer: Layer) -> dict[str, int]:
+    """Return what `layer` counts; a name that is absent counts nothing.
+
+    A convolution with M output pixels, K = kernel^2 * input channels per group and N outputs
+    counts M*K*N `conv_macs`, M*K `conv_reads`, M*N `conv_writes` and K*N `conv_weights`. A
+    depthwise one counts `depthwise_macs` and, as `depthwise_spill`, the input elements beyond
+    `CACHE_ELEMENTS`. `linear_weights` are those of fully connected layers, also inside
+    squeeze-and-excitation, whose pooled and rescaled elements are `se_elements`. `hswish` and
+    `swish` are the elements through these activations; ReLU is free, and so are residual
+    additions and global pooling: fitted to measurements, they come out as zero.
+    """
+    match layer:
+        case Conv():
+            return _conv_counts(layer) | _act_counts(layer.act, prod(layer.out_shape))
+        case Squeeze(shape=shape, channels=inner):
+            return {"se_elements": prod(shape), "linear_weights": 2 * shape[0] * inner}
+        case Linear(in_features=inputs, out_features=outputs):
+            return {"linear_weights": inputs * outputs} | _act_counts(layer.act, outputs)
+        case Pool():
+            return {}
+
+
+def _conv_counts(layer: Conv) -> dict[str, int]:
+    channels, pixels = layer.out_shape[0], layer.out_shape[1] * layer.out_shape[2]
+    if layer.groups == layer.in_shape[0] > 1:
+        return {
+            "depthwise_macs": pixels * channels * layer.kernel**2,
+            "depthwise_spill": max(0, prod(layer.in_shape) - CACHE_ELEMENTS),
+        }
+    taps = layer.in_shape[0] // layer.groups * layer.kernel**2
+    return {
+        "conv_macs": pixels * taps * channels,
+        "conv_reads": pixels * taps * layer.groups,
+        "conv_writes": pixels * channels,
+        "conv_weights": taps * channels,
+    }
+
+
+def _act_counts(act: str, elements: int) -> dict[str, int]:
+    return {_ACT_COUNTS[act]: elements} if act in _ACT_COUNTS else {}
+
+
+def counts_of(unit: Unit) -> dict[str, int]:
+    """Return the summed counts of the layers of `unit`.
+
+    A pooled shortcut counts as a 3x3 depthwise convolution, the operator most like it.
+    """
+    total: dict[str, int] = {}
+    for layer in unit.layers:
+        for name, count in counts(layer).items():
+            total[name] = total.get(name, 0) + count
+    if unit.shortcut == "pool":
+        macs = prod(unit.out_shape) * _POOLED_SHORTCUT_KERNEL**2
+        total["depthwise_macs"] = total.get("depthwise_macs", 0) + macs
+    return total
+
+
+def extents(layer: Layer) -> dict[str, int]:
+    """Return the quantities of `layer` that a measured range can bound.
+
+    `channels` are the widest of a convolution or linear layer, `se_size` is the side in pixels
+    of the map that squeeze-and-excitation pools.
+    """
+    match layer:
+        case Conv(in_shape=(inputs, _, _), out_shape=(outputs, _, _), kernel=kernel):
+            return {"kernel": kernel, "channels": max(inputs, outputs)}
+        case Squeeze(shape=(_, height, _), channels=inner):
+            return {"se_channels": inner, "se_size": height}
+        case Linear(in_features=inputs):
+            return {"channels": inputs}
+        case Pool():
+            return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpModel:
+    """Coefficients of the counts, and the range of the layers they were fitted on.
+
+    `coefficients` are nanoseconds per count, >= 0; `assumed` names those that rest on an
+    assumption instead of a measurement. `ranges` gives the least and largest measured value of
+    each of `EXTENTS`. An input of more than `resolution[1]` pixels is extrapolated.
+    """
+
+    coefficients: Mapping[str, float]
+    assumed: Mapping[str, str]
+    ranges: Mapping[str, tuple[int, int]]
+    resolution: tuple[int, int]
+
+    def reasons(self, unit: Unit) -> tuple[str, ...]:
+        """Say, once each, what in `unit` lies outside of what was measured; empty for nothing."""
+        return tuple(dict.fromkeys(self._reasons(unit)))
+
+    def beyond(self, unit: Unit) -> tuple[str, ...]:
+        """Say, once each, which operators of `unit` lie outside of the measured range."""
+        return tuple(dict.fromkeys(self._beyond(unit)))
+
+    def _reasons(self, unit: Unit) -> Iterator[str]:
+        for name in counts_of(unit):
+            if name in self.assumed:
+                yield f"{name} {self.assumed[name]}"
+        yield from self._beyond(unit)
+
+    def _beyond(self, unit: Unit) -> Iterator[str]:
+        for layer in unit.layers:
+            for name, value in extents(layer).items():
+                low, high = self.ranges[name]
+                if not low <= value <= high:
+                    side, bound = ("below", low) if value < low else ("above", high)
+                    yield f"{_WORDS[name]} {side} the measured {bound}"
+            if isinstance(layer, Conv):
+                yield from _odd_conv(layer)
+        if unit.shortcut == "pool":
+            yield "pooled shortcuts (never measured; counted as 3x3 depthwise convolutions)"
+
+    def resolution_reasons(self, resolution: int) -> tuple[str, ...]:
+        """Say whether an input of `resolution` pixels lies outside of what was measured."""
+        low, high = self.resolution
+        if low <= resolution <= high:
+            return ()
+        return (f"resolution {resolution} (measured: {low} to {high})",)
+
+
+_WORDS = {
+    "kernel": "kernel size",
+    "channels": "channels",
+    "se_channels": "squeeze-and-excitation channels",
+    "se_size": "squeeze-and-excitation map size",
+}
+
+
+def _odd_conv(layer: Conv) -> Iterator[str]:
+    """Name convolutions that are neither pointwise, nor depthwise, nor a stem."""
+    inputs = layer.in_shape[0]
+    if layer.groups == inputs > 1:
+        return
+    if layer.groups > 1:
+        yield f"convolutions in {layer.groups} groups (never measured)"
+    elif layer.kernel > 1 and inputs > 3:
+        yield "full convolutions behind the stem (never measured)"

@@ -1,0 +1,253 @@
+"""Latency tables: the operator model, bundled tables, measured entries, files, bad input."""
+
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+import pytest
+import yaml
+
+from nas import data
+from nas.arch import Architecture, Block
+from nas.errors import BadFile, MissingEntry, UnknownName
+from nas.latency import Entry
+from nas.latency_file import load_table, write_table
+from nas.layers import lower, lower_block
+from nas.operators import counts, counts_of
+from nas.zoo import load_architecture
+
+TABLES = ("pixel1", "pixel2", "pixel3")
+V2_MS = {"pixel1": 64.0, "pixel2": 76.0, "pixel3": 56.0}  # Howard et al., 2019, table 3
+# TF-slim's model page: networks that took no part in the fit.
+V3_MS = {
+    "mobilenet_v3_large": (51.2, 61, 44),
+    "mobilenet_v3_large@0.75": (39.8, 48, 34),
+    "mobilenet_v3_small": (15.8, 19.4, 14.4),
+    "mobilenet_v3_small@0.75": (12.8, 15.9, 11.6),
+}
+V2_2018_MS = {
+    "mobilenet_v2@1.3": 123.0,
+    "mobilenet_v2@1.0-160": 40.2,
+    "mobilenet_v2@0.75": 55.8,
+    "mobilenet_v2@0.5-192": 21.1,
+    "mobilenet_v2@0.35-128": 6.9,
+}
+
+
+def _mbconv(**fields: object) -> Block:
+    shape = {"in_channels": 24, "out_channels": 24, "hidden_channels": 72, "kernel": 3}
+    return Block(kind="mbconv", **{**shape, "act": "relu", **fields})  # type: ignore[arg-type]
+
+
+def test_counts_of_convolutions_match_hand_computation() -> None:
+    expand, depthwise, project = lower_block(_mbconv(), (24, 56, 56)).layers
+    pixels = 56 * 56
+    assert counts(expand) == {
+        "conv_macs": pixels * 24 * 72,
+        "conv_reads": pixels * 24,
+        "conv_writes": pixels * 72,
+        "conv_weights": 24 * 72,
+    }
+    assert counts(depthwise) == {"depthwise_macs": pixels * 72 * 9, "depthwise_spill": 0}
+    assert counts(project)["conv_weights"] == 72 * 24
+
+
+def test_depthwise_input_beyond_the_cache_spills() -> None:
+    unit = lower_block(_mbconv(hidden_channels=96, stride=2), (24, 112, 112))
+    assert counts_of(unit)["depthwise_spill"] == 96 * 112 * 112 - 250_000
+
+
+def test_squeeze_and_activations_are_counted() -> None:
+    unit = lower_block(_mbconv(se_channels=8, act="hswish"), (24, 14, 14))
+    found = counts_of(unit)
+    assert found["se_elements"] == 72 * 14 * 14
+    assert found["linear_weights"] == 2 * 72 * 8
+    assert found["hswish"] == 2 * 72 * 14 * 14
+
+
+def test_pooled_shortcut_costs_like_a_depthwise_convolution_and_is_named() -> None:
+    plain = lower_block(_mbconv(skip="none"), (24, 28, 28))
+    pooled = lower_block(_mbconv(skip="pool"), (24, 28, 28))
+    table = load_table("pixel1")
+    assert table.unit_ms(pooled) > table.unit_ms(plain)
+    assert "pooled shortcuts" in table.outside(pooled)[0]
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_anchor_network_is_exact(name: str) -> None:
+    latency = load_table(name).predict(load_architecture("mobilenet_v2"))
+    assert latency.ms == pytest.approx(V2_MS[name], rel=1e-3)
+    assert latency.low_ms < latency.ms < latency.high_ms
+    assert latency.outside == ()
+
+
+@pytest.mark.parametrize(("column", "name"), list(enumerate(TABLES)))
+def test_networks_of_2019_that_were_not_fitted_are_close(column: int, name: str) -> None:
+    table = load_table(name)
+    pairs = [(table.predict(load_architecture(n)), ms[column]) for n, ms in V3_MS.items()]
+    assert fmean(abs(latency.ms / ms - 1) for latency, ms in pairs) < 0.035
+    assert all(latency.low_ms <= ms <= latency.high_ms for latency, ms in pairs)
+
+
+def test_networks_of_2018_that_were_not_fitted_are_close() -> None:
+    table = load_table("pixel1", era="2018")
+    errors = [table.predict(load_architecture(n)).ms / ms - 1 for n, ms in V2_2018_MS.items()]
+    assert fmean(map(abs, errors)) < 0.055
+
+
+def test_prediction_is_the_sum_of_its_units() -> None:
+    table = replace(load_table("pixel1"), overhead_ms=1.5)
+    arch = load_architecture("mnasnet_a1")
+    latency = table.predict(arch)
+    assert latency.ms == pytest.approx(1.5 + sum(table.unit_ms(unit) for unit in lower(arch)))
+    assert [part.name for part in latency.units] == [unit.name for unit in lower(arch)]
+
+
+def test_eras_differ_in_speed_and_in_hswish() -> None:
+    new, old = load_table("pixel1"), load_table("pixel1", era="2018")
+    assert (new.era, old.era) == ("2019", "2018")
+    assert old == new.with_era("2018")
+
+    def slowdown(name: str) -> float:
+        arch = load_architecture(name)
+        return old.predict(arch).ms / new.predict(arch).ms
+
+    assert 1.1 < slowdown("mobilenet_v2") < 1.2 < slowdown("mobilenet_v3_large")
+
+
+def test_swish_is_named_once_and_widens_the_interval() -> None:
+    table = load_table("pixel1")
+    latency = table.predict(load_architecture("efficientnet_b0"))
+    assert sum("swish" in reason for reason in latency.outside) == 1
+    usual = table.spread.relative * latency.ms
+    assert latency.high_ms - latency.ms > 1.5 * usual
+
+
+def test_what_rests_on_an_assumption_is_within_the_range() -> None:
+    table = load_table("pixel1")
+    swish, wide = (
+        lower_block(Block(kind="conv", in_channels=8, out_channels=n, act=act), (8, 28, 28))
+        for n, act in ((8, "swish"), (4096, "relu"))
+    )
+    assert (len(table.outside(swish)), table.beyond(swish)) == (1, ())
+    assert table.beyond(wide) == table.outside(wide)
+    assert "channels above the measured" in table.beyond(wide)[0]
+    measured = replace(table, entries={wide.key: Entry(ms=1.0)})
+    assert measured.beyond(wide) == ()
+
+
+def test_small_inputs_get_wider_intervals() -> None:
+    table = load_table("pixel1")
+    low, high = table.interval([10.0, 10.0], resolution=[128, 224])
+    assert high[0] - low[0] > 1.5 * (high[1] - low[1])
+
+
+def test_resolution_outside_of_the_range_is_named() -> None:
+    arch = replace(load_architecture("mobilenet_v2"), resolution=320)
+    assert load_table("pixel1").predict(arch).outside == ("resolution 320 (measured: 96 to 224)",)
+
+
+def test_interval_takes_arrays_and_agrees_with_predict() -> None:
+    table, arch = load_table("pixel1"), load_architecture("efficientnet_b0")
+    latency = table.predict(arch)
+    doubt = sum(table.doubt_ms(unit) for unit in lower(arch))
+    low, high = table.interval(np.full(3, latency.ms), doubt_ms=doubt)
+    assert low == pytest.approx([latency.low_ms] * 3)
+    assert high == pytest.approx([latency.high_ms] * 3)
+    assert table.interval(1.0, doubt_ms=50.0)[0] == 0.0
+
+
+def test_measured_entry_goes_before_the_model() -> None:
+    unit = lower_block(_mbconv(act="swish"), (24, 28, 28))
+    table = replace(load_table("pixel1"), entries={unit.key: Entry(ms=1.25)})
+    assert table.unit_ms(unit) == 1.25
+    assert table.outside(unit) == ()
+    assert table.doubt_ms(unit) == 0.0
+
+
+def test_table_without_model_lists_every_absent_unit() -> None:
+    arch = load_architecture("mobilenet_v2")
+    first, *others = lower(arch)
+    table = replace(load_table("pixel1"), model=None, entries={first.key: Entry(ms=1.0)})
+    with pytest.raises(MissingEntry) as error:
+        table.predict(arch)
+    assert all(unit.key in str(error.value) for unit in others)
+    assert first.key not in str(error.value)
+    with pytest.raises(MissingEntry):
+        table.unit_ms(others[0])
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_table_survives_writing_and_reading(name: str, tmp_path: Path) -> None:
+    table = replace(load_table(name), entries={"some unit": Entry(ms=2.0)})
+    write_table(table, tmp_path / "copy.yaml", heading="a table")
+    assert load_table(tmp_path / "copy.yaml") == table
+    assert data.first_comment(tmp_path / "copy.yaml") == "a table"
+
+
+def test_unknown_table_and_era_name_the_closest() -> None:
+    with pytest.raises(UnknownName, match="did you mean pixel"):
+        load_table("pixel9")
+    with pytest.raises(UnknownName, match="did you mean 2019, 2018"):
+        load_table("pixel1", era="2017")
+    with pytest.raises(UnknownName, match="2019"):
+        load_table("pixel2", era="2018")
+
+
+BAD = {
+    "conv_macs: 0.1": ("conv_macs: -0.1", "line .*conv_macs must be a number >= 0, not -0.1"),
+    "linear_weights: ": ("linear_weight: ", "linear_weights"),
+    "factor: ": ("factor: fast #", "factor must be a number"),
+    "kernel: [1, 7]": ("kernel: [7, 1]", "kernel must be two whole numbers"),
+    "threads: 1": ("threads: one", "threads must be a whole number"),
+    "dtype: float32": ("dtype: float32\ncolour: red", "unknown key 'colour'"),
+    "device: Google Pixel 1": ("device: 1", "device must be a text"),
+    "schema: 1": ("schema: 2", "schema is 2"),
+    "  coverage: 0.9\n": ("", "missing coverage"),
+    "sources: [": ("sources: [1, ", "sources must be a list of texts"),
+    "eras:\n": ("eras: 3\nold:\n", "old"),
+}
+
+
+@pytest.mark.parametrize("found", BAD)
+def test_malformed_file_names_file_and_key(found: str, tmp_path: Path) -> None:
+    text = data.bundled("latency_tables")["pixel1"].read_text(encoding="utf-8")
+    changed, message = BAD[found]
+    assert found in text
+    path = tmp_path / "bad.yaml"
+    path.write_text(text.replace(found, changed, 1), encoding="utf-8")
+    with pytest.raises(BadFile, match=message) as error:
+        load_table(path)
+    assert str(path) in str(error.value)
+
+
+def test_missing_coefficient_is_refused(tmp_path: Path) -> None:
+    content = yaml.safe_load(data.bundled("latency_tables")["pixel1"].read_text(encoding="utf-8"))
+    del content["eras"]["2019"]["coefficients"]["swish"]
+    path = tmp_path / "bad.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(BadFile, match="era 2019 lacks coefficients for swish"):
+        load_table(path)
+
+
+def test_file_with_neither_model_nor_entries_is_refused(tmp_path: Path) -> None:
+    content = yaml.safe_load(data.bundled("latency_tables")["pixel1"].read_text(encoding="utf-8"))
+    del content["model"]
+    path = tmp_path / "bad.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(BadFile, match="needs entries or a model"):
+        load_table(path)
+
+
+def test_unusual_convolutions_are_named() -> None:
+    arch = Architecture(
+        resolution=224,
+        stem=(Block(kind="conv", in_channels=3, out_channels=16, kernel=3, stride=2),),
+        stages=((Block(kind="conv", in_channels=16, out_channels=4096, kernel=9),),),
+        head=(Block(kind="pool", in_channels=4096, out_channels=4096),),
+    )
+    text = "; ".join(load_table("pixel1").predict(arch).outside)
+    assert "kernel size above the measured 7" in text
+    assert "channels above the measured 1792" in text
+    assert "full convolutions behind the stem" in text
