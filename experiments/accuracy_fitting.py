@@ -1,0 +1,268 @@
+"""Fit the accuracy model of a space: a teacher on the rows, a small network on its labels."""
+
+import argparse
+import logging
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch  # fits what ships, never ships itself
+from accuracy_networks import Networks, Recipe
+from accuracy_rows import SCALES, Floats, Rows, figures, folds, read_rows
+from accuracy_teachers import TEACHERS, Teacher
+
+from nas import data
+from nas.accuracy import (
+    Accuracy,
+    AccuracyModel,
+    HeldOut,
+    Scale,
+    load_accuracy_model,
+    one_hot,
+    write_accuracy_model,
+)
+from nas.space import Matrix
+from nas.zoo import load_architecture
+
+FOLDS = 10
+log = logging.getLogger("fit")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is fitted for one space."""
+
+    space: str
+    metric: str
+    source: str
+    note: str
+    student: Recipe
+    labels: int = 300_000
+    deviations: int = 15_000
+
+
+PLANS = {
+    "mbconv": Plan(
+        space="mbconv",
+        metric="top1_proxy",
+        source="Accel-NASBench (Ahmad et al., 2024; Apache-2.0), ImageNet, shortened training",
+        note=(
+            "top1_proxy comes from a shortened training scheme: EfficientNet-B0 has about 0.66 "
+            "on this scale and 0.77 trained in full, so read ranks and differences"
+        ),
+        student=Recipe(hidden=(128, 128), epochs=16, batch=384, rate=5e-3, decay=0.01),
+    ),
+    "mobilenetv3": Plan(
+        space="mobilenetv3",
+        metric="top1",
+        source="accuracy predictor of Once-for-All (Cai et al., 2020; code MIT), ImageNet",
+        note=(
+            "top1 is predicted for fine-tuned Once-for-All networks and mapped to the published "
+            "scale (12.97 + 0.773 * predictor, in per cent), which leaves 0.27 points"
+        ),
+        student=Recipe(hidden=(160, 160), epochs=16, batch=384, rate=5e-3, decay=0.01),
+    ),
+}
+
+
+def fit_model(plan: Plan, rows: Rows, seed: int) -> tuple[AccuracyModel, Teacher]:
+    """Return the model that ships, fitted to `rows`, and its teacher.
+
+    The deviation of the model is the teacher's, widened by how far the model is from its teacher.
+    """
+    start = time.perf_counter()
+    teacher = TEACHERS[plan.space](rows, seed)
+    log.info("teacher fitted to %d rows in %.0f s", len(rows.top1), time.perf_counter() - start)
+    rng = np.random.default_rng(seed)
+    matrix = label_matrix(rows, rng, plan.labels)
+    mean = Networks(plan.student, one_hot(rows.space, matrix), teacher.mean(matrix), seed).export()
+    model = AccuracyModel(
+        domain=rows.space, metric=plan.metric, source=plan.source, note=plan.note,
+        mean=mean, spread=mean,
+    )  # fmt: skip
+    matrix = label_matrix(rows, rng, plan.deviations)
+    taught = teacher(matrix)
+    gap = model.accuracy(matrix) - taught.accuracy
+    wanted = np.log(np.hypot(taught.deviation, np.sqrt(np.mean(gap**2))))
+    recipe = Recipe(hidden=(32,), epochs=20, batch=64, decay=0.01)
+    spread = Networks(recipe, one_hot(rows.space, matrix), wanted, seed).export()
+    log.info(
+        "distilled after %.0f s; %.3f points from the teacher (root mean square)",
+        time.perf_counter() - start, 100 * np.sqrt(np.mean(gap**2)),
+    )  # fmt: skip
+    return replace(model, spread=spread), teacher
+
+
+def label_matrix(rows: Rows, rng: np.random.Generator, count: int) -> Matrix:
+    """Return 3 * (`count` // 3) random picks: uniform, leaning to a corner, and mixed from `rows`.
+
+    A search goes to the corners, so the small network must follow its teacher there: a leaning row
+    draws for every choice how strongly it prefers the first or the last values. A mixed row takes
+    every choice from one of two rows of the data, or, once in ten times, at random.
+    """
+    space, each = rows.space, count // 3
+    uniform = space.sample_matrix(rng, each)
+    shape = uniform.shape
+    lean = rng.normal(0, 1.5, size=(each, 1)) + rng.normal(0, 0.7, size=shape)
+    leaning = (rng.random(shape) ** np.exp(lean) * space.widths).astype(np.uint8)
+    leaning = np.minimum(leaning, space.widths - 1).astype(np.uint8)
+    one, other = rows.matrix[rng.integers(0, len(rows.matrix), size=(2, each))]
+    mixed = np.where(rng.random(shape) < 0.5, one, other)
+    mixed = np.where(rng.random(shape) < 0.1, space.sample_matrix(rng, each), mixed)
+    return np.concatenate([uniform, space.canonical(leaning), space.canonical(mixed)])
+
+
+def cross_validate(plan: Plan, rows: Rows, *, count: int, seed: int) -> dict[str, Any]:
+    """Return figures of the whole pipeline on `count` of `FOLDS` folds, and every prediction."""
+    students, teachers, kept = [], [], []
+    predicted, top1 = [], []
+    for number, fold in enumerate(folds(rows, FOLDS, seed)[:count]):
+        rest = np.setdiff1d(np.arange(len(rows.top1)), fold)
+        model, teacher = fit_model(plan, rows.take(rest), seed + number)
+        predicted.append(model.predict_matrix(rows.matrix[fold]))
+        top1.append(rows.top1[fold])
+        students.append(figures(predicted[-1], top1[-1]))
+        teachers.append(figures(teacher(rows.matrix[fold]), top1[-1]))
+        kept.append(len(fold))
+        log.info("fold %d of %d: tau %.4f, r2 %.4f, mae %.4f (teacher: tau %.4f)",
+                 number + 1, count, students[-1]["tau"], students[-1]["r2"],
+                 students[-1]["mae"], teachers[-1]["tau"])  # fmt: skip
+    both = Accuracy(*(np.concatenate(parts) for parts in zip(*predicted, strict=True)))
+    pooled = np.concatenate(top1)
+    return {
+        "rows": sum(kept),
+        "model": _average(students),
+        "teacher": _average(teachers),
+        "model_pooled": figures(both, pooled),
+        "tau_by_fold": [round(each["tau"], 4) for each in students],
+        "r2_by_fold": [round(each["r2"], 4) for each in students],
+        "points": (both, pooled),
+    }
+
+
+def _average(parts: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {key: float(np.mean([part[key] for part in parts])) for key in parts[0]}
+
+
+def finished(model: AccuracyModel, average: dict[str, float], rows: int) -> AccuracyModel:
+    """Return `model` on the reported scale, with its figures on `rows` held-out rows."""
+    return replace(
+        model,
+        scale=SCALES[model.space],
+        held_out=HeldOut(rows=rows, **{key: round(v, 5) for key, v in average.items()}),
+    )
+
+
+def on_data_scale(model: AccuracyModel) -> AccuracyModel:
+    """Return `model` as it predicts the data it was fitted on."""
+    return replace(model, scale=Scale())
+
+
+def archs_per_second(model: AccuracyModel, count: int = 100_000) -> int:
+    """Return how many predictions with deviations a second takes, to two digits."""
+    matrix = model.domain.sample_matrix(np.random.default_rng(0), count)
+    model.predict_matrix(matrix[:1000])
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        model.predict_matrix(matrix)
+        seconds.append(time.perf_counter() - start)
+    return int(float(f"{count / min(seconds):.2g}"))
+
+
+def plot(points: tuple[Accuracy, Floats], path: Path, title: str) -> None:
+    """Write predicted against measured accuracies of held-out rows."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    predicted, top1 = points
+    figure, axes = pyplot.subplots(figsize=(5, 5), layout="constrained")
+    axes.plot(100 * top1, 100 * predicted.accuracy, ".", markersize=2, alpha=0.4)
+    ends = [100 * top1.min(), 100 * top1.max()]
+    axes.plot(ends, ends, color="black", linewidth=0.8)
+    axes.set(xlabel="top-1 in the data, %", ylabel="predicted, held out, %", title=title)
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def result_of(model: AccuracyModel, teacher: Teacher, rows: Rows) -> dict[str, Any]:
+    """Return what is reported about the model that ships."""
+    name = model.domain.baseline
+    row = model.domain.pack(model.domain.encode(load_architecture(name)))[None]
+    shown, taught = model.predict_matrix(row), teacher(row)
+    scale = model.scale
+    return {
+        "baseline": name,
+        "baseline_top1": float(shown.accuracy[0]),
+        "baseline_deviation": float(shown.deviation[0]),
+        "baseline_top1_of_teacher": float(scale.intercept + scale.slope * taught.accuracy[0]),
+        "fitted_on": len(rows.top1),
+        "on_fitted_rows": figures(on_data_scale(model).predict_matrix(rows.matrix), rows.top1),
+        "archs_per_second": archs_per_second(model),
+    }
+
+
+def circumstances(seed: int, seconds: float) -> dict[str, Any]:
+    """Return when, where and with what a fit was made."""
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "device": f"{_processor()}, {torch.get_num_threads()} thread(s)",
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("numpy", "torch", "scipy", "scikit-learn")},
+        "seed": seed,
+        "seconds": round(seconds),
+    }
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if sys.platform == "linux" else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def _rounded(content: Any) -> Any:
+    """Return `content` with floats at five decimals."""
+    if isinstance(content, dict):
+        return {key: _rounded(value) for key, value in content.items()}
+    return round(content, 5) if isinstance(content, float) else content
+
+
+def main(space: str, folder: Path, default_data: Path) -> None:
+    """Fit, judge and write the model of `space`; the report goes to `folder`."""
+    parser = argparse.ArgumentParser(description=f"Fit the accuracy model of {space}.")
+    parser.add_argument("--data", type=Path, default=default_data, help="folder of train.csv")
+    parser.add_argument("--cross-validate", action="store_true", help="judge on all folds, not one")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
+    torch.set_num_threads(1)
+    start = time.perf_counter()
+    plan, rows = PLANS[space], read_rows(options.data, space)
+    judged = cross_validate(
+        plan, rows, count=FOLDS if options.cross_validate else 1, seed=options.seed
+    )
+    points = judged.pop("points")
+    model, teacher = fit_model(plan, rows, options.seed)
+    model = finished(model, judged["model"], judged["rows"])
+    path = Path(__file__).resolve().parents[1] / "accuracy_models" / f"{space}.npz"
+    write_accuracy_model(model, path)
+    plot(points, folder / "held_out.png", f"{space}: {len(points[1])} held-out architectures")
+    result = {
+        "schema": 1,
+        "space": space,
+        "folds": f"{FOLDS if options.cross_validate else 1} of {FOLDS}",
+        "held_out": judged,
+        "shipped": result_of(load_accuracy_model(space), teacher, rows),
+        "bytes": path.stat().st_size,
+        "circumstances": circumstances(options.seed, time.perf_counter() - start),
+    }
+    data.write_text(folder / "result.yaml", data.to_yaml(_rounded(result)))
+    log.info("wrote %s and %s", path, folder / "result.yaml")

@@ -1,0 +1,99 @@
+"""Fit small fully connected networks with torch, several at once, in one batched product."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch  # fits what ships, never ships itself
+from numpy.typing import NDArray
+
+from nas.accuracy import Network
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How networks are fitted: AdamW on the squared error with a one-cycle learning rate."""
+
+    hidden: tuple[int, ...]
+    members: int = 1
+    epochs: int = 25
+    batch: int = 32
+    rate: float = 3e-3
+    decay: float = 0.3
+    activation: str = "silu"
+
+
+class Networks:
+    """Networks of one shape on standardised inputs and targets; they differ in seed and order."""
+
+    def __init__(self, recipe: Recipe, inputs: Floats, targets: Floats, seed: int) -> None:
+        """Fit them to `inputs`, shape (rows, features), and `targets`, shape (rows,)."""
+        self._activation = getattr(torch.nn.functional, recipe.activation)
+        self._shift, self._spread = inputs.mean(axis=0), inputs.std(axis=0) + 1e-9
+        self._mean, self._unit = targets.mean(), targets.std() + 1e-12
+        generator = torch.Generator().manual_seed(seed)
+        sizes = (inputs.shape[1], *recipe.hidden, 1)
+        self._weights, self._biases = [], []
+        for before, after in pairwise(sizes):
+            weight = torch.randn(recipe.members, before, after, generator=generator)
+            self._weights.append((weight / before**0.5).requires_grad_())
+            self._biases.append(torch.zeros(recipe.members, 1, after).requires_grad_())
+        wanted = torch.tensor((targets - self._mean) / self._unit, dtype=torch.float32)
+        self._fit(recipe, self._standardised(inputs), wanted, generator)
+
+    def __call__(self, inputs: Floats) -> Floats:
+        """Return the prediction of every member, shape (members, rows)."""
+        parts = []
+        with torch.no_grad():
+            for start in range(0, len(inputs), 8192):
+                block = self._standardised(inputs[start : start + 8192])
+                parts.append(self._forward(block.expand(len(self._weights[0]), *block.shape)))
+        return torch.cat(parts, dim=1).numpy().astype(float) * self._unit + self._mean
+
+    def export(self) -> Network:
+        """Return the first member with the standardisation worked into its first and last layer."""
+        weights = [weight[0].detach().numpy().astype(float) for weight in self._weights]
+        biases = [bias[0, 0].detach().numpy().astype(float) for bias in self._biases]
+        weights[0] = weights[0] / self._spread[:, None]
+        biases[0] = biases[0] - self._shift @ weights[0]
+        weights[-1] = weights[-1] * self._unit
+        biases[-1] = biases[-1] * self._unit + self._mean
+        return Network(weights=_single(weights), biases=_single(biases))
+
+    def _standardised(self, inputs: Floats) -> torch.Tensor:
+        return torch.tensor((inputs - self._shift) / self._spread, dtype=torch.float32)
+
+    def _forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        for weight, bias in zip(self._weights[:-1], self._biases[:-1], strict=True):
+            inputs = self._activation(inputs @ weight + bias)
+        return (inputs @ self._weights[-1] + self._biases[-1])[..., 0]
+
+    def _fit(
+        self, recipe: Recipe, inputs: torch.Tensor, wanted: torch.Tensor, generator: torch.Generator
+    ) -> None:
+        steps = len(inputs) // recipe.batch
+        groups = [
+            {"params": self._weights, "weight_decay": recipe.decay},
+            {"params": self._biases, "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=recipe.rate)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, recipe.rate, total_steps=recipe.epochs * steps + 1
+        )
+        for _ in range(recipe.epochs):
+            orders = [torch.randperm(len(inputs), generator=generator) for _ in self._weights[0]]
+            order = torch.stack(orders)
+            for step in range(steps):
+                chosen = order[:, step * recipe.batch : (step + 1) * recipe.batch]
+                error = self._forward(inputs[chosen]) - wanted[chosen]
+                optimizer.zero_grad()
+                (error**2).mean(dim=1).sum().backward()
+                optimizer.step()
+                schedule.step()
+
+
+def _single(arrays: Sequence[Floats]) -> tuple[NDArray[np.float32], ...]:
+    return tuple(array.astype(np.float32) for array in arrays)

@@ -1,0 +1,100 @@
+"""Accurate, slow models that label architectures for the small ones that ship."""
+
+from collections.abc import Callable
+
+import numpy as np
+from accuracy_networks import Networks, Recipe
+from accuracy_processes import GaussianProcess
+from accuracy_rows import Floats, Rows, folds, rich_features
+
+from nas.accuracy import Accuracy, one_hot
+from nas.space import Matrix
+
+Teacher = Callable[[Matrix], Accuracy]
+
+CEILINGS = {"mbconv": 0.75, "mobilenetv3": 0.92}
+"""Accuracy saturates: effects add up better in -log(ceiling - top1) than in top1 itself. A ceiling
+has to lie above all accuracies; where above matters little."""
+
+MLPS = Recipe(hidden=(64, 64), members=8, epochs=25, batch=32, decay=0.3)
+ONE_HOT_MLPS = (
+    Recipe(hidden=(128, 128), members=3, epochs=32, batch=96, decay=0.06),
+    Recipe(hidden=(128, 128), members=4, epochs=25, batch=96, decay=0.05, activation="relu"),
+)
+SHARE = 0.6
+"""Of the Gaussian process in its average with the networks."""
+
+
+class ProcessTeacher:
+    """A Gaussian process and networks on rich features, averaged: for measured accuracies."""
+
+    def __init__(self, rows: Rows, seed: int) -> None:
+        """Fit both to `rows`."""
+        self._features = rich_features(rows.space)
+        self._ceiling = CEILINGS[rows.space.name]
+        inputs, targets = self._features(rows.matrix), -np.log(self._ceiling - rows.top1)
+        self._process = GaussianProcess(inputs, targets, seed)
+        self._networks = Networks(MLPS, inputs, targets, seed)
+
+    def mean(self, matrix: Matrix) -> Floats:
+        """Return the accuracies of picks."""
+        inputs = self._features(matrix)
+        networks = self._networks(inputs).mean(axis=0)
+        return self._ceiling - np.exp(-SHARE * self._process.mean(inputs) - (1 - SHARE) * networks)
+
+    def __call__(self, matrix: Matrix) -> Accuracy:
+        """Return the accuracies of picks with the deviation of a new measurement."""
+        top1 = self.mean(matrix)
+        return Accuracy(
+            top1, (self._ceiling - top1) * self._process.deviation(self._features(matrix))
+        )
+
+
+class NetworksTeacher:
+    """Networks on one-hot picks, for accuracies without noise.
+
+    The deviation grows with the disagreement of the members; how much is read off a tenth of the
+    rows, with networks fitted on the others.
+    """
+
+    def __init__(self, rows: Rows, seed: int) -> None:
+        """Fit them to `rows`."""
+        self._space = rows.space
+        tenth = folds(rows, 10, seed)[0]
+        rest = np.setdiff1d(np.arange(len(rows.top1)), tenth)
+        self._networks = self._fit(rows.take(rest), seed)
+        members = self._members(rows.matrix[tenth])
+        error = members.mean(axis=0) - rows.top1[tenth]
+        self._floor, self._factor = _spread_line(members.std(axis=0), error)
+        self._networks = self._fit(rows, seed)
+
+    def mean(self, matrix: Matrix) -> Floats:
+        """Return the accuracies of picks."""
+        return self._members(matrix).mean(axis=0)
+
+    def __call__(self, matrix: Matrix) -> Accuracy:
+        """Return the accuracies of picks with their deviations."""
+        members = self._members(matrix)
+        deviation = np.sqrt(self._floor + self._factor * members.var(axis=0))
+        return Accuracy(members.mean(axis=0), deviation)
+
+    def _members(self, matrix: Matrix) -> Floats:
+        inputs = one_hot(self._space, matrix)
+        return np.concatenate([networks(inputs) for networks in self._networks])
+
+    def _fit(self, rows: Rows, seed: int) -> list[Networks]:
+        inputs = one_hot(self._space, rows.matrix)
+        return [Networks(recipe, inputs, rows.top1, seed) for recipe in ONE_HOT_MLPS]
+
+
+def _spread_line(disagreement: Floats, error: Floats) -> tuple[float, float]:
+    """Return (a, b) such that error**2 is about a + b * disagreement**2, neither negative."""
+    from scipy.optimize import nnls
+
+    table = np.stack([np.ones(len(error)), disagreement**2], axis=1)
+    weight = 1 / (disagreement**2 + np.median(disagreement) ** 2)
+    (a, b), _ = nnls(table * weight[:, None], error**2 * weight)
+    return float(a), float(b)
+
+
+TEACHERS = {"mbconv": ProcessTeacher, "mobilenetv3": NetworksTeacher}

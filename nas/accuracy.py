@@ -1,0 +1,352 @@
+"""Predict ImageNet accuracy from picks with a small network that needs numpy alone.
+
+A model belongs to one space. Its input is the one-hot form of the picks, all zero where a choice
+is inactive; one network gives the accuracy, a second one the logarithm of its deviation. A file of
+weights is an `.npz` without pickles whose entry `header` is a JSON string;
+`accuracy_models/README.md` says what stands in it.
+"""
+
+import hashlib
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
+from math import isfinite
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas import data
+from nas.arch import Architecture
+from nas.errors import BadFile
+from nas.space import Matrix, Space
+from nas.space_file import load_space
+
+Floats = NDArray[np.float64]
+Weights = NDArray[np.float32]
+
+_ROWS = 128
+"""Rows of every matrix product. A last block is filled up, so that BLAS takes the same path and a
+row gives the same number to the last bit whatever it is predicted with."""
+
+_LOWEST = np.float32(-80)
+"""Below this, exp(-x) leaves the range of float32, and x * sigmoid(x) is zero anyway."""
+
+_UNREADABLE = (ValueError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What numpy raises for files that are no archive, a damaged one, or hold pickles or one array."""
+
+_NETWORKS = ("mean", "spread")
+_HEADER = ("schema", "space", "fingerprint", "metric", "source", "note", "scale", "held_out")
+_Record = TypeVar("_Record", "Scale", "HeldOut")
+METRICS = ("top1", "top1_proxy")
+"""`top1` as trained in full, `top1_proxy` after a shortened training scheme."""
+
+
+class Accuracy(NamedTuple):
+    """Predicted top-1 accuracies and one standard deviation of each, fractions, shape (n,)."""
+
+    accuracy: Floats
+    deviation: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """The way from the scale of the data to the scale that is reported, in fractions.
+
+    Accuracy `a` becomes `intercept + slope * a`; `deviation` is what this mapping leaves
+    unexplained, and counts in every predicted deviation.
+    """
+
+    intercept: float = 0.0
+    slope: float = 1.0
+    deviation: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """How well the model did on rows that it was not fitted on.
+
+    `mae` is in fractions, on the scale of the data; `within_one` and `within_two` are the shares of
+    rows closer than one and two predicted deviations (0.68 and 0.95 if they are normal).
+    """
+
+    rows: int
+    tau: float
+    r2: float
+    mae: float
+    within_one: float
+    within_two: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A fully connected network with one output and x * sigmoid(x) between its layers.
+
+    Attributes:
+        weights: one matrix a layer, shape (inputs, outputs).
+        biases: one vector a layer, shape (outputs,).
+    """
+
+    weights: tuple[Weights, ...]
+    biases: tuple[Weights, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse layers that do not fit each other."""
+        if not self.weights or len(self.weights) != len(self.biases):
+            raise BadFile("a network needs layers, each with a weight and a bias")
+        outputs = [weight.shape[-1] for weight in self.weights]
+        inputs = [weight.shape[0] for weight in self.weights[1:]]
+        if any(weight.ndim != 2 for weight in self.weights) or outputs != [*inputs, 1]:
+            shapes = ", ".join(str(weight.shape) for weight in self.weights)
+            raise BadFile(f"layers of shapes {shapes} do not chain to one output")
+        if [bias.shape for bias in self.biases] != [(n,) for n in outputs]:
+            shapes = ", ".join(str(bias.shape) for bias in self.biases)
+            raise BadFile(f"biases of shapes {shapes} do not fit layers of {outputs} outputs")
+        if not all(np.isfinite(array).all() for array in (*self.weights, *self.biases)):
+            raise BadFile("a weight is not a finite number")
+
+    @property
+    def inputs(self) -> int:
+        """The length of an input."""
+        return int(self.weights[0].shape[0])
+
+    def __call__(self, inputs: Weights) -> Weights:
+        """Return the output for every row of `inputs`, shape (rows,)."""
+        hidden = inputs
+        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            hidden = hidden @ weight
+            hidden += bias
+            hidden /= 1 + np.exp(-np.maximum(hidden, _LOWEST))
+        result: Weights = (hidden @ self.weights[-1])[:, 0] + self.biases[-1]
+        return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccuracyModel:
+    """The accuracy of every architecture of one space.
+
+    Attributes:
+        domain: the space whose picks it reads.
+        metric: what it predicts, one of `METRICS`.
+        source: the data it was fitted on, and their authors.
+        note: one sentence that belongs beside every number it gives.
+        mean: the network for the accuracy, on the scale of the data.
+        spread: the network for the natural logarithm of the deviation, on the same scale.
+        scale: from the scale of the data to the reported one.
+        held_out: its error on rows that it was not fitted on, None where nobody measured it.
+    """
+
+    domain: Space
+    metric: str
+    source: str
+    note: str
+    mean: Network
+    spread: Network
+    scale: Scale = Scale()
+    held_out: HeldOut | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown metric, and networks of another space."""
+        if self.metric not in METRICS:
+            raise BadFile(f"metric must be {' or '.join(METRICS)}, not {self.metric!r}")
+        wanted = int(self.domain.widths.sum())
+        for network in (self.mean, self.spread):
+            if network.inputs != wanted:
+                raise BadFile(
+                    f"a network has {network.inputs} inputs; space {self.space} needs {wanted}"
+                )
+
+    @property
+    def space(self) -> str:
+        """The name of the space."""
+        return self.domain.name
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that are equal for equal weights and scale."""
+        networks = (self.mean, self.spread)
+        arrays = [a for network in networks for a in (*network.weights, *network.biases)]
+        content = repr(self.scale).encode() + b"".join(array.tobytes() for array in arrays)
+        return hashlib.sha256(content).hexdigest()[:16]
+
+    def predict(self, archs: Architecture | Sequence[Architecture]) -> Accuracy:
+        """Return the accuracies of `archs`; a matrix of picks is a hundred times quicker.
+
+        Raises:
+            NotInSpace: if one is no point of the model's space.
+        """
+        archs = [archs] if isinstance(archs, Architecture) else archs
+        rows = [self.domain.pack(self.domain.encode(arch)) for arch in archs]
+        shape = (len(rows), len(self.domain.columns))
+        return self.predict_matrix(np.array(rows, dtype=np.uint8).reshape(shape))
+
+    def predict_matrix(self, matrix: Matrix) -> Accuracy:
+        """Return the accuracies of the rows of a matrix of picks, canonical or not."""
+        mean, spread = self._run(matrix, (self.mean, self.spread))
+        own = self.scale.slope * np.exp(spread)
+        return Accuracy(self._scaled(mean), np.hypot(own, self.scale.deviation))
+
+    def accuracy(self, matrix: Matrix) -> Floats:
+        """Return what `predict_matrix` does without the deviations, in less time."""
+        return self._scaled(self._run(matrix, (self.mean,))[0])
+
+    def _scaled(self, mean: Floats) -> Floats:
+        return self.scale.intercept + self.scale.slope * mean
+
+    def _run(self, matrix: Matrix, networks: Sequence[Network]) -> Floats:
+        """Return the outputs of `networks`, shape (networks, rows)."""
+        result = np.empty((len(networks), -(-len(matrix) // _ROWS) * _ROWS))
+        for start in range(0, len(matrix), _ROWS):
+            block = one_hot(self.domain, matrix[start : start + _ROWS])
+            inputs = np.zeros((_ROWS, block.shape[1]), dtype=np.float32)
+            inputs[: len(block)] = block
+            for output, network in zip(result, networks, strict=True):
+                output[start : start + _ROWS] = network(inputs)
+        return result[:, : len(matrix)]
+
+
+def one_hot(space: Space, matrix: Matrix) -> Weights:
+    """Return the inputs that a network for `space` is fitted on, shape (rows, sum of widths)."""
+    widths = space.widths
+    column = np.repeat(np.arange(len(widths)), widths)
+    value = np.concatenate([np.arange(n, dtype=np.uint8) for n in widths])
+    chosen = np.where(space.active(matrix), matrix, np.uint8(255))
+    inputs: Weights = (chosen[:, column] == value).astype(np.float32)
+    return inputs
+
+
+def domain_fingerprint(space: Space) -> str:
+    """Return a hash of which networks the picks of `space` mean; drop rates take no part."""
+    return replace(space, dropout=0.0, drop_connect=0.0).fingerprint
+
+
+def load_accuracy_model(name: str | Path | Space, space: Space | None = None) -> AccuracyModel:
+    """Return the bundled model of a space, or the model of an `.npz` file.
+
+    `name` is the space, its name, or a path; a path of a model for a space that is not bundled
+    needs the `space` too.
+
+    Raises:
+        UnknownName: if no bundled model has the name; it lists the closest ones.
+        BadFile: if the file is malformed, or belongs to another space or to other choices.
+    """
+    if isinstance(name, Space):
+        return load_accuracy_model(name.name, name)
+    path = data.find("accuracy model", name, where="accuracy_models", suffix=".npz")
+    arrays = _read_arrays(path)
+    try:
+        return _from_arrays(arrays, space)
+    except BadFile as error:
+        raise BadFile(f"{path}: {error}") from None
+
+
+def write_accuracy_model(model: AccuracyModel, path: Path) -> None:
+    """Write `model` to `path`, whole or not at all."""
+    header = {
+        "schema": data.SCHEMA,
+        "space": model.space,
+        "fingerprint": domain_fingerprint(model.domain),
+        "metric": model.metric,
+        "source": model.source,
+        "note": model.note,
+        "scale": asdict(model.scale),
+        "held_out": asdict(model.held_out) if model.held_out else None,
+    }
+    arrays: dict[str, Any] = {"header": np.array(json.dumps(header))}
+    for name in _NETWORKS:
+        network: Network = getattr(model, name)
+        for i, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
+            arrays |= {f"{name}_weight{i}": weight, f"{name}_bias{i}": bias}
+    with data.atomic_path(path) as temporary:
+        np.savez_compressed(temporary, **arrays)
+
+
+def _read_arrays(path: Path) -> Mapping[str, NDArray[Any]]:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except OSError as error:
+        raise BadFile(f"{path}: {error.strerror or error}") from None
+    except _UNREADABLE as error:
+        raise BadFile(f"{path}: no .npz of plain arrays ({error})") from None
+
+
+def _from_arrays(arrays: Mapping[str, NDArray[Any]], space: Space | None) -> AccuracyModel:
+    header = _header(arrays)
+    space = load_space(header["space"]) if space is None else space
+    if header["fingerprint"] != domain_fingerprint(space):
+        raise BadFile(
+            f"the model was fitted to networks of space {header['space']}; those of this space "
+            f"{space.name} have other choices, widths, resolutions or activations: fit one for it"
+        )
+    networks = {name: _network(arrays, name) for name in _NETWORKS}
+    layers = sum(2 * len(network.weights) for network in networks.values())
+    if len(arrays) != 1 + layers:
+        raise BadFile(f"entries besides the header and the layers: {', '.join(sorted(arrays))}")
+    return AccuracyModel(
+        domain=space,
+        metric=header["metric"],
+        source=_text(header, "source"),
+        note=_text(header, "note"),
+        scale=_numbers(Scale, header["scale"], "scale"),
+        held_out=None
+        if header["held_out"] is None
+        else _numbers(HeldOut, header["held_out"], "held_out"),
+        **networks,
+    )
+
+
+def _header(arrays: Mapping[str, NDArray[Any]]) -> Mapping[str, Any]:
+    entry = arrays.get("header")
+    if entry is None or entry.dtype.kind != "U" or entry.shape:
+        raise BadFile("no entry 'header' with a JSON string")
+    try:
+        header = json.loads(str(entry))
+    except json.JSONDecodeError as error:
+        raise BadFile(f"header: {error.msg}") from None
+    if not isinstance(header, dict) or header.get("schema") != data.SCHEMA:
+        raise BadFile(f"header: this version reads a mapping with schema {data.SCHEMA}")
+    data.check_keys(header, known=_HEADER, required=_HEADER, place="header")
+    for key in ("space", "fingerprint", "metric"):
+        _text(header, key)
+    return header
+
+
+def _text(header: Mapping[str, Any], key: str) -> str:
+    if not isinstance(header[key], str) or not header[key]:
+        raise BadFile(f"header: {key} must be text, not {header[key]!r}")
+    return str(header[key])
+
+
+def _numbers(record: type[_Record], content: Any, place: str) -> _Record:
+    """Return a record whose fields are all numbers."""
+    if not isinstance(content, dict):
+        raise BadFile(f"header: {place} must be a mapping, not {content!r}")
+    names = [field.name for field in fields(record)]
+    data.check_keys(content, known=names, required=names, place=f"header: {place}")
+    for name, value in content.items():
+        if type(value) not in (int, float) or not isfinite(value):
+            raise BadFile(f"header: {place}: {name} must be a finite number, not {value!r}")
+    return record(**content)
+
+
+def _network(arrays: Mapping[str, NDArray[Any]], name: str) -> Network:
+    layers = range(sum(entry.startswith(f"{name}_weight") for entry in arrays))
+    try:
+        return Network(
+            weights=tuple(_floats(arrays, f"{name}_weight{i}") for i in layers),
+            biases=tuple(_floats(arrays, f"{name}_bias{i}") for i in layers),
+        )
+    except BadFile as error:
+        raise BadFile(f"network {name!r}: {error}") from None
+
+
+def _floats(arrays: Mapping[str, NDArray[Any]], name: str) -> Weights:
+    array = arrays.get(name)
+    if array is None or array.dtype != np.float32:
+        raise BadFile(f"{name} must be float32, found {'none' if array is None else array.dtype}")
+    return array
