@@ -1,0 +1,26 @@
+"""The architecture as JSON; it loads wherever an architecture is expected."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nas.arch import Architecture, to_mapping
+from nas.data import to_json, write_text
+from nas.exporters import Exporter, refuse_weights
+from nas.weights import Weights
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JsonExporter:
+    """Writes the file that `load_architecture` reads back as an equal architecture."""
+
+    suffix: str = ".json"
+
+    def __call__(self, arch: Architecture, path: Path, weights: Weights | None = None) -> None:
+        """Write `arch` to `path`; there is no room for weights."""
+        refuse_weights(weights, "json")
+        write_text(path, to_json(to_mapping(arch)))
+
+
+def create() -> Exporter:
+    """Return the exporter."""
+    return JsonExporter()

@@ -1,0 +1,33 @@
+"""An ONNX graph that onnxruntime runs; random weights unless some are given."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nas.arch import Architecture
+from nas.data import atomic_path
+from nas.exporters import Exporter
+from nas.graph import to_onnx
+from nas.weights import Weights
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnnxExporter:
+    """Writes the graph of `nas.graph.to_onnx`.
+
+    `seed` draws the random weights; `batch` of 0 leaves the batch size open.
+    """
+
+    suffix: str = ".onnx"
+    seed: int = 0
+    batch: int = 0
+
+    def __call__(self, arch: Architecture, path: Path, weights: Weights | None = None) -> None:
+        """Write the graph of `arch` to `path`, its metadata with fingerprint and name."""
+        model = to_onnx(arch, weights, seed=self.seed, batch=self.batch or None)
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(model.SerializeToString())
+
+
+def create(*, seed: int = 0, batch: int = 0) -> Exporter:
+    """Return the exporter; `batch` of 0 leaves the batch size open."""
+    return OnnxExporter(seed=seed, batch=batch)

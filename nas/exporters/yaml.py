@@ -1,0 +1,26 @@
+"""The architecture as YAML, one row per block; it loads wherever an architecture is expected."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nas.arch import Architecture, to_mapping
+from nas.data import to_yaml, write_text
+from nas.exporters import Exporter, refuse_weights
+from nas.weights import Weights
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class YamlExporter:
+    """Writes the file that `load_architecture` reads back as an equal architecture."""
+
+    suffix: str = ".yaml"
+
+    def __call__(self, arch: Architecture, path: Path, weights: Weights | None = None) -> None:
+        """Write `arch` to `path`; there is no room for weights."""
+        refuse_weights(weights, "yaml")
+        write_text(path, to_yaml(to_mapping(arch)))
+
+
+def create() -> Exporter:
+    """Return the exporter."""
+    return YamlExporter()

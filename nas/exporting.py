@@ -1,0 +1,41 @@
+"""Export architectures through the exporter of a format."""
+
+from pathlib import Path
+
+from nas import plugins
+from nas.arch import Architecture
+from nas.errors import NasError
+from nas.plugins import Plugin
+from nas.weights import Weights
+
+_FORMS = {"yml": "yaml"}
+"""Endings of files that are not the name of their exporter."""
+
+
+def export(
+    arch: Architecture,
+    path: Path | str | None = None,
+    *,
+    form: str = "",
+    weights: Weights | None = None,
+) -> Path:
+    """Write `arch` to `path` in a format, and return the path.
+
+    `form` is an exporter ("yaml", "json", "onnx", or one with options, as in "onnx:batch=1");
+    without it the ending of `path` decides. Without `path` the file is named after the
+    architecture.
+
+    Raises:
+        NasError: if there is no such format, or the file cannot be written.
+    """
+    ending = Path(path or "").suffix[1:]
+    form = form or _FORMS.get(ending, ending)
+    if not form:
+        raise NasError("an export needs a format or a path that ends in one")
+    exporter = plugins.create("exporters", Plugin.parse(form))
+    target = Path(path) if path else Path(f"{arch.name or arch.fingerprint}{exporter.suffix}")
+    try:
+        exporter(arch, target, weights)
+    except OSError as error:
+        raise NasError(f"cannot write {target}: {error.strerror or error}") from None
+    return target

@@ -1,0 +1,216 @@
+"""Write units as an ONNX graph, from the same layers as everything else and without torch.
+
+This is the form for deployment and for measuring: batch normalisation is folded into the
+convolution before it, dropout and drop-connect are gone. onnx is imported when a graph is
+written, not before.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.arch import Architecture
+from nas.errors import NasError, missing_package
+from nas.layers import Conv, Layer, Linear, Pool, Squeeze, Unit, lower
+from nas.weights import Weights, check_weights, fold_norm, join, random_weights
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 17
+IR_VERSION = 8
+"""Both of 2022: new enough for every operator used here, old enough for most runtimes."""
+
+INPUT = "input"
+OUTPUT = "logits"
+
+_SIMPLE_ACTS = {"relu": "Relu", "hswish": "HardSwish", "sigmoid": "Sigmoid"}
+
+
+def to_onnx(
+    arch: Architecture, weights: Weights | None = None, *, seed: int = 0, batch: int | None = None
+) -> "onnx.ModelProto":
+    """Return `arch` as an ONNX model that maps "input" to "logits".
+
+    The input is (batch, channels, resolution, resolution), the output (batch, classes); a `batch`
+    of None leaves the batch size open. Without `weights` they are random (`random_weights`). The
+    metadata hold the fingerprint and the name of `arch`.
+
+    Raises:
+        NasError: if a weight is missing, unknown, or of another shape.
+        MissingPackage: if onnx is not installed.
+    """
+    metadata = {"fingerprint": arch.fingerprint, "name": arch.name}
+    return units_to_onnx(lower(arch), weights, seed=seed, batch=batch, metadata=metadata)
+
+
+def units_to_onnx(
+    units: Sequence[Unit],
+    weights: Weights | None = None,
+    *,
+    seed: int = 0,
+    batch: int | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> "onnx.ModelProto":
+    """Return consecutive units, one or more, as an ONNX model; see `to_onnx`.
+
+    The input has the shape of the first unit's, the output that of the last unit's, without
+    height and width where both are 1. Every value inside is named after the unit and layer that
+    gives it.
+
+    Raises:
+        NasError: also if there are no units, or two of them have the same name.
+    """
+    if not units:
+        raise NasError("there are no units to write as a graph")
+    if weights is None:
+        weights = random_weights(units, seed=seed)
+    check_weights(units, weights)
+    writer = _Writer(weights)
+    value = INPUT
+    for unit in units:
+        value = writer.unit(unit, value)
+    if units[-1].out_shape[1:] == (1, 1):
+        writer.flat(value, OUTPUT)
+    writer.nodes[-1] = replace(writer.nodes[-1], output=OUTPUT)
+    return _to_model(writer, units, batch=batch, metadata=metadata or {})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Node:
+    op: str
+    inputs: tuple[str, ...]
+    output: str
+    attributes: Mapping[str, Any]
+
+
+class _Writer:
+    """Collects the nodes and constants of a graph; its methods return the name of a value."""
+
+    def __init__(self, weights: Weights) -> None:
+        self.weights = weights
+        self.nodes: list[_Node] = []
+        self.constants: dict[str, NDArray[Any]] = {}
+        self.vectors: set[str] = set()
+
+    def add(self, op: str, inputs: tuple[str, ...], output: str, **attributes: Any) -> str:
+        self.nodes.append(_Node(op=op, inputs=inputs, output=output, attributes=attributes))
+        return output
+
+    def constant(self, name: str, value: Any, dtype: type = np.float32) -> str:
+        self.constants[name] = np.asarray(value, dtype)
+        return name
+
+    def flat(self, x: str, output: str) -> str:
+        """Return `x` as (batch, channels)."""
+        if x in self.vectors:
+            return x
+        self.vectors.add(output)
+        return self.add("Flatten", (x,), output)
+
+    def maps(self, x: str, output: str) -> str:
+        """Return `x` as (batch, channels, height, width)."""
+        if x not in self.vectors:
+            return x
+        axes = self.constant("spatial_axes", (2, 3), np.int64)
+        return self.add("Unsqueeze", (x, axes), output)
+
+    def unit(self, unit: Unit, x: str) -> str:
+        x = value = self.maps(x, join(unit.name, "maps")) if unit.shortcut != "none" else x
+        for layer in unit.layers:
+            value = self.layer(layer, value, join(unit.name, layer.name))
+        if unit.shortcut == "none":
+            return value
+        if unit.shortcut == "pool":
+            x = self.add("AveragePool", (x,), join(unit.name, "shortcut"), count_include_pad=0,
+                         kernel_shape=[3, 3], strides=[unit.block.stride] * 2,
+                         pads=[1] * 4)  # fmt: skip
+        return self.add("Add", (x, value), join(unit.name, "add"))
+
+    def layer(self, layer: Layer, x: str, name: str) -> str:
+        if isinstance(layer, Linear):
+            return self.linear(layer, self.flat(x, f"{name}.flat"), name)
+        x = self.maps(x, f"{name}.maps")
+        match layer:
+            case Conv():
+                folded = fold_norm(self.weights, name)
+                value = self.conv(x, name, folded, stride=layer.stride, groups=layer.groups)
+                return self.act(layer.act, value)
+            case Squeeze():
+                return self.squeeze(layer, x, name)
+            case Pool():
+                return self.add("GlobalAveragePool", (x,), name)
+
+    def conv(
+        self, x: str, name: str, values: tuple[Any, Any], *, stride: int = 1, groups: int = 1
+    ) -> str:
+        weight = self.constant(f"{name}.weight", values[0])
+        bias = self.constant(f"{name}.bias", values[1])
+        kernel = values[0].shape[-1]
+        return self.add("Conv", (x, weight, bias), name, group=groups, strides=[stride] * 2,
+                        kernel_shape=[kernel] * 2, pads=[kernel // 2] * 4)  # fmt: skip
+
+    def squeeze(self, layer: Squeeze, x: str, name: str) -> str:
+        value = self.add("GlobalAveragePool", (x,), f"{name}.pool")
+        for part, act in (("reduce", layer.act), ("expand", layer.gate)):
+            place = f"{name}.{part}"
+            values = (self.weights[f"{place}.weight"], self.weights[f"{place}.bias"])
+            value = self.act(act, self.conv(value, place, values))
+        return self.add("Mul", (x, value), name)
+
+    def linear(self, layer: Linear, x: str, name: str) -> str:
+        weight, bias = (
+            self.constant(key, self.weights[key]) for key in (f"{name}.weight", f"{name}.bias")
+        )
+        value = self.act(layer.act, self.add("Gemm", (x, weight, bias), name, transB=1))
+        self.vectors.add(value)
+        return value
+
+    def act(self, act: str, x: str) -> str:
+        output = f"{x}.{act}"
+        match act:
+            case "none":
+                return x
+            case "relu6":
+                bounds = self.constant("zero", 0), self.constant("six", 6)
+                return self.add("Clip", (x, *bounds), output)
+            case "swish":
+                return self.add("Mul", (x, self.act("sigmoid", x)), output)
+            case "hsigmoid":
+                return self.add("HardSigmoid", (x,), output, alpha=1 / 6, beta=0.5)
+        return self.add(_SIMPLE_ACTS[act], (x,), output)
+
+
+def _to_model(
+    writer: _Writer, units: Sequence[Unit], *, batch: int | None, metadata: Mapping[str, str]
+) -> "onnx.ModelProto":
+    try:
+        from onnx import TensorProto, helper, numpy_helper
+    except ModuleNotFoundError as error:
+        raise missing_package(error, wanted_by="writing ONNX") from None
+    size = batch or "batch"
+    vector = units[-1].out_shape[1:] == (1, 1)
+    out_shape = units[-1].out_shape[:1] if vector else units[-1].out_shape
+    graph = helper.make_graph(
+        [
+            helper.make_node(
+                node.op, node.inputs, [node.output], name=node.output, **node.attributes
+            )
+            for node in writer.nodes
+        ],
+        metadata.get("name") or "units",
+        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [size, *units[0].in_shape])],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [size, *out_shape])],
+        [numpy_helper.from_array(value, name) for name, value in writer.constants.items()],
+    )
+    model = helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="nas",
+    )
+    helper.set_model_props(model, dict(metadata))
+    return model

@@ -1,0 +1,1 @@
+"""The torch side: models built from lowered architectures. Importing it imports torch."""

@@ -1,0 +1,231 @@
+"""Build the torch model of an architecture from its lowered layers.
+
+The layers say all there is to know, so a new kind of block needs no change here. The names of the
+weights are those of the units and layers, and of nothing else: "stages.2.0.expand.weight",
+"stages.2.0.expand.norm.running_mean", "stages.2.0.squeeze.reduce.bias", "head.2.linear.weight".
+`nas.graph` writes the same network, with the same names, without torch.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from math import sqrt
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # the name every torch program uses
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from nas.arch import Architecture
+from nas.layers import NORM_EPSILON, Conv, Layer, Linear, Pool, Squeeze, Unit, lower
+
+NORM_MOMENTUM = 0.01
+"""Share of a new batch in the running statistics: the decay of 0.99 used for MnasNet, MobileNetV3
+and EfficientNet (MobileNetV1 was trained with 0.9997)."""
+
+ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
+    "none": nn.Identity,
+    "relu": nn.ReLU,
+    "relu6": nn.ReLU6,
+    "swish": nn.SiLU,
+    "hswish": nn.Hardswish,
+    "sigmoid": nn.Sigmoid,
+    "hsigmoid": nn.Hardsigmoid,
+}
+
+
+class ConvNorm(nn.Conv2d):
+    """A convolution, batch normalisation and an activation; `weight` is the convolution's."""
+
+    def __init__(self, layer: Conv) -> None:
+        """Make the modules of `layer`; symmetric padding gives its output shape."""
+        super().__init__(
+            layer.in_shape[0],
+            layer.out_shape[0],
+            layer.kernel,
+            stride=layer.stride,
+            padding=layer.kernel // 2,
+            groups=layer.groups,
+            bias=False,
+        )
+        self.norm = nn.BatchNorm2d(layer.out_shape[0], eps=NORM_EPSILON, momentum=NORM_MOMENTUM)
+        self.act = ACTIVATIONS[layer.act]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, channels, height, width) to the layer's output shape."""
+        result: Tensor = self.act(self.norm(super().forward(x)))
+        return result
+
+
+class SqueezeExcite(nn.Module):
+    """Squeeze-and-excitation: a gate per channel from the means of all channels."""
+
+    def __init__(self, layer: Squeeze) -> None:
+        """Make the two 1x1 convolutions of `layer`."""
+        super().__init__()
+        channels = layer.shape[0]
+        self.reduce = nn.Conv2d(channels, layer.channels, 1)
+        self.act = ACTIVATIONS[layer.act]()
+        self.expand = nn.Conv2d(layer.channels, channels, 1)
+        self.gate = ACTIVATIONS[layer.gate]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x` with every channel times its gate."""
+        squeezed = self.act(self.reduce(F.adaptive_avg_pool2d(x, 1)))
+        gate: Tensor = self.gate(self.expand(squeezed))
+        return x * gate
+
+
+class FullyConnected(nn.Linear):
+    """Dropout, a linear layer and an activation, on (batch, channels, 1, 1)."""
+
+    def __init__(self, layer: Linear, dropout: float) -> None:
+        """Make the modules of `layer`; `dropout` is the rate on its input."""
+        super().__init__(layer.in_features, layer.out_features)
+        self.dropout = nn.Dropout(dropout)
+        self.act = ACTIVATIONS[layer.act]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, in_features, 1, 1) to (batch, out_features, 1, 1)."""
+        result: Tensor = self.act(super().forward(self.dropout(x.flatten(1))))
+        return result[:, :, None, None]
+
+
+class UnitModule(nn.Sequential):
+    """The layers of one unit, and its shortcut."""
+
+    def __init__(self, unit: Unit, *, dropout: float, drop_connect: float) -> None:
+        """Make the layers of `unit`; both rates hold while training only."""
+        super().__init__(
+            OrderedDict((layer.name, _module(layer, dropout)) for layer in unit.layers)
+        )
+        self.shortcut = unit.shortcut
+        self.stride = unit.block.stride
+        self.drop_connect = drop_connect
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, *unit.in_shape) to (batch, *unit.out_shape)."""
+        branch = x
+        for layer in self:
+            branch = layer(branch)
+        if self.shortcut == "none":
+            return branch
+        if self.training:
+            branch = drop_samples(branch, self.drop_connect)
+        if self.shortcut == "pool":
+            x = F.avg_pool2d(x, 3, self.stride, padding=1, count_include_pad=False)
+        return x + branch
+
+
+class Network(nn.Module):
+    """The model of a whole architecture."""
+
+    def __init__(self, arch: Architecture) -> None:
+        """Make every unit of `arch`, with weights yet to be set."""
+        super().__init__()
+        units = lower(arch)
+        modules = iter(_unit_modules(arch, units))
+        self.stem = nn.Sequential(*(next(modules) for _ in arch.stem))
+        self.stages = nn.Sequential(
+            *(nn.Sequential(*(next(modules) for _ in stage)) for stage in arch.stages)
+        )
+        self.head = nn.Sequential(*modules)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (batch, channels, height, width) to logits (batch, classes).
+
+        A network without pooling gives its feature maps.
+        """
+        x: Tensor = self.head(self.stages(self.stem(images)))
+        return x.flatten(1) if x.shape[2] == x.shape[3] == 1 else x
+
+
+def build_model(arch: Architecture, *, seed: int = 0) -> Network:
+    """Return the torch model of `arch` on the CPU, in training mode, freshly initialised.
+
+    Convolutions are drawn from a normal distribution of variance 2 / fan-out (He et al., 2015;
+    the fan-out of a depthwise convolution is that of one channel), linear layers uniformly within
+    1 / sqrt(outputs), biases are 0, as in EfficientNet. The same seed gives the same weights.
+
+    Dropout stands before the last linear layer. Drop-connect (stochastic depth, Huang et al.,
+    2016) leaves out residual branches, per sample, with a rate that grows linearly with depth.
+    """
+    with torch.device("meta"):
+        network = Network(arch)
+    network.to_empty(device="cpu")
+    initialise(network, seed=seed)
+    return network
+
+
+def initialise(model: nn.Module, *, seed: int) -> None:
+    """Set every weight and running statistic of `model` in place, as `build_model` says."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in model.modules():
+        match module:
+            case nn.Conv2d():
+                fan_out = module.weight[:, 0].numel() // module.groups
+                nn.init.normal_(module.weight, std=sqrt(2 / fan_out), generator=generator)
+            case nn.Linear():
+                bound = 1 / sqrt(module.out_features)
+                nn.init.uniform_(module.weight, -bound, bound, generator=generator)
+            case nn.BatchNorm2d():
+                module.reset_parameters()
+                continue
+        if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def weights_of(model: nn.Module) -> dict[str, NDArray[np.float32]]:
+    """Return copies of the weights and running statistics of `model`, as `nas.graph` reads them."""
+    return {
+        name: value.detach().cpu().numpy().astype(np.float32)
+        for name, value in model.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+
+
+def drop_samples(branch: Tensor, rate: float) -> Tensor:
+    """Return `branch` with whole samples set to 0 at `rate`, and the others scaled to make up."""
+    if rate == 0:
+        return branch
+    keep = 1 - rate
+    mask = branch.new_empty((branch.shape[0], 1, 1, 1)).bernoulli_(keep)
+    return branch * mask / keep
+
+
+def drop_connect_rates(arch: Architecture) -> tuple[float, ...]:
+    """Return the rate at every block of `arch`: `drop_connect` times its depth in the stages.
+
+    The depth of a block is the share of the stages' blocks before it, as in EfficientNet: 0 for
+    the stem and for the first block of the first stage.
+    """
+    body = sum(len(stage) for stage in arch.stages)
+    first = len(arch.stem)
+    count = first + body + len(arch.head)
+    depths = (min(max(i - first, 0), body) / max(body, 1) for i in range(count))
+    return tuple(arch.drop_connect * depth for depth in depths)
+
+
+def _unit_modules(arch: Architecture, units: tuple[Unit, ...]) -> list[UnitModule]:
+    rates = drop_connect_rates(arch)
+    last = max((i for i, unit in enumerate(units) if _is_linear(unit)), default=-1)
+    return [
+        UnitModule(unit, dropout=arch.dropout if i == last else 0.0, drop_connect=rates[i])
+        for i, unit in enumerate(units)
+    ]
+
+
+def _is_linear(unit: Unit) -> bool:
+    return any(isinstance(layer, Linear) for layer in unit.layers)
+
+
+def _module(layer: Layer, dropout: float) -> nn.Module:
+    match layer:
+        case Conv():
+            return ConvNorm(layer)
+        case Squeeze():
+            return SqueezeExcite(layer)
+        case Pool():
+            return nn.AdaptiveAvgPool2d(1)
+        case Linear():
+            return FullyConnected(layer, dropout)

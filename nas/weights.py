@@ -1,0 +1,115 @@
+"""The weights of units: their names and shapes, random values, checks; without torch.
+
+The names are those of the torch model's `state_dict`, less the counters of batches.
+"""
+
+from collections.abc import Mapping, Sequence
+from math import prod, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.errors import NasError
+from nas.layers import NORM_EPSILON, Conv, Layer, Linear, Pool, Squeeze, Unit
+
+Array = NDArray[np.float32]
+Weights = Mapping[str, Array]
+"""Weights and running statistics by name."""
+
+_STATISTICS = ("weight", "bias", "running_mean", "running_var")
+
+
+def join(*names: str) -> str:
+    """Return `names` joined by dots, without the empty ones."""
+    return ".".join(name for name in names if name)
+
+
+def weight_shapes(units: Sequence[Unit]) -> Mapping[str, tuple[int, ...]]:
+    """Return the shape of every weight and running statistic of `units` by its name.
+
+    Raises:
+        NasError: if two units have the same name.
+    """
+    if len({unit.name for unit in units}) < len(units):
+        raise NasError("units that share a graph need names of their own")
+    return {
+        join(unit.name, layer.name, name): shape
+        for unit in units
+        for layer in unit.layers
+        for name, shape in _layer_shapes(layer).items()
+    }
+
+
+def _layer_shapes(layer: Layer) -> Mapping[str, tuple[int, ...]]:
+    match layer:
+        case Conv(in_shape=(inputs, _, _), out_shape=(outputs, _, _), kernel=kernel):
+            return {
+                "weight": (outputs, inputs // layer.groups, kernel, kernel),
+                **{f"norm.{name}": (outputs,) for name in _STATISTICS},
+            }
+        case Squeeze(shape=(channels, _, _), channels=inner):
+            return {
+                "reduce.weight": (inner, channels, 1, 1),
+                "reduce.bias": (inner,),
+                "expand.weight": (channels, inner, 1, 1),
+                "expand.bias": (channels,),
+            }
+        case Linear(in_features=inputs, out_features=outputs):
+            return {"weight": (outputs, inputs), "bias": (outputs,)}
+        case Pool():
+            return {}
+
+
+def random_weights(units: Sequence[Unit], *, seed: int = 0) -> dict[str, Array]:
+    """Return random weights that keep the signal in scale, with statistics off 0 and 1.
+
+    Convolutions have variance 2 / fan-in before an activation and 1 / fan-in otherwise, so that
+    neither zeros nor infinities nor denormal numbers bend what is measured with them.
+    """
+    rng = np.random.default_rng(seed)
+    linear = {
+        join(unit.name, layer.name, "weight")
+        for unit in units
+        for layer in unit.layers
+        if isinstance(layer, Conv | Linear) and layer.act == "none"
+    }
+    return {
+        name: _draw(rng, name, shape, gain=1 if name in linear else 2)
+        for name, shape in weight_shapes(units).items()
+    }
+
+
+def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...], *, gain: int) -> Array:
+    if name.endswith(("norm.weight", "running_var")):
+        return rng.uniform(0.8, 1.2, shape).astype(np.float32)
+    scale = 0.1 if len(shape) == 1 else sqrt(gain / prod(shape[1:]))
+    return np.float32(scale) * rng.standard_normal(shape, np.float32)
+
+
+def check_weights(units: Sequence[Unit], weights: Weights) -> None:
+    """Refuse weights that do not fit `units` exactly.
+
+    Raises:
+        NasError: if a weight is missing, unknown, or of another shape.
+    """
+    shapes = weight_shapes(units)
+    if missing := [name for name in shapes if name not in weights]:
+        raise NasError(f"no weights for {missing[0]} (and {len(missing) - 1} more)")
+    if unknown := [name for name in weights if name not in shapes]:
+        raise NasError(f"weights for {unknown[0]}, which the network does not have")
+    for name, shape in shapes.items():
+        if np.shape(weights[name]) != shape:
+            raise NasError(f"weights for {name} have shape {np.shape(weights[name])}, not {shape}")
+
+
+def fold_norm(weights: Weights, name: str) -> tuple[Array, Array]:
+    """Return the weight and bias of the convolution `name` with its normalisation folded in.
+
+    The arithmetic is in double precision.
+    """
+    scale, bias, mean, variance = (
+        np.asarray(weights[f"{name}.norm.{key}"], np.float64) for key in _STATISTICS
+    )
+    factor = scale / np.sqrt(variance + NORM_EPSILON)
+    weight = weights[f"{name}.weight"] * factor[:, None, None, None]
+    return weight.astype(np.float32), (bias - mean * factor).astype(np.float32)

@@ -1,0 +1,89 @@
+"""What every exporter keeps to; a new file in nas/exporters is tested without being listed."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nas.arch import Architecture
+from nas.errors import NasError
+from nas.layers import lower
+from nas.plugins import Plugin, available, create
+from nas.weights import random_weights
+from nas.zoo import load_architecture
+
+FORMATS = tuple(available("exporters"))
+
+
+@pytest.fixture(params=FORMATS)
+def name(request: pytest.FixtureRequest) -> str:
+    """Return the name of one exporter after the other."""
+    return str(request.param)
+
+
+def exporter(name: str) -> Any:
+    if name == "onnx":
+        pytest.importorskip("onnx")
+    return create("exporters", Plugin.parse(name))
+
+
+@pytest.fixture
+def arch() -> Architecture:
+    return load_architecture("mobilenet_v3_small@0.75-96")
+
+
+def test_the_three_formats_are_there() -> None:
+    assert {"yaml", "json", "onnx"} <= set(FORMATS)
+
+
+def test_the_first_line_says_what_it_writes(name: str) -> None:
+    assert len(available("exporters")[name]) > 20
+
+
+def test_the_suffix_starts_with_a_dot(name: str) -> None:
+    assert exporter(name).suffix.startswith(".")
+
+
+def test_one_whole_file_is_written(name: str, arch: Architecture, tmp_path: Path) -> None:
+    path = tmp_path / "new" / f"arch{exporter(name).suffix}"
+    exporter(name)(arch, path)
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    first = path.read_bytes()
+    exporter(name)(arch, path)
+    assert path.read_bytes() == first
+
+
+def test_an_unwritable_path_is_one_line(name: str, arch: Architecture, tmp_path: Path) -> None:
+    with pytest.raises(NasError, match="cannot be written") as caught:
+        exporter(name)(arch, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_are_kept_or_refused(name: str, arch: Architecture, tmp_path: Path) -> None:
+    with pytest.raises(NasError, match="weights"):
+        exporter(name)(arch, tmp_path / "x", {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_file_is_the_architecture_again(name: str, arch: Architecture, tmp_path: Path) -> None:
+    path = tmp_path / f"arch{exporter(name).suffix}"
+    exporter(name)(arch, path)
+    if path.suffix in (".yaml", ".json"):
+        loaded = load_architecture(path)
+        assert (loaded, loaded.name) == (arch, arch.name)
+        return
+    runtime = pytest.importorskip("onnxruntime")
+    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert metadata == {"fingerprint": arch.fingerprint, "name": arch.name}
+    images = np.zeros((2, 3, arch.resolution, arch.resolution), np.float32)
+    assert session.run(["logits"], {"input": images})[0].shape == (2, 1000)
+
+
+def test_onnx_holds_the_weights_it_is_given(arch: Architecture, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    random = random_weights(lower(arch), seed=5)
+    create("exporters", Plugin.parse("onnx:seed=5"))(arch, tmp_path / "seed.onnx")
+    exporter("onnx")(arch, tmp_path / "given.onnx", random)
+    assert (tmp_path / "seed.onnx").read_bytes() == (tmp_path / "given.onnx").read_bytes()
