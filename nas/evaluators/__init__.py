@@ -1,0 +1,1 @@
+"""Evaluators: each file answers for some metrics of a batch of candidates."""

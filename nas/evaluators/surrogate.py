@@ -1,0 +1,54 @@
+"""Accuracy from a model learned on trained networks."""
+
+from dataclasses import dataclass
+
+from nas.accuracy import AccuracyModel, load_accuracy_model
+from nas.data import bundled
+from nas.errors import UnknownName
+from nas.problem import Candidates, Metrics
+from nas.space import Space
+
+
+@dataclass(frozen=True, slots=True)
+class Surrogate:
+    """Predicts the accuracy of a space's architectures."""
+
+    model: AccuracyModel
+    seconds: float = 2e-6
+
+    @property
+    def provides(self) -> tuple[str, ...]:
+        """The metric that the model was learned on."""
+        return (self.model.metric,)
+
+    @property
+    def note(self) -> str:
+        """What the model says about its own numbers."""
+        return self.model.note
+
+    def __call__(self, candidates: Candidates) -> Metrics:
+        """Return the predicted accuracy of every candidate, a fraction."""
+        return {self.model.metric: self.model.accuracy(candidates.picks)}
+
+    def deviation(self, candidates: Candidates) -> Metrics:
+        """Return one standard deviation of every prediction, a fraction."""
+        return {self.model.metric: self.model.predict_matrix(candidates.picks).deviation}
+
+    def __str__(self) -> str:
+        """Return the text that names this evaluator in a problem."""
+        return f"surrogate:{self.model.fingerprint}"
+
+
+def create(space: Space, *, path: str = "") -> Surrogate:
+    """Return the evaluator for one space, from the bundled model or the file at `path`.
+
+    Raises:
+        UnknownName: if there is no bundled model for the space.
+        BadFile: if the model was learned on another space.
+    """
+    if not path and space.name not in bundled("accuracy_models", ".npz"):
+        raise UnknownName(
+            f"no accuracy model is bundled for space {space.name}; name who answers for accuracy: "
+            "--evaluator surrogate:path=MODEL.npz, or --evaluator my_package.my_evaluator"
+        )
+    return Surrogate(load_accuracy_model(path or space.name, space))

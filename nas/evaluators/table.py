@@ -1,0 +1,61 @@
+"""Latency in milliseconds, summed from a latency table."""
+
+from dataclasses import dataclass
+
+from nas.errors import NasError
+from nas.latency import LatencyTable
+from nas.layers import Unit
+from nas.lookup import Lookup
+from nas.problem import Candidates, Metrics
+from nas.space import Space
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Looks the latency of a space's architectures up in one table."""
+
+    lookup: Lookup
+    overhead_ms: float
+    name: str
+    provides: tuple[str, ...] = ("latency_ms",)
+    seconds: float = 0.0
+    note: str = ""
+
+    def __call__(self, candidates: Candidates) -> Metrics:
+        """Return latency_ms of every candidate, for the table's batch size and threads."""
+        return {"latency_ms": self.lookup(candidates.picks)[:, 0] + self.overhead_ms}
+
+    def deviation(self, candidates: Candidates) -> Metrics:
+        """Return nothing: the table itself gives intervals."""
+        return {}
+
+    def __str__(self) -> str:
+        """Return the text that names this evaluator in a problem."""
+        return f"table:{self.name} {self.lookup.fingerprint}"
+
+
+def create(space: Space, *, table: LatencyTable, allow_extrapolation: bool = False) -> Table:
+    """Return the evaluator for one space and one loaded table.
+
+    Raises:
+        NasError: if every architecture of the space lies outside of the table's range, and
+            `allow_extrapolation` is false.
+        MissingEntry: if the table has neither an entry nor a model for some unit.
+    """
+    reasons: dict[str, None] = {}
+
+    def values(unit: Unit) -> tuple[float, ...]:
+        beyond = table.beyond(unit)
+        reasons.update(dict.fromkeys(beyond))
+        return table.unit_ms(unit), float(bool(beyond))
+
+    lookup = Lookup(space, values)
+    sides = [table.model.resolution_reasons(r) if table.model else () for r in space.resolutions]
+    if all(sides):
+        reasons = dict.fromkeys(reason for side in sides for reason in side)
+    if (lookup.least()[1] or all(sides)) and not allow_extrapolation:
+        raise NasError(
+            f"latency table {table.name} does not cover space {space.name}: {'; '.join(reasons)}; "
+            "search with --allow-extrapolation all the same, or take another table"
+        )
+    return Table(lookup, table.overhead_ms, f"{table.name} {table.era}")

@@ -1,0 +1,308 @@
+"""What is searched for: objectives, limits, and the evaluators that answer for candidates.
+
+Batches are the unit of work: candidates are a matrix of picks, metrics are arrays with a number
+for every candidate.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import inf, isfinite
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.arch import Architecture
+from nas.errors import NasError, unknown
+from nas.space import Matrix, Space
+
+Floats = NDArray[np.float64]
+Metrics = Mapping[str, Floats]
+
+OK, INFEASIBLE, FAILED = "ok", "infeasible", "failed"
+STATUS_TYPE = "<U10"
+
+HIGHER_IS_BETTER = ("top1", "top1_proxy", "reward")
+"""Metrics that an objective maximises unless told otherwise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidates:
+    """A batch of proposals: rows of picks of one space, shape (n, columns)."""
+
+    space: Space
+    picks: Matrix
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.picks)
+
+    @cached_property
+    def archs(self) -> tuple[Architecture, ...]:
+        """The architectures, decoded when first asked for."""
+        return tuple(self.space.decode_row(row) for row in self.picks)
+
+
+class Evaluator(Protocol):
+    """Answers for some metrics of a batch of candidates.
+
+    `seconds` is the typical time for one candidate. At 0 the evaluator is exact and free: limits
+    on its metrics are checked before any other evaluator runs, and strategies may ask it about
+    candidates that they then do not propose. An evaluator must not keep the order of calls in
+    mind: the same candidate gets the same answer. Its `str` should name what its answers depend on:
+    a run is continued only with evaluators of the same text.
+    """
+
+    @property
+    def provides(self) -> tuple[str, ...]:
+        """The names of its metrics."""
+
+    @property
+    def seconds(self) -> float:
+        """Typical seconds for one candidate."""
+
+    @property
+    def note(self) -> str:
+        """A sentence that belongs beside the numbers wherever they are shown, or nothing."""
+
+    def __call__(self, candidates: Candidates) -> Metrics:
+        """Return an array of shape (len(candidates),) for every provided metric."""
+
+    def deviation(self, candidates: Candidates) -> Metrics:
+        """Return one standard deviation of every metric that is predicted, none where exact.
+
+        Called for what is reported, not in the search.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """A metric to make as large ("max") or as small ("min") as can be."""
+
+    metric: str
+    direction: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Objective":
+        """Return the objective of "latency_ms", "min:latency_ms" or "max:top1"."""
+        direction, _, metric = text.rpartition(":")
+        default = "max" if metric in HIGHER_IS_BETTER else "min"
+        if direction not in ("", "min", "max"):
+            raise NasError(f"objective {text!r}: expected METRIC, min:METRIC or max:METRIC")
+        return cls(metric=metric, direction=direction or default)
+
+    @property
+    def sign(self) -> float:
+        """1 where smaller is better, -1 where larger is."""
+        return 1.0 if self.direction == "min" else -1.0
+
+    def __str__(self) -> str:
+        """Return the text that `parse` reads."""
+        return f"{self.direction}:{self.metric}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """A bound that every result must keep, as in latency_ms <= 80."""
+
+    metric: str
+    at_most: bool
+    value: float
+
+    @classmethod
+    def parse(cls, text: str) -> "Limit":
+        """Return the limit of "latency_ms<=80" or "top1_proxy>=0.6".
+
+        A number may end in k, M or G.
+        """
+        match = re.fullmatch(r"\s*(\w+)\s*(<=|>=)\s*([\d.]+(?:[eE][+-]?\d+)?)\s*([kMG]?)\s*", text)
+        try:
+            if match is None:
+                raise ValueError
+            value = float(match[3]) * {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}[match[4]]
+        except ValueError:
+            raise NasError(
+                f"limit {text!r}: expected METRIC<=NUMBER or METRIC>=NUMBER, as in latency_ms<=80 "
+                "or params<=4M"
+            ) from None
+        return cls(metric=match[1], at_most=match[2] == "<=", value=value)
+
+    def holds(self, values: Floats) -> NDArray[np.bool_]:
+        """Return where `values` keep the limit; NaN does not."""
+        held: NDArray[np.bool_] = values <= self.value if self.at_most else values >= self.value
+        return held
+
+    def __str__(self) -> str:
+        """Return the text that `parse` reads."""
+        return f"{self.metric}{'<=' if self.at_most else '>='}{self.value:.12g}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reward:
+    """MnasNet's reward, accuracy * (latency / target) ** w (Tan et al., 2019, equation 2).
+
+    `below` is the exponent w up to the target and `above` the one beyond it; -0.07 for both is the
+    paper's soft constraint, 0 and -1 its hard one.
+    """
+
+    accuracy: str
+    target: float
+    latency: str = "latency_ms"
+    below: float = -0.07
+    above: float = -0.07
+
+    def __post_init__(self) -> None:
+        if not 0 < self.target < inf or not isfinite(self.below + self.above):
+            raise NasError("a reward needs a target above 0 and finite exponents")
+
+    def __call__(self, metrics: Metrics) -> Floats:
+        """Return the reward of every candidate."""
+        ratio = metrics[self.latency] / self.target
+        exponent = np.where(ratio <= 1, self.below, self.above)
+        reward: Floats = metrics[self.accuracy] * ratio**exponent
+        return reward
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trials:
+    """Evaluated candidates: numbers first, first + 1, ... in the order of `picks`.
+
+    `status` holds "ok", "infeasible" (a limit is not kept; metrics that were not worked out are
+    NaN) or "failed" (with the reason in `errors`, by number).
+    """
+
+    first: int
+    picks: Matrix
+    metrics: Metrics
+    status: NDArray[np.str_]
+    seconds: float = 0.0
+    errors: Mapping[int, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.picks)
+
+    @property
+    def ok(self) -> NDArray[np.bool_]:
+        """Which of them have all metrics and keep all limits."""
+        ok: NDArray[np.bool_] = self.status == OK
+        return ok
+
+
+def concatenate(parts: Sequence[Trials], columns: int) -> Trials:
+    """Return all trials of `parts` as one, in their order."""
+    names = dict.fromkeys(name for part in parts for name in part.metrics)
+    return Trials(
+        first=parts[0].first if parts else 0,
+        picks=np.concatenate([p.picks for p in parts] or [np.zeros((0, columns), np.uint8)]),
+        metrics={
+            name: np.concatenate([p.metrics.get(name, np.full(len(p), np.nan)) for p in parts])
+            for name in names
+        },
+        status=np.concatenate([p.status for p in parts] or [np.zeros(0, STATUS_TYPE)]),
+        seconds=sum(part.seconds for part in parts),
+        errors={n: text for part in parts for n, text in part.errors.items()},
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """A space, what to optimise in it, the limits to keep, and who answers.
+
+    Raises:
+        NasError: if no evaluator provides the metric of an objective, a limit or the reward, or
+            several provide the same one.
+    """
+
+    space: Space
+    evaluators: tuple[Evaluator, ...]
+    objectives: tuple[Objective, ...]
+    limits: tuple[Limit, ...] = ()
+    reward: Reward | None = None
+
+    def __post_init__(self) -> None:
+        provided = [*self.provides, *(["reward"] if self.reward else [])]
+        twice = [metric for metric, count in Counter(provided).items() if count > 1]
+        if twice:
+            raise NasError(f"more than one evaluator answers for {', '.join(twice)}; leave one out")
+        wanted = [o.metric for o in self.objectives] + [x.metric for x in self.limits]
+        if self.reward:
+            wanted += [self.reward.accuracy, self.reward.latency]
+        for metric in wanted:
+            if metric not in provided:
+                raise unknown("metric", metric, provided)
+        if not self.objectives:
+            raise NasError("a problem needs at least one objective")
+
+    @property
+    def provides(self) -> tuple[str, ...]:
+        """The metrics that the evaluators give."""
+        return tuple(metric for e in self.evaluators for metric in e.provides)
+
+    @cached_property
+    def free(self) -> tuple[Evaluator, ...]:
+        """The evaluators that cost nothing."""
+        return tuple(e for e in self.evaluators if e.seconds == 0)
+
+    @cached_property
+    def dear(self) -> tuple[Evaluator, ...]:
+        """The other evaluators, the quickest first."""
+        return tuple(sorted((e for e in self.evaluators if e.seconds), key=lambda e: e.seconds))
+
+    def known(self, picks: Matrix) -> Metrics:
+        """Return the metrics of the free evaluators, without making a trial of anything."""
+        candidates = Candidates(space=self.space, picks=picks)
+        return {name: v for e in self.free for name, v in e(candidates).items()}
+
+    def keeps_limits(self, metrics: Metrics, count: int) -> NDArray[np.bool_]:
+        """Return which of `count` candidates keep the limits on the metrics that are there."""
+        keeps = np.ones(count, dtype=bool)
+        for limit in self.limits:
+            if limit.metric in metrics:
+                keeps &= limit.holds(metrics[limit.metric])
+        return keeps
+
+    def scores(self, metrics: Metrics) -> Floats:
+        """Return the objectives, all to be minimised, shape (n, objectives)."""
+        return np.stack([o.sign * metrics[o.metric] for o in self.objectives], axis=1)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return what makes the problem this one, in plain data."""
+        return {
+            "space": self.space.name,
+            "choices": self.space.fingerprint,
+            "evaluators": [_identity(evaluator) for evaluator in self.evaluators],
+            "objectives": [str(o) for o in self.objectives],
+            "limits": [str(limit) for limit in self.limits],
+            "reward": str(self.reward) if self.reward else None,
+        }
+
+
+def _identity(evaluator: Evaluator) -> str:
+    """Return what `str` says of an evaluator, or its class where that says nothing lasting."""
+    kind = type(evaluator)
+    if kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__:
+        return f"{kind.__module__}.{kind.__qualname__}"
+    return str(evaluator)
+
+
+class Strategy(Protocol):
+    """Proposes architectures, and learns from what became of them.
+
+    The same seed and the same tells give the same asks. Everything proposed lies in the space:
+    rows are canonical. `tell` may bring trials that were never asked for (a warm start). `batch`
+    is how many candidates it likes to be asked for at once.
+    """
+
+    @property
+    def batch(self) -> int:
+        """The natural number of candidates per ask."""
+
+    def ask(self, count: int) -> Matrix:
+        """Return up to `count` rows of picks; none while nothing is running means finished."""
+
+    def tell(self, trials: Trials) -> None:
+        """Learn from finished trials."""

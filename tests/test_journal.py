@@ -1,0 +1,196 @@
+"""The journal: what survives a kill at any byte, and what is refused."""
+
+import json
+import logging
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nas.errors import RunError
+from nas.evaluate import evaluate
+from nas.journal import Ask, Journal, NoJournal, ask_record, events, parse, tell_record
+from nas.problem import Problem, Trials
+from nas.space import Space
+
+
+def _records(problem: Problem, rows: np.ndarray) -> list[dict[str, object]]:
+    records: list[dict[str, object]] = [{"schema": 1}]
+    for first in range(0, len(rows), 3):
+        picks = rows[first : first + 3]
+        trials = evaluate(problem, picks, first=first)
+        records += [dict(ask_record(first, 3, picks)), dict(tell_record(trials))]
+    return records
+
+
+@pytest.fixture
+def path(problem: Problem, everything: np.ndarray, tmp_path: Path) -> Path:
+    """Return a journal of nine trials, three of them failed."""
+    problem.evaluators[1].broken = 1
+    path = tmp_path / "run" / "journal.jsonl"
+    with closing(Journal(path)) as journal:
+        for record in _records(problem, everything[[0, 1, 2, -3, -2, -1, 3, 4, 5]]):
+            journal.append(record)
+    return path
+
+
+def test_what_was_appended_is_read_back(path: Path, problem: Problem, tiny: Space) -> None:
+    with closing(Journal(path)) as journal:
+        found = list(events(journal.records, tiny.widths, source="x"))
+    assert [type(event) for event in found] == [Ask, Trials] * 3
+    asked, told = found[2], found[3]
+    assert (asked.first, asked.wanted) == (3, 3)
+    again = evaluate(problem, asked.picks, first=3)
+    assert np.array_equal(told.picks, again.picks)
+    assert told.status.tolist() == again.status.tolist() == ["failed"] * 3
+    assert told.errors == again.errors
+    for name, values in again.metrics.items():
+        assert np.array_equal(told.metrics[name], values, equal_nan=True)
+
+
+def test_truncation_at_every_byte_of_the_last_line_is_recovered(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = path.read_bytes()
+    lines = content.splitlines(keepends=True)
+    whole = content[: -len(lines[-1])]
+    for cut in range(len(whole) + 1, len(content)):
+        path.write_bytes(content[:cut])
+        caplog.clear()
+        with caplog.at_level(logging.WARNING), closing(Journal(path)) as journal:
+            assert len(journal.records) == len(lines) - 1
+        assert "dropped a last line that was not finished" in caplog.text
+        assert path.read_bytes() == whole
+
+
+def test_what_follows_a_dropped_line_is_whole(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-5])
+    with closing(Journal(path)) as journal:
+        journal.append({"tell": 1})
+    assert json.loads(path.read_bytes().splitlines()[-1]) == {"tell": 1}
+
+
+def test_a_journal_killed_in_its_first_line_begins_anew(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(b'{"schema":1,"spa')
+    with closing(Journal(path)) as journal:
+        assert journal.records == []
+    assert path.read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda line: line[: len(line) // 2],
+        lambda line: b"[1, 2]",
+        lambda line: b"",
+        lambda line: b"\0" * len(line),
+        lambda line: b"\xff\xfe" + line,
+    ],
+)
+def test_a_damaged_line_in_the_middle_is_named(
+    path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    lines = path.read_bytes().split(b"\n")
+    lines[2] = damage(lines[2])
+    path.write_bytes(b"\n".join(lines))
+    with pytest.raises(RunError, match=r"journal\.jsonl, line 3: damaged"):
+        Journal(path)
+    assert path.read_bytes() == b"\n".join(lines)  # nothing is thrown away
+
+
+@pytest.mark.parametrize(
+    ("line", "change"),
+    [
+        (2, {"picks": "zz"}),
+        (2, {"picks": "00"}),
+        (2, {"picks": "ff" * 24}),
+        (2, {"picks": 5}),
+        (2, {"ask": 1}),
+        (2, {"wanted": None}),
+        (3, {"tell": 3}),
+        (3, {"status": "oo"}),
+        (3, {"status": "xyz"}),
+        (3, {"metrics": {"top1": [0.5]}}),
+        (3, {"metrics": {"top1": ["a", "b", "c"]}}),
+        (3, {"metrics": []}),
+        (3, {"errors": None}),
+        (4, {"ask": 0}),
+    ],
+)
+def test_a_record_that_makes_no_sense_is_named(
+    path: Path, tiny: Space, line: int, change: dict[str, object]
+) -> None:
+    records, _ = parse(path.read_bytes(), source="x")
+    records[line - 1] = {**records[line - 1], **change}
+    with pytest.raises(RunError, match=f"x, line {line}: damaged"):
+        list(events(records, tiny.widths, source="x"))
+
+
+def test_records_out_of_their_place_are_named(path: Path, tiny: Space) -> None:
+    records, _ = parse(path.read_bytes(), source="x")
+    for wrong in ([0, 2], [0, 1, 1], [0, 1, 2, 2], [0, 1, 2, 5]):
+        with pytest.raises(RunError, match=f"x, line {len(wrong)}: damaged"):
+            list(events([records[i] for i in wrong], tiny.widths, source="x"))
+
+
+def test_a_second_writer_is_refused(path: Path) -> None:
+    with closing(Journal(path)), pytest.raises(RunError, match="another search is writing"):
+        Journal(path)
+    Journal(path).close()
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match=r"cannot write .*file/run/journal\.jsonl: "):
+        Journal(tmp_path / "file" / "run" / "journal.jsonl")
+    with pytest.raises(RunError, match="cannot write /proc/"):
+        Journal(Path("/proc/run/journal.jsonl"))
+
+
+_FILL = """
+import sys
+from pathlib import Path
+from nas.errors import RunError
+from nas.journal import Journal
+journal = Journal(Path(sys.argv[1]))
+try:
+    for i in range(100):
+        journal.append({"number": i})
+except RunError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+
+    done = subprocess.run(
+        [sys.executable, "-c", _FILL, str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[1],
+        preexec_fn=limit,
+    )
+    assert "everything before is kept" in done.stdout
+    records, end = parse(path.read_bytes(), source="x")
+    assert [r["number"] for r in records] == list(range(len(records)))
+    assert 0 < end == path.stat().st_size <= 100
+
+
+def test_no_journal_remembers_nothing() -> None:
+    journal = NoJournal()
+    journal.append({"ask": 0})
+    journal.close()
+    assert journal.records == []
