@@ -1,0 +1,197 @@
+"""Compare all strategies by the share of a reference front's hypervolume they reach.
+
+python experiments/strategies/compare.py [--space mbconv] [--no-limit] [--seeds 10] [--only archive]
+
+Writes SPACE.yaml and SPACE.png (SPACE_no_limit without the limit) beside itself.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from running import Floats, circumstances, reference_points
+
+from nas import load_architecture, load_space, load_table, plugins
+from nas.evaluators import costs, surrogate, table
+from nas.journal import NoJournal
+from nas.pareto import hypervolume, non_dominated
+from nas.plugins import Plugin
+from nas.problem import Limit, Objective, Problem, Strategy, Trials
+from nas.session import Session
+from nas.space import Matrix
+
+MARKS = (100, 300, 1_000, 3_000, 10_000)
+FAST = ("random", "grid", "local", "evolution", "archive")
+CAPS = {"guided": 3_000, "cmaes": 3_000, "nsga2": 3_000, "nsga3": 3_000, "tpe": 300, "gp": 100}
+"""Evaluations at most, where a strategy's own cost grows beyond the use of more."""
+SLOW_SEEDS = {"guided": 10, "gp": 1}
+BUDGET_MS = {"mbconv": None, "mobilenetv3": 51.0}
+"""None is the predicted latency of EfficientNet-B0."""
+REFERENCE_RUNS, REFERENCE_EACH = 8, 150_000
+
+
+class Timed:
+    """Counts the processor time that a strategy takes for itself."""
+
+    def __init__(self, inner: Strategy) -> None:
+        """Wrap `inner`."""
+        self.inner, self.batch, self.seconds = inner, inner.batch, 0.0
+
+    def ask(self, count: int) -> Matrix:
+        """Ask, timed."""
+        started = time.process_time()
+        rows = self.inner.ask(count)
+        self.seconds += time.process_time() - started
+        return rows
+
+    def tell(self, trials: Trials) -> None:
+        """Tell, timed."""
+        started = time.process_time()
+        self.inner.tell(trials)
+        self.seconds += time.process_time() - started
+
+
+def problem_of(name: str, limited: bool) -> Problem:
+    space, pixel1 = load_space(name), load_table("pixel1")
+    judge = surrogate.create(space)
+    budget = BUDGET_MS[name] or pixel1.predict(load_architecture("efficientnet_b0")).ms
+    limit = Limit(metric="latency_ms", at_most=True, value=budget + 1e-6)
+    latency = table.create(space, table=pixel1, allow_extrapolation=True)
+    return Problem(
+        space=space,
+        evaluators=(costs.create(space), latency, judge),
+        objectives=(Objective.parse(judge.provides[0]), Objective.parse("latency_ms")),
+        limits=(limit,) if limited else (),
+    )
+
+
+def search(problem: Problem, name: str, trials: int, seed: int) -> tuple[Floats, float]:
+    """Return the scores in order (NaN where a limit is broken) and own seconds per candidate."""
+    made = plugins.create("strategies", Plugin.parse(name), problem, seed=seed)
+    timed = Timed(made)
+    session = Session(problem, timed, NoJournal(), header={})
+    while len(session) < trials and session.step(min(timed.batch, trials - len(session))):
+        pass
+    done = session.trials
+    scores = np.where(done.ok[:, None], problem.scores(done.metrics), np.nan)
+    return scores, timed.seconds / max(1, len(done))
+
+
+def reference(problem: Problem) -> Floats:
+    """Return the merged front of long archive searches of three kinds."""
+    front = np.zeros((0, 2))
+    for run in range(REFERENCE_RUNS):
+        kind = ("archive:siblings=4", "archive", "archive:siblings=12,batch=250")[run % 3]
+        scores, _ = search(problem, kind, REFERENCE_EACH, 1_000 + run)
+        front = np.concatenate([front, scores])
+        front = front[non_dominated(front)]
+        print(
+            f"reference {run + 1}: best {-front[:, 0].min():.5f}, {len(front)} points", flush=True
+        )
+    return front
+
+
+def measure(problem: Problem, name: str, seeds: int, front: Floats) -> dict[str, Any]:
+    """Return the shares of one strategy at all marks, and what it costs."""
+    marks = [mark for mark in MARKS if mark <= CAPS.get(name, MARKS[-1])]
+    runs = [search(problem, name, marks[-1], seed) for seed in range(seeds)]
+    shares: dict[str, Any] = {}
+    for label, point in reference_points(problem, front).items():
+        whole = hypervolume(front, point)
+        values = {m: [hypervolume(s[:m], point) / whole for s, _ in runs] for m in marks}
+        shares[label] = {
+            m: {"mean": round(float(np.mean(v)), 4), "worst": round(min(v), 4)}
+            for m, v in values.items()
+        }
+    short = [np.nanmin(s[:, 0]) - front[:, 0].min() for s, _ in runs]
+    return {
+        "seeds": seeds,
+        "shares": shares,
+        "accuracy_short_of_best": {
+            "mean": round(float(np.mean(short)), 6),
+            "worst": round(float(max(short)), 6),
+        },
+        "own_ms": round(1e3 * float(np.mean([cost for _, cost in runs])), 4),
+    }
+
+
+def show(results: Mapping[str, Any]) -> str:
+    """Return the table of the usual reference point, in Markdown."""
+    lines = ["| strategy | seeds | " + " | ".join(f"{m:,}" for m in MARKS) + " | own cost |"]
+    lines.append("|---" * (len(MARKS) + 3) + "|")
+    for name, result in results.items():
+        usual = result["shares"]["usual"]
+        cells = [
+            f"{usual[m]['mean']:.3f} ({usual[m]['worst']:.3f})" if m in usual else "" for m in MARKS
+        ]
+        lines.append(
+            f"| {name} | {result['seeds']} | "
+            + " | ".join(cells)
+            + f" | {result['own_ms']:.3f} ms |"
+        )
+    return "\n".join(lines)
+
+
+def draw(results: Mapping[str, Any], path: Path, title: str) -> None:
+    """Write the picture of the shares over the evaluations."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
+    colour = pyplot.get_cmap("tab20")
+    for number, (name, result) in enumerate(results.items()):
+        usual = result["shares"]["usual"]
+        means = [v["mean"] for v in usual.values()]
+        style = "--" if name in CAPS else "-"
+        axes.plot(list(usual), means, style, marker="o", label=name, color=colour(number))
+    axes.set(xscale="log", xlabel="evaluations", ylabel="share of the hypervolume", title=title)
+    axes.legend(fontsize="small")
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--space", default="mbconv", choices=sorted(BUDGET_MS))
+    parser.add_argument("--no-limit", action="store_true")
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--slow-seeds", type=int, default=2)
+    parser.add_argument("--only", action="append", help="a strategy; may be repeated")
+    given = parser.parse_args()
+    started, problem = time.perf_counter(), problem_of(given.space, not given.no_limit)
+    front = reference(problem)
+    results: dict[str, Any] = {}
+    for name in given.only or (*FAST, *CAPS):
+        slow = min(given.seeds, SLOW_SEEDS.get(name, given.slow_seeds))
+        results[name] = measure(problem, name, given.seeds if name in FAST else slow, front)
+        print(name, results[name], flush=True)
+    print(show(results))
+    label = given.space + ("_no_limit" if given.no_limit else "")
+    folder = Path(__file__).resolve().parent
+    content = {
+        "schema": 1,
+        "space": given.space,
+        "limits": [str(limit) for limit in problem.limits],
+        "reference": {"evaluations": REFERENCE_RUNS * REFERENCE_EACH, "points": len(front)},
+        "strategies": results,
+        **circumstances(time.perf_counter() - started),
+    }
+    (folder / f"{label}.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    draw(
+        results,
+        folder / f"{label}.png",
+        f"{given.space}, {' '.join(content['limits']) or 'no limit'}",
+    )
+
+
+if __name__ == "__main__":
+    main()

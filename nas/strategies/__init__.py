@@ -1,0 +1,1 @@
+"""Strategies: each file proposes architectures behind ask and tell."""

@@ -1,0 +1,126 @@
+"""Kernel ridge regressions of the dear metrics: better than linear ones from few trials."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.choices import Value
+from nas.problem import Floats, Metrics, Problem, Trials
+from nas.space import Matrix
+from nas.strategies._model import Logs
+
+Embedded = NDArray[np.float32]
+
+_LINEAR_PICKS, _LINEAR_LOGS = 0.1, 1.0
+"""Weights of picks and of the logarithms of free metrics (with squares) in the linear part."""
+_SMOOTH_LOGS = 1.0
+"""Weight of the logarithms beside the picks in the squared distance of the smooth part."""
+_LENGTH = 8.0
+_NOISE = 1e-3
+
+
+class _Places:
+    """Turns rows into coordinates: picks by their values, and logarithms of free metrics.
+
+    The values of numeric choices enter by their logarithms, standardised, so that near values are
+    near each other; each value of another choice is a coordinate. What is inactive is 0.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self._space, self._logs = problem.space, Logs(problem)
+        tables = [_coordinates(column.values) for column in problem.space.columns]
+        self._tables = tables
+        self.picks, self.logs = sum(table.shape[1] for table in tables), self._logs.count
+
+    def __call__(self, rows: Matrix, known: Metrics) -> Embedded:
+        """Return the coordinates of `rows`: picks, logarithms, squared logarithms."""
+        active = self._space.active(rows)[:, :, None]
+        picks = [table[rows[:, i]] * active[:, i] for i, table in enumerate(self._tables)]
+        logs = self._logs(known, len(rows))
+        return np.concatenate([*picks, logs, logs**2], axis=1, dtype=np.float32)
+
+
+def _coordinates(values: tuple[Value, ...]) -> Floats:
+    """Return the coordinates of the values of one choice, shape (values, coordinates)."""
+    if any(isinstance(value, str) for value in values):
+        return np.eye(len(values))
+    numbers = np.array(values, dtype=float)
+    numbers = np.log(numbers) if numbers.min() > 0 else numbers
+    coordinates: Floats = (numbers - numbers.mean()) / numbers.std()
+    return coordinates[:, None]
+
+
+class _Kernel:
+    """A linear kernel plus a Gaussian one, on coordinates."""
+
+    def __init__(self, picks: int, logs: int) -> None:
+        """Weigh the coordinates of picks, logarithms and squares."""
+        linear = [np.full(picks, _LINEAR_PICKS), np.full(2 * logs, _LINEAR_LOGS)]
+        self._linear = np.concatenate(linear).astype(np.float32)
+        smooth = [np.ones(picks), np.full(logs, _SMOOTH_LOGS), np.zeros(logs)]
+        self._smooth = (np.concatenate(smooth) / _LENGTH**2).astype(np.float32)
+
+    def __call__(self, some: Embedded, others: Embedded) -> Embedded:
+        """Return the kernel of all pairs, shape (len(some), len(others))."""
+        smooth = (some * self._smooth) @ others.T
+        smooth -= ((some * some) @ self._smooth / 2)[:, None]
+        smooth -= (others * others) @ self._smooth / 2
+        result: Embedded = np.exp(smooth)
+        result += (some * self._linear) @ others.T
+        return result
+
+
+class KernelModel:
+    """Predicts every metric that objectives and limits need; the free ones exactly.
+
+    A metric is the mean of a Gaussian process whose kernel is linear in picks and free metrics plus
+    a smooth part. At most the `most` latest trials count, which bounds the time.
+    """
+
+    def __init__(self, problem: Problem, *, most: int) -> None:
+        """Start without data."""
+        self._problem, self._most = problem, most
+        self._places = _Places(problem)
+        self._kernel = _Kernel(self._places.picks, self._places.logs)
+        self._dear = [name for e in problem.dear for name in e.provides]
+        self._told: list[tuple[Embedded, Metrics]] = []
+        self._fits: dict[str, tuple[Embedded, Embedded, float, float]] = {}
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is data on every metric."""
+        return all(self._known(name)[1].size > 1 for name in self._dear)
+
+    def tell(self, trials: Trials) -> None:
+        """Take in trials; what is no finite number is left out."""
+        embedded = self._places(trials.picks, self._problem.known(trials.picks))
+        self._told.append((embedded, trials.metrics))
+        self._fits = {}
+
+    def predict(self, rows: Matrix, known: Metrics) -> Metrics:
+        """Return the metrics of `rows`, whose free metrics are `known`."""
+        metrics: dict[str, Floats] = dict(known)
+        embedded = self._places(rows, known)
+        for name in self._dear:
+            if name not in self._fits:
+                self._fits[name] = self._fit(*self._known(name))
+            support, weights, mean, scale = self._fits[name]
+            metrics[name] = (self._kernel(embedded, support) @ weights).astype(float) * scale + mean
+        if self._problem.reward:
+            with np.errstate(invalid="ignore"):  # a predicted latency may be negative
+                metrics["reward"] = self._problem.reward(metrics)
+        return metrics
+
+    def _known(self, name: str) -> tuple[Embedded, Floats]:
+        told = [(x, metrics[name]) for x, metrics in self._told if name in metrics]
+        if not told:
+            return np.zeros((0, 0), dtype=np.float32), np.zeros(0)
+        embedded, values = (np.concatenate(part) for part in zip(*told, strict=True))
+        real = np.flatnonzero(np.isfinite(values))[-self._most :]
+        return embedded[real], values[real]
+
+    def _fit(self, embedded: Embedded, values: Floats) -> tuple[Embedded, Embedded, float, float]:
+        mean, scale = float(values.mean()), float(values.std()) or 1.0
+        gram = self._kernel(embedded, embedded).astype(float)
+        gram[np.diag_indices(len(gram))] += _NOISE
+        weights = np.linalg.solve(gram, (values - mean) / scale)
+        return embedded, weights.astype(np.float32), mean, scale
