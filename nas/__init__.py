@@ -1,0 +1,78 @@
+"""Hardware-aware neural architecture search for mobile CNNs.
+
+The names below are the library; each is imported when it is first asked for, so that the command
+line starts quickly and a target device needs no torch.
+"""
+
+import importlib
+import os
+from typing import TYPE_CHECKING, Any
+
+# The matrices here are small: threads of numpy's linear algebra cost more than they bring, tenfold
+# on a busy machine. Heeded only where numpy was not imported before; torch has its own setting.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from nas.cost import cost  # at once: the module of the same name would hide it otherwise
+from nas.errors import missing_package
+
+if TYPE_CHECKING:
+    from nas.accuracy import load_accuracy_model
+    from nas.arch import Architecture, Block
+    from nas.config import SearchConfig
+    from nas.errors import NasError
+    from nas.exporting import export
+    from nas.latency_file import load_table
+    from nas.layers import lower
+    from nas.nn.model import build_model
+    from nas.pareto import pareto_front
+    from nas.searching import search
+    from nas.space_file import load_space
+    from nas.zoo import load_architecture
+
+_HOMES = {
+    "Architecture": "nas.arch",
+    "Block": "nas.arch",
+    "NasError": "nas.errors",
+    "SearchConfig": "nas.config",
+    "build_model": "nas.nn.model",
+    "export": "nas.exporting",
+    "load_accuracy_model": "nas.accuracy",
+    "load_architecture": "nas.zoo",
+    "load_space": "nas.space_file",
+    "load_table": "nas.latency_file",
+    "lower": "nas.layers",
+    "pareto_front": "nas.pareto",
+    "search": "nas.searching",
+}
+
+__all__ = [
+    "Architecture",
+    "Block",
+    "NasError",
+    "SearchConfig",
+    "build_model",
+    "cost",
+    "export",
+    "load_accuracy_model",
+    "load_architecture",
+    "load_space",
+    "load_table",
+    "lower",
+    "pareto_front",
+    "search",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its home."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        raise missing_package(error, wanted_by=f"nas.{name}") from None
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return __all__

@@ -1,0 +1,38 @@
+"""Print tables and JSON; everything else goes to stderr."""
+
+import json
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table as Grid
+
+from nas.report.tables import Table
+
+_WIDEST = 1000
+
+
+def print_table(table: Table) -> None:
+    """Print a table on stdout, never cut: where the terminal is narrower, its lines wrap."""
+    grid = Grid(box=None, pad_edge=False)
+    for i, heading in enumerate(table.headings):
+        cells = [row[i].lstrip("+-")[:1] for row in table.rows if row[i]]
+        numeric = i > 0 and bool(cells) and all(cell.isdigit() for cell in cells)
+        grid.add_column(heading, justify="right" if numeric else "left", no_wrap=True)
+    for i, row in enumerate(table.rows):
+        grid.add_row(*row, style="bold" if i in table.bold else None)
+    console = Console(highlight=False, markup=False, emoji=False, width=_WIDEST, soft_wrap=True)
+    with console.capture() as capture:
+        console.print(grid)
+    lines = [line.rstrip() for line in capture.get().splitlines()]
+    click.echo("\n".join([table.title, *lines]))
+
+
+def print_json(content: Any) -> None:
+    """Print one JSON document on stdout."""
+    click.echo(json.dumps(content, indent=1))
+
+
+def say(text: str) -> None:
+    """Print a message on stderr."""
+    click.echo(text, err=True)

@@ -1,0 +1,31 @@
+"""Write an architecture in another form."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from nas.cli._print import print_json, say
+from nas.exporting import export
+from nas.folder import find_architecture
+
+
+@click.command("export")
+@click.argument("arch")
+@click.option("--format", "form", default="", help="yaml, json, onnx; or as --out ends.")
+@click.option("--out", type=click.Path(path_type=Path), help="The file; named after ARCH if left.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def command(arch: str, form: str, out: Path | None, as_json: bool) -> None:
+    """Export ARCH: a bundled name, a YAML or JSON file, or RUN_DIR:best, RUN_DIR:3."""
+    network = find_architecture(arch)
+    folder, colon, member = arch.rpartition(":")
+    if colon and out is None:
+        network = replace(network, name=f"{Path(folder).name}-{member}")
+    path = export(network, out, form=form)
+    if as_json:
+        print_json({"schema": 1, "path": str(path), "fingerprint": network.fingerprint})
+    else:
+        weights = (
+            " with random weights: for timing, not for accuracy" if path.suffix == ".onnx" else ""
+        )
+        say(f"wrote {path}{weights}")

@@ -1,0 +1,41 @@
+"""List what there is by name."""
+
+import click
+
+from nas import data, plugins
+from nas.cli._print import print_json, print_table
+from nas.errors import unknown
+from nas.report.tables import Table
+
+_FILES = {
+    "spaces": "search_spaces",
+    "tables": "latency_tables",
+    "architectures": "architectures",
+}
+
+
+@click.command("list")
+@click.argument("kind", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def command(kind: str | None, as_json: bool) -> None:
+    """List spaces, tables, architectures, strategies, evaluators and exporters.
+
+    KIND is one of these words; all of them without it.
+    """
+    kinds = (*_FILES, *plugins.KINDS)
+    if kind is not None and kind not in kinds:
+        raise unknown("kind", kind, kinds)
+    found = {name: _entries(name) for name in ((kind,) if kind else kinds)}
+    if as_json:
+        print_json({"schema": 1, **found})
+        return
+    for name, entries in found.items():
+        rows = tuple(entries.items())
+        print_table(Table(title=f"\n{name}", headings=("name", "what it is"), rows=rows))
+
+
+def _entries(kind: str) -> dict[str, str]:
+    if kind in plugins.KINDS:
+        return dict(plugins.available(kind))
+    files = data.bundled(_FILES[kind])
+    return {name: data.first_comment(path) for name, path in files.items()}

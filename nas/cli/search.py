@@ -1,0 +1,207 @@
+"""Search a space for architectures that keep a latency budget."""
+
+import hashlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nas.cli._print import print_json, print_table, say
+from nas.config import SearchConfig, read_config
+from nas.errors import missing_package
+from nas.folder import CONFIG
+from nas.members import Member, record, references
+from nas.report.tables import front_table, headlines, latency_notes
+from nas.searching import Progress, Run, explore, write
+
+_DEFAULTS = SearchConfig()
+_SECONDS_BETWEEN_LINES = 10
+
+
+def _flag(name: str, help_text: str, **more: Any) -> Callable[[Any], Any]:
+    """Return the option for one field of the settings; None where it is not given."""
+    default = getattr(_DEFAULTS, name)
+    shown = default if default not in ("", 0, ()) or name == "seed" else None
+    text = f"{help_text} [default: {shown}]" if shown is not None else help_text
+    many = isinstance(default, tuple)
+    kind = str if many else type(default)
+    return click.option(
+        f"--{name.replace('_', '-')}", type=kind, multiple=many, default=None, help=text, **more
+    )
+
+
+@click.command("search")
+@_flag("space", "A bundled space or a YAML file.")
+@_flag("latency_table", "A bundled table or a YAML file.")
+@_flag("era", "The era of the table's runtime, as in 2018.")
+@_flag("limit", "A hard limit, as in 'latency_ms<=80' or 'params<=5M'; may be repeated.")
+@_flag("objective", "As in max:top1_proxy or min:macs; may be repeated.")
+@_flag("reward", "MnasNet's reward as the objective, as in target=80,below=-0.07,above=-0.07.")
+@_flag("evaluator", "Who answers for accuracy: nas list evaluators.")
+@_flag("strategy", "Who proposes: nas list strategies. By the evaluator's cost if left.")
+@_flag("trials", "How many candidates.")
+@_flag("batch", "Candidates at once; as the strategy likes if left.")
+@_flag("seed", "Seed of all random numbers.")
+@_flag("seed_arch", "An architecture to begin with; may be repeated.")
+@click.option(
+    "--allow-extrapolation",
+    is_flag=True,
+    default=None,
+    help="Search although all units lie outside of the table's range.",
+)
+@click.option("--config", type=click.Path(path_type=Path), help="A run.yaml with these settings.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The run folder; one that exists is continued. [default: runs/...]",
+)
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="Members of the front to print.",
+)
+@click.option("--plot/--no-plot", default=True, help="Draw the front into the run folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def command(
+    config: Path | None, out: Path | None, top: int, plot: bool, as_json: bool, **flags: Any
+) -> None:
+    """Search a space for the best architectures under a latency budget.
+
+    Everything is kept in the run folder; the same command continues a search that was broken off.
+    """
+    settings = _settings(config, out, flags)
+    folder = out or _default_folder(settings)
+    with _progress() as progress:
+        run = explore(settings, out=folder, progress=progress)
+    known = references(run.setup)
+    if as_json:
+        print_json(_document(run))
+    else:
+        _print_front(run, known, top)
+    write(run)
+    if plot and run.members:
+        _draw(run, known, folder)
+    if run.members:
+        _say_where(run)
+    if len(run.trials) and len(run.trials.errors) == len(run.trials):
+        raise click.exceptions.Exit(1)
+    if not run.finished:
+        say(f"stopped after {len(run.trials)} trials; go on: nas search --out {folder}")
+        raise click.Abort
+
+
+def _settings(config: Path | None, out: Path | None, flags: Mapping[str, Any]) -> SearchConfig:
+    """Return the settings of a run folder or a file, changed by the flags that were given."""
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in flags.items()
+        if value not in (None, ())
+    }
+    if config is None and out is not None and (out / CONFIG).is_file():
+        config = out / CONFIG
+    return replace(read_config(config) if config else _DEFAULTS, **given)
+
+
+def _default_folder(settings: SearchConfig) -> Path:
+    """Return a folder for these settings, the same for the same ones."""
+    what = {k: v for k, v in asdict(settings).items() if k != "batch"}
+    digest = hashlib.sha256(repr(what).encode()).hexdigest()[:6]
+    space, table = Path(settings.space).stem, Path(settings.latency_table).stem
+    return Path("runs") / f"{space}-{table}-{digest}"
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """Give a progress function: a bar where stderr is a terminal, otherwise now and then a line."""
+    if not sys.stderr.isatty():
+        yield _Lines()
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("searching", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+class _Lines:
+    """Says how far a search is, at most every ten seconds."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        if time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
+            self._last = time.monotonic()
+            say(f"{done:,} of {total:,} candidates")
+
+
+def _print_front(run: Run, known: Sequence[Member], top: int) -> None:
+    """Print the front with what belongs beside its numbers; where things lie goes to stderr."""
+    setup, table = run.setup, run.setup.table
+    if not run.members:
+        say(_why_nothing(run))
+        return
+    print_table(front_table(run, references=known, top=top))
+    click.echo()
+    for line in headlines(run.members, run.baseline, accuracy=setup.accuracy):
+        click.echo(line)
+    if setup.judge.note:
+        click.echo(setup.judge.note)
+    click.echo(f"latency_ms: {table.name}, {table.device}, {table.runtime}")
+    for note in latency_notes(run.members):
+        click.echo(f"latency_ms: {note}")
+    rate = f", {run.new / run.seconds:,.0f} a second" if run.new else ", none of them new"
+    say(f"{len(run.trials):,} candidates in {run.seconds:.2f} s{rate}")
+
+
+def _why_nothing(run: Run) -> str:
+    failed = run.trials.errors
+    if failed:
+        number, text = next(iter(failed.items()))
+        return (
+            f"{len(failed)} of {len(run.trials)} trials failed, and no other kept the limits; "
+            f"trial {number}: {text}; mend it and give another --out"
+        )
+    return f"nothing of {len(run.trials)} trials kept the limits; more --trials may"
+
+
+def _say_where(run: Run) -> None:
+    say(f"everything is in {run.out}; next: nas show {run.out}:best, or")
+    say(f"nas export {run.out}:best --format onnx")
+
+
+def _document(run: Run) -> dict[str, Any]:
+    setup, base, best = run.setup, run.baseline, run.best
+    return {
+        "schema": 1,
+        "run": str(run.out),
+        **{f"{k}": list(v) if isinstance(v, tuple) else v for k, v in asdict(setup.config).items()},
+        "accuracy": {"metric": setup.accuracy, "note": setup.judge.note},
+        "trials": len(run.trials),
+        "seconds": run.seconds,
+        "failed": len(run.trials.errors),
+        "finished": run.finished,
+        "hypervolume": run.hypervolume,
+        "reference_point": run.reference_point.tolist() if run.members else None,
+        "baseline": record(base, setup.accuracy, base) if base else None,
+        "best": record(best, setup.accuracy, base) if best else None,
+        "pareto": run.records(),
+    }
+
+
+def _draw(run: Run, known: Sequence[Member], folder: Path) -> None:
+    try:
+        from nas.report.plots import draw_front
+    except ModuleNotFoundError as error:
+        say(str(missing_package(error, wanted_by="the picture")))
+        return
+    draw_front(run, known, [folder / "front.png", folder / "front.svg"])
+    say(f"picture: {folder / 'front.png'}")

@@ -1,0 +1,51 @@
+"""Draw a network as a table, block by block."""
+
+from dataclasses import asdict
+
+import click
+
+from nas.cli._print import print_json, print_table, say
+from nas.cost import cost, costs_by_unit
+from nas.folder import find_architecture
+from nas.latency_file import load_table
+from nas.report.tables import network_table
+
+
+@click.command("show")
+@click.argument("arch")
+@click.option("--latency-table", default="pixel1", show_default=True, help="A name or a path.")
+@click.option("--era", help="The era of the table's runtime, as in 2018.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def command(arch: str, latency_table: str, era: str | None, as_json: bool) -> None:
+    """Show ARCH block by block, with its share of the cost and of the latency.
+
+    ARCH is a bundled name ("mobilenet_v1@0.75-192" is one too), a YAML or JSON file, or
+    RUN_DIR:best, RUN_DIR:3.
+    """
+    network, table = find_architecture(arch), load_table(latency_table, era=era)
+    latency = table.predict(network)
+    if as_json:
+        units = {unit.name: {**asdict(unit)} for unit in latency.units}
+        for name, unit_cost in costs_by_unit(network).items():
+            units[name] |= asdict(unit_cost)
+        print_json(
+            {
+                "schema": 1,
+                "name": network.name,
+                "fingerprint": network.fingerprint,
+                **asdict(cost(network)),
+                "latency_ms": latency.ms,
+                "latency_low_ms": latency.low_ms,
+                "latency_high_ms": latency.high_ms,
+                "outside": latency.outside,
+                "units": list(units.values()),
+            }
+        )
+        return
+    print_table(network_table(network, table))
+    say(
+        f"{table.name} ({table.device}, {table.runtime}): {latency.ms:.1f} ms, "
+        f"{latency.low_ms:.1f} to {latency.high_ms:.1f}"
+    )
+    for reason in latency.outside:
+        say(f"beyond the table's measurements: {reason}")

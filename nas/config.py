@@ -1,0 +1,206 @@
+"""What the user asks for: the flags of a search, their twins in run.yaml, and the objects."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from nas import data, plugins
+from nas.errors import BadFile, NasError
+from nas.latency import LatencyTable
+from nas.latency_file import load_table
+from nas.plugins import Plugin
+from nas.problem import Evaluator, Limit, Objective, Problem, Reward, Strategy
+from nas.space import Space
+from nas.space_file import load_space
+from nas.zoo import load_architecture
+
+LOOKUP_SECONDS = 1e-3
+"""Evaluators that take less for a candidate are look-ups: the default strategy is then another."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchConfig:
+    """All settings of a search; every field is a flag of `nas search` and a key of run.yaml.
+
+    `space`, `latency_table`: bundled names or paths; `era` is one of the table's, its default
+    where empty. `evaluator`, `strategy`: plugins, as in "tpe" or "surrogate:path=my.npz"; an empty
+    strategy means "archive" where an evaluation is a look-up and "guided" where it is a training.
+    `objective`: "max:top1_proxy", "min:latency_ms"; where empty, accuracy and latency. `limit`:
+    "latency_ms<=80". `reward`: MnasNet's, as in "target=80,below=-0.07,above=-0.07"; it is then
+    the one objective. `trials` counts proposals, `batch` those asked for at once (0: as the
+    strategy likes). `seed_arch`: architectures to begin with. `allow_extrapolation`: search also
+    where units lie outside of the latency table's range.
+    """
+
+    space: str = "mbconv"
+    latency_table: str = "pixel1"
+    era: str = ""
+    evaluator: str = "surrogate"
+    objective: tuple[str, ...] = ()
+    limit: tuple[str, ...] = ()
+    reward: str = ""
+    strategy: str = ""
+    trials: int = 10_000
+    batch: int = 0
+    seed: int = 0
+    seed_arch: tuple[str, ...] = ()
+    allow_extrapolation: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "era", str(self.era))
+        for name in ("objective", "limit", "seed_arch"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+        for name, least in (("trials", 1), ("batch", 0), ("seed", 0)):
+            if type(getattr(self, name)) is not int or getattr(self, name) < least:
+                raise NasError(f"{name} must be a whole number >= {least}")
+
+
+def read_config(path: Path) -> SearchConfig:
+    """Read a run.yaml.
+
+    Raises:
+        BadFile: if it is missing or malformed, or a value is not of its type.
+    """
+    content = data.read_mapping(path)
+    data.check_keys(content, known=("schema", *_TYPES), required=("schema",), place=str(path))
+    settings = {name: value for name, value in content.items() if name != "schema"}
+    for name, value in settings.items():
+        wanted, where = _TYPES[name], data.locate(content, (name,), str(path))
+        if wanted is tuple and isinstance(value, list) and all(type(v) is str for v in value):
+            settings[name] = tuple(value)
+        elif (wanted is tuple and type(value) is str) or (name == "era" and type(value) is int):
+            settings[name] = str(value)
+        elif type(value) is not wanted:
+            expected = "a list of texts" if wanted is tuple else _NOUNS[wanted]
+            raise BadFile(f"{where}: {name} must be {expected}, not {value!r}")
+    try:
+        return SearchConfig(**settings)
+    except NasError as error:
+        raise BadFile(f"{path}: {error}") from None
+
+
+def write_config(config: SearchConfig, path: Path) -> None:
+    """Write a run.yaml."""
+    content = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(config).items()}
+    data.write_text(path, data.to_yaml({"schema": data.SCHEMA, **content}))
+
+
+_TYPES: Mapping[str, type] = {f.name: type(f.default) for f in fields(SearchConfig)}
+_NOUNS: Mapping[type, str] = {str: "text", int: "a whole number", bool: "true or false"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """A search that is ready to run: `judge` is the evaluator that answers for accuracy."""
+
+    config: SearchConfig
+    table: LatencyTable
+    problem: Problem
+    judge: Evaluator
+
+    @property
+    def accuracy(self) -> str:
+        """The name of the accuracy metric."""
+        return self.judge.provides[0]
+
+    @property
+    def space(self) -> Space:
+        """The space that is searched."""
+        return self.problem.space
+
+    def strategy(self) -> Strategy:
+        """Return a fresh strategy.
+
+        Raises:
+            NasError: if it is unknown, its options are, or a package is missing.
+        """
+        plugin = Plugin.parse(self.config.strategy)
+        made: Strategy = plugins.create("strategies", plugin, self.problem, seed=self.config.seed)
+        return made
+
+
+_BY_REWARD = ("max:reward",)
+
+
+def _check_evaluator(evaluator: Evaluator, name: str) -> None:
+    """Refuse what lacks a part of `Evaluator` before a search finds out."""
+    parts = ("provides", "seconds", "note", "deviation", "__call__")
+    missing = [part for part in parts if not hasattr(evaluator, part)]
+    if missing or not evaluator.provides:
+        lack = ", ".join(missing) or "metrics in provides"
+        raise NasError(f"evaluator {name} lacks {lack}; nas.problem.Evaluator says what it needs")
+
+
+def _resolved(config: SearchConfig, table: LatencyTable, problem: Problem) -> SearchConfig:
+    """Return `config` with what was left to defaults that depend on other settings."""
+    slow = any(e.seconds > LOOKUP_SECONDS for e in problem.dear)
+    return replace(
+        config,
+        era=table.era,
+        objective=tuple(str(objective) for objective in problem.objectives),
+        strategy=config.strategy or ("guided" if slow else "archive"),
+    )
+
+
+def prepare(config: SearchConfig) -> Setup:
+    """Load what `config` names, and check that it fits together.
+
+    The settings in the result are resolved: nothing is left to a default.
+
+    Raises:
+        NasError: if something is unknown, malformed, or does not fit; before any work is done.
+    """
+    space = load_space(config.space)
+    table = load_table(config.latency_table, era=config.era or None)
+    judge: Evaluator = plugins.create("evaluators", Plugin.parse(config.evaluator), space)
+    _check_evaluator(judge, config.evaluator)
+    accuracy = judge.provides[0]
+    evaluators = (
+        plugins.create("evaluators", Plugin.parse("costs"), space),
+        plugins.create(
+            "evaluators",
+            Plugin.parse("table"),
+            space,
+            table=table,
+            allow_extrapolation=config.allow_extrapolation,
+        ),
+        judge,
+    )
+    reward = _reward(config.reward, accuracy) if config.reward else None
+    problem = Problem(
+        space=space,
+        evaluators=evaluators,
+        objectives=_objectives(config, accuracy),
+        limits=tuple(Limit.parse(text) for text in config.limit),
+        reward=reward,
+    )
+    setup = Setup(
+        config=_resolved(config, table, problem), table=table, problem=problem, judge=judge
+    )
+    setup.strategy()
+    for name in config.seed_arch:
+        space.encode(load_architecture(name))
+    if space.baseline:
+        load_architecture(space.baseline)
+    return setup
+
+
+def _objectives(config: SearchConfig, accuracy: str) -> tuple[Objective, ...]:
+    usual = _BY_REWARD if config.reward else (f"max:{accuracy}", "min:latency_ms")
+    objectives = tuple(Objective.parse(text) for text in config.objective or usual)
+    if config.reward and tuple(map(str, objectives)) != _BY_REWARD:
+        raise NasError("a reward is the one objective; leave out either --reward or --objective")
+    return objectives
+
+
+def _reward(text: str, accuracy: str) -> Reward:
+    names = tuple(f.name for f in fields(Reward) if f.name in ("target", "below", "above"))
+    options: dict[str, Any] = dict(Plugin.parse(f"reward:{text}").options)
+    data.check_keys(options, known=names, required=("target",), place=f"reward {text!r}")
+    try:
+        numbers: dict[str, Any] = {name: float(value) for name, value in options.items()}
+    except ValueError:
+        raise NasError(f"reward {text!r}: expected target=80,below=-0.07,above=-0.07") from None
+    return Reward(accuracy=accuracy, **numbers)

@@ -1,0 +1,199 @@
+"""Run folders: what a search leaves behind, and how to come back to it.
+
+`run.yaml` holds the settings, `journal.jsonl` everything proposed and found, `pareto.csv` and
+`archs/` the front, `env.json` what the numbers came from.
+"""
+
+import csv
+import io
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from nas import data
+from nas.arch import Architecture, to_mapping
+from nas.config import SearchConfig, Setup, read_config
+from nas.errors import RunError, UnknownName
+from nas.zoo import load_architecture
+
+CONFIG, JOURNAL, FRONT, ARCHS, ENVIRONMENT = (
+    "run.yaml",
+    "journal.jsonl",
+    "pareto.csv",
+    "archs",
+    "env.json",
+)
+
+MAY_CHANGE = ("trials", "batch")
+"""Settings that may change when a run is continued."""
+
+RESOLVED = ("era", "objective", "strategy")
+"""Settings that a run.yaml written by hand may leave empty; a search writes what they came to."""
+
+
+def check_folder(out: Path, config: SearchConfig) -> None:
+    """Check that `out` is free, or holds a run of `config` that can be continued.
+
+    Raises:
+        RunError: if it holds another search, or something else.
+    """
+    path = out / CONFIG
+    if path.exists():
+        _check_same(out, read_config(path), config)
+    elif out.is_dir() and any(not _is_own(name) for name in os.listdir(out)):
+        raise RunError(f"{out} is not empty and holds no run; give another --out")
+
+
+def _is_own(name: str) -> bool:
+    """Tell what a run that was killed at its very start may have left."""
+    return name.startswith(".") or name == JOURNAL
+
+
+def _check_same(out: Path, found: SearchConfig, wanted: SearchConfig) -> None:
+    """Refuse settings that make another search; a longer one, or other batches, are the same."""
+    for name in SearchConfig.__dataclass_fields__:
+        old, new = getattr(found, name), getattr(wanted, name)
+        if name not in MAY_CHANGE and old != new and (old or name not in RESOLVED):
+            raise RunError(
+                f"{out} is the run of another search: its {name} is {_text(old)}, "
+                f"not {_text(new)}; give another --out"
+            )
+
+
+def _text(value: object) -> str:
+    """Return a setting as a user writes it."""
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    return repr(value)
+
+
+def write_results(
+    out: Path,
+    rows: Sequence[Mapping[str, Any]],
+    archs: Sequence[Architecture],
+    environment: Mapping[str, Any],
+) -> None:
+    """Write the front and its circumstances; every file is replaced at once or not at all.
+
+    `rows` are the records of the members (`picks` inside), `archs` their named architectures.
+
+    Raises:
+        RunError: if the folder cannot be written.
+    """
+    wanted = {out / ARCHS / f"{arch.name}.yaml": arch for arch in archs}
+    try:
+        data.write_text(out / FRONT, to_csv(rows))
+        for path, arch in wanted.items():
+            data.write_text(path, data.to_yaml(to_mapping(arch)))
+        for path in set((out / ARCHS).glob("*.yaml")) - set(wanted):
+            path.unlink()
+        data.write_text(out / ENVIRONMENT, json.dumps(environment, indent=1) + "\n")
+    except OSError as error:
+        raise RunError(f"cannot write the results into {out}: {error.strerror}") from None
+
+
+def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return `rows` as CSV, the picks as columns at the end."""
+    flat = [{**row, **row["picks"]} for row in rows]
+    names = dict.fromkeys(name for row in flat for name in row if name != "picks")
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(names), extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+    return text.getvalue()
+
+
+def environment(setup: Setup) -> Mapping[str, Any]:
+    """Return what the numbers of a run came from: versions, machine, table, problem, seed."""
+    packages = ("nas", "numpy", "optuna", "torch")
+    return {
+        "schema": data.SCHEMA,
+        "python": platform.python_version(),
+        "packages": {name: version for name in packages if (version := _version(name))},
+        "platform": platform.platform(),
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "table": {"name": setup.table.name, "era": setup.table.era, "device": setup.table.device},
+        "problem": setup.problem.describe(),
+        "seed": setup.config.seed,
+        "commit": _commit(),
+    }
+
+
+def _commit() -> str | None:
+    """Return the commit of the checkout that this package runs from, None where it is installed."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return found.stdout.strip() or None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def processor() -> str:
+    """Return the name of the CPU, as far as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def find_architecture(text: str) -> Architecture:
+    """Return the architecture that `text` means.
+
+    A bundled name, a path to a YAML or JSON file, or RUN_DIR:NAME for a member of a run's front:
+    its number, or "best" for the most accurate (with one objective, the best of it).
+
+    Raises:
+        NasError: if there is no such thing; it says what there is.
+    """
+    folder, colon, name = text.rpartition(":")
+    if colon and (Path(folder) / CONFIG).is_file():
+        return _member(Path(folder), name)
+    if (Path(text) / CONFIG).is_file():
+        raise UnknownName(f"{text} is a run: name a member of its front, as in {text}:best")
+    return load_architecture(text)
+
+
+def _member(folder: Path, name: str) -> Architecture:
+    known = _front(folder)
+    if not known:
+        raise RunError(f"the front of {folder} is empty: nothing kept the limits")
+    first, *_, last = *known, *known
+    wanted = next(n for n, best in known.items() if best) if name == "best" else name.zfill(3)
+    if wanted not in known:
+        raise UnknownName(f"{folder} has members {first} to {last} and best, not {name!r}")
+    return load_architecture(folder / ARCHS / f"{wanted}.yaml")
+
+
+def _front(folder: Path) -> Mapping[str, bool]:
+    """Return the names of a run's front, and which of them is the best."""
+    try:
+        with (folder / FRONT).open(encoding="utf-8", newline="") as file:
+            front = {row["name"]: row["best"] == "True" for row in csv.DictReader(file)}
+        if front and sum(front.values()) != 1:
+            raise ValueError("not one best")
+        return front
+    except OSError:
+        raise RunError(f"{folder} has no front yet; finish it: nas search --out {folder}") from None
+    except (KeyError, ValueError, TypeError, IndexError, csv.Error):
+        raise RunError(
+            f"{folder / FRONT} is damaged; write it anew: nas search --out {folder}"
+        ) from None

@@ -1,0 +1,156 @@
+"""Members of a front, and the reference architectures they are compared with."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas import data
+from nas.arch import Architecture
+from nas.choices import Picks
+from nas.config import LOOKUP_SECONDS, Setup
+from nas.cost import cost
+from nas.errors import NotInSpace
+from nas.evaluate import evaluate
+from nas.latency import Latency
+from nas.problem import Candidates, Trials
+from nas.space import Matrix
+from nas.zoo import load_architecture, load_reference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """An architecture with everything that is reported of it.
+
+    `accuracy` is on the scale of the run's accuracy metric, with `deviation` where it is
+    predicted, and None where the architecture is no point of the space. `metrics` are those of its
+    trial; for a reference those that are free. `published` is the top-1
+    of its paper: another scale unless the metric is `top1`. All are fractions.
+    """
+
+    name: str
+    arch: Architecture
+    picks: Picks | None
+    latency: Latency
+    macs: int
+    params: int
+    metrics: Mapping[str, float]
+    accuracy: float | None = None
+    deviation: float | None = None
+    published: float | None = None
+    trial: int | None = None
+
+    def gain(self, baseline: "Member | None") -> float | None:
+        """Return the difference to the baseline's accuracy, a fraction; None where unknown."""
+        if baseline is None or self.accuracy is None or baseline.accuracy is None:
+            return None
+        return self.accuracy - baseline.accuracy
+
+
+_SHOWN = ("latency_ms", "macs", "params")
+
+
+def record(member: Member, accuracy: str, baseline: Member | None) -> dict[str, Any]:
+    """Return what a machine reads of a member; `accuracy` is the name of the run's metric."""
+    return {
+        "name": member.name,
+        accuracy: member.accuracy,
+        f"{accuracy}_deviation": member.deviation,
+        "gain": member.gain(baseline),
+        "latency_ms": member.latency.ms,
+        "latency_low_ms": member.latency.low_ms,
+        "latency_high_ms": member.latency.high_ms,
+        "macs": member.macs,
+        "params": member.params,
+        **{k: v for k, v in member.metrics.items() if k not in _SHOWN and k != accuracy},
+        "trial": member.trial,
+        "fingerprint": member.arch.fingerprint,
+        "picks": member.picks,
+    }
+
+
+def front_members(setup: Setup, trials: Trials, numbers: NDArray[np.int64]) -> tuple[Member, ...]:
+    """Return the members for some trials, named "001", "002", ... in their order.
+
+    The fastest comes first, or with one objective the best.
+    """
+    members = [_found(setup, trials, int(number)) for number in numbers]
+    deviation = _deviation(setup, trials.picks[numbers])
+    members = [replace(m, deviation=d) for m, d in zip(members, deviation, strict=True)]
+    (first, *others) = setup.problem.objectives
+    if others:
+        members.sort(key=lambda member: member.latency.ms)
+    else:
+        members.sort(key=lambda member: first.sign * member.metrics[first.metric])
+    return tuple(_named(member, f"{i:03d}") for i, member in enumerate(members, start=1))
+
+
+def _found(setup: Setup, trials: Trials, number: int) -> Member:
+    """Return the member for one trial, without a name and the deviation of its accuracy."""
+    row = trials.picks[number]
+    arch = setup.space.decode_row(row)
+    metrics = {name: float(values[number]) for name, values in trials.metrics.items()}
+    return Member(
+        name="",
+        arch=arch,
+        picks=setup.space.unpack(row),
+        latency=setup.table.predict(arch),
+        macs=int(metrics["macs"]),
+        params=int(metrics["params"]),
+        metrics=metrics,
+        accuracy=metrics[setup.accuracy],
+        trial=number,
+    )
+
+
+def reference(setup: Setup, name: str) -> Member:
+    """Return the member for a bundled architecture.
+
+    It has an accuracy where it is a point of the space and the judge need not train it.
+    """
+    arch = load_architecture(name)
+    published, counted, latency = load_reference(name), cost(arch), setup.table.predict(arch)
+    member = Member(
+        name=name,
+        arch=replace(arch, name=name),
+        picks=None,
+        latency=latency,
+        macs=counted.macs,
+        params=counted.params,
+        metrics={"latency_ms": latency.ms, **asdict(counted)},
+        published=published.top1 if published else None,
+    )
+    try:
+        picks = setup.space.encode(arch)
+    except NotInSpace:
+        return member
+    row = setup.space.pack(picks)[None]
+    free = {metric: float(values[0]) for metric, values in setup.problem.known(row).items()}
+    member = replace(member, picks=picks, metrics=free)
+    if setup.judge.seconds > LOOKUP_SECONDS:
+        return member
+    judged = evaluate(replace(setup.problem, limits=()), row)
+    if not judged.ok[0]:
+        return member
+    return replace(
+        member,
+        accuracy=float(judged.metrics[setup.accuracy][0]),
+        deviation=_deviation(setup, row)[0],
+    )
+
+
+def references(setup: Setup) -> tuple[Member, ...]:
+    """Return the members for all bundled architectures, by name."""
+    return tuple(reference(setup, name) for name in data.bundled("architectures"))
+
+
+def _named(member: Member, name: str) -> Member:
+    return replace(member, name=name, arch=replace(member.arch, name=name))
+
+
+def _deviation(setup: Setup, picks: Matrix) -> list[float | None]:
+    candidates = Candidates(space=setup.space, picks=picks)
+    values = setup.judge.deviation(candidates) if len(picks) else {}
+    return list(values[setup.accuracy].tolist()) if values else [None] * len(picks)

@@ -1,0 +1,1 @@
+"""Reports: numbers as tables for the terminal, and pictures."""

@@ -1,0 +1,186 @@
+"""Tables for the terminal: a front beside its references, one network block by block."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nas.arch import Architecture
+from nas.cost import cost, cost_of
+from nas.latency import LatencyTable
+from nas.layers import Unit, lower
+from nas.members import Member
+from nas.searching import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A title, headings, and rows of texts; `bold` are the numbers of rows to stress."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    bold: tuple[int, ...] = ()
+
+
+def front_table(run: Run, *, references: Sequence[Member] = (), top: int = 20) -> Table:
+    """Return a run's front as a table, some `top` members spread evenly over the latency.
+
+    References that the space contains stand among the members: by their latency, or with one
+    objective at the end.
+    """
+    members, extra = run.members, extra_metrics(run)
+    known = [r for r in references if r.accuracy is not None]
+    if len(run.setup.problem.objectives) > 1:
+        shown = spread(members, top, always=highlights(members, run.baseline))
+        rows = sorted([*shown, *known], key=lambda member: member.latency.ms)
+        title = f"Pareto front: {len(members)} architectures, {len(shown)} shown"
+    else:
+        rows = [*members[:top], *known]
+        title = f"The best architectures by {run.setup.problem.objectives[0].metric}"
+    versus = "vs baseline" if run.baseline else "difference"
+    return Table(
+        title=title,
+        headings=(
+            "architecture",
+            f"{run.setup.accuracy} %",
+            versus,
+            "latency ms",
+            "interval",
+            "MACs M",
+            "params M",
+            *extra,
+        ),
+        rows=tuple(_front_row(member, run.baseline, extra) for member in rows),
+        bold=tuple(i for i, member in enumerate(rows) if member.trial is None),
+    )
+
+
+def extra_metrics(run: Run) -> tuple[str, ...]:
+    """Return the objectives and limits of a run that a table has no column for otherwise."""
+    problem = run.setup.problem
+    wanted = [*(o.metric for o in problem.objectives), *(x.metric for x in problem.limits)]
+    usual = (run.setup.accuracy, "latency_ms", "macs", "params")
+    return tuple(dict.fromkeys(metric for metric in wanted if metric not in usual))
+
+
+def spread(members: Sequence[Member], top: int, *, always: Sequence[Member] = ()) -> list[Member]:
+    """Return some `top` members, evenly over the logarithm of the latency, in their order.
+
+    Those of `always` are among them.
+    """
+    if len(members) <= top:
+        return list(members)
+    logs = np.log([member.latency.ms for member in members])
+    wanted = np.linspace(logs[0], logs[-1], top)
+    nearest = {int(np.abs(logs - place).argmin()) for place in wanted}
+    return [m for i, m in enumerate(members) if i in nearest or any(m is one for one in always)]
+
+
+def _front_row(member: Member, baseline: Member | None, extra: Sequence[str]) -> tuple[str, ...]:
+    gain, latency = member.gain(baseline), member.latency
+    deviation = f" ±{100 * member.deviation:.2f}" if member.deviation is not None else ""
+    return (
+        member.name,
+        f"{100 * (member.accuracy or 0.0):.2f}{deviation}",
+        "" if gain is None else f"{100 * gain:+.2f}",
+        f"{latency.ms:.1f}",
+        f"{latency.low_ms:.1f} - {latency.high_ms:.1f}",
+        f"{member.macs / 1e6:.0f}",
+        f"{member.params / 1e6:.2f}",
+        *(f"{member.metrics[m]:.6g}" if m in member.metrics else "" for m in extra),
+    )
+
+
+def latency_notes(members: Iterable[Member]) -> tuple[str, ...]:
+    """Say what lies outside of the latency table's range, once each, and for how many members."""
+    everyone = list(members)
+    counts: dict[str, int] = {}
+    for member in everyone:
+        for reason in member.latency.outside:
+            counts[reason] = counts.get(reason, 0) + 1
+    return tuple(
+        reason if count == len(everyone) else f"{reason} (in {count} of {len(everyone)})"
+        for reason, count in counts.items()
+    )
+
+
+def network_table(arch: Architecture, table: LatencyTable) -> Table:
+    """Return a network as a table: a row for each block, with its share of the latency."""
+    latency, total = table.predict(arch), cost(arch)
+    rows = [
+        (
+            *_block_cells(unit),
+            f"{cost_of(unit).macs / 1e6:.1f}",
+            f"{cost_of(unit).params / 1e3:.1f}",
+            f"{part.ms:.2f}",
+            f"{100 * part.ms / latency.ms:.1f}",
+        )
+        for unit, part in zip(lower(arch), latency.units, strict=True)
+    ]
+    sums = (f"{total.macs / 1e6:.1f}", f"{total.params / 1e3:.1f}", f"{latency.ms:.2f}", "100.0")
+    return Table(
+        title=arch.name or arch.fingerprint,
+        headings=(
+            "block",
+            "kind",
+            "in CxHxW",
+            "out CxHxW",
+            "hidden",
+            "kernel",
+            "stride",
+            "SE",
+            "act",
+            "skip",
+            "MACs M",
+            "params k",
+            f"{table.name} ms",
+            "share %",
+        ),
+        rows=(*rows, ("total", *[""] * 9, *sums)),
+        bold=(len(rows),),
+    )
+
+
+def _block_cells(unit: Unit) -> tuple[str, ...]:
+    block = unit.block
+    return (
+        unit.name,
+        block.kind,
+        "x".join(map(str, unit.in_shape)),
+        "x".join(map(str, unit.out_shape)),
+        str(block.hidden_channels or ""),
+        str(block.kernel) if block.kind not in ("pool", "linear") else "",
+        str(block.stride) if block.stride > 1 else "",
+        str(block.se_channels or ""),
+        block.act if block.kind != "pool" else "",
+        {"none": "", "identity": "add"}.get(unit.shortcut, unit.shortcut),
+    )
+
+
+def highlights(members: Sequence[Member], baseline: Member | None) -> tuple[Member, ...]:
+    """Return the most accurate member no slower than the baseline, and the fastest as accurate."""
+    if baseline is None or baseline.accuracy is None:
+        return ()
+    as_fast = [m for m in members if m.latency.ms <= baseline.latency.ms]
+    as_good = [m for m in members if (m.accuracy or 0.0) >= baseline.accuracy]
+    best = max(as_fast, key=lambda m: m.accuracy or 0.0, default=None)
+    fastest = min(as_good, key=lambda m: m.latency.ms, default=None)
+    return tuple(member for member in (best, fastest) if member is not None)
+
+
+def headlines(
+    members: Sequence[Member], baseline: Member | None, *, accuracy: str
+) -> tuple[str, ...]:
+    """Say what the front gains over the baseline, at its latency and at its accuracy."""
+    if baseline is None:
+        return ()
+    lines = []
+    for member in highlights(members, baseline):
+        gain, saved = member.gain(baseline) or 0.0, 1 - member.latency.ms / baseline.latency.ms
+        lines.append(
+            f"{member.name} against {baseline.name}: {100 * gain:+.2f} points of {accuracy}, "
+            f"{member.latency.ms:.1f} against {baseline.latency.ms:.1f} ms "
+            f"({100 * abs(saved):.0f} % {'less' if saved >= 0 else 'more'})"
+        )
+    return tuple(dict.fromkeys(lines))

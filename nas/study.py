@@ -1,0 +1,137 @@
+"""The journal of a run as an Optuna study."""
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from nas import folder
+from nas import journal as log
+from nas.config import prepare, read_config
+from nas.data import atomic_path
+from nas.errors import NasError, RunError, missing_package
+from nas.problem import FAILED, Problem, Trials, concatenate
+from nas.space import Space
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial
+
+
+def read_trials(out: Path, space: Space) -> Trials:
+    """Return the finished trials of a run folder, without continuing it.
+
+    Raises:
+        RunError: if there is no journal, or it is damaged.
+    """
+    path = out / folder.JOURNAL
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RunError(f"{path}: {error.strerror}") from None
+    records, _ = log.parse(content, source=str(path))
+    events = log.events(records, space.widths, source=str(path))
+    told = [event for event in events if isinstance(event, Trials)]
+    return concatenate(told, len(space.columns))
+
+
+def to_study(out: Path, storage: str, *, name: str) -> int:
+    """Write the trials of a run folder into a new Optuna study; return how many there are.
+
+    `storage` is the path of a new Optuna journal file, or the URL of a database, which takes
+    Optuna some hundredths of a second per trial. Objectives keep their direction; limits become
+    constraints (positive where not kept), other metrics user attributes.
+
+    Raises:
+        NasError: if the folder is no run, the storage cannot be opened, or the study exists.
+    """
+    try:
+        import optuna
+    except ModuleNotFoundError as error:
+        raise missing_package(error, wanted_by="a study") from None
+    if not (out / folder.CONFIG).is_file():
+        raise RunError(f"{out} is no run folder: it has no {folder.CONFIG}")
+    problem = prepare(read_config(out / folder.CONFIG)).problem
+    trials = read_trials(out, problem.space)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if "://" in storage:
+        _fill(problem, trials, storage, name=name, where=storage)
+    else:
+        _fill_file(problem, trials, Path(storage), name=name)
+    return len(trials)
+
+
+def _fill_file(problem: Problem, trials: Trials, path: Path, *, name: str) -> None:
+    """Write a study into a journal file: in memory first, then at once."""
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
+
+    class Memory(BaseJournalBackend):
+        """Keeps the records of a journal in a list."""
+
+        def __init__(self) -> None:
+            self.records: list[dict[str, Any]] = []
+
+        def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+            return iter(self.records[log_number_from:])
+
+        def append_logs(self, logs: list[dict[str, Any]]) -> None:
+            self.records.extend(logs)
+
+    if not path.name or path.exists():
+        raise NasError(f"cannot open storage {path}: it exists already; give another --storage")
+    memory = Memory()
+    _fill(problem, trials, JournalStorage(memory), name=name, where=str(path))
+    try:
+        with atomic_path(path) as temporary:
+            JournalFileBackend(str(temporary)).append_logs(memory.records)
+    except OSError as error:
+        raise NasError(f"cannot open storage {path}: {error.strerror or error}") from None
+
+
+def _fill(
+    problem: Problem, trials: Trials, storage: "str | BaseStorage", *, name: str, where: str
+) -> None:
+    """Create the study and give it the trials."""
+    import optuna
+
+    directions: list[Literal["minimize", "maximize"]] = [
+        "minimize" if o.sign > 0 else "maximize" for o in problem.objectives
+    ]
+    try:
+        study = optuna.create_study(storage=storage, study_name=name, directions=directions)
+    except optuna.exceptions.DuplicatedStudyError:
+        raise NasError(f"{where} has a study {name!r} already; give another --name") from None
+    except Exception as error:  # whatever the storage's driver raises for a bad URL or file
+        raise NasError(f"cannot open storage {where}: {str(error).splitlines()[0]}") from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Optuna calls names of metrics experimental
+        study.set_metric_names([o.metric for o in problem.objectives])
+    study.add_trials([_frozen(problem, trials, i) for i in range(len(trials))])
+
+
+def _frozen(problem: Problem, trials: Trials, i: int) -> "FrozenTrial":
+    """Return one trial as Optuna keeps it; infeasible ones without values count as pruned."""
+    from optuna.distributions import CategoricalDistribution
+    from optuna.trial import TrialState, create_trial
+
+    metrics = {name: float(values[i]) for name, values in trials.metrics.items()}
+    values = [metrics[o.metric] for o in problem.objectives]
+    complete = trials.status[i] != FAILED and bool(np.isfinite(values).all())
+    broken = TrialState.FAIL if trials.status[i] == FAILED else TrialState.PRUNED
+    picks = problem.space.unpack(trials.picks[i])
+    known = {name: value for name, value in metrics.items() if np.isfinite(value)}
+    return create_trial(
+        state=TrialState.COMPLETE if complete else broken,
+        values=values if complete else None,
+        params=dict(picks),
+        distributions={n: CategoricalDistribution(problem.space.choices[n]) for n in picks},
+        user_attrs={**known, "error": trials.errors.get(trials.first + i, "")},
+        constraints={
+            str(limit): (known[limit.metric] - limit.value) * (1 if limit.at_most else -1)
+            for limit in problem.limits
+            if limit.metric in known
+        },
+    )

@@ -1,0 +1,42 @@
+"""`nas export` and `nas study`: files for other programs."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nas.zoo import load_architecture
+
+Nas = Callable[..., object]
+
+
+@pytest.mark.parametrize("form", ["yaml", "json"])
+def test_an_architecture_is_written_under_its_name(nas: Nas, form: str) -> None:
+    reply = nas("export", "mnasnet_a1", "--format", form, "--json")
+    found = json.loads(reply.out)
+    assert found["path"] == f"mnasnet_a1.{form}"
+    assert load_architecture(f"./mnasnet_a1.{form}") == load_architecture("mnasnet_a1")
+    assert found["fingerprint"] == load_architecture("mnasnet_a1").fingerprint
+
+
+def test_onnx_is_written_and_checks(nas: Nas) -> None:
+    onnx = pytest.importorskip("onnx")
+    reply = nas("export", "mobilenet_v3_small", "--format", "onnx", "--out", "small.onnx")
+    assert (reply.code, reply.out, reply.err) == (
+        0,
+        "",
+        "wrote small.onnx with random weights: for timing, not for accuracy\n",
+    )
+    onnx.checker.check_model(onnx.load("small.onnx"))
+
+
+def test_a_run_becomes_a_study(nas: Nas) -> None:
+    nas("search", "--strategy", "random", "--trials", "20", "--out", "run", "--no-plot")
+    reply = nas("study", "run", "--json")
+    assert reply.code == 0
+    assert json.loads(reply.out)["trials"] == 20
+    assert Path("run/study.log").is_file()
+    again = nas("study", "run")
+    assert (again.code, len(again.err.splitlines())) == (2, 1)
+    assert "it exists already; give another --storage" in again.err

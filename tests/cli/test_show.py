@@ -1,0 +1,49 @@
+"""`nas show`: a network block by block."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from nas.cost import cost
+from nas.layers import lower
+from nas.zoo import load_architecture
+
+Nas = Callable[..., object]
+
+
+def test_json_adds_up(nas: Nas) -> None:
+    found = json.loads(nas("show", "efficientnet_b0", "--json").out)
+    arch = load_architecture("efficientnet_b0")
+    assert (found["macs"], found["params"]) == (cost(arch).macs, 5_288_548)
+    assert found["fingerprint"] == arch.fingerprint
+    assert found["latency_low_ms"] < found["latency_ms"] < found["latency_high_ms"]
+    for name in ("macs", "params"):
+        assert sum(unit[name] for unit in found["units"]) == found[name]
+    assert sum(unit["ms"] for unit in found["units"]) == pytest.approx(found["latency_ms"])
+    assert [unit["name"] for unit in found["units"]] == [unit.name for unit in lower(arch)]
+
+
+def test_the_table_has_a_row_for_every_block(nas: Nas) -> None:
+    reply = nas("show", "mobilenet_v3_large")
+    arch = load_architecture("mobilenet_v3_large")
+    lines = reply.out.splitlines()
+    for unit in lower(arch):
+        assert sum(line.split()[:1] == [unit.name] for line in lines) == 1
+    assert lines[-1].startswith("total")
+    assert lines[-1].split()[-1] == "100.0"
+    assert "5483.0" in lines[-1]
+    assert "pixel1 (" in reply.err
+
+
+def test_eras_differ(nas: Nas) -> None:
+    ms = [
+        json.loads(nas("show", "mobilenet_v2", "--era", era, "--json").out)["latency_ms"]
+        for era in ("2018", "2019")
+    ]
+    assert ms[0] > ms[1]
+
+
+def test_multipliers_are_names_too(nas: Nas) -> None:
+    found = json.loads(nas("show", "mobilenet_v1@0.75-192", "--json").out)
+    assert found["params"] == 2_585_560

@@ -1,0 +1,141 @@
+"""Tables: the numbers in them, and which members are shown."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nas.cost import cost
+from nas.latency_file import load_table
+from nas.members import Member, references
+from nas.report.tables import (
+    front_table,
+    headlines,
+    highlights,
+    latency_notes,
+    network_table,
+    spread,
+)
+from nas.searching import Run, search
+from nas.zoo import load_architecture
+
+
+@pytest.fixture(scope="module")
+def run() -> Run:
+    return search(trials=400, strategy="random", seed_arch="efficientnet_b0")
+
+
+@pytest.mark.parametrize("top", [1, 2, 5, 1000])
+def test_spread_keeps_the_order_and_the_ends(run: Run, top: int) -> None:
+    found = spread(run.members, top)
+    names = [member.name for member in found]
+    assert names == sorted(set(names))
+    assert 1 <= len(found) <= top
+    if top > 1:
+        assert (found[0], found[-1]) == (run.members[0], run.members[-1])
+
+
+def test_spread_is_even_over_the_latency(run: Run) -> None:
+    ms = np.array([member.latency.ms for member in spread(run.members, 5)])
+    assert np.diff(np.log(ms)).max() < 2.5 * np.log(ms[-1] / ms[0]) / 4
+    assert spread((), 5) == []
+
+
+def test_the_front_stands_with_its_references(run: Run) -> None:
+    table = front_table(run, references=references(run.setup), top=6)
+    shown = spread(run.members, 6, always=highlights(run.members, run.baseline))
+    assert table.title == f"Pareto front: {len(run.members)} architectures, {len(shown)} shown"
+    assert len({len(row) for row in table.rows} | {len(table.headings)}) == 1
+    ms = [float(row[3]) for row in table.rows]
+    assert ms == sorted(ms)
+    stressed = [table.rows[i][0] for i in table.bold]
+    assert stressed == ["efficientnet_b0"]
+    baseline = table.rows[table.bold[0]]
+    assert baseline[2] == "+0.00"
+    assert baseline[-2:] == ("386", "5.29")
+    names = [row[0] for row in table.rows]
+    assert len(names) == 1 + len(shown)
+    assert {member.name for member in shown} == {*names} - {"efficientnet_b0"}
+
+
+def test_objectives_and_limits_without_a_column_get_one() -> None:
+    by_reward = search(trials=200, strategy="random", reward="target=80",
+                       limit=("activations<=9M", "macs<=1G"))  # fmt: skip
+    table = front_table(by_reward, references=references(by_reward.setup), top=4)
+    assert table.title == "The best architectures by reward"
+    assert table.headings[-3:] == ("params M", "reward", "activations")
+    assert [row[0] for row in table.rows] == ["001", "002", "003", "004", "efficientnet_b0"]
+    for row, member in zip(table.rows[:4], by_reward.members, strict=False):
+        assert row[-2:] == tuple(f"{member.metrics[m]:.6g}" for m in ("reward", "activations"))
+    b0 = cost(load_architecture("efficientnet_b0"))
+    assert table.rows[-1][-2:] == ("", f"{b0.activations:.6g}")
+    assert table.bold == (4,)
+
+
+def test_headlines_compare_with_the_baseline(run: Run) -> None:
+    assert run.baseline is not None
+    best, fastest = highlights(run.members, run.baseline)
+    ms, accuracy = run.baseline.latency.ms, run.baseline.accuracy
+    as_fast = [m for m in run.members if m.latency.ms <= ms]
+    as_good = [m for m in run.members if m.accuracy >= accuracy]
+    assert best.accuracy == max(m.accuracy for m in as_fast)
+    assert fastest.latency.ms == min(m.latency.ms for m in as_good)
+    lines = headlines(run.members, run.baseline, accuracy="top1_proxy")
+    assert lines == tuple(dict.fromkeys(_headline(m, run.baseline) for m in (best, fastest)))
+    assert headlines(run.members, None, accuracy="top1_proxy") == ()
+    assert headlines((), run.baseline, accuracy="top1_proxy") == ()
+
+
+def _headline(member: Member, base: Member) -> str:
+    ms, base_ms = member.latency.ms, base.latency.ms
+    share = f"{abs(100 - 100 * ms / base_ms):.0f} % {'less' if ms <= base_ms else 'more'}"
+    points = 100 * (member.accuracy - base.accuracy)
+    return (
+        f"{member.name} against {base.name}: {points:+.2f} points of top1_proxy, "
+        f"{ms:.1f} against {base_ms:.1f} ms ({share})"
+    )
+
+
+def test_headlines_say_what_is_slower_is_slower(run: Run) -> None:
+    assert run.baseline is not None
+    latency = replace(run.baseline.latency, ms=2 * run.baseline.latency.ms)
+    slow = replace(run.baseline, name="007", latency=latency)
+    (line,) = headlines([slow], run.baseline, accuracy="top1_proxy")
+    assert line.startswith("007 against efficientnet_b0: +0.00 points of top1_proxy, ")
+    assert line.endswith(" ms (100 % more)")
+
+
+def test_what_is_highlighted_is_always_shown(run: Run) -> None:
+    always = highlights(run.members, run.baseline)
+    for top in (1, 2, 3):
+        found = spread(run.members, top, always=always)
+        assert {m.name for m in found} == {m.name for m in (*spread(run.members, top), *always)}
+        assert found == sorted(found, key=lambda member: member.latency.ms)
+    assert highlights(run.members, None) == ()
+
+
+def test_notes_are_said_once_each(run: Run) -> None:
+    notes = latency_notes(run.members)
+    assert len(notes) == len(set(notes)) > 0
+    assert latency_notes(()) == ()
+
+
+def test_a_network_adds_up() -> None:
+    table = network_table(load_architecture("mobilenet_v2"), load_table("pixel1"))
+    assert {len(row) for row in table.rows} == {len(table.headings)}
+    assert table.rows[-1][0] == "total"
+    assert sum(float(row[-1]) for row in table.rows[:-1]) == pytest.approx(100, abs=1)
+    assert sum(float(row[-2]) for row in table.rows[:-1]) == pytest.approx(
+        float(table.rows[-1][-2]), abs=0.3
+    )
+    assert float(table.rows[-1][11]) == pytest.approx(3504.872, abs=0.1)
+    assert table.headings[-2:] == ("pixel1 ms", "share %")
+
+
+def test_references_outside_of_the_space_are_left_out() -> None:
+    run = search(trials=3, strategy="random")
+    known = references(run.setup)
+    assert len(known) > 10
+    table = front_table(replace(run, front=run.front[:0]), references=known)
+    assert [row[0] for row in table.rows] == ["efficientnet_b0"]
+    assert table.title == "Pareto front: 0 architectures, 0 shown"
