@@ -1,0 +1,73 @@
+"""What the README shows is what the commands print."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import nas
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONSOLE = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def run_nas(command: str, folder: Path) -> str:
+    code = "from nas.cli import main; main()"
+    found = subprocess.run(
+        [sys.executable, "-c", code, *shlex.split(command)[1:]],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return found.stdout + found.stderr
+
+
+def lasting(text: str) -> list[str]:
+    """Return the lines of `text` without what differs from run to run, and without blank ends."""
+    text = re.sub(r"in [\d.]+ s, [\d,]+ a second", "in N s, N a second", text)
+    return [line.rstrip() for line in text.strip().splitlines()]
+
+
+@pytest.mark.parametrize("block", CONSOLE, ids=lambda block: block.splitlines()[0][2:40])
+def test_console_block_is_what_the_command_prints(block: str, tmp_path: Path) -> None:
+    prompt, _, shown = block.partition("\n")
+    assert prompt.startswith("$ nas ")
+    assert lasting(run_nas(prompt[2:], tmp_path)) == lasting(shown)
+
+
+@pytest.mark.torch
+def test_python_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (page,) = PYTHON
+    exec(compile(page, "README.md", "exec"), {})
+    assert (tmp_path / "best.onnx").is_file()
+
+
+def test_readme_opens_with_two_install_commands() -> None:
+    commands = [line for line in README.splitlines() if line.startswith("pip install")]
+    assert commands == [
+        'pip install -c constraints.txt ".[plot,measure]" && nas search --space mbconv '
+        "--latency-table pixel1",
+        'pip install -c constraints.txt ".[dev]" && pytest',
+    ]
+
+
+def test_every_link_to_a_file_leads_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        if "://" not in target:
+            assert (ROOT / target).exists(), target
+
+
+def test_every_public_name_can_be_imported() -> None:
+    pytest.importorskip("torch")
+    for name in nas.__all__:
+        assert callable(getattr(nas, name)), name
+    assert set(dir(nas)) >= set(nas.__all__)
+    with pytest.raises(AttributeError):
+        nas.no_such_name  # noqa: B018 - the access is the test
