@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.pareto import non_dominated
-from nas.problem import Floats
+from nas.problem import Floats, Problem, Trials
 from nas.space import Matrix
 
 _RIVALS, _MOST = 128, 1500
@@ -49,6 +49,12 @@ class Pool:
         """The front, or an even sample of it where several objectives make it long."""
         step = -(-len(self.front) // _RIVALS) if self.front.shape[1] > 2 else 1
         return self.front[:: max(1, step)]
+
+    def tell(self, problem: Problem, trials: Trials) -> None:
+        """Take in the trials that kept all limits."""
+        ok = trials.ok
+        if ok.any():
+            self.add(trials.picks[ok], problem.scores(trials.metrics)[ok])
 
     def add(self, rows: Matrix, scores: Floats) -> None:
         """Take in rows, drop what fell behind."""

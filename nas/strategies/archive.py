@@ -50,9 +50,7 @@ class Archive:
         """Let the best into the archive and refit the model."""
         self._progress.tell(trials)
         self._model.tell(trials)
-        ok = trials.ok
-        if ok.any():
-            self._pool.add(trials.picks[ok], self._problem.scores(trials.metrics)[ok])
+        self._pool.tell(self._problem, trials)
 
 
 def create(

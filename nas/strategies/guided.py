@@ -58,9 +58,7 @@ class Guided:
         """Take the trials into the model's data."""
         self._progress.tell(trials)
         self._model.tell(trials)
-        ok = trials.ok
-        if ok.any():
-            self._pool.add(trials.picks[ok], self._problem.scores(trials.metrics)[ok])
+        self._pool.tell(self._problem, trials)
 
     def _new_pool(self, slack: float) -> Pool:
         columns = len(self._problem.space.columns)
