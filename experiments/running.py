@@ -1,6 +1,7 @@
 """Run strategies on a problem in memory, and measure their fronts against a reference."""
 
 import platform
+from collections.abc import Sequence
 from datetime import date
 from importlib import metadata
 from typing import Any
@@ -10,8 +11,8 @@ from numpy.typing import NDArray
 
 from nas import plugins
 from nas.evaluate import evaluate
-from nas.folder import processor
 from nas.journal import NoJournal
+from nas.machine import cpu_name
 from nas.pareto import hypervolume, non_dominated
 from nas.plugins import Plugin
 from nas.problem import Problem, Trials
@@ -66,13 +67,14 @@ def share(problem: Problem, trials: Trials, front: Floats) -> float:
     return hypervolume(scores(problem, trials), point) / hypervolume(front, point)
 
 
-def circumstances(seconds: float) -> dict[str, Any]:
+def circumstances(
+    seconds: float, packages: Sequence[str] = ("numpy", "optuna", "scikit-learn")
+) -> dict[str, Any]:
     """Return where and when a result was made."""
-    packages = ("numpy", "optuna", "scikit-learn")
     return {
         "seconds": round(seconds),
         "date": date.today().isoformat(),
-        "processor": processor(),
+        "processor": cpu_name(),
         "python": platform.python_version(),
         "versions": {name: metadata.version(name) for name in packages},
     }

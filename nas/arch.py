@@ -146,7 +146,7 @@ _FILE_KEYS = ("schema", "reference", *_ARCH_FIELDS)
 _FILE_REQUIRED = ("schema", "resolution", "stem", "stages", "head")
 
 
-def _block_mapping(block: Block) -> dict[str, Any]:
+def block_mapping(block: Block) -> dict[str, Any]:
     """Return the fields of `block` that differ from their defaults."""
     return {
         name: getattr(block, name)
@@ -164,9 +164,9 @@ def to_mapping(arch: Architecture) -> dict[str, Any]:
         "input_channels": arch.input_channels,
         "dropout": arch.dropout,
         "drop_connect": arch.drop_connect,
-        "stem": [_block_mapping(b) for b in arch.stem],
-        "stages": [[_block_mapping(b) for b in stage] for stage in arch.stages],
-        "head": [_block_mapping(b) for b in arch.head],
+        "stem": [block_mapping(b) for b in arch.stem],
+        "stages": [[block_mapping(b) for b in stage] for stage in arch.stages],
+        "head": [block_mapping(b) for b in arch.head],
     }
 
 
@@ -185,9 +185,11 @@ def from_mapping(data: Mapping[str, Any], *, source: str = "architecture") -> Ar
         return Architecture(
             **{
                 **content,
-                "stem": _blocks(stem, f"{source}: stem"),
-                "stages": tuple(_blocks(s, f"{source}: stages.{i}") for i, s in enumerate(stages)),
-                "head": _blocks(head, f"{source}: head"),
+                "stem": read_blocks(stem, f"{source}: stem"),
+                "stages": tuple(
+                    read_blocks(s, f"{source}: stages.{i}") for i, s in enumerate(stages)
+                ),
+                "head": read_blocks(head, f"{source}: head"),
             }
         )
     except BadValue as error:
@@ -200,7 +202,12 @@ def _list(data: Mapping[str, Any], key: str, source: str) -> list[Any]:
     return list(data[key])
 
 
-def _blocks(rows: Any, place: str) -> Blocks:
+def read_blocks(rows: Any, place: str) -> Blocks:
+    """Return the blocks that `rows`, a list of mappings of fields, describes.
+
+    Raises:
+        BadFile: naming `place`, the block's number and the field.
+    """
     if not isinstance(rows, list):
         raise BadFile(f"{place} must be a list of blocks, not {rows!r}")
     blocks = []

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nas import data, plugins
-from nas.errors import BadFile, NasError
+from nas.errors import BadFile, NasError, unknown
 from nas.latency import LatencyTable
 from nas.latency_file import load_table
 from nas.plugins import Plugin
@@ -14,6 +14,8 @@ from nas.problem import Evaluator, Limit, Objective, Problem, Reward, Strategy
 from nas.space import Space
 from nas.space_file import load_space
 from nas.zoo import load_architecture
+
+ON_MISSING = ("model", "measure", "fail")
 
 LOOKUP_SECONDS = 1e-3
 """Evaluators that take less for a candidate are look-ups: the default strategy is then another."""
@@ -30,7 +32,9 @@ class SearchConfig:
     "latency_ms<=80". `reward`: MnasNet's, as in "target=80,below=-0.07,above=-0.07"; it is then
     the one objective. `trials` counts proposals, `batch` those asked for at once (0: as the
     strategy likes). `seed_arch`: architectures to begin with. `allow_extrapolation`: search also
-    where units lie outside of the latency table's range.
+    where units lie outside of the latency table's range. `on_missing`: what to do about units that
+    a measured table lacks: "model" (ask its operator model), "measure" (now, into the table's
+    file) or "fail".
     """
 
     space: str = "mbconv"
@@ -46,6 +50,7 @@ class SearchConfig:
     seed: int = 0
     seed_arch: tuple[str, ...] = ()
     allow_extrapolation: bool = False
+    on_missing: str = "model"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "era", str(self.era))
@@ -55,6 +60,8 @@ class SearchConfig:
         for name, least in (("trials", 1), ("batch", 0), ("seed", 0)):
             if type(getattr(self, name)) is not int or getattr(self, name) < least:
                 raise NasError(f"{name} must be a whole number >= {least}")
+        if self.on_missing not in ON_MISSING:
+            raise unknown("way with missing units", self.on_missing, ON_MISSING)
 
 
 def read_config(path: Path) -> SearchConfig:
@@ -154,6 +161,8 @@ def prepare(config: SearchConfig) -> Setup:
     """
     space = load_space(config.space)
     table = load_table(config.latency_table, era=config.era or None)
+    if config.on_missing == "fail":
+        table = replace(table, model=None)
     judge: Evaluator = plugins.create("evaluators", Plugin.parse(config.evaluator), space)
     _check_evaluator(judge, config.evaluator)
     accuracy = judge.provides[0]

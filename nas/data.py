@@ -88,6 +88,17 @@ def read_mapping(path: Path) -> Mapping[str, Any]:
     Raises:
         BadFile: if it cannot be read or parsed (with line), or is of another schema.
     """
+    data = read_foreign(path)
+    check_schema(data, place=str(path))
+    return data
+
+
+def read_foreign(path: Path) -> Mapping[str, Any]:
+    """Read a YAML or JSON file of another project that holds one mapping, of whatever keys.
+
+    Raises:
+        BadFile: if it cannot be read or parsed (with line), or gives a key twice.
+    """
     try:
         text = path.read_text(encoding="utf-8")
         data = _from_json(text) if path.suffix == ".json" else yaml.load(text, _StrictLoader)
@@ -104,7 +115,6 @@ def read_mapping(path: Path) -> Mapping[str, Any]:
         raise BadFile(f"{path}: nested too deeply") from None
     if not isinstance(data, Mapping):
         raise BadFile(f"{path}: expected a mapping, found {type(data).__name__}")
-    check_schema(data, place=str(path))
     return data
 
 

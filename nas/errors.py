@@ -54,7 +54,12 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownName:
     return UnknownName(f"unknown {kind} {name!r}; there are: {', '.join(names) or 'none'}")
 
 
+_PACKAGES = {"ai_edge_litert": "ai-edge-litert", "sklearn": "scikit-learn", "yaml": "PyYAML"}
+"""Modules that are not named like the package that holds them."""
+
+
 def missing_package(error: ModuleNotFoundError, *, wanted_by: str) -> MissingPackage:
     """Return the error that says what to install for a failed import."""
-    package = (error.name or "").partition(".")[0]
+    module = (error.name or "").partition(".")[0]
+    package = _PACKAGES.get(module, module)
     return MissingPackage(f"{wanted_by} needs {package}; install it: pip install {package}")

@@ -9,9 +9,7 @@ import io
 import json
 import os
 import platform
-import subprocess
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,8 @@ from nas import data
 from nas.arch import Architecture, to_mapping
 from nas.config import SearchConfig, Setup, read_config
 from nas.errors import RunError, UnknownName
+from nas.machine import cpu_name
+from nas.versions import commit, version_of
 from nas.zoo import load_architecture
 
 CONFIG, JOURNAL, FRONT, ARCHS, ENVIRONMENT = (
@@ -114,45 +114,15 @@ def environment(setup: Setup) -> Mapping[str, Any]:
     return {
         "schema": data.SCHEMA,
         "python": platform.python_version(),
-        "packages": {name: version for name in packages if (version := _version(name))},
+        "packages": {name: version for name in packages if (version := version_of(name))},
         "platform": platform.platform(),
-        "processor": processor(),
+        "processor": cpu_name(),
         "cores": os.cpu_count(),
         "table": {"name": setup.table.name, "era": setup.table.era, "device": setup.table.device},
         "problem": setup.problem.describe(),
         "seed": setup.config.seed,
-        "commit": _commit(),
+        "commit": commit(),
     }
-
-
-def _commit() -> str | None:
-    """Return the commit of the checkout that this package runs from, None where it is installed."""
-    root = Path(__file__).resolve().parent.parent
-    if not (root / ".git").exists():
-        return None
-    command = ["git", "-C", str(root), "rev-parse", "HEAD"]
-    try:
-        found = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError:
-        return None
-    return found.stdout.strip() or None
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def processor() -> str:
-    """Return the name of the CPU, as far as the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def find_architecture(text: str) -> Architecture:
@@ -172,11 +142,21 @@ def find_architecture(text: str) -> Architecture:
     return load_architecture(text)
 
 
+def front_names(folder: Path) -> tuple[str, ...]:
+    """Return the names of the members of a run's front, in its order.
+
+    Raises:
+        RunError: if the front is empty or not there yet.
+    """
+    names = tuple(_front(folder))
+    if not names:
+        raise RunError(f"the front of {folder} is empty: nothing kept the limits")
+    return names
+
+
 def _member(folder: Path, name: str) -> Architecture:
     known = _front(folder)
-    if not known:
-        raise RunError(f"the front of {folder} is empty: nothing kept the limits")
-    first, *_, last = *known, *known
+    first, *_, last = (*front_names(folder), *known)
     wanted = next(n for n, best in known.items() if best) if name == "best" else name.zfill(3)
     if wanted not in known:
         raise UnknownName(f"{folder} has members {first} to {last} and best, not {name!r}")

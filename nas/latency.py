@@ -12,21 +12,30 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nas.arch import Architecture
+from nas.boundary import Boundary
 from nas.errors import MissingEntry, unknown
 from nas.layers import Unit, lower
 from nas.lookup import Lookup
 from nas.operators import OpModel, counts_of
+from nas.provenance import Provenance, Validation
 from nas.space import Matrix, Space
 
 _MS_PER_NS = 1e-6
+_NAMED = 20
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """The measured latency of one unit in milliseconds."""
+    """What one measured unit adds to a network, in milliseconds, and the 90 % interval of that.
+
+    `isolated_ms` is what it took alone, where that was measured.
+    """
 
     ms: float
+    low_ms: float
+    high_ms: float
+    isolated_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +74,9 @@ class Spread:
 
     The interval is to cover `coverage` of the networks; in cross-validation it covered
     `covered`. It is `relative` of the prediction, `relative_small` below `small_below` pixels. What
-    rests on an assumption may be wrong by `assumed` of itself, and what lies outside of the
-    measured range by `outside` of itself, on top.
+    rests on an assumption may be wrong by `assumed` of itself, what lies outside of the
+    measured range by `outside` of itself, and, in a table of measured units, what the operator
+    model says of another one by `modelled` of itself, on top.
     """
 
     coverage: float
@@ -76,16 +86,21 @@ class Spread:
     small_below: int
     assumed: float
     outside: float
+    modelled: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitLatency:
-    """The part of one unit; `outside` says what in it lies outside of the range of the table."""
+    """The part of one unit; `outside` says what in it lies outside of the range of the table.
+
+    `extrapolated` is true where a table of measured units has not measured this one.
+    """
 
     name: str
     key: str
     ms: float
     outside: tuple[str, ...]
+    extrapolated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +122,10 @@ class LatencyTable:
     """What is known about latency on one core of one device, batch size 1.
 
     `era` is the one of `eras` in force; `with_era` gives another. `entries` are measured units by
-    `Unit.key`; `model` predicts the others. `sources` says where the numbers come from, `weak`
-    where to trust them least.
+    `Unit.key`; `model` predicts the others; `lacks` are units that the runtime refused, with its
+    words. `sources` says where the numbers come from, `weak` where to trust them least. A table
+    that was measured has a `provenance`, the `boundary` by which units that were measured alone
+    are corrected, and a `validation` once it was proved.
     """
 
     name: str
@@ -125,6 +142,10 @@ class LatencyTable:
     overhead_ms: float = 0.0
     entries: Mapping[str, Entry] = field(default_factory=dict)
     model: OpModel | None = None
+    lacks: Mapping[str, str] = field(default_factory=dict)
+    provenance: Provenance | None = None
+    boundary: Boundary | None = None
+    validation: Validation | None = None
     _ms: Mapping[str, float] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -141,6 +162,12 @@ class LatencyTable:
         """The runtime of the era in force."""
         return self.eras[self.era].runtime
 
+    @property
+    def heading(self) -> str:
+        """One line that says what the table is, for lists and for the top of its file."""
+        text = f"{self.device}, {self.runtime}, {self.dtype}, {self.threads} thread"
+        return text + ("s" if self.threads > 1 else "")
+
     def with_era(self, era: str) -> "LatencyTable":
         """Return this table in another of its eras.
 
@@ -151,6 +178,8 @@ class LatencyTable:
 
     def covers(self, unit: Unit) -> bool:
         """Tell whether `unit_ms` has an answer for `unit`."""
+        if unit.key in self.lacks:
+            return False
         return self.model is not None or unit.key in self.entries
 
     def unit_ms(self, unit: Unit) -> float:
@@ -162,9 +191,14 @@ class LatencyTable:
         measured = self.entries.get(unit.key) if self.entries else None
         if measured is not None:
             return measured.ms
-        if self.model is None:
-            raise self._missing((unit,))
-        return sum(self._ms[name] * count for name, count in counts_of(unit).items())
+        if not self.covers(unit):
+            raise self.missing((unit,))
+        return sum(self._parts_ms(unit).values())
+
+    def _parts_ms(self, unit: Unit) -> dict[str, float]:
+        """Return what the operator model says of a unit, by what is counted."""
+        counts = counts_of(unit)
+        return {name: ms * counts.get(name, 0) for name, ms in self._ms.items()}
 
     def doubt_ms(self, unit: Unit) -> float:
         """Return by how many milliseconds the unit may be off beyond the usual error.
@@ -174,15 +208,18 @@ class LatencyTable:
         """
         if self.model is None or unit.key in self.entries:
             return 0.0
-        assumed = sum(
-            self._ms[name] * count
-            for name, count in counts_of(unit).items()
-            if name in self.model.assumed
-        )
+        parts = self._parts_ms(unit)
+        assumed = sum(ms for name, ms in parts.items() if name in self.model.assumed)
         doubt = self.spread.assumed * assumed
+        if self.entries:
+            doubt += self.spread.modelled * sum(parts.values())
         if self.model.beyond(unit):
-            doubt += self.spread.outside * (self.unit_ms(unit) - assumed)
+            doubt += self.spread.outside * (sum(parts.values()) - assumed)
         return doubt
+
+    def extrapolates(self, unit: Unit) -> bool:
+        """Tell whether a table of measured units has not measured `unit`."""
+        return bool(self.entries) and unit.key not in self.entries
 
     def beyond(self, unit: Unit) -> tuple[str, ...]:
         """Say what `outside` says, but for what rests on a stated assumption."""
@@ -224,7 +261,7 @@ class LatencyTable:
         units = lower(arch)
         absent = tuple(unit for unit in units if not self.covers(unit))
         if absent:
-            raise self._missing(absent)
+            raise self.missing(absent)
         parts, doubts = zip(*(self._part(unit) for unit in units), strict=True)
         ms = self.overhead_ms + sum(part.ms for part in parts)
         doubt = sum(doubts)
@@ -242,14 +279,15 @@ class LatencyTable:
 
     def _part(self, unit: Unit) -> tuple[UnitLatency, float]:
         """Return what `unit_ms` and `outside` say of a unit, and its `doubt_ms`, at once."""
-        measured = self.entries.get(unit.key) if self.entries else None
-        if measured is not None or self.model is None:
-            part = UnitLatency(name=unit.name, key=unit.key, ms=self.unit_ms(unit), outside=())
-            return part, 0.0
-        ms = {name: self._ms[name] * count for name, count in counts_of(unit).items()}
-        reasons = self.model.reasons(unit)
-        doubt = self.doubt_ms(unit) if reasons else 0.0
-        part = UnitLatency(name=unit.name, key=unit.key, ms=sum(ms.values()), outside=reasons)
+        reasons = self.outside(unit)
+        doubt = self.doubt_ms(unit) if reasons or self.entries else 0.0
+        part = UnitLatency(
+            name=unit.name,
+            key=unit.key,
+            ms=self.unit_ms(unit),
+            outside=reasons,
+            extrapolated=self.extrapolates(unit),
+        )
         return part, doubt
 
     def over(self, space: Space) -> Callable[[Matrix], Floats]:
@@ -264,8 +302,12 @@ class LatencyTable:
         lookup = Lookup(space, lambda unit: (self.unit_ms(unit),))
         return lambda matrix: lookup(matrix)[:, 0] + self.overhead_ms
 
-    def _missing(self, units: tuple[Unit, ...]) -> MissingEntry:
-        keys = "; ".join(dict.fromkeys(unit.key for unit in units))
+    def missing(self, units: tuple[Unit, ...]) -> MissingEntry:
+        """Return the error that names units which the table has no number for."""
+        keys = dict.fromkeys(unit.key for unit in units)
+        texts = [f"{key} ({self.lacks[key]})" if key in self.lacks else key for key in keys]
+        more = f" (and {len(texts) - _NAMED} more)" if len(texts) > _NAMED else ""
         return MissingEntry(
-            f"latency table {self.name!r} has no entry and no operator model for: {keys}"
+            f"latency table {self.name!r} has no entry and no operator model for: "
+            f"{'; '.join(texts[:_NAMED])}{more}"
         )

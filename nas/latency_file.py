@@ -1,20 +1,25 @@
 """Read and write latency tables as YAML, strictly."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nas.data import SCHEMA, check_keys, find, read_mapping, to_yaml, write_text
+from nas.boundary import FEATURES, Boundary
+from nas.data import SCHEMA, check_keys, find, read_mapping, to_json, to_yaml, write_text
 from nas.errors import BadFile, unknown
 from nas.latency import Entry, Era, LatencyTable, Spread, TableError
-from nas.operators import COUNTS, EXTENTS, OpModel
+from nas.operators import COUNTS, EXTENTS, FINER, OpModel
+from nas.provenance import Provenance, Validation
+from nas.reader import Reader
 
 _TEXTS = ("name", "device", "core", "dtype")
 _REQUIRED = (
     "schema", *_TEXTS, "threads", "sources", "weak", "default_era", "eras", "error", "spread"
 )  # fmt: skip
-_KNOWN = (*_REQUIRED, "overhead_ms", "model", "entries")
+_KNOWN = (
+    *_REQUIRED, "overhead_ms", "model", "entries", "lacks", "provenance", "boundary", "validation"
+)  # fmt: skip
 _MODEL = ("coefficients", "assumed", "ranges", "resolution")
 _ERA = ("runtime", "factor", "coefficients")
 
@@ -33,14 +38,18 @@ def load_table(name: str | Path, *, era: str | int | None = None) -> LatencyTabl
     path = find("latency table", name, where="latency_tables")
     data = read_mapping(path)
     check_keys(data, known=_KNOWN, required=_REQUIRED, place=str(path))
-    return _table(_Reader(path), data, None if era is None else str(era))
+    return _table(Reader(path), data, None if era is None else str(era))
 
 
 def write_table(table: LatencyTable, path: Path, *, heading: str = "") -> None:
     """Write `table` to `path` atomically; `load_table` gives an equal one back.
 
-    The era in force becomes the default era. `heading` becomes a comment at the top.
+    The era in force becomes the default era. `heading` becomes a comment at the top; a path that
+    ends in .json gets JSON, which has no comments.
     """
+    if path.suffix == ".json":
+        write_text(path, to_json(table_mapping(table)))
+        return
     comment = "".join(f"# {line}\n" for line in heading.splitlines())
     write_text(path, comment + to_yaml(table_mapping(table)))
 
@@ -64,9 +73,33 @@ def table_mapping(table: LatencyTable) -> dict[str, Any]:
             "ranges": {name: list(bounds) for name, bounds in table.model.ranges.items()},
             "resolution": list(table.model.resolution),
         }
-    if table.entries:
-        content["entries"] = {key: asdict(entry) for key, entry in table.entries.items()}
+    content |= _measured_mapping(table)
     return content
+
+
+def _measured_mapping(table: LatencyTable) -> dict[str, Any]:
+    """Return what only a table of measured units has."""
+    content: dict[str, Any] = {}
+    if table.provenance:
+        content["provenance"] = _plain(asdict(table.provenance))
+    if table.boundary:
+        content["boundary"] = dict(table.boundary.coefficients)
+    if table.validation:
+        points = {name: list(point) for name, point in table.validation.points.items()}
+        content["validation"] = _plain({**asdict(table.validation), "points": points})
+    if table.lacks:
+        content["lacks"] = dict(table.lacks)
+    if table.entries:
+        rows = {key: asdict(entry) for key, entry in table.entries.items()}
+        content["entries"] = {
+            key: {name: round(ms, 6) for name, ms in row.items() if ms is not None}
+            for key, row in rows.items()
+        }
+    return content
+
+
+def _plain(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: list(v) if isinstance(v, tuple) else v for key, v in record.items()}
 
 
 def _era_mapping(era: Era) -> dict[str, Any]:
@@ -77,85 +110,15 @@ def _era_mapping(era: Era) -> dict[str, Any]:
     }
 
 
-class _Reader:
-    """Checks values of one file and says where a bad one stands."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def bad(self, data: Mapping[str, Any], key: Any, expected: str) -> BadFile:
-        """Return the error for the value of `key` in `data`."""
-        line = getattr(data, "lines", {}).get(key)
-        where = f"{self.path}, line {line}" if line else str(self.path)
-        return BadFile(f"{where}: {key} must be {expected}, not {data[key]!r}")
-
-    def mapping(
-        self, data: Mapping[str, Any], key: str, keys: tuple[str, ...] | None = None
-    ) -> Mapping[str, Any]:
-        """Return a mapping, with exactly `keys` where they are given."""
-        value = data[key]
-        if not isinstance(value, Mapping):
-            raise self.bad(data, key, "a mapping")
-        if keys is not None:
-            line = getattr(data, "lines", {}).get(key)
-            place = f"{self.path}, line {line}, {key}" if line else f"{self.path}, {key}"
-            check_keys(value, known=keys, required=keys, place=place)
-        return value
-
-    def text(self, data: Mapping[str, Any], key: str) -> str:
-        """Return a text."""
-        if not isinstance(data[key], str):
-            raise self.bad(data, key, "a text")
-        return str(data[key])
-
-    def texts(self, data: Mapping[str, Any], key: str) -> tuple[str, ...]:
-        """Return a list of texts."""
-        value = data[key]
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise self.bad(data, key, "a list of texts")
-        return tuple(value)
-
-    def number(self, data: Mapping[str, Any], key: str) -> float:
-        """Return a finite number >= 0."""
-        value = data[key]
-        if type(value) not in (int, float) or not 0 <= value < float("inf"):
-            raise self.bad(data, key, "a number >= 0")
-        return float(value)
-
-    def whole(self, data: Mapping[str, Any], key: str) -> int:
-        """Return a whole number >= 0."""
-        if type(data[key]) is not int or data[key] < 0:
-            raise self.bad(data, key, "a whole number >= 0")
-        return int(data[key])
-
-    def bounds(self, data: Mapping[str, Any], key: str) -> tuple[int, int]:
-        """Return two whole numbers in order."""
-        value = data[key]
-        if (
-            not isinstance(value, list)
-            or [type(item) for item in value] != [int, int]
-            or not 0 <= value[0] <= value[1]
-        ):
-            raise self.bad(data, key, "two whole numbers, the least and the largest")
-        return (value[0], value[1])
-
-    def record(self, data: Mapping[str, Any], key: str, kind: type) -> dict[str, Any]:
-        """Return the fields of a flat record, checked by their annotated types."""
-        value = self.mapping(data, key, tuple(f.name for f in fields(kind)))
-        read: dict[Any, Callable[[Mapping[str, Any], str], Any]] = {
-            str: self.text, int: self.whole, float: self.number
-        }  # fmt: skip
-        return {f.name: read[f.type](value, f.name) for f in fields(kind)}
-
-
-def _table(read: _Reader, data: Mapping[str, Any], era: str | None) -> LatencyTable:
+def _table(read: Reader, data: Mapping[str, Any], era: str | None) -> LatencyTable:
     chosen = era if era is not None else read.text(data, "default_era")
     eras = read.mapping(data, "eras")
     model = _model(read, read.mapping(data, "model", _MODEL)) if "model" in data else None
     if chosen not in eras:
         raise unknown(f"era of latency table {read.text(data, 'name')!r}", chosen, eras)
+    texts: dict[str, Any] = {key: read.text(data, key) for key in _TEXTS}
     table = LatencyTable(
-        **{key: read.text(data, key) for key in _TEXTS},
+        **texts,
         threads=read.whole(data, "threads"),
         sources=read.texts(data, "sources"),
         weak=read.texts(data, "weak"),
@@ -166,6 +129,7 @@ def _table(read: _Reader, data: Mapping[str, Any], era: str | None) -> LatencyTa
         overhead_ms=read.number(data, "overhead_ms") if "overhead_ms" in data else 0.0,
         entries=_entries(read, data),
         model=model,
+        **_measured(read, data),
     )
     _check_complete(table, read.path)
     return table
@@ -183,7 +147,7 @@ def _check_complete(table: LatencyTable, path: Path) -> None:
             raise BadFile(f"{path}: era {name} lacks coefficients for {', '.join(sorted(missing))}")
 
 
-def _era(read: _Reader, data: Mapping[str, Any]) -> Era:
+def _era(read: Reader, data: Mapping[str, Any]) -> Era:
     return Era(
         runtime=read.text(data, "runtime"),
         factor=read.number(data, "factor"),
@@ -191,13 +155,14 @@ def _era(read: _Reader, data: Mapping[str, Any]) -> Era:
     )
 
 
-def _coefficients(read: _Reader, data: Mapping[str, Any]) -> dict[str, float]:
+def _coefficients(read: Reader, data: Mapping[str, Any]) -> dict[str, float]:
     values = read.mapping(data, "coefficients")
-    check_keys(values, known=COUNTS, required=(), place=f"{read.path}, coefficients")
+    known = (*COUNTS, *FINER)
+    check_keys(values, known=known, required=(), place=f"{read.path}, coefficients")
     return {name: read.number(values, name) for name in values}
 
 
-def _model(read: _Reader, data: Mapping[str, Any]) -> OpModel:
+def _model(read: Reader, data: Mapping[str, Any]) -> OpModel:
     assumed, ranges = read.mapping(data, "assumed"), read.mapping(data, "ranges", EXTENTS)
     check_keys(assumed, known=COUNTS, required=(), place=f"{read.path}, assumed")
     return OpModel(
@@ -208,9 +173,50 @@ def _model(read: _Reader, data: Mapping[str, Any]) -> OpModel:
     )
 
 
-def _entries(read: _Reader, data: Mapping[str, Any]) -> dict[str, Entry]:
+def _entries(read: Reader, data: Mapping[str, Any]) -> dict[str, Entry]:
     if "entries" not in data:
         return {}
     entries = read.mapping(data, "entries")
-    rows = {key: read.mapping(entries, key, ("ms",)) for key in entries}
-    return {key: Entry(ms=read.number(row, "ms")) for key, row in rows.items()}
+    found = {key: Entry(**read.record(entries, key, Entry)) for key in entries}
+    for key, entry in found.items():
+        if not 0 <= entry.low_ms <= entry.ms <= entry.high_ms:
+            raise read.bad(entries, key, "low_ms <= ms <= high_ms")
+        if entry.ms == 0 and "provenance" in data:  # an imported unit may be part of another
+            raise read.bad(entries, key, "more than 0 ms")
+    return found
+
+
+def _measured(read: Reader, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that only a table of measured units has."""
+    found: dict[str, Any] = {}
+    if "lacks" in data:
+        lacks = read.mapping(data, "lacks")
+        found["lacks"] = {key: read.text(lacks, key) for key in lacks}
+    if "provenance" in data:
+        found["provenance"] = Provenance(**read.record(data, "provenance", Provenance))
+    if "boundary" in data:
+        values = read.mapping(data, "boundary", FEATURES)
+        numbers = {name: read.signed(values, name) for name in values}
+        found["boundary"] = Boundary(coefficients=numbers)
+    if "validation" in data:
+        found["validation"] = _validation(read, data)
+    return found
+
+
+def _validation(read: Reader, data: Mapping[str, Any]) -> Validation:
+    signed = ("bias", "kendall_tau")
+    record = read.record(data, "validation", Validation, without=(*signed, "points"))
+    values = data["validation"]
+    rows = read.mapping(values, "points")
+    points = {}
+    for name in rows:
+        pair = rows[name]
+        if not isinstance(pair, list) or len(pair) != 2 or not all(_positive(v) for v in pair):
+            raise read.bad(rows, name, "[predicted, measured] in milliseconds")
+        points[name] = (float(pair[0]), float(pair[1]))
+    record |= {name: read.signed(values, name) for name in signed}
+    return Validation(**record, points=points)
+
+
+def _positive(value: Any) -> bool:
+    return type(value) in (int, float) and 0 < value < float("inf")

@@ -4,7 +4,7 @@ Everything that must know what a block is made of (cost, latency, the torch mode
 reads the layers made here. A new kind of block is one function and one row in `BLOCKS`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nas.arch import Architecture, Block, steps
@@ -234,6 +234,19 @@ def lower_block(block: Block, in_shape: Shape, *, name: str = "") -> Unit:
         layers=layers,
         shortcut=_shortcut(block),
     )
+
+
+def lower_chain(blocks: Sequence[Block], in_shape: Shape) -> tuple[Unit, ...]:
+    """Return the units of consecutive blocks, named "0", "1", ..., on an input of `in_shape`.
+
+    Raises:
+        NasError: if a kind is unknown or a block does not fit.
+    """
+    units: list[Unit] = []
+    for block in blocks:
+        shape = units[-1].out_shape if units else in_shape
+        units.append(lower_block(block, shape, name=str(len(units))))
+    return tuple(units)
 
 
 def lower(arch: Architecture) -> tuple[Unit, ...]:

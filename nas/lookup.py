@@ -6,7 +6,7 @@ sum over its columns is the answer.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import product
@@ -14,9 +14,9 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.arch import Block, Blocks
+from nas.arch import Block
 from nas.choices import Picks
-from nas.layers import Shape, Unit, lower, lower_block
+from nas.layers import Shape, Unit, lower, lower_chain
 from nas.scaling import scale_resolution
 from nas.space import Matrix, Space
 
@@ -81,6 +81,18 @@ class Lookup:
         return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
 
 
+def distinct_units(space: Space) -> Mapping[str, Unit]:
+    """Return every unit that an architecture of `space` can contain, by its key."""
+    found: dict[str, Unit] = {}
+
+    def collect(unit: Unit) -> tuple[float, ...]:
+        found.setdefault(unit.key, unit)
+        return (0.0,)
+
+    Lookup(space, collect)
+    return found
+
+
 def _remembered(values: UnitValues) -> Callable[[tuple[Unit, ...]], Floats]:
     """Return a function that sums `values` over units and works each unit out once."""
     known: dict[tuple[Block, Shape], Floats] = {}
@@ -121,16 +133,16 @@ def _slots(space: Space) -> Iterator[_Slot]:
 
     def stem(picks: Picks) -> tuple[Unit, ...]:
         blocks = space.fixed_blocks(space.stem, space.input_channels)
-        return _chain(blocks, (space.input_channels, side(picks, 0), side(picks, 0)))
+        return lower_chain(blocks, (space.input_channels, side(picks, 0), side(picks, 0)))
 
     def head(picks: Picks) -> tuple[Unit, ...]:
         channels = width(len(space.stages) - 1, picks)
         where = side(picks, len(space.stages) + 1)
-        return _chain(space.fixed_blocks(space.head, channels), (channels, where, where))
+        return lower_chain(space.fixed_blocks(space.head, channels), (channels, where, where))
 
     def stage(number: int, layer: int | None, picks: Picks) -> tuple[Unit, ...]:
         channels, where = width(number - 1, picks), side(picks, number + 1)
-        units = _chain(space.stage_blocks(number, picks, channels), (channels, where, where))
+        units = lower_chain(space.stage_blocks(number, picks, channels), (channels, where, where))
         return units if layer is None else units[layer : layer + 1]
 
     def widths_of(number: int) -> list[int]:
@@ -147,13 +159,6 @@ def _slots(space: Space) -> Iterator[_Slot]:
             ]
             yield _Slot(columns=(*before, *own), units=partial(stage, number, layer))
     yield _Slot(columns=(*resolution, *widths_of(len(space.stages) - 1)), units=head)
-
-
-def _chain(blocks: Blocks, shape: Shape) -> tuple[Unit, ...]:
-    units: list[Unit] = []
-    for block in blocks:
-        units.append(lower_block(block, units[-1].out_shape if units else shape))
-    return tuple(units)
 
 
 def _sides(space: Space, resolution: int) -> tuple[int, ...]:

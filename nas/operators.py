@@ -26,13 +26,33 @@ COUNTS = (
     "hswish",
     "swish",
 )
-"""What is counted, in the order of the fit; see `counts` for the meaning of each."""
+"""What every model counts, in the order of the fit; see `counts` for the meaning of each."""
+
+FINER = (
+    "layers",
+    "spatial_macs",
+    "odd_macs",
+    "odd_depthwise_macs",
+    "depthwise_reads",
+    "depthwise_writes",
+    "depthwise_strided",
+    "squeezes",
+    "clipped",
+    "added",
+    "pooled",
+)
+"""What a model may count besides, where the measurements can tell it apart from `COUNTS`."""
 
 EXTENTS = ("kernel", "channels", "se_channels", "se_size")
 """Quantities of a layer that have a measured range; see `extents`."""
 
-_ACT_COUNTS = {"hswish": "hswish", "hsigmoid": "hswish", "swish": "swish", "sigmoid": "swish"}
+_ACT_COUNTS = {
+    "hswish": "hswish", "hsigmoid": "hswish", "swish": "swish", "sigmoid": "swish",
+    "relu": "clipped", "relu6": "clipped",
+}  # fmt: skip
 _POOLED_SHORTCUT_KERNEL = 3
+_EVEN = 4
+_IMAGE_CHANNELS = 3
 
 
 def counts(layer: Layer) -> dict[str, int]:
@@ -43,33 +63,53 @@ def counts(layer: Layer) -> dict[str, int]:
     depthwise one counts `depthwise_macs` and, as `depthwise_spill`, the input elements beyond
     `CACHE_ELEMENTS`. `linear_weights` are those of fully connected layers, also inside
     squeeze-and-excitation, whose pooled and rescaled elements are `se_elements`. `hswish` and
-    `swish` are the elements through these activations; ReLU is free, and so are residual
-    additions and global pooling: fitted to measurements, they come out as zero.
+    `swish` are the elements through these activations.
+
+    Finer: `layers` is 1 each; `spatial_macs` are the `conv_macs` of kernels above 1; `odd_macs`
+    and `odd_depthwise_macs` are multiply-adds between channels that are no multiple of 4, for
+    which many runtimes have slower kernels;
+    `depthwise_reads` and `depthwise_writes` elements in and out, `depthwise_strided` the
+    multiply-adds with a stride; `squeezes` 1 for a squeeze-and-excitation; `clipped` elements
+    through ReLU or ReLU6, `pooled` those of global pooling.
     """
+    return {"layers": 1} | _counts(layer)
+
+
+def _counts(layer: Layer) -> dict[str, int]:
     match layer:
         case Conv():
             return _conv_counts(layer) | _act_counts(layer.act, prod(layer.out_shape))
         case Squeeze(shape=shape, channels=inner):
-            return {"se_elements": prod(shape), "linear_weights": 2 * shape[0] * inner}
+            weights = 2 * shape[0] * inner
+            return {"se_elements": prod(shape), "linear_weights": weights, "squeezes": 1}
         case Linear(in_features=inputs, out_features=outputs):
             return {"linear_weights": inputs * outputs} | _act_counts(layer.act, outputs)
-        case Pool():
-            return {}
+        case Pool(in_shape=shape):
+            return {"pooled": prod(shape)}
 
 
 def _conv_counts(layer: Conv) -> dict[str, int]:
     channels, pixels = layer.out_shape[0], layer.out_shape[1] * layer.out_shape[2]
     if layer.groups == layer.in_shape[0] > 1:
+        macs = pixels * channels * layer.kernel**2
         return {
-            "depthwise_macs": pixels * channels * layer.kernel**2,
+            "depthwise_macs": macs,
+            "odd_depthwise_macs": macs if channels % _EVEN else 0,
             "depthwise_spill": max(0, prod(layer.in_shape) - CACHE_ELEMENTS),
+            "depthwise_reads": prod(layer.in_shape),
+            "depthwise_writes": pixels * channels,
+            "depthwise_strided": macs if layer.stride > 1 else 0,
         }
-    taps = layer.in_shape[0] // layer.groups * layer.kernel**2
+    inputs = layer.in_shape[0]
+    taps = inputs // layer.groups * layer.kernel**2
+    odd = channels % _EVEN or (inputs % _EVEN and inputs != _IMAGE_CHANNELS)
     return {
         "conv_macs": pixels * taps * channels,
         "conv_reads": pixels * taps * layer.groups,
         "conv_writes": pixels * channels,
         "conv_weights": taps * channels,
+        "spatial_macs": pixels * taps * channels if layer.kernel > 1 else 0,
+        "odd_macs": pixels * taps * channels if odd else 0,
     }
 
 
@@ -89,6 +129,8 @@ def counts_of(unit: Unit) -> dict[str, int]:
     if unit.shortcut == "pool":
         macs = prod(unit.out_shape) * _POOLED_SHORTCUT_KERNEL**2
         total["depthwise_macs"] = total.get("depthwise_macs", 0) + macs
+    if unit.shortcut != "none":
+        total["added"] = prod(unit.out_shape)
     return total
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from nas.errors import NasError, UnknownName, missing_package, unknown
 
-KINDS = ("strategies", "evaluators", "exporters")
+KINDS = ("strategies", "evaluators", "exporters", "backends", "dialects")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

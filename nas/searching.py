@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from nas import folder
 from nas.config import SearchConfig, Setup, prepare, write_config
 from nas.errors import RunError, unknown
-from nas.journal import Journal, NoJournal
+from nas.journal import NoJournal, open_journal
+from nas.lines import Lines
 from nas.members import Member, front_members, record, reference
 from nas.pareto import hypervolume, non_dominated
 from nas.problem import Objective, Strategy, Trials
@@ -136,7 +137,7 @@ def explore(
     path = Path(out) if out is not None else None
     if path:
         folder.check_folder(path, config)
-    with closing(Journal(path / folder.JOURNAL) if path else NoJournal()) as journal:
+    with closing(open_journal(path / folder.JOURNAL) if path else NoJournal()) as journal:
         if path:
             _check_trials(journal, config)
             write_config(config, path / folder.CONFIG)
@@ -144,7 +145,7 @@ def explore(
         return _advance(setup, session, progress, path)
 
 
-def _check_trials(journal: Journal | NoJournal, config: SearchConfig) -> None:
+def _check_trials(journal: Lines | NoJournal, config: SearchConfig) -> None:
     """Refuse to continue a run for fewer trials than it holds."""
     done = sum(len(str(r.get("status", ""))) for r in journal.records if "tell" in r)
     if done > config.trials:

@@ -14,7 +14,8 @@ import numpy as np
 from nas import journal as log
 from nas.errors import RunError
 from nas.evaluate import evaluate
-from nas.journal import Journal, NoJournal
+from nas.journal import NoJournal
+from nas.lines import Lines
 from nas.problem import Problem, Strategy, Trials, concatenate
 from nas.space import Matrix
 
@@ -32,7 +33,7 @@ class Session:
         self,
         problem: Problem,
         strategy: Strategy,
-        journal: Journal | NoJournal,
+        journal: Lines | NoJournal,
         *,
         header: Mapping[str, Any],
     ) -> None:

@@ -12,6 +12,7 @@ from nas import journal as log
 from nas.config import prepare, read_config
 from nas.data import atomic_path
 from nas.errors import NasError, RunError, missing_package
+from nas.lines import parse
 from nas.problem import FAILED, Problem, Trials, concatenate
 from nas.space import Space
 
@@ -31,7 +32,7 @@ def read_trials(out: Path, space: Space) -> Trials:
         content = path.read_bytes()
     except OSError as error:
         raise RunError(f"{path}: {error.strerror}") from None
-    records, _ = log.parse(content, source=str(path))
+    records, _ = parse(content, source=str(path))
     events = log.events(records, space.widths, source=str(path))
     told = [event for event in events if isinstance(event, Trials)]
     return concatenate(told, len(space.columns))

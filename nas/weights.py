@@ -16,6 +16,9 @@ Array = NDArray[np.float32]
 Weights = Mapping[str, Array]
 """Weights and running statistics by name."""
 
+_TILE = 4093
+"""A prime, so that rows of weights differ; small enough for the window of a packer."""
+
 _STATISTICS = ("weight", "bias", "running_mean", "running_var")
 
 
@@ -84,6 +87,23 @@ def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...], *, gain: 
         return rng.uniform(0.8, 1.2, shape).astype(np.float32)
     scale = 0.1 if len(shape) == 1 else sqrt(gain / prod(shape[1:]))
     return np.float32(scale) * rng.standard_normal(shape, np.float32)
+
+
+def tiled_weights(units: Sequence[Unit]) -> dict[str, Array]:
+    """Return weights of a few thousand random values over and over, in scale, with idle norms.
+
+    They are for timing, which does not depend on the values: a file of them packs well.
+    """
+    pool = np.random.default_rng(0).standard_normal(_TILE).astype(np.float32)
+    idle = {"norm.weight": 1.0, "running_var": 1.0 - NORM_EPSILON}
+    weights = {}
+    for name, shape in weight_shapes(units).items():
+        if len(shape) == 1:
+            value = next((v for end, v in idle.items() if name.endswith(end)), 0.0)
+            weights[name] = np.full(shape, value, np.float32)
+        else:
+            weights[name] = np.resize(pool * np.float32(sqrt(2 / prod(shape[1:]))), shape)
+    return weights
 
 
 def check_weights(units: Sequence[Unit], weights: Weights) -> None:

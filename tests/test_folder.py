@@ -10,7 +10,7 @@ import pytest
 from nas.config import SearchConfig, prepare, read_config, write_config
 from nas.errors import BadFile, NasError, RunError, UnknownName
 from nas.folder import check_folder, find_architecture, to_csv
-from nas.journal import Journal
+from nas.journal import open_journal
 from nas.searching import Run, search
 from nas.zoo import load_architecture
 
@@ -68,8 +68,8 @@ def test_another_search_is_refused_and_nothing_changes(tmp_path: Path) -> None:
 def test_a_refused_second_writer_changes_no_settings(tmp_path: Path) -> None:
     write_config(CONFIG, tmp_path / "run.yaml")
     with (
-        closing(Journal(tmp_path / "journal.jsonl")),
-        pytest.raises(RunError, match="another search is writing into this run folder"),
+        closing(open_journal(tmp_path / "journal.jsonl")),
+        pytest.raises(RunError, match="another search is writing into this file"),
     ):
         search(replace(CONFIG, trials=900), out=tmp_path)
     assert read_config(tmp_path / "run.yaml") == CONFIG

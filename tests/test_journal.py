@@ -15,7 +15,8 @@ import pytest
 
 from nas.errors import RunError
 from nas.evaluate import evaluate
-from nas.journal import Ask, Journal, NoJournal, ask_record, events, parse, tell_record
+from nas.journal import Ask, NoJournal, ask_record, events, open_journal, tell_record
+from nas.lines import parse
 from nas.problem import Problem, Trials
 from nas.space import Space
 
@@ -34,14 +35,14 @@ def path(problem: Problem, everything: np.ndarray, tmp_path: Path) -> Path:
     """Return a journal of nine trials, three of them failed."""
     problem.evaluators[1].broken = 1
     path = tmp_path / "run" / "journal.jsonl"
-    with closing(Journal(path)) as journal:
+    with closing(open_journal(path)) as journal:
         for record in _records(problem, everything[[0, 1, 2, -3, -2, -1, 3, 4, 5]]):
             journal.append(record)
     return path
 
 
 def test_what_was_appended_is_read_back(path: Path, problem: Problem, tiny: Space) -> None:
-    with closing(Journal(path)) as journal:
+    with closing(open_journal(path)) as journal:
         found = list(events(journal.records, tiny.widths, source="x"))
     assert [type(event) for event in found] == [Ask, Trials] * 3
     asked, told = found[2], found[3]
@@ -63,7 +64,7 @@ def test_truncation_at_every_byte_of_the_last_line_is_recovered(
     for cut in range(len(whole) + 1, len(content)):
         path.write_bytes(content[:cut])
         caplog.clear()
-        with caplog.at_level(logging.WARNING), closing(Journal(path)) as journal:
+        with caplog.at_level(logging.WARNING), closing(open_journal(path)) as journal:
             assert len(journal.records) == len(lines) - 1
         assert "dropped a last line that was not finished" in caplog.text
         assert path.read_bytes() == whole
@@ -71,7 +72,7 @@ def test_truncation_at_every_byte_of_the_last_line_is_recovered(
 
 def test_what_follows_a_dropped_line_is_whole(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-5])
-    with closing(Journal(path)) as journal:
+    with closing(open_journal(path)) as journal:
         journal.append({"tell": 1})
     assert json.loads(path.read_bytes().splitlines()[-1]) == {"tell": 1}
 
@@ -79,7 +80,7 @@ def test_what_follows_a_dropped_line_is_whole(path: Path) -> None:
 def test_a_journal_killed_in_its_first_line_begins_anew(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     path.write_bytes(b'{"schema":1,"spa')
-    with closing(Journal(path)) as journal:
+    with closing(open_journal(path)) as journal:
         assert journal.records == []
     assert path.read_bytes() == b""
 
@@ -101,7 +102,7 @@ def test_a_damaged_line_in_the_middle_is_named(
     lines[2] = damage(lines[2])
     path.write_bytes(b"\n".join(lines))
     with pytest.raises(RunError, match=r"journal\.jsonl, line 3: damaged"):
-        Journal(path)
+        open_journal(path)
     assert path.read_bytes() == b"\n".join(lines)  # nothing is thrown away
 
 
@@ -141,25 +142,25 @@ def test_records_out_of_their_place_are_named(path: Path, tiny: Space) -> None:
 
 
 def test_a_second_writer_is_refused(path: Path) -> None:
-    with closing(Journal(path)), pytest.raises(RunError, match="another search is writing"):
-        Journal(path)
-    Journal(path).close()
+    with closing(open_journal(path)), pytest.raises(RunError, match="another search is writing"):
+        open_journal(path)
+    open_journal(path).close()
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match=r"cannot write .*file/run/journal\.jsonl: "):
-        Journal(tmp_path / "file" / "run" / "journal.jsonl")
+        open_journal(tmp_path / "file" / "run" / "journal.jsonl")
     with pytest.raises(RunError, match="cannot write /proc/"):
-        Journal(Path("/proc/run/journal.jsonl"))
+        open_journal(Path("/proc/run/journal.jsonl"))
 
 
 _FILL = """
 import sys
 from pathlib import Path
 from nas.errors import RunError
-from nas.journal import Journal
-journal = Journal(Path(sys.argv[1]))
+from nas.journal import open_journal
+journal = open_journal(Path(sys.argv[1]))
 try:
     for i in range(100):
         journal.append({"number": i})

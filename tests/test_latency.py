@@ -10,11 +10,13 @@ import yaml
 
 from nas import data
 from nas.arch import Architecture, Block
+from nas.boundary import FEATURES, Boundary
 from nas.errors import BadFile, MissingEntry, UnknownName
-from nas.latency import Entry
+from nas.latency import Entry, LatencyTable
 from nas.latency_file import load_table, write_table
 from nas.layers import lower, lower_block
 from nas.operators import counts, counts_of
+from nas.provenance import Provenance, Validation
 from nas.zoo import load_architecture
 
 TABLES = ("pixel1", "pixel2", "pixel3")
@@ -44,12 +46,25 @@ def test_counts_of_convolutions_match_hand_computation() -> None:
     expand, depthwise, project = lower_block(_mbconv(), (24, 56, 56)).layers
     pixels = 56 * 56
     assert counts(expand) == {
+        "layers": 1,
         "conv_macs": pixels * 24 * 72,
         "conv_reads": pixels * 24,
         "conv_writes": pixels * 72,
         "conv_weights": 24 * 72,
+        "spatial_macs": 0,
+        "odd_macs": 0,
+        "clipped": pixels * 72,
     }
-    assert counts(depthwise) == {"depthwise_macs": pixels * 72 * 9, "depthwise_spill": 0}
+    assert counts(depthwise) == {
+        "layers": 1,
+        "depthwise_macs": pixels * 72 * 9,
+        "odd_depthwise_macs": 0,
+        "depthwise_spill": 0,
+        "depthwise_reads": pixels * 72,
+        "depthwise_writes": pixels * 72,
+        "depthwise_strided": 0,
+        "clipped": pixels * 72,
+    }
     assert counts(project)["conv_weights"] == 72 * 24
 
 
@@ -133,7 +148,7 @@ def test_what_rests_on_an_assumption_is_within_the_range() -> None:
     assert (len(table.outside(swish)), table.beyond(swish)) == (1, ())
     assert table.beyond(wide) == table.outside(wide)
     assert "channels above the measured" in table.beyond(wide)[0]
-    measured = replace(table, entries={wide.key: Entry(ms=1.0)})
+    measured = replace(table, entries={wide.key: Entry(ms=1.0, low_ms=1.0, high_ms=1.0)})
     assert measured.beyond(wide) == ()
 
 
@@ -160,7 +175,9 @@ def test_interval_takes_arrays_and_agrees_with_predict() -> None:
 
 def test_measured_entry_goes_before_the_model() -> None:
     unit = lower_block(_mbconv(act="swish"), (24, 28, 28))
-    table = replace(load_table("pixel1"), entries={unit.key: Entry(ms=1.25)})
+    table = replace(
+        load_table("pixel1"), entries={unit.key: Entry(ms=1.25, low_ms=1.25, high_ms=1.25)}
+    )
     assert table.unit_ms(unit) == 1.25
     assert table.outside(unit) == ()
     assert table.doubt_ms(unit) == 0.0
@@ -169,7 +186,11 @@ def test_measured_entry_goes_before_the_model() -> None:
 def test_table_without_model_lists_every_absent_unit() -> None:
     arch = load_architecture("mobilenet_v2")
     first, *others = lower(arch)
-    table = replace(load_table("pixel1"), model=None, entries={first.key: Entry(ms=1.0)})
+    table = replace(
+        load_table("pixel1"),
+        model=None,
+        entries={first.key: Entry(ms=1.0, low_ms=1.0, high_ms=1.0)},
+    )
     with pytest.raises(MissingEntry) as error:
         table.predict(arch)
     assert all(unit.key in str(error.value) for unit in others)
@@ -180,7 +201,7 @@ def test_table_without_model_lists_every_absent_unit() -> None:
 
 @pytest.mark.parametrize("name", TABLES)
 def test_table_survives_writing_and_reading(name: str, tmp_path: Path) -> None:
-    table = replace(load_table(name), entries={"some unit": Entry(ms=2.0)})
+    table = replace(load_table(name), entries={"some unit": Entry(ms=2.0, low_ms=2.0, high_ms=2.0)})
     write_table(table, tmp_path / "copy.yaml", heading="a table")
     assert load_table(tmp_path / "copy.yaml") == table
     assert data.first_comment(tmp_path / "copy.yaml") == "a table"
@@ -251,3 +272,111 @@ def test_unusual_convolutions_are_named() -> None:
     assert "kernel size above the measured 7" in text
     assert "channels above the measured 1792" in text
     assert "full convolutions behind the stem" in text
+
+
+# What only a table of measured units has
+
+KEY = lower_block(_mbconv(), (24, 28, 28)).key
+
+
+def _measured() -> LatencyTable:
+    """Return a table with a value in every field, as a measurement would leave it."""
+    return replace(
+        load_table("pixel1"),
+        entries={KEY: Entry(ms=1.5, low_ms=1.25, high_ms=1.75, isolated_ms=2.0)},
+        lacks={"mbconv of a kind": "no kernel: for this"},
+        boundary=Boundary(coefficients={name: -0.5 + i for i, name in enumerate(FEATURES)}),
+        provenance=Provenance(
+            backend="fake:noise=0.02", space="mbconv", cpu="A CPU @ 2.4GHz", cpu_count=8,
+            cores=(2, 3), governor="", clock_mhz=2400, system="Linux 6 x86_64", python="3.11.1",
+            batch=1, method="rounds: shuffled", date="2026-11-22", code_version="0.1.0",
+            reference="mobilenet_v2", reference_ms=9.5, rounds=30, noise=0.015,
+            calibrated_on=("0123456789abcdef", "1234567890123456"),
+        ),
+        validation=Validation(
+            bias=-0.01, mape=0.02, worst=0.06, within_5=0.96, within_10=1.0, kendall_tau=-0.1,
+            noise_floor=0.01, noise_worst=0.03, speed=1.02, date="2026-11-22",
+            points={"network 0": (10.0, 10.5), "mobilenet_v2": (9.0, 9.25)},
+        ),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", ["yaml", "json"])
+def test_a_measured_table_survives_writing_and_reading(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"copy.{suffix}"
+    write_table(_measured(), path, heading="two\nlines")
+    assert load_table(path) == _measured()
+
+
+def test_an_imported_entry_needs_no_time_alone(tmp_path: Path) -> None:
+    table = replace(_measured(), entries={KEY: Entry(ms=1.5, low_ms=1.5, high_ms=1.5)})
+    write_table(table, tmp_path / "copy.yaml")
+    assert load_table(tmp_path / "copy.yaml").entries[KEY].isolated_ms is None
+
+
+def test_a_table_of_measured_units_says_which_it_has_not() -> None:
+    table = _measured()
+    measured, other = (lower_block(_mbconv(), (24, side, side)) for side in (28, 26))
+    assert (table.extrapolates(measured), table.extrapolates(other)) == (False, True)
+    assert not load_table("pixel1").extrapolates(other)
+    doubtful = replace(table, spread=replace(table.spread, modelled=0.25))
+    assert doubtful.doubt_ms(measured) == 0.0
+    more = doubtful.doubt_ms(other) - table.doubt_ms(other)
+    assert more == pytest.approx(0.25 * table.unit_ms(other))
+
+
+def test_a_refused_unit_is_not_modelled_but_named_with_the_reason() -> None:
+    arch = load_architecture("mobilenet_v2")
+    refused = lower(arch)[3].key
+    table = replace(load_table("pixel1"), lacks={refused: "no such kernel"})
+    assert not table.covers(lower(arch)[3])
+    with pytest.raises(MissingEntry) as error:
+        table.predict(arch)
+    assert f"{refused} (no such kernel)" in str(error.value)
+    assert lower(arch)[4].key not in str(error.value)
+
+
+BAD_MEASURED = {
+    "low_ms: 1.25": ("low_ms: 1.6", "line N: .* must be .*low_ms <= ms <= high_ms"),
+    "high_ms: 1.75": ("high_ms: 1.4", "line N: .* must be .*low_ms <= ms <= high_ms"),
+    "ms: 1.5": ("ms: -1.5", "line N: ms must be a number >= 0, not -1.5"),
+    "    ms: 1.5\n": ("", "mbconv 28x28x24 .*, line N: missing ms"),
+    "isolated_ms: 2.0": ("isolated_ms: two", "line N: isolated_ms must be a number >= 0"),
+    "isolated_ms: 2.0 ": ("alone_ms: 2.0", "line N: unknown key 'alone_ms'"),
+    "clock_mhz: 2400": ("clock_mhz: -1", "line N: clock_mhz must be a whole number >= 0"),
+    "noise: 0.015": ("noise: -0.015", "line N: noise must be a number >= 0, not -0.015"),
+    "governor: ''": ("gouverneur: x", "provenance, line N: unknown key 'gouverneur'; did you mean"),
+    "  governor: ''\n": ("", "provenance, line .*: missing governor"),
+    "cores: [2, 3]": ("cores: [2, -3]", "line N: cores must be a list of whole numbers >= 0"),
+    "shortcut: 0.5": ("shortcut: .nan", "line N: shortcut must be a number, not nan"),
+    "  shortcut: 0.5\n": ("", "boundary, line N: missing shortcut"),
+    "bias: -0.01": ("bias: low", "line N: bias must be a number, not 'low'"),
+    "mape: 0.02": ("mape: -0.02", "line N: mape must be a number >= 0, not -0.02"),
+    "  worst: 0.06\n": ("", "validation, line N: missing worst"),
+    "network 0: [10.0, 10.5]": (
+        "network 0: [10.0]",
+        r"line N: network 0 must be \[predicted, measured\] in milliseconds",
+    ),
+    "mobilenet_v2: [9.0, 9.25]": (
+        "mobilenet_v2: [9.0, -9.25]",
+        r"line N: mobilenet_v2 must be \[predicted, measured\] in milliseconds",
+    ),
+    "mbconv of a kind: 'no kernel: for this'": ("mbconv of a kind: 3", "line N: .* must be a text"),
+}
+
+
+@pytest.mark.parametrize("found", BAD_MEASURED)
+def test_a_malformed_measured_table_names_file_line_and_key(found: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    write_table(_measured(), path)
+    text = path.read_text(encoding="utf-8")
+    changed, message = BAD_MEASURED[found]
+    found = found.rstrip(" ")
+    start = text.rindex(found)
+    line = text[:start].count("\n") + 1
+    path.write_text(text[:start] + changed + text[start + len(found) :], encoding="utf-8")
+    places = "|".join(map(str, (line, line - 1, line - 2, line - 3)))
+    with pytest.raises(BadFile, match=message.replace("N", f"({places})")) as error:
+        load_table(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)

@@ -48,7 +48,7 @@ def test_listing_imports_nothing() -> None:
     [
         ("strategies", "archiv", "unknown strategy 'archiv'; did you mean archive"),
         ("evaluators", "surogate", "unknown evaluator 'surogate'; did you mean surrogate"),
-        ("exporters", "", "unknown exporter ''; there are: json, onnx, yaml"),
+        ("exporters", "", "unknown exporter ''; there are: json, onnx, tflite, yaml"),
         ("strategies", "_pool", "unknown strategy '_pool'"),
         ("strategies", "nowhere.strategy", "strategy nowhere.strategy: Python finds no module now"),
         ("evaluators", "nas.nowhere", "Python finds no module nas.nowhere"),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nas.errors import RunError
-from nas.journal import Journal, NoJournal
+from nas.journal import NoJournal, open_journal
 from nas.plugins import Plugin, create
 from nas.problem import Problem, Strategy, Trials
 from nas.session import Session
@@ -39,7 +39,7 @@ class Listed:
 
 @contextmanager
 def _opened(problem: Problem, path: Path, strategy: Strategy | None = None) -> Iterator[Session]:
-    with closing(Journal(path)) as journal:
+    with closing(open_journal(path)) as journal:
         yield Session(problem, strategy or _strategy(problem), journal, header=HEADER)
 
 
@@ -131,7 +131,10 @@ def test_the_journal_of_another_problem_is_refused(
     with _opened(problem, path) as session:
         session.step(5)
     content = path.read_bytes()
-    with closing(Journal(path)) as journal, pytest.raises(RunError, match="another search: its"):
+    with (
+        closing(open_journal(path)) as journal,
+        pytest.raises(RunError, match="another search: its"),
+    ):
         Session(problem, _strategy(problem), journal, header=header)
     assert path.read_bytes() == content
 

@@ -1,36 +1,19 @@
 """The command line: one small file per command; errors a user can cause are one line."""
 
-import importlib
 import logging
-import pkgutil
 import sys
-from pathlib import Path
 
 import click
 
-from nas.errors import NasError, unknown
+from nas.cli._group import group
+from nas.errors import NasError
 
-
-class _Commands(click.Group):
-    """Finds a command in the file of its name, and imports it when it is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of the command files."""
-        files = pkgutil.iter_modules([str(Path(__file__).parent)])
-        return sorted(file.name for file in files if not file.name.startswith("_"))
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
-        """Return the command of one file."""
-        if cmd_name not in self.list_commands(ctx):
-            raise unknown("command", cmd_name, self.list_commands(ctx))
-        command: click.Command = importlib.import_module(f"nas.cli.{cmd_name}").command
-        return command
-
-
-@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="nas", message="%(version)s")
-def nas() -> None:
-    """Find, inspect and export mobile CNNs that keep a latency budget on a real CPU."""
+nas = group(
+    "nas.cli",
+    "Find, inspect and export mobile CNNs that keep a latency budget on a real CPU.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+click.version_option(package_name="nas", message="%(version)s")(nas)
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from nas.folder import find_architecture
 
 @click.command("export")
 @click.argument("arch")
-@click.option("--format", "form", default="", help="yaml, json, onnx; or as --out ends.")
+@click.option("--format", "form", default="", help="yaml, json, onnx, tflite; or as --out ends.")
 @click.option("--out", type=click.Path(path_type=Path), help="The file; named after ARCH if left.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(arch: str, form: str, out: Path | None, as_json: bool) -> None:
@@ -25,7 +25,6 @@ def command(arch: str, form: str, out: Path | None, as_json: bool) -> None:
     if as_json:
         print_json({"schema": 1, "path": str(path), "fingerprint": network.fingerprint})
     else:
-        weights = (
-            " with random weights: for timing, not for accuracy" if path.suffix == ".onnx" else ""
-        )
+        graph = path.suffix in (".onnx", ".tflite")
+        weights = " with random weights: for timing, not for accuracy" if graph else ""
         say(f"wrote {path}{weights}")

@@ -18,7 +18,7 @@ _FILES = {
 @click.argument("kind", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(kind: str | None, as_json: bool) -> None:
-    """List spaces, tables, architectures, strategies, evaluators and exporters.
+    """List spaces, tables, architectures, and every kind of plugin.
 
     KIND is one of these words; all of them without it.
     """

@@ -1,10 +1,7 @@
 """Search a space for architectures that keep a latency budget."""
 
 import hashlib
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,15 +9,17 @@ from typing import Any
 import click
 
 from nas.cli._print import print_json, print_table, say
-from nas.config import SearchConfig, read_config
+from nas.cli._progress import progress
+from nas.config import ON_MISSING, SearchConfig, read_config
 from nas.errors import missing_package
 from nas.folder import CONFIG
 from nas.members import Member, record, references
+from nas.report.proof import notes
 from nas.report.tables import front_table, headlines, latency_notes
-from nas.searching import Progress, Run, explore, write
+from nas.searching import Run, explore, write
+from nas.space_file import load_space
 
 _DEFAULTS = SearchConfig()
-_SECONDS_BETWEEN_LINES = 10
 
 
 def _flag(name: str, help_text: str, **more: Any) -> Callable[[Any], Any]:
@@ -54,6 +53,12 @@ def _flag(name: str, help_text: str, **more: Any) -> Callable[[Any], Any]:
     default=None,
     help="Search although all units lie outside of the table's range.",
 )
+@click.option(
+    "--on-missing",
+    type=click.Choice(ON_MISSING),
+    default=None,
+    help="About units that a measured table lacks. [default: model]",
+)
 @click.option("--config", type=click.Path(path_type=Path), help="A run.yaml with these settings.")
 @click.option(
     "--out",
@@ -77,9 +82,10 @@ def command(
     Everything is kept in the run folder; the same command continues a search that was broken off.
     """
     settings = _settings(config, out, flags)
+    _measure_missing(settings)
     folder = out or _default_folder(settings)
-    with _progress() as progress:
-        run = explore(settings, out=folder, progress=progress)
+    with progress("searching", "candidates") as update:
+        run = explore(settings, out=folder, progress=lambda done, all: update(done, all, ""))
     known = references(run.setup)
     if as_json:
         print_json(_document(run))
@@ -109,38 +115,25 @@ def _settings(config: Path | None, out: Path | None, flags: Mapping[str, Any]) -
     return replace(read_config(config) if config else _DEFAULTS, **given)
 
 
+def _measure_missing(settings: SearchConfig) -> None:
+    """Measure what the latency table lacks of the space, where that is asked for."""
+    if settings.on_missing == "measure":
+        from nas.measuring.make import cover_space
+
+        with progress("measuring", "visits") as update:
+            cover_space(
+                settings.latency_table,
+                load_space(settings.space),
+                report=lambda now: update(now.done, now.total, ""),
+            )
+
+
 def _default_folder(settings: SearchConfig) -> Path:
     """Return a folder for these settings, the same for the same ones."""
     what = {k: v for k, v in asdict(settings).items() if k != "batch"}
     digest = hashlib.sha256(repr(what).encode()).hexdigest()[:6]
     space, table = Path(settings.space).stem, Path(settings.latency_table).stem
     return Path("runs") / f"{space}-{table}-{digest}"
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """Give a progress function: a bar where stderr is a terminal, otherwise now and then a line."""
-    if not sys.stderr.isatty():
-        yield _Lines()
-        return
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-
-    with Bar(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("searching", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-class _Lines:
-    """Says how far a search is, at most every ten seconds."""
-
-    def __init__(self) -> None:
-        self._last = time.monotonic()
-
-    def __call__(self, done: int, total: int) -> None:
-        if time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
-            self._last = time.monotonic()
-            say(f"{done:,} of {total:,} candidates")
 
 
 def _print_front(run: Run, known: Sequence[Member], top: int) -> None:
@@ -156,7 +149,7 @@ def _print_front(run: Run, known: Sequence[Member], top: int) -> None:
     if setup.judge.note:
         click.echo(setup.judge.note)
     click.echo(f"latency_ms: {table.name}, {table.device}, {table.runtime}")
-    for note in latency_notes(run.members):
+    for note in (*latency_notes(run.members), *notes(table)):
         click.echo(f"latency_ms: {note}")
     rate = f", {run.new / run.seconds:,.0f} a second" if run.new else ", none of them new"
     say(f"{len(run.trials):,} candidates in {run.seconds:.2f} s{rate}")
@@ -176,6 +169,8 @@ def _why_nothing(run: Run) -> str:
 def _say_where(run: Run) -> None:
     say(f"everything is in {run.out}; next: nas show {run.out}:best, or")
     say(f"nas export {run.out}:best --format onnx")
+    if run.setup.table.provenance:
+        say(f"measure them whole on this machine: nas latency check {run.out} --top 5")
 
 
 def _document(run: Run) -> dict[str, Any]:

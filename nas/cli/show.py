@@ -8,7 +8,8 @@ from nas.cli._print import print_json, print_table, say
 from nas.cost import cost, costs_by_unit
 from nas.folder import find_architecture
 from nas.latency_file import load_table
-from nas.report.tables import network_table
+from nas.report.proof import latency_remarks, notes
+from nas.report.tables import ms_text, network_table
 
 
 @click.command("show")
@@ -44,8 +45,8 @@ def command(arch: str, latency_table: str, era: str | None, as_json: bool) -> No
         return
     print_table(network_table(network, table))
     say(
-        f"{table.name} ({table.device}, {table.runtime}): {latency.ms:.1f} ms, "
-        f"{latency.low_ms:.1f} to {latency.high_ms:.1f}"
+        f"{table.name} ({table.device}, {table.runtime}): {ms_text(latency.ms)} ms, "
+        f"{ms_text(latency.low_ms)} to {ms_text(latency.high_ms)}"
     )
-    for reason in latency.outside:
-        say(f"beyond the table's measurements: {reason}")
+    for note in (*latency_remarks(latency), *notes(table)):
+        say(note)

@@ -5,25 +5,17 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.text import Annotation, Text
-from matplotlib.ticker import FuncFormatter, LogLocator
-from matplotlib.transforms import Bbox
+from matplotlib.text import Annotation
 
-from nas.data import atomic_path
 from nas.members import Member
+from nas.report._drawing import FOUND, GREY, KNOWN, label, place, save, set_log, style
 from nas.searching import Run
 
-_FOUND, _KNOWN, _PUBLISHED = "#1f6fb4", "#c8442c", "#555555"
 _WIDE = 1.5
 """References slower than this times the slowest member are left out, to keep the front readable."""
-
-_OFFSETS = ((6, -3), (-6, -3), (0, 7), (0, -12), (10, 9), (10, -15), (-10, 9), (-10, -15),
-            (14, 19), (14, -25), (-14, 19), (-14, -25), (18, 29), (18, -35))  # fmt: skip
-"""Where a label may stand beside its point, in typographic points, the best place first."""
 
 
 def draw_front(run: Run, references: Sequence[Member], paths: Sequence[Path]) -> None:
@@ -34,22 +26,16 @@ def draw_front(run: Run, references: Sequence[Member], paths: Sequence[Path]) ->
     is not the published scale they are drawn hollow, at the baseline's accuracy plus the
     difference between the published numbers.
     """
-    with mpl.rc_context({"svg.hashsalt": "nas", "font.size": 9}):
+    with style():
         figure = Figure(figsize=(8.4, 5.4), layout="constrained")
         axes = figure.add_subplot()
         _draw_members(axes, run)
         labels = _draw_references(axes, run, references)
         _describe_axes(axes, run)
         figure.draw_without_rendering()
-        _place(labels, axes, run.members)
-        for path in paths:
-            with atomic_path(path) as temporary:
-                figure.savefig(temporary, dpi=160, metadata=_metadata(path))
-
-
-def _metadata(path: Path) -> dict[str, str | None]:
-    """Leave the date out of the file, so that the same run draws the same bytes."""
-    return {"Date": None} if path.suffix == ".svg" else {"Software": "nas"}
+        front = [(m.latency.ms, 100 * (m.accuracy or 0.0)) for m in run.members]
+        place(labels, axes, np.array(front))
+        save(figure, paths)
 
 
 def _draw_members(axes: Axes, run: Run) -> None:
@@ -60,10 +46,10 @@ def _draw_members(axes: Axes, run: Run) -> None:
     if any(deviation):
         low = [p - d for p, d in zip(percent, deviation, strict=True)]
         high = [p + d for p, d in zip(percent, deviation, strict=True)]
-        label = "one deviation of the accuracy model"
-        axes.fill_between(ms, low, high, color=_FOUND, alpha=0.18, linewidth=0, label=label)
-    label = f"found: {len(members)} architectures"
-    axes.plot(ms, percent, ".-", color=_FOUND, linewidth=1, markersize=3.5, label=label)
+        text = "one deviation of the accuracy model"
+        axes.fill_between(ms, low, high, color=FOUND, alpha=0.18, linewidth=0, label=text)
+    text = f"found: {len(members)} architectures"
+    axes.plot(ms, percent, ".-", color=FOUND, linewidth=1, markersize=3.5, label=text)
 
 
 def _draw_references(axes: Axes, run: Run, references: Sequence[Member]) -> list[Annotation]:
@@ -72,25 +58,15 @@ def _draw_references(axes: Axes, run: Run, references: Sequence[Member]) -> list
     known = [(r, r.accuracy) for r in near if r.accuracy is not None]
     other = [(r, y) for r in near if r.accuracy is None and (y := _height(run, r)) is not None]
     labels = []
-    for rows, face, edge, label in (
-        (known, _KNOWN, _KNOWN, "known architectures, judged like the found ones"),
-        (other, "white", _PUBLISHED, "others: published accuracy" + _relative_to(run)),
+    for rows, face, edge, text in (
+        (known, KNOWN, KNOWN, "known architectures, judged like the found ones"),
+        (other, "white", GREY, "others: published accuracy" + _relative_to(run)),
     ):
         if rows:
             ms, percent = [r.latency.ms for r, _ in rows], [100 * y for _, y in rows]
-            axes.scatter(ms, percent, s=34, zorder=3, facecolors=face, edgecolors=edge, label=label)
+            axes.scatter(ms, percent, s=34, zorder=3, facecolors=face, edgecolors=edge, label=text)
         for r, y in rows:
-            labels.append(
-                axes.annotate(
-                    r.name,
-                    (r.latency.ms, 100 * y),
-                    xytext=_OFFSETS[0],
-                    textcoords="offset points",
-                    fontsize=7,
-                    color=edge,
-                    arrowprops={"arrowstyle": "-", "color": "#aaaaaa", "linewidth": 0.5},
-                )
-            )
+            labels.append(label(axes, r.name, (r.latency.ms, 100 * y), color=edge))
     return labels
 
 
@@ -115,10 +91,7 @@ def _describe_axes(axes: Axes, run: Run) -> None:
     for limit in run.setup.problem.limits:
         if limit.metric == "latency_ms":
             axes.axvline(limit.value, color="#999999", linestyle="--", linewidth=0.8)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+    set_log(axes)
     note = "\n".join(textwrap.wrap(run.setup.judge.note, 150))
     axes.set_xlabel(f"predicted latency on {table.device}, {table.runtime} (ms)")
     axes.annotate(note, (0, -36), xycoords="axes points", fontsize=7, va="top", color="#555555")
@@ -131,30 +104,3 @@ def _describe_axes(axes: Axes, run: Run) -> None:
         functions = (partial(np.add, -zero), partial(np.add, zero))
         side = axes.secondary_yaxis("right", functions=functions)
         side.set_ylabel(f"difference to {base.name} (points)")
-
-
-def _place(labels: Sequence[Annotation], axes: Axes, members: Sequence[Member]) -> None:
-    """Move every label to the first place where it covers neither another one nor the front.
-
-    Where there is none, it covers the front.
-    """
-    front = axes.transData.transform([(m.latency.ms, 100 * (m.accuracy or 0.0)) for m in members])
-    taken: list[Bbox] = []
-    for label in sorted(labels, key=lambda text: -text.xy[1]):
-        free = []
-        for offset in _OFFSETS:
-            box = _moved(label, offset)
-            if axes.bbox.containsx(box.x1) and not any(box.overlaps(other) for other in taken):
-                free.append((box.count_contains(front), offset))
-        _, offset = min(free, key=lambda place: place[0] > 0, default=(0, _OFFSETS[0]))
-        taken.append(_moved(label, offset))
-
-
-def _moved(label: Annotation, offset: tuple[int, int]) -> Bbox:
-    """Move a label, and return the box that its text then fills."""
-    label.set_position(offset)
-    label.set_horizontalalignment(
-        "center" if not offset[0] else "left" if offset[0] > 0 else "right"
-    )
-    box: Bbox = Text.get_window_extent(label)
-    return box

@@ -12,6 +12,8 @@ from nas.layers import Unit, lower
 from nas.members import Member
 from nas.searching import Run
 
+_FEW_MS = 10
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
@@ -77,6 +79,11 @@ def spread(members: Sequence[Member], top: int, *, always: Sequence[Member] = ()
     return [m for i, m in enumerate(members) if i in nearest or any(m is one for one in always)]
 
 
+def ms_text(ms: float) -> str:
+    """Return milliseconds with a hundredth where they are few."""
+    return f"{ms:.1f}" if ms >= _FEW_MS else f"{ms:.2f}"
+
+
 def _front_row(member: Member, baseline: Member | None, extra: Sequence[str]) -> tuple[str, ...]:
     gain, latency = member.gain(baseline), member.latency
     deviation = f" ±{100 * member.deviation:.2f}" if member.deviation is not None else ""
@@ -84,8 +91,8 @@ def _front_row(member: Member, baseline: Member | None, extra: Sequence[str]) ->
         member.name,
         f"{100 * (member.accuracy or 0.0):.2f}{deviation}",
         "" if gain is None else f"{100 * gain:+.2f}",
-        f"{latency.ms:.1f}",
-        f"{latency.low_ms:.1f} - {latency.high_ms:.1f}",
+        ms_text(latency.ms),
+        f"{ms_text(latency.low_ms)} - {ms_text(latency.high_ms)}",
         f"{member.macs / 1e6:.0f}",
         f"{member.params / 1e6:.2f}",
         *(f"{member.metrics[m]:.6g}" if m in member.metrics else "" for m in extra),
@@ -113,7 +120,7 @@ def network_table(arch: Architecture, table: LatencyTable) -> Table:
             *_block_cells(unit),
             f"{cost_of(unit).macs / 1e6:.1f}",
             f"{cost_of(unit).params / 1e3:.1f}",
-            f"{part.ms:.2f}",
+            f"{part.ms:.{2 if latency.ms >= _FEW_MS else 3}f}",
             f"{100 * part.ms / latency.ms:.1f}",
         )
         for unit, part in zip(lower(arch), latency.units, strict=True)
@@ -180,7 +187,7 @@ def headlines(
         gain, saved = member.gain(baseline) or 0.0, 1 - member.latency.ms / baseline.latency.ms
         lines.append(
             f"{member.name} against {baseline.name}: {100 * gain:+.2f} points of {accuracy}, "
-            f"{member.latency.ms:.1f} against {baseline.latency.ms:.1f} ms "
+            f"{ms_text(member.latency.ms)} against {ms_text(baseline.latency.ms)} ms "
             f"({100 * abs(saved):.0f} % {'less' if saved >= 0 else 'more'})"
         )
     return tuple(dict.fromkeys(lines))

@@ -14,6 +14,7 @@ from nas.weights import random_weights
 from nas.zoo import load_architecture
 
 FORMATS = tuple(available("exporters"))
+NEEDED = {"onnx": "onnx", "tflite": "ai_edge_litert.interpreter"}
 
 
 @pytest.fixture(params=FORMATS)
@@ -23,8 +24,8 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 def exporter(name: str) -> Any:
-    if name == "onnx":
-        pytest.importorskip("onnx")
+    if name in NEEDED:
+        pytest.importorskip(NEEDED[name])
     return create("exporters", Plugin.parse(name))
 
 
@@ -33,8 +34,8 @@ def arch() -> Architecture:
     return load_architecture("mobilenet_v3_small@0.75-96")
 
 
-def test_the_three_formats_are_there() -> None:
-    assert {"yaml", "json", "onnx"} <= set(FORMATS)
+def test_the_formats_are_there() -> None:
+    assert {"yaml", "json", "onnx", "tflite"} <= set(FORMATS)
 
 
 def test_the_first_line_says_what_it_writes(name: str) -> None:
@@ -73,6 +74,11 @@ def test_the_file_is_the_architecture_again(name: str, arch: Architecture, tmp_p
         loaded = load_architecture(path)
         assert (loaded, loaded.name) == (arch, arch.name)
         return
+    if path.suffix == ".tflite":  # its content is tested in tests/test_tflite.py
+        runner = pytest.importorskip(NEEDED["tflite"]).Interpreter(str(path)).get_signature_runner()
+        images = np.zeros((1, arch.resolution, arch.resolution, 3), np.float32)
+        assert runner(input=images)["logits"].shape == (1, 1000)
+        return
     runtime = pytest.importorskip("onnxruntime")
     session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     metadata = session.get_modelmeta().custom_metadata_map
@@ -81,9 +87,12 @@ def test_the_file_is_the_architecture_again(name: str, arch: Architecture, tmp_p
     assert session.run(["logits"], {"input": images})[0].shape == (2, 1000)
 
 
-def test_onnx_holds_the_weights_it_is_given(arch: Architecture, tmp_path: Path) -> None:
-    pytest.importorskip("onnx")
-    random = random_weights(lower(arch), seed=5)
-    create("exporters", Plugin.parse("onnx:seed=5"))(arch, tmp_path / "seed.onnx")
-    exporter("onnx")(arch, tmp_path / "given.onnx", random)
-    assert (tmp_path / "seed.onnx").read_bytes() == (tmp_path / "given.onnx").read_bytes()
+@pytest.mark.parametrize("form", NEEDED)
+def test_graphs_hold_the_weights_they_are_given(
+    form: str, arch: Architecture, tmp_path: Path
+) -> None:
+    given = exporter(form)
+    seed, random = tmp_path / "seed", tmp_path / "given"
+    create("exporters", Plugin.parse(f"{form}:seed=5"))(arch, seed)
+    given(arch, random, random_weights(lower(arch), seed=5))
+    assert seed.read_bytes() == random.read_bytes()

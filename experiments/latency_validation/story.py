@@ -1,0 +1,158 @@
+"""What the bundled tables of this machine say: naive sum, fp32 and int8, one and two threads.
+
+python experiments/latency_validation/story.py
+
+Reads the tables alone; nothing is measured.
+"""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from tables import VARIANTS, Variant
+
+from nas import data
+from nas.latency import LatencyTable
+from nas.latency_file import load_table
+from nas.measuring.plan import plan_validation
+from nas.report.proof import scores
+from nas.space_file import load_space
+
+Floats = NDArray[np.float64]
+HERE = Path(__file__).resolve().parent
+CPU = "epyc_genoa"
+_BLUE, _GREY, _RED = "#1f6fb4", "#888888", "#c8442c"
+
+
+def load(variant: Variant) -> LatencyTable:
+    """Return the bundled table of a variant."""
+    return load_table(variant.name(CPU))
+
+
+def naive_ms(table: LatencyTable, space: str) -> Mapping[str, float]:
+    """Return the sum of isolated units of the validation's networks, where all were measured."""
+    source = table.provenance
+    known = frozenset(source.calibrated_on) if source else frozenset()
+    sums = {}
+    for job in plan_validation(load_space(space), networks=50, known=known).jobs[1:]:
+        entries = [table.entries.get(unit.key) for unit in job.units]
+        if all(entry is not None for entry in entries):
+            sums[job.name] = sum(entry.isolated_ms or 0.0 for entry in entries if entry)
+    return sums
+
+
+def points(table: LatencyTable) -> Mapping[str, tuple[float, float]]:
+    """Return predicted and measured milliseconds by network."""
+    return table.validation.points if table.validation else {}
+
+
+def draw_sums(path: Path) -> dict[str, Any]:
+    """Draw naive sums and the table's predictions against what was measured; return errors."""
+    chosen = [v for v in VARIANTS if v.dtype == "fp32" and v.threads == 1]
+    figure = Figure(figsize=(9.6, 4.6), layout="constrained")
+    axes = figure.subplots(1, len(chosen))
+    result = {}
+    for axis, variant in zip(np.atleast_1d(axes), chosen, strict=True):
+        table = load(variant)
+        sums, found = naive_ms(table, variant.space), points(table)
+        names = [name for name in found if name in sums]
+        measured = np.array([found[name][1] for name in names])
+        naive = np.array([sums[name] for name in names])
+        table_ms = np.array([found[name][0] for name in names])
+        diagonal(axis, measured)
+        axis.plot(measured, naive, "x", color=_GREY, label="sum of isolated units")
+        axis.plot(measured, table_ms, ".", color=_BLUE, label="table")
+        axis.set_title(f"{variant.space}: {len(names)} networks")
+        axis.set_xlabel("measured whole, ms")
+        axis.set_ylabel("predicted, ms")
+        axis.legend(loc="upper left", frameon=False)
+        result[variant.space] = {
+            "naive": errors(naive, measured),
+            "table": errors(table_ms, measured),
+        }
+    save(figure, path)
+    return result
+
+
+def draw_ratio(first: Variant, second: Variant, path: Path, *, words: str) -> dict[str, float]:
+    """Draw how much faster each network is in the second variant; return the figures."""
+    one, two = points(load(first)), points(load(second))
+    names = [name for name in one if name in two]
+    before, after = (np.array([p[name][1] for name in names]) for p in (one, two))
+    guessed = np.array([one[name][0] / two[name][0] for name in names])
+    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    axis = figure.subplots()
+    axis.plot(before, before / after, ".", color=_BLUE, label="measured")
+    axis.plot(before, guessed, "+", color=_RED, alpha=0.7, label="predicted by the tables")
+    for name, x, y in zip(names, before, before / after, strict=True):
+        if not name.startswith("network"):
+            axis.annotate(name, (x, y), xytext=(4, 3), textcoords="offset points", fontsize=6)
+    axis.axhline(1, color=_GREY, linewidth=0.8)
+    axis.set_xlabel(f"{first.dtype}, {first.threads} thread, ms")
+    axis.set_ylabel(words)
+    axis.legend(frameon=False)
+    save(figure, path)
+    ratio = before / after
+    return {
+        "median": round(float(np.median(ratio)), 3),
+        "least": round(float(ratio.min()), 3),
+        "largest": round(float(ratio.max()), 3),
+        "networks": len(names),
+    }
+
+
+def diagonal(axis: Axes, values: Floats) -> None:
+    """Draw where predicted equals measured, and 5 % around it."""
+    ends = np.array([values.min(), values.max()])
+    axis.fill_between(ends, 0.95 * ends, 1.05 * ends, color=_GREY, alpha=0.2, linewidth=0)
+    axis.plot(ends, ends, color=_GREY, linewidth=0.8)
+
+
+def errors(predicted: Floats, measured: Floats) -> dict[str, float]:
+    """Return bias, mean and worst error as fractions."""
+    error = predicted / measured - 1
+    return {
+        "bias": round(float(error.mean()), 4),
+        "mape": round(float(np.abs(error).mean()), 4),
+        "worst": round(float(np.abs(error).max()), 4),
+    }
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture."""
+    with data.atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=140, metadata={"Software": "nas"})
+
+
+def main() -> None:
+    """Draw everything, and write the figures."""
+    fp32, v3, int8, v3_int8, two = VARIANTS
+    result: dict[str, Any] = {"schema": 1, "tables": {}}
+    for variant in VARIANTS:
+        table = load(variant)
+        if table.validation and table.provenance:
+            figures = scores(table.validation)
+            figures |= {"noise": table.provenance.noise, "units": len(table.entries)}
+            result["tables"][table.name] = figures
+    result["sums"] = draw_sums(HERE / "sums.png")
+    result["int8"] = {
+        "mbconv": draw_ratio(fp32, int8, HERE / "int8_mbconv.png", words="fp32 over int8"),
+        "mobilenetv3": draw_ratio(
+            v3, v3_int8, HERE / "int8_mobilenetv3.png", words="fp32 over int8"
+        ),
+    }
+    result["threads"] = draw_ratio(fp32, two, HERE / "threads.png", words="one thread over two")
+    data.write_text(HERE / "result.yaml", data.to_yaml(result))
+    print(data.to_yaml(result))
+
+
+if __name__ == "__main__":
+    main()

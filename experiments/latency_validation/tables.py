@@ -1,0 +1,82 @@
+"""Measure and prove the tables that are bundled for this machine.
+
+python experiments/latency_validation/tables.py
+
+Every table takes some minutes. Run it on an otherwise idle machine; after a kill it goes on.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from nas.measuring.make import make_table, prove_table
+from nas.measuring.plan import plan_space
+from nas.measuring.rounds import Progress, Rounds
+from nas.measuring.run import Target
+from nas.space_file import load_space
+
+BUNDLED = Path(__file__).resolve().parents[2] / "latency_tables"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One table: what it is of."""
+
+    space: str
+    dtype: str = "fp32"
+    threads: int = 1
+
+    def name(self, cpu: str) -> str:
+        """Return the name of its file."""
+        return f"{cpu}_onnxruntime_{self.threads}t_{self.dtype}_{self.space}"
+
+
+VARIANTS = (
+    Variant(space="mbconv"),
+    Variant(space="mobilenetv3"),
+    Variant(space="mbconv", dtype="int8"),
+    Variant(space="mobilenetv3", dtype="int8"),
+    Variant(space="mbconv", threads=2),
+)
+
+
+def make(variant: Variant, cpu: str, folder: Path, core: int | None) -> None:
+    """Measure and prove one table, and bundle it."""
+    path = folder / f"{variant.name(cpu)}.yaml"
+    cores = None if core is None or variant.threads > 1 else (core,)
+    target = Target(threads=variant.threads, dtype=variant.dtype, cores=cores)
+    every = set(os.sched_getaffinity(0))
+    plan = plan_space(load_space(variant.space))
+    table = make_table(plan, target, path, rounds=Rounds(), report=_say)
+    os.sched_setaffinity(0, every)
+    table = prove_table(path, networks=50, cores=cores, report=_say)
+    os.sched_setaffinity(0, every)
+    print(f"\r{path.stem}: {table.validation.summary if table.validation else ''}", flush=True)
+    shutil.copy(path, BUNDLED / path.name)
+
+
+def _say(now: Progress) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{now.done} of {now.total} visits", end="", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Measure the tables that are asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cpu", default="epyc_genoa", help="how the file names call this machine")
+    parser.add_argument("--core", type=int, help="the core for one thread")
+    parser.add_argument("--only", type=int, nargs="*", help="numbers of the variants, from 0")
+    parser.add_argument("--folder", type=Path, default=Path("runs/latency_validation"))
+    given = parser.parse_args()
+    for number, variant in enumerate(VARIANTS):
+        if given.only is None or number in given.only:
+            make(variant, given.cpu, given.folder, given.core)
+
+
+if __name__ == "__main__":
+    main()

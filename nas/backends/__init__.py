@@ -1,0 +1,80 @@
+"""Backends: each file here runs units on one runtime, and is that runtime's name."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from nas.errors import NasError, unknown
+
+if TYPE_CHECKING:  # a device that measures a bundle has no layers
+    from nas.layers import Unit
+
+Run = Callable[[], float]
+"""Runs a model once on the same input, batch size 1, and returns the seconds that took."""
+
+DTYPES = ("fp32", "int8")
+
+_FINE_SECONDS = 1e-6
+
+
+class Backend(Protocol):
+    """Turns units into models of one runtime and runs them; what `create()` here returns.
+
+    `compile` is called once per model and may need packages for conversion; `open` is called once
+    or more with what it returned, perhaps on another machine, and needs the runtime alone. Both
+    must give the same result every time, and must not change global settings that another backend
+    would notice. `create` takes `threads` and `dtype` as keywords, and refuses what it cannot do.
+    """
+
+    @property
+    def runtime(self) -> str:
+        """The runtime and its version, as in "onnxruntime 1.31.1"."""
+
+    @property
+    def suffix(self) -> str:
+        """The usual end of the name of a model's file, with the dot."""
+
+    def compile(self, units: "Sequence[Unit]") -> bytes:
+        """Return consecutive units, with random weights, as the content of a model's file.
+
+        Raises:
+            NasError: if a unit is beyond the runtime or its converter; it says what.
+            MissingPackage: if the converter is not installed.
+        """
+
+    def open(self, model: bytes) -> Run:
+        """Return the function that runs `model`; dropping it frees what it holds.
+
+        Raises:
+            NasError: if the runtime refuses the model; the runtime's own words are kept.
+        """
+
+
+def timed(call: Callable[[], object], *, threads: int) -> Run:
+    """Return a function that calls `call` once and returns the seconds it took.
+
+    With one thread it is the processor time of the calling thread, which leaves out what other
+    processes took in between; with more it is the time on the clock, and so it is where the
+    system counts a thread's time too coarsely.
+    """
+    fine = time.get_clock_info("thread_time").resolution <= _FINE_SECONDS
+    clock = time.thread_time if threads == 1 and fine else time.perf_counter
+
+    def run() -> float:
+        start = clock()
+        call()
+        return clock() - start
+
+    return run
+
+
+def check_options(name: str, *, threads: int, dtype: str, dtypes: Sequence[str] = DTYPES) -> None:
+    """Refuse a number of threads below 1 and a type of numbers that a backend does not have.
+
+    Raises:
+        NasError: saying what there is.
+    """
+    if threads < 1:
+        raise NasError(f"backend {name}: threads must be 1 or more, not {threads}")
+    if dtype not in dtypes:
+        raise unknown(f"dtype of backend {name}", dtype, dtypes)

@@ -1,0 +1,58 @@
+"""Correct what a unit takes alone to what it adds to a network.
+
+A unit that is measured alone pays for its ends: the runtime brings the input into its own layout
+and the output back, and starts once for every unit. Inside a network it does not, but finds its
+weights and its input in a colder cache. What is gained or lost is a share of the unit's time that
+goes with its kind and its size, so it is corrected by a factor, fitted on networks that were
+measured whole. A sum of terms in milliseconds was worse: it makes some units cost nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import log, prod
+
+from nas.cost import cost_of
+from nas.layers import Unit
+
+WHOLE = "whole"
+FEATURES = (WHOLE, "shortcut", "squeezed", "log_elements", "log_params", "log_macs")
+"""What the factor is linear in; see `features`."""
+
+_ELEMENTS, _PARAMS, _MACS = 1e5, 1e4, 1e7
+_LOWEST, _HIGHEST = 0.5, 2.0
+
+
+def features(unit: Unit) -> tuple[float, ...]:
+    """Return the features of one unit in the order of `FEATURES`.
+
+    1 for each unit; 1 where there is a shortcut, and where there is squeeze-and-excitation; the
+    logarithms of the elements at both ends, of the parameters and of the multiply-adds, from those
+    of a unit of medium size.
+    """
+    cost = cost_of(unit)
+    elements = prod(unit.in_shape) + prod(unit.out_shape)
+    return (
+        1.0,
+        float(unit.shortcut != "none"),
+        float(unit.block.se_channels > 0),
+        log(elements / _ELEMENTS),
+        log(max(cost.params, 1) / _PARAMS),
+        log(max(cost.macs, 1) / _MACS),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boundary:
+    """The correction of one table: a coefficient for each of `FEATURES`."""
+
+    coefficients: Mapping[str, float]
+
+    def factor(self, unit: Unit) -> float:
+        """Return what `unit` costs in a network over what it costs alone, between 1/2 and 2."""
+        values = zip(FEATURES, features(unit), strict=True)
+        total = sum(self.coefficients[name] * value for name, value in values)
+        return min(max(total, _LOWEST), _HIGHEST)
+
+    def corrected_ms(self, unit: Unit, isolated_ms: float) -> float:
+        """Return what `unit`, measured alone as `isolated_ms`, adds to a network."""
+        return self.factor(unit) * isolated_ms

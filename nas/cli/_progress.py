@@ -1,0 +1,42 @@
+"""Progress on stderr: a bar where that is a terminal, otherwise a line now and then."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from nas.cli._print import say
+
+Update = Callable[[int, int, str], None]
+"""Called with how much is done, of how much, and a note; the note may be empty."""
+
+_SECONDS_BETWEEN_LINES = 10
+
+
+@contextmanager
+def progress(doing: str, things: str) -> Iterator[Update]:
+    """Give a function that shows how far one is `doing` something with some `things`."""
+    if not sys.stderr.isatty():
+        yield _Lines(things)
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(doing, total=None)
+        yield lambda done, total, note: bar.update(
+            task, completed=done, total=total, description=f"{doing} {note}".strip()
+        )
+
+
+class _Lines:
+    """Says how far it is, at most every ten seconds."""
+
+    def __init__(self, things: str) -> None:
+        self._things, self._last = things, time.monotonic()
+
+    def __call__(self, done: int, total: int, note: str) -> None:
+        if time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
+            self._last = time.monotonic()
+            more = f", {note}" if note else ""
+            say(f"{done:,} of {total:,} {self._things}{more}")

@@ -1,0 +1,5 @@
+"""Measure, prove and use latency tables."""
+
+from nas.cli._group import group
+
+command = group("nas.cli.latency", __doc__)

@@ -1,0 +1,127 @@
+"""What the commands have in common: what to measure, on what, and how far it is."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nas.cli._print import say
+from nas.cli._progress import progress
+from nas.errors import NasError
+from nas.folder import find_architecture, front_names
+from nas.measuring.bundle import with_validation
+from nas.measuring.plan import Plan, plan_networks, plan_space
+from nas.measuring.rounds import Progress, Report
+from nas.measuring.run import Target
+from nas.space_file import load_space
+
+Command = Callable[..., Any]
+_NOISY = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class What:
+    """What to measure: a space, some architectures, or the front of a run."""
+
+    space: str | None
+    arch: tuple[str, ...]
+    run: Path | None
+
+    def plan(self, *, proof: int = 0) -> Plan:
+        """Return the plan, with `proof` random networks for a validation.
+
+        Raises:
+            NasError: if nothing is named, or two things.
+        """
+        if sum((self.space is not None, bool(self.arch), self.run is not None)) != 1:
+            raise NasError("name one of --space, --arch (may be repeated) and --run")
+        if self.space is not None:
+            space = load_space(self.space)
+            plan = plan_space(space)
+            return with_validation(plan, space, proof) if proof else plan
+        if self.run is not None:
+            names = [f"{self.run}:{name}" for name in front_names(self.run)]
+            return plan_networks(self.run.name, [find_architecture(name) for name in names])
+        archs = [find_architecture(name) for name in self.arch]
+        return plan_networks(Path(self.arch[0]).stem, archs)
+
+
+def what(command: Command) -> Command:
+    """Give a command `asked`, from the options that say what to measure."""
+
+    @click.option("--space", help="All units of a bundled space or a YAML file.")
+    @click.option("--arch", multiple=True, help="An architecture; may be repeated.")
+    @click.option("--run", type=click.Path(path_type=Path), help="The front of a run folder.")
+    @wraps(command)
+    def wrapped(space: str | None, arch: tuple[str, ...], run: Path | None, **rest: Any) -> Any:
+        return command(asked=What(space=space, arch=arch, run=run), **rest)
+
+    return wrapped
+
+
+def target(command: Command) -> Command:
+    """Give a command `target`, from the options that say what to measure on."""
+
+    @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+    @click.option("--dtype", default="fp32", show_default=True, help="fp32 or int8.")
+    @click.option("--backend", default="onnxruntime", show_default=True, help="nas list backends.")
+    @cores
+    @wraps(command)
+    def wrapped(
+        threads: int, dtype: str, backend: str, cores: tuple[int, ...] | None, **rest: Any
+    ) -> Any:
+        made = Target(backend=backend, threads=threads, dtype=dtype, cores=cores)
+        return command(target=made, **rest)
+
+    return wrapped
+
+
+def cores(command: Command) -> Command:
+    """Add the option for the cores to stay on."""
+
+    def read(context: click.Context, option: click.Parameter, text: str | None) -> Any:
+        try:
+            return None if text is None else tuple(int(number) for number in text.split(","))
+        except ValueError:
+            raise NasError(f"--cores {text}: expected numbers of cores, as in 0 or 2,3") from None
+
+    return click.option(
+        "--cores", callback=read, help="Cores to stay on, as in 2,3; the fastest if left."
+    )(command)
+
+
+def json_flag(command: Command) -> Command:
+    """Add --json."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
+
+
+@contextmanager
+def measuring() -> Iterator[Report]:
+    """Give a function that shows how far a measurement is."""
+    with progress("measuring", "visits") as update:
+
+        def report(now: Progress) -> None:
+            left = f"at most {duration_text(now.seconds_left)} left"
+            noise = f", noise {100 * now.noise:.0f} %" if now.noise else ""
+            update(now.done, now.total, f"round {now.round}, {left}{noise}")
+
+        try:
+            yield report
+        except KeyboardInterrupt:
+            say("stopped; what was measured is kept, and the same command goes on")
+            raise
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration in words: "40 s", "3 min"."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def say_noise(noise: float) -> None:
+    """Say how noisy the machine was, and what to do where that is too much."""
+    text = f"noise of the machine: {100 * noise:.1f} % (median deviation of the reference network)"
+    say(f"{text}: too much; close other programs and measure again" if noise > _NOISY else text)

@@ -1,0 +1,28 @@
+"""Make a latency table from samples that were measured elsewhere."""
+
+from pathlib import Path
+
+import click
+
+from nas.cli._print import print_json, say
+from nas.cli.latency import _options as options
+from nas.measuring.make import build_table
+from nas.report.proof import facts, width_note
+
+
+@click.command("build")
+@click.argument("samples", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The table's file.")
+@options.json_flag
+def command(samples: Path, out: Path, as_json: bool) -> None:
+    """Make a table from SAMPLES, what a bundle or an earlier measurement left."""
+    table = build_table(samples, out)
+    if as_json:
+        print_json({"schema": 1, "path": str(out), **facts(table)})
+        return
+    say(f"{out}: {len(table.entries)} units on {table.heading}")
+    say(width_note(table))
+    if table.provenance:
+        options.say_noise(table.provenance.noise)
+    if table.validation:
+        click.echo(table.validation.summary)

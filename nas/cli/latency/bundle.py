@@ -1,0 +1,38 @@
+"""Write a measurement as one zip, for a device with little on it."""
+
+from pathlib import Path
+
+import click
+
+from nas.cli._print import say
+from nas.cli._progress import progress
+from nas.cli.latency import _options as options
+from nas.measuring.bundle import write_bundle
+from nas.measuring.run import Target
+
+
+@click.command("bundle")
+@options.what
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The zip.")
+@click.option(
+    "--networks",
+    type=click.IntRange(min=0),
+    default=50,
+    show_default=True,
+    help="Random networks of the space that prove the table; 0 for none.",
+)
+@click.option("--backend", default="onnxruntime", show_default=True, help="onnxruntime or litert.")
+@click.option("--dtype", default="fp32", show_default=True, help="fp32 or int8.")
+def command(asked: options.What, out: Path, networks: int, backend: str, dtype: str) -> None:
+    """Write the models of a measurement with all that runs them into one zip.
+
+    The target needs Python, numpy and the runtime, and neither this package nor torch.
+    """
+    target = Target(backend=backend, dtype=dtype)
+    with progress("writing", "models") as report:
+        refused = write_bundle(asked.plan(proof=networks), out, target=target, report=report)
+    for text in refused:
+        say(f"left out: {text}")
+    say(f"wrote {out} ({out.stat().st_size / 1e6:.0f} MB); on the target:")
+    say(f"  python {out.name} --threads 1 --out samples.jsonl")
+    say("and with what it wrote: nas latency build samples.jsonl --out my_cpu.yaml")

@@ -1,0 +1,47 @@
+"""Measure the networks that a search found."""
+
+from pathlib import Path
+
+import click
+
+from nas.cli._print import print_json, print_table, say
+from nas.cli.latency import _options as options
+from nas.measuring.check import Checked, check_run
+from nas.measuring.run import Target
+from nas.report.tables import Table
+
+
+@click.command("check")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--top", type=click.IntRange(min=1), default=5, show_default=True, help="How many members."
+)
+@click.option("--table", help="The table to compare with; the run's own if left.")
+@options.target
+@options.json_flag
+def command(run: Path, top: int, table: str | None, target: Target, as_json: bool) -> None:
+    """Measure members of RUN's front whole on this machine, and compare with the prediction.
+
+    The members are spread over the front, from the fastest to the slowest.
+    """
+    with options.measuring() as report:
+        found = check_run(run, top=top, table=table, target=target, report=report)
+    if as_json:
+        print_json({"schema": 1, "run": str(run), "networks": [one.record() for one in found]})
+        return
+    headings = ("architecture", "predicted ms", "interval", "measured ms", "interval", "error")
+    rows = tuple(_row(one) for one in found)
+    print_table(Table(title=f"{run}, measured whole", headings=headings, rows=rows))
+    for note in dict.fromkeys(note for one in found for note in one.notes):
+        say(note)
+
+
+def _row(one: Checked) -> tuple[str, ...]:
+    return (
+        one.name,
+        f"{one.predicted.ms:.2f}",
+        f"{one.predicted.low_ms:.2f} - {one.predicted.high_ms:.2f}",
+        f"{one.measured_ms:.2f}",
+        f"{one.measured_low_ms:.2f} - {one.measured_high_ms:.2f}",
+        f"{100 * (one.predicted.ms / one.measured_ms - 1):+.1f} %",
+    )

@@ -1,0 +1,24 @@
+"""Read the latency tables of other projects."""
+
+from pathlib import Path
+
+import click
+
+from nas.cli._print import say
+from nas.latency_file import write_table
+from nas.measuring.foreign import import_table
+
+
+@click.command("import")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
+@click.option("--dialect", required=True, help="nas list dialects.")
+@click.option("--device", default="", help="What it was measured on; the file's name if left.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, help="As it was measured.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The table's file.")
+def command(files: tuple[str, ...], dialect: str, device: str, threads: int, out: Path) -> None:
+    """Make a table from the FILEs of another project; several resolutions become one table."""
+    table, notes = import_table(dialect, files, device=device, threads=threads, name=out.stem)
+    write_table(table, out, heading=table.heading)
+    for note in notes:
+        say(note)
+    say(f"{out}: {len(table.entries)} units, no operator model: other units are refused")

@@ -1,0 +1,54 @@
+"""Measure a latency table on this machine."""
+
+from pathlib import Path
+
+import click
+
+from nas.cli._print import print_json, say
+from nas.cli.latency import _options as options
+from nas.latency import LatencyTable
+from nas.measuring.make import add_missing, make_table, samples_path
+from nas.measuring.rounds import Rounds
+from nas.measuring.run import Target
+from nas.report.proof import facts, width_note
+
+
+@click.command("measure")
+@options.what
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The table's file.")
+@options.target
+@click.option("--minutes", type=float, help="Begin no visit after so many minutes.")
+@click.option("--only-missing", is_flag=True, help="Add to the table at --out what it lacks.")
+@options.json_flag
+def command(
+    asked: options.What,
+    out: Path,
+    target: Target,
+    minutes: float | None,
+    only_missing: bool,
+    as_json: bool,
+) -> None:
+    """Measure the units of a space, some architectures or a front, and make a table of them.
+
+    Every visit is written beside the table at once; the same command goes on after a kill.
+    """
+    rounds = Rounds(seconds=60 * minutes) if minutes else Rounds()
+    make = add_missing if only_missing else make_table
+    with options.measuring() as report:
+        table = make(asked.plan(), target, out, rounds=rounds, report=report)
+    if as_json:
+        print_json({"schema": 1, "path": str(out), **facts(table)})
+    else:
+        _say(table, out)
+
+
+def _say(table: LatencyTable, out: Path) -> None:
+    say(f"{out}: {len(table.entries)} units on {table.heading}")
+    for key, text in table.lacks.items():
+        say(f"not measured: {key}: {text}")
+    say(width_note(table))
+    if table.provenance:
+        options.say_noise(table.provenance.noise)
+    if samples_path(out).exists():
+        say(f"every visit is in {samples_path(out)}")
+    say(f"next: nas latency validate --table {out}")

@@ -1,0 +1,42 @@
+"""Say what a measurement needs: units, networks, time."""
+
+import click
+
+from nas.cli._print import print_json, print_table, say
+from nas.cli.latency import _options as options
+from nas.errors import NasError
+from nas.measuring.rounds import Rounds
+from nas.measuring.run import Target, duration
+from nas.report.tables import Table
+
+_WHY = {
+    "reference": "everything is divided by it",
+    "unit": "entries of the table",
+    "probe": "random units, for the operator model and shapes that were not measured",
+    "calibration": "whole networks, to correct the sum of units for their boundaries",
+}
+
+
+@click.command("plan")
+@options.what
+@options.target
+@options.json_flag
+def command(asked: options.What, target: Target, as_json: bool) -> None:
+    """Say which units a table of a space, some architectures or a front needs, and how long."""
+    plan = asked.plan()
+    try:
+        seconds = duration(plan, target, Rounds())
+    except NasError as error:
+        say(f"no estimate of the time: {error}")
+        seconds = None
+    counts = {role: len(plan.of(role)) for role in dict.fromkeys(job.role for job in plan.jobs)}
+    if as_json:
+        jobs = [{"name": job.name, "role": job.role, "macs": job.macs} for job in plan.jobs]
+        print_json(
+            {"schema": 1, "name": plan.name, "counts": counts, "seconds": seconds, "jobs": jobs}
+        )
+        return
+    rows = tuple((role, str(count), _WHY[role]) for role, count in counts.items())
+    print_table(Table(title=plan.name, headings=("models", "count", "what for"), rows=rows))
+    if seconds is not None:
+        say(f"at most about {options.duration_text(seconds)} on this machine")

@@ -1,0 +1,57 @@
+"""Prove a latency table on networks that had no part in it."""
+
+from pathlib import Path
+
+import click
+
+from nas.cli._print import print_json, say
+from nas.cli.latency import _options as options
+from nas.errors import missing_package
+from nas.latency import LatencyTable
+from nas.measuring.make import prove_table
+from nas.report.proof import facts, speed_note
+
+
+@click.command("validate")
+@click.option("--table", required=True, type=click.Path(path_type=Path), help="The table's file.")
+@click.option(
+    "--networks", type=click.IntRange(min=2), default=50, show_default=True, help="Random ones."
+)
+@click.option("--space", help="Where they come from; what the table was measured for if left.")
+@options.cores
+@click.option("--plot/--no-plot", default=True, help="Draw predicted against measured.")
+@options.json_flag
+def command(
+    table: Path,
+    networks: int,
+    space: str | None,
+    cores: tuple[int, ...] | None,
+    plot: bool,
+    as_json: bool,
+) -> None:
+    """Measure random networks and the zoo whole, and compare them with what TABLE predicts.
+
+    Every network is measured twice, which tells the noise floor. The result is stored in the
+    table and shown wherever it is used.
+    """
+    with options.measuring() as report:
+        proved = prove_table(table, networks=networks, space=space, cores=cores, report=report)
+    proof = proved.validation
+    if as_json:
+        print_json({"schema": 1, "table": str(table), **facts(proved)["validation"]})
+    elif proof:
+        click.echo(proof.summary)
+        say(speed_note(proof) or "the machine was as fast as when the table was measured")
+    if plot:
+        _draw(proved, table)
+
+
+def _draw(table: LatencyTable, path: Path) -> None:
+    try:
+        from nas.report.latency_plots import draw_validation
+    except ModuleNotFoundError as error:
+        say(str(missing_package(error, wanted_by="the picture")))
+        return
+    picture = path.with_suffix(".png")
+    draw_validation(table, [picture])
+    say(f"picture: {picture}")

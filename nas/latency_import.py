@@ -1,0 +1,207 @@
+"""Read the latency tables of other projects.
+
+Several files become one table, since keys hold shapes: published tables come as one file per
+resolution, and shapes that two resolutions share were measured in both, a few per cent apart. They
+are pooled by their counts. Files that are further apart than `APART` are hardly of one device and
+in one unit, and refused.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, groupby
+from pathlib import Path
+from typing import Any
+
+from nas.data import read_foreign
+from nas.errors import BadFile, NasError, unknown
+from nas.latency_dialects import ENDING, Dialect, DialectEntry, load_dialect
+from nas.layers import Unit
+from nas.plugins import available
+
+APART = 0.5
+"""By how much of the smaller one two latencies of a unit may differ, to be pooled."""
+
+_FIELDS = ("count", "mean", "std", "var")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """What files hold: entries by `Unit.key`, keys without a unit of ours, and what to know."""
+
+    entries: Mapping[str, DialectEntry]
+    unmapped: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """What one key of a file, which stands at `place`, says of `units` together."""
+
+    place: str
+    units: tuple[Unit, ...]
+    entry: DialectEntry
+
+
+def read_dialect(dialect: str, paths: Sequence[str | Path]) -> Imported:
+    """Return the entries of one or several files of a dialect ("proxylessnas", "ofa").
+
+    A folder stands for its files called `RESOLUTION_lookup_table.yaml` (or `.json`).
+
+    Raises:
+        UnknownName: if there is no such dialect; it lists the closest ones.
+        BadFile: if a file is malformed, a latency is missing or no number >= 0, most of the keys
+            are not of the dialect, or two files contradict each other; file, line and key are
+            named.
+    """
+    chosen = load_dialect(dialect)
+    rows: list[_Row] = []
+    unmapped: list[str] = []
+    for file in chain.from_iterable(_files(Path(path)) for path in paths):
+        read, unread = _read(chosen, file)
+        rows += read
+        unmapped += unread
+    shares = sorted(chain.from_iterable(map(_shares, rows)), key=lambda share: share[0])
+    groups = {
+        key: [row for _, row in group] for key, group in groupby(shares, lambda share: share[0])
+    }
+    return Imported(
+        entries={key: _pool(key, group) for key, group in groups.items()},
+        unmapped=tuple(unmapped),
+        notes=(*_joint_notes(rows), *_pooled_notes(groups)),
+    )
+
+
+def _files(path: Path) -> Sequence[Path]:
+    if not path.is_dir():
+        return (path,)
+    found = [
+        (int(file.stem.removesuffix(ENDING)), file)
+        for file in path.glob(f"*{ENDING}.*")
+        if file.stem.removesuffix(ENDING).isdecimal() and file.suffix in (".yaml", ".yml", ".json")
+    ]
+    if not found:
+        raise BadFile(f"{path}: no RESOLUTION{ENDING}.yaml in this folder; name the files instead")
+    return [file for _, file in sorted(found)]
+
+
+def _read(dialect: Dialect, path: Path) -> tuple[list[_Row], list[str]]:
+    """Return the rows of one file, and its keys without a unit, with place and reason."""
+    content = read_foreign(path)
+    if "schema" in content:
+        raise BadFile(f"{path}: has a schema, so it is a table of nas itself: it needs no import")
+    rows, unmapped = [], []
+    for key, row in content.items():
+        place = _place(content, key, path)
+        try:
+            units = dialect.units(str(key))
+        except NasError as error:
+            unmapped.append(f"{place}: {key}: {error}")
+            continue
+        if not isinstance(row, Mapping):
+            raise BadFile(f"{place}: {key} must hold mean, count and std or var, not {row!r}")
+        rows.append(_Row(place=place, units=units, entry=_entry(row, key, path, place)))
+    if len(rows) < max(len(unmapped), 1):
+        others = ", ".join(name for name in available("dialects") if name != dialect.name)
+        reason = unmapped[0] if unmapped else f"{path}: it is empty"
+        raise BadFile(
+            f"{reason}; of dialect {dialect.name} are only {len(rows)} of {len(content)} keys "
+            f"(there is also: {others})"
+        )
+    return rows, unmapped
+
+
+def _place(data: Mapping[str, Any], key: str, path: Path) -> str:
+    line = getattr(data, "lines", {}).get(key)
+    return f"{path}, line {line}" if line else str(path)
+
+
+def _entry(row: Mapping[str, Any], key: str, path: Path, place: str) -> DialectEntry:
+    for field in row:
+        if field not in _FIELDS:
+            problem = unknown("field", str(field), _FIELDS)
+            raise BadFile(f"{_place(row, field, path)}: {problem} ({key})")
+    if "mean" not in row:
+        raise BadFile(f"{place}: {key} has no mean, only {', '.join(row) or 'nothing'}")
+    for field, value in row.items():
+        whole = field == "count"
+        if type(value) not in ((int,) if whole else (int, float)) or not whole <= value < math.inf:
+            wanted = "a whole number >= 1" if whole else "a number >= 0"
+            where = _place(row, field, path)
+            raise BadFile(f"{where}: {field} of {key} must be {wanted}, not {value!r}")
+    deviation = row.get("std", math.sqrt(row["var"]) if "var" in row else None)
+    return DialectEntry(
+        ms=float(row["mean"]),
+        deviation_ms=None if deviation is None else float(deviation),
+        count=row.get("count"),
+    )
+
+
+def _shares(row: _Row) -> Iterable[tuple[str, _Row]]:
+    """Yield what a row says of each of its units: all of the time is at the first."""
+    first, *others = row.units
+    yield first.key, row
+    for unit in others:
+        yield unit.key, _Row(place=row.place, units=(unit,), entry=DialectEntry(ms=0.0))
+
+
+def _joint_notes(rows: Sequence[_Row]) -> Iterable[str]:
+    """Say where the time of several units is counted at one of them."""
+    joint = dict.fromkeys(
+        tuple(unit.key for unit in row.units) for row in rows if len(row.units) > 1
+    )
+    for first, *others in joint:
+        yield (
+            f"{' and '.join(others)} has 0 ms: it was timed together with {first}, "
+            "where all of it is counted"
+        )
+
+
+def _pool(key: str, rows: Sequence[_Row]) -> DialectEntry:
+    """Return one entry for all rows of a unit, weighted by their counts where all have one.
+
+    Raises:
+        BadFile: if two of them are further apart than `APART`.
+    """
+    entries = [row.entry for row in rows]
+    if len(set(entries)) == 1:
+        return entries[0]
+    low, high = (pick(rows, key=lambda row: row.entry.ms) for pick in (min, max))
+    if high.entry.ms > low.entry.ms * (1 + APART):
+        raise BadFile(
+            f"{high.place}: {key} takes {high.entry.ms:g} ms, but {low.entry.ms:g} ms in "
+            f"{low.place}; import the tables of different devices one by one"
+        )
+    counts = [entry.count for entry in entries if entry.count is not None]
+    counted = len(counts) == len(entries)
+    weights = counts if counted else [1] * len(entries)
+    return DialectEntry(
+        ms=_mean([entry.ms for entry in entries], weights),
+        deviation_ms=_pooled_deviation(entries, weights),
+        count=sum(counts) if counted else None,
+    )
+
+
+def _pooled_deviation(entries: Sequence[DialectEntry], weights: Sequence[int]) -> float | None:
+    spreads = [entry.deviation_ms for entry in entries if entry.deviation_ms is not None]
+    if len(spreads) < len(entries):
+        return None
+    center = _mean([entry.ms for entry in entries], weights)
+    squares = [s**2 + (e.ms - center) ** 2 for s, e in zip(spreads, entries, strict=True)]
+    return math.sqrt(_mean(squares, weights))
+
+
+def _mean(values: Sequence[float], weights: Sequence[int]) -> float:
+    return sum(v * w for v, w in zip(values, weights, strict=True)) / sum(weights)
+
+
+def _pooled_notes(groups: Mapping[str, Sequence[_Row]]) -> Iterable[str]:
+    """Say how many units were measured several times, and how far apart at most."""
+    times = {key: sorted({row.entry.ms for row in group}) for key, group in groups.items()}
+    ratios = {key: ms[-1] / ms[0] for key, ms in times.items() if len(ms) > 1}
+    if ratios:
+        worst = max(ratios, key=lambda key: ratios[key])
+        yield (
+            f"measured several times, and pooled: {len(ratios)} of the units; furthest apart "
+            f"is {worst}, with {times[worst][0]:g} and {times[worst][-1]:g} ms"
+        )

@@ -1,0 +1,105 @@
+"""Files of JSON lines that are appended to and survive a kill at any byte.
+
+A last line without its end was being written when the process died: it is dropped, and said.
+Nothing here needs more than Python, so that a device on which units are measured can use it.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nas.errors import RunError
+
+try:
+    import fcntl
+except ImportError:  # not on Windows; there two writers of one file are not noticed
+    fcntl = None  # type: ignore[assignment]
+
+logger = logging.getLogger(__name__)
+Record = Mapping[str, Any]
+
+
+class Lines:
+    """An open file of JSON lines: what it held when it was opened, and a way to append.
+
+    `writer` says in an error who else may be writing: "another search".
+
+    Raises:
+        RunError: if it cannot be opened or written, another process writes into it, or a line
+            before the last is damaged.
+    """
+
+    def __init__(self, path: Path, *, writer: str) -> None:
+        """Open the file at `path`, creating it where there is none."""
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("a+b", buffering=0)
+        except OSError as error:
+            raise RunError(f"cannot write {path}: {error.strerror}") from None
+        self._lock(writer)
+        try:
+            self._file.seek(0)
+            self.records, end = parse(self._file.read(), source=str(path))
+            self._file.truncate(end)
+        except RunError:
+            self._file.close()
+            raise
+
+    def _lock(self, writer: str) -> None:
+        if fcntl is None:
+            return
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.close()
+            raise RunError(f"{self.path}: {writer} is writing into this file") from None
+
+    def append(self, record: Record) -> None:
+        """Write one record so that a kill right after loses nothing."""
+        rest = json.dumps(record, separators=(",", ":")).encode() + b"\n"
+        start = os.fstat(self._file.fileno()).st_size
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            self._file.truncate(start)
+            raise RunError(
+                f"cannot write {self.path}: {error.strerror}; everything before is kept: "
+                "make room and start the same command again"
+            ) from None
+
+    def close(self) -> None:
+        """Bring everything to the disk and let others write."""
+        if not self._file.closed:
+            os.fsync(self._file.fileno())
+            self._file.close()
+
+
+def parse(content: bytes, *, source: str) -> tuple[list[Record], int]:
+    """Return the records in `content`, and how many bytes of it are whole lines.
+
+    Raises:
+        RunError: if a line that has an end is no record.
+    """
+    end = content.rfind(b"\n") + 1
+    if end < len(content):
+        logger.warning("%s: dropped a last line that was not finished", source)
+    records: list[Record] = []
+    for number, line in enumerate(content[:end].splitlines(), start=1):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            record = None
+        if not isinstance(record, dict):
+            raise damaged(source, number)
+        records.append(record)
+    return records, end
+
+
+def damaged(source: str, number: int) -> RunError:
+    """Return the error for a line, from 1, that does not hold what it should."""
+    return RunError(f"{source}, line {number}: damaged; restore the file or begin a new one")

@@ -1,0 +1,99 @@
+"""Pack a measurement into one zip for a device that has only Python, numpy and the runtime."""
+
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from nas.data import atomic_path
+from nas.errors import NasError
+from nas.measuring.on_target import CARRIED, MANIFEST
+from nas.measuring.plan import Job, Plan, plan_validation, to_mapping
+from nas.measuring.run import Target
+from nas.measuring.samples import VALIDATION
+from nas.space import Space
+from nas.versions import code_version
+
+SCHEMA = 1
+_PACKAGE = Path(__file__).resolve().parents[1]
+_PORTABLE = ("onnxruntime", "litert")
+_START = '''"""Measure this bundle: python {name} --out samples.jsonl."""
+
+import sys
+from pathlib import Path
+
+from nas.measuring.on_target import main
+
+sys.exit(main(Path(__file__).parent))
+'''
+_INIT = '"""The part of the package that measures a bundle; version {version}."""\n'
+
+
+def with_validation(plan: Plan, space: Space, networks: int) -> Plan:
+    """Return `plan` with random networks of `space` and the zoo, to prove the table with."""
+    known = frozenset(job.name.rpartition(" ")[2] for job in plan.jobs)
+    proof = plan_validation(space, networks=networks, known=known)
+    return replace(plan, jobs=(*plan.jobs, *proof.of(VALIDATION)))
+
+
+def write_bundle(
+    plan: Plan,
+    path: Path,
+    *,
+    target: Target,
+    report: Callable[[int, int, str], None] = lambda done, total, note: None,
+) -> tuple[str, ...]:
+    """Write the models of `plan` with what measures them; return what the backend refused.
+
+    `report` is called with the number of models written, of how many, and a note.
+
+    Raises:
+        NasError: if the backend needs more on the target than its runtime, or its converter is
+            missing, or the path cannot be written.
+    """
+    backend = target.create()
+    if target.backend not in _PORTABLE:
+        raise NasError(f"bundles are for {' and '.join(_PORTABLE)}, not for {target.backend}")
+    jobs: list[Job] = []
+    refused: list[str] = []
+    with atomic_path(path) as temporary, _zip(temporary) as archive:
+        for number, job in enumerate(plan.jobs):
+            try:
+                content = backend.compile(job.units)
+            except NasError as error:
+                refused.append(f"{job.name}: {error}")
+                continue
+            archive.writestr(_model_name(len(jobs), backend.suffix), content)
+            jobs.append(job)
+            report(number + 1, len(plan.jobs), "")
+        _write_code(archive, path, target)
+        archive.writestr(
+            MANIFEST,
+            json.dumps(
+                {
+                    "schema": SCHEMA,
+                    "version": code_version(),
+                    "backend": target.backend,
+                    "dtype": target.dtype,
+                    "plan": to_mapping(replace(plan, jobs=tuple(jobs))),
+                    "models": [_model_name(i, backend.suffix) for i in range(len(jobs))],
+                }
+            ),
+        )
+    return tuple(refused)
+
+
+def _zip(path: Path) -> zipfile.ZipFile:
+    return zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=6)
+
+
+def _model_name(number: int, suffix: str) -> str:
+    return f"models/{number:04d}{suffix}"
+
+
+def _write_code(archive: zipfile.ZipFile, path: Path, target: Target) -> None:
+    archive.writestr("__main__.py", _START.format(name=path.name))
+    archive.writestr("nas/__init__.py", _INIT.format(version=code_version()))
+    for name in (*CARRIED, f"backends/{target.backend}.py"):
+        archive.write(_PACKAGE / name, f"nas/{name}")

@@ -1,0 +1,129 @@
+"""Compare what a search's table predicted with what its networks take on this machine."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from nas.arch import Architecture
+from nas.config import read_config
+from nas.errors import NasError
+from nas.folder import CONFIG, find_architecture, front_names
+from nas.latency import Latency, LatencyTable
+from nas.latency_file import load_table
+from nas.measuring.estimates import Estimate, estimate
+from nas.measuring.make import TWICE
+from nas.measuring.plan import plan_check
+from nas.measuring.rounds import Report
+from nas.measuring.run import Target, measure_plan, quiet
+from nas.measuring.samples import Samples
+
+_SLOWER = 1.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """One network: what the table says, and what was measured, with 90 % intervals.
+
+    `notes` say what makes the two hard to compare.
+    """
+
+    name: str
+    predicted: Latency
+    measured_ms: float
+    measured_low_ms: float
+    measured_high_ms: float
+    notes: tuple[str, ...]
+
+    def record(self) -> dict[str, Any]:
+        """Return what a machine reads of it."""
+        return {
+            "name": self.name,
+            "latency_ms": self.predicted.ms,
+            "latency_low_ms": self.predicted.low_ms,
+            "latency_high_ms": self.predicted.high_ms,
+            "measured_ms": self.measured_ms,
+            "measured_low_ms": self.measured_low_ms,
+            "measured_high_ms": self.measured_high_ms,
+            "error": self.predicted.ms / self.measured_ms - 1,
+            "notes": list(self.notes),
+        }
+
+
+def check_run(
+    run: Path, *, top: int, table: str | None, target: Target, report: Report = quiet
+) -> tuple[Checked, ...]:
+    """Measure some `top` members of a run's front whole, and the fastest and slowest among them.
+
+    Where the table was measured with the same reference network, its speed then is what the
+    measurement is brought to; otherwise the time is as it was now.
+
+    Raises:
+        NasError: if there is no front, or nothing can be measured.
+    """
+    names = front_names(run)
+    chosen = sorted({round(i * (len(names) - 1) / max(top - 1, 1)) for i in range(top)})
+    archs = [replace(find_architecture(f"{run}:{names[i]}"), name=names[i]) for i in chosen]
+    config = read_config(run / CONFIG)
+    known = load_table(table or config.latency_table, era=None if table else config.era or None)
+    plan = plan_check(run.name, archs)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "samples.jsonl"
+        samples, _ = measure_plan(plan, target, path, rounds=TWICE, report=report)
+    return compare(known, archs, samples, target)
+
+
+def compare(
+    table: LatencyTable, archs: Sequence[Architecture], samples: Samples, target: Target
+) -> tuple[Checked, ...]:
+    """Return what `table` says of `archs` beside their samples, jobs 1, 2, ... in their order.
+
+    Raises:
+        NasError: if none of them was measured.
+    """
+    found = estimate(samples.visits)
+    if not found.jobs:
+        raise NasError(f"nothing could be measured: {'; '.join(samples.refused.values())}")
+    source = table.provenance
+    speed = source.reference_ms / found.reference_ms if source else 1.0
+    notes = _notes(table, samples, target, speed)
+    return tuple(
+        _checked(arch, table, found.jobs[number], speed, notes)
+        for number, arch in enumerate(archs, start=1)
+        if number in found.jobs
+    )
+
+
+def _checked(
+    arch: Architecture, table: LatencyTable, found: Estimate, speed: float, notes: tuple[str, ...]
+) -> Checked:
+    return Checked(
+        name=arch.name,
+        predicted=table.predict(arch),
+        measured_ms=speed * found.ms,
+        measured_low_ms=speed * found.low_ms,
+        measured_high_ms=speed * found.high_ms,
+        notes=notes,
+    )
+
+
+def _notes(table: LatencyTable, samples: Samples, target: Target, speed: float) -> tuple[str, ...]:
+    here = samples.begins[-1]["cpu"]
+    notes = []
+    if table.provenance is None or table.provenance.cpu != here:
+        notes.append(f"the table is of another device: {table.device}; this is {here}")
+    if table.runtime != samples.header["runtime"]:
+        notes.append(f"the table is for {table.runtime}; this is {samples.header['runtime']}")
+    if (table.threads, table.dtype) != (target.threads, target.dtype):
+        notes.append(
+            f"the table is for {table.threads} thread(s) and {table.dtype}; this is "
+            f"{target.threads} and {target.dtype}"
+        )
+    if table.provenance and not 1 / _SLOWER <= speed <= _SLOWER:
+        word = "slower" if speed < 1 else "faster"
+        notes.append(
+            f"the machine is {100 * abs(1 / speed - 1):.0f} % {word} now than when the table was "
+            "measured; times are given for its speed then"
+        )
+    return tuple(notes)

@@ -1,0 +1,86 @@
+"""Measure a plan on a backend into a file of samples."""
+
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from nas import machine, plugins
+from nas.backends import Backend
+from nas.measuring.estimates import Estimates
+from nas.measuring.plan import Plan, to_mapping
+from nas.measuring.rounds import Model, Report, Rounds, measure
+from nas.measuring.samples import SampleFile, Samples, header, read_samples
+from nas.plugins import Plugin
+
+_TRIES = 5
+_SECONDS_BESIDE = 1e-3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What is measured on: a backend by its text ("onnxruntime"), its options, and the cores.
+
+    `cores` of None are as many of the fastest as there are threads.
+    """
+
+    backend: str = "onnxruntime"
+    threads: int = 1
+    dtype: str = "fp32"
+    cores: tuple[int, ...] | None = None
+
+    def create(self) -> Backend:
+        """Return the backend.
+
+        Raises:
+            NasError: if it is unknown, refuses the options, or its package is missing.
+        """
+        plugin = Plugin.parse(self.backend)
+        made: Backend = plugins.create("backends", plugin, threads=self.threads, dtype=self.dtype)
+        return made
+
+
+def quiet(progress: object) -> None:
+    """Report nothing."""
+
+
+def measure_plan(
+    plan: Plan, target: Target, path: Path, *, rounds: Rounds, report: Report = quiet
+) -> tuple[Samples, Estimates]:
+    """Measure `plan` into the file at `path`, going on where it stopped; return what it holds.
+
+    The process stays on the target's cores afterwards.
+
+    Raises:
+        NasError: if the backend refuses its options, or the reference network.
+        RunError: if the file is of another measurement, or cannot be written.
+    """
+    backend = target.create()
+    head = header(
+        to_mapping(plan), runtime=backend.runtime, threads=target.threads, dtype=target.dtype
+    )
+    models = [Model(name=job.name, load=partial(backend.compile, job.units)) for job in plan.jobs]
+    with closing(SampleFile(path, head)) as file:
+        cores = machine.pin(target.cores, threads=target.threads)
+        known = {**machine.describe(cores), "backend": target.backend}
+        found = measure(models, backend.open, file, rounds=rounds, machine=known, report=report)
+    return read_samples(path), found
+
+
+def duration(plan: Plan, target: Target, rounds: Rounds) -> float:
+    """Return about how many seconds it takes to measure `plan` here, if no job settles early.
+
+    The reference network is run a few times; the others are taken to be as fast per multiply-add.
+
+    Raises:
+        NasError: as `Target.create` and the backend do.
+    """
+    backend = target.create()
+    reference = plan.jobs[0]
+    run = backend.open(backend.compile(reference.units))
+    per_mac = min(run() for _ in range(_TRIES)) / reference.macs
+    visits = [
+        max((rounds.runs + 1) * per_mac * job.macs, rounds.visit_seconds) for job in plan.jobs
+    ]
+    share = 1 + (rounds.runs + 1) * per_mac * reference.macs / rounds.reference_seconds
+    return rounds.most * share * (sum(visits) + _SECONDS_BESIDE * len(visits))

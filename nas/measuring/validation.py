@@ -1,0 +1,83 @@
+"""Prove a table on networks that had no part in it, measured whole."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.errors import NasError
+from nas.latency import LatencyTable
+from nas.measuring.estimates import estimate, quantile, relative
+from nas.measuring.plan import Plan
+from nas.measuring.samples import VALIDATION, Visit
+from nas.provenance import Validation
+
+Floats = NDArray[np.float64]
+_LEAST_VISITS = 4
+
+
+def validate(
+    table: LatencyTable, plan: Plan, visits: Sequence[Visit], *, date: str
+) -> LatencyTable:
+    """Return `table` with what the validation networks of `plan` say of it.
+
+    All times are multiples of the reference network, and are given for the speed that the machine
+    had when the table was measured. The first and the second half of the visits are the two
+    measurements that tell the noise floor. The table's interval becomes as wide as the errors
+    found here ask for, where that is wider.
+
+    Raises:
+        NasError: if the networks were not visited often enough.
+    """
+    speed = table.provenance.reference_ms if table.provenance else 0.0
+    values = relative(visits)
+    points, halves = {}, []
+    for number, job in enumerate(plan.jobs):
+        own = values.get(number, np.zeros(0))
+        covered = all(table.covers(unit) for unit in job.units)
+        if job.role == VALIDATION and covered and len(own) >= _LEAST_VISITS:
+            middle = len(own) // 2
+            halves.append((float(np.median(own[:middle])), float(np.median(own[middle:]))))
+            points[job.name] = (units_ms(table, plan, number), float(np.median(own)) * speed)
+    if len(points) < 2:
+        raise NasError("fewer than two networks are measured; start the same command again")
+    proof = _scores(points, np.array(halves), estimate(visits).reference_ms / speed, date)
+    wide = quantile(np.array([abs(predicted / ms - 1) for predicted, ms in points.values()]))
+    spread = table.spread
+    if wide > spread.relative:
+        spread = replace(spread, relative=round(wide, 4), relative_small=round(wide, 4))
+    return replace(table, validation=proof, spread=spread)
+
+
+def units_ms(table: LatencyTable, plan: Plan, number: int) -> float:
+    """Return what `table` predicts for one job of `plan`."""
+    return table.overhead_ms + sum(table.unit_ms(unit) for unit in plan.jobs[number].units)
+
+
+def _scores(
+    points: Mapping[str, tuple[float, float]], halves: Floats, speed: float, date: str
+) -> Validation:
+    predicted, measured = np.array(list(points.values())).T
+    error = predicted / measured - 1
+    twice = np.abs(halves[:, 1] / halves[:, 0] - 1)
+    return Validation(
+        bias=round(float(error.mean()), 5),
+        mape=round(float(np.abs(error).mean()), 5),
+        worst=round(float(np.abs(error).max()), 5),
+        within_5=round(float(np.mean(np.abs(error) <= 0.05)), 4),
+        within_10=round(float(np.mean(np.abs(error) <= 0.1)), 4),
+        kendall_tau=round(kendall_tau(predicted, measured), 4),
+        noise_floor=round(float(twice.mean()), 5),
+        noise_worst=round(float(twice.max()), 5),
+        speed=round(speed, 4),
+        date=date,
+        points={name: (round(p, 4), round(m, 4)) for name, (p, m) in points.items()},
+    )
+
+
+def kendall_tau(first: Floats, second: Floats) -> float:
+    """Return the rank correlation tau-a of two series: 1 for one order, -1 for the opposite."""
+    rows, columns = np.triu_indices(len(first), k=1)
+    signs = np.sign(first[rows] - first[columns]) * np.sign(second[rows] - second[columns])
+    return float(signs.mean())

@@ -1,0 +1,96 @@
+"""What pictures share: style, bytes that depend on the content alone, labels out of the way."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Annotation, Text
+from matplotlib.ticker import FuncFormatter, LogLocator
+from matplotlib.transforms import Bbox
+from numpy.typing import NDArray
+
+from nas.data import atomic_path
+
+FOUND, KNOWN, GREY = "#1f6fb4", "#c8442c", "#555555"
+
+_OFFSETS = ((6, -3), (-6, -3), (0, 7), (0, -12), (10, 9), (10, -15), (-10, 9), (-10, -15),
+            (14, 19), (14, -25), (-14, 19), (-14, -25), (18, 29), (18, -35))  # fmt: skip
+"""Where a label may stand beside its point, in typographic points, the best place first."""
+
+
+def style() -> AbstractContextManager[None]:
+    """Return the context in which pictures are drawn and saved."""
+    return mpl.rc_context({"svg.hashsalt": "nas", "font.size": 9})
+
+
+def save(figure: Figure, paths: Sequence[Path]) -> None:
+    """Write `figure` into PNG or SVG files, without the date: the same picture, the same bytes.
+
+    Raises:
+        BadFile: if a path cannot be written.
+    """
+    for path in paths:
+        metadata = {"Date": None} if path.suffix == ".svg" else {"Software": "nas"}
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary, dpi=160, metadata=metadata)
+
+
+def label(axes: Axes, text: str, point: tuple[float, float], *, color: str) -> Annotation:
+    """Write `text` beside `point`, with a thin line to it; `place` finds a free place."""
+    return axes.annotate(
+        text,
+        point,
+        xytext=_OFFSETS[0],
+        textcoords="offset points",
+        fontsize=7,
+        color=color,
+        arrowprops={"arrowstyle": "-", "color": "#aaaaaa", "linewidth": 0.5},
+    )
+
+
+def place(
+    labels: Sequence[Annotation],
+    axes: Axes,
+    points: NDArray[np.float64],
+    *,
+    offsets: Sequence[tuple[int, int]] = _OFFSETS,
+) -> None:
+    """Move every label to the first of `offsets` where it covers neither another nor a point.
+
+    `points` are in the units of the axes, shape (n, 2). Where there is no such place, a label
+    covers points. The figure must have been drawn without rendering before.
+    """
+    seen = axes.transData.transform(points)
+    taken: list[Bbox] = []
+    for text in sorted(labels, key=lambda text: -text.xy[1]):
+        free = []
+        for offset in offsets:
+            box = _moved(text, offset)
+            inside = axes.bbox.containsx(box.x0) and axes.bbox.containsx(box.x1)
+            if inside and not any(box.overlaps(other) for other in taken):
+                free.append((box.count_contains(seen), offset))
+        _, offset = min(free, key=lambda place: place[0] > 0, default=(0, offsets[0]))
+        taken.append(_moved(text, offset))
+
+
+def _moved(text: Annotation, offset: tuple[int, int]) -> Bbox:
+    """Move a label, and return the box that its text then fills."""
+    text.set_position(offset)
+    text.set_horizontalalignment(
+        "center" if not offset[0] else "left" if offset[0] > 0 else "right"
+    )
+    box: Bbox = Text.get_window_extent(text)
+    return box
+
+
+def set_log(axes: Axes, *, both: bool = False) -> None:
+    """Make the horizontal axis logarithmic, or both, with plain numbers at few ticks."""
+    for axis in (axes.xaxis, axes.yaxis) if both else (axes.xaxis,):
+        (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
+        axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(FuncFormatter(lambda *_: ""))

@@ -1,0 +1,146 @@
+"""Pictures of latency tables: what they predict against what was measured."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Annotation
+from numpy.typing import NDArray
+
+from nas.errors import NasError
+from nas.latency import LatencyTable
+from nas.provenance import Validation
+from nas.report._drawing import FOUND, GREY, KNOWN, label, place, save, set_log, style
+
+Points = Mapping[str, tuple[float, float]]
+"""(predicted, measured) milliseconds by the name of the network."""
+
+_RANDOM = "network "
+"""How the names of random networks begin; all others are known by name."""
+
+_BANDS = ((0.10, 0.10), (0.05, 0.18))
+_WIDE_RANGE = 4
+_MARGIN = 1.15
+_OFFSETS = ((-8, 6), (8, -9), (-14, 15), (14, -18), (-22, 26), (22, -29), (-30, 38), (30, -41),
+            (-8, -3), (8, -1), (-38, 50), (38, -53), (-46, 62), (46, -65))  # fmt: skip
+"""Where a label may stand: beside the diagonal, further and further away from it."""
+
+
+def draw_validation(table: LatencyTable, paths: Sequence[Path]) -> None:
+    """Draw what `table` predicts for the networks of its validation against what they took.
+
+    Networks that are known by name are labelled, random ones are dots.
+
+    Raises:
+        NasError: if the table was not validated.
+        BadFile: if a path cannot be written.
+    """
+    proof = table.validation
+    if proof is None:
+        raise NasError(
+            f"latency table {table.name} was not validated; nas latency validate does it"
+        )
+    with style():
+        figure = Figure(figsize=(6.4, 6.2), layout="constrained")
+        axes = figure.add_subplot()
+        labels = _draw_points(axes, proof.points, named=True)
+        axes.set_title("\n".join(textwrap.wrap(table.heading, 84)), fontsize=10)
+        _box(axes, _facts(proof))
+        axes.legend(loc="lower right", fontsize=8)
+        figure.draw_without_rendering()
+        pairs = _pairs(proof.points)
+        diagonal = np.geomspace(*_ends(pairs), 300)[:, None].repeat(2, axis=1)
+        place(labels, axes, np.concatenate([pairs, diagonal]), offsets=_OFFSETS)
+        save(figure, paths)
+
+
+def _facts(proof: Validation) -> tuple[str, ...]:
+    return (
+        f"{len(proof.points)} networks, {proof.date}",
+        f"bias {100 * proof.bias:+.1f} %",
+        f"mean error {100 * proof.mape:.1f} %, worst {100 * proof.worst:.1f} %",
+        f"the same networks twice: {100 * proof.noise_floor:.1f} %",
+        f"within 5 %: {100 * proof.within_5:.0f} % of them",
+        f"within 10 %: {100 * proof.within_10:.0f} % of them",
+    )
+
+
+def draw_comparison(title: str, series: Mapping[str, Points], paths: Sequence[Path]) -> None:
+    """Draw predicted against measured latency side by side for several ways to predict.
+
+    `series` are the points of each by what it is called; all panels have the same axes.
+
+    Raises:
+        NasError: if there are no series, or one is empty.
+        BadFile: if a path cannot be written.
+    """
+    if not series or not all(series.values()):
+        raise NasError("a comparison needs one or more series with networks in each")
+    with style():
+        figure = Figure(figsize=(0.6 + 3.6 * len(series), 4.3), layout="constrained")
+        panels = figure.subplots(1, len(series), sharex=True, sharey=True, squeeze=False)[0]
+        ends = _ends(np.concatenate([_pairs(points) for points in series.values()]))
+        for axes, (name, points) in zip(panels, series.items(), strict=True):
+            _draw_points(axes, points, named=False, ends=ends)
+            axes.set_title(name)
+            _box(axes, _errors(points))
+            axes.label_outer()
+        figure.suptitle(title)
+        figure.draw_without_rendering()  # the layout knows the ticks' size only then
+        save(figure, paths)
+
+
+def _errors(points: Points) -> tuple[str, ...]:
+    measured, predicted = _pairs(points).T
+    size = np.abs(predicted / measured - 1)
+    return (
+        f"bias {100 * np.mean(predicted / measured - 1):+.1f} %",
+        f"mean error {100 * size.mean():.1f} %",
+        f"worst {100 * size.max():.1f} %",
+        f"within 5 %: {100 * np.mean(size <= 0.05):.0f} % of {len(size)}",
+    )
+
+
+def _pairs(points: Points) -> NDArray[np.float64]:
+    """Return measured and predicted milliseconds, shape (networks, 2)."""
+    return np.array([(measured, predicted) for predicted, measured in points.values()])
+
+
+def _ends(pairs: NDArray[np.float64]) -> tuple[float, float]:
+    return float(pairs.min()) / _MARGIN, float(pairs.max()) * _MARGIN
+
+
+def _draw_points(
+    axes: Axes, points: Points, *, named: bool, ends: tuple[float, float] | None = None
+) -> list[Annotation]:
+    """Draw points, diagonal and bands on axes of one scale; return the labels."""
+    low, high = ends or _ends(_pairs(points))
+    if high / low > _WIDE_RANGE * _MARGIN**2:
+        set_log(axes, both=True)
+    axes.set(xlim=(low, high), ylim=(low, high), box_aspect=1)
+    axes.set(xlabel="measured (ms)", ylabel="predicted (ms)")
+    axes.grid(alpha=0.25)
+    line = np.geomspace(low, high, 100)
+    for share, alpha in _BANDS:
+        text = f"within {100 * share:.0f} %"
+        axes.fill_between(line, line * (1 - share), line * (1 + share), color=GREY, alpha=alpha,
+                          linewidth=0, label=text)  # fmt: skip
+    axes.plot(line, line, color=GREY, linewidth=0.8)
+    random = {name: point for name, point in points.items() if name.startswith(_RANDOM)}
+    known = {name: point for name, point in points.items() if name not in random}
+    for group, color, size, text in ((random, FOUND, 14, "random networks of the space"),
+                                     (known, KNOWN, 26, "known architectures")):  # fmt: skip
+        if group:
+            measured, predicted = _pairs(group).T
+            axes.scatter(measured, predicted, s=size, color=color, zorder=3, linewidth=0,
+                         alpha=0.9, label=f"{len(group)} {text}")  # fmt: skip
+    wanted = known.items() if named else ()
+    return [label(axes, name, (m, p), color=KNOWN) for name, (p, m) in wanted]
+
+
+def _box(axes: Axes, lines: Sequence[str]) -> None:
+    axes.text(0.03, 0.97, "\n".join(lines), transform=axes.transAxes, va="top", fontsize=8,
+              bbox={"facecolor": "white", "edgecolor": "#cccccc", "alpha": 0.9})  # fmt: skip

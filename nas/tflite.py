@@ -1,0 +1,303 @@
+"""Write units as a TensorFlow Lite graph, from the same layers as everything else.
+
+It computes what the graph of `nas.graph` computes, with the same weights, but for one thing: its
+values are (batch, height, width, channels), as everywhere in TensorFlow Lite, its input included.
+Batch normalisation is folded. "Same" padding is torch's, the same on both sides; where TensorFlow's
+differs, which for stride 2 puts nothing before and all after an even side, a PAD stands before the
+convolution, and XNNPACK makes one operation of both.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.arch import Architecture
+from nas.errors import NasError
+from nas.layers import Conv, Layer, Linear, Pool, Squeeze, Unit, lower
+from nas.tflite_file import Operator, Shape, Tensor, pack
+from nas.weights import Weights, check_weights, fold_norm, join, random_weights
+
+INPUT = "input"
+OUTPUT = "logits"
+
+_SAME, _VALID = 0, 1
+_FUSED = {"none": 0, "relu": 1, "relu6": 3}
+"""Activations that an operator applies itself, by their numbers in the format."""
+
+_Range = tuple[float, int]
+_WIDE: _Range = (16 / 255, 0)
+_UNIT: _Range = (1 / 256, -128)
+_RANGES: Mapping[str, _Range] = {"relu": (8 / 255, -128), "relu6": (6 / 255, -128)}
+"""Scale and zero point of values in int8; they need no calibration to be timed."""
+
+
+def to_tflite(
+    arch: Architecture, weights: Weights | None = None, *, seed: int = 0, batch: int = 1
+) -> bytes:
+    """Return `arch` as the content of a .tflite file that maps "input" to "logits".
+
+    The input is (batch, resolution, resolution, channels), the output (batch, classes). Without
+    `weights` they are random (`random_weights`). The metadata hold fingerprint and name of `arch`.
+
+    Raises:
+        NasError: if a weight is missing, unknown, or of another shape.
+        MissingPackage: if ai-edge-litert is not installed.
+    """
+    metadata = {"fingerprint": arch.fingerprint, "name": arch.name}
+    return units_to_tflite(lower(arch), weights, seed=seed, batch=batch, metadata=metadata)
+
+
+def units_to_tflite(
+    units: Sequence[Unit],
+    weights: Weights | None = None,
+    *,
+    seed: int = 0,
+    batch: int = 1,
+    dtype: str = "fp32",
+    metadata: Mapping[str, str] | None = None,
+) -> bytes:
+    """Return consecutive units, one or more, as the content of a .tflite file; see `to_tflite`.
+
+    A `dtype` of "int8" gives a graph to be timed: signed bytes everywhere, with fixed scales
+    instead of calibrated ones, between a float input and a float output.
+
+    Raises:
+        NasError: also if there are no units, two of them have the same name, or the batch size is
+            not positive.
+    """
+    if not units:
+        raise NasError("there are no units to write as a graph")
+    if batch < 1:
+        raise NasError(f"the batch size of a TensorFlow Lite graph must be 1 or more, not {batch}")
+    if weights is None:
+        weights = random_weights(units, seed=seed)
+    check_weights(units, weights)
+    writer = _Writer(weights, integer=dtype == "int8")
+    channels, height, width = units[0].in_shape
+    value = writer.begin((batch, height, width, channels))
+    for unit in units:
+        value = writer.unit(unit, value)
+    tensors, operators = writer.end(value)
+    metadata = metadata or {}
+    name = metadata.get("name") or "units"
+    return pack(tensors, operators, metadata=metadata, description=name)
+
+
+class _Writer:
+    """Collects tensors and operators; its methods take and return the numbers of tensors."""
+
+    def __init__(self, weights: Weights, *, integer: bool) -> None:
+        self.weights = weights
+        self.integer = integer
+        self.tensors: list[Tensor] = []
+        self.operators: list[Operator] = []
+
+    def begin(self, shape: Shape) -> int:
+        value = self.tensor(Tensor(name=INPUT, shape=shape))
+        return self.add("QUANTIZE", (value,), f"{INPUT}.q", shape) if self.integer else value
+
+    def end(self, x: int) -> tuple[list[Tensor], list[Operator]]:
+        """Return everything, with `x` as the output: a vector where height and width are 1."""
+        if self.tensors[x].shape[1:3] == (1, 1):
+            x = self.flat(x, "flat")
+        if self.integer:
+            self.operators.append(
+                Operator(kind="DEQUANTIZE", inputs=(x,), output=len(self.tensors))
+            )
+            x = self.tensor(Tensor(name=OUTPUT, shape=self.tensors[x].shape))
+        self.tensors[x] = replace(self.tensors[x], name=OUTPUT)
+        return self.tensors, self.operators
+
+    def tensor(self, tensor: Tensor) -> int:
+        self.tensors.append(tensor)
+        return len(self.tensors) - 1
+
+    def add(
+        self, kind: str, inputs: tuple[int, ...], name: str, shape: Shape,
+        values: _Range = _WIDE, **options: Any,
+    ) -> int:  # fmt: skip
+        """Write an operator; `values` is the range of its result in int8."""
+        scale, zero = values
+        result = Tensor(name=name, shape=shape)
+        if self.integer:
+            result = Tensor(name=name, shape=shape, dtype="INT8", scale=(scale,), zero=zero)
+        output = self.tensor(result)
+        self.operators.append(Operator(kind=kind, inputs=inputs, output=output, options=options))
+        return output
+
+    def numbers(self, name: str, value: Any) -> int:
+        data = np.asarray(value, np.int32)
+        return self.tensor(Tensor(name=name, shape=data.shape, dtype="INT32", data=data))
+
+    def constant(self, name: str, value: Any, *, axis: int | None = None) -> int:
+        """Write a float constant; in int8 with a scale for every entry along `axis`, or one."""
+        data = np.asarray(value, np.float32)
+        if not self.integer:
+            return self.tensor(Tensor(name=name, shape=data.shape, data=data))
+        others = tuple(i for i in range(data.ndim) if i != axis)
+        peak = np.maximum(np.abs(data).max(axis=others, keepdims=True), 1e-6)
+        return self.tensor(
+            Tensor(
+                name=name, shape=data.shape, dtype="INT8", axis=axis or 0,
+                data=np.rint(data * (127 / peak)).astype(np.int8),
+                scale=tuple(float(x) / 127 for x in peak.reshape(-1)),
+            )
+        )  # fmt: skip
+
+    def bias(self, name: str, value: NDArray[Any], x: int, weight: int) -> int:
+        data = np.asarray(value, np.float32)
+        if not self.integer:
+            return self.constant(name, data)
+        scale = np.array(self.tensors[weight].scale) * self.tensors[x].scale[0]
+        steps = np.rint(data / scale).astype(np.int32)
+        return self.tensor(
+            Tensor(name=name, shape=data.shape, dtype="INT32", data=steps,
+                   scale=tuple(scale.tolist()))
+        )  # fmt: skip
+
+    def flat(self, x: int, name: str) -> int:
+        """Return `x` as (batch, channels)."""
+        shape = self.tensors[x].shape
+        return x if len(shape) == 2 else self.reshape(x, name, (shape[0], shape[3]))
+
+    def maps(self, x: int, name: str) -> int:
+        """Return `x` as (batch, height, width, channels)."""
+        shape = self.tensors[x].shape
+        return x if len(shape) == 4 else self.reshape(x, name, (shape[0], 1, 1, shape[1]))
+
+    def reshape(self, x: int, name: str, shape: Shape) -> int:
+        to = self.numbers(f"{name}.shape", shape)
+        return self.add("RESHAPE", (x, to), name, shape, self.range(x), newShape=list(shape))
+
+    def range(self, x: int) -> _Range:
+        tensor = self.tensors[x]
+        return (tensor.scale[0], tensor.zero) if tensor.scale else _WIDE
+
+    def unit(self, unit: Unit, x: int) -> int:
+        x = value = self.maps(x, join(unit.name, "maps")) if unit.shortcut != "none" else x
+        for layer in unit.layers:
+            value = self.layer(layer, value, join(unit.name, layer.name))
+        if unit.shortcut == "none":
+            return value
+        if unit.shortcut == "pool":
+            x = self.pooled(x, unit.block.stride, join(unit.name, "shortcut"))
+        return self.add("ADD", (x, value), join(unit.name, "add"), self.tensors[x].shape)
+
+    def layer(self, layer: Layer, x: int, name: str) -> int:
+        if isinstance(layer, Linear):
+            return self.linear(layer, self.flat(x, f"{name}.flat"), name)
+        x = self.maps(x, f"{name}.maps")
+        match layer:
+            case Conv():
+                weight, bias = fold_norm(self.weights, name)
+                return self.conv(x, name, (weight, bias), layer.act, stride=layer.stride)
+            case Squeeze():
+                return self.squeeze(layer, x, name)
+            case Pool():
+                return self.mean(x, name)
+
+    def mean(self, x: int, name: str) -> int:
+        batch, _, _, channels = self.tensors[x].shape
+        axes = self.numbers(f"{name}.axes", (1, 2))
+        return self.add("MEAN", (x, axes), name, (batch, 1, 1, channels), keepDims=True)
+
+    def conv(self, x: int, name: str, values: tuple[Any, Any], act: str, *, stride: int = 1) -> int:
+        """Write a convolution and its activation; weights are (out, in / groups, k, k)."""
+        outputs, inputs, kernel, _ = values[0].shape
+        x, padding = self.padded(x, kernel, stride, f"{name}.pad")
+        batch, *sides, channels = self.tensors[x].shape
+        depthwise = inputs == 1 and channels == outputs > 1
+        weight = self.constant(
+            f"{name}.weight",
+            values[0].transpose((1, 2, 3, 0) if depthwise else (0, 2, 3, 1)),
+            axis=3 if depthwise else 0,
+        )
+        bias = self.bias(f"{name}.bias", values[1], x, weight)
+        lost = kernel - 1 if padding == _VALID else 0
+        height, width = (-(-(side - lost) // stride) for side in sides)
+        return self.activated(
+            "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D",
+            (x, weight, bias), name, (batch, height, width, outputs), act,
+            padding=padding, strideH=stride, strideW=stride,
+            **({"depthMultiplier": 1} if depthwise else {}),
+        )  # fmt: skip
+
+    def padded(self, x: int, kernel: int, stride: int, name: str) -> tuple[int, int]:
+        """Return `x`, padded where the format's own padding is not torch's, and what to add."""
+        if kernel == 1:
+            return x, _VALID
+        batch, *sides, channels = self.tensors[x].shape
+        before = kernel // 2
+        spans = [(-(-side // stride) - 1) * stride + kernel - side for side in sides]
+        if all(max(span, 0) // 2 == before for span in spans):
+            return x, _SAME
+        pads = [(before, max(span - before, 0)) for span in spans]
+        rows = self.numbers(name + "s", [(0, 0), *pads, (0, 0)])
+        height, width = (side + sum(pad) for side, pad in zip(sides, pads, strict=True))
+        shape = (batch, height, width, channels)
+        return self.add("PAD", (x, rows), name, shape, self.range(x)), _VALID
+
+    def pooled(self, x: int, stride: int, name: str) -> int:
+        """Write the 3x3 average pooling of a shortcut; what is padded does not count."""
+        batch, *sides, channels = self.tensors[x].shape
+        x, padding = self.padded(x, 3, stride, f"{name}.pad")
+        height, width = (-(-side // stride) for side in sides)
+        shape = (batch, height, width, channels)
+        value = self.add("AVERAGE_POOL_2D", (x,), name, shape, self.range(x), padding=padding,
+                         strideH=stride, strideW=stride, filterHeight=3, filterWidth=3)  # fmt: skip
+        if padding == _SAME:
+            return value
+        rows, columns = (_taps(side, stride) for side in sides)
+        share = 9 / (rows[:, None] * columns)
+        factor = self.constant(f"{name}.factor", share[None, :, :, None])
+        return self.add("MUL", (value, factor), f"{name}.scaled", shape)
+
+    def squeeze(self, layer: Squeeze, x: int, name: str) -> int:
+        value = self.mean(x, f"{name}.pool")
+        for part, act in (("reduce", layer.act), ("expand", layer.gate)):
+            place = f"{name}.{part}"
+            values = (self.weights[f"{place}.weight"], self.weights[f"{place}.bias"])
+            value = self.conv(value, place, values, act)
+        return self.add("MUL", (x, value), name, self.tensors[x].shape)
+
+    def linear(self, layer: Linear, x: int, name: str) -> int:
+        weight = self.constant(f"{name}.weight", self.weights[f"{name}.weight"])
+        bias = self.bias(f"{name}.bias", self.weights[f"{name}.bias"], x, weight)
+        shape = (self.tensors[x].shape[0], layer.out_features)
+        return self.activated("FULLY_CONNECTED", (x, weight, bias), name, shape, layer.act)
+
+    def activated(
+        self, kind: str, inputs: tuple[int, ...], name: str, shape: Shape, act: str, **options: Any
+    ) -> int:
+        """Write an operator and the activation after it, inside it where the format can."""
+        fused = _FUSED.get(act, 0)
+        values = _RANGES.get(act, _WIDE)
+        value = self.add(kind, inputs, name, shape, values,
+                         fusedActivationFunction=fused, **options)  # fmt: skip
+        return value if act in _FUSED else self.act(act, value, f"{name}.{act}")
+
+    def act(self, act: str, x: int, name: str) -> int:
+        shape = self.tensors[x].shape
+        match act:
+            case "hswish":
+                return self.add("HARD_SWISH", (x,), name, shape)
+            case "swish":
+                gate = self.act("sigmoid", x, f"{name}.sigmoid")
+                return self.add("MUL", (x, gate), name, shape)
+            case "hsigmoid":
+                three = self.constant(f"{name}.three", [3])
+                relu6 = _RANGES["relu6"]
+                clipped = self.add("ADD", (x, three), f"{name}.relu6", shape, relu6,
+                                   fusedActivationFunction=_FUSED["relu6"])  # fmt: skip
+                sixth = self.constant(f"{name}.sixth", [1 / 6])
+                return self.add("MUL", (clipped, sixth), name, shape, _UNIT)
+        return self.add("LOGISTIC", (x,), name, shape, _UNIT)
+
+
+def _taps(side: int, stride: int) -> NDArray[np.int64]:
+    """Return how many of three neighbours around every `stride`-th place lie within `side`."""
+    places = np.arange(0, side, stride)
+    return np.minimum(places + 2, side) - np.maximum(places - 1, 0)

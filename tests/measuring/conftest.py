@@ -1,0 +1,59 @@
+"""Fixtures of measuring: a process that may use all its cores again, and a measured table."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from nas.measuring.plan import Plan, plan_space, plan_validation
+from nas.measuring.rounds import Rounds
+from nas.measuring.run import Target, measure_plan
+from nas.measuring.samples import CALIBRATION, Samples
+from nas.space import Space
+from nas.space_file import load_space
+
+
+@pytest.fixture(autouse=True)
+def all_cores() -> Iterator[None]:
+    """Give the process back the cores that a measurement took from it."""
+    before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    yield
+    if before is not None:
+        os.sched_setaffinity(0, before)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """A plan, networks to prove its table on, and the samples of both."""
+
+    plan: Plan
+    proof: Plan
+    samples: Samples
+    proof_samples: Samples
+
+
+@pytest.fixture(scope="session")
+def mbconv() -> Space:
+    return load_space("mbconv")
+
+
+@pytest.fixture(scope="session")
+def mbconv_plan(mbconv: Space) -> Plan:
+    return plan_space(mbconv)
+
+
+@pytest.fixture(scope="session")
+def exact(mbconv: Space, mbconv_plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Measured:
+    """Measure `mbconv` on the fake backend, without noise."""
+    before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    folder = tmp_path_factory.mktemp("exact")
+    names = [job.name for job in mbconv_plan.of(CALIBRATION)]
+    known = frozenset(name.rpartition(" ")[2] for name in names)
+    proof = plan_validation(mbconv, networks=20, known=known)
+    target, rounds = Target(backend="fake:noise=0"), Rounds(least=4, most=4)
+    samples, _ = measure_plan(mbconv_plan, target, folder / "units.jsonl", rounds=rounds)
+    proof_samples, _ = measure_plan(proof, target, folder / "proof.jsonl", rounds=rounds)
+    if before is not None:
+        os.sched_setaffinity(0, before)
+    return Measured(plan=mbconv_plan, proof=proof, samples=samples, proof_samples=proof_samples)
