@@ -15,19 +15,20 @@ from nas.cost import cost_of
 from nas.layers import Unit
 
 WHOLE = "whole"
-FEATURES = (WHOLE, "shortcut", "squeezed", "log_elements", "log_params", "log_macs")
+FEATURES = (WHOLE, "shortcut", "squeezed", "hard", "log_elements", "log_params", "log_macs")
 """What the factor is linear in; see `features`."""
 
 _ELEMENTS, _PARAMS, _MACS = 1e5, 1e4, 1e7
-_LOWEST, _HIGHEST = 0.5, 2.0
+_LOWEST, _HIGHEST = 0.2, 3.0
 
 
 def features(unit: Unit) -> tuple[float, ...]:
     """Return the features of one unit in the order of `FEATURES`.
 
-    1 for each unit; 1 where there is a shortcut, and where there is squeeze-and-excitation; the
-    logarithms of the elements at both ends, of the parameters and of the multiply-adds, from those
-    of a unit of medium size.
+    1 for each unit; 1 where there is a shortcut, where there is squeeze-and-excitation, and where
+    the activation is h-swish, for which runtimes leave their own layout; the logarithms of the
+    elements at both ends, of the parameters and of the multiply-adds, from those of a unit of
+    medium size.
     """
     cost = cost_of(unit)
     elements = prod(unit.in_shape) + prod(unit.out_shape)
@@ -35,6 +36,7 @@ def features(unit: Unit) -> tuple[float, ...]:
         1.0,
         float(unit.shortcut != "none"),
         float(unit.block.se_channels > 0),
+        float(unit.block.act == "hswish"),
         log(elements / _ELEMENTS),
         log(max(cost.params, 1) / _PARAMS),
         log(max(cost.macs, 1) / _MACS),
@@ -48,7 +50,7 @@ class Boundary:
     coefficients: Mapping[str, float]
 
     def factor(self, unit: Unit) -> float:
-        """Return what `unit` costs in a network over what it costs alone, between 1/2 and 2."""
+        """Return what `unit` costs in a network over what it costs alone, between 1/5 and 3."""
         values = zip(FEATURES, features(unit), strict=True)
         total = sum(self.coefficients[name] * value for name, value in values)
         return min(max(total, _LOWEST), _HIGHEST)

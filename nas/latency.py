@@ -307,7 +307,5 @@ class LatencyTable:
         keys = dict.fromkeys(unit.key for unit in units)
         texts = [f"{key} ({self.lacks[key]})" if key in self.lacks else key for key in keys]
         more = f" (and {len(texts) - _NAMED} more)" if len(texts) > _NAMED else ""
-        return MissingEntry(
-            f"latency table {self.name!r} has no entry and no operator model for: "
-            f"{'; '.join(texts[:_NAMED])}{more}"
-        )
+        named = "; ".join(texts[:_NAMED])
+        return MissingEntry(f"latency table {self.name!r} was not measured for: {named}{more}")

@@ -1,4 +1,4 @@
-"""Read and write latency tables as YAML, strictly."""
+"""Read and write latency tables as YAML or JSON, strictly."""
 
 from collections.abc import Mapping
 from dataclasses import asdict

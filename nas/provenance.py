@@ -10,9 +10,10 @@ class Provenance:
 
     `cores` are the numbers of those that the process was kept on, of `cpu_count`; `clock_mhz`
     and `governor` are the first one's. `space` is what the units are of, `calibrated_on` are the
-    fingerprints of the networks that the table may not be validated on. `reference_ms` is what
-    `reference` took: the speed of the machine that all numbers are for. `rounds` is the largest
-    number of visits of a model, `noise` the median deviation of the reference's (a fraction).
+    fingerprints of the networks that the table may not be validated on. `reference_ms`
+    is what the reference networks took: the speed of the machine that all numbers are for.
+    `rounds` is the largest number of visits of a model, `noise` the median deviation of the
+    references' (a fraction).
     """
 
     backend: str
@@ -28,8 +29,7 @@ class Provenance:
     method: str
     date: str
     code_version: str
-    reference: str
-    reference_ms: float
+    reference_ms: Mapping[str, float]
     rounds: int
     noise: float
     calibrated_on: tuple[str, ...]
@@ -42,8 +42,8 @@ class Validation:
     All are fractions of the measured latency: `bias` is the mean error, `mape` the mean size of
     the error, `worst` the largest; `within_5` and `within_10` are shares of the networks.
     `noise_floor` is `mape` between two measurements of the same networks, `noise_worst` the
-    largest difference between them. `speed` is what the reference took then over what it took for
-    the table. `points` are (predicted, measured) milliseconds by name.
+    largest difference between them. `speed` is what the references took then over what they took
+    for the table. `points` are (predicted, measured) milliseconds by name.
     """
 
     bias: float

@@ -67,6 +67,11 @@ class Reader:
             raise self.bad(data, key, "a list of whole numbers >= 0")
         return tuple(value)
 
+    def numbers(self, data: Mapping[str, Any], key: str) -> dict[str, float]:
+        """Return a mapping of finite numbers >= 0."""
+        values = self.mapping(data, key)
+        return {name: self.number(values, name) for name in values}
+
     def whole(self, data: Mapping[str, Any], key: str) -> int:
         """Return a whole number >= 0."""
         if type(data[key]) is not int or data[key] < 0:
@@ -99,6 +104,7 @@ class Reader:
         read: dict[Any, Callable[[Mapping[str, Any], str], Any]] = {
             str: self.text, int: self.whole, float: self.number, float | None: self.number,
             tuple[str, ...]: self.texts, tuple[int, ...]: self.wholes,
+            Mapping[str, float]: self.numbers,
         }  # fmt: skip
         return {
             f.name: read[f.type](value, f.name)

@@ -35,18 +35,24 @@ _RANGES: Mapping[str, _Range] = {"relu": (8 / 255, -128), "relu6": (6 / 255, -12
 
 
 def to_tflite(
-    arch: Architecture, weights: Weights | None = None, *, seed: int = 0, batch: int = 1
+    arch: Architecture,
+    weights: Weights | None = None,
+    *,
+    seed: int = 0,
+    batch: int = 1,
+    metadata: Mapping[str, str] | None = None,
 ) -> bytes:
     """Return `arch` as the content of a .tflite file that maps "input" to "logits".
 
     The input is (batch, resolution, resolution, channels), the output (batch, classes). Without
-    `weights` they are random (`random_weights`). The metadata hold fingerprint and name of `arch`.
+    `weights` they are random (`random_weights`). The metadata hold fingerprint and name of `arch`,
+    and what is given as `metadata`.
 
     Raises:
         NasError: if a weight is missing, unknown, or of another shape.
         MissingPackage: if ai-edge-litert is not installed.
     """
-    metadata = {"fingerprint": arch.fingerprint, "name": arch.name}
+    metadata = {"fingerprint": arch.fingerprint, "name": arch.name, **(metadata or {})}
     return units_to_tflite(lower(arch), weights, seed=seed, batch=batch, metadata=metadata)
 
 

@@ -2,8 +2,9 @@
 
 from nas.cli import main  # isort: skip  # sets the threads of linear algebra before numpy comes
 
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,15 @@ from nas.space import Space
 from nas.space_file import load_space
 
 DATA = Path(__file__).parent / "data"
+CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+
+
+@pytest.fixture(autouse=True)
+def all_cores() -> Iterator[None]:
+    """Give the process back the cores that a measurement took from it."""
+    yield
+    if CORES is not None:
+        os.sched_setaffinity(0, CORES)
 
 
 @dataclass(kw_only=True)

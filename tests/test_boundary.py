@@ -1,5 +1,6 @@
 """What a unit costs in a network over what it costs alone: the factor, by hand."""
 
+from dataclasses import replace
 from math import log
 
 import pytest
@@ -26,9 +27,8 @@ def test_features_match_hand_computation() -> None:
     found = dict(zip(FEATURES, features(_unit(PLAIN)), strict=True))
     assert found == pytest.approx(
         {
+            **dict.fromkeys(FEATURES, 0.0),  # neither shortcut nor squeeze nor h-swish
             "whole": 1.0,
-            "shortcut": 0.0,
-            "squeezed": 0.0,
             "log_elements": log((8 + 16) * 100 / 1e5),
             "log_params": log((8 * 16 + 2 * 16) / 1e4),  # with the normalisation's scale and shift
             "log_macs": log(8 * 16 * 100 / 1e7),
@@ -36,9 +36,11 @@ def test_features_match_hand_computation() -> None:
     )
 
 
-def test_shortcut_and_squeeze_are_told() -> None:
+def test_shortcut_squeeze_and_h_swish_are_told() -> None:
     found = dict(zip(FEATURES, features(_unit(MBCONV)), strict=True))
-    assert (found["shortcut"], found["squeezed"]) == (1.0, 1.0)
+    assert (found["shortcut"], found["squeezed"], found["hard"]) == (1.0, 1.0, 0.0)
+    found = dict(zip(FEATURES, features(_unit(replace(PLAIN, act="hswish"))), strict=True))
+    assert (found["shortcut"], found["squeezed"], found["hard"]) == (0.0, 0.0, 1.0)
     pool = features(_unit(Block(kind="pool", in_channels=8, out_channels=8)))
     assert pool[FEATURES.index("log_params")] == log(1 / 1e4)  # none count as one
 
@@ -53,6 +55,6 @@ def test_the_factor_is_the_sum_of_its_parts_and_scales_the_time_alone() -> None:
     assert sized.factor(_unit(PLAIN)) == pytest.approx(1 + 0.1 * log(2400 / 1e5))
 
 
-def test_no_unit_becomes_less_than_half_or_more_than_twice_itself() -> None:
-    assert _boundary(whole=-3.0).corrected_ms(_unit(PLAIN), 1.0) == 0.5
-    assert _boundary(whole=9.0).corrected_ms(_unit(PLAIN), 1.0) == 2.0
+def test_no_unit_becomes_less_than_a_fifth_or_more_than_three_times_itself() -> None:
+    assert _boundary(whole=-3.0).corrected_ms(_unit(PLAIN), 1.0) == 0.2
+    assert _boundary(whole=9.0).corrected_ms(_unit(PLAIN), 1.0) == 3.0

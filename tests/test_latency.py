@@ -191,7 +191,7 @@ def test_table_without_model_lists_every_absent_unit() -> None:
         model=None,
         entries={first.key: Entry(ms=1.0, low_ms=1.0, high_ms=1.0)},
     )
-    with pytest.raises(MissingEntry) as error:
+    with pytest.raises(MissingEntry, match="table 'pixel1' was not measured for: ") as error:
         table.predict(arch)
     assert all(unit.key in str(error.value) for unit in others)
     assert first.key not in str(error.value)
@@ -290,7 +290,8 @@ def _measured() -> LatencyTable:
             backend="fake:noise=0.02", space="mbconv", cpu="A CPU @ 2.4GHz", cpu_count=8,
             cores=(2, 3), governor="", clock_mhz=2400, system="Linux 6 x86_64", python="3.11.1",
             batch=1, method="rounds: shuffled", date="2026-11-22", code_version="0.1.0",
-            reference="mobilenet_v2", reference_ms=9.5, rounds=30, noise=0.015,
+            reference_ms={"mobilenet_v2 at 192": 9.5, "mnasnet_a1 at 192": 8.5}, rounds=30,
+            noise=0.015,
             calibrated_on=("0123456789abcdef", "1234567890123456"),
         ),
         validation=Validation(
@@ -306,6 +307,8 @@ def test_a_measured_table_survives_writing_and_reading(suffix: str, tmp_path: Pa
     path = tmp_path / f"copy.{suffix}"
     write_table(_measured(), path, heading="two\nlines")
     assert load_table(path) == _measured()
+    begin = {"yaml": "# two\n# lines\nschema: 1\n", "json": '{\n  "schema": 1,\n'}[suffix]
+    assert path.read_text(encoding="utf-8").startswith(begin)
 
 
 def test_an_imported_entry_needs_no_time_alone(tmp_path: Path) -> None:
@@ -344,6 +347,10 @@ BAD_MEASURED = {
     "isolated_ms: 2.0": ("isolated_ms: two", "line N: isolated_ms must be a number >= 0"),
     "isolated_ms: 2.0 ": ("alone_ms: 2.0", "line N: unknown key 'alone_ms'"),
     "clock_mhz: 2400": ("clock_mhz: -1", "line N: clock_mhz must be a whole number >= 0"),
+    "mnasnet_a1 at 192: 8.5": (
+        "mnasnet_a1 at 192: -8.5",
+        "line N: mnasnet_a1 at 192 must be a number >= 0, not -8.5",
+    ),
     "noise: 0.015": ("noise: -0.015", "line N: noise must be a number >= 0, not -0.015"),
     "governor: ''": ("gouverneur: x", "provenance, line N: unknown key 'gouverneur'; did you mean"),
     "  governor: ''\n": ("", "provenance, line .*: missing governor"),

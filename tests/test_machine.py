@@ -108,7 +108,7 @@ def test_the_fastest_cores_are_taken_and_the_last_among_equals(
 @pins
 def test_a_core_that_is_not_there_is_named_and_nothing_changes() -> None:
     before = os.sched_getaffinity(0)
-    with pytest.raises(NasError, match=r"core 4096 is not among those that may be used: \[0"):
+    with pytest.raises(NasError, match=r"core 4096 is not among those that may be used: \["):
         machine.pin((4096,), threads=1)
     assert os.sched_getaffinity(0) == before
 

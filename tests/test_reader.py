@@ -1,7 +1,7 @@
 """Values of files: each is checked, and a bad one is named with file, line and key."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ READ: dict[str, tuple[Callable[[Reader], Callable[..., Any]], list[str], list[st
     "wholes": (lambda r: r.wholes, ["[]", "[0, 3]"], ["3", "[-1]", "[1.0]", "[true]", "[a]"]),
     "bounds": (lambda r: r.bounds, ["[0, 0]", "[1, 7]"],
                ["[7, 1]", "[1]", "[1, 2, 3]", "[-1, 2]", "[1, 2.5]", "3", "[true, 2]"]),
+    "numbers": (lambda r: r.numbers, ["{}", "{a: 1, b c: 0.5}"], ["3", "[1]", "a", "null"]),
     "mapping": (lambda r: r.mapping, ["{}", "{a: 1}"], ["3", "[]", "a", "null"]),
 }  # fmt: skip
 
@@ -60,6 +61,7 @@ class _Record:
     share: float
     cores: tuple[int, ...]
     tags: tuple[str, ...] = ()
+    sizes: Mapping[str, float] = field(default_factory=dict)
     maybe: float | None = None
 
 
@@ -70,11 +72,11 @@ def test_a_record_is_read_by_its_types_and_defaults_may_be_missing(tmp_path: Pat
     reader, data = _file(tmp_path, GOOD)
     found = _Record(**reader.record(data, "record", _Record))
     assert found == _Record(name="a", count=3, share=0.5, cores=(1, 2))
-    reader, data = _file(tmp_path, GOOD.replace("}", ", tags: [x], maybe: 2}"))
+    reader, data = _file(tmp_path, GOOD.replace("}", ", tags: [x], maybe: 2, sizes: {a: 2}}"))
     found = _Record(**reader.record(data, "record", _Record))
-    assert (found.tags, found.maybe) == (("x",), 2.0)
+    assert (found.tags, found.maybe, found.sizes) == (("x",), 2.0, {"a": 2.0})
     assert set(reader.record(data, "record", _Record, without=("count", "tags"))) == {
-        "name", "share", "cores", "maybe"
+        "name", "share", "cores", "maybe", "sizes"
     }  # fmt: skip
 
 
@@ -95,6 +97,13 @@ def test_a_bad_record_is_named(found: str, changed: str, message: str, tmp_path:
     with pytest.raises(BadFile, match=message) as error:
         reader.record(data, "record", _Record)
     assert str(reader.path) in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["-1", "x", ".inf", "true", "null"])
+def test_a_bad_number_of_several_is_named_by_its_own_key(text: str, tmp_path: Path) -> None:
+    reader, data = _file(tmp_path, f"value:\n  a: 1\n  b c: {text}")
+    with pytest.raises(BadFile, match=r"file\.yaml, line 5: b c must be a number >= 0, not "):
+        reader.numbers(data, "value")
 
 
 def test_a_mapping_has_exactly_its_keys(tmp_path: Path) -> None:

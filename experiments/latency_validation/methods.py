@@ -25,7 +25,7 @@ from nas import data
 from nas.arch import Block
 from nas.layers import Conv, Shape, Squeeze, Unit, lower_block
 from nas.measuring.calibration import Network, calibrate
-from nas.measuring.estimates import Estimates, relative
+from nas.measuring.estimates import Estimates, at_usual_speed, usual
 from nas.measuring.plan import Job, Plan, network_job, plan_units, tilted
 from nas.measuring.rounds import Rounds
 from nas.measuring.run import Target, measure_plan
@@ -205,9 +205,9 @@ def main() -> None:
         predict = method(known)
         result[name] = scores(np.array([predict(row) for row in judging]) / truth - 1)
         print(f"{name:34s}", result[name])
-    series = relative(samples.visits)
+    series = at_usual_speed(samples.visits, references=samples.references)
     halves = [
-        np.median(values[len(values) // 2 :]) / np.median(values[: len(values) // 2]) - 1
+        usual(values[len(values) // 2 :]) / usual(values[: len(values) // 2]) - 1
         for i, values in series.items()
         if wanted.jobs[i].role == VALIDATION
     ]

@@ -23,6 +23,7 @@ from nas import data
 from nas.latency import LatencyTable
 from nas.latency_file import load_table
 from nas.measuring.plan import plan_validation
+from nas.measuring.samples import VALIDATION
 from nas.report.proof import scores
 from nas.space_file import load_space
 
@@ -42,7 +43,7 @@ def naive_ms(table: LatencyTable, space: str) -> Mapping[str, float]:
     source = table.provenance
     known = frozenset(source.calibrated_on) if source else frozenset()
     sums = {}
-    for job in plan_validation(load_space(space), networks=50, known=known).jobs[1:]:
+    for job in plan_validation(load_space(space), networks=50, known=known).of(VALIDATION):
         entries = [table.entries.get(unit.key) for unit in job.units]
         if all(entry is not None for entry in entries):
             sums[job.name] = sum(entry.isolated_ms or 0.0 for entry in entries if entry)

@@ -62,6 +62,8 @@ def write_bundle(
             try:
                 content = backend.compile(job.units)
             except NasError as error:
+                if not number:
+                    raise
                 refused.append(f"{job.name}: {error}")
                 continue
             archive.writestr(_model_name(len(jobs), backend.suffix), content)

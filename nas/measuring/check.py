@@ -14,10 +14,11 @@ from nas.latency import Latency, LatencyTable
 from nas.latency_file import load_table
 from nas.measuring.estimates import Estimate, estimate
 from nas.measuring.make import TWICE
-from nas.measuring.plan import plan_check
+from nas.measuring.plan import Plan, plan_check
 from nas.measuring.rounds import Report
 from nas.measuring.run import Target, measure_plan, quiet
 from nas.measuring.samples import Samples
+from nas.measuring.validation import speed_of
 
 _SLOWER = 1.05
 
@@ -56,7 +57,7 @@ def check_run(
 ) -> tuple[Checked, ...]:
     """Measure some `top` members of a run's front whole, and the fastest and slowest among them.
 
-    Where the table was measured with the same reference network, its speed then is what the
+    Where the table was measured by this project, the speed of the machine then is what the
     measurement is brought to; otherwise the time is as it was now.
 
     Raises:
@@ -71,44 +72,47 @@ def check_run(
     with TemporaryDirectory() as folder:
         path = Path(folder) / "samples.jsonl"
         samples, _ = measure_plan(plan, target, path, rounds=TWICE, report=report)
-    return compare(known, archs, samples, target)
+    return compare(known, plan, archs, samples, target)
 
 
 def compare(
-    table: LatencyTable, archs: Sequence[Architecture], samples: Samples, target: Target
+    table: LatencyTable,
+    plan: Plan,
+    archs: Sequence[Architecture],
+    samples: Samples,
+    target: Target,
 ) -> tuple[Checked, ...]:
-    """Return what `table` says of `archs` beside their samples, jobs 1, 2, ... in their order.
+    """Return what `table` says of `archs` beside their samples, the jobs after the references.
 
     Raises:
         NasError: if none of them was measured.
     """
-    found = estimate(samples.visits)
+    found = estimate(samples.visits, references=samples.references)
     if not found.jobs:
         raise NasError(f"nothing could be measured: {'; '.join(samples.refused.values())}")
-    source = table.provenance
-    speed = source.reference_ms / found.reference_ms if source else 1.0
-    notes = _notes(table, samples, target, speed)
+    slower = speed_of(table, plan, found.reference_ms)
+    notes = _notes(table, samples, target, slower)
     return tuple(
-        _checked(arch, table, found.jobs[number], speed, notes)
-        for number, arch in enumerate(archs, start=1)
+        _checked(arch, table, found.jobs[number], slower, notes)
+        for number, arch in enumerate(archs, start=samples.references)
         if number in found.jobs
     )
 
 
 def _checked(
-    arch: Architecture, table: LatencyTable, found: Estimate, speed: float, notes: tuple[str, ...]
+    arch: Architecture, table: LatencyTable, found: Estimate, slower: float, notes: tuple[str, ...]
 ) -> Checked:
     return Checked(
         name=arch.name,
         predicted=table.predict(arch),
-        measured_ms=speed * found.ms,
-        measured_low_ms=speed * found.low_ms,
-        measured_high_ms=speed * found.high_ms,
+        measured_ms=found.ms / slower,
+        measured_low_ms=found.low_ms / slower,
+        measured_high_ms=found.high_ms / slower,
         notes=notes,
     )
 
 
-def _notes(table: LatencyTable, samples: Samples, target: Target, speed: float) -> tuple[str, ...]:
+def _notes(table: LatencyTable, samples: Samples, target: Target, slower: float) -> tuple[str, ...]:
     here = samples.begins[-1]["cpu"]
     notes = []
     if table.provenance is None or table.provenance.cpu != here:
@@ -120,10 +124,10 @@ def _notes(table: LatencyTable, samples: Samples, target: Target, speed: float) 
             f"the table is for {table.threads} thread(s) and {table.dtype}; this is "
             f"{target.threads} and {target.dtype}"
         )
-    if table.provenance and not 1 / _SLOWER <= speed <= _SLOWER:
-        word = "slower" if speed < 1 else "faster"
+    if table.provenance and not 1 / _SLOWER <= slower <= _SLOWER:
+        word = "slower" if slower > 1 else "faster"
         notes.append(
-            f"the machine is {100 * abs(1 / speed - 1):.0f} % {word} now than when the table was "
+            f"the machine is {100 * abs(slower - 1):.0f} % {word} now than when the table was "
             "measured; times are given for its speed then"
         )
     return tuple(notes)

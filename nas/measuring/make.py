@@ -18,13 +18,15 @@ from nas.measuring.rounds import Report, Rounds
 from nas.measuring.run import Target, measure_plan, quiet
 from nas.measuring.samples import read_samples
 from nas.measuring.tabulate import entry_of, tabulate
-from nas.measuring.validation import validate
+from nas.measuring.validation import speed_of, validate
 from nas.space import Space
 from nas.space_file import load_space
 from nas.versions import code_version
 
-TWICE = Rounds(least=30, most=30)
-"""Whole networks to compare with: fifteen visits for each of two measurements."""
+TWICE = Rounds(least=24, most=24)
+"""Whole networks to compare with: twelve visits for each of two measurements."""
+
+_SAME_NETWORKS = "go on as it began (the same --networks and --space)"
 
 
 def samples_path(table: Path) -> Path:
@@ -88,14 +90,18 @@ def prove_table(
     Raises:
         NasError: if the table was not measured by this project, or of no space.
     """
+    if not path.is_file():
+        raise BadFile(f"{path}: no such file; the result is stored in the table, so name its file")
     table = load_table(path)
     target = target_of(table, cores=cores)
     source = table.provenance
     known = frozenset(source.calibrated_on) if source else frozenset()
     plan = plan_validation(_space(table, space), networks=networks, known=known)
     scratch = path.with_suffix(".validation.jsonl")
-    samples, _ = measure_plan(plan, target, scratch, rounds=TWICE, report=report)
-    proved = validate(table, plan, samples.visits, date=samples.begins[-1]["date"])
+    samples, _ = measure_plan(
+        plan, target, scratch, rounds=TWICE, report=report, instead=_SAME_NETWORKS
+    )
+    proved = validate(table, plan, samples, date=samples.begins[-1]["date"])
     write_table(proved, path, heading=proved.heading)
     with suppress(OSError):
         scratch.unlink()
@@ -148,7 +154,7 @@ def complete(
         NasError: if the table was not measured by this project, or its backend is not here.
     """
     target = target_of(table, cores=cores)
-    boundary, speed = table.boundary, table.provenance.reference_ms if table.provenance else 0.0
+    boundary = table.boundary
     if boundary is None:
         raise NasError(f"latency table {table.name} does not say how units are corrected")
     lacking = {
@@ -158,15 +164,22 @@ def complete(
     }
     if not lacking:
         return table
+    here = target.create().runtime
+    if here != table.runtime:
+        raise NasError(
+            f"latency table {table.name} was measured with {table.runtime}, and this is {here}: "
+            "install that version, or measure a new table"
+        )
     plan = plan_units(table.name, tuple(lacking.values()))
     with TemporaryDirectory() as folder:
         path = Path(folder) / "samples.jsonl"
         samples, found = measure_plan(plan, target, path, rounds=rounds or Rounds(), report=report)
     lacks = {plan.jobs[job].name: text for job, text in samples.refused.items()}
+    slower = speed_of(table, plan, found.reference_ms)
     new = {}
     for number, alone in found.jobs.items():
         (unit,) = plan.jobs[number].units
-        new[unit.key] = entry_of(unit, alone, boundary, speed=speed / found.reference_ms)
+        new[unit.key] = entry_of(unit, alone, boundary, speed=1 / slower)
     return replace(table, entries={**table.entries, **new}, lacks={**table.lacks, **lacks})
 
 

@@ -46,14 +46,17 @@ def main(bundle: Path) -> int:
     parser.add_argument("--threads", type=int, default=1, help="threads, 1 by default")
     parser.add_argument("--cores", help="cores to stay on, as in 2,3; the fastest if left")
     parser.add_argument("--minutes", type=float, help="begin no visit after so many minutes")
+    parser.add_argument("--rounds", type=int, help="visits of every model; as it needs if left")
     given = parser.parse_args()
     try:
         cores = tuple(int(core) for core in given.cores.split(",")) if given.cores else None
     except ValueError:
         parser.error(f"--cores {given.cores}: expected numbers, as in 0 or 2,3")
-    seconds = 60 * given.minutes if given.minutes else float("inf")
+    if given.rounds is not None and given.rounds < 1:
+        parser.error(f"--rounds {given.rounds}: expected 1 or more")
+    rounds = Rounds.of(given.rounds, minutes=given.minutes)
     try:
-        run(bundle, given.out, threads=given.threads, cores=cores, seconds=seconds)
+        run(bundle, given.out, threads=given.threads, cores=cores, rounds=rounds)
     except NasError as error:
         logging.error("error: %s", error)
         return 2
@@ -65,12 +68,12 @@ def main(bundle: Path) -> int:
 
 
 def run(
-    bundle: Path, out: Path, *, threads: int, cores: tuple[int, ...] | None, seconds: float
+    bundle: Path, out: Path, *, threads: int, cores: tuple[int, ...] | None, rounds: Rounds
 ) -> None:
     """Measure all models in `bundle` into the samples at `out`, going on where that stopped.
 
     Raises:
-        NasError: if the runtime is missing, or refuses its options or the reference network.
+        NasError: if the runtime is missing, or refuses its options or a reference network.
         RunError: if `out` is of another measurement, or cannot be written.
     """
     with zipfile.ZipFile(bundle) as archive:
@@ -91,7 +94,7 @@ def run(
                 models,
                 backend.open,
                 file,
-                rounds=Rounds(seconds=seconds),
+                rounds=rounds,
                 machine=known,
                 report=report,
             )

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,15 +16,37 @@ from nas.layers import Unit, lower, lower_chain
 from nas.lookup import distinct_units
 from nas.measuring.probes import probes
 from nas.measuring.samples import CALIBRATION, PROBE, REFERENCE, UNIT, VALIDATION
+from nas.scaling import scale_resolution
 from nas.space import Matrix, Space
 from nas.zoo import load_architecture
 
-REFERENCE_ARCH = "mobilenet_v2"
-"""Every other measurement is divided by what it takes around it, so it is a whole network too:
-one that fits a small cache would not feel what slows networks down."""
+REFERENCES = (
+    "efficientnet_b0",
+    "mnasnet_a1",
+    "mobilenet_v2",
+    "mobilenet_v3_large",
+    "proxylessnas_mobile",
+    "single_path_nas",
+)
+"""Every other measurement is divided by the drift of what these take around it, at another
+resolution than the zoo's. They are whole networks, since something that fits a small cache would
+not feel what slows networks down, and several, since no two feel it alike."""
+
+_REFERENCE_SIDE = 192
 
 CALIBRATION_NETWORKS = 40
 PROBES = 120
+RELATIVES = (
+    "mobilenet_v1@0.75-192",
+    "mobilenet_v1@0.5-160",
+    "mobilenet_v2@0.75-192",
+    "mobilenet_v3_large@0.75-192",
+    "mobilenet_v3_large@1.25-160",
+    "mobilenet_v3_small@0.75-224",
+    "mobilenet_v3_small@1.5-192",
+)
+"""Networks of other families than the space's that calibrate too; the zoo itself is kept out."""
+
 _LARGEST_ZOO_MACS = 1_000_000_000
 _TILT = 1.5
 
@@ -47,7 +70,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a measurement consists of, the reference network first."""
+    """What a measurement consists of, the reference networks first."""
 
     name: str
     jobs: tuple[Job, ...]
@@ -68,15 +91,16 @@ def plan_space(space: Space, *, networks: int = CALIBRATION_NETWORKS, seed: int 
     The zoo's units (of members up to a billion multiply-adds) are there so that baselines are
     measured too, the probes so that the operator model sees more than one family. Half of the
     calibration networks are drawn uniformly, half with a bias of their own to small or large
-    choices, so that they reach further than random networks do.
+    choices, so that they reach further than random networks do; `RELATIVES` of the zoo join them.
     """
     rng = np.random.default_rng([seed, 0])
     half = networks // 2
     rows = [*space.sample_matrix(rng, networks - half), *tilted(space, rng, half)]
+    relatives = [load_architecture(name) for name in RELATIVES]
     return _plan(
         space.name,
-        {**distinct_units(space), **_units(small_zoo().values())},
-        [space.decode_row(row) for row in rows],
+        {**distinct_units(space), **_units([*small_zoo().values(), *relatives])},
+        [*(space.decode_row(row) for row in rows), *relatives],
         rng,
     )
 
@@ -89,13 +113,22 @@ def plan_networks(name: str, archs: Sequence[Architecture], *, seed: int = 0) ->
 
 def plan_units(name: str, units: Sequence[Unit]) -> Plan:
     """Return the plan that measures some units alone."""
-    return Plan(name=name, jobs=(_reference(), *(_unit_job(unit, UNIT) for unit in units)))
+    return Plan(name=name, jobs=(*_references(), *(_unit_job(unit, UNIT) for unit in units)))
 
 
 def plan_check(name: str, archs: Sequence[Architecture]) -> Plan:
-    """Return the plan that measures some networks whole, by their names."""
-    jobs = [network_job(arch, arch.name or arch.fingerprint, VALIDATION) for arch in archs]
-    return Plan(name=name, jobs=(_reference(), *jobs))
+    """Return the plan that measures some networks whole, by their names.
+
+    Where several have the same name, the later ones get a number: "best", "best (2)".
+    """
+    seen: Counter[str] = Counter()
+    jobs = []
+    for arch in archs:
+        own = arch.name or arch.fingerprint
+        seen[own] += 1
+        label = own if seen[own] == 1 else f"{own} ({seen[own]})"
+        jobs.append(network_job(arch, label, VALIDATION))
+    return Plan(name=name, jobs=(*_references(), *jobs))
 
 
 def plan_validation(
@@ -118,7 +151,7 @@ def plan_validation(
         for name, arch in small_zoo().items()
         if arch.fingerprint not in known
     ]
-    return Plan(name=space.name, jobs=(_reference(), *jobs.values(), *zoo))
+    return Plan(name=space.name, jobs=(*_references(), *jobs.values(), *zoo))
 
 
 def small_zoo() -> Mapping[str, Architecture]:
@@ -146,7 +179,7 @@ def tilted(space: Space, rng: np.random.Generator, count: int) -> Matrix:
 def _plan(
     name: str, units: Mapping[str, Unit], networks: Sequence[Architecture], rng: np.random.Generator
 ) -> Plan:
-    jobs = [_reference(), *(_unit_job(unit, UNIT) for unit in units.values())]
+    jobs = [*_references(), *(_unit_job(unit, UNIT) for unit in units.values())]
     extra = {unit.key: unit for unit in probes(rng, PROBES) if unit.key not in units}
     jobs += [_unit_job(unit, PROBE) for unit in extra.values()]
     jobs += [
@@ -164,8 +197,11 @@ def _unit_job(unit: Unit, role: str) -> Job:
     return Job(name=unit.key, role=role, units=(replace(unit, name="unit"),))
 
 
-def _reference() -> Job:
-    return network_job(load_architecture(REFERENCE_ARCH), REFERENCE_ARCH, REFERENCE)
+def _references() -> tuple[Job, ...]:
+    archs = {n: scale_resolution(load_architecture(n), _REFERENCE_SIDE) for n in REFERENCES}
+    return tuple(
+        network_job(arch, f"{name} at {_REFERENCE_SIDE}", REFERENCE) for name, arch in archs.items()
+    )
 
 
 # What a file holds of a plan: enough to build every model and table again

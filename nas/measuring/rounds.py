@@ -1,6 +1,6 @@
-"""Measure in shuffled rounds: every job is visited once a round, the reference all along.
+"""Measure in shuffled rounds: every job is visited once a round, the references all along.
 
-What slows a machine for a while so meets all jobs alike, and the reference tells by how much.
+What slows a machine for a while so meets all jobs alike, and the references tell by how much.
 A job whose interval is narrow enough is left out of later rounds. Every visit is written at once;
 a measurement that was broken off goes on where it stopped.
 """
@@ -9,7 +9,7 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -26,17 +26,23 @@ class Rounds:
 
     Every job is visited in at least `least` rounds and at most `most`; after `least` it is left
     out when its interval is narrower than `narrow` (half of it, as a fraction). A visit takes at
-    least `runs` runs, and more of a short job until `visit_seconds` are over. The reference is
+    least `runs` runs, and more of a short job until `visit_seconds` are over. A reference is
     visited again after `reference_seconds`. Nothing is begun after `seconds`.
     """
 
-    least: int = 16
-    most: int = 40
-    narrow: float = 0.008
+    least: int = 14
+    most: int = 24
+    narrow: float = 0.01
     runs: int = 3
     visit_seconds: float = 0.004
     reference_seconds: float = 0.25
     seconds: float = float("inf")
+
+    @classmethod
+    def of(cls, rounds: int | None = None, *, minutes: float | None = None) -> "Rounds":
+        """Return exactly `rounds` rounds of at most `minutes`; as many as it needs if left."""
+        made = cls(least=rounds, most=rounds) if rounds else cls()
+        return replace(made, seconds=60 * minutes) if minutes else made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +69,7 @@ class Progress:
 
 Report = Callable[[Progress], None]
 _MAX_RUNS = 20
-_REFERENCES = 6
-_VISITS_OF_AN_INSTANCE = 8
-_BYTES_PER_MODEL_BYTE = 3
+_LONG_SECONDS = 1.0
 _MEMORY_SHARE = 0.25
 _MEMORY_BYTES_WHERE_UNKNOWN = 1_000_000_000
 
@@ -79,17 +83,17 @@ def measure(
     machine: Record,
     report: Report = lambda progress: None,
 ) -> Estimates:
-    """Visit `models`, the reference first among them, until `rounds` are over; return estimates.
+    """Visit `models`, the references first among them, until `rounds` are over; return estimates.
 
     A model that cannot be made or opened is noted as refused, and the rest goes on.
 
     Raises:
-        NasError: if the reference is refused: nothing can be measured then.
+        NasError: if a reference is refused: nothing can be measured then.
         RunError: if the file cannot be written; everything before is kept.
     """
     file.begin(machine)
     state = _State(models, open_model, file)
-    state.visit_reference(rounds)
+    state.visit_references(rounds)
     plan = _Remaining(rounds, len(models), state)
     for number, job in plan:
         if time.monotonic() - state.start > rounds.seconds:
@@ -98,38 +102,49 @@ def measure(
             state.visit_reference(rounds)
         state.visit(job, rounds)
         report(plan.progress(number))
-    state.visit_reference(rounds)
-    return estimate(state.visits)
+    state.visit_references(rounds)
+    return state.estimates()
 
 
 class _State:
-    """The open models and the visits so far."""
+    """The models and the visits so far."""
 
     def __init__(
         self, models: Sequence[Model], open_model: Callable[[bytes], Run], file: SampleFile
     ) -> None:
         self.file = file
         self.start = time.monotonic()
+        self.references = file.samples.references
         self.visits = list(file.samples.visits)
         self.refused = dict(file.samples.refused)
         self._begin = len(file.samples.begins)
-        self._reference_at = self.start
+        self._reference_at, self._asked = self.start, 0
         self._runs = _Runs(models, open_model)
+
+    def estimates(self) -> Estimates:
+        return estimate(self.visits, references=self.references)
 
     def since_reference(self) -> float:
         return time.monotonic() - self._reference_at
 
+    def visit_references(self, rounds: Rounds) -> None:
+        for _ in range(self.references):
+            self.visit_reference(rounds)
+
     def visit_reference(self, rounds: Rounds) -> None:
+        """Visit the next of the references."""
+        job = self._asked % self.references
+        self._asked += 1
         try:
-            run = self._runs(0)
+            run = self._runs(job)
         except NasError as error:  # not noted: once that is mended, the file can go on
-            raise NasError(f"the reference network cannot be measured: {error}") from None
-        self._visit(0, run, rounds)
+            raise NasError(f"a reference network cannot be measured: {error}") from None
+        self._visit(job, run, rounds)
         self._reference_at = time.monotonic()
 
     def visit(self, job: int, rounds: Rounds) -> None:
         try:
-            run = self._runs(job) if job else self._runs.reference()
+            run = self._runs(job)
         except NasError as error:
             self.refused[job] = str(error)
             self.file.refused(job, str(error))
@@ -155,7 +170,7 @@ def _times(run: Run, rounds: Rounds) -> Iterator[float]:
 
 
 def memory_bytes() -> int:
-    """Return the part of this machine's memory that open models may take."""
+    """Return the part of this machine's memory that the models' files may take."""
     try:
         physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # Windows
@@ -165,40 +180,35 @@ def memory_bytes() -> int:
 
 @dataclass
 class _Runs:
-    """Opens models when they are asked for, and closes those used least while memory is short."""
+    """Opens models for a visit; keeps their files, and those that take long to open, in memory.
+
+    Where a model lies in memory makes it some per cent faster or slower for as long as it is open.
+    So it is opened anew for every visit, and the luck is another one each time.
+    """
 
     models: Sequence[Model]
     open_model: Callable[[bytes], Run]
     memory_bytes: int = field(default_factory=memory_bytes)
-    _references: list[Run] = field(default_factory=list)
-    _asked: int = 0
-    _open: OrderedDict[int, tuple[Run, int]] = field(default_factory=OrderedDict)
+    _files: OrderedDict[int, bytes] = field(default_factory=OrderedDict)
+    _slow: dict[int, Run] = field(default_factory=dict)
 
     def __call__(self, job: int) -> Run:
-        if job not in self._open:
-            content = self.models[job].load()
-            self._open[job] = (self.open_model(content), _BYTES_PER_MODEL_BYTE * len(content))
-        self._open.move_to_end(job)
-        while len(self._open) > 1 and self._size() > self.memory_bytes:
-            self._open.popitem(last=False)
-        return self._open[job][0]
+        if job in self._slow:
+            return self._slow[job]
+        content = self._file(job)
+        start = time.perf_counter()
+        run = self.open_model(content)
+        if time.perf_counter() - start > _LONG_SECONDS:
+            self._slow[job] = run
+        return run
 
-    def reference(self) -> Run:
-        """Return one of a few instances of the reference, which are opened anew by and by.
-
-        Where a model lies in memory makes it some per cent faster or slower for as long as it is
-        open. With one instance, all results would be off by that.
-        """
-        renewed, late = divmod(self._asked, _VISITS_OF_AN_INSTANCE)
-        if not late:
-            fresh = self.open_model(self.models[0].load())
-            oldest = renewed % _REFERENCES
-            self._references[oldest : oldest + 1] = [fresh]
-        self._asked += 1
-        return self._references[self._asked % len(self._references)]
-
-    def _size(self) -> int:
-        return sum(size for _, size in self._open.values())
+    def _file(self, job: int) -> bytes:
+        if job not in self._files:
+            self._files[job] = self.models[job].load()
+        self._files.move_to_end(job)
+        while len(self._files) > 1 and sum(map(len, self._files.values())) > self.memory_bytes:
+            self._files.popitem(last=False)
+        return self._files[job]
 
 
 class _Remaining:
@@ -218,12 +228,13 @@ class _Remaining:
 
     def _left(self, number: int) -> list[int]:
         """Return the jobs to visit in a round, counted from 0."""
-        found = estimate(self.state.visits)
+        found = self.state.estimates()
         self._noise = found.noise
         done = {j for j, e in found.jobs.items() if e.rounds > number}
         if number >= self.rounds.least:
             done |= {j for j, e in found.jobs.items() if e.width <= self.rounds.narrow}
-        return [job for job in range(1, self.jobs) if job not in {*done, *self.state.refused}]
+        done |= {*self.state.refused, *range(self.state.references)}
+        return [job for job in range(self.jobs) if job not in done]
 
     def progress(self, number: int) -> Progress:
         """Return how far the measurement is."""

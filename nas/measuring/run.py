@@ -10,7 +10,7 @@ from nas.backends import Backend
 from nas.measuring.estimates import Estimates
 from nas.measuring.plan import Plan, to_mapping
 from nas.measuring.rounds import Model, Report, Rounds, measure
-from nas.measuring.samples import SampleFile, Samples, header, read_samples
+from nas.measuring.samples import REFERENCE, SampleFile, Samples, header, read_samples
 from nas.plugins import Plugin
 
 _TRIES = 5
@@ -45,14 +45,21 @@ def quiet(progress: object) -> None:
 
 
 def measure_plan(
-    plan: Plan, target: Target, path: Path, *, rounds: Rounds, report: Report = quiet
+    plan: Plan,
+    target: Target,
+    path: Path,
+    *,
+    rounds: Rounds,
+    report: Report = quiet,
+    instead: str = "give another --out",
 ) -> tuple[Samples, Estimates]:
     """Measure `plan` into the file at `path`, going on where it stopped; return what it holds.
 
-    The process stays on the target's cores afterwards.
+    The process stays on the target's cores afterwards. `instead` is what the user is told to do
+    where the file is of another measurement.
 
     Raises:
-        NasError: if the backend refuses its options, or the reference network.
+        NasError: if the backend refuses its options, or a reference network.
         RunError: if the file is of another measurement, or cannot be written.
     """
     backend = target.create()
@@ -60,7 +67,7 @@ def measure_plan(
         to_mapping(plan), runtime=backend.runtime, threads=target.threads, dtype=target.dtype
     )
     models = [Model(name=job.name, load=partial(backend.compile, job.units)) for job in plan.jobs]
-    with closing(SampleFile(path, head)) as file:
+    with closing(SampleFile(path, head, instead=instead)) as file:
         cores = machine.pin(target.cores, threads=target.threads)
         known = {**machine.describe(cores), "backend": target.backend}
         found = measure(models, backend.open, file, rounds=rounds, machine=known, report=report)
@@ -70,17 +77,18 @@ def measure_plan(
 def duration(plan: Plan, target: Target, rounds: Rounds) -> float:
     """Return about how many seconds it takes to measure `plan` here, if no job settles early.
 
-    The reference network is run a few times; the others are taken to be as fast per multiply-add.
+    The references are run a few times; the others are taken to be as fast per multiply-add.
 
     Raises:
         NasError: as `Target.create` and the backend do.
     """
     backend = target.create()
-    reference = plan.jobs[0]
-    run = backend.open(backend.compile(reference.units))
-    per_mac = min(run() for _ in range(_TRIES)) / reference.macs
-    visits = [
-        max((rounds.runs + 1) * per_mac * job.macs, rounds.visit_seconds) for job in plan.jobs
-    ]
-    share = 1 + (rounds.runs + 1) * per_mac * reference.macs / rounds.reference_seconds
-    return rounds.most * share * (sum(visits) + _SECONDS_BESIDE * len(visits))
+    seconds, macs = 0.0, 0
+    for job in plan.of(REFERENCE):
+        run = backend.open(backend.compile(job.units))
+        seconds, macs = seconds + min(run() for _ in range(_TRIES)), macs + job.macs
+    each = [max((rounds.runs + 1) * seconds / macs * job.macs, rounds.visit_seconds)
+            for job in plan.jobs]  # fmt: skip
+    visit = (rounds.runs + 1) * seconds / len(plan.of(REFERENCE))
+    share = 1 + visit / rounds.reference_seconds
+    return rounds.most * share * (sum(each) + _SECONDS_BESIDE * len(each))

@@ -16,7 +16,7 @@ from nas.lines import Lines, Record, damaged, parse
 REFERENCE, UNIT, PROBE = "reference", "unit", "probe"
 CALIBRATION, VALIDATION = "calibration", "validation"
 ROLES = (REFERENCE, UNIT, PROBE, CALIBRATION, VALIDATION)
-"""What a model is measured for; a plan has one reference, as its first job."""
+"""What a model is measured for; the references are the first jobs of a plan."""
 
 SCHEMA = 1
 _SAME = ("schema", "name", "runtime", "threads", "dtype", "jobs")
@@ -49,6 +49,11 @@ class Samples:
     begins: tuple[Record, ...]
     visits: tuple[Visit, ...]
     refused: Mapping[int, str]
+
+    @property
+    def references(self) -> int:
+        """How many of the jobs, the first ones, are references."""
+        return sum(job["role"] == REFERENCE for job in self.header["jobs"])
 
 
 def header(content: Mapping[str, Any], *, runtime: str, threads: int, dtype: str) -> Record:
@@ -126,12 +131,13 @@ class SampleFile:
 
     Raises:
         RunError: if it cannot be opened, another process writes into it, it is damaged, or what
-            it holds is of another plan, runtime, number of threads or dtype than `header` says.
+            it holds is of another plan, runtime, number of threads or dtype than `header` says;
+            `instead` is what the message tells the user to do then.
     """
 
-    def __init__(self, path: Path, header: Record) -> None:
+    def __init__(self, path: Path, header: Record, *, instead: str = "give another --out") -> None:
         """Open the file at `path`, or begin it with `header`."""
-        self.path = path
+        self.path, self._instead = path, instead
         self._lines = Lines(path, writer="another measurement")
         try:
             if not self._lines.records:
@@ -150,7 +156,7 @@ class SampleFile:
                     "another plan" if key in ("name", "jobs") else f"{key} {found}, not {wanted}"
                 )
                 raise RunError(
-                    f"{self.path} was measured with {shown}; give another --out, or delete it"
+                    f"{self.path} was measured with {shown}; {self._instead}, or delete it"
                 )
 
     def begin(self, machine: Record) -> None:

@@ -20,8 +20,8 @@ from nas.provenance import Provenance
 
 METHOD = (
     "units and whole networks in shuffled rounds, each visit (its fastest run) divided by the "
-    "reference network around it, median over rounds; the sum of units corrected for their "
-    "boundaries by a ridge regression on whole networks"
+    "drift of reference networks around it, lower quartile over rounds; each unit corrected by a "
+    "factor of its kind and size, fitted by ridge regression on whole networks"
 )
 ERA = "measured"
 _LEAST_NETWORKS = 8
@@ -35,7 +35,7 @@ def tabulate(samples: Samples, *, name: str, version: str) -> LatencyTable:
         NasError: if they hold too little for a table: the measurement has to go on.
     """
     plan = from_mapping(samples.header, source="samples")
-    found = estimate(samples.visits)
+    found = estimate(samples.visits, references=samples.references)
     units, isolated = _units(plan, found)
     calibration = calibrate(_networks(plan, found, isolated))
     boundary = calibration.boundary
@@ -60,7 +60,7 @@ def tabulate(samples: Samples, *, name: str, version: str) -> LatencyTable:
     )
     if not plan.of(VALIDATION):
         return table
-    return validate(table, plan, samples.visits, date=samples.begins[-1]["date"])
+    return validate(table, plan, samples, date=samples.begins[-1]["date"])
 
 
 def _units(plan: Plan, found: Estimates) -> tuple[Mapping[str, Unit], Mapping[str, Estimate]]:
@@ -170,12 +170,16 @@ def _provenance(samples: Samples, plan: Plan, found: Estimates, version: str) ->
         batch=1,
         method=METHOD,
         code_version=version,
-        reference=plan.jobs[0].name,
-        reference_ms=round(found.reference_ms, 6),
+        reference_ms=references_by_name(plan, found),
         rounds=max(e.rounds for e in found.jobs.values()),
         noise=round(found.noise, 4),
         calibrated_on=_fingerprints(plan.of(CALIBRATION)),
     )
+
+
+def references_by_name(plan: Plan, found: Estimates) -> Mapping[str, float]:
+    """Return what the reference networks took in milliseconds, by name."""
+    return {plan.jobs[job].name: round(ms, 6) for job, ms in found.reference_ms.items()}
 
 
 def _fingerprints(jobs: Sequence[Job]) -> tuple[str, ...]:

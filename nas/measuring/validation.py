@@ -1,6 +1,6 @@
 """Prove a table on networks that had no part in it, measured whole."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -8,46 +8,59 @@ from numpy.typing import NDArray
 
 from nas.errors import NasError
 from nas.latency import LatencyTable
-from nas.measuring.estimates import estimate, quantile, relative
+from nas.measuring.estimates import at_usual_speed, quantile, reference_ms, speed, usual
 from nas.measuring.plan import Plan
-from nas.measuring.samples import VALIDATION, Visit
+from nas.measuring.samples import VALIDATION, Samples
 from nas.provenance import Validation
 
 Floats = NDArray[np.float64]
 _LEAST_VISITS = 4
 
 
-def validate(
-    table: LatencyTable, plan: Plan, visits: Sequence[Visit], *, date: str
-) -> LatencyTable:
+def validate(table: LatencyTable, plan: Plan, samples: Samples, *, date: str) -> LatencyTable:
     """Return `table` with what the validation networks of `plan` say of it.
 
-    All times are multiples of the reference network, and are given for the speed that the machine
-    had when the table was measured. The first and the second half of the visits are the two
+    All times are given for the speed that the machine had when the table was measured, as the
+    reference networks tell it. The first and the second half of the visits are the two
     measurements that tell the noise floor. The table's interval becomes as wide as the errors
-    found here ask for, where that is wider.
+    found here ask for.
 
     Raises:
         NasError: if the networks were not visited often enough.
     """
-    speed = table.provenance.reference_ms if table.provenance else 0.0
-    values = relative(visits)
+    now = reference_ms(samples.visits, references=samples.references)
+    slower = speed_of(table, plan, now)
+    values = at_usual_speed(samples.visits, references=samples.references)
     points, halves = {}, []
     for number, job in enumerate(plan.jobs):
         own = values.get(number, np.zeros(0))
         covered = all(table.covers(unit) for unit in job.units)
         if job.role == VALIDATION and covered and len(own) >= _LEAST_VISITS:
             middle = len(own) // 2
-            halves.append((float(np.median(own[:middle])), float(np.median(own[middle:]))))
-            points[job.name] = (units_ms(table, plan, number), float(np.median(own)) * speed)
+            halves.append((usual(own[:middle]), usual(own[middle:])))
+            points[job.name] = (units_ms(table, plan, number), usual(own) / slower)
     if len(points) < 2:
         raise NasError("fewer than two networks are measured; start the same command again")
-    proof = _scores(points, np.array(halves), estimate(visits).reference_ms / speed, date)
+    proof = _scores(points, np.array(halves), slower, date)
     wide = quantile(np.array([abs(predicted / ms - 1) for predicted, ms in points.values()]))
-    spread = table.spread
-    if wide > spread.relative:
-        spread = replace(spread, relative=round(wide, 4), relative_small=round(wide, 4))
+    spread = replace(table.spread, relative=round(wide, 4), relative_small=round(wide, 4))
     return replace(table, validation=proof, spread=spread)
+
+
+def speed_of(table: LatencyTable, plan: Plan, now: Mapping[int, float]) -> float:
+    """Return how much longer the reference networks take `now` than when `table` was measured.
+
+    `now` are their milliseconds by the number of the job in `plan`; for a table that was not
+    measured by this project there is nothing to compare with, and the result is 1.
+
+    Raises:
+        NasError: if the table was measured with other references.
+    """
+    if table.provenance is None:
+        return 1.0
+    return speed(
+        {plan.jobs[job].name: ms for job, ms in now.items()}, table.provenance.reference_ms
+    )
 
 
 def units_ms(table: LatencyTable, plan: Plan, number: int) -> float:

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -14,6 +14,19 @@ from nas import cli
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = cli.nas.list_commands(click.Context(cli.nas))
+
+
+def _words(group: click.Group, *before: str) -> Iterator[tuple[str, ...]]:
+    """Yield the words of every command that is no group."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from _words(command, *before, name)
+        else:
+            yield (*before, name)
+
+
 Nas = Callable[..., object]
 
 
@@ -24,12 +37,20 @@ def test_help_names_every_command(nas: Nas) -> None:
     assert all(f"\n  {name} " in reply.out for name in COMMANDS)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help_and_json(nas: Nas, name: str) -> None:
-    reply = nas(name, "--help")
+@pytest.mark.parametrize("words", list(_words(cli.nas)), ids=" ".join)
+def test_every_command_has_help_and_json(nas: Nas, words: tuple[str, ...]) -> None:
+    reply = nas(*words, "--help")
     assert (reply.code, reply.err) == (0, "")
     assert reply.out.startswith("Usage: ")
     assert "--json" in reply.out
+
+
+def test_help_of_a_group_names_its_commands(nas: Nas) -> None:
+    reply = nas("latency", "--help")
+    assert (reply.code, reply.err) == (0, "")
+    names = [words[1] for words in _words(cli.nas) if words[0] == "latency"]
+    assert {"measure", "validate", "import", "check"} <= set(names)
+    assert all(f"\n  {name} " in reply.out for name in names)
 
 
 def test_without_a_command_the_help_is_shown(nas: Nas) -> None:
@@ -41,6 +62,7 @@ def test_without_a_command_the_help_is_shown(nas: Nas) -> None:
     ("words", "message"),
     [
         ("serach", "unknown command 'serach'; did you mean search?"),
+        ("latency valdate", "unknown command 'valdate'; did you mean validate?"),
         ("show", "Missing argument 'ARCH'."),
         ("show efficientnet_b9", "unknown architecture 'efficientnet_b9'; did you mean efficientn"),
         ("show efficientnet_b0 --latency-table pixel4", "unknown latency table 'pixel4'; did you"),

@@ -1,7 +1,5 @@
-"""Fixtures of measuring: a process that may use all its cores again, and a measured table."""
+"""Fixtures of measuring: a space, its plan, and what a measurement of computed times gives."""
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -12,15 +10,6 @@ from nas.measuring.run import Target, measure_plan
 from nas.measuring.samples import CALIBRATION, Samples
 from nas.space import Space
 from nas.space_file import load_space
-
-
-@pytest.fixture(autouse=True)
-def all_cores() -> Iterator[None]:
-    """Give the process back the cores that a measurement took from it."""
-    before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
-    yield
-    if before is not None:
-        os.sched_setaffinity(0, before)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +35,6 @@ def mbconv_plan(mbconv: Space) -> Plan:
 @pytest.fixture(scope="session")
 def exact(mbconv: Space, mbconv_plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Measured:
     """Measure `mbconv` on the fake backend, without noise."""
-    before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     folder = tmp_path_factory.mktemp("exact")
     names = [job.name for job in mbconv_plan.of(CALIBRATION)]
     known = frozenset(name.rpartition(" ")[2] for name in names)
@@ -54,6 +42,4 @@ def exact(mbconv: Space, mbconv_plan: Plan, tmp_path_factory: pytest.TempPathFac
     target, rounds = Target(backend="fake:noise=0"), Rounds(least=4, most=4)
     samples, _ = measure_plan(mbconv_plan, target, folder / "units.jsonl", rounds=rounds)
     proof_samples, _ = measure_plan(proof, target, folder / "proof.jsonl", rounds=rounds)
-    if before is not None:
-        os.sched_setaffinity(0, before)
     return Measured(plan=mbconv_plan, proof=proof, samples=samples, proof_samples=proof_samples)

@@ -1,4 +1,4 @@
-"""Estimates: medians and intervals by hand, what slows all alike cancels, intervals that hold."""
+"""Estimates: quartiles and intervals by hand, what slows all alike cancels, intervals that hold."""
 
 import math
 from collections.abc import Callable
@@ -7,16 +7,26 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nas.measuring.estimates import Estimate, estimate, quantile, relative
+from nas.errors import NasError
+from nas.measuring.estimates import (
+    Estimate,
+    at_usual_speed,
+    estimate,
+    quantile,
+    reference_ms,
+    speed,
+)
 from nas.measuring.samples import Visit
 
 
-def _visits(times: list[float], *, begin: int = 0, reference_ms: float = 2.0) -> list[Visit]:
-    """Return visits of job 1, each between two of the reference."""
-    found = [Visit(0, begin, 0.0, reference_ms, reference_ms)]
+def _visits(times: list[float], *, begin: int = 0, slower: float = 1.0) -> list[Visit]:
+    """Return visits of job 2, each between two of the references: jobs 0 and 1 in turn."""
+    usual = (2.0 * slower, 6.0 * slower)
+    found = [Visit(0, begin, 0.0, usual[0], usual[0])]
     for i, ms in enumerate(times):
-        found.append(Visit(1, begin, i + 0.5, ms, ms))
-        found.append(Visit(0, begin, i + 1.0, reference_ms, reference_ms))
+        job = (i + 1) % 2
+        found.append(Visit(2, begin, i + 0.5, ms, ms))
+        found.append(Visit(job, begin, i + 1.0, usual[job], usual[job]))
     return found
 
 
@@ -24,33 +34,43 @@ def _visits(times: list[float], *, begin: int = 0, reference_ms: float = 2.0) ->
     ("times", "wanted"),
     [
         ([4.0], (4.0, 4.0, 4.0)),
-        ([1.0, 4.0, 2.0], (2.0, 1.0, 4.0)),
-        ([4.0, 1.0, 3.0, 2.0], (2.5, 1.0, 4.0)),
-        # of ten, (10 - 1.645 * sqrt(10)) / 2 = 2.4: two are left out at either end
-        ([float(n) for n in (10, 3, 8, 1, 6, 5, 7, 4, 9, 2)], (5.5, 3.0, 8.0)),
-        # of twenty, 6.3: six at either end
-        ([float(n) for n in range(20, 0, -1)], (10.5, 7.0, 14.0)),
+        ([1.0, 4.0, 2.0], (1.5, 1.0, 4.0)),
+        ([4.0, 1.0, 3.0, 2.0], (1.75, 1.0, 4.0)),
+        # of ten, at places 9 / 4 -+ 1.645 * sqrt(10 * 3 / 16), counted from 0: 0 to 5
+        ([float(n) for n in (10, 3, 8, 1, 6, 5, 7, 4, 9, 2)], (3.25, 1.0, 6.0)),
+        # of twenty, at 19 / 4 -+ 3.2: 1 to 8
+        ([float(n) for n in range(20, 0, -1)], (5.75, 2.0, 9.0)),
+        # of forty, at 39 / 4 -+ 4.5: 5 to 15
+        ([float(n) for n in range(40, 0, -1)], (10.75, 6.0, 16.0)),
     ],
 )
-def test_median_and_interval_match_hand_computation(
+def test_lower_quartile_and_interval_match_hand_computation(
     times: list[float], wanted: tuple[float, float, float]
 ) -> None:
-    found = estimate(_visits(times)).jobs[1]
+    found = estimate(_visits(times), references=2).jobs[2]
     assert (found.ms, found.low_ms, found.high_ms) == pytest.approx(wanted)
     assert found.rounds == len(times)
     assert found.width == pytest.approx((wanted[2] - wanted[1]) / 2 / wanted[0])
 
 
 def test_one_slow_visit_does_not_count() -> None:
-    assert estimate(_visits([1.0] * 9 + [1000.0])).jobs[1] == Estimate(
-        ms=1.0, low_ms=1.0, high_ms=1.0, rounds=10
-    )
+    found = estimate(_visits([1.0] * 9 + [1000.0]), references=2)
+    assert found.jobs[2] == Estimate(ms=1.0, low_ms=1.0, high_ms=1.0, rounds=10)
 
 
 def test_a_reference_that_was_disturbed_once_does_not_count() -> None:
     visits = _visits([1.0] * 20)
     visits[20] = replace(visits[20], ms=50.0, median_ms=50.0)
-    assert relative(visits)[1] == pytest.approx(np.full(20, 0.5))
+    assert at_usual_speed(visits, references=2)[2] == pytest.approx(np.ones(20))
+
+
+def test_what_makes_one_reference_slower_than_another_is_no_drift() -> None:
+    visits = _visits([1.0] * 8)
+    assert reference_ms(visits, references=2) == {0: 2.0, 1: 6.0}
+    found = estimate(visits, references=2)
+    assert found.reference_ms == {0: 2.0, 1: 6.0}
+    assert found.noise == 0.0
+    assert at_usual_speed(visits, references=2)[2] == pytest.approx(np.ones(8))
 
 
 DRIFTS: dict[str, Callable[[float], float]] = {
@@ -64,55 +84,71 @@ DRIFTS: dict[str, Callable[[float], float]] = {
 def test_what_slows_all_alike_cancels(drift: str) -> None:
     slow = DRIFTS[drift]
     rng = np.random.default_rng(0)
-    true = {1: 5.0, 2: 0.2, 3: 31.0}
+    true = {0: 2.0, 1: 7.0, 2: 5.0, 3: 0.2, 4: 31.0}
     visits = []
     for i in range(200):
-        for step, job in enumerate((0, *rng.permutation(list(true)).tolist())):
+        for step, job in enumerate((i % 2, *rng.permutation([2, 3, 4]).tolist())):
             at = i + step / 4
-            ms = true.get(job, 2.0) * slow(at)
+            ms = true[job] * slow(at)
             visits.append(Visit(job, 0, at, ms, ms))
-    found = estimate(visits)
-    for job, ms in true.items():
-        assert found.jobs[job].ms / found.reference_ms == pytest.approx(ms / 2.0, rel=0.005)
+    found = estimate(visits, references=2)
+    factor = found.reference_ms[0] / true[0]  # how slow the machine usually was
+    assert found.reference_ms[1] / true[1] == pytest.approx(factor, rel=0.01)
+    for job in (2, 3, 4):
+        assert found.jobs[job].ms == pytest.approx(factor * true[job], rel=0.02)
+        assert found.jobs[job].ms / found.jobs[2].ms == pytest.approx(true[job] / 5.0, rel=0.005)
         assert found.jobs[job].width < 0.02
-    raw = [v.ms for v in visits if v.job == 1]
+    raw = [v.ms for v in visits if v.job == 2]
     assert np.ptp(raw) / np.median(raw) > 0.3  # while the times themselves tell little
 
 
 def test_processes_that_ran_at_different_speeds_agree() -> None:
-    slow = _visits([3.0, 3.0], begin=1, reference_ms=6.0)
-    found = estimate([*_visits([1.0, 1.0]), *slow])
-    assert relative([*_visits([1.0, 1.0]), *slow])[1] == pytest.approx([0.5] * 4)
-    assert found.reference_ms == 4.0  # half of its visits took 2, half 6
-    assert found.jobs[1].ms == pytest.approx(2.0)
+    visits = [*_visits([1.0, 1.0, 1.0]), *_visits([3.0, 3.0, 3.0], begin=1, slower=3.0)]
+    found = estimate(visits, references=2)
+    assert found.reference_ms == {0: 2.0, 1: 6.0}  # the usual speed is that of the faster one
+    assert at_usual_speed(visits, references=2)[2] == pytest.approx([1.0] * 6)
+    assert found.jobs[2].ms == pytest.approx(1.0)
 
 
-def test_a_process_that_did_not_visit_the_reference_is_left_out() -> None:
-    lost = [Visit(1, 1, 0.1, 99.0, 99.0), Visit(2, 1, 0.2, 99.0, 99.0)]
-    found = estimate([*_visits([1.0, 1.0]), *lost])
-    assert found.jobs == {1: Estimate(ms=1.0, low_ms=1.0, high_ms=1.0, rounds=2)}
-    assert estimate(lost).jobs == estimate([]).jobs == {}
+def test_a_process_that_did_not_visit_a_reference_is_left_out() -> None:
+    lost = [Visit(2, 1, 0.1, 99.0, 99.0), Visit(3, 1, 0.2, 99.0, 99.0)]
+    found = estimate([*_visits([1.0, 1.0]), *lost], references=2)
+    assert found.jobs == {2: Estimate(ms=1.0, low_ms=1.0, high_ms=1.0, rounds=2)}
+    assert estimate(lost, references=2).jobs == estimate([], references=2).jobs == {}
+
+
+def test_two_sessions_are_compared_by_the_references_of_both() -> None:
+    then = {"a": 2.0, "b": 6.0, "old": 1.0}
+    assert speed(then, then) == 1.0
+    assert speed({"a": 4.0, "b": 12.0}, then) == pytest.approx(2.0)
+    assert speed({"a": 2.0 * 1.21, "b": 6.0, "new": 9.0}, then) == pytest.approx(1.1)
+    assert speed(then, {"a": 4.0, "b": 12.0}) == pytest.approx(0.5)
+    for now in ({}, {"new": 9.0}):
+        with pytest.raises(NasError, match="no reference network of the table was measured now"):
+            speed(now, then)
 
 
 def test_noise_is_the_references_and_disturbed_counts_visits_whose_runs_disagree() -> None:
     times = (1.8, 1.9, 2.0, 2.1, 2.4)
     visits = [Visit(0, 0, float(i), ms, ms) for i, ms in enumerate(times)]
-    found = estimate([*visits, Visit(1, 0, 2.5, 1.0, 1.2), Visit(1, 0, 2.6, 1.0, 1.05)])
-    assert found.reference_ms == 2.0
-    assert found.noise == pytest.approx(0.05)  # of 10, 5, 0, 5, 20 %
-    assert found.disturbed == pytest.approx(1 / 7)
+    visits += [Visit(1, 0, i + 0.2, 3 * v.ms, 3 * v.ms) for i, v in enumerate(visits)]
+    visits += [Visit(2, 0, 2.5, 1.0, 1.2), Visit(2, 0, 2.6, 1.0, 1.05)]
+    found = estimate(visits, references=2)
+    assert found.reference_ms == pytest.approx({0: 1.9, 1: 5.7})
+    assert found.noise == pytest.approx(0.1 / 1.9)  # each is off by 0.1, 0, 0.1, 0.2, 0.5 ms
+    assert found.disturbed == pytest.approx(1 / 12)
 
 
-@pytest.mark.parametrize("rounds", [6, 10, 20, 30])
-def test_about_ninety_of_a_hundred_intervals_hold_the_true_median(rounds: int) -> None:
+@pytest.mark.parametrize("rounds", [10, 16, 20, 30])
+def test_about_ninety_of_a_hundred_intervals_hold_the_true_quartile(rounds: int) -> None:
     rng = np.random.default_rng(rounds)
     jobs = 1500
     visits = [Visit(0, 0, 0.0, 1.0, 1.0)]
-    for job in range(1, jobs + 1):  # skewed noise, as of a busy machine; its median is ln 2
+    for job in range(1, jobs + 1):  # skewed noise, as of a busy machine; its quartile is ln 4/3
         times = 1 + rng.exponential(0.1, rounds)
         visits += [Visit(job, 0, 0.0, float(ms), float(ms)) for ms in times]
-    found = estimate(visits).jobs.values()
-    covered = np.mean([e.low_ms <= 1 + 0.1 * math.log(2) <= e.high_ms for e in found])
+    found = estimate(visits, references=1).jobs.values()
+    covered = np.mean([e.low_ms <= 1 + 0.1 * math.log(4 / 3) <= e.high_ms for e in found])
     assert 0.86 < covered < 0.98
 
 

@@ -20,7 +20,7 @@ from nas.measuring.make import (
 from nas.measuring.plan import Plan, plan_space
 from nas.measuring.rounds import Rounds
 from nas.measuring.run import Target, duration
-from nas.measuring.samples import CALIBRATION, read_samples
+from nas.measuring.samples import CALIBRATION, REFERENCE, read_samples
 from nas.space import Space
 from nas.zoo import load_architecture
 
@@ -105,6 +105,32 @@ def test_a_proof_is_stored_in_the_table_and_leaves_no_scratch(path: Path) -> Non
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
+def test_a_table_that_is_no_file_cannot_be_proved(tmp_path: Path) -> None:
+    for name in (tmp_path / "none.yaml", Path("pixel1")):
+        with pytest.raises(BadFile, match="no such file; the result is stored in the table"):
+            prove_table(name, networks=3)
+
+
+def test_a_proof_that_was_broken_off_goes_on_with_the_same_networks_only(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nas.measuring.make.TWICE", Rounds(least=1, most=1))
+    with pytest.raises(NasError, match="fewer than two networks are measured; start the same"):
+        prove_table(path, networks=3)
+    monkeypatch.undo()
+    scratch = path.with_suffix(".validation.jsonl")
+    before = scratch.read_bytes()
+    with pytest.raises(RunError) as error:
+        prove_table(path, networks=4)
+    assert str(error.value) == (
+        f"{scratch} was measured with another plan; go on as it began (the same --networks and "
+        "--space), or delete it"
+    )
+    assert scratch.read_bytes() == before
+    assert prove_table(path, networks=3).validation is not None
+    assert not scratch.exists()
+
+
 def test_a_table_of_no_bundled_space_asks_for_one(path: Path) -> None:
     table = load_table(path)
     assert table.provenance is not None
@@ -129,11 +155,28 @@ def test_missing_units_are_measured_and_corrected_like_the_others(made: Path) ->
 def test_missing_units_are_given_for_the_speed_the_machine_had_then(made: Path) -> None:
     table = load_table(made)
     assert table.provenance is not None
-    then = 2 * table.provenance.reference_ms
+    then = {name: 2 * ms for name, ms in table.provenance.reference_ms.items()}
     slow = replace(table, provenance=replace(table.provenance, reference_ms=then))
     now, twice = (complete(t, lower(ODD), rounds=FEW) for t in (table, slow))
     for key in set(now.entries) - set(table.entries):
         assert twice.entries[key].ms == pytest.approx(2 * now.entries[key].ms, abs=2e-6)
+
+
+def test_another_version_of_the_runtime_is_not_measured_with(made: Path) -> None:
+    table = load_table(made)
+    era = replace(table.eras[table.era], runtime="fake 0.9")
+    older = replace(table, eras={table.era: era})
+    with pytest.raises(NasError, match=r"measured with fake 0\.9, and this is fake 1: install"):
+        complete(older, lower(ODD), rounds=FEW)
+    assert complete(older, lower(V2), rounds=FEW) is older  # nothing is lacking
+
+
+def test_a_table_with_other_references_is_not_completed(made: Path) -> None:
+    table = load_table(made)
+    assert table.provenance is not None
+    other = replace(table.provenance, reference_ms={"mobilenet_v2": 9.0})
+    with pytest.raises(NasError, match="no reference network of the table was measured now"):
+        complete(replace(table, provenance=other), lower(ODD), rounds=FEW)
 
 
 def test_missing_units_that_are_refused_are_lacking(made: Path) -> None:
@@ -149,7 +192,7 @@ def test_missing_units_that_are_refused_are_lacking(made: Path) -> None:
 def test_what_to_do_with_missing_units_is_the_users_choice(path: Path) -> None:
     before = path.read_bytes()
     assert cover(path, [ODD]).predict(ODD).units[0].extrapolated
-    with pytest.raises(MissingEntry, match="conv 208x208x3"):
+    with pytest.raises(MissingEntry, match="'my_cpu' was not measured for: conv 208x208x3"):
         cover(path, [ODD], on_missing="fail")
     with pytest.raises(UnknownName, match="did you mean measure"):
         cover(path, [ODD], on_missing="mesure")
@@ -185,10 +228,10 @@ def test_int8_and_threads_are_kept(mbconv_plan: Plan, tmp_path: Path) -> None:
 
 
 def _some(plan: Plan) -> tuple:  # type: ignore[type-arg]
-    """Return the reference, the calibration networks, and their units."""
+    """Return the references, the calibration networks, and their units."""
     networks = plan.of(CALIBRATION)[:10]
     keys = {unit.key for job in networks for unit in job.units}
-    return (plan.jobs[0], *networks, *(job for job in plan.jobs if job.name in keys))
+    return (*plan.of(REFERENCE), *networks, *(job for job in plan.jobs if job.name in keys))
 
 
 def test_an_unknown_backend_names_those_there_are() -> None:

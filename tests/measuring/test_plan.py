@@ -13,7 +13,8 @@ from nas.errors import BadFile
 from nas.layers import lower, lower_block
 from nas.measuring.plan import (
     CALIBRATION_NETWORKS,
-    REFERENCE_ARCH,
+    REFERENCES,
+    RELATIVES,
     Job,
     Plan,
     from_mapping,
@@ -29,6 +30,7 @@ from nas.measuring.plan import (
 )
 from nas.measuring.probes import probes
 from nas.measuring.samples import CALIBRATION, PROBE, REFERENCE, ROLES, UNIT, VALIDATION
+from nas.scaling import scale_resolution
 from nas.space import Space
 from nas.space_file import load_space
 from nas.zoo import load_architecture
@@ -50,25 +52,31 @@ def test_every_unit_of_the_space_and_of_the_small_zoo_is_planned_once(name: str)
     assert {unit.key for arch in archs for unit in lower(arch)} <= units
 
 
-def test_the_reference_is_first_and_every_job_has_a_role(mbconv_plan: Plan) -> None:
+def test_the_references_are_first_and_every_job_has_a_role(mbconv_plan: Plan) -> None:
     roles = [job.role for job in mbconv_plan.jobs]
     assert set(roles) == set(ROLES) - {VALIDATION}
-    assert roles.index(REFERENCE) == 0
-    assert Counter(roles)[REFERENCE] == 1
-    assert Counter(roles)[CALIBRATION] == CALIBRATION_NETWORKS
-    reference = mbconv_plan.jobs[0]
-    assert reference.name == REFERENCE_ARCH
-    assert reference.macs == cost(load_architecture(REFERENCE_ARCH)).macs
+    assert roles[: len(REFERENCES)] == [REFERENCE] * len(REFERENCES)
+    assert Counter(roles)[REFERENCE] == len(REFERENCES) > 1
+    assert Counter(roles)[CALIBRATION] == CALIBRATION_NETWORKS + len(RELATIVES)
+    for name, job in zip(REFERENCES, mbconv_plan.of(REFERENCE), strict=True):
+        assert job.name == f"{name} at 192"
+        assert job.macs == cost(scale_resolution(load_architecture(name), 192)).macs
     assert all(job.name == job.units[0].key for job in mbconv_plan.of(UNIT, PROBE))
     assert all(len(job.units) == 1 for job in mbconv_plan.of(UNIT, PROBE))
 
 
-def test_calibration_networks_are_of_the_space_and_named_by_fingerprint(
+def test_calibration_networks_are_of_the_space_and_relatives_of_the_zoo_by_fingerprint(
     tiny: Space, everything: np.ndarray
 ) -> None:
     there = {tiny.decode_row(row).fingerprint for row in everything}
-    assert _known(plan_space(tiny)) <= there
-    assert len(_known(plan_space(tiny, networks=10))) <= 10
+    relatives = {load_architecture(name).fingerprint for name in RELATIVES}
+    assert not relatives & there
+    assert relatives < _known(plan_space(tiny)) <= there | relatives
+    assert len(_known(plan_space(tiny, networks=10))) <= 10 + len(relatives)
+    zoo = {arch.fingerprint for arch in small_zoo().values()}
+    references = {scale_resolution(load_architecture(name), 192).fingerprint for name in REFERENCES}
+    assert not (relatives | references) & zoo
+    assert not relatives & references
 
 
 def test_the_same_seed_gives_the_same_plan(tiny: Space) -> None:
@@ -91,7 +99,7 @@ def test_a_plan_survives_a_file(mbconv_plan: Plan, tiny: Space) -> None:
 
 def test_a_block_that_is_none_is_named(tiny: Space) -> None:
     content = to_mapping(plan_units("few", probes(np.random.default_rng(0), 2)))
-    content["jobs"][1]["blocks"][0]["kernel"] = "large"
+    content["jobs"][-1]["blocks"][0]["kernel"] = "large"
     with pytest.raises(BadFile, match=r"a bundle: .*kernel"):
         from_mapping(content, source="a bundle")
 
@@ -162,10 +170,13 @@ def test_networks_without_a_space_are_calibrated_on_themselves_and_the_zoo(tiny:
 
 
 def test_a_check_measures_networks_by_their_names() -> None:
-    archs = [replace(load_architecture("mobilenet_v3_small"), name=name) for name in ("one", "")]
-    plan = plan_check("front", archs)
-    assert [job.name for job in plan.jobs] == [REFERENCE_ARCH, "one", archs[1].fingerprint]
-    assert {job.role for job in plan.jobs[1:]} == {VALIDATION}
+    names = ("one", "", "two", "one")
+    archs = [replace(load_architecture("mobilenet_v3_small"), name=name) for name in names]
+    networks = plan_check("front", archs).jobs[len(REFERENCES) :]
+    wanted = ["one", archs[1].fingerprint, "two", "one (2)"]
+    assert [job.name for job in networks] == wanted
+    assert {job.role for job in networks} == {VALIDATION}
+    assert plan_check("front", archs).of(REFERENCE) == plan_units("few", ()).jobs
 
 
 def test_a_network_is_one_job_of_all_its_units() -> None:

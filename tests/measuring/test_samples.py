@@ -46,6 +46,14 @@ def test_what_was_written_is_read_back(path: Path) -> None:
         assert file.samples == samples
 
 
+def test_references_are_counted_by_their_role(tmp_path: Path) -> None:
+    for count in (0, 1, 3):
+        jobs = [{**job, "role": "reference" if i < count else "unit"} for i, job in enumerate(JOBS)]
+        path = tmp_path / f"{count}.jsonl"
+        SampleFile(path, {**HEAD, "jobs": jobs}).close()
+        assert read_samples(path).references == count
+
+
 def test_a_last_line_that_was_not_finished_is_dropped_at_every_byte(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -141,6 +149,8 @@ def test_going_on_with_another_measurement_is_refused_in_one_line(
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
     assert path.read_bytes() == before
+    with pytest.raises(RunError, match="; give the same --networks, or delete it"):
+        SampleFile(path, {**HEAD, **change}, instead="give the same --networks")
     SampleFile(path, HEAD).close()  # a refused one keeps no lock
 
 

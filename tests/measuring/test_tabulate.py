@@ -1,6 +1,7 @@
 """From samples to a table and its proof, on computed times whose truth is known."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -12,10 +13,19 @@ from nas.errors import MissingEntry, NasError
 from nas.latency import LatencyTable
 from nas.latency_file import load_table, write_table
 from nas.layers import Unit, lower
+from nas.measuring.estimates import quantile
 from nas.measuring.plan import Plan
 from nas.measuring.rounds import Rounds
 from nas.measuring.run import Target, measure_plan
-from nas.measuring.samples import CALIBRATION, PROBE, UNIT, VALIDATION, Samples, Visit
+from nas.measuring.samples import (
+    CALIBRATION,
+    PROBE,
+    REFERENCE,
+    UNIT,
+    VALIDATION,
+    Samples,
+    Visit,
+)
 from nas.measuring.tabulate import tabulate
 from nas.measuring.validation import kendall_tau, units_ms, validate
 from nas.space import Space
@@ -38,7 +48,7 @@ def table(exact: Measured) -> LatencyTable:
 
 @pytest.fixture(scope="module")
 def proved(exact: Measured, table: LatencyTable) -> LatencyTable:
-    return validate(table, exact.proof, exact.proof_samples.visits, date="2026-11-22")
+    return validate(table, exact.proof, exact.proof_samples, date="2026-11-22")
 
 
 def _true_ms(units: Sequence[Unit]) -> float:
@@ -80,9 +90,11 @@ def test_a_table_says_how_it_was_made(exact: Measured, table: LatencyTable) -> N
     assert (table.device, source.cpu) == (begin["cpu"], begin["cpu"])
     assert (source.space, source.backend) == ("mbconv", "fake:noise=0")
     assert (source.batch, source.rounds, source.noise) == (1, 4, 0.0)
-    assert (source.reference, source.code_version) == ("mobilenet_v2", "0.1.0")
-    reference = _true_ms(lower(load_architecture("mobilenet_v2")))
-    assert source.reference_ms == pytest.approx(reference, rel=1e-5)
+    assert source.code_version == "0.1.0"
+    references = exact.plan.of(REFERENCE)
+    assert len(references) > 1
+    true = {job.name: _true_ms(job.units) for job in references}
+    assert source.reference_ms == pytest.approx(true, rel=1e-5)
     networks = exact.plan.of(CALIBRATION)
     assert len(source.calibrated_on) == table.error.networks == len(networks)
     assert table.error.mean < 0.02
@@ -135,23 +147,23 @@ def test_the_interval_becomes_as_wide_as_the_validation_asks_for(
     exact: Measured, table: LatencyTable, proved: LatencyTable
 ) -> None:
     assert proved.validation is not None
-    sure = replace(table, spread=replace(table.spread, relative=0.0, relative_small=0.0))
-    wider = validate(sure, exact.proof, exact.proof_samples.visits, date="x")
     points = proved.validation.points.values()
-    inside = [abs(predicted / ms - 1) <= wider.spread.relative + 1e-4 for predicted, ms in points]
-    assert np.mean(inside) >= 0.9
-    doubtful = replace(table, spread=replace(table.spread, relative=0.5))
-    same = validate(doubtful, exact.proof, exact.proof_samples.visits, date="x")
-    assert same.spread == doubtful.spread
+    errors = np.array([abs(predicted / ms - 1) for predicted, ms in points])
+    assert proved.spread.relative == pytest.approx(quantile(errors), abs=1e-4)
+    assert np.mean(errors <= proved.spread.relative + 1e-4) >= 0.9
+    for before in (0.0, 0.5):  # whether it was narrower or wider
+        spread = replace(table.spread, relative=before, relative_small=before)
+        again = validate(replace(table, spread=spread), exact.proof, exact.proof_samples, date="x")
+        assert again.spread == proved.spread
+    assert replace(proved.spread, relative=0.0, relative_small=0.0) == replace(
+        table.spread, relative=0.0, relative_small=0.0
+    )
 
 
 def test_a_machine_that_is_slower_now_changes_speed_and_nothing_else(
     exact: Measured, table: LatencyTable, proved: LatencyTable
 ) -> None:
-    slow = [
-        replace(visit, ms=1.25 * visit.ms, median_ms=1.25 * visit.median_ms)
-        for visit in exact.proof_samples.visits
-    ]
+    slow = _changed(exact.proof_samples, lambda visit: 1.25)
     found = validate(table, exact.proof, slow, date="2026-11-22").validation
     assert found is not None
     assert proved.validation is not None
@@ -159,18 +171,46 @@ def test_a_machine_that_is_slower_now_changes_speed_and_nothing_else(
     assert replace(found, speed=1.0) == proved.validation
 
 
+def _changed(samples: Samples, slower: Callable[[Visit], float]) -> Samples:
+    """Return samples whose visits took `slower` times as long."""
+    visits = [
+        replace(visit, ms=factor * visit.ms, median_ms=factor * visit.median_ms)
+        for visit in samples.visits
+        for factor in [slower(visit)]
+    ]
+    return replace(samples, visits=tuple(visits))
+
+
+def test_a_reference_that_is_slower_by_itself_counts_as_one_of_them(
+    exact: Measured, table: LatencyTable
+) -> None:
+    count = exact.proof_samples.references
+    odd = _changed(exact.proof_samples, lambda visit: 1.5 if visit.job == 0 else 1.0)
+    found = validate(table, exact.proof, odd, date="x").validation
+    assert found is not None
+    assert found.speed == pytest.approx(1.5 ** (1 / count), abs=1e-4)
+
+
+def test_a_table_with_other_references_is_not_compared(
+    exact: Measured, table: LatencyTable
+) -> None:
+    assert table.provenance is not None
+    source = replace(table.provenance, reference_ms={"mobilenet_v2": 9.0})
+    with pytest.raises(NasError, match="the table is of another version of this program: measure"):
+        validate(replace(table, provenance=source), exact.proof, exact.proof_samples, date="x")
+
+
 def test_the_noise_floor_is_the_difference_between_two_measurements(
     exact: Measured, table: LatencyTable
 ) -> None:
-    seen: dict[int, int] = {}
+    seen: Counter[int] = Counter()
 
-    def later_slower(visit: Visit) -> Visit:
-        seen[visit.job] = seen.get(visit.job, 0) + 1
-        slower = 1.02 if visit.job and seen[visit.job] > 2 else 1.0
-        return replace(visit, ms=slower * visit.ms, median_ms=slower * visit.median_ms)
+    def later_slower(visit: Visit) -> float:
+        seen[visit.job] += 1
+        return 1.02 if visit.job >= exact.proof_samples.references and seen[visit.job] > 2 else 1.0
 
-    visits = [later_slower(visit) for visit in exact.proof_samples.visits]
-    found = validate(table, exact.proof, visits, date="x").validation
+    later = _changed(exact.proof_samples, later_slower)
+    found = validate(table, exact.proof, later, date="x").validation
     assert found is not None
     assert found.noise_floor == pytest.approx(0.02, abs=1e-4)
     assert found.noise_worst == pytest.approx(0.02, abs=1e-4)
@@ -188,15 +228,16 @@ def test_a_proved_table_is_read_back_as_it_was_written(
 
 
 def _only(samples: Samples, jobs: set[int]) -> Samples:
-    return replace(samples, visits=tuple(v for v in samples.visits if v.job in {0, *jobs}))
+    kept = {*range(samples.references), *jobs}
+    return replace(samples, visits=tuple(v for v in samples.visits if v.job in kept))
 
 
 def test_a_measurement_that_is_too_small_says_to_go_on(exact: Measured) -> None:
     roles = [job.role for job in exact.plan.jobs]
     networks = {i for i, role in enumerate(roles) if role == CALIBRATION}
-    others = set(range(1, len(roles))) - networks
+    others = {i for i, role in enumerate(roles) if role in (UNIT, PROBE)}
     for kept, message in (
-        (set(list(others)[:5]), "only 5 units are measured; start the same command again"),
+        (set(sorted(others)[:5]), "only 5 units are measured; start the same command again"),
         (set(), "only 0 units are measured"),
         (
             others | set(sorted(networks)[:3]),
@@ -208,8 +249,12 @@ def test_a_measurement_that_is_too_small_says_to_go_on(exact: Measured) -> None:
 
 
 def test_a_validation_that_is_too_small_says_to_go_on(exact: Measured, table: LatencyTable) -> None:
-    visits = _only(exact.proof_samples, {1}).visits
-    for few in (visits, [], exact.proof_samples.visits[:40]):
+    samples = exact.proof_samples
+    for few in (
+        _only(samples, {samples.references}),
+        _only(samples, set()),
+        replace(samples, visits=samples.visits[:40]),
+    ):
         with pytest.raises(NasError, match="fewer than two networks are measured; start"):
             validate(table, exact.proof, few, date="x")
 
@@ -255,7 +300,7 @@ def test_predicting_a_refused_unit_raises_with_the_words_of_the_runtime(
 def test_networks_with_refused_units_are_left_out_of_the_validation(
     exact: Measured, lacking: LatencyTable
 ) -> None:
-    proved = validate(lacking, exact.proof, exact.proof_samples.visits, date="x")
+    proved = validate(lacking, exact.proof, exact.proof_samples, date="x")
     networks = exact.proof.of(VALIDATION)
     fine = {job.name for job in networks if not any(REFUSED in u.key for u in job.units)}
     assert proved.validation is not None

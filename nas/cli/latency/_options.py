@@ -15,7 +15,7 @@ from nas.errors import NasError
 from nas.folder import find_architecture, front_names
 from nas.measuring.bundle import with_validation
 from nas.measuring.plan import Plan, plan_networks, plan_space
-from nas.measuring.rounds import Progress, Report
+from nas.measuring.rounds import Progress, Report, Rounds
 from nas.measuring.run import Target
 from nas.space_file import load_space
 
@@ -94,6 +94,23 @@ def cores(command: Command) -> Command:
     )(command)
 
 
+def rounds(command: Command) -> Command:
+    """Give a command `rounds`, from the options that say how long to measure."""
+
+    @click.option(
+        "--rounds",
+        "count",
+        type=click.IntRange(min=1),
+        help="Visits of every model; 16 to 40, as its noise asks for, if left.",
+    )
+    @click.option("--minutes", type=float, help="Begin no visit after so many minutes.")
+    @wraps(command)
+    def wrapped(count: int | None, minutes: float | None, **rest: Any) -> Any:
+        return command(rounds=Rounds.of(count, minutes=minutes), **rest)
+
+    return wrapped
+
+
 def json_flag(command: Command) -> Command:
     """Add --json."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
@@ -123,5 +140,5 @@ def duration_text(seconds: float) -> str:
 
 def say_noise(noise: float) -> None:
     """Say how noisy the machine was, and what to do where that is too much."""
-    text = f"noise of the machine: {100 * noise:.1f} % (median deviation of the reference network)"
+    text = f"noise of the machine: {100 * noise:.1f} % (median deviation of the reference networks)"
     say(f"{text}: too much; close other programs and measure again" if noise > _NOISY else text)

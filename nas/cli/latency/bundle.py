@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from nas.cli._print import say
+from nas.cli._print import print_json, say
 from nas.cli._progress import progress
 from nas.cli.latency import _options as options
 from nas.measuring.bundle import write_bundle
@@ -23,14 +23,22 @@ from nas.measuring.run import Target
 )
 @click.option("--backend", default="onnxruntime", show_default=True, help="onnxruntime or litert.")
 @click.option("--dtype", default="fp32", show_default=True, help="fp32 or int8.")
-def command(asked: options.What, out: Path, networks: int, backend: str, dtype: str) -> None:
+@options.json_flag
+def command(
+    asked: options.What, out: Path, networks: int, backend: str, dtype: str, as_json: bool
+) -> None:
     """Write the models of a measurement with all that runs them into one zip.
 
     The target needs Python, numpy and the runtime, and neither this package nor torch.
     """
-    target = Target(backend=backend, dtype=dtype)
+    plan, target = asked.plan(proof=networks), Target(backend=backend, dtype=dtype)
     with progress("writing", "models") as report:
-        refused = write_bundle(asked.plan(proof=networks), out, target=target, report=report)
+        refused = write_bundle(plan, out, target=target, report=report)
+    if as_json:
+        models, size = len(plan.jobs) - len(refused), out.stat().st_size
+        facts = {"models": models, "bytes": size, "left_out": list(refused)}
+        print_json({"schema": 1, "path": str(out), **facts})
+        return
     for text in refused:
         say(f"left out: {text}")
     say(f"wrote {out} ({out.stat().st_size / 1e6:.0f} MB); on the target:")

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from nas.cli._print import say
+from nas.cli._print import print_json, say
+from nas.cli.latency import _options as options
 from nas.latency_file import load_table
 from nas.measuring.foreign import export_table
 
@@ -18,9 +19,15 @@ from nas.measuring.foreign import export_table
     required=True,
     help="A .yaml or .json file, or a folder with a file for each resolution.",
 )
-def command(table: str, dialect: str, out: Path) -> None:
+@options.json_flag
+def command(table: str, dialect: str, out: Path, as_json: bool) -> None:
     """Write the measured units of TABLE as another project's table."""
     written = export_table(load_table(table), dialect, out)
+    if as_json:
+        paths = [str(path) for path in written.paths]
+        left_out = list(written.left_out)
+        print_json({"schema": 1, "path": str(out), "paths": paths, "left_out": left_out})
+        return
     for text in written.left_out:
         say(f"left out: {text}")
     for path in written.paths:

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import click
 
-from nas.cli._print import say
+from nas.cli._print import print_json, say
+from nas.cli.latency import _options as options
 from nas.latency_file import write_table
 from nas.measuring.foreign import import_table
+from nas.report.proof import facts
 
 
 @click.command("import")
@@ -15,10 +17,16 @@ from nas.measuring.foreign import import_table
 @click.option("--device", default="", help="What it was measured on; the file's name if left.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, help="As it was measured.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The table's file.")
-def command(files: tuple[str, ...], dialect: str, device: str, threads: int, out: Path) -> None:
+@options.json_flag
+def command(
+    files: tuple[str, ...], dialect: str, device: str, threads: int, out: Path, as_json: bool
+) -> None:
     """Make a table from the FILEs of another project; several resolutions become one table."""
     table, notes = import_table(dialect, files, device=device, threads=threads, name=out.stem)
     write_table(table, out, heading=table.heading)
+    if as_json:
+        print_json({"schema": 1, "path": str(out), **facts(table), "notes": list(notes)})
+        return
     for note in notes:
         say(note)
     say(f"{out}: {len(table.entries)} units, no operator model: other units are refused")

@@ -17,14 +17,14 @@ from nas.report.proof import facts, width_note
 @options.what
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The table's file.")
 @options.target
-@click.option("--minutes", type=float, help="Begin no visit after so many minutes.")
+@options.rounds
 @click.option("--only-missing", is_flag=True, help="Add to the table at --out what it lacks.")
 @options.json_flag
 def command(
     asked: options.What,
     out: Path,
     target: Target,
-    minutes: float | None,
+    rounds: Rounds,
     only_missing: bool,
     as_json: bool,
 ) -> None:
@@ -32,7 +32,6 @@ def command(
 
     Every visit is written beside the table at once; the same command goes on after a kill.
     """
-    rounds = Rounds(seconds=60 * minutes) if minutes else Rounds()
     make = add_missing if only_missing else make_table
     with options.measuring() as report:
         table = make(asked.plan(), target, out, rounds=rounds, report=report)

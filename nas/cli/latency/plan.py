@@ -10,7 +10,7 @@ from nas.measuring.run import Target, duration
 from nas.report.tables import Table
 
 _WHY = {
-    "reference": "everything is divided by it",
+    "reference": "everything is divided by their drift",
     "unit": "entries of the table",
     "probe": "random units, for the operator model and shapes that were not measured",
     "calibration": "whole networks, to correct the sum of units for their boundaries",
