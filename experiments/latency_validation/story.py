@@ -6,7 +6,8 @@ Reads the tables alone; nothing is measured.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,8 @@ def points(table: LatencyTable) -> Mapping[str, tuple[float, float]]:
     return table.validation.points if table.validation else {}
 
 
-def draw_sums(path: Path) -> dict[str, Any]:
+def draw_sums(chosen: Sequence[Variant]) -> dict[str, Any]:
     """Draw naive sums and the table's predictions against what was measured; return errors."""
-    chosen = [v for v in VARIANTS if v.dtype == "fp32" and v.threads == 1]
     figure = Figure(figsize=(9.6, 4.6), layout="constrained")
     axes = figure.subplots(1, len(chosen))
     result = {}
@@ -79,7 +79,7 @@ def draw_sums(path: Path) -> dict[str, Any]:
             "naive": errors(naive, measured),
             "table": errors(table_ms, measured),
         }
-    save(figure, path)
+    save(figure, HERE / "sums.png")
     return result
 
 
@@ -134,23 +134,24 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def main() -> None:
-    """Draw everything, and write the figures."""
-    fp32, v3, int8, v3_int8, two = VARIANTS
+    """Draw everything that the bundled tables tell, and write the figures."""
+    known = [variant for variant in VARIANTS if variant.name(CPU) in data.bundled("latency_tables")]
     result: dict[str, Any] = {"schema": 1, "tables": {}}
-    for variant in VARIANTS:
+    for variant in known:
         table = load(variant)
         if table.validation and table.provenance:
             figures = scores(table.validation)
             figures |= {"noise": table.provenance.noise, "units": len(table.entries)}
             result["tables"][table.name] = figures
-    result["sums"] = draw_sums(HERE / "sums.png")
-    result["int8"] = {
-        "mbconv": draw_ratio(fp32, int8, HERE / "int8_mbconv.png", words="fp32 over int8"),
-        "mobilenetv3": draw_ratio(
-            v3, v3_int8, HERE / "int8_mobilenetv3.png", words="fp32 over int8"
-        ),
-    }
-    result["threads"] = draw_ratio(fp32, two, HERE / "threads.png", words="one thread over two")
+    result["sums"] = draw_sums([v for v in known if v.dtype == "fp32" and v.threads == 1])
+    for first in known:
+        for other, words in (
+            (replace(first, dtype="int8"), "fp32 over int8"),
+            (replace(first, threads=2), "one thread over two"),
+        ):
+            if other in known and other != first:
+                name = f"{words.replace(' ', '_')}_{first.space}"
+                result[name] = draw_ratio(first, other, HERE / f"{name}.png", words=words)
     data.write_text(HERE / "result.yaml", data.to_yaml(result))
     print(data.to_yaml(result))
 
