@@ -54,7 +54,12 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownName:
     return UnknownName(f"unknown {kind} {name!r}; there are: {', '.join(names) or 'none'}")
 
 
-_PACKAGES = {"ai_edge_litert": "ai-edge-litert", "sklearn": "scikit-learn", "yaml": "PyYAML"}
+_PACKAGES = {
+    "ai_edge_litert": "ai-edge-litert",
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+    "yaml": "PyYAML",
+}
 """Modules that are not named like the package that holds them."""
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from nas import plugins
 from nas.arch import Architecture
+from nas.checkpoint import Checkpoint
 from nas.errors import NasError
 from nas.plugins import Plugin
 from nas.weights import Weights
@@ -18,12 +19,14 @@ def export(
     *,
     form: str = "",
     weights: Weights | None = None,
+    trained: Checkpoint | None = None,
 ) -> Path:
     """Write `arch` to `path` in a format, and return the path.
 
     `form` is an exporter ("yaml", "json", "onnx", or one with options, as in "onnx:batch=1");
     without it the ending of `path` decides. Without `path` the file is named after the
-    architecture.
+    architecture. The weights of `trained`, and what it says about classes and the normalisation of
+    images, go along where the format has room for them.
 
     Raises:
         NasError: if there is no such format, or the file cannot be written.
@@ -35,7 +38,10 @@ def export(
     exporter = plugins.create("exporters", Plugin.parse(form))
     target = Path(path) if path else Path(f"{arch.name or arch.fingerprint}{exporter.suffix}")
     try:
-        exporter(arch, target, weights)
+        if trained and exporter.holds_weights:
+            exporter(arch, target, trained.weights, trained.metadata)
+        else:
+            exporter(arch, target, weights)
     except OSError as error:
         raise NasError(f"cannot write {target}: {error.strerror or error}") from None
     return target

@@ -15,6 +15,7 @@ from typing import Any
 
 from nas import data
 from nas.arch import Architecture, to_mapping
+from nas.checkpoint import architecture_of, find_checkpoint
 from nas.config import SearchConfig, Setup, read_config
 from nas.errors import RunError, UnknownName
 from nas.machine import cpu_name
@@ -129,7 +130,8 @@ def find_architecture(text: str) -> Architecture:
     """Return the architecture that `text` means.
 
     A bundled name, a path to a YAML or JSON file, or RUN_DIR:NAME for a member of a run's front:
-    its number, or "best" for the most accurate (with one objective, the best of it).
+    its number, or "best" for the most accurate (with one objective, the best of it). A training
+    folder, or a checkpoint, stands for what was trained.
 
     Raises:
         NasError: if there is no such thing; it says what there is.
@@ -139,7 +141,8 @@ def find_architecture(text: str) -> Architecture:
         return _member(Path(folder), name)
     if (Path(text) / CONFIG).is_file():
         raise UnknownName(f"{text} is a run: name a member of its front, as in {text}:best")
-    return load_architecture(text)
+    path = find_checkpoint(text)
+    return architecture_of(path) if path else load_architecture(text)
 
 
 def front_names(folder: Path) -> tuple[str, ...]:

@@ -31,19 +31,24 @@ _SIMPLE_ACTS = {"relu": "Relu", "hswish": "HardSwish", "sigmoid": "Sigmoid"}
 
 
 def to_onnx(
-    arch: Architecture, weights: Weights | None = None, *, seed: int = 0, batch: int | None = None
+    arch: Architecture,
+    weights: Weights | None = None,
+    *,
+    seed: int = 0,
+    batch: int | None = None,
+    metadata: Mapping[str, str] | None = None,
 ) -> "onnx.ModelProto":
     """Return `arch` as an ONNX model that maps "input" to "logits".
 
     The input is (batch, channels, resolution, resolution), the output (batch, classes); a `batch`
     of None leaves the batch size open. Without `weights` they are random (`random_weights`). The
-    metadata hold the fingerprint and the name of `arch`.
+    metadata hold the fingerprint and the name of `arch`, and what is given as `metadata`.
 
     Raises:
         NasError: if a weight is missing, unknown, or of another shape.
         MissingPackage: if onnx is not installed.
     """
-    metadata = {"fingerprint": arch.fingerprint, "name": arch.name}
+    metadata = {"fingerprint": arch.fingerprint, "name": arch.name, **(metadata or {})}
     return units_to_onnx(lower(arch), weights, seed=seed, batch=batch, metadata=metadata)
 
 

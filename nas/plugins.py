@@ -43,7 +43,7 @@ class Plugin:
 
 def available(kind: str) -> Mapping[str, str]:
     """Return the plugins of one kind with their one-line descriptions, importing nothing."""
-    folder = Path(__file__).parent / kind
+    folder = Path(__file__).parent.joinpath(*kind.split("."))
     return {
         module.name: _first_line(folder / f"{module.name}.py")
         for module in pkgutil.iter_modules([str(folder)])
@@ -83,8 +83,9 @@ def load(kind: str, name: str) -> Callable[..., Any]:
 
 
 def kind_in_singular(kind: str) -> str:
-    """Return "strategy" for "strategies", "exporter" for "exporters"."""
-    return kind[:-3] + "y" if kind.endswith("ies") else kind.removesuffix("s")
+    """Return "strategy" for "strategies", "dataset" for "nn.datasets"."""
+    last = kind.rpartition(".")[2]
+    return last[:-3] + "y" if last.endswith("ies") else last.removesuffix("s")
 
 
 def create(kind: str, plugin: Plugin, *given: Any, **named: Any) -> Any:

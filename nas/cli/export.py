@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from nas.checkpoint import find_checkpoint, load_checkpoint
 from nas.cli._print import print_json, say
 from nas.exporting import export
 from nas.folder import find_architecture
@@ -16,15 +17,21 @@ from nas.folder import find_architecture
 @click.option("--out", type=click.Path(path_type=Path), help="The file; named after ARCH if left.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(arch: str, form: str, out: Path | None, as_json: bool) -> None:
-    """Export ARCH: a bundled name, a YAML or JSON file, or RUN_DIR:best, RUN_DIR:3."""
-    network = find_architecture(arch)
+    """Export ARCH: a bundled name, a YAML or JSON file, or RUN_DIR:best, RUN_DIR:3.
+
+    A training folder, FOLDER:last or a .safetensors file takes its trained weights along.
+    """
+    trained = load_checkpoint(arch) if find_checkpoint(arch) else None
+    network = trained.arch if trained else find_architecture(arch)
     folder, colon, member = arch.rpartition(":")
     if colon and out is None:
         network = replace(network, name=f"{Path(folder).name}-{member}")
-    path = export(network, out, form=form)
+    path = export(network, out, form=form, trained=trained)
     if as_json:
         print_json({"schema": 1, "path": str(path), "fingerprint": network.fingerprint})
     else:
         graph = path.suffix in (".onnx", ".tflite")
-        weights = " with random weights: for timing, not for accuracy" if graph else ""
-        say(f"wrote {path}{weights}")
+        weights = " with random weights: for timing, not for accuracy"
+        if trained:
+            weights = f" with the weights of {trained.path}"
+        say(f"wrote {path}{weights if graph else ''}")

@@ -1,5 +1,6 @@
 """Exporters: each file here writes an architecture in one format, and is that format's name."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -19,8 +20,21 @@ class Exporter(Protocol):
     def suffix(self) -> str:
         """The usual end of a file's name, with the dot."""
 
-    def __call__(self, arch: Architecture, path: Path, weights: Weights | None = None) -> None:
+    @property
+    def holds_weights(self) -> bool:
+        """Whether the format has room for weights."""
+
+    def __call__(
+        self,
+        arch: Architecture,
+        path: Path,
+        weights: Weights | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
         """Write `arch`, with `weights` where the format holds them, to `path`.
+
+        `metadata` say more about the network, its classes for instance; a format that holds no
+        weights leaves them out.
 
         Raises:
             NasError: if weights are given to a format that has no room for them, or do not fit;

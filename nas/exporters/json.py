@@ -1,5 +1,6 @@
 """The architecture as JSON; it loads wherever an architecture is expected."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +15,15 @@ class JsonExporter:
     """Writes the file that `load_architecture` reads back as an equal architecture."""
 
     suffix: str = ".json"
+    holds_weights: bool = False
 
-    def __call__(self, arch: Architecture, path: Path, weights: Weights | None = None) -> None:
+    def __call__(
+        self,
+        arch: Architecture,
+        path: Path,
+        weights: Weights | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
         """Write `arch` to `path`; there is no room for weights."""
         refuse_weights(weights, "json")
         write_text(path, to_json(to_mapping(arch)))

@@ -1,5 +1,6 @@
 """A .tflite file that LiteRT runs, channels last; random weights unless some are given."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +19,19 @@ class TfliteExporter:
     """
 
     suffix: str = ".tflite"
+    holds_weights: bool = True
     seed: int = 0
     batch: int = 1
 
-    def __call__(self, arch: Architecture, path: Path, weights: Weights | None = None) -> None:
+    def __call__(
+        self,
+        arch: Architecture,
+        path: Path,
+        weights: Weights | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
         """Write the graph of `arch` to `path`, its metadata with fingerprint and name."""
-        content = to_tflite(arch, weights, seed=self.seed, batch=self.batch)
+        content = to_tflite(arch, weights, seed=self.seed, batch=self.batch, metadata=metadata)
         with atomic_path(path) as temporary:
             temporary.write_bytes(content)
 

@@ -196,9 +196,9 @@ class _Runs:
         if job in self._slow:
             return self._slow[job]
         content = self._file(job)
-        start = time.perf_counter()
+        start = time.monotonic()
         run = self.open_model(content)
-        if time.perf_counter() - start > _LONG_SECONDS:
+        if time.monotonic() - start > _LONG_SECONDS:
             self._slow[job] = run
         return run
 

@@ -61,6 +61,12 @@ def test_an_unwritable_path_is_one_line(name: str, arch: Architecture, tmp_path:
     assert "\n" not in str(caught.value)
 
 
+def test_what_holds_no_weights_refuses_them(name: str, arch: Architecture, tmp_path: Path) -> None:
+    if not exporter(name).holds_weights:
+        with pytest.raises(NasError, match="holds no weights"):
+            exporter(name)(arch, tmp_path / "x", random_weights(lower(arch)))
+
+
 def test_weights_are_kept_or_refused(name: str, arch: Architecture, tmp_path: Path) -> None:
     with pytest.raises(NasError, match="weights"):
         exporter(name)(arch, tmp_path / "x", {})

@@ -1,0 +1,163 @@
+"""Checkpoints of trained networks: what a file says and the weights it holds; without torch.
+
+A checkpoint is one safetensors file: the tensors, and in its header, as JSON, what they belong to.
+So it is whole or not there, and can be moved about by itself. A training folder holds two: `best`
+(of the best epoch, the averaged weights alone) and `last` (all that a training needs to go on).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nas.arch import Architecture, from_mapping
+from nas.data import check_keys, check_schema
+from nas.errors import BadFile, RunError, UnknownName, missing_package
+from nas.layers import lower
+from nas.weights import Weights, check_weights
+
+SETTINGS, ARCH = "train.yaml", "arch.yaml"
+BEST, LAST = "best", "last"
+SUFFIX = ".safetensors"
+HEADER = "nas"
+"""The key of the header's metadata that holds our JSON."""
+
+MODEL, AVERAGE = "model.", "average."
+"""What the names of weights begin with: as they were trained, and their moving average."""
+
+_LENGTH_BYTES = 8
+_LARGEST_HEADER = 100_000_000
+_KEYS = ("schema", "arch", "data", "progress")
+_DATA_KEYS = ("name", "fingerprint", "classes", "mean", "deviation")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A trained network: its architecture, weights, and what it was trained on.
+
+    `mean` and `deviation` of the three channels are what images, as fractions of 255, are
+    normalised with; `top1` is the accuracy on the validation images, None before the first.
+    """
+
+    path: Path
+    arch: Architecture
+    weights: Weights
+    data: str
+    classes: tuple[str, ...]
+    mean: tuple[float, float, float]
+    deviation: tuple[float, float, float]
+    top1: float | None
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What an exported file should say about the network, lists as JSON."""
+        return {
+            "data": self.data,
+            "classes": json.dumps(self.classes),
+            "mean": json.dumps(self.mean),
+            "deviation": json.dumps(self.deviation),
+            **({"top1": repr(self.top1)} if self.top1 is not None else {}),
+        }
+
+
+def find_checkpoint(text: str) -> Path | None:
+    """Return the file of the checkpoint that `text` means, None where it means something else.
+
+    It means one if it is a training folder (then its best), DIR:best, DIR:last, or a path that
+    ends in .safetensors.
+
+    Raises:
+        NasError: if it does, but there is no such checkpoint.
+    """
+    folder, colon, name = text.rpartition(":")
+    if colon and (Path(folder) / SETTINGS).is_file():
+        if name not in (BEST, LAST):
+            raise UnknownName(f"{folder} has checkpoints best and last, not {name!r}")
+    elif (Path(text) / SETTINGS).is_file():
+        folder, name = text, BEST
+    else:
+        return Path(text) if text.endswith(SUFFIX) else None
+    path = Path(folder) / f"{name}{SUFFIX}"
+    if not path.is_file():
+        raise RunError(f"{folder} has no {name} checkpoint yet; train it for an epoch at least")
+    return path
+
+
+def load_checkpoint(text: str) -> Checkpoint:
+    """Return the checkpoint that `text` means; see `find_checkpoint`.
+
+    Raises:
+        NasError: if there is none, it is damaged, or its weights are not those of its architecture.
+    """
+    path = find_checkpoint(text)
+    if path is None:
+        raise UnknownName(
+            f"{text} is no trained network; give a training folder, FOLDER:last, or a {SUFFIX} file"
+        )
+    facts = read_header(path)
+    data = facts["data"]
+    arch = architecture_of(path)
+    weights = _read_weights(path)
+    check_weights(lower(arch), weights)
+    return Checkpoint(
+        path=path,
+        arch=arch,
+        weights=weights,
+        data=data["name"],
+        classes=tuple(data["classes"]),
+        mean=_triple(data["mean"]),
+        deviation=_triple(data["deviation"]),
+        top1=facts["progress"].get("top1"),
+    )
+
+
+def architecture_of(path: Path) -> Architecture:
+    """Return the architecture of the checkpoint at `path`.
+
+    Raises:
+        BadFile: if it cannot be read, or is no checkpoint of this project.
+    """
+    return from_mapping(read_header(path)["arch"], source=f"{path}: arch")
+
+
+def read_header(path: Path) -> Mapping[str, Any]:
+    """Return what the checkpoint at `path` says about its tensors.
+
+    Raises:
+        BadFile: if it cannot be read, or is no checkpoint of this project.
+    """
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+            header = json.loads(file.read(min(length, _LARGEST_HEADER)))
+        facts: Mapping[str, Any] = json.loads(header["__metadata__"][HEADER])
+    except OSError as error:
+        raise BadFile(f"{path}: {error.strerror or error}") from None
+    except (ValueError, KeyError, TypeError):
+        raise BadFile(f"{path} is no checkpoint of a training, or is damaged") from None
+    check_keys(facts, known=_KEYS, required=_KEYS, place=str(path))
+    check_schema(facts, place=str(path))
+    check_keys(facts["data"], known=_DATA_KEYS, required=_DATA_KEYS, place=f"{path}: data")
+    return facts
+
+
+def _read_weights(path: Path) -> Weights:
+    """Return the averaged weights, or the trained ones where no average was kept."""
+    try:
+        from safetensors import SafetensorError, safe_open
+    except ModuleNotFoundError as error:
+        raise missing_package(error, wanted_by="reading a checkpoint") from None
+    try:
+        with safe_open(path, framework="numpy") as file:
+            names = list(file.keys())
+            prefix = AVERAGE if any(name.startswith(AVERAGE) for name in names) else MODEL
+            found = [name for name in names if name.startswith(prefix)]
+            return {name.removeprefix(prefix): file.get_tensor(name) for name in found}
+    except (SafetensorError, OSError) as error:
+        raise BadFile(f"{path} is damaged: {error}") from None
+
+
+def _triple(values: Sequence[float]) -> tuple[float, float, float]:
+    red, green, blue = values
+    return float(red), float(green), float(blue)

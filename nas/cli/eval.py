@@ -1,0 +1,33 @@
+"""Score a trained network on labelled images."""
+
+from dataclasses import asdict
+
+import click
+
+from nas.cli._print import print_json, say
+from nas.errors import missing_package
+
+
+@click.command("eval")
+@click.argument("trained")
+@click.option("--data", required=True, help="As in imagefolder:/path, digits or cifar10:/path.")
+@click.option("--split", type=click.Choice(["val", "test"]), default="val", show_default=True)
+@click.option(
+    "--batch", type=click.IntRange(min=1), default=256, show_default=True, help="Images at once."
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")  # fmt: skip
+def command(trained: str, data: str, split: str, batch: int, device: str, as_json: bool) -> None:
+    """Score TRAINED: a training folder (its best epoch), FOLDER:last, or a .safetensors file."""
+    try:
+        from nas.nn.data import load_data
+        from nas.nn.trained import score_checkpoint
+    except ModuleNotFoundError as error:
+        raise missing_package(error, wanted_by="nas eval") from None
+    images = load_data(data)
+    found = score_checkpoint(trained, images, split=split, device=device, batch=batch)
+    if as_json:
+        print_json({"schema": 1, "data": data, "split": split, **asdict(found)})
+    else:
+        click.echo(f"top1 {found.top1:.4f}, loss {found.loss:.4f}")
+        say(f"{found.images:,} {split} images of {data}")

@@ -1,0 +1,120 @@
+"""Train an architecture on your own data."""
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nas.arch import Architecture
+from nas.cli._print import print_json, say
+from nas.cli._progress import progress
+from nas.errors import missing_package
+from nas.folder import find_architecture
+from nas.scaling import scale_resolution
+
+if TYPE_CHECKING:
+    from nas.nn.train import Trained
+
+
+@click.command("train")
+@click.argument("arch")
+@click.option("--data", required=True, help="As in imagefolder:/path, digits or cifar10:/path.")
+@click.option(
+    "--recipe",
+    default="adamw",
+    show_default=True,
+    help="efficientnet, mobilenetv3, adamw or quick.",
+)
+@click.option("--epochs", type=click.IntRange(min=1), help="The recipe's if left.")
+@click.option("--batch", type=click.IntRange(min=1), help="Images at once; the recipe's if left.")
+@click.option(
+    "--accumulate",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Batches for one change of the weights.",
+)
+@click.option(
+    "--lr",
+    type=click.FloatRange(min=0, min_open=True),
+    help="The highest learning rate; it follows --batch if left.",
+)
+@click.option("--resolution", type=click.IntRange(min=1), help="The architecture's if left.")
+@click.option("--teacher", default="", help="A training folder or a checkpoint to learn from.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The training folder; one that exists is continued. [default: runs/train-...]",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of weights, order and augmentation.",
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")  # fmt: skip
+def command(arch: str, as_json: bool, resolution: int | None, **flags: Any) -> None:
+    """Train ARCH on images, and keep its weights in a training folder.
+
+    ARCH is a bundled name, a YAML or JSON file, RUN_DIR:best, RUN_DIR:3, or a training folder. Its
+    classifier is made for the classes of the data. The same command continues a training that was
+    broken off.
+    """
+    network = find_architecture(arch)
+    network = scale_resolution(network, resolution) if resolution else network
+    out = flags.pop("out") or _default_folder(network, flags)
+    trained = _train(network, out, **flags)
+    if not trained.finished:
+        say(f"stopped after {trained.epochs} epochs; go on with the same command")
+        raise click.Abort
+    if as_json:
+        print_json(_document(trained, flags))
+    else:
+        click.echo(f"top1 {trained.top1:.4f} on the validation images, epoch {trained.best_epoch}")
+        say(f"{trained.epochs} epochs in {trained.seconds:.1f} s; the weights are in {out}; next:")
+        say(f"nas eval {out} --data {flags['data']}, or nas export {out} --format onnx")
+
+
+def _train(network: Architecture, out: Path, **flags: Any) -> "Trained":
+    """Read the data, and train."""
+    try:
+        from nas.nn.data import load_data
+        from nas.nn.loop import Options
+        from nas.nn.recipes import adapt, find_recipe
+        from nas.nn.train import train
+    except ModuleNotFoundError as error:
+        raise missing_package(error, wanted_by="nas train") from None
+    changes = {key: flags[key] or 0 for key in ("epochs", "batch", "lr", "accumulate")}
+    recipe = adapt(find_recipe(flags["recipe"]), **changes)
+    data = load_data(flags["data"])
+    for note in data.notes:
+        say(f"{data.name}: {note}")
+    with progress("training", "images") as update:
+        options = Options(device=flags["device"], teacher=flags["teacher"], report=update)
+        return train(network, data, recipe, seed=flags["seed"], out=out, options=options)
+
+
+def _default_folder(network: Architecture, flags: dict[str, Any]) -> Path:
+    """Return a folder for these settings, the same for the same ones."""
+    what = {key: value for key, value in flags.items() if key != "device"}
+    digest = hashlib.sha256(repr((network.fingerprint, what)).encode()).hexdigest()[:6]
+    name = network.name or network.fingerprint
+    return Path("runs") / f"train-{name}-{flags['data'].partition(':')[0]}-{digest}"
+
+
+def _document(trained: "Trained", flags: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "run": str(trained.out),
+        "data": flags["data"],
+        "recipe": flags["recipe"],
+        "fingerprint": trained.arch.fingerprint,
+        "best_epoch": trained.best_epoch,
+        "history": list(trained.history),
+        "top1": trained.top1,
+        "epochs": trained.epochs,
+        "seconds": trained.seconds,
+    }

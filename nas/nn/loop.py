@@ -1,0 +1,258 @@
+"""The loop of a training: epochs of steps, validations, and checkpoints between them."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from math import isfinite
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nas.arch import Architecture, to_mapping
+from nas.checkpoint import BEST, LAST
+from nas.errors import BadFile, NasError
+from nas.nn.batches import Batches
+from nas.nn.data import Data
+from nas.nn.recipes import Recipe
+from nas.nn.score import Score, memory_named, score
+from nas.nn.steps import Batch, Stepper
+from nas.nn.training_folder import TrainingFolder
+
+SAVE_SECONDS = 60.0
+SECONDS_BETWEEN_REPORTS = 0.2
+STEPS_BETWEEN_LOOKS = 25
+"""A look at the loss of a GPU waits for it; the CPU's is looked at in every step."""
+
+Report = Callable[[int, int, str], None]
+"""Called with how many images are done, of how many, and a note."""
+
+
+class Diverged(NasError):
+    """A training whose loss is no number any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a training is run; nothing here changes what comes out of it, but `teacher`.
+
+    `device`: "auto", "cpu" or "cuda". `teacher`: a trained network to learn from, a training folder
+    or a checkpoint. `until`: the epoch to stop after, before the last; `seconds`: the time to stop
+    after, earlier runs counted in; both leave a training that can go on (0: to the end).
+    `save_seconds`: how often to keep everything within an epoch. `report` is told how far it is.
+    """
+
+    device: str = "auto"
+    teacher: str = ""
+    until: int = 0
+    seconds: float = 0.0
+    save_seconds: float = SAVE_SECONDS
+    report: Report | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What is trained: an architecture made for the data, by a recipe in its final form."""
+
+    arch: Architecture
+    data: Data
+    recipe: Recipe
+    seed: int
+    options: Options
+
+    def batches(self, epoch: int, start: int = 0) -> Batches:
+        """Return the training batches of an epoch, from number `start`, on the right device."""
+        return Batches(
+            self.data.train,
+            batch=self.recipe.batch,
+            side=self.arch.resolution,
+            data=self.data,
+            seed=self.seed,
+            epoch=epoch,
+            shuffle=True,
+            augment=self.recipe.augment,
+            device=self.options.device,
+            start=start,
+            drop_last=True,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a training is: whole epochs, batches of the next one, and steps in all.
+
+    `loss` is the sum over the steps of this epoch; `top1` that of the last validation, None before
+    the first; `best` the highest of them, of epoch `best_epoch`, from 1. `seconds` count all runs.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    loss: float = 0.0
+    top1: float | None = None
+    best: float | None = None
+    best_epoch: int = 0
+    seconds: float = 0.0
+    scaler: Mapping[str, Any]
+
+
+class Loop:
+    """A training on its way."""
+
+    def __init__(self, job: Job, stepper: Stepper, folder: TrainingFolder | None) -> None:
+        """Begin, or go on from the last checkpoint in `folder`."""
+        self.job, self.stepper, self.folder = job, stepper, folder
+        self.now = Progress(scaler={})
+        self.best: dict[str, Tensor] = {}
+        self.history: list[Mapping[str, Any]] = []
+        self._resume()
+        self.batches_an_epoch = len(job.batches(0))
+        self.steps_an_epoch = -(-self.batches_an_epoch // job.recipe.accumulate)
+        self._total = torch.tensor(self.now.loss, dtype=torch.float64, device=stepper.device)
+        self._started = self._saved = time.monotonic()
+        self._before, self._reported = self.now.seconds, 0.0
+
+    def _resume(self) -> None:
+        found = self.folder.load() if self.folder else None
+        if self.folder and found:
+            tensors, progress = found
+            self.now = _progress(progress)
+            self.stepper.restore(tensors, self.now.scaler)
+            self.best = self.folder.best() or {}
+        if self.folder:
+            self.history.extend(self.folder.rewind(self.now.epoch))
+
+    def run(self) -> None:
+        """Train to the end, or as far as the options say; everything is kept then.
+
+        Raises:
+            Diverged: if the loss is no number any more.
+            OutOfMemory: if a batch does not fit.
+        """
+        with memory_named(self.job.recipe.batch, self.job.arch.resolution):
+            until = min(self.job.options.until or self.job.recipe.epochs, self.job.recipe.epochs)
+            while self.now.epoch < until:
+                if not self.epoch():
+                    self._save()
+                    return
+                self._validate()
+
+    def epoch(self) -> bool:
+        """Do the rest of an epoch; tell whether there was time for it."""
+        batches = self.job.batches(self.now.epoch, self.now.batch)
+        for group in _groups(batches, self.job.recipe.accumulate):
+            loss = self.stepper.step(group, step=self.now.step, steps_an_epoch=self.steps_an_epoch)
+            self._total += loss
+            done = self.now.batch + len(group)
+            self.now = replace(self.now, batch=done, step=self.now.step + 1)
+            self._look()
+            if time.monotonic() - self._saved >= self.job.options.save_seconds:
+                self._save()
+            if 0 < self.job.options.seconds <= self._seconds():
+                return done >= self.batches_an_epoch
+        return True
+
+    def _look(self) -> None:
+        """Check the loss now and then, and tell how far it is."""
+        on_cpu = self.stepper.device.type == "cpu"
+        if on_cpu or self.now.step % STEPS_BETWEEN_LOOKS == 0:
+            self._check(float(self._total))
+        now = time.monotonic()
+        if self.job.options.report and now - self._reported >= SECONDS_BETWEEN_REPORTS:
+            self._reported = now
+            self._tell(self.job.options.report)
+
+    def _tell(self, report: Report) -> None:
+        epochs, images = self.job.recipe.epochs, len(self.job.data.train)
+        done = self.now.epoch + self.now.batch / self.batches_an_epoch
+        best = "" if self.now.best is None else f", top1 {self.now.best:.3f}"
+        note = f"epoch {self.now.epoch + 1} of {epochs}{best}"
+        report(round(done * images), epochs * images, note)
+
+    def _check(self, loss: float) -> None:
+        if not isfinite(loss):
+            raise Diverged(
+                f"the loss is {loss} in epoch {self.now.epoch + 1}, step {self.now.step}, at a "
+                f"rate of {self.stepper.lr:.3g}; train anew with a lower --lr, "
+                f"{self.job.recipe.lr / 3:.1g} say"
+            )
+
+    def _validate(self) -> None:
+        """Finish an epoch: score the averaged weights, and keep them if they are the best."""
+        self._check(float(self._total))
+        data, side = self.job.data, self.job.arch.resolution
+        batch, device = max(self.job.recipe.batch, 64), self.stepper.device
+        model = self.stepper.average.model
+        found = score(model, data.val, data, side=side, batch=batch, device=device)
+        self._check(found.loss)
+        loss = float(self._total) / self.steps_an_epoch
+        self._total.zero_()
+        self.now = replace(self.now, epoch=self.now.epoch + 1, batch=0, top1=found.top1)
+        if self.now.best is None or found.top1 > self.now.best:
+            self.now = replace(self.now, best=found.top1, best_epoch=self.now.epoch)
+            self.best = self.stepper.weights()
+            self._write(BEST, self.best)
+        self._log(loss, found)
+        self._save()
+
+    def _log(self, loss: float, found: Score) -> None:
+        record = {
+            "epoch": self.now.epoch,
+            "step": self.now.step,
+            "lr": self.stepper.lr,
+            "loss": loss,
+            "val_loss": found.loss,
+            "top1": found.top1,
+            "seconds": round(self._seconds(), 3),
+        }
+        self.history.append(record)
+        if self.folder:
+            self.folder.log(record)
+
+    def _save(self) -> None:
+        """Keep everything that is needed to go on."""
+        self._check(float(self._total))
+        loss, scaler = float(self._total), self.stepper.scaler.state_dict()
+        self.now = replace(self.now, loss=loss, seconds=self._seconds(), scaler=scaler)
+        self._write(LAST, self.stepper.tensors())
+        self._saved = time.monotonic()
+
+    def _write(self, name: str, tensors: Mapping[str, Tensor]) -> None:
+        if self.folder:
+            self.folder.save(name, tensors, facts(self.job, self.now))
+
+    def _seconds(self) -> float:
+        return self._before + time.monotonic() - self._started
+
+
+def facts(job: Job, now: Progress) -> dict[str, Any]:
+    """Return what a checkpoint says about its tensors."""
+    data = job.data
+    return {
+        "arch": to_mapping(job.arch),
+        "data": {
+            "name": data.name,
+            "fingerprint": data.fingerprint,
+            "classes": list(data.classes),
+            "mean": list(data.mean),
+            "deviation": list(data.deviation),
+        },
+        "progress": asdict(now),
+    }
+
+
+def _progress(found: Mapping[str, Any]) -> Progress:
+    try:
+        return Progress(**found)
+    except TypeError:
+        raise BadFile(
+            "the last checkpoint does not say how far it is; give another --out"
+        ) from None
+
+
+def _groups(batches: Iterable[Batch], size: int) -> Iterator[tuple[Batch, ...]]:
+    """Yield `size` batches at a time; the last group may be shorter."""
+    rest = iter(batches)
+    while group := tuple(islice(rest, size)):
+        yield group

@@ -1,0 +1,152 @@
+"""Train an architecture on data by a recipe, and go on where a killed training stopped."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nas.arch import Architecture
+from nas.checkpoint import AVERAGE
+from nas.errors import BadValue
+from nas.nn.data import Data
+from nas.nn.distill import Teacher, load_teacher
+from nas.nn.loop import Job, Loop, Options
+from nas.nn.model import Network
+from nas.nn.recipes import Recipe
+from nas.nn.score import pick_device
+from nas.nn.steps import Stepper
+from nas.nn.task import check_resolution, for_classes
+from nas.nn.trained import with_weights
+from nas.nn.training_folder import TrainingFolder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Trained:
+    """What a training came to.
+
+    `top1` is the best accuracy on the validation images, of epoch `best_epoch`, and `model` has the
+    weights of that epoch, on the CPU; None and the present weights before the first validation.
+    `epochs` are those that are done, `finished` tells whether these are all, `seconds` count every
+    run of the training. `history` holds the metrics of each epoch.
+    """
+
+    arch: Architecture
+    model: Network
+    top1: float | None
+    best_epoch: int
+    epochs: int
+    seconds: float
+    finished: bool
+    history: tuple[Mapping[str, Any], ...]
+    out: Path | None
+
+
+def train(
+    arch: Architecture,
+    data: Data,
+    recipe: Recipe,
+    *,
+    seed: int = 0,
+    out: Path | None = None,
+    options: Options = Options(),  # noqa: B008  # frozen
+) -> Trained:
+    """Train `arch`, with a classifier for the classes of `data`, and return what it came to.
+
+    `recipe` is taken as it is: length, batch size and rate are its own (`adapt` changes them). With
+    `out` everything is kept in that folder, and a training that was broken off there goes on; on a
+    CPU with the same number of threads it ends with the very weights it would have ended with. An
+    interrupt (Ctrl-C) ends it early: the result then says that it is not finished.
+
+    Raises:
+        Diverged: if the loss is no number any more.
+        OutOfMemory: if a batch does not fit.
+        NasError: if the architecture does not fit the data, or the folder holds another training.
+    """
+    device = pick_device(options.device)
+    options = replace(options, device=str(device))
+    recipe = fit_recipe(recipe, data)
+    job = Job(arch=fit(arch, data), data=data, recipe=recipe, seed=seed, options=options)
+    teacher = load_teacher(options.teacher, data) if options.teacher else None
+    with _own_random_numbers(device), _folder(out, job, teacher) as folder:
+        stepper = Stepper(job.arch, recipe, seed=seed, device=device, teacher=teacher)
+        loop = Loop(job, stepper, folder)
+        interrupted = False
+        try:
+            loop.run()
+        except KeyboardInterrupt:
+            interrupted = True
+    return _result(loop, out, finished=not interrupted and loop.now.epoch == recipe.epochs)
+
+
+def fit(arch: Architecture, data: Data) -> Architecture:
+    """Return `arch` with a classifier for the classes of `data`.
+
+    Raises:
+        BadValue: if it is no classifier of colour images, or its resolution is too small for it.
+    """
+    if arch.input_channels != len(data.mean):
+        raise BadValue(
+            f"images have {len(data.mean)} channels, the architecture takes {arch.input_channels}",
+            "input_channels",
+        )
+    check_resolution(arch)
+    return for_classes(arch, len(data.classes))
+
+
+def fit_recipe(recipe: Recipe, data: Data) -> Recipe:
+    """Return `recipe` without mirror images where those of `data` have a left and a right."""
+    flip = recipe.augment.flip and data.mirrored
+    return replace(recipe, augment=replace(recipe.augment, flip=flip))
+
+
+def _folder(out: Path | None, job: Job, teacher: Teacher | None) -> Any:
+    """Return a context with the folder of the training, None where it leaves none."""
+    if out is None:
+        return nullcontext(None)
+    return closing(TrainingFolder(out, job.arch, _settings(job, teacher)))
+
+
+def _settings(job: Job, teacher: Teacher | None) -> Mapping[str, Any]:
+    """Return what decides the outcome of a training, as plain data."""
+    by = {"name": job.options.teacher, "fingerprint": teacher.fingerprint} if teacher else None
+    settings: Mapping[str, Any] = json.loads(
+        json.dumps(
+            {
+                "arch": {"name": job.arch.name, "fingerprint": job.arch.fingerprint},
+                "data": {"name": job.data.name, "fingerprint": job.data.fingerprint},
+                "recipe": asdict(job.recipe),
+                "seed": job.seed,
+                "teacher": by,
+            }
+        )
+    )
+    return settings
+
+
+@contextmanager
+def _own_random_numbers(device: torch.device) -> Iterator[None]:
+    """Leave torch's random numbers as they were; on a GPU, let cuDNN pick its fastest kernels."""
+    gpu = device.type == "cuda"
+    fast = torch.backends.cudnn.flags(enabled=True, benchmark=True) if gpu else nullcontext()
+    with torch.random.fork_rng([device] if gpu else []), fast:
+        yield
+
+
+def _result(loop: Loop, out: Path | None, *, finished: bool) -> Trained:
+    weights = loop.best or loop.stepper.weights()
+    plain = {name.removeprefix(AVERAGE): value for name, value in weights.items()}
+    return Trained(
+        arch=loop.job.arch,
+        model=with_weights(loop.job.arch, plain),
+        top1=loop.now.best,
+        best_epoch=loop.now.best_epoch,
+        epochs=loop.now.epoch,
+        seconds=loop.now.seconds,
+        finished=finished,
+        history=tuple(loop.history),
+        out=out,
+    )

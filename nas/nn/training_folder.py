@@ -1,0 +1,138 @@
+"""Training folders: what a training leaves behind, and whether it may be continued there.
+
+`arch.yaml` and `train.yaml` say what is trained and how, `metrics.jsonl` how it went, epoch by
+epoch, and the two checkpoints (`nas.checkpoint`) hold the weights. TensorBoard's event files lie
+beside them where tensorboard is installed.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from nas.arch import Architecture, to_mapping
+from nas.checkpoint import ARCH, BEST, LAST, SETTINGS, SUFFIX, architecture_of, read_header
+from nas.data import SCHEMA, check_keys, read_mapping, to_yaml, write_text
+from nas.errors import RunError
+from nas.lines import Lines
+from nas.nn import checkpoint
+
+METRICS = "metrics.jsonl"
+_KEYS = ("schema", "arch", "data", "recipe", "seed", "teacher")
+
+Record = Mapping[str, Any]
+
+
+class TrainingFolder:
+    """The folder of one training, open for writing; nobody else can open it at the same time.
+
+    Raises:
+        RunError: if it holds another training, or something else, or cannot be written.
+    """
+
+    def __init__(self, path: Path, arch: Architecture, settings: Mapping[str, Any]) -> None:
+        """Open or make the folder at `path` for a training of `arch` with `settings`."""
+        self.path, self.arch = path, arch
+        settings = {"schema": SCHEMA, **settings}
+        _check(path, settings)
+        self._log = Lines(path / METRICS, writer="another training")
+        self._events: Any = None
+        write_text(path / ARCH, to_yaml(to_mapping(arch)))
+        write_text(path / SETTINGS, to_yaml(settings))
+
+    def load(self) -> tuple[dict[str, Tensor], Record] | None:
+        """Return the last checkpoint: its tensors and its progress; None if there is none.
+
+        Raises:
+            NasError: if it is damaged.
+        """
+        path = self.path / f"{LAST}{SUFFIX}"
+        if not path.is_file():
+            return None
+        found = architecture_of(path)
+        if found.fingerprint != self.arch.fingerprint:
+            raise RunError(
+                f"{path} is of another architecture, {found.name or found.fingerprint}; "
+                "give another --out"
+            )
+        return checkpoint.load(path), read_header(path)["progress"]
+
+    def best(self) -> dict[str, Tensor] | None:
+        """Return the tensors of the best checkpoint, None if there is none."""
+        path = self.path / f"{BEST}{SUFFIX}"
+        return checkpoint.load(path) if path.is_file() else None
+
+    def save(self, name: str, tensors: Mapping[str, Tensor], facts: Record) -> None:
+        """Write a checkpoint; `name` is "best" or "last"."""
+        checkpoint.save(self.path / f"{name}{SUFFIX}", tensors, {"schema": SCHEMA, **facts})
+
+    def rewind(self, epoch: int) -> tuple[Record, ...]:
+        """Drop the metrics from after `epoch`, which will come again, and return the others."""
+        kept = [record for record in self._log.records if record.get("epoch", 0) <= epoch]
+        if len(kept) < len(self._log.records):
+            self._log.close()
+            lines = "".join(json.dumps(record) + "\n" for record in kept)
+            write_text(self.path / METRICS, lines)
+            self._log = Lines(self.path / METRICS, writer="another training")
+        if not kept:
+            self._log.append({"schema": SCHEMA})
+        epochs = tuple(record for record in kept if "epoch" in record)
+        self._events = _event_writer(self.path, epochs[-1]["step"] if epochs else 0)
+        return epochs
+
+    def log(self, record: Record) -> None:
+        """Add the metrics of an epoch, to the lines and to TensorBoard."""
+        self._log.append(record)
+        if self._events:
+            for name, value in record.items():
+                if name != "step":
+                    self._events.add_scalar(name, value, record["step"])
+            self._events.flush()
+
+    def close(self) -> None:
+        """Let others write."""
+        self._log.close()
+        if self._events:
+            self._events.close()
+
+
+def _event_writer(path: Path, step: int) -> Any:
+    """Return a writer of TensorBoard's files that hides what came after `step`, or None."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ModuleNotFoundError:
+        return None
+    return SummaryWriter(str(path), purge_step=step + 1)
+
+
+def _check(path: Path, settings: Mapping[str, Any]) -> None:
+    """Check that `path` is free, or holds a training of `settings`."""
+    if (path / SETTINGS).is_file():
+        found = read_mapping(path / SETTINGS)
+        check_keys(found, known=_KEYS, required=_KEYS, place=str(path / SETTINGS))
+        for key in _KEYS:
+            _check_same(path, key, found[key], settings[key])
+    elif path.is_dir() and any(not _is_own(name) for name in os.listdir(path)):
+        raise RunError(f"{path} is not empty and holds no training; give another --out")
+
+
+def _is_own(name: str) -> bool:
+    """Tell what a training that was killed at its very start may have left."""
+    return name.startswith((".", METRICS, ARCH))
+
+
+def _check_same(path: Path, what: str, found: Any, wanted: Any) -> None:
+    """Refuse settings of another training; what has a fingerprint may change its name."""
+    if isinstance(found, Mapping) and isinstance(wanted, Mapping):
+        names = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
+        if not names or ("fingerprint" in wanted and "fingerprint" not in names):
+            return
+        what, found, wanted = f"{what}: its {names[0]}", found.get(names[0]), wanted.get(names[0])
+    if found != wanted:
+        raise RunError(
+            f"{path} is a training with another {what} is {found!r}, not {wanted!r}; "
+            "give another --out"
+        )

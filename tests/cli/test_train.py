@@ -1,0 +1,139 @@
+"""`nas train`, `nas eval` and the export of what was trained."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("sklearn")
+
+from nas.data import to_yaml  # noqa: E402
+
+pytestmark = pytest.mark.torch
+
+Nas = Callable[..., Any]
+
+SMALL = {
+    "schema": 1,
+    "name": "small",
+    "resolution": 24,
+    "stem": [{"kind": "conv", "in_channels": 3, "out_channels": 16, "kernel": 3, "stride": 2}],
+    "stages": [
+        [
+            {"kind": "mbconv", "in_channels": 16, "out_channels": 24, "hidden_channels": 48,
+             "kernel": 3, "stride": 2, "se_channels": 8},
+        ]
+    ],
+    "head": [
+        {"kind": "pool", "in_channels": 24, "out_channels": 24},
+        {"kind": "linear", "in_channels": 24, "out_channels": 1000, "act": "none"},
+    ],
+}  # fmt: skip
+WORDS = ("train", "small.yaml", "--data", "digits", "--recipe", "quick", "--resolution", "16",
+         "--epochs", "2", "--device", "cpu")  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _architecture(nas: Nas, tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(to_yaml(SMALL))
+
+
+def test_train_eval_and_export_agree(nas: Nas) -> None:
+    reply = nas(*WORDS, "--out", "run", "--json")
+    assert reply.code == 0, reply.err
+    trained = json.loads(reply.out)
+    assert list(trained)[-3:] == ["top1", "epochs", "seconds"]
+    assert trained["epochs"] == 2
+    assert 0.15 < trained["top1"] <= 1
+    scored = json.loads(nas("eval", "run", "--data", "digits", "--json").out)
+    assert (scored["top1"], scored["images"]) == (trained["top1"], 359)
+    assert nas("eval", "run:last", "--data", "digits", "--split", "test").code == 0
+
+    reply = nas("export", "run", "--out", "x.onnx")
+    assert (reply.code, reply.err) == (
+        0, "wrote x.onnx with the weights of run/best.safetensors\n"
+    )  # fmt: skip
+    assert onnx_top1("x.onnx") == trained["top1"]
+
+
+def onnx_top1(path: str) -> float:
+    """Score an exported network by what its file alone says, as a user of it would."""
+    runtime = pytest.importorskip("onnxruntime")
+    from nas.nn.data import load_data
+
+    session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    said = session.get_modelmeta().custom_metadata_map
+    assert json.loads(said["classes"]) == list("0123456789")
+    mean, deviation = (
+        np.array(json.loads(said[key]), np.float32)[:, None, None] for key in ("mean", "deviation")
+    )
+    val = load_data("digits").val
+    side = session.get_inputs()[0].shape[-1]
+    pixels = val.read(np.arange(len(val)), side)
+    images = (pixels.astype(np.float32) / 255 - mean) / deviation
+    logits = session.run(["logits"], {"input": images})[0]
+    return float((logits.argmax(1) == val.labels).mean())
+
+
+def test_formats_without_weights_take_the_architecture(nas: Nas) -> None:
+    nas(*WORDS, "--out", "run", "--epochs", "1")
+    reply = nas("export", "run:last", "--format", "yaml", "--json")
+    assert json.loads(reply.out)["path"] == "run-last.yaml"
+    shown = json.loads(nas("show", "run", "--json").out)
+    assert shown["fingerprint"] == json.loads(reply.out)["fingerprint"]
+
+
+def test_tflite_takes_the_weights_along(nas: Nas) -> None:
+    litert = pytest.importorskip("ai_edge_litert.interpreter")
+    from nas.nn.data import load_data
+    from nas.nn.trained import score_checkpoint
+
+    nas(*WORDS, "--out", "run")
+    assert nas("export", "run", "--format", "tflite:batch=359", "--out", "x.tflite").code == 0
+    data = load_data("digits")
+    pixels = data.val.read(np.arange(359), 16).transpose(0, 2, 3, 1) / np.float32(255)
+    images = (pixels - np.float32(data.mean)) / np.float32(data.deviation)
+    runner = litert.Interpreter("x.tflite").get_signature_runner()
+    logits = runner(input=images.astype(np.float32))["logits"]
+    top1 = float((logits.argmax(1) == data.val.labels).mean())
+    assert top1 == score_checkpoint("run", data).top1
+
+
+def test_the_same_command_finds_its_folder_again(nas: Nas) -> None:
+    first = nas(*WORDS, "--epochs", "1")
+    assert first.code == 0, first.err
+    assert first.out.startswith("top1 0.")
+    assert "nas eval runs/train-small-digits-" in first.err
+    again = nas(*WORDS, "--epochs", "1")
+    assert again.out == first.out
+    assert len(list(Path("runs").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--recipe", "adam"), "unknown recipe 'adam'; did you mean adamw?"),
+        (("--data", "digit"), "did you mean digits?"),
+        (("--resolution", "1"), "a resolution of 1 is too small: at stem.0"),
+        (("--device", "tpu!"), "unknown device 'tpu!'; there are: auto, cpu, cuda"),
+        (("--teacher", "nobody"), "nobody is no trained network; give a training folder"),
+        (("--lr", "1e30"), "train anew with a lower --lr"),
+    ],
+)
+def test_mistakes_are_one_line(nas: Nas, words: tuple[str, ...], message: str) -> None:
+    reply = nas(*WORDS, *words, "--out", "run")
+    assert (reply.code, reply.out) == (2, "")
+    assert message in reply.err
+    assert len(reply.err.splitlines()) == 1
+
+
+def test_eval_wants_a_trained_network(nas: Nas) -> None:
+    reply = nas("eval", "mnasnet_a1", "--data", "digits")
+    assert (reply.code, len(reply.err.splitlines())) == (2, 1)
+    assert "mnasnet_a1 is no trained network" in reply.err
+    missing = nas("eval", "gone.safetensors", "--data", "digits")
+    assert missing.err == "error: gone.safetensors: No such file or directory\n"
