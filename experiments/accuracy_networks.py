@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch  # fits what ships, never ships itself
+from accuracy_muon import Muon
 from numpy.typing import NDArray
 
 from nas.accuracy import Network
@@ -15,7 +16,11 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How networks are fitted: AdamW on the squared error with a one-cycle learning rate."""
+    """How networks are fitted: AdamW on the squared error with a one-cycle learning rate.
+
+    `gain` multiplies the inputs; where it is None, every input is standardised instead. `muon` is
+    the rate of Muon for all weights but the last; where it is None, AdamW takes those too.
+    """
 
     hidden: tuple[int, ...]
     members: int = 1
@@ -24,15 +29,17 @@ class Recipe:
     rate: float = 3e-3
     decay: float = 0.3
     activation: str = "silu"
+    gain: float | None = None
+    muon: float | None = None
 
 
 class Networks:
-    """Networks of one shape on standardised inputs and targets; they differ in seed and order."""
+    """Networks of one shape on scaled inputs and standardised targets; seed and order differ."""
 
     def __init__(self, recipe: Recipe, inputs: Floats, targets: Floats, seed: int) -> None:
         """Fit them to `inputs`, shape (rows, features), and `targets`, shape (rows,)."""
         self._activation = getattr(torch.nn.functional, recipe.activation)
-        self._shift, self._spread = inputs.mean(axis=0), inputs.std(axis=0) + 1e-9
+        self._shift, self._spread = _input_scale(inputs, recipe.gain)
         self._mean, self._unit = targets.mean(), targets.std() + 1e-12
         generator = torch.Generator().manual_seed(seed)
         sizes = (inputs.shape[1], *recipe.hidden, 1)
@@ -42,19 +49,19 @@ class Networks:
             self._weights.append((weight / before**0.5).requires_grad_())
             self._biases.append(torch.zeros(recipe.members, 1, after).requires_grad_())
         wanted = torch.tensor((targets - self._mean) / self._unit, dtype=torch.float32)
-        self._fit(recipe, self._standardised(inputs), wanted, generator)
+        self._fit(recipe, self._scaled(inputs), wanted, generator)
 
     def __call__(self, inputs: Floats) -> Floats:
         """Return the prediction of every member, shape (members, rows)."""
         parts = []
         with torch.no_grad():
-            for start in range(0, len(inputs), 8192):
-                block = self._standardised(inputs[start : start + 8192])
+            for start in range(0, len(inputs), 512):
+                block = self._scaled(inputs[start : start + 512])
                 parts.append(self._forward(block.expand(len(self._weights[0]), *block.shape)))
         return torch.cat(parts, dim=1).numpy().astype(float) * self._unit + self._mean
 
     def export(self) -> Network:
-        """Return the first member with the standardisation worked into its first and last layer."""
+        """Return the first member with the scales worked into its first and last layer."""
         weights = [weight[0].detach().numpy().astype(float) for weight in self._weights]
         biases = [bias[0, 0].detach().numpy().astype(float) for bias in self._biases]
         weights[0] = weights[0] / self._spread[:, None]
@@ -63,7 +70,7 @@ class Networks:
         biases[-1] = biases[-1] * self._unit + self._mean
         return Network(weights=_single(weights), biases=_single(biases))
 
-    def _standardised(self, inputs: Floats) -> torch.Tensor:
+    def _scaled(self, inputs: Floats) -> torch.Tensor:
         return torch.tensor((inputs - self._shift) / self._spread, dtype=torch.float32)
 
     def _forward(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -75,24 +82,44 @@ class Networks:
         self, recipe: Recipe, inputs: torch.Tensor, wanted: torch.Tensor, generator: torch.Generator
     ) -> None:
         steps = len(inputs) // recipe.batch
-        groups = [
-            {"params": self._weights, "weight_decay": recipe.decay},
-            {"params": self._biases, "weight_decay": 0.0},
+        optimizers = self._optimizers(recipe)
+        schedules = [
+            torch.optim.lr_scheduler.OneCycleLR(
+                optimizer,
+                optimizer.defaults["lr"],
+                total_steps=recipe.epochs * steps + 1,
+                cycle_momentum=recipe.muon is None,  # Muon loses by it
+            )
+            for optimizer in optimizers
         ]
-        optimizer = torch.optim.AdamW(groups, lr=recipe.rate)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, recipe.rate, total_steps=recipe.epochs * steps + 1
-        )
         for _ in range(recipe.epochs):
             orders = [torch.randperm(len(inputs), generator=generator) for _ in self._weights[0]]
             order = torch.stack(orders)
             for step in range(steps):
                 chosen = order[:, step * recipe.batch : (step + 1) * recipe.batch]
                 error = self._forward(inputs[chosen]) - wanted[chosen]
-                optimizer.zero_grad()
+                for optimizer in optimizers:
+                    optimizer.zero_grad()
                 (error**2).mean(dim=1).sum().backward()
-                optimizer.step()
-                schedule.step()
+                for optimizer, schedule in zip(optimizers, schedules, strict=True):
+                    optimizer.step()
+                    schedule.step()
+
+    def _optimizers(self, recipe: Recipe) -> list[torch.optim.Optimizer]:
+        last = 0 if recipe.muon is None else -1
+        groups = [
+            {"params": self._weights[last:], "weight_decay": recipe.decay},
+            {"params": self._biases, "weight_decay": 0.0},
+        ]
+        adamw = torch.optim.AdamW(groups, lr=recipe.rate)
+        return [adamw] if recipe.muon is None else [adamw, Muon(self._weights[:-1], recipe.muon)]
+
+
+def _input_scale(inputs: Floats, gain: float | None) -> tuple[Floats, Floats]:
+    """Return the shift and the spread of every input."""
+    if gain is None:
+        return inputs.mean(axis=0), inputs.std(axis=0) + 1e-9
+    return np.zeros(inputs.shape[1]), np.full(inputs.shape[1], 1 / gain)
 
 
 def _single(arrays: Sequence[Floats]) -> tuple[NDArray[np.float32], ...]:
