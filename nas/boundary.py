@@ -4,7 +4,7 @@ A unit that is measured alone pays for its ends: the runtime brings the input in
 and the output back, and starts once for every unit. Inside a network it does not, but finds its
 weights and its input in a colder cache. What is gained or lost is a share of the unit's time that
 goes with its kind and its size, so it is corrected by a factor, fitted on networks that were
-measured whole. A sum of terms in milliseconds was worse: it makes some units cost nothing.
+measured whole. A sum of terms in milliseconds was worse, and can make a unit cost nothing.
 """
 
 from collections.abc import Mapping

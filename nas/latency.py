@@ -166,7 +166,8 @@ class LatencyTable:
     def heading(self) -> str:
         """One line that says what the table is, for lists and for the top of its file."""
         text = f"{self.device}, {self.runtime}, {self.dtype}, {self.threads} thread"
-        return text + ("s" if self.threads > 1 else "")
+        text += "s" if self.threads > 1 else ""
+        return f"{text}, units of {self.provenance.space}" if self.provenance else text
 
     def with_era(self, era: str) -> "LatencyTable":
         """Return this table in another of its eras.

@@ -189,15 +189,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--space", default="mbconv")
     parser.add_argument("--core", type=int)
+    parser.add_argument("--rounds", type=int, default=24)
     parser.add_argument("--samples", type=Path, default=Path("runs/latency_validation"))
     given = parser.parse_args()
     start = time.monotonic()
     wanted = plan(given.space)
     path = given.samples / f"methods_{given.space}.jsonl"
     cores = None if given.core is None else (given.core,)
-    samples, found = measure_plan(
-        wanted, Target(cores=cores), path, rounds=Rounds(least=24, most=24)
-    )
+    samples, found = measure_plan(wanted, Target(cores=cores), path, rounds=Rounds.of(given.rounds))
     known, judging = measured(wanted, found)
     truth = np.array([row.ms for row in judging])
     result = {}

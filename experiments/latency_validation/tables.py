@@ -45,14 +45,14 @@ VARIANTS = (
 )
 
 
-def make(variant: Variant, cpu: str, folder: Path, core: int | None) -> None:
+def make(variant: Variant, cpu: str, folder: Path, core: int | None, rounds: Rounds) -> None:
     """Measure and prove one table, and bundle it."""
     path = folder / f"{variant.name(cpu)}.yaml"
     cores = None if core is None or variant.threads > 1 else (core,)
     target = Target(threads=variant.threads, dtype=variant.dtype, cores=cores)
     every = set(os.sched_getaffinity(0))
     plan = plan_space(load_space(variant.space))
-    table = make_table(plan, target, path, rounds=Rounds(), report=_say)
+    table = make_table(plan, target, path, rounds=rounds, report=_say)
     os.sched_setaffinity(0, every)
     table = prove_table(path, networks=50, cores=cores, report=_say)
     os.sched_setaffinity(0, every)
@@ -71,11 +71,12 @@ def main() -> None:
     parser.add_argument("--cpu", default="epyc_genoa", help="how the file names call this machine")
     parser.add_argument("--core", type=int, help="the core for one thread")
     parser.add_argument("--only", type=int, nargs="*", help="numbers of the variants, from 0")
+    parser.add_argument("--rounds", type=int, help="fewer visits than usual")
     parser.add_argument("--folder", type=Path, default=Path("runs/latency_validation"))
     given = parser.parse_args()
     for number, variant in enumerate(VARIANTS):
         if given.only is None or number in given.only:
-            make(variant, given.cpu, given.folder, given.core)
+            make(variant, given.cpu, given.folder, given.core, Rounds.of(given.rounds))
 
 
 if __name__ == "__main__":

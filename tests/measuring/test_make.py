@@ -48,7 +48,7 @@ def path(made: Path, tmp_path: Path) -> Path:
 def test_a_table_is_written_beside_its_samples(made: Path, mbconv_plan: Plan) -> None:
     table = load_table(made)
     assert table.name == "my_cpu"
-    assert made.read_text().startswith(f"# {table.device}, fake 1, fp32, 1 thread\n")
+    assert made.read_text().startswith(f"# {table.heading}\n")
     counts = {visit.job for visit in read_samples(samples_path(made)).visits}
     assert counts == set(range(len(mbconv_plan.jobs)))
 
