@@ -32,8 +32,7 @@ _INIT = '"""The part of the package that measures a bundle; version {version}.""
 
 def with_validation(plan: Plan, space: Space, networks: int) -> Plan:
     """Return `plan` with random networks of `space` and the zoo, to prove the table with."""
-    known = frozenset(job.name.rpartition(" ")[2] for job in plan.jobs)
-    proof = plan_validation(space, networks=networks, known=known)
+    proof = plan_validation(space, networks=networks, known=frozenset(plan.calibrated_on))
     return replace(plan, jobs=(*plan.jobs, *proof.of(VALIDATION)))
 
 

@@ -1,7 +1,5 @@
 """Plan a measurement: the models to run, each a chain of units with a role."""
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -80,9 +78,9 @@ class Plan:
         return tuple(job for job in self.jobs if job.role in roles)
 
     @property
-    def fingerprint(self) -> str:
-        """Sixteen hex digits that are equal for equal plans."""
-        return hashlib.sha256(json.dumps(to_mapping(self)).encode()).hexdigest()[:16]
+    def calibrated_on(self) -> tuple[str, ...]:
+        """The fingerprints of the calibration networks, which end their names."""
+        return tuple(job.name.rpartition(" ")[2] for job in self.of(CALIBRATION))
 
 
 def plan_space(space: Space, *, networks: int = CALIBRATION_NETWORKS, seed: int = 0) -> Plan:

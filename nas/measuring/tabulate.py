@@ -1,6 +1,6 @@
 """Make a latency table from samples: correct the units, fit the operator model, state the error."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from nas.layers import Unit
 from nas.measuring.calibration import Calibration, Network, calibrate
 from nas.measuring.estimates import COVERAGE, Estimate, Estimates, estimate, quantile
 from nas.measuring.operator_fit import OperatorFit, fit_operators
-from nas.measuring.plan import Job, Plan, from_mapping
+from nas.measuring.plan import Plan, from_mapping
 from nas.measuring.samples import CALIBRATION, PROBE, UNIT, VALIDATION, Samples
 from nas.measuring.validation import validate
 from nas.provenance import Provenance
@@ -26,6 +26,8 @@ METHOD = (
 ERA = "measured"
 _LEAST_NETWORKS = 8
 _LEAST_UNITS = 20
+_OUTSIDE = 0.2
+"""By how much of itself a unit beyond the measured range may be off on top: an assumption."""
 
 
 def tabulate(samples: Samples, *, name: str, version: str) -> LatencyTable:
@@ -141,7 +143,7 @@ def _spread(errors: NDArray[np.float64], fitted: OperatorFit) -> Spread:
         relative_small=round(relative, 4),
         small_below=0,
         assumed=0.0,
-        outside=0.2,
+        outside=_OUTSIDE,
         modelled=round(quantile(np.abs(fitted.errors)), 4),
     )
 
@@ -173,14 +175,10 @@ def _provenance(samples: Samples, plan: Plan, found: Estimates, version: str) ->
         reference_ms=references_by_name(plan, found),
         rounds=max(e.rounds for e in found.jobs.values()),
         noise=round(found.noise, 4),
-        calibrated_on=_fingerprints(plan.of(CALIBRATION)),
+        calibrated_on=plan.calibrated_on,
     )
 
 
 def references_by_name(plan: Plan, found: Estimates) -> Mapping[str, float]:
     """Return what the reference networks took in milliseconds, by name."""
     return {plan.jobs[job].name: round(ms, 6) for job, ms in found.reference_ms.items()}
-
-
-def _fingerprints(jobs: Sequence[Job]) -> tuple[str, ...]:
-    return tuple(job.name.rpartition(" ")[2] for job in jobs)
