@@ -27,6 +27,7 @@ from nas.accuracy import (
     one_hot,
     write_accuracy_model,
 )
+from nas.machine import cpu_name
 from nas.space import Matrix
 from nas.zoo import load_architecture
 
@@ -215,18 +216,12 @@ def circumstances(seed: int, seconds: float) -> dict[str, Any]:
     """Return when, where and with what a fit was made."""
     return {
         "date": time.strftime("%Y-%m-%d"),
-        "device": f"{_processor()}, {torch.get_num_threads()} thread(s)",
+        "device": f"{cpu_name()}, {torch.get_num_threads()} thread(s)",
         "python": platform.python_version(),
         **{name: version(name) for name in ("numpy", "torch", "scipy", "scikit-learn")},
         "seed": seed,
         "seconds": round(seconds),
     }
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if sys.platform == "linux" else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def _rounded(content: Any) -> Any:

@@ -118,14 +118,11 @@ def _settings(config: Path | None, out: Path | None, flags: Mapping[str, Any]) -
 def _measure_missing(settings: SearchConfig) -> None:
     """Measure what the latency table lacks of the space, where that is asked for."""
     if settings.on_missing == "measure":
+        from nas.cli.latency._options import measuring
         from nas.measuring.make import cover_space
 
-        with progress("measuring", "visits") as update:
-            cover_space(
-                settings.latency_table,
-                load_space(settings.space),
-                report=lambda now: update(now.done, now.total, ""),
-            )
+        with measuring() as report:
+            cover_space(settings.latency_table, load_space(settings.space), report=report)
 
 
 def _default_folder(settings: SearchConfig) -> Path:
