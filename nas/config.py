@@ -11,11 +11,13 @@ from nas.latency import LatencyTable
 from nas.latency_file import load_table
 from nas.plugins import Plugin
 from nas.problem import Evaluator, Limit, Objective, Problem, Reward, Strategy
+from nas.runner import Runner
 from nas.space import Space
 from nas.space_file import load_space
 from nas.zoo import load_architecture
 
 ON_MISSING = ("model", "measure", "fail")
+_LEAST = {"trials": 1, "batch": 0, "seed": 0, "workers": 0, "max_seconds": 0, "max_epochs": 0}
 
 LOOKUP_SECONDS = 1e-3
 """Evaluators that take less for a candidate are look-ups: the default strategy is then another."""
@@ -34,7 +36,10 @@ class SearchConfig:
     strategy likes). `seed_arch`: architectures to begin with. `allow_extrapolation`: search also
     where units lie outside of the latency table's range. `on_missing`: what to do about units that
     a measured table lacks: "model" (ask its operator model), "measure" (now, into the table's
-    file) or "fail".
+    file) or "fail". `data`: what evaluators train on, as in "imagefolder:/path". `runner`: the
+    plugin that carries trainings out, with so many `workers` (0: as it sees fit). The search ends
+    before its trials are done where it has taken `max_seconds`, or trained for `max_epochs` in all
+    (0: no such limit); the last batch may go beyond the epochs.
     """
 
     space: str = "mbconv"
@@ -51,13 +56,18 @@ class SearchConfig:
     seed_arch: tuple[str, ...] = ()
     allow_extrapolation: bool = False
     on_missing: str = "model"
+    data: str = ""
+    runner: str = "local"
+    workers: int = 0
+    max_seconds: int = 0
+    max_epochs: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "era", str(self.era))
         for name in ("objective", "limit", "seed_arch"):
             value = getattr(self, name)
             object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
-        for name, least in (("trials", 1), ("batch", 0), ("seed", 0)):
+        for name, least in _LEAST.items():
             if type(getattr(self, name)) is not int or getattr(self, name) < least:
                 raise NasError(f"{name} must be a whole number >= {least}")
         if self.on_missing not in ON_MISSING:
@@ -151,10 +161,14 @@ def _resolved(config: SearchConfig, table: LatencyTable, problem: Problem) -> Se
     )
 
 
-def prepare(config: SearchConfig) -> Setup:
+def prepare(
+    config: SearchConfig, *, out: Path | None = None, runner: Runner | None = None
+) -> Setup:
     """Load what `config` names, and check that it fits together.
 
-    The settings in the result are resolved: nothing is left to a default.
+    The settings in the result are resolved: nothing is left to a default. Evaluators that train
+    keep their trainings in the folder `out`, and leave them to `runner`; without one they train in
+    this process.
 
     Raises:
         NasError: if something is unknown, malformed, or does not fit; before any work is done.
@@ -163,8 +177,7 @@ def prepare(config: SearchConfig) -> Setup:
     table = load_table(config.latency_table, era=config.era or None)
     if config.on_missing == "fail":
         table = replace(table, model=None)
-    judge: Evaluator = plugins.create("evaluators", Plugin.parse(config.evaluator), space)
-    _check_evaluator(judge, config.evaluator)
+    judge = _judge(config, space, out, runner)
     accuracy = judge.provides[0]
     evaluators = (
         plugins.create("evaluators", Plugin.parse("costs"), space),
@@ -194,6 +207,24 @@ def prepare(config: SearchConfig) -> Setup:
     if space.baseline:
         load_architecture(space.baseline)
     return setup
+
+
+def _judge(
+    config: SearchConfig, space: Space, out: Path | None, runner: Runner | None
+) -> Evaluator:
+    """Return the evaluator that answers for accuracy."""
+    plugin = Plugin.parse(config.evaluator)
+    if config.data and not plugins.takes("evaluators", plugin.name, "data"):
+        raise NasError(
+            f"evaluator {plugin.name} does not look at data; to train on {config.data} take "
+            "--evaluator proxy"
+        )
+    named: dict[str, Any] = {"seed": config.seed, "out": out, "runner": runner}
+    judge: Evaluator = plugins.create(
+        "evaluators", plugin, space, **named, **({"data": config.data} if config.data else {})
+    )
+    _check_evaluator(judge, config.evaluator)
+    return judge
 
 
 def _objectives(config: SearchConfig, accuracy: str) -> tuple[Objective, ...]:

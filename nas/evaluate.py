@@ -1,21 +1,25 @@
 """Evaluate candidates: limits first, dear evaluators last, failures one by one."""
 
 import time
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.errors import RunError
 from nas.problem import (
     FAILED,
     INFEASIBLE,
     OK,
     STATUS_TYPE,
+    STOPPED,
+    Answers,
     Candidates,
     Evaluator,
     Floats,
-    Metrics,
     Problem,
     Trials,
+    answers,
 )
 from nas.space import Matrix
 
@@ -25,57 +29,87 @@ def evaluate(problem: Problem, picks: Matrix, *, first: int = 0) -> Trials:
 
     The free evaluators answer for all candidates; the others only for those that still keep every
     limit. An evaluator that raises fails the candidates it raises for, and no others.
+
+    Raises:
+        RunError: if an evaluator cannot keep what it has to keep.
     """
     started = time.perf_counter()
-    metrics: dict[str, Floats] = {}
-    errors: dict[int, str] = {}
-    keeps = np.ones(len(picks), dtype=bool)
+    found = _Found(problem, picks)
     for evaluator in (*problem.free, *problem.dear):
-        asked = np.ones(len(picks), dtype=bool) if evaluator.seconds == 0 else keeps.copy()
-        asked[list(errors)] = False
-        answers, failures = _answers(evaluator, problem, picks, asked)
-        metrics |= answers
-        errors |= failures
-        keeps &= problem.keeps_limits(answers, len(picks)) | ~asked
+        found.ask(evaluator)
     if problem.reward:
-        metrics["reward"] = problem.reward(metrics)
-        keeps &= problem.keeps_limits({"reward": metrics["reward"]}, len(picks))
+        reward = {"reward": problem.reward(found.metrics)}
+        found.metrics |= reward
+        found.keeps &= problem.keeps_limits(reward, len(picks))
     return Trials(
         first=first,
         picks=picks,
-        metrics=metrics,
-        status=_status(problem, metrics, keeps, errors),
+        metrics=found.metrics,
+        status=found.status(),
         seconds=time.perf_counter() - started,
-        errors={first + i: text for i, text in errors.items()},
+        errors={first + i: text for i, text in found.errors.items()},
     )
 
 
-def _status(
-    problem: Problem, metrics: Metrics, keeps: NDArray[np.bool_], errors: dict[int, str]
-) -> NDArray[np.str_]:
-    for i in np.flatnonzero(keeps & ~np.isfinite(problem.scores(metrics)).all(axis=1)):
-        errors.setdefault(int(i), "an objective came out as no finite number")
-    status = np.where(keeps, OK, INFEASIBLE).astype(STATUS_TYPE)
-    status[list(errors)] = FAILED
-    return status
+@dataclass(slots=True)
+class _Found:
+    """What is known so far of the candidates `picks`."""
 
+    problem: Problem
+    picks: Matrix
+    metrics: dict[str, Floats] = field(default_factory=dict)
+    errors: dict[int, str] = field(default_factory=dict)
+    stopped: set[int] = field(default_factory=set)
+    keeps: NDArray[np.bool_] = field(init=False)
 
-def _answers(
-    evaluator: Evaluator, problem: Problem, picks: Matrix, asked: NDArray[np.bool_]
-) -> tuple[Metrics, dict[int, str]]:
-    """Return the evaluator's metrics, NaN where it was not asked or failed, and its failures."""
-    answers = {name: np.full(len(picks), np.nan) for name in evaluator.provides}
-    failures: dict[int, str] = {}
-    waiting = [np.flatnonzero(asked)] if asked.any() else []
-    while waiting:
-        rows = waiting.pop()
+    def __post_init__(self) -> None:
+        self.keeps = np.ones(len(self.picks), dtype=bool)
+
+    def ask(self, evaluator: Evaluator) -> None:
+        """Ask about all candidates if that is free, otherwise about those that keep all limits."""
+        count = len(self.picks)
+        asked = np.ones(count, dtype=bool) if evaluator.seconds == 0 else self.keeps.copy()
+        asked[[*self.errors, *self.stopped]] = False
+        new = {name: np.full(count, np.nan) for name in evaluator.provides}
+        waiting = [np.flatnonzero(asked)] if asked.any() else []
+        while waiting:
+            rows = waiting.pop()
+            said = self._said(evaluator, rows)
+            if said is None:
+                waiting += [rows[i : i + 1] for i in range(len(rows))]
+                continue
+            self.errors |= {int(rows[i]): text for i, text in said.errors.items()}
+            self.stopped |= {int(rows[i]) for i in said.stopped}
+            for name, values in said.metrics.items():
+                new[name][rows] = values
+        self.metrics |= new
+        self.keeps &= self.problem.keeps_limits(new, count) | ~asked
+
+    def _said(self, evaluator: Evaluator, rows: NDArray[np.int64]) -> Answers | None:
+        """Return the answers for some candidates, None where it has to be asked one by one."""
+        known = {name: values[rows] for name, values in self.metrics.items()}
+        candidates = Candidates(
+            space=self.problem.space,
+            picks=self.picks[rows],
+            known=known,
+            score=lambda metrics: self.problem.scores_so_far({**known, **metrics}),
+        )
         try:
-            part = evaluator(Candidates(space=problem.space, picks=picks[rows]))
-            for name in evaluator.provides:
-                answers[name][rows] = part[name]
+            said = answers(evaluator, candidates)
+            return replace(said, metrics={name: said.metrics[name] for name in evaluator.provides})
+        except RunError:  # nothing can be kept any more: that ends the search, not the trials
+            raise
         except Exception as error:  # whatever an evaluator raises is the trial's error, not ours
             if len(rows) > 1:
-                waiting += [rows[i : i + 1] for i in range(len(rows))]
-            else:
-                failures[int(rows[0])] = f"{type(error).__name__}: {error}"
-    return answers, failures
+                return None
+            return Answers(metrics={}, errors={0: f"{type(error).__name__}: {error}"})
+
+    def status(self) -> NDArray[np.str_]:
+        """Return what became of every candidate."""
+        scores = self.problem.scores(self.metrics)
+        for i in np.flatnonzero(self.keeps & ~np.isfinite(scores).all(axis=1)):
+            self.errors.setdefault(int(i), "an objective came out as no finite number")
+        status = np.where(self.keeps, OK, INFEASIBLE).astype(STATUS_TYPE)
+        status[[i for i in self.stopped if self.keeps[i]]] = STOPPED
+        status[list(self.errors)] = FAILED
+        return status

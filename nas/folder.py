@@ -30,7 +30,7 @@ CONFIG, JOURNAL, FRONT, ARCHS, ENVIRONMENT = (
     "env.json",
 )
 
-MAY_CHANGE = ("trials", "batch")
+MAY_CHANGE = ("trials", "batch", "runner", "workers", "max_seconds", "max_epochs")
 """Settings that may change when a run is continued."""
 
 RESOLVED = ("era", "objective", "strategy")

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.lines import Lines, Record, damaged
-from nas.problem import FAILED, INFEASIBLE, OK, STATUS_TYPE, Trials
+from nas.problem import FAILED, INFEASIBLE, OK, STATUS_TYPE, STOPPED, Trials
 from nas.space import Matrix
 
-_LETTERS = {"o": OK, "i": INFEASIBLE, "f": FAILED}
+_LETTERS = {"o": OK, "i": INFEASIBLE, "s": STOPPED, "f": FAILED}
 _STATUS = {status: letter for letter, status in _LETTERS.items()}
 
 

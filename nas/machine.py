@@ -46,6 +46,13 @@ def cpu_name() -> str:
     return _read(Path("/proc/device-tree/model")) or platform.processor() or platform.machine()
 
 
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def pin(cores: Sequence[int] | None, *, threads: int) -> tuple[int, ...]:
     """Keep this process on `cores`, or on as many of the fastest as there are threads.
 

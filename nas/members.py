@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nas import data
 from nas.arch import Architecture
 from nas.choices import Picks
-from nas.config import LOOKUP_SECONDS, Setup
+from nas.config import Setup
 from nas.cost import cost
 from nas.errors import NotInSpace
 from nas.evaluate import evaluate
@@ -18,6 +18,12 @@ from nas.latency import Latency
 from nas.problem import Candidates, Trials
 from nas.space import Matrix
 from nas.zoo import load_architecture, load_reference
+
+FRACTIONS = ("top1", "top1_proxy")
+"""Accuracy metrics that are fractions, shown in per cent; any other is shown as it is."""
+
+JUDGED_SECONDS = 30.0
+"""References are judged where that takes no longer for one; a training is not begun for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +33,7 @@ class Member:
     `accuracy` is on the scale of the run's accuracy metric, with `deviation` where it is
     predicted, and None where the architecture is no point of the space. `metrics` are those of its
     trial; for a reference those that are free. `published` is the top-1
-    of its paper: another scale unless the metric is `top1`. All are fractions.
+    of its paper, a fraction: another scale unless the metric is `top1`.
     """
 
     name: str
@@ -43,7 +49,7 @@ class Member:
     trial: int | None = None
 
     def gain(self, baseline: "Member | None") -> float | None:
-        """Return the difference to the baseline's accuracy, a fraction; None where unknown."""
+        """Return the difference to the baseline's accuracy, on its scale; None where unknown."""
         if baseline is None or self.accuracy is None or baseline.accuracy is None:
             return None
         return self.accuracy - baseline.accuracy
@@ -108,7 +114,7 @@ def _found(setup: Setup, trials: Trials, number: int) -> Member:
 def reference(setup: Setup, name: str) -> Member:
     """Return the member for a bundled architecture.
 
-    It has an accuracy where it is a point of the space and the judge need not train it.
+    It has an accuracy where it is a point of the space and the judge takes seconds, not a training.
     """
     arch = load_architecture(name)
     published, counted, latency = load_reference(name), cost(arch), setup.table.predict(arch)
@@ -129,7 +135,7 @@ def reference(setup: Setup, name: str) -> Member:
     row = setup.space.pack(picks)[None]
     free = {metric: float(values[0]) for metric, values in setup.problem.known(row).items()}
     member = replace(member, picks=picks, metrics=free)
-    if setup.judge.seconds > LOOKUP_SECONDS:
+    if setup.judge.seconds > JUDGED_SECONDS:
         return member
     judged = evaluate(replace(setup.problem, limits=()), row)
     if not judged.ok[0]:

@@ -8,6 +8,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,30 +16,51 @@ from typing import Any
 
 from nas.errors import NasError, UnknownName, missing_package, unknown
 
-KINDS = ("strategies", "evaluators", "exporters", "backends", "dialects")
+KINDS = ("strategies", "evaluators", "exporters", "backends", "dialects", "runners")
+
+
+_KEY = r"[A-Za-z_]\w*\s*="
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plugin:
-    """A plugin as the user names it: "surrogate:path=my.npz" with its options as text."""
+    """A plugin as the user names it: "surrogate:my.npz" with its options as text."""
 
     name: str
     options: Mapping[str, str]
 
     @classmethod
     def parse(cls, text: str) -> "Plugin":
-        """Return the plugin of "NAME" or "NAME:key=value,key=value"."""
+        """Return the plugin of "NAME", "NAME:PATH", or either with ",key=value" after it.
+
+        What comes first and has no key is the option `path`. A path may hold colons, commas and
+        equals signs: only what follows its last part without a key is taken for options.
+
+        Raises:
+            NasError: if a part after the first option has no key.
+        """
         name, _, rest = text.partition(":")
-        pairs = [pair.partition("=") for pair in rest.split(",") if pair]
-        for key, equals, _value in pairs:
-            if not equals:
-                raise NasError(f"{text!r}: expected NAME:key=value, found {key!r} without a value")
-        return cls(name=name, options={key.strip(): value.strip() for key, _, value in pairs})
+        path, pairs = _path_and_pairs(rest.strip().rstrip(","))
+        for pair in pairs:
+            if "=" not in pair:
+                raise NasError(f"{text!r}: expected NAME:key=value, found {pair!r} without a value")
+        keyed = [pair.partition("=") for pair in pairs]
+        options = {key.strip(): value.strip() for key, _, value in keyed}
+        return cls(name=name.strip(), options={**({"path": path} if path else {}), **options})
 
     def __str__(self) -> str:
         """Return the text that `parse` reads."""
         rest = ",".join(f"{key}={value}" for key, value in self.options.items())
         return f"{self.name}:{rest}" if rest else self.name
+
+
+def _path_and_pairs(text: str) -> tuple[str, list[str]]:
+    """Return the path that `text` begins with, or nothing, and its parts after that."""
+    if re.match(rf"\s*{_KEY}", text) or not text:
+        return "", [part for part in text.split(",") if part]
+    pairs = re.search(rf"(?:,\s*{_KEY}[^,]*)*\Z", text)
+    assert pairs is not None  # it may be empty
+    return text[: pairs.start()].strip(), pairs[0].split(",")[1:]
 
 
 def available(kind: str) -> Mapping[str, str]:
@@ -82,6 +104,15 @@ def load(kind: str, name: str) -> Callable[..., Any]:
     return create
 
 
+def takes(kind: str, name: str, option: str) -> bool:
+    """Tell whether a plugin's `create` has an option.
+
+    Raises:
+        NasError: as `load` does.
+    """
+    return option in inspect.signature(load(kind, name)).parameters
+
+
 def kind_in_singular(kind: str) -> str:
     """Return "strategy" for "strategies", "dataset" for "nn.datasets"."""
     last = kind.rpartition(".")[2]
@@ -106,8 +137,9 @@ def create(kind: str, plugin: Plugin, *given: Any, **named: Any) -> Any:
     options = {}
     for key, text in plugin.options.items():
         if key not in known:
+            hint = f"; expected NAME:key=value, found {text!r} alone" if key == "path" else ""
             raise NasError(
-                f"{kind_in_singular(kind)} {plugin.name}: {unknown('option', key, known)}"
+                f"{kind_in_singular(kind)} {plugin.name}: {unknown('option', key, known)}{hint}"
             )
         options[key] = _convert(text, known[key], f"{plugin.name}: {key}")
     for p in parameters.values():

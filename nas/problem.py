@@ -6,7 +6,7 @@ for every candidate.
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import inf, isfinite
@@ -22,19 +22,26 @@ from nas.space import Matrix, Space
 Floats = NDArray[np.float64]
 Metrics = Mapping[str, Floats]
 
-OK, INFEASIBLE, FAILED = "ok", "infeasible", "failed"
+OK, INFEASIBLE, STOPPED, FAILED = "ok", "infeasible", "stopped", "failed"
 STATUS_TYPE = "<U10"
 
-HIGHER_IS_BETTER = ("top1", "top1_proxy", "reward")
+HIGHER_IS_BETTER = ("top1", "top1_proxy", "zero_cost", "reward")
 """Metrics that an objective maximises unless told otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidates:
-    """A batch of proposals: rows of picks of one space, shape (n, columns)."""
+    """A batch of proposals: rows of picks of one space, shape (n, columns).
+
+    `known` are the metrics that quicker evaluators have given for them. `score` takes further
+    ones and returns the objectives that are known then, all to be minimised, shape (n, objectives);
+    None outside of a search.
+    """
 
     space: Space
     picks: Matrix
+    known: Metrics = field(default_factory=dict)
+    score: Callable[[Metrics], Floats] | None = None
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -44,6 +51,20 @@ class Candidates:
     def archs(self) -> tuple[Architecture, ...]:
         """The architectures, decoded when first asked for."""
         return tuple(self.space.decode_row(row) for row in self.picks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What an evaluator returns where arrays of numbers do not say it all.
+
+    `errors` tells, by position in the batch, why a candidate has no answer; its numbers are NaN.
+    `stopped` are the positions of candidates that were found too weak to be worked out in full;
+    their numbers are estimates, from which strategies learn, and they come onto no front.
+    """
+
+    metrics: Metrics
+    errors: Mapping[int, str] = field(default_factory=dict)
+    stopped: frozenset[int] = frozenset()
 
 
 class Evaluator(Protocol):
@@ -68,14 +89,24 @@ class Evaluator(Protocol):
     def note(self) -> str:
         """A sentence that belongs beside the numbers wherever they are shown, or nothing."""
 
-    def __call__(self, candidates: Candidates) -> Metrics:
-        """Return an array of shape (len(candidates),) for every provided metric."""
+    def __call__(self, candidates: Candidates) -> Metrics | Answers:
+        """Return an array of shape (len(candidates),) for every provided metric.
+
+        Whatever it raises fails the candidates, which it is then asked about one by one; `Answers`
+        fails single ones.
+        """
 
     def deviation(self, candidates: Candidates) -> Metrics:
         """Return one standard deviation of every metric that is predicted, none where exact.
 
         Called for what is reported, not in the search.
         """
+
+
+def answers(evaluator: Evaluator, candidates: Candidates) -> Answers:
+    """Return what `evaluator` says of `candidates`, in the one form that says it all."""
+    found = evaluator(candidates)
+    return found if isinstance(found, Answers) else Answers(metrics=found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +202,8 @@ class Trials:
     """Evaluated candidates: numbers first, first + 1, ... in the order of `picks`.
 
     `status` holds "ok", "infeasible" (a limit is not kept; metrics that were not worked out are
-    NaN) or "failed" (with the reason in `errors`, by number).
+    NaN), "stopped" (too weak to be worked out in full; metrics are estimates) or "failed" (with the
+    reason in `errors`, by number).
     """
 
     first: int
@@ -255,7 +287,7 @@ class Problem:
     def known(self, picks: Matrix) -> Metrics:
         """Return the metrics of the free evaluators, without making a trial of anything."""
         candidates = Candidates(space=self.space, picks=picks)
-        return {name: v for e in self.free for name, v in e(candidates).items()}
+        return {name: v for e in self.free for name, v in answers(e, candidates).metrics.items()}
 
     def keeps_limits(self, metrics: Metrics, count: int) -> NDArray[np.bool_]:
         """Return which of `count` candidates keep the limits on the metrics that are there."""
@@ -268,6 +300,13 @@ class Problem:
     def scores(self, metrics: Metrics) -> Floats:
         """Return the objectives, all to be minimised, shape (n, objectives)."""
         return np.stack([o.sign * metrics[o.metric] for o in self.objectives], axis=1)
+
+    def scores_so_far(self, metrics: Metrics) -> Floats:
+        """Return what `scores` does for the objectives whose metrics are there."""
+        if self.reward and {self.reward.accuracy, self.reward.latency} <= set(metrics):
+            metrics = {**metrics, "reward": self.reward(metrics)}
+        there = [o for o in self.objectives if o.metric in metrics]
+        return np.stack([o.sign * metrics[o.metric] for o in there], axis=1)
 
     def describe(self) -> Mapping[str, Any]:
         """Return what makes the problem this one, in plain data."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from nas.config import LOOKUP_SECONDS
 from nas.errors import Unreachable
-from nas.problem import Candidates, Floats, Limit, Problem
+from nas.problem import Candidates, Floats, Limit, Problem, answers
 from nas.space import Matrix, Space
 
 _STARTS = 8
@@ -122,5 +122,5 @@ def _misses(problem: Problem, limits: Sequence[Limit]) -> Misses:
 
 
 def _values(problem: Problem, limit: Limit, rows: Matrix) -> Floats:
-    answers = next(e for e in problem.evaluators if limit.metric in e.provides)
-    return answers(Candidates(space=problem.space, picks=rows))[limit.metric]
+    evaluator = next(e for e in problem.evaluators if limit.metric in e.provides)
+    return answers(evaluator, Candidates(space=problem.space, picks=rows)).metrics[limit.metric]

@@ -5,21 +5,24 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas import folder
+from nas import folder, plugins
 from nas.config import SearchConfig, Setup, prepare, write_config
 from nas.errors import RunError, unknown
 from nas.journal import NoJournal, open_journal
 from nas.lines import Lines
 from nas.members import Member, front_members, record, reference
 from nas.pareto import hypervolume, non_dominated
+from nas.plugins import Plugin
 from nas.problem import Objective, Strategy, Trials
 from nas.reach import check_limits
+from nas.runner import Watched
 from nas.seeding import Seeded
 from nas.session import Session
 from nas.zoo import load_architecture
@@ -27,8 +30,12 @@ from nas.zoo import load_architecture
 BEST_OF_ONE = 10
 """With a single objective a front is one architecture; this many of the best are shown."""
 
-Progress = Callable[[int, int], None]
-"""Called with the trials done and the trials wanted."""
+Progress = Callable[[int, int, str], None]
+"""Called with the trials done, the trials wanted, and what was trained meanwhile."""
+
+
+class TimeUp(KeyboardInterrupt):
+    """The end of the time that a search was given; nothing catches it but the search."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +84,8 @@ class Run:
     def reference_point(self) -> NDArray[np.float64]:
         """The worst value of each objective, signed so that smaller is better.
 
-        That is its limit; without one 0 where larger is better, otherwise twice the baseline's,
-        and without a baseline the worst value found.
+        That is its limit; without one 0 (or the worst found, if that is below) where larger is
+        better, otherwise twice the baseline's, and without a baseline the worst value found.
         """
         return np.array([self._worst(o) for o in self.setup.problem.objectives])
 
@@ -86,10 +93,10 @@ class Run:
         for limit in self.setup.problem.limits:
             if limit.metric == objective.metric and limit.at_most == (objective.sign > 0):
                 return objective.sign * limit.value
+        found = objective.sign * self.trials.metrics[objective.metric][self.trials.ok]
         if objective.sign < 0:
-            return 0.0
+            return max(0.0, float(found.max()))
         known = self.baseline.metrics if self.baseline else {}
-        found = self.trials.metrics[objective.metric][self.trials.ok]
         return float(2 * known[objective.metric] if objective.metric in known else found.max())
 
     def records(self) -> list[dict[str, Any]]:
@@ -131,10 +138,16 @@ def explore(
     config: SearchConfig, *, out: Path | str | None = None, progress: Progress | None = None
 ) -> Run:
     """Do what `search` does, but leave nothing in the run folder besides settings and journal."""
-    setup = prepare(config)
+    path = Path(out) if out is not None else None
+    watch = _Watch(config, progress)
+    carrier = plugins.create("runners", Plugin.parse(config.runner), workers=config.workers)
+    with closing(Watched(carrier, watch.task_done)) as runner:
+        return _explore(prepare(config, out=path, runner=runner), path, watch)
+
+
+def _explore(setup: Setup, path: Path | None, watch: "_Watch") -> Run:
     config = setup.config
     check_limits(setup.problem, seed=config.seed)
-    path = Path(out) if out is not None else None
     if path:
         folder.check_folder(path, config)
     with closing(open_journal(path / folder.JOURNAL) if path else NoJournal()) as journal:
@@ -142,7 +155,7 @@ def explore(
             _check_trials(journal, config)
             write_config(config, path / folder.CONFIG)
         session = Session(setup.problem, _strategy(setup), journal, header=_header(setup))
-        return _advance(setup, session, progress, path)
+        return _advance(setup, session, watch, path)
 
 
 def _check_trials(journal: Lines | NoJournal, config: SearchConfig) -> None:
@@ -184,16 +197,66 @@ def _strategy(setup: Setup) -> Strategy:
     return Seeded(strategy, np.stack([setup.space.pack(setup.space.encode(a)) for a in archs]))
 
 
-def _advance(setup: Setup, session: Session, progress: Progress | None, out: Path | None) -> Run:
+class _Watch:
+    """Tells how far a search is, and ends it when it has had what it was given."""
+
+    def __init__(self, config: SearchConfig, progress: Progress | None) -> None:
+        self._config, self._progress = config, progress
+        self._until = inf
+        self._trials = self._tasks = 0
+
+    def start(self, session: Session) -> None:
+        """Count the time from now on, less what earlier searches of this run took."""
+        if self._config.max_seconds:
+            left = self._config.max_seconds - session.trials.seconds
+            self._until = time.monotonic() + left
+        self._trials = len(session)
+
+    def is_over(self, session: Session) -> bool:
+        """Tell whether the trials are done, or the time or the epochs are spent."""
+        if self._config.max_epochs:
+            epochs = session.trials.metrics.get("epochs", np.zeros(0))
+            if np.nansum(epochs) >= self._config.max_epochs:
+                return True
+        return len(session) >= self._config.trials or self._is_late()
+
+    def _is_late(self) -> bool:
+        return self._until < inf and time.monotonic() >= self._until
+
+    def batch_done(self, session: Session) -> None:
+        """Say how many trials there are."""
+        self._trials = len(session)
+        self._tell()
+
+    def task_done(self) -> None:
+        """Say that something was trained.
+
+        Raises:
+            TimeUp: if the time is over.
+        """
+        self._tasks += 1
+        self._tell()
+        if self._is_late():
+            raise TimeUp
+
+    def _tell(self) -> None:
+        if self._progress:
+            note = f"{self._tasks} trainings" if self._tasks else ""
+            self._progress(self._trials, self._config.trials, note)
+
+
+def _advance(setup: Setup, session: Session, watch: _Watch, out: Path | None) -> Run:
     started, before = time.perf_counter(), len(session)
     wanted = setup.config.trials
     finished = True
     try:
-        while len(session) < wanted:
+        watch.start(session)
+        while not watch.is_over(session):
             if not session.step(min(_batch(setup, session), wanted - len(session))):
                 break
-            if progress:
-                progress(len(session), wanted)
+            watch.batch_done(session)
+    except TimeUp:
+        pass
     except KeyboardInterrupt:
         finished = False
     return Run(

@@ -176,7 +176,7 @@ def test_an_unreachable_limit_leaves_no_folder(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_keeps_what_was_found(tmp_path: Path) -> None:
-    def stop(done: int, wanted: int) -> None:
+    def stop(done: int, wanted: int, note: str) -> None:
         if done >= 200:
             raise KeyboardInterrupt
 

@@ -12,8 +12,9 @@ from nas.cli._print import print_json, print_table, say
 from nas.cli._progress import progress
 from nas.config import ON_MISSING, SearchConfig, read_config
 from nas.errors import missing_package
-from nas.folder import CONFIG
+from nas.folder import CONFIG, MAY_CHANGE
 from nas.members import Member, record, references
+from nas.problem import FAILED, STOPPED
 from nas.report.proof import notes
 from nas.report.tables import front_table, headlines, latency_notes
 from nas.searching import Run, explore, write
@@ -47,6 +48,11 @@ def _flag(name: str, help_text: str, **more: Any) -> Callable[[Any], Any]:
 @_flag("batch", "Candidates at once; as the strategy likes if left.")
 @_flag("seed", "Seed of all random numbers.")
 @_flag("seed_arch", "An architecture to begin with; may be repeated.")
+@_flag("data", "What --evaluator proxy trains on, as in imagefolder:/path or digits.")
+@_flag("runner", "What carries trainings out: nas list runners.")
+@_flag("workers", "Trainings at a time; one per core if left.")
+@_flag("max_seconds", "End after this time.")
+@_flag("max_epochs", "End after so many epochs of training in all.")
 @click.option(
     "--allow-extrapolation",
     is_flag=True,
@@ -85,7 +91,7 @@ def command(
     _measure_missing(settings)
     folder = out or _default_folder(settings)
     with progress("searching", "candidates") as update:
-        run = explore(settings, out=folder, progress=lambda done, all: update(done, all, ""))
+        run = explore(settings, out=folder, progress=update)
     known = references(run.setup)
     if as_json:
         print_json(_document(run))
@@ -127,7 +133,9 @@ def _measure_missing(settings: SearchConfig) -> None:
 
 def _default_folder(settings: SearchConfig) -> Path:
     """Return a folder for these settings, the same for the same ones."""
-    what = {k: v for k, v in asdict(settings).items() if k != "batch"}
+    defaults = asdict(_DEFAULTS)
+    free = set(MAY_CHANGE) - {"trials"}
+    what = {k: v for k, v in asdict(settings).items() if k not in free and v != defaults[k]}
     digest = hashlib.sha256(repr(what).encode()).hexdigest()[:6]
     space, table = Path(settings.space).stem, Path(settings.latency_table).stem
     return Path("runs") / f"{space}-{table}-{digest}"
@@ -148,8 +156,21 @@ def _print_front(run: Run, known: Sequence[Member], top: int) -> None:
     click.echo(f"latency_ms: {table.name}, {table.device}, {table.runtime}")
     for note in (*latency_notes(run.members), *notes(table)):
         click.echo(f"latency_ms: {note}")
-    rate = f", {run.new / run.seconds:,.0f} a second" if run.new else ", none of them new"
-    say(f"{len(run.trials):,} candidates in {run.seconds:.2f} s{rate}")
+    say(f"{len(run.trials):,} candidates{_became(run)} in {run.seconds:.2f} s{_rate(run)}")
+
+
+def _became(run: Run) -> str:
+    """Return how many candidates stopped early or failed, where any did."""
+    counts = {status: int((run.trials.status == status).sum()) for status in (STOPPED, FAILED)}
+    said = [f"{count} {status}" for status, count in counts.items() if count]
+    return f" ({', '.join(said)})" if said else ""
+
+
+def _rate(run: Run) -> str:
+    if not run.new:
+        return ", none of them new"
+    rate = run.new / run.seconds
+    return f", {rate:,.0f} a second" if rate >= 1 else f", {1 / rate:,.1f} s each"
 
 
 def _why_nothing(run: Run) -> str:
@@ -179,6 +200,7 @@ def _document(run: Run) -> dict[str, Any]:
         "accuracy": {"metric": setup.accuracy, "note": setup.judge.note},
         "trials": len(run.trials),
         "seconds": run.seconds,
+        "stopped": int((run.trials.status == STOPPED).sum()),
         "failed": len(run.trials.errors),
         "finished": run.finished,
         "hypervolume": run.hypervolume,

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nas.errors import BadValue
+from nas.machine import available_cores
 from nas.nn.augment import Augment
-from nas.nn.data import Data, Images, available_cores, check_side
+from nas.nn.data import Data, Images, check_side
 
 MOST_THREADS = 32
 LEAST_CHUNK = 8

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Lock
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,10 @@ class _Cache:
             shelf.pixels[missing] = self.read(missing, side)
             shelf.filled[missing] = True
         return shelf.pixels[indices]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another process empty."""
+        return cached, (self.read, self.count, self.budget)
 
     def _shelf(self, side: int) -> _Shelf | None:
         """Return the shelf of `side`; sides used longest ago make room, None if it never fits."""

@@ -5,8 +5,6 @@ A dataset is named by text, as plugins are: "imagefolder:/path", "imagefolder:/p
 is a file in `nas/nn/datasets`, which yields a `Source`; what all of them need is done here.
 """
 
-import os
-import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.errors import BadFile, BadValue, NasError
+from nas.machine import available_cores
 from nas.nn.cache import cached
 from nas.plugins import Plugin, available, create
 
@@ -99,7 +98,7 @@ def load_data(text: str, *, seed: int = 0) -> Data:
         UnknownName: if there is no such dataset, or it has no such option.
         NasError: if the data cannot be used; the message says what was found and what to do.
     """
-    plugin = parse(text)
+    plugin = Plugin.parse(text)
     options = dict(plugin.options)
     megabytes = _megabytes(options.pop("cache", str(CACHE_MB)))
     source: Source = create(KIND, Plugin(name=plugin.name, options=options), seed=seed)
@@ -123,21 +122,6 @@ def load_data(text: str, *, seed: int = 0) -> Data:
         notes=(*source.notes, *_imbalance(source)),
         mirrored=source.mirrored,
     )
-
-
-def parse(text: str) -> Plugin:
-    """Return name and options of a dataset; what is no key=value is the option `path`.
-
-    A path may hold colons, commas and equals signs: only what follows its last comma-separated
-    part without a key is taken for options.
-    """
-    name, _, rest = text.partition(":")
-    pairs = r"(?:,\s*[a-z_]+\s*=[^,]*)*"
-    found = re.fullmatch(rf"(?s:(?P<path>.*?))(?P<options>{pairs})", f",{rest}" if rest else "")
-    assert found is not None  # the path takes whatever the options do not
-    path = found["path"].removeprefix(",")
-    given = Plugin.parse(f"{name.strip()}:{found['options']}")
-    return Plugin(name=given.name, options={**({"path": path} if path else {}), **given.options})
 
 
 def sources() -> dict[str, str]:
@@ -189,13 +173,6 @@ def fingerprint_of(parts: Sequence[str | bytes]) -> str:
         content = part.encode("utf-8", "surrogateescape") if isinstance(part, str) else part
         digest.update(f"{len(content)}:".encode() + content)
     return digest.hexdigest()[:16]
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _megabytes(text: str) -> float:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
-from nas.members import Member
+from nas.members import FRACTIONS, Member
 from nas.report._drawing import FOUND, GREY, KNOWN, label, place, save, set_log, style
 from nas.searching import Run
 
@@ -33,23 +33,28 @@ def draw_front(run: Run, references: Sequence[Member], paths: Sequence[Path]) ->
         labels = _draw_references(axes, run, references)
         _describe_axes(axes, run)
         figure.draw_without_rendering()
-        front = [(m.latency.ms, 100 * (m.accuracy or 0.0)) for m in run.members]
+        front = [(m.latency.ms, _scale(run) * (m.accuracy or 0.0)) for m in run.members]
         place(labels, axes, np.array(front))
         save(figure, paths)
 
 
+def _scale(run: Run) -> float:
+    """Return what accuracies are drawn in: per cent, or as they are."""
+    return 100.0 if run.setup.accuracy in FRACTIONS else 1.0
+
+
 def _draw_members(axes: Axes, run: Run) -> None:
     members = sorted(run.members, key=lambda member: member.latency.ms)
-    ms = [m.latency.ms for m in members]
-    percent = [100 * (m.accuracy or 0.0) for m in members]
-    deviation = [100 * (m.deviation or 0.0) for m in members]
+    ms, scale = [m.latency.ms for m in members], _scale(run)
+    heights = [scale * (m.accuracy or 0.0) for m in members]
+    deviation = [scale * (m.deviation or 0.0) for m in members]
     if any(deviation):
-        low = [p - d for p, d in zip(percent, deviation, strict=True)]
-        high = [p + d for p, d in zip(percent, deviation, strict=True)]
+        low = [y - d for y, d in zip(heights, deviation, strict=True)]
+        high = [y + d for y, d in zip(heights, deviation, strict=True)]
         text = "one deviation of the accuracy model"
         axes.fill_between(ms, low, high, color=FOUND, alpha=0.18, linewidth=0, label=text)
     text = f"found: {len(members)} architectures"
-    axes.plot(ms, percent, ".-", color=FOUND, linewidth=1, markersize=3.5, label=text)
+    axes.plot(ms, heights, ".-", color=FOUND, linewidth=1, markersize=3.5, label=text)
 
 
 def _draw_references(axes: Axes, run: Run, references: Sequence[Member]) -> list[Annotation]:
@@ -57,16 +62,16 @@ def _draw_references(axes: Axes, run: Run, references: Sequence[Member]) -> list
     near = [r for r in references if r.latency.ms <= end]
     known = [(r, r.accuracy) for r in near if r.accuracy is not None]
     other = [(r, y) for r in near if r.accuracy is None and (y := _height(run, r)) is not None]
-    labels = []
+    labels, scale = [], _scale(run)
     for rows, face, edge, text in (
         (known, KNOWN, KNOWN, "known architectures, judged like the found ones"),
         (other, "white", GREY, "others: published accuracy" + _relative_to(run)),
     ):
         if rows:
-            ms, percent = [r.latency.ms for r, _ in rows], [100 * y for _, y in rows]
-            axes.scatter(ms, percent, s=34, zorder=3, facecolors=face, edgecolors=edge, label=text)
+            ms, heights = [r.latency.ms for r, _ in rows], [scale * y for _, y in rows]
+            axes.scatter(ms, heights, s=34, zorder=3, facecolors=face, edgecolors=edge, label=text)
         for r, y in rows:
-            labels.append(label(axes, r.name, (r.latency.ms, 100 * y), color=edge))
+            labels.append(label(axes, r.name, (r.latency.ms, scale * y), color=edge))
     return labels
 
 
@@ -78,6 +83,8 @@ def _relative_to(run: Run) -> str:
 
 def _height(run: Run, member: Member) -> float | None:
     """Return where a reference that the space lacks stands on the axis of the run's metric."""
+    if run.setup.accuracy not in FRACTIONS:
+        return None  # published accuracies say nothing on such a scale
     if member.published is None or run.setup.accuracy == "top1":
         return member.published
     base = run.baseline
@@ -95,12 +102,13 @@ def _describe_axes(axes: Axes, run: Run) -> None:
     note = "\n".join(textwrap.wrap(run.setup.judge.note, 150))
     axes.set_xlabel(f"predicted latency on {table.device}, {table.runtime} (ms)")
     axes.annotate(note, (0, -36), xycoords="axes points", fontsize=7, va="top", color="#555555")
-    axes.set_ylabel(f"{run.setup.accuracy} (%)")
+    fraction = run.setup.accuracy in FRACTIONS
+    axes.set_ylabel(run.setup.accuracy + (" (%)" if fraction else ""))
     axes.set_title(f"{run.setup.space.name}: the front of {len(run.trials):,} candidates")
     axes.grid(alpha=0.25)
     axes.legend(loc="lower right", fontsize=8)
     if base and base.accuracy is not None:
-        zero = 100 * base.accuracy
+        zero = _scale(run) * base.accuracy
         functions = (partial(np.add, -zero), partial(np.add, zero))
         side = axes.secondary_yaxis("right", functions=functions)
-        side.set_ylabel(f"difference to {base.name} (points)")
+        side.set_ylabel(f"difference to {base.name}" + (" (points)" if fraction else ""))

@@ -9,7 +9,7 @@ from nas.arch import Architecture
 from nas.cost import cost, cost_of
 from nas.latency import LatencyTable
 from nas.layers import Unit, lower
-from nas.members import Member
+from nas.members import FRACTIONS, Member
 from nas.searching import Run
 
 _FEW_MS = 10
@@ -45,7 +45,7 @@ def front_table(run: Run, *, references: Sequence[Member] = (), top: int = 20) -
         title=title,
         headings=(
             "architecture",
-            f"{run.setup.accuracy} %",
+            run.setup.accuracy + (" %" if run.setup.accuracy in FRACTIONS else ""),
             versus,
             "latency ms",
             "interval",
@@ -53,7 +53,7 @@ def front_table(run: Run, *, references: Sequence[Member] = (), top: int = 20) -
             "params M",
             *extra,
         ),
-        rows=tuple(_front_row(member, run.baseline, extra) for member in rows),
+        rows=tuple(_front_row(run, member, extra) for member in rows),
         bold=tuple(i for i, member in enumerate(rows) if member.trial is None),
     )
 
@@ -84,19 +84,31 @@ def ms_text(ms: float) -> str:
     return f"{ms:.1f}" if ms >= _FEW_MS else f"{ms:.2f}"
 
 
-def _front_row(member: Member, baseline: Member | None, extra: Sequence[str]) -> tuple[str, ...]:
-    gain, latency = member.gain(baseline), member.latency
-    deviation = f" ±{100 * member.deviation:.2f}" if member.deviation is not None else ""
+def _front_row(run: Run, member: Member, extra: Sequence[str]) -> tuple[str, ...]:
+    gain, latency, metric = member.gain(run.baseline), member.latency, run.setup.accuracy
+    accuracy = accuracy_text(member.accuracy or 0.0, metric)
+    if member.deviation is not None:
+        accuracy += f" ±{accuracy_text(member.deviation, metric)}"
     return (
         member.name,
-        f"{100 * (member.accuracy or 0.0):.2f}{deviation}",
-        "" if gain is None else f"{100 * gain:+.2f}",
+        accuracy,
+        "" if gain is None else gain_text(gain, metric),
         ms_text(latency.ms),
         f"{ms_text(latency.low_ms)} - {ms_text(latency.high_ms)}",
         f"{member.macs / 1e6:.0f}",
         f"{member.params / 1e6:.2f}",
         *(f"{member.metrics[m]:.6g}" if m in member.metrics else "" for m in extra),
     )
+
+
+def accuracy_text(value: float, metric: str) -> str:
+    """Return an accuracy as text: in per cent where the metric is a fraction."""
+    return f"{100 * value:.2f}" if metric in FRACTIONS else f"{value:.6g}"
+
+
+def gain_text(gain: float, metric: str) -> str:
+    """Return the difference of two accuracies as text, with its sign; in points of per cent."""
+    return f"{100 * gain:+.2f}" if metric in FRACTIONS else f"{gain:+.4g}"
 
 
 def latency_notes(members: Iterable[Member]) -> tuple[str, ...]:
@@ -182,11 +194,11 @@ def headlines(
     """Say what the front gains over the baseline, at its latency and at its accuracy."""
     if baseline is None:
         return ()
-    lines = []
+    lines, unit = [], "points of " if accuracy in FRACTIONS else ""
     for member in highlights(members, baseline):
         gain, saved = member.gain(baseline) or 0.0, 1 - member.latency.ms / baseline.latency.ms
         lines.append(
-            f"{member.name} against {baseline.name}: {100 * gain:+.2f} points of {accuracy}, "
+            f"{member.name} against {baseline.name}: {gain_text(gain, accuracy)} {unit}{accuracy}, "
             f"{ms_text(member.latency.ms)} against {ms_text(baseline.latency.ms)} ms "
             f"({100 * abs(saved):.0f} % {'less' if saved >= 0 else 'more'})"
         )

@@ -1,16 +1,25 @@
 """The contract of evaluators: whatever lies in the folder, and comes with its options' defaults."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from nas import plugins
 from nas.latency_file import load_table
 from nas.plugins import Plugin
-from nas.problem import Candidates, Evaluator
+from nas.problem import Candidates, Evaluator, Metrics, answers
+from nas.space import Space
 from nas.space_file import load_space
 
-GIVEN = {"table": {"table": load_table("pixel1")}}
+QUICK = "epochs=1,rungs=1,resolution=32"
+GIVEN = {
+    "table": {"table": load_table("pixel1")},
+    "proxy": {"data": "shapes:count=64,classes=2", "seed": 0},
+}
+OPTIONS = {"proxy": f"proxy:{QUICK}", "zero_cost": "zero_cost:batch=4,resolution=32"}
 SPACE = load_space("mbconv")
+Batch = Callable[[int], Candidates]
 TORCH = ("proxy", "zero_cost", "supernet")
 NAMES = [
     pytest.param(name, marks=pytest.mark.torch) if name in TORCH else name
@@ -19,66 +28,86 @@ NAMES = [
 
 
 @pytest.fixture(params=NAMES)
-def evaluator(request: pytest.FixtureRequest) -> Evaluator:
-    name = request.param
-    if name in TORCH:
+def name(request: pytest.FixtureRequest) -> str:
+    if request.param in TORCH:
         pytest.importorskip("torch")
-    return plugins.create("evaluators", Plugin.parse(name), SPACE, **GIVEN.get(name, {}))
+    return str(request.param)
 
 
-def _batch(count: int) -> Candidates:
-    return Candidates(space=SPACE, picks=SPACE.sample_matrix(np.random.default_rng(0), count))
+@pytest.fixture
+def space(name: str, tiny: Space) -> Space:
+    return tiny if name in TORCH else SPACE
+
+
+@pytest.fixture
+def evaluator(name: str, space: Space) -> Evaluator:
+    plugin = Plugin.parse(OPTIONS.get(name, name))
+    made: Evaluator = plugins.create("evaluators", plugin, space, **GIVEN.get(name, {}))
+    return made
+
+
+@pytest.fixture
+def batch(space: Space) -> Batch:
+    def draw(count: int) -> Candidates:
+        rows = space.sample_matrix(np.random.default_rng(0), count)
+        return Candidates(space=space, picks=rows)
+
+    return draw
+
+
+def _metrics(evaluator: Evaluator, candidates: Candidates) -> Metrics:
+    return answers(evaluator, candidates).metrics
 
 
 def _rows(candidates: Candidates, rows: slice) -> Candidates:
-    return Candidates(space=SPACE, picks=candidates.picks[rows])
+    return Candidates(space=candidates.space, picks=candidates.picks[rows])
 
 
-def test_it_answers_for_what_it_provides(evaluator: Evaluator) -> None:
-    answers = evaluator(_batch(7))
+def test_it_answers_for_what_it_provides(evaluator: Evaluator, batch: Batch) -> None:
+    found = _metrics(evaluator, batch(7))
     assert evaluator.provides
-    assert set(answers) == set(evaluator.provides)
-    for values in answers.values():
+    assert set(found) == set(evaluator.provides)
+    for values in found.values():
         assert values.shape == (7,)
         assert np.isfinite(values).all()
 
 
-def test_a_batch_is_answered_like_its_candidates(evaluator: Evaluator) -> None:
-    batch = _batch(5)
-    together = evaluator(batch)
+def test_a_batch_is_answered_like_its_candidates(evaluator: Evaluator, batch: Batch) -> None:
+    some = batch(5)
+    together = _metrics(evaluator, some)
     for i in range(5):
-        alone = evaluator(_rows(batch, slice(i, i + 1)))
+        alone = _metrics(evaluator, _rows(some, slice(i, i + 1)))
         for name, values in together.items():
             assert alone[name][0] == pytest.approx(values[i], rel=1e-6)
 
 
-def test_the_same_candidates_get_the_same_answers(evaluator: Evaluator) -> None:
-    one, other = evaluator(_batch(5)), evaluator(_batch(5))
+def test_the_same_candidates_get_the_same_answers(evaluator: Evaluator, batch: Batch) -> None:
+    one, other = _metrics(evaluator, batch(5)), _metrics(evaluator, batch(5))
     for name, values in one.items():
         assert values.tolist() == other[name].tolist()
 
 
-def test_an_empty_batch_is_answered(evaluator: Evaluator) -> None:
-    answers = evaluator(_rows(_batch(1), slice(0)))
-    assert all(values.shape == (0,) for values in answers.values())
+def test_an_empty_batch_is_answered(evaluator: Evaluator, batch: Batch) -> None:
+    found = _metrics(evaluator, _rows(batch(1), slice(0)))
+    assert all(values.shape == (0,) for values in found.values())
     assert all(
-        values.shape == (0,) for values in evaluator.deviation(_rows(_batch(1), slice(0))).values()
+        values.shape == (0,) for values in evaluator.deviation(_rows(batch(1), slice(0))).values()
     )
 
 
-def test_deviations_are_those_of_its_metrics(evaluator: Evaluator) -> None:
-    deviation = evaluator.deviation(_batch(4))
+def test_deviations_are_those_of_its_metrics(evaluator: Evaluator, batch: Batch) -> None:
+    deviation = evaluator.deviation(batch(4))
     assert set(deviation) <= set(evaluator.provides)
     for values in deviation.values():
         assert values.shape == (4,)
         assert (values > 0).all()
 
 
-def test_it_leaves_its_candidates_alone(evaluator: Evaluator) -> None:
-    batch = _batch(4)
-    before = batch.picks.copy()
-    evaluator(batch)
-    assert np.array_equal(batch.picks, before)
+def test_it_leaves_its_candidates_alone(evaluator: Evaluator, batch: Batch) -> None:
+    some = batch(4)
+    before = some.picks.copy()
+    evaluator(some)
+    assert np.array_equal(some.picks, before)
 
 
 def test_it_names_itself_the_same_way_each_time(evaluator: Evaluator) -> None:

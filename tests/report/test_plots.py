@@ -51,6 +51,23 @@ def test_the_line_goes_from_the_fastest_to_the_slowest(
     assert drawn == [sorted(member.latency.ms for member in by_reward.members)]
 
 
+@pytest.mark.torch
+def test_scores_are_drawn_as_they_are_and_beside_no_published_accuracy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    drawn: list[list[float]] = []
+    monkeypatch.setattr("nas.report.plots.Axes.plot", lambda axes, x, y, *_, **__: drawn.append(y))
+    run = search(evaluator="zero_cost:score=params,batch=2", trials=20, strategy="random")
+    draw_front(run, references(run.setup), [tmp_path / "front.svg"])
+    assert drawn == [[float(member.params) for member in run.members]]
+    text = (tmp_path / "front.svg").read_text()
+    assert "<!-- zero_cost -->" in text
+    assert "<!-- efficientnet_b0 -->" in text
+    assert "mobilenet_v2" not in text
+    assert "points" not in text
+
+
 def test_a_picture_that_cannot_be_written_is_named(run: Run) -> None:
     with pytest.raises(BadFile, match=r"/proc/front\.png cannot be written"):
         draw_front(run, (), [Path("/proc/front.png")])

@@ -9,7 +9,9 @@ from nas.cost import cost
 from nas.latency_file import load_table
 from nas.members import Member, references
 from nas.report.tables import (
+    accuracy_text,
     front_table,
+    gain_text,
     headlines,
     highlights,
     latency_notes,
@@ -94,6 +96,31 @@ def _headline(member: Member, base: Member) -> str:
         f"{member.name} against {base.name}: {points:+.2f} points of top1_proxy, "
         f"{ms:.1f} against {base_ms:.1f} ms ({share})"
     )
+
+
+def test_fractions_are_shown_in_per_cent_and_scores_as_they_are() -> None:
+    assert accuracy_text(0.7519, "top1") == "75.19"
+    assert accuracy_text(0.7519, "top1_proxy") == "75.19"
+    assert gain_text(-0.0123, "top1") == "-1.23"
+    assert accuracy_text(-1234.5, "zero_cost") == "-1234.5"
+    assert accuracy_text(0.00012, "zero_cost") == "0.00012"
+    assert gain_text(12.3456, "zero_cost") == "+12.35"
+
+
+@pytest.mark.torch
+def test_a_table_of_scores_has_no_per_cent() -> None:
+    pytest.importorskip("torch")
+    run = search(evaluator="zero_cost:score=params,batch=2", trials=20, strategy="random")
+    table = front_table(run, references=references(run.setup))
+    assert table.headings[1:3] == ("zero_cost", "vs baseline")
+    b0 = table.rows[table.bold[0]]
+    assert (b0[0], b0[1], b0[2]) == ("efficientnet_b0", "5.28855e+06", "+0")
+    for member in run.members:
+        row = next(row for row in table.rows if row[0] == member.name)
+        assert row[1] == f"{member.params:.6g}"
+        assert float(row[2]) == pytest.approx(member.params - 5_288_548, rel=1e-3)
+    lines = headlines(run.members, run.baseline, accuracy="zero_cost")
+    assert not any("points" in line or "%" in line.partition(",")[0] for line in lines)
 
 
 def test_headlines_say_what_is_slower_is_slower(run: Run) -> None:

@@ -1,5 +1,7 @@
 """Images that are arrays in memory, resized when they are read."""
 
+from functools import partial
+
 import numpy as np
 import torch
 import torch.nn.functional as F  # the name every torch program uses
@@ -13,14 +15,14 @@ def from_arrays(pixels: NDArray[np.uint8], labels: NDArray[np.int64]) -> Images:
 
     Another side than theirs is reached by bilinear interpolation, with averaging where they shrink.
     """
+    return Images(labels=labels, read=partial(_read, pixels))
 
-    def read(indices: NDArray[np.int64], side: int) -> NDArray[np.uint8]:
-        chosen = pixels[indices]
-        if chosen.shape[2:] != (check_side(side), side):
-            chosen = _resize(chosen, side)
-        return chosen if chosen.shape[1] == 3 else np.repeat(chosen, 3, axis=1)
 
-    return Images(labels=labels, read=read)
+def _read(pixels: NDArray[np.uint8], indices: NDArray[np.int64], side: int) -> NDArray[np.uint8]:
+    chosen = pixels[indices]
+    if chosen.shape[2:] != (check_side(side), side):
+        chosen = _resize(chosen, side)
+    return chosen if chosen.shape[1] == 3 else np.repeat(chosen, 3, axis=1)
 
 
 def _resize(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

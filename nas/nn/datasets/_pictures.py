@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from io import BytesIO
 from math import ceil
 from pathlib import Path
@@ -12,7 +13,8 @@ from PIL import Image
 from PIL.Image import Resampling, Transpose
 
 from nas.errors import BadFile, BadValue
-from nas.nn.data import Images, available_cores, check_side
+from nas.machine import available_cores
+from nas.nn.data import Images, check_side
 
 Image.init()
 FORMATS = tuple(
@@ -175,17 +177,19 @@ def _trouble_at(opens: Open, index: int, check: str) -> str:
 
 def from_files(opens: Open, names: Sequence[str], labels: NDArray[np.int64]) -> Images:
     """Return images that are decoded when they are read; `opens` takes positions in `labels`."""
+    return Images(labels=labels, read=partial(_read, opens, names))
 
-    def read(indices: NDArray[np.int64], side: int) -> NDArray[np.uint8]:
-        result = np.empty((len(indices), 3, check_side(side), side), np.uint8)
-        for row, index in enumerate(indices):
-            try:
-                result[row] = square(opens(int(index)), side)
-            except Exception as error:  # as above
-                raise BadFile(
-                    f"{names[int(index)]}: {_first_line(error)}; it seemed readable before. "
-                    "Remove it and start again; check=full finds such files first"
-                ) from None
-        return result
 
-    return Images(labels=labels, read=read)
+def _read(
+    opens: Open, names: Sequence[str], indices: NDArray[np.int64], side: int
+) -> NDArray[np.uint8]:
+    result = np.empty((len(indices), 3, check_side(side), side), np.uint8)
+    for row, index in enumerate(indices):
+        try:
+            result[row] = square(opens(int(index)), side)
+        except Exception as error:  # as above
+            raise BadFile(
+                f"{names[int(index)]}: {_first_line(error)}; it seemed readable before. "
+                "Remove it and start again; check=full finds such files first"
+            ) from None
+    return result

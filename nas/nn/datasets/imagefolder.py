@@ -49,7 +49,7 @@ class _Table:
         """Return the images of one split."""
         part = self.take(np.flatnonzero(self.splits == name))
         names = [str(file) for file in part.files]
-        return from_files(lambda index: part.files[index], names, part.labels)
+        return from_files(part.files.__getitem__, names, part.labels)
 
 
 def create(

@@ -1,5 +1,7 @@
 """Procedural shapes with textures among clutter; harder ones reward larger networks; no files."""
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,8 +44,14 @@ def create(*, difficulty: float = 0.5, count: int = 4000, classes: int = 10, see
 
 def _images(scene: Scene, count: int, seed: tuple[int, int]) -> Images:
     labels = np.arange(count, dtype=np.int64) % scene.classes
+    return Images(labels=labels, read=partial(_read, scene, labels, seed))
 
-    def read(indices: NDArray[np.int64], side: int) -> NDArray[np.uint8]:
-        return draw(scene, labels[indices], [(*seed, int(index)) for index in indices], side)
 
-    return Images(labels=labels, read=read)
+def _read(
+    scene: Scene,
+    labels: NDArray[np.int64],
+    seed: tuple[int, int],
+    indices: NDArray[np.int64],
+    side: int,
+) -> NDArray[np.uint8]:
+    return draw(scene, labels[indices], [(*seed, int(index)) for index in indices], side)

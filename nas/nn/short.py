@@ -1,0 +1,94 @@
+"""Short trainings, in stages: the same for every candidate, each in a folder of its own."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nas.arch import Architecture
+from nas.checkpoint import LAST, SUFFIX
+from nas.errors import NasError
+from nas.nn.data import Data
+from nas.nn.loop import Options
+from nas.nn.recipes import Recipe
+from nas.nn.train import fit, train
+
+
+class TooSlow(NasError):
+    """A training that takes longer than it may."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Bench:
+    """What the trainings of a search share.
+
+    `resolution` is that of training (0: each architecture's own); `seconds` is how long one
+    candidate may train in all (0: for ever); the trainings lie in `folder` by fingerprint.
+    """
+
+    data: Data
+    recipe: Recipe
+    seed: int
+    folder: Path
+    device: str = "auto"
+    resolution: int = 0
+    seconds: float = 0.0
+
+    def prepared(self, arch: Architecture) -> Architecture:
+        """Return `arch` as it is trained: at this resolution, with the classes of the data.
+
+        Raises:
+            BadValue: if the resolution is too small for it.
+        """
+        return fit(replace(arch, resolution=self.resolution or arch.resolution), self.data)
+
+    def place(self, arch: Architecture) -> Path:
+        """Return the folder of the training of `arch`."""
+        return self.folder / arch.fingerprint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Train `arch` until the end of an epoch, from 1, in whatever stages before."""
+
+    arch: Architecture
+    until: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """What a stage came to: the best accuracy so far, a fraction, after `epochs` and `seconds`."""
+
+    top1: float
+    epochs: int
+    seconds: float
+
+
+def advance(bench: Bench, stage: Stage) -> Reached:
+    """Return what `stage.arch` reaches by the end of the stage, going on from the one before.
+
+    Raises:
+        Diverged: if the loss is no number any more.
+        OutOfMemory: if a batch does not fit.
+        TooSlow: if it would take longer than the bench allows.
+    """
+    trained = train(
+        bench.prepared(stage.arch),
+        bench.data,
+        bench.recipe,
+        seed=bench.seed,
+        out=bench.place(stage.arch),
+        options=Options(device=bench.device, until=stage.until, seconds=bench.seconds),
+    )
+    if trained.top1 is None or trained.epochs < stage.until:
+        raise TooSlow(
+            f"after {trained.seconds:.0f} s, the most that seconds allows, "
+            f"{trained.epochs} of {stage.until} epochs were done"
+        )
+    if trained.finished:
+        (bench.place(stage.arch) / f"{LAST}{SUFFIX}").unlink(missing_ok=True)
+    return Reached(top1=trained.top1, epochs=trained.epochs, seconds=trained.seconds)
+
+
+def discard(bench: Bench, arch: Architecture) -> None:
+    """Remove the weights of a training that does not go on; what it logged stays."""
+    for path in bench.place(arch).glob(f"*{SUFFIX}"):
+        path.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Runners: each file carries tasks out in another place."""

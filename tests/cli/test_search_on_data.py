@@ -1,0 +1,120 @@
+"""`nas search --data`: trainings decide, in worker processes, and nothing is lost."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+pytestmark = pytest.mark.torch
+
+Nas = Callable[..., object]
+ROOT = Path(__file__).parents[2]
+TINY = ROOT / "tests" / "data" / "tiny.yaml"
+WORDS = (
+    *("search", "--space", str(TINY), "--allow-extrapolation", "--no-plot"),
+    *("--data", "shapes:count=96,difficulty=0,classes=3", "--strategy", "random"),
+    *("--evaluator", "proxy:epochs=2,rungs=2,eta=2", "--batch", "4", "--json"),
+)
+
+
+def _trained(out: Path) -> list[dict[str, object]]:
+    lines = (out / "trainings" / "log.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines[1:]]
+
+
+def test_a_search_trains_on_data(nas: Nas) -> None:
+    reply = nas(*WORDS, "--trials", "8", "--workers", "2", "--out", "run")
+    assert reply.code == 0
+    found = json.loads(reply.out)
+    assert (found["trials"], found["stopped"], found["failed"]) == (8, 4, 0)
+    assert found["accuracy"]["metric"] == "top1_proxy"
+    assert "2 epochs of recipe quick" in found["accuracy"]["note"]
+    assert all(member["epochs"] == 2 for member in found["pareto"])
+    assert len(_trained(Path("run"))) == 12
+    again = json.loads(nas(*WORDS, "--trials", "8", "--out", "run").out)
+    assert again["pareto"] == found["pareto"]
+
+
+def test_a_killed_search_goes_on_within_a_rung(nas: Nas, tmp_path: Path) -> None:
+    whole = json.loads(nas(*WORDS, "--trials", "8", "--workers", "1", "--out", "whole").out)
+    out = tmp_path / "killed"
+    for lines in (2, 6, 9):
+        _kill_at(out, lines)
+    killed = json.loads(nas(*WORDS, "--trials", "8", "--workers", "1", "--out", str(out)).out)
+    assert killed["pareto"] == whole["pareto"]
+
+    def facts(path: Path) -> list[tuple[object, ...]]:
+        return [(r["rung"], r["fingerprint"], r["top1"]) for r in _trained(path)]
+
+    assert facts(out) == facts(Path("whole"))
+
+
+def _kill_at(out: Path, lines: int) -> None:
+    """Search in a process of its own, which is killed when the log has so many lines."""
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "from nas.cli import main; main()",
+            *WORDS,
+            "--trials",
+            "8",
+            "--workers",
+            "1",
+            "--out",
+            str(out),
+        ],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    log = out / "trainings" / "log.jsonl"
+    while process.poll() is None and (not log.exists() or log.read_bytes().count(b"\n") < lines):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def test_a_search_ends_when_its_epochs_are_spent(nas: Nas) -> None:
+    words = (*WORDS, "--trials", "40", "--workers", "2", "--out", "run")
+    found = json.loads(nas(*words, "--max-epochs", "8").out)
+    assert (found["trials"], found["finished"]) == (8, True)
+    more = json.loads(nas(*words, "--max-epochs", "14").out)
+    assert more["trials"] == 12
+
+
+def test_a_search_ends_within_a_batch_when_its_time_is_up(nas: Nas) -> None:
+    words = (*WORDS, "--trials", "400", "--batch", "400", "--workers", "2", "--out", "run")
+    reply = nas(*words, "--max-seconds", "2")
+    found = json.loads(reply.out)
+    assert (reply.code, found["trials"], found["finished"]) == (0, 0, True)
+    assert 1 <= len(_trained(Path("run"))) < 400
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--data", "digits"), "surrogate does not look at data; to train on digits take --eval"),
+        (("--evaluator", "proxy"), "needs data to train on, as in --data imagefolder:/path"),
+        (("--evaluator", "proxy", "--data", "imagefolder:/nowhere"), "/nowhere"),
+        (("--evaluator", "proxy", "--data", "digit"), "did you mean digits"),
+        (("--evaluator", "proxy:epoch=3", "--data", "digits"), "did you mean epochs"),
+        (("--workers", "-1"), "workers must be a whole number >= 0"),
+        (("--runner", "slurm"), "unknown runner 'slurm'"),
+    ],
+)
+def test_bad_input_is_said_before_anything_starts(
+    nas: Nas, words: tuple[str, ...], message: str
+) -> None:
+    reply = nas("search", *words, "--out", "run")
+    assert reply.code == 2
+    assert message in reply.err
+    assert len(reply.err.splitlines()) == 1
+    assert not Path("run").exists()

@@ -1,0 +1,94 @@
+"""The contract of runners: whatever lies in the folder, with two workers."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nas import plugins
+from nas.plugins import Plugin
+from nas.runner import Failure, InProcess, Runner
+
+NAMES = [
+    pytest.param(name, marks=pytest.mark.cluster) if name == "ray" else name
+    for name in plugins.available("runners")
+]
+
+
+@pytest.fixture(params=NAMES, scope="module")
+def runner(request: pytest.FixtureRequest) -> Iterator[Runner]:
+    if request.param == "ray":
+        pytest.importorskip("ray")
+    made: Runner = plugins.create("runners", Plugin.parse(request.param), workers=2)
+    yield made
+    made.close()
+
+
+SHARED = {"base": 100}
+
+
+def work(shared: dict[str, int], task: str) -> tuple[int, int]:
+    """Do what `task` says."""
+    what, _, argument = task.partition(" ")
+    if what == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if what == "raise":
+        raise ValueError("no\nway")
+    if what == "sleep":
+        time.sleep(float(argument))
+    if what == "touch":
+        Path(argument).touch()
+        time.sleep(60)
+    return shared["base"] + len(task), os.getpid()
+
+
+def _values(runner: Runner, tasks: list[str], seconds: float = 0.0) -> dict[int, object]:
+    found = runner.map(work, SHARED, tasks, seconds=seconds)
+    return {n: out if isinstance(out, Failure) else out[0] for n, out in found}
+
+
+def test_every_task_is_answered_once_as_in_process(runner: Runner) -> None:
+    tasks = [f"task {i}" for i in range(9)]
+    assert _values(runner, tasks) == _values(InProcess(), tasks)
+    assert _values(runner, []) == {}
+    assert runner.workers == 2
+
+
+def test_workers_are_other_processes_that_work_at_the_same_time(runner: Runner) -> None:
+    list(runner.map(work, SHARED, ["warm"] * 4))
+    done = list(runner.map(work, SHARED, ["sleep 0.5", "sleep 0.5"]))
+    assert len({pid for _, (_, pid) in done} | {os.getpid()}) == 3
+
+
+def test_what_raises_fails_alone(runner: Runner) -> None:
+    found = _values(runner, ["a", "raise", "b"])
+    assert found == {0: 101, 1: Failure("ValueError: no"), 2: 101}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals")
+def test_a_killed_worker_fails_its_task_alone(runner: Runner) -> None:
+    found = _values(runner, ["a", "die", "b", "c"])
+    failure = found.pop(1)
+    assert isinstance(failure, Failure)
+    assert "killed" in failure.text
+    assert found == {0: 101, 2: 101, 3: 101}
+
+
+def test_a_task_that_takes_too_long_is_ended(runner: Runner) -> None:
+    started = time.monotonic()
+    found = _values(runner, ["sleep 60", "a", "b"], seconds=2.0)
+    assert found == {0: Failure("took more than 2 s"), 1: 101, 2: 101}
+    assert time.monotonic() - started < 50
+
+
+def test_what_runs_is_ended_with_the_iteration(runner: Runner, tmp_path: Path) -> None:
+    results = runner.map(work, SHARED, ["a", f"touch {tmp_path / 'began'}"])
+    next(results)
+    while not (tmp_path / "began").exists():
+        time.sleep(0.05)
+    results.close()  # type: ignore[attr-defined]  # a generator
+    assert _values(runner, ["a", "b"]) == {0: 101, 1: 101}
