@@ -3,6 +3,9 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nas.arch import Block
 from nas.scaling import round_channels
 
@@ -96,3 +99,17 @@ def columns_of(resolutions: tuple[int, ...], stages: tuple[Row, ...]) -> Iterato
                 yield Column(
                     name=name, values=row.options[field], field=field, stage=s, layer=layer
                 )
+
+
+def coordinates(values: tuple[Value, ...]) -> NDArray[np.float64]:
+    """Return the coordinates of the values of one choice, shape (values, coordinates).
+
+    Numbers have one: their logarithm where all are positive, standardised, so that near values are
+    near each other. Texts have one each.
+    """
+    if any(isinstance(value, str) for value in values):
+        return np.eye(len(values))
+    numbers = np.array(values, dtype=float)
+    numbers = np.log(numbers) if numbers.min() > 0 else numbers
+    placed: NDArray[np.float64] = (numbers - numbers.mean()) / numbers.std()
+    return placed[:, None]

@@ -17,7 +17,8 @@ from nas.space_file import load_space
 from nas.zoo import load_architecture
 
 ON_MISSING = ("model", "measure", "fail")
-_LEAST = {"trials": 1, "batch": 0, "seed": 0, "workers": 0, "max_seconds": 0, "max_epochs": 0}
+_LEAST = {"trials": 1, "batch": 0, "screen": 0, "seed": 0, "workers": 0, "trial_seconds": 0,
+          "max_seconds": 0, "max_epochs": 0}  # fmt: skip
 
 LOOKUP_SECONDS = 1e-3
 """Evaluators that take less for a candidate are look-ups: the default strategy is then another."""
@@ -28,18 +29,23 @@ class SearchConfig:
     """All settings of a search; every field is a flag of `nas search` and a key of run.yaml.
 
     `space`, `latency_table`: bundled names or paths; `era` is one of the table's, its default
-    where empty. `evaluator`, `strategy`: plugins, as in "tpe" or "surrogate:path=my.npz"; an empty
+    where empty. `evaluator`, `strategy`: plugins, as in "tpe" or "surrogate:my.npz"; an empty
     strategy means "archive" where an evaluation is a look-up and "guided" where it is a training.
     `objective`: "max:top1_proxy", "min:latency_ms"; where empty, accuracy and latency. `limit`:
     "latency_ms<=80". `reward`: MnasNet's, as in "target=80,below=-0.07,above=-0.07"; it is then
     the one objective. `trials` counts proposals, `batch` those asked for at once (0: as the
-    strategy likes). `seed_arch`: architectures to begin with. `allow_extrapolation`: search also
-    where units lie outside of the latency table's range. `on_missing`: what to do about units that
+    strategy likes). With `screen`, the strategy proposes so many times as many candidates, of which
+    a model of all trials so far picks those to evaluate (0: none).
+    `seed_arch`: architectures to begin with. `allow_extrapolation`: search also where units lie
+    outside of the latency table's range. `on_missing`: what to do about units that
     a measured table lacks: "model" (ask its operator model), "measure" (now, into the table's
     file) or "fail". `data`: what evaluators train on, as in "imagefolder:/path". `runner`: the
-    plugin that carries trainings out, with so many `workers` (0: as it sees fit). The search ends
-    before its trials are done where it has taken `max_seconds`, or trained for `max_epochs` in all
-    (0: no such limit); the last batch may go beyond the epochs.
+    plugin that carries trainings out, with so many `workers` (0: as it sees fit; with several,
+    and on a cluster, whatever else takes long is evaluated there too). `ray_address`: the cluster
+    of the runner "ray", and `gpus_per_trial` what a trial has of a GPU. A trial that takes more
+    than `trial_seconds` fails. The search ends before its trials are done where it has taken
+    `max_seconds`, or trained for `max_epochs` in all; the last batch may go beyond the epochs. For
+    each of these 0 is no limit.
     """
 
     space: str = "mbconv"
@@ -52,6 +58,7 @@ class SearchConfig:
     strategy: str = ""
     trials: int = 10_000
     batch: int = 0
+    screen: int = 0
     seed: int = 0
     seed_arch: tuple[str, ...] = ()
     allow_extrapolation: bool = False
@@ -59,6 +66,9 @@ class SearchConfig:
     data: str = ""
     runner: str = "local"
     workers: int = 0
+    ray_address: str = ""
+    gpus_per_trial: float = 0.0
+    trial_seconds: int = 0
     max_seconds: int = 0
     max_epochs: int = 0
 
@@ -110,12 +120,17 @@ _NOUNS: Mapping[type, str] = {str: "text", int: "a whole number", bool: "true or
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """A search that is ready to run: `judge` is the evaluator that answers for accuracy."""
+    """A search that is ready to run.
+
+    `judge` is the evaluator that answers for accuracy; `streams` tells whether its trials go to
+    workers one by one, as these become free (a judge that has a runner spreads its work itself).
+    """
 
     config: SearchConfig
     table: LatencyTable
     problem: Problem
     judge: Evaluator
+    streams: bool = False
 
     @property
     def accuracy(self) -> str:
@@ -199,7 +214,11 @@ def prepare(
         reward=reward,
     )
     setup = Setup(
-        config=_resolved(config, table, problem), table=table, problem=problem, judge=judge
+        config=_resolved(config, table, problem),
+        table=table,
+        problem=problem,
+        judge=judge,
+        streams=_streams(config),
     )
     setup.strategy()
     for name in config.seed_arch:
@@ -219,12 +238,25 @@ def _judge(
             f"evaluator {plugin.name} does not look at data; to train on {config.data} take "
             "--evaluator proxy"
         )
-    named: dict[str, Any] = {"seed": config.seed, "out": out, "runner": runner}
+    out = out.resolve() if out else None  # workers may be in another folder
+    named: dict[str, Any] = {
+        "seed": config.seed,
+        "trial_seconds": config.trial_seconds,
+        "out": out,
+        "runner": runner,
+    }
     judge: Evaluator = plugins.create(
         "evaluators", plugin, space, **named, **({"data": config.data} if config.data else {})
     )
     _check_evaluator(judge, config.evaluator)
     return judge
+
+
+def _streams(config: SearchConfig) -> bool:
+    """Tell whether trials are evaluated by workers, and by nobody's will but the search's."""
+    several = config.workers > 1 or Plugin.parse(config.runner).name != "local"
+    judge = Plugin.parse(config.evaluator).name
+    return several and not plugins.takes("evaluators", judge, "runner")
 
 
 def _objectives(config: SearchConfig, accuracy: str) -> tuple[Objective, ...]:

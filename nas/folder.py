@@ -30,7 +30,10 @@ CONFIG, JOURNAL, FRONT, ARCHS, ENVIRONMENT = (
     "env.json",
 )
 
-MAY_CHANGE = ("trials", "batch", "runner", "workers", "max_seconds", "max_epochs")
+MAY_CHANGE = (
+    *("trials", "batch", "runner", "workers", "ray_address", "gpus_per_trial"),
+    *("trial_seconds", "max_seconds", "max_epochs"),
+)
 """Settings that may change when a run is continued."""
 
 RESOLVED = ("era", "objective", "strategy")

@@ -1,10 +1,10 @@
 """The journal of a run: JSON lines, of which nothing is lost.
 
 The first line is a header; every other line is an ask (proposals, before their evaluation) or a
-tell (what became of them).
+tell (what became of some of them, in whatever order they came back).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.lines import Lines, Record, damaged
-from nas.problem import FAILED, INFEASIBLE, OK, STATUS_TYPE, STOPPED, Trials
+from nas.problem import FAILED, INFEASIBLE, OK, STATUS_TYPE, STOPPED, Trials, concatenate
 from nas.space import Matrix
 
 _LETTERS = {"o": OK, "i": INFEASIBLE, "s": STOPPED, "f": FAILED}
@@ -47,34 +47,58 @@ class NoJournal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """Proposals: `picks` answered an ask for `wanted`; the first of them is trial `first`."""
+    """Proposals: `picks` answered an ask for `wanted`; they are numbered from `first`."""
 
     first: int
     wanted: int
     picks: Matrix
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tell:
+    """What became of proposals, by their numbers. Trials are numbered as they are told."""
+
+    proposals: tuple[int, ...]
+    trials: Trials
+
+
 def events(
     records: Sequence[Record], widths: NDArray[np.int64], *, source: str
-) -> Iterator[Ask | Trials]:
-    """Yield what the records after the header stand for: asks, each but the last with its trials.
+) -> Iterator[Ask | Tell]:
+    """Yield what the records after the header stand for.
 
     `widths` are those of the space: how many values every column of picks has.
 
     Raises:
         RunError: naming the line of a record that is damaged, or out of its place.
     """
-    asked: Ask | None = None
-    count = 0
+    waiting: dict[int, NDArray[np.uint8]] = {}
+    asked = told = 0
     for number, record in enumerate(records[1:], start=2):
-        event: Ask | Trials | None = None
+        event: Ask | Tell | None = None
         with suppress(KeyError, TypeError, ValueError, AttributeError):  # then it is damaged
-            event = _asked(record, count, widths) if asked is None else _told(record, asked)
+            is_ask = "ask" in record
+            event = _asked(record, asked, widths) if is_ask else _told(record, told, waiting)
         if event is None:
             raise damaged(source, number)
-        asked = event if isinstance(event, Ask) else None
-        count += 0 if asked else len(event.picks)
+        if isinstance(event, Ask):
+            waiting |= dict(enumerate(event.picks, start=asked))
+            asked += len(event.picks)
+        else:
+            told += len(event.trials)
+            for proposal in event.proposals:
+                del waiting[proposal]
         yield event
+
+
+def finished(records: Sequence[Record], widths: NDArray[np.int64], *, source: str) -> Trials:
+    """Return all trials that were told.
+
+    Raises:
+        RunError: as `events` does.
+    """
+    told = [e.trials for e in events(records, widths, source=source) if isinstance(e, Tell)]
+    return concatenate(told, len(widths))
 
 
 def _asked(record: Record, first: int, widths: NDArray[np.int64]) -> Ask | None:
@@ -83,10 +107,13 @@ def _asked(record: Record, first: int, widths: NDArray[np.int64]) -> Ask | None:
     return Ask(first=first, wanted=int(record["wanted"]), picks=picks) if sound else None
 
 
-def _told(record: Record, asked: Ask) -> Trials | None:
-    trials = _told_trials(record, asked.picks)
-    lengths = {len(trials.status), *map(len, trials.metrics.values())}
-    return trials if trials.first == asked.first and lengths == {len(asked.picks)} else None
+def _told(record: Record, first: int, waiting: Mapping[int, Matrix]) -> Tell | None:
+    count = len(record["status"])
+    proposals = tuple(record.get("proposals", range(first, first + count)))
+    trials = _told_trials(record, np.stack([waiting[number] for number in proposals]))
+    lengths = {count, len(set(proposals)), *map(len, trials.metrics.values())}
+    sound = trials.first == first and lengths == {count}
+    return Tell(proposals=proposals, trials=trials) if sound else None
 
 
 def ask_record(first: int, wanted: int, picks: Matrix) -> Record:
@@ -94,10 +121,12 @@ def ask_record(first: int, wanted: int, picks: Matrix) -> Record:
     return {"ask": first, "wanted": wanted, "picks": picks.tobytes().hex()}
 
 
-def tell_record(trials: Trials) -> Record:
-    """Return the record of finished trials."""
+def tell_record(trials: Trials, proposals: Sequence[int] = ()) -> Record:
+    """Return the record of finished trials; `proposals` are named where their numbers differ."""
+    same = not proposals or list(proposals) == [trials.first + i for i in range(len(trials))]
     return {
         "tell": trials.first,
+        **({} if same else {"proposals": [int(number) for number in proposals]}),
         "status": "".join(_STATUS[str(status)] for status in trials.status),
         "metrics": {
             name: [None if value != value else value for value in values.tolist()]

@@ -14,6 +14,10 @@ Work = Callable[[Any, Any], Any]
 """Called with what all tasks share and one task; returns what `Runner.map` yields."""
 
 
+WAIT = object()
+"""In the place of a task: what comes next depends on results that are not there yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """What takes the place of a result where a task failed: the reason, in one line.
@@ -37,9 +41,10 @@ class Runner(Protocol):
     ) -> Iterator[tuple[int, Any]]:
         """Yield the number of every task, from 0, and its result or `Failure`, as they finish.
 
-        `tasks` are drawn one by one as workers become free. A task that takes longer than `seconds`
-        is ended, and is a failure (0: it may take for ever). Whatever is still running when the
-        iteration ends early is ended too.
+        `tasks` are drawn one by one as workers become free. Where one is `WAIT` nothing begins
+        until the next result was taken; numbers do not count it, and it must not come while nothing
+        runs. A task that takes longer than `seconds` is ended, and is a failure (0: it may take for
+        ever). Whatever is still running when the iteration ends early is ended too.
         """
 
     def close(self) -> None:
@@ -55,7 +60,7 @@ class InProcess:
         self, work: Work, shared: Any, tasks: Iterable[Any], *, seconds: float = 0.0
     ) -> Iterator[tuple[int, Any]]:
         """Yield the number and the result or `Failure` of every task, in their order."""
-        for number, task in enumerate(tasks):
+        for number, task in enumerate(task for task in tasks if task is not WAIT):
             yield number, attempt(work, shared, task)
 
     def close(self) -> None:
@@ -63,11 +68,15 @@ class InProcess:
 
 
 class Watched:
-    """A runner that calls `after` behind every task; what that raises ends the iteration."""
+    """A runner that calls `after` behind every task; what that raises ends the iteration.
+
+    `busy` is how many tasks were drawn and are not done.
+    """
 
     def __init__(self, runner: Runner, after: Callable[[], None]) -> None:
         """Wrap `runner`."""
         self._runner, self._after = runner, after
+        self.busy = 0
 
     @property
     def workers(self) -> int:
@@ -78,9 +87,20 @@ class Watched:
         self, work: Work, shared: Any, tasks: Iterable[Any], *, seconds: float = 0.0
     ) -> Iterator[tuple[int, Any]]:
         """Yield what the wrapped runner does."""
-        for number, outcome in self._runner.map(work, shared, tasks, seconds=seconds):
-            yield number, outcome
-            self._after()
+        try:
+            for number, outcome in self._runner.map(
+                work, shared, self._counted(tasks), seconds=seconds
+            ):
+                self.busy -= 1
+                yield number, outcome
+                self._after()
+        finally:
+            self.busy = 0
+
+    def _counted(self, tasks: Iterable[Any]) -> Iterator[Any]:
+        for task in tasks:
+            self.busy += task is not WAIT
+            yield task
 
     def close(self) -> None:
         """Close the wrapped runner."""

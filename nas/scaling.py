@@ -1,17 +1,79 @@
 """Scale architectures: width, depth and resolution.
 
-Width multipliers come from MobileNetV1 (Howard et al., 2017), depth multipliers and the rounding
-of both from EfficientNet (Tan & Le, 2019).
+Multipliers of width and resolution come from MobileNetV1 (Howard et al., 2017), those of depth and
+the rounding from EfficientNet (Tan & Le, 2019).
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from itertools import chain
-from math import ceil
+from math import ceil, isfinite
 
 from nas.arch import Architecture, Block, Blocks
+from nas.errors import BadValue
 
 DIVISOR = 8
+LEAST_RESOLUTION = 8
 _EPSILON = 1e-9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Multipliers:
+    """What the channels, the blocks of every stage, and the side of the input are multiplied by.
+
+    Raises:
+        BadValue: if one is not a finite number above 0.
+    """
+
+    width: float = 1.0
+    depth: float = 1.0
+    resolution: float = 1.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not (isfinite(value) and value > 0):
+                raise BadValue(
+                    f"the multiplier of {field.name} must be a finite number above 0, "
+                    f"not {value:g}; 1 leaves it as it is",
+                    field.name,
+                )
+
+    @property
+    def growth(self) -> float:
+        """How many times the MACs grow before anything is rounded: depth * width^2 * side^2."""
+        return self.depth * self.width * self.width * self.resolution * self.resolution
+
+
+def scale(arch: Architecture, by: Multipliers, *, multiple: int = DIVISOR) -> Architecture:
+    """Return `arch` scaled: channels to multiples of `multiple`, repeats up, pixels to the nearest.
+
+    Raises:
+        BadValue: if no channel or fewer than 8 pixels would be left somewhere.
+    """
+    _check_width(arch, by.width, multiple)
+    pixels = round(arch.resolution * by.resolution)
+    if pixels < LEAST_RESOLUTION:
+        raise BadValue(
+            f"a resolution of {arch.resolution} times {by.resolution:g} leaves {pixels} pixels; "
+            f"{LEAST_RESOLUTION} are the least",
+            "resolution",
+        )
+    deeper = scale_depth(arch, by.depth)
+    return scale_resolution(scale_width(deeper, by.width, multiple=multiple), pixels)
+
+
+def _check_width(arch: Architecture, factor: float, multiple: int) -> None:
+    """Refuse a width that leaves less than one channel of some block."""
+    if multiple < 1:
+        raise BadValue(f"channels must be multiples of 1 or more, not {multiple}", "multiple")
+    body = [row for row in arch.named_blocks() if not row[0].startswith("head")]
+    place, block = min(body, key=lambda row: row[1].out_channels, default=("", None))
+    if block is not None and block.out_channels * factor < 1:
+        raise BadValue(
+            f"a width of {factor:g} leaves none of the {block.out_channels} channels of {place}; "
+            f"take {ceil(1e4 / block.out_channels) / 1e4:g} or more",
+            "width",
+        )
 
 
 def round_channels(channels: float, *, divisor: int = DIVISOR) -> int:
@@ -28,28 +90,39 @@ def scale_resolution(arch: Architecture, resolution: int) -> Architecture:
     return replace(arch, resolution=resolution)
 
 
-def scale_width(arch: Architecture, factor: float) -> Architecture:
-    """Return `arch` with every channel count times `factor`, in multiples of 8.
+def scale_width(arch: Architecture, factor: float, *, multiple: int = DIVISOR) -> Architecture:
+    """Return `arch` with every channel count times `factor`, in multiples of `multiple`.
 
     Expansion ratios stay; squeeze-and-excitation grows with the hidden channels. As in the
     originals, the head's last features (1280, say) do not shrink below a factor of 1 where they
     stand behind another head layer or, as in V2, behind the stages; the
     classes and the input channels never change.
     """
-    se_divisor = _se_divisor(arch)
+    se_divisor = se_divisor_of(arch)
     channels = arch.input_channels
     sections: list[Blocks] = []
     for section in (arch.stem, *arch.stages):
         rows = []
         for block in section:
-            rows.append(_widen(block, factor, in_channels=channels, se_divisor=se_divisor))
+            wider = round_channels(block.out_channels * factor, divisor=multiple)
+            hidden = _scaled_hidden(block, channels, multiple)
+            growth = hidden / block.hidden_channels if block.hidden_channels else factor
+            rows.append(
+                replace(
+                    block,
+                    in_channels=channels,
+                    out_channels=wider,
+                    hidden_channels=hidden,
+                    se_channels=scaled_se(block.se_channels * growth, se_divisor),
+                )
+            )
             channels = rows[-1].out_channels
         sections.append(tuple(rows))
     return replace(
         arch,
         stem=sections[0],
         stages=tuple(sections[1:]),
-        head=_scale_head(arch.head, factor, channels),
+        head=_scale_head(arch.head, factor, channels, multiple),
     )
 
 
@@ -82,32 +155,22 @@ def _rescale_block(block: Block, first: Block) -> Block:
     )
 
 
-def _widen(block: Block, factor: float, *, in_channels: int, se_divisor: int) -> Block:
-    hidden = _scaled_hidden(block, in_channels)
-    growth = hidden / block.hidden_channels if block.hidden_channels else factor
-    return replace(
-        block,
-        in_channels=in_channels,
-        out_channels=round_channels(block.out_channels * factor),
-        hidden_channels=hidden,
-        se_channels=_scaled_se(block.se_channels * growth, se_divisor),
-    )
-
-
-def _scaled_hidden(block: Block, in_channels: int) -> int:
+def _scaled_hidden(block: Block, in_channels: int, multiple: int) -> int:
     """Keep the expansion ratio; a block without expansion stays one."""
     if block.hidden_channels in (0, block.in_channels):
         return in_channels if block.hidden_channels else 0
-    return round_channels(block.hidden_channels / block.in_channels * in_channels)
+    expanded = block.hidden_channels / block.in_channels * in_channels
+    return round_channels(expanded, divisor=multiple)
 
 
-def _se_divisor(arch: Architecture) -> int:
+def se_divisor_of(arch: Architecture) -> int:
     """Return 8 where every SE width is a multiple of 8 (MobileNetV3), otherwise 1."""
     widths = [b.se_channels for b in chain(arch.stem, *arch.stages) if b.se_channels]
     return DIVISOR if all(width % DIVISOR == 0 for width in widths) else 1
 
 
-def _scaled_se(channels: float, divisor: int) -> int:
+def scaled_se(channels: float, divisor: int) -> int:
+    """Return a squeeze-and-excitation width in multiples of `divisor`, rounded down for 1."""
     if not channels:
         return 0
     return (
@@ -117,16 +180,15 @@ def _scaled_se(channels: float, divisor: int) -> int:
     )
 
 
-def _scale_head(head: Blocks, factor: float, channels: int) -> Blocks:
+def _scale_head(head: Blocks, factor: float, channels: int, multiple: int) -> Blocks:
     """Scale the head: its last features grow but never shrink, the classes stay."""
     features = max((i for i, b in enumerate(head[:-1]) if b.kind != "pool"), default=-1)
     rows = []
     for i, block in enumerate(head):
         out = channels if block.kind == "pool" else block.out_channels
         if block.kind != "pool" and i < len(head) - 1:
-            out = round_channels(
-                block.out_channels * (max(1.0, factor) if i == features else factor)
-            )
+            wider = block.out_channels * (max(1.0, factor) if i == features else factor)
+            out = round_channels(wider, divisor=multiple)
         rows.append(replace(block, in_channels=channels, out_channels=out))
         channels = out
     return tuple(rows)

@@ -1,11 +1,10 @@
 """Run a search: from settings to a front, with or without a run folder."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from nas import folder, plugins
 from nas.config import SearchConfig, Setup, prepare, write_config
-from nas.errors import RunError, unknown
+from nas.errors import NasError, RunError, unknown
 from nas.journal import NoJournal, open_journal
 from nas.lines import Lines
 from nas.members import Member, front_members, record, reference
@@ -22,20 +21,16 @@ from nas.pareto import hypervolume, non_dominated
 from nas.plugins import Plugin
 from nas.problem import Objective, Strategy, Trials
 from nas.reach import check_limits
-from nas.runner import Watched
+from nas.runner import Runner
+from nas.screening import Screened
 from nas.seeding import Seeded
 from nas.session import Session
+from nas.streaming import stream
+from nas.watch import Progress, Watch
 from nas.zoo import load_architecture
 
 BEST_OF_ONE = 10
 """With a single objective a front is one architecture; this many of the best are shown."""
-
-Progress = Callable[[int, int, str], None]
-"""Called with the trials done, the trials wanted, and what was trained meanwhile."""
-
-
-class TimeUp(KeyboardInterrupt):
-    """The end of the time that a search was given; nothing catches it but the search."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,13 +134,29 @@ def explore(
 ) -> Run:
     """Do what `search` does, but leave nothing in the run folder besides settings and journal."""
     path = Path(out) if out is not None else None
-    watch = _Watch(config, progress)
-    carrier = plugins.create("runners", Plugin.parse(config.runner), workers=config.workers)
-    with closing(Watched(carrier, watch.task_done)) as runner:
-        return _explore(prepare(config, out=path, runner=runner), path, watch)
+    with closing(_runner(config)) as runner:
+        watch = Watch(config, runner, out=path, progress=progress)
+        return _explore(prepare(config, out=path, runner=watch.runner), path, watch)
 
 
-def _explore(setup: Setup, path: Path | None, watch: "_Watch") -> Run:
+def _runner(config: SearchConfig) -> Runner:
+    """Return what carries tasks out.
+
+    Raises:
+        NasError: if it is unknown, does not know a setting, or cannot be had.
+    """
+    plugin = Plugin.parse(config.runner)
+    named = {"workers": config.workers}
+    for option, setting in (("address", "ray_address"), ("gpus", "gpus_per_trial")):
+        value = getattr(config, setting)
+        if value and not plugins.takes("runners", plugin.name, option):
+            raise NasError(f"runner {plugin.name} knows no {setting}; take --runner ray")
+        named[option] = value
+    made: Runner = plugins.create("runners", plugin, **named)
+    return made
+
+
+def _explore(setup: Setup, path: Path | None, watch: Watch) -> Run:
     config = setup.config
     check_limits(setup.problem, seed=config.seed)
     if path:
@@ -186,77 +197,27 @@ def _header(setup: Setup) -> dict[str, Any]:
         "strategy": config.strategy,
         "seed": config.seed,
         "seed_arch": list(config.seed_arch),
+        **({"screen": config.screen} if config.screen else {}),
     }
 
 
 def _strategy(setup: Setup) -> Strategy:
-    strategy = setup.strategy()
-    if not setup.config.seed_arch:
+    strategy, config = setup.strategy(), setup.config
+    if config.screen:
+        strategy = Screened(strategy, setup.problem, times=config.screen, seed=config.seed)
+    if not config.seed_arch:
         return strategy
-    archs = [load_architecture(name) for name in setup.config.seed_arch]
+    archs = [load_architecture(name) for name in config.seed_arch]
     return Seeded(strategy, np.stack([setup.space.pack(setup.space.encode(a)) for a in archs]))
 
 
-class _Watch:
-    """Tells how far a search is, and ends it when it has had what it was given."""
-
-    def __init__(self, config: SearchConfig, progress: Progress | None) -> None:
-        self._config, self._progress = config, progress
-        self._until = inf
-        self._trials = self._tasks = 0
-
-    def start(self, session: Session) -> None:
-        """Count the time from now on, less what earlier searches of this run took."""
-        if self._config.max_seconds:
-            left = self._config.max_seconds - session.trials.seconds
-            self._until = time.monotonic() + left
-        self._trials = len(session)
-
-    def is_over(self, session: Session) -> bool:
-        """Tell whether the trials are done, or the time or the epochs are spent."""
-        if self._config.max_epochs:
-            epochs = session.trials.metrics.get("epochs", np.zeros(0))
-            if np.nansum(epochs) >= self._config.max_epochs:
-                return True
-        return len(session) >= self._config.trials or self._is_late()
-
-    def _is_late(self) -> bool:
-        return self._until < inf and time.monotonic() >= self._until
-
-    def batch_done(self, session: Session) -> None:
-        """Say how many trials there are."""
-        self._trials = len(session)
-        self._tell()
-
-    def task_done(self) -> None:
-        """Say that something was trained.
-
-        Raises:
-            TimeUp: if the time is over.
-        """
-        self._tasks += 1
-        self._tell()
-        if self._is_late():
-            raise TimeUp
-
-    def _tell(self) -> None:
-        if self._progress:
-            note = f"{self._tasks} trainings" if self._tasks else ""
-            self._progress(self._trials, self._config.trials, note)
-
-
-def _advance(setup: Setup, session: Session, watch: _Watch, out: Path | None) -> Run:
+def _advance(setup: Setup, session: Session, watch: Watch, out: Path | None) -> Run:
     started, before = time.perf_counter(), len(session)
-    wanted = setup.config.trials
     finished = True
     try:
-        watch.start(session)
-        while not watch.is_over(session):
-            if not session.step(min(_batch(setup, session), wanted - len(session))):
-                break
-            watch.batch_done(session)
-    except TimeUp:
-        pass
+        with watch.over(session):
+            for _ in (_streamed if setup.streams else _in_batches)(setup, session, watch):
+                watch.told(session)
     except KeyboardInterrupt:
         finished = False
     return Run(
@@ -270,8 +231,24 @@ def _advance(setup: Setup, session: Session, watch: _Watch, out: Path | None) ->
     )
 
 
-def _batch(setup: Setup, session: Session) -> int:
-    return setup.config.batch or session.strategy.batch
+def _in_batches(setup: Setup, session: Session, watch: Watch) -> Iterator[None]:
+    """Ask, evaluate and tell batch by batch; yield after each."""
+    batch, wanted = setup.config.batch or session.strategy.batch, setup.config.trials
+    while not watch.is_over(session) and session.step(min(batch, wanted - len(session))):
+        yield
+
+
+def _streamed(setup: Setup, session: Session, watch: Watch) -> Iterator[None]:
+    """Let workers evaluate what the strategy proposes; yield after every tell."""
+    config = setup.config
+    return stream(
+        session,
+        watch.runner,
+        wanted=config.trials,
+        over=lambda: watch.is_over(session),
+        batch=config.batch,
+        seconds=config.trial_seconds,
+    )
 
 
 def _front(setup: Setup, trials: Trials) -> NDArray[np.int64]:

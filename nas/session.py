@@ -5,7 +5,7 @@ strategy is asked and told again, in the same order, and so comes to the state i
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 class Session:
     """The state of a search.
 
+    `waiting` holds what was asked for and not told yet, by its number; `asked` is how many there
+    were in all.
+
     Raises:
         RunError: if the journal belongs to another problem or strategy.
     """
@@ -40,9 +43,10 @@ class Session:
         """Open a session; `header` is what must be equal for a journal to be continued."""
         self.problem, self.strategy, self.journal = problem, strategy, journal
         self._parts: list[Trials] = []
-        self._pending: tuple[int, Matrix] | None = None
         self._seen: dict[bytes, int] = {}
         self._count = 0
+        self.asked = 0
+        self.waiting: dict[int, Matrix] = {}
         header = {"schema": 1, **header}
         if journal.records:
             self._replay(header)
@@ -55,30 +59,71 @@ class Session:
 
     @property
     def trials(self) -> Trials:
-        """All finished trials."""
+        """All finished trials, in the order in which they were told."""
         self._parts = [concatenate(self._parts, len(self.problem.space.columns))]
         return self._parts[0]
 
     def step(self, count: int) -> int:
-        """Ask for up to `count` candidates, evaluate them, tell; return how many there were."""
-        if self._pending is None:
-            picks = self.strategy.ask(count)
-            if not len(picks):
-                return 0
-            self.journal.append(log.ask_record(self._count, count, picks))
-            self._pending = (self._count, picks)
-        first, picks = self._pending
-        trials = self._evaluate(first, picks)
-        self.journal.append(log.tell_record(trials))
-        self._tell(trials)
-        return len(trials)
+        """Ask for up to `count` candidates, evaluate them, tell; return how many there were.
 
-    def _evaluate(self, first: int, picks: Matrix) -> Trials:
+        Proposals that wait from an earlier search come first.
+        """
+        if not self.waiting:
+            self.ask(count)
+        numbers = tuple(self.waiting)
+        if numbers:
+            picks = np.stack([self.waiting[number] for number in numbers])
+            self.tell(numbers, self._evaluate(picks))
+        return len(numbers)
+
+    def ask(self, count: int) -> tuple[int, ...]:
+        """Ask for up to `count` candidates; return their numbers in `waiting`."""
+        picks = self.strategy.ask(count)
+        if not len(picks):
+            return ()
+        self.journal.append(log.ask_record(self.asked, count, picks))
+        return self._asked(picks)
+
+    def recall(self, proposals: Sequence[int]) -> tuple[int, ...]:
+        """Tell those of `proposals` that were evaluated before; return the others."""
+        again = [n for n in proposals if self.waiting[n].tobytes() in self._seen]
+        for number in again:
+            self.tell((number,), self._evaluate(self.waiting[number][None]))
+        return tuple(number for number in proposals if number in self.waiting)
+
+    def tell(self, proposals: Sequence[int], trials: Trials) -> None:
+        """Take what became of `proposals`; the trials get the next numbers."""
+        shift = self._count - trials.first
+        errors = {number + shift: text for number, text in trials.errors.items()}
+        trials = replace(trials, first=self._count, errors=errors)
+        self.journal.append(log.tell_record(trials, proposals))
+        self._told(proposals, trials)
+
+    def _asked(self, picks: Matrix) -> tuple[int, ...]:
+        numbers = tuple(range(self.asked, self.asked + len(picks)))
+        self.waiting |= zip(numbers, picks, strict=True)
+        self.asked += len(picks)
+        return numbers
+
+    def _told(self, proposals: Sequence[int], trials: Trials) -> None:
+        for number in proposals:
+            del self.waiting[number]
+        for i, row in enumerate(trials.picks):
+            self._seen.setdefault(row.tobytes(), trials.first + i)
+        self._parts.append(trials)
+        self._count += len(trials)
+        self.strategy.tell(trials)
+
+    def _evaluate(self, picks: Matrix) -> Trials:
         """Evaluate what was not evaluated before; copy the rest from the earlier trial."""
-        source = np.arange(first, first + len(picks))
+        first = self._count
+        own = np.arange(first, first + len(picks))
+        seen: dict[bytes, int] = {}
+        source = own.copy()
         for i, row in enumerate(picks):
-            source[i] = self._seen.setdefault(row.tobytes(), first + i)
-        new = source == np.arange(first, first + len(picks))
+            key = row.tobytes()
+            source[i] = self._seen.get(key, seen.setdefault(key, first + i))
+        new = source == own
         trials = evaluate(self.problem, picks[new], first=first)
         if new.all():
             return trials
@@ -106,12 +151,6 @@ class Session:
                 errors[first + i] = text
         return replace(fresh, picks=picks, metrics=metrics, status=status, errors=errors)
 
-    def _tell(self, trials: Trials) -> None:
-        self._parts.append(trials)
-        self._count += len(trials)
-        self._pending = None
-        self.strategy.tell(trials)
-
     def _replay(self, header: Mapping[str, Any]) -> None:
         found = self.journal.records[0]
         for key, wanted in header.items():
@@ -123,16 +162,14 @@ class Session:
         faithful = True
         source = str(self.journal.path)
         for event in log.events(self.journal.records, self.problem.space.widths, source=source):
-            if isinstance(event, log.Ask):
-                if faithful and not np.array_equal(self.strategy.ask(event.wanted), event.picks):
-                    faithful = False
-                    logger.warning(
-                        "%s: this version proposes otherwise; going on from the results",
-                        source,
-                    )
-                self._pending = (event.first, event.picks)
-            else:
-                for i, row in enumerate(event.picks):
-                    self._seen.setdefault(row.tobytes(), event.first + i)
-                self._tell(event)
+            if isinstance(event, log.Tell):
+                self._told(event.proposals, event.trials)
+                continue
+            if faithful and not np.array_equal(self.strategy.ask(event.wanted), event.picks):
+                faithful = False
+                logger.warning(
+                    "%s: this version proposes otherwise; going on from the results",
+                    source,
+                )
+            self._asked(event.picks)
         self.journal.records = self.journal.records[:1]

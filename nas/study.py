@@ -13,7 +13,7 @@ from nas.config import prepare, read_config
 from nas.data import atomic_path
 from nas.errors import NasError, RunError, missing_package
 from nas.lines import parse
-from nas.problem import FAILED, Problem, Trials, concatenate
+from nas.problem import FAILED, STOPPED, Problem, Trials
 from nas.space import Space
 
 if TYPE_CHECKING:
@@ -33,9 +33,7 @@ def read_trials(out: Path, space: Space) -> Trials:
     except OSError as error:
         raise RunError(f"{path}: {error.strerror}") from None
     records, _ = parse(content, source=str(path))
-    events = log.events(records, space.widths, source=str(path))
-    told = [event for event in events if isinstance(event, Trials)]
-    return concatenate(told, len(space.columns))
+    return log.finished(records, space.widths, source=str(path))
 
 
 def to_study(out: Path, storage: str, *, name: str) -> int:
@@ -120,7 +118,7 @@ def _frozen(problem: Problem, trials: Trials, i: int) -> "FrozenTrial":
 
     metrics = {name: float(values[i]) for name, values in trials.metrics.items()}
     values = [metrics[o.metric] for o in problem.objectives]
-    complete = trials.status[i] != FAILED and bool(np.isfinite(values).all())
+    complete = trials.status[i] not in (FAILED, STOPPED) and bool(np.isfinite(values).all())
     broken = TrialState.FAIL if trials.status[i] == FAILED else TrialState.PRUNED
     picks = problem.space.unpack(trials.picks[i])
     known = {name: value for name, value in metrics.items() if np.isfinite(value)}

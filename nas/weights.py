@@ -4,6 +4,7 @@ The names are those of the torch model's `state_dict`, less the counters of batc
 """
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from math import prod, sqrt
 
 import numpy as np
@@ -120,6 +121,16 @@ def check_weights(units: Sequence[Unit], weights: Weights) -> None:
     for name, shape in shapes.items():
         if np.shape(weights[name]) != shape:
             raise NasError(f"weights for {name} have shape {np.shape(weights[name])}, not {shape}")
+
+
+def fingerprint(weights: Weights) -> str:
+    """Return sixteen hex digits that are equal for equal weights."""
+    digest = sha256()
+    for name in sorted(weights):
+        value = np.ascontiguousarray(weights[name], np.float32)
+        digest.update(f"{name} {value.shape} ".encode())
+        digest.update(value.data)
+    return digest.hexdigest()[:16]
 
 
 def fold_norm(weights: Weights, name: str) -> tuple[Array, Array]:

@@ -15,9 +15,9 @@ import pytest
 
 from nas.errors import RunError
 from nas.evaluate import evaluate
-from nas.journal import Ask, NoJournal, ask_record, events, open_journal, tell_record
+from nas.journal import Ask, NoJournal, Tell, ask_record, events, open_journal, tell_record
 from nas.lines import parse
-from nas.problem import Problem, Trials
+from nas.problem import Problem
 from nas.space import Space
 
 
@@ -44,8 +44,9 @@ def path(problem: Problem, everything: np.ndarray, tmp_path: Path) -> Path:
 def test_what_was_appended_is_read_back(path: Path, problem: Problem, tiny: Space) -> None:
     with closing(open_journal(path)) as journal:
         found = list(events(journal.records, tiny.widths, source="x"))
-    assert [type(event) for event in found] == [Ask, Trials] * 3
-    asked, told = found[2], found[3]
+    assert [type(event) for event in found] == [Ask, Tell] * 3
+    asked, told = found[2], found[3].trials
+    assert found[3].proposals == (3, 4, 5)
     assert (asked.first, asked.wanted) == (3, 3)
     again = evaluate(problem, asked.picks, first=3)
     assert np.array_equal(told.picks, again.picks)

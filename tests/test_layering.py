@@ -15,19 +15,22 @@ HEAVY = {"torch", "onnx", "onnxruntime", "ai_edge_litert", "flatbuffers", "optun
 
 LEVELS = (
     ("errors",),
-    ("data", "lines", "pareto", "plugins", "versions"),
-    ("arch", "machine", "reader"),
+    ("data", "lines", "pareto", "plugins", "runner", "versions"),
+    ("arch", "machine", "reader", "rungs"),
     ("layers", "scaling"),
     ("choices", "cost", "operators", "provenance", "tflite_file", "weights", "zoo"),
-    ("boundary", "checkpoint", "graph", "space", "tflite"),
-    ("space_file", "lookup"),
-    ("latency", "latency_dialects", "accuracy"),
-    ("latency_file", "latency_import", "latency_export"),
+    ("boundary", "channels", "checkpoint", "compound", "graph", "memory", "space", "tflite"),
+    ("growth", "slicing", "space_file", "lookup"),
+    ("latency", "latency_dialects", "accuracy", "examples"),
+    ("latency_file", "latency_import", "latency_export", "pruning", "scale_grid"),
+    ("netadapt", "scale_search"),
+    ("netadapt_folder",),
     ("problem",),
-    ("evaluate", "seeding", "journal"),
+    ("evaluate", "seeding", "journal", "kernel_model", "promise"),
+    ("screening",),
     ("session", "config"),
-    ("exporting", "folder", "members", "reach"),
-    ("searching", "study"),
+    ("exporting", "folder", "members", "reach", "streaming", "watch"),
+    ("finished", "searching", "status", "study"),
 )
 """A module of one line may import those of the lines above it."""
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
@@ -36,7 +39,10 @@ HIGHEST_FOR_PLUGINS = LEVEL["session"]
 UNPICKLER = ("nn", "datasets", "_unpickle")
 """CIFAR is published as pickles only; this file reads them and lets them call nothing."""
 PICKLE = ast.Name(id="pickle", ctx=ast.Load())
-DRAWING = {("report", name) for name in ("plots", "latency_plots", "_drawing")}
+DRAWING = {
+    ("report", name)
+    for name in ("plots", "latency_plots", "scale_plots", "netadapt_plots", "_drawing")
+}
 
 
 def _module(path: Path) -> str:

@@ -24,7 +24,28 @@ def test_options_are_taken_apart() -> None:
     plugin = Plugin.parse("surrogate: path = a=b.npz , seed=1,")
     assert plugin.options == {"path": "a=b.npz", "seed": "1"}
     with pytest.raises(NasError, match="expected NAME:key=value, found 'path' without a value"):
-        Plugin.parse("surrogate:path")
+        Plugin.parse("surrogate:seed=1,path")
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("surrogate:my.npz", {"path": "my.npz"}),
+        ("surrogate: my.npz ,seed=1", {"path": "my.npz", "seed": "1"}),
+        ("surrogate:C:/a,b/c=d.npz,seed=1", {"path": "C:/a,b/c=d.npz", "seed": "1"}),
+        ("surrogate:path=a:b.npz", {"path": "a:b.npz"}),
+        ("surrogate:", {}),
+    ],
+)
+def test_what_comes_first_without_a_key_is_the_path(text: str, options: dict[str, str]) -> None:
+    assert Plugin.parse(text) == Plugin(name="surrogate", options=options)
+
+
+def test_a_plugin_that_takes_no_path_says_what_it_takes() -> None:
+    with pytest.raises(NasError, match=r"unknown option 'path'.*expected NAME:key=value") as caught:
+        create("strategies", Plugin.parse("evolution:64"), None, seed=0)
+    assert "found '64' alone" in str(caught.value)
+    assert "population" in str(caught.value)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -7,8 +7,16 @@ import pytest
 from nas.arch import Architecture, Block
 from nas.cost import cost
 from nas.data import bundled
+from nas.errors import BadValue
 from nas.layers import lower
-from nas.scaling import round_channels, scale_depth, scale_resolution, scale_width
+from nas.scaling import (
+    Multipliers,
+    round_channels,
+    scale,
+    scale_depth,
+    scale_resolution,
+    scale_width,
+)
 from nas.zoo import load_architecture
 
 # Width, depth, resolution and dropout of EfficientNet-B1 to B7.
@@ -100,3 +108,43 @@ def test_every_scaled_network_lowers_and_grows(name: str) -> None:
         params.append(cost(scale_depth(scale_width(arch, factor), factor)).params)
     assert params == sorted(params)
     assert len(set(params)) == len(params)
+
+
+def test_scaling_does_all_three_at_once() -> None:
+    b0 = load_architecture("efficientnet_b0")
+    scaled = scale(b0, Multipliers(width=1.2, depth=1.4, resolution=300 / 224))
+    assert replace(scaled, dropout=0.3) == load_architecture("efficientnet_b3")
+    assert scale(b0, Multipliers()) == b0
+
+
+def test_mobilenets_multipliers_give_the_published_costs() -> None:
+    # Howard et al., 2017, tables 6 and 7: 0.75 at 224 px, and 1.0 at 160 px, in millions
+    v1 = load_architecture("mobilenet_v1")
+    narrow, small = scale(v1, Multipliers(width=0.75)), scale(v1, Multipliers(resolution=160 / 224))
+    assert cost(narrow).macs / 1e6 == pytest.approx(325, abs=1)
+    assert cost(narrow).params / 1e6 == pytest.approx(2.6, abs=0.05)
+    assert cost(small).macs / 1e6 == pytest.approx(290, abs=1)
+
+
+@pytest.mark.parametrize("multiple", [1, 2, 4, 16])
+def test_channels_are_multiples_of_what_is_asked_for(multiple: int) -> None:
+    wide = scale(load_architecture("mobilenet_v2"), Multipliers(width=1.3), multiple=multiple)
+    widths = [b.out_channels for _, b in wide.named_blocks()[:-1]]
+    assert not any(width % multiple for width in widths)
+    assert multiple == 16 or any(width % (2 * multiple) for width in widths)
+
+
+def test_what_leaves_no_channels_or_pixels_is_refused() -> None:
+    b0 = load_architecture("efficientnet_b0")
+    with pytest.raises(BadValue, match=r"none of the 16 channels of stages.0.0; take 0.0625"):
+        scale(b0, Multipliers(width=0.05))
+    with pytest.raises(BadValue, match="leaves 7 pixels; 8 are the least"):
+        scale(b0, Multipliers(resolution=0.03))
+    with pytest.raises(BadValue, match="multiples of 1 or more, not 0"):
+        scale(b0, Multipliers(width=2), multiple=0)
+
+
+@pytest.mark.parametrize("value", [0.0, -2.0, float("nan"), float("inf")])
+def test_multipliers_are_finite_and_above_0(value: float) -> None:
+    with pytest.raises(BadValue, match=r"depth must be a finite number above 0"):
+        Multipliers(depth=value)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nas.errors import BadValue, NasError, RunError
+from nas.errors import NasError, RunError
 from nas.lines import Lines, Record, damaged
 from nas.nn.data import check_side, load_data
 from nas.nn.recipes import adapt, find_recipe
@@ -22,6 +22,8 @@ from nas.space import Space
 
 FOLDER, LOG = "trainings", "log.jsonl"
 ACCURACY = "top1_proxy"
+GRACE = 2
+"""A training that is late ends itself; one that hangs is ended after so many times its time."""
 
 
 class Proxy:
@@ -72,7 +74,8 @@ class Proxy:
         archs = candidates.archs
         missing = [i for i in going if log.find(rung, archs[i].fingerprint) is None]
         stages = [Stage(arch=archs[i], until=self._ends[rung]) for i in missing]
-        for number, outcome in self._runner.map(advance, self._bench, stages):
+        most = GRACE * self._bench.seconds
+        for number, outcome in self._runner.map(advance, self._bench, stages, seconds=most):
             i = missing[number]
             if isinstance(outcome, Failure):
                 if outcome.fatal:
@@ -207,7 +210,7 @@ def create(  # noqa: PLR0913  # a parameter for every option
     resolution: int = 0,
     batch: int = 0,
     lr: float = 0.0,
-    limit: float = 0.0,
+    trial_seconds: float = 0.0,
     device: str = "auto",
     seed: int = 0,
     out: Path | None = None,
@@ -217,7 +220,7 @@ def create(  # noqa: PLR0913  # a parameter for every option
 
     A full training takes `epochs` epochs of `recipe`; of every rung 1/eta goes on to one that is
     eta times as long. `resolution` is that of the training images, 0 each architecture's own. A
-    candidate that takes more than `limit` seconds fails. All trainings begin with the same `seed`
+    candidate that takes more than `trial_seconds` fails. All trainings begin with the same `seed`
     and see the same images in the same order. They lie in the folder `out`, if there is one.
 
     Raises:
@@ -226,8 +229,6 @@ def create(  # noqa: PLR0913  # a parameter for every option
     """
     if not data:
         raise NasError("evaluator proxy needs data to train on, as in --data imagefolder:/path")
-    if not limit >= 0:
-        raise BadValue(f"limit must be seconds, 0 or more, not {limit}", "limit")
     if resolution:
         check_side(resolution)
     ends = schedule(epochs, rungs=rungs, eta=eta)
@@ -240,7 +241,7 @@ def create(  # noqa: PLR0913  # a parameter for every option
         folder=folder,
         device=device,
         resolution=resolution,
-        seconds=limit,
+        seconds=trial_seconds,
     )
     bench.prepared(space.decode_row(space.sample_matrix(np.random.default_rng(0), 1)[0]))
     text = (

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from math import isfinite
 from typing import Any
@@ -19,6 +19,7 @@ from nas.nn.recipes import Recipe
 from nas.nn.score import Score, memory_named, score
 from nas.nn.steps import Batch, Stepper
 from nas.nn.training_folder import TrainingFolder
+from nas.weights import Weights
 
 SAVE_SECONDS = 60.0
 SECONDS_BETWEEN_REPORTS = 0.2
@@ -35,16 +36,18 @@ class Diverged(NasError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How a training is run; nothing here changes what comes out of it, but `teacher`.
+    """How a training is run; `teacher` and `weights` alone change what comes out of it.
 
     `device`: "auto", "cpu" or "cuda". `teacher`: a trained network to learn from, a training folder
-    or a checkpoint. `until`: the epoch to stop after, before the last; `seconds`: the time to stop
-    after, earlier runs counted in; both leave a training that can go on (0: to the end).
-    `save_seconds`: how often to keep everything within an epoch. `report` is told how far it is.
+    or a checkpoint. `weights`: what to begin with, instead of random numbers. `until`: the epoch to
+    stop after, before the last; `seconds`: the time to stop after, earlier runs counted in; both
+    leave a training that can go on (0: to the end). `save_seconds`: how often to keep everything
+    within an epoch. `report` is told how far it is.
     """
 
     device: str = "auto"
     teacher: str = ""
+    weights: Weights | None = field(default=None, repr=False, compare=False)
     until: int = 0
     seconds: float = 0.0
     save_seconds: float = SAVE_SECONDS
@@ -220,17 +223,16 @@ class Loop:
 
     def _write(self, name: str, tensors: Mapping[str, Tensor]) -> None:
         if self.folder:
-            self.folder.save(name, tensors, facts(self.job, self.now))
+            self.folder.save(name, tensors, facts(self.job.arch, self.job.data, asdict(self.now)))
 
     def _seconds(self) -> float:
         return self._before + time.monotonic() - self._started
 
 
-def facts(job: Job, now: Progress) -> dict[str, Any]:
-    """Return what a checkpoint says about its tensors."""
-    data = job.data
+def facts(arch: Architecture, data: Data, progress: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a checkpoint says about its tensors; `progress` has `top1`, if anything."""
     return {
-        "arch": to_mapping(job.arch),
+        "arch": to_mapping(arch),
         "data": {
             "name": data.name,
             "fingerprint": data.fingerprint,
@@ -238,7 +240,7 @@ def facts(job: Job, now: Progress) -> dict[str, Any]:
             "mean": list(data.mean),
             "deviation": list(data.deviation),
         },
-        "progress": asdict(now),
+        "progress": dict(progress),
     }
 
 

@@ -1,6 +1,7 @@
 """Short trainings, in stages: the same for every candidate, each in a folder of its own."""
 
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 
 from nas.arch import Architecture
@@ -78,9 +79,11 @@ def advance(bench: Bench, stage: Stage) -> Reached:
         out=bench.place(stage.arch),
         options=Options(device=bench.device, until=stage.until, seconds=bench.seconds),
     )
+    if trained.epochs < stage.until and trained.seconds < (bench.seconds or inf):
+        raise KeyboardInterrupt  # which ends a training by itself, but this is not all of it
     if trained.top1 is None or trained.epochs < stage.until:
         raise TooSlow(
-            f"after {trained.seconds:.0f} s, the most that seconds allows, "
+            f"after {trained.seconds:.0f} s, the most that trial_seconds allows, "
             f"{trained.epochs} of {stage.until} epochs were done"
         )
     if trained.finished:

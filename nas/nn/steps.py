@@ -14,13 +14,21 @@ from nas.nn import checkpoint
 from nas.nn.distill import Teacher
 from nas.nn.ema import Average
 from nas.nn.losses import cross_entropy, distillation
-from nas.nn.model import NORM_MOMENTUM, build_model
+from nas.nn.model import NORM_MOMENTUM, Network, build_model
 from nas.nn.optim import build_optimizer
 from nas.nn.recipes import Recipe
 from nas.nn.schedule import learning_rate, warm_decay
 from nas.nn.score import placed, precision
+from nas.nn.trained import with_weights
+from nas.weights import Weights
 
 Batch = tuple[Tensor, Tensor]
+
+
+def begun(arch: Architecture, weights: Weights) -> Network:
+    """Return the torch model of `arch` with a copy of its `weights`, in training mode."""
+    tensors = {name: torch.tensor(value) for name, value in weights.items()}
+    return with_weights(arch, tensors).train()
 
 
 class Stepper:
@@ -32,11 +40,11 @@ class Stepper:
 
     def __init__(
         self, arch: Architecture, recipe: Recipe, *, seed: int, device: torch.device,
-        teacher: Teacher | None = None,
+        teacher: Teacher | None = None, weights: Weights | None = None,
     ) -> None:  # fmt: skip
-        """Build the model of `arch` on `device`, with weights drawn with `seed`."""
+        """Build the model of `arch` on `device`, with its `weights`, or some drawn with `seed`."""
         self.recipe, self.seed, self.device = recipe, seed, device
-        self.model = build_model(arch, seed=seed)
+        self.model = begun(arch, weights) if weights else build_model(arch, seed=seed)
         placed(self.model, device)
         self.average = Average(self.model, decay=recipe.ema)
         self.optimizer = build_optimizer(recipe, self.model)

@@ -12,6 +12,7 @@ import torch
 from nas.arch import Architecture
 from nas.checkpoint import AVERAGE
 from nas.errors import BadValue
+from nas.layers import lower
 from nas.nn.data import Data
 from nas.nn.distill import Teacher, load_teacher
 from nas.nn.loop import Job, Loop, Options
@@ -22,6 +23,7 @@ from nas.nn.steps import Stepper
 from nas.nn.task import check_resolution, for_classes
 from nas.nn.trained import with_weights
 from nas.nn.training_folder import TrainingFolder
+from nas.weights import check_weights, fingerprint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -64,15 +66,21 @@ def train(
     Raises:
         Diverged: if the loss is no number any more.
         OutOfMemory: if a batch does not fit.
-        NasError: if the architecture does not fit the data, or the folder holds another training.
+        NasError: if the architecture does not fit the data, the weights to begin with do not fit
+            the architecture, or the folder holds another training.
     """
     device = pick_device(options.device)
     options = replace(options, device=str(device))
     recipe = fit_recipe(recipe, data)
     job = Job(arch=fit(arch, data), data=data, recipe=recipe, seed=seed, options=options)
+    if options.weights:
+        check_weights(lower(job.arch), options.weights)
     teacher = load_teacher(options.teacher, data) if options.teacher else None
     with _own_random_numbers(device), _folder(out, job, teacher) as folder:
-        stepper = Stepper(job.arch, recipe, seed=seed, device=device, teacher=teacher)
+        begin = options.weights
+        stepper = Stepper(
+            job.arch, recipe, seed=seed, device=device, teacher=teacher, weights=begin
+        )
         loop = Loop(job, stepper, folder)
         interrupted = False
         try:
@@ -113,6 +121,7 @@ def _folder(out: Path | None, job: Job, teacher: Teacher | None) -> Any:
 def _settings(job: Job, teacher: Teacher | None) -> Mapping[str, Any]:
     """Return what decides the outcome of a training, as plain data."""
     by = {"name": job.options.teacher, "fingerprint": teacher.fingerprint} if teacher else None
+    begin = job.options.weights
     settings: Mapping[str, Any] = json.loads(
         json.dumps(
             {
@@ -121,6 +130,7 @@ def _settings(job: Job, teacher: Teacher | None) -> Mapping[str, Any]:
                 "recipe": asdict(job.recipe),
                 "seed": job.seed,
                 "teacher": by,
+                **({"weights": {"fingerprint": fingerprint(begin)}} if begin else {}),
             }
         )
     )

@@ -22,6 +22,8 @@ from nas.nn import checkpoint
 
 METRICS = "metrics.jsonl"
 _KEYS = ("schema", "arch", "data", "recipe", "seed", "teacher")
+_MORE = ("weights",)
+"""Only in a training that began with given weights."""
 
 Record = Mapping[str, Any]
 
@@ -112,9 +114,9 @@ def _check(path: Path, settings: Mapping[str, Any]) -> None:
     """Check that `path` is free, or holds a training of `settings`."""
     if (path / SETTINGS).is_file():
         found = read_mapping(path / SETTINGS)
-        check_keys(found, known=_KEYS, required=_KEYS, place=str(path / SETTINGS))
-        for key in _KEYS:
-            _check_same(path, key, found[key], settings[key])
+        check_keys(found, known=(*_KEYS, *_MORE), required=_KEYS, place=str(path / SETTINGS))
+        for key in (*_KEYS, *_MORE):
+            _check_same(path, key, found.get(key), settings.get(key))
     elif path.is_dir() and any(not _is_own(name) for name in os.listdir(path)):
         raise RunError(f"{path} is not empty and holds no training; give another --out")
 

@@ -9,12 +9,14 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import lru_cache
 from multiprocessing.connection import wait as wait_for
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
+from nas.errors import NasError
 from nas.machine import available_cores
-from nas.runner import Failure, Work, attempt
+from nas.runner import WAIT, Failure, Work, attempt
 
 _given: Any = None
 """In a worker: what all tasks share."""
@@ -33,13 +35,15 @@ class Local:
         self, work: Work, shared: Any, tasks: Iterable[Any], *, seconds: float = 0.0
     ) -> Iterator[tuple[int, Any]]:
         """Yield the number and the result or `Failure` of every task, as they finish."""
-        pool, numbered = self._pool_for(shared), enumerate(tasks)
+        pool, left_over, count = self._pool_for(shared), iter(tasks), 0
         running: dict[Future[Any], int] = {}
         try:
             while True:
-                for number, task in numbered:
+                for task in left_over:
+                    if task is WAIT:
+                        break
                     future = pool.schedule(_run, (work, task), timeout=seconds or None)
-                    running[future] = number
+                    running[future], count = count, count + 1
                     if len(running) >= self.workers:
                         break
                 if not running:
@@ -53,6 +57,7 @@ class Local:
     def _pool_for(self, shared: Any) -> ProcessPool:
         if self._pool is None or self._shared is not shared:
             self.close()
+            _check_travels(shared)
             threads = max(1, available_cores() // self.workers)
             self._pool = ProcessPool(
                 max_workers=self.workers,
@@ -69,6 +74,21 @@ class Local:
             self._pool.stop()  # type: ignore[no-untyped-call]  # pebble's
             self._pool.join()
             self._pool = self._shared = None
+
+
+def _check_travels(shared: Any) -> None:
+    """Refuse what cannot be sent to another process.
+
+    Raises:
+        NasError: saying why.
+    """
+    try:
+        ForkingPickler.dumps(shared)
+    except Exception as error:  # whatever an object's own way of being packed raises
+        raise NasError(
+            f"{type(shared).__name__} cannot be sent to workers ({error}); make what it holds "
+            "picklable: no lambdas, open files or locks"
+        ) from None
 
 
 @lru_cache(maxsize=1)

@@ -4,7 +4,8 @@ from functools import cached_property
 
 import numpy as np
 
-from nas.problem import Floats, Metrics, Problem
+from nas.problem import Floats, Problem
+from nas.promise import violation
 from nas.space import Matrix
 from nas.strategies._progress import Progress
 from nas.strategies._vary import everything, mutate
@@ -12,19 +13,6 @@ from nas.strategies._vary import everything, mutate
 _ROUNDS = 12
 _SAMPLE = 512
 _PARENTS = 64
-
-
-def violation(problem: Problem, metrics: Metrics, count: int) -> Floats:
-    """Return by how much `count` candidates break the limits, shape (count,), 0 where they do not.
-
-    The excesses count relative to the limits and add up; metrics that are absent or NaN count 0.
-    """
-    total = np.zeros(count)
-    for limit in problem.limits:
-        if limit.metric in metrics:
-            excess = (metrics[limit.metric] - limit.value) * (1 if limit.at_most else -1)
-            total += np.nan_to_num(np.maximum(excess, 0) / (abs(limit.value) or 1.0), nan=0.0)
-    return total
 
 
 class Fresh:

@@ -3,32 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.kernel_model import Logs
 from nas.problem import Floats, Metrics, Problem, Trials
 from nas.space import Matrix, Space
 
-_SAMPLE = 1000
 _TINY = 1e-12
-
-
-class Logs:
-    """The logarithms of the free metrics, standardised over random rows."""
-
-    def __init__(self, problem: Problem) -> None:
-        """Sample the space of `problem`."""
-        sample = problem.space.sample_matrix(np.random.default_rng(0), _SAMPLE)
-        known = problem.known(sample)
-        self._names, self.count = tuple(known), len(known)
-        logs = self._raw(known, len(sample))
-        self._centre, self._scale = logs.mean(axis=0), np.maximum(logs.std(axis=0), _TINY)
-
-    def __call__(self, known: Metrics, count: int) -> Floats:
-        """Return them for the free metrics of `count` rows, shape (count, metrics)."""
-        logs: Floats = (self._raw(known, count) - self._centre) / self._scale
-        return logs
-
-    def _raw(self, known: Metrics, count: int) -> Floats:
-        columns = [np.log(np.maximum(known[name], _TINY)) for name in self._names]
-        return np.stack(columns, axis=1) if columns else np.zeros((count, 0))
 
 
 class Features:

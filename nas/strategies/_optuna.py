@@ -20,8 +20,8 @@ from optuna.trial import Trial, TrialState
 
 from nas.errors import missing_package
 from nas.problem import FAILED, INFEASIBLE, Floats, Problem, Trials
+from nas.promise import violation
 from nas.space import Matrix
-from nas.strategies._fresh import violation
 
 
 class OptunaStrategy:

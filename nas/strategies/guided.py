@@ -3,11 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.kernel_model import KernelModel
 from nas.problem import Floats, Problem, Trials
+from nas.promise import promising, violation
 from nas.space import Matrix
 from nas.strategies._breed import Breed
-from nas.strategies._fresh import Fresh, violation
-from nas.strategies._kernel import KernelModel
+from nas.strategies._fresh import Fresh
 from nas.strategies._pool import Pool
 from nas.strategies._progress import Progress
 
@@ -101,16 +102,8 @@ class Guided:
 
     def _promising(self, rows: Matrix, count: int) -> NDArray[np.int64]:
         """Return the positions of up to `count` rows, each the furthest ahead of all before it."""
-        scores, _ = self._scores(rows)
-        front, extent = self._pool.rivals, self._pool.extent
-        ahead = ((front - scores[:, None, :]) / extent).max(axis=2).min(axis=1, initial=np.inf)
-        chosen = []
-        for _ in range(min(count, len(rows))):
-            best = int(ahead.argmax())
-            chosen.append(best)
-            ahead = np.minimum(ahead, ((scores[best] - scores) / extent).max(axis=1))
-            ahead[best] = -np.inf
-        return np.array(chosen, dtype=np.int64)
+        scores, broken = self._scores(rows)
+        return promising(scores, broken, self._pool.rivals, count=count)
 
 
 def create(

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -64,7 +65,7 @@ def test_progress_is_a_line_now_and_then_where_stderr_is_no_terminal(
     nas: Nas, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = itertools.count(0, 4)
-    monkeypatch.setattr("nas.cli._progress.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("nas.cli._progress.time", SimpleNamespace(monotonic=lambda: next(clock)))
     reply = nas(*SHORT, "--batch", "50", "--no-plot", "--json")
     said = [line for line in reply.err.splitlines() if " of 300 candidates" in line]
     assert 1 <= len(said) <= 3

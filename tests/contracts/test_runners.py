@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from nas import plugins
+from nas.errors import NasError
 from nas.plugins import Plugin
-from nas.runner import Failure, InProcess, Runner
+from nas.runner import WAIT, Failure, InProcess, Runner
 
 NAMES = [
     pytest.param(name, marks=pytest.mark.cluster) if name == "ray" else name
@@ -64,6 +66,22 @@ def test_workers_are_other_processes_that_work_at_the_same_time(runner: Runner) 
     assert len({pid for _, (_, pid) in done} | {os.getpid()}) == 3
 
 
+def test_tasks_may_wait_for_results(runner: Runner) -> None:
+    seen: list[int] = []
+
+    def tasks() -> Iterator[object]:
+        for _ in range(3):
+            yield "first"
+            while not seen:
+                yield WAIT
+            seen.clear()
+
+    for number, outcome in runner.map(work, SHARED, tasks()):
+        assert outcome[0] == 105
+        seen.append(number)
+    assert seen in ([], [2])
+
+
 def test_what_raises_fails_alone(runner: Runner) -> None:
     found = _values(runner, ["a", "raise", "b"])
     assert found == {0: 101, 1: Failure("ValueError: no"), 2: 101}
@@ -83,6 +101,11 @@ def test_a_task_that_takes_too_long_is_ended(runner: Runner) -> None:
     found = _values(runner, ["sleep 60", "a", "b"], seconds=2.0)
     assert found == {0: Failure("took more than 2 s"), 1: 101, 2: 101}
     assert time.monotonic() - started < 50
+
+
+def test_what_cannot_travel_is_refused(runner: Runner) -> None:
+    with pytest.raises(NasError, match="cannot be sent to workers"):
+        list(runner.map(work, {"base": threading.Lock()}, ["a"]))
 
 
 def test_what_runs_is_ended_with_the_iteration(runner: Runner, tmp_path: Path) -> None:

@@ -17,11 +17,11 @@ from nas.nn.data import (
     fingerprint_of,
     load_data,
     measure,
-    parse,
     sources,
 )
 from nas.nn.datasets._arrays import from_arrays
 from nas.nn.datasets._split import split
+from nas.plugins import Plugin
 
 pytestmark = pytest.mark.torch
 
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.torch
     ],
 )
 def test_a_path_stands_before_the_options(text: str, path: str | None, options: dict) -> None:
-    plugin = parse(text)
+    plugin = Plugin.parse(text)
     assert plugin.name == text.partition(":")[0]
     assert plugin.options == ({"path": path} if path else {}) | options
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nas.nn.data import check_side
 
-VERSION = 1
+VERSION = 2
 """Of the pictures: raise it where the same seed gives other ones."""
 LOBES = (2, 3, 4, 5, 6)
 WIDTHS = ("coarse", "fine")
@@ -36,11 +36,11 @@ class Scene:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The classes: lobes vary fastest, then widths, then textures."""
+        """The classes: lobes vary fastest, then textures, then widths."""
         every = [
             f"{lobes}-{width}-{texture}"
-            for texture in TEXTURES
             for width in WIDTHS
+            for texture in TEXTURES
             for lobes in LOBES
         ]
         return tuple(every[: self.classes])
@@ -98,9 +98,9 @@ def _grid(side: int) -> tuple[Floats, Floats]:
     return at[None, None, :], at[None, :, None]
 
 
-def _colour(pick: Draw) -> Floats:
+def _colour(pick: Draw, low: float = 0.1, high: float = 0.9) -> Floats:
     """Return a colour for each image, of shape (n, 3, 1, 1)."""
-    return np.stack([pick(0.1, 0.9) for _ in range(3)], axis=1)
+    return np.stack([pick(low, high) for _ in range(3)], axis=1)
 
 
 def _background(scene: Scene, pick: Draw, side: int) -> Floats:
@@ -110,13 +110,14 @@ def _background(scene: Scene, pick: Draw, side: int) -> Floats:
     for _ in range(2):
         turn, rate, phase = pick(0, pi), pick(1, 8), pick(0, 2 * pi)
         waves = waves + np.sin(rate * (x * np.cos(turn) + y * np.sin(turn)) + phase)
-    return _colour(pick) + scene.between(0.02, 0.1) * waves[:, None]
+    colour = _colour(pick, high=scene.between(0.3, 0.9))
+    return colour + scene.between(0.02, 0.1) * waves[:, None]
 
 
 def _shape(scene: Scene, lobes: Floats, pick: Draw, side: int, size: tuple[float, float]) -> _Shape:
     """Place shapes with so many lobes, of a radius within `size` (1 is half the image)."""
     x, y = _grid(side)
-    radius, turn = pick(*size), pick(0, 2 * pi)
+    radius, turn = pick(*size), pick(0, scene.between(0.2, 2) * pi)
     room = np.maximum(0.9 - radius, 0)
     dx = (x - room * pick(-1, 1)) / radius
     dy = (y - room * pick(-1, 1)) / radius
@@ -137,12 +138,13 @@ def _with_other(scene: Scene, image: Floats, pick: Draw) -> Floats:
 def _with_object(scene: Scene, image: Floats, pick: Draw, labels: NDArray[np.int64]) -> Floats:
     """Put the shape that the label tells over the images."""
     lobes = np.array(LOBES, np.float32)[labels % len(LOBES)][:, None, None]
-    fine = (labels // len(LOBES) % len(WIDTHS))[:, None, None]
-    texture = labels // (len(LOBES) * len(WIDTHS))
+    fine = (labels // (len(LOBES) * len(TEXTURES)))[:, None, None]
+    texture = labels // len(LOBES) % len(TEXTURES)
     shape = _shape(scene, lobes, pick, image.shape[-1], (0.5, 0.8))
     rate = 2 * pi * COARSE * np.float32(scene.between(2.2, 1.6)) ** fine
     shade = _textures(texture, shape, rate, (pick(0, 2 * pi), pick(0, pi)))
-    colour, contrast = _colour(pick), pick(scene.between(0.3, 0.18), 0.35)
+    colour = _colour(pick, low=scene.between(0.6, 0.1))
+    contrast = pick(scene.between(0.3, 0.18), 0.35)
     shaded = colour + (contrast * shade)[:, None]
     return _over(image, shaded, shape.inside)
 

@@ -16,10 +16,10 @@ OTHERS = 0.5
 def create(*, difficulty: float = 0.5, count: int = 4000, classes: int = 10, seed: int) -> Source:
     """Return `count` training images, and half as many for validation and for testing each.
 
-    A class is a number of lobes with a texture; position, size, turn, colours and light vary freely
-    and say nothing. `difficulty` from 0 to 1 adds noise and other shapes, flattens the lobes and
-    makes the textures alike. An image is drawn when it is read, at whatever side: a larger one
-    shows more. Which images there are follows from `seed`.
+    A class is a number of lobes with a texture; position, size, turn, colours and light vary and
+    say nothing. `difficulty` from 0 to 1 lets turns and colours vary freely, adds noise and other
+    shapes, flattens the lobes and makes the textures alike. An image is drawn when it is read, at
+    whatever side: a larger one shows more. Which images there are follows from `seed`.
 
     Raises:
         BadValue: naming the option that is out of range.

@@ -1,12 +1,14 @@
-"""Kernel ridge regressions of the dear metrics: better than linear ones from few trials."""
+"""Kernel ridge regressions of the dear metrics, quick enough to be refitted after every tell.
+
+They are better than linear ones from few trials.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.choices import Value
+from nas.choices import coordinates
 from nas.problem import Floats, Metrics, Problem, Trials
 from nas.space import Matrix
-from nas.strategies._model import Logs
 
 Embedded = NDArray[np.float32]
 
@@ -16,6 +18,29 @@ _SMOOTH_LOGS = 1.0
 """Weight of the logarithms beside the picks in the squared distance of the smooth part."""
 _LENGTH = 8.0
 _NOISE = 1e-3
+_SAMPLE = 1000
+_TINY = 1e-12
+
+
+class Logs:
+    """The logarithms of the free metrics, standardised over random rows."""
+
+    def __init__(self, problem: Problem) -> None:
+        """Sample the space of `problem`."""
+        sample = problem.space.sample_matrix(np.random.default_rng(0), _SAMPLE)
+        known = problem.known(sample)
+        self._names, self.count = tuple(known), len(known)
+        logs = self._raw(known, len(sample))
+        self._centre, self._scale = logs.mean(axis=0), np.maximum(logs.std(axis=0), _TINY)
+
+    def __call__(self, known: Metrics, count: int) -> Floats:
+        """Return them for the free metrics of `count` rows, shape (count, metrics)."""
+        logs: Floats = (self._raw(known, count) - self._centre) / self._scale
+        return logs
+
+    def _raw(self, known: Metrics, count: int) -> Floats:
+        columns = [np.log(np.maximum(known[name], _TINY)) for name in self._names]
+        return np.stack(columns, axis=1) if columns else np.zeros((count, 0))
 
 
 class _Places:
@@ -27,7 +52,7 @@ class _Places:
 
     def __init__(self, problem: Problem) -> None:
         self._space, self._logs = problem.space, Logs(problem)
-        tables = [_coordinates(column.values) for column in problem.space.columns]
+        tables = [coordinates(column.values) for column in problem.space.columns]
         self._tables = tables
         self.picks, self.logs = sum(table.shape[1] for table in tables), self._logs.count
 
@@ -37,16 +62,6 @@ class _Places:
         picks = [table[rows[:, i]] * active[:, i] for i, table in enumerate(self._tables)]
         logs = self._logs(known, len(rows))
         return np.concatenate([*picks, logs, logs**2], axis=1, dtype=np.float32)
-
-
-def _coordinates(values: tuple[Value, ...]) -> Floats:
-    """Return the coordinates of the values of one choice, shape (values, coordinates)."""
-    if any(isinstance(value, str) for value in values):
-        return np.eye(len(values))
-    numbers = np.array(values, dtype=float)
-    numbers = np.log(numbers) if numbers.min() > 0 else numbers
-    coordinates: Floats = (numbers - numbers.mean()) / numbers.std()
-    return coordinates[:, None]
 
 
 class _Kernel:

@@ -1,0 +1,173 @@
+"""Does compound scaling beat depth, width or resolution alone at equal MACs?
+
+python experiments/compound_scaling/run.py [--seeds 3] [--epochs 8] [--data shapes:...] [--out ...]
+
+Trains a small network and its scaled versions on `shapes`; a run that was broken off goes on. Asks
+the accuracy model of the space `mobilenetv3` too, for the two ways that its space allows. Writes
+result.yaml and accuracy.png beside itself.
+"""
+
+import argparse
+import platform
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from datetime import date
+from importlib import metadata
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import torch
+from known import by_model
+from matplotlib.figure import Figure
+from ways import Variant, base, variants
+
+from nas.cost import cost
+from nas.data import to_yaml, write_text
+from nas.lines import Lines
+from nas.machine import cpu_name
+from nas.nn.data import load_data
+from nas.nn.recipes import adapt, find_recipe
+from nas.nn.train import train
+
+HERE = Path(__file__).resolve().parent
+TARGETS = (2.0, 4.0)
+COLORS = {"base": "#555555", "depth": "#1f6fb4", "width": "#3a9d5d", "resolution": "#b07c1e",
+          "compound": "#c8442c"}  # fmt: skip
+
+
+def main() -> None:
+    args = _arguments()
+    torch.set_num_threads(1)
+    wanted, started = variants(base(), TARGETS), time.perf_counter()
+    settings = {"schema": 1, "data": args.data, "epochs": args.epochs, "recipe": "quick"}
+    with closing(Lines(args.out / "results.jsonl", writer="another run")) as lines:
+        if not lines.records:
+            lines.append(settings)
+        if lines.records and dict(lines.records[0]) != settings:
+            raise SystemExit(f"{lines.path} has other settings: {lines.records[0]}")
+        done = {(r["fingerprint"], r["seed"]): r for r in lines.records[1:]}
+        for variant, seed in _missing(wanted, range(args.seeds), done):
+            record = _train(variant, seed, args.data, args.epochs)
+            lines.append(record)
+            done[record["fingerprint"], seed] = record
+            print(f"seed {seed} {variant.arch.name}: {record['top1']:.4f}", flush=True)
+    rows = [_row(variant, done, args.seeds) for variant in wanted]
+    circumstances = {
+        "seconds": round(sum(record["seconds"] for record in done.values())),
+        "this_run_seconds": round(time.perf_counter() - started),
+        "date": date.today().isoformat(),
+        "processor": cpu_name(),
+        "python": platform.python_version(),
+        "versions": {name: metadata.version(name) for name in ("numpy", "torch")},
+    }
+    result = {
+        **settings,
+        "seeds": args.seeds,
+        "trained": rows,
+        "model": by_model(),
+        **circumstances,
+    }
+    write_text(args.to / "result.yaml", to_yaml(result))
+    _draw(rows, args.to / "accuracy.png")
+    _print(result)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--data", default="shapes:count=2000,difficulty=0,classes=4")
+    parser.add_argument("--out", type=Path, default=Path("runs/compound_scaling"))
+    parser.add_argument("--to", type=Path, default=HERE, help="Where the results go.")
+    return parser.parse_args()
+
+
+def _missing(
+    wanted: Sequence[Variant], seeds: Sequence[int], done: Mapping[tuple[str, int], Any]
+) -> Iterator[tuple[Variant, int]]:
+    """Yield what has not been trained, seed by seed."""
+    for seed in seeds:
+        for variant in wanted:
+            if (variant.arch.fingerprint, seed) not in done:
+                yield variant, seed
+
+
+def _train(variant: Variant, seed: int, data: str, epochs: int) -> dict[str, Any]:
+    """Return what one training came to: the accuracy of its last epoch on the validation images."""
+    recipe = adapt(find_recipe("quick"), epochs=epochs)
+    trained = train(variant.arch, load_data(data), recipe, seed=seed)
+    if not trained.finished:
+        raise KeyboardInterrupt
+    return {
+        "fingerprint": variant.arch.fingerprint,
+        "seed": seed,
+        "top1": trained.history[-1]["top1"],
+        "seconds": round(trained.seconds, 1),
+    }
+
+
+def _row(variant: Variant, done: Mapping[tuple[str, int], Any], seeds: int) -> dict[str, Any]:
+    found = cost(variant.arch)
+    scores = [done[variant.arch.fingerprint, seed]["top1"] for seed in range(seeds)]
+    return {
+        "way": variant.way,
+        "target": variant.target,
+        "times": round(variant.times, 3),
+        **{name: round(value, 3) for name, value in asdict(variant.by).items()},
+        "macs": found.macs,
+        "params": found.params,
+        "top1_proxy": [round(score, 4) for score in scores],
+        "mean": round(fmean(scores), 4),
+        "deviation": round(stdev(scores), 4) if len(scores) > 1 else None,
+    }
+
+
+def _draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    lines: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows[1:]:
+        lines[row["way"]].append(row)
+    for way, own in lines.items():
+        points = [rows[0], *own]
+        times = [row["times"] for row in points]
+        axes.plot(times, [100 * r["mean"] for r in points], "o-", color=COLORS[way], label=way)
+        for row in own:
+            seeds = [100 * score for score in row["top1_proxy"]]
+            axes.plot([row["times"]] * len(seeds), seeds, "_", color=COLORS[way])
+    axes.set_xscale("log", base=2)
+    axes.set_xlabel("MACs, in multiples of the base's")
+    axes.set_ylabel("accuracy on validation images (%), dashes are seeds")
+    axes.grid(alpha=0.25)
+    axes.legend()
+    figure.savefig(path, dpi=160, metadata={"Software": "nas"})
+
+
+def _print(result: Mapping[str, Any]) -> None:
+    """Print both tables as they stand in the README."""
+    print("| way | MACs | depth | width | resolution | params k | accuracy % | seeds |")
+    print("|---|---|---|---|---|---|---|---|")
+    for row in result["trained"]:
+        seeds = ", ".join(f"{100 * score:.1f}" for score in row["top1_proxy"])
+        print(
+            f"| {row['way']} | {row['times']:.2f} x | {row['depth']:.2f} | {row['width']:.2f} | "
+            f"{row['resolution']:.2f} | {row['params'] / 1e3:.0f} | {100 * row['mean']:.2f} | "
+            f"{seeds} |"
+        )
+    print("\n| way | layers | px | MACs | points gained | per doubling | least | most | wins |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for row in result["model"]["ways"]:
+        print(
+            f"| {row['way']} | {row['layers']} | {row['resolution']} | {row['times']:.2f} x | "
+            f"{100 * row['gain']:+.2f} | {100 * row['doubling']:+.2f} | "
+            f"{100 * row['least']:+.2f} | {100 * row['most']:+.2f} | "
+            f"{row['wins']} |"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""Compare searches with and without screening at equal numbers of evaluations.
+
+python experiments/screening/compare.py [--seeds 5] [--screen 8 --screen 32] [--only evolution]
+
+Writes result.yaml beside itself.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from running import Floats, circumstances
+
+from nas import load_architecture, load_space, load_table, plugins
+from nas.evaluate import evaluate
+from nas.evaluators import costs, surrogate, table
+from nas.journal import NoJournal
+from nas.pareto import hypervolume
+from nas.plugins import Plugin
+from nas.problem import Limit, Objective, Problem, Strategy
+from nas.screening import Screened
+from nas.session import Session
+
+MARKS = (50, 100, 200, 400)
+STRATEGIES = ("random", "evolution", "guided", "tpe")
+MOST = {"tpe": (200, 8)}
+"""Evaluations and candidates for one evaluation at most: every ask costs TPE some 0.03 seconds."""
+TRAINING_SECONDS = 60.0
+"""What the model that stands for training claims to take, so that nothing asks it beside trials."""
+
+
+def problem_of() -> Problem:
+    space, pixel1 = load_space("mbconv"), load_table("pixel1")
+    judge = replace(surrogate.create(space), seconds=TRAINING_SECONDS)
+    budget = pixel1.predict(load_architecture("efficientnet_b0")).ms
+    return Problem(
+        space=space,
+        evaluators=(costs.create(space), table.create(space, table=pixel1), judge),
+        objectives=(Objective.parse(judge.provides[0]), Objective.parse("latency_ms")),
+        limits=(Limit(metric="latency_ms", at_most=True, value=budget + 1e-6),),
+    )
+
+
+def reference_point(problem: Problem) -> Floats:
+    """Return the accuracy that 95 % of random architectures in the limit exceed, and the limit."""
+    rows = problem.space.sample_matrix(np.random.default_rng(0), 10_000)
+    trials = evaluate(problem, rows)
+    scores = problem.scores(trials.metrics)[trials.ok]
+    return np.array([np.percentile(scores[:, 0], 95), problem.limits[0].value])
+
+
+def search(problem: Problem, name: str, screen: int, trials: int, seed: int) -> Floats:
+    """Return the scores of one search in their order, NaN where a limit is broken."""
+    made: Strategy = plugins.create("strategies", Plugin.parse(name), problem, seed=seed)
+    if screen:
+        made = Screened(made, problem, times=screen, seed=seed)
+    session = Session(problem, made, NoJournal(), header={})
+    while len(session) < trials and session.step(min(made.batch, trials - len(session))):
+        pass
+    done = session.trials
+    return np.where(done.ok[:, None], problem.scores(done.metrics), np.nan)
+
+
+def measure(problem: Problem, name: str, screen: int, seeds: int) -> dict[str, Any]:
+    """Return the hypervolumes of one search at all marks, and what it costs besides evaluations."""
+    most, _ = MOST.get(name, (MARKS[-1], 0))
+    marks, point = [mark for mark in MARKS if mark <= most], reference_point(problem)
+    started = time.process_time()
+    runs = [search(problem, name, screen, most, seed) for seed in range(seeds)]
+    seconds = time.process_time() - started
+    volumes = {m: [hypervolume(scores[:m], point) for scores in runs] for m in marks}
+    return {
+        "hypervolume": {
+            m: {"mean": round(float(np.mean(v)), 4), "each": [round(x, 4) for x in v]}
+            for m, v in volumes.items()
+        },
+        "own_ms": round(1e3 * seconds / seeds / most, 1),
+    }
+
+
+def show(results: Mapping[str, Mapping[int, Any]]) -> str:
+    """Return the table in Markdown; a screened search also says how many seeds gained."""
+    lines = ["| strategy | screen | " + " | ".join(map(str, MARKS)) + " | own cost, ms |"]
+    lines.append("|---" * (len(MARKS) + 3) + "|")
+    for name, by_screen in results.items():
+        for screen, found in by_screen.items():
+            plain = by_screen[0]["hypervolume"]
+            cells = [_cell(found["hypervolume"], plain, m, screen) for m in MARKS]
+            lines.append(f"| {name} | {screen} | {' | '.join(cells)} | {found['own_ms']} |")
+    return "\n".join(lines)
+
+
+def _cell(found: Mapping[int, Any], plain: Mapping[int, Any], mark: int, screen: int) -> str:
+    if mark not in found:
+        return ""
+    pairs = list(zip(found[mark]["each"], plain[mark]["each"], strict=True))
+    gained = f" ({sum(a > b for a, b in pairs)} of {len(pairs)})" if screen else ""
+    return f"{found[mark]['mean']:.3f}{gained}"
+
+
+def compare(problem: Problem, names: Sequence[str], screens: Sequence[int], seeds: int) -> Any:
+    results: dict[str, dict[int, Any]] = {}
+    for name in names:
+        allowed = [s for s in screens if s <= MOST.get(name, (0, max(screens)))[1]]
+        results[name] = {s: measure(problem, name, s, seeds) for s in (0, *allowed)}
+        print(show({name: results[name]}), flush=True)
+    return results
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--screen", type=int, action="append", help="[default: 8 and 32]")
+    parser.add_argument("--only", action="append", help="a strategy; may be repeated")
+    given = parser.parse_args()
+    started, problem = time.perf_counter(), problem_of()
+    results = compare(problem, given.only or STRATEGIES, given.screen or (8, 32), given.seeds)
+    print(show(results))
+    content = {
+        "schema": 1,
+        "space": problem.space.name,
+        "limits": [str(limit) for limit in problem.limits],
+        "reference_point": [round(float(x), 6) for x in reference_point(problem)],
+        "seeds": given.seeds,
+        "strategies": results,
+        **circumstances(time.perf_counter() - started, ("numpy", "optuna")),
+    }
+    path = Path(__file__).resolve().parent / "result.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+if __name__ == "__main__":
+    main()

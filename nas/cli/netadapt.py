@@ -1,0 +1,272 @@
+"""Prune the channels of a trained network until it is fast enough."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nas import plugins
+from nas.channels import KINDS
+from nas.checkpoint import Checkpoint
+from nas.cli._print import print_json, print_table, say
+from nas.cli._progress import progress
+from nas.cli._pruned import ends_table, notes, round_text, speedup_text
+from nas.cli._trained import find_trained
+from nas.data import to_json, write_text
+from nas.errors import NasError, missing_package
+from nas.latency import LatencyTable
+from nas.latency_file import load_table
+from nas.measuring.rounds import Rounds
+from nas.measuring.speedup import Speedup, measure_speedup, target_like
+from nas.netadapt import BY, CHOICES, DEFAULT_KINDS, Result, Round, Settings, check
+from nas.plugins import Plugin
+from nas.runner import InProcess, Runner
+from nas.slicing import IMPORTANCES
+
+if TYPE_CHECKING:
+    from nas.nn.netadapt_job import Job
+
+_DEFAULTS = Settings(target_ms=1.0)
+_GENTLER = 4
+"""By how much fine-tuning is gentler than the training that a recipe is for."""
+RESULT = "result.json"
+_WHOLE = click.IntRange(min=0)
+
+
+@click.command("netadapt")
+@click.argument("arch", metavar="ARCH|RUN")
+@click.option("--latency-table", required=True, help="A bundled table, or a YAML or JSON file.")
+@click.option("--era", help="The table's default if left.")
+@click.option("--target-ms", type=float, required=True, help="Prune until the table says this.")
+@click.option("--data", required=True, help="As in imagefolder:/path, digits or cifar10:/path.")
+@click.option("--weights", help="A training folder or a checkpoint with the weights of ARCH.")
+@click.option(
+    "--epochs",
+    type=_WHOLE,
+    default=_DEFAULTS.epochs,
+    show_default=True,
+    help="Fine-tuning of every proposal.",
+)
+@click.option("--steps", type=_WHOLE, default=0, help="The same in steps, instead of --epochs.")
+@click.option(
+    "--final-epochs",
+    type=_WHOLE,
+    default=_DEFAULTS.final_epochs,
+    show_default=True,
+    help="Fine-tuning of the pruned network.",
+)
+@click.option(
+    "--step",
+    default=_DEFAULTS.step,
+    show_default=True,
+    help="What a round saves: 0.01 or 1% of the present latency, or 2ms.",
+)
+@click.option(
+    "--decay",
+    type=float,
+    default=_DEFAULTS.decay,
+    show_default=True,
+    help="A factor on the step in every round.",
+)
+@click.option(
+    "--by",
+    type=click.Choice(BY),
+    default=_DEFAULTS.by,
+    show_default=True,
+    help="What a round saves a step of; the target is a latency in any case.",
+)
+@click.option(
+    "--choose",
+    type=click.Choice(CHOICES),
+    default=_DEFAULTS.choose,
+    show_default=True,
+    help="The most accurate proposal, or the best change of accuracy for what it saves.",
+)
+@click.option(
+    "--prune",
+    default=",".join(DEFAULT_KINDS),
+    show_default=True,
+    help=f"What may be cut, of: {', '.join(KINDS)}.",
+)
+@click.option(
+    "--multiple",
+    type=click.IntRange(min=1),
+    default=_DEFAULTS.multiple,
+    show_default=True,
+    help="Channel counts are multiples of this.",
+)
+@click.option(
+    "--importance",
+    type=click.Choice(IMPORTANCES),
+    default=_DEFAULTS.importance,
+    show_default=True,
+    help="Which filters stay.",
+)
+@click.option(
+    "--held-out",
+    type=float,
+    default=_DEFAULTS.held_out,
+    show_default=True,
+    help="The share of the training images that judges proposals.",
+)
+@click.option("--recipe", default="quick", show_default=True, help="How to fine-tune.")
+@click.option(
+    "--lr",
+    type=click.FloatRange(min=0, min_open=True),
+    help="The highest rate of fine-tuning; a quarter of the recipe's if left.",
+)
+@click.option("--batch", type=click.IntRange(min=1), help="Images at once; the recipe's if left.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Proposals at a time.",
+)
+@click.option("--runner", default="local", show_default=True, help="Where several workers run.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option(
+    "--measure-rounds",
+    type=_WHOLE,
+    default=24,
+    show_default=True,
+    help="Visits of start and result when they are measured here; 0 measures nothing.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The run folder; one that exists is continued. [default: runs/netadapt-...]",
+)
+@click.option(
+    "--seed",
+    type=_WHOLE,
+    default=0,
+    show_default=True,
+    help="Seed of held-out images, order and augmentation.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")  # fmt: skip
+def command(arch: str, as_json: bool, out: Path | None, **flags: Any) -> None:
+    """Prune the channels of a trained network until a latency table predicts the target.
+
+    ARCH is a training folder, a checkpoint, or with --weights an architecture. Every round cuts one
+    group of channels: the one whose loss costs the least accuracy (NetAdapt; with --choose ratio
+    the variant of MobileNetV3). The same command continues a run that was broken off.
+    """
+    start = find_trained(arch, flags["weights"])
+    table = load_table(flags["latency_table"], era=flags["era"])
+    settings = _settings(flags)
+    check(start.arch, table, settings)
+    job = _job(start, table, settings, flags)
+    folder = out or _default_folder(job)
+    result = _prune(job, folder, flags, quiet=as_json)
+    speedup = _measured(result, table, flags["measure_rounds"])
+    measured = speedup.record() if speedup else None
+    document = {"schema": 1, "run": str(folder), **result.record(), "measured": measured}
+    write_text(folder / RESULT, to_json(document))
+    pictures = _draw(result, table, folder)
+    if as_json:
+        print_json(document)
+        return
+    if speedup:
+        click.echo(speedup_text(speedup))
+    print_table(ends_table(result, table))
+    final = folder / "final.safetensors"
+    for note in (*notes(result, table, speedup), *pictures):
+        say(note)
+    say(f"the result is {final}; next: nas eval {final} --data {flags['data']}, or nas export")
+
+
+def _settings(flags: dict[str, Any]) -> Settings:
+    own = {name: flags[name] for name in Settings.__dataclass_fields__}
+    return Settings(**{**own, "prune": tuple(own["prune"].replace(" ", "").split(","))})
+
+
+def _job(
+    start: Checkpoint, table: LatencyTable, settings: Settings, flags: dict[str, Any]
+) -> "Job":
+    try:
+        from nas.nn.data import load_data
+        from nas.nn.netadapt_job import Job, check_job
+        from nas.nn.recipes import adapt, find_recipe
+    except ModuleNotFoundError as error:
+        raise missing_package(error, wanted_by="nas netadapt") from None
+    recipe = adapt(find_recipe(flags["recipe"]), batch=flags["batch"] or 0)
+    recipe = replace(recipe, lr=flags["lr"] or recipe.lr / _GENTLER)
+    data = load_data(flags["data"])
+    for note in data.notes:
+        say(f"{data.name}: {note}")
+    job = Job(
+        start=start, data=data, table=table, settings=settings, recipe=recipe,
+        device=flags["device"],
+    )  # fmt: skip
+    check_job(job)
+    return job
+
+
+def _default_folder(job: "Job") -> Path:
+    """Return a folder for these settings, the same for the same ones."""
+    what = (job.settings, job.recipe, job.data.name, job.table.name, str(job.start.path))
+    digest = hashlib.sha256(repr(what).encode()).hexdigest()[:6]
+    return Path("runs") / f"netadapt-{job.start.arch.name}-{job.table.name}-{digest}"
+
+
+def _prune(job: "Job", folder: Path, flags: dict[str, Any], *, quiet: bool) -> Result:
+    """Run the rounds, a line for each."""
+    from nas.nn.netadapt import Listener, netadapt
+
+    def tell(one: Round) -> None:
+        (say if quiet else click.echo)(round_text(one))
+
+    with _runner(flags) as runner, progress("fine-tuning", "done") as update:
+        listener = Listener(round=tell, update=update)
+        return netadapt(job, folder, runner=runner, listener=listener)
+
+
+@contextmanager
+def _runner(flags: dict[str, Any]) -> Iterator[Runner]:
+    """Give what carries proposals out; its processes end with it."""
+    if flags["workers"] == 1 and flags["runner"] == "local":
+        yield InProcess()
+        return
+    plugin = Plugin.parse(flags["runner"])
+    made: Runner = plugins.create("runners", plugin, workers=flags["workers"])
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def _measured(result: Result, table: LatencyTable, rounds: int) -> Speedup | None:
+    """Measure start and result whole on this machine, where that is possible."""
+    if not rounds:
+        return None
+    from nas.cli.latency import _options as options
+
+    try:
+        with options.measuring() as report:
+            return measure_speedup(
+                result.arch,
+                result.best_arch,
+                target_like(table),
+                rounds=Rounds.of(rounds),
+                report=report,
+            )
+    except NasError as error:
+        say(f"not measured on this machine: {error}")
+        return None
+
+
+def _draw(result: Result, table: LatencyTable, folder: Path) -> tuple[str, ...]:
+    """Draw the pictures, and say where they are, or what package they lack."""
+    try:
+        from nas.report.netadapt_plots import draw_channels, draw_rounds
+    except ModuleNotFoundError as error:
+        return (str(missing_package(error, wanted_by="pictures")),)
+    rounds, channels = folder / "rounds.png", folder / "channels.png"
+    draw_rounds(result, table, [rounds])
+    draw_channels(result.arch, result.best_arch, [channels])
+    return (f"pictures: {rounds}, {channels}",)

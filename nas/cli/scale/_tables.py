@@ -1,0 +1,129 @@
+"""Tables of scaling: a network before and after, and the grid of a search."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from nas.arch import Architecture
+from nas.cost import cost
+from nas.latency import LatencyTable
+from nas.layers import lower
+from nas.memory import memory
+from nas.report.tables import Table
+from nas.scale_search import Judge, Scored
+
+BATCH = 32
+"""Images at once that the memory of a training is given for."""
+_MIB = 2**20
+
+
+def facts(arch: Architecture, table: LatencyTable | None) -> dict[str, Any]:
+    """Return what is told of a network before and after; bytes are of 32-bit floats."""
+    found, need = cost(arch), memory(arch)
+    latency = table.predict(arch) if table else None
+    return {
+        "name": arch.name,
+        "fingerprint": arch.fingerprint,
+        "resolution": arch.resolution,
+        "blocks": [len(stage) for stage in arch.stages],
+        "layers": sum(len(unit.layers) for unit in lower(arch)),
+        "channels": [part[-1].out_channels for part in (arch.stem, *arch.stages) if part],
+        "macs": found.macs,
+        "params": found.params,
+        "activations": found.activations,
+        "weights_bytes": round(need.weights),
+        "activations_bytes": round(need.activations),
+        "training_bytes": round(need.training(BATCH)),
+        "dropout": arch.dropout,
+        "drop_connect": arch.drop_connect,
+        **(
+            {
+                "latency_ms": latency.ms,
+                "latency_low_ms": latency.low_ms,
+                "latency_high_ms": latency.high_ms,
+            }
+            if latency
+            else {}
+        ),
+    }
+
+
+def scale_table(before: dict[str, Any], after: dict[str, Any]) -> Table:
+    """Return the facts of a network before and after scaling, side by side."""
+    rows = [
+        ("resolution", "resolution", 1, "{:.0f}"),
+        ("layers", "layers", 1, "{:.0f}"),
+        ("MACs M", "macs", 1e6, "{:,.1f}"),
+        ("params M", "params", 1e6, "{:,.2f}"),
+        ("weights MiB", "weights_bytes", _MIB, "{:,.1f}"),
+        ("activations MiB, one image", "activations_bytes", _MIB, "{:,.1f}"),
+        (f"training MiB, {BATCH} images", "training_bytes", _MIB, "{:,.0f}"),
+        ("latency ms", "latency_ms", 1, "{:.2f}"),
+    ]
+    numbers = [
+        (
+            text,
+            *(form.format(side[key] / unit) for side in (before, after)),
+            f"{after[key] / before[key]:.2f}",
+        )
+        for text, key, unit, form in rows
+        if key in after
+    ]
+    lists = [(key, _joined(before[key]), _joined(after[key]), "") for key in ("blocks", "channels")]
+    rates = [
+        (text, f"{before[key]:g}", f"{after[key]:g}", "")
+        for text, key in (("dropout", "dropout"), ("drop-connect", "drop_connect"))
+    ]
+    return Table(
+        title=f"{before['name'] or before['fingerprint']}, scaled",
+        headings=("", "before", "after", "times"),
+        rows=(*numbers, *lists, *rates),
+    )
+
+
+def _joined(values: Sequence[int]) -> str:
+    return " ".join(map(str, values))
+
+
+def grid_table(rows: Sequence[Scored], judge: Judge, base: Architecture) -> Table:
+    """Return the whole grid as a table, in the order of `rows`, the first in bold."""
+    timed = bool(rows) and rows[0].point.latency is not None
+    accuracy = (f"{judge.metric} %",) if judge.metric else ()
+    macs = cost(base).macs
+    return Table(
+        title=f"{base.name or base.fingerprint}: {len(rows)} grid points, the best first",
+        headings=(
+            "alpha",
+            "beta",
+            "gamma",
+            *accuracy,
+            "formula",
+            "predicted M",
+            "MACs M",
+            "times",
+            "params M",
+            *(("latency ms",) if timed else ()),
+            "px",
+            "error",
+        ),
+        rows=tuple(_grid_row(row, bool(accuracy), macs) for row in rows),
+        bold=(0,),
+    )
+
+
+def _grid_row(row: Scored, accuracy: bool, macs: int) -> tuple[str, ...]:
+    point = row.point
+    score = "" if row.score != row.score else f"{100 * row.score:.2f}"
+    return (
+        f"{point.by.alpha:g}",
+        f"{point.by.beta:g}",
+        f"{point.by.gamma:g}",
+        *((score,) if accuracy else ()),
+        f"{point.by.growth:.3f}",
+        f"{point.predicted_macs / 1e6:.1f}",
+        f"{point.cost.macs / 1e6:.1f}",
+        f"{point.cost.macs / macs:.2f}",
+        f"{point.cost.params / 1e6:.2f}",
+        *((f"{point.latency.ms:.2f}",) if point.latency else ()),
+        str(point.arch.resolution),
+        row.error,
+    )

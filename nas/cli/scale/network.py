@@ -1,0 +1,91 @@
+"""Scale one network."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nas.arch import Architecture, to_mapping
+from nas.cli._print import print_json, print_table, say
+from nas.cli.scale._tables import BATCH, facts, scale_table
+from nas.errors import NasError
+from nas.exporting import export
+from nas.folder import find_architecture
+from nas.growth import Growth, grown
+from nas.latency import LatencyTable
+from nas.latency_file import load_table
+from nas.memory import gib, machine_memory, memory
+from nas.report.proof import latency_remarks, notes
+
+
+@click.command("scale")
+@click.argument("arch")
+@click.option("--width", type=float, help="Multiplier of all channels.")
+@click.option("--depth", type=float, help="Multiplier of the blocks of every stage, rounded up.")
+@click.option(
+    "--resolution", type=float, help="Pixels; a number below 8 multiplies the present ones."
+)
+@click.option("--phi", type=float, help="All together: depth alpha^phi, width beta^phi, ...")
+@click.option("--alpha", type=float, help="Growth of the depth with phi. [default: 1.2]")
+@click.option("--beta", type=float, help="Growth of the width with phi. [default: 1.1]")
+@click.option("--gamma", type=float, help="Growth of the resolution with phi. [default: 1.15]")
+@click.option("--published", is_flag=True, help="EfficientNet-B0: the published B1 to B7 for PHI.")
+@click.option("--multiple", type=int, help="Channels are multiples of this. [default: 8]")
+@click.option("--out", type=click.Path(path_type=Path), help="A YAML or JSON file for the result.")
+@click.option("--latency-table", help="A table to predict the latency with.")
+@click.option("--era", help="The era of the table's runtime, as in 2018.")
+@click.option("--memory", "gigabytes", type=float, help="GiB to fit into; this machine's if left.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def network(
+    arch: str,
+    out: Path | None,
+    latency_table: str | None,
+    era: str | None,
+    gigabytes: float | None,
+    as_json: bool,
+    **growth: Any,
+) -> None:
+    """Scale ARCH: its channels, depth and resolution, each for itself or together by --phi.
+
+    ARCH is a bundled name, a YAML or JSON file, RUN_DIR:best or a training folder. Channels become
+    multiples of 8 and lose a tenth at most; what the network then costs is printed beside what it
+    cost before.
+    """
+    base = find_architecture(arch)
+    table = load_table(latency_table, era=era) if latency_table else None
+    scaled = grown(base, Growth(**growth), limit=_limit(gigabytes))
+    before, after = facts(base, table), facts(scaled, table)
+    path = export(scaled, out) if out else None
+    if as_json:
+        document = {"path": str(path) if path else None, "architecture": to_mapping(scaled)}
+        print_json({"schema": 1, "before": before, "after": after, **document})
+        return
+    print_table(scale_table(before, after))
+    for line in _remarks(scaled, table):
+        say(line)
+    say(f"wrote {path}; next: nas train {path} --data ..." if path else "keep it: --out FILE.yaml")
+
+
+def _limit(gigabytes: float | None) -> float:
+    if gigabytes is None:
+        return machine_memory()
+    if not gigabytes > 0:
+        raise NasError(f"--memory must be a number of GiB above 0, not {gigabytes:g}")
+    return gigabytes * 2**30
+
+
+def _remarks(scaled: Architecture, table: LatencyTable | None) -> list[str]:
+    """Say what belongs beside the numbers: of the prediction, and of a training here."""
+    said = []
+    if table:
+        said = [
+            f"{table.name}: {note}"
+            for note in (*latency_remarks(table.predict(scaled)), *notes(table))
+        ]
+    need = memory(scaled).training(BATCH)
+    if need > machine_memory():
+        said.append(
+            f"a training with {BATCH} images at once takes about {gib(need)}, and there are "
+            f"{gib(machine_memory())} here: take a smaller --batch"
+        )
+    return said

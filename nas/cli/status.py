@@ -1,0 +1,75 @@
+"""Say how a search is doing."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from nas.cli._print import print_json
+from nas.members import FRACTIONS
+from nas.status import LOST, Status, read_status
+
+
+@click.command("status")
+@click.argument("run_dir", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def command(run_dir: Path, as_json: bool) -> None:
+    """Say how the search in RUN_DIR is doing, also while it runs elsewhere."""
+    status = read_status(run_dir)
+    if as_json:
+        print_json(_document(status))
+        return
+    for line in _lines(status):
+        click.echo(line)
+
+
+def _document(status: Status) -> dict[str, object]:
+    beat = status.heartbeat
+    return {
+        "schema": 1,
+        "run": str(status.out),
+        "state": status.state,
+        **status.counts,
+        "waiting": status.waiting,
+        "trials": sum(status.counts.values()),
+        "wanted": status.wanted,
+        "best": status.best,
+        "left_seconds": beat.left_seconds if beat else None,
+        "silent_seconds": status.silent_seconds,
+        "heartbeat": asdict(beat) if beat else None,
+    }
+
+
+def _lines(status: Status) -> list[str]:
+    """Return what is printed, a line for each thing."""
+    counts = ", ".join(f"{count:,} {name}" for name, count in status.counts.items() if count)
+    done = sum(status.counts.values())
+    lines = [
+        f"{status.out}: {status.state}",
+        f"trials: {done:,} of {status.wanted:,}" + (f" ({counts})" if counts else ""),
+        f"waiting for an answer: {status.waiting:,}",
+    ]
+    if status.best:
+        best = ", ".join(f"{name} {_value(name, value)}" for name, value in status.best.items())
+        lines.append(f"best of each objective: {best}")
+    beat = status.heartbeat
+    if beat and beat.state == "running":
+        lines.append(f"workers: {beat.busy} of {beat.workers} busy, {beat.tasks:,} tasks done")
+        left = beat.left_seconds
+        lines.append(f"time left: {_duration(left) if left is not None else 'not known yet'}")
+    if beat and status.silent_seconds is not None:
+        ago = _duration(status.silent_seconds)
+        lines.append(f"last word: {ago} ago, process {beat.pid} on {beat.host}")
+    if status.state in (LOST, "stopped"):
+        lines.append(f"go on: nas search --out {status.out}")
+    return lines
+
+
+def _value(name: str, value: float) -> str:
+    return f"{100 * value:.2f} %" if name in FRACTIONS else f"{value:.6g}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(max(0.0, seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"

@@ -1,0 +1,99 @@
+"""Learn an accuracy model from the trials of finished searches."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nas.accuracy import write_accuracy_model
+from nas.cli._print import print_json, say
+from nas.cli._progress import progress
+from nas.errors import NasError, missing_package
+from nas.examples import Examples
+from nas.finished import read_examples
+
+if TYPE_CHECKING:
+    from nas.nn.fit_accuracy import Fitted
+
+
+@click.command("fit")
+@click.argument(
+    "runs", metavar="RUN_DIR...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="The model's file, as in my.npz."
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of folds and networks.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def command(runs: tuple[Path, ...], out: Path, seed: int, as_json: bool) -> None:
+    """Learn the accuracy of a whole space from the trials in one or more RUN_DIRs.
+
+    All runs must have measured the same thing: one space, one metric, one evaluator. The model
+    then answers in the evaluator's stead, a hundred thousand times a second.
+    """
+    if out.suffix != ".npz":
+        raise NasError(f"--out {out}: the name of a model ends in .npz")
+    examples = read_examples(runs)
+    fitted = _fit(examples, seed)
+    write_accuracy_model(fitted.model, out)
+    if as_json:
+        print_json(_document(examples, fitted, out))
+        return
+    for line in _lines(fitted):
+        click.echo(line)
+    say(f"wrote {out}; next: nas search --space {_space(runs[0])} --evaluator surrogate:{out}")
+
+
+def _fit(examples: Examples, seed: int) -> "Fitted":
+    """Fit with torch, which is imported only now."""
+    try:
+        from nas.nn.fit_accuracy import fit_accuracy
+    except ModuleNotFoundError as error:
+        raise missing_package(error, wanted_by="nas surrogate fit") from None
+    with progress("fitting", "steps") as update:
+        return fit_accuracy(examples, seed=seed, report=update)
+
+
+def _space(run: Path) -> str:
+    """Return the space as the run's settings name it: a name or a path."""
+    from nas.config import read_config
+    from nas.folder import CONFIG
+
+    return read_config(run / CONFIG).space
+
+
+def _lines(fitted: "Fitted") -> list[str]:
+    """Return what a user should know of the model."""
+    model, held_out = fitted.model, fitted.model.held_out
+    assert held_out is not None  # every fit is judged
+    return [
+        f"{model.metric} of space {model.space}, learned from {model.source}",
+        f"held out: tau {held_out.tau:.3f}, R2 {held_out.r2:.3f}, mean absolute error "
+        f"{held_out.mae:.4f} over {held_out.rows} architectures",
+        f"deviations: {held_out.within_one:.0%} of them within one, {held_out.within_two:.0%} "
+        "within two (68% and 95% if normal)",
+        f"networks: R2 {fitted.imitation_r2:.4f} on the Gaussian process that they stand for, "
+        f"{fitted.imitation_gap:.5f} from it",
+    ]
+
+
+def _document(examples: Examples, fitted: "Fitted", out: Path) -> dict[str, Any]:
+    model = fitted.model
+    return {
+        "schema": 1,
+        "path": str(out),
+        "space": model.space,
+        "metric": model.metric,
+        "source": model.source,
+        "fingerprint": model.fingerprint,
+        "rows": len(examples),
+        "held_out": asdict(model.held_out) if model.held_out else None,
+        "imitation": {"r2": fitted.imitation_r2, "rmse": fitted.imitation_gap},
+    }

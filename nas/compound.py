@@ -1,0 +1,180 @@
+"""Compound scaling: depth, width and resolution grown together (Tan & Le, 2019).
+
+Equation 3 of the paper: depth alpha^phi, width beta^phi, resolution gamma^phi, with
+alpha * beta^2 * gamma^2 about 2, so that the MACs grow about 2^phi times. The published family
+follows it roughly: width and depth have one decimal there, and no phi gives all three multipliers
+of one of B4 to B7. The best are 0.34, 1.03, 1.95, 3.47, 4.65, 5.63 and 6.57, from which depth,
+width and resolution are at most 3.4 % away up to B3, where one decimal explains it, and 4.6 to
+7.4 % from B4 on, where it does not.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from math import isfinite, prod
+
+from nas.arch import Architecture
+from nas.cost import cost_of
+from nas.errors import BadValue, NasError
+from nas.layers import Shape, Unit, lower
+from nas.scaling import DIVISOR, Multipliers, scale, scale_depth, scale_resolution, scale_width
+from nas.zoo import load_architecture
+
+PUBLISHED_BASE = "efficientnet_b0"
+HIGHEST_RATE = 0.5
+RATE_STEP = 0.3 / 7
+"""How much dropout grows with every step of phi: from 0.2 at B0 to 0.5 at B7 (Tan & Le, 2019,
+section 5.2)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compound:
+    """How depth (alpha), width (beta) and resolution (gamma) grow with every step of phi.
+
+    Raises:
+        BadValue: if one is not a finite number of 1 or more, as equation 3 asks.
+    """
+
+    alpha: float = 1.2
+    beta: float = 1.1
+    gamma: float = 1.15
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not (isfinite(value) and value >= 1):
+                text = f"{field.name} must be a finite number of 1 or more, not {value:g}"
+                raise BadValue(text, field.name)
+
+    @property
+    def growth(self) -> float:
+        """How many times the MACs grow with a step of phi before rounding."""
+        return self.at(1).growth
+
+    def at(self, phi: float) -> Multipliers:
+        """Return the multipliers at `phi`; 0 leaves a network as it is.
+
+        Raises:
+            BadValue: if `phi` is not a finite number of 0 or more.
+        """
+        if not (isfinite(phi) and phi >= 0):
+            raise BadValue(f"phi must be a finite number of 0 or more, not {phi:g}", "phi")
+        try:
+            return Multipliers(
+                depth=self.alpha**phi, width=self.beta**phi, resolution=self.gamma**phi
+            )
+        except OverflowError:
+            raise BadValue(f"phi {phi:g} gives numbers beyond all bounds", "phi") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A published member of the EfficientNet family, in multiples of B0."""
+
+    width: float
+    depth: float
+    resolution: int
+    dropout: float
+
+
+PUBLISHED: Mapping[int, Member] = {
+    1: Member(width=1.0, depth=1.1, resolution=240, dropout=0.2),
+    2: Member(width=1.1, depth=1.2, resolution=260, dropout=0.3),
+    3: Member(width=1.2, depth=1.4, resolution=300, dropout=0.3),
+    4: Member(width=1.4, depth=1.8, resolution=380, dropout=0.4),
+    5: Member(width=1.6, depth=2.2, resolution=456, dropout=0.4),
+    6: Member(width=1.8, depth=2.6, resolution=528, dropout=0.5),
+    7: Member(width=2.0, depth=3.1, resolution=600, dropout=0.5),
+}
+"""The rows of the code published with the paper. Its drop-connect is 0.2 for all: the blocks at the
+end of every member are dropped as often, but a deeper one has more of them."""
+
+
+def grow(
+    arch: Architecture,
+    phi: float,
+    by: Compound = Compound(),
+    *,
+    multiple: int = DIVISOR,
+) -> Architecture:
+    """Return `arch` scaled by the formula; a network that has dropout gets more of it.
+
+    Dropout grows by 0.3 in seven steps, to 0.5 at most, as in the paper. Drop-connect, where there
+    is some, grows alike, so that larger networks are regularised more (Bello et al., 2021); the
+    published family leaves it at 0.2.
+
+    Raises:
+        BadValue: if `phi` or `multiple` is out of its range.
+    """
+    scaled = scale(arch, by.at(phi), multiple=multiple)
+    return replace(
+        scaled,
+        dropout=_grown(arch.dropout, phi),
+        drop_connect=_grown(arch.drop_connect, phi),
+    )
+
+
+def _grown(rate: float, phi: float) -> float:
+    return max(rate, min(HIGHEST_RATE, round(rate + RATE_STEP * phi, 4))) if rate else 0.0
+
+
+def published(arch: Architecture, number: float) -> Architecture:
+    """Return the published member B1 to B7 of the family that begins with `arch`.
+
+    The classes are those of `arch`.
+
+    Raises:
+        NasError: if the body of `arch` is not EfficientNet-B0's.
+        BadValue: if there is no such member.
+    """
+    base = load_architecture(PUBLISHED_BASE)
+    if (arch.stem, arch.stages, arch.head[:-1]) != (base.stem, base.stages, base.head[:-1]):
+        raise NasError(
+            f"{arch.name or arch.fingerprint} has no published family, only {PUBLISHED_BASE} has "
+            "one; leave out --published to scale it by the formula"
+        )
+    if number == 0:
+        return arch
+    row = PUBLISHED.get(int(number)) if isfinite(number) and number == int(number) else None
+    if row is None:
+        raise BadValue(
+            f"no member was published for phi {number:g}; there are 0 to {max(PUBLISHED)}; "
+            "leave out --published to scale by the formula",
+            "phi",
+        )
+    scaled = scale_resolution(scale_width(scale_depth(arch, row.depth), row.width), row.resolution)
+    name = f"{PUBLISHED_BASE[:-1]}{int(number)}"
+    return replace(scaled, dropout=row.dropout, drop_connect=base.drop_connect, name=name)
+
+
+def predict_macs(base: Architecture, scaled: Architecture) -> float:
+    """Return the MACs of `scaled` by the formula, unit by unit, with the multipliers rounding left.
+
+    A unit has the MACs of the unit of `base` that it comes from, times the growth of its input
+    channels, of its output channels and of its pixels: equation 3 with depth counted in whole
+    blocks, and width and resolution as they are after rounding. Depthwise convolutions grow with
+    the width alone, which it leaves aside.
+    """
+    known = {unit.name: unit for unit in lower(base)}
+    total = 0.0
+    for unit in lower(scaled):
+        origin = known[_origin(unit, base)]
+        total += cost_of(origin).macs * _growth(origin, unit)
+    return total
+
+
+def _origin(unit: Unit, base: Architecture) -> str:
+    """Return the name of the unit that `unit` comes from: of its stage's last where it is new."""
+    section, _, rest = unit.name.partition(".")
+    if section != "stages":
+        return unit.name
+    stage, block = map(int, rest.split("."))
+    return f"stages.{stage}.{min(block, len(base.stages[stage]) - 1)}"
+
+
+def _growth(origin: Unit, unit: Unit) -> float:
+    width = unit.in_shape[0] * unit.out_shape[0] / (origin.in_shape[0] * origin.out_shape[0])
+    return width * _pixels(unit.out_shape) / _pixels(origin.out_shape)
+
+
+def _pixels(shape: Shape) -> int:
+    return prod(shape[1:])

@@ -1,0 +1,117 @@
+"""Finished trials of run folders, as examples to learn an accuracy model from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nas import journal as log
+from nas.accuracy import METRICS
+from nas.config import SearchConfig, read_config
+from nas.errors import RunError
+from nas.examples import Examples
+from nas.folder import CONFIG, JOURNAL
+from nas.lines import Record, parse
+from nas.problem import Trials, concatenate
+from nas.space import Space
+from nas.space_file import load_space
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """The trials of one run; `choices` and `judge` must agree between runs."""
+
+    out: Path
+    config: SearchConfig
+    choices: str
+    judge: str
+    space: Space
+    trials: Trials
+
+    @property
+    def metric(self) -> str:
+        """The accuracy that was measured."""
+        found = [name for name in METRICS if name in self.trials.metrics]
+        if not found:
+            there = ", ".join(self.trials.metrics) or "no metrics"
+            raise RunError(f"{self.out} has no {' or '.join(METRICS)}; its trials have {there}")
+        return found[0]
+
+
+def read_examples(runs: Sequence[Path]) -> Examples:
+    """Return the trials with status "ok" of run folders that measured the same thing.
+
+    Trials that were stopped early have estimates and do not count, nor do those that failed or
+    broke a limit. What the runs' evaluators need (images, torch) need not be there.
+
+    Raises:
+        RunError: if a folder is no run, is damaged, or measured another space, metric or evaluator
+            than the first one; it says which.
+        NasError: if there are too few trials; see `Examples`.
+    """
+    found = [_read(out) for out in dict.fromkeys(runs)]
+    first = found[0]
+    for other in found[1:]:
+        _check_same(first, other)
+    trials = concatenate([each.trials for each in found], len(first.space.columns))
+    values = trials.metrics[first.metric]
+    good = trials.ok & np.isfinite(values)
+    picks, which = np.unique(trials.picks[good], axis=0, return_inverse=True)
+    which = which.ravel()
+    accuracy = np.bincount(which, values[good], len(picks)) / np.bincount(which, None, len(picks))
+    many = f" of {len(found)} runs" if len(found) > 1 else ""
+    return Examples(
+        space=first.space,
+        picks=picks,
+        accuracy=accuracy,
+        metric=first.metric,
+        source=f"{len(picks)} trials{many} by {first.judge}",
+    )
+
+
+def _read(out: Path) -> _Found:
+    path = out / JOURNAL
+    if not (out / CONFIG).is_file():
+        raise RunError(f"{out} is no run folder: it has no {CONFIG}")
+    try:
+        records, _ = parse(path.read_bytes(), source=str(path))
+    except OSError as error:
+        raise RunError(f"{path}: {error.strerror}") from None
+    config = read_config(out / CONFIG)
+    space = load_space(config.space)
+    choices, judge = _header(records, path)
+    if choices != space.fingerprint:
+        raise RunError(f"{out} searched another version of space {config.space}; bring that one")
+    return _Found(
+        out=out,
+        config=config,
+        choices=choices,
+        judge=judge,
+        space=space,
+        trials=log.finished(records, space.widths, source=str(path)),
+    )
+
+
+def _header(records: Sequence[Record], path: Path) -> tuple[str, str]:
+    """Return the fingerprint of the space, and the text of who answered for accuracy."""
+    try:
+        # `nas.config.prepare` names the evaluator that answers for accuracy last
+        return str(records[0]["choices"]), str(records[0]["evaluators"][-1])
+    except (KeyError, IndexError, TypeError):
+        raise RunError(f"{path}, line 1: no header of a search") from None
+
+
+def _check_same(one: _Found, other: _Found) -> None:
+    """Refuse two runs whose accuracies mean different things."""
+    for what, a, b in (
+        ("space", one.config.space, other.config.space),
+        ("choices", one.choices, other.choices),
+        ("evaluator", one.judge, other.judge),
+        ("metric", one.metric, other.metric),
+    ):
+        if a != b:
+            raise RunError(
+                f"{one.out} and {other.out} do not mix: their {what} is {a!r} and {b!r}; "
+                "fit a model to each"
+            )

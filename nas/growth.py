@@ -1,0 +1,108 @@
+"""Scale a network as asked for, if the memory holds the result."""
+
+from dataclasses import dataclass, replace
+from math import isfinite
+
+from nas.arch import Architecture
+from nas.compound import Compound, grow, published
+from nas.errors import NasError
+from nas.memory import check_memory, memory, memory_scaled
+from nas.scaling import DIVISOR, LEAST_RESOLUTION, Multipliers, scale
+
+PARTS, COMPOUND = ("width", "depth", "resolution"), ("alpha", "beta", "gamma")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Growth:
+    """How to scale, as the options of the command line say it; None is what was not given.
+
+    Either `phi`, with `alpha`, `beta`, `gamma` or as `published`, or some of `width`, `depth` and
+    `resolution`: pixels, or below 8 a multiplier. Channels become multiples of `multiple`.
+
+    Raises:
+        NasError: if these contradict each other.
+    """
+
+    width: float | None = None
+    depth: float | None = None
+    resolution: float | None = None
+    phi: float | None = None
+    alpha: float | None = None
+    beta: float | None = None
+    gamma: float | None = None
+    multiple: int | None = None
+    published: bool = False
+
+    def __post_init__(self) -> None:
+        parts, compound = self._given(*PARTS), self._given(*COMPOUND)
+        if self.phi is not None and parts:
+            raise NasError(f"--phi scales everything together; leave out {' and '.join(parts)}")
+        if self.phi is None and (compound or self.published):
+            raise NasError(f"{(compound or ['--published'])[0]} needs --phi, as in --phi 1")
+        if self.published and (more := self._given(*COMPOUND, "multiple")):
+            raise NasError(f"--published stands for itself; leave out {' and '.join(more)}")
+        if self.phi is None and not parts:
+            raise NasError("say how to scale: --phi, or --width, --depth and --resolution")
+
+    def _given(self, *names: str) -> list[str]:
+        return [f"--{name}" for name in names if getattr(self, name) is not None]
+
+    def compound(self) -> Compound:
+        """Return alpha, beta and gamma, the paper's where they are not given."""
+        return Compound(**{k: v for k in COMPOUND if (v := getattr(self, k)) is not None})
+
+    def multipliers(self, base: Architecture) -> Multipliers:
+        """Return what `base` is multiplied by, before anything is rounded."""
+        if self.phi is not None:
+            return self.compound().at(self.phi)
+        given = {name: v for name in PARTS if (v := getattr(self, name)) is not None}
+        pixels = given.get("resolution", 1.0)
+        if isfinite(pixels) and pixels >= LEAST_RESOLUTION:
+            if pixels != round(pixels):
+                raise NasError(
+                    f"--resolution {pixels:g}: expected whole pixels, or a multiplier below "
+                    f"{LEAST_RESOLUTION}"
+                )
+            given["resolution"] = pixels / base.resolution
+        return Multipliers(**given)
+
+    def label(self, by: Multipliers) -> str:
+        """Return the growth as a part of a name: "phi1.5", "w1.4-d2"."""
+        if self.phi is not None:
+            return f"phi{self.phi:g}"
+        parts = [f"{name[0]}{getattr(by, name):.3g}" for name in PARTS if getattr(by, name) != 1]
+        return "-".join(parts) or "same"
+
+
+def grown(base: Architecture, growth: Growth, *, limit: float) -> Architecture:
+    """Return `base` scaled; `limit` are the bytes that its weights and activations may take.
+
+    What is far too large is refused before it is built.
+
+    Raises:
+        NasError: if a number is out of its range, or nothing is published for `base`.
+        TooLarge: if the result needs more than `limit`.
+    """
+    if growth.published:
+        scaled = published(base, growth.phi or 0.0)
+        _check(base, growth.label(Multipliers()), memory(scaled).building, limit)
+        return scaled
+    by = growth.multipliers(base)
+    label = growth.label(by)
+    _check(base, label, memory_scaled(base, by).building, limit)
+    multiple = DIVISOR if growth.multiple is None else growth.multiple
+    if growth.phi is None:
+        scaled = scale(base, by, multiple=multiple)
+    else:
+        scaled = grow(base, growth.phi, growth.compound(), multiple=multiple)
+    _check(base, label, memory(scaled).building, limit)
+    return replace(scaled, name=f"{base.name or base.fingerprint}-{label}")
+
+
+def _check(base: Architecture, label: str, need: float, limit: float) -> None:
+    check_memory(
+        need,
+        what=f"{base.name or base.fingerprint} at {label}",
+        limit=limit,
+        then="scale it less, or say how much there is elsewhere: --memory GIB",
+    )

@@ -1,0 +1,109 @@
+"""How much memory a network takes, estimated before it is built, and how much there is.
+
+All figures are of 32-bit floats. A training holds the weights, their gradients, two moments of the
+optimizer and an average; and of every convolution its output, and what normalisation and activation
+make of it.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from nas.arch import Architecture
+from nas.cost import cost
+from nas.errors import NasError
+from nas.scaling import Multipliers
+
+_BYTES = 4
+_COPIES_OF_WEIGHTS = 5
+_COPIES_OF_ACTIVATIONS = 3
+_BLOCK_BYTES = 4096
+"""A block with its unit and layers, as plain data."""
+_CGROUPS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+
+
+class TooLarge(NasError):
+    """A network that the memory does not hold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """Bytes for the weights of a network, for the activations of one image, and for its blocks."""
+
+    weights: float
+    activations: float
+    blocks: float = 0.0
+
+    @property
+    def building(self) -> float:
+        """Bytes to build it and run one image through it, nothing freed in between."""
+        return self.weights + self.activations + self.blocks
+
+    def training(self, batch: int) -> float:
+        """Bytes to train it with `batch` images at once."""
+        activations = _COPIES_OF_ACTIVATIONS * batch * self.activations
+        return _COPIES_OF_WEIGHTS * self.weights + activations + self.blocks
+
+
+def memory(arch: Architecture) -> Memory:
+    """Return what `arch` takes."""
+    return _memory(arch, Multipliers())
+
+
+def memory_scaled(arch: Architecture, by: Multipliers) -> Memory:
+    """Return about what `arch` would take once scaled, without scaling it.
+
+    Rounding adds some 10 to 60 % where the multipliers are small.
+    """
+    return _memory(arch, by)
+
+
+def _memory(arch: Architecture, by: Multipliers) -> Memory:
+    found, blocks = cost(arch), len(arch.named_blocks())
+    return Memory(
+        weights=_BYTES * found.params * by.depth * by.width * by.width,
+        activations=_BYTES
+        * found.activations
+        * by.depth
+        * by.width
+        * by.resolution
+        * by.resolution,
+        blocks=_BLOCK_BYTES * blocks * by.depth,
+    )
+
+
+def machine_memory() -> float:
+    """Return the bytes that this machine, or the container around the process, allows.
+
+    Infinite where the system does not tell.
+    """
+    limits = [_number(path) for path in _CGROUPS]
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        limits.append(float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")))
+    return min(limits)
+
+
+def _number(path: Path) -> float:
+    """Return the number in a file, infinity where there is none."""
+    try:
+        return float(path.read_text(encoding="ascii").strip().replace("max", "inf"))
+    except (OSError, ValueError):
+        return float("inf")
+
+
+def check_memory(need: float, *, what: str, limit: float, then: str) -> None:
+    """Refuse a need of bytes that lies above `limit`; `then` says what to do.
+
+    Raises:
+        TooLarge: naming both.
+    """
+    if need > limit:
+        raise TooLarge(f"{what} needs about {gib(need)}, and there are {gib(limit)}; {then}")
+
+
+def gib(count: float) -> str:
+    """Return bytes as text in GiB."""
+    return f"{count / 2**30:.3g} GiB"

@@ -1,0 +1,150 @@
+"""The folder of a NetAdapt run: its settings, a journal of all proposals, and the chosen weights.
+
+`run.yaml` says what decides the run, `journal.jsonl` has a line for every proposal as it ends and
+for every choice, `rounds/001.safetensors` is the network after a round; `rounds/001/` has those
+that wait for the choice. `final.safetensors` and `final.yaml` are the result.
+"""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from nas.checkpoint import SUFFIX
+from nas.data import SCHEMA, read_mapping, to_yaml, write_text
+from nas.errors import RunError
+from nas.lines import Lines, Record, damaged
+from nas.netadapt import Point, Tried, tried_of
+
+SETTINGS, JOURNAL, ROUNDS = "run.yaml", "journal.jsonl", "rounds"
+FINAL, TUNING = "final", "fine_tuning"
+
+
+class NetAdaptFolder:
+    """The folder of one run, open for writing; nobody else can open it at the same time.
+
+    `start` is what was found of the network before, `end` what was found at the end; None before.
+
+    Raises:
+        RunError: if it holds another run, or something else, or cannot be written.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+        """Open or make the folder at `path` for a run that `settings` decide."""
+        self.path = path
+        _check(path, {"schema": SCHEMA, **settings})
+        self._lines = Lines(path / JOURNAL, writer="another run")
+        write_text(path / SETTINGS, to_yaml({"schema": SCHEMA, **settings}))
+        self.start: Point | None = None
+        self.end: Record | None = None
+        self._tried: dict[int, dict[str, Tried]] = {}
+        self._chosen: dict[int, str] = {}
+        for number, record in enumerate(self._lines.records, start=1):
+            try:
+                self._read(record)
+            except (KeyError, TypeError, ValueError):
+                self._lines.close()
+                raise damaged(str(path / JOURNAL), number) from None
+        if not self._lines.records:
+            self._lines.append({"schema": SCHEMA})
+
+    def _read(self, record: Record) -> None:
+        match record:
+            case {"schema": 1}:
+                pass
+            case {"start": point}:
+                self.start = Point(**point)
+            case {"round": number, "tried": tried}:
+                self._tried.setdefault(number, {})[tried["group"]] = tried_of(tried)
+            case {"round": number, "chosen": group}:
+                self._chosen[number] = group
+            case {"end": end}:
+                self.end = end
+            case _:
+                raise ValueError("unknown line")
+
+    def tried(self, number: int) -> Mapping[str, Tried]:
+        """Return the proposals of a round that need not be tried again, by their groups."""
+        found = self._tried.get(number, {})
+        kept = self.checkpoint(number).is_file()
+        return {
+            group: one
+            for group, one in found.items()
+            if one.error or kept or self.proposal(number, group).is_file()
+        }
+
+    def chosen(self, number: int) -> str | None:
+        """Return the group that a finished round has cut, None for a round that is not finished."""
+        found = self._chosen.get(number)
+        return found if found and self.checkpoint(number).is_file() else None
+
+    def checkpoint(self, number: int) -> Path:
+        """Return the file of the network after a round."""
+        return self.path / ROUNDS / f"{number:03d}{SUFFIX}"
+
+    def proposal(self, number: int, group: str) -> Path:
+        """Return the file of a proposal of a round."""
+        return self.path / ROUNDS / f"{number:03d}" / f"{group}{SUFFIX}"
+
+    def final(self, suffix: str) -> Path:
+        """Return the file of the result: its checkpoint, or its architecture as .yaml."""
+        return self.path / f"{FINAL}{suffix}"
+
+    def log_start(self, point: Point) -> None:
+        """Note what the network before is worth."""
+        self.start = point
+        self._lines.append({"start": asdict(point)})
+
+    def log_tried(self, number: int, tried: Tried) -> None:
+        """Note how a proposal ended."""
+        self._tried.setdefault(number, {})[tried.group] = tried
+        self._lines.append({"round": number, "tried": asdict(tried)})
+
+    def log_chosen(self, number: int, group: str) -> None:
+        """Keep the network of the chosen proposal, note it, and remove the others."""
+        if self.proposal(number, group).is_file():
+            os.replace(self.proposal(number, group), self.checkpoint(number))
+        self._chosen[number] = group
+        self._lines.append({"round": number, "chosen": group})
+        shutil.rmtree(self.proposal(number, group).parent, ignore_errors=True)
+
+    def log_end(self, end: Record) -> None:
+        """Note what the run came to."""
+        self.end = end
+        self._lines.append({"end": end})
+
+    def close(self) -> None:
+        """Let others write."""
+        self._lines.close()
+
+
+def _check(path: Path, settings: Mapping[str, Any]) -> None:
+    """Check that `path` is free, or holds a run of `settings`."""
+    if (path / SETTINGS).is_file():
+        found = _flat(read_mapping(path / SETTINGS))
+        wanted = _flat(settings)
+        for name in {**wanted, **found}:
+            old, new = found.get(name), wanted.get(name)
+            if old != new and not name.endswith(".name"):
+                raise RunError(
+                    f"{path} is the run of another pruning: its {name} is {old!r}, not {new!r}; "
+                    "give another --out"
+                )
+    elif path.is_dir() and any(not _is_own(name) for name in os.listdir(path)):
+        raise RunError(f"{path} is not empty and holds no run; give another --out")
+
+
+def _is_own(name: str) -> bool:
+    """Tell what a run that was killed at its very start may have left."""
+    return name.startswith(".") or name == JOURNAL
+
+
+def _flat(data: Mapping[str, Any], start: str = "") -> dict[str, Any]:
+    """Return nested mappings as one, with dots in the names."""
+    result: dict[str, Any] = {}
+    for key, value in data.items():
+        name = f"{start}{key}"
+        result |= _flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return result

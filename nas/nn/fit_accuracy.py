@@ -1,0 +1,232 @@
+"""Learn an accuracy model from few, noisy examples.
+
+A Gaussian process learns from the examples; two small networks, which need numpy alone, are then
+fitted to its mean and its deviation at many picks of the space.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.accuracy import Accuracy, AccuracyModel, Floats, HeldOut, Network, Weights, one_hot
+from nas.choices import Value, coordinates
+from nas.cost import cost_of
+from nas.examples import Examples
+from nas.layers import Unit
+from nas.lookup import Lookup
+from nas.nn.gaussian import GaussianProcess, average, tune
+from nas.nn.imitate import imitate
+from nas.space import Matrix, Space
+
+FOLDS = 10
+FEW = 30
+"""Up to so many examples every one is held out by itself."""
+
+ENOUGH = 0.99
+"""R2 that the networks must reach on the process, or they are fitted again for longer."""
+
+_LABELS, _DEVIATIONS = 60_000, 6_000
+_HIDDEN, _STEPS, _BATCH = (96, 64), 3_000, 256
+_ATTEMPTS = 3
+_TRUSTED = 20
+"""So many held-out examples weigh as much as the process's own deviations."""
+_TINY = 1e-9
+_ONE, _TWO = 0.6827, 0.9545
+"""Shares of a normal distribution within one and two deviations."""
+
+Report = Callable[[int, int, str], None]
+"""Called with the steps done, of how many, and what comes next."""
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """A model, and how closely its networks follow the Gaussian process on picks new to both.
+
+    `imitation_r2` is R2 of the means, `imitation_gap` the root mean square of what is between
+    them, a fraction. `widened` is the factor on the process's own deviations that held-out
+    examples asked for.
+    """
+
+    model: AccuracyModel
+    imitation_r2: float
+    imitation_gap: float
+    widened: float
+
+
+def fit_accuracy(examples: Examples, *, seed: int = 0, report: Report | None = None) -> Fitted:
+    """Return a model of the accuracies of `examples`, with its figures on held-out ones.
+
+    The figures are those of a Gaussian process that was fitted, its hyperparameters included,
+    without the held-out examples. What ships stands for a process on all examples, with the
+    averages of those hyperparameters, to within `imitation_gap`, which the deviations contain.
+    Its deviations are scaled so that 68 and 95 per cent of the held-out examples lie within one and
+    two of them; each fold is counted under the scale of the others.
+    """
+    say = report or (lambda done, total, note: None)
+    parts = _folds(len(examples), seed)
+    total = len(parts) + 1
+    features = Features(examples.space)
+    inputs, truth = features(examples.picks), examples.accuracy
+    held_out, kernels = np.empty(len(examples)), []
+    for number, fold in enumerate(parts):
+        say(number, total, "cross-validation")
+        rest = np.setdiff1d(np.arange(len(examples)), fold)
+        kernels.append(tune(inputs[rest], truth[rest], seed=seed))
+        process = GaussianProcess(inputs[rest], truth[rest], kernels[-1])
+        held_out[fold] = process.mean(inputs[fold])
+    say(len(parts), total, "the networks")
+    process = GaussianProcess(inputs, truth, average(kernels))
+    figures, widened = _judge(Accuracy(held_out, process.left_out()), truth, parts)
+    fitted = _shrink(examples, features, process, widened=widened, seed=seed)
+    say(total, total, "")
+    return replace(fitted, model=replace(fitted.model, held_out=figures))
+
+
+class Features:
+    """Turns picks into what a Gaussian process learns from.
+
+    These are coordinates of the picks (see `nas.choices.coordinates`), the values between the
+    first and the last of a choice once more by themselves, and the logarithms of MACs and params
+    with their squares; all have mean 0 and deviation 1 over the space. What is inactive is 0 before
+    that.
+    """
+
+    def __init__(self, space: Space) -> None:
+        """Prepare for `space`."""
+        self._space, self._costs = space, Lookup(space, _costs)
+        self._tables = [_table(column.values) for column in space.columns]
+        sample = space.sample_matrix(np.random.default_rng(0), 1000)
+        self._size = np.log(self._costs(sample)).mean(axis=0)
+        raw = self._raw(sample)
+        self._centre, self._scale = raw.mean(axis=0), np.maximum(raw.std(axis=0), _TINY)
+
+    def __call__(self, rows: Matrix) -> Floats:
+        """Return the features of rows of picks, shape (rows, features)."""
+        result: Floats = (self._raw(rows) - self._centre) / self._scale
+        return result
+
+    def _raw(self, rows: Matrix) -> Floats:
+        active = self._space.active(rows)[:, :, None]
+        picks = [table[rows[:, i]] * active[:, i] for i, table in enumerate(self._tables)]
+        logs = np.log(self._costs(rows)) - self._size
+        return np.concatenate([*picks, logs, logs**2], axis=1)
+
+
+def _table(values: tuple[Value, ...]) -> Floats:
+    """Return the features of the values of one choice, shape (values, features)."""
+    placed = coordinates(values)
+    ordered = placed.shape[1] == 1
+    between = np.eye(len(values))[:, 1:-1] if ordered else np.zeros((len(values), 0))
+    return np.concatenate([placed, between], axis=1)
+
+
+def _costs(unit: Unit) -> tuple[float, ...]:
+    found = cost_of(unit)
+    return float(found.macs), float(found.params)
+
+
+def _folds(count: int, seed: int) -> list[Indices]:
+    """Return disjoint sets of positions: ten, or one for each example where there are few."""
+    order = np.random.default_rng(seed).permutation(count)
+    return np.array_split(order, count if count <= FEW else FOLDS)
+
+
+def _judge(predicted: Accuracy, truth: Floats, parts: list[Indices]) -> tuple[HeldOut, float]:
+    """Return the figures of held-out predictions, and the factor that deviations need."""
+    from scipy.stats import kendalltau
+
+    error = np.abs(predicted.accuracy - truth)
+    ratio = error / predicted.deviation
+    within = np.empty(len(truth))
+    for fold in parts:
+        within[fold] = ratio[fold] / _factor(np.delete(ratio, fold))
+    figures = HeldOut(
+        rows=len(truth),
+        tau=round(float(kendalltau(predicted.accuracy, truth).statistic), 5),
+        r2=round(float(1 - np.mean(error**2) / np.var(truth)), 5),
+        mae=round(float(error.mean()), 6),
+        within_one=round(float(np.mean(within < 1)), 4),
+        within_two=round(float(np.mean(within < 2)), 4),
+    )
+    return figures, _factor(ratio)
+
+
+def _factor(ratio: Floats) -> float:
+    """Return what deviations must be multiplied by, between what either share asks for.
+
+    Few ratios say little: the factor is then drawn towards 1.
+    """
+    one, two = np.quantile(ratio, [_ONE, _TWO])
+    return float(np.sqrt(one * two / 2) ** (len(ratio) / (len(ratio) + _TRUSTED)))
+
+
+def _shrink(
+    examples: Examples,
+    features: Features,
+    process: GaussianProcess,
+    *,
+    widened: float,
+    seed: int,
+) -> Fitted:
+    """Return the networks that stand for `process`."""
+    space, rng = examples.space, np.random.default_rng(seed)
+    rows, fresh = (_label_rows(examples, rng, n) for n in (_LABELS, _DEVIATIONS))
+    wanted, taught = process.mean(features(rows)), process(features(fresh))
+    inputs = one_hot(space, fresh)
+    mean = _mean_network(one_hot(space, rows), wanted, inputs, taught.accuracy, seed=seed)
+    r2, missed = _agreement(mean, inputs, taught.accuracy)
+    deviation = np.hypot(widened * taught.deviation, missed)
+    steps, batch = _STEPS // 2, _BATCH // 4
+    spread = imitate(inputs, np.log(deviation), hidden=(32,), steps=steps, batch=batch, seed=seed)
+    model = AccuracyModel(
+        domain=space,
+        metric=examples.metric,
+        source=examples.source,
+        note=f"{examples.metric} is predicted by a model learned from {examples.source}",
+        mean=mean,
+        spread=spread,
+    )
+    return Fitted(model=model, imitation_r2=r2, imitation_gap=missed, widened=widened)
+
+
+def _mean_network(
+    inputs: Weights, wanted: Floats, fresh: Weights, taught: Floats, *, seed: int
+) -> Network:
+    """Return the network that is closest to `taught` on `fresh`; one attempt is mostly enough."""
+    found: list[tuple[float, Network]] = []
+    for attempt in range(_ATTEMPTS):
+        steps = _STEPS * 2**attempt
+        network = imitate(inputs, wanted, hidden=_HIDDEN, steps=steps, batch=_BATCH, seed=seed)
+        found.append((_agreement(network, fresh, taught)[0], network))
+        if found[-1][0] > ENOUGH:
+            break
+    return max(found, key=lambda pair: pair[0])[1]
+
+
+def _agreement(network: Network, inputs: Weights, taught: Floats) -> tuple[float, float]:
+    """Return R2 and the root mean square error of `network` on `taught`."""
+    square = float(np.mean((network(inputs).astype(float) - taught) ** 2))
+    return 1 - square / float(np.var(taught)), square**0.5
+
+
+def _label_rows(examples: Examples, rng: np.random.Generator, count: int) -> Matrix:
+    """Return `count` rows of picks: uniform, leaning to a corner, and near the examples.
+
+    A search goes to the corners, so the networks must follow the process there: a leaning row
+    draws for every choice how strongly it prefers the first or the last values. A near row takes
+    every choice from one of two examples, or, once in ten times, at random.
+    """
+    space, each = examples.space, count // 3
+    uniform = space.sample_matrix(rng, count - 2 * each)
+    shape = (each, len(space.columns))
+    lean = rng.normal(0, 1.5, (each, 1)) + rng.normal(0, 0.7, shape)
+    leaning = np.minimum(rng.random(shape) ** np.exp(lean) * space.widths, space.widths - 1)
+    one, other = examples.picks[rng.integers(0, len(examples), (2, each))]
+    near = np.where(rng.random(shape) < 0.5, one, other)
+    near = np.where(rng.random(shape) < 0.1, space.sample_matrix(rng, each), near)
+    return np.concatenate(
+        [uniform, space.canonical(leaning.astype(np.uint8)), space.canonical(near)]
+    )

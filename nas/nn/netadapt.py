@@ -1,0 +1,259 @@
+"""Run NetAdapt: rounds of proposals, each fine-tuned for a short time; the last one for long."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nas.arch import Architecture, to_mapping
+from nas.checkpoint import SUFFIX, load_checkpoint
+from nas.cost import cost
+from nas.data import to_yaml, write_text
+from nas.netadapt import (
+    Point,
+    Result,
+    Round,
+    Tried,
+    choose,
+    cuts_of,
+)
+from nas.netadapt_folder import TUNING, NetAdaptFolder
+from nas.nn.data import Images
+from nas.nn.fine_tune import Bench, Task, Tuned, accuracy, held_out, save, tune
+from nas.nn.loop import Options
+from nas.nn.model import Network
+from nas.nn.netadapt_job import Job, check_job, identity
+from nas.nn.recipes import adapt
+from nas.nn.steps import begun
+from nas.nn.train import fit_recipe, train
+from nas.pruning import Proposal, latency_meter, proposals
+from nas.runner import Failure, InProcess, Runner
+from nas.slicing import sliced, strongest
+from nas.weights import Weights
+
+_NOTHING_LEFT = "nothing was left to cut before the target was reached"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """Is told of every round as it ends, and in between how much is done, of how much."""
+
+    round: Callable[[Round], None] = lambda one: None
+    update: Callable[[int, int, str], None] = lambda done, total, note: None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _State:
+    arch: Architecture
+    weights: Weights
+    point: Point
+
+
+def netadapt(
+    job: Job, out: Path, *, runner: Runner | None = None, listener: Listener | None = None
+) -> Result:
+    """Prune a trained network until a table predicts the target, and return what it came to.
+
+    Everything is kept in `out`, and a run that was broken off there goes on with the proposals
+    that are missing. Proposals of a round are carried out by `runner`, one by one if left.
+    The result is `final.safetensors` in `out`, and its architecture `final.yaml`.
+
+    Raises:
+        NasError: if the target cannot be reached, table, weights and data do not fit the network,
+            the folder holds another run, or all proposals of a round fail.
+    """
+    check_job(job)
+    with closing(NetAdaptFolder(out, identity(job))) as folder:
+        run = _Run(job, folder, runner or InProcess(), listener or Listener())
+        return run.result()
+
+
+class _Run:
+    """A run on its way."""
+
+    def __init__(
+        self, job: Job, folder: NetAdaptFolder, runner: Runner, listener: Listener
+    ) -> None:
+        self.folder, self.runner, self.listener = folder, runner, listener
+        self.settings, self.start = job.settings, job.start
+        own = replace(job.data, mean=job.start.mean, deviation=job.start.deviation)
+        self.data = own
+        self.bench = Bench(
+            data=held_out(own, job.settings.held_out, seed=job.settings.seed),
+            recipe=fit_recipe(job.recipe, own),
+            epochs=job.settings.epochs,
+            steps=job.settings.steps,
+            seed=job.settings.seed,
+            device=job.device,
+        )
+        self.latency = latency_meter(job.table)
+        self.cost = job.settings.meter(job.table)
+        self.cuts = cuts_of(job.start.arch, job.settings)
+
+    def result(self) -> Result:
+        """Return what the run comes to, or came to when it ended before."""
+        rounds = []
+        for one in self._rounds():
+            self.listener.round(one)
+            rounds.append(one)
+        last = self._state(len(rounds))
+        if self.folder.end is None:
+            self.folder.log_end(self._ended(rounds, last))
+        return _result(self.start.arch, rounds, last.arch, self.folder.end or {})
+
+    def _rounds(self) -> Iterator[Round]:
+        number = 1
+        while self.latency((now := self._state(number - 1)).arch) > self.settings.target_ms:
+            one = self._known_round(number) or self._round(number, now)
+            if one is None:
+                return
+            yield one
+            number += 1
+
+    def _state(self, number: int) -> _State:
+        """Return the network after a round; before the first, it is the one given."""
+        if number:
+            found = load_checkpoint(str(self.folder.checkpoint(number)))
+            arch = replace(found.arch, name=self.start.arch.name)
+            point = self._point(found.arch, held_out=found.top1)
+            return _State(arch=arch, weights=found.weights, point=point)
+        arch, weights = self.start.arch, self.start.weights
+        if self.folder.start is None:
+            top1 = self._score(begun(arch, weights), self.bench.data.val)
+            self.folder.log_start(self._point(arch, held_out=top1))
+        assert self.folder.start is not None  # just noted
+        return _State(arch=arch, weights=weights, point=self.folder.start)
+
+    def _known_round(self, number: int) -> Round | None:
+        """Return a round that was finished before."""
+        chosen = self.folder.chosen(number)
+        if chosen is None:
+            return None
+        tried = self.folder.tried(number)
+        return _round(number, tuple(tried.values()), list(tried).index(chosen))
+
+    def _round(self, number: int, now: _State) -> Round | None:
+        """Try the proposals of a round, choose, and keep the chosen one; None if there are none."""
+        before = self.cost(now.arch)
+        within = self.settings.within(before, round_number=number)
+        found = proposals(now.arch, self.cuts, self.cost, within=within)
+        if not found:
+            return None
+        self._try(number, now, found)
+        tried = tuple(self.folder.tried(number)[proposal.group.name] for proposal in found)
+        held = now.point.held_out or 0.0
+        costs = [proposal.cost for proposal in found]
+        chosen = choose(tried, costs, (before, held), by=self.settings.choose)
+        self.folder.log_chosen(number, tried[chosen].group)
+        return _round(number, tried, chosen)
+
+    def _try(self, number: int, now: _State, found: Sequence[Proposal]) -> None:
+        """Fine-tune the proposals that have not been; every one is noted as it ends."""
+        known = self.folder.tried(number)
+        missing = [proposal for proposal in found if proposal.group.name not in known]
+        tasks = (self._task(number, now, proposal) for proposal in missing)
+        done = len(found) - len(missing)
+        for index, outcome in self.runner.map(tune, self.bench, tasks):
+            done += 1
+            tried = self._tried(missing[index], outcome)
+            self.folder.log_tried(number, tried)
+            self.listener.update(done, len(found), f"round {number}, {tried.group}")
+
+    def _task(self, number: int, now: _State, proposal: Proposal) -> Task:
+        by, group = self.settings.importance, proposal.group
+        keep = strongest(now.weights, group, proposal.width, by=by)
+        return Task(
+            arch=proposal.arch,
+            weights=sliced(now.arch, now.weights, group, keep),
+            round=number,
+            path=self.folder.proposal(number, group.name),
+        )
+
+    def _tried(self, proposal: Proposal, outcome: Tuned | Failure) -> Tried:
+        group = proposal.group
+        tried = Tried(group=group.name, was=group.width, width=proposal.width)
+        if isinstance(outcome, Failure):
+            return replace(tried, error=outcome.text)
+        point = self._point(proposal.arch, held_out=outcome.top1)
+        return replace(tried, point=point, seconds=round(outcome.seconds, 3))
+
+    def _point(self, arch: Architecture, *, held_out: float | None) -> Point:
+        counted = cost(arch)
+        return Point(
+            latency_ms=self.latency(arch),
+            macs=counted.macs,
+            params=counted.params,
+            held_out=held_out,
+        )
+
+    def _score(self, model: Network, images: Images) -> float:
+        return accuracy(self.bench, model, images, self.start.arch.resolution)
+
+    def _judged(self, point: Point, model: Network, *, test: bool) -> Point:
+        """Return `point` with the accuracies on images that pruning has not seen."""
+        has_test = test and self.data.test is not None
+        return replace(
+            point,
+            top1=self._score(model, self.data.val),
+            test=self._score(model, self.data.test) if has_test and self.data.test else None,
+        )
+
+    def _ended(self, rounds: Sequence[Round], last: _State) -> Mapping[str, Any]:
+        """Fine-tune the last network for long, keep it, and score all networks of the run."""
+        model, held = self._tuned(last)
+        best = self._judged(replace(last.point, held_out=held), model, test=True)
+        save(self.folder.final(SUFFIX), model, last.arch, self.data, best.top1)
+        write_text(self.folder.final(".yaml"), to_yaml(to_mapping(last.arch)))
+        first = self._state(0)
+        start = self._judged(first.point, begun(first.arch, first.weights), test=True)
+        points = []
+        for one in rounds:
+            state = self._state(one.number)
+            points.append(self._judged(one.point, begun(state.arch, state.weights), test=False))
+        missed = last.point.latency_ms > self.settings.target_ms
+        return {
+            "start": asdict(start),
+            "rounds": [asdict(point) for point in points],
+            "best": asdict(best),
+            "note": _NOTHING_LEFT if missed else "",
+        }
+
+    def _tuned(self, last: _State) -> tuple[Network, float | None]:
+        """Return the last network after the long fine-tuning, and its held-out accuracy."""
+        if not self.settings.final_epochs:
+            return begun(last.arch, last.weights), last.point.held_out
+        recipe = self.bench.recipe
+        trained = train(
+            last.arch,
+            self.bench.data,
+            adapt(recipe, epochs=self.settings.final_epochs, accumulate=recipe.accumulate),
+            seed=self.settings.seed,
+            out=self.folder.path / TUNING,
+            options=Options(
+                device=self.bench.device, weights=last.weights, report=self.listener.update
+            ),
+        )
+        if not trained.finished:
+            raise KeyboardInterrupt  # the training has taken it for itself
+        return trained.model, trained.top1
+
+
+def _round(number: int, tried: tuple[Tried, ...], chosen: int) -> Round:
+    point = tried[chosen].point
+    assert point is not None  # failed ones are not chosen
+    return Round(number=number, tried=tried, chosen=chosen, point=point)
+
+
+def _result(
+    arch: Architecture, rounds: Sequence[Round], best: Architecture, end: Mapping[str, Any]
+) -> Result:
+    points = [Point(**point) for point in end["rounds"]]
+    return Result(
+        arch=arch,
+        start=Point(**end["start"]),
+        rounds=tuple(replace(r, point=p) for r, p in zip(rounds, points, strict=True)),
+        best_arch=best,
+        best=Point(**end["best"]),
+        note=end["note"],
+    )

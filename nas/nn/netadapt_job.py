@@ -1,0 +1,60 @@
+"""What a NetAdapt run is about: a trained network, a table, data, and settings that fit."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from nas.checkpoint import Checkpoint
+from nas.latency import LatencyTable
+from nas.latency_file import table_mapping
+from nas.netadapt import Settings, check
+from nas.nn.data import Data, fingerprint_of
+from nas.nn.recipes import Recipe
+from nas.nn.train import fit
+from nas.nn.trained import check_classes
+from nas.weights import fingerprint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Job:
+    """What is pruned, for which table, on which data, and how; `recipe` is that of fine-tuning."""
+
+    start: Checkpoint
+    data: Data
+    table: LatencyTable
+    settings: Settings
+    recipe: Recipe
+    device: str = "auto"
+
+
+def check_job(job: Job) -> None:
+    """Refuse what cannot end well, before any work.
+
+    Raises:
+        NasError: if the target cannot be reached, or table or data do not fit the network.
+    """
+    check_classes(job.start, job.data)
+    fit(job.start.arch, job.data)
+    check(job.start.arch, job.table, job.settings)
+
+
+def identity(job: Job) -> Mapping[str, Any]:
+    """Return what decides a run, as plain data."""
+    table = json.dumps(table_mapping(job.table), sort_keys=True)
+    found: Mapping[str, Any] = json.loads(
+        json.dumps(
+            {
+                "arch": {"name": job.start.arch.name, "fingerprint": job.start.arch.fingerprint},
+                "weights": {
+                    "name": str(job.start.path),
+                    "fingerprint": fingerprint(job.start.weights),
+                },
+                "data": {"name": job.data.name, "fingerprint": job.data.fingerprint},
+                "table": {"name": job.table.name, "fingerprint": fingerprint_of([table])},
+                "settings": asdict(job.settings),
+                "recipe": asdict(job.recipe),
+            }
+        )
+    )
+    return found

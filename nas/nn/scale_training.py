@@ -1,0 +1,83 @@
+"""Score the networks of a scaling grid by short trainings."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nas.arch import Architecture
+from nas.errors import RunError
+from nas.memory import check_memory, machine_memory, memory
+from nas.nn.data import load_data
+from nas.nn.recipes import Recipe, adapt, find_recipe
+from nas.nn.short import Bench, Stage, advance
+from nas.nn.train import fit
+from nas.runner import Failure, Runner
+from nas.scale_grid import Point
+from nas.scale_search import Judge
+from nas.scaling import Multipliers, scale
+
+METRIC, FOLDER = "top1_proxy", "trainings"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scheme:
+    """How every network of a grid is trained.
+
+    `epochs` of 0 are the recipe's. `resolution` is that of the base, 0 for its own; every network
+    trains at the pixels that its gamma makes of it.
+    """
+
+    data: str
+    recipe: str = "quick"
+    epochs: int = 0
+    resolution: int = 0
+    seed: int = 0
+
+
+def by_training(
+    base: Architecture, points: Sequence[Point], scheme: Scheme, *, runner: Runner, folder: Path
+) -> Judge:
+    """Return the judge that trains every network a little, each in a folder of its own in `folder`.
+
+    Raises:
+        TooLarge: if this machine's memory does not hold the trainings that run at once.
+        NasError: if data, recipe or resolution cannot be used.
+    """
+    images, recipe = load_data(scheme.data), _recipe(scheme)
+    side = scheme.resolution or base.resolution
+    factor = Multipliers(resolution=side / base.resolution)
+    wanted = [fit(scale(arch, factor), images) for arch in (base, *(p.arch for p in points))]
+    _check_memory(wanted, recipe.batch, runner.workers)
+    bench = Bench(data=images, recipe=recipe, seed=scheme.seed, folder=folder / FOLDER)
+
+    def score(archs: Sequence[Architecture]) -> Iterator[tuple[int, float | Failure]]:
+        stages = [Stage(arch=scale(arch, factor), until=recipe.epochs) for arch in archs]
+        for number, outcome in runner.map(advance, bench, stages):
+            if isinstance(outcome, Failure) and outcome.fatal:
+                raise RunError(outcome.text)
+            yield number, outcome if isinstance(outcome, Failure) else outcome.top1
+
+    return Judge(
+        metric=METRIC,
+        text=f"train {images.fingerprint} {recipe} seed {scheme.seed} at {side} px",
+        note=(
+            f"{METRIC} is the accuracy on {scheme.data} after {recipe.epochs} epochs of recipe "
+            f"{recipe.name}, the base at {side} px: one training each, so that small differences "
+            "are chance"
+        ),
+        score=score,
+    )
+
+
+def _recipe(scheme: Scheme) -> Recipe:
+    return adapt(find_recipe(scheme.recipe), epochs=scheme.epochs)
+
+
+def _check_memory(archs: Sequence[Architecture], batch: int, workers: int) -> None:
+    """Refuse trainings that this machine's memory does not hold."""
+    check_memory(
+        workers * max(memory(arch).training(batch) for arch in archs),
+        what=f"training the largest networks of the grid, {batch} images and {workers} at once,",
+        limit=machine_memory(),
+        then="take a smaller --train-resolution, --budget or --workers",
+    )

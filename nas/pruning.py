@@ -1,0 +1,173 @@
+"""Propose narrower architectures: in every group the most channels that keep to a budget."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import inf
+
+from nas.arch import Architecture, Block
+from nas.channels import KINDS, Group, groups, narrowed
+from nas.cost import cost_of
+from nas.errors import BadValue, MissingEntry, NasError, unknown
+from nas.latency import LatencyTable
+from nas.layers import Shape, Unit, lower, lower_block
+
+Meter = Callable[[Architecture], float]
+"""Returns what an architecture costs: milliseconds, or multiply-adds."""
+
+_NAMED = 4
+_HALVINGS = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cuts:
+    """What may be cut: groups of the kinds `kinds`, to multiples of `multiple` channels.
+
+    `origin` is the architecture before any cut, whose ratios squeeze-and-excitation keeps.
+    """
+
+    origin: Architecture
+    kinds: tuple[str, ...]
+    multiple: int
+
+    def __post_init__(self) -> None:
+        if self.multiple < 1:
+            raise BadValue(f"multiple must be 1 or more, not {self.multiple}", "multiple")
+        for kind in self.kinds:
+            if kind not in KINDS:
+                raise unknown("kind of channels", kind, KINDS)
+
+    def groups(self, arch: Architecture) -> tuple[Group, ...]:
+        """Return the groups of `arch`, which came from `origin` by cuts, that may be cut."""
+        own = "squeeze" in self.kinds
+        found = groups(arch, origin=self.origin, own_squeeze=own)
+        return tuple(group for group in found if group.kind in self.kinds)
+
+    def narrower(self, arch: Architecture, group: Group) -> Iterator[tuple[int, Architecture]]:
+        """Yield every narrower width of a group, the widest first, and what `arch` then is."""
+        multiple = self.multiple
+        for width in range((group.width - 1) // multiple * multiple, 0, -multiple):
+            try:
+                yield width, narrowed(arch, group, width)
+            except BadValue:  # a block would lose its expansion
+                continue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """An architecture with one group narrower: from `was` channels to `width`; its `cost`."""
+
+    group: Group
+    width: int
+    arch: Architecture
+    cost: float
+
+    @property
+    def was(self) -> int:
+        """The channels of the group before."""
+        return self.group.width
+
+
+def latency_meter(table: LatencyTable) -> Meter:
+    """Return a function that predicts milliseconds as `table.predict` does, each unit once.
+
+    Raises:
+        NasError: if the table has no operator model: it cannot know most channel counts.
+    """
+    if table.model is None:
+        raise NasError(
+            f"latency table {table.name!r} has measured units only, and no operator model for the "
+            "channel counts between them; use a table that has one"
+        )
+    return _meter(table.unit_ms, overhead=table.overhead_ms)
+
+
+def macs_meter() -> Meter:
+    """Return a function that counts multiply-adds as `nas.cost` does, each unit once."""
+    return _meter(lambda unit: cost_of(unit).macs, overhead=0.0)
+
+
+def _meter(of_unit: Callable[[Unit], float], *, overhead: float) -> Meter:
+    known: dict[tuple[Block, Shape], tuple[float, Shape]] = {}
+
+    def meter(arch: Architecture) -> float:
+        shape: Shape = (arch.input_channels, arch.resolution, arch.resolution)
+        total = overhead
+        for _, block in arch.named_blocks():
+            key = (block, shape)
+            if key not in known:
+                unit = lower_block(block, shape)
+                known[key] = (of_unit(unit), unit.out_shape)
+            value, shape = known[key]
+            total += value
+        return total
+
+    return meter
+
+
+def check_covered(table: LatencyTable, arch: Architecture) -> None:
+    """Refuse a table that cannot tell the latency of `arch`.
+
+    Raises:
+        MissingEntry: naming every unit that it lacks.
+    """
+    absent = tuple(unit for unit in lower(arch) if not table.covers(unit))
+    if absent:
+        raise table.missing(absent)
+
+
+def widest(
+    arch: Architecture, group: Group, cuts: Cuts, meter: Meter, *, within: float
+) -> Proposal | None:
+    """Return the most channels of `group` with which `arch` costs `within` or less, if any.
+
+    Latency need not fall with every channel, so all widths are looked at, from the widest.
+    """
+    for width, small in cuts.narrower(arch, group):
+        cost = _cost(meter, small)
+        if cost <= within:
+            return Proposal(group=group, width=width, arch=small, cost=cost)
+    return None
+
+
+def _cost(meter: Meter, arch: Architecture) -> float:
+    try:
+        return meter(arch)
+    except MissingEntry:  # the runtime refused such a unit
+        return inf
+
+
+def proposals(
+    arch: Architecture, cuts: Cuts, meter: Meter, *, within: float
+) -> tuple[Proposal, ...]:
+    """Return the widest proposal of every group that can bring `arch` down to `within` by itself.
+
+    Where none can, the step from the present cost is halved until one can; nothing is returned
+    where no cut of a single group makes the network cheaper.
+    """
+    now = meter(arch)
+    for _ in range(_HALVINGS):
+        found = (widest(arch, g, cuts, meter, within=within) for g in cuts.groups(arch))
+        if made := tuple(proposal for proposal in found if proposal):
+            return made
+        within = (within + now) / 2
+    return ()
+
+
+def narrowest(arch: Architecture, cuts: Cuts) -> Architecture:
+    """Return `arch` with every group as narrow as it may be."""
+    for i in range(len(cuts.groups(arch))):
+        group = cuts.groups(arch)[i]
+        *_, (_, arch) = ((0, arch), *cuts.narrower(arch, group))
+    return arch
+
+
+def floor_text(arch: Architecture, cuts: Cuts) -> str:
+    """Say which groups of the narrowest `arch` are how narrow."""
+    least = narrowest(arch, cuts)
+    return few([f"{group.name} at {group.width}" for group in cuts.groups(least)])
+
+
+def few(texts: Sequence[str]) -> str:
+    """Return the first few of `texts`, and how many more there are."""
+    rest = f" and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
+    return ", ".join(texts[:_NAMED]) + rest

@@ -1,0 +1,82 @@
+"""Pictures of a pruning: accuracy against latency by rounds, and channels before and after."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from nas.arch import Architecture
+from nas.channels import groups
+from nas.latency import LatencyTable
+from nas.netadapt import Point, Result
+from nas.report._drawing import FOUND, GREY, KNOWN, save, style
+
+_LEAST_INCHES, _INCHES_A_GROUP = 3.0, 0.17
+
+
+def draw_rounds(result: Result, table: LatencyTable, paths: Sequence[Path]) -> None:
+    """Draw the accuracy of every round against its predicted latency, into PNG or SVG files.
+
+    Networks between start and end had a short fine-tuning only; the end is drawn apart. The
+    accuracies are those on the validation images and on the held-out ones that the rounds were
+    judged by.
+    """
+    with style():
+        figure = Figure(figsize=(7.4, 4.8), layout="constrained")
+        axes = figure.add_subplot()
+        rounds = [one.point for one in result.rounds]
+        _line(axes, [result.start, *rounds])
+        ends = [point for point in (result.start, result.best) if point.top1 is not None]
+        axes.scatter(
+            [point.latency_ms for point in ends],
+            [100 * (point.top1 or 0.0) for point in ends],
+            color=KNOWN,
+            zorder=3,
+            label="start, and end after the long fine-tuning (validation)",
+        )
+        axes.set_xlabel(f"predicted latency on {table.device}, {table.runtime} (ms)")
+        axes.set_ylabel("top1 (%)")
+        axes.set_title(f"{result.arch.name}, rounds of NetAdapt: {len(rounds)}")
+        axes.grid(alpha=0.25)
+        figure.legend(loc="outside lower center", ncols=2, fontsize=8)
+        save(figure, paths)
+
+
+def _line(axes: Axes, points: Sequence[Point]) -> None:
+    for name, colour, text in (
+        ("top1", FOUND, "validation, after short fine-tuning"),
+        ("held_out", GREY, "held-out training images, which proposals are judged by"),
+    ):
+        known = [point for point in points if getattr(point, name) is not None]
+        axes.plot(
+            [point.latency_ms for point in known],
+            [100 * getattr(point, name) for point in known],
+            ".-",
+            color=colour,
+            linewidth=1,
+            label=text,
+        )
+
+
+def draw_channels(before: Architecture, after: Architecture, paths: Sequence[Path]) -> None:
+    """Draw the channels of every group before and after pruning, into PNG or SVG files."""
+    old, new = groups(before), {group.name: group.width for group in groups(after)}
+    with style():
+        height = max(_LEAST_INCHES, 1.2 + _INCHES_A_GROUP * len(old))
+        figure = Figure(figsize=(7.4, height), layout="constrained")
+        axes = figure.add_subplot()
+        rows = np.arange(len(old))
+        axes.barh(rows, [g.width for g in old], color="#d0d0d0", label=f"before: {before.name}")
+        left = [new.get(group.name, 1) for group in old]
+        axes.barh(rows, left, height=0.5, color=FOUND, label="after")
+        for row, group, width in zip(rows, old, left, strict=True):
+            text = f" {width} of {group.width}" if width < group.width else f" {width}"
+            axes.text(group.width, float(row), text, va="center", fontsize=6, color=GREY)
+        axes.set_yticks(rows, [group.name for group in old], fontsize=6)
+        axes.invert_yaxis()
+        axes.margins(x=0.12, y=0.01)
+        axes.set_xlabel("channels")
+        figure.legend(loc="outside lower center", ncols=2, fontsize=8)
+        save(figure, paths)

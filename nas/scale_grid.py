@@ -1,0 +1,179 @@
+"""The grid of a search for alpha, beta and gamma: all that keep one budget (Tan & Le, 2019)."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from math import isfinite, sqrt
+
+from nas.arch import Architecture
+from nas.compound import Compound, grow, predict_macs
+from nas.cost import Cost, cost
+from nas.errors import BadValue, NasError, unknown
+from nas.latency import Latency, LatencyTable
+from nas.memory import check_memory, machine_memory, memory_scaled
+from nas.scaling import DIVISOR
+
+MEASURES = ("macs", "counted", "latency")
+_MOST_LOOKED_AT = 200_000
+_MOST_BUDGET, _STEPS = 16.0, (0.005, 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What one step of phi may cost: `factor` times the base, `tolerance` more or less.
+
+    `by` "macs" is the paper's constraint, alpha * beta^2 * gamma^2; "counted" are the MACs of the
+    scaled network with its rounded channels and repeats; "latency" is what a table predicts for it.
+    `step` is that of the grid.
+
+    Raises:
+        NasError: if something is unknown or out of its range.
+    """
+
+    by: str = "macs"
+    factor: float = 2.0
+    tolerance: float = 0.1
+    step: float = 0.05
+
+    def __post_init__(self) -> None:
+        if self.by not in MEASURES:
+            raise unknown("budget", self.by, MEASURES)
+        if not (isfinite(self.factor) and 1 < self.factor <= _MOST_BUDGET):
+            raise BadValue(
+                f"budget must lie above 1 and not above {_MOST_BUDGET:g}, not at {self.factor:g}"
+            )
+        if not 0 < self.tolerance < self.factor - 1:
+            raise BadValue(
+                f"tolerance must lie between 0 and {self.factor - 1:g}, the budget less 1, "
+                f"not at {self.tolerance:g}"
+            )
+        if not _STEPS[0] <= self.step <= _STEPS[1]:
+            raise BadValue(f"step must be from {_STEPS[0]} to {_STEPS[1]:g}, not {self.step:g}")
+
+    @property
+    def most(self) -> float:
+        """The largest growth that is allowed."""
+        return self.factor + self.tolerance
+
+    def off(self, ratio: float) -> float:
+        """Return how far a growth is from the budget."""
+        return abs(ratio - self.factor)
+
+    def keeps(self, ratio: float) -> bool:
+        """Tell whether a growth is within the tolerance."""
+        return self.off(ratio) <= self.tolerance + 1e-9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """A point of the grid with the network it gives.
+
+    `ratio` is what the budget bounds, in multiples of the base. `predicted_macs` follow from the
+    formula unit by unit; those of the plain formula are `by.growth` times the base's.
+    """
+
+    by: Compound
+    arch: Architecture
+    ratio: float
+    cost: Cost
+    predicted_macs: float
+    latency: Latency | None = None
+
+    @property
+    def prediction_error(self) -> float:
+        """How far the predicted MACs are above the counted ones, as a fraction."""
+        return self.predicted_macs / self.cost.macs - 1
+
+
+def grid(
+    base: Architecture,
+    budget: Budget,
+    *,
+    table: LatencyTable | None = None,
+    multiple: int = DIVISOR,
+) -> tuple[Point, ...]:
+    """Return all points that keep `budget`, in the order of alpha, beta and gamma.
+
+    Raises:
+        NasError: if there are none, too many to look at, or a budget of latency without a table.
+        TooLarge: if a network of the grid would not fit into the memory of this machine.
+    """
+    if budget.by == "latency" and table is None:
+        raise NasError("a budget of latency needs a table: --latency-table")
+    _check_size(base, budget)
+
+    def network(by: Compound) -> Architecture:
+        name = f"{base.name}-{by.alpha:g}-{by.beta:g}-{by.gamma:g}".lstrip("-")
+        return replace(grow(base, 1, by, multiple=multiple), name=name)
+
+    def measured(arch: Architecture) -> float:
+        return table.predict(arch).ms if table and budget.by == "latency" else cost(arch).macs
+
+    start = measured(base)
+    plain = budget.by == "macs"
+    seen = list(_walk(budget, lambda by: by.growth if plain else measured(network(by)) / start))
+    kept = [(by, ratio) for by, ratio in seen if budget.keeps(ratio)]
+    if not kept:
+        nearest = min((ratio for _, ratio in seen), key=budget.off)
+        raise NasError(
+            f"no alpha, beta, gamma in steps of {budget.step:g} come within {budget.tolerance:g} "
+            f"of {budget.factor:g} times the {budget.by} (the nearest: {nearest:.3f}); "
+            "take a smaller --step or a larger --tolerance"
+        )
+    return tuple(_point(base, network(by), by, ratio, table) for by, ratio in kept)
+
+
+def _check_size(base: Architecture, budget: Budget) -> None:
+    """Refuse a grid of too many points, and networks that the memory does not hold."""
+    side = (sqrt(budget.most) - 1) / budget.step + 1
+    count = ((budget.most - 1) / budget.step + 1) * side**2 / 3
+    if count > _MOST_LOOKED_AT:
+        raise BadValue(f"a step of {budget.step:g} gives {count:,.0f} points; take a larger --step")
+    widest = Compound(gamma=sqrt(budget.most), alpha=1, beta=1)
+    check_memory(
+        memory_scaled(base, widest.at(1)).building,
+        what=f"a network of {budget.most:g} times the cost of {base.name or base.fingerprint}",
+        limit=machine_memory(),
+        then="take a smaller --budget or base",
+    )
+
+
+def _walk(budget: Budget, ratio: Callable[[Compound], float]) -> Iterator[tuple[Compound, float]]:
+    """Yield the points from 1 upwards with their growth; each axis ends beyond the budget.
+
+    That is right since nothing becomes cheaper by growing.
+    """
+    for alpha in _axis(budget):
+        for beta in _axis(budget):
+            for gamma in _axis(budget):
+                by = Compound(alpha=alpha, beta=beta, gamma=gamma)
+                grown = ratio(by)
+                yield by, grown
+                if grown > budget.most:
+                    break
+            if gamma == 1.0:
+                break
+        if beta == 1.0 and gamma == 1.0:
+            break
+
+
+def _axis(budget: Budget) -> Iterator[float]:
+    """Yield 1, 1 + step, ... as far as the budget may reach, without the errors of a sum."""
+    for number in range(int((_MOST_BUDGET - 1) / budget.step) + 2):
+        yield round(1 + number * budget.step, 6)
+
+
+def _point(
+    base: Architecture,
+    arch: Architecture,
+    by: Compound,
+    ratio: float,
+    table: LatencyTable | None,
+) -> Point:
+    return Point(
+        by=by,
+        arch=arch,
+        ratio=ratio,
+        cost=cost(arch),
+        predicted_macs=predict_macs(base, arch),
+        latency=table.predict(arch) if table else None,
+    )

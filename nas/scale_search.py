@@ -1,0 +1,223 @@
+"""Search alpha, beta and gamma: score every network of the grid, and survive a kill.
+
+`grid.jsonl` holds the settings and then a line for every network that was scored; `grid.csv` is the
+whole grid, the best first.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas.accuracy import AccuracyModel, load_accuracy_model
+from nas.arch import Architecture
+from nas.data import SCHEMA, bundled, write_text
+from nas.errors import NasError, NotInSpace, RunError
+from nas.lines import Lines, damaged
+from nas.runner import Failure
+from nas.scale_grid import Budget, Point
+
+JOURNAL, RESULTS = "grid.jsonl", "grid.csv"
+_ARCH, _SCORE, _ERROR = "fingerprint", "score", "error"
+
+Score = Callable[[Sequence[Architecture]], Iterator[tuple[int, float | Failure]]]
+"""Yields the number of every architecture and its accuracy, a fraction, or why it has none."""
+Report = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """Who scores the networks of a grid.
+
+    `metric` is the accuracy's name, empty where there is none and costs are all that is asked for;
+    `text` names what the scores depend on, `note` belongs beside them.
+    """
+
+    metric: str = ""
+    text: str = "costs"
+    note: str = ""
+    score: Score | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """A point of the grid with its score, NaN where there is none, and why."""
+
+    point: Point
+    score: float = float("nan")
+    error: str = ""
+
+
+def by_model(points: Sequence[Point]) -> Judge:
+    """Return the judge that asks a bundled accuracy model whose space holds all networks.
+
+    Raises:
+        NotInSpace: if there is none; it says what every space lacks.
+    """
+    reasons = []
+    for name in bundled("accuracy_models", ".npz"):
+        model = load_accuracy_model(name)
+        try:
+            _predict(model, [point.arch for point in points])
+        except NotInSpace as error:
+            reasons.append(str(error))
+        else:
+            return Judge(
+                metric=model.metric,
+                text=f"surrogate {model.fingerprint}",
+                note=model.note,
+                score=lambda archs, model=model: _predict(model, archs),  # type: ignore[misc]  # bound now
+            )
+    raise NotInSpace(
+        "no bundled accuracy model knows every network of the grid; widths, for one, are fixed in "
+        f"their spaces ({'; '.join(reasons)}); score with --evaluator train or costs"
+    )
+
+
+def _predict(
+    model: AccuracyModel, archs: Sequence[Architecture]
+) -> Iterator[tuple[int, float | Failure]]:
+    """Return the accuracies; the drop rates, which grow with a network, take no part in them."""
+    space = model.domain
+    plain = [
+        replace(arch, dropout=space.dropout, drop_connect=space.drop_connect) for arch in archs
+    ]
+    return enumerate(map(float, model.predict(plain).accuracy))
+
+
+def search(
+    base: Architecture,
+    budget: Budget,
+    points: Sequence[Point],
+    judge: Judge,
+    *,
+    out: Path,
+    report: Report | None = None,
+) -> tuple[Scored, ...]:
+    """Return every point with its score, the best first, and keep all in the folder `out`.
+
+    Points that round to the same network are scored once. A search that was broken off goes on
+    with the networks that have no score yet; what failed is tried again. Without an accuracy the
+    points nearest to the budget come first.
+
+    Raises:
+        RunError: if `out` holds another search, or cannot be written.
+    """
+    settings = _settings(base, budget, points, judge)
+    with closing(Lines(out / JOURNAL, writer="another search")) as lines:
+        scores = _replay(lines, settings)
+        missing = {p.arch.fingerprint: p.arch for p in points if p.arch.fingerprint not in scores}
+        errors = _score(judge, missing, scores, lines, report) if judge.score else {}
+    scored = [
+        Scored(
+            point=point,
+            score=scores.get(point.arch.fingerprint, float("nan")),
+            error=errors.get(point.arch.fingerprint, ""),
+        )
+        for point in points
+    ]
+    ranked = tuple(sorted(scored, key=lambda row: _rank(row, budget)))
+    write_text(out / RESULTS, to_csv(ranked, judge))
+    return ranked
+
+
+def _rank(row: Scored, budget: Budget) -> tuple[float, float, int]:
+    """Return what to sort by: the score, and for equal ones the distance from the budget."""
+    score = np.inf if np.isnan(row.score) else -row.score
+    return (score, round(budget.off(row.point.ratio), 9), row.point.cost.macs)
+
+
+def _score(
+    judge: Judge,
+    missing: Mapping[str, Architecture],
+    scores: dict[str, float],
+    lines: Lines,
+    report: Report | None,
+) -> dict[str, str]:
+    """Score what is missing, line by line, and return why some have no score."""
+    assert judge.score is not None
+    names, errors, known = list(missing), {}, len(scores)
+    for done, (number, outcome) in enumerate(judge.score(list(missing.values())), start=1):
+        name = names[number]
+        if isinstance(outcome, Failure):
+            errors[name] = outcome.text
+            lines.append({_ARCH: name, _ERROR: outcome.text})
+        else:
+            scores[name] = outcome
+            lines.append({_ARCH: name, _SCORE: outcome})
+        if report:
+            report(known + done, known + len(names), "")
+    if names and len(errors) == len(names) and not scores:
+        raise NasError(f"every network failed; the first: {errors[names[0]]}")
+    return errors
+
+
+def _settings(
+    base: Architecture, budget: Budget, points: Sequence[Point], judge: Judge
+) -> Mapping[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "base": base.fingerprint,
+        **asdict(budget),
+        "networks": len({point.arch.fingerprint for point in points}),
+        "evaluator": judge.text,
+        "metric": judge.metric,
+    }
+
+
+def _replay(lines: Lines, settings: Mapping[str, Any]) -> dict[str, float]:
+    """Return the scores in the journal, and begin it with `settings` where it is empty."""
+    if not lines.records:
+        lines.append(settings)
+        return {}
+    header, *records = lines.records
+    for name, wanted in settings.items():
+        if header.get(name) != wanted:
+            raise RunError(
+                f"{lines.path} is another search: its {name} is {header.get(name)!r}, not "
+                f"{wanted!r}; give another --out"
+            )
+    found = {}
+    for number, record in enumerate(records, start=2):
+        if _ERROR in record:
+            continue
+        if set(record) != {_ARCH, _SCORE} or not isinstance(record[_SCORE], float | int):
+            raise damaged(str(lines.path), number)
+        found[str(record[_ARCH])] = float(record[_SCORE])
+    return found
+
+
+def record(row: Scored, judge: Judge) -> dict[str, Any]:
+    """Return what a machine reads of a point."""
+    point = row.point
+    score = None if np.isnan(row.score) else row.score
+    return {
+        **asdict(point.by),
+        "formula": round(point.by.growth, 6),
+        "ratio": round(point.ratio, 6),
+        "predicted_macs": round(point.predicted_macs),
+        "macs": point.cost.macs,
+        "prediction_error": round(point.prediction_error, 5),
+        "params": point.cost.params,
+        "latency_ms": point.latency.ms if point.latency else None,
+        "resolution": point.arch.resolution,
+        "blocks": sum(map(len, point.arch.stages)),
+        **({judge.metric: score} if judge.metric else {}),
+        "error": row.error,
+        "fingerprint": point.arch.fingerprint,
+    }
+
+
+def to_csv(rows: Sequence[Scored], judge: Judge) -> str:
+    """Return the grid as CSV, in the order of `rows`."""
+    records = [record(row, judge) for row in rows]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return text.getvalue()

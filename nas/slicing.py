@@ -1,0 +1,88 @@
+"""Cut channels out of weights, and say which of them matter least; without torch."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nas.arch import Architecture
+from nas.channels import Group, Slot, narrowed
+from nas.errors import BadValue, unknown
+from nas.layers import lower
+from nas.weights import Array, Weights, check_weights
+
+Floats = NDArray[np.float64]
+_NORMS: Mapping[str, Callable[[Array], Floats]] = {
+    "l1": lambda filters: np.abs(filters, dtype=np.float64).sum(axis=1),
+    "l2": lambda filters: np.sqrt(np.square(filters, dtype=np.float64).sum(axis=1)),
+}
+IMPORTANCES = (*_NORMS, "bn")
+
+
+def sliced(arch: Architecture, weights: Weights, group: Group, keep: ArrayLike) -> dict[str, Array]:
+    """Return the weights of `arch` with the channels `keep` of one of its groups.
+
+    They are the weights of `narrowed(arch, group, len(keep))`. `keep` are indices from 0 in rising
+    order. Of a squeeze-and-excitation that follows the group the inner channels of the largest L1
+    norm stay. If what is left out was zero, filters and normalisation, and so is an
+    activation of zero, the network gives what it gave before.
+
+    Raises:
+        BadValue: if `keep` is not in rising order within the group.
+        NasError: if the weights are not those of `arch`.
+    """
+    kept = np.asarray(keep, dtype=np.int64)
+    if kept.ndim != 1 or not len(kept) or (np.diff(kept) < 1).any():
+        raise BadValue(f"{group.name}: channels to keep must be indices in rising order", "keep")
+    if kept[0] < 0 or kept[-1] >= group.width:
+        raise BadValue(f"{group.name} has channels 0 to {group.width - 1}", "keep")
+    check_weights(lower(arch), weights)
+    result = dict(weights)
+    _take(result, group, kept)
+    for follower in group.followers:
+        inner = follower.group
+        _take(result, inner, strongest(weights, inner, follower.width(len(kept))))
+    check_weights(lower(narrowed(arch, group, len(kept))), result)
+    return result
+
+
+def strongest(weights: Weights, group: Group, width: int, *, by: str = "l1") -> NDArray[np.int64]:
+    """Return the `width` channels of `group` that matter most, in rising order.
+
+    Of equals the first stay.
+    """
+    order = np.argsort(-importance(weights, group, by=by), kind="stable")
+    return np.sort(order[:width])
+
+
+def importance(weights: Weights, group: Group, *, by: str = "l1") -> Floats:
+    """Return how much every channel of `group` matters, shape (width,), never negative.
+
+    "l1" and "l2" are the norms of the filters that make it (Li et al., 2017; Yang et al., 2018),
+    summed over the layers that do: both the expansion and the depthwise filters of a block, every
+    block that adds to a stage's channels. "bn" are the absolute scales of their normalisations
+    (Liu et al., 2017); where there are none (linear layers, squeeze-and-excitation) it is "l1".
+
+    Raises:
+        UnknownName: if there is no such measure.
+    """
+    if by not in IMPORTANCES:
+        raise unknown("importance", by, IMPORTANCES)
+    made = [slot for slot in group.slots if slot.makes]
+    scales = [slot for slot in made if slot.weight.endswith("norm.weight")]
+    filters = [s for s in made if s.weight.endswith("weight") and s not in scales]
+    chosen, norm = (scales, "l1") if by == "bn" and scales else (filters, by)
+    norm = norm if norm in _NORMS else "l1"
+    norms = np.stack([_NORMS[norm](_rows(weights, slot)) for slot in chosen])
+    return np.asarray(norms.sum(axis=0))
+
+
+def _rows(weights: Weights, slot: Slot) -> Array:
+    """Return a weight as a matrix with a row for every channel."""
+    value = np.moveaxis(weights[slot.weight], slot.axis, 0)
+    return value.reshape(len(value), -1)
+
+
+def _take(weights: dict[str, Array], group: Group, keep: NDArray[np.int64]) -> None:
+    for slot in group.slots:
+        weights[slot.weight] = np.take(weights[slot.weight], keep, axis=slot.axis)

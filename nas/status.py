@@ -1,0 +1,96 @@
+"""How a search is doing, read from its run folder, wherever it runs."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nas import folder
+from nas.config import SearchConfig, read_config
+from nas.errors import RunError
+from nas.journal import finished
+from nas.lines import parse
+from nas.problem import FAILED, INFEASIBLE, OK, STOPPED, Objective, Trials
+from nas.space_file import load_space
+from nas.watch import Heartbeat, read_heartbeat
+
+SILENT_SECONDS = 60.0
+"""A search that says it is running, and said nothing for so long, is not."""
+
+UNKNOWN, RUNNING, LOST = "unknown", "running", "lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What is known of a search.
+
+    `state` is "running", "finished" (it has all it was asked for), "stopped", "lost" (it says it is
+    running, but has been silent) or "unknown". `counts` are those of the trials by what became of
+    them; `waiting` are proposals without an answer. `best` is the best value of every objective.
+    """
+
+    out: Path
+    state: str
+    counts: dict[str, int]
+    waiting: int
+    wanted: int
+    best: dict[str, float]
+    heartbeat: Heartbeat | None
+    silent_seconds: float | None
+
+
+def read_status(out: Path, *, now: float | None = None) -> Status:
+    """Return how the search in a run folder is doing; nothing in the folder is touched.
+
+    `now` is the time in seconds since 1970, that of the system where it is left out.
+
+    Raises:
+        RunError: if there is no run, or its journal is damaged.
+    """
+    if not (out / folder.CONFIG).is_file():
+        raise RunError(f"{out} is no run folder: it has no {folder.CONFIG}")
+    config = read_config(out / folder.CONFIG)
+    trials, asked = _journal(out, config)
+    heartbeat = read_heartbeat(out)
+    silent = None if heartbeat is None else (now or time.time()) - heartbeat.updated
+    return Status(
+        out=out,
+        state=_state(heartbeat, silent),
+        counts={s: int((trials.status == s).sum()) for s in (OK, STOPPED, INFEASIBLE, FAILED)},
+        waiting=asked - len(trials),
+        wanted=config.trials,
+        best=_best(config, trials),
+        heartbeat=heartbeat,
+        silent_seconds=silent,
+    )
+
+
+def _journal(out: Path, config: SearchConfig) -> tuple[Trials, int]:
+    """Return the trials, and how many were asked for; a last half line is passed over."""
+    path = out / folder.JOURNAL
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}") from None
+    whole = content[: content.rfind(b"\n") + 1]
+    records, _ = parse(whole, source=str(path))
+    widths = load_space(config.space).widths
+    asks = (len(bytes.fromhex(r["picks"])) // len(widths) for r in records if "ask" in r)
+    return finished(records, widths, source=str(path)), sum(asks)
+
+
+def _state(heartbeat: Heartbeat | None, silent: float | None) -> str:
+    if heartbeat is None or silent is None:
+        return UNKNOWN
+    return LOST if heartbeat.state == RUNNING and silent > SILENT_SECONDS else heartbeat.state
+
+
+def _best(config: SearchConfig, trials: Trials) -> dict[str, float]:
+    """Return the best value of every objective among the trials that are ok."""
+    best = {}
+    for objective in map(Objective.parse, config.objective):
+        values = trials.metrics.get(objective.metric, np.zeros(0))[trials.ok]
+        if values.size:
+            best[objective.metric] = float(objective.sign * (objective.sign * values).min())
+    return best

@@ -1,0 +1,174 @@
+"""Watch a search: tell how far it is, leave word of it in the run folder, end it in time."""
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, fields
+from math import inf
+from pathlib import Path
+
+import numpy as np
+
+from nas import data
+from nas.config import SearchConfig
+from nas.errors import BadFile, RunError
+from nas.runner import Runner, Watched
+from nas.session import Session
+
+HEARTBEAT = "heartbeat.json"
+SECONDS_BETWEEN_BEATS = 5.0
+
+Progress = Callable[[int, int, str], None]
+"""Called with the trials done, the trials wanted, and what was trained meanwhile."""
+
+
+class TimeUp(KeyboardInterrupt):
+    """The end of the time that a search was given; nothing catches it but the search."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """How a search was doing at `updated`, in seconds since 1970.
+
+    `started` trials were there when it began, `seconds` ago; `tasks` are the trainings, or
+    evaluations elsewhere, that it has behind it; `busy` of its `workers` had something to do.
+    `state` is "running", "finished" or "stopped".
+    """
+
+    host: str
+    pid: int
+    updated: float
+    state: str
+    started: int
+    trials: int
+    wanted: int
+    seconds: float
+    tasks: int
+    busy: int
+    workers: int
+
+    @property
+    def left_seconds(self) -> float | None:
+        """The time that is left at the rate so far; None before the first trial."""
+        new = self.trials - self.started
+        return self.seconds / new * (self.wanted - self.trials) if new else None
+
+
+def read_heartbeat(out: Path) -> Heartbeat | None:
+    """Return the last heartbeat in a run folder; None if there is none.
+
+    Raises:
+        BadFile: if it is damaged.
+    """
+    path = out / HEARTBEAT
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Heartbeat(**{f.name: content[f.name] for f in fields(Heartbeat)})
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadFile(f"{path}: damaged ({error}); a running search writes it anew") from None
+
+
+class Watch:
+    """Tells how far a search is, and ends it when it has had what it was given."""
+
+    def __init__(
+        self, config: SearchConfig, runner: Runner, *, out: Path | None, progress: Progress | None
+    ) -> None:
+        """Begin to watch; `runner` is what carries tasks out, and is watched from then on."""
+        self._config, self._out, self._progress = config, out, progress
+        self.runner = Watched(runner, self._task_done)
+        self._until, self._began = inf, time.monotonic()
+        self._started = self._trials = self._tasks = 0
+
+    @contextmanager
+    def over(self, session: Session) -> Iterator[None]:
+        """Count the time, less what earlier searches of this run took, and leave word regularly.
+
+        Raises:
+            RunError: if the run folder cannot be written.
+        """
+        self._began = time.monotonic()
+        if self._config.max_seconds:
+            self._until = self._began + self._config.max_seconds - session.trials.seconds
+        self._started = self._trials = len(session)
+        ended = threading.Event()
+        beats = threading.Thread(target=self._beat_until, args=(ended,), daemon=True)
+        state = "stopped"
+        self._beat("running")
+        beats.start()
+        try:
+            yield
+            state = "finished"
+        except TimeUp:
+            state = "finished"
+        finally:
+            ended.set()
+            beats.join()
+            self._trials = len(session)
+            self._beat(state)
+
+    def _beat_until(self, ended: threading.Event) -> None:
+        while not ended.wait(SECONDS_BETWEEN_BEATS):
+            with suppress(RunError):  # the journal will say it too
+                self._beat("running")
+
+    def is_over(self, session: Session) -> bool:
+        """Tell whether the trials are done, or the time or the epochs are spent."""
+        if self._config.max_epochs:
+            epochs = session.trials.metrics.get("epochs", np.zeros(0))
+            if np.nansum(epochs) >= self._config.max_epochs:
+                return True
+        return len(session) >= self._config.trials or self._is_late()
+
+    def _is_late(self) -> bool:
+        return self._until < inf and time.monotonic() >= self._until
+
+    def told(self, session: Session) -> None:
+        """Say how many trials there are."""
+        self._trials = len(session)
+        self._say()
+
+    def _task_done(self) -> None:
+        """Say that something was trained or evaluated.
+
+        Raises:
+            TimeUp: if the time is over.
+        """
+        self._tasks += 1
+        self._say()
+        if self._is_late():
+            raise TimeUp
+
+    def _say(self) -> None:
+        if self._progress:
+            note = f"{self._tasks} trainings" if self._tasks > self._trials else ""
+            self._progress(self._trials, self._config.trials, note)
+
+    def _beat(self, state: str) -> None:
+        """Leave word in the run folder, if there is one."""
+        if self._out is None:
+            return
+        heartbeat = Heartbeat(
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            updated=time.time(),
+            state=state,
+            started=self._started,
+            trials=self._trials,
+            wanted=self._config.trials,
+            seconds=round(time.monotonic() - self._began, 3),
+            tasks=self._tasks,
+            busy=self.runner.busy,
+            workers=self.runner.workers,
+        )
+        path = self._out / HEARTBEAT
+        try:
+            data.write_text(path, json.dumps({"schema": data.SCHEMA, **asdict(heartbeat)}) + "\n")
+        except OSError as error:
+            raise RunError(f"cannot write {path}: {error.strerror}") from None

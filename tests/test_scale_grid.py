@@ -1,0 +1,117 @@
+"""The grid of alpha, beta and gamma: its budget, and the costs the formula predicts."""
+
+from dataclasses import replace
+from functools import cache
+from math import sqrt
+from typing import Any
+
+import pytest
+
+from nas.arch import Architecture, Block
+from nas.compound import Compound, grow
+from nas.cost import cost
+from nas.errors import NasError
+from nas.latency_file import load_table
+from nas.memory import TooLarge
+from nas.scale_grid import Budget, Point, grid
+from nas.zoo import load_architecture
+
+B0 = load_architecture("efficientnet_b0")
+
+
+@cache
+def points(by: str) -> tuple[Point, ...]:
+    return grid(B0, Budget(by=by), table=load_table("pixel1"))
+
+
+def test_the_grid_is_every_point_that_keeps_the_constraint() -> None:
+    axis = [round(1 + i * 0.05, 6) for i in range(30)]
+    wanted = {
+        (a, b, c)
+        for a in axis
+        for b in axis
+        for c in axis
+        if abs(a * b**2 * c**2 - 2) <= 0.1 + 1e-9
+    }
+    assert {(p.by.alpha, p.by.beta, p.by.gamma) for p in points("macs")} == wanted
+    assert len(wanted) == len(points("macs")) == 111
+
+
+def test_predictions_are_within_five_percent_of_the_counted_macs_everywhere() -> None:
+    errors = [abs(p.prediction_error) for p in points("macs")]
+    assert max(errors) < 0.026
+    assert all(p.cost == cost(p.arch) for p in points("macs"))
+
+
+def test_the_plain_formula_misses_by_up_to_forty_percent() -> None:
+    base = cost(B0).macs
+    errors = [p.by.growth * base / p.cost.macs - 1 for p in points("macs")]
+    assert min(errors) == pytest.approx(-0.40, abs=0.01)
+    assert max(errors) == pytest.approx(0.02, abs=0.01)
+
+
+def test_a_budget_of_counted_macs_bounds_the_rounded_networks() -> None:
+    for point in points("counted"):
+        assert 1.9 <= point.cost.macs / cost(B0).macs <= 2.1
+
+
+def test_a_budget_of_latency_bounds_what_the_table_predicts() -> None:
+    table = load_table("pixel1")
+    start = table.predict(B0).ms
+    assert len(points("latency")) > 20
+    for point in points("latency"):
+        assert 1.9 <= table.predict(point.arch).ms / start <= 2.1
+
+
+def test_networks_are_those_of_one_step_of_phi() -> None:
+    for point in points("macs")[:5]:
+        assert point.arch == grow(B0, 1, point.by)
+
+
+def test_a_finer_grid_contains_the_coarser() -> None:
+    coarse = {p.by for p in grid(B0, Budget(step=0.1))}
+    assert coarse < {p.by for p in points("macs")}
+
+
+@pytest.mark.parametrize(
+    ("budget", "message"),
+    [
+        ({"by": "flops"}, "unknown budget 'flops'"),
+        ({"factor": 1.0}, "budget must lie above 1"),
+        ({"factor": float("nan")}, "budget must lie above 1"),
+        ({"tolerance": 0.0}, "tolerance must lie between 0 and 1"),
+        ({"tolerance": float("nan")}, "tolerance must lie"),
+        ({"step": 0.0}, "step must be from"),
+    ],
+)
+def test_budgets_are_checked(budget: dict[str, Any], message: str) -> None:
+    with pytest.raises(NasError, match=message):
+        Budget(**budget)
+
+
+def test_an_empty_grid_names_the_nearest_point() -> None:
+    with pytest.raises(NasError, match=r"in steps of 0.9 .* \(the nearest: 1.900\)"):
+        grid(B0, Budget(step=0.9, tolerance=0.01))
+
+
+def test_a_grid_of_too_many_points_is_refused() -> None:
+    with pytest.raises(NasError, match="take a larger --step"):
+        grid(B0, Budget(step=0.005, factor=10))
+
+
+def test_latency_needs_a_table() -> None:
+    with pytest.raises(NasError, match="--latency-table"):
+        grid(B0, Budget(by="latency"))
+
+
+def test_a_base_beyond_the_memory_is_refused() -> None:
+    wide = Block(kind="conv", in_channels=3, out_channels=64)
+    with pytest.raises(TooLarge, match="take a smaller --budget or base"):
+        grid(Architecture(resolution=500_000, stem=(wide,), stages=(), head=()), Budget())
+
+
+def test_resolution_alone_reaches_the_square_root() -> None:
+    most = max(points("macs"), key=lambda point: point.by.gamma)
+    assert most.by.gamma <= sqrt(2.1)
+    assert replace(most.by, gamma=1.0) in (Compound(alpha=1, beta=1, gamma=1),
+                                           Compound(alpha=1.05, beta=1, gamma=1))  # fmt: skip
