@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from nas.exporting import export
     from nas.latency_file import load_table
     from nas.layers import lower
+    from nas.nn.data import load_data
     from nas.nn.model import build_model
+    from nas.nn.train import train
     from nas.pareto import pareto_front
     from nas.searching import search
     from nas.space_file import load_space
@@ -38,11 +40,13 @@ _HOMES = {
     "export": "nas.exporting",
     "load_accuracy_model": "nas.accuracy",
     "load_architecture": "nas.zoo",
+    "load_data": "nas.nn.data",
     "load_space": "nas.space_file",
     "load_table": "nas.latency_file",
     "lower": "nas.layers",
     "pareto_front": "nas.pareto",
     "search": "nas.searching",
+    "train": "nas.nn.train",
 }
 
 __all__ = [
@@ -55,11 +59,13 @@ __all__ = [
     "export",
     "load_accuracy_model",
     "load_architecture",
+    "load_data",
     "load_space",
     "load_table",
     "lower",
     "pareto_front",
     "search",
+    "train",
 ]
 
 

@@ -12,6 +12,7 @@ _FILES = {
     "tables": "latency_tables",
     "architectures": "architectures",
 }
+_PLUGINS = {**{kind: kind for kind in plugins.KINDS}, "data": "nn.datasets"}
 
 
 @click.command("list")
@@ -22,7 +23,7 @@ def command(kind: str | None, as_json: bool) -> None:
 
     KIND is one of these words; all of them without it.
     """
-    kinds = (*_FILES, *plugins.KINDS)
+    kinds = (*_FILES, *_PLUGINS)
     if kind is not None and kind not in kinds:
         raise unknown("kind", kind, kinds)
     found = {name: _entries(name) for name in ((kind,) if kind else kinds)}
@@ -35,7 +36,7 @@ def command(kind: str | None, as_json: bool) -> None:
 
 
 def _entries(kind: str) -> dict[str, str]:
-    if kind in plugins.KINDS:
-        return dict(plugins.available(kind))
+    if kind in _PLUGINS:
+        return dict(plugins.available(_PLUGINS[kind]))
     files = data.bundled(_FILES[kind])
     return {name: data.first_comment(path) for name, path in files.items()}

@@ -8,7 +8,7 @@ import pytest
 from nas import data, plugins
 
 Nas = Callable[..., object]
-KINDS = ("spaces", "tables", "architectures", *plugins.KINDS)
+KINDS = ("spaces", "tables", "architectures", *plugins.KINDS, "data")
 
 
 def test_everything_has_a_line(nas: Nas) -> None:

@@ -1,0 +1,149 @@
+"""Write what run.py measured as a table, a picture and result.yaml."""
+
+import platform
+from collections.abc import Mapping
+from datetime import date
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.stats import bootstrap, kendalltau, spearmanr
+
+from nas import load_space
+from nas.data import to_yaml, write_text
+from nas.examples import Examples
+from nas.machine import cpu_name
+from nas.nn.fit_accuracy import fit_accuracy
+
+HERE = Path(__file__).resolve().parent
+LEARNED = "learned from 48 networks"
+TAUGHT_BY = "train 10%"
+COLORS = {"digits": "#1f6fb4", "shapes": "#c8442c"}
+
+Values = Mapping[str, Mapping[int, float]]
+Measured = tuple[Values, Mapping[str, float]]
+
+
+def write(measured: Mapping[str, Measured], picks: np.ndarray) -> None:
+    """Write result.yaml, result.md and correlation.png."""
+    results = {
+        name: _ranked(values, seconds, picks) for name, (values, seconds) in measured.items()
+    }
+    circumstances = {
+        "date": date.today().isoformat(),
+        "processor": cpu_name(),
+        "python": platform.python_version(),
+        "versions": {name: metadata.version(name) for name in ("numpy", "torch")},
+    }
+    write_text(HERE / "result.yaml", to_yaml({"schema": 1, "results": results, **circumstances}))
+    write_text(HERE / "result.md", _table(results))
+    _draw(results, HERE / "correlation.png")
+    print(_table(results))
+
+
+def _ranked(values: Values, seconds: Mapping[str, float], picks: np.ndarray) -> dict[str, Any]:
+    """Return, for every proxy, its rank correlation with the full training, and its cost."""
+    finals = [name for name in values if name.startswith("final")]
+    networks = sorted(values[finals[0]])
+    truth = np.array([np.mean([values[f][i] for f in finals if i in values[f]]) for i in networks])
+    whole = seconds[finals[0]]
+    rows = {
+        name: _row(np.array([values[name][i] for i in networks]), truth, seconds[name] / whole)
+        for name in values
+        if name not in finals
+    }
+    taught = sorted(set(values[TAUGHT_BY]) - set(networks))
+    predicted = _learned(picks, np.array(taught), np.array([values[TAUGHT_BY][i] for i in taught]))
+    rows[LEARNED] = _row(predicted[networks], truth, len(taught) * seconds[TAUGHT_BY] / whole)
+    one, other = (np.array([values[f][i] for i in networks]) for f in (finals * 2)[:2])
+    return {
+        "networks": len(networks),
+        "final": {
+            "lowest": float(truth.min()),
+            "median": float(np.median(truth)),
+            "highest": float(truth.max()),
+            "seconds": round(whole, 1),
+            "seeds": len(finals),
+            "tau_between_seeds": _tau(one, other) if len(finals) > 1 else None,
+        },
+        "proxies": rows,
+    }
+
+
+def _learned(picks: np.ndarray, taught: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
+    """Return the accuracies of all networks by a model of those that it was `taught`."""
+    examples = Examples(
+        space=load_space(HERE / "small.yaml"),
+        picks=picks[taught],
+        accuracy=accuracy,
+        metric="top1_proxy",
+        source="experiments/proxies",
+    )
+    return fit_accuracy(examples).model.accuracy(picks)
+
+
+def _row(scores: np.ndarray, truth: np.ndarray, cost: float) -> dict[str, float | list[float]]:
+    low, high = _interval(scores, truth)
+    return {
+        "tau": _tau(scores, truth),
+        "tau_interval": [low, high],
+        "spearman": float(spearmanr(scores, truth).statistic),
+        "cost": float(cost),
+    }
+
+
+def _tau(one: np.ndarray, other: np.ndarray) -> float:
+    return float(kendalltau(one, other).statistic)
+
+
+def _interval(scores: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+    """Return the 95 % interval of tau over draws of networks."""
+    found = bootstrap(
+        (scores, truth),
+        lambda a, b: kendalltau(a, b).statistic,
+        paired=True,
+        vectorized=False,
+        n_resamples=1000,
+        method="percentile",
+        rng=0,
+    ).confidence_interval
+    return float(found.low), float(found.high)
+
+
+def _table(results: Mapping[str, Any]) -> str:
+    names = list(next(iter(results.values()))["proxies"])
+    order = sorted(
+        names, key=lambda n: -np.mean([r["proxies"][n]["tau"] for r in results.values()])
+    )
+    lines = [
+        "| proxy | " + " | ".join(f"{d}: tau (95 %) | cost" for d in results) + " |",
+        "|---|" + "---|---|" * len(results),
+    ]
+    for name in order:
+        cells = []
+        for result in results.values():
+            row = result["proxies"][name]
+            low, high = row["tau_interval"]
+            cells += [f"{row['tau']:.2f} ({low:.2f} - {high:.2f})", f"{100 * row['cost']:.2g} %"]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _draw(results: Mapping[str, Any], path: Path) -> None:
+    """Draw tau over cost, a mark for each proxy."""
+    figure = Figure(figsize=(9, 4.2 * len(results)), layout="constrained")
+    for axes, (name, result) in zip(figure.subplots(len(results), 1), results.items(), strict=True):
+        axes.axhline(0, color="#bbbbbb", linewidth=0.8)
+        for proxy, row in sorted(result["proxies"].items(), key=lambda item: item[1]["tau"]):
+            low, high = row["tau_interval"]
+            spread = [[row["tau"] - low], [high - row["tau"]]]
+            axes.errorbar(100 * row["cost"], row["tau"], spread, fmt="o", color=COLORS[name],
+                          elinewidth=0.6, markersize=4)  # fmt: skip
+            axes.annotate(proxy, (100 * row["cost"], row["tau"]), xytext=(5, 3),
+                          textcoords="offset points", fontsize=8)  # fmt: skip
+        axes.set(xscale="log", title=f"{name}: {result['networks']} networks",
+                 xlabel="cost of one network, % of a full training",
+                 ylabel="Kendall tau with the full training")  # fmt: skip
+    figure.savefig(path, dpi=110)
