@@ -67,6 +67,36 @@ class InProcess:
         """Do nothing."""
 
 
+class Lazy:
+    """A runner that is made when it is first needed: mistakes elsewhere come to light first."""
+
+    def __init__(self, make: Callable[[], Runner]) -> None:
+        """Keep the way to make it."""
+        self._make = make
+        self._made: Runner | None = None
+
+    def _runner(self) -> Runner:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+    @property
+    def workers(self) -> int:
+        """As many as the runner has."""
+        return self._runner().workers
+
+    def map(
+        self, work: Work, shared: Any, tasks: Iterable[Any], *, seconds: float = 0.0
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield what the runner does."""
+        return self._runner().map(work, shared, tasks, seconds=seconds)
+
+    def close(self) -> None:
+        """Close the runner, if there is one."""
+        if self._made is not None:
+            self._made.close()
+
+
 class Watched:
     """A runner that calls `after` behind every task; what that raises ends the iteration.
 

@@ -1,10 +1,10 @@
 """Run a search: from settings to a front, with or without a run folder."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from nas.pareto import hypervolume, non_dominated
 from nas.plugins import Plugin
 from nas.problem import Objective, Strategy, Trials
 from nas.reach import check_limits
-from nas.runner import Runner
+from nas.runner import Lazy, Runner
 from nas.screening import Screened
 from nas.seeding import Seeded
 from nas.session import Session
@@ -134,26 +134,26 @@ def explore(
 ) -> Run:
     """Do what `search` does, but leave nothing in the run folder besides settings and journal."""
     path = Path(out) if out is not None else None
-    with closing(_runner(config)) as runner:
+    with closing(Lazy(_runner(config))) as runner:
         watch = Watch(config, runner, out=path, progress=progress)
         return _explore(prepare(config, out=path, runner=watch.runner), path, watch)
 
 
-def _runner(config: SearchConfig) -> Runner:
-    """Return what carries tasks out.
+def _runner(config: SearchConfig) -> Callable[[], Runner]:
+    """Return a way to make what carries tasks out.
 
     Raises:
-        NasError: if it is unknown, does not know a setting, or cannot be had.
+        NasError: if it is unknown, or does not know a setting.
     """
     plugin = Plugin.parse(config.runner)
-    named = {"workers": config.workers}
+    plugins.load("runners", plugin.name)
+    named: dict[str, Any] = {"workers": config.workers}
     for option, setting in (("address", "ray_address"), ("gpus", "gpus_per_trial")):
         value = getattr(config, setting)
         if value and not plugins.takes("runners", plugin.name, option):
             raise NasError(f"runner {plugin.name} knows no {setting}; take --runner ray")
         named[option] = value
-    made: Runner = plugins.create("runners", plugin, **named)
-    return made
+    return partial(plugins.create, "runners", plugin, **named)
 
 
 def _explore(setup: Setup, path: Path | None, watch: Watch) -> Run:

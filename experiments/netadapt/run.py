@@ -52,7 +52,7 @@ from nas.slicing import sliced, strongest
 from nas.zoo import load_architecture
 
 HERE = Path(__file__).resolve().parent
-DATA = ("digits", "shapes:count=2000,difficulty=0.0,classes=40")
+DATA = ("digits", "shapes:count=3000,difficulty=0")
 FACTOR_STEP = 0.01
 GENTLER = 4
 """By how much fine-tuning is gentler than the recipe's training."""

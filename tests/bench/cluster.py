@@ -1,0 +1,157 @@
+"""Measure whether the driver of a search keeps up with a cluster; prints tables, asserts nothing.
+
+python tests/bench/cluster.py [--workers 16 64 256] [--seconds 1 10] [--threads 32]
+
+The cluster is simulated on this machine: its trials sleep, and `--threads` workers share a process
+(1: each has its own). For the driver nothing changes: it sends every trial to one worker, and
+waits for each; a real one would hold a connection for every worker, too. The share of the workers'
+time that is spent in trials is counted from the begin of the first to the end of the last trial.
+"""
+
+import argparse
+import os
+import platform
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from itertools import cycle
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import ray  # noqa: TID253  # a benchmark of Ray
+
+from nas import load_accuracy_model, load_space
+from nas.machine import available_cores, cpu_name
+from nas.runner import Runner
+from nas.runners import local
+from nas.runners._cluster import Need, connect
+from nas.runners._pool import Actor, Pool
+from nas.runners.ray import Ray, create
+
+ROUNDS = {1.0: 10, 10.0: 4}
+
+
+class Simulated(Pool):
+    """Has many workers in few processes, as threads."""
+
+    def __init__(self, *, workers: int, threads: int) -> None:
+        """Start the processes."""
+        super().__init__(need=Need(cpus=0.001, gpus=0), most=workers, attempts=1)
+        kind: Any = ray.remote(num_cpus=0, max_concurrency=threads)(Actor)
+        self._nodes = [kind.remote() for _ in range(-(-workers // threads))]
+        self._next = cycle(self._nodes)
+
+    def hire(self) -> None:
+        """Take the next thread for a worker."""
+        self._start(next(self._next))
+
+    def close(self) -> None:
+        """End all processes."""
+        self.idle, self.starting = [], {}
+        for node in self._nodes:
+            ray.kill(node)
+
+
+def sleep(shared: None, seconds: float) -> tuple[float, float]:
+    """Take so long, and return when that was."""
+    start = time.time()
+    time.sleep(seconds)
+    return start, time.time()
+
+
+@contextmanager
+def simulated(workers: int, threads: int) -> Iterator[Runner]:
+    """Give a runner whose workers are all there."""
+    pool = Simulated(workers=workers, threads=threads)
+    with closing(Ray(pool, mine=False)) as runner:
+        while len(pool.idle) < workers:
+            list(runner.map(sleep, None, [0.2] * workers))
+        yield runner
+
+
+def busy(workers: int, seconds: float, threads: int) -> None:
+    """Print what share of their time workers spend in trials that all take the same time."""
+    count = workers * ROUNDS.get(seconds, 4)
+    with simulated(workers, threads) as runner:
+        used = time.process_time()
+        spans = np.array([span for _, span in runner.map(sleep, None, [seconds] * count)])
+        used = time.process_time() - used
+    wall = spans[:, 1].max() - spans[:, 0].min()
+    share = (spans[:, 1] - spans[:, 0]).sum() / (workers * wall)
+    print(f"{workers:7} {seconds:7g} s {count:7,} {share:8.1%} {used / wall:8.1%}"
+          f" {1000 * used / count:8.2f} ms")  # fmt: skip
+
+
+def tiny(workers: int, threads: int, count: int) -> None:
+    """Print what very many very short trials cost the driver."""
+    with simulated(workers, threads) as runner:
+        before, used, start = _most_memory(), time.process_time(), time.perf_counter()
+        for _ in runner.map(sleep, None, [0.0] * count):
+            pass
+        wall, used = time.perf_counter() - start, time.process_time() - used
+    print(f"{count:,} tiny trials on {workers} workers: {count / wall:,.0f} a second, "
+          f"{1000 * used / count:.2f} ms of the driver's processor each; its memory "
+          f"{before:.0f} MiB before, at most {_most_memory():.0f} MiB")  # fmt: skip
+
+
+def _most_memory() -> float:
+    """Return the most memory that this process ever had, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def predict(model: Any, rows: Any) -> Any:
+    """Return the accuracies of a batch: a cheap evaluator."""
+    return model.accuracy(rows)
+
+
+def batches(rounds: int, size: int) -> None:
+    """Print how many candidates a second batches come to, through Ray and through local."""
+    space, model = load_space("mbconv"), load_accuracy_model("mbconv")
+    count = int(np.clip(500_000 // size, 20, 500))
+    tasks = [space.sample_matrix(np.random.default_rng(i), size) for i in range(count)]
+    rates = {"local": [], "ray": []}
+    with closing(local.create(workers=2)) as ours, closing(create(workers=2)) as rays:
+        runners = {"local": ours, "ray": rays}
+        for runner in runners.values():
+            list(runner.map(predict, model, tasks[:20]))
+        for _ in range(rounds):
+            for name, runner in runners.items():
+                start = time.perf_counter()
+                list(runner.map(predict, model, tasks))
+                rates[name].append(len(tasks) * size / (time.perf_counter() - start))
+    ratio = np.median(np.array(rates["ray"]) / np.array(rates["local"]))
+    print(f"batches of {size:6,}: local {np.median(rates['local']):10,.0f} candidates a second, "
+          f"ray {np.median(rates['ray']):10,.0f}, ratio {ratio:.2f}")  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workers", type=int, nargs="*", default=[16, 64, 256])
+    parser.add_argument("--seconds", type=float, nargs="*", default=[1.0, 10.0])
+    parser.add_argument("--threads", type=int, default=32)
+    parser.add_argument("--tiny", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=7, help="of batches; 0 leaves them out")
+    asked = parser.parse_args()
+    print(f"{datetime.now(UTC):%Y-%m-%d}, {cpu_name()}, {available_cores()} cores (load "
+          f"{os.getloadavg()[0]:.1f}), Ray {ray.__version__}, Python "
+          f"{platform.python_version()}, {asked.threads} workers in a process")  # fmt: skip
+    connect("", Need(cpus=1, gpus=0), workers=2, environment="")
+    try:
+        print("workers    trial  trials     busy   driver   a trial")
+        for seconds in asked.seconds:
+            for workers in asked.workers:
+                busy(workers, seconds, asked.threads)
+        if asked.tiny:
+            tiny(max(asked.workers, default=16), asked.threads, asked.tiny)
+        for size in (100, 1000, 10_000, 50_000) if asked.rounds else ():
+            batches(asked.rounds, size)
+    finally:
+        ray.shutdown()
+
+
+if __name__ == "__main__":
+    main()
