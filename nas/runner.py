@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from nas.errors import NasError, RunError
+from nas.errors import BadFile, NasError, RunError
 
 Work = Callable[[Any, Any], Any]
 """Called with what all tasks share and one task; returns what `Runner.map` yields."""
@@ -22,7 +22,7 @@ WAIT = object()
 class Failure:
     """What takes the place of a result where a task failed: the reason, in one line.
 
-    It is `fatal` where the next task would fare no better: the disk is full, say.
+    It is `fatal` where the next task would fare no better: the disk is full, an image is damaged.
     """
 
     text: str
@@ -142,6 +142,6 @@ def attempt(work: Work, shared: Any, task: Any) -> Any:
     try:
         return work(shared, task)
     except NasError as error:
-        return Failure(str(error), fatal=isinstance(error, RunError))
+        return Failure(str(error), fatal=isinstance(error, RunError | BadFile))
     except Exception as error:  # whatever a task raises is its own failure, not the runner's
         return Failure(f"{type(error).__name__}: {error}".partition("\n")[0])

@@ -83,6 +83,8 @@ def _is_allowed(place: tuple[str, ...], target: tuple[str, ...]) -> bool:
         return True
     if folder == "measuring":  # stands below report and cli, and knows backends by their protocol
         return target[0] in (*LEVEL, "measuring") or target == ("backends",)
+    if folder == "pipeline":  # stands below cli, over all that it puts together but plugins
+        return target[0] in (*LEVEL, "pipeline", "nn", "measuring", "report")
     if folder == target[0] and folder not in LEVEL:  # shared code of a folder: _name, or its top
         return len(target) == 1 or target[1].startswith("_") or folder == "nn"
     if folder in ("report", "nn") or folder in PLUGINS:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nas.errors import NasError, RunError
+from nas.errors import BadFile, NasError, RunError
 from nas.runner import Failure, InProcess, Watched
 
 
@@ -13,18 +13,21 @@ def _work(shared: int, task: object) -> int:
         raise NasError("mend it")
     if task == "full":
         raise RunError("no space left")
+    if task == "image":
+        raise BadFile("a.png is damaged")
     assert isinstance(task, int)
     return shared + task
 
 
 def test_tasks_are_numbered_and_failures_take_the_place_of_results() -> None:
-    found = list(InProcess().map(_work, 10, [1, "bad", "known", "full", 2]))
+    found = list(InProcess().map(_work, 10, [1, "bad", "known", "full", "image", 2]))
     assert found == [
         (0, 11),
         (1, Failure("ValueError: no")),
         (2, Failure("mend it")),
         (3, Failure("no space left", fatal=True)),
-        (4, 12),
+        (4, Failure("a.png is damaged", fatal=True)),
+        (5, 12),
     ]
 
 

@@ -14,7 +14,7 @@ from nas.errors import NasError, RunError
 from nas.lines import Lines, Record, damaged
 from nas.nn.data import check_side, load_data
 from nas.nn.recipes import adapt, find_recipe
-from nas.nn.short import Bench, Reached, Stage, advance, discard
+from nas.nn.short import Bench, Leg, Reached, advance, discard
 from nas.problem import Answers, Candidates, Metrics
 from nas.rungs import Floats, expected, promoted, schedule
 from nas.runner import Failure, InProcess, Runner
@@ -73,9 +73,9 @@ class Proxy:
         """Train the candidates `going` to the end of a rung, unless the log has it already."""
         archs = candidates.archs
         missing = [i for i in going if log.find(rung, archs[i].fingerprint) is None]
-        stages = [Stage(arch=archs[i], until=self._ends[rung]) for i in missing]
+        legs = [Leg(arch=archs[i], until=self._ends[rung]) for i in missing]
         most = GRACE * self._bench.seconds
-        for number, outcome in self._runner.map(advance, self._bench, stages, seconds=most):
+        for number, outcome in self._runner.map(advance, self._bench, legs, seconds=most):
             i = missing[number]
             if isinstance(outcome, Failure):
                 if outcome.fatal:

@@ -9,7 +9,7 @@ from nas.errors import RunError
 from nas.memory import check_memory, machine_memory, memory
 from nas.nn.data import load_data
 from nas.nn.recipes import Recipe, adapt, find_recipe
-from nas.nn.short import Bench, Stage, advance
+from nas.nn.short import Bench, Leg, advance
 from nas.nn.train import fit
 from nas.runner import Failure, Runner
 from nas.scale_grid import Point
@@ -51,8 +51,8 @@ def by_training(
     bench = Bench(data=images, recipe=recipe, seed=scheme.seed, folder=folder / FOLDER)
 
     def score(archs: Sequence[Architecture]) -> Iterator[tuple[int, float | Failure]]:
-        stages = [Stage(arch=scale(arch, factor), until=recipe.epochs) for arch in archs]
-        for number, outcome in runner.map(advance, bench, stages):
+        legs = [Leg(arch=scale(arch, factor), until=recipe.epochs) for arch in archs]
+        for number, outcome in runner.map(advance, bench, legs):
             if isinstance(outcome, Failure) and outcome.fatal:
                 raise RunError(outcome.text)
             yield number, outcome if isinstance(outcome, Failure) else outcome.top1

@@ -1,4 +1,4 @@
-"""Short trainings, in stages: the same for every candidate, each in a folder of its own."""
+"""Short trainings, in legs: the same for every candidate, each in a folder of its own."""
 
 from dataclasses import dataclass, replace
 from math import inf
@@ -47,8 +47,8 @@ class Bench:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """Train `arch` until the end of an epoch, from 1, in whatever stages before."""
+class Leg:
+    """Train `arch` until the end of an epoch, from 1, in whatever legs before."""
 
     arch: Architecture
     until: int
@@ -56,15 +56,15 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reached:
-    """What a stage came to: the best accuracy so far, a fraction, after `epochs` and `seconds`."""
+    """What a leg came to: the best accuracy so far, a fraction, after `epochs` and `seconds`."""
 
     top1: float
     epochs: int
     seconds: float
 
 
-def advance(bench: Bench, stage: Stage) -> Reached:
-    """Return what `stage.arch` reaches by the end of the stage, going on from the one before.
+def advance(bench: Bench, leg: Leg) -> Reached:
+    """Return what `leg.arch` reaches by the end of the leg, going on from the one before.
 
     Raises:
         Diverged: if the loss is no number any more.
@@ -72,22 +72,22 @@ def advance(bench: Bench, stage: Stage) -> Reached:
         TooSlow: if it would take longer than the bench allows.
     """
     trained = train(
-        bench.prepared(stage.arch),
+        bench.prepared(leg.arch),
         bench.data,
         bench.recipe,
         seed=bench.seed,
-        out=bench.place(stage.arch),
-        options=Options(device=bench.device, until=stage.until, seconds=bench.seconds),
+        out=bench.place(leg.arch),
+        options=Options(device=bench.device, until=leg.until, seconds=bench.seconds),
     )
-    if trained.epochs < stage.until and trained.seconds < (bench.seconds or inf):
+    if trained.epochs < leg.until and trained.seconds < (bench.seconds or inf):
         raise KeyboardInterrupt  # which ends a training by itself, but this is not all of it
-    if trained.top1 is None or trained.epochs < stage.until:
+    if trained.top1 is None or trained.epochs < leg.until:
         raise TooSlow(
             f"after {trained.seconds:.0f} s, the most that trial_seconds allows, "
-            f"{trained.epochs} of {stage.until} epochs were done"
+            f"{trained.epochs} of {leg.until} epochs were done"
         )
     if trained.finished:
-        (bench.place(stage.arch) / f"{LAST}{SUFFIX}").unlink(missing_ok=True)
+        (bench.place(leg.arch) / f"{LAST}{SUFFIX}").unlink(missing_ok=True)
     return Reached(top1=trained.top1, epochs=trained.epochs, seconds=trained.seconds)
 
 

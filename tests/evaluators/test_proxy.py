@@ -14,7 +14,7 @@ from nas.evaluate import evaluate  # noqa: E402
 from nas.evaluators.costs import create as create_costs  # noqa: E402
 from nas.evaluators.proxy import FOLDER, LOG, Proxy, create  # noqa: E402
 from nas.nn.loop import Diverged  # noqa: E402
-from nas.nn.short import Bench, Reached, Stage, advance  # noqa: E402
+from nas.nn.short import Bench, Leg, Reached, advance  # noqa: E402
 from nas.plugins import Plugin  # noqa: E402
 from nas.problem import Answers, Candidates, Objective, Problem  # noqa: E402
 from nas.runner import Failure, attempt  # noqa: E402
@@ -34,27 +34,27 @@ def _one_thread() -> Iterator[None]:
 
 
 class Made:
-    """A runner that makes accuracies up, or does what `spoil` returns for a stage."""
+    """A runner that makes accuracies up, or does what `spoil` returns for a leg."""
 
     workers = 1
 
     def __init__(self, spoil: object = None) -> None:
-        self.stages: list[Stage] = []
+        self.legs: list[Leg] = []
         self._spoil = spoil
 
     def map(self, work, shared, tasks, *, seconds=0.0):  # type: ignore[no-untyped-def]
-        for number, stage in enumerate(tasks):
-            self.stages.append(stage)
-            spoilt = self._spoil(stage) if self._spoil else None  # type: ignore[operator]
-            yield number, spoilt or attempt(_made_up, shared, stage)
+        for number, leg in enumerate(tasks):
+            self.legs.append(leg)
+            spoilt = self._spoil(leg) if self._spoil else None  # type: ignore[operator]
+            yield number, spoilt or attempt(_made_up, shared, leg)
 
     def close(self) -> None: ...
 
 
-def _made_up(bench: Bench, stage: Stage) -> Reached:
+def _made_up(bench: Bench, leg: Leg) -> Reached:
     """Return an accuracy that is better for larger networks and longer trainings."""
-    size = sum(b.hidden_channels + b.out_channels for row in stage.arch.stages for b in row)
-    return Reached(top1=1 - 1 / (1 + size / 50) / stage.until, epochs=stage.until, seconds=1.0)
+    size = sum(b.hidden_channels + b.out_channels for row in leg.arch.stages for b in row)
+    return Reached(top1=1 - 1 / (1 + size / 50) / leg.until, epochs=leg.until, seconds=1.0)
 
 
 def _proxy(space: Space, out: Path, **options: object) -> Proxy:
@@ -70,7 +70,7 @@ def _batch(space: Space, count: int, seed: int = 0) -> Candidates:
 def test_only_the_better_half_trains_on(tiny: Space, tmp_path: Path) -> None:
     runner = Made()
     said = _proxy(tiny, tmp_path, runner=runner)(_batch(tiny, 8))
-    assert [stage.until for stage in runner.stages] == [1] * 8 + [2] * 4 + [4] * 2
+    assert [leg.until for leg in runner.legs] == [1] * 8 + [2] * 4 + [4] * 2
     assert len(said.stopped) == 6
     assert sorted(said.metrics["epochs"]) == [1, 1, 1, 1, 2, 2, 4, 4]
     done = [i for i in range(8) if i not in said.stopped]
@@ -81,7 +81,7 @@ def test_who_stops_gets_the_accuracy_to_be_expected(tiny: Space, tmp_path: Path)
     batch = _batch(tiny, 8)
     found = _proxy(tiny, tmp_path, runner=Made())(batch).metrics["top1_proxy"]
     bench = Bench(data=None, recipe=None, seed=0, folder=tmp_path)  # type: ignore[arg-type]
-    full = [_made_up(bench, Stage(arch=arch, until=4)).top1 for arch in batch.archs]
+    full = [_made_up(bench, Leg(arch=arch, until=4)).top1 for arch in batch.archs]
     assert found == pytest.approx(full)
 
 
@@ -104,8 +104,8 @@ def test_failures_are_recorded_and_the_others_go_on(tiny: Space, tmp_path: Path)
     batch = _batch(tiny, 6)
     bad = batch.archs[2].fingerprint
 
-    def spoil(stage: Stage) -> Failure | None:
-        return Failure("the loss is nan") if stage.arch.fingerprint == bad else None
+    def spoil(leg: Leg) -> Failure | None:
+        return Failure("the loss is nan") if leg.arch.fingerprint == bad else None
 
     said = _proxy(tiny, tmp_path, runner=Made(spoil))(batch)
     assert said.errors == {2: "the loss is nan"}
@@ -113,7 +113,7 @@ def test_failures_are_recorded_and_the_others_go_on(tiny: Space, tmp_path: Path)
 
 
 def test_a_full_disk_ends_the_search_and_fails_nobody(tiny: Space, tmp_path: Path) -> None:
-    full = Made(lambda stage: Failure("no space left", fatal=True))
+    full = Made(lambda leg: Failure("no space left", fatal=True))
     with pytest.raises(RunError, match="no space left"):
         _proxy(tiny, tmp_path, runner=full)(_batch(tiny, 3))
     assert not _proxy(tiny, tmp_path, runner=Made())(_batch(tiny, 3)).errors
@@ -129,7 +129,7 @@ def test_it_goes_on_where_it_was_killed(tiny: Space, tmp_path: Path, lines: int)
     log.write_bytes(b"".join(kept[:lines]))
     runner = Made()
     again = _proxy(tiny, tmp_path, runner=runner)(batch)
-    assert len(runner.stages) == 15 - lines
+    assert len(runner.legs) == 15 - lines
     assert log.read_bytes() == b"".join(kept)
     assert again.stopped == whole.stopped
     for name, values in whole.metrics.items():
@@ -162,15 +162,15 @@ def test_a_training_in_stages_is_one_in_a_row(tiny: Space, tmp_path: Path) -> No
     arch = _batch(tiny, 1).archs[0]
     one = _proxy(tiny, tmp_path / "one", epochs=3)._bench
     two = _proxy(tiny, tmp_path / "two", epochs=3)._bench
-    advance(one, Stage(arch=arch, until=1))
-    staged, whole = (advance(bench, Stage(arch=arch, until=3)) for bench in (one, two))
+    advance(one, Leg(arch=arch, until=1))
+    staged, whole = (advance(bench, Leg(arch=arch, until=3)) for bench in (one, two))
     assert (staged.top1, staged.epochs) == (whole.top1, whole.epochs)
 
 
 def test_a_training_that_diverges_says_so(tiny: Space, tmp_path: Path) -> None:
     bench = _proxy(tiny, tmp_path, lr=1e30)._bench
     with pytest.raises(Diverged, match="the loss is"):
-        advance(bench, Stage(arch=_batch(tiny, 1).archs[0], until=2))
+        advance(bench, Leg(arch=_batch(tiny, 1).archs[0], until=2))
 
 
 def test_a_training_that_takes_too_long_fails(tiny: Space, tmp_path: Path) -> None:

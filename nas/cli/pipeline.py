@@ -1,0 +1,47 @@
+"""Run the whole line: search, train, NetAdapt, scale, export."""
+
+from pathlib import Path
+
+import click
+
+from nas.cli._print import print_json, print_table, say
+from nas.cli._progress import progress
+from nas.errors import missing_package
+from nas.pipeline.config import read_pipeline
+from nas.pipeline.outcome import networks_table
+
+
+@click.command("pipeline")
+@click.argument("config", metavar="RUN.yaml", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The folder of everything; one that exists is continued. [default: runs/NAME, or the "
+    "file's out]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def command(config: Path, out: Path | None, as_json: bool) -> None:
+    """Search, train, prune, scale and export, as RUN.yaml says, and write one report.
+
+    RUN.yaml has a section for each command, with its flags as keys. What a finished stage came to
+    is kept: the same command goes on after a kill, wherever that was.
+    """
+    asked = read_pipeline(config)
+    folder = out or Path(asked.out or Path("runs") / config.stem)
+    try:
+        from nas.pipeline.run import run_pipeline
+        from nas.pipeline.stages import Teller
+    except ModuleNotFoundError as error:
+        raise missing_package(error, wanted_by="nas pipeline") from None
+    try:
+        outcome = run_pipeline(asked, folder, Teller(say=say, progress=progress))
+    except KeyboardInterrupt:
+        say(f"stopped; everything so far is in {folder}: go on with the same command")
+        raise
+    if as_json:
+        print_json(outcome.record())
+        return
+    print_table(networks_table(outcome))
+    for note in outcome.notes:
+        say(note)
+    say(f"the report is {folder / 'report' / 'index.html'}")

@@ -1,0 +1,139 @@
+"""Everything that a pipeline names, loaded and checked against each other before any work."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from nas import plugins
+from nas.arch import Architecture
+from nas.config import Setup, prepare
+from nas.errors import NasError
+from nas.growth import grown
+from nas.latency import LatencyTable
+from nas.latency_file import table_mapping
+from nas.memory import machine_memory
+from nas.netadapt import cuts_of
+from nas.nn.data import Data, fingerprint_of, load_data
+from nas.nn.distill import load_teacher
+from nas.nn.recipes import Recipe, adapt, find_recipe
+from nas.nn.score import pick_device
+from nas.nn.train import fit
+from nas.pipeline.config import PipelineConfig, Training
+from nas.plugins import Plugin
+from nas.problem import Problem
+from nas.pruning import check_covered, latency_meter
+from nas.reach import check_limits
+from nas.scaling import scale_resolution
+
+GENTLER = 4
+"""By how much fine-tuning is gentler than the training that a recipe is for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Inputs:
+    """What a pipeline works with; `tuning` is the recipe of NetAdapt's fine-tuning.
+
+    `fingerprints` are those of data, space and table, which the settings only name.
+    """
+
+    config: PipelineConfig
+    table: LatencyTable
+    data: Data
+    recipe: Recipe
+    tuning: Recipe | None
+    fingerprints: Mapping[str, str]
+
+
+def load_inputs(config: PipelineConfig) -> Inputs:
+    """Load what `config` names, and check that it fits together; nothing is written.
+
+    What depends on the network that the search will find is tried on a random one of the space.
+
+    Raises:
+        NasError: if something is unknown, missing, or does not fit.
+    """
+    setup = prepare(config.search)
+    check_limits(setup.problem, seed=config.seed)
+    loaded = load_data(config.data, seed=config.seed)
+    made = Inputs(
+        config=config,
+        table=setup.table,
+        data=loaded,
+        recipe=recipe_of(config.train),
+        tuning=_tuning(config),
+        fingerprints={
+            "data": loaded.fingerprint,
+            "space": setup.space.fingerprint,
+            "table": fingerprint_of([json.dumps(table_mapping(setup.table), sort_keys=True)]),
+        },
+    )
+    pick_device(config.device)
+    if config.train.teacher:
+        load_teacher(config.train.teacher, loaded)
+    _check_network(made, _random(setup))
+    _check_target(config, setup.problem)
+    _check_plugins(config)
+    return made
+
+
+def recipe_of(training: Training, *, epochs: int = 0) -> Recipe:
+    """Return the recipe of a training, for `epochs` where these are not 0."""
+    return adapt(
+        find_recipe(training.recipe),
+        epochs=epochs or training.epochs,
+        batch=training.batch,
+        accumulate=training.accumulate,
+        lr=training.lr,
+    )
+
+
+def start_of(inputs: Inputs, arch: Architecture) -> Architecture:
+    """Return `arch` as the line trains it: with its resolution, and the classes of the data."""
+    pixels = inputs.config.train.resolution
+    return fit(scale_resolution(arch, pixels) if pixels else arch, inputs.data)
+
+
+def _tuning(config: PipelineConfig) -> Recipe | None:
+    if config.netadapt is None:
+        return None
+    tuning = config.netadapt.tuning
+    recipe = adapt(find_recipe(tuning.recipe), batch=tuning.batch)
+    return replace(recipe, lr=tuning.lr or recipe.lr / GENTLER)
+
+
+def _random(setup: Setup) -> Architecture:
+    return setup.space.decode_row(setup.space.sample_matrix(np.random.default_rng(0), 1)[0])
+
+
+def _check_network(inputs: Inputs, arch: Architecture) -> None:
+    """Refuse what no network of the space can go through."""
+    config, network = inputs.config, start_of(inputs, arch)
+    check_covered(inputs.table, network)
+    if config.netadapt:
+        latency_meter(inputs.table)
+        cuts_of(network, config.netadapt.settings).groups(network)
+    for growth in config.scale.networks.values() if config.scale else ():
+        grown(network, growth, limit=machine_memory())
+
+
+def _check_target(config: PipelineConfig, problem: Problem) -> None:
+    """Refuse a target for NetAdapt that the search's limit on the latency meets already."""
+    if config.netadapt is None:
+        return
+    target = config.netadapt.settings.target_ms
+    for limit in problem.limits:
+        if limit.metric == "latency_ms" and limit.at_most and limit.value <= target:
+            raise NasError(
+                f"netadapt's target_ms of {target:g} is not below the search's limit {limit}: "
+                "there would be nothing to prune; lower the target, or leave netadapt out"
+            )
+
+
+def _check_plugins(config: PipelineConfig) -> None:
+    """Refuse exporters and runners that cannot be had."""
+    for form in config.export.format if config.export else ():
+        plugins.create("exporters", Plugin.parse(form))
+    if config.netadapt:
+        plugins.load("runners", Plugin.parse(config.netadapt.tuning.runner).name)

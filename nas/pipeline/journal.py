@@ -1,0 +1,149 @@
+"""The folder of a pipeline: its settings, and a line for every stage that is finished.
+
+`pipeline.yaml` holds the settings and can be run again; `pipeline.jsonl` says of every finished
+stage with what settings it ran and what came out. Each stage has a folder of its own beside them.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nas.data import SCHEMA
+from nas.errors import RunError
+from nas.lines import Lines, Record, damaged
+from nas.pipeline.config import STAGES, PipelineConfig, to_mapping, write_pipeline
+
+SETTINGS, JOURNAL = "pipeline.yaml", "pipeline.jsonl"
+MEASURE = "measure"
+"""The last line: all networks measured whole on this machine."""
+MAY_CHANGE = (
+    *("out", "device", "measure_rounds", "netadapt.runner", "netadapt.workers"),
+    *(f"search.{name}" for name in ("runner", "workers", "ray_address", "gpus_per_trial")),
+)
+"""Settings that change nothing in what comes out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A network of the line, as its stage left it.
+
+    `part` is "found", "trained", "pruned" or "scaled", `path` its file or folder in the run;
+    `scores` are accuracies by their metrics: `top1` on validation images, `test` on test images.
+    `remarks` say what of its latency was not measured.
+    """
+
+    part: str
+    name: str
+    path: str
+    fingerprint: str
+    resolution: int
+    latency_ms: float
+    latency_low_ms: float
+    latency_high_ms: float
+    macs: int
+    params: int
+    scores: Mapping[str, float]
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What a stage came to: networks, files it wrote for others, and what a reader should know."""
+
+    networks: tuple[Network, ...] = ()
+    files: tuple[Mapping[str, Any], ...] = ()
+    notes: tuple[str, ...] = ()
+    measured: Mapping[str, Any] | None = None
+    seconds: float = 0.0
+
+
+class PipelineFolder:
+    """The folder of one pipeline, open for writing; nobody else can open it at the same time.
+
+    `inputs` are fingerprints of what the settings name: data, table and space.
+
+    Raises:
+        RunError: if a finished stage had other settings or inputs, or the folder holds something
+            else, or cannot be written.
+    """
+
+    def __init__(self, path: Path, config: PipelineConfig, inputs: Mapping[str, str]) -> None:
+        """Open or make the folder at `path`."""
+        _check_free(path)
+        self.path, self._settings = path, {"inputs": dict(inputs), **to_mapping(config)}
+        self._lines = Lines(path / JOURNAL, writer="another pipeline")
+        self.done: dict[str, Done] = {}
+        try:
+            self._replay(self._lines.records)
+        except RunError:
+            self._lines.close()
+            raise
+        if not self._lines.records:
+            self._lines.append({"schema": SCHEMA})
+        write_pipeline(replace(config, out=str(path)), path / SETTINGS)
+
+    def _replay(self, records: Sequence[Record]) -> None:
+        for number, record in enumerate(records, start=1):
+            try:
+                if "stage" in record:
+                    done, settings = _done(record["done"]), record["settings"]
+                    self._check_same(record["stage"], settings)
+                    self.done[record["stage"]] = done
+            except (KeyError, TypeError, AttributeError):
+                raise damaged(str(self.path / JOURNAL), number) from None
+
+    def _check_same(self, stage: str, found: Mapping[str, Any]) -> None:
+        """Refuse other settings than a finished stage had."""
+        old, new = _flat(found), _flat(self._up_to(stage))
+        for name in {**old, **new}:
+            if old.get(name) != new.get(name) and name not in MAY_CHANGE:
+                raise RunError(
+                    f"{self.path}: stage {stage} is finished, and its {name} was "
+                    f"{_text(old.get(name))}, not {_text(new.get(name))}; give another --out"
+                )
+
+    def _up_to(self, stage: str) -> dict[str, Any]:
+        """Return the settings that decide a stage: those of later ones do not."""
+        later = STAGES[STAGES.index(stage) + 1 :] if stage in STAGES else ()
+        return {name: value for name, value in self._settings.items() if name not in later}
+
+    def finish(self, stage: str, done: Done) -> None:
+        """Note that a stage is finished, and what it came to."""
+        self._lines.append({"stage": stage, "settings": self._up_to(stage), "done": asdict(done)})
+        self.done[stage] = done
+
+    def close(self) -> None:
+        """Let others write."""
+        self._lines.close()
+
+
+def _done(record: Mapping[str, Any]) -> Done:
+    networks = tuple(
+        Network(**{**network, "remarks": tuple(network["remarks"])})
+        for network in record["networks"]
+    )
+    lists = {name: tuple(record[name]) for name in ("files", "notes")}
+    return Done(**{**record, "networks": networks, **lists})
+
+
+def _check_free(path: Path) -> None:
+    """Check that `path` is free, or holds a pipeline."""
+    if (path / JOURNAL).is_file() or not path.is_dir():
+        return
+    if any(not name.startswith(".") for name in os.listdir(path)):
+        raise RunError(f"{path} is not empty and holds no pipeline; give another --out")
+
+
+def _text(value: object) -> str:
+    return "not given" if value is None else repr(value)
+
+
+def _flat(data: Mapping[str, Any], start: str = "") -> dict[str, Any]:
+    """Return nested mappings as one, with dots in the names."""
+    result: dict[str, Any] = {}
+    for key, value in data.items():
+        name = f"{start}{key}"
+        result |= _flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return result

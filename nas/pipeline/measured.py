@@ -1,0 +1,66 @@
+"""Measure all networks of a line whole on this machine, in turns."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from nas.arch import Architecture
+from nas.errors import NasError
+from nas.folder import find_architecture
+from nas.measuring.estimates import Estimates
+from nas.measuring.plan import plan_check
+from nas.measuring.rounds import Progress, Rounds
+from nas.measuring.run import measure_plan
+from nas.measuring.samples import Samples
+from nas.measuring.speedup import target_like
+from nas.pipeline.journal import Done
+from nas.pipeline.stages import Line
+
+
+def measure_networks(line: Line) -> Done:
+    """Measure every network but the found one, which is the trained one.
+
+    Where the runtime is missing or refuses a network, the reason is noted and nothing measured.
+    """
+    networks = [network for network in line.networks if network.part != "found"]
+    archs = [
+        replace(find_architecture(str(line.out / network.path)), name=network.name)
+        for network in networks
+    ]
+    try:
+        return Done(measured=_measured(line, archs))
+    except NasError as error:
+        return Done(notes=(f"not measured on this machine: {error}",))
+
+
+def _measured(line: Line, archs: list[Architecture]) -> dict[str, Any]:
+    target, rounds = target_like(line.inputs.table), line.inputs.config.measure_rounds
+    plan = plan_check("pipeline", archs)
+    with (
+        TemporaryDirectory() as folder,
+        line.teller.progress("measuring", "visits") as update,
+    ):
+
+        def report(now: Progress) -> None:
+            update(now.done, now.total, f"round {now.round}")
+
+        path = Path(folder) / "samples.jsonl"
+        samples, found = measure_plan(plan, target, path, rounds=Rounds.of(rounds), report=report)
+    return {
+        "runtime": samples.header["runtime"],
+        "threads": target.threads,
+        "dtype": target.dtype,
+        "cpu": samples.begins[-1]["cpu"],
+        "networks": _times(archs, samples, found),
+    }
+
+
+def _times(archs: list[Architecture], samples: Samples, found: Estimates) -> dict[str, Any]:
+    """Return what each network took, by its name."""
+    times = {}
+    for number, arch in enumerate(archs, start=samples.references):
+        if number not in found.jobs:
+            raise NasError("; ".join(samples.refused.values()) or "nothing was visited")
+        times[arch.name] = asdict(found.jobs[number])
+    return times

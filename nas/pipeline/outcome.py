@@ -1,0 +1,137 @@
+"""What a pipeline came to: the same numbers for machines, the terminal and the report."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nas.data import SCHEMA
+from nas.latency import LatencyTable
+from nas.members import FRACTIONS
+from nas.pipeline.config import PipelineConfig, to_mapping
+from nas.pipeline.journal import MEASURE, Done, Network
+from nas.report.proof import notes
+from nas.report.tables import Table, accuracy_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """A pipeline at its end: what was asked, and what each finished stage came to."""
+
+    config: PipelineConfig
+    out: Path
+    table: LatencyTable
+    done: Mapping[str, Done]
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """All networks in the order of the line: found, trained, pruned, scaled."""
+        return tuple(network for done in self.done.values() for network in done.networks)
+
+    @property
+    def files(self) -> tuple[Mapping[str, Any], ...]:
+        """The exported files: network, format, path in the run, bytes."""
+        return tuple(file for done in self.done.values() for file in done.files)
+
+    @property
+    def measured(self) -> Mapping[str, Any] | None:
+        """What was measured on this machine, and with what; None where nothing was."""
+        return self.done[MEASURE].measured if MEASURE in self.done else None
+
+    def measured_of(self, network: Network) -> Mapping[str, Any] | None:
+        """Return what was measured of one network: ms with its interval."""
+        found: Mapping[str, Any] = (self.measured or {}).get("networks", {})
+        name = "trained" if network.part == "found" else network.name  # the same architecture
+        return found.get(name)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know about the numbers."""
+        said = [note for done in self.done.values() for note in done.notes]
+        said += [f"latency_ms: {note}" for note in notes(self.table)]
+        remarks: dict[str, list[str]] = {}
+        for network in self.networks:
+            for remark in network.remarks:
+                remarks.setdefault(remark, []).append(network.name)
+        said += [f"latency_ms of {', '.join(names)}: {text}" for text, names in remarks.items()]
+        provenance = self.table.provenance
+        if self.measured and (not provenance or provenance.cpu != self.measured["cpu"]):
+            said.append(
+                f"latency_ms is predicted for {self.table.device}, and measured_ms is of another "
+                f"device, {self.measured['cpu']}"
+            )
+        return tuple(said)
+
+    def record(self) -> dict[str, Any]:
+        """Return what a machine reads of it."""
+        measured = dict(self.measured or {})
+        measured.pop("networks", None)
+        return {
+            "schema": SCHEMA,
+            "run": str(self.out),
+            "asked": to_mapping(self.config),
+            "table": {
+                "name": self.table.name,
+                "device": self.table.device,
+                "runtime": self.table.runtime,
+                "era": self.table.era,
+            },
+            "networks": [self._network(network) for network in self.networks],
+            "exported": [dict(file) for file in self.files],
+            "measured": measured or None,
+            "notes": list(self.notes),
+            "stages": [{"stage": name, "seconds": d.seconds} for name, d in self.done.items()],
+            "seconds": round(sum(done.seconds for done in self.done.values()), 3),
+        }
+
+    def _network(self, network: Network) -> dict[str, Any]:
+        found = self.measured_of(network) or {}
+        names = ("latency_ms", "latency_low_ms", "latency_high_ms", "macs", "params")
+        return {
+            "part": network.part,
+            "name": network.name,
+            "path": network.path,
+            "fingerprint": network.fingerprint,
+            "resolution": network.resolution,
+            **{name: getattr(network, name) for name in names},
+            **{f"measured_{k}": found.get(k) for k in ("ms", "low_ms", "high_ms")},
+            "top1": None,
+            "test": None,
+            **network.scores,
+        }
+
+
+def networks_table(outcome: Outcome) -> Table:
+    """Return a table with a row for each network."""
+    networks = outcome.networks
+    extra = dict.fromkeys(k for n in networks for k in n.scores if k not in ("top1", "test"))
+    return Table(
+        title=f"{outcome.out}: {len(networks)} networks, predicted for {outcome.table.device}",
+        headings=(
+            "network",
+            "predicted ms",
+            "measured ms",
+            "MACs M",
+            "params M",
+            "px",
+            "top1 %",
+            "test %",
+            *(f"{metric} %" if metric in FRACTIONS else metric for metric in extra),
+        ),
+        rows=tuple(_row(outcome, network, tuple(extra)) for network in networks),
+    )
+
+
+def _row(outcome: Outcome, network: Network, extra: tuple[str, ...]) -> tuple[str, ...]:
+    found, scores = outcome.measured_of(network), network.scores
+    title = network.part if network.name == network.part else f"{network.part}: {network.name}"
+    return (
+        title,
+        f"{network.latency_ms:.4g}",
+        f"{found['ms']:.4g}" if found else "",
+        f"{network.macs / 1e6:.4g}",
+        f"{network.params / 1e6:.4g}",
+        str(network.resolution),
+        *(accuracy_text(scores[k], "top1") if k in scores else "" for k in ("top1", "test")),
+        *(accuracy_text(scores[k], k) if k in scores else "" for k in extra),
+    )

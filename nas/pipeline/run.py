@@ -1,0 +1,56 @@
+"""Run a pipeline: the stages that are not finished yet, one after the other, then the report."""
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from nas.pipeline.config import STAGES, PipelineConfig
+from nas.pipeline.inputs import load_inputs
+from nas.pipeline.journal import MEASURE, Done, PipelineFolder
+from nas.pipeline.measured import measure_networks
+from nas.pipeline.outcome import Outcome
+from nas.pipeline.report import write_report
+from nas.pipeline.stages import WORK, Line, Teller
+
+
+def run_pipeline(config: PipelineConfig, out: Path, teller: Teller) -> Outcome:
+    """Do what `config` asks for in the folder `out`, and return what came of it.
+
+    Stages that are finished there are not done again; one that was broken off goes on where it
+    stopped. The report is written anew in any case. An interrupt (Ctrl-C) leaves everything so far.
+
+    Raises:
+        NasError: if the settings do not fit together, or the folder is that of another pipeline,
+            before any work; later what a stage raises, with everything before it kept.
+    """
+    inputs = load_inputs(config)
+    for note in inputs.data.notes:
+        teller.say(f"{inputs.data.name}: {note}")
+    with closing(PipelineFolder(out, config, inputs.fingerprints)) as folder:
+        line = Line(inputs=inputs, out=out, teller=teller, done=folder.done)
+        for stage in STAGES:
+            if getattr(config, stage) is not None:
+                _do(stage, WORK[stage], line, folder)
+        if config.measure_rounds:
+            _do(MEASURE, measure_networks, line, folder)
+        outcome = Outcome(config=config, out=out, table=inputs.table, done=dict(folder.done))
+        write_report(outcome)
+    return outcome
+
+
+def _do(stage: str, work: Callable[[Line], Done], line: Line, folder: PipelineFolder) -> None:
+    """Do a stage that is not finished, and note that it is."""
+    if stage in folder.done:
+        line.teller.say(f"{stage}: finished before")
+        return
+    line.teller.say(f"{stage} ...")
+    began = time.monotonic()
+    done = replace(work(line), seconds=round(time.monotonic() - began, 3))
+    if stage == MEASURE and not done.measured:  # it may work the next time
+        folder.done[stage] = done
+        line.teller.say(f"{stage}: {'; '.join(done.notes)}")
+        return
+    folder.finish(stage, done)
+    line.teller.say(f"{stage}: done in {done.seconds:.1f} s")

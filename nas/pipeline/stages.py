@@ -1,0 +1,236 @@
+"""The stages of a pipeline: each works in its own folder, and says what came of it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nas import plugins
+from nas.arch import Architecture, to_mapping
+from nas.checkpoint import ARCH, SUFFIX, find_checkpoint, load_checkpoint
+from nas.cost import cost
+from nas.data import to_yaml, write_text
+from nas.exporting import export
+from nas.folder import ARCHS, find_architecture
+from nas.growth import grown
+from nas.memory import machine_memory
+from nas.netadapt import check
+from nas.netadapt_folder import FINAL
+from nas.nn.loop import Options
+from nas.nn.netadapt import Listener, netadapt
+from nas.nn.netadapt_job import Job
+from nas.nn.recipes import Recipe
+from nas.nn.train import train
+from nas.nn.trained import score_checkpoint
+from nas.pipeline.config import Pruning
+from nas.pipeline.inputs import Inputs, recipe_of, start_of
+from nas.pipeline.journal import Done, Network
+from nas.pipeline.pictures import draw_front_of, draw_rounds_of
+from nas.plugins import Plugin
+from nas.report.proof import latency_remarks
+from nas.runner import InProcess, Runner
+from nas.searching import search
+from nas.zoo import load_architecture
+
+Update = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Teller:
+    """What is told of the work: lines of text, and how far it is.
+
+    `progress` is called with what is being done, and to how many of what.
+    """
+
+    say: Callable[[str], None]
+    progress: Callable[[str, str], AbstractContextManager[Update]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A pipeline on its way: what it works with, where, who is told, and what is done."""
+
+    inputs: Inputs
+    out: Path
+    teller: Teller
+    done: Mapping[str, Done]
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """All networks so far, in the order of the line."""
+        return tuple(network for done in self.done.values() for network in done.networks)
+
+    def last(self, *parts: str) -> Network:
+        """Return the last network that is one of `parts`."""
+        return [network for network in self.networks if network.part in parts][-1]
+
+
+def search_stage(line: Line) -> Done:
+    """Search the space, and choose the candidate that goes on."""
+    out, config = line.out / "search", line.inputs.config
+    with line.teller.progress("searching", "candidates") as update:
+        run = search(config.search, out=out, progress=update)
+    if not run.finished:
+        raise KeyboardInterrupt  # the search has taken it for itself
+    name = find_architecture(f"{out}:{config.train.arch}").name
+    member = next(one for one in run.members if one.name == name)
+    path = out / ARCHS / f"{name}.yaml"
+    start = _start(line, path)
+    if config.netadapt:
+        check(start, line.inputs.table, config.netadapt.settings)
+    scores = {run.setup.accuracy: float(member.accuracy or 0.0)}
+    found = _network(line, start, "found", path, scores)
+    line.teller.say(f"{len(run.members)} on the front of {len(run.trials)}; {name} goes on")
+    return Done(networks=(found,), notes=_notes(run.setup.judge.note, draw_front_of(run, out)))
+
+
+def train_stage(line: Line) -> Done:
+    """Train the chosen candidate."""
+    start = _start(line, line.out / line.last("found").path)
+    trained = _trained(line, start, "trained", line.out / "train", line.inputs.recipe)
+    return Done(networks=(trained,))
+
+
+def netadapt_stage(line: Line) -> Done:
+    """Prune the trained network."""
+    inputs, part, out = line.inputs, line.inputs.config.netadapt, line.out / "netadapt"
+    assert part is not None
+    assert inputs.tuning is not None  # the two come together
+    job = Job(
+        start=load_checkpoint(str(line.out / line.last("trained").path)),
+        data=inputs.data,
+        table=inputs.table,
+        settings=part.settings,
+        recipe=inputs.tuning,
+        device=inputs.config.device,
+    )
+    with _runner(part) as runner, line.teller.progress("fine-tuning", "done") as update:
+        result = netadapt(job, out, runner=runner, listener=Listener(update=update))
+    scores = _scores(result.best.top1, result.best.test)
+    path = out / f"{FINAL}{SUFFIX}"
+    pruned = _network(line, result.best_arch, "pruned", path, scores)
+    line.teller.say(f"pruned in {len(result.rounds)} rounds")
+    pictures = draw_rounds_of(result, inputs.table, out)
+    return Done(networks=(pruned,), notes=_notes(result.note, pictures))
+
+
+def scale_stage(line: Line) -> Done:
+    """Scale the line's network, and train what comes of it where epochs are given."""
+    config = line.inputs.config
+    assert config.scale is not None
+    origin = line.last("trained", "pruned")
+    base = replace(load_checkpoint(str(line.out / origin.path)).arch, name=origin.name)
+    made = []
+    for name, growth in config.scale.networks.items():
+        arch = replace(grown(base, growth, limit=machine_memory()), name=name)
+        out = line.out / "scale" / name
+        if config.scale.epochs:
+            recipe = recipe_of(config.train, epochs=config.scale.epochs)
+            made.append(_trained(line, arch, "scaled", out, recipe))
+        else:
+            write_text(out / ARCH, to_yaml(to_mapping(arch)))
+            made.append(_network(line, arch, "scaled", out / ARCH, {}))
+    return Done(networks=tuple(made))
+
+
+def export_stage(line: Line) -> Done:
+    """Export what the line ends in: the pruned network, or the trained one, and the scaled ones."""
+    config = line.inputs.config
+    assert config.export is not None
+    ends = [line.last("trained", "pruned"), *(n for n in line.networks if n.part == "scaled")]
+    files = [_exported(line, network, form) for network in ends for form in config.export.format]
+    line.teller.say(f"wrote {len(files)} files")
+    return Done(files=tuple(files))
+
+
+WORK: Mapping[str, Callable[[Line], Done]] = {
+    "search": search_stage,
+    "train": train_stage,
+    "netadapt": netadapt_stage,
+    "scale": scale_stage,
+    "export": export_stage,
+}
+"""What does the work of each stage; see `nas.pipeline.config.STAGES`."""
+
+
+def _start(line: Line, path: Path) -> Architecture:
+    """Return the network of a member's file as the line trains it, named after the space."""
+    name = f"{Path(line.inputs.config.search.space).stem}-{path.stem}"
+    return start_of(line.inputs, replace(load_architecture(path), name=name))
+
+
+def _network(
+    line: Line, arch: Architecture, part: str, path: Path, scores: Mapping[str, float]
+) -> Network:
+    """Return what is told of a network; only scaled ones have names of their own."""
+    latency, counted = line.inputs.table.predict(arch), cost(arch)
+    return Network(
+        part=part,
+        name=arch.name if part == "scaled" else part,
+        path=str(path.relative_to(line.out)),
+        fingerprint=arch.fingerprint,
+        resolution=arch.resolution,
+        latency_ms=latency.ms,
+        latency_low_ms=latency.low_ms,
+        latency_high_ms=latency.high_ms,
+        macs=counted.macs,
+        params=counted.params,
+        scores=scores,
+        remarks=latency_remarks(latency),
+    )
+
+
+def _trained(line: Line, arch: Architecture, part: str, out: Path, recipe: Recipe) -> Network:
+    """Train a network in a folder of its own."""
+    config, data = line.inputs.config, line.inputs.data
+    with line.teller.progress(f"training {arch.name}", "images") as update:
+        options = Options(device=config.device, teacher=config.train.teacher, report=update)
+        trained = train(arch, data, recipe, seed=config.seed, out=out, options=options)
+    if not trained.finished:
+        raise KeyboardInterrupt  # the training has taken it for itself
+    has_test = data.test is not None and len(data.test)
+    test = (
+        score_checkpoint(str(out), data, split="test", device=config.device) if has_test else None
+    )
+    line.teller.say(f"{arch.name}: top1 {trained.top1:.4f} after {trained.epochs} epochs")
+    scores = _scores(trained.top1, test.top1 if test else None)
+    return _network(line, trained.arch, part, out, scores)
+
+
+def _scores(top1: float | None, test: float | None) -> dict[str, float]:
+    return {k: v for k, v in (("top1", top1), ("test", test)) if v is not None}
+
+
+def _exported(line: Line, network: Network, form: str) -> Mapping[str, Any]:
+    """Write one network in one format, its weights with it where there are any."""
+    path = str(line.out / network.path)
+    trained = load_checkpoint(path) if find_checkpoint(path) else None
+    arch = replace(trained.arch if trained else load_architecture(path), name=network.name)
+    suffix = plugins.create("exporters", Plugin.parse(form)).suffix
+    target = line.out / "export" / f"{network.name}{suffix}"
+    export(arch, target, form=form, trained=trained)
+    return {
+        "network": network.name,
+        "format": form,
+        "path": str(target.relative_to(line.out)),
+        "bytes": target.stat().st_size,
+    }
+
+
+def _notes(*texts: str) -> tuple[str, ...]:
+    return tuple(text for text in texts if text)
+
+
+@contextmanager
+def _runner(part: Pruning) -> Iterator[Runner]:
+    """Give what carries proposals out; its processes end with it."""
+    if part.tuning.workers == 1 and part.tuning.runner == "local":
+        yield InProcess()
+        return
+    plugin = Plugin.parse(part.tuning.runner)
+    made: Runner = plugins.create("runners", plugin, workers=part.tuning.workers)
+    try:
+        yield made
+    finally:
+        made.close()

@@ -1,0 +1,184 @@
+"""Settings of a pipeline and the record of its stages, without any training."""
+
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nas.errors import BadFile, RunError
+from nas.latency_file import load_table
+from nas.pipeline.config import PipelineConfig, Scaling, read_pipeline, write_pipeline
+from nas.pipeline.journal import MEASURE, Done, Network, PipelineFolder
+from nas.pipeline.outcome import Outcome, networks_table
+
+FULL = """schema: 1
+data: digits
+latency_table: pixel1
+era: 2018
+seed: 3
+search: {space: mbconv, limit: latency_ms<=60, trials: 50}
+train: {arch: 7, recipe: quick, epochs: 2}
+netadapt: {target_ms: 40, step: 2%, prune: hidden, workers: 2}
+scale:
+  epochs: 1
+  networks:
+    b1: {phi: 1, alpha: 1.2, multiple: 4}
+    wide: {width: 1.4}
+export: {format: yaml}
+"""
+INPUTS = {"data": "d", "space": "s", "table": "t"}
+FOUND = Network(
+    part="found", name="found", path="search/archs/007.yaml", fingerprint="f", resolution=32,
+    latency_ms=1.5, latency_low_ms=1.0, latency_high_ms=2.0, macs=1_500_000, params=20_000,
+    scores={"top1_proxy": 0.5}, remarks=("a remark",),
+)  # fmt: skip
+TRAINED = replace(FOUND, part="trained", name="trained", path="train", scores={"top1": 0.75})
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> PipelineConfig:
+    (tmp_path / "run.yaml").write_text(FULL)
+    return read_pipeline(tmp_path / "run.yaml")
+
+
+def test_what_is_given_once_reaches_every_stage(config: PipelineConfig) -> None:
+    search = config.search
+    assert (search.latency_table, search.era, search.seed) == ("pixel1", "2018", 3)
+    assert search.data == ""  # its evaluator does not look at images
+    assert config.netadapt
+    assert (config.netadapt.settings.seed, config.netadapt.settings.prune) == (3, ("hidden",))
+    assert config.train.arch == "7"
+    assert config.scale
+    assert list(config.scale.networks) == ["b1", "wide"]
+    assert config.export
+    assert config.export.format == ("yaml",)
+
+
+def test_settings_survive_their_file(config: PipelineConfig, tmp_path: Path) -> None:
+    short = replace(config, netadapt=None, scale=None, export=None)
+    for one in (config, short):
+        write_pipeline(one, tmp_path / "again.yaml")
+        assert read_pipeline(tmp_path / "again.yaml") == one
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("era: 2018", "era: true", "run.yaml, line 4: era must be a text, not True"),
+        ("seed: 3", "seeds: 3", "run.yaml, line 5: unknown key 'seeds'; did you mean seed?"),
+        ("data: digits\n", "", "run.yaml, line 1: missing data"),
+        ("trials: 50", "trials: 0", "run.yaml, search, line 6: trials must be a whole number"),
+        ("space: mbconv", "seed: 1", "run.yaml, search, line 6: unknown key 'seed'"),
+        ("arch: 7", "arch: a7", "run.yaml, train, line 7: arch is best or the number"),
+        ("workers: 2", "workers: 0", "run.yaml, netadapt, line 8: workers must be"),
+        ("step: 2%", "step: 2 s", "run.yaml, netadapt, line 8: a step is a share"),
+        ("step: 2%", "seed: 2", "run.yaml, netadapt, line 8: unknown key 'seed'"),
+        ("  epochs: 1", "  epoch: 1", "run.yaml, scale, line 10: unknown key 'epoch'"),
+        ("wide: {width: 1.4}", "found: {phi: 1}", "run.yaml, scale, line 13: a network is named"),
+        ("width: 1.4", "width: 1.4, published: 1", "line 13: published must be true or false"),
+        ("width: 1.4", "widht: 1.4", "run.yaml, wide, line 13: unknown key 'widht'"),
+        ("{format: yaml}", "{}", "run.yaml, export: missing format"),
+        ("{format: yaml}", "yaml", "run.yaml, line 14: export must be a mapping"),
+    ],
+)
+def test_a_mistake_names_file_line_and_key(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    assert old in FULL
+    (tmp_path / "run.yaml").write_text(FULL.replace(old, new, 1))
+    with pytest.raises(BadFile) as caught:
+        read_pipeline(tmp_path / "run.yaml")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_finished_stages_are_known_again(config: PipelineConfig, tmp_path: Path) -> None:
+    done = Done(networks=(FOUND,), notes=("a note",), seconds=2.0)
+    with closing(PipelineFolder(tmp_path / "out", config, INPUTS)) as folder:
+        assert folder.done == {}
+        folder.finish("search", done)
+    with closing(PipelineFolder(tmp_path / "out", config, INPUTS)) as folder:
+        assert folder.done == {"search": done}
+    assert read_pipeline(tmp_path / "out" / "pipeline.yaml").out == str(tmp_path / "out")
+
+
+def test_settings_may_change_until_their_stage_is_finished(
+    config: PipelineConfig, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    longer = replace(config, train=replace(config.train, epochs=5))
+    with closing(PipelineFolder(out, config, INPUTS)) as folder:
+        folder.finish("search", Done())
+    with closing(PipelineFolder(out, longer, INPUTS)) as folder:
+        folder.finish("train", Done())
+    with pytest.raises(RunError, match=r"stage train is finished, and its train.epochs was 5, no"):
+        PipelineFolder(out, config, INPUTS)
+    faster = replace(longer, search=replace(config.search, workers=8), measure_rounds=2)
+    PipelineFolder(out, faster, INPUTS).close()
+    wider = replace(longer, scale=Scaling(networks={}))
+    PipelineFolder(out, wider, INPUTS).close()
+
+
+def test_a_stage_may_not_be_put_before_a_finished_one(
+    config: PipelineConfig, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with closing(PipelineFolder(out, replace(config, netadapt=None), INPUTS)) as folder:
+        folder.finish("scale", Done())
+    with pytest.raises(RunError, match=r"its netadapt.target_ms was not given, not 40"):
+        PipelineFolder(out, config, INPUTS)
+
+
+def test_other_data_under_the_same_name_are_refused(config: PipelineConfig, tmp_path: Path) -> None:
+    with closing(PipelineFolder(tmp_path / "out", config, INPUTS)) as folder:
+        folder.finish("search", Done())
+    with pytest.raises(RunError, match=r"its inputs.data was 'd', not 'e'"):
+        PipelineFolder(tmp_path / "out", config, {**INPUTS, "data": "e"})
+
+
+def test_two_pipelines_do_not_share_a_folder(config: PipelineConfig, tmp_path: Path) -> None:
+    with (
+        closing(PipelineFolder(tmp_path / "out", config, INPUTS)),
+        pytest.raises(RunError, match="another pipeline is writing into this file"),
+    ):
+        PipelineFolder(tmp_path / "out", config, INPUTS)
+
+
+def test_a_damaged_line_is_named(config: PipelineConfig, tmp_path: Path) -> None:
+    with closing(PipelineFolder(tmp_path / "out", config, INPUTS)) as folder:
+        folder.finish("search", Done())
+    journal = tmp_path / "out" / "pipeline.jsonl"
+    journal.write_text(journal.read_text().replace('"networks":', '"nets":'))
+    with pytest.raises(RunError, match=r"pipeline.jsonl, line 2: damaged"):
+        PipelineFolder(tmp_path / "out", config, INPUTS)
+
+
+def test_the_table_and_the_document_have_the_same_numbers(
+    config: PipelineConfig, tmp_path: Path
+) -> None:
+    measured = {
+        "cpu": "a CPU",
+        "runtime": "r 1",
+        "networks": {"trained": {"ms": 0.5, "low_ms": 0.4, "high_ms": 0.6, "rounds": 2}},
+    }
+    outcome = Outcome(
+        config=config,
+        out=tmp_path,
+        table=load_table("pixel1"),
+        done={
+            "search": Done(networks=(FOUND,), seconds=1.0),
+            "train": Done(networks=(TRAINED,), seconds=2.0),
+            MEASURE: Done(measured=measured),
+        },
+    )
+    rows = networks_table(outcome).rows
+    assert rows == (
+        ("found", "1.5", "0.5", "1.5", "0.02", "32", "", "", "50.00"),
+        ("trained", "1.5", "0.5", "1.5", "0.02", "32", "75.00", "", ""),
+    )
+    found = outcome.record()
+    assert [network["measured_ms"] for network in found["networks"]] == [0.5, 0.5]
+    assert [network["top1"] for network in found["networks"]] == [None, 0.75]
+    assert found["seconds"] == 3.0
+    assert "latency_ms of found, trained: a remark" in found["notes"]
