@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,10 @@ class SearchConfig:
         for name, least in _LEAST.items():
             if type(getattr(self, name)) is not int or getattr(self, name) < least:
                 raise NasError(f"{name} must be a whole number >= {least}")
+        share = self.gpus_per_trial
+        if type(share) not in (int, float) or not 0 <= share < inf:
+            raise NasError(f"gpus_per_trial must be a number >= 0, not {share!r}")
+        object.__setattr__(self, "gpus_per_trial", float(share))
         if self.on_missing not in ON_MISSING:
             raise unknown("way with missing units", self.on_missing, ON_MISSING)
 
@@ -99,6 +104,8 @@ def read_config(path: Path) -> SearchConfig:
             settings[name] = tuple(value)
         elif (wanted is tuple and type(value) is str) or (name == "era" and type(value) is int):
             settings[name] = str(value)
+        elif wanted is float and type(value) is int:
+            settings[name] = float(value)
         elif type(value) is not wanted:
             expected = "a list of texts" if wanted is tuple else _NOUNS[wanted]
             raise BadFile(f"{where}: {name} must be {expected}, not {value!r}")
@@ -115,7 +122,12 @@ def write_config(config: SearchConfig, path: Path) -> None:
 
 
 _TYPES: Mapping[str, type] = {f.name: type(f.default) for f in fields(SearchConfig)}
-_NOUNS: Mapping[type, str] = {str: "text", int: "a whole number", bool: "true or false"}
+_NOUNS: Mapping[type, str] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,6 +250,13 @@ def _judge(
             f"evaluator {plugin.name} does not look at data; to train on {config.data} take "
             "--evaluator proxy"
         )
+    if config.trial_seconds and not (
+        _streams(config) or plugins.takes("evaluators", plugin.name, "trial_seconds")
+    ):
+        raise NasError(
+            f"nothing can end a trial of evaluator {plugin.name} after trial_seconds in this "
+            "process; let others do it: --workers 2"
+        )
     out = out.resolve() if out else None  # workers may be in another folder
     named: dict[str, Any] = {
         "seed": config.seed,
@@ -249,6 +268,8 @@ def _judge(
         "evaluators", plugin, space, **named, **({"data": config.data} if config.data else {})
     )
     _check_evaluator(judge, config.evaluator)
+    if config.max_epochs and "epochs" not in judge.provides:
+        raise NasError(f"evaluator {plugin.name} trains for no epochs that max_epochs could count")
     return judge
 
 

@@ -73,8 +73,9 @@ class Evaluator(Protocol):
     `seconds` is the typical time for one candidate. At 0 the evaluator is exact and free: limits
     on its metrics are checked before any other evaluator runs, and strategies may ask it about
     candidates that they then do not propose. An evaluator must not keep the order of calls in
-    mind: the same candidate gets the same answer. Its `str` should name what its answers depend on:
-    a run is continued only with evaluators of the same text.
+    mind: the same candidate gets the same answer, unless it compares candidates to stop some. Its
+    `str` should name what its answers depend on: a run is continued only with evaluators of the
+    same text.
     """
 
     @property

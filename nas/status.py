@@ -25,7 +25,8 @@ UNKNOWN, RUNNING, LOST = "unknown", "running", "lost"
 class Status:
     """What is known of a search.
 
-    `state` is "running", "finished" (it has all it was asked for), "stopped", "lost" (it says it is
+    `state` is "running", "finished" (it has all it was asked
+    for, or its time is up), "stopped", "lost" (it says it is
     running, but has been silent) or "unknown". `counts` are those of the trials by what became of
     them; `waiting` are proposals without an answer. `best` is the best value of every objective.
     """

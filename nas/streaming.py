@@ -59,7 +59,7 @@ class _Proposals:
     ) -> None:
         self._session, self._size, self._at_once = session, size, at_once
         self._wanted, self._over = wanted, over
-        self._left = deque(session.waiting)
+        self._left = deque(session.recall(tuple(session.waiting)))
         self._out: dict[int, tuple[int, ...]] = {}
         self._count = 0
 

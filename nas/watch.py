@@ -34,7 +34,8 @@ class TimeUp(KeyboardInterrupt):
 class Heartbeat:
     """How a search was doing at `updated`, in seconds since 1970.
 
-    `started` trials were there when it began, `seconds` ago; `tasks` are the trainings, or
+    `started` trials were there when it began, `seconds` ago; all searches of this run together have
+    taken `spent_seconds`; `tasks` are the trainings, or
     evaluations elsewhere, that it has behind it; `busy` of its `workers` had something to do.
     `state` is "running", "finished" or "stopped".
     """
@@ -47,6 +48,7 @@ class Heartbeat:
     trials: int
     wanted: int
     seconds: float
+    spent_seconds: float
     tasks: int
     busy: int
     workers: int
@@ -85,6 +87,14 @@ class Watch:
         self.runner = Watched(runner, self._task_done)
         self._until, self._began = inf, time.monotonic()
         self._started = self._trials = self._tasks = 0
+        self._spent = 0.0
+
+    def _spent_before(self) -> float:
+        """Return the seconds that earlier searches of this run took, as far as they left word."""
+        with suppress(BadFile):
+            before = read_heartbeat(self._out) if self._out else None
+            return before.spent_seconds if before else 0.0
+        return 0.0
 
     @contextmanager
     def over(self, session: Session) -> Iterator[None]:
@@ -94,8 +104,9 @@ class Watch:
             RunError: if the run folder cannot be written.
         """
         self._began = time.monotonic()
+        self._spent = self._spent_before()
         if self._config.max_seconds:
-            self._until = self._began + self._config.max_seconds - session.trials.seconds
+            self._until = self._began + self._config.max_seconds - self._spent
         self._started = self._trials = len(session)
         ended = threading.Event()
         beats = threading.Thread(target=self._beat_until, args=(ended,), daemon=True)
@@ -121,7 +132,9 @@ class Watch:
     def is_over(self, session: Session) -> bool:
         """Tell whether the trials are done, or the time or the epochs are spent."""
         if self._config.max_epochs:
-            epochs = session.trials.metrics.get("epochs", np.zeros(0))
+            trials = session.trials
+            _, first = np.unique(trials.picks, axis=0, return_index=True)  # copies train nothing
+            epochs = trials.metrics.get("epochs", np.zeros(len(trials)))[first]
             if np.nansum(epochs) >= self._config.max_epochs:
                 return True
         return len(session) >= self._config.trials or self._is_late()
@@ -147,13 +160,15 @@ class Watch:
 
     def _say(self) -> None:
         if self._progress:
-            note = f"{self._tasks} trainings" if self._tasks > self._trials else ""
+            new = self._trials - self._started
+            note = f"{self._tasks} trainings" if self._tasks > new else ""
             self._progress(self._trials, self._config.trials, note)
 
     def _beat(self, state: str) -> None:
         """Leave word in the run folder, if there is one."""
         if self._out is None:
             return
+        elapsed = time.monotonic() - self._began
         heartbeat = Heartbeat(
             host=socket.gethostname(),
             pid=os.getpid(),
@@ -162,7 +177,8 @@ class Watch:
             started=self._started,
             trials=self._trials,
             wanted=self._config.trials,
-            seconds=round(time.monotonic() - self._began, 3),
+            seconds=round(elapsed, 3),
+            spent_seconds=round(self._spent + elapsed, 3),
             tasks=self._tasks,
             busy=self.runner.busy,
             workers=self.runner.workers,

@@ -179,3 +179,25 @@ def test_the_description_tells_problems_apart() -> None:
     for change in ({"era": "2018"}, {"latency_table": "pixel2"}, {"limit": "macs<=1G"},
                    {"space": "mobilenetv3"}, {"reward": "target=70"}):  # fmt: skip
         assert prepare(replace(config, **change)).problem.describe() != base
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"gpus_per_trial": -1.0}, "gpus_per_trial must be a number >= 0"),
+        ({"gpus_per_trial": float("nan")}, "gpus_per_trial must be a number >= 0"),
+        ({"max_epochs": 5}, "trains for no epochs"),
+        ({"trial_seconds": 5}, "nothing can end a trial of evaluator surrogate"),
+    ],
+)
+def test_limits_that_nobody_can_keep_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(NasError, match=message):
+        prepare(SearchConfig(**settings))  # type: ignore[arg-type]
+
+
+def test_a_whole_number_is_a_number(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("schema: 1\ngpus_per_trial: 1\n")
+    assert read_config(tmp_path / "run.yaml").gpus_per_trial == 1.0
+    (tmp_path / "run.yaml").write_text("schema: 1\ngpus_per_trial: many\n")
+    with pytest.raises(NasError, match="must be a number, not 'many'"):
+        read_config(tmp_path / "run.yaml")

@@ -19,12 +19,11 @@ LEVELS = (
     ("arch", "machine", "reader", "rungs"),
     ("layers", "scaling"),
     ("choices", "cost", "operators", "provenance", "tflite_file", "weights", "zoo"),
-    ("boundary", "channels", "checkpoint", "compound", "graph", "memory", "space", "tflite"),
-    ("growth", "slicing", "space_file", "lookup"),
+    ("boundary", "checkpoint", "graph", "memory", "space", "tflite"),
+    ("space_file", "lookup"),
     ("latency", "latency_dialects", "accuracy", "examples"),
-    ("latency_file", "latency_import", "latency_export", "pruning", "scale_grid"),
-    ("netadapt", "scale_search"),
-    ("netadapt_folder",),
+    ("latency_file", "latency_import", "latency_export"),
+    ("compound", "pruning"),
     ("problem",),
     ("evaluate", "seeding", "journal", "kernel_model", "promise"),
     ("screening",),
@@ -85,7 +84,9 @@ def _is_allowed(place: tuple[str, ...], target: tuple[str, ...]) -> bool:
         return target[0] in (*LEVEL, "measuring") or target == ("backends",)
     if folder == "pipeline":  # stands below cli, over all that it puts together but plugins
         return target[0] in (*LEVEL, "pipeline", "nn", "measuring", "report")
-    if folder == target[0] and folder not in LEVEL:  # shared code of a folder: _name, or its top
+    if folder == target[0] and folder in LEVEL:
+        return True
+    if folder == target[0]:  # shared code of a folder: _name, or its top
         return len(target) == 1 or target[1].startswith("_") or folder == "nn"
     if folder in ("report", "nn") or folder in PLUGINS:
         lowest = {"report": len(LEVELS), "nn": LEVEL["problem"]}.get(folder, HIGHEST_FOR_PLUGINS)

@@ -1,6 +1,6 @@
 """Does compound scaling beat depth, width or resolution alone at equal MACs?
 
-python experiments/compound_scaling/run.py [--seeds 3] [--epochs 6] [--data shapes:...] [--out ...]
+python experiments/compound_scaling/run.py [--seeds 2] [--epochs 6] [--data shapes:...] [--out ...]
 
 Trains a small network and its scaled versions on `shapes`; a run that was broken off goes on. Asks
 the accuracy model of the space `mobilenetv3` too, for the two ways that its space allows. Writes
@@ -78,7 +78,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--data", default="shapes:count=3000,difficulty=0")
     parser.add_argument("--out", type=Path, default=Path("runs/compound_scaling"))

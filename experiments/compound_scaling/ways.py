@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from nas.arch import Architecture, Block, Blocks
-from nas.compound import Compound
+from nas.compound.formula import Compound
 from nas.cost import cost
 from nas.scaling import Multipliers, scale
 

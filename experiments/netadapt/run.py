@@ -25,7 +25,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from running import circumstances
 
 from nas.arch import Architecture
-from nas.channels import Group, groups, narrowed
 from nas.checkpoint import Checkpoint, load_checkpoint
 from nas.cost import cost
 from nas.data import write_text
@@ -35,7 +34,6 @@ from nas.measuring.plan import plan_check
 from nas.measuring.rounds import Rounds
 from nas.measuring.run import measure_plan
 from nas.measuring.speedup import target_like
-from nas.netadapt import Settings, cuts_of
 from nas.nn.data import Data, load_data
 from nas.nn.fine_tune import held_out
 from nas.nn.loop import Options
@@ -46,9 +44,11 @@ from nas.nn.score import score
 from nas.nn.task import for_classes
 from nas.nn.train import fit_recipe, train
 from nas.nn.trained import network_of
-from nas.pruning import Cuts, latency_meter
+from nas.pruning.channels import Group, groups, narrowed
+from nas.pruning.netadapt import Settings, cuts_of
+from nas.pruning.proposals import Cuts, latency_meter
+from nas.pruning.slicing import sliced, strongest
 from nas.scaling import scale_resolution
-from nas.slicing import sliced, strongest
 from nas.zoo import load_architecture
 
 HERE = Path(__file__).resolve().parent
@@ -347,7 +347,10 @@ def run(asked: argparse.Namespace) -> None:
         row["measured_ms"] = ms
     packages = ("numpy", "torch", "onnxruntime", "scikit-learn")
     result = {
-        "settings": {k: v for k, v in vars(asked).items() if k not in ("out", "to", "small")},
+        "settings": {
+            **{k: v for k, v in vars(asked).items() if k not in ("out", "to", "small")},
+            "arch": Path(asked.arch).name,
+        },
         "summary": summary(rows),
         "rows": rows,
         "made": circumstances(time.monotonic() - started, packages),

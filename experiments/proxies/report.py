@@ -47,7 +47,7 @@ def _ranked(values: Values, seconds: Mapping[str, float], picks: np.ndarray) -> 
     """Return, for every proxy, its rank correlation with the full training, and its cost."""
     finals = [name for name in values if name.startswith("final")]
     networks = sorted(values[finals[0]])
-    truth = np.array([np.mean([values[f][i] for f in finals if i in values[f]]) for i in networks])
+    truth = np.array([values[finals[0]][i] for i in networks])
     whole = seconds[finals[0]]
     rows = {
         name: _row(np.array([values[name][i] for i in networks]), truth, seconds[name] / whole)
@@ -57,7 +57,8 @@ def _ranked(values: Values, seconds: Mapping[str, float], picks: np.ndarray) -> 
     taught = sorted(set(values[TAUGHT_BY]) - set(networks))
     predicted = _learned(picks, np.array(taught), np.array([values[TAUGHT_BY][i] for i in taught]))
     rows[LEARNED] = _row(predicted[networks], truth, len(taught) * seconds[TAUGHT_BY] / whole)
-    one, other = (np.array([values[f][i] for i in networks]) for f in (finals * 2)[:2])
+    both = [i for i in networks if all(i in values[f] for f in finals)]
+    one, other = (np.array([values[f][i] for i in both]) for f in (finals * 2)[:2])
     return {
         "networks": len(networks),
         "final": {
@@ -67,6 +68,7 @@ def _ranked(values: Values, seconds: Mapping[str, float], picks: np.ndarray) -> 
             "seconds": round(whole, 1),
             "seeds": len(finals),
             "tau_between_seeds": _tau(one, other) if len(finals) > 1 else None,
+            "networks_with_two_seeds": len(both) if len(finals) > 1 else 0,
         },
         "proxies": rows,
     }
@@ -143,6 +145,7 @@ def _draw(results: Mapping[str, Any], path: Path) -> None:
                           elinewidth=0.6, markersize=4)  # fmt: skip
             axes.annotate(proxy, (100 * row["cost"], row["tau"]), xytext=(5, 3),
                           textcoords="offset points", fontsize=8)  # fmt: skip
+        axes.margins(x=0.15)
         axes.set(xscale="log", title=f"{name}: {result['networks']} networks",
                  xlabel="cost of one network, % of a full training",
                  ylabel="Kendall tau with the full training")  # fmt: skip

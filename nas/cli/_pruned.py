@@ -2,7 +2,7 @@
 
 from nas.latency import LatencyTable
 from nas.measuring.speedup import Speedup
-from nas.netadapt import Point, Result, Round
+from nas.pruning.netadapt import Point, Result, Round
 from nas.report.tables import Table
 
 _KNOWN_BY_HEART = 0.03

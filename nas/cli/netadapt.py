@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nas import plugins
-from nas.channels import KINDS
 from nas.checkpoint import Checkpoint
 from nas.cli._print import print_json, print_table, say
 from nas.cli._progress import progress
@@ -22,10 +21,11 @@ from nas.latency import LatencyTable
 from nas.latency_file import load_table
 from nas.measuring.rounds import Rounds
 from nas.measuring.speedup import Speedup, measure_speedup, target_like
-from nas.netadapt import BY, CHOICES, DEFAULT_KINDS, Result, Round, Settings, check
 from nas.plugins import Plugin
+from nas.pruning.channels import KINDS
+from nas.pruning.netadapt import BY, CHOICES, DEFAULT_KINDS, Result, Round, Settings, check
+from nas.pruning.slicing import IMPORTANCES
 from nas.runner import InProcess, Runner
-from nas.slicing import IMPORTANCES
 
 if TYPE_CHECKING:
     from nas.nn.netadapt_job import Job

@@ -14,7 +14,7 @@ from nas.errors import NasError, RunError
 from nas.lines import Lines, Record, damaged
 from nas.nn.data import check_side, load_data
 from nas.nn.recipes import adapt, find_recipe
-from nas.nn.short import Bench, Leg, Reached, advance, discard
+from nas.nn.short import Bench, Leg, Reached, advance, discard, finish
 from nas.problem import Answers, Candidates, Metrics
 from nas.rungs import Floats, expected, promoted, schedule
 from nas.runner import Failure, InProcess, Runner
@@ -85,6 +85,8 @@ class Proxy:
             else:
                 scores = _scores(candidates, i, outcome)
                 log.reached(rung, archs[i].fingerprint, outcome, scores)
+                if rung == len(self._ends) - 1:
+                    finish(self._bench, archs[i])
 
     def _fit_to_go_on(
         self, candidates: Candidates, going: Sequence[int], rung: int, log: "_Log"
@@ -150,7 +152,8 @@ class _Log:
 
     def population(self, rung: int) -> tuple[list[str], Floats]:
         """Return the fingerprints and the scores of all that reached a rung."""
-        found = {name: r["scores"] for name, r in self._rungs[rung].items() if "error" not in r}
+        rung_now = sorted(self._rungs[rung].items())  # whoever was ready first
+        found = {name: r["scores"] for name, r in rung_now if "error" not in r}
         return list(found), np.array(list(found.values()) or np.zeros((0, 1)), dtype=float)
 
     def gains(self, rung: int) -> tuple[Floats, Floats]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -86,6 +86,13 @@ class ZeroCost:
         )
 
 
+@lru_cache(maxsize=16)
+def _images(data: Data | None, batch: int, seed: int, side: int) -> Batch:
+    if data is None:
+        return random_batch(batch=batch, side=side, seed=seed)
+    return first_batch(data, batch=batch, side=side, seed=seed)
+
+
 def create(
     space: Space,
     *,
@@ -119,13 +126,7 @@ def create(
         some = space.decode_row(space.sample_matrix(np.random.default_rng(0), 1)[0])
         check_resolution(replace(some, resolution=resolution))
     loaded = load_data(data, seed=seed) if data else None
-
-    @cache
-    def images(side: int) -> Batch:
-        if loaded is None:
-            return random_batch(batch=batch, side=side, seed=seed)
-        return first_batch(loaded, batch=batch, side=side, seed=seed)
-
+    images = partial(_images, loaded, batch, seed)
     return ZeroCost(
         score=score, images=images, data=loaded, batch=batch, resolution=resolution, seed=seed
     )

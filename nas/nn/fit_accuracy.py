@@ -59,8 +59,9 @@ class Fitted:
 def fit_accuracy(examples: Examples, *, seed: int = 0, report: Report | None = None) -> Fitted:
     """Return a model of the accuracies of `examples`, with its figures on held-out ones.
 
-    The figures are those of a Gaussian process that was fitted, its hyperparameters included,
-    without the held-out examples. What ships stands for a process on all examples, with the
+    The predictions behind the figures are those of a Gaussian process that was fitted, its
+    hyperparameters included, without the held-out examples; their deviations are left-one-out ones
+    under the hyperparameters that ship. What ships stands for a process on all examples, with the
     averages of those hyperparameters, to within `imitation_gap`, which the deviations contain.
     Its deviations are scaled so that 68 and 95 per cent of the held-out examples lie within one and
     two of them; each fold is counted under the scale of the others.

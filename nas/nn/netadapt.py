@@ -10,15 +10,7 @@ from nas.arch import Architecture, to_mapping
 from nas.checkpoint import SUFFIX, load_checkpoint
 from nas.cost import cost
 from nas.data import to_yaml, write_text
-from nas.netadapt import (
-    Point,
-    Result,
-    Round,
-    Tried,
-    choose,
-    cuts_of,
-)
-from nas.netadapt_folder import TUNING, NetAdaptFolder
+from nas.errors import RunError
 from nas.nn.data import Images
 from nas.nn.fine_tune import Bench, Task, Tuned, accuracy, held_out, save, tune
 from nas.nn.loop import Options
@@ -27,9 +19,18 @@ from nas.nn.netadapt_job import Job, check_job, identity
 from nas.nn.recipes import adapt
 from nas.nn.steps import begun
 from nas.nn.train import fit_recipe, train
-from nas.pruning import Proposal, latency_meter, proposals
+from nas.pruning.folder import TUNING, NetAdaptFolder
+from nas.pruning.netadapt import (
+    Point,
+    Result,
+    Round,
+    Tried,
+    choose,
+    cuts_of,
+)
+from nas.pruning.proposals import Proposal, latency_meter, proposals
+from nas.pruning.slicing import sliced, strongest
 from nas.runner import Failure, InProcess, Runner
-from nas.slicing import sliced, strongest
 from nas.weights import Weights
 
 _NOTHING_LEFT = "nothing was left to cut before the target was reached"
@@ -155,6 +156,8 @@ class _Run:
         tasks = (self._task(number, now, proposal) for proposal in missing)
         done = len(found) - len(missing)
         for index, outcome in self.runner.map(tune, self.bench, tasks):
+            if isinstance(outcome, Failure) and outcome.fatal:
+                raise RunError(outcome.text)
             done += 1
             tried = self._tried(missing[index], outcome)
             self.folder.log_tried(number, tried)

@@ -8,11 +8,11 @@ from typing import Any
 from nas.checkpoint import Checkpoint
 from nas.latency import LatencyTable
 from nas.latency_file import table_mapping
-from nas.netadapt import Settings, check
 from nas.nn.data import Data, fingerprint_of
 from nas.nn.recipes import Recipe
 from nas.nn.train import fit
 from nas.nn.trained import check_classes
+from nas.pruning.netadapt import Settings, check
 from nas.weights import fingerprint
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas.arch import Architecture
+from nas.compound.grid import Point
+from nas.compound.search import Judge
 from nas.errors import RunError
 from nas.memory import check_memory, machine_memory, memory
 from nas.nn.data import load_data
@@ -12,8 +14,6 @@ from nas.nn.recipes import Recipe, adapt, find_recipe
 from nas.nn.short import Bench, Leg, advance
 from nas.nn.train import fit
 from nas.runner import Failure, Runner
-from nas.scale_grid import Point
-from nas.scale_search import Judge
 from nas.scaling import Multipliers, scale
 
 METRIC, FOLDER = "top1_proxy", "trainings"

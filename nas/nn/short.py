@@ -86,9 +86,12 @@ def advance(bench: Bench, leg: Leg) -> Reached:
             f"after {trained.seconds:.0f} s, the most that trial_seconds allows, "
             f"{trained.epochs} of {leg.until} epochs were done"
         )
-    if trained.finished:
-        (bench.place(leg.arch) / f"{LAST}{SUFFIX}").unlink(missing_ok=True)
     return Reached(top1=trained.top1, epochs=trained.epochs, seconds=trained.seconds)
+
+
+def finish(bench: Bench, arch: Architecture) -> None:
+    """Remove what only a training that goes on needs; its best weights stay."""
+    (bench.place(arch) / f"{LAST}{SUFFIX}").unlink(missing_ok=True)
 
 
 def discard(bench: Bench, arch: Architecture) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from nas import plugins
+from nas.compound.growth import Growth
 from nas.config import SearchConfig
 from nas.data import SCHEMA, check_keys, locate, read_mapping, to_yaml, write_text
 from nas.errors import BadFile, BadValue, NasError
-from nas.growth import Growth
-from nas.netadapt import Settings
 from nas.plugins import Plugin
+from nas.pruning.netadapt import Settings
 from nas.reader import Reader
 
 STAGES = ("search", "train", "netadapt", "scale", "export")

@@ -8,13 +8,12 @@ import numpy as np
 
 from nas import plugins
 from nas.arch import Architecture
+from nas.compound.growth import grown
 from nas.config import Setup, prepare
 from nas.errors import NasError
-from nas.growth import grown
 from nas.latency import LatencyTable
 from nas.latency_file import table_mapping
 from nas.memory import machine_memory
-from nas.netadapt import cuts_of
 from nas.nn.data import Data, fingerprint_of, load_data
 from nas.nn.distill import load_teacher
 from nas.nn.recipes import Recipe, adapt, find_recipe
@@ -23,7 +22,8 @@ from nas.nn.train import fit
 from nas.pipeline.config import PipelineConfig, Training
 from nas.plugins import Plugin
 from nas.problem import Problem
-from nas.pruning import check_covered, latency_meter
+from nas.pruning.netadapt import cuts_of
+from nas.pruning.proposals import check_covered, latency_meter
 from nas.reach import check_limits
 from nas.scaling import scale_resolution
 

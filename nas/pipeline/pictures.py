@@ -5,7 +5,7 @@ from pathlib import Path
 from nas.errors import missing_package
 from nas.latency import LatencyTable
 from nas.members import references
-from nas.netadapt import Result
+from nas.pruning.netadapt import Result
 from nas.searching import Run
 
 FRONT, ROUNDS, CHANNELS = "search/front.png", "netadapt/rounds.png", "netadapt/channels.png"

@@ -9,14 +9,12 @@ from typing import Any
 from nas import plugins
 from nas.arch import Architecture, to_mapping
 from nas.checkpoint import ARCH, SUFFIX, find_checkpoint, load_checkpoint
+from nas.compound.growth import grown
 from nas.cost import cost
 from nas.data import to_yaml, write_text
 from nas.exporting import export
 from nas.folder import ARCHS, find_architecture
-from nas.growth import grown
 from nas.memory import machine_memory
-from nas.netadapt import check
-from nas.netadapt_folder import FINAL
 from nas.nn.loop import Options
 from nas.nn.netadapt import Listener, netadapt
 from nas.nn.netadapt_job import Job
@@ -28,6 +26,8 @@ from nas.pipeline.inputs import Inputs, recipe_of, start_of
 from nas.pipeline.journal import Done, Network
 from nas.pipeline.pictures import draw_front_of, draw_rounds_of
 from nas.plugins import Plugin
+from nas.pruning.folder import FINAL
+from nas.pruning.netadapt import check
 from nas.report.proof import latency_remarks
 from nas.runner import InProcess, Runner
 from nas.searching import search

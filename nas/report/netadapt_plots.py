@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nas.arch import Architecture
-from nas.channels import groups
 from nas.latency import LatencyTable
-from nas.netadapt import Point, Result
+from nas.pruning.channels import groups
+from nas.pruning.netadapt import Point, Result
 from nas.report._drawing import FOUND, GREY, KNOWN, save, style
 
 _LEAST_INCHES, _INCHES_A_GROUP = 3.0, 0.17

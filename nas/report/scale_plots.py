@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from nas.arch import Architecture
+from nas.compound.grid import Budget
+from nas.compound.search import Judge, Scored
 from nas.cost import cost
 from nas.report._drawing import GREY, KNOWN, save, style
-from nas.scale_grid import Budget
-from nas.scale_search import Judge, Scored
 
 Floats = NDArray[np.float64]
 

@@ -1,6 +1,7 @@
 """The contract of evaluators: whatever lies in the folder, and comes with its options' defaults."""
 
 from collections.abc import Callable
+from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 import pytest
@@ -116,3 +117,8 @@ def test_it_names_itself_the_same_way_each_time(evaluator: Evaluator) -> None:
     assert "0x" not in text
     assert evaluator.seconds >= 0
     assert isinstance(evaluator.note, str)
+
+
+def test_it_travels_to_workers(evaluator: Evaluator) -> None:
+    again = ForkingPickler.loads(ForkingPickler.dumps(evaluator))
+    assert str(again) == str(evaluator)

@@ -17,13 +17,13 @@ from nas.arch import Architecture, Block  # noqa: E402
 from nas.checkpoint import Checkpoint, load_checkpoint  # noqa: E402
 from nas.errors import NasError, RunError, Unreachable  # noqa: E402
 from nas.latency_file import load_table  # noqa: E402
-from nas.netadapt import Result, Round, Settings  # noqa: E402
 from nas.nn.data import Data, load_data  # noqa: E402
 from nas.nn.netadapt import Listener, netadapt  # noqa: E402
 from nas.nn.netadapt_job import Job  # noqa: E402
 from nas.nn.recipes import adapt, quick  # noqa: E402
 from nas.nn.train import train  # noqa: E402
 from nas.nn.trained import score_checkpoint  # noqa: E402
+from nas.pruning.netadapt import Result, Round, Settings  # noqa: E402
 from nas.runner import Failure, InProcess  # noqa: E402
 from nas.zoo import load_architecture  # noqa: E402
 
@@ -282,7 +282,7 @@ def test_proposals_without_fine_tuning_are_only_scored(job: Job, tmp_path: Path)
 def test_a_run_that_finds_nothing_more_to_cut_ends_there_and_says_so(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from nas.pruning import proposals
+    from nas.pruning.proposals import proposals
 
     calls: list[float] = []
 
@@ -295,3 +295,17 @@ def test_a_run_that_finds_nothing_more_to_cut_ends_there_and_says_so(
     assert len(result.rounds) == 1
     assert result.best.latency_ms > SETTINGS.target_ms
     assert result.note == "nothing was left to cut before the target was reached"
+
+
+class Full(InProcess):
+    """A disk that is full from the second task on."""
+
+    def map(self, work: Any, shared: Any, tasks: Any, *, seconds: float = 0.0) -> Any:
+        for number, outcome in super().map(work, shared, tasks, seconds=seconds):
+            yield number, Failure("no space left", fatal=True) if number else outcome
+
+
+def test_a_full_disk_ends_the_run_and_fails_no_proposal(job: Job, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no space left"):
+        netadapt(job, tmp_path / "run", runner=Full())
+    assert "no space left" not in (tmp_path / "run/journal.jsonl").read_text()

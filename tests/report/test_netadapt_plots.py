@@ -6,9 +6,9 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from nas.channels import groups, narrowed
 from nas.latency_file import load_table
-from nas.netadapt import Point, Result, Round, Tried
+from nas.pruning.channels import groups, narrowed
+from nas.pruning.netadapt import Point, Result, Round, Tried
 from nas.report.netadapt_plots import draw_channels, draw_rounds
 from nas.zoo import load_architecture
 

@@ -7,9 +7,9 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
+from nas.compound.grid import Budget, grid
+from nas.compound.search import Judge, Scored
 from nas.report.scale_plots import draw_grid
-from nas.scale_grid import Budget, grid
-from nas.scale_search import Judge, Scored
 from nas.zoo import load_architecture
 
 BASE, BUDGET = load_architecture("mobilenet_v2"), Budget(step=0.1)

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from nas.arch import Architecture
+from nas.compound.search import Judge, Scored
 from nas.cost import cost
 from nas.latency import LatencyTable
 from nas.layers import lower
 from nas.memory import memory
 from nas.report.tables import Table
-from nas.scale_search import Judge, Scored
 
 BATCH = 32
 """Images at once that the memory of a training is given for."""

@@ -8,10 +8,10 @@ import click
 from nas.arch import Architecture, to_mapping
 from nas.cli._print import print_json, print_table, say
 from nas.cli.scale._tables import BATCH, facts, scale_table
+from nas.compound.growth import Growth, grown
 from nas.errors import NasError
 from nas.exporting import export
 from nas.folder import find_architecture
-from nas.growth import Growth, grown
 from nas.latency import LatencyTable
 from nas.latency_file import load_table
 from nas.memory import gib, machine_memory, memory

@@ -12,14 +12,14 @@ from nas.arch import Architecture
 from nas.cli._print import print_json, print_table, say
 from nas.cli._progress import progress
 from nas.cli.scale._tables import grid_table
+from nas.compound.grid import Budget, Point, grid
+from nas.compound.search import RESULTS, Judge, Scored, by_model, record
+from nas.compound.search import search as search_grid
 from nas.errors import NasError, missing_package, unknown
 from nas.folder import find_architecture
 from nas.latency_file import load_table
 from nas.plugins import Plugin
 from nas.runner import InProcess, Runner
-from nas.scale_grid import Budget, Point, grid
-from nas.scale_search import RESULTS, Judge, Scored, by_model, record
-from nas.scale_search import search as search_grid
 
 EVALUATORS = ("train", "surrogate", "costs")
 

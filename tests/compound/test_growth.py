@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from nas.compound.growth import Growth, grown
 from nas.errors import NasError
-from nas.growth import Growth, grown
 from nas.memory import TooLarge
 from nas.zoo import load_architecture
 

@@ -9,8 +9,8 @@ import pytest
 
 from nas.errors import BadValue, NasError, RunError, UnknownName, Unreachable
 from nas.latency_file import load_table
-from nas.netadapt import Point, Result, Round, Settings, Step, Tried, check, choose
-from nas.netadapt_folder import NetAdaptFolder
+from nas.pruning.folder import NetAdaptFolder
+from nas.pruning.netadapt import Point, Result, Round, Settings, Step, Tried, check, choose
 from nas.zoo import load_architecture
 
 PIXEL = load_table("pixel1")

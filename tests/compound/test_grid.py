@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from nas.arch import Architecture, Block
-from nas.compound import Compound, grow
+from nas.compound.formula import Compound, grow
+from nas.compound.grid import Budget, Point, grid
 from nas.cost import cost
 from nas.errors import NasError
 from nas.latency_file import load_table
 from nas.memory import TooLarge
-from nas.scale_grid import Budget, Point, grid
 from nas.zoo import load_architecture
 
 B0 = load_architecture("efficientnet_b0")

@@ -1,8 +1,9 @@
 """NetAdapt (Yang et al., 2018): what decides a run, what a round tried, and how one is chosen.
 
 Every round cuts the channels of one group: of each group the widest network that saves a step is
-fine-tuned for a short time, and the best one goes into the next round. With steps of 1 % of the
-latency and the choice "ratio" it is the variant that gave MobileNetV3 (Howard et al., 2019).
+fine-tuned for a short time, and the best one goes into the next round. With steps of 1 % and the
+choice "ratio" it is the variant that gave MobileNetV3 (Howard et al., 2019, section 4.2), but that
+a share is one of the present latency here; an amount in ms keeps steps alike.
 """
 
 import re
@@ -14,8 +15,16 @@ from typing import Any
 from nas.arch import Architecture
 from nas.errors import BadValue, NasError, Unreachable, unknown
 from nas.latency import LatencyTable
-from nas.pruning import Cuts, Meter, check_covered, floor_text, latency_meter, macs_meter, narrowest
-from nas.slicing import IMPORTANCES
+from nas.pruning.proposals import (
+    Cuts,
+    Meter,
+    check_covered,
+    floor_text,
+    latency_meter,
+    macs_meter,
+    narrowest,
+)
+from nas.pruning.slicing import IMPORTANCES
 
 CHOICES = ("accuracy", "ratio")
 BY = ("latency", "macs")
@@ -67,9 +76,10 @@ class Settings:
     Pruning ends at `target_ms` or below, by the table. A round saves `step` (see `Step.parse`) of
     the quantity `by`, "latency" or "macs", times `decay` to the power of the rounds before.
     `choose` takes the highest accuracy, or the highest change of it for what is saved ("ratio").
-    `prune` are kinds of channels (`nas.channels.KINDS`), cut to multiples of `multiple`, the least
-    by `importance` first. A proposal is fine-tuned for `epochs`, or for `steps` where that is not 0
-    (with both 0 it is only scored), and judged on the share `held_out` of the training images,
+    `prune` are kinds of channels (`nas.pruning.channels.KINDS`), cut to multiples of `multiple`,
+    the least by `importance` first. A proposal is fine-tuned for `epochs`, or for `steps` where
+    that is not 0 (rounded to whole epochs above one; with both 0 it is only scored), and judged on
+    the share `held_out` of the training images,
     which no fine-tuning sees; the result is fine-tuned for `final_epochs`.
     """
 

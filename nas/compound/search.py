@@ -16,11 +16,11 @@ import numpy as np
 
 from nas.accuracy import AccuracyModel, load_accuracy_model
 from nas.arch import Architecture
+from nas.compound.grid import Budget, Point
 from nas.data import SCHEMA, bundled, write_text
 from nas.errors import NasError, NotInSpace, RunError
 from nas.lines import Lines, damaged
 from nas.runner import Failure
-from nas.scale_grid import Budget, Point
 
 JOURNAL, RESULTS = "grid.jsonl", "grid.csv"
 _ARCH, _SCORE, _ERROR = "fingerprint", "score", "error"

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nas.arch import Architecture
-from nas.channels import Group, Slot, narrowed
 from nas.errors import BadValue, unknown
 from nas.layers import lower
+from nas.pruning.channels import Group, Slot, narrowed
 from nas.weights import Array, Weights, check_weights
 
 Floats = NDArray[np.float64]

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from math import inf
 
 from nas.arch import Architecture, Block
-from nas.channels import KINDS, Group, groups, narrowed
 from nas.cost import cost_of
 from nas.errors import BadValue, MissingEntry, NasError, unknown
 from nas.latency import LatencyTable
 from nas.layers import Shape, Unit, lower, lower_block
+from nas.pruning.channels import KINDS, Group, groups, narrowed
 
 Meter = Callable[[Architecture], float]
 """Returns what an architecture costs: milliseconds, or multiply-adds."""
@@ -155,9 +155,9 @@ def proposals(
 
 def narrowest(arch: Architecture, cuts: Cuts) -> Architecture:
     """Return `arch` with every group as narrow as it may be."""
-    for i in range(len(cuts.groups(arch))):
-        group = cuts.groups(arch)[i]
-        *_, (_, arch) = ((0, arch), *cuts.narrower(arch, group))
+    for name in [group.name for group in cuts.groups(arch)]:
+        for group in (g for g in cuts.groups(arch) if g.name == name):
+            *_, (_, arch) = ((0, arch), *cuts.narrower(arch, group))
     return arch
 
 

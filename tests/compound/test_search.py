@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from nas.arch import Architecture
+from nas.compound.grid import Budget, Point, grid
+from nas.compound.search import Judge, by_model, search
 from nas.cost import cost
 from nas.errors import NasError, NotInSpace, RunError
 from nas.runner import Failure
-from nas.scale_grid import Budget, Point, grid
-from nas.scale_search import Judge, by_model, search
 from nas.space_file import load_space
 from nas.zoo import load_architecture
 

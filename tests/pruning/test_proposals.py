@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 
 from nas.arch import Architecture, Block
-from nas.channels import narrowed
 from nas.cost import cost
 from nas.errors import BadValue, MissingEntry, NasError, UnknownName
 from nas.latency_file import load_table
 from nas.layers import lower
-from nas.netadapt import DEFAULT_KINDS
-from nas.pruning import (
+from nas.pruning.channels import narrowed
+from nas.pruning.netadapt import DEFAULT_KINDS
+from nas.pruning.proposals import (
     Cuts,
     check_covered,
     latency_meter,
@@ -125,3 +125,12 @@ def test_a_network_of_narrow_layers_has_nothing_to_cut() -> None:
         resolution=32, stem=(stem, replace(stem, in_channels=8)), stages=(), head=()
     )
     assert proposals(arch, cuts(arch), METER, within=0.0) == ()
+
+
+@pytest.mark.parametrize("multiple", [1, 8])
+def test_the_narrowest_network_is_at_the_minimum_everywhere(multiple: int) -> None:
+    least = narrowest(SMALL, cuts(SMALL, multiple))
+    assert not any(
+        list(cuts(SMALL, multiple).narrower(least, g)) for g in cuts(least).groups(least)
+    )
+    assert cost(least).macs < 0.2 * cost(SMALL).macs

@@ -16,7 +16,7 @@ from nas.checkpoint import SUFFIX
 from nas.data import SCHEMA, read_mapping, to_yaml, write_text
 from nas.errors import RunError
 from nas.lines import Lines, Record, damaged
-from nas.netadapt import Point, Tried, tried_of
+from nas.pruning.netadapt import Point, Tried, tried_of
 
 SETTINGS, JOURNAL, ROUNDS = "run.yaml", "journal.jsonl", "rounds"
 FINAL, TUNING = "final", "fine_tuning"

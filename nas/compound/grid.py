@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from math import isfinite, sqrt
 
 from nas.arch import Architecture
-from nas.compound import Compound, grow, predict_macs
+from nas.compound.formula import Compound, grow, predict_macs
 from nas.cost import Cost, cost
 from nas.errors import BadValue, NasError, unknown
 from nas.latency import Latency, LatencyTable

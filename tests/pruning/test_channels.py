@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from nas.arch import Architecture, Block
-from nas.channels import Group, groups, narrowed
 from nas.cost import cost
 from nas.data import bundled
 from nas.errors import BadValue
 from nas.layers import lower
+from nas.pruning.channels import Group, groups, narrowed
 from nas.zoo import load_architecture
 
 LARGE = ("efficientnet_b4", "efficientnet_b5", "efficientnet_b6", "efficientnet_b7")

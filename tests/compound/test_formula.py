@@ -6,7 +6,7 @@ from math import nan
 import pytest
 
 from nas.arch import Architecture
-from nas.compound import PUBLISHED, Compound, grow, predict_macs, published
+from nas.compound.formula import PUBLISHED, Compound, grow, predict_macs, published
 from nas.cost import cost
 from nas.errors import BadValue, NasError
 from nas.nn.task import for_classes

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from nas.arch import Architecture
-from nas.channels import Group, groups, narrowed
 from nas.data import bundled
 from nas.errors import BadValue, NasError, UnknownName
 from nas.layers import lower
+from nas.pruning.channels import Group, groups, narrowed
+from nas.pruning.slicing import importance, sliced, strongest
 from nas.scaling import scale_resolution
-from nas.slicing import importance, sliced, strongest
 from nas.weights import Weights, random_weights
 from nas.zoo import load_architecture
 
