@@ -27,7 +27,7 @@ Measured = tuple[Values, Mapping[str, float]]
 
 
 def write(measured: Mapping[str, Measured], picks: np.ndarray) -> None:
-    """Write result.yaml, result.md and correlation.png."""
+    """Write result.yaml and correlation.png, and print a table."""
     results = {
         name: _ranked(values, seconds, picks) for name, (values, seconds) in measured.items()
     }
@@ -38,7 +38,6 @@ def write(measured: Mapping[str, Measured], picks: np.ndarray) -> None:
         "versions": {name: metadata.version(name) for name in ("numpy", "torch")},
     }
     write_text(HERE / "result.yaml", to_yaml({"schema": 1, "results": results, **circumstances}))
-    write_text(HERE / "result.md", _table(results))
     _draw(results, HERE / "correlation.png")
     print(_table(results))
 
@@ -67,7 +66,8 @@ def _ranked(values: Values, seconds: Mapping[str, float], picks: np.ndarray) -> 
             "highest": float(truth.max()),
             "seconds": round(whole, 1),
             "seeds": len(finals),
-            "tau_between_seeds": _tau(one, other) if len(finals) > 1 else None,
+            "deviation_of_networks": float(truth.std(ddof=1)),
+            "deviation_of_seeds": float(np.sqrt(np.mean((one - other) ** 2) / 2)),
             "networks_with_two_seeds": len(both) if len(finals) > 1 else 0,
         },
         "proxies": rows,

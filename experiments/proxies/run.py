@@ -4,7 +4,7 @@ python experiments/proxies/run.py measure [--data digits] [--seeds 2] [--threads
 python experiments/proxies/run.py report
 
 `measure` appends to runs/proxies/NAME.jsonl and goes on where it was stopped; `report` writes
-result.yaml, result.md and correlation.png beside itself from all of them.
+result.yaml and correlation.png beside itself from all of them.
 """
 
 import argparse

@@ -208,7 +208,7 @@ def create(  # noqa: PLR0913  # a parameter for every option
     data: str = "",
     recipe: str = "quick",
     epochs: int = 9,
-    rungs: int = 3,
+    rungs: int = 2,
     eta: int = 3,
     resolution: int = 0,
     batch: int = 0,
