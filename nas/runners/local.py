@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
 from multiprocessing.connection import wait as wait_for
 from multiprocessing.reduction import ForkingPickler
@@ -136,6 +137,10 @@ def _outcome(future: Future[Any], seconds: float) -> Any:
         return Failure(f"took more than {seconds:g} s")
     except ProcessExpired as error:
         return Failure(_death(error.exitcode))
+    except BrokenProcessPool:
+        raise NasError(
+            "workers ended before they began; what they are to do must be importable there, too"
+        ) from None
 
 
 def _death(code: int | None) -> str:

@@ -1,7 +1,6 @@
 """The contract of runners: whatever lies in the folder, with two workers."""
 
 import os
-import signal
 import sys
 import threading
 import time
@@ -15,6 +14,11 @@ from nas.errors import NasError
 from nas.plugins import Plugin
 from nas.runner import WAIT, Failure, InProcess, Runner
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
+from judges.tasks import work
+
+DATA = sys.path[0]
+"""Processes on this machine are told of it, Ray's read PYTHONPATH."""
 NAMES = [
     pytest.param(name, marks=pytest.mark.cluster) if name == "ray" else name
     for name in plugins.available("runners")
@@ -25,27 +29,15 @@ NAMES = [
 def runner(request: pytest.FixtureRequest) -> Iterator[Runner]:
     if request.param == "ray":
         pytest.importorskip("ray")
-    made: Runner = plugins.create("runners", Plugin.parse(request.param), workers=2)
-    yield made
-    made.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([DATA, os.environ.get("PYTHONPATH", "")]))
+        plugin = Plugin.parse(request.param)
+        made: Runner = plugins.create("runners", plugin, workers=2)
+        yield made
+        made.close()
 
 
 SHARED = {"base": 100}
-
-
-def work(shared: dict[str, int], task: str) -> tuple[int, int]:
-    """Do what `task` says."""
-    what, _, argument = task.partition(" ")
-    if what == "die":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if what == "raise":
-        raise ValueError("no\nway")
-    if what == "sleep":
-        time.sleep(float(argument))
-    if what == "touch":
-        Path(argument).touch()
-        time.sleep(60)
-    return shared["base"] + len(task), os.getpid()
 
 
 def _values(runner: Runner, tasks: list[str], seconds: float = 0.0) -> dict[int, object]:
