@@ -15,7 +15,7 @@ import numpy as np
 
 from nas import data
 from nas.config import SearchConfig
-from nas.errors import BadFile, RunError
+from nas.errors import BadFile
 from nas.runner import Runner, Watched
 from nas.session import Session
 
@@ -101,7 +101,7 @@ class Watch:
         """Count the time, less what earlier searches of this run took, and leave word regularly.
 
         Raises:
-            RunError: if the run folder cannot be written.
+            BadFile: if the run folder cannot be written.
         """
         self._began = time.monotonic()
         self._spent = self._spent_before()
@@ -126,7 +126,7 @@ class Watch:
 
     def _beat_until(self, ended: threading.Event) -> None:
         while not ended.wait(SECONDS_BETWEEN_BEATS):
-            with suppress(RunError):  # the journal will say it too
+            with suppress(BadFile):  # the journal will say it too
                 self._beat("running")
 
     def is_over(self, session: Session) -> bool:
@@ -183,8 +183,5 @@ class Watch:
             busy=self.runner.busy,
             workers=self.runner.workers,
         )
-        path = self._out / HEARTBEAT
-        try:
-            data.write_text(path, json.dumps({"schema": data.SCHEMA, **asdict(heartbeat)}) + "\n")
-        except OSError as error:
-            raise RunError(f"cannot write {path}: {error.strerror}") from None
+        content = {"schema": data.SCHEMA, **asdict(heartbeat)}
+        data.write_text(self._out / HEARTBEAT, json.dumps(content) + "\n")

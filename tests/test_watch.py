@@ -1,0 +1,55 @@
+"""Watching a search: word in the run folder, and the time over several starts."""
+
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from nas.config import SearchConfig
+from nas.errors import BadFile
+from nas.runner import InProcess
+from nas.watch import Watch, read_heartbeat
+
+
+class Session:
+    trials = SimpleNamespace(seconds=0.0)
+
+    def __len__(self) -> int:
+        return 3
+
+
+def _watch(out: Path) -> Watch:
+    return Watch(SearchConfig(trials=9), InProcess(), out=out, progress=None)
+
+
+def test_the_time_of_all_starts_is_counted(tmp_path: Path) -> None:
+    for _ in range(2):
+        with _watch(tmp_path).over(Session()):  # type: ignore[arg-type]
+            time.sleep(0.05)
+    beat = read_heartbeat(tmp_path)
+    assert beat is not None
+    assert (beat.state, beat.trials, beat.wanted) == ("finished", 3, 9)
+    assert beat.spent_seconds >= 0.1 > beat.seconds / 2
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_disk_that_fills_up_is_not_the_heartbeats_to_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[str] = []
+
+    def full(path: Path, text: str) -> None:
+        tries.append(threading.current_thread().name)
+        if threading.current_thread() is not threading.main_thread():
+            raise BadFile(f"{path} cannot be written: No space left on device")
+
+    monkeypatch.setattr("nas.watch.SECONDS_BETWEEN_BEATS", 0.001)
+    monkeypatch.setattr("nas.watch.data.write_text", full)
+    with _watch(tmp_path).over(Session()):  # type: ignore[arg-type]
+        for _ in range(5000):
+            if len(tries) >= 4:
+                break
+            time.sleep(0.001)
+    assert len(tries) >= 5  # it goes on trying, and the last word is the search's own
