@@ -235,7 +235,7 @@ def create(  # noqa: PLR0913  # a parameter for every option
     if resolution:
         check_side(resolution)
     ends = schedule(epochs, rungs=rungs, eta=eta)
-    loaded = load_data(data, seed=seed)
+    loaded = load_data(data)  # split as everywhere: what is found is trained and judged on it
     folder = (out or _temporary_folder()) / FOLDER
     bench = Bench(
         data=loaded,

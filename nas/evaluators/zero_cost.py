@@ -125,7 +125,7 @@ def create(
         check_side(resolution)
         some = space.decode_row(space.sample_matrix(np.random.default_rng(0), 1)[0])
         check_resolution(replace(some, resolution=resolution))
-    loaded = load_data(data, seed=seed) if data else None
+    loaded = load_data(data) if data else None
     images = partial(_images, loaded, batch, seed)
     return ZeroCost(
         score=score, images=images, data=loaded, batch=batch, resolution=resolution, seed=seed

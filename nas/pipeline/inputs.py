@@ -56,7 +56,7 @@ def load_inputs(config: PipelineConfig) -> Inputs:
     """
     setup = prepare(config.search)
     check_limits(setup.problem, seed=config.seed)
-    loaded = load_data(config.data, seed=config.seed)
+    loaded = load_data(config.data)
     made = Inputs(
         config=config,
         table=setup.table,

@@ -13,6 +13,7 @@ from nas.errors import NasError, RunError  # noqa: E402
 from nas.evaluate import evaluate  # noqa: E402
 from nas.evaluators.costs import create as create_costs  # noqa: E402
 from nas.evaluators.proxy import FOLDER, LOG, Proxy, create  # noqa: E402
+from nas.nn.data import load_data  # noqa: E402
 from nas.nn.loop import Diverged  # noqa: E402
 from nas.nn.short import Bench, Leg, Reached, advance  # noqa: E402
 from nas.plugins import Plugin  # noqa: E402
@@ -217,3 +218,7 @@ def test_options_come_from_text(tiny: Space) -> None:
 def test_a_resolution_too_small_for_the_strides_is_refused() -> None:
     with pytest.raises(NasError, match="a resolution of 16 is too small"):
         create(load_space("mbconv"), data=DATA, resolution=16)
+
+
+def test_its_images_are_split_as_nas_train_and_nas_eval_split_them(tiny: Space) -> None:
+    assert create(tiny, data=DATA, seed=5)._bench.data.fingerprint == load_data(DATA).fingerprint

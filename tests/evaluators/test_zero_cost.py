@@ -53,7 +53,7 @@ def made(text: str, **named: Any) -> ZeroCost:
 
 @pytest.mark.parametrize("score", SCORES)
 def test_it_scores_the_first_training_images_for_their_classes(score: str) -> None:
-    data = load_data(DATA, seed=5)
+    data = load_data(DATA)
     images, labels = first_batch(data, batch=8, side=32, seed=5)
     expected = [
         zero_cost_score(score, fit(arch, data), images, labels, seed=5) for arch in some().archs
@@ -85,7 +85,7 @@ def test_a_smaller_resolution_is_that_of_the_images() -> None:
 
 
 def test_it_names_what_its_answers_depend_on() -> None:
-    data = load_data(DATA, seed=2)
+    data = load_data(DATA)
     named = made("zero_cost:score=snip,batch=8,resolution=16", data=DATA, seed=2)
     assert str(named) == f"zero_cost:snip data {data.fingerprint} batch 8 resolution 16 seed 2"
     assert str(made("zero_cost")) == "zero_cost:naswot data random batch 64 resolution 0 seed 0"
