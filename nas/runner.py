@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from nas import plugins
 from nas.errors import BadFile, NasError, RunError
+from nas.plugins import Plugin
 
 Work = Callable[[Any, Any], Any]
 """Called with what all tasks share and one task; returns what `Runner.map` yields."""
@@ -65,6 +67,18 @@ class InProcess:
 
     def close(self) -> None:
         """Do nothing."""
+
+
+def make_runner(text: str, *, workers: int) -> Runner:
+    """Return the runner that `text` names; a single local worker is this process.
+
+    Raises:
+        NasError: if it is unknown, its options are, or it cannot be had.
+    """
+    if workers == 1 and text == "local":
+        return InProcess()
+    made: Runner = plugins.create("runners", Plugin.parse(text), workers=workers)
+    return made
 
 
 class Lazy:

@@ -15,8 +15,8 @@ HEAVY = {"torch", "onnx", "onnxruntime", "ai_edge_litert", "flatbuffers", "optun
 
 LEVELS = (
     ("errors",),
-    ("data", "lines", "pareto", "plugins", "runner", "versions"),
-    ("arch", "machine", "reader", "rungs"),
+    ("data", "lines", "pareto", "plugins", "versions"),
+    ("arch", "machine", "reader", "rungs", "runner"),
     ("layers", "scaling"),
     ("choices", "cost", "operators", "provenance", "tflite_file", "weights", "zoo"),
     ("boundary", "checkpoint", "graph", "memory", "space", "tflite"),

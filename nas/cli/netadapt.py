@@ -1,15 +1,13 @@
 """Prune the channels of a trained network until it is fast enough."""
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from nas import plugins
 from nas.checkpoint import Checkpoint
 from nas.cli._print import print_json, print_table, say
 from nas.cli._progress import progress
@@ -21,11 +19,10 @@ from nas.latency import LatencyTable
 from nas.latency_file import load_table
 from nas.measuring.rounds import Rounds
 from nas.measuring.speedup import Speedup, measure_speedup, target_like
-from nas.plugins import Plugin
 from nas.pruning.channels import KINDS
 from nas.pruning.netadapt import BY, CHOICES, DEFAULT_KINDS, Result, Round, Settings, check
 from nas.pruning.slicing import IMPORTANCES
-from nas.runner import InProcess, Runner
+from nas.runner import make_runner
 
 if TYPE_CHECKING:
     from nas.nn.netadapt_job import Job
@@ -221,23 +218,12 @@ def _prune(job: "Job", folder: Path, flags: dict[str, Any], *, quiet: bool) -> R
     def tell(one: Round) -> None:
         (say if quiet else click.echo)(round_text(one))
 
-    with _runner(flags) as runner, progress("fine-tuning", "done") as update:
+    with (
+        closing(make_runner(flags["runner"], workers=flags["workers"])) as runner,
+        progress("fine-tuning", "done") as update,
+    ):
         listener = Listener(round=tell, update=update)
         return netadapt(job, folder, runner=runner, listener=listener)
-
-
-@contextmanager
-def _runner(flags: dict[str, Any]) -> Iterator[Runner]:
-    """Give what carries proposals out; its processes end with it."""
-    if flags["workers"] == 1 and flags["runner"] == "local":
-        yield InProcess()
-        return
-    plugin = Plugin.parse(flags["runner"])
-    made: Runner = plugins.create("runners", plugin, workers=flags["workers"])
-    try:
-        yield made
-    finally:
-        made.close()
 
 
 def _measured(result: Result, table: LatencyTable, rounds: int) -> Speedup | None:

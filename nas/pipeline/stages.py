@@ -1,7 +1,7 @@
 """The stages of a pipeline: each works in its own folder, and says what came of it."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from nas.nn.netadapt_job import Job
 from nas.nn.recipes import Recipe
 from nas.nn.train import train
 from nas.nn.trained import score_checkpoint
-from nas.pipeline.config import Pruning
 from nas.pipeline.inputs import Inputs, recipe_of, start_of
 from nas.pipeline.journal import Done, Network
 from nas.pipeline.pictures import draw_front_of, draw_rounds_of
@@ -29,7 +28,7 @@ from nas.plugins import Plugin
 from nas.pruning.folder import FINAL
 from nas.pruning.netadapt import check
 from nas.report.proof import latency_remarks
-from nas.runner import InProcess, Runner
+from nas.runner import make_runner
 from nas.searching import search
 from nas.zoo import load_architecture
 
@@ -105,7 +104,10 @@ def netadapt_stage(line: Line) -> Done:
         recipe=inputs.tuning,
         device=inputs.config.device,
     )
-    with _runner(part) as runner, line.teller.progress("fine-tuning", "done") as update:
+    with (
+        closing(make_runner(part.tuning.runner, workers=part.tuning.workers)) as runner,
+        line.teller.progress("fine-tuning", "done") as update,
+    ):
         result = netadapt(job, out, runner=runner, listener=Listener(update=update))
     scores = _scores(result.best.top1, result.best.test)
     path = out / f"{FINAL}{SUFFIX}"
@@ -220,17 +222,3 @@ def _exported(line: Line, network: Network, form: str) -> Mapping[str, Any]:
 
 def _notes(*texts: str) -> tuple[str, ...]:
     return tuple(text for text in texts if text)
-
-
-@contextmanager
-def _runner(part: Pruning) -> Iterator[Runner]:
-    """Give what carries proposals out; its processes end with it."""
-    if part.tuning.workers == 1 and part.tuning.runner == "local":
-        yield InProcess()
-        return
-    plugin = Plugin.parse(part.tuning.runner)
-    made: Runner = plugins.create("runners", plugin, workers=part.tuning.workers)
-    try:
-        yield made
-    finally:
-        made.close()

@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from nas import plugins
 from nas.arch import Architecture
 from nas.cli._print import print_json, print_table, say
 from nas.cli._progress import progress
@@ -18,8 +17,7 @@ from nas.compound.search import search as search_grid
 from nas.errors import NasError, missing_package, unknown
 from nas.folder import find_architecture
 from nas.latency_file import load_table
-from nas.plugins import Plugin
-from nas.runner import InProcess, Runner
+from nas.runner import Runner, make_runner
 
 EVALUATORS = ("train", "surrogate", "costs")
 
@@ -80,7 +78,7 @@ def search(arch: str, evaluator: str, out: Path, plot: bool, as_json: bool, **fl
     budget = Budget(factor=flags["budget"], **{name: flags[name] for name in names})
     table = flags["latency_table"]
     points = grid(base, budget, table=load_table(table, era=flags["era"]) if table else None)
-    runner = _runner(flags["workers"])
+    runner = make_runner("local", workers=flags["workers"])
     with closing(runner), progress("scoring", "networks") as update:
         judge = _judge(evaluator, base, points, runner=runner, out=out, flags=flags)
         rows = search_grid(base, budget, points, judge, out=out, report=update)
@@ -90,13 +88,6 @@ def search(arch: str, evaluator: str, out: Path, plot: bool, as_json: bool, **fl
         _show(rows, judge, base, arch=arch, out=out)
     if plot:
         _draw(rows, base, budget, judge, out)
-
-
-def _runner(workers: int) -> Runner:
-    if workers == 1:
-        return InProcess()
-    runner: Runner = plugins.create("runners", Plugin.parse(f"local:workers={workers}"))
-    return runner
 
 
 def _judge(
