@@ -5,16 +5,20 @@ So it is whole or not there, and can be moved about by itself. A training folder
 (of the best epoch, the averaged weights alone) and `last` (all that a training needs to go on).
 """
 
+import atexit
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 from nas.arch import Architecture, from_mapping
 from nas.data import check_keys, check_schema
 from nas.errors import BadFile, RunError, UnknownName, missing_package
 from nas.layers import lower
+from nas.remote import Place, is_url, split_member
 from nas.weights import Weights, check_weights
 
 SETTINGS, ARCH = "train.yaml", "arch.yaml"
@@ -65,11 +69,29 @@ def find_checkpoint(text: str) -> Path | None:
     """Return the file of the checkpoint that `text` means, None where it means something else.
 
     It means one if it is a training folder (then its best), DIR:best, DIR:last, or a path that
-    ends in .safetensors.
+    ends in .safetensors. What is at a URL is fetched, into a file that lasts as long as this
+    process.
 
     Raises:
         NasError: if it does, but there is no such checkpoint.
     """
+    return _fetched(text) if is_url(text) else _find(text)
+
+
+def _fetched(url: str) -> Path | None:
+    is_file = url.endswith(SUFFIX)
+    folder, name = url.rsplit("/", 1) if is_file else split_member(url)
+    file = name if is_file else f"{name or BEST}{SUFFIX}"
+    with Place(folder).reading(SETTINGS, str(file)) as there:
+        found = _find(f"{there}/{name}" if is_file else f"{there}:{name}" if name else str(there))
+        if found is None or not found.is_file():
+            return None
+        lasting = Path(mkdtemp(prefix="nas-"))
+        atexit.register(shutil.rmtree, lasting, ignore_errors=True)
+        return Path(shutil.move(found, lasting))
+
+
+def _find(text: str) -> Path | None:
     folder, colon, name = text.rpartition(":")
     if colon and (Path(folder) / SETTINGS).is_file():
         if name not in (BEST, LAST):

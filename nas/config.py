@@ -12,6 +12,7 @@ from nas.latency import LatencyTable
 from nas.latency_file import load_table
 from nas.plugins import Plugin
 from nas.problem import Evaluator, Limit, Objective, Problem, Reward, Strategy
+from nas.remote import Place
 from nas.runner import Runner
 from nas.space import Space
 from nas.space_file import load_space
@@ -189,13 +190,13 @@ def _resolved(config: SearchConfig, table: LatencyTable, problem: Problem) -> Se
 
 
 def prepare(
-    config: SearchConfig, *, out: Path | None = None, runner: Runner | None = None
+    config: SearchConfig, *, out: Place | None = None, runner: Runner | None = None
 ) -> Setup:
     """Load what `config` names, and check that it fits together.
 
     The settings in the result are resolved: nothing is left to a default. Evaluators that train
-    keep their trainings in the folder `out`, and leave them to `runner`; without one they train in
-    this process.
+    keep their trainings in the run folder `out`, and leave them to `runner`; without one they train
+    in this process.
 
     Raises:
         NasError: if something is unknown, malformed, or does not fit; before any work is done.
@@ -241,7 +242,7 @@ def prepare(
 
 
 def _judge(
-    config: SearchConfig, space: Space, out: Path | None, runner: Runner | None
+    config: SearchConfig, space: Space, out: Place | None, runner: Runner | None
 ) -> Evaluator:
     """Return the evaluator that answers for accuracy."""
     plugin = Plugin.parse(config.evaluator)
@@ -257,11 +258,10 @@ def _judge(
             f"nothing can end a trial of evaluator {plugin.name} after trial_seconds in this "
             "process; let others do it: --workers 2"
         )
-    out = out.resolve() if out else None  # workers may be in another folder
     named: dict[str, Any] = {
         "seed": config.seed,
         "trial_seconds": config.trial_seconds,
-        "out": out,
+        "out": out.resolved() if out else None,  # workers may be in another folder
         "runner": runner,
     }
     judge: Evaluator = plugins.create(

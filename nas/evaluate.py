@@ -102,7 +102,8 @@ class _Found:
         except Exception as error:  # whatever an evaluator raises is the trial's error, not ours
             if len(rows) > 1:
                 return None
-            return Answers(metrics={}, errors={0: f"{type(error).__name__}: {error}"})
+            reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+            return Answers(metrics={}, errors={0: reason})
 
     def status(self) -> NDArray[np.str_]:
         """Return what became of every candidate."""

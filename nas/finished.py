@@ -14,6 +14,7 @@ from nas.examples import Examples
 from nas.folder import CONFIG, JOURNAL
 from nas.lines import Record, parse
 from nas.problem import Trials, concatenate
+from nas.remote import Place
 from nas.space import Space
 from nas.space_file import load_space
 
@@ -22,7 +23,7 @@ from nas.space_file import load_space
 class _Found:
     """The trials of one run; `choices` and `judge` must agree between runs."""
 
-    out: Path
+    out: Place
     config: SearchConfig
     choices: str
     judge: str
@@ -39,7 +40,7 @@ class _Found:
         return found[0]
 
 
-def read_examples(runs: Sequence[Path]) -> Examples:
+def read_examples(runs: Sequence[Place | Path | str]) -> Examples:
     """Return the trials with status "ok" of run folders that measured the same thing.
 
     Trials that were stopped early have estimates and do not count, nor do those that failed or
@@ -50,7 +51,8 @@ def read_examples(runs: Sequence[Path]) -> Examples:
             than the first one; it says which.
         NasError: if there are too few trials; see `Examples`.
     """
-    found = [_read(out) for out in dict.fromkeys(runs)]
+    places = [out if isinstance(out, Place) else Place(out) for out in runs]
+    found = [_open(place) for place in dict.fromkeys(places)]
     first = found[0]
     for other in found[1:]:
         _check_same(first, other)
@@ -70,7 +72,12 @@ def read_examples(runs: Sequence[Path]) -> Examples:
     )
 
 
-def _read(out: Path) -> _Found:
+def _open(place: Place) -> _Found:
+    with place.reading(CONFIG, JOURNAL) as here:
+        return _read(here, place)
+
+
+def _read(out: Path, place: Place) -> _Found:
     path = out / JOURNAL
     if not (out / CONFIG).is_file():
         raise RunError(f"{out} is no run folder: it has no {CONFIG}")
@@ -84,7 +91,7 @@ def _read(out: Path) -> _Found:
     if choices != space.fingerprint:
         raise RunError(f"{out} searched another version of space {config.space}; bring that one")
     return _Found(
-        out=out,
+        out=place,
         config=config,
         choices=choices,
         judge=judge,

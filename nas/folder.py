@@ -19,6 +19,7 @@ from nas.checkpoint import architecture_of, find_checkpoint
 from nas.config import SearchConfig, Setup, read_config
 from nas.errors import RunError, UnknownName
 from nas.machine import cpu_name
+from nas.remote import Place, split_member
 from nas.versions import commit, version_of
 from nas.zoo import load_architecture
 
@@ -133,17 +134,20 @@ def find_architecture(text: str) -> Architecture:
     """Return the architecture that `text` means.
 
     A bundled name, a path to a YAML or JSON file, or RUN_DIR:NAME for a member of a run's front:
-    its number, or "best" for the most accurate (with one objective, the best of it). A training
-    folder, or a checkpoint, stands for what was trained.
+    its number, or "best" for the most accurate (with one objective, the best of it); RUN_DIR may be
+    a URL. A training folder, or a checkpoint, stands for what was trained.
 
     Raises:
         NasError: if there is no such thing; it says what there is.
     """
-    folder, colon, name = text.rpartition(":")
-    if colon and (Path(folder) / CONFIG).is_file():
-        return _member(Path(folder), name)
-    if (Path(text) / CONFIG).is_file():
-        raise UnknownName(f"{text} is a run: name a member of its front, as in {text}:best")
+    folder, name = split_member(text)
+    with Place(folder).reading(CONFIG, FRONT) as here:
+        if (here / CONFIG).is_file():
+            if name is None:
+                raise UnknownName(f"{text} is a run: name a member of its front, as in {text}:best")
+            member = f"{ARCHS}/{_member(here, name)}.yaml"
+            with Place(folder).reading(member) as inside:
+                return load_architecture(inside / member)
     path = find_checkpoint(text)
     return architecture_of(path) if path else load_architecture(text)
 
@@ -160,13 +164,14 @@ def front_names(folder: Path) -> tuple[str, ...]:
     return names
 
 
-def _member(folder: Path, name: str) -> Architecture:
+def _member(folder: Path, name: str) -> str:
+    """Return the name under which a member of the front lies in `ARCHS`."""
     known = _front(folder)
     first, *_, last = (*front_names(folder), *known)
     wanted = next(n for n, best in known.items() if best) if name == "best" else name.zfill(3)
     if wanted not in known:
         raise UnknownName(f"{folder} has members {first} to {last} and best, not {name!r}")
-    return load_architecture(folder / ARCHS / f"{wanted}.yaml")
+    return wanted
 
 
 def _front(folder: Path) -> Mapping[str, bool]:

@@ -21,12 +21,13 @@ from nas.pareto import hypervolume, non_dominated
 from nas.plugins import Plugin
 from nas.problem import Objective, Strategy, Trials
 from nas.reach import check_limits
+from nas.remote import Place
 from nas.runner import Lazy, Runner
 from nas.screening import Screened
 from nas.seeding import Seeded
 from nas.session import Session
 from nas.streaming import stream
-from nas.watch import Progress, Watch
+from nas.watch import Progress, Watch, open_run
 from nas.zoo import load_architecture
 
 BEST_OF_ONE = 10
@@ -38,7 +39,8 @@ class Run:
     """What a search has found: all trials, and the numbers of those on the front.
 
     `seconds` is the time of this search alone, without loading; `new` its number of trials, fewer
-    than all where an earlier search was continued.
+    than all where an earlier search was continued; `out` is its run folder,
+    a path or a URL.
     """
 
     setup: Setup
@@ -47,7 +49,7 @@ class Run:
     seconds: float
     new: int
     finished: bool
-    out: Path | None = None
+    out: Path | str | None = None
 
     @cached_property
     def members(self) -> tuple[Member, ...]:
@@ -105,15 +107,16 @@ class Run:
 def search(
     config: SearchConfig | None = None,
     *,
-    out: Path | str | None = None,
+    out: Place | Path | str | None = None,
     progress: Progress | None = None,
     **settings: Any,
 ) -> Run:
     """Search as `config` says, changed by `settings`, and return what was found.
 
     `settings` are fields of `SearchConfig`, so that `search(space="mbconv", trials=500)` is enough.
-    With `out`, everything is kept in that run folder; a search that was broken off there goes on
-    where it stopped, and a finished one goes on if `config` wants more trials. An interrupt
+    With `out`, everything is kept in that run folder, a path or any URL that fsspec knows; a search
+    that was broken off there goes on where it stopped, and a finished one goes on if `config` wants
+    more trials. An interrupt
     (Ctrl-C) ends the search early: the result then says that it is not finished.
 
     Raises:
@@ -124,19 +127,26 @@ def search(
     for name in settings:
         if name not in known:
             raise unknown("setting", name, known)
-    run = explore(replace(config or SearchConfig(), **settings), out=out, progress=progress)
-    write(run)
+    wanted = replace(config or SearchConfig(), **settings)
+    if out is None:
+        return explore(wanted, progress=progress)
+    place = out if isinstance(out, Place) else Place(out)
+    with open_run(place):
+        run = explore(wanted, out=place, progress=progress)
+        write(run)
     return run
 
 
 def explore(
-    config: SearchConfig, *, out: Path | str | None = None, progress: Progress | None = None
+    config: SearchConfig, *, out: Place | None = None, progress: Progress | None = None
 ) -> Run:
-    """Do what `search` does, but leave nothing in the run folder besides settings and journal."""
-    path = Path(out) if out is not None else None
+    """Do what `search` does, but leave nothing in the run folder besides settings and journal.
+
+    The folder must be open; see `open_run`.
+    """
     with closing(Lazy(_runner(config))) as runner:
-        watch = Watch(config, runner, out=path, progress=progress)
-        return _explore(prepare(config, out=path, runner=watch.runner), path, watch)
+        watch = Watch(config, runner, out=out.here if out else None, progress=progress)
+        return _explore(prepare(config, out=out, runner=watch.runner), out, watch)
 
 
 def _runner(config: SearchConfig) -> Callable[[], Runner]:
@@ -156,8 +166,8 @@ def _runner(config: SearchConfig) -> Callable[[], Runner]:
     return partial(plugins.create, "runners", plugin, **named)
 
 
-def _explore(setup: Setup, path: Path | None, watch: Watch) -> Run:
-    config = setup.config
+def _explore(setup: Setup, out: Place | None, watch: Watch) -> Run:
+    config, path = setup.config, out.here if out else None
     check_limits(setup.problem, seed=config.seed)
     if path:
         folder.check_folder(path, config)
@@ -166,7 +176,7 @@ def _explore(setup: Setup, path: Path | None, watch: Watch) -> Run:
             _check_trials(journal, config)
             write_config(config, path / folder.CONFIG)
         session = Session(setup.problem, _strategy(setup), journal, header=_header(setup))
-        return _advance(setup, session, watch, path)
+        return _advance(setup, session, watch, out)
 
 
 def _check_trials(journal: Lines | NoJournal, config: SearchConfig) -> None:
@@ -182,12 +192,16 @@ def _check_trials(journal: Lines | NoJournal, config: SearchConfig) -> None:
 def write(run: Run) -> None:
     """Write the front of `run` and its circumstances into its run folder, if it has one.
 
+    The folder must be open; see `open_run`.
+
     Raises:
         RunError: if the folder cannot be written.
     """
     if run.out:
         archs = [member.arch for member in run.members]
-        folder.write_results(run.out, run.records(), archs, folder.environment(run.setup))
+        folder.write_results(
+            Place(run.out).here, run.records(), archs, folder.environment(run.setup)
+        )
 
 
 def _header(setup: Setup) -> dict[str, Any]:
@@ -211,7 +225,7 @@ def _strategy(setup: Setup) -> Strategy:
     return Seeded(strategy, np.stack([setup.space.pack(setup.space.encode(a)) for a in archs]))
 
 
-def _advance(setup: Setup, session: Session, watch: Watch, out: Path | None) -> Run:
+def _advance(setup: Setup, session: Session, watch: Watch, out: Place | None) -> Run:
     started, before = time.perf_counter(), len(session)
     finished = True
     try:
@@ -227,7 +241,7 @@ def _advance(setup: Setup, session: Session, watch: Watch, out: Path | None) -> 
         seconds=time.perf_counter() - started,
         new=len(session) - before,
         finished=finished,
-        out=out,
+        out=out.kept if out else None,
     )
 
 

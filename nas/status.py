@@ -12,13 +12,11 @@ from nas.errors import RunError
 from nas.journal import finished
 from nas.lines import parse
 from nas.problem import FAILED, INFEASIBLE, OK, STOPPED, Objective, Trials
+from nas.remote import Place
 from nas.space_file import load_space
-from nas.watch import Heartbeat, read_heartbeat
+from nas.watch import HEARTBEAT, RUNNING, SILENT_SECONDS, Heartbeat, read_heartbeat
 
-SILENT_SECONDS = 60.0
-"""A search that says it is running, and said nothing for so long, is not."""
-
-UNKNOWN, RUNNING, LOST = "unknown", "running", "lost"
+UNKNOWN, LOST = "unknown", "lost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +29,7 @@ class Status:
     them; `waiting` are proposals without an answer. `best` is the best value of every objective.
     """
 
-    out: Path
+    out: Place
     state: str
     counts: dict[str, int]
     waiting: int
@@ -41,7 +39,7 @@ class Status:
     silent_seconds: float | None
 
 
-def read_status(out: Path, *, now: float | None = None) -> Status:
+def read_status(out: Place | Path | str, *, now: float | None = None) -> Status:
     """Return how the search in a run folder is doing; nothing in the folder is touched.
 
     `now` is the time in seconds since 1970, that of the system where it is left out.
@@ -49,14 +47,21 @@ def read_status(out: Path, *, now: float | None = None) -> Status:
     Raises:
         RunError: if there is no run, or its journal is damaged.
     """
-    if not (out / folder.CONFIG).is_file():
-        raise RunError(f"{out} is no run folder: it has no {folder.CONFIG}")
-    config = read_config(out / folder.CONFIG)
-    trials, asked = _journal(out, config)
-    heartbeat = read_heartbeat(out)
-    silent = None if heartbeat is None else (now or time.time()) - heartbeat.updated
+    place = out if isinstance(out, Place) else Place(out)
+    with place.reading(folder.CONFIG, folder.JOURNAL, HEARTBEAT) as here:
+        return _read(place, here, now or time.time())
+
+
+def _read(place: Place, here: Path, now: float) -> Status:
+    """Return the status of the run kept at `place`, whose files are `here`."""
+    if not (here / folder.CONFIG).is_file():
+        raise RunError(f"{here} is no run folder: it has no {folder.CONFIG}")
+    config = read_config(here / folder.CONFIG)
+    trials, asked = _journal(here, config)
+    heartbeat = read_heartbeat(here)
+    silent = None if heartbeat is None else now - heartbeat.updated
     return Status(
-        out=out,
+        out=place,
         state=_state(heartbeat, silent),
         counts={s: int((trials.status == s).sum()) for s in (OK, STOPPED, INFEASIBLE, FAILED)},
         waiting=asked - len(trials),

@@ -37,8 +37,7 @@ def stream(
     size = _rows_per_task(session)
     at_once = batch or max(size, min(session.strategy.batch, runner.workers // 8))
     proposals = _Proposals(session, size, at_once=at_once, wanted=wanted, over=over)
-    tasks = runner.map(evaluate, session.problem, proposals, seconds=seconds)
-    for task, outcome in tasks:
+    for task, outcome in runner.map(evaluate, session.problem, proposals, seconds=seconds):
         numbers = proposals.taken_back(task)
         if isinstance(outcome, Failure):
             outcome = _failed(session, numbers, outcome)

@@ -15,12 +15,17 @@ import numpy as np
 
 from nas import data
 from nas.config import SearchConfig
-from nas.errors import BadFile
+from nas.errors import BadFile, RunError
+from nas.remote import Place
 from nas.runner import Runner, Watched
 from nas.session import Session
 
 HEARTBEAT = "heartbeat.json"
 SECONDS_BETWEEN_BEATS = 5.0
+SILENT_SECONDS = 60.0
+"""A search that says it is running, and said nothing for so long, is not."""
+
+RUNNING = "running"
 
 Progress = Callable[[int, int, str], None]
 """Called with the trials done, the trials wanted, and what was trained meanwhile."""
@@ -76,6 +81,45 @@ def read_heartbeat(out: Path) -> Heartbeat | None:
         raise BadFile(f"{path}: damaged ({error}); a running search writes it anew") from None
 
 
+@contextmanager
+def open_run(out: Place) -> Iterator[None]:
+    """Open a run folder to search in it; nothing is done for a local one, whose files are locked.
+
+    Raises:
+        RunError: if it cannot be read or written, or another search is writing there.
+    """
+    if isinstance(out.kept, str):
+        _check_unattended(out)
+    with out.open():
+        yield
+
+
+def _check_unattended(out: Place) -> None:
+    """Refuse a run folder of which another search left word a moment ago."""
+    with out.reading(HEARTBEAT) as folder, suppress(BadFile):  # damaged, it says nothing
+        beat = read_heartbeat(folder)
+        if beat and beat.state == RUNNING and _may_live(beat):
+            left = SILENT_SECONDS - (time.time() - beat.updated)
+            raise RunError(
+                f"{out}: another search is writing there, process {beat.pid} on {beat.host}; if "
+                f"that one is dead, try again in {left:.0f} s"
+            )
+
+
+def _may_live(beat: Heartbeat) -> bool:
+    """Tell whether another process that left word is to be reckoned with."""
+    if time.time() - beat.updated > SILENT_SECONDS:
+        return False
+    if beat.host != socket.gethostname() or os.name != "posix":
+        return True
+    with suppress(PermissionError):  # then it is somebody else's, and lives
+        try:
+            os.kill(beat.pid, 0)
+        except ProcessLookupError:
+            return False
+    return beat.pid != os.getpid()
+
+
 class Watch:
     """Tells how far a search is, and ends it when it has had what it was given."""
 
@@ -111,7 +155,7 @@ class Watch:
         ended = threading.Event()
         beats = threading.Thread(target=self._beat_until, args=(ended,), daemon=True)
         state = "stopped"
-        self._beat("running")
+        self._beat(RUNNING)
         beats.start()
         try:
             yield
@@ -122,12 +166,13 @@ class Watch:
             ended.set()
             beats.join()
             self._trials = len(session)
-            self._beat(state)
+            with suppress(BadFile):  # where the disk is full, the journal says so
+                self._beat(state)
 
     def _beat_until(self, ended: threading.Event) -> None:
         while not ended.wait(SECONDS_BETWEEN_BEATS):
             with suppress(BadFile):  # the journal will say it too
-                self._beat("running")
+                self._beat(RUNNING)
 
     def is_over(self, session: Session) -> bool:
         """Tell whether the trials are done, or the time or the epochs are spent."""

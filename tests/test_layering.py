@@ -11,11 +11,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "nas").rglob("*.py"))
 HEAVY = {"torch", "onnx", "onnxruntime", "ai_edge_litert", "flatbuffers", "optuna", "ray",
-         "matplotlib", "sklearn", "scipy", "datasets", "kornia", "PIL"}  # fmt: skip
+         "matplotlib", "sklearn", "scipy", "datasets", "kornia", "PIL", "fsspec"}  # fmt: skip
 
 LEVELS = (
     ("errors",),
-    ("data", "lines", "pareto", "plugins", "versions"),
+    ("data", "lines", "pareto", "plugins", "remote", "signals", "versions"),
     ("arch", "machine", "reader", "rungs", "runner"),
     ("layers", "scaling"),
     ("choices", "cost", "operators", "provenance", "tflite_file", "weights", "zoo"),
@@ -82,6 +82,8 @@ def _is_allowed(place: tuple[str, ...], target: tuple[str, ...]) -> bool:
         return True
     if folder == "measuring":  # stands below report and cli, and knows backends by their protocol
         return target[0] in (*LEVEL, "measuring") or target == ("backends",)
+    if folder == "cluster":  # stands below cli, over the trainings that it spreads
+        return target[0] in (*LEVEL, "cluster", "nn")
     if folder == "pipeline":  # stands below cli, over all that it puts together but plugins
         return target[0] in (*LEVEL, "pipeline", "nn", "measuring", "report")
     if folder == target[0] and folder in LEVEL:
@@ -90,7 +92,7 @@ def _is_allowed(place: tuple[str, ...], target: tuple[str, ...]) -> bool:
         return len(target) == 1 or target[1].startswith("_") or folder == "nn"
     if folder in ("report", "nn") or folder in PLUGINS:
         lowest = {"report": len(LEVELS), "nn": LEVEL["problem"]}.get(folder, HIGHEST_FOR_PLUGINS)
-        from_nn = target[0] == "nn" and folder in PLUGINS
+        from_nn = target[0] in ("nn", "cluster") and folder in PLUGINS
         measured = target[0] == "measuring" and folder == "report"
         return from_nn or measured or LEVEL.get(target[0], len(LEVELS)) < lowest
     assert folder in LEVEL, f"give nas/{folder}.py a level in {Path(__file__).name}"
@@ -100,7 +102,7 @@ def _is_allowed(place: tuple[str, ...], target: tuple[str, ...]) -> bool:
 @pytest.mark.parametrize("path", FILES, ids=_module)
 def test_heavy_packages_stand_at_the_top_of_plugins_only(path: Path) -> None:
     place = _parts(_module(path))
-    if place[:1] in {(name,) for name in (*PLUGINS, "nn")} or place in DRAWING:
+    if place[:1] in {(name,) for name in (*PLUGINS, "cluster", "nn")} or place in DRAWING:
         return
     top = {name.partition(".")[0] for name in _imports(ast.parse(path.read_text()).body)}
     assert not top & HEAVY

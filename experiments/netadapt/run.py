@@ -36,7 +36,7 @@ from nas.measuring.run import measure_plan
 from nas.measuring.speedup import target_like
 from nas.nn.data import Data, load_data
 from nas.nn.fine_tune import held_out
-from nas.nn.loop import Options
+from nas.nn.job import Options
 from nas.nn.netadapt import netadapt
 from nas.nn.netadapt_job import Job
 from nas.nn.recipes import Recipe, adapt, quick

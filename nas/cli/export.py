@@ -6,15 +6,17 @@ from pathlib import Path
 import click
 
 from nas.checkpoint import find_checkpoint, load_checkpoint
+from nas.cli._places import PATH
 from nas.cli._print import print_json, say
 from nas.exporting import export
 from nas.folder import find_architecture
+from nas.remote import is_url, split_member
 
 
 @click.command("export")
 @click.argument("arch")
 @click.option("--format", "form", default="", help="yaml, json, onnx, tflite; or as --out ends.")
-@click.option("--out", type=click.Path(path_type=Path), help="The file; named after ARCH if left.")
+@click.option("--out", type=PATH, help="The file; named after ARCH if left.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(arch: str, form: str, out: Path | None, as_json: bool) -> None:
     """Export ARCH: a bundled name, a YAML or JSON file, or RUN_DIR:best, RUN_DIR:3.
@@ -23,8 +25,8 @@ def command(arch: str, form: str, out: Path | None, as_json: bool) -> None:
     """
     trained = load_checkpoint(arch) if find_checkpoint(arch) else None
     network = trained.arch if trained else find_architecture(arch)
-    folder, colon, member = arch.rpartition(":")
-    if colon and out is None:
+    folder, member = split_member(arch)
+    if member is not None and out is None:
         network = replace(network, name=f"{Path(folder).name}-{member}")
     path = export(network, out, form=form, trained=trained)
     if as_json:
@@ -33,5 +35,5 @@ def command(arch: str, form: str, out: Path | None, as_json: bool) -> None:
         graph = path.suffix in (".onnx", ".tflite")
         weights = " with random weights: for timing, not for accuracy"
         if trained:
-            weights = f" with the weights of {trained.path}"
+            weights = f" with the weights of {arch if is_url(arch) else trained.path}"
         say(f"wrote {path}{weights if graph else ''}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nas.checkpoint import Checkpoint
+from nas.cli._places import PATH
 from nas.cli._print import print_json, print_table, say
 from nas.cli._progress import progress
 from nas.cli._pruned import ends_table, notes, round_text, speedup_text
@@ -135,7 +136,7 @@ _WHOLE = click.IntRange(min=0)
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="The run folder; one that exists is continued. [default: runs/netadapt-...]",
 )
 @click.option(

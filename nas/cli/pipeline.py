@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from nas.cli._places import PATH
 from nas.cli._print import print_json, print_table, say
 from nas.cli._progress import progress
 from nas.errors import missing_package
@@ -12,10 +13,10 @@ from nas.pipeline.outcome import networks_table
 
 
 @click.command("pipeline")
-@click.argument("config", metavar="RUN.yaml", type=click.Path(path_type=Path))
+@click.argument("config", metavar="RUN.yaml", type=PATH)
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="The folder of everything; one that exists is continued. [default: runs/NAME, or the "
     "file's out]",
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from nas.cli._places import PATH, PLACE
 from nas.cli._print import print_json, print_table, say
 from nas.cli._progress import progress
 from nas.config import ON_MISSING, SearchConfig, read_config
@@ -15,10 +16,12 @@ from nas.errors import missing_package
 from nas.folder import CONFIG, MAY_CHANGE
 from nas.members import Member, record, references
 from nas.problem import FAILED, STOPPED
+from nas.remote import Place
 from nas.report.proof import notes
 from nas.report.tables import front_table, headlines, latency_notes
 from nas.searching import Run, explore, write
 from nas.space_file import load_space
+from nas.watch import open_run
 
 _DEFAULTS = SearchConfig()
 
@@ -69,11 +72,11 @@ def _flag(name: str, help_text: str, **more: Any) -> Callable[[Any], Any]:
     default=None,
     help="About units that a measured table lacks. [default: model]",
 )
-@click.option("--config", type=click.Path(path_type=Path), help="A run.yaml with these settings.")
+@click.option("--config", type=PATH, help="A run.yaml with these settings.")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
-    help="The run folder; one that exists is continued. [default: runs/...]",
+    type=PLACE,
+    help="The run folder, a path or a URL; one that exists is continued. [default: runs/...]",
 )
 @click.option(
     "--top",
@@ -85,44 +88,52 @@ def _flag(name: str, help_text: str, **more: Any) -> Callable[[Any], Any]:
 @click.option("--plot/--no-plot", default=True, help="Draw the front into the run folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(
-    config: Path | None, out: Path | None, top: int, plot: bool, as_json: bool, **flags: Any
+    config: Path | None, out: Place | None, top: int, plot: bool, as_json: bool, **flags: Any
 ) -> None:
     """Search a space for the best architectures under a latency budget.
 
-    Everything is kept in the run folder; the same command continues a search that was broken off.
+    Everything is kept in the run folder, which may be at a URL; the same command continues a search
+    that was broken off.
     """
     settings = _settings(config, out, flags)
     _measure_missing(settings)
-    folder = out or _default_folder(settings)
-    with progress("searching", "candidates") as update:
-        run = explore(settings, out=folder, progress=update)
-    known = references(run.setup)
-    if as_json:
-        print_json(_document(run))
-    else:
-        _print_front(run, known, top)
-    write(run)
-    if plot and run.members:
-        _draw(run, known, folder)
+    out = out or Place(_default_folder(settings))
+    with open_run(out):
+        with progress("searching", "candidates") as update:
+            run = explore(settings, out=out, progress=update)
+        known = references(run.setup)
+        if as_json:
+            print_json(_document(run))
+        else:
+            _print_front(run, known, top)
+        write(run)
+        if plot and run.members:
+            _draw(run, known, out)
     if run.members:
         _say_where(run)
     if len(run.trials) and len(run.trials.errors) == len(run.trials):
         raise click.exceptions.Exit(1)
     if not run.finished:
-        say(f"stopped after {len(run.trials)} trials; go on: nas search --out {folder}")
+        say(f"stopped after {len(run.trials)} trials; go on: nas search --out {out}")
         raise click.Abort
 
 
-def _settings(config: Path | None, out: Path | None, flags: Mapping[str, Any]) -> SearchConfig:
+def _settings(config: Path | None, out: Place | None, flags: Mapping[str, Any]) -> SearchConfig:
     """Return the settings of a run folder or a file, changed by the flags that were given."""
     given: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in flags.items()
         if value not in (None, ())
     }
-    if config is None and out is not None and (out / CONFIG).is_file():
-        config = out / CONFIG
-    return replace(read_config(config) if config else _DEFAULTS, **given)
+    base = read_config(config) if config else _settings_of(out) if out else _DEFAULTS
+    return replace(base, **given)
+
+
+def _settings_of(out: Place) -> SearchConfig:
+    """Return the settings of a run folder, the defaults where there is none yet."""
+    with out.reading(CONFIG) as folder:
+        path = folder / CONFIG
+        return read_config(path) if path.is_file() else _DEFAULTS
 
 
 def _measure_missing(settings: SearchConfig) -> None:
@@ -215,11 +226,11 @@ def _document(run: Run) -> dict[str, Any]:
     }
 
 
-def _draw(run: Run, known: Sequence[Member], folder: Path) -> None:
+def _draw(run: Run, known: Sequence[Member], out: Place) -> None:
     try:
         from nas.report.plots import draw_front
     except ModuleNotFoundError as error:
         say(str(missing_package(error, wanted_by="the picture")))
         return
-    draw_front(run, known, [folder / "front.png", folder / "front.svg"])
-    say(f"picture: {folder / 'front.png'}")
+    draw_front(run, known, [out.here / "front.png", out.here / "front.svg"])
+    say(f"picture: {out / 'front.png'}")

@@ -1,20 +1,21 @@
 """Say how a search is doing."""
 
 from dataclasses import asdict
-from pathlib import Path
 
 import click
 
+from nas.cli._places import PLACE
 from nas.cli._print import print_json
 from nas.members import FRACTIONS
+from nas.remote import Place
 from nas.status import LOST, Status, read_status
 
 
 @click.command("status")
-@click.argument("run_dir", type=click.Path(path_type=Path))
+@click.argument("run_dir", type=PLACE)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def command(run_dir: Path, as_json: bool) -> None:
-    """Say how the search in RUN_DIR is doing, also while it runs elsewhere."""
+def command(run_dir: Place, as_json: bool) -> None:
+    """Say how the search in RUN_DIR, or at a URL, is doing, also while it runs elsewhere."""
     status = read_status(run_dir)
     if as_json:
         print_json(_document(status))

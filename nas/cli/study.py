@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
+from nas.cli._places import PATH
 from nas.cli._print import print_json, say
 from nas.study import to_study
 
 
 @click.command("study")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=PATH)
 @click.option("--storage", help="A new journal file (RUN/study.log if left), or a database's URL.")
 @click.option("--name", help="The study's name; the run folder's by default.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

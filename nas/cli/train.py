@@ -1,20 +1,27 @@
 """Train an architecture on your own data."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from nas.arch import Architecture
+from nas.cli._places import PLACE
 from nas.cli._print import print_json, say
 from nas.cli._progress import progress
 from nas.errors import missing_package
 from nas.folder import find_architecture
+from nas.remote import Place
 from nas.scaling import scale_resolution
 
 if TYPE_CHECKING:
+    from nas.nn.job import Job
     from nas.nn.train import Trained
+
+_HOW = ("device", "workers", "ray_address", "cpus_per_worker", "gpus_per_worker")
+"""Settings that may change when a training goes on."""
 
 
 @click.command("train")
@@ -44,8 +51,9 @@ if TYPE_CHECKING:
 @click.option("--teacher", default="", help="A training folder or a checkpoint to learn from.")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
-    help="The training folder; one that exists is continued. [default: runs/train-...]",
+    type=PLACE,
+    help="The training folder, a path or a URL; one that exists is continued. "
+    "[default: runs/train-...]",
 )
 @click.option(
     "--seed",
@@ -55,36 +63,56 @@ if TYPE_CHECKING:
     help="Seed of weights, order and augmentation.",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Workers of a Ray cluster that share every batch.",
+)
+@click.option("--ray-address", default="", help="Their cluster, as in auto; a local one if left.")
+@click.option(
+    "--cpus-per-worker",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    show_default=True,
+    help="What each has of a node.",
+)
+@click.option("--gpus-per-worker", type=click.FloatRange(min=0), default=0.0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")  # fmt: skip
 def command(arch: str, as_json: bool, resolution: int | None, **flags: Any) -> None:
     """Train ARCH on images, and keep its weights in a training folder.
 
     ARCH is a bundled name, a YAML or JSON file, RUN_DIR:best, RUN_DIR:3, or a training folder. Its
     classifier is made for the classes of the data. The same command continues a training that was
-    broken off.
+    broken off, also with more or fewer workers.
     """
     network = find_architecture(arch)
     network = scale_resolution(network, resolution) if resolution else network
-    out = flags.pop("out") or _default_folder(network, flags)
-    trained = _train(network, out, **flags)
+    out = flags.pop("out") or Place(_default_folder(network, flags))
+    try:
+        trained = _train(network, out, **flags)
+    except KeyboardInterrupt:
+        say("stopped; go on with the same command")
+        raise click.Abort from None
     if not trained.finished:
         say(f"stopped after {trained.epochs} epochs; go on with the same command")
         raise click.Abort
     if as_json:
-        print_json(_document(trained, flags))
+        print_json(_document(trained, out, flags))
     else:
         click.echo(f"top1 {trained.top1:.4f} on the validation images, epoch {trained.best_epoch}")
         say(f"{trained.epochs} epochs in {trained.seconds:.1f} s; the weights are in {out}; next:")
         say(f"nas eval {out} --data {flags['data']}, or nas export {out} --format onnx")
 
 
-def _train(network: Architecture, out: Path, **flags: Any) -> "Trained":
+def _train(network: Architecture, out: Place, **flags: Any) -> "Trained":
     """Read the data, and train."""
     try:
         from nas.nn.data import load_data
-        from nas.nn.loop import Options
+        from nas.nn.job import Options
         from nas.nn.recipes import adapt, find_recipe
-        from nas.nn.train import train
+        from nas.nn.train import carry_out, plan
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="nas train") from None
     changes = {key: flags[key] or 0 for key in ("epochs", "batch", "lr", "accumulate")}
@@ -94,21 +122,37 @@ def _train(network: Architecture, out: Path, **flags: Any) -> "Trained":
         say(f"{data.name}: {note}")
     with progress("training", "images") as update:
         options = Options(device=flags["device"], teacher=flags["teacher"], report=update)
-        return train(network, data, recipe, seed=flags["seed"], out=out, options=options)
+        job = plan(network, data, recipe, seed=flags["seed"], options=options)
+        if flags["workers"] == 1 and not flags["ray_address"]:
+            with out.open() as folder:
+                return carry_out(job, folder)
+        return _train_together(job, out, flags)
+
+
+def _train_together(job: "Job", out: Place, flags: Mapping[str, Any]) -> "Trained":
+    """Train with the workers of a Ray cluster."""
+    try:
+        from nas.cluster.join import Need
+        from nas.cluster.training import Crew, train_together
+    except ModuleNotFoundError as error:
+        raise missing_package(error, wanted_by="training with --workers") from None
+    need = Need(cpus=flags["cpus_per_worker"], gpus=flags["gpus_per_worker"])
+    crew = Crew(workers=flags["workers"], need=need, address=flags["ray_address"])
+    return train_together(job, out, crew)
 
 
 def _default_folder(network: Architecture, flags: dict[str, Any]) -> Path:
     """Return a folder for these settings, the same for the same ones."""
-    what = {key: value for key, value in flags.items() if key != "device"}
+    what = {key: value for key, value in flags.items() if key not in _HOW}
     digest = hashlib.sha256(repr((network.fingerprint, what)).encode()).hexdigest()[:6]
     name = network.name or network.fingerprint
     return Path("runs") / f"train-{name}-{flags['data'].partition(':')[0]}-{digest}"
 
 
-def _document(trained: "Trained", flags: dict[str, Any]) -> dict[str, Any]:
+def _document(trained: "Trained", out: Place, flags: dict[str, Any]) -> dict[str, Any]:
     return {
         "schema": 1,
-        "run": str(trained.out),
+        "run": str(out),
         "data": flags["data"],
         "recipe": flags["recipe"],
         "fingerprint": trained.arch.fingerprint,

@@ -16,6 +16,7 @@ from nas.nn.data import check_side, load_data
 from nas.nn.recipes import adapt, find_recipe
 from nas.nn.short import Bench, Leg, Reached, advance, discard, finish
 from nas.problem import Answers, Candidates, Metrics
+from nas.remote import Place
 from nas.rungs import Floats, expected, promoted, schedule
 from nas.runner import Failure, InProcess, Runner
 from nas.space import Space
@@ -39,10 +40,10 @@ class Proxy:
     seconds = 60.0
 
     def __init__(
-        self, bench: Bench, *, ends: tuple[int, ...], eta: int, runner: Runner, text: str
+        self, bench: Bench, log: Path, *, ends: tuple[int, ...], eta: int, runner: Runner, text: str
     ) -> None:
-        """Train on `bench`; rungs end at the epochs `ends`."""
-        self._bench, self._ends, self._eta = bench, ends, eta
+        """Train on `bench`; rungs end at the epochs `ends`; the file `log` remembers them."""
+        self._bench, self._log, self._ends, self._eta = bench, log, ends, eta
         self._runner, self._text = runner, text
 
     @property
@@ -61,7 +62,7 @@ class Proxy:
         Raises:
             RunError: if a training or the log cannot be written.
         """
-        with closing(Lines(self._bench.folder / LOG, writer="another search")) as lines:
+        with closing(Lines(self._log, writer="another search")) as lines:
             log = _Log(lines, self._text, self._ends)
             going = list(range(len(candidates)))
             for rung in range(len(self._ends)):
@@ -195,11 +196,11 @@ def _answers(candidates: Candidates, log: _Log, ends: tuple[int, ...]) -> Answer
     return Answers(metrics=metrics, errors=errors, stopped=frozenset(stopped))
 
 
-def _temporary_folder() -> Path:
+def _temporary_folder() -> Place:
     """Return a folder that is removed when this process ends."""
     folder = Path(mkdtemp(prefix="nas-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+    return Place(folder)
 
 
 def create(  # noqa: PLR0913  # a parameter for every option
@@ -216,7 +217,7 @@ def create(  # noqa: PLR0913  # a parameter for every option
     trial_seconds: float = 0.0,
     device: str = "auto",
     seed: int = 0,
-    out: Path | None = None,
+    out: Place | None = None,
     runner: Runner | None = None,
 ) -> Proxy:
     """Return the evaluator for one search.
@@ -224,7 +225,7 @@ def create(  # noqa: PLR0913  # a parameter for every option
     A full training takes `epochs` epochs of `recipe`; of every rung 1/eta goes on to one that is
     eta times as long. `resolution` is that of the training images, 0 each architecture's own. A
     candidate that takes more than `trial_seconds` fails. All trainings begin with the same `seed`
-    and see the same images in the same order. They lie in the folder `out`, if there is one.
+    and see the same images in the same order. They lie in the run folder `out`, if there is one.
 
     Raises:
         NasError: if there is no data, they cannot be used, or an option is out of its range; a
@@ -236,12 +237,12 @@ def create(  # noqa: PLR0913  # a parameter for every option
         check_side(resolution)
     ends = schedule(epochs, rungs=rungs, eta=eta)
     loaded = load_data(data)  # split as everywhere: what is found is trained and judged on it
-    folder = (out or _temporary_folder()) / FOLDER
+    out = out or _temporary_folder()
     bench = Bench(
         data=loaded,
         recipe=adapt(find_recipe(recipe), epochs=epochs, batch=batch, lr=lr),
         seed=seed,
-        folder=folder,
+        folder=out / FOLDER,
         device=device,
         resolution=resolution,
         seconds=trial_seconds,
@@ -251,4 +252,5 @@ def create(  # noqa: PLR0913  # a parameter for every option
         f"proxy:{loaded.fingerprint} {recipe} epochs {','.join(map(str, ends))} of eta {eta} "
         f"resolution {resolution} batch {bench.recipe.batch} lr {bench.recipe.lr:g} seed {seed}"
     )
-    return Proxy(bench, ends=ends, eta=eta, runner=runner or InProcess(), text=text)
+    log = out.here / FOLDER / LOG
+    return Proxy(bench, log, ends=ends, eta=eta, runner=runner or InProcess(), text=text)

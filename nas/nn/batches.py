@@ -15,6 +15,7 @@ from nas.errors import BadValue
 from nas.machine import available_cores
 from nas.nn.augment import Augment
 from nas.nn.data import Data, Images, check_side
+from nas.nn.peers import ALONE, Peers
 
 MOST_THREADS = 32
 LEAST_CHUNK = 8
@@ -37,6 +38,7 @@ class Batches:
     at a later batch gives exactly the rest of the epoch. `drop_last` leaves out a last batch that
     is smaller than `batch`, unless it is the only one. Every iteration begins anew, and its threads
     end with it, also where it is left early; what fails in them is raised where batches are taken.
+    Of every batch this one of `peers` takes its share, if there is one left.
     `threads` of 0 reads with as many as there are cores; `ahead` batches are made in advance.
     """
 
@@ -54,6 +56,7 @@ class Batches:
     drop_last: bool = False
     threads: int = 0
     ahead: int = 3
+    peers: Peers = ALONE
 
     def __post_init__(self) -> None:
         """Refuse sizes that give no batches."""
@@ -78,7 +81,9 @@ class Batches:
         waiting: deque[Future[_Made]] = deque()
         try:
             for number in range(self.start, self.start + len(self)):
-                rows = order[number * self.batch : (number + 1) * self.batch]
+                rows = self.peers.share(order[number * self.batch : (number + 1) * self.batch])
+                if not len(rows):
+                    continue
                 size = max(ceil(len(rows) / threads), LEAST_CHUNK)
                 chunks = [rows[at : at + size] for at in range(0, len(rows), size)]
                 parts = [readers.submit(self.images.read, chunk, self.side) for chunk in chunks]
@@ -131,7 +136,7 @@ class Batches:
         return values.contiguous(memory_format=torch.channels_last), labels
 
     def _seed_of(self, number: int) -> int:
-        seeds = np.random.SeedSequence([self.seed, self.epoch, number])
+        seeds = np.random.SeedSequence([self.seed, self.epoch, number, self.peers.rank])
         return int(seeds.generate_state(1, np.uint64)[0] >> 1)
 
 

@@ -15,7 +15,8 @@ from nas.data import SCHEMA
 from nas.nn import checkpoint
 from nas.nn.data import Data, Images, fingerprint_of
 from nas.nn.datasets._split import split
-from nas.nn.loop import Options, facts
+from nas.nn.job import Options
+from nas.nn.loop import facts
 from nas.nn.model import Network
 from nas.nn.recipes import Recipe, adapt
 from nas.nn.score import pick_device, placed, score
@@ -127,10 +128,9 @@ def _allotted(bench: Bench, round_number: int) -> tuple[Data, Recipe]:
 
 def accuracy(bench: Bench, model: Network, images: Images, side: int) -> float:
     """Return the share of `images` that `model` gets right."""
-    device = pick_device(bench.device)
-    placed(model, device)
+    placed(model, pick_device(bench.device))
     batch = max(bench.recipe.batch, _LEAST_BATCH)
-    return score(model, images, bench.data, side=side, batch=batch, device=device).top1
+    return score(model, images, bench.data, side=side, batch=batch).top1
 
 
 def save(path: Path, model: Network, arch: Architecture, data: Data, top1: float | None) -> None:

@@ -1,8 +1,8 @@
 """The loop of a training: epochs of steps, validations, and checkpoints between them."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from math import isfinite
 from typing import Any
@@ -13,72 +13,19 @@ from torch import Tensor
 from nas.arch import Architecture, to_mapping
 from nas.checkpoint import BEST, LAST
 from nas.errors import BadFile, NasError
-from nas.nn.batches import Batches
 from nas.nn.data import Data
-from nas.nn.recipes import Recipe
+from nas.nn.job import Job, Report
 from nas.nn.score import Score, memory_named, score
 from nas.nn.steps import Batch, Stepper
 from nas.nn.training_folder import TrainingFolder
-from nas.weights import Weights
 
-SAVE_SECONDS = 60.0
 SECONDS_BETWEEN_REPORTS = 0.2
 STEPS_BETWEEN_LOOKS = 25
 """A look at the loss of a GPU waits for it; the CPU's is looked at in every step."""
 
-Report = Callable[[int, int, str], None]
-"""Called with how many images are done, of how many, and a note."""
-
 
 class Diverged(NasError):
     """A training whose loss is no number any more."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """How a training is run; `teacher` and `weights` alone change what comes out of it.
-
-    `device`: "auto", "cpu" or "cuda". `teacher`: a trained network to learn from, a training folder
-    or a checkpoint. `weights`: what to begin with, instead of random numbers. `until`: the epoch to
-    stop after, before the last; `seconds`: the time to stop after, earlier runs counted in; both
-    leave a training that can go on (0: to the end). `save_seconds`: how often to keep everything
-    within an epoch. `report` is told how far it is.
-    """
-
-    device: str = "auto"
-    teacher: str = ""
-    weights: Weights | None = field(default=None, repr=False, compare=False)
-    until: int = 0
-    seconds: float = 0.0
-    save_seconds: float = SAVE_SECONDS
-    report: Report | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What is trained: an architecture made for the data, by a recipe in its final form."""
-
-    arch: Architecture
-    data: Data
-    recipe: Recipe
-    seed: int
-    options: Options
-
-    def batches(self, epoch: int, start: int = 0) -> Batches:
-        """Return the training batches of an epoch, from number `start`, on the right device."""
-        return Batches(
-            self.data.train,
-            batch=self.recipe.batch,
-            side=self.arch.resolution,
-            data=self.data,
-            seed=self.seed,
-            epoch=epoch,
-            shuffle=True,
-            augment=self.recipe.augment,
-            device=self.options.device,
-            start=start,
-            drop_last=True,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,12 +64,12 @@ class Loop:
         self._before, self._reported = self.now.seconds, 0.0
 
     def _resume(self) -> None:
-        found = self.folder.load() if self.folder else None
-        if self.folder and found:
+        found = self.job.options.peers.told(self.folder.load() if self.folder else None)
+        if found:
             tensors, progress = found
             self.now = _progress(progress)
             self.stepper.restore(tensors, self.now.scaler)
-            self.best = self.folder.best() or {}
+            self.best = (self.folder.best() if self.folder else None) or {}
         if self.folder:
             self.history.extend(self.folder.rewind(self.now.epoch))
 
@@ -184,10 +131,13 @@ class Loop:
     def _validate(self) -> None:
         """Finish an epoch: score the averaged weights, and keep them if they are the best."""
         self._check(float(self._total))
+        self.stepper.settle()
+        peers = self.job.options.peers
+        peers.mean_([self._total])
         data, side = self.job.data, self.job.arch.resolution
-        batch, device = max(self.job.recipe.batch, 64), self.stepper.device
+        batch = max(self.job.recipe.batch, 64)
         model = self.stepper.average.model
-        found = score(model, data.val, data, side=side, batch=batch, device=device)
+        found = score(model, data.val, data, side=side, batch=batch, peers=peers)
         self._check(found.loss)
         loss = float(self._total) / self.steps_an_epoch
         self._total.zero_()

@@ -13,7 +13,7 @@ from nas.data import to_yaml, write_text
 from nas.errors import RunError
 from nas.nn.data import Images
 from nas.nn.fine_tune import Bench, Task, Tuned, accuracy, held_out, save, tune
-from nas.nn.loop import Options
+from nas.nn.job import Options
 from nas.nn.model import Network
 from nas.nn.netadapt_job import Job, check_job, identity
 from nas.nn.recipes import adapt

@@ -13,6 +13,7 @@ from nas.nn.data import load_data
 from nas.nn.recipes import Recipe, adapt, find_recipe
 from nas.nn.short import Bench, Leg, advance
 from nas.nn.train import fit
+from nas.remote import Place
 from nas.runner import Failure, Runner
 from nas.scaling import Multipliers, scale
 
@@ -48,7 +49,7 @@ def by_training(
     factor = Multipliers(resolution=side / base.resolution)
     wanted = [fit(scale(arch, factor), images) for arch in (base, *(p.arch for p in points))]
     _check_memory(wanted, recipe.batch, runner.workers)
-    bench = Bench(data=images, recipe=recipe, seed=scheme.seed, folder=folder / FOLDER)
+    bench = Bench(data=images, recipe=recipe, seed=scheme.seed, folder=Place(folder / FOLDER))
 
     def score(archs: Sequence[Architecture]) -> Iterator[tuple[int, float | Failure]]:
         legs = [Leg(arch=scale(arch, factor), until=recipe.epochs) for arch in archs]

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from nas.errors import NasError, UnknownName
-from nas.nn.batches import Batches
+from nas.nn.batches import Batch, Batches
 from nas.nn.data import Data, Images
 from nas.nn.losses import cross_entropy
+from nas.nn.peers import ALONE, Peers
 
 SPLITS = ("val", "test")
-CPU = torch.device("cpu")
 
 
 class OutOfMemory(NasError):
@@ -77,16 +77,17 @@ def split_of(data: Data, name: str) -> Images:
 
 def score(
     model: nn.Module, images: Images, data: Data, *, side: int, batch: int = 256,
-    device: torch.device = CPU,
+    peers: Peers = ALONE,
 ) -> Score:  # fmt: skip
-    """Return how well `model`, on `device`, does on all of `images`, normalised as `data` says.
+    """Return how well `model`, where it lies, does on all of `images`, normalised as `data` says.
 
     The images are `side` x `side`, and not augmented; dropout is off, and `model` comes back in the
-    mode it was in.
+    mode it was in. Each of `peers` takes its share, and learns what all of them found.
 
     Raises:
         OutOfMemory: if a batch does not fit.
     """
+    device = next(model.parameters()).device
     batches = Batches(
         images,
         batch=batch,
@@ -96,22 +97,25 @@ def score(
         epoch=0,
         shuffle=False,
         device=str(device),
+        peers=peers,
     )
     with memory_named(batch, side), in_eval_mode(model), torch.inference_mode():
-        return _sum(model, batches, device)
+        return _sum(model, batches, device, peers)
 
 
-def _sum(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], device: torch.device) -> Score:
+def _sum(model: nn.Module, batches: Iterable[Batch], device: torch.device, peers: Peers) -> Score:
     right = torch.zeros((), dtype=torch.int64, device=device)
     loss = torch.zeros((), dtype=torch.float64, device=device)
-    count = 0
+    count = torch.zeros((), dtype=torch.int64, device=device)
     for pixels, labels in batches:
         with precision(device):
             logits = model(pixels)
         right += (logits.argmax(1) == labels).sum()
         loss += cross_entropy(logits, labels).double() * len(labels)
         count += len(labels)
-    return Score(top1=right.item() / count, loss=loss.item() / count, images=count)
+    images = int(peers.sum_(count))
+    right, loss = peers.sum_(right), peers.sum_(loss)
+    return Score(top1=right.item() / images, loss=loss.item() / images, images=images)
 
 
 @contextmanager

@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass, replace
 from math import inf
-from pathlib import Path
 
 from nas.arch import Architecture
 from nas.checkpoint import LAST, SUFFIX
 from nas.errors import NasError
 from nas.nn.data import Data
-from nas.nn.loop import Options
+from nas.nn.job import Options
 from nas.nn.recipes import Recipe
 from nas.nn.train import fit, train
+from nas.remote import Place
 
 
 class TooSlow(NasError):
@@ -22,13 +22,14 @@ class Bench:
     """What the trainings of a search share.
 
     `resolution` is that of training (0: each architecture's own); `seconds` is how long one
-    candidate may train in all (0: for ever); the trainings lie in `folder` by fingerprint.
+    candidate may train in all (0: for ever); the trainings lie in `folder` by fingerprint, each a
+    place of its own.
     """
 
     data: Data
     recipe: Recipe
     seed: int
-    folder: Path
+    folder: Place
     device: str = "auto"
     resolution: int = 0
     seconds: float = 0.0
@@ -41,7 +42,7 @@ class Bench:
         """
         return fit(replace(arch, resolution=self.resolution or arch.resolution), self.data)
 
-    def place(self, arch: Architecture) -> Path:
+    def place(self, arch: Architecture) -> Place:
         """Return the folder of the training of `arch`."""
         return self.folder / arch.fingerprint
 
@@ -69,16 +70,18 @@ def advance(bench: Bench, leg: Leg) -> Reached:
     Raises:
         Diverged: if the loss is no number any more.
         OutOfMemory: if a batch does not fit.
+        RunError: if the training cannot be kept.
         TooSlow: if it would take longer than the bench allows.
     """
-    trained = train(
-        bench.prepared(leg.arch),
-        bench.data,
-        bench.recipe,
-        seed=bench.seed,
-        out=bench.place(leg.arch),
-        options=Options(device=bench.device, until=leg.until, seconds=bench.seconds),
-    )
+    with bench.place(leg.arch).open(patient=True) as out:
+        trained = train(
+            bench.prepared(leg.arch),
+            bench.data,
+            bench.recipe,
+            seed=bench.seed,
+            out=out,
+            options=Options(device=bench.device, until=leg.until, seconds=bench.seconds),
+        )
     if trained.epochs < leg.until and trained.seconds < (bench.seconds or inf):
         raise KeyboardInterrupt  # which ends a training by itself, but this is not all of it
     if trained.top1 is None or trained.epochs < leg.until:
@@ -91,10 +94,9 @@ def advance(bench: Bench, leg: Leg) -> Reached:
 
 def finish(bench: Bench, arch: Architecture) -> None:
     """Remove what only a training that goes on needs; its best weights stay."""
-    (bench.place(arch) / f"{LAST}{SUFFIX}").unlink(missing_ok=True)
+    bench.place(arch).remove(f"{LAST}{SUFFIX}")
 
 
 def discard(bench: Bench, arch: Architecture) -> None:
     """Remove the weights of a training that does not go on; what it logged stays."""
-    for path in bench.place(arch).glob(f"*{SUFFIX}"):
-        path.unlink(missing_ok=True)
+    bench.place(arch).remove(f"*{SUFFIX}")

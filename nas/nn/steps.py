@@ -13,10 +13,11 @@ from nas.checkpoint import AVERAGE
 from nas.nn import checkpoint
 from nas.nn.distill import Teacher
 from nas.nn.ema import Average
+from nas.nn.job import Job
 from nas.nn.losses import cross_entropy, distillation
 from nas.nn.model import NORM_MOMENTUM, Network, build_model
 from nas.nn.optim import build_optimizer
-from nas.nn.recipes import Recipe
+from nas.nn.peers import running_statistics
 from nas.nn.schedule import learning_rate, warm_decay
 from nas.nn.score import placed, precision
 from nas.nn.trained import with_weights
@@ -38,16 +39,16 @@ class Stepper:
     that a training which goes on from a checkpoint draws what it would have drawn.
     """
 
-    def __init__(
-        self, arch: Architecture, recipe: Recipe, *, seed: int, device: torch.device,
-        teacher: Teacher | None = None, weights: Weights | None = None,
-    ) -> None:  # fmt: skip
-        """Build the model of `arch` on `device`, with its `weights`, or some drawn with `seed`."""
-        self.recipe, self.seed, self.device = recipe, seed, device
-        self.model = begun(arch, weights) if weights else build_model(arch, seed=seed)
+    def __init__(self, job: Job, *, device: torch.device, teacher: Teacher | None = None) -> None:
+        """Build the model of `job` on `device`, with its weights, or some drawn with its seed."""
+        self.recipe, self.seed, self.peers = job.recipe, job.seed, job.options.peers
+        self.device = device
+        weights = job.options.weights
+        self.model = begun(job.arch, weights) if weights else build_model(job.arch, seed=job.seed)
         placed(self.model, device)
-        self.average = Average(self.model, decay=recipe.ema)
-        self.optimizer = build_optimizer(recipe, self.model)
+        self._together = self.peers.together(self.model)
+        self.average = Average(self.model, decay=self.recipe.ema)
+        self.optimizer = build_optimizer(self.recipe, self.model)
         self.teacher = teacher
         if teacher:
             placed(teacher, device)
@@ -73,8 +74,8 @@ class Stepper:
 
     def _prepare(self, step: int, steps_an_epoch: int) -> None:
         """Set what depends on the step: random numbers, the rate, and the pace of statistics."""
-        state = np.random.SeedSequence((self.seed, step)).generate_state(1, np.uint64)
-        torch.manual_seed(int(state[0]))
+        seeds = np.random.SeedSequence((self.seed, step, self.peers.rank))
+        torch.manual_seed(int(seeds.generate_state(1, np.uint64)[0]))
         lr = learning_rate(self.recipe, step=step, steps_an_epoch=steps_an_epoch)
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = lr
@@ -86,7 +87,7 @@ class Stepper:
     def _backward(self, batch: Batch, parts: int) -> Tensor:
         images, labels = batch
         with precision(self.device):
-            logits = self.model(images)
+            logits = self._together(images)
             taught = self.teacher(images) if self.teacher else None
         loss = cross_entropy(logits, labels, smoothing=self.recipe.label_smoothing)
         if taught is not None:
@@ -96,6 +97,12 @@ class Stepper:
         loss = loss / parts
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's
         return loss.detach()
+
+    def settle(self) -> None:
+        """Let all peers have the same running statistics: the mean of theirs."""
+        self.peers.mean_(running_statistics(self.model))
+        if self.recipe.ema:
+            self.peers.mean_(running_statistics(self.average.model))
 
     @property
     def lr(self) -> float:

@@ -15,7 +15,8 @@ from nas.errors import BadValue
 from nas.layers import lower
 from nas.nn.data import Data
 from nas.nn.distill import Teacher, load_teacher
-from nas.nn.loop import Job, Loop, Options
+from nas.nn.job import Job, Options
+from nas.nn.loop import Loop
 from nas.nn.model import Network
 from nas.nn.recipes import Recipe
 from nas.nn.score import pick_device
@@ -69,25 +70,55 @@ def train(
         NasError: if the architecture does not fit the data, the weights to begin with do not fit
             the architecture, or the folder holds another training.
     """
-    device = pick_device(options.device)
-    options = replace(options, device=str(device))
+    return carry_out(plan(arch, data, recipe, seed=seed, options=options), out)
+
+
+def plan(
+    arch: Architecture,
+    data: Data,
+    recipe: Recipe,
+    *,
+    seed: int = 0,
+    options: Options = Options(),  # noqa: B008  # frozen
+) -> Job:
+    """Return the training of `arch` by `recipe`, both made for `data`; see `train`.
+
+    Raises:
+        NasError: if the architecture does not fit the data, or the weights to begin with do not
+            fit the architecture.
+    """
     recipe = fit_recipe(recipe, data)
     job = Job(arch=fit(arch, data), data=data, recipe=recipe, seed=seed, options=options)
     if options.weights:
         check_weights(lower(job.arch), options.weights)
-    teacher = load_teacher(options.teacher, data) if options.teacher else None
+    return job
+
+
+def carry_out(job: Job, out: Path | None = None) -> Trained:
+    """Do what `train` does, for a training as it was planned."""
+    device = pick_device(job.options.device)
+    job = replace(job, options=replace(job.options, device=str(device)))
+    teacher = load_teacher(job.options.teacher, job.data) if job.options.teacher else None
     with _own_random_numbers(device), _folder(out, job, teacher) as folder:
-        begin = options.weights
-        stepper = Stepper(
-            job.arch, recipe, seed=seed, device=device, teacher=teacher, weights=begin
-        )
-        loop = Loop(job, stepper, folder)
+        loop = Loop(job, Stepper(job, device=device, teacher=teacher), folder)
         interrupted = False
         try:
             loop.run()
         except KeyboardInterrupt:
             interrupted = True
-    return _result(loop, out, finished=not interrupted and loop.now.epoch == recipe.epochs)
+    return _result(loop, out, finished=not interrupted and loop.now.epoch == job.recipe.epochs)
+
+
+def is_finished(job: Job, out: Path) -> bool:
+    """Tell whether the training in the folder `out`, if there is one, has all its epochs.
+
+    Raises:
+        RunError: if it is another training, or cannot be written.
+    """
+    teacher = load_teacher(job.options.teacher, job.data) if job.options.teacher else None
+    with _folder(out, job, teacher) as folder:
+        progress = folder.progress()
+    return progress is not None and bool(progress["epoch"] >= job.recipe.epochs)
 
 
 def fit(arch: Architecture, data: Data) -> Architecture:

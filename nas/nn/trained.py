@@ -54,11 +54,10 @@ def score_checkpoint(
     """
     found = load_checkpoint(text)
     check_classes(found, data)
-    images, place = split_of(data, split), pick_device(device)
-    model = network_of(found)
-    placed(model, place)
+    images, model = split_of(data, split), network_of(found)
+    placed(model, pick_device(device))
     own = replace(data, mean=found.mean, deviation=found.deviation)
-    return score(model, images, own, side=found.arch.resolution, batch=batch, device=place)
+    return score(model, images, own, side=found.arch.resolution, batch=batch)
 
 
 def _few(names: Sequence[str]) -> str:

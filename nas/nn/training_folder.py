@@ -62,6 +62,11 @@ class TrainingFolder:
             )
         return checkpoint.load(path), read_header(path)["progress"]
 
+    def progress(self) -> Record | None:
+        """Return how far the last checkpoint is; None if there is none."""
+        path = self.path / f"{LAST}{SUFFIX}"
+        return read_header(path)["progress"] if path.is_file() else None
+
     def best(self) -> dict[str, Tensor] | None:
         """Return the tensors of the best checkpoint, None if there is none."""
         path = self.path / f"{BEST}{SUFFIX}"

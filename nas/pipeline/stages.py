@@ -15,7 +15,7 @@ from nas.data import to_yaml, write_text
 from nas.exporting import export
 from nas.folder import ARCHS, find_architecture
 from nas.memory import machine_memory
-from nas.nn.loop import Options
+from nas.nn.job import Options
 from nas.nn.netadapt import Listener, netadapt
 from nas.nn.netadapt_job import Job
 from nas.nn.recipes import Recipe

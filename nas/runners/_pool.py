@@ -2,18 +2,21 @@
 
 import logging
 import math
+import os
+import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
 
+from nas.cluster.join import Need, check_fits, slots
 from nas.errors import NasError
 from nas.runner import WAIT, Failure, Work, attempt
-from nas.runners._cluster import Need, can_be_sent, check_fits, culprit, slots
+from nas.runners._sending import refuse
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +34,14 @@ _PATIENCE_SECONDS = 60.0
 class Actor:
     """A worker process: it keeps what all tasks share, and does one task after the other."""
 
-    def __init__(self) -> None:
-        """Hold nothing yet."""
+    def __init__(self, folders: Sequence[str] = ()) -> None:
+        """Hold nothing yet; what is not found here is looked for in those `folders` that exist.
+
+        They come last, so that what is installed here goes before what the driver has.
+        """
+        sys.path += [
+            folder for folder in folders if folder not in sys.path and os.path.exists(folder)
+        ]
         self._shared: Any = None
 
     def hold(self, shared: Any) -> None:
@@ -53,6 +62,7 @@ class Pool:
         self.idle: list[Worker] = []
         self.starting: dict[Ref, Worker] = {}
         self._most = most
+        self._hired: set[Worker] = set()
         self._kind: Any = ray.remote(num_cpus=need.cpus, num_gpus=need.gpus)(Actor)
         self._shared: Any = None
         self._held: Ref = None
@@ -80,15 +90,25 @@ class Pool:
 
     def hire(self) -> None:
         """Ask the cluster for one more worker."""
-        self._start(self._kind.remote())
+        # Where the driver found a plugin, workers that see the same files find it, too.
+        self._start(self._kind.remote([os.path.abspath(folder) for folder in sys.path]))
 
     def _start(self, worker: Worker) -> None:
+        self._hired.add(worker)
         self.starting[worker.hold.remote(self._held)] = worker
+
+    def end(self, worker: Worker) -> None:
+        """End one worker, unless all were: Ray would start a cluster to look for it."""
+        if worker in self._hired:
+            self._hired.remove(worker)
+            ray.kill(worker)
 
     def close(self) -> None:
         """End all workers."""
-        for worker in (*self.idle, *self.starting.values()):
-            ray.kill(worker)
+        hired, self._hired = self._hired, set()
+        if ray.is_initialized():
+            for worker in hired:
+                ray.kill(worker)
         self.idle, self.starting = [], {}
         self._held = self._shared = None
 
@@ -127,17 +147,17 @@ class Batch:
     alone_since: float = field(default_factory=time.monotonic)
 
     def outcomes(self, tasks: Iterator[Any]) -> Iterator[tuple[int, Any]]:
-        """Yield every outcome; the next task is sent off before the next outcome is waited for."""
+        """Yield every outcome; what comes next is drawn when all that is done was taken."""
         while True:
-            self._draw(tasks)
-            self._send()
-            if self.done:
+            self._send()  # what was drawn already need not wait for that
+            while self.done:
                 yield self.done.popleft()
                 self.flowing = True
-            elif self.waiting or self.running:
-                self._wait()
-            else:
+            self._draw(tasks)
+            self._send()
+            if not (self.waiting or self.running):
                 return
+            self._wait()
 
     def _draw(self, tasks: Iterator[Any]) -> None:
         """Draw tasks for as many workers as there may be; the end of them is like a `WAIT`."""
@@ -183,7 +203,7 @@ class Batch:
 
     def _lost(self, running: _Running, error: RayError) -> None:
         """Have a task done again whose worker is gone, unless it is to blame for that."""
-        ray.kill(running.worker)  # it may only be out of reach
+        self.pool.end(running.worker)  # it may only be out of reach
         task = running.task
         task.losses += 1
         self.pool.check()  # others may be gone with the same node, and no task should find out
@@ -214,6 +234,7 @@ class Batch:
             lost = isinstance(error, RayActorError) and not error.actor_init_failed
             if not lost or self.failed_starts > self.pool.attempts * self.pool.size:
                 raise NasError(_no_start(error)) from error
+            self.pool.end(worker)
             return
         self.failed_starts = 0
         self.pool.idle.append(worker)
@@ -222,7 +243,7 @@ class Batch:
         now = time.monotonic()
         for ref in [ref for ref, running in self.running.items() if running.until <= now]:
             running = self.running.pop(ref)
-            ray.kill(running.worker)
+            self.pool.end(running.worker)
             failure = Failure(f"took more than {self.seconds:g} s")
             self.done.append((running.task.number, failure))
 
@@ -238,7 +259,7 @@ class Batch:
     def end(self) -> None:
         """End what still runs."""
         for running in self.running.values():
-            ray.kill(running.worker)
+            self.pool.end(running.worker)
         self.running.clear()
 
 
@@ -250,14 +271,10 @@ def sent(send: Any, *things: Any, name: str) -> Ref:
     """
     try:
         return send(*things)
-    except Exception as error:  # whatever a __reduce__ raises
-        part = next((culprit(t, name) for t in things if not can_be_sent(t)), None)
-        if part is None:
-            raise
-        raise NasError(
-            f"{part}, cannot be sent to workers ({_line(error)}); "
-            "make it picklable: no open files, locks or connections"
-        ) from error
+    except Exception:  # whatever a __reduce__ raises
+        for thing in things:
+            refuse(thing, ray.cloudpickle.dumps, name=name)
+        raise
 
 
 def _line(error: BaseException) -> str:

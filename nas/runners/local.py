@@ -18,6 +18,8 @@ from pebble import ProcessExpired, ProcessPool
 from nas.errors import NasError
 from nas.machine import available_cores
 from nas.runner import WAIT, Failure, Work, attempt
+from nas.runners._sending import refuse
+from nas.signals import undisturbed, unheard
 
 _given: Any = None
 """In a worker: what all tasks share."""
@@ -37,20 +39,22 @@ class Local:
     ) -> Iterator[tuple[int, Any]]:
         """Yield the number and the result or `Failure` of every task, as they finish."""
         pool, left_over, count = self._pool_for(shared), iter(tasks), 0
-        running: dict[Future[Any], int] = {}
+        running: dict[Future[Any], tuple[int, Any]] = {}
         try:
             while True:
                 for task in left_over:
                     if task is WAIT:
                         break
-                    future = pool.schedule(_run, (work, task), timeout=seconds or None)
-                    running[future], count = count, count + 1
+                    with undisturbed():  # a reader of its queue might never be woken again
+                        future = pool.schedule(_run, (work, task), timeout=seconds or None)
+                    running[future], count = (count, task), count + 1
                     if len(running) >= self.workers:
                         break
                 if not running:
                     return
                 for done in wait(running, return_when=FIRST_COMPLETED).done:
-                    yield running.pop(done), _outcome(done, seconds)
+                    number, task = running.pop(done)
+                    yield number, _outcome(done, seconds, (work, task))
         finally:
             for left in running:
                 left.cancel()
@@ -58,7 +62,7 @@ class Local:
     def _pool_for(self, shared: Any) -> ProcessPool:
         if self._pool is None or self._shared is not shared:
             self.close()
-            _check_travels(shared)
+            refuse(shared, ForkingPickler.dumps, name="what all tasks share")
             threads = max(1, available_cores() // self.workers)
             self._pool = ProcessPool(
                 max_workers=self.workers,
@@ -77,28 +81,18 @@ class Local:
             self._pool = self._shared = None
 
 
-def _check_travels(shared: Any) -> None:
-    """Refuse what cannot be sent to another process.
-
-    Raises:
-        NasError: saying why.
-    """
-    try:
-        ForkingPickler.dumps(shared)
-    except Exception as error:  # whatever an object's own way of being packed raises
-        raise NasError(
-            f"{type(shared).__name__} cannot be sent to workers ({error}); make what it holds "
-            "picklable: no lambdas, open files or locks"
-        ) from None
-
-
 @lru_cache(maxsize=1)
 def _context() -> Any:
     """Return a way to start processes: from one that has torch loaded, where there is such."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
+    from multiprocessing import forkserver, resource_tracker  # not on Windows
+
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["nas.runners.local", *(["torch"] if _uses_torch() else [])])
+    resource_tracker.ensure_running()  # the other would start it, and that ends what follows
+    with unheard():  # it would tell of Ctrl-C while it starts
+        forkserver.ensure_running()
     return context
 
 
@@ -129,8 +123,12 @@ def _run(work: Work, task: Any) -> Any:
     return attempt(work, _given, task)
 
 
-def _outcome(future: Future[Any], seconds: float) -> Any:
-    """Return the result of a future, or why there is none."""
+def _outcome(future: Future[Any], seconds: float, sent: tuple[Any, ...]) -> Any:
+    """Return the result of a future, or why there is none.
+
+    Raises:
+        NasError: if what was `sent` could not be, or the next task would fare no better.
+    """
     try:
         return future.result()
     except TimeoutError:
@@ -141,6 +139,10 @@ def _outcome(future: Future[Any], seconds: float) -> Any:
         raise NasError(
             "workers ended before they began; what they are to do must be importable there, too"
         ) from None
+    except Exception as error:  # whatever a __reduce__ raises
+        for thing in sent:
+            refuse(thing, ForkingPickler.dumps, name="a task")
+        return Failure(f"{type(error).__name__}: {error}".partition("\n")[0])
 
 
 def _death(code: int | None) -> str:

@@ -5,9 +5,9 @@ from typing import Any
 
 import ray
 
+from nas.cluster.join import Need, connect
 from nas.errors import BadValue
 from nas.runner import Work
-from nas.runners._cluster import Need, connect
 from nas.runners._pool import Batch, Pool
 
 
@@ -47,8 +47,7 @@ class Ray:
 
     def close(self) -> None:
         """End all workers, and leave the cluster; one that was started here ends, too."""
-        if ray.is_initialized():
-            self._pool.close()
+        self._pool.close()
         if self._mine:
             ray.shutdown()
 

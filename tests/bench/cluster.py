@@ -9,14 +9,17 @@ time that is spent in trials is counted from the begin of the first to the end o
 """
 
 import argparse
+import json
 import os
 import platform
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from itertools import cycle
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -24,15 +27,23 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import ray  # noqa: TID253  # a benchmark of Ray
 
-from nas import load_accuracy_model, load_space
+from nas import load_accuracy_model, load_space, plugins, search
+from nas.cluster.join import Need, connect
+from nas.evaluate import evaluate
+from nas.evaluators import costs
+from nas.journal import open_journal
 from nas.machine import available_cores, cpu_name
+from nas.plugins import Plugin
+from nas.problem import Candidates, Metrics, Objective, Problem
 from nas.runner import Runner
 from nas.runners import local
-from nas.runners._cluster import Need, connect
 from nas.runners._pool import Actor, Pool
 from nas.runners.ray import Ray, create
+from nas.session import Session
 
 ROUNDS = {1.0: 10, 10.0: 4}
+HISTORY = {"random": 10_000, "evolution": 10_000, "guided": 10_000, "tpe": 1000}
+"""Up to how many trials a strategy is asked; TPE looks at every one of them for each proposal."""
 
 
 class Simulated(Pool):
@@ -128,17 +139,80 @@ def batches(rounds: int, size: int) -> None:
           f"ray {np.median(rates['ray']):10,.0f}, ratio {ratio:.2f}")  # fmt: skip
 
 
+class Trained:
+    """Stands for trainings of a minute each, so that strategies behave as they do for those."""
+
+    provides, seconds, note = ("top1",), 60.0, ""
+
+    def __call__(self, candidates: Candidates) -> Metrics:
+        weights = np.linspace(0.1, 1.0, candidates.picks.shape[1])
+        return {"top1": 1 - 1 / (2 + candidates.picks @ weights)}
+
+    def deviation(self, candidates: Candidates) -> Metrics:
+        return {}
+
+    def __str__(self) -> str:
+        return "trained"
+
+
+def history(strategy: str, sizes: Sequence[int], asks: int = 30) -> None:
+    """Print what an ask for one trial and a tell take when there are so many trials already."""
+    space = load_space("mbconv")
+    problem = Problem(
+        space=space,
+        evaluators=(costs.create(space), Trained()),
+        objectives=(Objective.parse("max:top1"), Objective.parse("min:macs")),
+    )
+    with TemporaryDirectory() as folder, closing(open_journal(Path(folder) / "j")) as journal:
+        made = plugins.create("strategies", Plugin.parse(strategy), problem, seed=0)
+        session = Session(problem, made, journal, header={})
+        for size in sizes:
+            while len(session) < size - asks:
+                session.step(min(made.batch, size - asks - len(session)))
+            times = np.array([_ask_and_tell(session) for _ in range(asks)])
+            ask, tell = 1000 * np.median(times, axis=0)
+            worst = 1000 * times[:, 0].max()
+            print(f"{strategy:10} {size:7,} {ask:9.1f} ms {worst:9.1f} ms {tell:9.1f} ms")
+
+
+def _ask_and_tell(session: Session) -> tuple[float, float]:
+    start = time.perf_counter()
+    numbers = session.ask(1)
+    asked = time.perf_counter()
+    picks = np.stack([session.waiting[number] for number in numbers])
+    trials = evaluate(session.problem, picks)
+    told = time.perf_counter()
+    session.tell(numbers, trials)
+    return asked - start, time.perf_counter() - told
+
+
+def searches(rounds: int, strategy: str) -> None:
+    """Print how fast whole searches with a cheap evaluator are, through Ray and through local."""
+    rates: dict[str, list[float]] = {"local": [], "ray": []}
+    for _ in range(rounds):
+        for runner, found in rates.items():
+            run = search(runner=runner, workers=2, strategy=strategy, trials=10_000)
+            found.append(run.new / run.seconds)
+    ratio = np.median(np.array(rates["ray"]) / np.array(rates["local"]))
+    print(f"search, {strategy:8}: local {np.median(rates['local']):10,.0f} candidates a second, "
+          f"ray {np.median(rates['ray']):10,.0f}, ratio {ratio:.2f}")  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, nargs="*", default=[16, 64, 256])
     parser.add_argument("--seconds", type=float, nargs="*", default=[1.0, 10.0])
     parser.add_argument("--threads", type=int, default=32)
     parser.add_argument("--tiny", type=int, default=10_000)
+    parser.add_argument("--history", type=json.loads, default=HISTORY, help="as in '{}'")
     parser.add_argument("--rounds", type=int, default=7, help="of batches; 0 leaves them out")
     asked = parser.parse_args()
     print(f"{datetime.now(UTC):%Y-%m-%d}, {cpu_name()}, {available_cores()} cores (load "
           f"{os.getloadavg()[0]:.1f}), Ray {ray.__version__}, Python "
           f"{platform.python_version()}, {asked.threads} workers in a process")  # fmt: skip
+    print("strategy    trials     an ask      longest       a tell")
+    for strategy, most in asked.history.items():
+        history(strategy, [size for size in (100, 1000, 10_000) if size <= most])
     connect("", Need(cpus=1, gpus=0), workers=2, environment="")
     try:
         print("workers    trial  trials     busy   driver   a trial")
@@ -149,6 +223,8 @@ def main() -> None:
             tiny(max(asked.workers, default=16), asked.threads, asked.tiny)
         for size in (100, 1000, 10_000, 50_000) if asked.rounds else ():
             batches(asked.rounds, size)
+        for strategy in ("archive", "random") if asked.rounds else ():
+            searches(asked.rounds, strategy)
     finally:
         ray.shutdown()
 

@@ -18,7 +18,8 @@ from statistics import median
 import torch  # noqa: TID253  # a benchmark of torch code
 
 from nas.nn.data import load_data
-from nas.nn.loop import Job, Loop, Options
+from nas.nn.job import Job, Options
+from nas.nn.loop import Loop
 from nas.nn.losses import cross_entropy
 from nas.nn.model import build_model
 from nas.nn.optim import build_optimizer
@@ -32,7 +33,7 @@ from nas.zoo import load_architecture
 
 def our_loop(job: Job, device: torch.device) -> Callable[[], None]:
     """Return a function that trains for one epoch with our loop."""
-    stepper = Stepper(job.arch, job.recipe, seed=0, device=device)
+    stepper = Stepper(job, device=device)
     loop = Loop(job, stepper, None)
 
     def epoch() -> None:

@@ -96,8 +96,12 @@ def test_a_task_that_takes_too_long_is_ended(runner: Runner) -> None:
 
 
 def test_what_cannot_travel_is_refused(runner: Runner) -> None:
-    with pytest.raises(NasError, match="cannot be sent to workers"):
-        list(runner.map(work, {"base": threading.Lock()}, ["a"]))
+    lock, why = threading.Lock(), r"cannot be sent to workers \(TypeError: cannot pickle '_thread"
+    with pytest.raises(NasError, match=rf"share\['base'\]\[1\], a lock, {why}"):
+        list(runner.map(work, {"base": [0, lock]}, ["a"]))
+    with pytest.raises(NasError, match=rf"a task.*, a lock, {why}"):
+        list(runner.map(work, SHARED, [{"deep": lock}]))
+    assert _values(runner, ["a"]) == {0: 101}
 
 
 def test_what_runs_is_ended_with_the_iteration(runner: Runner, tmp_path: Path) -> None:

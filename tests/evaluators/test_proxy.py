@@ -18,6 +18,7 @@ from nas.nn.loop import Diverged  # noqa: E402
 from nas.nn.short import Bench, Leg, Reached, advance  # noqa: E402
 from nas.plugins import Plugin  # noqa: E402
 from nas.problem import Answers, Candidates, Objective, Problem  # noqa: E402
+from nas.remote import Place  # noqa: E402
 from nas.runner import Failure, attempt  # noqa: E402
 from nas.space import Space  # noqa: E402
 from nas.space_file import load_space  # noqa: E402
@@ -60,7 +61,7 @@ def _made_up(bench: Bench, leg: Leg) -> Reached:
 
 def _proxy(space: Space, out: Path, **options: object) -> Proxy:
     given = {"data": DATA, "epochs": 4, "rungs": 3, "eta": 2, **options}
-    return create(space, out=out, **given)  # type: ignore[arg-type]
+    return create(space, out=Place(out), **given)  # type: ignore[arg-type]
 
 
 def _batch(space: Space, count: int, seed: int = 0) -> Candidates:
@@ -81,7 +82,7 @@ def test_only_the_better_half_trains_on(tiny: Space, tmp_path: Path) -> None:
 def test_who_stops_gets_the_accuracy_to_be_expected(tiny: Space, tmp_path: Path) -> None:
     batch = _batch(tiny, 8)
     found = _proxy(tiny, tmp_path, runner=Made())(batch).metrics["top1_proxy"]
-    bench = Bench(data=None, recipe=None, seed=0, folder=tmp_path)  # type: ignore[arg-type]
+    bench = Bench(data=None, recipe=None, seed=0, folder=Place(tmp_path))  # type: ignore[arg-type]
     full = [_made_up(bench, Leg(arch=arch, until=4)).top1 for arch in batch.archs]
     assert found == pytest.approx(full)
 

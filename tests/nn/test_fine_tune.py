@@ -16,7 +16,7 @@ from nas.errors import BadValue, NasError, RunError  # noqa: E402
 from nas.layers import lower  # noqa: E402
 from nas.nn.data import Data, Images, load_data  # noqa: E402
 from nas.nn.fine_tune import Bench, Task, held_out, some, tune  # noqa: E402
-from nas.nn.loop import Options  # noqa: E402
+from nas.nn.job import Options  # noqa: E402
 from nas.nn.model import weights_of  # noqa: E402
 from nas.nn.recipes import adapt, quick  # noqa: E402
 from nas.nn.train import train  # noqa: E402

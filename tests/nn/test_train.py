@@ -21,7 +21,8 @@ from nas.errors import BadValue, NasError, RunError  # noqa: E402
 from nas.nn import checkpoint, steps  # noqa: E402
 from nas.nn.augment import Augment  # noqa: E402
 from nas.nn.data import Data, Images, load_data  # noqa: E402
-from nas.nn.loop import Diverged, Options  # noqa: E402
+from nas.nn.job import Job, Options  # noqa: E402
+from nas.nn.loop import Diverged  # noqa: E402
 from nas.nn.recipes import Recipe, adapt, quick  # noqa: E402
 from nas.nn.score import OutOfMemory, pick_device, score  # noqa: E402
 from nas.nn.train import Trained, train  # noqa: E402
@@ -206,7 +207,7 @@ from nas.arch import from_mapping
 from nas.nn import checkpoint
 from nas.nn.augment import Augment
 from nas.nn.data import Images, load_data
-from nas.nn.loop import Options
+from nas.nn.job import Options
 from nas.nn.recipes import Recipe
 from nas.nn.train import train
 
@@ -253,7 +254,8 @@ def test_accumulated_batches_have_the_gradient_of_a_large_one(digits: Data) -> N
     labels = torch.arange(8)
     moved = []
     for parts in (1, 2):
-        stepper = steps.Stepper(arch, RECIPE, seed=0, device=torch.device("cpu"))
+        job = Job(arch=arch, data=digits, recipe=RECIPE, seed=0, options=Options())
+        stepper = steps.Stepper(job, device=torch.device("cpu"))
         stepper.model.eval()  # the statistics of a batch are its own
         group = list(zip(images.chunk(parts), labels.chunk(parts), strict=True))
         loss = stepper.step(group, step=0, steps_an_epoch=10)

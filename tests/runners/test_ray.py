@@ -230,15 +230,36 @@ def test_what_cannot_be_sent_is_named(runner: Ray, tmp_path: Path) -> None:
     assert _in_order(runner.map(work, tmp_path, ["a"])) == ["A"]
 
 
-def test_a_module_that_workers_lack_is_named(
+def test_workers_find_what_the_driver_finds_behind_what_they_have(
     runner: Ray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "only_here.py").write_text("class Thing: ...\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "nas.py").write_text("raise RuntimeError")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path), str(tmp_path / "nowhere")])
     thing = importlib.import_module("only_here").Thing()
-    with pytest.raises(NasError, match=r"cannot start: .*'only_here'; install it on the"):
+    (path,) = _in_order(runner.map(lambda *_: sys.path, thing, ["a"]))
+    assert path[-1] == str(tmp_path)
+
+
+def test_a_module_that_workers_lack_is_named(
+    runner: Ray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lost.py").write_text("class Thing: ...\n")
+    with monkeypatch.context() as here:
+        here.syspath_prepend(str(tmp_path))
+        thing = importlib.import_module("lost").Thing()
+    with pytest.raises(NasError, match=r"cannot start: .*'lost'; install it on the"):
         list(runner.map(work, thing, ["a"]))
     assert _in_order(runner.map(work, tmp_path, ["a"])) == ["A"]
+
+
+def test_a_map_that_is_left_behind_starts_no_cluster(cluster: Cluster, tmp_path: Path) -> None:
+    runner = create(address=cluster.address, workers=1, cpus=0.5)
+    left = runner.map(work, tmp_path, ["a", "sleep 60"])
+    assert next(left) == (0, "A")
+    runner.close()
+    left.close()  # type: ignore[attr-defined]  # a generator
+    assert not ray.is_initialized()
 
 
 @pytest.mark.parametrize(
@@ -280,7 +301,8 @@ def test_a_wrong_token_is_refused(
 ) -> None:
     driver = _driver(cluster.address, tmp_path, **environment)
     _, said = driver.communicate(timeout=60)
-    assert "wants another token than was found here" in said.splitlines()[-1]
+    assert said.startswith(f"{cluster.address} wants another token than was found here")
+    assert len(said.splitlines()) == 1
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["joined", "own"])

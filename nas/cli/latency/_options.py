@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from nas.cli._places import PATH
 from nas.cli._print import say
 from nas.cli._progress import progress
 from nas.errors import NasError
@@ -55,7 +56,7 @@ def what(command: Command) -> Command:
 
     @click.option("--space", help="All units of a bundled space or a YAML file.")
     @click.option("--arch", multiple=True, help="An architecture; may be repeated.")
-    @click.option("--run", type=click.Path(path_type=Path), help="The front of a run folder.")
+    @click.option("--run", type=PATH, help="The front of a run folder.")
     @wraps(command)
     def wrapped(space: str | None, arch: tuple[str, ...], run: Path | None, **rest: Any) -> Any:
         return command(asked=What(space=space, arch=arch, run=run), **rest)

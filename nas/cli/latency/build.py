@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from nas.cli._places import PATH
 from nas.cli._print import print_json, say
 from nas.cli.latency import _options as options
 from nas.measuring.make import build_table
@@ -11,8 +12,8 @@ from nas.report.proof import facts, width_note
 
 
 @click.command("build")
-@click.argument("samples", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The table's file.")
+@click.argument("samples", type=PATH)
+@click.option("--out", type=PATH, required=True, help="The table's file.")
 @options.json_flag
 def command(samples: Path, out: Path, as_json: bool) -> None:
     """Make a table from SAMPLES, what a bundle or an earlier measurement left."""

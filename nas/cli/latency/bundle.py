@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from nas.cli._places import PATH
 from nas.cli._print import print_json, say
 from nas.cli._progress import progress
 from nas.cli.latency import _options as options
@@ -13,7 +14,7 @@ from nas.measuring.run import Target
 
 @click.command("bundle")
 @options.what
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The zip.")
+@click.option("--out", type=PATH, required=True, help="The zip.")
 @click.option(
     "--networks",
     type=click.IntRange(min=0),

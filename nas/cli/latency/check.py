@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from nas.cli._places import PATH
 from nas.cli._print import print_json, print_table, say
 from nas.cli.latency import _options as options
 from nas.measuring.check import Checked, check_run
@@ -12,7 +13,7 @@ from nas.report.tables import Table
 
 
 @click.command("check")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=PATH)
 @click.option(
     "--top", type=click.IntRange(min=1), default=5, show_default=True, help="How many members."
 )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from nas.cli._places import PATH
 from nas.cli._print import print_json, say
 from nas.cli.latency import _options as options
 from nas.latency_file import load_table
@@ -15,7 +16,7 @@ from nas.measuring.foreign import export_table
 @click.option("--dialect", required=True, help="nas list dialects.")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     required=True,
     help="A .yaml or .json file, or a folder with a file for each resolution.",
 )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from nas.cli._places import PATH
 from nas.cli._print import print_json, say
 from nas.cli.latency import _options as options
 from nas.latency_file import write_table
@@ -16,7 +17,7 @@ from nas.report.proof import facts
 @click.option("--dialect", required=True, help="nas list dialects.")
 @click.option("--device", default="", help="What it was measured on; the file's name if left.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, help="As it was measured.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The table's file.")
+@click.option("--out", type=PATH, required=True, help="The table's file.")
 @options.json_flag
 def command(
     files: tuple[str, ...], dialect: str, device: str, threads: int, out: Path, as_json: bool

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from nas.cli._places import PATH
 from nas.cli._print import print_json, say
 from nas.cli.latency import _options as options
 from nas.latency import LatencyTable
@@ -15,7 +16,7 @@ from nas.report.proof import facts, width_note
 
 @click.command("measure")
 @options.what
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The table's file.")
+@click.option("--out", type=PATH, required=True, help="The table's file.")
 @options.target
 @options.rounds
 @click.option("--only-missing", is_flag=True, help="Add to the table at --out what it lacks.")

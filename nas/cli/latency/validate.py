@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from nas.cli._places import PATH
 from nas.cli._print import print_json, say
 from nas.cli.latency import _options as options
 from nas.errors import missing_package
@@ -13,7 +14,7 @@ from nas.report.proof import facts, speed_note
 
 
 @click.command("validate")
-@click.option("--table", required=True, type=click.Path(path_type=Path), help="The table's file.")
+@click.option("--table", required=True, type=PATH, help="The table's file.")
 @click.option(
     "--networks", type=click.IntRange(min=2), default=50, show_default=True, help="Random ones."
 )

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from nas.arch import Architecture, to_mapping
+from nas.cli._places import PATH
 from nas.cli._print import print_json, print_table, say
 from nas.cli.scale._tables import BATCH, facts, scale_table
 from nas.compound.growth import Growth, grown
@@ -31,7 +32,7 @@ from nas.report.proof import latency_remarks, notes
 @click.option("--gamma", type=float, help="Growth of the resolution with phi. [default: 1.15]")
 @click.option("--published", is_flag=True, help="EfficientNet-B0: the published B1 to B7 for PHI.")
 @click.option("--multiple", type=int, help="Channels are multiples of this. [default: 8]")
-@click.option("--out", type=click.Path(path_type=Path), help="A YAML or JSON file for the result.")
+@click.option("--out", type=PATH, help="A YAML or JSON file for the result.")
 @click.option("--latency-table", help="A table to predict the latency with.")
 @click.option("--era", help="The era of the table's runtime, as in 2018.")
 @click.option("--memory", "gigabytes", type=float, help="GiB to fit into; this machine's if left.")

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from nas.arch import Architecture
+from nas.cli._places import PATH
 from nas.cli._print import print_json, print_table, say
 from nas.cli._progress import progress
 from nas.cli.scale._tables import grid_table
@@ -57,7 +58,7 @@ EVALUATORS = ("train", "surrogate", "costs")
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     required=True,
     help="The folder; the same command goes on in one that exists.",
 )

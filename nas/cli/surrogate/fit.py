@@ -7,23 +7,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nas.accuracy import write_accuracy_model
+from nas.cli._places import PATH, PLACE
 from nas.cli._print import print_json, say
 from nas.cli._progress import progress
 from nas.errors import NasError, missing_package
 from nas.examples import Examples
 from nas.finished import read_examples
+from nas.remote import Place
 
 if TYPE_CHECKING:
     from nas.nn.fit_accuracy import Fitted
 
 
 @click.command("fit")
-@click.argument(
-    "runs", metavar="RUN_DIR...", nargs=-1, required=True, type=click.Path(path_type=Path)
-)
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="The model's file, as in my.npz."
-)
+@click.argument("runs", metavar="RUN_DIR...", nargs=-1, required=True, type=PLACE)
+@click.option("--out", type=PATH, required=True, help="The model's file, as in my.npz.")
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
@@ -32,7 +30,7 @@ if TYPE_CHECKING:
     help="Seed of folds and networks.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def command(runs: tuple[Path, ...], out: Path, seed: int, as_json: bool) -> None:
+def command(runs: tuple[Place, ...], out: Path, seed: int, as_json: bool) -> None:
     """Learn the accuracy of a whole space from the trials in one or more RUN_DIRs.
 
     All runs must have measured the same thing: one space, one metric, one evaluator. The model
@@ -61,12 +59,13 @@ def _fit(examples: Examples, seed: int) -> "Fitted":
         return fit_accuracy(examples, seed=seed, report=update)
 
 
-def _space(run: Path) -> str:
+def _space(run: Place) -> str:
     """Return the space as the run's settings name it: a name or a path."""
     from nas.config import read_config
     from nas.folder import CONFIG
 
-    return read_config(run / CONFIG).space
+    with run.reading(CONFIG) as folder:
+        return read_config(folder / CONFIG).space
 
 
 def _lines(fitted: "Fitted") -> list[str]:

@@ -71,7 +71,7 @@ def create(
         BadFile: if there is no such folder, or it holds no classes, or too many bad images.
     """
     check_options(check, max_bad)
-    root = Path(path).expanduser()
+    root = Path(path).expanduser().absolute()  # workers may be in another folder
     table = _table(root, _split_folders(root))
     good, notes = find_bad(
         lambda index: table.files[index], table.names, check=check, max_bad=max_bad

@@ -17,6 +17,7 @@ from ray.exceptions import RayError
 from nas.data import read_foreign
 from nas.errors import BadValue, NasError
 from nas.machine import available_cores
+from nas.signals import undisturbed
 
 _ADDRESS = "RAY_ADDRESS"
 _START = "start one with: ray start --head"
@@ -77,10 +78,11 @@ def connect(address: str, need: Need, *, workers: int, environment: str) -> bool
     if environment:
         settings["runtime_env"] = dict(read_foreign(Path(environment)))
     try:
-        if address or os.environ.get(_ADDRESS):
-            _join(address, settings)
-        else:
-            _start(need, workers, settings)
+        with undisturbed():  # Ray would crash in the end
+            if address or os.environ.get(_ADDRESS):
+                _join(address, settings)
+            else:
+                _start(need, workers, settings)
         worker_module._worker_logs_enabled = False  # Ray would print what it sees on stdout
         check_fits(need)
     except BaseException:
@@ -101,7 +103,7 @@ def _join(address: str, settings: dict[str, Any]) -> None:
     place = _resolved(address)
     host = _check_answers(place)
     patience = _variable("RAY_gcs_server_port_wait_time_s", f"{_SECONDS_TO_CONNECT:.0f}")
-    with _on_loopback(host in _LOOPBACK), patience, _explained(place):
+    with _on_loopback(host in _LOOPBACK), patience, _explained(place), _silenced():
         ray.init(address or "auto", **settings)  # by "auto" Ray knows where to look for a token
 
 
@@ -154,6 +156,19 @@ def _variable(name: str, value: str | None) -> Iterator[None]:
         yield
     finally:
         os.environ.pop(name, None)
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Have Ray's core write nothing to the terminal; it would for every try to connect."""
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 @contextmanager
@@ -215,39 +230,3 @@ def _addable() -> list[dict[str, float]]:
     config = ray._private.state.state.get_cluster_config()
     groups = config.node_group_configs if config else ()
     return [dict(group.resources) for group in groups if group.max_count]
-
-
-def culprit(thing: Any, name: str) -> str:
-    """Return what makes `thing`, which is called `name`, unfit to be sent: its innermost part."""
-    for _ in range(8):
-        part = next(((k, v) for k, v in _parts(thing) if not can_be_sent(v)), None)
-        if part is None:
-            break
-        name, thing = f"{name}{part[0]}", part[1]
-    return f"{name}, a {type(thing).__name__}"
-
-
-def can_be_sent(thing: Any) -> bool:
-    """Tell whether a thing can be pickled."""
-    try:
-        ray.cloudpickle.dumps(thing)  # type: ignore[no-untyped-call]
-    except Exception:  # whatever a __reduce__ raises
-        return False
-    return True
-
-
-def _parts(thing: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what a thing is made of, with what stands behind its name to reach it."""
-    if isinstance(thing, Mapping):
-        yield from ((f"[{key!r}]", value) for key, value in thing.items())
-    elif isinstance(thing, list | tuple | set | frozenset):
-        yield from ((f"[{i}]", value) for i, value in enumerate(thing))
-    names = [*getattr(thing, "__dict__", ())]
-    for kind in type(thing).__mro__:
-        slot = kind.__dict__.get("__slots__", ())
-        names += [slot] if isinstance(slot, str) else slot
-    yield from ((f".{name}", getattr(thing, name)) for name in names if hasattr(thing, name))
-    code = getattr(thing, "__code__", None)
-    if code:
-        cells = zip(code.co_freevars, thing.__closure__ or (), strict=True)
-        yield from ((f" with its variable {name}", cell.cell_contents) for name, cell in cells)

@@ -1,0 +1,135 @@
+"""Do several workers come to the accuracy of one, at the same batch in all?
+
+python experiments/data_parallel/run.py [--seeds 10] [--epochs 12] [--workers 1 2 4] [--out ...]
+
+Trains one network on `digits` with every number of workers and every seed; a run that was broken
+off goes on. Writes result.yaml and accuracy.png beside itself.
+"""
+
+import argparse
+import platform
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from datetime import date
+from importlib import metadata
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import ray
+import torch
+from matplotlib.figure import Figure
+from scipy.stats import t
+
+from nas.cluster.join import Need, connect
+from nas.cluster.training import Crew, train_together
+from nas.data import to_yaml, write_text
+from nas.machine import cpu_name
+from nas.nn.data import load_data
+from nas.nn.job import Job
+from nas.nn.recipes import adapt, find_recipe
+from nas.nn.train import Trained, carry_out, plan
+from nas.remote import Place
+from nas.scaling import scale_resolution
+from nas.zoo import load_architecture
+
+HERE = Path(__file__).resolve().parent
+NETWORK, SIDE, RECIPE = "mobilenet_v3_small", 32, "quick"
+NEED = Need(cpus=1, gpus=0)
+
+
+def main() -> None:
+    args = _arguments()
+    torch.set_num_threads(1)
+    found: dict[int, list[float]] = {workers: [] for workers in args.workers}
+    with ExitStack() as stack:
+        if connect("", NEED, workers=max(args.workers), environment=""):
+            stack.callback(ray.shutdown)
+        for seed in range(args.seeds):
+            for workers in args.workers:
+                job = _job(seed, args.epochs)
+                trained = _train(job, workers, args.out / f"{workers}-{seed}")
+                found[workers].append(trained.history[-1]["top1"])
+                print(f"seed {seed}, {workers} workers: {found[workers][-1]:.4f}", flush=True)
+    result = {
+        "schema": 1,
+        "network": f"{NETWORK}@{SIDE}",
+        "data": "digits",
+        "recipe": RECIPE,
+        "epochs": args.epochs,
+        "batch": job.recipe.batch,
+        "images": {"train": len(job.data.train), "val": len(job.data.val)},
+        "workers": {workers: _row(found, workers) for workers in args.workers},
+        "date": date.today().isoformat(),
+        "processor": cpu_name(),
+        "python": platform.python_version(),
+        "versions": {name: metadata.version(name) for name in ("ray", "torch")},
+    }
+    write_text(args.to / "result.yaml", to_yaml(result))
+    _draw(found, args.to / "accuracy.png")
+    _print(result)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4], help="1 first.")
+    parser.add_argument("--out", type=Path, default=Path("runs/data_parallel"))
+    parser.add_argument("--to", type=Path, default=HERE, help="Where the results go.")
+    return parser.parse_args()
+
+
+def _job(seed: int, epochs: int) -> Job:
+    arch = scale_resolution(load_architecture(NETWORK), SIDE)
+    recipe = adapt(find_recipe(RECIPE), epochs=epochs)
+    return plan(arch, load_data("digits"), recipe, seed=seed)
+
+
+def _train(job: Job, workers: int, out: Path) -> Trained:
+    """Train, one worker in this process; what is there already is read."""
+    if workers == 1:
+        trained = carry_out(job, out)
+        if not trained.finished:
+            raise KeyboardInterrupt
+        return trained
+    return train_together(job, Place(out), Crew(workers=workers, need=NEED))
+
+
+def _row(found: Mapping[int, Sequence[float]], workers: int) -> dict[str, Any]:
+    """Return what so many workers came to, and by how much that differs from one worker's."""
+    alone, values = found[1], found[workers]
+    row = {"top1": values, "mean": fmean(values), "deviation": stdev(values)}
+    if workers == 1:
+        return row
+    gaps = [value - one for value, one in zip(values, alone, strict=True)]
+    half = float(t.ppf(0.975, len(gaps) - 1)) * stdev(gaps) / len(gaps) ** 0.5
+    return {**row, "difference": fmean(gaps), "half_of_95_percent_interval": half}
+
+
+def _draw(found: Mapping[int, Sequence[float]], path: Path) -> None:
+    figure = Figure(figsize=(5, 3.5), layout="constrained", dpi=120)
+    axes = figure.subplots()
+    for place, values in enumerate(found.values()):
+        shifts = [place + 0.05 * (i - (len(values) - 1) / 2) for i in range(len(values))]
+        axes.plot(shifts, [100 * v for v in values], "o", color="#1f6fb4")
+        mean = 100 * fmean(values)
+        axes.plot([place - 0.25, place + 0.25], [mean, mean], color="#c8442c")
+    axes.set_xticks(range(len(found)), list(map(str, found)))
+    axes.set_xlabel("workers (a dot for each seed, a line for their mean)")
+    axes.set_ylabel("top-1 on digits, %")
+    axes.set_title("One network, the same batch in all")
+    figure.savefig(path)
+
+
+def _print(result: Mapping[str, Any]) -> None:
+    for workers, row in result["workers"].items():
+        text = f"{workers} workers: {100 * row['mean']:.2f} ± {100 * row['deviation']:.2f} %"
+        if "difference" in row:
+            half = row["half_of_95_percent_interval"]
+            text += f", {100 * row['difference']:+.2f} ± {100 * half:.2f} points against one"
+        print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""Parameters that are files and folders: a path, or also a URL."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nas.errors import NasError
+from nas.remote import Place, is_url
+
+
+class _LocalPath(click.Path):
+    """A path, for what cannot be at a URL; instead of a folder called "s3:"."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if isinstance(value, str) and is_url(value):
+            raise NasError(f"{value}: a URL cannot be used here; give a path")
+        return Path(str(super().convert(value, param, ctx)))
+
+
+class _Place(click.ParamType):  # type: ignore[type-arg]  # not generic in older click
+    """A folder that may be kept at a URL."""
+
+    name = "path|url"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Place:
+        return value if isinstance(value, Place) else Place(str(value))
+
+
+PATH, PLACE = _LocalPath(path_type=Path), _Place()

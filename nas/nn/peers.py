@@ -1,0 +1,75 @@
+"""The workers that train one network together, each on its share of every batch.
+
+Gradients are averaged, so that all have the same weights after every step (synchronous data
+parallelism, as in Goyal et al., 2017, https://arxiv.org/abs/1706.02677). As there, every worker
+normalises by the statistics of its own share; the running statistics are averaged before they are
+used or kept.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peers:
+    """The workers of a training, as one of them sees them: its `rank`, from 0, and their `count`.
+
+    With more than one, this process is in torch's process group of that size. Every method must
+    then be called by all of them, in the same order.
+    """
+
+    rank: int = 0
+    count: int = 1
+
+    def share(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return this worker's part of `rows`; every row belongs to one worker."""
+        return rows[self.rank :: self.count]
+
+    def together(self, model: nn.Module) -> nn.Module:
+        """Return what to call instead of `model`, so that its gradients become the mean of all."""
+        if self.count == 1:
+            return model
+        device = next(model.parameters()).device
+        on = [device] if device.type == "cuda" else None
+        return DistributedDataParallel(model, device_ids=on, broadcast_buffers=False)
+
+    @torch.no_grad()
+    def sum_(self, values: Tensor) -> Tensor:
+        """Add the `values` of all workers up, in place, and return them."""
+        if self.count > 1:
+            distributed.all_reduce(values)
+        return values
+
+    @torch.no_grad()
+    def mean_(self, tensors: Sequence[Tensor]) -> None:
+        """Replace every tensor by its mean over all workers."""
+        if self.count > 1 and tensors:
+            flat = self.sum_(torch.cat([tensor.flatten() for tensor in tensors])) / self.count
+            parts = torch.split(flat, [tensor.numel() for tensor in tensors])
+            for tensor, part in zip(tensors, parts, strict=True):
+                tensor.copy_(part.view_as(tensor))
+
+    def told(self, value: T) -> T:
+        """Return the `value` of the first worker."""
+        if self.count == 1:
+            return value
+        holder = [value]
+        distributed.broadcast_object_list(holder, src=0)
+        return holder[0]
+
+
+ALONE = Peers()
+
+
+def running_statistics(model: nn.Module) -> list[Tensor]:
+    """Return the running means and variances of `model`, as they stand."""
+    return [value for value in model.buffers() if value.is_floating_point()]

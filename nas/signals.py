@@ -1,0 +1,40 @@
+"""Have Ctrl-C wait while what it would leave half done cannot be mended."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Have Ctrl-C wait until this is over, unless it comes twice."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    caught: list[Any] = []
+
+    def keep(*signal_and_frame: Any) -> None:
+        caught.append(signal_and_frame)
+        if len(caught) > 1:
+            handler(*signal_and_frame)
+
+    signal.signal(signal.SIGINT, keep)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if caught:
+        handler(*caught[0])
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Have processes that are started meanwhile hear nothing of Ctrl-C; not on Windows."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
