@@ -28,6 +28,16 @@ def all_cores() -> Iterator[None]:
         os.sched_setaffinity(0, CORES)
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Let torch work with one thread, as results depend on their number in the last bits."""
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @dataclass(kw_only=True)
 class Fake:
     """Answers with a made-up accuracy, and remembers how many candidates every call had.

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from nas.data import to_yaml  # noqa: E402
 from nas.latency_file import load_table  # noqa: E402
 from nas.zoo import load_architecture  # noqa: E402
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 
 Nas = Callable[..., Any]
 ROOT = Path(__file__).parents[2]
@@ -44,14 +44,6 @@ SMALL = {
 TARGET = 0.7
 WORDS = ("--latency-table", "pixel1", "--data", "digits", "--step", "8%", "--steps", "2",
          "--final-epochs", "1", "--device", "cpu")  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,20 +20,12 @@ pytest.importorskip("onnx")
 
 from nas.pipeline.config import STAGES, read_pipeline  # noqa: E402
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 
 Nas = Callable[..., Any]
 ROOT = Path(__file__).parents[2]
 EXPERIMENT = ROOT / "experiments" / "pipeline" / "run.yaml"
 CODE = "from nas.cli import main\nif __name__ == '__main__':\n    main()"
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def smaller(path: Path, **changes: Any) -> Path:

@@ -1,6 +1,5 @@
 """The proxy evaluator: short trainings in rungs that survive failures and kills."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,16 +22,8 @@ from nas.runner import Failure, attempt  # noqa: E402
 from nas.space import Space  # noqa: E402
 from nas.space_file import load_space  # noqa: E402
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 DATA = "shapes:count=128,difficulty=0,classes=2"
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class Made:

@@ -1,6 +1,5 @@
 """The zero-cost evaluator: which images its scores see, what it refuses, how a search shows it."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +20,11 @@ from nas.problem import Candidates, Objective  # noqa: E402
 from nas.searching import Run, search  # noqa: E402
 from nas.space_file import load_space  # noqa: E402
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 
 TINY = Path(__file__).parents[1] / "data" / "tiny.yaml"
 SPACE = load_space(str(TINY))
 DATA = "shapes:count=64,difficulty=0,classes=3"
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def some(count: int = 3) -> Candidates:

@@ -1,6 +1,5 @@
 """Fine-tuning: it begins with given weights, sees what it may, and is judged on held-out images."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from nas.nn.recipes import adapt, quick  # noqa: E402
 from nas.nn.train import train  # noqa: E402
 from nas.weights import Weights, random_weights  # noqa: E402
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 
 ARCH = Architecture(
     resolution=8,
@@ -34,14 +33,6 @@ ARCH = Architecture(
 )  # fmt: skip
 WEIGHTS = random_weights(lower(ARCH), seed=3)
 STILL = replace(adapt(quick(), epochs=1), lr=1e-12, weight_decay=0.0)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """The torch model: names, counts, initialisation, and agreement with ONNX and fvcore."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -31,20 +31,11 @@ from nas.scaling import scale_resolution  # noqa: E402
 from nas.weights import random_weights, weight_shapes  # noqa: E402
 from nas.zoo import load_architecture  # noqa: E402
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 
 ZOO = tuple(bundled("architectures"))
 TOLERANCE = 1e-4
 """Of the largest logit, which is of order 1."""
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Two threads on a busy machine wait for each other longer than they work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def small(*stage: Block, act: str = "relu", **changes: Any) -> Architecture:

@@ -1,7 +1,6 @@
 """NetAdapt on real digits: it prunes to its target, survives kills and failures, and is honest."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -27,7 +26,7 @@ from nas.pruning.netadapt import Result, Round, Settings  # noqa: E402
 from nas.runner import Failure, InProcess  # noqa: E402
 from nas.zoo import load_architecture  # noqa: E402
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 
 ARCH = Architecture(
     resolution=16,
@@ -51,14 +50,6 @@ SETTINGS = Settings(
     target_ms=0.78 * FULL_MS, step="10%", epochs=0, steps=3, final_epochs=3, multiple=8
 )
 RECIPE = adapt(quick(), lr=1e-3)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from nas.nn.score import score  # noqa: E402
 from nas.nn.steps import Stepper  # noqa: E402
 from nas.nn.train import train  # noqa: E402
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 
 ARCH = Architecture(
     resolution=16,
@@ -114,14 +113,6 @@ test_peers.peer(int(sys.argv[1]), Path(sys.argv[2]))
 @pytest.fixture(scope="module")
 def data() -> Data:
     return some(load_data("digits"))
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def _arrays(path: Path) -> dict[str, Any]:

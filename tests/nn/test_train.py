@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from nas.nn.train import Trained, train  # noqa: E402
 from nas.nn.trained import score_checkpoint  # noqa: E402
 from nas.scaling import scale_resolution  # noqa: E402
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 
 ARCH = Architecture(
     resolution=16,
@@ -50,14 +49,6 @@ ARCH = Architecture(
 )  # fmt: skip
 RECIPE = adapt(quick(), epochs=3)
 VARIED = replace(RECIPE, augment=Augment(flip=True, crop=0.5, erasing=0.2, mixup=0.2))
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Zero-cost scores: known answers on networks small enough to work out, and what is refused."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from math import exp, isfinite, log
 from typing import Any
@@ -26,21 +25,12 @@ from nas.nn.zero_cost import (  # noqa: E402
 )
 from nas.zoo import load_architecture  # noqa: E402
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 
 SIDE = 8
 COUNTS = ("params", "macs")
 NETWORK_SCORES = [name for name in SCORES if name not in COUNTS]
 Array = NDArray[np.float64]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Two threads on a busy machine wait for each other longer than they work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def classifier(*stem: Block, classes: int = 2, **changes: Any) -> Architecture:
