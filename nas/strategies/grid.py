@@ -30,19 +30,21 @@ class Grid:
         while gcd(stride, self._total) != 1:
             stride += 1
         self._stride, self._place, self._start = stride, 0, seed
+        self._left = np.zeros((0, len(self._widths)), dtype=np.uint8)
         self._space = problem.space
         self._progress = Progress(problem.space, seed)
         self._fresh = Fresh(problem, self._progress)
 
     def ask(self, count: int) -> Matrix:
         """Return up to `count` new rows."""
-        found = np.zeros((0, len(self._widths)), dtype=np.uint8)
+        found = self._left[self._progress.new(self._left)]
         for _ in range(_BLOCKS):
+            if len(found) >= count or self._place >= self._total:
+                break
             block = self._block(count - len(found))
             found = np.concatenate([found, self._fresh.pick(block)])
             found = found[self._progress.new(found)]
-            if len(found) >= count or self._place >= self._total:
-                break
+        self._left = found[count:]
         return self._progress.ask(self._fresh.fill(found, count, self._progress.rng()))
 
     def _block(self, wanted: int) -> Matrix:

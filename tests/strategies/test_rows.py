@@ -89,6 +89,13 @@ def test_a_limit_that_few_keep_is_reached() -> None:
     assert problem.keeps_limits(problem.known(found), 20).all()
 
 
+def test_the_grid_is_the_same_asked_for_one_by_one(problem: Problem) -> None:
+    at_once = create("strategies", Plugin.parse("grid"), problem, seed=3).ask(40)
+    grid = create("strategies", Plugin.parse("grid"), problem, seed=3)
+    one_by_one = np.concatenate([grid.ask(1) for _ in range(40)])
+    np.testing.assert_array_equal(one_by_one, at_once)
+
+
 def test_a_prefix_of_the_grid_covers_every_value_of_every_choice(problem: Problem) -> None:
     rows = create("strategies", Plugin.parse("grid"), problem, seed=0).ask(24)
     for column, width in enumerate(problem.space.widths):
