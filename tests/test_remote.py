@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -370,6 +371,46 @@ def test_a_folder_that_was_removed_here_removes_nothing_there(flaky: Place) -> N
     with pytest.raises(RunError, match="was removed, in which flaky:"), flaky.open() as folder:
         shutil.rmtree(folder)
     assert _content(flaky)["a"] == b"kept"
+
+
+@pytest.mark.parametrize("by", [", on .*,", ""], ids=["open", "closed"])
+def test_what_another_machine_wrote_meanwhile_is_not_replaced(
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    by: str,
+) -> None:
+    refused = pytest.raises(RunError, match=r"another process.* has written there since; .* is in ")
+    with refused, place.open() as first:
+        (first / "log.jsonl").write_text("1\n")
+        _wait(lambda: _content(place).get("log.jsonl") == b"1\n")
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "of another"))
+        with place.open() as second:
+            (second / "log.jsonl").write_text("1\n2\n")
+            if by:
+                _add_and_wait(first, by, caplog)
+        if not by:
+            _add_and_wait(first, by, caplog)
+    assert _content(place)["log.jsonl"] == b"1\n2\n"
+    assert (first / "log.jsonl").read_text() == "1\nmine\n"
+
+
+def _add_and_wait(folder: Path, by: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Add a line, and wait until it was tried to send it."""
+    with (folder / "log.jsonl").open("a") as file:
+        file.write("mine\n")
+    _wait(lambda: re.search(f"another process{by} has written there since", caplog.text))
+
+
+def test_what_was_emptied_meanwhile_is_sent_again(tmp_path: Path) -> None:
+    place = Place("memory://far/first")
+    with place.open() as folder:
+        (folder / "a").write_text("a")
+        _wait(lambda: "a" in _content(place))
+        MemoryFileSystem.store.clear()
+        (folder / "b").write_text("b")
+        _wait(lambda: {"a", "b"} <= set(_content(place)))
 
 
 def test_what_cannot_be_written_is_said_before_any_work(flaky: Place) -> None:

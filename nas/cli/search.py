@@ -202,7 +202,7 @@ def _why_nothing(run: Run) -> str:
 def _say_where(run: Run) -> None:
     say(f"everything is in {run.out}; next: nas show {run.out}:best, or")
     say(f"nas export {run.out}:best --format onnx")
-    if run.setup.table.provenance:
+    if run.setup.table.provenance and isinstance(run.out, Path):
         say(f"measure them whole on this machine: nas latency check {run.out} --top 5")
 
 

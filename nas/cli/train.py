@@ -11,7 +11,7 @@ from nas.arch import Architecture
 from nas.cli._places import PLACE
 from nas.cli._print import print_json, say
 from nas.cli._progress import progress
-from nas.errors import missing_package
+from nas.errors import NasError, missing_package
 from nas.folder import find_architecture
 from nas.remote import Place
 from nas.scaling import scale_resolution
@@ -89,6 +89,8 @@ def command(arch: str, as_json: bool, resolution: int | None, **flags: Any) -> N
     """
     network = find_architecture(arch)
     network = scale_resolution(network, resolution) if resolution else network
+    if flags["workers"] == 1 and not flags["ray_address"] and flags["gpus_per_worker"]:
+        raise NasError("--gpus-per-worker is for a cluster: give --workers or --ray-address, too")
     out = flags.pop("out") or Place(_default_folder(network, flags))
     try:
         trained = _train(network, out, **flags)

@@ -213,13 +213,18 @@ def check_fits(need: Need) -> None:
     Raises:
         NoCluster: if none does; it names the largest.
     """
-    if slots(need) or any(need.times_in(resources) for resources in _addable()):
+    if slots(need) or can_add(need):
         return
     largest = max(_nodes(), key=lambda r: (r.get("GPU", 0), r.get("CPU", 0)), default={})
     raise NoCluster(
         f"a task needs {need}, more than any node has; the largest has "
         f"{largest.get('CPU', 0):g} CPU and {largest.get('GPU', 0):g} GPU; give tasks less"
     )
+
+
+def can_add(need: Need) -> bool:
+    """Tell whether the cluster may add a node on which a task fits."""
+    return any(need.times_in(resources) for resources in _addable())
 
 
 def _addable() -> list[dict[str, float]]:

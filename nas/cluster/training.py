@@ -8,6 +8,7 @@ the other left.
 import logging
 import os
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
@@ -20,20 +21,25 @@ import ray.train.collective
 import torch
 from fsspec.core import url_to_fs
 from ray import train as ray_train
+from ray.exceptions import RayError
 from ray.train.backend import Backend
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.util.queue import Empty, Queue
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from torch import distributed
 
-from nas.cluster.join import Need, connect, slots
+from nas.checkpoint import SETTINGS
+from nas.cluster.join import Need, can_add, connect, slots
 from nas.errors import BadValue, NasError, RunError
 from nas.nn.job import Job, Report
 from nas.nn.peers import Peers
 from nas.nn.train import Trained, carry_out, is_finished
-from nas.remote import Place
+from nas.nn.training_folder import METRICS
+from nas.remote import Place, is_url
 
 logger = logging.getLogger(__name__)
 
+_PATIENCE_SECONDS = 60.0
 _SCRATCH = ".ray"
 """What Ray Train keeps of a run, in the training folder; gone when it ends."""
 
@@ -42,7 +48,8 @@ _SCRATCH = ".ray"
 class Crew:
     """Who trains: so many `workers` with what each needs, on the cluster at `address`.
 
-    Where workers are lost, all begin anew from the last checkpoint, `attempts` times in all.
+    Where workers are lost, all begin anew from the last checkpoint, until `attempts` in a row came
+    to no epoch more.
     """
 
     workers: int
@@ -55,6 +62,8 @@ class Crew:
         for name in ("workers", "attempts"):
             if getattr(self, name) < 1:
                 raise BadValue(f"{name} must be 1 or more, not {getattr(self, name)}", name)
+        if self.need.gpus % 1:
+            raise BadValue(f"a worker needs whole GPUs or none, not {self.need.gpus:g}", "gpus")
 
 
 def train_together(job: Job, out: Place, crew: Crew) -> Trained:
@@ -72,7 +81,7 @@ def train_together(job: Job, out: Place, crew: Crew) -> Trained:
         _run(job, out, crew)
     with out.open() as folder:
         if not is_finished(job, folder):
-            raise RunError(f"{out} is another folder for the workers; give an --out that all share")
+            raise RunError(f"the workers ended, but the training in {out} is not at its end")
         options = replace(job.options, device="cpu", report=None)
         return carry_out(replace(job, options=options), folder)
 
@@ -95,8 +104,8 @@ def _check_shares(job: Job, crew: Crew) -> None:
             f"{job.data.name} has {images} training images, too few for one batch of {batch}; "
             "give a smaller --batch"
         )
-    if job.options.seconds:
-        raise NasError("several workers cannot end a training by its seconds")
+    if job.options.seconds or job.options.until:
+        raise NasError("several workers train to the end, not to an epoch or for some seconds")
 
 
 def _run(job: Job, out: Place, crew: Crew) -> None:
@@ -104,33 +113,56 @@ def _run(job: Job, out: Place, crew: Crew) -> None:
     mine = connect(crew.address, crew.need, workers=crew.workers, environment="")
     try:
         _check_room(crew)
-        for attempt in range(crew.attempts):
-            last = attempt == crew.attempts - 1
-            if _once(job, out, crew, report=job.options.report, last=last):
-                return
+        losses, epochs = 0, _epochs(out)
+        while failures := _once(job, out, crew, report=job.options.report):
+            before, epochs = epochs, _epochs(out)
+            losses = 1 if epochs > before else losses + 1
+            line = _line(failures[0])
+            if losses == crew.attempts:
+                raise NasError(f"workers were lost {losses} times without an epoch done: {line}")
+            logger.warning("lost workers (%s); all begin anew from the last checkpoint", line)
     finally:
         if mine:
             ray.shutdown()
         _clear(out)
 
 
+def _epochs(out: Place) -> int:
+    """Return how many epochs are done."""
+    with out.reading(METRICS) as folder:
+        path = folder / METRICS
+        return path.read_text(encoding="utf-8").count('"epoch"') if path.is_file() else 0
+
+
+def _line(failure: BaseException) -> str:
+    return f"{type(failure).__name__}: {failure}".partition("\n")[0]
+
+
 def _check_room(crew: Crew) -> None:
+    """Check that the nodes that are there, or that the cluster may add, have room for all."""
     room = slots(crew.need)
-    if room < crew.workers:
+    if room < crew.workers and not can_add(crew.need):
         raise NasError(
             f"the cluster has room for {room} workers with {crew.need} each, not for "
             f"{crew.workers}; give less to each, or take fewer"
         )
 
 
-def _once(job: Job, out: Place, crew: Crew, *, report: Report | None, last: bool) -> bool:
-    """Train as far as workers live; tell whether that was to the end.
+def _once(job: Job, out: Place, crew: Crew, *, report: Report | None) -> list[BaseException]:
+    """Train as far as workers live; return how they were lost, nothing at the end.
 
     Raises:
-        NasError: if a worker says what is wrong, or if this was the last attempt.
+        NasError: if a worker says what is wrong.
     """
-    queue = Queue(actor_options={"num_cpus": 0})
-    job = replace(job, options=replace(job.options, report=None))
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    queue = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
+    options = replace(
+        job.options,
+        report=None,
+        teacher=_reachable(job.options.teacher),
+        device=job.options.device if crew.need.gpus else "cpu",
+    )
+    job = replace(job, options=options)
     trainer = _trainer(ray.put(job), queue, out, crew)
     try:
         failures = _followed(trainer, queue, report)
@@ -139,12 +171,19 @@ def _once(job: Job, out: Place, crew: Crew, *, report: Report | None, last: bool
     for failure in failures:
         if isinstance(failure, NasError):
             raise failure
-    if failures:
-        line = f"{type(failures[0]).__name__}: {failures[0]}".partition("\n")[0]
-        if last:
-            raise NasError(f"the workers were lost {crew.attempts} times, in the end by {line}")
-        logger.warning("lost workers (%s); all begin anew from the last checkpoint", line)
-    return not failures
+        if not _is_loss(failure):
+            raise NasError(f"a worker failed: {_line(failure)}") from failure
+    return failures
+
+
+def _is_loss(failure: BaseException) -> bool:
+    """Tell the loss of a worker, its own or a peer's, from what goes wrong every time."""
+    return isinstance(failure, RuntimeError) or type(failure).__module__.startswith("ray.")
+
+
+def _reachable(teacher: str) -> str:
+    """Return the name of a teacher for processes that run in another folder."""
+    return teacher if not teacher or is_url(teacher) else os.path.abspath(teacher)
 
 
 def _trainer(job: Any, queue: Queue, out: Place, crew: Crew) -> TorchTrainer:
@@ -182,16 +221,27 @@ def _clear(out: Place) -> None:
 def _followed(trainer: TorchTrainer, queue: Queue, report: Report | None) -> list[BaseException]:
     """Let `trainer` train, pass on how far it is, and return what went wrong.
 
-    Ray Train would take Ctrl-C for itself in the main thread; it is kept here.
+    Ray Train would take Ctrl-C for itself in the main thread; it is kept here. Where workers do not
+    begin for a while, that is said: the cluster may be busy, or have lost a node.
     """
     failures: list[BaseException] = []
+    silent_since = time.monotonic()
     thread = Thread(target=_fit, args=(trainer, failures), daemon=True)
     thread.start()
     while thread.is_alive():
-        with suppress(Empty):
+        try:
             told = queue.get(timeout=1.0)
-            if report:
-                report(*told)
+        except Empty:
+            if time.monotonic() - silent_since > _PATIENCE_SECONDS:
+                silent_since = time.monotonic()
+                logger.warning("no word from the workers; does the cluster have room for all?")
+            continue
+        except RayError as error:  # nobody can tell any more; the workers will end of that, too
+            thread.join()
+            return failures or [error]
+        silent_since = time.monotonic()
+        if report:
+            report(*told)
     return failures
 
 
@@ -224,6 +274,10 @@ def _work(settings: Mapping[str, Any]) -> None:
     job = replace(job, options=replace(job.options, peers=peers, report=report))
     try:
         with _group(peers), _opened(settings["out"] if first else None) as folder:
+            if folder and not (folder / SETTINGS).is_file():
+                raise NasError(
+                    f"{settings['out']} is not shared with the workers; give an --out that is"
+                )
             carry_out(job, folder)
     except NasError as error:
         raise NasError(str(error)) from None  # others may not survive the way to the driver

@@ -97,11 +97,18 @@ class Loop:
             done = self.now.batch + len(group)
             self.now = replace(self.now, batch=done, step=self.now.step + 1)
             self._look()
-            if time.monotonic() - self._saved >= self.job.options.save_seconds:
+            if self._is_due():
                 self._save()
             if 0 < self.job.options.seconds <= self._seconds():
                 return done >= self.batches_an_epoch
         return True
+
+    def _is_due(self) -> bool:
+        """Tell whether to keep everything now: all peers, when the first of them says so."""
+        peers = self.job.options.peers
+        if peers.count > 1 and self.now.step % STEPS_BETWEEN_LOOKS:
+            return False
+        return peers.told(time.monotonic() - self._saved >= self.job.options.save_seconds)
 
     def _look(self) -> None:
         """Check the loss now and then, and tell how far it is."""
@@ -130,14 +137,11 @@ class Loop:
 
     def _validate(self) -> None:
         """Finish an epoch: score the averaged weights, and keep them if they are the best."""
-        self._check(float(self._total))
-        self.stepper.settle()
-        peers = self.job.options.peers
-        peers.mean_([self._total])
+        self._agree()
         data, side = self.job.data, self.job.arch.resolution
         batch = max(self.job.recipe.batch, 64)
         model = self.stepper.average.model
-        found = score(model, data.val, data, side=side, batch=batch, peers=peers)
+        found = score(model, data.val, data, side=side, batch=batch, peers=self.job.options.peers)
         self._check(found.loss)
         loss = float(self._total) / self.steps_an_epoch
         self._total.zero_()
@@ -148,6 +152,12 @@ class Loop:
             self._write(BEST, self.best)
         self._log(loss, found)
         self._save()
+
+    def _agree(self) -> None:
+        """Let all peers have the same statistics and loss: the means of theirs."""
+        self.stepper.settle()
+        self.job.options.peers.mean_([self._total])
+        self._check(float(self._total))
 
     def _log(self, loss: float, found: Score) -> None:
         record = {
@@ -165,7 +175,7 @@ class Loop:
 
     def _save(self) -> None:
         """Keep everything that is needed to go on."""
-        self._check(float(self._total))
+        self._agree()
         loss, scaler = float(self._total), self.stepper.scaler.state_dict()
         self.now = replace(self.now, loss=loss, seconds=self._seconds(), scaler=scaler)
         self._write(LAST, self.stepper.tensors())

@@ -8,7 +8,8 @@ used or kept.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from inspect import signature
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -40,7 +41,7 @@ class Peers:
             return model
         device = next(model.parameters()).device
         on = [device] if device.type == "cuda" else None
-        return DistributedDataParallel(model, device_ids=on, broadcast_buffers=False)
+        return DistributedDataParallel(model, device_ids=on, **_OWN_STATISTICS)
 
     @torch.no_grad()
     def sum_(self, values: Tensor) -> Tensor:
@@ -68,6 +69,11 @@ class Peers:
 
 
 ALONE = Peers()
+
+_NEW, _OLD = "forward_sync_buffers", "broadcast_buffers"
+_KNOWN = signature(DistributedDataParallel.__init__).parameters
+_OWN_STATISTICS: Any = {_NEW if _NEW in _KNOWN else _OLD: False}
+"""Keeps torch from giving all workers the statistics of the first; the old name is that of 2.12."""
 
 
 def running_statistics(model: nn.Module) -> list[Tensor]:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
+from uuid import uuid4
 
 from nas.errors import NasError, RunError
 from nas.remote.storage import LOG, Storage
@@ -26,6 +27,7 @@ except ImportError:  # not on Windows; there two writers are not noticed
 
 logger = logging.getLogger(__name__)
 Stamp = tuple[int, int, int]
+"""When a file was written, its number and its size."""
 
 SECONDS_BETWEEN_SENDS = 5.0
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
@@ -59,12 +61,13 @@ class _Copy:
         self.url, self.here = url, here
         self._there = Storage(url)
         self._sent: dict[str, Stamp] = {}
+        self._mark = f"{uuid4()} {socket.gethostname()} {here}".encode()
 
     def fetch(self) -> None:
         """Make the folder here what is there, but for lines that were never sent."""
         if not self._there.read(_MARK):
             _set_aside(self.here, self.url)
-        self._there.write(_MARK, str(self.here).encode())
+        self._there.write(_MARK, self._mark)
         self.here.mkdir(parents=True, exist_ok=True)
         self._sent = {}
         names = self._there.names()
@@ -80,12 +83,15 @@ class _Copy:
     def send(self) -> None:
         """Send what has changed, and remove there what was removed here.
 
-        Logs come last: where one says more than the files beside it, these are made once more.
+        What was written first goes first, so that what a kill leaves there was once the case here;
+        but logs come last: where one says more than the files beside it, these are made once more.
         """
         if not self.here.is_dir():
-            raise RunError(f"{self.here} was removed, in which {self.url} is worked on")
+            raise NasError(f"{self.here} was removed, in which {self.url} is worked on")
         now = _stamps(self.here)
-        for name in sorted(now, key=lambda name: (name.endswith(LOG), name)):
+        if now != self._sent:
+            self._check_owner()
+        for name in sorted(now, key=lambda name: (name.endswith(LOG), now[name])):
             if self._sent.get(name) != now[name]:
                 self._there.send(self.here / name, name)
                 self._sent[name] = now[name]
@@ -93,6 +99,22 @@ class _Copy:
         self._there.remove(gone)
         for name in gone:
             del self._sent[name]
+
+    def _check_owner(self) -> None:
+        """Refuse to replace what another process has begun to write; begin anew where all is gone.
+
+        Raises:
+            NasError: if there is another.
+        """
+        found = self._there.read(_MARK)
+        if found == self._mark:
+            return
+        if found or self._there.names():
+            host = found.decode(errors="replace").partition(" ")[2].partition(" ")[0]
+            another = f"another process, on {host}," if host else "another process"
+            raise NasError(f"{self.url}: {another} has written there since")
+        self._there.write(_MARK, self._mark)
+        self._sent = {}
 
     def send_until(self, ended: threading.Event) -> None:
         """Send again and again; what fails will be sent the next time."""
@@ -102,7 +124,7 @@ class _Copy:
             try:
                 self.send()
                 failing = False
-            except (RunError, OSError) as error:
+            except (NasError, OSError) as error:
                 if not failing:
                     logger.warning("%s; going on, and trying again", error)
                 failing = True
@@ -115,7 +137,7 @@ class _Copy:
         """
         try:
             patiently(self.send)
-        except RunError as error:
+        except NasError as error:
             raise RunError(
                 f"{error}; everything is in {self.here} on {socket.gethostname()}, where the same "
                 "command goes on with it"
@@ -137,7 +159,7 @@ def _sending(copy: _Copy) -> Iterator[None]:
         thread.join()
         try:
             copy.finish()
-        except RunError as error:  # what ended the work is the error to show
+        except NasError as error:  # what ended the work is the error to show
             logger.warning("%s", error)
         raise
     ended.set()
@@ -207,7 +229,7 @@ def _stamps(here: Path) -> Mapping[str, Stamp]:
 
 def _stamp(path: Path) -> Stamp:
     found = path.stat()
-    return found.st_ino, found.st_mtime_ns, found.st_size
+    return found.st_mtime_ns, found.st_ino, found.st_size
 
 
 def _goes_on(path: Path, there: bytes) -> bool:

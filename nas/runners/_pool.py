@@ -34,11 +34,14 @@ _PATIENCE_SECONDS = 60.0
 class Actor:
     """A worker process: it keeps what all tasks share, and does one task after the other."""
 
-    def __init__(self, folders: Sequence[str] = ()) -> None:
+    def __init__(self, folders: Sequence[str] = (), *, gpus: bool = True) -> None:
         """Hold nothing yet; what is not found here is looked for in those `folders` that exist.
 
-        They come last, so that what is installed here goes before what the driver has.
+        They come last, so that what is installed here goes before what the driver has. Without
+        `gpus` those of the node, which Ray shows to everybody, are not seen.
         """
+        if not gpus:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
         sys.path += [
             folder for folder in folders if folder not in sys.path and os.path.exists(folder)
         ]
@@ -91,7 +94,8 @@ class Pool:
     def hire(self) -> None:
         """Ask the cluster for one more worker."""
         # Where the driver found a plugin, workers that see the same files find it, too.
-        self._start(self._kind.remote([os.path.abspath(folder) for folder in sys.path]))
+        folders = [os.path.abspath(folder) for folder in sys.path]
+        self._start(self._kind.remote(folders, gpus=self.need.gpus > 0))
 
     def _start(self, worker: Worker) -> None:
         self._hired.add(worker)

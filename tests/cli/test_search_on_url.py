@@ -170,6 +170,7 @@ def test_a_run_that_is_written_elsewhere_is_refused(
     far = tmp_path / "far"
     process = _start(*SLOW, "--trials", "4000", "--out", url)
     while not (far / "heartbeat.json").exists():
+        assert process.poll() is None
         time.sleep(0.01)
     refused = nas(*SLOW, "--trials", "4000", "--out", url)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another user"))

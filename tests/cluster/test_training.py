@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ pytest.importorskip("sklearn")
 pytest.importorskip("ray")
 psutil = pytest.importorskip("psutil")  # it comes with Ray
 
+from nas.cluster import training  # noqa: E402
 from nas.cluster.join import Need  # noqa: E402
 from nas.errors import NasError  # noqa: E402  # skipped above where there is no Ray
 from nas.nn.data import load_data  # noqa: E402
@@ -27,7 +29,6 @@ from nas.remote import Place  # noqa: E402
 from nas.scaling import scale_resolution  # noqa: E402
 from nas.zoo import load_architecture  # noqa: E402
 
-training = pytest.importorskip("nas.cluster.training")
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.torch,
@@ -76,10 +77,13 @@ def _workers(process: "subprocess.Popen[str]") -> list[Any]:
     return [child for child in below if "RayTrainWorker" in " ".join(child.cmdline())]
 
 
-def test_a_training_goes_on_without_a_worker_and_after_ctrl_c(tmp_path: Path, nas: Nas) -> None:
+def test_a_training_goes_on_without_a_worker_and_after_ctrl_c(
+    tmp_path: Path, nas: Nas, request: pytest.FixtureRequest
+) -> None:
     out = tmp_path / "run"
     words = ("--epochs", "14")
     process = _started(out, *words)
+    request.addfinalizer(process.kill)
     _wait_for_epoch(2, out, process)
     workers = _workers(process)
     assert len(workers) == 2
@@ -95,7 +99,8 @@ def test_a_training_goes_on_without_a_worker_and_after_ctrl_c(tmp_path: Path, na
     assert "lost workers (" in said
     assert said.splitlines()[-1] == "stopped; go on with the same command"
     assert "Traceback" not in said
-    assert not [worker for worker in before if worker.is_running()]
+    _, alive = psutil.wait_procs(before, timeout=30)
+    assert not alive
 
     kept = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     reply = nas(*WORDS, *words, "--out", str(out))  # in this process, alone
@@ -120,4 +125,16 @@ def test_what_cannot_be_shared_is_refused_before_anything_starts(tmp_path: Path)
         training.train_together(_job(batch=4096), Place(out), _crew(2))
     with pytest.raises(NasError, match="workers must be 1 or more, not 0"):
         _crew(0)
+    with pytest.raises(NasError, match=r"a worker needs whole GPUs or none, not 0\.5"):
+        training.Crew(workers=2, need=Need(cpus=1, gpus=0.5))
+    job = _job()
+    early = replace(job, options=replace(job.options, until=1))
+    with pytest.raises(NasError, match="several workers train to the end"):
+        training.train_together(early, Place(out), _crew(2))
     assert not out.exists()
+
+
+def test_what_is_for_a_cluster_alone_is_refused_without_one(nas: Nas) -> None:
+    reply = nas(*WORDS, "--gpus-per-worker", "1")
+    assert reply.code == 2
+    assert "--gpus-per-worker is for a cluster" in reply.err

@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
 from nas.arch import Architecture, Block  # noqa: E402
+from nas.nn import checkpoint, loop  # noqa: E402
 from nas.nn.augment import Augment  # noqa: E402
 from nas.nn.batches import Batches  # noqa: E402
 from nas.nn.data import Data, Images, load_data  # noqa: E402
@@ -87,7 +88,23 @@ def peer(rank: int, folder: Path) -> None:
             trained = train(ARCH, data, VARIED, out=out, options=options)
         np.savez(folder / f"{name}{rank}.npz", **{k: np.array(v) for k, v in _state(trained.model)})
         (folder / f"{name}{rank}.txt").write_text(repr(trained.top1))
+    _stopped_within_an_epoch(data, peers, folder)
     torch.distributed.destroy_process_group()
+
+
+def _stopped_within_an_epoch(data: Data, peers: Peers, folder: Path) -> None:
+    """Train for an epoch, straight and stopped in its last step, behind a checkpoint."""
+    loop.STEPS_BETWEEN_LOOKS, loop.SECONDS_BETWEEN_REPORTS = 1, 0.0
+    straight, out = (folder / n if peers.rank == 0 else None for n in ("straight", "stopped"))
+
+    def stop(done: int, total: int, note: str) -> None:
+        if done > 150:
+            raise KeyboardInterrupt
+
+    train(ARCH, data, VARIED, out=straight, options=Options(peers=peers, until=1))
+    options = Options(peers=peers, save_seconds=0, report=stop)
+    assert not train(ARCH, data, VARIED, out=out, options=options).finished
+    train(ARCH, data, VARIED, out=out, options=Options(peers=peers, until=1))
 
 
 def _state(model: Any) -> list[tuple[str, Any]]:
@@ -103,9 +120,16 @@ import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path; import test_peers
 test_peers.peer(int(sys.argv[1]), Path(sys.argv[2]))
 """
-    words = [[sys.executable, "-c", code, str(rank), str(folder)] for rank in range(COUNT)]
-    peers = [subprocess.Popen(w, stderr=subprocess.PIPE, text=True) for w in words]
-    said = [process.communicate(timeout=300)[1] for process in peers]
+    words = [sys.executable, "-W", "error::FutureWarning", "-c", code]
+    peers = [
+        subprocess.Popen([*words, str(rank), str(folder)], stderr=subprocess.PIPE, text=True)
+        for rank in range(COUNT)
+    ]
+    try:
+        said = [process.communicate(timeout=240)[1] for process in peers]
+    finally:
+        for process in peers:
+            process.kill()
     assert [process.returncode for process in peers] == [0, 0], said
     return folder
 
@@ -157,6 +181,16 @@ def test_a_training_together_goes_on_to_the_last_bit(left: Path) -> None:
         other = _arrays(left / f"{found}.npz")
         assert all((value == other[name]).all() for name, value in whole.items()), found
         assert (left / f"{found}.txt").read_text() == (left / "whole0.txt").read_text()
+
+
+def test_a_training_together_goes_on_within_an_epoch(left: Path) -> None:
+    lines = (left / "stopped" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines[1:]] == [1]
+    straight, stopped = (
+        checkpoint.load(left / name / "last.safetensors") for name in ("straight", "stopped")
+    )
+    for name, value in straight.items():
+        torch.testing.assert_close(stopped[name], value, rtol=1e-4, atol=1e-5, msg=name)
 
 
 def test_shares_make_up_every_batch_and_are_varied_differently(data: Data) -> None:
