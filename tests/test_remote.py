@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -371,6 +372,24 @@ def test_a_folder_that_was_removed_here_removes_nothing_there(flaky: Place) -> N
     with pytest.raises(RunError, match="was removed, in which flaky:"), flaky.open() as folder:
         shutil.rmtree(folder)
     assert _content(flaky)["a"] == b"kept"
+
+
+def test_a_patient_opening_waits_for_another_process(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nas.remote.working.PAUSES", (0.05,) * 100)
+    found: list[str] = []
+
+    def read() -> None:
+        with place.open(patient=True) as folder:
+            found.append((folder / "a").read_text())
+
+    reader = threading.Thread(target=read)
+    with place.open() as folder:
+        reader.start()
+        (folder / "a").write_text("new")
+    reader.join(timeout=60)
+    assert found == ["new"]
 
 
 @pytest.mark.parametrize("by", [", on .*,", ""], ids=["open", "closed"])

@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 from uuid import uuid4
@@ -41,15 +41,18 @@ _MARK = ".unsent"
 def working_copy(url: str, here: Path, *, patient: bool) -> Iterator[None]:
     """Keep the folder `here` a copy of what is kept at `url`, which is written in the block.
 
-    `patient`: a fetching that fails is tried again, as every sending is.
+    `patient`: a fetching that fails is tried again, as every sending is, and so is the opening
+    where another process has it, whose search may just have been killed.
 
     Raises:
         RunError: if the URL cannot be read or written, or another process of this machine works on
             it. Errors of the block that name `here` name the URL instead.
     """
     copy = _Copy(url, here)
-    with _lock(here, url):
-        patiently(copy.fetch) if patient else copy.fetch()
+    attempt = patiently if patient else _once
+    with ExitStack() as stack:
+        attempt(lambda: stack.enter_context(_lock(here, url)))
+        attempt(copy.fetch)
         with _sending(copy), named(here, url):
             yield
 
@@ -237,6 +240,10 @@ def _goes_on(path: Path, there: bytes) -> bool:
     lines = there[: there.rfind(b"\n") + 1]
     here = path.read_bytes() if path.is_file() else b""
     return len(here) > len(lines) and here.startswith(lines)
+
+
+def _once(action: Callable[[], None]) -> None:
+    action()
 
 
 def patiently(action: Callable[[], None]) -> None:
