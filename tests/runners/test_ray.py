@@ -159,6 +159,21 @@ def test_running_out_of_memory_is_said(cluster: Cluster, monkeypatch: pytest.Mon
     assert nothing == 0
 
 
+def _seen_gpus(shared: None, task: int) -> str:
+    time.sleep(0.2)
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "all")
+
+
+def test_a_gpu_is_shared_by_as_many_as_asked_for_and_hidden_from_others(cluster: Cluster) -> None:
+    node = cluster.add_node(**{**NODE, "num_gpus": 1})
+    with closing(create(address=cluster.address, cpus=0.5, gpus=0.25)) as runner:
+        assert runner.workers == 4
+        assert _in_order(runner.map(_seen_gpus, None, range(4))) == ["0"] * 4
+    with closing(create(address=cluster.address, workers=2)) as runner:
+        assert _in_order(runner.map(_seen_gpus, None, range(2))) == ["", ""]
+    cluster.remove_node(node)
+
+
 class Large:
     """Says in a file when it was unpacked."""
 
