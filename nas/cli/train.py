@@ -89,8 +89,7 @@ def command(arch: str, as_json: bool, resolution: int | None, **flags: Any) -> N
     """
     network = find_architecture(arch)
     network = scale_resolution(network, resolution) if resolution else network
-    if flags["workers"] == 1 and not flags["ray_address"] and flags["gpus_per_worker"]:
-        raise NasError("--gpus-per-worker is for a cluster: give --workers or --ray-address, too")
+    _check_cluster(flags)
     out = flags.pop("out") or Place(_default_folder(network, flags))
     try:
         trained = _train(network, out, **flags)
@@ -106,6 +105,16 @@ def command(arch: str, as_json: bool, resolution: int | None, **flags: Any) -> N
         click.echo(f"top1 {trained.top1:.4f} on the validation images, epoch {trained.best_epoch}")
         say(f"{trained.epochs} epochs in {trained.seconds:.1f} s; the weights are in {out}; next:")
         say(f"nas eval {out} --data {flags['data']}, or nas export {out} --format onnx")
+
+
+def _check_cluster(flags: Mapping[str, Any]) -> None:
+    """Refuse what only workers of a cluster would heed."""
+    if flags["workers"] > 1 or flags["ray_address"]:
+        return
+    for name, alone in (("cpus_per_worker", 1.0), ("gpus_per_worker", 0.0)):
+        if flags[name] != alone:
+            flag = f"--{name.replace('_', '-')}"
+            raise NasError(f"{flag} is for a cluster: give --workers or --ray-address, too")
 
 
 def _train(network: Architecture, out: Place, **flags: Any) -> "Trained":

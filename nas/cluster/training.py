@@ -171,6 +171,7 @@ def _once(job: Job, out: Place, crew: Crew, *, report: Report | None) -> list[Ba
     for failure in failures:
         if isinstance(failure, NasError):
             raise failure
+    for failure in failures:
         if not _is_loss(failure):
             raise NasError(f"a worker failed: {_line(failure)}") from failure
     return failures
@@ -214,7 +215,7 @@ def _storage(out: Place) -> dict[str, Any]:
 def _clear(out: Place) -> None:
     """Remove what Ray Train kept."""
     system, root = url_to_fs(str(out))
-    with suppress(OSError):
+    with suppress(Exception):  # file systems have errors of their own; what is left is of no use
         system.rm(f"{root}/{_SCRATCH}", recursive=True)
 
 

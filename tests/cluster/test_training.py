@@ -134,7 +134,8 @@ def test_what_cannot_be_shared_is_refused_before_anything_starts(tmp_path: Path)
     assert not out.exists()
 
 
-def test_what_is_for_a_cluster_alone_is_refused_without_one(nas: Nas) -> None:
-    reply = nas(*WORDS, "--gpus-per-worker", "1")
+@pytest.mark.parametrize("flag", ["--gpus-per-worker", "--cpus-per-worker"])
+def test_what_is_for_a_cluster_alone_is_refused_without_one(nas: Nas, flag: str) -> None:
+    reply = nas(*WORDS, flag, "2")
     assert reply.code == 2
-    assert "--gpus-per-worker is for a cluster" in reply.err
+    assert f"{flag} is for a cluster" in reply.err
