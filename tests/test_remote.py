@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -133,7 +134,11 @@ def _content(place: Place) -> dict[str, bytes]:
     if isinstance(system, Bucket):
         start = f"{root}/"
         return {k.removeprefix(start): v for k, v in Bucket.store.items() if k.startswith(start)}
-    return {name.removeprefix(f"{root}/"): system.cat_file(name) for name in system.find(root)}
+    found = {}
+    for name in system.find(root):
+        with suppress(FileNotFoundError):  # it was moved to its place since
+            found[name.removeprefix(f"{root}/")] = system.cat_file(name)
+    return found
 
 
 def _wait(until: Callable[[], object]) -> None:
