@@ -129,6 +129,15 @@ def check_schema(data: Mapping[str, Any], *, place: str) -> None:
         raise BadFile(f"{place}: schema is {schema!r}; this version reads {SCHEMA}")
 
 
+def flat(content: Mapping[str, Any], start: str = "") -> dict[str, Any]:
+    """Return nested mappings as one, with dots in the names, each of which begins with `start`."""
+    result: dict[str, Any] = {}
+    for key, value in content.items():
+        name = f"{start}{key}"
+        result |= flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return result
+
+
 def _from_json(text: str) -> Any:
     return json.loads(text, object_pairs_hook=_without_twins)
 

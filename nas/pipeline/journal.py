@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nas.data import SCHEMA
+from nas.data import SCHEMA, flat
 from nas.errors import RunError
 from nas.lines import Lines, Record, damaged
 from nas.pipeline.config import STAGES, PipelineConfig, to_mapping, write_pipeline
@@ -59,6 +59,11 @@ class Done:
     seconds: float = 0.0
 
 
+def all_networks(done: Mapping[str, Done]) -> tuple[Network, ...]:
+    """Return the networks of all stages: found, trained, pruned, scaled."""
+    return tuple(network for stage in done.values() for network in stage.networks)
+
+
 class PipelineFolder:
     """The folder of one pipeline, open for writing; nobody else can open it at the same time.
 
@@ -96,7 +101,7 @@ class PipelineFolder:
 
     def _check_same(self, stage: str, found: Mapping[str, Any]) -> None:
         """Refuse other settings than a finished stage had."""
-        old, new = _flat(found), _flat(self._up_to(stage))
+        old, new = flat(found), flat(self._up_to(stage))
         for name in {**old, **new}:
             if old.get(name) != new.get(name) and name not in MAY_CHANGE:
                 raise RunError(
@@ -138,12 +143,3 @@ def _check_free(path: Path) -> None:
 
 def _text(value: object) -> str:
     return "not given" if value is None else repr(value)
-
-
-def _flat(data: Mapping[str, Any], start: str = "") -> dict[str, Any]:
-    """Return nested mappings as one, with dots in the names."""
-    result: dict[str, Any] = {}
-    for key, value in data.items():
-        name = f"{start}{key}"
-        result |= _flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
-    return result

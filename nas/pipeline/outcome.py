@@ -9,7 +9,7 @@ from nas.data import SCHEMA
 from nas.latency import LatencyTable
 from nas.members import FRACTIONS
 from nas.pipeline.config import PipelineConfig, to_mapping
-from nas.pipeline.journal import MEASURE, Done, Network
+from nas.pipeline.journal import MEASURE, Done, Network, all_networks
 from nas.report.proof import notes
 from nas.report.tables import Table, accuracy_text
 
@@ -26,7 +26,7 @@ class Outcome:
     @property
     def networks(self) -> tuple[Network, ...]:
         """All networks in the order of the line: found, trained, pruned, scaled."""
-        return tuple(network for done in self.done.values() for network in done.networks)
+        return all_networks(self.done)
 
     @property
     def files(self) -> tuple[Mapping[str, Any], ...]:

@@ -22,7 +22,7 @@ from nas.nn.recipes import Recipe
 from nas.nn.train import train
 from nas.nn.trained import score_checkpoint
 from nas.pipeline.inputs import Inputs, recipe_of, start_of
-from nas.pipeline.journal import Done, Network
+from nas.pipeline.journal import Done, Network, all_networks
 from nas.pipeline.pictures import draw_front_of, draw_rounds_of
 from nas.plugins import Plugin
 from nas.pruning.folder import FINAL
@@ -58,7 +58,7 @@ class Line:
     @property
     def networks(self) -> tuple[Network, ...]:
         """All networks so far, in the order of the line."""
-        return tuple(network for done in self.done.values() for network in done.networks)
+        return all_networks(self.done)
 
     def last(self, *parts: str) -> Network:
         """Return the last network that is one of `parts`."""

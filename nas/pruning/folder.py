@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.checkpoint import SUFFIX
-from nas.data import SCHEMA, read_mapping, to_yaml, write_text
+from nas.data import SCHEMA, flat, read_mapping, to_yaml, write_text
 from nas.errors import RunError
 from nas.lines import Lines, Record, damaged
 from nas.pruning.netadapt import Point, Tried, tried_of
@@ -123,8 +123,8 @@ class NetAdaptFolder:
 def _check(path: Path, settings: Mapping[str, Any]) -> None:
     """Check that `path` is free, or holds a run of `settings`."""
     if (path / SETTINGS).is_file():
-        found = _flat(read_mapping(path / SETTINGS))
-        wanted = _flat(settings)
+        found = flat(read_mapping(path / SETTINGS))
+        wanted = flat(settings)
         for name in {**wanted, **found}:
             old, new = found.get(name), wanted.get(name)
             if old != new and not name.endswith(".name"):
@@ -139,12 +139,3 @@ def _check(path: Path, settings: Mapping[str, Any]) -> None:
 def _is_own(name: str) -> bool:
     """Tell what a run that was killed at its very start may have left."""
     return name.startswith(".") or name == JOURNAL
-
-
-def _flat(data: Mapping[str, Any], start: str = "") -> dict[str, Any]:
-    """Return nested mappings as one, with dots in the names."""
-    result: dict[str, Any] = {}
-    for key, value in data.items():
-        name = f"{start}{key}"
-        result |= _flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
-    return result
