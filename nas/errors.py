@@ -3,9 +3,19 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from nas.text import LONGEST_VALUE, printable, shown, without_secrets
+
 
 class NasError(Exception):
-    """Something the user can mend; the message says what was found, where, and what to do."""
+    """Something the user can mend; the message says what was found, where, and what to do.
+
+    Whatever the message quotes, it is one line of at most 1,000 characters, without control
+    characters and without the passwords of URLs.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        """Keep the message in a form that is safe to print."""
+        super().__init__(printable(without_secrets(message)))
 
 
 class UnknownName(NasError):
@@ -48,10 +58,10 @@ class MissingPackage(NasError):
 def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownName:
     """Return the error for a name that is not among `known`, naming the closest matches."""
     names = sorted(known)
-    close = get_close_matches(name, names, n=3, cutoff=0.5)
+    close = get_close_matches(name[:LONGEST_VALUE], names, n=3, cutoff=0.5)
     if close:
-        return UnknownName(f"unknown {kind} {name!r}; did you mean {', '.join(close)}?")
-    return UnknownName(f"unknown {kind} {name!r}; there are: {', '.join(names) or 'none'}")
+        return UnknownName(f"unknown {kind} {shown(name)}; did you mean {', '.join(close)}?")
+    return UnknownName(f"unknown {kind} {shown(name)}; there are: {', '.join(names) or 'none'}")
 
 
 _PACKAGES = {

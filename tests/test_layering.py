@@ -14,6 +14,7 @@ HEAVY = {"torch", "onnx", "onnxruntime", "ai_edge_litert", "flatbuffers", "optun
          "matplotlib", "sklearn", "scipy", "datasets", "kornia", "PIL", "fsspec"}  # fmt: skip
 
 LEVELS = (
+    ("text",),
     ("errors",),
     ("data", "lines", "pareto", "plugins", "remote", "signals", "versions"),
     ("arch", "machine", "reader", "rungs", "runner"),

@@ -24,6 +24,7 @@ from nas.measuring.samples import SampleFile, header
 MANIFEST = "bundle.json"
 CARRIED = (
     "errors.py",
+    "text.py",
     "lines.py",
     "machine.py",
     "backends/__init__.py",

@@ -1,0 +1,70 @@
+"""Make text from anywhere safe to print, and names from anywhere safe as file names.
+
+Names, classes, error texts and values of files come from whoever wrote them. A terminal obeys
+control characters, a path follows `../`, and a small file can hold a value of enormous text.
+"""
+
+import re
+import reprlib
+import unicodedata
+
+LONGEST_VALUE = 200
+"""Characters of a value from a file, where a message shows it."""
+LONGEST_MESSAGE = 1000
+"""Characters of a message to the user."""
+
+_LONGEST_FILE_NAME = 80
+_UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+"""Unicode categories that a terminal obeys, or shows as nothing: controls, marks of direction."""
+
+_USER = re.compile(r"(?<=://)[^/\s@]*@")
+_SECRET = re.compile(
+    r"([?&;](?:[\w.%-]*[_.-])?(?:token|key|secret|password|passwd|pwd|credential|signature|sig)"
+    r"(?:[_.-][\w.%-]*)?=)[^&;\s'\"]+",
+    re.IGNORECASE,
+)
+
+_bounded = reprlib.Repr()
+_bounded.maxlevel, _bounded.maxlong = 4, 40
+_bounded.maxtuple = _bounded.maxlist = _bounded.maxdict = _bounded.maxset = 8
+_bounded.maxstring = _bounded.maxother = LONGEST_VALUE
+
+
+def printable(text: str, most: int = LONGEST_MESSAGE) -> str:
+    """Return `text` on one line of at most `most` characters, with control characters escaped."""
+    # Escaping makes text longer only, so what lies beyond `most` need not be looked at.
+    beginning = text[: most + 1]
+    if not beginning.isprintable():
+        beginning = "".join(map(_visible, beginning))
+    return beginning if len(beginning) <= most else f"{beginning[: most - 3]}..."
+
+
+def shown(value: object, most: int = LONGEST_VALUE) -> str:
+    """Return `value` as Python writes it, printable, and cut to `most` characters.
+
+    Only as much of a nested value is written as is shown, so that the aliases of a small YAML file
+    make no text of gigabytes.
+    """
+    return printable(_bounded.repr(value), most)
+
+
+def without_secrets(text: str) -> str:
+    """Return `text` with the users, passwords and tokens of its URLs masked."""
+    return _SECRET.sub(r"\1***", _USER.sub("***@", text))
+
+
+def file_name(name: str, *, default: str) -> str:
+    """Return `name` as a file name that leads to no other folder, `default` if nothing is left.
+
+    What is no letter, digit, dot, dash or underscore becomes an underscore. The result never has a
+    folder in it, never begins with a dot or a dash, and has at most 80 characters.
+    """
+    safe = re.sub(r"[^\w.+-]+", "_", name[: 2 * _LONGEST_FILE_NAME]).lstrip("._-")
+    return safe[:_LONGEST_FILE_NAME] or default
+
+
+def _visible(character: str) -> str:
+    """Return a character, or its escape where a terminal would obey or hide it."""
+    if unicodedata.category(character) not in _UNSAFE:
+        return character
+    return character.encode("unicode_escape").decode("ascii")
