@@ -90,6 +90,22 @@ def test_crops_are_parts_of_at_least_the_area_and_flip_only_when_told(flip: bool
     assert varied[:, :, :, 0].std() > 0.05
 
 
+@pytest.mark.parametrize("axis", [-1, -2])
+def test_crops_lie_within_the_image_and_reach_its_edges(axis: int) -> None:
+    side = 64
+    ramp = (torch.arange(side) + 0.5) / side  # of coordinates, so that a crop says where it lies
+    images = ramp.expand(200, 3, side, side)
+    images = images if axis == -1 else images.transpose(-1, -2)
+    varied, _ = _apply(Augment(crop=0.25), images)
+    line = varied[:, 0, 30] if axis == -1 else varied[:, 0, :, 30]
+    steps = line.diff(dim=1)[:, 2:-2]  # half a pixel at the edge is interpolated with itself
+    # Beyond the edge the last pixel is repeated, and the ramp would be flat.
+    assert torch.allclose(steps, steps.median(dim=1, keepdim=True).values, atol=1e-4)
+    assert line[:, 0].min() < 0.01
+    assert line[:, -1].max() > 0.99
+    assert line.mean(dim=1).std() > 0.05  # not always the middle
+
+
 def test_a_share_of_the_images_is_erased() -> None:
     plain = torch.full((400, 3, 32, 32), 0.5)
     varied, _ = _apply(Augment(erasing=0.25), plain)
