@@ -1,9 +1,8 @@
 """Find bundled files, read YAML and JSON strictly, write files so that a kill loses nothing."""
 
-import json
 import os
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -11,9 +10,13 @@ from typing import Any
 
 import yaml
 
+from nas import strict_json
 from nas.errors import BadFile, unknown
+from nas.reader import SCHEMA as SCHEMA
+from nas.reader import check_keys as check_keys
+from nas.reader import check_schema as check_schema
+from nas.reader import locate as locate
 
-SCHEMA = 1
 FOLDERS = ("search_spaces", "latency_tables", "architectures", "accuracy_models")
 """Folders of bundled data: beside `nas/` in a checkout, inside it in an installed package."""
 
@@ -55,33 +58,6 @@ class _StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ign
 _StrictLoader.add_constructor("tag:yaml.org,2002:map", _StrictLoader.construct_lined)
 
 
-def check_keys(
-    data: Mapping[str, Any], *, known: Collection[str], required: Collection[str], place: str
-) -> None:
-    """Refuse unknown and missing keys.
-
-    Raises:
-        BadFile: naming `place`, the line where it is known, and the key.
-    """
-    for key in data:
-        if key not in known:
-            where = locate(data, (key,), place)
-            raise BadFile(f"{where}: {unknown('key', str(key), known)}")
-    missing = [key for key in required if key not in data]
-    if missing:
-        raise BadFile(f"{locate(data, (), place)}: missing {', '.join(missing)}")
-
-
-def locate(data: Any, path: Sequence[Any], place: str) -> str:
-    """Return `place` with the line where `path` leads in `data`, where that is known."""
-    line = None
-    for step in path:
-        line = getattr(data, "lines", {}).get(step, line)
-        data = data[step]
-    line = min(getattr(data, "lines", {}).values(), default=line)
-    return f"{place}, line {line}" if line else place
-
-
 def read_mapping(path: Path) -> Mapping[str, Any]:
     """Read a YAML or JSON file that holds one mapping with `schema: 1`.
 
@@ -101,11 +77,13 @@ def read_foreign(path: Path) -> Mapping[str, Any]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        data = _from_json(text) if path.suffix == ".json" else yaml.load(text, _StrictLoader)
+        is_json = path.suffix == ".json"
+        data = strict_json.parse(text) if is_json else yaml.load(text, _StrictLoader)
     except OSError as error:
         raise BadFile(f"{path}: {error.strerror or error}") from None
-    except json.JSONDecodeError as error:
-        raise BadFile(f"{path}, line {error.lineno}: {error.msg}") from None
+    except strict_json.BadJson as error:
+        line = f", line {error.line}" if error.line else ""
+        raise BadFile(f"{path}{line}: {error}") from None
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise BadFile(f"{path}{line}: {error.problem}") from None
@@ -118,35 +96,12 @@ def read_foreign(path: Path) -> Mapping[str, Any]:
     return data
 
 
-def check_schema(data: Mapping[str, Any], *, place: str) -> None:
-    """Refuse another schema than this version's.
-
-    Raises:
-        BadFile: naming `place` and what was found.
-    """
-    schema = data.get("schema")
-    if type(schema) is not int or schema != SCHEMA:
-        raise BadFile(f"{place}: schema is {schema!r}; this version reads {SCHEMA}")
-
-
 def flat(content: Mapping[str, Any], start: str = "") -> dict[str, Any]:
     """Return nested mappings as one, with dots in the names, each of which begins with `start`."""
     result: dict[str, Any] = {}
     for key, value in content.items():
         name = f"{start}{key}"
         result |= flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
-    return result
-
-
-def _from_json(text: str) -> Any:
-    return json.loads(text, object_pairs_hook=_without_twins)
-
-
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"key {next(k for k in keys if keys.count(k) > 1)!r} is given twice")
     return result
 
 
@@ -225,8 +180,8 @@ def write_text(path: Path, text: str) -> None:
 
 
 def to_json(data: Any) -> str:
-    """Return `data` as indented JSON."""
-    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    """Return `data` as indented JSON, null for what is no finite number."""
+    return strict_json.dumps(data, indent=2, ascii_only=False) + "\n"
 
 
 def to_yaml(data: Any) -> str:

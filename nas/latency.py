@@ -18,6 +18,7 @@ from nas.layers import Unit, lower
 from nas.lookup import Lookup
 from nas.operators import OpModel, counts_of
 from nas.provenance import Provenance, Validation
+from nas.reader import Coefficient, Milliseconds
 from nas.space import Matrix, Space
 
 _MS_PER_NS = 1e-6
@@ -32,10 +33,10 @@ class Entry:
     `isolated_ms` is what it took alone, where that was measured.
     """
 
-    ms: float
-    low_ms: float
-    high_ms: float
-    isolated_ms: float | None = None
+    ms: Milliseconds
+    low_ms: Milliseconds
+    high_ms: Milliseconds
+    isolated_ms: Milliseconds | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +48,8 @@ class Era:
     """
 
     runtime: str
-    factor: float
-    coefficients: Mapping[str, float]
+    factor: Coefficient
+    coefficients: Mapping[str, Coefficient]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,27 +1,20 @@
 """Read and write latency tables as YAML or JSON, strictly."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from nas.boundary import FEATURES, Boundary
-from nas.data import SCHEMA, check_keys, find, read_mapping, to_json, to_yaml, write_text
-from nas.errors import BadFile, unknown
+from nas.data import SCHEMA, find, read_mapping, to_json, to_yaml, write_text
+from nas.errors import BadValue, unknown
 from nas.latency import Entry, Era, LatencyTable, Spread, TableError
 from nas.operators import COUNTS, EXTENTS, FINER, OpModel
 from nas.provenance import Provenance, Validation
-from nas.reader import Reader
+from nas.reader import Coefficient, Milliseconds, Reader, Signed
+from nas.text import shown
 
 _TEXTS = ("name", "device", "core", "dtype")
-_REQUIRED = (
-    "schema", *_TEXTS, "threads", "sources", "weak", "default_era", "eras", "error", "spread"
-)  # fmt: skip
-_KNOWN = (
-    *_REQUIRED, "overhead_ms", "model", "entries", "lacks", "provenance", "boundary", "validation"
-)  # fmt: skip
-_MODEL = ("coefficients", "assumed", "ranges", "resolution")
-_ERA = ("runtime", "factor", "coefficients")
 
 
 def load_table(name: str | Path, *, era: str | int | None = None) -> LatencyTable:
@@ -36,9 +29,8 @@ def load_table(name: str | Path, *, era: str | int | None = None) -> LatencyTabl
         BadFile: if the file is malformed; file, line where known, and key are named.
     """
     path = find("latency table", name, where="latency_tables")
-    data = read_mapping(path)
-    check_keys(data, known=_KNOWN, required=_REQUIRED, place=str(path))
-    return _table(Reader(path), data, None if era is None else str(era))
+    found = Reader(path).record(read_mapping(path), _File)
+    return _table(found, None if era is None else str(era))
 
 
 def write_table(table: LatencyTable, path: Path, *, heading: str = "") -> None:
@@ -110,113 +102,98 @@ def _era_mapping(era: Era) -> dict[str, Any]:
     }
 
 
-def _table(read: Reader, data: Mapping[str, Any], era: str | None) -> LatencyTable:
-    chosen = era if era is not None else read.text(data, "default_era")
-    eras = read.mapping(data, "eras")
-    model = _model(read, read.mapping(data, "model", _MODEL)) if "model" in data else None
-    if chosen not in eras:
-        raise unknown(f"era of latency table {read.text(data, 'name')!r}", chosen, eras)
-    texts: dict[str, Any] = {key: read.text(data, key) for key in _TEXTS}
-    table = LatencyTable(
-        **texts,
-        threads=read.whole(data, "threads"),
-        sources=read.texts(data, "sources"),
-        weak=read.texts(data, "weak"),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Model:
+    """The section `model`."""
+
+    coefficients: Mapping[str, Coefficient]
+    assumed: Mapping[str, str]
+    ranges: Mapping[str, tuple[int, int]]
+    resolution: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        _check_names(self.coefficients, (*COUNTS, *FINER), "coefficients")
+        _check_names(self.assumed, COUNTS, "assumed")
+        _check_names(self.ranges, EXTENTS, "ranges", all_of_them=True)
+        for path, (least, largest) in (
+            *((("ranges", name), bounds) for name, bounds in self.ranges.items()),
+            (("resolution",), self.resolution),
+        ):
+            if least > largest:
+                raise BadValue(f"{path[-1]} must be the least value and the largest", *path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    """What the file of a table holds."""
+
+    schema: int
+    name: str
+    device: str
+    core: str
+    dtype: str
+    threads: int
+    sources: tuple[str, ...]
+    weak: tuple[str, ...]
+    default_era: str
+    eras: Mapping[str, Era]
+    error: TableError
+    spread: Spread
+    overhead_ms: Milliseconds = 0.0
+    model: _Model | None = None
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+    lacks: Mapping[str, str] = field(default_factory=dict)
+    provenance: Provenance | None = None
+    boundary: Mapping[str, Signed] | None = None
+    validation: Validation | None = None
+
+    def __post_init__(self) -> None:
+        for name, era in self.eras.items():
+            _check_names(era.coefficients, (*COUNTS, *FINER), "eras", name, "coefficients")
+            if self.model and (missing := self._missing(era)):
+                lacks = ", ".join(sorted(missing))
+                raise BadValue(f"era {name} lacks coefficients for {lacks}", "eras", name)
+        if self.boundary is not None:
+            _check_names(self.boundary, FEATURES, "boundary", all_of_them=True)
+        if not self.model and not self.entries:
+            raise BadValue("needs entries or a model")
+        for key, entry in self.entries.items():
+            if not entry.low_ms <= entry.ms <= entry.high_ms:
+                raise BadValue(f"{key} must have low_ms <= ms <= high_ms", "entries", key)
+            if entry.ms == 0 and self.provenance:  # an imported unit may be part of another
+                raise BadValue(f"{key} must have more than 0 ms", "entries", key)
+
+    def _missing(self, era: Era) -> set[str]:
+        """Return the counts without a coefficient, each of which would count a silent zero."""
+        assert self.model is not None
+        return set(COUNTS) - set(self.model.coefficients) - set(era.coefficients)
+
+
+def _check_names(
+    found: Mapping[str, Any], known: tuple[str, ...], *path: str, all_of_them: bool = False
+) -> None:
+    for name in found:
+        if name not in known:
+            raise BadValue(str(unknown("key", name, known)), *path, name)
+    missing = [name for name in known if name not in found]
+    if all_of_them and missing:
+        raise BadValue(f"missing {', '.join(missing)}", *path, missing[0])
+
+
+def _table(found: _File, era: str | None) -> LatencyTable:
+    chosen = found.default_era if era is None else era
+    if chosen not in found.eras:
+        raise unknown(f"era of latency table {shown(found.name)}", chosen, found.eras)
+    same = (*_TEXTS, "threads", "sources", "weak", "eras", "error", "spread", "overhead_ms")
+    return LatencyTable(
+        **{name: getattr(found, name) for name in (*same, "entries", "lacks")},
         era=chosen,
-        eras={name: _era(read, read.mapping(eras, name, _ERA)) for name in eras},
-        error=TableError(**read.record(data, "error", TableError)),
-        spread=Spread(**read.record(data, "spread", Spread)),
-        overhead_ms=read.number(data, "overhead_ms") if "overhead_ms" in data else 0.0,
-        entries=_entries(read, data),
-        model=model,
-        **_measured(read, data),
-    )
-    _check_complete(table, read.path)
-    return table
-
-
-def _check_complete(table: LatencyTable, path: Path) -> None:
-    """Refuse a model without a coefficient for every count: it would count a silent zero."""
-    if table.model is None:
-        if not table.entries:
-            raise BadFile(f"{path}: needs entries or a model")
-        return
-    for name, era in table.eras.items():
-        missing = set(COUNTS) - set(table.model.coefficients) - set(era.coefficients)
-        if missing:
-            raise BadFile(f"{path}: era {name} lacks coefficients for {', '.join(sorted(missing))}")
-
-
-def _era(read: Reader, data: Mapping[str, Any]) -> Era:
-    return Era(
-        runtime=read.text(data, "runtime"),
-        factor=read.number(data, "factor"),
-        coefficients=_coefficients(read, data),
+        model=OpModel(**_shallow(found.model)) if found.model else None,
+        provenance=found.provenance,
+        boundary=None if found.boundary is None else Boundary(coefficients=found.boundary),
+        validation=found.validation,
     )
 
 
-def _coefficients(read: Reader, data: Mapping[str, Any]) -> dict[str, float]:
-    values = read.mapping(data, "coefficients")
-    known = (*COUNTS, *FINER)
-    check_keys(values, known=known, required=(), place=f"{read.path}, coefficients")
-    return {name: read.number(values, name) for name in values}
-
-
-def _model(read: Reader, data: Mapping[str, Any]) -> OpModel:
-    assumed, ranges = read.mapping(data, "assumed"), read.mapping(data, "ranges", EXTENTS)
-    check_keys(assumed, known=COUNTS, required=(), place=f"{read.path}, assumed")
-    return OpModel(
-        coefficients=_coefficients(read, data),
-        assumed={name: read.text(assumed, name) for name in assumed},
-        ranges={name: read.bounds(ranges, name) for name in ranges},
-        resolution=read.bounds(data, "resolution"),
-    )
-
-
-def _entries(read: Reader, data: Mapping[str, Any]) -> dict[str, Entry]:
-    if "entries" not in data:
-        return {}
-    entries = read.mapping(data, "entries")
-    found = {key: Entry(**read.record(entries, key, Entry)) for key in entries}
-    for key, entry in found.items():
-        if not 0 <= entry.low_ms <= entry.ms <= entry.high_ms:
-            raise read.bad(entries, key, "low_ms <= ms <= high_ms")
-        if entry.ms == 0 and "provenance" in data:  # an imported unit may be part of another
-            raise read.bad(entries, key, "more than 0 ms")
-    return found
-
-
-def _measured(read: Reader, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields that only a table of measured units has."""
-    found: dict[str, Any] = {}
-    if "lacks" in data:
-        lacks = read.mapping(data, "lacks")
-        found["lacks"] = {key: read.text(lacks, key) for key in lacks}
-    if "provenance" in data:
-        found["provenance"] = Provenance(**read.record(data, "provenance", Provenance))
-    if "boundary" in data:
-        values = read.mapping(data, "boundary", FEATURES)
-        numbers = {name: read.signed(values, name) for name in values}
-        found["boundary"] = Boundary(coefficients=numbers)
-    if "validation" in data:
-        found["validation"] = _validation(read, data)
-    return found
-
-
-def _validation(read: Reader, data: Mapping[str, Any]) -> Validation:
-    signed = ("bias", "kendall_tau")
-    record = read.record(data, "validation", Validation, without=(*signed, "points"))
-    values = data["validation"]
-    rows = read.mapping(values, "points")
-    points = {}
-    for name in rows:
-        pair = rows[name]
-        if not isinstance(pair, list) or len(pair) != 2 or not all(_positive(v) for v in pair):
-            raise read.bad(rows, name, "[predicted, measured] in milliseconds")
-        points[name] = (float(pair[0]), float(pair[1]))
-    record |= {name: read.signed(values, name) for name in signed}
-    return Validation(**record, points=points)
-
-
-def _positive(value: Any) -> bool:
-    return type(value) in (int, float) and 0 < value < float("inf")
+def _shallow(record: _Model) -> dict[str, Any]:
+    return {f.name: getattr(record, f.name) for f in fields(record)}

@@ -4,14 +4,15 @@ A last line without its end was being written when the process died: it is dropp
 Nothing here needs more than Python, so that a device on which units are measured can use it.
 """
 
-import json
 import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nas import strict_json
 from nas.errors import RunError
+from nas.reader import Reader
 
 try:
     import fcntl
@@ -20,6 +21,7 @@ except ImportError:  # not on Windows; there two writers of one file are not not
 
 logger = logging.getLogger(__name__)
 Record = Mapping[str, Any]
+_THEN = "; restore the file or begin a new one"
 
 
 class Lines:
@@ -60,7 +62,7 @@ class Lines:
 
     def append(self, record: Record) -> None:
         """Write one record so that a kill right after loses nothing."""
-        rest = json.dumps(record, separators=(",", ":")).encode() + b"\n"
+        rest = strict_json.dumps(record).encode() + b"\n"
         start = os.fstat(self._file.fileno()).st_size
         try:
             while rest:
@@ -82,6 +84,9 @@ class Lines:
 def parse(content: bytes, *, source: str) -> tuple[list[Record], int]:
     """Return the records in `content`, and how many bytes of it are whole lines.
 
+    NaN and Infinity, which earlier versions wrote, are let through: what they may stand for is
+    left to whoever reads the record.
+
     Raises:
         RunError: if a line that has an end is no record.
     """
@@ -89,17 +94,23 @@ def parse(content: bytes, *, source: str) -> tuple[list[Record], int]:
     if end < len(content):
         logger.warning("%s: dropped a last line that was not finished", source)
     records: list[Record] = []
-    for number, line in enumerate(content[:end].splitlines(), start=1):
+    for number, line in enumerate(content[:end].split(b"\n")[:-1], start=1):
         try:
-            record = json.loads(line)
-        except ValueError:
-            record = None
+            record = strict_json.parse(line, constants=True)
+        except strict_json.BadJson as error:
+            raise damaged(source, number, str(error)) from None
         if not isinstance(record, dict):
-            raise damaged(source, number)
+            raise damaged(source, number, "is no mapping")
         records.append(record)
     return records, end
 
 
-def damaged(source: str, number: int) -> RunError:
+def damaged(source: Path | str, number: int, problem: str = "") -> RunError:
     """Return the error for a line, from 1, that does not hold what it should."""
-    return RunError(f"{source}, line {number}: damaged; restore the file or begin a new one")
+    reason = f": {problem}" if problem else ""
+    return RunError(f"{source}, line {number}: damaged{reason}{_THEN}")
+
+
+def line_reader(source: Path | str, number: int) -> Reader:
+    """Return what reads values of a line, from 1, and says that it is damaged if they are."""
+    return Reader(source, line=number, error=RunError, damage="damaged: ", then=_THEN)

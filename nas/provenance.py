@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from nas.reader import Milliseconds, Positive, Signed
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
@@ -29,7 +31,7 @@ class Provenance:
     method: str
     date: str
     code_version: str
-    reference_ms: Mapping[str, float]
+    reference_ms: Mapping[str, Milliseconds]
     rounds: int
     noise: float
     calibrated_on: tuple[str, ...]
@@ -46,17 +48,17 @@ class Validation:
     for the table. `points` are (predicted, measured) milliseconds by name.
     """
 
-    bias: float
+    bias: Signed
     mape: float
     worst: float
     within_5: float
     within_10: float
-    kendall_tau: float
+    kendall_tau: Signed
     noise_floor: float
     noise_worst: float
     speed: float
     date: str
-    points: Mapping[str, tuple[float, float]]
+    points: Mapping[str, tuple[Positive, Positive]]
 
     @property
     def summary(self) -> str:

@@ -217,16 +217,19 @@ def test_unknown_table_and_era_name_the_closest() -> None:
 
 
 BAD = {
-    "conv_macs: 0.1": ("conv_macs: -0.1", "line .*conv_macs must be a number >= 0, not -0.1"),
+    "conv_macs: 0.1": (
+        "conv_macs: -0.1",
+        "line .*coefficients.conv_macs must be a number from 0 to .*, not -0.1",
+    ),
     "linear_weights: ": ("linear_weight: ", "linear_weights"),
     "factor: ": ("factor: fast #", "factor must be a number"),
-    "kernel: [1, 7]": ("kernel: [7, 1]", "kernel must be two whole numbers"),
+    "kernel: [1, 7]": ("kernel: [7, 1]", "ranges: kernel must be the least value and the largest"),
     "threads: 1": ("threads: one", "threads must be a whole number"),
     "dtype: float32": ("dtype: float32\ncolour: red", "unknown key 'colour'"),
     "device: Google Pixel 1": ("device: 1", "device must be a text"),
     "schema: 1": ("schema: 2", "schema is 2"),
     "  coverage: 0.9\n": ("", "missing coverage"),
-    "sources: [": ("sources: [1, ", "sources must be a list of texts"),
+    "sources: [": ("sources: [1, ", "sources.0 must be a text, not 1"),
     "eras:\n": ("eras: 3\nold:\n", "old"),
 }
 
@@ -340,33 +343,39 @@ def test_a_refused_unit_is_not_modelled_but_named_with_the_reason() -> None:
 
 
 BAD_MEASURED = {
-    "low_ms: 1.25": ("low_ms: 1.6", "line N: .* must be .*low_ms <= ms <= high_ms"),
-    "high_ms: 1.75": ("high_ms: 1.4", "line N: .* must be .*low_ms <= ms <= high_ms"),
-    "ms: 1.5": ("ms: -1.5", "line N: ms must be a number >= 0, not -1.5"),
-    "    ms: 1.5\n": ("", "mbconv 28x28x24 .*, line N: missing ms"),
-    "isolated_ms: 2.0": ("isolated_ms: two", "line N: isolated_ms must be a number >= 0"),
-    "isolated_ms: 2.0 ": ("alone_ms: 2.0", "line N: unknown key 'alone_ms'"),
-    "clock_mhz: 2400": ("clock_mhz: -1", "line N: clock_mhz must be a whole number >= 0"),
+    "low_ms: 1.25": ("low_ms: 1.6", "line N: .* must have .*low_ms <= ms <= high_ms"),
+    "high_ms: 1.75": ("high_ms: 1.4", "line N: .* must have .*low_ms <= ms <= high_ms"),
+    "ms: 1.5": ("ms: -1.5", "line N: entries.*ms must be a number from 0 to .*, not -1.5"),
+    "    ms: 1.5\n": ("", "line N: entries.mbconv 28x28x24 .*: missing ms"),
+    "isolated_ms: 2.0": ("isolated_ms: two", "line N: .*isolated_ms must be a number from 0"),
+    "isolated_ms: 2.0 ": ("alone_ms: 2.0", "line N: .*unknown key 'alone_ms'"),
+    "clock_mhz: 2400": (
+        "clock_mhz: -1",
+        "line N: provenance.clock_mhz must be a whole number >= 0",
+    ),
     "mnasnet_a1 at 192: 8.5": (
         "mnasnet_a1 at 192: -8.5",
-        "line N: mnasnet_a1 at 192 must be a number >= 0, not -8.5",
+        "line N: provenance.reference_ms.mnasnet_a1 at 192 must be a number from 0 to .*, not -8.5",
     ),
-    "noise: 0.015": ("noise: -0.015", "line N: noise must be a number >= 0, not -0.015"),
-    "governor: ''": ("gouverneur: x", "provenance, line N: unknown key 'gouverneur'; did you mean"),
-    "  governor: ''\n": ("", "provenance, line .*: missing governor"),
-    "cores: [2, 3]": ("cores: [2, -3]", "line N: cores must be a list of whole numbers >= 0"),
-    "shortcut: 0.5": ("shortcut: .nan", "line N: shortcut must be a number, not nan"),
-    "  shortcut: 0.5\n": ("", "boundary, line N: missing shortcut"),
-    "bias: -0.01": ("bias: low", "line N: bias must be a number, not 'low'"),
-    "mape: 0.02": ("mape: -0.02", "line N: mape must be a number >= 0, not -0.02"),
-    "  worst: 0.06\n": ("", "validation, line N: missing worst"),
+    "noise: 0.015": ("noise: -0.015", "line N: provenance.noise must be a number >= 0, not -0.015"),
+    "governor: ''": ("gouverneur: x", "line N: provenance: unknown key 'gouverneur'; did you mean"),
+    "  governor: ''\n": ("", "line .*: provenance: missing governor"),
+    "cores: [2, 3]": (
+        "cores: [2, -3]",
+        "line N: provenance.cores.1 must be a whole number >= 0, not -3",
+    ),
+    "shortcut: 0.5": ("shortcut: .nan", "line N: boundary.shortcut must be a number, not nan"),
+    "  shortcut: 0.5\n": ("", "line N: boundary: missing shortcut"),
+    "bias: -0.01": ("bias: low", "line N: validation.bias must be a number, not 'low'"),
+    "mape: 0.02": ("mape: -0.02", "line N: validation.mape must be a number >= 0, not -0.02"),
+    "  worst: 0.06\n": ("", "line N: validation: missing worst"),
     "network 0: [10.0, 10.5]": (
         "network 0: [10.0]",
-        r"line N: network 0 must be \[predicted, measured\] in milliseconds",
+        r"line N: validation.points.network 0 must be a list of 2 values, not \[10.0\]",
     ),
     "mobilenet_v2: [9.0, 9.25]": (
         "mobilenet_v2: [9.0, -9.25]",
-        r"line N: mobilenet_v2 must be \[predicted, measured\] in milliseconds",
+        r"line N: validation.points.mobilenet_v2.1 must be a number > 0, not -9.25",
     ),
     "mbconv of a kind: 'no kernel: for this'": ("mbconv of a kind: 3", "line N: .* must be a text"),
 }

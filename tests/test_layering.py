@@ -15,9 +15,10 @@ HEAVY = {"torch", "onnx", "onnxruntime", "ai_edge_litert", "flatbuffers", "optun
 
 LEVELS = (
     ("text",),
-    ("errors",),
+    ("errors", "strict_json"),
+    ("reader",),
     ("data", "lines", "pareto", "plugins", "remote", "signals", "versions"),
-    ("arch", "machine", "reader", "rungs", "runner"),
+    ("arch", "machine", "rungs", "runner"),
     ("layers", "scaling"),
     ("choices", "cost", "operators", "provenance", "tflite_file", "weights", "zoo"),
     ("boundary", "checkpoint", "graph", "memory", "space", "tflite"),

@@ -1,12 +1,12 @@
 """Print tables and JSON; everything else goes to stderr."""
 
-import json
 from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table as Grid
 
+from nas import strict_json
 from nas.report.tables import Table
 
 _WIDEST = 1000
@@ -29,8 +29,8 @@ def print_table(table: Table) -> None:
 
 
 def print_json(content: Any) -> None:
-    """Print one JSON document on stdout."""
-    click.echo(json.dumps(content, indent=1))
+    """Print one JSON document on stdout, null for what is no finite number."""
+    click.echo(strict_json.dumps(content, indent=1))
 
 
 def say(text: str) -> None:

@@ -25,6 +25,8 @@ MANIFEST = "bundle.json"
 CARRIED = (
     "errors.py",
     "text.py",
+    "strict_json.py",
+    "reader.py",
     "lines.py",
     "machine.py",
     "backends/__init__.py",
