@@ -8,6 +8,7 @@ from typing import Any
 
 from nas.data import SCHEMA, check_keys, check_schema, locate
 from nas.errors import BadFile, BadValue
+from nas.text import shown
 
 ACTS = ("none", "relu", "relu6", "swish", "hswish", "sigmoid", "hsigmoid")
 GATES = ("sigmoid", "hsigmoid")
@@ -73,8 +74,9 @@ class Architecture:
     `resolution` is the side of the square input in pixels. `dropout` stands before the last linear
     layer; `drop_connect` is the rate of dropping residual branches at the end of the stages,
     growing linearly from 0 at their first block (Huang et al., 2016): as in EfficientNet, the last
-    of n blocks has (n - 1) / n of it. `name` is a label: it takes no part in comparison or
-    fingerprint.
+    of n blocks has (n - 1) / n of it. `name` is a label, and `fixed_features` says how a width
+    multiplier treats the head's last features (1280, say): they keep their number, where they would
+    otherwise grow. Neither takes part in comparison or fingerprint.
     """
 
     resolution: int
@@ -84,6 +86,7 @@ class Architecture:
     input_channels: int = 3
     dropout: float = 0.0
     drop_connect: float = 0.0
+    fixed_features: bool = field(default=False, compare=False)
     name: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -97,6 +100,9 @@ class Architecture:
             if not number or not 0.0 <= rate < 1.0:
                 raise BadValue(f"{label} must be a number in [0, 1), not {rate!r}", label)
             object.__setattr__(self, label, float(rate))  # 0 and 0.0 have one fingerprint
+        if not isinstance(self.fixed_features, bool):
+            text = f"fixed_features must be true or false, not {shown(self.fixed_features)}"
+            raise BadValue(text, "fixed_features")
         if not isinstance(self.name, str):
             raise BadValue(f"name must be text, not {self.name!r}", "name")
         self._check_channels()
@@ -129,7 +135,7 @@ class Architecture:
     @property
     def fingerprint(self) -> str:
         """Sixteen hex digits that are equal for equal architectures, whatever their names."""
-        content = {k: v for k, v in to_mapping(self).items() if k != "name"}
+        content = {k: v for k, v in to_mapping(self).items() if k not in _LABELS}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -142,6 +148,7 @@ def steps(place: str) -> tuple[str | int, ...]:
 _BLOCK_FIELDS = {f.name: f.default for f in fields(Block)}
 _BLOCK_REQUIRED = ("kind", "in_channels", "out_channels")
 _ARCH_FIELDS = tuple(f.name for f in fields(Architecture))
+_LABELS = tuple(f.name for f in fields(Architecture) if not f.compare)
 _FILE_KEYS = ("schema", "reference", *_ARCH_FIELDS)
 _FILE_REQUIRED = ("schema", "resolution", "stem", "stages", "head")
 
@@ -166,6 +173,7 @@ def to_mapping(arch: Architecture) -> dict[str, Any]:
         "drop_connect": arch.drop_connect,
         "stem": [block_mapping(b) for b in arch.stem],
         "stages": [[block_mapping(b) for b in stage] for stage in arch.stages],
+        **({"fixed_features": True} if arch.fixed_features else {}),
         "head": [block_mapping(b) for b in arch.head],
     }
 

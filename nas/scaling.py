@@ -94,9 +94,9 @@ def scale_width(arch: Architecture, factor: float, *, multiple: int = DIVISOR) -
     """Return `arch` with every channel count times `factor`, in multiples of `multiple`.
 
     Expansion ratios stay; squeeze-and-excitation grows with the hidden channels. As in the
-    originals, the head's last features (1280, say) do not shrink below a factor of 1 where they
-    stand behind another head layer or, as in V2, behind the stages; the
-    classes and the input channels never change.
+    originals, the head's last features (1280, say) never shrink: they grow in MobileNetV2,
+    ProxylessNAS and EfficientNet, and keep their number in MnasNet, Single-Path NAS and
+    MobileNetV3 (`fixed_features`). The classes and the input channels never change.
     """
     se_divisor = se_divisor_of(arch)
     channels = arch.input_channels
@@ -122,7 +122,7 @@ def scale_width(arch: Architecture, factor: float, *, multiple: int = DIVISOR) -
         arch,
         stem=sections[0],
         stages=tuple(sections[1:]),
-        head=_scale_head(arch.head, factor, channels, multiple),
+        head=_scale_head(arch, factor, channels, multiple),
     )
 
 
@@ -180,15 +180,17 @@ def scaled_se(channels: float, divisor: int) -> int:
     )
 
 
-def _scale_head(head: Blocks, factor: float, channels: int, multiple: int) -> Blocks:
-    """Scale the head: its last features grow but never shrink, the classes stay."""
+def _scale_head(arch: Architecture, factor: float, channels: int, multiple: int) -> Blocks:
+    """Scale the head: its last features grow or stay but never shrink, the classes stay."""
+    head = arch.head
     features = max((i for i, b in enumerate(head[:-1]) if b.kind != "pool"), default=-1)
     rows = []
     for i, block in enumerate(head):
         out = channels if block.kind == "pool" else block.out_channels
-        if block.kind != "pool" and i < len(head) - 1:
-            wider = block.out_channels * (max(1.0, factor) if i == features else factor)
-            out = round_channels(wider, divisor=multiple)
+        fixed = i == len(head) - 1 or (i == features and arch.fixed_features)
+        if block.kind != "pool" and not fixed:
+            by = max(1.0, factor) if i == features else factor
+            out = round_channels(block.out_channels * by, divisor=multiple)
         rows.append(replace(block, in_channels=channels, out_channels=out))
         channels = out
     return tuple(rows)

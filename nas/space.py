@@ -29,7 +29,8 @@ Matrix = NDArray[np.uint8]
 class Space:
     """A search space: fixed stem and head, and stages whose fields may be choices.
 
-    `baseline` names the bundled architecture that results are compared with.
+    `baseline` names the bundled architecture that results are compared with; `fixed_features` is
+    that of all its architectures.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Space:
     drop_connect: float = 0.0
     input_channels: int = 3
     baseline: str = ""
+    fixed_features: bool = False
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
@@ -205,6 +207,7 @@ class Space:
             input_channels=self.input_channels,
             dropout=self.dropout,
             drop_connect=self.drop_connect,
+            fixed_features=self.fixed_features,
         )
 
     def fixed_blocks(self, rows: tuple[Row, ...], channels: int) -> Blocks:

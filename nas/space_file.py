@@ -10,6 +10,7 @@ from nas.choices import Row, Squeezing, Value
 from nas.errors import BadFile
 from nas.layers import BLOCKS
 from nas.space import Space
+from nas.text import shown
 
 _DEFAULTS: Mapping[str, Value] = {
     "kind": "mbconv",
@@ -43,6 +44,7 @@ _KEYS = (
     "resolution",
     "dropout",
     "drop_connect",
+    "fixed_features",
     "se",
     "stem",
     "defaults",
@@ -84,6 +86,7 @@ def space_from_mapping(content: Mapping[str, Any], *, source: str = "space") -> 
         dropout=content.get("dropout", 0.0),
         drop_connect=content.get("drop_connect", 0.0),
         baseline=content.get("baseline", ""),
+        fixed_features=content.get("fixed_features", False),
     )
     if not space.columns:
         raise BadFile(f"{source}: no field has a list, so there is nothing to choose")
@@ -98,6 +101,9 @@ def _check_texts_and_rates(content: Mapping[str, Any], source: str) -> None:
         rate = content.get(key, 0.0)
         if type(rate) not in (int, float) or not 0 <= rate < 1:
             raise _bad(content, key, source, f"must be a number in [0, 1), not {rate!r}")
+    fixed = content.get("fixed_features", False)
+    if not isinstance(fixed, bool):
+        raise _bad(content, "fixed_features", source, f"must be true or false, not {shown(fixed)}")
 
 
 def _resolutions(content: Mapping[str, Any], source: str) -> tuple[int, ...]:

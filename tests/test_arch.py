@@ -52,13 +52,16 @@ def test_every_field_round_trips() -> None:
                   stride=2, se_channels=2, act="hswish", se_act="swish", gate="hsigmoid",
                   skip="pool")  # fmt: skip
     arch = Architecture(resolution=17, stem=(block,), stages=(), head=(), input_channels=3,
-                        dropout=0.25, drop_connect=0.1, name="odd")  # fmt: skip
-    assert from_mapping(json.loads(json.dumps(to_mapping(arch)))) == arch
+                        dropout=0.25, drop_connect=0.1, fixed_features=True,
+                        name="odd")  # fmt: skip
+    again = from_mapping(json.loads(json.dumps(to_mapping(arch))))
+    assert again == arch
+    assert (again.name, again.fixed_features) == ("odd", True)
 
 
-def test_fingerprint_ignores_the_name_and_sees_everything_else() -> None:
+def test_fingerprint_ignores_labels_and_sees_everything_else() -> None:
     arch = small()
-    assert replace(arch, name="other").fingerprint == arch.fingerprint
+    assert replace(arch, name="other", fixed_features=True).fingerprint == arch.fingerprint
     wider = replace(arch.stem[0], act="relu")
     changes = [{"resolution": 33}, {"dropout": 0.1}, {"drop_connect": 0.1}, {"stem": (wider,)}]
     prints = {arch.fingerprint, *(replace(arch, **c).fingerprint for c in changes)}
@@ -96,6 +99,7 @@ def test_block_refuses(field: str, value: Any) -> None:
         ("resolution", 0), ("resolution", "224"), ("resolution", None), ("input_channels", 1.5),
         ("dropout", 1), ("dropout", -0.1), ("dropout", "0.2"), ("dropout", float("nan")),
         ("drop_connect", False), ("drop_connect", None), ("name", 5),
+        ("fixed_features", 1),
     ],
 )  # fmt: skip
 def test_architecture_refuses(field: str, value: Any) -> None:

@@ -85,6 +85,16 @@ def test_last_features_do_not_shrink() -> None:
     assert [b.out_channels for b in wide.head] == [1792, 1792, 1000]
 
 
+def test_fixed_features_neither_shrink_nor_grow() -> None:
+    a1 = load_architecture("mnasnet_a1")
+    for factor in (0.35, 1.0, 1.4):
+        scaled = scale(a1, Multipliers(width=factor), multiple=3)
+        assert [b.out_channels for b in scaled.head] == [1280, 1280, 1000]
+        assert scaled.fixed_features
+    growing = scale_width(replace(a1, fixed_features=False), 1.4)
+    assert growing.head[0].out_channels == 1792
+
+
 def test_features_between_pool_and_classes_stay_while_the_ones_before_shrink() -> None:
     small = scale_width(load_architecture("mobilenet_v3_large"), 0.75)
     assert [b.out_channels for b in small.head] == [720, 720, 1280, 1000]

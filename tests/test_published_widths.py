@@ -1,0 +1,106 @@
+"""Width multipliers build the networks that were published, to the last parameter where known."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nas.cost import cost
+from nas.space_file import load_space
+from nas.zoo import load_architecture
+
+NETWORKS = Path(__file__).resolve().parents[2] / "shared/data/pixel1/published_end_to_end.json"
+
+# torchvision 0.21, MNASNet*_Weights: num_params, and _ops in billions of multiply-adds
+TORCHVISION = {
+    "mnasnet_b1@0.5": (2_218_512, 0.104),
+    "mnasnet_b1@0.75": (3_170_208, 0.215),
+    "mnasnet_b1": (4_383_312, 0.314),
+    "mnasnet_b1@1.3": (6_282_256, 0.526),
+    "mobilenet_v2": (3_504_872, 0.301),
+    "mobilenet_v3_large": (5_483_032, 0.217),
+    "mobilenet_v3_small": (2_542_856, 0.057),
+    "efficientnet_b0": (5_288_548, 0.386),
+}
+
+# Millions of multiply-adds and of parameters as their authors print them
+MNASNET = "tensorflow/tpu, models/official/mnasnet/README.md"
+SLIM_V1 = "tensorflow/models, research/slim/nets/mobilenet_v1.md"
+SLIM = "tensorflow/models, research/slim/nets/mobilenet/README.md"
+V3 = "Howard et al., 2019 (MobileNetV3), tables 3 and 4"
+TINYNET = "Han et al., 2020 (TinyNet-B: B0 at 0.75 and 188 px, but with 32 channels in the stem)"
+PRINTED = [
+    (MNASNET, "mnasnet_a1@0.35", 63.2, 1.7),
+    (MNASNET, "mnasnet_a1@0.5", 105.2, 2.1),
+    (MNASNET, "mnasnet_a1@0.75", 226.7, 2.9),
+    (MNASNET, "mnasnet_a1@1.4", 591.5, 6.1),
+    (MNASNET, "mnasnet_a1@1.4-128", 194.5, 6.1),
+    (SLIM_V1, "mobilenet_v1@0.25", 41, 0.47),
+    (SLIM_V1, "mobilenet_v1@0.5", 150, 1.34),
+    (SLIM_V1, "mobilenet_v1@0.75", 325, 2.59),
+    (SLIM, "mobilenet_v2@0.35", 59, 1.66),
+    (SLIM, "mobilenet_v2@0.5", 97, 1.95),
+    (SLIM, "mobilenet_v2@0.75", 209, 2.61),
+    (SLIM, "mobilenet_v2@1.3", 509, 5.34),
+    (SLIM, "mobilenet_v2@1.4", 582, 6.06),
+    (SLIM, "mobilenet_v3_large@0.75", 155, 4.0),
+    (SLIM, "mobilenet_v3_small@0.75", 44, None),  # the 2.4 printed are of wider last features
+    (V3, "mobilenet_v3_large@1.25", 356, 7.5),
+    (TINYNET, "efficientnet_b0@0.75-188", 202, 3.73),
+]
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_parameters_are_torchvisions(name: str) -> None:
+    params, giga = TORCHVISION[name]
+    found = cost(load_architecture(name))
+    assert found.params == params
+    assert found.macs / 1e9 == pytest.approx(giga, abs=0.001)
+
+
+def test_mnasnet_140_has_the_published_parameters() -> None:
+    # timm's mnasnet_140: 7.12 M parameters and 0.59 G multiply-adds
+    found = cost(load_architecture("mnasnet_b1@1.4"))
+    assert found.params == 7_115_728
+    assert found.macs / 1e6 == pytest.approx(588.8, abs=0.05)
+
+
+@pytest.mark.parametrize(("source", "name", "macs", "params"), PRINTED)
+def test_costs_are_what_the_authors_print(
+    source: str, name: str, macs: float, params: float | None
+) -> None:
+    found = cost(load_architecture(name))
+    assert found.macs / 1e6 == pytest.approx(macs, rel=0.025), source
+    assert params is None or found.params / 1e6 == pytest.approx(params, rel=0.02, abs=0.05), source
+
+
+@pytest.mark.skipif(not NETWORKS.is_file(), reason="needs the published measurements")
+@pytest.mark.parametrize(
+    ("family", "base"), [("MobileNetV2-", "mobilenet_v2"), ("MnasNet-A1-", "mnasnet_a1")]
+)
+def test_scaled_networks_are_those_of_the_published_latencies(family: str, base: str) -> None:
+    records = json.loads(NETWORKS.read_text(encoding="utf-8"))
+    checked = 0
+    for record in records:
+        _, _, rest = record["name"].partition(family)
+        width, _, side = rest.partition("-")
+        if not side.isdigit():
+            continue
+        scaled = load_architecture(f"{base}@{float(width)}-{side}")
+        channels = [b.out_channels for stage in scaled.stages for b in stage]
+        assert channels == [block["cout"] for block in record["blocks"]], record["name"]
+        assert scaled.stem[0].out_channels == record["stem"][0]
+        assert scaled.head[0].out_channels == record["head"][0][2], record["name"]
+        assert cost(scaled).params / 1e6 == pytest.approx(record["params_m"], abs=0.0006)
+        assert cost(scaled).macs / 1e6 == pytest.approx(record["macs_m"], abs=0.006)
+        checked += 1
+    assert checked >= 17
+
+
+@pytest.mark.parametrize(("space", "fixed"), [("mbconv", False), ("mobilenetv3", True)])
+def test_what_a_space_holds_scales_like_its_family(space: str, fixed: bool) -> None:
+    found = load_space(space)
+    arch = found.decode_row(found.sample_matrix(np.random.default_rng(0), 1)[0])
+    assert arch.fixed_features is fixed
+    assert load_architecture(found.baseline).fixed_features is fixed
