@@ -202,6 +202,7 @@ def record(row: Scored, judge: Judge) -> dict[str, Any]:
         "ratio": round(point.ratio, 6),
         "predicted_macs": round(point.predicted_macs),
         "macs": point.cost.macs,
+        "times": round(point.times, 6),
         "prediction_error": round(point.prediction_error, 5),
         "params": point.cost.params,
         "latency_ms": point.latency.ms if point.latency else None,

@@ -7,6 +7,7 @@ from pathlib import Path
 from nas.arch import Architecture
 from nas.compound.grid import Point
 from nas.compound.search import Judge
+from nas.cost import cost
 from nas.errors import RunError
 from nas.memory import check_memory, machine_memory, memory
 from nas.nn.data import load_data
@@ -64,9 +65,18 @@ def by_training(
         note=(
             f"{METRIC} is the accuracy on {scheme.data} after {recipe.epochs} epochs of recipe "
             f"{recipe.name}, the base at {side} px: one training each, so that small differences "
-            "are chance"
+            f"are chance{_as_trained(wanted)}"
         ),
         score=score,
+    )
+
+
+def _as_trained(archs: Sequence[Architecture]) -> str:
+    """Say what the networks cost as they train, where pixels are rounded anew: base first."""
+    base, *costs = (cost(arch).macs for arch in archs)
+    return (
+        f"; as trained, the counted MACs are {min(costs) / base:.2f} to {max(costs) / base:.2f} "
+        "times the base's"
     )
 
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from nas.arch import Architecture
 from nas.compound.grid import Budget
 from nas.compound.search import Judge, Scored
-from nas.cost import cost
 from nas.report._drawing import GREY, KNOWN, save, style
 
 Floats = NDArray[np.float64]
@@ -21,7 +20,7 @@ _AREA, _STEP = 300, 0.05
 """Points are so large at this step of the grid, and smaller on a finer one."""
 _SPREAD = 0.5
 """How far points of one alpha and beta stand apart, in steps of the grid."""
-_MEASURES = {"macs": "MACs by the formula", "counted": "counted MACs", "latency": "latency"}
+_MEASURES = {"macs": "counted MACs", "latency": "latency", "formula": "MACs by the formula"}
 
 
 def draw_grid(
@@ -40,7 +39,7 @@ def draw_grid(
         figure = Figure(figsize=(10, 6.4), layout="constrained")
         axes = figure.add_subplot()
         axes.margins(0.08)
-        values = np.array([_value(row, base, judge) for row in rows])
+        values = np.array([_value(row, judge) for row in rows])
         places = _places(rows, budget.step)
         area = _AREA * min(1.0, budget.step / _STEP) ** 2
         _draw_points(figure, axes, judge, places=places, values=values, area=area)
@@ -69,8 +68,8 @@ def _places(rows: Sequence[Scored], step: float) -> Floats:
     return places
 
 
-def _value(row: Scored, base: Architecture, judge: Judge) -> float:
-    return 100 * row.score if judge.metric else row.point.cost.macs / cost(base).macs
+def _value(row: Scored, judge: Judge) -> float:
+    return 100 * row.score if judge.metric else row.point.times
 
 
 def _draw_points(

@@ -96,7 +96,7 @@ def test_help_tells_of_the_search(nas: Nas) -> None:
 
 
 def test_search_by_costs_gives_the_whole_grid(nas: Nas) -> None:
-    words = ("--evaluator", "costs", "--out", "run", "--json")
+    words = ("--evaluator", "costs", "--by", "formula", "--out", "run", "--json")
     found = json.loads(nas("scale", "search", "efficientnet_b0", *words).out)
     assert len(found["points"]) == 111
     for point in found["points"]:
@@ -126,6 +126,15 @@ def test_a_budget_of_latency_is_kept(nas: Nas) -> None:
     assert found["points"]
     for point in found["points"]:
         assert point["latency_ms"] / base == pytest.approx(2, abs=0.1)
+
+
+def test_a_search_says_whether_it_compares_at_equal_cost(nas: Nas) -> None:
+    words = ("scale", "search", "mobilenet_v2@0.5-96", "--evaluator", "costs", "--no-plot")
+    equal = nas(*words, "--out", "equal", "--step", "0.1").err
+    assert "compared at equal cost: their counted MACs are 1.9" in equal
+    unequal = nas(*words, "--out", "unequal", "--by", "formula", "--step", "0.1").err
+    assert "NOT compared at equal cost: the counted MACs are 1.89 to 3.56" in unequal
+    assert "--by macs or --by latency" in unequal
 
 
 def test_a_surrogate_that_does_not_know_the_networks_says_so(nas: Nas) -> None:

@@ -35,6 +35,11 @@ def test_phi_0_is_the_base() -> None:
     assert published(B0, 0) == B0
 
 
+def test_phi_0_of_a_family_of_other_classes_keeps_them() -> None:
+    for base in (for_classes(B0, 10), replace(B0, name="mine")):
+        assert published(base, 0) == base
+
+
 def test_only_b0_has_published_members() -> None:
     with pytest.raises(NasError, match=r"mobilenet_v2 has no published family, only efficientnet"):
         published(load_architecture("mobilenet_v2"), 1)

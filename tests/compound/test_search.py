@@ -140,7 +140,7 @@ def test_a_model_that_knows_them_all_scores_them(tmp_path: Path) -> None:
     )  # 160 px, two layers in every stage
     known: list[Point] = []
     for alpha, gamma in ((1.5, 1.1), (1.0, 1.4), (2.0, 1.0)):
-        found = grid(small, Budget(step=0.1, factor=alpha * gamma**2, tolerance=0.01))
+        found = grid(small, Budget(by="formula", step=0.1, factor=alpha * gamma**2, tolerance=0.01))
         known += [p for p in found if (p.by.alpha, p.by.beta, p.by.gamma) == (alpha, 1, gamma)]
     judged = by_model(known)
     rows = search(small, BUDGET, known, judged, out=tmp_path)

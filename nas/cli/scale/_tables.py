@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nas.arch import Architecture
+from nas.compound.grid import Budget
 from nas.compound.search import Judge, Scored
 from nas.cost import cost
 from nas.latency import LatencyTable
@@ -88,7 +89,6 @@ def grid_table(rows: Sequence[Scored], judge: Judge, base: Architecture) -> Tabl
     """Return the whole grid as a table, in the order of `rows`, the first in bold."""
     timed = bool(rows) and rows[0].point.latency is not None
     accuracy = (f"{judge.metric} %",) if judge.metric else ()
-    macs = cost(base).macs
     return Table(
         title=f"{base.name or base.fingerprint}: {len(rows)} grid points, the best first",
         headings=(
@@ -105,12 +105,35 @@ def grid_table(rows: Sequence[Scored], judge: Judge, base: Architecture) -> Tabl
             "px",
             "error",
         ),
-        rows=tuple(_grid_row(row, bool(accuracy), macs) for row in rows),
+        rows=tuple(_grid_row(row, bool(accuracy)) for row in rows),
         bold=(0,),
     )
 
 
-def _grid_row(row: Scored, accuracy: bool, macs: int) -> tuple[str, ...]:
+def grid_remarks(rows: Sequence[Scored], budget: Budget) -> tuple[str, ...]:
+    """Say whether the networks of a grid cost the same, and how well that is predicted."""
+    times = [row.point.times for row in rows]
+    spread = f"{min(times):.2f} to {max(times):.2f} times the base's"
+    if all(map(budget.keeps, times)):
+        first = f"the networks are compared at equal cost: their counted MACs are {spread}"
+    elif budget.by == "latency":
+        first = f"the networks are compared at equal latency; their counted MACs are {spread}"
+    else:
+        first = (
+            f"NOT compared at equal cost: the counted MACs are {spread}, and larger networks tend "
+            "to score higher; --by macs or --by latency compares at equal cost"
+        )
+    formula = max(abs(row.point.formula_error) for row in rows)
+    rounded = max(abs(row.point.prediction_error) for row in rows)
+    return (
+        first,
+        f"alpha * beta^2 * gamma^2 is at most {100 * formula:.1f} % off the counted MACs; the "
+        f"formula applied to the rounded networks, unit by unit ('predicted M'), "
+        f"{100 * rounded:.1f} %",
+    )
+
+
+def _grid_row(row: Scored, accuracy: bool) -> tuple[str, ...]:
     point = row.point
     score = "" if row.score != row.score else f"{100 * row.score:.2f}"
     return (
@@ -121,7 +144,7 @@ def _grid_row(row: Scored, accuracy: bool, macs: int) -> tuple[str, ...]:
         f"{point.by.growth:.3f}",
         f"{point.predicted_macs / 1e6:.1f}",
         f"{point.cost.macs / 1e6:.1f}",
-        f"{point.cost.macs / macs:.2f}",
+        f"{point.times:.2f}",
         f"{point.cost.params / 1e6:.2f}",
         *((f"{point.latency.ms:.2f}",) if point.latency else ()),
         str(point.arch.resolution),
