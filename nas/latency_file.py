@@ -55,7 +55,7 @@ def table_mapping(table: LatencyTable) -> dict[str, Any]:
         "default_era": table.era,
         "eras": {name: _era_mapping(era) for name, era in table.eras.items()},
         "error": asdict(table.error),
-        "spread": asdict(table.spread),
+        "spread": _spread_mapping(table.spread),
         "overhead_ms": table.overhead_ms,
     }
     if table.model:
@@ -88,6 +88,11 @@ def _measured_mapping(table: LatencyTable) -> dict[str, Any]:
             for key, row in rows.items()
         }
     return content
+
+
+def _spread_mapping(spread: Spread) -> dict[str, Any]:
+    """Leave `modelled` out where it is 0: only tables of measured units have it."""
+    return {k: v for k, v in asdict(spread).items() if k != "modelled" or v}
 
 
 def _plain(record: dict[str, Any]) -> dict[str, Any]:

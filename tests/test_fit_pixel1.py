@@ -9,7 +9,6 @@ import pytest
 import yaml
 
 from nas.data import bundled
-from nas.latency_file import load_table
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "experiments" / "fit_pixel1" / "fit.py"
@@ -32,19 +31,25 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", ["pixel1", "pixel2", "pixel3"])
-def test_script_gives_the_bundled_table_again(name: str, written: Path) -> None:
-    again, shipped = (
-        load_table(written / f"{name}.yaml"),
-        load_table(bundled("latency_tables")[name]),
-    )
-    assert again.model is not None
-    assert shipped.model is not None
-    assert dict(again.model.coefficients) == pytest.approx(
-        dict(shipped.model.coefficients), rel=1e-3
-    )
-    assert again.model.ranges == shipped.model.ranges
-    assert again.eras["2019"].factor == pytest.approx(shipped.eras["2019"].factor, rel=1e-3)
-    assert again.error.mean == pytest.approx(shipped.error.mean, rel=0.01)
+def test_script_writes_the_bundled_table_byte_for_byte(name: str, written: Path) -> None:
+    assert (written / f"{name}.yaml").read_bytes() == bundled("latency_tables")[name].read_bytes()
+
+
+def test_script_writes_the_committed_result_byte_for_byte(written: Path) -> None:
+    committed = SCRIPT.with_name("result.yaml")
+    assert (written / "result.yaml").read_bytes() == committed.read_bytes()
+
+
+def test_documents_give_the_errors_of_the_result(written: Path) -> None:
+    summary = yaml.safe_load((written / "result.yaml").read_text(encoding="utf-8"))["held_back"]
+    front = (ROOT / "README.md").read_text(encoding="utf-8")
+    page = SCRIPT.with_name("README.md").read_text(encoding="utf-8")
+    for era in ("2018", "2019"):
+        found = summary[f"pixel1 {era}"]
+        mean, worst = round(found["mean_percent"], 1), found["worst_percent"]
+        row = f"| `pixel1`, networks of {era} | mean error {mean} %, worst {worst} %"
+        assert row in front
+        assert f"| Pixel 1, {era} | {found['networks']} | {mean} % | {worst} % |" in page
 
 
 def test_held_back_networks_meet_the_required_errors(written: Path) -> None:
