@@ -37,9 +37,6 @@ LEVELS = (
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 PLUGINS = ("strategies", "evaluators", "exporters", "backends", "dialects", "runners")
 HIGHEST_FOR_PLUGINS = LEVEL["session"]
-UNPICKLER = ("nn", "datasets", "_unpickle")
-"""CIFAR is published as pickles only; this file reads them and lets them call nothing."""
-PICKLE = ast.Name(id="pickle", ctx=ast.Load())
 DRAWING = {
     ("report", name)
     for name in ("plots", "latency_plots", "scale_plots", "netadapt_plots", "_drawing")
@@ -141,21 +138,5 @@ def test_nothing_prints_outside_of_the_command_line() -> None:
 
 def test_no_pickles() -> None:
     for path in FILES:
-        if _parts(_module(path)) == UNPICKLER:
-            continue
         tree = ast.parse(path.read_text(encoding="utf-8"))
         assert not {"pickle", "dill", "joblib", "shelve"} & set(_imports(ast.walk(tree))), path
-
-
-def test_the_one_reader_of_pickles_uses_them_for_nothing_else() -> None:
-    path = ROOT / "nas" / "/".join(UNPICKLER)
-    tree = ast.parse(path.with_suffix(".py").read_text(encoding="utf-8"))
-    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
-    named = [alias for node in imports for alias in node.names if "pickle" in ast.dump(node)]
-    assert [(alias.name, alias.asname) for alias in named] == [("pickle", None)]
-    used = {
-        node.attr
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and ast.dump(node.value) == ast.dump(PICKLE)
-    }
-    assert used == {"Unpickler", "UnpicklingError"}  # no load, loads, dump or dumps

@@ -1,9 +1,12 @@
 """The CIFAR archives: small ones of the same structure, and what a pickle must not do."""
 
 import io
+import os
 import pickle
 import tarfile
+import tracemalloc
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from nas.errors import BadFile
+from nas.errors import BadFile, NasError
 from nas.nn.data import load_data
 from nas.nn.datasets._unpickle import unpickle
 
@@ -115,9 +118,14 @@ def test_cifar100_has_its_fine_classes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("data_batch_3", _batch(1, labels=[3] * 30), "label 3 is outside of 0..2"),
-        ("test_batch", _batch(1, labels=[-1] * 30), "label -1 is outside of 0..2"),
+        (
+            "data_batch_3",
+            _batch(1, labels=[3] * 30),
+            "data_batch_3: label 3 of image 0 is outside of 0..2",
+        ),
+        ("test_batch", _batch(1, labels=[-1] * 30), "label -1 of image 0 is outside of 0..2"),
         ("data_batch_1", _batch(1, labels=[0] * 29), "data_batch_1: 30 images, but 29 labels"),
+        ("data_batch_2", _batch(1, labels=[0, 10**30] * 15), r"label 10{30} of image 1 is outside"),
         ("data_batch_1", _batch(1, labels=["cat"] * 30), "whole numbers under labels"),
         ("data_batch_1", {"data": np.zeros((3, 5), np.uint8)}, r"\(n, 3072\), found shape \(3, 5"),
         ("data_batch_1", {"labels": [1]}, "found no array"),
@@ -146,6 +154,93 @@ def test_an_incomplete_archive_is_said_to_be_so(folder: Path, tmp_path: Path) ->
     archive.write_bytes(archive.read_bytes()[:5000])
     with pytest.raises(BadFile, match=r"some.tar.gz cannot be read: .* is the download complete"):
         load_data(f"cifar10:{archive}")
+
+
+def _tar(path: Path, folder: Path, *more: tarfile.TarInfo, without: str = "") -> Path:
+    """Pack a folder, but for one of its files, and members that hold nothing."""
+    with tarfile.open(path, "w:gz") as tar:
+        for file in sorted(folder.iterdir()):
+            if file.name != without:
+                tar.add(file, arcname=f"{folder.name}/{file.name}")
+        for member in more:
+            tar.addfile(member)
+    return path
+
+
+def _member(kind: bytes, target: str, name: str = "cifar-10-batches-py/test_batch") -> Any:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, target
+    return member
+
+
+@pytest.mark.parametrize(
+    ("kind", "target"),
+    [
+        (tarfile.SYMTYPE, "/etc/passwd"),
+        (tarfile.SYMTYPE, "test_batch"),  # itself
+        (tarfile.SYMTYPE, "data_batch_1"),
+        (tarfile.LNKTYPE, "cifar-10-batches-py/test_batch"),
+        (tarfile.FIFOTYPE, ""),
+        (tarfile.CHRTYPE, ""),
+        (tarfile.DIRTYPE, ""),
+    ],
+)
+def test_members_that_are_no_files_are_refused(
+    kind: bytes, target: str, folder: Path, tmp_path: Path
+) -> None:
+    archive = _tar(tmp_path / "a.tgz", folder, _member(kind, target), without="test_batch")
+    with pytest.raises(
+        BadFile, match=r"a.tgz cannot be read: .*/test_batch in it is a link, or no"
+    ):
+        load_data(f"cifar10:{archive}")
+
+
+def test_archives_of_more_than_they_should_hold_are_refused(folder: Path, tmp_path: Path) -> None:
+    twice = _member(tarfile.REGTYPE, "")
+    with pytest.raises(BadFile, match="it holds cifar-10-batches-py/test_batch twice"):
+        load_data(f"cifar10:{_tar(tmp_path / 'twice.tgz', folder, twice)}")
+    many = [_member(tarfile.REGTYPE, "", f"x{number}") for number in range(1000)]
+    with pytest.raises(BadFile, match="it holds more than the official archives"):
+        load_data(f"cifar10:{_tar(tmp_path / 'many.tgz', folder, *many)}")
+    large = _member(tarfile.REGTYPE, "", "x")
+    large.size = 2**40  # which no content follows
+    block = large.tobuf(tarfile.GNU_FORMAT)
+    (tmp_path / "large.tar").write_bytes(block + bytes(1024))
+    with pytest.raises(BadFile, match="it holds more than the official archives"):
+        load_data(f"cifar10:{tmp_path / 'large.tar'}")
+    large.type = tarfile.GNUTYPE_LONGNAME  # its content would be read as a name
+    (tmp_path / "name.tar").write_bytes(large.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    with pytest.raises(BadFile, match=r"name.tar cannot be read: a part of it is said to have"):
+        load_data(f"cifar10:{tmp_path / 'name.tar'}")
+
+
+def test_what_is_no_file_is_not_waited_for(folder: Path) -> None:
+    (folder / "data_batch_2").unlink()
+    os.mkfifo(folder / "data_batch_2")
+    with pytest.raises(BadFile, match="data_batch_2 is no file"):
+        load_data(f"cifar10:{folder}")
+
+
+def test_mutated_archives_are_read_or_refused_in_one_line(folder: Path, tmp_path: Path) -> None:
+    small = {"data": np.zeros((3, 3072), np.uint8), "labels": [0, 1, 2]}
+    whole = pickle.dumps(small, protocol=2)
+    content = whole[:200] + whole[-60:]  # the zeros between them say nothing
+    random = np.random.default_rng(0)
+    packed = _tar(tmp_path / "whole.tgz", folder).read_bytes()
+    for number in range(2000):
+        for name, original in (("pickle", content), ("tar", packed)):
+            if name == "tar" and number % 20:
+                continue  # slower
+            changed = np.frombuffer(original, np.uint8).copy()
+            count = random.integers(1, 8)
+            changed[random.integers(0, len(changed), count)] = random.integers(0, 256, count)
+            cut = changed[: random.integers(1, len(changed) + 1)].tobytes()
+            (tmp_path / "x.tgz").write_bytes(cut if number % 2 else changed.tobytes())
+            with suppress(NasError):  # whose messages are short and printable
+                if name == "pickle":
+                    unpickle((tmp_path / "x.tgz").read_bytes(), place="x")
+                else:
+                    load_data(f"cifar10:{tmp_path / 'x.tgz'}")
 
 
 class _Calls:
@@ -188,6 +283,40 @@ def test_a_pickle_cannot_call_anything(name: str, protocol: int, tmp_path: Path)
 def test_rotten_pickles_are_refused(content: bytes) -> None:
     with pytest.raises(BadFile, match="no file of a CIFAR archive"):
         unpickle(content, place="x")
+
+
+def _memory(content: bytes) -> int:
+    """Return the most memory, in bytes, that refusing a pickle takes."""
+    tracemalloc.start()
+    with pytest.raises(BadFile, match="no file of a CIFAR archive") as caught:
+        unpickle(content, place="x")
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(str(caught.value)) <= 1000
+    return most
+
+
+_GLOBAL = b"c_codecs\nencode\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x80\x02Nr\x00\x00\x00\x01.",  # remembers None at place 16,777,216
+        b"\x80\x02B\xff\xff\xff\x7fx.",  # bytes that are not there
+        b"\x80\x05\x96\x00\x00\x00\x10\x00\x00\x00\x00x.",  # the same for a bytearray
+        # One text of 4 kB becomes bytes 1,000 times.
+        _GLOBAL + b"q\x00X\x00\x10\x00\x00" + b"x" * 4096 + b"X\x06\x00\x00\x00latin1\x86q\x01"
+        + b"h\x00h\x01R" * 1000 + b".",
+        # Lists in lists, which take a message of 2**40 elements to show.
+        _GLOBAL + b"]q\x00" + b"".join(b"(h%ch%ce]q%c" % (i, i, i + 1) for i in range(40))
+        + b"\x85R.",
+        b"}" + b")\x85" + b"\x85" * 50_000 + b"Ks.",  # a key of 50,000 tuples in each other
+        b"(" * 50_000 + b".",
+    ],
+)  # fmt: skip
+def test_a_small_pickle_takes_little_memory(content: bytes) -> None:
+    assert _memory(content) < 2**20 + 100 * len(content)
 
 
 def test_cut_pickles_are_refused() -> None:

@@ -1,11 +1,12 @@
 """The official python archives of CIFAR-10 and CIFAR-100, as a folder or as the tar.gz."""
 
+import gzip
 import tarfile
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,13 @@ from nas.nn.data import Source, fingerprint_of
 from nas.nn.datasets._arrays import from_arrays
 from nas.nn.datasets._split import split
 from nas.nn.datasets._unpickle import unpickle
+from nas.text import shown
 
 SHAPE = (3, 32, 32)
-LARGEST_FILE = 2**30
+LARGEST = 2**29
+"""Bytes of an archive, unpacked, and of a file; the real ones have 178 MB in all."""
+MOST_MEMBERS = 1000
+_GZIP = b"\x1f\x8b"
 Take = Callable[[str], bytes]
 """Returns the content of a file of the archive."""
 
@@ -48,16 +53,21 @@ def read(path: str, layout: Layout, *, val: float, seed: int) -> Source:
     classes = meta.get(layout.names)
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise BadFile(f"{place}/{layout.meta} has no list {layout.names}")
-    loaded = [_batch(take(name), layout, f"{place}/{name}") for name in layout.train]
+
+    def batch(name: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        data = unpickle(take(name), place=f"{place}/{name}")
+        return _batch(data, layout.labels, len(classes), place=f"{place}/{name}")
+
+    loaded = [batch(name) for name in layout.train]
     pixels, labels = (np.concatenate(parts) for parts in zip(*loaded, strict=True))
-    test_pixels, test_labels = _batch(take(layout.test), layout, f"{place}/{layout.test}")
-    train, validation = split(_within(labels, len(classes), place), (val,), seed=seed)
+    test_pixels, test_labels = batch(layout.test)
+    train, validation = split(labels, (val,), seed=seed)
     content = (pixels, labels, test_pixels, test_labels, train, validation)
     return Source(
         classes=tuple(classes),
         train=from_arrays(pixels[train], labels[train]),
         val=from_arrays(pixels[validation], labels[validation]),
-        test=from_arrays(test_pixels, _within(test_labels, len(classes), place)),
+        test=from_arrays(test_pixels, test_labels),
         fingerprint=fingerprint_of([*classes, *(part.tobytes() for part in content)]),
     )
 
@@ -76,26 +86,26 @@ def _taker(path: Path, layout: Layout) -> tuple[Take, str]:
 
 
 def _from_folder(folder: Path, name: str) -> bytes:
+    path = folder / name
     try:
-        return (folder / name).read_bytes()
+        if path.exists() and not path.is_file():
+            raise BadFile(f"{path} is no file")
+        if path.stat().st_size > LARGEST:
+            raise BadFile(f"{path} is larger than any file of the official archives")
+        return path.read_bytes()
     except OSError as error:
-        raise BadFile(
-            f"{folder / name}: {error.strerror or error}; the archive is incomplete"
-        ) from None
+        raise BadFile(f"{path}: {error.strerror or error}; the archive is incomplete") from None
 
 
 def _from_tar(archive: Path, layout: Layout) -> Take:
     """Read the archive's files once, since going back means to decompress it anew."""
     wanted = {f"{layout.folder}/{name}" for name in (*layout.train, layout.test, layout.meta)}
-    found: dict[str, bytes] = {}
     try:
-        with tarfile.open(archive) as tar:
-            for member in tar:
-                file = tar.extractfile(member) if member.name in wanted else None
-                if file is not None:
-                    found[Path(member.name).name] = file.read(LARGEST_FILE)
-    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
-        raise BadFile(f"{archive} cannot be read: {error}; is the download complete?") from None
+        with archive.open("rb") as file, _unpacked(file) as plain:
+            found = dict(_members(plain, wanted))
+    except Exception as error:  # rotten archives raise almost anything
+        said = error or type(error).__name__
+        raise BadFile(f"{archive} cannot be read: {said}; is the download complete?") from None
 
     def take(name: str) -> bytes:
         if name not in found:
@@ -105,23 +115,72 @@ def _from_tar(archive: Path, layout: Layout) -> Take:
     return take
 
 
+def _unpacked(file: BinaryIO) -> Any:
+    """Return the bytes of a tar that may be packed by gzip."""
+    packed = file.read(len(_GZIP)) == _GZIP
+    file.seek(0)
+    return gzip.GzipFile(fileobj=file) if packed else file
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounded:
+    """A file that is never read into memory in large parts, whatever a header says of them."""
+
+    file: Any
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= LARGEST:
+            raise BadFile(f"a part of it is said to have {size} bytes")
+        content: bytes = self.file.read(size)
+        return content
+
+    def seek(self, position: int) -> int:
+        moved: int = self.file.seek(position)
+        return moved
+
+    def tell(self) -> int:
+        position: int = self.file.tell()
+        return position
+
+
+def _members(plain: Any, wanted: set[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of the wanted files of a tar.
+
+    Raises:
+        BadFile: if one is a link or comes twice, or if there is more than such archives hold.
+    """
+    total, seen = 0, set()
+    with tarfile.open(fileobj=_Bounded(plain), mode="r:") as tar:  # type: ignore[call-overload]  # has what is needed
+        for count, member in enumerate(tar, start=1):
+            total += member.size
+            if total > LARGEST or count > MOST_MEMBERS:
+                raise BadFile("it holds more than the official archives")
+            if member.name not in wanted:
+                continue
+            if not member.isreg():
+                raise BadFile(f"{member.name} in it is a link, or no file")
+            if member.name in seen:
+                raise BadFile(f"it holds {member.name} twice")
+            seen.add(member.name)
+            file = tar.extractfile(member)
+            yield Path(member.name).name, file.read() if file else b""
+
+
 def _batch(
-    content: bytes, layout: Layout, place: str
+    data: dict[str, Any], key: str, classes: int, *, place: str
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    data = unpickle(content, place=place)
-    pixels, labels = data.get("data"), data.get(layout.labels)
+    """Return images and labels of a file, both checked."""
+    pixels, labels = data.get("data"), data.get(key)
     if not isinstance(pixels, np.ndarray) or pixels.shape[1:] != (np.prod(SHAPE),):
         found = f"shape {pixels.shape}" if isinstance(pixels, np.ndarray) else "no array"
         raise BadFile(f"{place}: data must have shape (n, 3072), found {found}")
     if not isinstance(labels, list) or {type(label) for label in labels} - {int}:
-        raise BadFile(f"{place}: expected a list of whole numbers under {layout.labels}")
+        raise BadFile(f"{place}: expected a list of whole numbers under {key}")
     if len(labels) != len(pixels):
         raise BadFile(f"{place}: {len(pixels)} images, but {len(labels)} labels")
+    for row, label in enumerate(labels):
+        if not 0 <= label < classes:
+            raise BadFile(
+                f"{place}: label {shown(label)} of image {row} is outside of 0..{classes - 1}"
+            )
     return pixels.reshape(-1, *SHAPE), np.array(labels, np.int64)
-
-
-def _within(labels: NDArray[np.int64], classes: int, place: str) -> NDArray[np.int64]:
-    outside = labels[(labels < 0) | (labels >= classes)]
-    if len(outside):
-        raise BadFile(f"{place}: label {outside[0]} is outside of 0..{classes - 1}")
-    return labels
