@@ -1,5 +1,6 @@
 """Members of a front, and the reference architectures they are compared with."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -14,10 +15,14 @@ from nas.config import Setup
 from nas.cost import cost
 from nas.errors import NotInSpace
 from nas.evaluate import evaluate
+from nas.extras import extra
 from nas.latency import Latency
-from nas.problem import Candidates, Trials
+from nas.layers import lower
+from nas.problem import Candidates, Metrics, Trials
 from nas.space import Matrix
 from nas.zoo import load_architecture, load_reference
+
+logger = logging.getLogger(__name__)
 
 FRACTIONS = ("top1", "top1_proxy")
 """Accuracy metrics that are fractions, shown in per cent; any other is shown as it is."""
@@ -115,6 +120,9 @@ def reference(setup: Setup, name: str) -> Member:
     """Return the member for a bundled architecture.
 
     It has an accuracy where it is a point of the space and the judge takes seconds, not a training.
+
+    Raises:
+        MissingEntry: if the latency table does not cover it; see `covers`.
     """
     arch = load_architecture(name)
     published, counted, latency = load_reference(name), cost(arch), setup.table.predict(arch)
@@ -148,8 +156,27 @@ def reference(setup: Setup, name: str) -> Member:
 
 
 def references(setup: Setup) -> tuple[Member, ...]:
-    """Return the members for all bundled architectures, by name."""
-    return tuple(reference(setup, name) for name in data.bundled("architectures"))
+    """Return the members for the bundled architectures that the latency table covers, by name."""
+    names = data.bundled("architectures")
+    return tuple(reference(setup, name) for name in names if covers(setup, name))
+
+
+def covers(setup: Setup, name: str) -> bool:
+    """Tell whether the latency table has an answer for every unit of a bundled architecture."""
+    return all(map(setup.table.covers, lower(load_architecture(name))))
+
+
+def left_out(setup: Setup) -> str:
+    """Say in one line which bundled architectures cannot be compared with; empty where all can."""
+    names = [name for name in data.bundled("architectures") if not covers(setup, name)]
+    if not names:
+        return ""
+    base = setup.space.baseline
+    without = f"; without {base} there are no differences to it" if base in names else ""
+    table = setup.table.name
+    return (
+        f"not compared, as latency table {table} lacks units of them: {', '.join(names)}{without}"
+    )
 
 
 def _named(member: Member, name: str) -> Member:
@@ -158,5 +185,8 @@ def _named(member: Member, name: str) -> Member:
 
 def _deviation(setup: Setup, picks: Matrix) -> list[float | None]:
     candidates = Candidates(space=setup.space, picks=picks)
-    values = setup.judge.deviation(candidates) if len(picks) else {}
+    values: Metrics = {}
+    if len(picks):
+        with extra("deviations", logger.warning):
+            values = setup.judge.deviation(candidates)
     return list(values[setup.accuracy].tolist()) if values else [None] * len(picks)

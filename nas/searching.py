@@ -1,5 +1,6 @@
 """Run a search: from settings to a front, with or without a run folder."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -14,9 +15,10 @@ from numpy.typing import NDArray
 from nas import folder, plugins
 from nas.config import SearchConfig, Setup, prepare, write_config
 from nas.errors import NasError, RunError, unknown
+from nas.extras import extra
 from nas.journal import NoJournal, open_journal
 from nas.lines import Lines
-from nas.members import Member, front_members, record, reference
+from nas.members import Member, covers, front_members, record, reference
 from nas.pareto import hypervolume, non_dominated
 from nas.plugins import Plugin
 from nas.problem import Objective, Strategy, Trials
@@ -29,6 +31,8 @@ from nas.session import Session
 from nas.streaming import stream
 from nas.watch import Progress, Watch, open_run
 from nas.zoo import load_architecture
+
+logger = logging.getLogger(__name__)
 
 BEST_OF_ONE = 10
 """With a single objective a front is one architecture; this many of the best are shown."""
@@ -58,9 +62,16 @@ class Run:
 
     @cached_property
     def baseline(self) -> Member | None:
-        """The architecture that the space's file names for comparison."""
-        name = self.setup.space.baseline
-        return reference(self.setup, name) if name else None
+        """The architecture that the space's file names for comparison.
+
+        None where there is none, or nothing to compare: the latency table does not cover it, or
+        its evaluation fails.
+        """
+        name, found = self.setup.space.baseline, None
+        if name and covers(self.setup, name):
+            with extra(f"a comparison with {name}", logger.warning):
+                found = reference(self.setup, name)
+        return found
 
     @property
     def best(self) -> Member | None:

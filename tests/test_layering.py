@@ -17,7 +17,7 @@ LEVELS = (
     ("text",),
     ("errors", "strict_json"),
     ("reader",),
-    ("data", "lines", "pareto", "plugins", "remote", "signals", "versions"),
+    ("data", "extras", "lines", "pareto", "plugins", "remote", "signals", "versions"),
     ("arch", "machine", "rungs", "runner"),
     ("layers", "scaling"),
     ("choices", "cost", "operators", "provenance", "tflite_file", "weights", "zoo"),

@@ -15,7 +15,8 @@ from nas.cli._progress import progress
 from nas.cli._pruned import ends_table, notes, round_text, speedup_text
 from nas.cli._trained import find_trained
 from nas.data import to_json, write_text
-from nas.errors import NasError, missing_package
+from nas.errors import missing_package
+from nas.extras import extra
 from nas.latency import LatencyTable
 from nas.latency_file import load_table
 from nas.measuring.rounds import Rounds
@@ -161,21 +162,33 @@ def command(arch: str, as_json: bool, out: Path | None, **flags: Any) -> None:
     job = _job(start, table, settings, flags)
     folder = out or _default_folder(job)
     result = _prune(job, folder, flags, quiet=as_json)
-    speedup = _measured(result, table, flags["measure_rounds"])
-    measured = speedup.record() if speedup else None
-    document = {"schema": 1, "run": str(folder), **result.record(), "measured": measured}
+    document = {"schema": 1, "run": str(folder), **result.record(), "measured": None}
     write_text(folder / RESULT, to_json(document))
-    pictures = _draw(result, table, folder)
+    speedup = None
+    with extra("a measurement on this machine", say):
+        speedup = _measured(result, table, flags["measure_rounds"])
+    if speedup:
+        document["measured"] = speedup.record()
+        write_text(folder / RESULT, to_json(document))
     if as_json:
         print_json(document)
-        return
+    else:
+        with extra("the summary", say):
+            _print(result, table, speedup)
+    with extra("the pictures", say):
+        _draw(result, table, folder)
+    if not as_json:
+        say(f"the result is in {folder}; next: nas eval {folder} --data {flags['data']}, or")
+        say(f"nas export {folder} --format onnx")
+
+
+def _print(result: Result, table: LatencyTable, speedup: Speedup | None) -> None:
+    """Print what the pruning came to."""
     if speedup:
         click.echo(speedup_text(speedup))
     print_table(ends_table(result, table))
-    final = folder / "final.safetensors"
-    for note in (*notes(result, table, speedup), *pictures):
+    for note in notes(result, table, speedup):
         say(note)
-    say(f"the result is {final}; next: nas eval {final} --data {flags['data']}, or nas export")
 
 
 def _settings(flags: dict[str, Any]) -> Settings:
@@ -228,32 +241,26 @@ def _prune(job: "Job", folder: Path, flags: dict[str, Any], *, quiet: bool) -> R
 
 
 def _measured(result: Result, table: LatencyTable, rounds: int) -> Speedup | None:
-    """Measure start and result whole on this machine, where that is possible."""
+    """Measure start and result whole on this machine; None where that is not wanted."""
     if not rounds:
         return None
     from nas.cli.latency import _options as options
 
-    try:
-        with options.measuring() as report:
-            return measure_speedup(
-                result.arch,
-                result.best_arch,
-                target_like(table),
-                rounds=Rounds.of(rounds),
-                report=report,
-            )
-    except NasError as error:
-        say(f"not measured on this machine: {error}")
-        return None
+    with options.measuring() as report:
+        return measure_speedup(
+            result.arch,
+            result.best_arch,
+            target_like(table),
+            rounds=Rounds.of(rounds),
+            report=report,
+        )
 
 
-def _draw(result: Result, table: LatencyTable, folder: Path) -> tuple[str, ...]:
-    """Draw the pictures, and say where they are, or what package they lack."""
-    try:
-        from nas.report.netadapt_plots import draw_channels, draw_rounds
-    except ModuleNotFoundError as error:
-        return (str(missing_package(error, wanted_by="pictures")),)
+def _draw(result: Result, table: LatencyTable, folder: Path) -> None:
+    """Draw the pictures, and say where they are."""
+    from nas.report.netadapt_plots import draw_channels, draw_rounds
+
     rounds, channels = folder / "rounds.png", folder / "channels.png"
     draw_rounds(result, table, [rounds])
     draw_channels(result.arch, result.best_arch, [channels])
-    return (f"pictures: {rounds}, {channels}",)
+    say(f"pictures: {rounds}, {channels}")

@@ -8,6 +8,7 @@ from nas.cli._places import PATH
 from nas.cli._print import print_json, print_table, say
 from nas.cli._progress import progress
 from nas.errors import missing_package
+from nas.extras import extra
 from nas.pipeline.config import read_pipeline
 from nas.pipeline.outcome import networks_table
 
@@ -42,7 +43,7 @@ def command(config: Path, out: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(outcome.record())
         return
-    print_table(networks_table(outcome))
-    for note in outcome.notes:
-        say(note)
-    say(f"the report is {folder / 'report' / 'index.html'}")
+    with extra("the summary", say):
+        print_table(networks_table(outcome))
+        for note in outcome.notes:
+            say(note)

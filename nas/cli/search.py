@@ -12,9 +12,9 @@ from nas.cli._places import PATH, PLACE
 from nas.cli._print import print_json, print_table, say
 from nas.cli._progress import progress
 from nas.config import ON_MISSING, SearchConfig, read_config
-from nas.errors import missing_package
+from nas.extras import extra
 from nas.folder import CONFIG, MAY_CHANGE
-from nas.members import Member, record, references
+from nas.members import Member, left_out, record, references
 from nas.problem import FAILED, STOPPED
 from nas.remote import Place
 from nas.report.proof import notes
@@ -101,14 +101,16 @@ def command(
     with open_run(out):
         with progress("searching", "candidates") as update:
             run = explore(settings, out=out, progress=update)
-        known = references(run.setup)
+        write(run)
+        known = _known(run)
         if as_json:
             print_json(_document(run))
         else:
-            _print_front(run, known, top)
-        write(run)
+            with extra("the table of the front", say):
+                _print_front(run, known, top)
         if plot and run.members:
-            _draw(run, known, out)
+            with extra("the picture", say):
+                _draw(run, known, out)
     if run.members:
         _say_where(run)
     if len(run.trials) and len(run.trials.errors) == len(run.trials):
@@ -116,6 +118,15 @@ def command(
     if not run.finished:
         say(f"stopped after {len(run.trials)} trials; go on: nas search --out {out}")
         raise click.Abort
+
+
+def _known(run: Run) -> tuple[Member, ...]:
+    """Return the architectures to compare with; one line says which are left out."""
+    with extra("known architectures", say):
+        if run.members and (line := left_out(run.setup)):
+            say(line)
+        return references(run.setup)
+    return ()
 
 
 def _settings(config: Path | None, out: Place | None, flags: Mapping[str, Any]) -> SearchConfig:
@@ -227,10 +238,7 @@ def _document(run: Run) -> dict[str, Any]:
 
 
 def _draw(run: Run, known: Sequence[Member], out: Place) -> None:
-    try:
-        from nas.report.plots import draw_front
-    except ModuleNotFoundError as error:
-        say(str(missing_package(error, wanted_by="the picture")))
-        return
+    from nas.report.plots import draw_front
+
     draw_front(run, known, [out.here / "front.png", out.here / "front.svg"])
     say(f"picture: {out / 'front.png'}")

@@ -9,6 +9,7 @@ from typing import Any
 from nas.arch import Architecture
 from nas.config import read_config
 from nas.errors import NasError
+from nas.extras import extra
 from nas.folder import CONFIG, find_architecture, front_names
 from nas.latency import Latency, LatencyTable
 from nas.latency_file import load_table
@@ -27,11 +28,12 @@ _SLOWER = 1.05
 class Checked:
     """One network: what the table says, and what was measured, with 90 % intervals.
 
-    `notes` say what makes the two hard to compare.
+    `predicted` is None where the table lacks units of it. `notes` say what makes the two hard to
+    compare.
     """
 
     name: str
-    predicted: Latency
+    predicted: Latency | None
     measured_ms: float
     measured_low_ms: float
     measured_high_ms: float
@@ -39,17 +41,23 @@ class Checked:
 
     def record(self) -> dict[str, Any]:
         """Return what a machine reads of it."""
+        found = self.predicted
         return {
             "name": self.name,
-            "latency_ms": self.predicted.ms,
-            "latency_low_ms": self.predicted.low_ms,
-            "latency_high_ms": self.predicted.high_ms,
+            "latency_ms": found.ms if found else None,
+            "latency_low_ms": found.low_ms if found else None,
+            "latency_high_ms": found.high_ms if found else None,
             "measured_ms": self.measured_ms,
             "measured_low_ms": self.measured_low_ms,
             "measured_high_ms": self.measured_high_ms,
-            "error": self.predicted.ms / self.measured_ms - 1,
+            "error": self.error,
             "notes": list(self.notes),
         }
+
+    @property
+    def error(self) -> float | None:
+        """How far the prediction is off, as a fraction of what was measured."""
+        return self.predicted.ms / self.measured_ms - 1 if self.predicted else None
 
 
 def check_run(
@@ -84,14 +92,18 @@ def compare(
 ) -> tuple[Checked, ...]:
     """Return what `table` says of `archs` beside their samples, the jobs after the references.
 
+    A comparison that is not possible is left out, and said in the notes.
+
     Raises:
         NasError: if none of them was measured.
     """
     found = estimate(samples.visits, references=samples.references)
     if not found.jobs:
         raise NasError(f"nothing could be measured: {'; '.join(samples.refused.values())}")
-    slower = speed_of(table, plan, found.reference_ms)
-    notes = _notes(table, samples, target, slower)
+    said, slower = list[str](), 1.0
+    with extra("the speed of the machine when the table was measured", said.append):
+        slower = speed_of(table, plan, found.reference_ms)
+    notes = (*said, *_notes(table, samples, target, slower))
     return tuple(
         _checked(arch, table, found.jobs[number], slower, notes)
         for number, arch in enumerate(archs, start=samples.references)
@@ -102,13 +114,16 @@ def compare(
 def _checked(
     arch: Architecture, table: LatencyTable, found: Estimate, slower: float, notes: tuple[str, ...]
 ) -> Checked:
+    said, predicted = list[str](), None
+    with extra(f"a prediction for {arch.name}", said.append):
+        predicted = table.predict(arch)
     return Checked(
         name=arch.name,
-        predicted=table.predict(arch),
+        predicted=predicted,
         measured_ms=found.ms / slower,
         measured_low_ms=found.low_ms / slower,
         measured_high_ms=found.high_ms / slower,
-        notes=notes,
+        notes=(*said, *notes),
     )
 
 

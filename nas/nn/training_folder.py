@@ -6,6 +6,7 @@ beside them where tensorboard is installed.
 """
 
 import json
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,8 +18,11 @@ from nas.arch import Architecture, to_mapping
 from nas.checkpoint import ARCH, BEST, LAST, SETTINGS, SUFFIX, architecture_of, read_header
 from nas.data import SCHEMA, check_keys, read_mapping, to_yaml, write_text
 from nas.errors import RunError
+from nas.extras import extra
 from nas.lines import Lines
 from nas.nn import checkpoint
+
+logger = logging.getLogger(__name__)
 
 METRICS = "metrics.jsonl"
 _KEYS = ("schema", "arch", "data", "recipe", "seed", "teacher")
@@ -93,26 +97,32 @@ class TrainingFolder:
     def log(self, record: Record) -> None:
         """Add the metrics of an epoch, to the lines and to TensorBoard."""
         self._log.append(record)
-        if self._events:
-            for name, value in record.items():
-                if name != "step":
-                    self._events.add_scalar(name, value, record["step"])
-            self._events.flush()
+        events, self._events = self._events, None  # said once, and then done without
+        if events:
+            with extra("TensorBoard's files", logger.warning):
+                for name, value in record.items():
+                    if name != "step":
+                        events.add_scalar(name, value, record["step"])
+                events.flush()
+                self._events = events
 
     def close(self) -> None:
         """Let others write."""
         self._log.close()
         if self._events:
-            self._events.close()
+            with extra("TensorBoard's files", logger.warning):
+                self._events.close()
 
 
 def _event_writer(path: Path, step: int) -> Any:
     """Return a writer of TensorBoard's files that hides what came after `step`, or None."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ModuleNotFoundError:
-        return None
-    return SummaryWriter(str(path), purge_step=step + 1)
+    with extra("TensorBoard's files", logger.warning):
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ModuleNotFoundError:  # nobody has asked for it
+            return None
+        return SummaryWriter(str(path), purge_step=step + 1)
+    return None
 
 
 def _check(path: Path, settings: Mapping[str, Any]) -> None:

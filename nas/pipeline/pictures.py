@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from nas.errors import missing_package
+from nas.extras import extra
 from nas.latency import LatencyTable
-from nas.members import references
+from nas.members import left_out, references
 from nas.pruning.netadapt import Result
 from nas.searching import Run
 
@@ -17,23 +17,23 @@ PICTURES = {
 """Where the pictures lie in a run, and what they show."""
 
 
-def draw_front_of(run: Run, out: Path) -> str:
-    """Draw the front of a search into its folder; return what kept it from being drawn."""
-    try:
+def draw_front_of(run: Run, out: Path) -> tuple[str, ...]:
+    """Draw the front of a search into its folder; say what is missing in it, or why it is."""
+    said: list[str] = []
+    with extra("the picture of the front", said.append):
         from nas.report.plots import draw_front
-    except ModuleNotFoundError as error:
-        return str(missing_package(error, wanted_by="the picture of the front"))
-    if run.members:
+
+        said += [line for line in (left_out(run.setup),) if line]
         draw_front(run, references(run.setup), [out / Path(FRONT).name])
-    return ""
+    return tuple(said)
 
 
-def draw_rounds_of(result: Result, table: LatencyTable, out: Path) -> str:
-    """Draw the rounds of a pruning into its folder; return what kept them from being drawn."""
-    try:
+def draw_rounds_of(result: Result, table: LatencyTable, out: Path) -> tuple[str, ...]:
+    """Draw the rounds of a pruning into its folder; say what kept them from being drawn."""
+    said: list[str] = []
+    with extra("the pictures of the pruning", said.append):
         from nas.report.netadapt_plots import draw_channels, draw_rounds
-    except ModuleNotFoundError as error:
-        return str(missing_package(error, wanted_by="the pictures of the pruning"))
-    draw_rounds(result, table, [out / Path(ROUNDS).name])
-    draw_channels(result.arch, result.best_arch, [out / Path(CHANNELS).name])
-    return ""
+
+        draw_rounds(result, table, [out / Path(ROUNDS).name])
+        draw_channels(result.arch, result.best_arch, [out / Path(CHANNELS).name])
+    return tuple(said)

@@ -1,6 +1,7 @@
 """The report folder of a pipeline: one page for readers, one document for machines."""
 
 from nas.data import SCHEMA, to_json, to_yaml, write_text
+from nas.extras import Say, extra
 from nas.pipeline.config import to_mapping
 from nas.pipeline.outcome import Outcome, networks_table
 from nas.pipeline.pictures import PICTURES
@@ -10,14 +11,19 @@ REPORT = "report"
 PAGE, RESULT = "index.html", "result.json"
 
 
-def write_report(outcome: Outcome) -> None:
-    """Write the page and the document into `report/` of the run, each at once or not at all.
+def write_report(outcome: Outcome, say: Say) -> None:
+    """Write the document and the page into `report/` of the run, each at once or not at all.
+
+    The page can be done without: what keeps it from being written is said.
 
     Raises:
-        BadFile: if they cannot be written.
+        BadFile: if the document cannot be written.
     """
-    write_text(outcome.out / REPORT / PAGE, page(f"Pipeline {outcome.out.name}", _parts(outcome)))
-    write_text(outcome.out / REPORT / RESULT, to_json(outcome.record()))
+    folder = outcome.out / REPORT
+    write_text(folder / RESULT, to_json(outcome.record()))
+    with extra("the report's page", say):
+        write_text(folder / PAGE, page(f"Pipeline {outcome.out.name}", _parts(outcome)))
+        say(f"the report is {folder / PAGE}")
 
 
 def _parts(outcome: Outcome) -> tuple[Part, ...]:

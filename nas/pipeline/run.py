@@ -36,7 +36,7 @@ def run_pipeline(config: PipelineConfig, out: Path, teller: Teller) -> Outcome:
         if config.measure_rounds:
             _do(MEASURE, measure_networks, line, folder)
         outcome = Outcome(config=config, out=out, table=inputs.table, done=dict(folder.done))
-        write_report(outcome)
+        write_report(outcome, teller.say)
     return outcome
 
 

@@ -81,7 +81,7 @@ def search_stage(line: Line) -> Done:
     scores = {run.setup.accuracy: float(member.accuracy or 0.0)}
     found = _network(line, start, "found", path, scores)
     line.teller.say(f"{len(run.members)} on the front of {len(run.trials)}; {name} goes on")
-    return Done(networks=(found,), notes=_notes(run.setup.judge.note, draw_front_of(run, out)))
+    return Done(networks=(found,), notes=_notes(run.setup.judge.note, *draw_front_of(run, out)))
 
 
 def train_stage(line: Line) -> Done:
@@ -114,7 +114,7 @@ def netadapt_stage(line: Line) -> Done:
     pruned = _network(line, result.best_arch, "pruned", path, scores)
     line.teller.say(f"pruned in {len(result.rounds)} rounds")
     pictures = draw_rounds_of(result, inputs.table, out)
-    return Done(networks=(pruned,), notes=_notes(result.note, pictures))
+    return Done(networks=(pruned,), notes=_notes(result.note, *pictures))
 
 
 def scale_stage(line: Line) -> Done:

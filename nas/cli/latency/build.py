@@ -7,6 +7,7 @@ import click
 from nas.cli._places import PATH
 from nas.cli._print import print_json, say
 from nas.cli.latency import _options as options
+from nas.extras import extra
 from nas.measuring.make import build_table
 from nas.report.proof import facts, width_note
 
@@ -21,9 +22,10 @@ def command(samples: Path, out: Path, as_json: bool) -> None:
     if as_json:
         print_json({"schema": 1, "path": str(out), **facts(table)})
         return
-    say(f"{out}: {len(table.entries)} units on {table.heading}")
-    say(width_note(table))
-    if table.provenance:
-        options.say_noise(table.provenance.noise)
-    if table.validation:
-        click.echo(table.validation.summary)
+    with extra("the summary", say):
+        say(f"{out}: {len(table.entries)} units on {table.heading}")
+        say(width_note(table))
+        if table.provenance:
+            options.say_noise(table.provenance.noise)
+        if table.validation:
+            click.echo(table.validation.summary)

@@ -38,11 +38,12 @@ def command(run: Path, top: int, table: str | None, target: Target, as_json: boo
 
 
 def _row(one: Checked) -> tuple[str, ...]:
+    found, error = one.predicted, one.error
     return (
         one.name,
-        f"{one.predicted.ms:.2f}",
-        f"{one.predicted.low_ms:.2f} - {one.predicted.high_ms:.2f}",
+        f"{found.ms:.2f}" if found else "",
+        f"{found.low_ms:.2f} - {found.high_ms:.2f}" if found else "",
         f"{one.measured_ms:.2f}",
         f"{one.measured_low_ms:.2f} - {one.measured_high_ms:.2f}",
-        f"{100 * (one.predicted.ms / one.measured_ms - 1):+.1f} %",
+        f"{100 * error:+.1f} %" if error is not None else "",
     )

@@ -7,6 +7,7 @@ import click
 from nas.cli._places import PATH
 from nas.cli._print import print_json, say
 from nas.cli.latency import _options as options
+from nas.extras import extra
 from nas.latency import LatencyTable
 from nas.measuring.make import add_missing, make_table, samples_path
 from nas.measuring.rounds import Rounds
@@ -39,7 +40,8 @@ def command(
     if as_json:
         print_json({"schema": 1, "path": str(out), **facts(table)})
     else:
-        _say(table, out)
+        with extra("the summary", say):
+            _say(table, out)
 
 
 def _say(table: LatencyTable, out: Path) -> None:

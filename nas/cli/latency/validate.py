@@ -7,7 +7,7 @@ import click
 from nas.cli._places import PATH
 from nas.cli._print import print_json, say
 from nas.cli.latency import _options as options
-from nas.errors import missing_package
+from nas.extras import extra
 from nas.latency import LatencyTable
 from nas.measuring.make import prove_table
 from nas.report.proof import facts, speed_note
@@ -41,18 +41,17 @@ def command(
     if as_json:
         print_json({"schema": 1, "table": str(table), **facts(proved)["validation"]})
     elif proof:
-        click.echo(proof.summary)
-        say(speed_note(proof) or "the machine was as fast as when the table was measured")
+        with extra("the summary", say):
+            click.echo(proof.summary)
+            say(speed_note(proof) or "the machine was as fast as when the table was measured")
     if plot:
-        _draw(proved, table)
+        with extra("the picture", say):
+            _draw(proved, table)
 
 
 def _draw(table: LatencyTable, path: Path) -> None:
-    try:
-        from nas.report.latency_plots import draw_validation
-    except ModuleNotFoundError as error:
-        say(str(missing_package(error, wanted_by="the picture")))
-        return
+    from nas.report.latency_plots import draw_validation
+
     picture = path.with_suffix(".png")
     draw_validation(table, [picture])
     say(f"picture: {picture}")

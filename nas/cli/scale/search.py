@@ -17,6 +17,7 @@ from nas.compound.grid import Budget, Point, grid
 from nas.compound.search import RESULTS, Judge, Scored, by_model, record
 from nas.compound.search import search as search_grid
 from nas.errors import NasError, missing_package, unknown
+from nas.extras import extra
 from nas.folder import find_architecture
 from nas.latency_file import load_table
 from nas.runner import Runner, make_runner
@@ -86,10 +87,12 @@ def search(arch: str, evaluator: str, out: Path, plot: bool, as_json: bool, **fl
     if as_json:
         print_json(_document(rows, judge, budget, base, out))
     else:
-        _show(rows, judge, budget, base)
-        _suggest(rows[0].point.by, arch, out)
+        with extra("the table of the grid", say):
+            _show(rows, judge, budget, base)
+            _suggest(rows[0].point.by, arch, out)
     if plot:
-        _draw(rows, base, budget, judge, out)
+        with extra("the picture", say):
+            _draw(rows, base, budget, judge, out)
 
 
 def _judge(
@@ -157,10 +160,7 @@ def _document(
 def _draw(
     rows: Sequence[Scored], base: Architecture, budget: Budget, judge: Judge, out: Path
 ) -> None:
-    try:
-        from nas.report.scale_plots import draw_grid
-    except ModuleNotFoundError as error:
-        say(str(missing_package(error, wanted_by="the picture")))
-        return
+    from nas.report.scale_plots import draw_grid
+
     draw_grid(rows, base, budget, judge, [out / "grid.png", out / "grid.svg"])
     say(f"picture: {out / 'grid.png'}")

@@ -12,6 +12,7 @@ from nas.cli._print import print_json, say
 from nas.cli._progress import progress
 from nas.errors import NasError, missing_package
 from nas.examples import Examples
+from nas.extras import extra
 from nas.finished import read_examples
 from nas.remote import Place
 
@@ -44,9 +45,11 @@ def command(runs: tuple[Place, ...], out: Path, seed: int, as_json: bool) -> Non
     if as_json:
         print_json(_document(examples, fitted, out))
         return
-    for line in _lines(fitted):
-        click.echo(line)
-    say(f"wrote {out}; next: nas search --space {_space(runs[0])} --evaluator surrogate:{out}")
+    say(f"wrote {out}")
+    with extra("the summary", say):
+        for line in _lines(fitted):
+            click.echo(line)
+        say(f"next: nas search --space {_space(runs[0])} --evaluator surrogate:{out}")
 
 
 def _fit(examples: Examples, seed: int) -> "Fitted":
