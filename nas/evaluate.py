@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field, replace
+from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from nas.problem import (
     Problem,
     Trials,
     answers,
+    plausible,
 )
 from nas.space import Matrix
 
@@ -107,10 +109,18 @@ class _Found:
 
     def status(self) -> NDArray[np.str_]:
         """Return what became of every candidate."""
-        scores = self.problem.scores(self.metrics)
-        for i in np.flatnonzero(self.keeps & ~np.isfinite(scores).all(axis=1)):
-            self.errors.setdefault(int(i), "an objective came out as no finite number")
+        for objective in self.problem.objectives:
+            values = self.metrics[objective.metric]
+            for i in np.flatnonzero(self.keeps & ~plausible(objective.metric, values)):
+                self.errors.setdefault(int(i), _implausible(objective.metric, float(values[i])))
         status = np.where(self.keeps, OK, INFEASIBLE).astype(STATUS_TYPE)
         status[[i for i in self.stopped if self.keeps[i]]] = STOPPED
         status[list(self.errors)] = FAILED
         return status
+
+
+def _implausible(metric: str, value: float) -> str:
+    """Return the error for a value that an objective cannot have."""
+    if isfinite(value):
+        return f"{metric} came out as {value:g}; an accuracy is a fraction, from 0 to 1"
+    return "an objective came out as no finite number"

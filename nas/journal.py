@@ -5,19 +5,35 @@ tell (what became of some of them, in whatever order they came back).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
+from types import NoneType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.lines import Lines, Record, damaged
-from nas.problem import FAILED, INFEASIBLE, OK, STATUS_TYPE, STOPPED, Trials, concatenate
+from nas.accuracy import METRICS
+from nas.lines import Lines, Record, line_reader
+from nas.problem import (
+    FAILED,
+    INFEASIBLE,
+    OK,
+    STATUS_TYPE,
+    STOPPED,
+    Floats,
+    Trials,
+    concatenate,
+    plausible,
+)
+from nas.reader import Reader, Seconds
 from nas.space import Matrix
+from nas.text import shown
 
 _LETTERS = {"o": OK, "i": INFEASIBLE, "s": STOPPED, "f": FAILED}
 _STATUS = {status: letter for letter, status in _LETTERS.items()}
+_NUMBERS = {int, float, NoneType}
 
 
 def open_journal(path: Path) -> Lines:
@@ -62,58 +78,149 @@ class Tell:
     trials: Trials
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _AskLine:
+    """The line of an ask."""
+
+    ask: int
+    wanted: int
+    picks: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _TellLine:
+    """The line of a tell; its metrics are checked as whole columns, which is quicker."""
+
+    tell: int
+    status: str
+    metrics: Mapping[str, Any]
+    seconds: Seconds
+    errors: Mapping[str, str]
+    proposals: tuple[int, ...] | None = None
+
+
 def events(
-    records: Sequence[Record], widths: NDArray[np.int64], *, source: str
+    records: Sequence[Record],
+    widths: NDArray[np.int64],
+    *,
+    source: str,
+    needed: Sequence[str] = (),
 ) -> Iterator[Ask | Tell]:
     """Yield what the records after the header stand for.
 
-    `widths` are those of the space: how many values every column of picks has.
+    `widths` are those of the space: how many values every column of picks has. A trial that is
+    "ok" has a number for each of the metrics `needed`.
 
     Raises:
-        RunError: naming the line of a record that is damaged, or out of its place.
+        RunError: naming the line of a record that is damaged, or out of its place, and the key.
     """
     waiting: dict[int, NDArray[np.uint8]] = {}
     asked = told = 0
     for number, record in enumerate(records[1:], start=2):
-        event: Ask | Tell | None = None
-        with suppress(KeyError, TypeError, ValueError, AttributeError):  # then it is damaged
-            is_ask = "ask" in record
-            event = _asked(record, asked, widths) if is_ask else _told(record, told, waiting)
-        if event is None:
-            raise damaged(source, number)
-        if isinstance(event, Ask):
-            waiting |= dict(enumerate(event.picks, start=asked))
-            asked += len(event.picks)
+        read = line_reader(source, number)
+        if "ask" in record:
+            ask = _asked(read, record, asked, widths)
+            waiting |= dict(enumerate(ask.picks, start=asked))
+            asked += len(ask.picks)
+            yield ask
         else:
-            told += len(event.trials)
-            for proposal in event.proposals:
+            tell = _told(read, record, told, waiting, needed)
+            told += len(tell.trials)
+            for proposal in tell.proposals:
                 del waiting[proposal]
-        yield event
+            yield tell
 
 
-def finished(records: Sequence[Record], widths: NDArray[np.int64], *, source: str) -> Trials:
+def finished(
+    records: Sequence[Record],
+    widths: NDArray[np.int64],
+    *,
+    source: str,
+    needed: Sequence[str] = (),
+) -> Trials:
     """Return all trials that were told.
 
     Raises:
         RunError: as `events` does.
     """
-    told = [e.trials for e in events(records, widths, source=source) if isinstance(e, Tell)]
-    return concatenate(told, len(widths))
+    found = events(records, widths, source=source, needed=needed)
+    return concatenate([e.trials for e in found if isinstance(e, Tell)], len(widths))
 
 
-def _asked(record: Record, first: int, widths: NDArray[np.int64]) -> Ask | None:
-    picks = np.frombuffer(bytes.fromhex(record["picks"]), dtype=np.uint8).reshape(-1, len(widths))
-    sound = record["ask"] == first and len(picks) and bool((picks < widths).all())
-    return Ask(first=first, wanted=int(record["wanted"]), picks=picks) if sound else None
+def _asked(read: Reader, record: Record, first: int, widths: NDArray[np.int64]) -> Ask:
+    line = read.record(record, _AskLine)
+    try:
+        content = bytes.fromhex(line.picks)
+    except ValueError:
+        content = b""
+    columns = len(widths)
+    if not content or len(content) % columns:
+        raise read.bad(record, "picks", f"hexadecimal, {columns} bytes a proposal")
+    picks = np.frombuffer(content, dtype=np.uint8).reshape(-1, columns)
+    if not (picks < widths).all():
+        raise read.bad(record, "picks", "picks of the space")
+    if line.ask != first:
+        raise read.bad(record, "ask", f"{first}, the number of the next proposal")
+    return Ask(first=first, wanted=line.wanted, picks=picks)
 
 
-def _told(record: Record, first: int, waiting: Mapping[int, Matrix]) -> Tell | None:
-    count = len(record["status"])
-    proposals = tuple(record.get("proposals", range(first, first + count)))
-    trials = _told_trials(record, np.stack([waiting[number] for number in proposals]))
-    lengths = {count, len(set(proposals)), *map(len, trials.metrics.values())}
-    sound = trials.first == first and lengths == {count}
-    return Tell(proposals=proposals, trials=trials) if sound else None
+def _told(
+    read: Reader,
+    record: Record,
+    first: int,
+    waiting: Mapping[int, Matrix],
+    needed: Sequence[str],
+) -> Tell:
+    line = read.record(record, _TellLine)
+    if line.tell != first:
+        raise read.bad(record, "tell", f"{first}, the number of the next trial")
+    count = len(line.status)
+    if not count or set(line.status) - set(_LETTERS):
+        raise read.bad(record, "status", f"letters of {''.join(_LETTERS)}")
+    proposals = line.proposals
+    if proposals is None:
+        proposals = tuple(range(first, first + count))
+    if len(set(proposals)) != count or len(proposals) != count or set(proposals) - set(waiting):
+        raise read.fail("it tells of proposals that nobody asked for, or of some twice")
+    status = np.array([_LETTERS[letter] for letter in line.status], dtype=STATUS_TYPE)
+    trials = Trials(
+        first=first,
+        picks=np.stack([waiting[number] for number in proposals]),
+        metrics={n: _metric(read, record, n, status) for n in line.metrics},
+        status=status,
+        seconds=line.seconds,
+        errors=_errors(read, line.errors, range(first, first + count)),
+    )
+    for name in needed:
+        if np.isnan(trials.metrics.get(name, np.full(count, np.nan))[trials.ok]).any():
+            raise read.fail(f"a trial is ok without a number for {name}")
+    return Tell(proposals=proposals, trials=trials)
+
+
+def _metric(read: Reader, record: Record, name: str, status: NDArray[np.str_]) -> Floats:
+    """Return the values of one metric, NaN where there is none."""
+    metrics = record["metrics"]
+    values = read.get(metrics, name, list)
+    if len(values) != len(status) or {type(value) for value in values} - _NUMBERS:
+        raise read.bad(metrics, name, f"{len(status)} numbers or nulls")
+    try:
+        found = np.array([np.nan if value is None else value for value in values], dtype=float)
+    except OverflowError:
+        raise read.bad(metrics, name, "numbers that a float can hold") from None
+    settled = ((status == OK) | (status == STOPPED)) & ~np.isnan(found)
+    for i in np.flatnonzero(settled & ~plausible(name, found)):
+        wanted = "a fraction, from 0 to 1" if name in METRICS else "a finite number"
+        raise read.fail(f"metrics.{name}.{i} must be {wanted}, not {found[i]}")
+    found[np.isinf(found)] = np.nan  # earlier versions wrote what made a trial fail
+    return found
+
+
+def _errors(read: Reader, errors: Mapping[str, str], numbers: range) -> dict[int, str]:
+    known = {str(number): number for number in numbers}
+    for number in errors:
+        if number not in known:
+            raise read.fail(f"errors.{shown(number)} is of another trial")
+    return {known[number]: text for number, text in errors.items()}
 
 
 def ask_record(first: int, wanted: int, picks: Matrix) -> Record:
@@ -129,23 +236,9 @@ def tell_record(trials: Trials, proposals: Sequence[int] = ()) -> Record:
         **({} if same else {"proposals": [int(number) for number in proposals]}),
         "status": "".join(_STATUS[str(status)] for status in trials.status),
         "metrics": {
-            name: [None if value != value else value for value in values.tolist()]
+            name: [value if isfinite(value) else None for value in values.tolist()]
             for name, values in trials.metrics.items()
         },
         "seconds": round(trials.seconds, 6),
         "errors": {str(number): text for number, text in trials.errors.items()},
     }
-
-
-def _told_trials(record: Record, picks: Matrix) -> Trials:
-    return Trials(
-        first=record["tell"],
-        picks=picks,
-        metrics={
-            name: np.array([np.nan if value is None else value for value in values], dtype=float)
-            for name, values in record["metrics"].items()
-        },
-        status=np.array([_LETTERS[letter] for letter in record["status"]], dtype=STATUS_TYPE),
-        seconds=record["seconds"],
-        errors={int(n): text for n, text in record["errors"].items()},
-    )

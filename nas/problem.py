@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.accuracy import METRICS
 from nas.arch import Architecture
 from nas.errors import NasError, unknown
 from nas.space import Matrix, Space
@@ -65,6 +66,18 @@ class Answers:
     metrics: Metrics
     errors: Mapping[int, str] = field(default_factory=dict)
     stopped: frozenset[int] = frozenset()
+
+
+_OVERSHOOT = 0.5
+"""How far beyond 0 and 1 a predicted accuracy may lie: a fitted model knows no bounds."""
+
+
+def plausible(metric: str, values: Floats) -> NDArray[np.bool_]:
+    """Tell which of `values` the metric can have: finite numbers, and for accuracies fractions."""
+    finite: NDArray[np.bool_] = np.isfinite(values)
+    if metric not in METRICS:
+        return finite
+    return finite & (values >= -_OVERSHOOT) & (values <= 1 + _OVERSHOOT)
 
 
 class Evaluator(Protocol):

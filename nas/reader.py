@@ -2,7 +2,7 @@
 
 A record is read by the annotations of its class: `str`, `bool`, `int` (a whole number >= 0),
 `float` (a finite number >= 0), `X | None`, `tuple[X, ...]`, `tuple[X, Y]`, `Mapping[str, X]`,
-another dataclass, or `Any`. Other ranges are annotated, as in `Fraction` and `Signed`.
+another dataclass, `list`, or `Any`. Other ranges are annotated, as in `Fraction` and `Signed`.
 Nothing here needs more than Python, so that a device on which units are measured can use it.
 """
 
@@ -60,6 +60,7 @@ Fraction = Annotated[float, Range(0, 1)]
 Count = Annotated[int, Range(1)]
 Milliseconds = Annotated[float, Range(0, 1e9)]
 """Eleven days at most, so that sums over networks stay finite."""
+Seconds = Annotated[float, Range(0, 1e12)]
 Coefficient = Annotated[float, Range(0, 1e9)]
 
 
@@ -282,9 +283,14 @@ def _maybe(value: Any, read: _Read) -> Any:
 
 
 def _list(value: Any, read: _Read) -> tuple[Any, ...]:
+    _plain_list(value)
+    return tuple(_at(value, key=i, read=read) for i in range(len(value)))
+
+
+def _plain_list(value: Any) -> list[Any]:
     if not isinstance(value, list):
         raise _expected("a list", value)
-    return tuple(_at(value, key=i, read=read) for i in range(len(value)))
+    return value
 
 
 def _fixed(value: Any, reads: tuple[_Read, ...]) -> tuple[Any, ...]:
@@ -344,5 +350,6 @@ _PLAIN: Mapping[Any, _Read] = {
     bool: _flag,
     int: _whole,
     float: _number,
+    list: _plain_list,
     Any: _anything,
 }

@@ -18,6 +18,7 @@ from nas.journal import NoJournal
 from nas.lines import Lines
 from nas.problem import Problem, Strategy, Trials, concatenate
 from nas.space import Matrix
+from nas.text import shown
 
 logger = logging.getLogger(__name__)
 
@@ -157,11 +158,13 @@ class Session:
             if found.get(key) != wanted:
                 raise RunError(
                     f"{self.journal.path.parent} is the run of another search: its {key} is "
-                    f"{found.get(key)!r}, not {wanted!r}; give another --out"
+                    f"{shown(found.get(key))}, not {shown(wanted)}; give another --out"
                 )
         faithful = True
         source = str(self.journal.path)
-        for event in log.events(self.journal.records, self.problem.space.widths, source=source):
+        needed = [objective.metric for objective in self.problem.objectives]
+        widths = self.problem.space.widths
+        for event in log.events(self.journal.records, widths, source=source, needed=needed):
             if isinstance(event, log.Tell):
                 self._told(event.proposals, event.trials)
                 continue

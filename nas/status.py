@@ -59,7 +59,7 @@ def _read(place: Place, here: Path, now: float) -> Status:
     config = read_config(here / folder.CONFIG)
     trials, asked = _journal(here, config)
     heartbeat = read_heartbeat(here)
-    silent = None if heartbeat is None else now - heartbeat.updated
+    silent = None if heartbeat is None else abs(now - heartbeat.updated)  # a clock may be ahead
     return Status(
         out=place,
         state=_state(heartbeat, silent),
@@ -83,7 +83,8 @@ def _journal(out: Path, config: SearchConfig) -> tuple[Trials, int]:
     records, _ = parse(whole, source=str(path))
     widths = load_space(config.space).widths
     asks = (len(bytes.fromhex(r["picks"])) // len(widths) for r in records if "ask" in r)
-    return finished(records, widths, source=str(path)), sum(asks)
+    needed = [Objective.parse(text).metric for text in config.objective]
+    return finished(records, widths, source=str(path), needed=needed), sum(asks)
 
 
 def _state(heartbeat: Heartbeat | None, silent: float | None) -> str:

@@ -1,21 +1,22 @@
 """Watch a search: tell how far it is, leave word of it in the run folder, end it in time."""
 
-import json
 import os
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from math import inf
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
-from nas import data
+from nas import data, strict_json
 from nas.config import SearchConfig
 from nas.errors import BadFile, RunError
+from nas.reader import OneOf, Range, Reader, Seconds
 from nas.remote import Place
 from nas.runner import Runner, Watched
 from nas.session import Session
@@ -25,7 +26,8 @@ SECONDS_BETWEEN_BEATS = 5.0
 SILENT_SECONDS = 60.0
 """A search that says it is running, and said nothing for so long, is not."""
 
-RUNNING = "running"
+RUNNING, FINISHED, STOPPED = "running", "finished", "stopped"
+ProcessId = Annotated[int, Range(1, 2**31 - 1)]
 
 Progress = Callable[[int, int, str], None]
 """Called with the trials done, the trials wanted, and what was trained meanwhile."""
@@ -46,14 +48,14 @@ class Heartbeat:
     """
 
     host: str
-    pid: int
-    updated: float
-    state: str
+    pid: ProcessId
+    updated: Seconds
+    state: Annotated[str, OneOf((RUNNING, FINISHED, STOPPED))]
     started: int
     trials: int
     wanted: int
-    seconds: float
-    spent_seconds: float
+    seconds: Seconds
+    spent_seconds: Seconds
     tasks: int
     busy: int
     workers: int
@@ -72,13 +74,12 @@ def read_heartbeat(out: Path) -> Heartbeat | None:
         BadFile: if it is damaged.
     """
     path = out / HEARTBEAT
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return Heartbeat(**{f.name: content[f.name] for f in fields(Heartbeat)})
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadFile(f"{path}: damaged ({error}); a running search writes it anew") from None
+    read = Reader(path, then="; a running search writes it anew")
+    content = dict(data.read_mapping(path))
+    del content["schema"]
+    return read.record(content, Heartbeat)
 
 
 @contextmanager
@@ -108,7 +109,7 @@ def _check_unattended(out: Place) -> None:
 
 def _may_live(beat: Heartbeat) -> bool:
     """Tell whether another process that left word is to be reckoned with."""
-    if time.time() - beat.updated > SILENT_SECONDS:
+    if abs(time.time() - beat.updated) > SILENT_SECONDS:  # or a clock was ahead
         return False
     if beat.host != socket.gethostname() or os.name != "posix":
         return True
@@ -154,14 +155,14 @@ class Watch:
         self._started = self._trials = len(session)
         ended = threading.Event()
         beats = threading.Thread(target=self._beat_until, args=(ended,), daemon=True)
-        state = "stopped"
+        state = STOPPED
         self._beat(RUNNING)
         beats.start()
         try:
             yield
-            state = "finished"
+            state = FINISHED
         except TimeUp:
-            state = "finished"
+            state = FINISHED
         finally:
             ended.set()
             beats.join()
@@ -229,4 +230,4 @@ class Watch:
             workers=self.runner.workers,
         )
         content = {"schema": data.SCHEMA, **asdict(heartbeat)}
-        data.write_text(self._out / HEARTBEAT, json.dumps(content) + "\n")
+        data.write_text(self._out / HEARTBEAT, strict_json.dumps(content) + "\n")

@@ -72,6 +72,18 @@ def test_nan_in_an_objective_fails_the_candidate(problem: Problem, everything: n
     assert trials.errors[len(everything) - 1] == "an objective came out as no finite number"
 
 
+def test_an_accuracy_in_per_cent_fails_and_says_so(
+    problem: Problem, everything: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = {"top1": np.array([0.5, 75.2, np.inf])}
+    monkeypatch.setattr(type(problem.evaluators[1]), "__call__", lambda self, _: answer)
+    trials = evaluate(problem, everything[:3])
+    assert trials.errors == {
+        1: "top1 came out as 75.2; an accuracy is a fraction, from 0 to 1",
+        2: "an objective came out as no finite number",
+    }
+
+
 def test_an_answer_of_the_wrong_form_fails_and_says_so(
     problem: Problem, everything: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,7 +63,7 @@ def test_the_trials_of_several_runs_come_together(run: Run, everything: Matrix) 
 def test_only_what_was_measured_in_full_counts(run: Run, everything: Matrix) -> None:
     rows = everything[:40]
     status = [OK] * 25 + [STOPPED] * 5 + [FAILED] * 5 + [INFEASIBLE] * 5
-    values = np.where(np.arange(40) < 25, values_of(rows), 9.0)
+    values = np.where(np.arange(40) < 25, values_of(rows), 1.2)
     values[35:] = np.nan
     found = read_examples([run("one", rows, values, status=status)])
     assert np.array_equal(found.picks, rows[:25])

@@ -116,6 +116,7 @@ def test_a_damaged_line_in_the_middle_is_named(
         (2, {"picks": 5}),
         (2, {"ask": 1}),
         (2, {"wanted": None}),
+        (2, {"more": 1}),
         (3, {"tell": 3}),
         (3, {"status": "oo"}),
         (3, {"status": "xyz"}),
@@ -123,6 +124,18 @@ def test_a_damaged_line_in_the_middle_is_named(
         (3, {"metrics": {"top1": ["a", "b", "c"]}}),
         (3, {"metrics": []}),
         (3, {"errors": None}),
+        (3, {"errors": {"9": "x"}}),
+        (3, {"errors": {"0": 1}}),
+        (3, {"seconds": []}),
+        (3, {"seconds": 10**400}),
+        (3, {"seconds": float("nan")}),
+        (3, {"proposals": [0, 1, 1]}),
+        (3, {"proposals": [0, 1, 7]}),
+        (3, {"metrics": {"top1": [0.5, 0.5, 10**400]}}),
+        (3, {"metrics": {"top1": [0.5, 0.5, True]}}),
+        (3, {"metrics": {"top1": [0.5, 0.5, 75.2]}}),
+        (3, {"metrics": {"top1": [0.5, 0.5, float("inf")]}}),
+        (3, {"metrics": {"macs": [1, 1, float("inf")]}}),
         (4, {"ask": 0}),
     ],
 )
@@ -133,6 +146,34 @@ def test_a_record_that_makes_no_sense_is_named(
     records[line - 1] = {**records[line - 1], **change}
     with pytest.raises(RunError, match=f"x, line {line}: damaged"):
         list(events(records, tiny.widths, source="x"))
+
+
+def test_the_key_and_the_value_are_told(path: Path, tiny: Space) -> None:
+    records, _ = parse(path.read_bytes(), source="x")
+    records[2] = {**records[2], "metrics": {"top1": [0.5, 0.5, float("inf")]}}
+    message = (
+        r"x, line 3: damaged: metrics.top1.2 must be a fraction, from 0 to 1, not inf; restore"
+    )
+    with pytest.raises(RunError, match=message):
+        list(events(records, tiny.widths, source="x"))
+
+
+def test_a_trial_that_is_ok_has_its_objectives(path: Path, tiny: Space) -> None:
+    records, _ = parse(path.read_bytes(), source="x")
+    assert list(events(records, tiny.widths, source="x", needed=["top1", "macs"]))
+    metrics = records[2]["metrics"] | {"top1": [0.5, None, 0.5]}
+    records[2] = {**records[2], "metrics": metrics}
+    assert list(events(records, tiny.widths, source="x", needed=["macs"]))
+    with pytest.raises(RunError, match="line 3: damaged: a trial is ok without a number for top1"):
+        list(events(records, tiny.widths, source="x", needed=["top1", "macs"]))
+
+
+def test_infinity_of_a_failed_trial_is_read_as_no_number(path: Path, tiny: Space) -> None:
+    path.write_bytes(path.read_bytes().replace(b"null", b"-Infinity"))  # as older versions had it
+    records, _ = parse(path.read_bytes(), source="x")
+    tells = [event for event in events(records, tiny.widths, source="x") if isinstance(event, Tell)]
+    assert np.isnan(tells[1].trials.metrics["top1"]).all()
+    assert tell_record(tells[1].trials)["metrics"]["top1"] == [None] * 3
 
 
 def test_records_out_of_their_place_are_named(path: Path, tiny: Space) -> None:

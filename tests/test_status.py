@@ -47,9 +47,31 @@ def test_a_search_that_went_silent_is_lost(out: Path) -> None:
     assert late.silent_seconds == pytest.approx(500.0)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seconds": "long"}, ": seconds must be a number from 0 to .*, not 'long'; a running"),
+        ({"seconds": []}, r"seconds must be a number from 0 to .*, not \[\]"),
+        ({"trials": 10**30}, "trials must be a whole number of at most"),
+        ({"trials": -1}, "trials must be a whole number >= 0, not -1"),
+        ({"pid": 2**40}, "pid must be a whole number from 1 to"),
+        ({"state": "asleep"}, "state must be one of running, finished, stopped, not 'asleep'"),
+        ({"colour": 1}, "unknown key 'colour'"),
+        ({"updated": float("nan")}, "NaN is no JSON"),
+    ],
+)
+def test_a_heartbeat_that_makes_no_sense_is_named(
+    change: dict[str, object], message: str, out: Path
+) -> None:
+    beat = json.loads((out / HEARTBEAT).read_text())
+    (out / HEARTBEAT).write_text(json.dumps(beat | change))
+    with pytest.raises(NasError, match=f"heartbeat.json.*{message}"):
+        read_status(out)
+
+
 def test_no_heartbeat_is_no_error_and_a_damaged_one_is(out: Path) -> None:
     (out / HEARTBEAT).write_text("{")
-    with pytest.raises(NasError, match="json: damaged"):
+    with pytest.raises(NasError, match=r"heartbeat\.json, line 1: "):
         read_status(out)
     (out / HEARTBEAT).unlink()
     assert read_status(out).state == "unknown"

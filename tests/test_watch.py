@@ -1,16 +1,19 @@
 """Watching a search: word in the run folder, and the time over several starts."""
 
+import json
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from nas.config import SearchConfig
-from nas.errors import BadFile
+from nas.errors import BadFile, RunError
+from nas.remote import Place
 from nas.runner import InProcess
-from nas.watch import Watch, read_heartbeat
+from nas.watch import HEARTBEAT, Watch, _check_unattended, read_heartbeat
 
 
 class Session:
@@ -53,3 +56,17 @@ def test_a_disk_that_fills_up_is_not_the_heartbeats_to_report(
                 break
             time.sleep(0.001)
     assert len(tries) >= 5  # it goes on trying, and the last word is the search's own
+
+
+@pytest.mark.parametrize(("ahead", "blocked"), [(-5, True), (5, True), (-500, False), (500, False)])
+def test_word_from_a_clock_that_was_ahead_blocks_no_search(
+    ahead: float, blocked: bool, tmp_path: Path
+) -> None:
+    with _watch(tmp_path).over(Session()):  # type: ignore[arg-type]
+        pass
+    path = tmp_path / HEARTBEAT
+    beat = json.loads(path.read_text()) | {"state": "running", "host": "another"}
+    path.write_text(json.dumps(beat | {"updated": time.time() + ahead}))
+    place = Place(tmp_path.as_uri())
+    with pytest.raises(RunError, match="try again in") if blocked else nullcontext():
+        _check_unattended(place)
