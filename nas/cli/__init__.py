@@ -6,6 +6,7 @@ import sys
 import click
 
 from nas.cli._group import group
+from nas.cli._streams import Streams
 from nas.errors import NasError
 
 nas = group(
@@ -18,25 +19,28 @@ click.version_option(package_name="nas", message="%(version)s")(nas)
 
 def main() -> None:
     """Run the command line; exit code 2 for what the user can mend, 1 for a bug."""
+    streams = Streams()
     sys.path.append("")  # a plugin may be a file in the working folder
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("nas").setLevel(logging.INFO)
+    sys.exit(streams.close(_code()))
+
+
+def _code() -> int:
+    """Run the command that the arguments name, and return its exit code."""
     try:
-        sys.exit(nas.main(standalone_mode=False))
+        return int(nas.main(standalone_mode=False) or 0)
     except NasError as error:
         click.echo(f"error: {error}", err=True)
-        sys.exit(2)
+        return 2
     except click.ClickException as error:
         if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
             error.show()
         else:
             click.echo(f"error: {error.format_message()}", err=True)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(141)
+        return 130
     except OSError as error:
         click.echo(f"error: {error.strerror or error}", err=True)
-        sys.exit(2)
+        return 2

@@ -1,0 +1,98 @@
+"""The process's own stdout and stderr: what cannot be printed must not cost what is written.
+
+A full disk, a closed stream or a reader that has gone fails no command in the middle of its work:
+what cannot be printed is dropped, and the exit code tells in the end.
+"""
+
+import errno
+import io
+import os
+import select
+import sys
+from typing import Any
+
+import click
+
+UNPRINTED, BROKEN_PIPE = 2, 141
+_STANDARD = (0, 1, 2)
+
+
+class _Sink(io.FileIO):
+    """Writes to a file descriptor, and drops everything from the first failure on."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number, "w", closefd=False)
+        self.failure: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        """Write, as far as that is possible."""
+        while self.failure is None:
+            try:
+                written = super().write(data)
+            except OSError as error:
+                self.failure = error
+            else:
+                if written is not None:
+                    return written
+                select.select((), (self,), ())  # a pipe that does not block, and is full
+        return len(data)
+
+
+class Streams:
+    """Takes over stdout and stderr where they are the process's own, and not those of a test."""
+
+    def __init__(self) -> None:
+        """Take them over."""
+        _fill_gaps()
+        self._out = _taken(1, "stdout")
+        _taken(2, "stderr")
+
+    def close(self, code: int) -> int:
+        """Print what is left, and return the exit code: `code`, or that of a failed stdout.
+
+        What could not be printed on stdout is said in one line. A reader that has read enough, as
+        `head`, is no reason to say anything.
+        """
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        failure = self._out.failure if self._out else None
+        if failure is None:
+            return code
+        if failure.errno == errno.EPIPE:
+            return code or BROKEN_PIPE
+        click.echo(f"error: stdout cannot be written: {failure.strerror}", err=True)
+        return code or UNPRINTED
+
+
+def _fill_gaps() -> None:
+    """Let closed streams be the null device, so that no file of a run gets their numbers.
+
+    It is opened for reading, so that writing fails, as into what is closed.
+    """
+    for number in _STANDARD:
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY)  # the lowest number that is free: this one
+
+
+def _taken(number: int, name: str) -> _Sink | None:
+    """Replace one of the streams of `sys`, unless somebody else has; return what it writes to.
+
+    Characters that the encoding lacks are escaped, for the same reason.
+    """
+    now = getattr(sys, name)
+    if now is not getattr(sys, f"__{name}__"):
+        return None
+    if now is None:  # it was closed when Python began, and its number may be another file's now
+        number = os.open(os.devnull, os.O_RDONLY)
+    sink = _Sink(number)
+    stream = io.TextIOWrapper(
+        io.BufferedWriter(sink),
+        encoding=getattr(now, "encoding", None) or "utf-8",
+        errors="backslashreplace",
+        line_buffering=True,
+    )
+    setattr(sys, name, stream)
+    return sink
