@@ -20,6 +20,8 @@ KINDS = ("strategies", "evaluators", "exporters", "backends", "dialects", "runne
 
 
 _KEY = r"[A-Za-z_]\w*\s*="
+_QUOTED = r'"(?:[^"]|"")*"'
+_PAIR = rf'\s*{_KEY}(?:\s*{_QUOTED}\s*|(?!\s*")[^,]*)'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +36,12 @@ class Plugin:
         """Return the plugin of "NAME", "NAME:PATH", or either with ",key=value" after it.
 
         What comes first and has no key is the option `path`. A path may hold colons, commas and
-        equals signs: only what follows its last part without a key is taken for options.
+        equals signs: only what follows its last part without a key is taken for options. A path
+        or a value in double quotes is taken as it is, and a quote in it is written twice:
+        `imagefolder:"/data/a b,c=d",val=0.2`.
 
         Raises:
-            NasError: if a part after the first option has no key.
+            NasError: if a part after the first option has no key, or a quote does not end.
         """
         name, _, rest = text.partition(":")
         path, pairs = _path_and_pairs(rest.strip().rstrip(","))
@@ -45,22 +49,43 @@ class Plugin:
             if "=" not in pair:
                 raise NasError(f"{text!r}: expected NAME:key=value, found {pair!r} without a value")
         keyed = [pair.partition("=") for pair in pairs]
-        options = {key.strip(): value.strip() for key, _, value in keyed}
+        options = {key.strip(): _unquoted(value.strip()) for key, _, value in keyed}
         return cls(name=name.strip(), options={**({"path": path} if path else {}), **options})
 
     def __str__(self) -> str:
         """Return the text that `parse` reads."""
-        rest = ",".join(f"{key}={value}" for key, value in self.options.items())
+        rest = ",".join(f"{key}={_quoted(value)}" for key, value in self.options.items())
         return f"{self.name}:{rest}" if rest else self.name
 
 
 def _path_and_pairs(text: str) -> tuple[str, list[str]]:
     """Return the path that `text` begins with, or nothing, and its parts after that."""
     if re.match(rf"\s*{_KEY}", text) or not text:
-        return "", [part for part in text.split(",") if part]
-    pairs = re.search(rf"(?:,\s*{_KEY}[^,]*)*\Z", text)
+        return "", _parts(text)
+    if quoted := re.match(rf"({_QUOTED})\s*(?:,|\Z)", text):
+        return _unquoted(quoted[1]), _parts(text[quoted.end() :])
+    pairs = re.search(rf"(?:,{_PAIR})*\Z", text)
     assert pairs is not None  # it may be empty
-    return text[: pairs.start()].strip(), pairs[0].split(",")[1:]
+    return _unquoted(text[: pairs.start()].strip()), _parts(pairs[0])
+
+
+def _parts(text: str) -> list[str]:
+    """Return what stands between the commas of `text`, but for those in quoted values."""
+    return re.findall(rf"{_PAIR}(?=,|\Z)|[^,]+", text)
+
+
+def _unquoted(text: str) -> str:
+    if not text.startswith('"'):
+        return text
+    if not re.fullmatch(_QUOTED, text):
+        raise NasError(f"{text}: expected one value in double quotes, with its own written twice")
+    return text[1:-1].replace('""', '"')
+
+
+def _quoted(text: str) -> str:
+    """Return `text` as `parse` takes it for the value of an option, in quotes where it must."""
+    plain = text == text.strip() and not re.search('[,"]', text)
+    return text if plain else '"' + text.replace('"', '""') + '"'
 
 
 def available(kind: str) -> Mapping[str, str]:
@@ -137,7 +162,9 @@ def create(kind: str, plugin: Plugin, *given: Any, **named: Any) -> Any:
     options = {}
     for key, text in plugin.options.items():
         if key not in known:
-            hint = f"; expected NAME:key=value, found {text!r} alone" if key == "path" else ""
+            hint = "; a path with a comma goes in double quotes" if "path" in known else ""
+            if key == "path":
+                hint = f"; expected NAME:key=value, found {text!r} alone"
             raise NasError(
                 f"{kind_in_singular(kind)} {plugin.name}: {unknown('option', key, known)}{hint}"
             )

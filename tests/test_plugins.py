@@ -4,6 +4,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nas.errors import MissingPackage, NasError, UnknownName
 from nas.plugins import KINDS, Plugin, available, create, load
@@ -129,3 +131,39 @@ def test_unknown_kinds_of_errors_are_not_hidden(folder: Path) -> None:
         load("evaluators", "pack2.broken")
     with pytest.raises(UnknownName):
         load("evaluators", "pack2.absent")
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ('imagefolder:"/data/a b,c=d:e"', {"path": "/data/a b,c=d:e"}),
+        ('imagefolder:"/data/a b,c=d:e",val=0.2', {"path": "/data/a b,c=d:e", "val": "0.2"}),
+        ('imagefolder:val=0.2,path="/a,b=c"', {"val": "0.2", "path": "/a,b=c"}),
+        ('csv:/a,image="the ""file"", say" , label=x', {"path": "/a", "image": 'the "file", say',
+                                                        "label": "x"}),
+        ('csv:/a,b/c=d,label="x"', {"path": "/a,b/c=d", "label": "x"}),
+        ('csv:/a,label=""', {"path": "/a", "label": ""}),
+        ("csv:/a,label= x y ", {"path": "/a", "label": "x y"}),
+        ("csv:C:/a,b/c=d,val=0.3", {"path": "C:/a,b/c=d", "val": "0.3"}),
+        ('csv:/a "b" c', {"path": '/a "b" c'}),
+    ],
+)  # fmt: skip
+def test_quotes_keep_a_value_as_it_is(text: str, options: dict[str, str]) -> None:
+    plugin = Plugin.parse(text)
+    assert plugin.options == options
+    assert Plugin.parse(str(plugin)) == plugin
+    assert str(Plugin.parse(str(plugin))) == str(plugin)
+
+
+@pytest.mark.parametrize("text", ['csv:"/a', 'csv:"/a"b', 'csv:/a,label="x"y', 'csv:label="x'])
+def test_quotes_that_do_not_end_are_refused(text: str) -> None:
+    with pytest.raises(NasError, match="expected one value in double quotes"):
+        Plugin.parse(text)
+
+
+@given(path=st.text(min_size=1), value=st.text())
+def test_any_path_and_value_can_be_said(path: str, value: str) -> None:
+    plugin = Plugin(name="csv", options={"path": path, "label": value})
+    assert Plugin.parse(str(plugin)) == plugin
+    said = '"' + path.replace('"', '""') + '"'
+    assert Plugin.parse(f"csv:{said}").options == {"path": path}

@@ -57,6 +57,11 @@ def test_every_source_tells_what_it_is() -> None:
         ("digits:/a", "dataset digits: unknown option 'path'"),
         ("imagefolder", "dataset imagefolder needs path"),
         ("shapes:dificulty=1", "unknown option 'dificulty'; did you mean difficulty"),
+        (
+            "imagefolder:/a b,c=d:e",
+            "unknown option 'c'; .*; a path with a comma goes in double quotes",
+        ),
+        ('imagefolder:"/a b,c=d:e"', "/a b,c=d:e: No such file or directory"),
         ("shapes:difficulty=2", "difficulty must be from 0 to 1"),
         ("shapes:classes=1", "classes must be from 2 to 40"),
         ("shapes:count=5", "count must be 20 or more for 10 classes"),
