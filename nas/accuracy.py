@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from nas import data
 from nas.arch import Architecture
 from nas.errors import BadFile
+from nas.files import open_regular
 from nas.space import Matrix, Space
 from nas.space_file import load_space
 
@@ -261,13 +262,13 @@ def write_accuracy_model(model: AccuracyModel, path: Path) -> None:
         network: Network = getattr(model, name)
         for i, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
             arrays |= {f"{name}_weight{i}": weight, f"{name}_bias{i}": bias}
-    with data.atomic_path(path) as temporary:
-        np.savez_compressed(temporary, **arrays)
+    with data.atomic_path(path, follow=True) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)
 
 
 def _read_arrays(path: Path) -> Mapping[str, NDArray[Any]]:
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        with open_regular(path) as file, np.load(file, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
     except OSError as error:
         raise BadFile(f"{path}: {error.strerror or error}") from None

@@ -17,6 +17,7 @@ from typing import Any
 from nas.arch import Architecture, from_mapping
 from nas.data import check_keys, check_schema
 from nas.errors import BadFile, RunError, UnknownName, missing_package
+from nas.files import open_regular
 from nas.layers import lower
 from nas.remote import Place, is_url, split_member
 from nas.weights import Weights, check_weights
@@ -150,7 +151,7 @@ def read_header(path: Path) -> Mapping[str, Any]:
         BadFile: if it cannot be read, or is no checkpoint of this project.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
             header = json.loads(file.read(min(length, _LARGEST_HEADER)))
         facts: Mapping[str, Any] = json.loads(header["__metadata__"][HEADER])

@@ -1,17 +1,18 @@
 """Find bundled files, read YAML and JSON strictly, write files so that a kill loses nothing."""
 
 import os
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from nas import strict_json
+from nas import strict_json, strict_yaml
 from nas.errors import BadFile, unknown
+from nas.files import atomic_path as atomic_path
+from nas.files import open_regular, read_text
+from nas.files import write_text as write_text
 from nas.reader import SCHEMA as SCHEMA
 from nas.reader import check_keys as check_keys
 from nas.reader import check_schema as check_schema
@@ -19,43 +20,7 @@ from nas.reader import locate as locate
 
 FOLDERS = ("search_spaces", "latency_tables", "architectures", "accuracy_models")
 """Folders of bundled data: beside `nas/` in a checkout, inside it in an installed package."""
-
-
-class Lined(dict[str, Any]):
-    """A mapping from a YAML file that knows the line of each of its keys."""
-
-    lines: Mapping[str, int]
-
-
-class _StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # chosen at run time
-    """Safe YAML that refuses keys given twice and remembers where keys stand."""
-
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """Build one value; what Python cannot read is an error of the file, with its line."""
-        try:
-            return super().construct_object(node, deep=deep)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"cannot read this value ({error})", node.start_mark
-            ) from None
-
-    def construct_lined(self, node: yaml.MappingNode) -> Lined:
-        """Build one mapping."""
-        result = Lined()
-        lines = {}
-        for key_node, value_node in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in result:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} is given twice", key_node.start_mark
-                )
-            result[key] = self.construct_object(value_node, deep=True)
-            lines[key] = key_node.start_mark.line + 1
-        result.lines = lines
-        return result
-
-
-_StrictLoader.add_constructor("tag:yaml.org,2002:map", _StrictLoader.construct_lined)
+_LONGEST_LINE = 1000  # bytes of a comment
 
 
 def read_mapping(path: Path) -> Mapping[str, Any]:
@@ -76,18 +41,14 @@ def read_foreign(path: Path) -> Mapping[str, Any]:
         BadFile: if it cannot be read or parsed (with line), or gives a key twice.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        is_json = path.suffix == ".json"
-        data = strict_json.parse(text) if is_json else yaml.load(text, _StrictLoader)
+        text = read_text(path)
+        data = (strict_json if path.suffix == ".json" else strict_yaml).parse(text)
     except OSError as error:
         raise BadFile(f"{path}: {error.strerror or error}") from None
-    except strict_json.BadJson as error:
+    except (strict_json.BadJson, strict_yaml.BadYaml) as error:
         line = f", line {error.line}" if error.line else ""
         raise BadFile(f"{path}{line}: {error}") from None
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise BadFile(f"{path}{line}: {error.problem}") from None
-    except (yaml.YAMLError, ValueError) as error:
+    except ValueError as error:
         raise BadFile(f"{path}: {str(error).splitlines()[0]}") from None
     except RecursionError:
         raise BadFile(f"{path}: nested too deeply") from None
@@ -129,7 +90,7 @@ def find(kind: str, name: str | Path, *, where: str, suffix: str = ".yaml") -> P
     """
     text = str(name)
     if os.sep in text or Path(text).suffix in (".yaml", ".yml", ".json", suffix):
-        if not Path(text).is_file():
+        if not Path(text).exists():
             raise BadFile(f"{text}: no such file")
         return Path(text)
     known = bundled(where, suffix)
@@ -140,43 +101,9 @@ def find(kind: str, name: str | Path, *, where: str, suffix: str = ".yaml") -> P
 
 def first_comment(path: Path) -> str:
     """Return the first line of a YAML file's leading comment: what the file is."""
-    with path.open(encoding="utf-8") as file:
-        line = file.readline()
+    with open_regular(path) as file:
+        line = file.readline(_LONGEST_LINE).decode("utf-8", errors="replace")
     return line.removeprefix("#").strip() if line.startswith("#") else ""
-
-
-@contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`, which replaces it when the block ends well.
-
-    Whoever reads `path` sees the old content or the new, never a part.
-
-    Raises:
-        BadFile: if `path` cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix
-        )
-        os.close(handle)
-    except OSError as error:
-        raise BadFile(f"{path} cannot be written: {error.strerror or error}") from None
-    try:
-        yield Path(temporary)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException as error:
-        Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise BadFile(f"{path} cannot be written: {error.strerror or error}") from None
-        raise
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` atomically."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 def to_json(data: Any) -> str:

@@ -11,6 +11,7 @@ from nas.accuracy import METRICS
 from nas.config import SearchConfig, read_config
 from nas.errors import RunError
 from nas.examples import Examples
+from nas.files import read_bytes
 from nas.folder import CONFIG, JOURNAL
 from nas.lines import Record, parse
 from nas.problem import Trials, concatenate
@@ -82,7 +83,7 @@ def _read(out: Path, place: Place) -> _Found:
     if not (out / CONFIG).is_file():
         raise RunError(f"{out} is no run folder: it has no {CONFIG}")
     try:
-        records, _ = parse(path.read_bytes(), source=str(path))
+        records, _ = parse(read_bytes(path), source=str(path))
     except OSError as error:
         raise RunError(f"{path}: {error.strerror}") from None
     config = read_config(out / CONFIG)

@@ -18,6 +18,7 @@ from nas.arch import Architecture, to_mapping
 from nas.checkpoint import architecture_of, find_checkpoint
 from nas.config import SearchConfig, Setup, read_config
 from nas.errors import RunError, UnknownName
+from nas.files import read_text
 from nas.machine import cpu_name
 from nas.remote import Place, split_member
 from nas.versions import commit, version_of
@@ -177,8 +178,8 @@ def _member(folder: Path, name: str) -> str:
 def _front(folder: Path) -> Mapping[str, bool]:
     """Return the names of a run's front, and which of them is the best."""
     try:
-        with (folder / FRONT).open(encoding="utf-8", newline="") as file:
-            front = {row["name"]: row["best"] == "True" for row in csv.DictReader(file)}
+        rows = csv.DictReader(io.StringIO(read_text(folder / FRONT)))
+        front = {row["name"]: row["best"] == "True" for row in rows}
         if front and sum(front.values()) != 1:
             raise ValueError("not one best")
         return front

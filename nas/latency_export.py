@@ -51,7 +51,7 @@ def write_dialect(
     for file, names in files.items():
         content = {key: _fields(chosen, _joined(keys[key], entries)) for key in sorted(names)}
         text = to_json(content) if file.suffix == ".json" else comment + to_yaml(content)
-        write_text(file, text)
+        write_text(file, text, follow=True)
     return Exported(paths=tuple(files), left_out=tuple(left_out))
 
 

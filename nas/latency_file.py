@@ -40,10 +40,10 @@ def write_table(table: LatencyTable, path: Path, *, heading: str = "") -> None:
     ends in .json gets JSON, which has no comments.
     """
     if path.suffix == ".json":
-        write_text(path, to_json(table_mapping(table)))
+        write_text(path, to_json(table_mapping(table)), follow=True)
         return
     comment = "".join(f"# {line}\n" for line in heading.splitlines())
-    write_text(path, comment + to_yaml(table_mapping(table)))
+    write_text(path, comment + to_yaml(table_mapping(table)), follow=True)
 
 
 def table_mapping(table: LatencyTable) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from nas import strict_json
 from nas.errors import RunError
+from nas.files import open_regular
 from nas.reader import Reader
 
 try:
@@ -39,7 +40,7 @@ class Lines:
         self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("a+b", buffering=0)
+            self._file = open_regular(path, append=True)
         except OSError as error:
             raise RunError(f"cannot write {path}: {error.strerror}") from None
         self._lock(writer)
@@ -91,6 +92,8 @@ def parse(content: bytes, *, source: str) -> tuple[list[Record], int]:
         RunError: if a line that has an end is no record.
     """
     end = content.rfind(b"\n") + 1
+    if not end and not b"{".startswith(content[:1]):
+        raise damaged(source, 1)  # nothing of ours, which must not be cut off
     if end < len(content):
         logger.warning("%s: dropped a last line that was not finished", source)
     records: list[Record] = []

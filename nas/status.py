@@ -9,6 +9,7 @@ import numpy as np
 from nas import folder
 from nas.config import SearchConfig, read_config
 from nas.errors import RunError
+from nas.files import read_bytes
 from nas.journal import finished
 from nas.lines import parse
 from nas.problem import FAILED, INFEASIBLE, OK, STOPPED, Objective, Trials
@@ -76,7 +77,7 @@ def _journal(out: Path, config: SearchConfig) -> tuple[Trials, int]:
     """Return the trials, and how many were asked for; a last half line is passed over."""
     path = out / folder.JOURNAL
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}") from None
     whole = content[: content.rfind(b"\n") + 1]

@@ -12,6 +12,7 @@ from nas import journal as log
 from nas.config import prepare, read_config
 from nas.data import atomic_path
 from nas.errors import NasError, RunError, missing_package
+from nas.files import read_bytes
 from nas.lines import parse
 from nas.problem import FAILED, STOPPED, Problem, Trials
 from nas.space import Space
@@ -29,7 +30,7 @@ def read_trials(out: Path, space: Space) -> Trials:
     """
     path = out / folder.JOURNAL
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
     except OSError as error:
         raise RunError(f"{path}: {error.strerror}") from None
     records, _ = parse(content, source=str(path))

@@ -24,8 +24,24 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 
-_bounded = reprlib.Repr()
-_bounded.maxlevel, _bounded.maxlong = 4, 40
+_LONGEST_NUMBER = 256  # bits
+
+
+class _Bounded(reprlib.Repr):
+    """Writes only as much of a value as is shown, of whatever size it is."""
+
+    def repr1(self, x: object, level: int) -> str:
+        """Write one value; subclasses of dict, too, are cut before they are written."""
+        return self.repr_dict(x, level) if isinstance(x, dict) else super().repr1(x, level)
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Write a whole number; Python refuses to write those of more than 4,300 digits."""
+        many = x.bit_length()
+        return f"<a number of {many} bits>" if many > _LONGEST_NUMBER else repr(x)
+
+
+_bounded = _Bounded()
+_bounded.maxlevel = 4
 _bounded.maxtuple = _bounded.maxlist = _bounded.maxdict = _bounded.maxset = 8
 _bounded.maxstring = _bounded.maxother = LONGEST_VALUE
 

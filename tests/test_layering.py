@@ -16,7 +16,7 @@ HEAVY = {"torch", "onnx", "onnxruntime", "ai_edge_litert", "flatbuffers", "optun
 LEVELS = (
     ("text",),
     ("errors", "strict_json"),
-    ("reader",),
+    ("files", "reader", "strict_yaml"),
     ("data", "extras", "lines", "pareto", "plugins", "remote", "signals", "versions"),
     ("arch", "machine", "rungs", "runner"),
     ("layers", "scaling"),

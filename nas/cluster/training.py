@@ -31,6 +31,7 @@ from torch import distributed
 from nas.checkpoint import SETTINGS
 from nas.cluster.join import Need, can_add, connect, slots
 from nas.errors import BadValue, NasError, RunError
+from nas.files import read_bytes
 from nas.nn.job import Job, Report
 from nas.nn.peers import Peers
 from nas.nn.train import Trained, carry_out, is_finished
@@ -131,7 +132,7 @@ def _epochs(out: Place) -> int:
     """Return how many epochs are done."""
     with out.reading(METRICS) as folder:
         path = folder / METRICS
-        return path.read_text(encoding="utf-8").count('"epoch"') if path.is_file() else 0
+        return read_bytes(path).count(b'"epoch"') if path.is_file() else 0
 
 
 def _line(failure: BaseException) -> str:

@@ -26,7 +26,7 @@ class JsonExporter:
     ) -> None:
         """Write `arch` to `path`; there is no room for weights."""
         refuse_weights(weights, "json")
-        write_text(path, to_json(to_mapping(arch)))
+        write_text(path, to_json(to_mapping(arch)), follow=True)
 
 
 def create() -> Exporter:

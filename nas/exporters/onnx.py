@@ -32,7 +32,7 @@ class OnnxExporter:
     ) -> None:
         """Write the graph of `arch` to `path`, its metadata with fingerprint and name."""
         model = to_onnx(arch, weights, seed=self.seed, batch=self.batch or None, metadata=metadata)
-        with atomic_path(path) as temporary:
+        with atomic_path(path, follow=True) as temporary:
             temporary.write_bytes(model.SerializeToString())
 
 

@@ -32,7 +32,7 @@ class TfliteExporter:
     ) -> None:
         """Write the graph of `arch` to `path`, its metadata with fingerprint and name."""
         content = to_tflite(arch, weights, seed=self.seed, batch=self.batch, metadata=metadata)
-        with atomic_path(path) as temporary:
+        with atomic_path(path, follow=True) as temporary:
             temporary.write_bytes(content)
 
 

@@ -26,7 +26,7 @@ class YamlExporter:
     ) -> None:
         """Write `arch` to `path`; there is no room for weights."""
         refuse_weights(weights, "yaml")
-        write_text(path, to_yaml(to_mapping(arch)))
+        write_text(path, to_yaml(to_mapping(arch)), follow=True)
 
 
 def create() -> Exporter:

@@ -18,7 +18,7 @@ from nas.versions import code_version
 SCHEMA = 1
 _PACKAGE = Path(__file__).resolve().parents[1]
 _PORTABLE = ("onnxruntime", "litert")
-_START = '''"""Measure this bundle: python {name} --out samples.jsonl."""
+_START = '''"""Measure this bundle: python BUNDLE.zip --out samples.jsonl."""
 
 import sys
 from pathlib import Path
@@ -56,7 +56,7 @@ def write_bundle(
         raise NasError(f"bundles are for {' and '.join(_PORTABLE)}, not for {target.backend}")
     jobs: list[Job] = []
     refused: list[str] = []
-    with atomic_path(path) as temporary, _zip(temporary) as archive:
+    with atomic_path(path, follow=True) as temporary, _zip(temporary) as archive:
         for number, job in enumerate(plan.jobs):
             try:
                 content = backend.compile(job.units)
@@ -68,7 +68,7 @@ def write_bundle(
             archive.writestr(_model_name(len(jobs), backend.suffix), content)
             jobs.append(job)
             report(number + 1, len(plan.jobs), "")
-        _write_code(archive, path, target)
+        _write_code(archive, target)
         archive.writestr(
             MANIFEST,
             json.dumps(
@@ -93,8 +93,8 @@ def _model_name(number: int, suffix: str) -> str:
     return f"models/{number:04d}{suffix}"
 
 
-def _write_code(archive: zipfile.ZipFile, path: Path, target: Target) -> None:
-    archive.writestr("__main__.py", _START.format(name=path.name))
+def _write_code(archive: zipfile.ZipFile, target: Target) -> None:
+    archive.writestr("__main__.py", _START)
     archive.writestr("nas/__init__.py", _INIT.format(version=code_version()))
     for name in (*CARRIED, f"backends/{target.backend}.py"):
         archive.write(_PACKAGE / name, f"nas/{name}")

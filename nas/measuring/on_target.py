@@ -24,6 +24,7 @@ from nas.measuring.samples import SampleFile, header
 MANIFEST = "bundle.json"
 CARRIED = (
     "errors.py",
+    "files.py",
     "text.py",
     "strict_json.py",
     "reader.py",

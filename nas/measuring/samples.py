@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import RunError
+from nas.files import read_bytes
 from nas.lines import Lines, Record, damaged, parse
 
 REFERENCE, UNIT, PROBE = "reference", "unit", "probe"
@@ -75,7 +76,7 @@ def read_samples(path: Path) -> Samples:
         RunError: if it cannot be read, a line is damaged, or it is of another version.
     """
     try:
-        records, _ = parse(path.read_bytes(), source=str(path))
+        records, _ = parse(read_bytes(path), source=str(path))
     except OSError as error:
         raise RunError(f"{path}: {error.strerror}") from None
     return samples_of(records, source=str(path))

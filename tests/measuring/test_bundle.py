@@ -1,6 +1,8 @@
 """Bundles: what goes into one, and the command line of what comes out."""
 
 import sys
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,17 @@ def test_a_backend_that_needs_more_than_its_runtime_is_not_bundled(
     with pytest.raises(NasError, match="bundles are for onnxruntime and litert, not for fake"):
         write_bundle(plan, tmp_path / "b.zip", target=Target(backend="fake"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bundle_may_have_any_name(plan: Plan, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    path = tmp_path / 'my """ {name} \\ bundle.zip'
+    write_bundle(replace(plan, jobs=plan.jobs[:1]), path, target=Target(backend="onnxruntime"))
+    with zipfile.ZipFile(path) as archive:
+        code = [name for name in archive.namelist() if name.endswith(".py")]
+        for name in code:
+            compile(archive.read(name), name, "exec")
+    assert "__main__.py" in code
 
 
 @pytest.mark.parametrize(
