@@ -8,18 +8,22 @@ So it is whole or not there, and can be moved about by itself. A training folder
 import atexit
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
+from typing import Annotated, Any
 
+import numpy as np
+
+from nas import strict_json
 from nas.arch import Architecture, from_mapping
-from nas.data import check_keys, check_schema
 from nas.errors import BadFile, RunError, UnknownName, missing_package
 from nas.files import open_regular
 from nas.layers import lower
+from nas.reader import Fraction, Range, Reader, check_schema
 from nas.remote import Place, is_url, split_member
+from nas.text import shown
 from nas.weights import Weights, check_weights
 
 SETTINGS, ARCH = "train.yaml", "arch.yaml"
@@ -33,8 +37,32 @@ MODEL, AVERAGE = "model.", "average."
 
 _LENGTH_BYTES = 8
 _LARGEST_HEADER = 100_000_000
-_KEYS = ("schema", "arch", "data", "progress")
-_DATA_KEYS = ("name", "fingerprint", "classes", "mean", "deviation")
+_Deviation = Annotated[float, Range(0, 1, above=True)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFacts:
+    """What a checkpoint says of the data: see `Checkpoint`."""
+
+    name: str
+    fingerprint: str
+    classes: tuple[str, ...]
+    mean: tuple[Fraction, Fraction, Fraction]
+    deviation: tuple[_Deviation, _Deviation, _Deviation]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a checkpoint says about its tensors.
+
+    `arch` is what the file of an architecture holds; `progress` says how far the training was,
+    with `top1`, if anything.
+    """
+
+    schema: int
+    arch: Mapping[str, Any]
+    data: DataFacts
+    progress: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +147,6 @@ def load_checkpoint(text: str) -> Checkpoint:
             f"{text} is no trained network; give a training folder, FOLDER:last, or a {SUFFIX} file"
         )
     facts = read_header(path)
-    data = facts["data"]
     arch = architecture_of(path)
     weights = _read_weights(path)
     check_weights(lower(arch), weights)
@@ -127,12 +154,19 @@ def load_checkpoint(text: str) -> Checkpoint:
         path=path,
         arch=arch,
         weights=weights,
-        data=data["name"],
-        classes=tuple(data["classes"]),
-        mean=_triple(data["mean"]),
-        deviation=_triple(data["deviation"]),
-        top1=facts["progress"].get("top1"),
+        data=facts.data.name,
+        classes=facts.data.classes,
+        mean=facts.data.mean,
+        deviation=facts.data.deviation,
+        top1=Reader(path).record(facts.progress, _Scored, more=True).top1,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scored:
+    """What every progress may say."""
+
+    top1: Fraction | None = None
 
 
 def architecture_of(path: Path) -> Architecture:
@@ -141,10 +175,10 @@ def architecture_of(path: Path) -> Architecture:
     Raises:
         BadFile: if it cannot be read, or is no checkpoint of this project.
     """
-    return from_mapping(read_header(path)["arch"], source=f"{path}: arch")
+    return from_mapping(read_header(path).arch, source=f"{path}: arch")
 
 
-def read_header(path: Path) -> Mapping[str, Any]:
+def read_header(path: Path) -> Facts:
     """Return what the checkpoint at `path` says about its tensors.
 
     Raises:
@@ -153,16 +187,16 @@ def read_header(path: Path) -> Mapping[str, Any]:
     try:
         with open_regular(path) as file:
             length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
-            header = json.loads(file.read(min(length, _LARGEST_HEADER)))
-        facts: Mapping[str, Any] = json.loads(header["__metadata__"][HEADER])
+            header = strict_json.parse(file.read(min(length, _LARGEST_HEADER)))
+        facts = strict_json.parse(header["__metadata__"][HEADER])
     except OSError as error:
         raise BadFile(f"{path}: {error.strerror or error}") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise BadFile(f"{path} is no checkpoint of a training, or is damaged") from None
-    check_keys(facts, known=_KEYS, required=_KEYS, place=str(path))
-    check_schema(facts, place=str(path))
-    check_keys(facts["data"], known=_DATA_KEYS, required=_DATA_KEYS, place=f"{path}: data")
-    return facts
+    read = Reader(path)
+    if isinstance(facts, Mapping):
+        check_schema(facts, place=str(path))
+    return read.record(facts, Facts)
 
 
 def _read_weights(path: Path) -> Weights:
@@ -176,11 +210,14 @@ def _read_weights(path: Path) -> Weights:
             names = list(file.keys())
             prefix = AVERAGE if any(name.startswith(AVERAGE) for name in names) else MODEL
             found = [name for name in names if name.startswith(prefix)]
-            return {name.removeprefix(prefix): file.get_tensor(name) for name in found}
-    except (SafetensorError, OSError) as error:
+            weights = {name.removeprefix(prefix): file.get_tensor(name) for name in found}
+    except (SafetensorError, OSError, *_UNREADABLE) as error:
         raise BadFile(f"{path} is damaged: {error}") from None
+    for name, value in weights.items():
+        if value.dtype.kind != "f" or not np.isfinite(value).all():
+            raise BadFile(f"{path}: weights {shown(name)} are no finite numbers")
+    return weights
 
 
-def _triple(values: Sequence[float]) -> tuple[float, float, float]:
-    red, green, blue = values
-    return float(red), float(green), float(blue)
+_UNREADABLE = (ValueError, TypeError, KeyError, AttributeError)
+"""What safetensors raises for a type of numbers that numpy does not have."""

@@ -110,16 +110,16 @@ class Reader:
         """Return the error for the value of `key` in `data`."""
         return self.fail(f"{key} must be {expected}, not {shown(data[key])}", data, key)
 
-    def record(self, data: Any, kind: type[T]) -> T:
+    def record(self, data: Any, kind: type[T], *, more: bool = False) -> T:
         """Return the record of class `kind` that the mapping `data` holds.
 
-        A field with a default may be missing.
+        A field with a default may be missing; with `more`, other keys are passed over.
 
         Raises:
             BadFile: or the reader's own error, naming the key that is unknown, missing, or has a
                 value that cannot be.
         """
-        made: T = self._read(data, partial(_record, kind=kind))
+        made: T = self._read(data, partial(_record, kind=kind, more=more))
         return made
 
     def get(self, data: Any, key: str | int, kind: Any) -> Any:
@@ -321,12 +321,12 @@ def _at(data: Any, *, key: str | int, read: _Read) -> Any:
         raise wrong.inside(key) from None
 
 
-def _record(value: Any, kind: type) -> Any:
+def _record(value: Any, kind: type, more: bool = False) -> Any:
     if not isinstance(value, Mapping):
         raise _expected("a mapping", value)
     known, required = _fields(kind)
-    _check_keys(value, known, required)
-    found = {key: _at(value, key=key, read=known[key]) for key in value}
+    _check_keys(value, value if more else known, required)
+    found = {key: _at(value, key=key, read=known[key]) for key in value if key in known}
     try:
         return kind(**found)
     except BadValue as error:

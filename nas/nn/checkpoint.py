@@ -1,6 +1,5 @@
 """Write and read everything that a training consists of: tensors by name, and plain facts."""
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from nas import strict_json
 from nas.checkpoint import HEADER, MODEL
 from nas.data import atomic_path
 from nas.errors import BadFile
@@ -27,7 +27,7 @@ def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) ->
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     with atomic_path(path) as temporary:
         try:
-            save_file(plain, temporary, metadata={HEADER: json.dumps(facts)})
+            save_file(plain, temporary, metadata={HEADER: strict_json.dumps(facts)})
         except SafetensorError as error:
             raise OSError(f"{error}") from None
 

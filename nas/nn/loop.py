@@ -12,12 +12,13 @@ from torch import Tensor
 
 from nas.arch import Architecture, to_mapping
 from nas.checkpoint import BEST, LAST
-from nas.errors import BadFile, NasError
+from nas.errors import NasError
 from nas.nn.data import Data
 from nas.nn.job import Job, Report
 from nas.nn.score import Score, memory_named, score
 from nas.nn.steps import Batch, Stepper
 from nas.nn.training_folder import TrainingFolder
+from nas.reader import Fraction, Reader, Seconds, Signed
 
 SECONDS_BETWEEN_REPORTS = 0.2
 STEPS_BETWEEN_LOOKS = 25
@@ -39,11 +40,11 @@ class Progress:
     epoch: int = 0
     batch: int = 0
     step: int = 0
-    loss: float = 0.0
-    top1: float | None = None
-    best: float | None = None
+    loss: Signed = 0.0
+    top1: Fraction | None = None
+    best: Fraction | None = None
     best_epoch: int = 0
-    seconds: float = 0.0
+    seconds: Seconds = 0.0
     scaler: Mapping[str, Any]
 
 
@@ -67,7 +68,7 @@ class Loop:
         found = self.job.options.peers.told(self.folder.load() if self.folder else None)
         if found:
             tensors, progress = found
-            self.now = _progress(progress)
+            self.now = Reader("the last checkpoint").record(progress, Progress)
             self.stepper.restore(tensors, self.now.scaler)
             self.best = (self.folder.best() if self.folder else None) or {}
         if self.folder:
@@ -202,15 +203,6 @@ def facts(arch: Architecture, data: Data, progress: Mapping[str, Any]) -> dict[s
         },
         "progress": dict(progress),
     }
-
-
-def _progress(found: Mapping[str, Any]) -> Progress:
-    try:
-        return Progress(**found)
-    except TypeError:
-        raise BadFile(
-            "the last checkpoint does not say how far it is; give another --out"
-        ) from None
 
 
 def _groups(batches: Iterable[Batch], size: int) -> Iterator[tuple[Batch, ...]]:

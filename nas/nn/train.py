@@ -16,7 +16,7 @@ from nas.layers import lower
 from nas.nn.data import Data
 from nas.nn.distill import Teacher, load_teacher
 from nas.nn.job import Job, Options
-from nas.nn.loop import Loop
+from nas.nn.loop import Loop, Progress
 from nas.nn.model import Network
 from nas.nn.recipes import Recipe
 from nas.nn.score import pick_device
@@ -24,6 +24,7 @@ from nas.nn.steps import Stepper
 from nas.nn.task import check_resolution, for_classes
 from nas.nn.trained import with_weights
 from nas.nn.training_folder import TrainingFolder
+from nas.reader import Reader
 from nas.weights import check_weights, fingerprint
 
 
@@ -118,7 +119,9 @@ def is_finished(job: Job, out: Path) -> bool:
     teacher = load_teacher(job.options.teacher, job.data) if job.options.teacher else None
     with _folder(out, job, teacher) as folder:
         progress = folder.progress()
-    return progress is not None and bool(progress["epoch"] >= job.recipe.epochs)
+    if progress is None:
+        return False
+    return Reader(out).record(progress, Progress).epoch >= job.recipe.epochs
 
 
 def fit(arch: Architecture, data: Data) -> Architecture:

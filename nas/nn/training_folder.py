@@ -5,22 +5,25 @@ epoch, and the two checkpoints (`nas.checkpoint`) hold the weights. TensorBoard'
 beside them where tensorboard is installed.
 """
 
-import json
 import logging
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from nas import strict_json
 from nas.arch import Architecture, to_mapping
 from nas.checkpoint import ARCH, BEST, LAST, SETTINGS, SUFFIX, architecture_of, read_header
 from nas.data import SCHEMA, check_keys, read_mapping, to_yaml, write_text
 from nas.errors import RunError
 from nas.extras import extra
-from nas.lines import Lines
+from nas.lines import Lines, line_reader
 from nas.nn import checkpoint
+from nas.reader import Fraction, Seconds
+from nas.text import shown
 
 logger = logging.getLogger(__name__)
 
@@ -64,12 +67,12 @@ class TrainingFolder:
                 f"{path} is of another architecture, {found.name or found.fingerprint}; "
                 "give another --out"
             )
-        return checkpoint.load(path), read_header(path)["progress"]
+        return checkpoint.load(path), read_header(path).progress
 
     def progress(self) -> Record | None:
         """Return how far the last checkpoint is; None if there is none."""
         path = self.path / f"{LAST}{SUFFIX}"
-        return read_header(path)["progress"] if path.is_file() else None
+        return read_header(path).progress if path.is_file() else None
 
     def best(self) -> dict[str, Tensor] | None:
         """Return the tensors of the best checkpoint, None if there is none."""
@@ -82,10 +85,14 @@ class TrainingFolder:
 
     def rewind(self, epoch: int) -> tuple[Record, ...]:
         """Drop the metrics from after `epoch`, which will come again, and return the others."""
-        kept = [record for record in self._log.records if record.get("epoch", 0) <= epoch]
+        kept = [
+            record
+            for number, record in enumerate(self._log.records, start=1)
+            if _epoch(self._log.path, number, record) <= epoch
+        ]
         if len(kept) < len(self._log.records):
             self._log.close()
-            lines = "".join(json.dumps(record) + "\n" for record in kept)
+            lines = "".join(strict_json.dumps(record) + "\n" for record in kept)
             write_text(self.path / METRICS, lines)
             self._log = Lines(self.path / METRICS, writer="another training")
         if not kept:
@@ -112,6 +119,22 @@ class TrainingFolder:
         if self._events:
             with extra("TensorBoard's files", logger.warning):
                 self._events.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Epoch:
+    """What the line of an epoch says at least; the first line, the header, has no epoch."""
+
+    epoch: int
+    step: int
+    seconds: Seconds
+    top1: Fraction | None = None
+
+
+def _epoch(path: Path, number: int, record: Record) -> int:
+    """Return the epoch of a line, counted from 1; 0 for the header."""
+    read = line_reader(path, number)
+    return read.record(record, _Epoch, more=True).epoch if "epoch" in record else 0
 
 
 def _event_writer(path: Path, step: int) -> Any:
@@ -150,6 +173,6 @@ def _check_same(path: Path, what: str, found: Any, wanted: Any) -> None:
         what, found, wanted = f"{what}: its {names[0]}", found.get(names[0]), wanted.get(names[0])
     if found != wanted:
         raise RunError(
-            f"{path} is a training with another {what} is {found!r}, not {wanted!r}; "
+            f"{path} is a training with another {what} is {shown(found)}, not {shown(wanted)}; "
             "give another --out"
         )

@@ -181,7 +181,7 @@ def test_stops_between_and_within_epochs_change_nothing(
     options = Options(save_seconds=0)
     second = train(ARCH, few, recipe, out=tmp_path / "parts", options=options)
     assert (second.epochs, second.finished) == (1, False)
-    progress = read_header(tmp_path / "parts" / "last.safetensors")["progress"]
+    progress = read_header(tmp_path / "parts" / "last.safetensors").progress
     assert progress["batch"] == 2
     third = train(ARCH, few, recipe, out=tmp_path / "parts")
     assert third.finished
@@ -231,7 +231,7 @@ def test_a_kill_while_a_checkpoint_is_written_changes_nothing(few: Data, tmp_pat
     words = json.dumps([to_mapping(ARCH), asdict(VARIED), str(tmp_path / "killed"), 8])
     done = subprocess.run([sys.executable, "-c", KILLED, words], capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    progress = read_header(tmp_path / "killed" / "last.safetensors")["progress"]
+    progress = read_header(tmp_path / "killed" / "last.safetensors").progress
     assert progress["epoch"] == 1
     assert 0 < progress["batch"] < 3
     resumed = train(ARCH, few, VARIED, out=tmp_path / "killed")
@@ -370,7 +370,7 @@ def test_a_time_budget_leaves_a_training_that_goes_on(few: Data, tmp_path: Path)
     options = Options(seconds=1e-6)
     first = train(ARCH, few, RECIPE, out=tmp_path, options=options)
     assert (first.epochs, first.finished, first.top1) == (0, False, None)
-    assert read_header(tmp_path / "last.safetensors")["progress"]["step"] == 1
+    assert read_header(tmp_path / "last.safetensors").progress["step"] == 1
     assert train(ARCH, few, RECIPE, out=tmp_path).finished
 
 
