@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from math import hypot
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,16 @@ class Member:
             return None
         return self.accuracy - baseline.accuracy
 
+    def gain_deviation(self, baseline: "Member | None") -> float | None:
+        """Return one standard deviation of the gain where both are predicted, else None.
+
+        The two errors are taken to be independent. What a search found errs upwards besides, since
+        it was chosen for what the model says of it.
+        """
+        if baseline is None or self.deviation is None or baseline.deviation is None:
+            return None
+        return hypot(self.deviation, baseline.deviation)
+
 
 _SHOWN = ("latency_ms", "macs", "params")
 
@@ -70,6 +81,7 @@ def record(member: Member, accuracy: str, baseline: Member | None) -> dict[str, 
         accuracy: member.accuracy,
         f"{accuracy}_deviation": member.deviation,
         "gain": member.gain(baseline),
+        "gain_deviation": member.gain_deviation(baseline),
         "latency_ms": member.latency.ms,
         "latency_low_ms": member.latency.low_ms,
         "latency_high_ms": member.latency.high_ms,

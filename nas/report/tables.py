@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
@@ -13,6 +14,10 @@ from nas.members import FRACTIONS, Member
 from nas.searching import Run
 
 _FEW_MS = 10
+OPTIMISM = (
+    "± is one standard deviation by the model that guided the search; a search favours what its "
+    "model overrates, so expect less"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,28 +183,48 @@ def _block_cells(unit: Unit) -> tuple[str, ...]:
 
 
 def highlights(members: Sequence[Member], baseline: Member | None) -> tuple[Member, ...]:
-    """Return the most accurate member no slower than the baseline, and the fastest as accurate."""
+    """Return the most accurate member no slower than the baseline, and the fastest as accurate.
+
+    As accurate is whose gain is 0 or more after one standard deviation of it is taken off.
+    """
     if baseline is None or baseline.accuracy is None:
         return ()
     as_fast = [m for m in members if m.latency.ms <= baseline.latency.ms]
-    as_good = [m for m in members if (m.accuracy or 0.0) >= baseline.accuracy]
+    as_good = [m for m in members if _least_gain(m, baseline) >= 0]
     best = max(as_fast, key=lambda m: m.accuracy or 0.0, default=None)
     fastest = min(as_good, key=lambda m: m.latency.ms, default=None)
     return tuple(member for member in (best, fastest) if member is not None)
 
 
+def _least_gain(member: Member, baseline: Member) -> float:
+    """Return the gain less one standard deviation of it."""
+    gain = member.gain(baseline)
+    return -inf if gain is None else gain - (member.gain_deviation(baseline) or 0.0)
+
+
 def headlines(
     members: Sequence[Member], baseline: Member | None, *, accuracy: str
 ) -> tuple[str, ...]:
-    """Say what the front gains over the baseline, at its latency and at its accuracy."""
+    """Say what the front gains over the baseline, at its latency and at its accuracy.
+
+    A predicted gain has its standard deviation, and a last line says whose prediction it is.
+    """
     if baseline is None:
         return ()
-    lines, unit = [], "points of " if accuracy in FRACTIONS else ""
-    for member in highlights(members, baseline):
-        gain, saved = member.gain(baseline) or 0.0, 1 - member.latency.ms / baseline.latency.ms
-        lines.append(
-            f"{member.name} against {baseline.name}: {gain_text(gain, accuracy)} {unit}{accuracy}, "
-            f"{ms_text(member.latency.ms)} against {ms_text(baseline.latency.ms)} ms "
-            f"({100 * abs(saved):.0f} % {'less' if saved >= 0 else 'more'})"
-        )
+    shown = highlights(members, baseline)
+    lines = [_headline(member, baseline, accuracy) for member in shown]
+    if any(member.gain_deviation(baseline) is not None for member in shown):
+        lines.append(OPTIMISM)
     return tuple(dict.fromkeys(lines))
+
+
+def _headline(member: Member, baseline: Member, accuracy: str) -> str:
+    gain, spread = member.gain(baseline) or 0.0, member.gain_deviation(baseline)
+    saved = 1 - member.latency.ms / baseline.latency.ms
+    within = "" if spread is None else f" ±{accuracy_text(spread, accuracy)}"
+    unit = "points of " if accuracy in FRACTIONS else ""
+    return (
+        f"{member.name} against {baseline.name}: {gain_text(gain, accuracy)}{within} {unit}"
+        f"{accuracy}, {ms_text(member.latency.ms)} against {ms_text(baseline.latency.ms)} ms "
+        f"({100 * abs(saved):.0f} % {'less' if saved >= 0 else 'more'})"
+    )

@@ -9,6 +9,7 @@ from nas.cost import cost
 from nas.latency_file import load_table
 from nas.members import Member, references
 from nas.report.tables import (
+    OPTIMISM,
     accuracy_text,
     front_table,
     gain_text,
@@ -74,16 +75,22 @@ def test_objectives_and_limits_without_a_column_get_one() -> None:
     assert table.bold == (4,)
 
 
-def test_headlines_compare_with_the_baseline(run: Run) -> None:
+def test_headlines_compare_with_the_baseline() -> None:
+    run = search(trials=3000)
     assert run.baseline is not None
     best, fastest = highlights(run.members, run.baseline)
     ms, accuracy = run.baseline.latency.ms, run.baseline.accuracy
     as_fast = [m for m in run.members if m.latency.ms <= ms]
-    as_good = [m for m in run.members if m.accuracy >= accuracy]
+    as_good = [
+        m
+        for m in run.members
+        if m.accuracy - np.hypot(m.deviation, run.baseline.deviation) >= accuracy
+    ]
     assert best.accuracy == max(m.accuracy for m in as_fast)
     assert fastest.latency.ms == min(m.latency.ms for m in as_good)
     lines = headlines(run.members, run.baseline, accuracy="top1_proxy")
-    assert lines == tuple(dict.fromkeys(_headline(m, run.baseline) for m in (best, fastest)))
+    wanted = dict.fromkeys(_headline(m, run.baseline) for m in (best, fastest))
+    assert lines == (*wanted, OPTIMISM)
     assert headlines(run.members, None, accuracy="top1_proxy") == ()
     assert headlines((), run.baseline, accuracy="top1_proxy") == ()
 
@@ -92,10 +99,33 @@ def _headline(member: Member, base: Member) -> str:
     ms, base_ms = member.latency.ms, base.latency.ms
     share = f"{abs(100 - 100 * ms / base_ms):.0f} % {'less' if ms <= base_ms else 'more'}"
     points = 100 * (member.accuracy - base.accuracy)
+    spread = 100 * np.hypot(member.deviation, base.deviation)
     return (
-        f"{member.name} against {base.name}: {points:+.2f} points of top1_proxy, "
+        f"{member.name} against {base.name}: {points:+.2f} ±{spread:.2f} points of top1_proxy, "
         f"{ms:.1f} against {base_ms:.1f} ms ({share})"
     )
+
+
+def test_a_member_is_as_good_only_if_its_gain_less_its_deviation_says_so(run: Run) -> None:
+    assert run.baseline is not None
+    base = replace(run.baseline, accuracy=0.658, deviation=0.003)
+    ms = base.latency.ms
+
+    def member(name: str, accuracy: float, share: float) -> Member:
+        latency = replace(base.latency, ms=share * ms)
+        return replace(base, name=name, accuracy=accuracy, deviation=0.004, latency=latency)
+
+    equal, ahead = member("equal", 0.6581, 0.7), member("ahead", 0.6631, 0.9)
+    assert [m.name for m in highlights([equal, ahead], base)] == ["ahead", "ahead"]
+    assert [m.name for m in highlights([equal], base)] == ["equal"]  # the best, but not as good
+    assert "+0.51 ±0.50 points" in headlines([equal, ahead], base, accuracy="top1_proxy")[0]
+
+
+def test_what_was_measured_has_no_deviation_and_no_warning(run: Run) -> None:
+    assert run.baseline is not None
+    base = replace(run.baseline, deviation=None)
+    (line,) = headlines([replace(base, name="007")], base, accuracy="top1_proxy")
+    assert line.startswith("007 against efficientnet_b0: +0.00 points of top1_proxy, ")
 
 
 def test_fractions_are_shown_in_per_cent_and_scores_as_they_are() -> None:
@@ -127,8 +157,9 @@ def test_headlines_say_what_is_slower_is_slower(run: Run) -> None:
     assert run.baseline is not None
     latency = replace(run.baseline.latency, ms=2 * run.baseline.latency.ms)
     slow = replace(run.baseline, name="007", latency=latency)
-    (line,) = headlines([slow], run.baseline, accuracy="top1_proxy")
-    assert line.startswith("007 against efficientnet_b0: +0.00 points of top1_proxy, ")
+    slow = replace(slow, accuracy=(run.baseline.accuracy or 0) + 0.02)
+    line, _ = headlines([slow], run.baseline, accuracy="top1_proxy")
+    assert line.startswith("007 against efficientnet_b0: +2.00 ±")
     assert line.endswith(" ms (100 % more)")
 
 
