@@ -13,6 +13,11 @@ from nas.text import shown
 ACTS = ("none", "relu", "relu6", "swish", "hswish", "sigmoid", "hsigmoid")
 GATES = ("sigmoid", "hsigmoid")
 SKIPS = ("identity", "pool", "none")
+MOST_CHANNELS, MOST_PIXELS, MOST_BLOCKS, MOST_WINDOW = 1_000_000, 10_000, 2_000, 1_000
+"""The most channels of a block, pixels of a side, blocks, and steps of a kernel or a stride.
+
+No network comes near; beyond them, numbers of a few bytes would take hours, or gigabytes.
+"""
 
 _POSITIVE = ("in_channels", "out_channels", "kernel", "stride")
 _NOT_NEGATIVE = ("hidden_channels", "se_channels")
@@ -43,14 +48,12 @@ class Block:
 
     def __post_init__(self) -> None:
         if not isinstance(self.kind, str):
-            raise BadValue(f"block kind must be a name, not {self.kind!r}", "kind")
+            raise BadValue(f"block kind must be a name, not {shown(self.kind)}", "kind")
         for name in _POSITIVE + _NOT_NEGATIVE:
             value = getattr(self, name)
             least = 1 if name in _POSITIVE else 0
-            if type(value) is not int or value < least:
-                raise BadValue(
-                    f"block {name} must be a whole number >= {least}, not {value!r}", name
-                )
+            most = MOST_WINDOW if name in ("kernel", "stride") else MOST_CHANNELS
+            check_whole(f"block {name}", value, least, most, name)
         if self.kernel % 2 == 0:
             raise BadValue(f"block kernel must be odd, not {self.kernel}", "kernel")
         for name, allowed in (
@@ -59,12 +62,24 @@ class Block:
             if getattr(self, name) not in allowed:
                 raise BadValue(
                     f"block {name} must be one of {', '.join(allowed)}, "
-                    f"not {getattr(self, name)!r}",
+                    f"not {shown(getattr(self, name))}",
                     name,
                 )
 
 
 Blocks = tuple[Block, ...]
+
+
+def check_whole(what: str, value: object, least: int, most: int, *path: str) -> None:
+    """Refuse what is no whole number from `least` to `most`.
+
+    Raises:
+        BadValue: with the `path` to it.
+    """
+    if type(value) is not int or value < least:
+        raise BadValue(f"{what} must be a whole number >= {least}, not {shown(value)}", *path)
+    if value > most:
+        raise BadValue(f"{what} must be {most:,} at most, not {shown(value)}", *path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,26 +105,26 @@ class Architecture:
     name: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
-        for label in ("resolution", "input_channels"):
-            value = getattr(self, label)
-            if type(value) is not int or value < 1:
-                raise BadValue(f"{label} must be a whole number >= 1, not {value!r}", label)
+        check_whole("resolution", self.resolution, 1, MOST_PIXELS, "resolution")
+        check_whole("input_channels", self.input_channels, 1, MOST_CHANNELS, "input_channels")
         for label in ("dropout", "drop_connect"):
             rate = getattr(self, label)
             number = isinstance(rate, int | float) and not isinstance(rate, bool)
             if not number or not 0.0 <= rate < 1.0:
-                raise BadValue(f"{label} must be a number in [0, 1), not {rate!r}", label)
+                raise BadValue(f"{label} must be a number in [0, 1), not {shown(rate)}", label)
             object.__setattr__(self, label, float(rate))  # 0 and 0.0 have one fingerprint
         if not isinstance(self.fixed_features, bool):
             text = f"fixed_features must be true or false, not {shown(self.fixed_features)}"
             raise BadValue(text, "fixed_features")
         if not isinstance(self.name, str):
-            raise BadValue(f"name must be text, not {self.name!r}", "name")
+            raise BadValue(f"name must be text, not {shown(self.name)}", "name")
         self._check_channels()
 
     def _check_channels(self) -> None:
         if not self.named_blocks():
             raise BadValue("an architecture needs at least one block", "stem")
+        if len(self.named_blocks()) > MOST_BLOCKS:
+            raise BadValue(f"an architecture has at most {MOST_BLOCKS:,} blocks", "stages")
         channels = self.input_channels
         for place, block in self.named_blocks():
             if block.in_channels != channels:
@@ -206,7 +221,9 @@ def from_mapping(data: Mapping[str, Any], *, source: str = "architecture") -> Ar
 
 def _list(data: Mapping[str, Any], key: str, source: str) -> list[Any]:
     if not isinstance(data[key], list):
-        raise BadFile(f"{locate(data, (key,), source)}: {key} must be a list, not {data[key]!r}")
+        raise BadFile(
+            f"{locate(data, (key,), source)}: {key} must be a list, not {shown(data[key])}"
+        )
     return list(data[key])
 
 
@@ -217,11 +234,11 @@ def read_blocks(rows: Any, place: str) -> Blocks:
         BadFile: naming `place`, the block's number and the field.
     """
     if not isinstance(rows, list):
-        raise BadFile(f"{place} must be a list of blocks, not {rows!r}")
+        raise BadFile(f"{place} must be a list of blocks, not {shown(rows)}")
     blocks = []
     for i, row in enumerate(rows):
         if not isinstance(row, Mapping):
-            raise BadFile(f"{place}.{i}: expected a mapping of block fields, found {row!r}")
+            raise BadFile(f"{place}.{i}: expected a mapping of block fields, found {shown(row)}")
         check_keys(row, known=_BLOCK_FIELDS, required=_BLOCK_REQUIRED, place=f"{place}.{i}")
         try:
             blocks.append(Block(**row))

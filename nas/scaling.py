@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from itertools import chain
 from math import ceil, isfinite
 
-from nas.arch import Architecture, Block, Blocks
+from nas.arch import MOST_BLOCKS, MOST_CHANNELS, MOST_PIXELS, Architecture, Block, Blocks
 from nas.errors import BadValue
 
 DIVISOR = 8
@@ -48,9 +48,11 @@ def scale(arch: Architecture, by: Multipliers, *, multiple: int = DIVISOR) -> Ar
     """Return `arch` scaled: channels to multiples of `multiple`, repeats up, pixels to the nearest.
 
     Raises:
-        BadValue: if no channel or fewer than 8 pixels would be left somewhere.
+        BadValue: if no channel or fewer than 8 pixels would be left somewhere, or more than an
+            architecture can have.
     """
     _check_width(arch, by.width, multiple)
+    _check_size(arch, by)
     pixels = round(arch.resolution * by.resolution)
     if pixels < LEAST_RESOLUTION:
         raise BadValue(
@@ -74,6 +76,18 @@ def _check_width(arch: Architecture, factor: float, multiple: int) -> None:
             f"take {ceil(1e4 / block.out_channels) / 1e4:g} or more",
             "width",
         )
+
+
+def _check_size(arch: Architecture, by: Multipliers) -> None:
+    """Refuse what no architecture can have, before anything is computed."""
+    widest = max(block.out_channels for _, block in arch.named_blocks())
+    for name, before, factor, most in (
+        ("channels", widest, by.width, MOST_CHANNELS),
+        ("blocks", len(arch.named_blocks()), by.depth, MOST_BLOCKS),
+        ("pixels", arch.resolution, by.resolution, MOST_PIXELS),
+    ):
+        if before * factor > most:
+            raise BadValue(f"{before:,} {name} times {factor:g} are more than {most:,}")
 
 
 def round_channels(channels: float, *, divisor: int = DIVISOR) -> int:

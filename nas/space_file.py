@@ -1,11 +1,12 @@
 """Read search spaces from YAML: a list is a choice, a scalar is fixed."""
 
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from nas import data
-from nas.arch import ACTS, GATES, SKIPS
+from nas.arch import ACTS, GATES, MOST_CHANNELS, MOST_PIXELS, MOST_WINDOW, SKIPS
 from nas.choices import Row, Squeezing, Value
 from nas.errors import BadFile
 from nas.layers import BLOCKS
@@ -36,6 +37,9 @@ _ALLOWED: Mapping[str, tuple[str, ...]] = {
 }
 _FIXED = ("stride", "act", "se_act", "gate")
 _MOST = 255
+_MOST_ROWS, _MOST_LAYERS = 100, 100
+_LARGEST = {"layers": _MOST_LAYERS, "kernel": MOST_WINDOW, "stride": MOST_WINDOW}
+_MOST_KINDS_OF_BLOCKS = 100_000
 _KEYS = (
     "schema",
     "name",
@@ -96,11 +100,11 @@ def space_from_mapping(content: Mapping[str, Any], *, source: str = "space") -> 
 def _check_texts_and_rates(content: Mapping[str, Any], source: str) -> None:
     for key in ("name", "source", "baseline"):
         if not isinstance(content.get(key, ""), str):
-            raise _bad(content, key, source, f"must be text, not {content[key]!r}")
+            raise _bad(content, key, source, f"must be text, not {shown(content[key])}")
     for key in ("dropout", "drop_connect"):
         rate = content.get(key, 0.0)
         if type(rate) not in (int, float) or not 0 <= rate < 1:
-            raise _bad(content, key, source, f"must be a number in [0, 1), not {rate!r}")
+            raise _bad(content, key, source, f"must be a number in [0, 1), not {shown(rate)}")
     fixed = content.get("fixed_features", False)
     if not isinstance(fixed, bool):
         raise _bad(content, "fixed_features", source, f"must be true or false, not {shown(fixed)}")
@@ -108,23 +112,24 @@ def _check_texts_and_rates(content: Mapping[str, Any], source: str) -> None:
 
 def _resolutions(content: Mapping[str, Any], source: str) -> tuple[int, ...]:
     values = _values(content, "resolution", source)
-    if not all(type(value) is int and value >= 32 for value in values):
-        found = ", ".join(map(repr, values))
-        raise _bad(content, "resolution", source, f"must be whole numbers >= 32, not {found}")
+    if not all(type(value) is int and 32 <= value <= MOST_PIXELS for value in values):
+        found = ", ".join(map(shown, values))
+        wanted = f"must be whole numbers from 32 to {MOST_PIXELS:,}, not {found}"
+        raise _bad(content, "resolution", source, wanted)
     return tuple(int(value) for value in values)
 
 
 def _squeezing(content: Any, place: str) -> Squeezing:
     if not isinstance(content, Mapping):
-        raise BadFile(f"{place} must be a mapping of ratio, of and divisor, not {content!r}")
+        raise BadFile(f"{place} must be a mapping of ratio, of and divisor, not {shown(content)}")
     data.check_keys(content, known=("ratio", "of", "divisor"), required=(), place=place)
     ratio, divisor = content.get("ratio", 0.25), content.get("divisor", 1)
     if type(ratio) not in (int, float) or not 0 < ratio <= 1:
-        raise _bad(content, "ratio", place, f"must be a number in (0, 1], not {ratio!r}")
+        raise _bad(content, "ratio", place, f"must be a number in (0, 1], not {shown(ratio)}")
     if content.get("of", "input") not in ("input", "hidden"):
-        raise _bad(content, "of", place, f"must be input or hidden, not {content['of']!r}")
+        raise _bad(content, "of", place, f"must be input or hidden, not {shown(content['of'])}")
     if type(divisor) is not int or divisor < 1:
-        raise _bad(content, "divisor", place, f"must be a whole number >= 1, not {divisor!r}")
+        raise _bad(content, "divisor", place, f"must be a whole number >= 1, not {shown(divisor)}")
     return Squeezing(**content)
 
 
@@ -133,7 +138,9 @@ def _rows(
 ) -> tuple[Row, ...]:
     rows = content[key]
     if not isinstance(rows, list) or not rows:
-        raise _bad(content, key, source, f"must be a list of rows, not {rows!r}")
+        raise _bad(content, key, source, f"must be a list of rows, not {shown(rows)}")
+    if len(rows) > _MOST_ROWS:
+        raise _bad(content, key, source, f"has at most {_MOST_ROWS} rows, not {len(rows)}")
     places = [f"{source}: {key}.{i}" for i in range(len(rows))]
     for row, place in zip(rows, places, strict=True):
         _check_row(row, place)
@@ -144,7 +151,7 @@ def _rows(
 def _check_row(row: Any, place: str) -> None:
     """Refuse what is no mapping of fields, and values that no field can have."""
     if not isinstance(row, Mapping):
-        raise BadFile(f"{place}: expected a mapping of fields, found {row!r}")
+        raise BadFile(f"{place}: expected a mapping of fields, found {shown(row)}")
     data.check_keys(row, known=(*_DEFAULTS, "per_layer"), required=(), place=place)
     for field in row:
         if field == "per_layer" and row[field] == []:
@@ -152,7 +159,7 @@ def _check_row(row: Any, place: str) -> None:
         for value in _values(row, field, place):
             wanted = _wanted(field, value)
             if wanted:
-                raise _bad(row, field, place, f"must be {wanted}, not {value!r}")
+                raise _bad(row, field, place, f"must be {wanted}, not {shown(value)}")
 
 
 def _row(row: Mapping[str, Any], defaults: Mapping[str, Any], place: str, fixed: bool) -> Row:
@@ -162,6 +169,12 @@ def _row(row: Mapping[str, Any], defaults: Mapping[str, Any], place: str, fixed:
     for field, values in options.items():
         if len(values) > 1 and (fixed or field in _FIXED):
             raise _bad(row, field, place, "cannot be a choice here; give one value")
+    many = prod(len(values) for field, values in options.items() if field != "layers")
+    if many > _MOST_KINDS_OF_BLOCKS:
+        raise BadFile(
+            f"{data.locate(row, (), place)}: has {many:,} kinds of blocks, the product of all "
+            f"choices; {_MOST_KINDS_OF_BLOCKS:,} are the most"
+        )
     wanted = (per_layer,) if isinstance(per_layer, str) else tuple(per_layer)
     return Row(options=options, per_layer=tuple(f for f in wanted if len(options[f]) > 1))
 
@@ -174,6 +187,9 @@ def _wanted(field: str, value: Any) -> str:
         return "" if type(value) is bool else "true or false"
     if type(value) is not int or value < 1:
         return "whole numbers >= 1"
+    most = _LARGEST.get(field, MOST_CHANNELS)
+    if value > most:
+        return f"{most:,} at most"
     return "odd" if field == "kernel" and value % 2 == 0 else ""
 
 
@@ -182,9 +198,9 @@ def _values(content: Mapping[str, Any], key: str, place: str) -> tuple[Value, ..
     value = content[key]
     values = tuple(value) if isinstance(value, list) else (value,)
     if not all(isinstance(v, int | float | str | None) for v in values):
-        raise _bad(content, key, place, f"takes plain values, not {value!r}")
+        raise _bad(content, key, place, f"takes plain values, not {shown(value)}")
     if not values or len(set(values)) != len(values):
-        raise _bad(content, key, place, f"needs values, each once, not {value!r}")
+        raise _bad(content, key, place, f"needs values, each once, not {shown(value)}")
     if len(values) > _MOST:
         raise _bad(content, key, place, f"has at most {_MOST} values, not {len(values)}")
     return values

@@ -10,7 +10,7 @@ from nas.errors import BadFile, BadValue, NasError
 from nas.layers import lower
 from nas.scaling import scale_resolution, scale_width
 
-_SCALED = re.compile(r"(?P<base>\w+)@(?P<width>\d*\.?\d+)(-(?P<resolution>\d+))?")
+_SCALED = re.compile(r"(?P<base>\w+)@(?P<width>\d*\.?\d+)(-(?P<resolution>\d{1,9}))?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
