@@ -1,12 +1,14 @@
 """Prune the channels of a trained network until it is fast enough."""
 
 import hashlib
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from nas.checkpoint import Checkpoint
 from nas.cli._places import PATH
@@ -22,6 +24,7 @@ from nas.latency_file import load_table
 from nas.measuring.rounds import Rounds
 from nas.measuring.speedup import Speedup, measure_speedup, target_like
 from nas.pruning.channels import KINDS
+from nas.pruning.folder import begun_with
 from nas.pruning.netadapt import BY, CHOICES, DEFAULT_KINDS, Result, Round, Settings, check
 from nas.pruning.slicing import IMPORTANCES
 from nas.runner import make_runner
@@ -30,8 +33,6 @@ if TYPE_CHECKING:
     from nas.nn.netadapt_job import Job
 
 _DEFAULTS = Settings(target_ms=1.0)
-_GENTLER = 4
-"""By how much fine-tuning is gentler than the training that a recipe is for."""
 RESULT = "result.json"
 _WHOLE = click.IntRange(min=0)
 
@@ -103,7 +104,16 @@ _WHOLE = click.IntRange(min=0)
     type=click.Choice(IMPORTANCES),
     default=_DEFAULTS.importance,
     show_default=True,
-    help="Which filters stay.",
+    help="Which channels stay: those with the largest norm (l1, l2: of the filters; bn: of the "
+    "normalisation), or those that do most for the loss, to first order (taylor).",
+)
+@click.option(
+    "--shortlist",
+    type=_WHOLE,
+    default=_DEFAULTS.shortlist,
+    show_default=True,
+    help="Proposals of a round that are fine-tuned: those that promise most, to first order. "
+    "0 is for all, as in the paper.",
 )
 @click.option(
     "--held-out",
@@ -116,7 +126,7 @@ _WHOLE = click.IntRange(min=0)
 @click.option(
     "--lr",
     type=click.FloatRange(min=0, min_open=True),
-    help="The highest rate of fine-tuning; a quarter of the recipe's if left.",
+    help="The highest rate of fine-tuning; the recipe's if left.",
 )
 @click.option("--batch", type=click.IntRange(min=1), help="Images at once; the recipe's if left.")
 @click.option(
@@ -157,9 +167,10 @@ def command(arch: str, as_json: bool, out: Path | None, **flags: Any) -> None:
     """
     start = find_trained(arch, flags["weights"])
     table = load_table(flags["latency_table"], era=flags["era"])
-    settings = _settings(flags)
+    known = begun_with(out) if out else {}
+    settings = _settings(flags, known)
     check(start.arch, table, settings)
-    job = _job(start, table, settings, flags)
+    job = _job(start, table, settings, {**flags, "lr": flags["lr"] or known.get("recipe.lr")})
     folder = out or _default_folder(job)
     result = _prune(job, folder, flags, quiet=as_json)
     document = {"schema": 1, "run": str(folder), **result.record(), "measured": None}
@@ -191,9 +202,15 @@ def _print(result: Result, table: LatencyTable, speedup: Speedup | None) -> None
         say(note)
 
 
-def _settings(flags: dict[str, Any]) -> Settings:
+def _settings(flags: dict[str, Any], known: Mapping[str, Any]) -> Settings:
+    """Return the settings of the flags; what they leave open is as in the run that is `known`."""
     own = {name: flags[name] for name in Settings.__dataclass_fields__}
-    return Settings(**{**own, "prune": tuple(own["prune"].replace(" ", "").split(","))})
+    own["prune"] = own["prune"].replace(" ", "").split(",")
+    source = click.get_current_context().get_parameter_source
+    for name in own:
+        if source(name) is ParameterSource.DEFAULT:
+            own[name] = known.get(f"settings.{name}", own[name])
+    return Settings(**{**own, "prune": tuple(own["prune"])})
 
 
 def _job(
@@ -206,7 +223,7 @@ def _job(
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="nas netadapt") from None
     recipe = adapt(find_recipe(flags["recipe"]), batch=flags["batch"] or 0)
-    recipe = replace(recipe, lr=flags["lr"] or recipe.lr / _GENTLER)
+    recipe = replace(recipe, lr=flags["lr"] or recipe.lr)
     data = load_data(flags["data"])
     for note in data.notes:
         say(f"{data.name}: {note}")

@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nas.arch import Architecture, to_mapping
 from nas.checkpoint import SUFFIX, load_checkpoint
 from nas.cost import cost
@@ -18,6 +21,7 @@ from nas.nn.model import Network
 from nas.nn.netadapt_job import Job, check_job, identity
 from nas.nn.recipes import adapt
 from nas.nn.steps import begun
+from nas.nn.taylor import effects
 from nas.nn.train import fit_recipe, train
 from nas.pruning.folder import TUNING, NetAdaptFolder
 from nas.pruning.netadapt import (
@@ -28,8 +32,8 @@ from nas.pruning.netadapt import (
     choose,
     cuts_of,
 )
-from nas.pruning.proposals import Proposal, latency_meter, proposals
-from nas.pruning.slicing import sliced, strongest
+from nas.pruning.proposals import Proposal, latency_meter, promising, proposals
+from nas.pruning.slicing import Effects, importance, sliced, strongest
 from nas.runner import Failure, InProcess, Runner
 from nas.weights import Weights
 
@@ -49,6 +53,7 @@ class _State:
     arch: Architecture
     weights: Weights
     point: Point
+    effects: Effects | None = None
 
 
 def netadapt(
@@ -141,6 +146,8 @@ class _Run:
         found = proposals(now.arch, self.cuts, self.cost, within=within)
         if not found:
             return None
+        now = replace(now, effects=self._effects(number, now))
+        found = self._promising(now, found, before)
         self._try(number, now, found)
         tried = tuple(self.folder.tried(number)[proposal.group.name] for proposal in found)
         held = now.point.held_out or 0.0
@@ -148,6 +155,32 @@ class _Run:
         chosen = choose(tried, costs, (before, held), by=self.settings.choose)
         self.folder.log_chosen(number, tried[chosen].group)
         return _round(number, tried, chosen)
+
+    def _effects(self, number: int, now: _State) -> Effects | None:
+        """Return what every channel does for the loss, where the settings ask for it."""
+        if self.settings.importance != "taylor" and not self.settings.shortlist:
+            return None
+        return effects(self.bench, now.arch, now.weights, number=number)
+
+    def _promising(
+        self, now: _State, found: tuple[Proposal, ...], before: float
+    ) -> tuple[Proposal, ...]:
+        """Return the proposals on the short list: of the least loss, to first order, for a unit."""
+        if now.effects is None or not self.settings.shortlist:
+            return found
+        losses = [
+            np.delete(
+                importance(now.weights, one.group, by="taylor", effects=now.effects),
+                self._keep(now, one),
+            ).sum()
+            for one in found
+        ]
+        return promising(found, losses, before=before, count=self.settings.shortlist)
+
+    def _keep(self, now: _State, one: Proposal) -> NDArray[np.int64]:
+        """Return the channels that stay in the group of a proposal."""
+        by = self.settings.importance
+        return strongest(now.weights, one.group, one.width, by=by, effects=now.effects)
 
     def _try(self, number: int, now: _State, found: Sequence[Proposal]) -> None:
         """Fine-tune the proposals that have not been; every one is noted as it ends."""
@@ -164,13 +197,12 @@ class _Run:
             self.listener.update(done, len(found), f"round {number}, {tried.group}")
 
     def _task(self, number: int, now: _State, proposal: Proposal) -> Task:
-        by, group = self.settings.importance, proposal.group
-        keep = strongest(now.weights, group, proposal.width, by=by)
+        keep = self._keep(now, proposal)
         return Task(
             arch=proposal.arch,
-            weights=sliced(now.arch, now.weights, group, keep),
+            weights=sliced(now.arch, now.weights, proposal.group, keep),
             round=number,
-            path=self.folder.proposal(number, group.name),
+            path=self.folder.proposal(number, proposal.group.name),
         )
 
     def _tried(self, proposal: Proposal, outcome: Tuned | Failure) -> Tried:

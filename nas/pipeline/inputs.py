@@ -27,9 +27,6 @@ from nas.pruning.proposals import check_covered, latency_meter
 from nas.reach import check_limits
 from nas.scaling import scale_resolution
 
-GENTLER = 4
-"""By how much fine-tuning is gentler than the training that a recipe is for."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Inputs:
@@ -100,7 +97,7 @@ def _tuning(config: PipelineConfig) -> Recipe | None:
         return None
     tuning = config.netadapt.tuning
     recipe = adapt(find_recipe(tuning.recipe), batch=tuning.batch)
-    return replace(recipe, lr=tuning.lr or recipe.lr / GENTLER)
+    return replace(recipe, lr=tuning.lr or recipe.lr)
 
 
 def _random(setup: Setup) -> Architecture:

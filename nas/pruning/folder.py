@@ -20,6 +20,8 @@ from nas.pruning.netadapt import Point, Tried, tried_of
 
 SETTINGS, JOURNAL, ROUNDS = "run.yaml", "journal.jsonl", "rounds"
 FINAL, TUNING = "final", "fine_tuning"
+_ADDED: Mapping[str, Any] = {"settings.shortlist": 0}
+"""Settings that the runs of earlier versions do not name, as these ran."""
 
 
 class NetAdaptFolder:
@@ -120,10 +122,21 @@ class NetAdaptFolder:
         self._lines.close()
 
 
+def begun_with(path: Path) -> Mapping[str, Any]:
+    """Return what decides the run in the folder `path`, as "settings.step" or "recipe.lr".
+
+    Nothing is known where no run was begun.
+    """
+    if not (path / SETTINGS).is_file():
+        return {}
+    found = flat(read_mapping(path / SETTINGS))
+    added = _ADDED if any(name.startswith("settings.") for name in found) else {}
+    return {**added, **found}
+
+
 def _check(path: Path, settings: Mapping[str, Any]) -> None:
     """Check that `path` is free, or holds a run of `settings`."""
-    if (path / SETTINGS).is_file():
-        found = flat(read_mapping(path / SETTINGS))
+    if found := begun_with(path):
         wanted = flat(settings)
         for name in {**wanted, **found}:
             old, new = found.get(name), wanted.get(name)

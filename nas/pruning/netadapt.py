@@ -1,9 +1,11 @@
 """NetAdapt (Yang et al., 2018): what decides a run, what a round tried, and how one is chosen.
 
 Every round cuts the channels of one group: of each group the widest network that saves a step is
-fine-tuned for a short time, and the best one goes into the next round. With steps of 1 % and the
-choice "ratio" it is the variant that gave MobileNetV3 (Howard et al., 2019, section 4.2), but that
-a share is one of the present latency here; an amount in ms keeps steps alike.
+proposed; of all proposals, or of those on a short list, each is fine-tuned for a short time, and
+the best one goes into the next round. The paper has no short list and goes by the L2 norm
+(`shortlist=0, importance="l2"`). With steps of 1 % and the choice "ratio" besides it is the variant
+that gave MobileNetV3 (Howard et al., 2019, section 4.2), but that a share is one of the present
+latency here; an amount in ms keeps steps alike.
 """
 
 import re
@@ -77,20 +79,22 @@ class Settings:
     the quantity `by`, "latency" or "macs", times `decay` to the power of the rounds before.
     `choose` takes the highest accuracy, or the highest change of it for what is saved ("ratio").
     `prune` are kinds of channels (`nas.pruning.channels.KINDS`), cut to multiples of `multiple`,
-    the least by `importance` first. A proposal is fine-tuned for `epochs`, or for `steps` where
-    that is not 0 (rounded to whole epochs above one; with both 0 it is only scored), and judged on
-    the share `held_out` of the training images,
-    which no fine-tuning sees; the result is fine-tuned for `final_epochs`.
+    the least by `importance` first. `shortlist` proposals are fine-tuned in a round, those whose
+    cut channels do least for the loss, to first order, for every unit saved; 0 is for all.
+    A proposal is fine-tuned for `epochs`, or for `steps` where that is not 0 (rounded to whole
+    epochs above one; with both 0 it is only scored), and judged on the share `held_out` of the
+    training images, which no fine-tuning sees; the result is fine-tuned for `final_epochs`.
     """
 
     target_ms: float
-    step: str = "0.01"
+    step: str = "5%"
     decay: float = 1.0
     by: str = "latency"
     choose: str = "accuracy"
     prune: tuple[str, ...] = DEFAULT_KINDS
     multiple: int = 8
-    importance: str = "l1"
+    importance: str = "taylor"
+    shortlist: int = 4
     epochs: int = 1
     steps: int = 0
     final_epochs: int = 10
@@ -106,7 +110,7 @@ class Settings:
         for name in ("decay", "held_out"):
             if not 0 < getattr(self, name) <= 1 or (name, getattr(self, name)) == ("held_out", 1):
                 raise BadValue(f"{name} must be a share, not {getattr(self, name):g}", name)
-        for name in ("epochs", "steps", "final_epochs", "seed"):
+        for name in ("shortlist", "epochs", "steps", "final_epochs", "seed"):
             if getattr(self, name) < 0:
                 raise BadValue(f"{name} must be 0 or more, not {getattr(self, name)}", name)
         Step.parse(self.step, by=self.by)

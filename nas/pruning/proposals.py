@@ -153,6 +153,21 @@ def proposals(
     return ()
 
 
+def promising(
+    found: Sequence[Proposal], losses: Sequence[float], *, before: float, count: int
+) -> tuple[Proposal, ...]:
+    """Return the `count` proposals of the least loss for what they save, in their order.
+
+    `before` is the cost of the network that they came from; a `count` of 0 is for all of them. Of
+    equals the first stay.
+    """
+    if not count:
+        return tuple(found)
+    rates = [loss / (before - one.cost) for loss, one in zip(losses, found, strict=True)]
+    best = sorted(range(len(found)), key=lambda i: rates[i])[:count]
+    return tuple(found[i] for i in sorted(best))
+
+
 def narrowest(arch: Architecture, cuts: Cuts) -> Architecture:
     """Return `arch` with every group as narrow as it may be."""
     for name in [group.name for group in cuts.groups(arch)]:

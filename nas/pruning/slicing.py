@@ -16,7 +16,10 @@ _NORMS: Mapping[str, Callable[[Array], Floats]] = {
     "l1": lambda filters: np.abs(filters, dtype=np.float64).sum(axis=1),
     "l2": lambda filters: np.sqrt(np.square(filters, dtype=np.float64).sum(axis=1)),
 }
-IMPORTANCES = (*_NORMS, "bn")
+IMPORTANCES = (*_NORMS, "bn", "taylor")
+Effects = Mapping[str, Floats]
+"""What every channel does for the loss, shape (width,), by the name of a weight that makes it: how
+much the loss would change without the channel, to first order (Molchanov et al., 2019)."""
 
 
 def sliced(arch: Architecture, weights: Weights, group: Group, keep: ArrayLike) -> dict[str, Array]:
@@ -46,28 +49,36 @@ def sliced(arch: Architecture, weights: Weights, group: Group, keep: ArrayLike) 
     return result
 
 
-def strongest(weights: Weights, group: Group, width: int, *, by: str = "l1") -> NDArray[np.int64]:
+def strongest(
+    weights: Weights, group: Group, width: int, *, by: str = "l1", effects: Effects | None = None
+) -> NDArray[np.int64]:
     """Return the `width` channels of `group` that matter most, in rising order.
 
     Of equals the first stay.
     """
-    order = np.argsort(-importance(weights, group, by=by), kind="stable")
+    order = np.argsort(-importance(weights, group, by=by, effects=effects), kind="stable")
     return np.sort(order[:width])
 
 
-def importance(weights: Weights, group: Group, *, by: str = "l1") -> Floats:
+def importance(
+    weights: Weights, group: Group, *, by: str = "l1", effects: Effects | None = None
+) -> Floats:
     """Return how much every channel of `group` matters, shape (width,), never negative.
 
     "l1" and "l2" are the norms of the filters that make it (Li et al., 2017; Yang et al., 2018),
     summed over the layers that do: both the expansion and the depthwise filters of a block, every
     block that adds to a stage's channels. "bn" are the absolute scales of their normalisations
     (Liu et al., 2017); where there are none (linear layers, squeeze-and-excitation) it is "l1".
+    "taylor" sums the `effects` on the loss (Molchanov et al., 2019), which need data to be known.
 
     Raises:
         UnknownName: if there is no such measure.
+        BadValue: if "taylor" is asked for without `effects`.
     """
     if by not in IMPORTANCES:
         raise unknown("importance", by, IMPORTANCES)
+    if by == "taylor":
+        return _effect(group, effects)
     made = [slot for slot in group.slots if slot.makes]
     scales = [slot for slot in made if slot.weight.endswith("norm.weight")]
     filters = [s for s in made if s.weight.endswith("weight") and s not in scales]
@@ -75,6 +86,13 @@ def importance(weights: Weights, group: Group, *, by: str = "l1") -> Floats:
     norm = norm if norm in _NORMS else "l1"
     norms = np.stack([_NORMS[norm](_rows(weights, slot)) for slot in chosen])
     return np.asarray(norms.sum(axis=0))
+
+
+def _effect(group: Group, effects: Effects | None) -> Floats:
+    if effects is None:
+        raise BadValue("importance taylor needs effects on the loss, measured on data", "effects")
+    known = [effects[slot.weight] for slot in group.slots if slot.makes and slot.weight in effects]
+    return np.asarray(np.stack(known).sum(axis=0))
 
 
 def _rows(weights: Weights, slot: Slot) -> Array:

@@ -150,6 +150,26 @@ def test_mistakes_are_one_line_before_any_work(
     assert not (trained / "never").exists()
 
 
+def test_a_run_of_earlier_defaults_is_continued_with_what_it_had(
+    nas: Nas, trained: Path, target_ms: float, tmp_path: Path
+) -> None:
+    """A folder from before a setting, whose defaults were others, takes the command it knew."""
+    easy = ("--target-ms", repr(target_ms / TARGET * 0.93), "--measure-rounds", "0")
+    run, out = str(trained / "run"), tmp_path / "p"
+    command = ("netadapt", run, *WORDS, *easy, "--final-epochs", "0", "--out", str(out))
+    old = ("--importance", "l1", "--shortlist", "0", "--lr", "0.001", "--prune", "hidden,head")
+    first = nas(*command, *old)
+    assert first.code == 0, first.err
+    file = out / "run.yaml"
+    file.write_text(file.read_text().replace("  shortlist: 0\n", ""))
+    again = nas(*command)
+    assert again.code == 0, again.err
+    assert again.out == first.out
+    other = nas(*command, "--shortlist", "4")
+    assert (other.code, "settings.shortlist is 0, not 4" in other.err) == (2, True)
+    assert "recipe.lr is 0.001, not 0.004" in nas(*command, "--lr", "0.004").err
+
+
 @pytest.mark.slow
 def test_a_killed_run_goes_on_with_the_missing_proposals(
     trained: Path, target_ms: float, tmp_path: Path

@@ -47,8 +47,9 @@ ARCH = Architecture(
 TABLE = load_table("pixel1")
 FULL_MS = TABLE.predict(ARCH).ms
 SETTINGS = Settings(
-    target_ms=0.78 * FULL_MS, step="10%", epochs=0, steps=3, final_epochs=3, multiple=8
-)
+    target_ms=0.78 * FULL_MS, step="10%", epochs=0, steps=3, final_epochs=3, importance="l1",
+    shortlist=0,
+)  # fmt: skip
 RECIPE = adapt(quick(), lr=1e-3)
 
 
@@ -300,3 +301,18 @@ def test_a_full_disk_ends_the_run_and_fails_no_proposal(job: Job, tmp_path: Path
     with pytest.raises(RunError, match="no space left"):
         netadapt(job, tmp_path / "run", runner=Full())
     assert "no space left" not in (tmp_path / "run/journal.jsonl").read_text()
+
+
+def test_a_short_list_tries_few_and_goes_on_after_a_kill(job: Job, tmp_path: Path) -> None:
+    settings = replace(
+        SETTINGS, shortlist=2, importance="taylor", target_ms=0.85 * FULL_MS, final_epochs=0
+    )
+    short = replace(job, settings=settings)
+    whole = netadapt(short, tmp_path / "whole")
+    assert [len(one.tried) for one in whole.rounds] == [2] * len(whole.rounds)
+    with pytest.raises(KeyboardInterrupt):
+        netadapt(short, tmp_path / "killed", runner=Counting(1))
+    rest = Counting()
+    again = netadapt(short, tmp_path / "killed", runner=rest)
+    assert rest.count == 2 * len(whole.rounds) - 1
+    assert list(map(untimed, again.rounds)) == list(map(untimed, whole.rounds))

@@ -9,7 +9,7 @@ import pytest
 
 from nas.errors import BadValue, NasError, RunError, UnknownName, Unreachable
 from nas.latency_file import load_table
-from nas.pruning.folder import NetAdaptFolder
+from nas.pruning.folder import NetAdaptFolder, begun_with
 from nas.pruning.netadapt import Point, Result, Round, Settings, Step, Tried, check, choose
 from nas.zoo import load_architecture
 
@@ -41,6 +41,7 @@ def test_a_step_in_another_unit_says_what_it_needs() -> None:
     ("wrong", "error"),
     [({"target_ms": 0.0}, BadValue), ({"target_ms": float("nan")}, BadValue),
      ({"decay": 0.0}, BadValue), ({"held_out": 1.0}, BadValue), ({"epochs": -1}, BadValue),
+     ({"shortlist": -1}, BadValue),
      ({"choose": "best"}, UnknownName), ({"importance": "l3"}, UnknownName)],
 )  # fmt: skip
 def test_settings_out_of_range_are_refused(wrong: dict[str, Any], error: type[NasError]) -> None:
@@ -143,6 +144,17 @@ def test_a_proposal_whose_weights_are_gone_is_tried_again(tmp_path: Path) -> Non
     assert folder.tried(1) == {}
     assert folder.chosen(1) is None
     folder.close()
+
+
+def test_a_run_from_before_a_setting_is_one_that_did_without_it(tmp_path: Path) -> None:
+    settings = json.loads(json.dumps(asdict(Settings(target_ms=40, shortlist=0))))
+    before = {name: value for name, value in settings.items() if name != "shortlist"}
+    NetAdaptFolder(tmp_path, {"settings": before}).close()
+    assert begun_with(tmp_path)["settings.shortlist"] == 0
+    with pytest.raises(RunError, match=r"settings\.shortlist is 0, not 3"):
+        NetAdaptFolder(tmp_path, {"settings": {**settings, "shortlist": 3}})
+    NetAdaptFolder(tmp_path, {"settings": settings}).close()
+    assert begun_with(tmp_path / "none") == {}
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from nas.pruning.proposals import (
     latency_meter,
     macs_meter,
     narrowest,
+    promising,
     proposals,
     widest,
 )
@@ -134,3 +135,14 @@ def test_the_narrowest_network_is_at_the_minimum_everywhere(multiple: int) -> No
         list(cuts(SMALL, multiple).narrower(least, g)) for g in cuts(least).groups(least)
     )
     assert cost(least).macs < 0.2 * cost(SMALL).macs
+
+
+def test_promising_are_those_that_lose_least_for_what_they_save() -> None:
+    before = METER(SMALL)
+    found = proposals(SMALL, cuts(SMALL), METER, within=0.97 * before)[:3]
+    saved = [before - one.cost for one in found]
+    losses = [3 * saved[0], 1 * saved[1], 2 * saved[2]]
+    assert promising(found, losses, before=before, count=2) == (found[1], found[2])
+    assert promising(found, [saved[0], saved[1], saved[2]], before=before, count=1) == found[:1]
+    assert promising(found, losses, before=before, count=0) == found
+    assert promising(found, losses, before=before, count=9) == found

@@ -115,6 +115,45 @@ def test_the_strongest_stay_in_their_order() -> None:
     assert strongest(quiet, group, 16).tolist() == list(range(1, 32, 2))
 
 
+def test_of_squeeze_and_excitation_the_strongest_channels_stay() -> None:
+    arch = load_architecture("mobilenet_v3_small")
+    weights = random_weights(lower(arch))
+    group = next(g for g in groups(arch) if g.name == "stages.2.1.hidden")
+    (follower,) = group.followers
+    inner, width = follower.group, follower.width(120)
+    quiet = np.arange(0, inner.width, 2)[: inner.width - width]  # neither the first nor the last
+    loud = np.setdiff1d(np.arange(inner.width), quiet)
+    small = sliced(arch, silenced(weights, inner, quiet), group, np.arange(120))
+    assert 1 < width < inner.width
+    for slot in inner.slots:
+        wanted = np.take(weights[slot.weight], loud, axis=slot.axis)
+        if slot.weight.endswith(("reduce.weight", "expand.weight")):  # axis 1 - axis of the group
+            wanted = np.take(wanted, np.arange(120), axis=1 - slot.axis)
+        np.testing.assert_array_equal(small[slot.weight], wanted)
+
+
+def test_the_effect_on_the_loss_is_summed_over_what_makes_a_channel() -> None:
+    arch = load_architecture("mobilenet_v3_small")
+    weights = random_weights(lower(arch))
+    group = next(g for g in groups(arch) if g.name == "stages.1.1.hidden")
+    rising, even = np.arange(88.0), np.ones(88)
+    effects = {
+        "stages.1.1.expand.norm.weight": rising,
+        "stages.1.1.depthwise.norm.weight": even,
+        "stages.1.0.expand.norm.weight": -rising,  # of another group
+    }
+    found = importance(weights, group, by="taylor", effects=effects)
+    np.testing.assert_array_equal(found, rising + 1)
+    kept = strongest(weights, group, 8, by="taylor", effects=effects)
+    assert kept.tolist() == list(range(80, 88))
+
+
+def test_effects_on_the_loss_must_be_given_where_they_decide() -> None:
+    arch = load_architecture("mobilenet_v1")
+    with pytest.raises(BadValue, match="needs effects"):
+        importance(random_weights(lower(arch)), groups(arch)[0], by="taylor")
+
+
 @pytest.mark.parametrize("keep", [[], [3, 1], [1, 1], [-1, 2], [30, 32]])
 def test_channels_to_keep_must_be_of_the_group(keep: list[int]) -> None:
     arch = load_architecture("mobilenet_v1")

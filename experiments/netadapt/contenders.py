@@ -1,0 +1,289 @@
+"""What is compared: NetAdapt, narrowing all channels alike, and NetAdapt's widths cut at once.
+
+Everything of one seed on one data set lies in a folder of its own and is continued there.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nas.arch import Architecture
+from nas.checkpoint import Checkpoint, load_checkpoint
+from nas.cost import cost
+from nas.latency import LatencyTable
+from nas.measuring.plan import plan_check
+from nas.measuring.rounds import Rounds
+from nas.measuring.run import measure_plan
+from nas.measuring.speedup import target_like
+from nas.nn.data import Data
+from nas.nn.fine_tune import Bench, held_out
+from nas.nn.job import Options
+from nas.nn.netadapt import netadapt
+from nas.nn.netadapt_job import Job
+from nas.nn.recipes import Recipe, adapt
+from nas.nn.score import score
+from nas.nn.taylor import BATCHES, effects
+from nas.nn.train import train
+from nas.nn.trained import network_of
+from nas.pruning.channels import groups, narrowed
+from nas.pruning.netadapt import Result, Settings, cuts_of
+from nas.pruning.proposals import Cuts, latency_meter
+from nas.pruning.slicing import sliced, strongest
+from nas.weights import Weights
+
+RATES = (1.0, 0.5, 0.25)
+"""Of the recipe's learning rate; every contender gets the one that suits it."""
+BACKWARD = 3
+"""A training pass counts as three passes forward."""
+FACTOR_STEP = 0.01
+CANDIDATES = 7
+Row = dict[str, Any]
+Widths = Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is done with every data set and seed; `images` is how many the long fine-tuning sees."""
+
+    arch: Architecture
+    table: LatencyTable
+    share: float
+    step: str
+    steps: int
+    shortlist: int
+    start_epochs: int
+    images: int
+    visits: int
+    recipe: Recipe
+
+    def settings(self, seed: int) -> Settings:
+        """Return those of one pruning, which leaves the long fine-tuning to the contenders."""
+        return Settings(
+            target_ms=self.share * latency_meter(self.table)(self.arch),
+            step=self.step,
+            steps=self.steps,
+            shortlist=self.shortlist,
+            final_epochs=0,
+            seed=seed,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """One seed on one data set: the folder, the start, and the data without the held-out part."""
+
+    plan: Plan
+    folder: Path
+    seed: int
+    data: Data
+    seen: Data
+    start: Checkpoint
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """A pruned network that the long fine-tuning is to begin with, and what it has cost so far."""
+
+    name: str
+    arch: Architecture
+    weights: Weights
+    searched: float
+    measured_ms: float
+
+
+def begin(plan: Plan, data: Data, folder: Path, seed: int) -> Piece:
+    """Train the network that all contenders begin with; it has not seen held-out images."""
+    seen = held_out(data, plan.settings(seed).held_out, seed=seed)
+    out = folder / "start"
+    train(plan.arch, seen, adapt(plan.recipe, epochs=plan.start_epochs), seed=seed, out=out)
+    start = load_checkpoint(str(out))
+    return Piece(plan=plan, folder=folder, seed=seed, data=data, seen=seen, start=start)
+
+
+def compare(piece: Piece) -> Iterator[Row]:
+    """Yield what is known of the start, then what becomes of every contender."""
+    ours, pruned, searched = search(piece)
+    uniform, ms = as_fast(piece, ours)
+    start_ms, ours_ms, uniform_ms = ms
+    whole = unseen(piece, network_of(piece.start))
+    yield row(piece, "start", piece.start.arch, whole, start_ms) | {"arch": piece.start.arch}
+    at_once = {group.name: group.width for group in groups(ours)}
+    made = [
+        Contender(
+            name="netadapt", arch=ours, weights=pruned, searched=searched, measured_ms=ours_ms
+        ),
+        cut(piece, "uniform", uniform, uniform_ms),
+        cut(piece, "netadapt_widths", at_once, ours_ms),
+    ]
+    budget = searched + len(RATES) * epochs_of(piece, piece.plan.images) * epoch_cost(piece, ours)
+    for one in made:
+        yield finish(piece, one, budget) | {"arch": one.arch}
+
+
+def search(piece: Piece) -> tuple[Architecture, Weights, float]:
+    """Prune by NetAdapt; return the network, its weights, and what that has cost."""
+    job = Job(
+        start=piece.start,
+        data=piece.data,
+        table=piece.plan.table,
+        settings=piece.plan.settings(piece.seed),
+        recipe=piece.plan.recipe,
+        device="cpu",
+    )
+    result = netadapt(job, piece.folder / "netadapt")
+    found = load_checkpoint(str(piece.folder / "netadapt" / "final.safetensors"))
+    return result.best_arch, found.weights, search_cost(piece, result)
+
+
+def search_cost(piece: Piece, result: Result) -> float:
+    """Return the passes of all rounds: effects on the loss, fine-tuning and judging proposals."""
+    plan, before, total = piece.plan, result.start.macs, 0
+    trained = min(plan.steps * plan.recipe.images_a_step, len(piece.seen.train))
+    for one in result.rounds:
+        total += BACKWARD * BATCHES * plan.recipe.batch * before
+        tried = sum(t.point.macs for t in one.tried if t.point)
+        total += (BACKWARD * trained + len(piece.seen.val)) * tried
+        before = one.point.macs
+    return total / 1e9
+
+
+def epoch_cost(piece: Piece, arch: Architecture) -> float:
+    """Return the passes of an epoch and of judging it, in images times thousand million MACs."""
+    images = BACKWARD * len(piece.seen.train) + len(piece.seen.val)
+    return images * cost(arch).macs / 1e9
+
+
+def epochs_of(piece: Piece, images: int) -> int:
+    return max(1, round(images / len(piece.seen.train)))
+
+
+def cut(piece: Piece, name: str, widths: Widths, ms: float) -> Contender:
+    """Return the start with other widths, cut at once: the channels that do most for the loss."""
+    bench = Bench(data=piece.seen, recipe=piece.plan.recipe, epochs=0, seed=piece.seed)
+    arch, weights = piece.start.arch, piece.start.weights
+    known = effects(bench, arch, weights, number=0)
+    for group in cuts_of(arch, piece.plan.settings(piece.seed)).groups(arch):
+        width = widths[group.name]
+        if width == group.width:
+            continue
+        now = {g.name: g for g in groups(arch, origin=piece.start.arch)}[group.name]
+        keep = strongest(weights, now, width, by="taylor", effects=known)
+        weights = sliced(arch, weights, now, keep)
+        arch = narrowed(arch, now, width)
+    return Contender(name=name, arch=arch, weights=weights, searched=0.0, measured_ms=ms)
+
+
+def finish(piece: Piece, one: Contender, budget: float) -> Row:
+    """Fine-tune with every rate for what is left of the budget, and keep the best by held-out."""
+    left = (budget - one.searched) / len(RATES)
+    epochs = max(1, round(left / epoch_cost(piece, one.arch)))
+    tried = []
+    for share in RATES:
+        recipe = adapt(piece.plan.recipe, epochs=epochs, lr=share * piece.plan.recipe.lr)
+        out = piece.folder / f"{one.name}-{share:g}"
+        options = Options(weights=one.weights, device="cpu")
+        trained = train(one.arch, piece.seen, recipe, seed=piece.seed, out=out, options=options)
+        loss = min(e["val_loss"] for e in trained.history if e["top1"] == trained.top1)
+        top1 = unseen(piece, trained.model)
+        tried.append({"rate": share, "held_out": trained.top1, "loss": loss, "top1": top1})
+    best = max(tried, key=lambda found: (found["held_out"], -found["loss"]))
+    spent = one.searched + len(RATES) * epochs * epoch_cost(piece, one.arch)
+    return {
+        **row(piece, one.name, one.arch, best["top1"], one.measured_ms),
+        "rate": best["rate"],
+        "by_rate": [round(found["top1"], 4) for found in tried],
+        "epochs": epochs,
+        "searched": round(one.searched, 2),
+        "spent": round(spent, 2),
+    }
+
+
+def row(piece: Piece, name: str, arch: Architecture, top1: float, ms: float) -> Row:
+    return {
+        "data": piece.data.name.partition(":")[0],
+        "seed": piece.seed,
+        "contender": name,
+        "top1": round(top1, 4),
+        "measured_ms": round(ms, 5),
+        "latency_ms": round(latency_meter(piece.plan.table)(arch), 4),
+        "macs": cost(arch).macs,
+        "params": cost(arch).params,
+        "widths": [group.width for group in groups(arch)],
+    }
+
+
+def unseen(piece: Piece, model: torch.nn.Module) -> float:
+    """Return the accuracy on validation and test images together."""
+    data, side = piece.data, piece.plan.arch.resolution
+    parts = [images for images in (data.val, data.test) if images is not None]
+    found = [score(model, images, data, side=side) for images in parts]
+    return sum(f.top1 * f.images for f in found) / sum(f.images for f in found)
+
+
+def as_fast(piece: Piece, ours: Architecture) -> tuple[Widths, tuple[float, float, float]]:
+    """Return uniform widths that are as fast as `ours` here, and what start, ours and they take.
+
+    The nearest few by prediction are measured beside the two, all visited in turns.
+    """
+    start, meter = piece.start.arch, latency_meter(piece.plan.table)
+    wanted = meter(ours)
+    known = sorted(
+        uniform_networks(start, cuts_of(start, piece.plan.settings(piece.seed))),
+        key=lambda arch: abs(meter(arch) - wanted),
+    )
+    near = known[:CANDIDATES]
+    ms = measured(piece.plan, [start, ours, *near], piece.folder / "samples.jsonl")
+    _, best = min((abs(one - ms[1]), i) for i, one in enumerate(ms[2:]))
+    widths = {group.name: group.width for group in groups(near[best])}
+    return widths, (ms[0], ms[1], ms[2 + best])
+
+
+@cache
+def uniform_networks(start: Architecture, cuts: Cuts) -> list[Architecture]:
+    """Return all networks whose groups are narrowed by one factor, each of them once.
+
+    Widths are multiples as NetAdapt's; between two factors the first groups go ahead.
+    """
+    old = [group.width for group in cuts.groups(start)]
+    widths = dict.fromkeys(
+        tuple(
+            rounded((factor - FACTOR_STEP * (i < ahead)) * width, width, cuts.multiple)
+            for i, width in enumerate(old)
+        )
+        for factor in np.arange(1.0, 0.0, -FACTOR_STEP)
+        for ahead in range(len(old))
+    )
+    found = [narrow(start, cuts, each) for each in widths]
+    return list({arch.fingerprint: arch for arch in found}.values())
+
+
+def rounded(width: float, most: int, multiple: int) -> int:
+    return min(most, max(multiple, int(width / multiple + 0.5) * multiple))
+
+
+def narrow(arch: Architecture, cuts: Cuts, widths: Sequence[int]) -> Architecture:
+    """Return `arch` with groups of these widths, or the next that a block can have."""
+    for i, width in enumerate(widths):
+        group = cuts.groups(arch)[i]
+        if width < group.width:
+            fit = (one for wide, one in cuts.narrower(arch, group) if wide <= width)
+            arch = next(fit, arch)
+    return arch
+
+
+def measured(plan: Plan, archs: Sequence[Architecture], path: Path) -> list[float]:
+    """Return the milliseconds of networks on this machine, all visited in turns."""
+    named = [replace(arch, name=f"{i}") for i, arch in enumerate(archs)]
+    samples, found = measure_plan(
+        plan_check("netadapt", named),
+        target_like(plan.table),
+        path,
+        rounds=Rounds.of(plan.visits),
+        instead=f"remove {path}",
+    )
+    return [found.jobs[samples.references + i].ms for i in range(len(archs))]

@@ -1,0 +1,64 @@
+"""Tell how much the loss would change without a channel, to first order."""
+
+from itertools import islice
+
+import numpy as np
+
+from nas.arch import Architecture
+from nas.nn.batches import Batches
+from nas.nn.fine_tune import Bench
+from nas.nn.losses import cross_entropy
+from nas.nn.model import Network
+from nas.nn.score import memory_named, pick_device, placed
+from nas.nn.steps import begun
+from nas.pruning.slicing import Effects, Floats
+from nas.weights import Weights
+
+BATCHES = 4
+_NORM = "norm.weight"
+
+
+def effects(bench: Bench, arch: Architecture, weights: Weights, *, number: int) -> Effects:
+    """Return what every channel of a network does for the loss on some training images.
+
+    Taking a channel away scales what makes it, and its bias, by 0: to first order that changes the
+    loss by the sum of their products with their gradients. These are scales and shifts of the
+    normalisation where there is one (Molchanov et al., 2019), else rows of the weight. The result
+    is the mean of the absolute sums of a few batches, which `number` picks; running statistics
+    and dropout are as in validation.
+    """
+    model = begun(arch, weights)
+    device = pick_device(bench.device)
+    placed(model, device)
+    model.eval()
+    batches = Batches(
+        bench.data.train, batch=bench.recipe.batch, side=arch.resolution, data=bench.data,
+        seed=bench.seed, epoch=number, shuffle=True, device=str(device),
+    )  # fmt: skip
+    found: dict[str, list[Floats]] = {}
+    with memory_named(bench.recipe.batch, arch.resolution):
+        for images, labels in islice(batches, BATCHES):
+            model.zero_grad()
+            cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]  # torch's
+            for name, sums in _sums(model).items():
+                found.setdefault(name, []).append(np.abs(sums))
+    return {name: np.mean(each, axis=0) for name, each in found.items()}
+
+
+def _sums(model: Network) -> dict[str, Floats]:
+    """Return the sum of weight times gradient for every channel, by the weight that scales it."""
+    weights = dict(model.named_parameters())
+    products = {
+        name: (value * value.grad).detach().double().flatten(1 if value.dim() > 1 else 0)
+        for name, value in weights.items()
+        if value.grad is not None
+    }
+    result = {}
+    for name, product in products.items():
+        stem, _, kind = name.rpartition("weight")
+        if kind or (not name.endswith(_NORM) and f"{stem}{_NORM}" in weights):
+            continue
+        total = product.sum(1) if product.dim() > 1 else product
+        bias = products.get(f"{stem}bias")
+        result[name] = (total if bias is None else total + bias).cpu().numpy()
+    return result
