@@ -163,14 +163,17 @@ def command(arch: str, as_json: bool, out: Path | None, **flags: Any) -> None:
 
     ARCH is a training folder, a checkpoint, or with --weights an architecture. Every round cuts one
     group of channels: the one whose loss costs the least accuracy (NetAdapt; with --choose ratio
-    the variant of MobileNetV3). The same command continues a run that was broken off.
+    the variant of MobileNetV3). As in the paper it is with --shortlist 0 --importance l2. The same
+    command continues a run that was interrupted.
     """
     start = find_trained(arch, flags["weights"])
     table = load_table(flags["latency_table"], era=flags["era"])
     known = begun_with(out) if out else {}
     settings = _settings(flags, known)
     check(start.arch, table, settings)
-    job = _job(start, table, settings, {**flags, "lr": flags["lr"] or known.get("recipe.lr")})
+    job = _job(
+        start, table, settings, {**flags, "lr": flags["lr"] or _kept(known, "recipe.lr", 0.0)}
+    )
     folder = out or _default_folder(job)
     result = _prune(job, folder, flags, quiet=as_json)
     document = {"schema": 1, "run": str(folder), **result.record(), "measured": None}
@@ -209,8 +212,14 @@ def _settings(flags: dict[str, Any], known: Mapping[str, Any]) -> Settings:
     source = click.get_current_context().get_parameter_source
     for name in own:
         if source(name) is ParameterSource.DEFAULT:
-            own[name] = known.get(f"settings.{name}", own[name])
+            own[name] = _kept(known, f"settings.{name}", own[name])
     return Settings(**{**own, "prune": tuple(own["prune"])})
+
+
+def _kept(known: Mapping[str, Any], name: str, default: Any) -> Any:
+    """Return what a run was begun with, where that is of the right kind."""
+    found = known.get(name)
+    return found if type(found) is type(default) else default
 
 
 def _job(

@@ -168,6 +168,8 @@ def test_a_run_of_earlier_defaults_is_continued_with_what_it_had(
     other = nas(*command, "--shortlist", "4")
     assert (other.code, "settings.shortlist is 0, not 4" in other.err) == (2, True)
     assert "recipe.lr is 0.001, not 0.004" in nas(*command, "--lr", "0.004").err
+    file.write_text(file.read_text().replace("importance: l1", "importance: [1]"))
+    assert "settings.importance is" in nas(*command).err
 
 
 @pytest.mark.slow
