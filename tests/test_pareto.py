@@ -98,3 +98,12 @@ def test_hypervolume_does_not_depend_on_the_order() -> None:
     points = np.random.default_rng(0).random((30, 3))
     one, other = hypervolume(points, np.ones(3)), hypervolume(points[::-1], np.ones(3))
     assert one == pytest.approx(other)
+
+
+@pytest.mark.parametrize("objectives", [1, 2, 3, 4])
+def test_one_point_dominates_a_box_of_unequal_sides(objectives: int) -> None:
+    point, reference = np.arange(objectives) / 10, 1.0 + np.arange(objectives) ** 2
+    assert hypervolume(point[None], reference) == pytest.approx(float(np.prod(reference - point)))
+    both = np.array([point, point[::-1]])
+    flipped = hypervolume(both[:, ::-1], reference[::-1])
+    assert hypervolume(both, reference) == pytest.approx(flipped)

@@ -20,7 +20,8 @@ def test_a_schedule_begins_with_a_whole_epoch() -> None:
 @pytest.mark.parametrize("given", [(0, 1, 2), (5, 0, 2), (5, 2, 1)])
 def test_a_schedule_of_nothing_is_refused(given: tuple[int, int, int]) -> None:
     epochs, rungs, eta = given
-    with pytest.raises(BadValue, match="or more, not"):
+    wrong = ("epochs", "rungs", "eta")[[epochs < 1, rungs < 1, eta < 2].index(True)]
+    with pytest.raises(BadValue, match=f"^{wrong} must be . or more, not"):
         schedule(epochs, rungs=rungs, eta=eta)
 
 
@@ -50,6 +51,12 @@ def test_crowding_is_the_share_of_the_gap() -> None:
     points = np.array([[0.0, 4.0], [1.0, 2.0], [4.0, 0.0]])
     assert crowding(points).tolist() == [np.inf, 2.0, np.inf]
     assert crowding(np.zeros((3, 1))).tolist() == [np.inf, 0.0, np.inf]
+
+
+def test_crowding_depends_on_neither_origin_nor_unit() -> None:
+    points = np.array([[0.62, 41.0], [0.63, 45.0], [0.66, 48.0], [0.67, 61.0]])
+    assert crowding(points)[1:3] == pytest.approx([4 / 5 + 7 / 20, 4 / 5 + 16 / 20])
+    assert crowding(1e3 * points - 700) == pytest.approx(crowding(points))
 
 
 def test_errors_shrink_as_those_of_the_others() -> None:

@@ -148,10 +148,23 @@ def test_what_leaves_no_channels_or_pixels_is_refused() -> None:
     b0 = load_architecture("efficientnet_b0")
     with pytest.raises(BadValue, match=r"none of the 16 channels of stages.0.0; take 0.0625"):
         scale(b0, Multipliers(width=0.05))
+    assert scale(b0, Multipliers(resolution=8 / 224)).resolution == 8
     with pytest.raises(BadValue, match="leaves 7 pixels; 8 are the least"):
         scale(b0, Multipliers(resolution=0.03))
     with pytest.raises(BadValue, match="multiples of 1 or more, not 0"):
         scale(b0, Multipliers(width=2), multiple=0)
+
+
+def test_the_narrowest_block_of_the_body_says_how_narrow_a_network_may_be() -> None:
+    stem = Block(kind="conv", in_channels=3, out_channels=6)
+    body = Block(kind="conv", in_channels=6, out_channels=12)
+    head = Block(kind="conv", in_channels=12, out_channels=2)
+    arch = Architecture(resolution=16, stem=(stem,), stages=((body,),), head=(head,))
+    with pytest.raises(BadValue, match=r"none of the 6 channels of stem.0; take 0.1667"):
+        scale(arch, Multipliers(width=0.16))
+    assert scale(arch, Multipliers(width=0.17), multiple=1).stem[0].out_channels == 1
+    alone = Architecture(resolution=16, stem=(), stages=(), head=(replace(head, in_channels=3),))
+    assert scale(alone, Multipliers(width=0.16)) == alone
 
 
 @pytest.mark.parametrize("value", [0.0, -2.0, float("nan"), float("inf")])

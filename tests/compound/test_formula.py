@@ -82,6 +82,7 @@ def test_the_formula_comes_near_the_published_costs(number: int, phi: float) -> 
 def test_dropout_and_drop_connect_grow_from_b0_to_b7() -> None:
     rates = [(grow(B0, phi).dropout, grow(B0, phi).drop_connect) for phi in (0, 3.5, 7, 9)]
     assert rates == [(0.2, 0.2), (0.35, 0.35), (0.5, 0.5), (0.5, 0.5)]
+    assert grow(B0, 1).dropout == 0.2429  # 0.2 + 0.3 / 7
 
 
 def test_a_network_without_dropout_gets_none() -> None:
@@ -94,6 +95,15 @@ def test_multiples_other_than_8_are_kept() -> None:
         grown = grow(B0, 2, multiple=multiple)
         assert {b.out_channels % multiple for stage in grown.stages for b in stage} == {0}
     assert grow(B0, 1, multiple=1).stages[1][0].out_channels == 26  # 24 * 1.1 = 26.4
+
+
+def test_a_dimension_that_stays_has_a_1() -> None:
+    assert Compound(alpha=1, beta=1, gamma=1).at(3) == Multipliers()
+
+
+def test_drop_connect_is_the_family_s_whatever_the_base_has() -> None:
+    bare = replace(B0, dropout=0.0, drop_connect=0.7)
+    assert published(bare, 3) == load_architecture("efficientnet_b3")
 
 
 @pytest.mark.parametrize("values", [{"alpha": 0.9}, {"beta": 0}, {"gamma": nan}])
