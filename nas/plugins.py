@@ -21,7 +21,7 @@ KINDS = ("strategies", "evaluators", "exporters", "backends", "dialects", "runne
 
 _KEY = r"[A-Za-z_]\w*\s*="
 _QUOTED = r'"(?:[^"]|"")*"'
-_PAIR = rf'\s*{_KEY}(?:\s*{_QUOTED}\s*|(?!\s*")[^,]*)'
+_PAIR = rf"\s*{_KEY}(?>\s*{_QUOTED}\s*(?=,|\Z)|[^,]*)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ def _path_and_pairs(text: str) -> tuple[str, list[str]]:
 
 def _parts(text: str) -> list[str]:
     """Return what stands between the commas of `text`, but for those in quoted values."""
-    return re.findall(rf"{_PAIR}(?=,|\Z)|[^,]+", text)
+    return re.findall(rf"{_PAIR}|[^,]+", text)
 
 
 def _unquoted(text: str) -> str:
