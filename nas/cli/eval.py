@@ -10,7 +10,7 @@ from nas.errors import missing_package
 
 @click.command("eval")
 @click.argument("trained")
-@click.option("--data", required=True, help="As in imagefolder:/path, digits or cifar10:/path.")
+@click.option("--data", required=True, help="As in imagefolder:/path, csv:labels.csv or digits.")
 @click.option("--split", type=click.Choice(["val", "test"]), default="val", show_default=True)
 @click.option(
     "--batch", type=click.IntRange(min=1), default=256, show_default=True, help="Images at once."

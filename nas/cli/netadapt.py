@@ -42,7 +42,7 @@ _WHOLE = click.IntRange(min=0)
 @click.option("--latency-table", required=True, help="A bundled table, or a YAML or JSON file.")
 @click.option("--era", help="The table's default if left.")
 @click.option("--target-ms", type=float, required=True, help="Prune until the table says this.")
-@click.option("--data", required=True, help="As in imagefolder:/path, digits or cifar10:/path.")
+@click.option("--data", required=True, help="As in imagefolder:/path, csv:labels.csv or digits.")
 @click.option("--weights", help="A training folder or a checkpoint with the weights of ARCH.")
 @click.option(
     "--epochs",
@@ -234,8 +234,6 @@ def _job(
     recipe = adapt(find_recipe(flags["recipe"]), batch=flags["batch"] or 0)
     recipe = replace(recipe, lr=flags["lr"] or recipe.lr)
     data = load_data(flags["data"])
-    for note in data.notes:
-        say(f"{data.name}: {note}")
     job = Job(
         start=start, data=data, table=table, settings=settings, recipe=recipe,
         device=flags["device"],

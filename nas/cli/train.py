@@ -26,7 +26,7 @@ _HOW = ("device", "workers", "ray_address", "cpus_per_worker", "gpus_per_worker"
 
 @click.command("train")
 @click.argument("arch")
-@click.option("--data", required=True, help="As in imagefolder:/path, digits or cifar10:/path.")
+@click.option("--data", required=True, help="As in imagefolder:/path, csv:labels.csv or digits.")
 @click.option(
     "--recipe",
     default="adamw",
@@ -129,8 +129,6 @@ def _train(network: Architecture, out: Place, **flags: Any) -> "Trained":
     changes = {key: flags[key] or 0 for key in ("epochs", "batch", "lr", "accumulate")}
     recipe = adapt(find_recipe(flags["recipe"]), **changes)
     data = load_data(flags["data"])
-    for note in data.notes:
-        say(f"{data.name}: {note}")
     with progress("training", "images") as update:
         options = Options(device=flags["device"], teacher=flags["teacher"], report=update)
         job = plan(network, data, recipe, seed=flags["seed"], options=options)

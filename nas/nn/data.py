@@ -5,6 +5,7 @@ A dataset is named by text, as plugins are: "imagefolder:/path", "imagefolder:/p
 is a file in `nas/nn/datasets`, which yields a `Source`; what all of them need is done here.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from nas.errors import BadFile, BadValue, NasError
 from nas.machine import available_cores
 from nas.nn.cache import cached
 from nas.plugins import Plugin, available, create
+from nas.text import LONGEST_VALUE, printable
+
+logger = logging.getLogger(__name__)
 
 KIND = "nn.datasets"
 LEAST_SIDE = 8
@@ -92,7 +96,7 @@ def load_data(text: str, *, seed: int = 0) -> Data:
 
     `seed` decides the split where the data bring none. Every dataset knows the option `cache`: the
     megabytes of decoded images to keep in memory, 1024 unless told; a split that does not fit into
-    its share is decoded anew in every epoch.
+    its share is decoded anew in every epoch. What a user should know of the data is logged.
 
     Raises:
         UnknownName: if there is no such dataset, or it has no such option.
@@ -104,6 +108,9 @@ def load_data(text: str, *, seed: int = 0) -> Data:
     source: Source = create(KIND, Plugin(name=plugin.name, options=options), seed=seed)
     _check(source, plugin.name)
     mean, deviation = measure(source.train)
+    notes = tuple(map(printable, (*source.notes, *_imbalance(source))))
+    for note in notes:
+        logger.info("%s: %s", printable(text, LONGEST_VALUE), note)
     total = sum(len(part) for part in (source.train, source.val, source.test) if part is not None)
 
     def keep(images: Images) -> Images:
@@ -119,7 +126,7 @@ def load_data(text: str, *, seed: int = 0) -> Data:
         mean=mean,
         deviation=deviation,
         fingerprint=source.fingerprint,
-        notes=(*source.notes, *_imbalance(source)),
+        notes=notes,
         mirrored=source.mirrored,
     )
 

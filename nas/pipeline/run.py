@@ -26,8 +26,6 @@ def run_pipeline(config: PipelineConfig, out: Path, teller: Teller) -> Outcome:
             before any work; later what a stage raises, with everything before it kept.
     """
     inputs = load_inputs(config)
-    for note in inputs.data.notes:
-        teller.say(f"{inputs.data.name}: {note}")
     with closing(PipelineFolder(out, config, inputs.fingerprints)) as folder:
         line = Line(inputs=inputs, out=out, teller=teller, done=folder.done)
         for stage in STAGES:

@@ -46,7 +46,9 @@ def test_a_path_stands_before_the_options(text: str, path: str | None, options: 
 
 
 def test_every_source_tells_what_it_is() -> None:
-    assert set(sources()) == {"cifar10", "cifar100", "digits", "hf", "imagefolder", "shapes"}
+    assert set(sources()) == {
+        *("cifar10", "cifar100", "csv", "digits", "hf", "imagefolder", "shapes"),
+    }
     assert all(line.endswith(".") for line in sources().values())
 
 

@@ -1,7 +1,9 @@
 """Decode image files of every kind and size to squares, and find those that cannot be decoded."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from math import ceil
@@ -15,8 +17,11 @@ from PIL.Image import Resampling, Transpose
 from nas.errors import BadFile, BadValue
 from nas.machine import available_cores
 from nas.nn.data import Images, check_side
+from nas.nn.datasets._depth import MODES, Largest, White, check_depth, largest, to_bytes
 
 Image.init()
+warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+"""An image of more than 89 million pixels is a bad one; Pillow itself refuses twice as many."""
 FORMATS = tuple(
     name
     for name in ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
@@ -42,24 +47,26 @@ TURNS = {
     8: Transpose.ROTATE_90,
 }
 """What undoes an orientation of EXIF."""
-DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 Open = Callable[[int], Path | bytes]
 """Returns the file of an image, or its content."""
 
 
-def square(file: Path | bytes, side: int) -> NDArray[np.uint8]:
+def square(file: Path | bytes, side: int, white: White = White()) -> NDArray[np.uint8]:  # noqa: B008  # frozen
     """Return the centre of an image, its shorter side resized to `side`: uint8 (3, side, side).
 
     Of an animation it is the first frame; what is transparent becomes white, which is what such
-    pictures are mostly drawn for; the orientation of EXIF is followed.
+    pictures are mostly drawn for; the orientation of EXIF is followed. `white` says how far the
+    values of images with more than 8 bits reach.
     """
     with _opened(file) as image:
         turn = TURNS.get(_orientation(image))
         factor = 2 * side / min(image.size)  # twice as large as needed: no quality is lost
         image.draft(None, (ceil(image.width * factor), ceil(image.height * factor)))
         # The square in the middle is the same before and after a turn, and faster to turn then.
-        small = _in_colours(image).resize((side, side), Resampling.BILINEAR, _centre(image.size))
+        small = _in_colours(image, white).resize(
+            (side, side), Resampling.BILINEAR, _centre(image.size)
+        )
     if turn is not None:
         small = small.transpose(turn)
     return np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1))
@@ -83,50 +90,48 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _in_colours(image: Image.Image) -> Image.Image:
+def _in_colours(image: Image.Image, white: White) -> Image.Image:
     """Return `image` as RGB."""
-    if image.mode in DEEP:
-        return Image.fromarray(_to_bytes(np.asarray(image))).convert("RGB")
+    if image.mode in MODES:
+        return Image.fromarray(to_bytes(np.asarray(image), white.of(image))).convert("RGB")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
     return image.convert("RGB")
 
 
-def _to_bytes(values: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Scale 16 bits to 8, and fractions up to 1 to 255; Pillow itself would cut them off."""
-    numbers = np.nan_to_num(values.astype(np.float64))
-    if values.dtype.kind == "f":
-        factor = 255.0 if numbers.max() <= 1 else 1.0
-    else:
-        factor = 255 / 65535 if values.dtype.itemsize == 2 or numbers.max() > 255 else 1.0
-    return (numbers * factor).round().clip(0, 255).astype(np.uint8)
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Why an image cannot be decoded, or nothing, and its largest value if that must be known."""
+
+    trouble: str
+    largest: Largest
 
 
-def trouble(file: Path | bytes, check: str) -> str:
-    """Return why an image cannot be decoded, or nothing.
+def look(file: Path | bytes, check: str) -> Look:
+    """Return what is to be known of an image.
 
     The check `full` decodes it, JPEG at an eighth of its size, which still reads the whole file;
-    `header` looks at its first bytes only.
+    `header` looks at its first bytes only, unless they leave open how far its values reach.
     """
     try:
+        with _opened(file) as image:
+            most = largest(image)
         if check == "full":
             square(file, 8)
-        else:
-            _opened(file).close()
     except Exception as error:  # rotten bytes make Pillow raise almost anything
-        return _first_line(error)
-    return ""
+        return Look(_first_line(error), {})
+    return Look("", most)
 
 
 def _first_line(error: Exception) -> str:
-    text = str(error).partition("\n")[0]
+    text = (getattr(error, "strerror", "") or str(error)).partition("\n")[0]
     if "cannot identify image file" in text:
         return "no image"
     return text or type(error).__name__
 
 
-def check_options(check: str, max_bad: int) -> None:
+def check_options(check: str, max_bad: int, depth: int) -> None:
     """Refuse values of the options that all readers of image files have.
 
     Raises:
@@ -136,25 +141,40 @@ def check_options(check: str, max_bad: int) -> None:
         raise BadValue(f"check must be {' or '.join(CHECKS)}, not {check!r}")
     if max_bad < -1:
         raise BadValue(f"max_bad must be a number of images, or -1 for 1 %, not {max_bad}")
+    check_depth(depth)
 
 
-def find_bad(
-    opens: Open, names: Sequence[str], *, check: str, max_bad: int
-) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Return the indices of images that can be decoded, and notes about the others.
+def most_bad(count: int, max_bad: int) -> int:
+    """Return how many of `count` images may be bad; `max_bad` of -1 is for 1 %, at least 10."""
+    return max(LEAST_BAD, int(SHARE_BAD * count)) if max_bad == -1 else max_bad
 
-    `names` are those that messages use. `max_bad` of -1 stands for 1 %, but for 10 at least.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """Indices of the images that can be decoded, notes on the others, and the largest values."""
+
+    good: NDArray[np.int64]
+    notes: tuple[str, ...]
+    largest: tuple[Largest, ...]
+
+
+def find_bad(opens: Open, names: Sequence[str], *, check: str, max_bad: int) -> Checked:
+    """Look at every image, and return which of them can be decoded.
+
+    `names` are those that messages use.
 
     Raises:
         BadFile: if there are more bad ones than `max_bad`; it names the first few.
     """
-    limit = max(LEAST_BAD, int(SHARE_BAD * len(names))) if max_bad == -1 else max_bad
+    limit = most_bad(len(names), max_bad)
     bad: dict[int, str] = {}
+    most: list[Largest] = []
     with ThreadPoolExecutor(available_cores()) as pool:
         for start in range(0, len(names), 4096):  # so that the pool's queue stays short
             part = range(start, min(start + 4096, len(names)))
-            found = pool.map(lambda index: _trouble_at(opens, index, check), part)
-            bad.update((index, why) for index, why in zip(part, found, strict=True) if why)
+            looks = list(pool.map(lambda index: _look_at(opens, index, check), part))
+            bad.update((i, one.trouble) for i, one in zip(part, looks, strict=True) if one.trouble)
+            most += [one.largest for one in looks if one.largest]
             if len(bad) > limit:
                 break
     some = "; ".join(f"{names[index]}: {why}" for index, why in list(bad.items())[:3])
@@ -163,30 +183,35 @@ def find_bad(
             f"{len(bad)} of the first {part.stop} images cannot be decoded, more than the "
             f"{limit} that max_bad allows: {some}. Mend or remove them, or raise max_bad"
         )
-    good = np.array([index for index in range(len(names)) if index not in bad], np.int64)
     more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
-    return good, (f"skipped {len(bad)} corrupt images: {some}{more}",) if bad else ()
+    return Checked(
+        good=np.array([index for index in range(len(names)) if index not in bad], np.int64),
+        notes=(f"skipped {len(bad)} corrupt images: {some}{more}",) if bad else (),
+        largest=tuple(most),
+    )
 
 
-def _trouble_at(opens: Open, index: int, check: str) -> str:
+def _look_at(opens: Open, index: int, check: str) -> Look:
     try:
-        return trouble(opens(index), check)
+        return look(opens(index), check)
     except OSError as error:
-        return error.strerror or str(error)
+        return Look(error.strerror or str(error), {})
 
 
-def from_files(opens: Open, names: Sequence[str], labels: NDArray[np.int64]) -> Images:
+def from_files(
+    opens: Open, names: Sequence[str], labels: NDArray[np.int64], white: White
+) -> Images:
     """Return images that are decoded when they are read; `opens` takes positions in `labels`."""
-    return Images(labels=labels, read=partial(_read, opens, names))
+    return Images(labels=labels, read=partial(_read, opens, names, white))
 
 
 def _read(
-    opens: Open, names: Sequence[str], indices: NDArray[np.int64], side: int
+    opens: Open, names: Sequence[str], white: White, indices: NDArray[np.int64], side: int
 ) -> NDArray[np.uint8]:
     result = np.empty((len(indices), 3, check_side(side), side), np.uint8)
     for row, index in enumerate(indices):
         try:
-            result[row] = square(opens(int(index)), side)
+            result[row] = square(opens(int(index)), side, white)
         except Exception as error:  # as above
             raise BadFile(
                 f"{names[int(index)]}: {_first_line(error)}; it seemed readable before. "

@@ -1,17 +1,16 @@
 """Folders of images, one for each class, under train/ and val/ or split by seed."""
 
-import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nas.errors import BadFile, NasError
-from nas.nn.data import Images, Source, fingerprint_of
-from nas.nn.datasets._pictures import SUFFIXES, check_options, find_bad, from_files
-from nas.nn.datasets._split import split
+from nas.nn.data import Source
+from nas.nn.datasets._pictures import SUFFIXES, check_options
+from nas.nn.datasets._table import Table, Wanted, source_of
+from nas.nn.datasets._tree import Tree, counted
 
 SPLITS: Mapping[str, tuple[str, ...]] = {
     "train": ("train", "training"),
@@ -21,44 +20,14 @@ SPLITS: Mapping[str, tuple[str, ...]] = {
 """The folders that are taken for splits, in small or capital letters."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Table:
-    """Image files, sorted, each with its label and the split it is in."""
-
-    root: Path
-    classes: tuple[str, ...]
-    files: tuple[Path, ...]
-    labels: NDArray[np.int64]
-    splits: NDArray[np.str_]
-
-    @property
-    def names(self) -> list[str]:
-        """The files as they stand under the root."""
-        return [file.relative_to(self.root).as_posix() for file in self.files]
-
-    def take(self, rows: NDArray[np.int64]) -> "_Table":
-        """Return the table of these rows."""
-        return replace(
-            self,
-            files=tuple(self.files[row] for row in rows),
-            labels=self.labels[rows],
-            splits=self.splits[rows],
-        )
-
-    def images(self, name: str) -> Images:
-        """Return the images of one split."""
-        part = self.take(np.flatnonzero(self.splits == name))
-        names = [str(file) for file in part.files]
-        return from_files(part.files.__getitem__, names, part.labels)
-
-
-def create(
+def create(  # noqa: PLR0913  # all of them are options of the user
     *,
     path: str,
     val: float = 0.2,
     test: float = 0.0,
     max_bad: int = -1,
     check: str = "full",
+    depth: int = 0,
     seed: int,
 ) -> Source:
     """Return the images under `path`, in class folders or in train/ and val/ with class folders.
@@ -66,129 +35,145 @@ def create(
     Without val/, a share `val` of every class is taken for validation; without test/, a share
     `test` for testing. Up to `max_bad` images that cannot be decoded are skipped (-1: 1 %, at
     least 10). To find them everything is decoded once; `check=header` only looks at the headers.
+    `depth` is the number of bits that images of more than 8 use, 0 what file or data set say.
 
     Raises:
         BadFile: if there is no such folder, or it holds no classes, or too many bad images.
     """
-    check_options(check, max_bad)
+    check_options(check, max_bad, depth)
     root = Path(path).expanduser().absolute()  # workers may be in another folder
-    table = _table(root, _split_folders(root))
-    good, notes = find_bad(
-        lambda index: table.files[index], table.names, check=check, max_bad=max_bad
-    )
-    table = _with_splits(table.take(good), val=val, test=test, seed=seed)
-    return Source(
-        classes=table.classes,
-        train=table.images("train"),
-        val=table.images("val"),
-        test=table.images("test") if (table.splits == "test").any() else None,
-        fingerprint=_fingerprint(table),
-        notes=notes,
-    )
+    tree = Tree(root=root)
+    top = tree.folders(root)
+    table, notes = _table(tree, top)
+    wanted = Wanted(val=val, test=test, max_bad=max_bad, check=check, depth=depth, seed=seed)
+    return source_of(table, wanted, (*notes, *tree.notes()))
 
 
-def _split_folders(root: Path) -> Mapping[str, Path]:
-    """Return the folders of the splits; where there are none, all is to be split from `root`.
+def _table(tree: Tree, top: Sequence[Path]) -> tuple[Table, tuple[str, ...]]:
+    """Return the images of all splits, and notes on folders that are none.
 
     A folder called train that holds images itself is a class: there are data sets of vehicles.
+    Where there is no split, all is to be split from the root.
     """
-    folders = _folders(root)
-    found = {
-        split_name: folder
-        for split_name, names in SPLITS.items()
-        for folder in folders
-        if folder.name.lower() in names and _folders(folder)
-    }
-    if found and "train" not in found:
-        there = ", ".join(f"{folder.name}/" for folder in found.values())
-        raise BadFile(f"{root}: found {there} but no train/ with folders of classes in it")
-    return found or {"train": root}
+    named = _named(top)
+    inner = {name: tree.folders(folder) for name, folder in named.items() if _has_folders(folder)}
+    if not inner:
+        return _labelled(tree, {"train": tree.root}, {"train": tuple(top)}), _alike(top)
+    if "train" not in inner:
+        there = ", ".join(f"{named[name].name}/" for name in inner)
+        raise BadFile(f"{tree.root}: found {there} but no train/ with folders of classes in it")
+    notes = [note for name, at in named.items() if name not in inner for note in _flat(at, name)]
+    rest = [folder.name for folder in top if folder not in named.values()]
+    if rest:
+        notes.append(f"skipped {len(rest)} folders beside train/: {', '.join(rest[:3])}")
+    folders = {name: named[name] for name in inner}
+    return _labelled(tree, folders, inner), (*notes, *_alike(inner["train"]))
 
 
-def _folders(root: Path) -> list[Path]:
+def _named(top: Sequence[Path]) -> Mapping[str, Path]:
+    """Return the folders that are called like splits."""
+    found: dict[str, Path] = {}
+    for name, names in SPLITS.items():
+        called = [folder for folder in top if folder.name.lower() in names]
+        full = [folder for folder in called if _has_folders(folder)]
+        if len(full) > 1:
+            both = " and ".join(f"{folder.name}/" for folder in full)
+            raise BadFile(f"{full[0].parent}: found {both}, which are one split; leave one of them")
+        if called:
+            found[name] = (full or called)[0]
+    return found
+
+
+def _has_folders(folder: Path) -> bool:
     try:
-        entries = sorted(root.iterdir())
+        return any(
+            path.is_dir() and not path.name.startswith((".", "__")) for path in folder.iterdir()
+        )
     except OSError as error:
+        raise BadFile(f"{folder}: {error.strerror or error}") from None
+
+
+def _flat(folder: Path, name: str) -> list[str]:
+    """Return what to say of a folder for a split that has no class folders."""
+    loose = _loose(folder)
+    if loose and name == "val":
         raise BadFile(
-            f"{root}: {error.strerror or error}; expected a folder with a folder for each class"
-        ) from None
-    return [entry for entry in entries if entry.is_dir() and not entry.name.startswith((".", "__"))]
+            f"{folder}: found {loose} images, but no folders of classes as in train/; sort them "
+            "into such folders, or move it away to have a share of train/ taken for validation"
+        )
+    return [f"{folder.name}/ has no folders of classes: its {loose} images are not used"]
 
 
-def _table(root: Path, folders: Mapping[str, Path]) -> _Table:
-    classes = tuple(folder.name for folder in _folders(folders["train"]))
+def _labelled(tree: Tree, splits: Mapping[str, Path], inner: Mapping[str, Sequence[Path]]) -> Table:
+    """Return the images of all splits, with the labels of the training classes."""
+    folders = [(name, folder) for name in splits for folder in inner[name]]
+    images = tree.images([folder for _, folder in folders])
+    classes = tuple(folder.name for folder in inner["train"])
     rows = [
-        (file, label, name)
-        for name, folder in folders.items()
-        for label, files in _by_class(folder, classes)
+        (file, _label(folder, classes), name)
+        for (name, folder), files in zip(folders, images, strict=True)
         for file in files
     ]
-    if not classes or not rows:
-        raise BadFile(f"{folders['train']}: {_nothing(folders['train'], classes)}")
-    if len(classes) == 1 and (hint := _folders(folders["train"] / classes[0])):
-        raise BadFile(
-            f"{root}: found one class only ({classes[0]}), and in it {hint[0].name}/; "
-            f"did you mean {folders['train'] / classes[0]}?"
-        )
-    files, labels, splits = zip(*rows, strict=True)
-    return _Table(
-        root=root,
+    if not rows:
+        raise BadFile(f"{splits['train']}: {_nothing(tree, splits['train'], classes)}")
+    train = [files for (name, _), files in zip(folders, images, strict=True) if name == "train"]
+    _check_classes(tree, inner["train"], train)
+    paths, labels, names = zip(*rows, strict=True)
+    return Table(
         classes=classes,
-        files=files,
+        files=paths,
+        names=tuple(file.relative_to(tree.root).as_posix() for file in paths),
         labels=np.array(labels, np.int64),
-        splits=np.array(splits),
+        splits=np.array(names),
     )
 
 
-def _by_class(folder: Path, classes: tuple[str, ...]) -> Iterator[tuple[int, list[Path]]]:
-    known = {name: label for label, name in enumerate(classes)}
-    for own in _folders(folder):
-        files = _images(own)
-        if own.name in known:
-            yield known[own.name], files
-        elif files:
-            raise NasError(
-                f"{own}: class {own.name} has no training images; found the classes "
-                f"{', '.join(classes[:5])}{' ...' if len(classes) > 5 else ''}"
+def _label(folder: Path, classes: tuple[str, ...]) -> int:
+    if folder.name in classes:
+        return classes.index(folder.name)
+    raise NasError(
+        f"{folder}: class {folder.name} has no training images; found the classes "
+        f"{', '.join(classes[:5])}{' ...' if len(classes) > 5 else ''}"
+    )
+
+
+def _check_classes(tree: Tree, folders: Sequence[Path], images: Sequence[list[Path]]) -> None:
+    """Refuse classes whose files are all of unknown kinds, and a level of folders too many."""
+    for folder, files in zip(folders, images, strict=True):
+        if not files and folder in tree.others:
+            raise BadFile(
+                f"{folder}: class {folder.name} has no images of a known kind, but "
+                f"{counted(tree.others[folder])}; convert them to JPEG or PNG, or remove the class"
+            )
+    if len(folders) == 1:
+        inside = sorted({file.relative_to(folders[0]).parts[0] for file in images[0]})
+        hint = next((name for name in inside if (folders[0] / name).is_dir()), None)
+        if hint:
+            raise BadFile(
+                f"{tree.root}: found one class only ({folders[0].name}), and in it {hint}/; "
+                f"did you mean {folders[0]}?"
             )
 
 
-def _images(folder: Path) -> list[Path]:
-    """Return the image files at any depth; files of other kinds and hidden ones are left."""
-    return sorted(
-        Path(parent, name)
-        for parent, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
-    )
+def _alike(folders: Sequence[Path]) -> tuple[str, ...]:
+    """Return a note on classes whose names differ in case only."""
+    by_name = defaultdict(list)
+    for folder in folders:
+        by_name[folder.name.casefold()].append(folder.name)
+    same = [" and ".join(names) for names in by_name.values() if len(names) > 1]
+    return (f"classes differ in capital letters only: {', '.join(same[:3])}",) if same else ()
 
 
-def _nothing(folder: Path, classes: tuple[str, ...]) -> str:
+def _loose(folder: Path) -> int:
+    return sum(file.suffix.lower() in SUFFIXES for file in folder.iterdir())
+
+
+def _nothing(tree: Tree, folder: Path, classes: tuple[str, ...]) -> str:
     if classes:
         some = ", ".join(SUFFIXES[:5])
-        return f"no images ({some} ...) in its {len(classes)} folders"
-    loose = len([file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES])
+        others = sum(tree.others.values(), Counter[str]())
+        found = f"; found {counted(others)}, to be converted to one of these" if others else ""
+        return f"no images ({some} ...) in its {len(classes)} folders{found}"
+    loose = _loose(folder)
     what = f"{loose} images, but no folders" if loose else "nothing"
     return f"found {what}; expected a folder for each class, with its images in it"
-
-
-def _with_splits(table: _Table, *, val: float, test: float, seed: int) -> _Table:
-    """Return the table with validation and test images, where there are none, from training."""
-    there = set(table.splits)
-    shares = {name: share for name, share in (("val", val), ("test", test)) if name not in there}
-    rows = np.flatnonzero(table.splits == "train")
-    splits = table.splits.astype("<U5")
-    parts = split(table.labels[rows], tuple(shares.values()), seed=seed)
-    for name, part in zip(shares, parts[1:], strict=True):
-        splits[rows[part]] = name
-    return replace(table, splits=splits)
-
-
-def _fingerprint(table: _Table) -> str:
-    facts = [
-        f"{name}\0{file.stat().st_size}\0{label}\0{part}"
-        for name, file, label, part in zip(
-            table.names, table.files, table.labels, table.splits, strict=True
-        )
-    ]
-    return fingerprint_of([*table.classes, *sorted(facts)])
