@@ -7,25 +7,23 @@ weights is an `.npz` without pickles whose entry `header` is a JSON string;
 """
 
 import hashlib
-import json
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from math import isfinite
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas import data
+from nas import data, strict_json
 from nas.arch import Architecture
-from nas.errors import BadFile
+from nas.errors import BadFile, BadValue
 from nas.files import open_regular
+from nas.reader import OneOf, Range, Reader, Signed
 from nas.space import Matrix, Space
 from nas.space_file import load_space
+from nas.text import LONGEST_VALUE, printable, shown
 
 Floats = NDArray[np.float64]
 Weights = NDArray[np.float32]
@@ -37,12 +35,8 @@ row gives the same number to the last bit whatever it is predicted with."""
 _LOWEST = np.float32(-80)
 """Below this, exp(-x) leaves the range of float32, and x * sigmoid(x) is zero anyway."""
 
-_UNREADABLE = (ValueError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
-"""What numpy raises for files that are no archive, a damaged one, or hold pickles or one array."""
-
 _NETWORKS = ("mean", "spread")
-_HEADER = ("schema", "space", "fingerprint", "metric", "source", "note", "scale", "held_out")
-_Record = TypeVar("_Record", "Scale", "HeldOut")
+_Moderate = Annotated[float, Range(-100, 100)]
 METRICS = ("top1", "top1_proxy")
 """`top1` as trained in full, `top1_proxy` after a shortened training scheme."""
 
@@ -62,9 +56,9 @@ class Scale:
     unexplained, and counts in every predicted deviation.
     """
 
-    intercept: float = 0.0
-    slope: float = 1.0
-    deviation: float = 0.0
+    intercept: _Moderate = 0.0
+    slope: _Moderate = 1.0
+    deviation: Annotated[float, Range(0, 100)] = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +70,8 @@ class HeldOut:
     """
 
     rows: int
-    tau: float
-    r2: float
+    tau: Signed
+    r2: Signed
     mae: float
     within_one: float
     within_two: float
@@ -257,7 +251,7 @@ def write_accuracy_model(model: AccuracyModel, path: Path) -> None:
         "scale": asdict(model.scale),
         "held_out": asdict(model.held_out) if model.held_out else None,
     }
-    arrays: dict[str, Any] = {"header": np.array(json.dumps(header))}
+    arrays: dict[str, Any] = {"header": np.array(strict_json.dumps(header))}
     for name in _NETWORKS:
         network: Network = getattr(model, name)
         for i, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
@@ -272,67 +266,65 @@ def _read_arrays(path: Path) -> Mapping[str, NDArray[Any]]:
             return {name: arrays[name] for name in arrays.files}
     except OSError as error:
         raise BadFile(f"{path}: {error.strerror or error}") from None
-    except _UNREADABLE as error:
+    except Exception as error:  # numpy, zipfile and zlib have a dozen kinds for damaged files
         raise BadFile(f"{path}: no .npz of plain arrays ({error})") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Header:
+    """What the entry `header` holds."""
+
+    schema: int
+    space: str
+    fingerprint: str
+    metric: Annotated[str, OneOf(METRICS)]
+    source: str
+    note: str
+    scale: Scale
+    held_out: HeldOut | None
+
+    def __post_init__(self) -> None:
+        for name in ("space", "source", "note"):
+            if not getattr(self, name):
+                raise BadValue(f"{name} must be text", name)
 
 
 def _from_arrays(arrays: Mapping[str, NDArray[Any]], space: Space | None) -> AccuracyModel:
     header = _header(arrays)
-    space = load_space(header["space"]) if space is None else space
-    if header["fingerprint"] != domain_fingerprint(space):
+    space = load_space(header.space) if space is None else space
+    if header.fingerprint != domain_fingerprint(space):
         raise BadFile(
-            f"the model was fitted to networks of space {header['space']}; those of this space "
-            f"{space.name} have other choices, widths, resolutions or activations: fit one for it"
+            f"the model was fitted to networks of space {printable(header.space, LONGEST_VALUE)}; "
+            f"those of this space {space.name} have other choices, widths, resolutions or "
+            "activations: fit one for it"
         )
     networks = {name: _network(arrays, name) for name in _NETWORKS}
     layers = sum(2 * len(network.weights) for network in networks.values())
     if len(arrays) != 1 + layers:
-        raise BadFile(f"entries besides the header and the layers: {', '.join(sorted(arrays))}")
+        names = shown(sorted(arrays))
+        raise BadFile(f"entries besides the header and the layers: {names}")
     return AccuracyModel(
         domain=space,
-        metric=header["metric"],
-        source=_text(header, "source"),
-        note=_text(header, "note"),
-        scale=_numbers(Scale, header["scale"], "scale"),
-        held_out=None
-        if header["held_out"] is None
-        else _numbers(HeldOut, header["held_out"], "held_out"),
+        metric=header.metric,
+        source=header.source,
+        note=header.note,
+        scale=header.scale,
+        held_out=header.held_out,
         **networks,
     )
 
 
-def _header(arrays: Mapping[str, NDArray[Any]]) -> Mapping[str, Any]:
+def _header(arrays: Mapping[str, NDArray[Any]]) -> _Header:
     entry = arrays.get("header")
     if entry is None or entry.dtype.kind != "U" or entry.shape:
         raise BadFile("no entry 'header' with a JSON string")
     try:
-        header = json.loads(str(entry))
-    except json.JSONDecodeError as error:
-        raise BadFile(f"header: {error.msg}") from None
+        header = strict_json.parse(str(entry))
+    except strict_json.BadJson as error:
+        raise BadFile(f"header: {error}") from None
     if not isinstance(header, dict) or header.get("schema") != data.SCHEMA:
         raise BadFile(f"header: this version reads a mapping with schema {data.SCHEMA}")
-    data.check_keys(header, known=_HEADER, required=_HEADER, place="header")
-    for key in ("space", "fingerprint", "metric"):
-        _text(header, key)
-    return header
-
-
-def _text(header: Mapping[str, Any], key: str) -> str:
-    if not isinstance(header[key], str) or not header[key]:
-        raise BadFile(f"header: {key} must be text, not {header[key]!r}")
-    return str(header[key])
-
-
-def _numbers(record: type[_Record], content: Any, place: str) -> _Record:
-    """Return a record whose fields are all numbers."""
-    if not isinstance(content, dict):
-        raise BadFile(f"header: {place} must be a mapping, not {content!r}")
-    names = [field.name for field in fields(record)]
-    data.check_keys(content, known=names, required=names, place=f"header: {place}")
-    for name, value in content.items():
-        if type(value) not in (int, float) or not isfinite(value):
-            raise BadFile(f"header: {place}: {name} must be a finite number, not {value!r}")
-    return record(**content)
+    return Reader("header").record(header, _Header)
 
 
 def _network(arrays: Mapping[str, NDArray[Any]], name: str) -> Network:

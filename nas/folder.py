@@ -6,14 +6,13 @@
 
 import csv
 import io
-import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nas import data
+from nas import data, strict_json
 from nas.arch import Architecture, to_mapping
 from nas.checkpoint import architecture_of, find_checkpoint
 from nas.config import SearchConfig, Setup, read_config
@@ -98,7 +97,7 @@ def write_results(
             data.write_text(path, data.to_yaml(to_mapping(arch)))
         for path in set((out / ARCHS).glob("*.yaml")) - set(wanted):
             path.unlink()
-        data.write_text(out / ENVIRONMENT, json.dumps(environment, indent=1) + "\n")
+        data.write_text(out / ENVIRONMENT, strict_json.dumps(environment, indent=1) + "\n")
     except OSError as error:
         raise RunError(f"cannot write the results into {out}: {error.strerror}") from None
 

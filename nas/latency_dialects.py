@@ -55,11 +55,13 @@ def load_dialect(name: str) -> Dialect:
     return dialect
 
 
-_SHAPE = r"(\d+)x(\d+)x(\d+)"
+_NUMBER = r"\d{1,9}"
+_SHAPE = rf"({_NUMBER})x({_NUMBER})x({_NUMBER})"
 _KEY = re.compile(
-    rf"(?P<kind>\w+) {_SHAPE} -> {_SHAPE}( hidden (?P<hidden>\d+))?"
-    r"( kernel (?P<kernel>\d+) stride (?P<stride>\d+))?"
-    r"( se (?P<se>\d+) (?P<se_act>\w+) (?P<gate>\w+))?( (?P<act>\w+))?( skip-(?P<skip>\w+))?",
+    rf"(?P<kind>\w+) {_SHAPE} -> {_SHAPE}( hidden (?P<hidden>{_NUMBER}))?"
+    rf"( kernel (?P<kernel>{_NUMBER}) stride (?P<stride>{_NUMBER}))?"
+    rf"( se (?P<se>{_NUMBER}) (?P<se_act>\w+) (?P<gate>\w+))?"
+    r"( (?P<act>\w+))?( skip-(?P<skip>\w+))?",
     re.ASCII,
 )
 

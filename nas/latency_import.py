@@ -11,18 +11,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 from nas.data import read_foreign
-from nas.errors import BadFile, NasError, unknown
+from nas.errors import BadFile, NasError
 from nas.latency_dialects import ENDING, Dialect, DialectEntry, load_dialect
 from nas.layers import Unit
 from nas.plugins import available
+from nas.reader import Count, Milliseconds, Range, Reader
+from nas.text import LONGEST_VALUE, printable
 
 APART = 0.5
 """By how much of the smaller one two latencies of a unit may differ, to be pooled."""
-
-_FIELDS = ("count", "mean", "std", "var")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,16 +91,16 @@ def _read(dialect: Dialect, path: Path) -> tuple[list[_Row], list[str]]:
     if "schema" in content:
         raise BadFile(f"{path}: has a schema, so it is a table of nas itself: it needs no import")
     rows, unmapped = [], []
-    for key, row in content.items():
-        place = _place(content, key, path)
+    for key in content:
+        line = getattr(content, "lines", {}).get(key)
+        place = f"{path}, line {line}" if line else str(path)
         try:
             units = dialect.units(str(key))
         except NasError as error:
-            unmapped.append(f"{place}: {key}: {error}")
+            unmapped.append(f"{place}: {printable(str(key), LONGEST_VALUE)}: {error}")
             continue
-        if not isinstance(row, Mapping):
-            raise BadFile(f"{place}: {key} must hold mean, count and std or var, not {row!r}")
-        rows.append(_Row(place=place, units=units, entry=_entry(row, key, path, place)))
+        entry = _entry(Reader(path).get(content, key, _Statistics))
+        rows.append(_Row(place=place, units=units, entry=entry))
     if len(rows) < max(len(unmapped), 1):
         others = ", ".join(name for name in available("dialects") if name != dialect.name)
         reason = unmapped[0] if unmapped else f"{path}: it is empty"
@@ -111,30 +111,21 @@ def _read(dialect: Dialect, path: Path) -> tuple[list[_Row], list[str]]:
     return rows, unmapped
 
 
-def _place(data: Mapping[str, Any], key: str, path: Path) -> str:
-    line = getattr(data, "lines", {}).get(key)
-    return f"{path}, line {line}" if line else str(path)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Statistics:
+    """What stands under a key of a file."""
+
+    mean: Milliseconds
+    count: Count | None = None
+    std: Milliseconds | None = None
+    var: Annotated[float, Range(0, 1e18)] | None = None
 
 
-def _entry(row: Mapping[str, Any], key: str, path: Path, place: str) -> DialectEntry:
-    for field in row:
-        if field not in _FIELDS:
-            problem = unknown("field", str(field), _FIELDS)
-            raise BadFile(f"{_place(row, field, path)}: {problem} ({key})")
-    if "mean" not in row:
-        raise BadFile(f"{place}: {key} has no mean, only {', '.join(row) or 'nothing'}")
-    for field, value in row.items():
-        whole = field == "count"
-        if type(value) not in ((int,) if whole else (int, float)) or not whole <= value < math.inf:
-            wanted = "a whole number >= 1" if whole else "a number >= 0"
-            where = _place(row, field, path)
-            raise BadFile(f"{where}: {field} of {key} must be {wanted}, not {value!r}")
-    deviation = row.get("std", math.sqrt(row["var"]) if "var" in row else None)
-    return DialectEntry(
-        ms=float(row["mean"]),
-        deviation_ms=None if deviation is None else float(deviation),
-        count=row.get("count"),
-    )
+def _entry(found: _Statistics) -> DialectEntry:
+    deviation = found.std
+    if deviation is None and found.var is not None:
+        deviation = math.sqrt(found.var)
+    return DialectEntry(ms=found.mean, deviation_ms=deviation, count=found.count)
 
 
 def _shares(row: _Row) -> Iterable[tuple[str, _Row]]:

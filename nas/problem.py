@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from nas.accuracy import METRICS
 from nas.arch import Architecture
 from nas.errors import NasError, unknown
+from nas.reader import PREDICTED
 from nas.space import Matrix, Space
 
 Floats = NDArray[np.float64]
@@ -68,16 +69,12 @@ class Answers:
     stopped: frozenset[int] = frozenset()
 
 
-_OVERSHOOT = 0.5
-"""How far beyond 0 and 1 a predicted accuracy may lie: a fitted model knows no bounds."""
-
-
 def plausible(metric: str, values: Floats) -> NDArray[np.bool_]:
     """Tell which of `values` the metric can have: finite numbers, and for accuracies fractions."""
     finite: NDArray[np.bool_] = np.isfinite(values)
     if metric not in METRICS:
         return finite
-    return finite & (values >= -_OVERSHOOT) & (values <= 1 + _OVERSHOOT)
+    return finite & (values >= PREDICTED.least) & (values <= PREDICTED.most)
 
 
 class Evaluator(Protocol):

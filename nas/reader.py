@@ -58,6 +58,9 @@ Signed = Annotated[float, Range()]
 Positive = Annotated[float, Range(0, above=True)]
 Fraction = Annotated[float, Range(0, 1)]
 Count = Annotated[int, Range(1)]
+PREDICTED = Range(-0.5, 1.5)
+"""Accuracies: fractions, which a fitted model may predict beyond 0 and 1."""
+Predicted = Annotated[float, PREDICTED]
 Milliseconds = Annotated[float, Range(0, 1e9)]
 """Eleven days at most, so that sums over networks stay finite."""
 Seconds = Annotated[float, Range(0, 1e12)]

@@ -234,12 +234,15 @@ def test_model_of_other_choices_is_refused(model, tmp_path):
     [
         ({"schema": 2}, "schema 1"),
         ({"colour": "red"}, "unknown key 'colour'"),
-        ({"metric": "loss"}, "metric must be top1 or top1_proxy"),
-        ({"source": 3}, "source must be text"),
-        ({"scale": {"intercept": 0.0}}, "missing slope"),
-        ({"scale": {"intercept": "0", "slope": 1, "deviation": 0}}, "finite number"),
+        ({"metric": "loss"}, "metric must be one of top1, top1_proxy, not 'loss'"),
+        ({"source": 3}, "header: source must be a text, not 3"),
+        ({"scale": {"slop": 0.0}}, "scale: unknown key 'slop'; did you mean slope"),
+        (
+            {"scale": {"intercept": "0", "slope": 1, "deviation": 0}},
+            "scale.intercept must be a number from -100 to 100",
+        ),
         ({"held_out": [1]}, "must be a mapping"),
-        ({"held_out": {"rows": float("nan")}}, "missing tau"),
+        ({"held_out": {"rows": float("nan")}}, "NaN is no JSON"),
     ],
 )
 def test_bad_header_is_refused(model, tmp_path, changed, message):

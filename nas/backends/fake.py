@@ -1,11 +1,11 @@
 """Computed times instead of measured ones, for tests and dry runs."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from nas import strict_json
 from nas.backends import Backend, Run, check_options
 from nas.errors import NasError
 from nas.layers import Unit
@@ -50,7 +50,7 @@ class Fake:
         ends = int(np.prod(units[0].in_shape) + np.prod(units[-1].out_shape))
         refused = [unit.key for unit in units if self.refuse and self.refuse in unit.key]
         seconds = _START_SECONDS + work + _BOUNDARY_SECONDS * ends
-        return json.dumps({"seconds": seconds, "refused": refused}).encode()
+        return strict_json.dumps({"seconds": seconds, "refused": refused}).encode()
 
     def open(self, model: bytes) -> Run:
         """Return a function that returns the computed seconds, a little more or less.
@@ -59,7 +59,7 @@ class Fake:
             NasError: if a unit of the model is to be refused, or the model is not one of these.
         """
         try:
-            content = json.loads(model)
+            content = strict_json.parse(model)
             seconds, refused = float(content["seconds"]), list(content["refused"])
         except (ValueError, TypeError, KeyError):
             raise NasError("fake refuses the model: it is not JSON with seconds") from None

@@ -6,7 +6,6 @@ folded or converted; `torch.compile` fuses what it fuses by default. It needs a 
 target, seconds for a unit and a minute or more for a network: a whole space is for eager mode.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from nas import strict_json
 from nas.arch import Block
 from nas.backends import Backend, Run, check_options, timed
 from nas.data import SCHEMA, check_keys, check_schema
@@ -45,7 +45,7 @@ class TorchCpu:
     def compile(self, units: Sequence[Unit]) -> bytes:
         """Return `units` as JSON; the model is built where it is opened."""
         rows = [{"in_shape": list(unit.in_shape), "block": asdict(unit.block)} for unit in units]
-        return json.dumps({"schema": SCHEMA, "units": rows}).encode()
+        return strict_json.dumps({"schema": SCHEMA, "units": rows}).encode()
 
     def open(self, model: bytes) -> Run:
         """Return the function that runs `model`, with random weights, on one random input.
@@ -82,7 +82,7 @@ def _threads(count: int) -> Iterator[None]:
 
 def _read(model: bytes) -> tuple[Unit, ...]:
     try:
-        content = json.loads(model)
+        content = strict_json.parse(model)
     except ValueError:
         content = None
     if not isinstance(content, Mapping):

@@ -18,9 +18,11 @@ from nas.accuracy import AccuracyModel, load_accuracy_model
 from nas.arch import Architecture
 from nas.compound.grid import Budget, Point
 from nas.data import SCHEMA, bundled, write_text
-from nas.errors import NasError, NotInSpace, RunError
-from nas.lines import Lines, damaged
+from nas.errors import BadValue, NasError, NotInSpace, RunError
+from nas.lines import Lines, line_reader
+from nas.reader import Predicted
 from nas.runner import Failure
+from nas.text import shown
 
 JOURNAL, RESULTS = "grid.jsonl", "grid.csv"
 _ARCH, _SCORE, _ERROR = "fingerprint", "score", "error"
@@ -179,17 +181,28 @@ def _replay(lines: Lines, settings: Mapping[str, Any]) -> dict[str, float]:
     for name, wanted in settings.items():
         if header.get(name) != wanted:
             raise RunError(
-                f"{lines.path} is another search: its {name} is {header.get(name)!r}, not "
-                f"{wanted!r}; give another --out"
+                f"{lines.path} is another search: its {name} is {shown(header.get(name))}, not "
+                f"{shown(wanted)}; give another --out"
             )
     found = {}
-    for number, record in enumerate(records, start=2):
-        if _ERROR in record:
-            continue
-        if set(record) != {_ARCH, _SCORE} or not isinstance(record[_SCORE], float | int):
-            raise damaged(str(lines.path), number)
-        found[str(record[_ARCH])] = float(record[_SCORE])
+    for number, line in enumerate(records, start=2):
+        one = line_reader(lines.path, number).record(line, _Line)
+        if one.score is not None and not one.error:
+            found[one.fingerprint] = one.score
     return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """A line of the journal: a network with its score, or why it has none."""
+
+    fingerprint: str
+    score: Predicted | None = None
+    error: str = ""
+
+    def __post_init__(self) -> None:
+        if self.score is None and not self.error:
+            raise BadValue("needs a score or an error")
 
 
 def record(row: Scored, judge: Judge) -> dict[str, Any]:

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from nas.arch import Block
 from nas.errors import NasError, unknown
 from nas.layers import Shape, Unit, lower_block
+from nas.text import LONGEST_VALUE, printable, shown
+
+_MOST_DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +61,8 @@ def parse(text: str, kinds: Mapping[str, tuple[str, ...]]) -> Key:
         values[name] = _numbers(part, value)
     wanted = ("input", "output", *kinds[kind])
     if tuple(values) != wanted or len(parts) > len(values):
-        raise NasError(f"{kind} has {', '.join(values)}; expected {', '.join(wanted)}, each once")
+        found = printable(", ".join(values), LONGEST_VALUE)
+        raise NasError(f"{kind} has {found}; expected {', '.join(wanted)}, each once")
     expected = {"input": 3, "output": 1 if kind == "Logits" else 3}
     for name, numbers in values.items():
         if len(numbers) != expected.get(name, 1):
@@ -92,8 +96,9 @@ def shapes(unit: Unit) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 def _numbers(part: str, value: str) -> tuple[int, ...]:
     texts = value.split("x")
-    if not all(text.isascii() and text.isdecimal() for text in texts):
-        raise NasError(f"cannot read {part!r}; expected a name and whole numbers, as in expand:6")
+    digits = all(text.isascii() and text.isdecimal() for text in texts)
+    if not digits or max(map(len, texts)) > _MOST_DIGITS:
+        raise NasError(f"cannot read {shown(part)}; expected a name and whole numbers, as expand:6")
     return tuple(int(text) for text in texts)
 
 

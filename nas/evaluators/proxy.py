@@ -4,22 +4,25 @@ import atexit
 import shutil
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
 
-from nas.errors import NasError, RunError
-from nas.lines import Lines, Record, damaged
+from nas.errors import BadValue, NasError, RunError
+from nas.lines import Lines, Record, line_reader
 from nas.nn.data import check_side, load_data
 from nas.nn.recipes import adapt, find_recipe
 from nas.nn.short import Bench, Leg, Reached, advance, discard, finish
 from nas.problem import Answers, Candidates, Metrics
+from nas.reader import Fraction, Seconds, Signed
 from nas.remote import Place
 from nas.rungs import Floats, expected, promoted, schedule
 from nas.runner import Failure, InProcess, Runner
 from nas.space import Space
+from nas.text import shown
 
 FOLDER, LOG = "trainings", "log.jsonl"
 ACCURACY = "top1_proxy"
@@ -111,6 +114,23 @@ class Proxy:
         return self._text
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """A line of the log: what a candidate reached at a rung, or why it failed."""
+
+    rung: int
+    fingerprint: str
+    epochs: int = 0
+    top1: Fraction | None = None
+    scores: tuple[Signed, ...] = ()
+    seconds: Seconds = 0.0
+    error: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.error is None and (self.top1 is None or not self.scores):
+            raise BadValue("needs top1 and scores, or an error")
+
+
 class _Log:
     """What every candidate reached, by rung and fingerprint; a file remembers it."""
 
@@ -121,14 +141,15 @@ class _Log:
             lines.append({"schema": 1, "evaluator": text})
         elif lines.records[0].get("evaluator") != text:
             raise RunError(
-                f"{lines.path} is of other trainings, {lines.records[0].get('evaluator')}, "
+                f"{lines.path} is of other trainings, {shown(lines.records[0].get('evaluator'))}, "
                 f"not {text}; give another --out"
             )
         for number, record in enumerate(lines.records[1:], start=2):
-            try:
-                self._rungs[record["rung"]][record["fingerprint"]] = record
-            except (KeyError, IndexError, TypeError):
-                raise damaged(str(lines.path), number) from None
+            read = line_reader(lines.path, number)
+            line = read.record(record, _Line)
+            if line.rung >= len(ends):
+                raise read.bad(record, "rung", f"below {len(ends)}")
+            self._rungs[line.rung][line.fingerprint] = record
 
     def find(self, rung: int, arch: str) -> Record | None:
         return self._rungs[rung].get(arch)

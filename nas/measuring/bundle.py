@@ -1,23 +1,22 @@
 """Pack a measurement into one zip for a device that has only Python, numpy and the runtime."""
 
-import json
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from nas import strict_json
 from nas.data import atomic_path
 from nas.errors import NasError
-from nas.measuring.on_target import CARRIED, MANIFEST
+from nas.measuring.on_target import CARRIED, MANIFEST, PORTABLE
 from nas.measuring.plan import Job, Plan, plan_validation, to_mapping
 from nas.measuring.run import Target
 from nas.measuring.samples import VALIDATION
+from nas.reader import SCHEMA
 from nas.space import Space
 from nas.versions import code_version
 
-SCHEMA = 1
 _PACKAGE = Path(__file__).resolve().parents[1]
-_PORTABLE = ("onnxruntime", "litert")
 _START = '''"""Measure this bundle: python BUNDLE.zip --out samples.jsonl."""
 
 import sys
@@ -52,8 +51,8 @@ def write_bundle(
             missing, or the path cannot be written.
     """
     backend = target.create()
-    if target.backend not in _PORTABLE:
-        raise NasError(f"bundles are for {' and '.join(_PORTABLE)}, not for {target.backend}")
+    if target.backend not in PORTABLE:
+        raise NasError(f"bundles are for {' and '.join(PORTABLE)}, not for {target.backend}")
     jobs: list[Job] = []
     refused: list[str] = []
     with atomic_path(path, follow=True) as temporary, _zip(temporary) as archive:
@@ -71,7 +70,7 @@ def write_bundle(
         _write_code(archive, target)
         archive.writestr(
             MANIFEST,
-            json.dumps(
+            strict_json.dumps(
                 {
                     "schema": SCHEMA,
                     "version": code_version(),

@@ -128,7 +128,7 @@ def _checked(
 
 
 def _notes(table: LatencyTable, samples: Samples, target: Target, slower: float) -> tuple[str, ...]:
-    here = samples.begins[-1]["cpu"]
+    here = samples.machine.cpu
     notes = []
     if table.provenance is None or table.provenance.cpu != here:
         notes.append(f"the table is of another device: {table.device}; this is {here}")

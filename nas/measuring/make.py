@@ -101,7 +101,7 @@ def prove_table(
     samples, _ = measure_plan(
         plan, target, scratch, rounds=TWICE, report=report, instead=_SAME_NETWORKS
     )
-    proved = validate(table, plan, samples, date=samples.begins[-1]["date"])
+    proved = validate(table, plan, samples, date=samples.machine.date)
     write_table(proved, path, heading=proved.heading)
     with suppress(OSError):
         scratch.unlink()

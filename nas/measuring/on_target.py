@@ -6,22 +6,30 @@ and the few it imports, the plan, and the models.
 
 import argparse
 import importlib
-import json
 import logging
+import struct
 import sys
 import time
 import zipfile
-from contextlib import closing
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Annotated, Any
 
-from nas import machine
+from nas import machine, strict_json
 from nas.backends import Backend
-from nas.errors import NasError, missing_package
+from nas.errors import BadFile, NasError, missing_package
 from nas.measuring.rounds import Model, Progress, Rounds, measure
-from nas.measuring.samples import SampleFile, header
+from nas.measuring.samples import Job, SampleFile, header
+from nas.reader import SCHEMA, OneOf, Reader
+from nas.text import shown
 
 MANIFEST = "bundle.json"
+PORTABLE = ("onnxruntime", "litert")
+"""The backends whose runtime is all that a device needs."""
 CARRIED = (
     "errors.py",
     "files.py",
@@ -40,6 +48,7 @@ CARRIED = (
 """The files of this package that a bundle needs, beside its backend."""
 
 _SECONDS_BETWEEN_LINES = 10
+_LARGEST_MODEL = 2**31
 
 
 def main(bundle: Path) -> int:
@@ -79,20 +88,20 @@ def run(
     Raises:
         NasError: if the runtime is missing, or refuses its options or a reference network.
         RunError: if `out` is of another measurement, or cannot be written.
+        BadFile: if `bundle` is damaged.
     """
-    with zipfile.ZipFile(bundle) as archive:
-        manifest = json.loads(archive.read(MANIFEST))
+    with open_bundle(bundle) as archive:
+        manifest = read_manifest(archive, bundle)
         backend = _backend(manifest, threads)
-        head = header(
-            manifest["plan"], runtime=backend.runtime, threads=threads, dtype=manifest["dtype"]
-        )
+        plan, dtype = manifest.plan, manifest.dtype
+        head = header(plan, runtime=backend.runtime, threads=threads, dtype=dtype)
         models = [
-            Model(name=job["name"], load=partial(archive.read, name))
-            for job, name in zip(manifest["plan"]["jobs"], manifest["models"], strict=True)
+            Model(name=job["name"], load=partial(_content, archive, bundle, name))
+            for job, name in zip(plan["jobs"], manifest.models, strict=True)
         ]
         with closing(SampleFile(out, head)) as file:
             kept = machine.pin(cores, threads=threads)
-            known = {**machine.describe(kept), "backend": manifest["backend"]}
+            known = {**machine.describe(kept), "backend": manifest.backend}
             report = _Lines()
             found = measure(
                 models,
@@ -105,12 +114,96 @@ def run(
     logging.info("noise of the machine: %.1f %%", 100 * found.noise)
 
 
-def _backend(manifest: dict[str, str], threads: int) -> Backend:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """The plan of a manifest; see `nas.measuring.plan`."""
+
+    name: str
+    jobs: tuple[Job, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What a bundle holds: the plan, and the name in the zip of each job's model."""
+
+    schema: int
+    version: str
+    backend: Annotated[str, OneOf(PORTABLE)]
+    dtype: str
+    plan: Mapping[str, Any]
+    models: tuple[str, ...]
+
+
+@contextmanager
+def open_bundle(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open a bundle.
+
+    Raises:
+        BadFile: if it is no zip.
+    """
     try:
-        module = importlib.import_module(f"nas.backends.{manifest['backend']}")
+        archive = zipfile.ZipFile(path)
+    except OSError as error:
+        raise BadFile(f"{path}: {error.strerror or error}") from None
+    except _BAD_ZIP as error:
+        raise BadFile(f"{path} is no bundle, or is damaged: {error}") from None
+    with archive:
+        yield archive
+
+
+def read_manifest(archive: zipfile.ZipFile, path: Path) -> Manifest:
+    """Return the manifest of the bundle at `path`.
+
+    Raises:
+        BadFile: if it is missing or malformed; it names the key.
+    """
+    read = Reader(f"{path}: {MANIFEST}")
+    try:
+        content = strict_json.parse(_content(archive, path, MANIFEST))
+    except strict_json.BadJson as error:
+        raise read.fail(str(error)) from None
+    found = read.record(content, Manifest)
+    if found.schema != SCHEMA:
+        raise read.fail(f"schema is {found.schema}; this version reads {SCHEMA}")
+    plan = read.get(content, "plan", _Plan)
+    if len(plan.jobs) != len(found.models):
+        raise read.fail(f"{len(plan.jobs)} jobs, but {len(found.models)} models")
+    return found
+
+
+def _content(archive: zipfile.ZipFile, path: Path, name: str) -> bytes:
+    """Return a file of a bundle.
+
+    Raises:
+        BadFile: if it is missing, damaged, or unpacks to more than any model has.
+    """
+    try:
+        if archive.getinfo(name).file_size > _LARGEST_MODEL:
+            raise BadFile(f"{path}: {name} is larger than {_LARGEST_MODEL} bytes")
+        return archive.read(name)
+    except KeyError:
+        raise BadFile(f"{path} is no bundle, or is damaged: it has no {shown(name)}") from None
+    except (OSError, EOFError, *_BAD_ZIP) as error:
+        raise BadFile(f"{path} is damaged: {shown(name)}: {error}") from None
+
+
+_BAD_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    ValueError,
+    RuntimeError,
+    NotImplementedError,
+    struct.error,
+)
+"""What zipfile raises for what is no zip, is damaged, encrypted, or packed otherwise."""
+
+
+def _backend(manifest: Manifest, threads: int) -> Backend:
+    try:
+        module = importlib.import_module(f"nas.backends.{manifest.backend}")
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="measuring") from None
-    backend: Backend = module.create(threads=threads, dtype=manifest["dtype"])
+    backend: Backend = module.create(threads=threads, dtype=manifest.dtype)
     return backend
 
 

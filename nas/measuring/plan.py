@@ -10,12 +10,14 @@ import numpy as np
 from nas.arch import Architecture, block_mapping, read_blocks
 from nas.cost import cost, cost_of
 from nas.data import bundled
+from nas.errors import BadFile
 from nas.layers import Unit, lower, lower_chain
 from nas.lookup import distinct_units
 from nas.measuring.probes import probes
 from nas.measuring.samples import CALIBRATION, PROBE, REFERENCE, UNIT, VALIDATION
 from nas.scaling import scale_resolution
 from nas.space import Matrix, Space
+from nas.text import shown
 from nas.zoo import load_architecture
 
 REFERENCES = (
@@ -229,7 +231,9 @@ def from_mapping(content: Mapping[str, Any], *, source: str) -> Plan:
     """
     jobs = []
     for row in content["jobs"]:
-        blocks = read_blocks(row["blocks"], f"{source}: {row['name']}")
+        blocks = read_blocks(list(row["blocks"]), f"{source}: {row['name']}")
+        if not blocks:
+            raise BadFile(f"{source}: job {shown(row['name'])} has no blocks")
         units = lower_chain(blocks, tuple(row["input"]))
         jobs.append(Job(name=row["name"], role=row["role"], units=units))
     return Plan(name=content["name"], jobs=tuple(jobs))

@@ -6,13 +6,15 @@ was visited. Nothing here needs more than Python.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from nas.errors import RunError
 from nas.files import read_bytes
-from nas.lines import Lines, Record, damaged, parse
+from nas.lines import Lines, Record, line_reader, parse
+from nas.reader import Count, Milliseconds, OneOf, Reader, Seconds
+from nas.text import shown
 
 REFERENCE, UNIT, PROBE = "reference", "unit", "probe"
 CALIBRATION, VALIDATION = "calibration", "validation"
@@ -39,6 +41,21 @@ class Visit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What a line "begin" says of the machine; what could not be read is empty or 0."""
+
+    cpu: str = ""
+    cpu_count: int = 0
+    cores: tuple[int, ...] = ()
+    governor: str = ""
+    clock_mhz: int = 0
+    system: str = ""
+    python: str = ""
+    date: str = ""
+    backend: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Samples:
     """The content of a file of samples.
 
@@ -55,6 +72,14 @@ class Samples:
     def references(self) -> int:
         """How many of the jobs, the first ones, are references."""
         return sum(job["role"] == REFERENCE for job in self.header["jobs"])
+
+    @property
+    def machine(self) -> Machine:
+        """The machine, as the process that began last saw it."""
+        known = [f.name for f in fields(Machine)]
+        last = self.begins[-1] if self.begins else {}
+        made = {name: last[name] for name in known if name in last}
+        return Machine(**{**made, "cores": tuple(made.get("cores", ()))})
 
 
 def header(content: Mapping[str, Any], *, runtime: str, threads: int, dtype: str) -> Record:
@@ -91,39 +116,74 @@ def samples_of(records: Sequence[Record], *, source: str) -> Samples:
     if not records:
         raise RunError(f"{source}: holds no samples")
     if records[0].get("schema") != SCHEMA:
-        found = records[0].get("schema")
-        raise RunError(f"{source}: schema is {found!r}; this version reads {SCHEMA}")
-    if set(records[0]) != set(_SAME):
-        raise damaged(source, 1)
+        found = shown(records[0].get("schema"))
+        raise RunError(f"{source}: schema is {found}; this version reads {SCHEMA}")
+    head = line_reader(source, 1).record(records[0], _Header)
     begins: list[Record] = []
     visits: list[Visit] = []
     refused: dict[int, str] = {}
     for number, record in enumerate(records[1:], start=2):
-        try:
-            _read(record, begins, visits, refused, len(records[0]["jobs"]))
-        except (KeyError, TypeError, ValueError):
-            raise damaged(source, number) from None
+        read = line_reader(source, number)
+        if "begin" in record:
+            read.record(record["begin"], Machine, more=True)
+            begins.append(record["begin"])
+        elif "refused" in record:
+            one = read.record(record, _Refused)
+            refused[_job(read, one.refused, len(head.jobs))] = one.error
+        else:
+            visits.append(_visit(read, record, len(begins), len(head.jobs)))
     return Samples(header=records[0], begins=tuple(begins), visits=tuple(visits), refused=refused)
 
 
-def _read(
-    record: Record, begins: list[Record], visits: list[Visit], refused: dict[int, str], jobs: int
-) -> None:
-    if "begin" in record:
-        begins.append(dict(record["begin"]))
-        return
-    if "refused" in record:
-        refused[_job(record["refused"], jobs)] = str(record["error"])
-        return
-    job, at, ms, median_ms = record["visit"]
-    if not (begins and at >= 0 and 0 < ms <= median_ms < float("inf")):
-        raise ValueError
-    visits.append(Visit(_job(job, jobs), len(begins) - 1, at, ms, median_ms))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job of the header's plan; see `nas.measuring.plan`."""
+
+    name: str
+    role: Annotated[str, OneOf(ROLES)]
+    input: tuple[Count, Count, Count]
+    blocks: tuple[Mapping[str, Any], ...]
 
 
-def _job(number: int, jobs: int) -> int:
-    if type(number) is not int or not 0 <= number < jobs:
-        raise ValueError
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Header:
+    """The first line."""
+
+    schema: int
+    name: str
+    runtime: str
+    threads: Count
+    dtype: str
+    jobs: tuple[Job, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Refused:
+    """A line "refused"."""
+
+    refused: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Visited:
+    """A line "visit": the job, seconds after the begin, the fastest run, the median."""
+
+    visit: tuple[int, Seconds, Milliseconds, Milliseconds]
+
+
+def _visit(read: Reader, record: Record, begins: int, jobs: int) -> Visit:
+    job, at, ms, median_ms = read.record(record, _Visited).visit
+    if not begins:
+        raise read.fail("a visit before any begin")
+    if not 0 < ms <= median_ms:
+        raise read.bad(record, "visit", "[job, seconds, fastest ms, median ms]")
+    return Visit(_job(read, job, jobs), begins - 1, at, ms, median_ms)
+
+
+def _job(read: Reader, number: int, jobs: int) -> int:
+    if number >= jobs:
+        raise read.fail(f"there is no job {number}, only {jobs}")
     return number
 
 
@@ -153,11 +213,10 @@ class SampleFile:
         for key in _SAME:
             found, wanted = self.samples.header[key], header[key]
             if found != wanted:
-                shown = (
-                    "another plan" if key in ("name", "jobs") else f"{key} {found}, not {wanted}"
-                )
+                plan = key in ("name", "jobs")
+                other = "another plan" if plan else f"{key} {found}, not {wanted}"
                 raise RunError(
-                    f"{self.path} was measured with {shown}; {self._instead}, or delete it"
+                    f"{self.path} was measured with {other}; {self._instead}, or delete it"
                 )
 
     def begin(self, machine: Record) -> None:

@@ -95,5 +95,5 @@ def _speedup(samples: Samples, found: Estimates, target: Target) -> Speedup:
         runtime=samples.header["runtime"],
         threads=target.threads,
         dtype=target.dtype,
-        cpu=samples.begins[-1]["cpu"],
+        cpu=samples.machine.cpu,
     )

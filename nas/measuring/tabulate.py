@@ -1,6 +1,7 @@
 """Make a latency table from samples: correct the units, fit the operator model, state the error."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,7 @@ def tabulate(samples: Samples, *, name: str, version: str) -> LatencyTable:
     )
     if not plan.of(VALIDATION):
         return table
-    return validate(table, plan, samples, date=samples.begins[-1]["date"])
+    return validate(table, plan, samples, date=samples.machine.date)
 
 
 def _units(plan: Plan, found: Estimates) -> tuple[Mapping[str, Unit], Mapping[str, Estimate]]:
@@ -156,18 +157,15 @@ def _weak(fitted: OperatorFit) -> tuple[str, ...]:
 
 
 def _device(samples: Samples) -> Mapping[str, Any]:
-    machine = samples.begins[-1]
-    cores = ", ".join(map(str, machine["cores"]))
+    machine = samples.machine
+    cores = ", ".join(map(str, machine.cores))
     pinned = f"pinned to core {cores}" if cores else "not pinned"
-    return {"device": machine["cpu"], "core": f"{pinned}, of {machine['cpu_count']}"}
+    return {"device": machine.cpu, "core": f"{pinned}, of {machine.cpu_count}"}
 
 
 def _provenance(samples: Samples, plan: Plan, found: Estimates, version: str) -> Provenance:
-    machine = samples.begins[-1]
     return Provenance(
-        **{k: machine[k] for k in ("cpu", "cpu_count", "governor", "clock_mhz", "system")},
-        **{k: machine[k] for k in ("python", "date", "backend")},
-        cores=tuple(machine["cores"]),
+        **asdict(samples.machine),
         space=plan.name,
         batch=1,
         method=METHOD,

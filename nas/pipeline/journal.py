@@ -8,12 +8,14 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from nas.data import SCHEMA, flat
 from nas.errors import RunError
-from nas.lines import Lines, Record, damaged
+from nas.lines import Lines, Record, line_reader
 from nas.pipeline.config import STAGES, PipelineConfig, to_mapping, write_pipeline
+from nas.reader import Milliseconds, OneOf, Seconds, Signed
+from nas.text import shown
 
 SETTINGS, JOURNAL = "pipeline.yaml", "pipeline.jsonl"
 MEASURE = "measure"
@@ -39,12 +41,12 @@ class Network:
     path: str
     fingerprint: str
     resolution: int
-    latency_ms: float
-    latency_low_ms: float
-    latency_high_ms: float
+    latency_ms: Milliseconds
+    latency_low_ms: Milliseconds
+    latency_high_ms: Milliseconds
     macs: int
     params: int
-    scores: Mapping[str, float]
+    scores: Mapping[str, Signed]
     remarks: tuple[str, ...] = ()
 
 
@@ -56,7 +58,7 @@ class Done:
     files: tuple[Mapping[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
     measured: Mapping[str, Any] | None = None
-    seconds: float = 0.0
+    seconds: Seconds = 0.0
 
 
 def all_networks(done: Mapping[str, Done]) -> tuple[Network, ...]:
@@ -91,13 +93,10 @@ class PipelineFolder:
 
     def _replay(self, records: Sequence[Record]) -> None:
         for number, record in enumerate(records, start=1):
-            try:
-                if "stage" in record:
-                    done, settings = _done(record["done"]), record["settings"]
-                    self._check_same(record["stage"], settings)
-                    self.done[record["stage"]] = done
-            except (KeyError, TypeError, AttributeError):
-                raise damaged(str(self.path / JOURNAL), number) from None
+            if "stage" in record:
+                line = line_reader(self.path / JOURNAL, number).record(record, _Line)
+                self._check_same(line.stage, line.settings)
+                self.done[line.stage] = line.done
 
     def _check_same(self, stage: str, found: Mapping[str, Any]) -> None:
         """Refuse other settings than a finished stage had."""
@@ -124,13 +123,13 @@ class PipelineFolder:
         self._lines.close()
 
 
-def _done(record: Mapping[str, Any]) -> Done:
-    networks = tuple(
-        Network(**{**network, "remarks": tuple(network["remarks"])})
-        for network in record["networks"]
-    )
-    lists = {name: tuple(record[name]) for name in ("files", "notes")}
-    return Done(**{**record, "networks": networks, **lists})
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """The line of a finished stage."""
+
+    stage: Annotated[str, OneOf((*STAGES, MEASURE))]
+    settings: Mapping[str, Any]
+    done: Done
 
 
 def _check_free(path: Path) -> None:
@@ -142,4 +141,4 @@ def _check_free(path: Path) -> None:
 
 
 def _text(value: object) -> str:
-    return "not given" if value is None else repr(value)
+    return "not given" if value is None else shown(value)

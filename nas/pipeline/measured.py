@@ -51,7 +51,7 @@ def _measured(line: Line, archs: list[Architecture]) -> dict[str, Any]:
         "runtime": samples.header["runtime"],
         "threads": target.threads,
         "dtype": target.dtype,
-        "cpu": samples.begins[-1]["cpu"],
+        "cpu": samples.machine.cpu,
         "networks": _times(archs, samples, found),
     }
 

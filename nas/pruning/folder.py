@@ -8,20 +8,41 @@ that wait for the choice. `final.safetensors` and `final.yaml` are the result.
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from nas.checkpoint import SUFFIX
 from nas.data import SCHEMA, flat, read_mapping, to_yaml, write_text
-from nas.errors import RunError
-from nas.lines import Lines, Record, damaged
-from nas.pruning.netadapt import Point, Tried, tried_of
+from nas.errors import BadValue, RunError
+from nas.lines import Lines, Record, line_reader
+from nas.pruning.netadapt import Point, Tried
+from nas.reader import Reader
+from nas.text import shown
 
 SETTINGS, JOURNAL, ROUNDS = "run.yaml", "journal.jsonl", "rounds"
 FINAL, TUNING = "final", "fine_tuning"
 _ADDED: Mapping[str, Any] = {"settings.shortlist": 0}
 """Settings that the runs of earlier versions do not name, as these ran."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """A line of the journal: the header, or one of the others."""
+
+    schema: int | None = None
+    start: Point | None = None
+    round: int = 0
+    tried: Tried | None = None
+    chosen: str = ""
+    end: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        parts = (self.schema, self.start, self.tried, self.chosen or None, self.end)
+        if sum(part is not None for part in parts) != 1:
+            raise BadValue("needs one of schema, start, tried, chosen and end")
+        if (self.tried or self.chosen) and not self.round:
+            raise BadValue("round must be a whole number >= 1", "round")
 
 
 class NetAdaptFolder:
@@ -45,27 +66,23 @@ class NetAdaptFolder:
         self._chosen: dict[int, str] = {}
         for number, record in enumerate(self._lines.records, start=1):
             try:
-                self._read(record)
-            except (KeyError, TypeError, ValueError):
+                self._read(line_reader(path / JOURNAL, number), record)
+            except RunError:
                 self._lines.close()
-                raise damaged(str(path / JOURNAL), number) from None
+                raise
         if not self._lines.records:
             self._lines.append({"schema": SCHEMA})
 
-    def _read(self, record: Record) -> None:
-        match record:
-            case {"schema": 1}:
-                pass
-            case {"start": point}:
-                self.start = Point(**point)
-            case {"round": number, "tried": tried}:
-                self._tried.setdefault(number, {})[tried["group"]] = tried_of(tried)
-            case {"round": number, "chosen": group}:
-                self._chosen[number] = group
-            case {"end": end}:
-                self.end = end
-            case _:
-                raise ValueError("unknown line")
+    def _read(self, read: Reader, record: Record) -> None:
+        line = read.record(record, _Line)
+        if line.start:
+            self.start = line.start
+        if line.tried:
+            self._tried.setdefault(line.round, {})[line.tried.group] = line.tried
+        if line.chosen:
+            self._chosen[line.round] = line.chosen
+        if line.end:
+            self.end = line.end
 
     def tried(self, number: int) -> Mapping[str, Tried]:
         """Return the proposals of a round that need not be tried again, by their groups."""
@@ -142,8 +159,8 @@ def _check(path: Path, settings: Mapping[str, Any]) -> None:
             old, new = found.get(name), wanted.get(name)
             if old != new and not name.endswith(".name"):
                 raise RunError(
-                    f"{path} is the run of another pruning: its {name} is {old!r}, not {new!r}; "
-                    "give another --out"
+                    f"{path} is the run of another pruning: its {name} is {shown(old)}, "
+                    f"not {shown(new)}; give another --out"
                 )
     elif path.is_dir() and any(not _is_own(name) for name in os.listdir(path)):
         raise RunError(f"{path} is not empty and holds no run; give another --out")

@@ -9,7 +9,7 @@ latency here; an amount in ms keeps steps alike.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import inf
 from typing import Any
@@ -27,6 +27,7 @@ from nas.pruning.proposals import (
     narrowest,
 )
 from nas.pruning.slicing import IMPORTANCES
+from nas.reader import Fraction, Milliseconds, Seconds
 
 CHOICES = ("accuracy", "ratio")
 BY = ("latency", "macs")
@@ -138,12 +139,12 @@ class Point:
     where it is not known (yet), or there are none.
     """
 
-    latency_ms: float
+    latency_ms: Milliseconds
     macs: int
     params: int
-    held_out: float | None = None
-    top1: float | None = None
-    test: float | None = None
+    held_out: Fraction | None = None
+    top1: Fraction | None = None
+    test: Fraction | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +159,7 @@ class Tried:
     width: int
     point: Point | None = None
     error: str = ""
-    seconds: float = 0.0
+    seconds: Seconds = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,9 +272,3 @@ def check(arch: Architecture, table: LatencyTable, settings: Settings) -> None:
 def cuts_of(arch: Architecture, settings: Settings) -> Cuts:
     """Return what may be cut of `arch`."""
     return Cuts(origin=arch, kinds=settings.prune, multiple=settings.multiple)
-
-
-def tried_of(record: Mapping[str, Any]) -> Tried:
-    """Return what a line of a journal says of a proposal."""
-    point = record["point"]
-    return Tried(**{**record, "point": Point(**point) if point else None})

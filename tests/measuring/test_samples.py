@@ -91,6 +91,9 @@ def test_a_last_line_that_was_not_finished_is_dropped_at_every_byte(
         b'{"visit":[1,0.1,1.0]}',
         b'{"visit":7}',
         b'{"refused":9,"error":"x"}',
+        b'{"visit":[1,0.1,1' + b"0" * 400 + b",1.0]}",
+        b'{"visit":' + b"[" * 100_000,
+        b'{"begin":{"cores":"2"}}',
         b'{"refused":1}',
         b'{"begin":3}',
         b'{"visited":[1,0.1,1.0,1.0]}',
@@ -118,7 +121,12 @@ def test_a_visit_before_any_begin_is_damage(tmp_path: Path) -> None:
     [
         ({"schema": 2}, "schema is 2; this version reads 1"),
         ({"schema": None}, "schema is None; this version reads 1"),
-        ({"colour": "red"}, "line 1: damaged"),
+        ({"colour": "red"}, "line 1: damaged: unknown key 'colour'"),
+        ({"threads": "one"}, "line 1: damaged: threads must be a whole number >= 1, not 'one'"),
+        ({"jobs": 3}, "line 1: damaged: jobs must be a list, not 3"),
+        ({"jobs": [3]}, "line 1: damaged: jobs.0 must be a mapping, not 3"),
+        ({"jobs": [{**JOBS[0], "input": []}]}, "jobs.0.input must be a list of 3 values"),
+        ({"jobs": [{**JOBS[0], "role": "x"}]}, "jobs.0.role must be one of reference, unit"),
     ],
 )
 def test_another_schema_and_unknown_keys_are_refused(
@@ -176,7 +184,8 @@ import sys
 from pathlib import Path
 from nas.errors import RunError
 from nas.measuring.samples import SampleFile, Visit, header
-head = header({"name": "p", "jobs": [{}]}, runtime="fake 1", threads=1, dtype="fp32")
+job = {"name": "a", "role": "unit", "input": [3, 8, 8], "blocks": []}
+head = header({"name": "p", "jobs": [job]}, runtime="fake 1", threads=1, dtype="fp32")
 try:
     file = SampleFile(Path(sys.argv[1]), head)
     file.begin({})
