@@ -12,6 +12,7 @@ from nas.latency import LatencyTable
 from nas.latency_file import load_table
 from nas.plugins import Plugin
 from nas.problem import Evaluator, Limit, Objective, Problem, Reward, Strategy
+from nas.reader import FromFile
 from nas.remote import Place
 from nas.runner import Runner
 from nas.space import Space
@@ -91,7 +92,7 @@ class SearchConfig:
 
 
 def read_config(path: Path) -> SearchConfig:
-    """Read a run.yaml.
+    """Read a run.yaml; dotted plugins that it names need `plugins.trusted` to be imported.
 
     Raises:
         BadFile: if it is missing or malformed, or a value is not of its type.
@@ -107,6 +108,8 @@ def read_config(path: Path) -> SearchConfig:
             settings[name] = str(value)
         elif wanted is float and type(value) is int:
             settings[name] = float(value)
+        elif wanted is str and type(value) is str:
+            settings[name] = FromFile(value)
         elif type(value) is not wanted:
             expected = "a list of texts" if wanted is tuple else _NOUNS[wanted]
             raise BadFile(f"{where}: {name} must be {expected}, not {value!r}")

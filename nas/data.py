@@ -129,3 +129,7 @@ class _RowDumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore
                 child.flow_style = True
         node.flow_style = all(isinstance(child, yaml.ScalarNode) for child in node.value)
         return node
+
+
+# Texts that were read from a file are of a class of their own.
+_RowDumper.add_multi_representer(str, lambda dumper, text: dumper.represent_str(str(text)))

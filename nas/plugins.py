@@ -1,24 +1,33 @@
 """Find plugins: a plugin is a file with a one-line docstring and a function `create`.
 
 The file's name is its registration. Listing a kind reads the files' first lines and imports
-nothing; a dotted path ("my_package.my_evaluator") is accepted wherever a name is.
+nothing; a dotted path ("my_package.my_evaluator") is accepted wherever a name is. Importing it runs
+its code, so one that was read from a file (`FromFile`) is refused unless the user allows it.
 """
 
 import ast
 import importlib
+import importlib.util
 import inspect
+import os
 import pkgutil
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from fnmatch import fnmatchcase
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from nas.data import read_foreign
 from nas.errors import NasError, UnknownName, missing_package, unknown
+from nas.reader import FromFile, Reader, check_keys
 
 KINDS = ("strategies", "evaluators", "exporters", "backends", "dialects", "runners")
 
 
+T = TypeVar("T")
 _KEY = r"[A-Za-z_]\w*\s*="
 _QUOTED = r'"(?:[^"]|"")*"'
 _PAIR = rf"\s*{_KEY}(?>\s*{_QUOTED}\s*(?=,|\Z)|[^,]*)"
@@ -50,7 +59,9 @@ class Plugin:
                 raise NasError(f"{text!r}: expected NAME:key=value, found {pair!r} without a value")
         keyed = [pair.partition("=") for pair in pairs]
         options = {key.strip(): _unquoted(value.strip()) for key, _, value in keyed}
-        return cls(name=name.strip(), options={**({"path": path} if path else {}), **options})
+        options = {**({"path": path} if path else {}), **options}
+        kept = FromFile if isinstance(text, FromFile) else str
+        return cls(name=kept(name.strip()), options={k: kept(v) for k, v in options.items()})
 
     def __str__(self) -> str:
         """Return the text that `parse` reads."""
@@ -109,6 +120,7 @@ def load(kind: str, name: str) -> Callable[..., Any]:
     Raises:
         UnknownName: if there is no such plugin; it lists the closest ones.
         MissingPackage: if it needs a package that is not installed; it says what to install.
+        NasError: if a file names a dotted path, and the user does not allow it.
     """
     dotted = "." in name
     if not dotted and name not in available(kind):
@@ -117,6 +129,9 @@ def load(kind: str, name: str) -> Callable[..., Any]:
     what = f"{kind_in_singular(kind)} {name}"
     if not all(part.isidentifier() for part in path.split(".")):
         raise NasError(f"{what}: expected a name or a dotted path, as in my_package.my_module")
+    if dotted:
+        check_allowed(name, f"{what} would run the Python module {name}")
+        _look_here(name.partition(".")[0])
     try:
         module = importlib.import_module(path)
     except ModuleNotFoundError as error:
@@ -179,6 +194,108 @@ def _convert(text: str, wanted: Any, place: str) -> Any:
     try:
         if wanted is bool:
             return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
-        return {int: int, float: float}.get(wanted, str)(text)
+        return {int: int, float: float}.get(wanted, lambda same: same)(text)
     except (KeyError, ValueError):
         raise NasError(f"{place} must be {wanted.__name__}, not {text!r}") from None
+
+
+# What may run
+
+
+def trusted(value: T) -> T:
+    """Return `value` as if the user had said it: records and lists without any `FromFile`."""
+    made: Any = value
+    if isinstance(value, FromFile):
+        made = str(value)
+    elif is_dataclass(value) and not isinstance(value, type):
+        names = [f.name for f in fields(value) if f.init]
+        made = replace(value, **{name: trusted(getattr(value, name)) for name in names})
+    elif isinstance(value, tuple):
+        made = tuple(map(trusted, value))
+    elif isinstance(value, Mapping):
+        made = {key: trusted(inner) for key, inner in value.items()}
+    return made  # type: ignore[no-any-return]  # of the same type
+
+
+def check_allowed(text: str, what: str) -> None:
+    """Refuse what a file names, as `what` says, unless the user's configuration allows it.
+
+    Raises:
+        NasError: saying what it would do, and how to allow it.
+    """
+    if not isinstance(text, FromFile) or any(fnmatchcase(text, p) for p in _allowed()):
+        return
+    package, dot, _ = text.partition(".")
+    pattern = f"{package}.*" if dot and package.isidentifier() else text
+    raise NasError(
+        f"{what}; a file says so. If you trust it, give --allow-plugins, or say it on the "
+        f"command line, or write allow_plugins: ['{pattern}'] into {_configuration()}"
+    )
+
+
+def _configuration() -> Path:
+    """Return the path of the user's own configuration."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config", "nas", "config.yaml")
+
+
+def _allowed() -> Sequence[str]:
+    """Return the patterns of the user's configuration, none where there is no such file."""
+    path = _configuration()
+    if not path.exists():
+        return ()
+    content = read_foreign(path)
+    check_keys(content, known=("allow_plugins",), required=("allow_plugins",), place=str(path))
+    return Reader(path).texts(content, "allow_plugins")
+
+
+# Where plugins are looked for
+
+
+class _InFolder:
+    """Finds one package in one folder, and nothing else there."""
+
+    def __init__(self, package: str, folder: str) -> None:
+        self.package, self.folder = package, folder
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        """Return where the package is; whatever else is asked for is not found."""
+        return PathFinder.find_spec(name, [self.folder]) if name == self.package else None
+
+
+@dataclass(frozen=True)
+class Folders:
+    """The packages of plugins that were found in working folders, and where.
+
+    Unpickled in another process, they are looked for there, too, where the folder exists: send this
+    before what is of a plugin.
+    """
+
+    of: Mapping[str, str]
+
+    def __reduce__(self) -> tuple[Callable[..., "Folders"], tuple[dict[str, str]]]:
+        """Return how to make it anew in another process."""
+        return look_in, (dict(self.of),)
+
+
+def folders() -> Folders:
+    """Return where this process looks for the packages of plugins."""
+    found = [finder for finder in sys.meta_path if isinstance(finder, _InFolder)]
+    return Folders({finder.package: finder.folder for finder in found})
+
+
+def look_in(where: Mapping[str, str]) -> Folders:
+    """Look for each package, where nothing else has it, in its folder."""
+    known = folders().of
+    for package, folder in where.items():
+        if known.get(package) != folder:
+            sys.meta_path.append(_InFolder(package, folder))
+    return Folders(where)
+
+
+def _look_here(package: str) -> None:
+    """Look for a package in the working folder, if it is nowhere else."""
+    here = os.getcwd()
+    if package in sys.modules or importlib.util.find_spec(package):
+        return
+    if PathFinder.find_spec(package, [here]):
+        look_in({package: here})

@@ -67,6 +67,12 @@ Seconds = Annotated[float, Range(0, 1e12)]
 Coefficient = Annotated[float, Range(0, 1e9)]
 
 
+class FromFile(str):
+    """A text that stands in a file; code that it names runs only where the user allows that."""
+
+    __slots__ = ()
+
+
 class Wrong(Exception):
     """A value of a record that cannot be; `path` leads to it. `Reader` says in which file.
 
@@ -153,7 +159,8 @@ class Reader:
 
     def text(self, data: Mapping[str, Any], key: str) -> str:
         """Return a text."""
-        return str(self.get(data, key, str))
+        text: str = self.get(data, key, str)
+        return text
 
     def texts(self, data: Mapping[str, Any], key: str) -> tuple[str, ...]:
         """Return a list of texts."""
@@ -251,7 +258,7 @@ def _expected(noun: str, value: Any) -> Wrong:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise _expected("a text", value)
-    return value
+    return FromFile(value)
 
 
 def _flag(value: Any) -> bool:

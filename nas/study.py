@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -9,13 +10,14 @@ import numpy as np
 
 from nas import folder
 from nas import journal as log
-from nas.config import prepare, read_config
+from nas.config import read_config
 from nas.data import atomic_path
 from nas.errors import NasError, RunError, missing_package
 from nas.files import read_bytes
 from nas.lines import parse
-from nas.problem import FAILED, STOPPED, Problem, Trials
+from nas.problem import FAILED, STOPPED, Limit, Objective, Trials
 from nas.space import Space
+from nas.space_file import load_space
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -37,6 +39,26 @@ def read_trials(out: Path, space: Space) -> Trials:
     return log.finished(records, space.widths, source=str(path))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What a search was for; none of its plugins is needed to know that."""
+
+    space: Space
+    objectives: tuple[Objective, ...]
+    limits: tuple[Limit, ...]
+
+
+def _asked(out: Path) -> _Asked:
+    config = read_config(out / folder.CONFIG)
+    if not config.objective:
+        raise RunError(f"{out / folder.CONFIG} names no objective; finish the search first")
+    return _Asked(
+        space=load_space(config.space),
+        objectives=tuple(map(Objective.parse, config.objective)),
+        limits=tuple(map(Limit.parse, config.limit)),
+    )
+
+
 def to_study(out: Path, storage: str, *, name: str) -> int:
     """Write the trials of a run folder into a new Optuna study; return how many there are.
 
@@ -53,7 +75,7 @@ def to_study(out: Path, storage: str, *, name: str) -> int:
         raise missing_package(error, wanted_by="a study") from None
     if not (out / folder.CONFIG).is_file():
         raise RunError(f"{out} is no run folder: it has no {folder.CONFIG}")
-    problem = prepare(read_config(out / folder.CONFIG)).problem
+    problem = _asked(out)
     trials = read_trials(out, problem.space)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if "://" in storage:
@@ -63,7 +85,7 @@ def to_study(out: Path, storage: str, *, name: str) -> int:
     return len(trials)
 
 
-def _fill_file(problem: Problem, trials: Trials, path: Path, *, name: str) -> None:
+def _fill_file(problem: _Asked, trials: Trials, path: Path, *, name: str) -> None:
     """Write a study into a journal file: in memory first, then at once."""
     from optuna.storages import JournalStorage
     from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
@@ -92,7 +114,7 @@ def _fill_file(problem: Problem, trials: Trials, path: Path, *, name: str) -> No
 
 
 def _fill(
-    problem: Problem, trials: Trials, storage: "str | BaseStorage", *, name: str, where: str
+    problem: _Asked, trials: Trials, storage: "str | BaseStorage", *, name: str, where: str
 ) -> None:
     """Create the study and give it the trials."""
     import optuna
@@ -112,7 +134,7 @@ def _fill(
     study.add_trials([_frozen(problem, trials, i) for i in range(len(trials))])
 
 
-def _frozen(problem: Problem, trials: Trials, i: int) -> "FrozenTrial":
+def _frozen(problem: _Asked, trials: Trials, i: int) -> "FrozenTrial":
     """Return one trial as Optuna keeps it; infeasible ones without values count as pruned."""
     from optuna.distributions import CategoricalDistribution
     from optuna.trial import TrialState, create_trial

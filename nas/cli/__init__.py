@@ -20,7 +20,6 @@ click.version_option(package_name="nas", message="%(version)s")(nas)
 def main() -> None:
     """Run the command line; exit code 2 for what the user can mend, 1 for a bug."""
     streams = Streams()
-    sys.path.append("")  # a plugin may be a file in the working folder
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("nas").setLevel(logging.INFO)
     sys.exit(streams.close(_code()))

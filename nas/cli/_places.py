@@ -29,4 +29,9 @@ class _Place(click.ParamType):  # type: ignore[type-arg]  # not generic in older
         return value if isinstance(value, Place) else Place(str(value))
 
 
+ALLOW_PLUGINS = click.option(
+    "--allow-plugins",
+    is_flag=True,
+    help="Run Python modules that a run folder or a file names: only where you trust it.",
+)
 PATH, PLACE = _LocalPath(path_type=Path), _Place()

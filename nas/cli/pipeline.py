@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from nas.cli._places import PATH
+from nas.cli._places import ALLOW_PLUGINS, PATH
 from nas.cli._print import print_json, print_table, say
 from nas.cli._progress import progress
 from nas.errors import missing_package
@@ -21,14 +21,15 @@ from nas.pipeline.outcome import networks_table
     help="The folder of everything; one that exists is continued. [default: runs/NAME, or the "
     "file's out]",
 )
+@ALLOW_PLUGINS
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def command(config: Path, out: Path | None, as_json: bool) -> None:
+def command(config: Path, out: Path | None, allow_plugins: bool, as_json: bool) -> None:
     """Search, train, prune, scale and export, as RUN.yaml says, and write one report.
 
     RUN.yaml has a section for each command, with its flags as keys. What a finished stage came to
     is kept: the same command goes on after a kill, wherever that was.
     """
-    asked = read_pipeline(config)
+    asked = read_pipeline(config, allow_plugins=allow_plugins)
     folder = out or Path(asked.out or Path("runs") / config.stem)
     try:
         from nas.pipeline.run import run_pipeline

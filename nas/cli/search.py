@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
-from nas.cli._places import PATH, PLACE
+from nas.cli._places import ALLOW_PLUGINS, PATH, PLACE
 from nas.cli._print import print_json, print_table, say
 from nas.cli._progress import progress
 from nas.config import ON_MISSING, SearchConfig, read_config
 from nas.extras import extra
 from nas.folder import CONFIG, MAY_CHANGE
 from nas.members import Member, left_out, record, references
+from nas.plugins import trusted
 from nas.problem import FAILED, STOPPED
 from nas.remote import Place
 from nas.report.proof import notes
@@ -72,6 +73,7 @@ def _flag(name: str, help_text: str, **more: Any) -> Callable[[Any], Any]:
     default=None,
     help="About units that a measured table lacks. [default: model]",
 )
+@ALLOW_PLUGINS
 @click.option("--config", type=PATH, help="A run.yaml with these settings.")
 @click.option(
     "--out",
@@ -134,10 +136,10 @@ def _settings(config: Path | None, out: Place | None, flags: Mapping[str, Any]) 
     given: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in flags.items()
-        if value not in (None, ())
+        if value not in (None, ()) and name != "allow_plugins"
     }
     base = read_config(config) if config else _settings_of(out) if out else _DEFAULTS
-    return replace(base, **given)
+    return replace(trusted(base) if flags["allow_plugins"] else base, **given)
 
 
 def _settings_of(out: Place) -> SearchConfig:

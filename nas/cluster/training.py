@@ -36,6 +36,7 @@ from nas.nn.job import Job, Report
 from nas.nn.peers import Peers
 from nas.nn.train import Trained, carry_out, is_finished
 from nas.nn.training_folder import METRICS
+from nas.plugins import folders
 from nas.remote import Place, is_url
 
 logger = logging.getLogger(__name__)
@@ -192,7 +193,12 @@ def _trainer(job: Any, queue: Queue, out: Place, crew: Crew) -> TorchTrainer:
     resources = {"CPU": crew.need.cpus, "GPU": crew.need.gpus}
     return TorchTrainer(
         _work,
-        train_loop_config={"job": job, "queue": queue, "out": out.resolved()},
+        train_loop_config={
+            "folders": folders(),
+            "job": job,
+            "queue": queue,
+            "out": out.resolved(),
+        },
         torch_config=_OwnGroup(),
         scaling_config=ray_train.ScalingConfig(
             num_workers=crew.workers,

@@ -111,8 +111,8 @@ class PipelineConfig:
     export: Exports | None = None
 
 
-def read_pipeline(path: Path) -> PipelineConfig:
-    """Read the file of a pipeline.
+def read_pipeline(path: Path, *, allow_plugins: bool = False) -> PipelineConfig:
+    """Read the file of a pipeline, whose dotted plugins run only with `allow_plugins`.
 
     Raises:
         BadFile: if it is missing or malformed, a key is unknown or missing, or a value cannot be;
@@ -124,7 +124,11 @@ def read_pipeline(path: Path) -> PipelineConfig:
     check_keys(content, known=("schema", *known), required=_REQUIRED, place=str(path))
     once = _values(reader, content, PipelineConfig, without=STAGES)
     parts = {name: _SECTIONS[name](reader, content, once) for name in STAGES if name in content}
-    return PipelineConfig(**once, **parts)
+    config = PipelineConfig(**once, **parts)
+    config = plugins.trusted(config) if allow_plugins else config
+    judge = Plugin.parse(config.search.evaluator).name
+    trains = plugins.takes("evaluators", judge, "data")
+    return replace(config, search=replace(config.search, data=config.data if trains else ""))
 
 
 def write_pipeline(config: PipelineConfig, path: Path) -> None:
@@ -164,7 +168,7 @@ def _flag(reader: Reader, data: Mapping[str, Any], key: str) -> bool:
 
 
 def _texts(reader: Reader, data: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    return (data[key],) if isinstance(data[key], str) else reader.texts(data, key)
+    return (reader.text(data, key),) if isinstance(data[key], str) else reader.texts(data, key)
 
 
 _READ: Mapping[Any, Callable[[Reader, Mapping[str, Any], str], Any]] = {
@@ -218,10 +222,7 @@ def _records(
 
 def _search(reader: Reader, content: Mapping[str, Any], once: Mapping[str, Any]) -> SearchConfig:
     made: SearchConfig = _records(reader, content, "search", SearchConfig, without=_ONCE)[0]
-    shared = {key: once[key] for key in _ONCE if key in once and key != "data"}
-    judge = Plugin.parse(made.evaluator).name
-    trains = plugins.takes("evaluators", judge, "data")
-    return replace(made, **shared, data=once["data"] if trains else "")
+    return replace(made, **{key: once[key] for key in _ONCE if key in once and key != "data"})
 
 
 def _train(reader: Reader, content: Mapping[str, Any], once: Mapping[str, Any]) -> Training:

@@ -13,8 +13,10 @@ from typing import Any
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
 
+from nas import plugins
 from nas.cluster.join import Need, check_fits, slots
 from nas.errors import NasError
+from nas.plugins import Folders
 from nas.runner import WAIT, Failure, Work, attempt
 from nas.runners._sending import refuse
 
@@ -34,10 +36,13 @@ _PATIENCE_SECONDS = 60.0
 class Actor:
     """A worker process: it keeps what all tasks share, and does one task after the other."""
 
-    def __init__(self, folders: Sequence[str] = (), *, gpus: bool = True) -> None:
+    def __init__(
+        self, folders: Sequence[str] = (), found: Folders | None = None, *, gpus: bool = True
+    ) -> None:
         """Hold nothing yet; what is not found here is looked for in those `folders` that exist.
 
-        They come last, so that what is installed here goes before what the driver has. Without
+        They come last, so that what is installed here goes before what the driver has. Arriving
+        here, `found` are where packages of plugins are looked for besides. Without
         `gpus` those of the node, which Ray shows to everybody, are not seen.
         """
         if not gpus:
@@ -95,7 +100,7 @@ class Pool:
         """Ask the cluster for one more worker."""
         # Where the driver found a plugin, workers that see the same files find it, too.
         folders = [os.path.abspath(folder) for folder in sys.path]
-        self._start(self._kind.remote(folders, gpus=self.need.gpus > 0))
+        self._start(self._kind.remote(folders, plugins.folders(), gpus=self.need.gpus > 0))
 
     def _start(self, worker: Worker) -> None:
         self._hired.add(worker)

@@ -15,6 +15,7 @@ from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
+from nas import plugins
 from nas.errors import NasError
 from nas.machine import available_cores
 from nas.runner import WAIT, Failure, Work, attempt
@@ -67,7 +68,7 @@ class Local:
             self._pool = ProcessPool(
                 max_workers=self.workers,
                 initializer=_begin,
-                initargs=(shared, threads),
+                initargs=(plugins.folders(), shared, threads),  # in this order
                 context=_context(),
             )
             self._shared = shared
@@ -100,8 +101,11 @@ def _uses_torch() -> bool:
     return "torch" in sys.modules
 
 
-def _begin(shared: Any, threads: int) -> None:
-    """Prepare a worker: it ends with its parent, and leaves Ctrl-C to it."""
+def _begin(folders: plugins.Folders, shared: Any, threads: int) -> None:
+    """Prepare a worker: it ends with its parent, and leaves Ctrl-C to it.
+
+    Arriving here, `folders` are where plugins are looked for, which `shared` may need.
+    """
     global _given
     _given = shared
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -7,6 +7,7 @@ import ray
 
 from nas.cluster.join import Need, connect
 from nas.errors import BadValue
+from nas.plugins import check_allowed
 from nas.runner import Work
 from nas.runners._pool import Batch, Pool
 
@@ -72,6 +73,12 @@ def create(
     Raises:
         NasError: if there is no such cluster, if it refuses, or no node has what a task needs.
     """
+    for text, what in (
+        (address, f"runner ray would connect to {address}, which can run code here"),
+        (environment, f"runner ray would install what {environment} lists"),
+    ):
+        if text not in ("", "auto", "local"):
+            check_allowed(text, what)
     if workers < 0:
         raise BadValue(f"workers must be 0 or more, not {workers}", "workers")
     if attempts < 1:

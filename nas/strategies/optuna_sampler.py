@@ -5,6 +5,7 @@ import inspect
 from typing import Any
 
 from nas.errors import NasError
+from nas.plugins import check_allowed
 from nas.problem import Problem
 from nas.strategies._optuna import OptunaStrategy, sampler_of
 
@@ -32,6 +33,8 @@ def create(
 
 def _class_at(path: str) -> Any:
     module, _, name = path.rpartition(".")
+    if not path.startswith("optuna."):
+        check_allowed(path, f"the sampler would run the Python module {module}")
     try:
         return getattr(importlib.import_module(module), name)
     except (ImportError, ValueError, AttributeError):
