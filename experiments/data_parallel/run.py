@@ -1,9 +1,11 @@
 """Do several workers come to the accuracy of one, at the same batch in all?
 
 python experiments/data_parallel/run.py [--seeds 10] [--epochs 12] [--workers 1 2 4] [--out ...]
+python experiments/data_parallel/run.py --read
 
 Trains one network on `digits` with every number of workers and every seed; a run that was broken
-off goes on. Writes result.yaml and accuracy.png beside itself.
+off goes on. Writes result.yaml and accuracy.png beside itself. `--read` trains nothing, and
+computes the differences anew from the accuracies in result.yaml.
 """
 
 import argparse
@@ -18,6 +20,7 @@ from typing import Any
 
 import ray
 import torch
+import yaml
 from matplotlib.figure import Figure
 from scipy.stats import t
 
@@ -35,11 +38,26 @@ from nas.zoo import load_architecture
 
 HERE = Path(__file__).resolve().parent
 NETWORK, SIDE, RECIPE = "mobilenet_v3_small", 32, "quick"
+POWER = 0.8
+"""With which a difference of `detectable` would be seen at the level of 5 %."""
 NEED = Need(cpus=1, gpus=0)
 
 
 def main() -> None:
     args = _arguments()
+    if args.read:
+        result = yaml.safe_load((args.to / "result.yaml").read_text())
+        found = {workers: row["top1"] for workers, row in result["workers"].items()}
+    else:
+        result, found = _trained(args)
+    result["workers"] = {workers: _row(found, workers) for workers in found}
+    write_text(args.to / "result.yaml", to_yaml(result))
+    _draw(found, args.to / "accuracy.png")
+    _print(result)
+
+
+def _trained(args: argparse.Namespace) -> tuple[dict[str, Any], dict[int, list[float]]]:
+    """Train with every number of workers and every seed; return the circumstances and top-1."""
     torch.set_num_threads(1)
     found: dict[int, list[float]] = {workers: [] for workers in args.workers}
     with ExitStack() as stack:
@@ -51,7 +69,7 @@ def main() -> None:
                 trained = _train(job, workers, args.out / f"{workers}-{seed}")
                 found[workers].append(trained.history[-1]["top1"])
                 print(f"seed {seed}, {workers} workers: {found[workers][-1]:.4f}", flush=True)
-    result = {
+    circumstances = {
         "schema": 1,
         "network": f"{NETWORK}@{SIDE}",
         "data": "digits",
@@ -59,15 +77,13 @@ def main() -> None:
         "epochs": args.epochs,
         "batch": job.recipe.batch,
         "images": {"train": len(job.data.train), "val": len(job.data.val)},
-        "workers": {workers: _row(found, workers) for workers in args.workers},
+        "workers": {},
         "date": date.today().isoformat(),
         "processor": cpu_name(),
         "python": platform.python_version(),
         "versions": {name: metadata.version(name) for name in ("ray", "torch")},
     }
-    write_text(args.to / "result.yaml", to_yaml(result))
-    _draw(found, args.to / "accuracy.png")
-    _print(result)
+    return circumstances, found
 
 
 def _arguments() -> argparse.Namespace:
@@ -76,6 +92,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4], help="1 first.")
     parser.add_argument("--out", type=Path, default=Path("runs/data_parallel"))
+    parser.add_argument("--read", action="store_true", help="Train nothing.")
     parser.add_argument("--to", type=Path, default=HERE, help="Where the results go.")
     return parser.parse_args()
 
@@ -103,8 +120,14 @@ def _row(found: Mapping[int, Sequence[float]], workers: int) -> dict[str, Any]:
     if workers == 1:
         return row
     gaps = [value - one for value, one in zip(values, alone, strict=True)]
-    half = float(t.ppf(0.975, len(gaps) - 1)) * stdev(gaps) / len(gaps) ** 0.5
-    return {**row, "difference": fmean(gaps), "half_of_95_percent_interval": half}
+    error, freedom = stdev(gaps) / len(gaps) ** 0.5, len(gaps) - 1
+    half = float(t.ppf(0.975, freedom)) * error
+    return {
+        **row,
+        "difference": fmean(gaps),
+        "half_of_95_percent_interval": half,
+        "detectable": half + float(t.ppf(POWER, freedom)) * error,
+    }
 
 
 def _draw(found: Mapping[int, Sequence[float]], path: Path) -> None:
@@ -128,6 +151,7 @@ def _print(result: Mapping[str, Any]) -> None:
         if "difference" in row:
             half = row["half_of_95_percent_interval"]
             text += f", {100 * row['difference']:+.2f} ± {100 * half:.2f} points against one"
+            text += f" (detectable with a power of 80 %: {100 * row['detectable']:.1f} points)"
         print(text)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from scipy.stats import bootstrap, kendalltau, spearmanr
+from scipy.stats import bootstrap, kendalltau, norm, spearmanr
 
 from nas import load_space
 from nas.data import to_yaml, write_text
@@ -60,6 +60,7 @@ def _ranked(values: Values, seconds: Mapping[str, float], picks: np.ndarray) -> 
     one, other = (np.array([values[f][i] for i in both]) for f in (finals * 2)[:2])
     return {
         "networks": len(networks),
+        "detectable_tau": round(detectable(len(networks)), 3),
         "final": {
             "lowest": float(truth.min()),
             "median": float(np.median(truth)),
@@ -72,6 +73,15 @@ def _ranked(values: Values, seconds: Mapping[str, float], picks: np.ndarray) -> 
         },
         "proxies": rows,
     }
+
+
+def detectable(networks: int) -> float:
+    """Return the Kendall tau that so many networks show with a power of 80 % at the level of 5 %.
+
+    By the normal approximation of its distribution without any correlation.
+    """
+    deviation = np.sqrt(2 * (2 * networks + 5) / (9 * networks * (networks - 1)))
+    return float((norm.ppf(0.975) + norm.ppf(0.8)) * deviation)
 
 
 def _learned(picks: np.ndarray, taught: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
@@ -130,7 +140,8 @@ def _table(results: Mapping[str, Any]) -> str:
             low, high = row["tau_interval"]
             cells += [f"{row['tau']:.2f} ({low:.2f} - {high:.2f})", f"{100 * row['cost']:.2g} %"]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    seen = ", ".join(f"{name} {result['detectable_tau']:.2f}" for name, result in results.items())
+    return "\n".join(lines) + f"\ndetectable with a power of 80 %: a tau of {seen}\n"
 
 
 def _draw(results: Mapping[str, Any], path: Path) -> None:

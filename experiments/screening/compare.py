@@ -1,8 +1,9 @@
 """Compare searches with and without screening at equal numbers of evaluations.
 
 python experiments/screening/compare.py [--seeds 5] [--screen 8 --screen 32] [--only evolution]
+python experiments/screening/compare.py --read
 
-Writes result.yaml beside itself.
+Writes result.yaml beside itself. `--read` searches nothing, and prints what result.yaml holds.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from scipy.stats import t
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -107,6 +109,21 @@ def _cell(found: Mapping[int, Any], plain: Mapping[int, Any], mark: int, screen:
     return f"{found[mark]['mean']:.3f}{gained}"
 
 
+def detectable(results: Mapping[str, Mapping[int, Any]]) -> str:
+    """Say which gains of every screened search its seeds show with a power of 80 %."""
+    lines = []
+    for name, by_screen in results.items():
+        for screen in filter(None, by_screen):
+            cells = []
+            for mark, plain in by_screen[0]["hypervolume"].items():
+                pairs = by_screen[screen]["hypervolume"][mark]["each"], plain["each"]
+                error = np.subtract(*pairs).std(ddof=1) / len(plain["each"]) ** 0.5
+                quantiles = t.ppf([0.975, 0.8], len(plain["each"]) - 1).sum()
+                cells.append(f"{100 * quantiles * error / plain['mean']:.1f} after {mark}")
+            lines.append(f"{name}, screen {screen}: {', '.join(cells)}")
+    return "detectable, % of the hypervolume without screening:\n" + "\n".join(lines)
+
+
 def compare(problem: Problem, names: Sequence[str], screens: Sequence[int], seeds: int) -> Any:
     results: dict[str, dict[int, Any]] = {}
     for name in names:
@@ -121,10 +138,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--screen", type=int, action="append", help="[default: 8 and 32]")
     parser.add_argument("--only", action="append", help="a strategy; may be repeated")
+    parser.add_argument("--read", action="store_true", help="print what result.yaml holds")
     given = parser.parse_args()
+    path = Path(__file__).resolve().parent / "result.yaml"
+    if given.read:
+        results = yaml.safe_load(path.read_text())["strategies"]
+        print(show(results), detectable(results), sep="\n")
+        return
     started, problem = time.perf_counter(), problem_of()
     results = compare(problem, given.only or STRATEGIES, given.screen or (8, 32), given.seeds)
-    print(show(results))
+    print(show(results), detectable(results), sep="\n")
     content = {
         "schema": 1,
         "space": problem.space.name,
@@ -134,7 +157,6 @@ def main() -> None:
         "strategies": results,
         **circumstances(time.perf_counter() - started, ("numpy", "optuna")),
     }
-    path = Path(__file__).resolve().parent / "result.yaml"
     path.write_text(yaml.safe_dump(content, sort_keys=False))
 
 
