@@ -12,7 +12,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from accuracy_fitting import PLANS, fit_model
-from accuracy_rows import Rows, read_rows
+from accuracy_rows import SCALES, Rows, read_rows
 from judges import fit_judges, halves
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -28,7 +28,14 @@ from nas.searching import search
 from nas.space import Matrix
 
 Floats = NDArray[np.float64]
+Say = Callable[[str], None]
 TRIALS = 10_000
+SHARES = (1.0, 0.9, 0.8, 0.75)
+"""Of the budget: the best within each is judged."""
+AS_GOOD = "fastest at least as good"
+"""By one deviation of the difference, as the guide sees it: what `nas search` puts into a line."""
+REACHED = 1e-3
+"""Points: a search this near to the best of the reference has found it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +49,24 @@ class Case:
     data: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Judging:
+    """How thoroughly: halves of the rows that guide, searches with each, labels for a guide."""
+
+    halves: int
+    seeds: int
+    labels: int
+
+
 def main(case: Case, folder: Path) -> None:
     parser = argparse.ArgumentParser(description=f"Search {case.space} at {case.limit_ms:.1f} ms.")
     parser.add_argument("--data", type=Path, default=Path("../shared/data") / case.data)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--reference", type=int, default=1_000_000, help="evaluations")
+    parser.add_argument("--halves", type=int, default=4, help="of the rows, that guide in turn")
+    parser.add_argument("--labels", type=int, default=300_000, help="that a guide learns from")
     options = parser.parse_args()
+    judging = Judging(halves=options.halves, seeds=options.seeds, labels=options.labels)
     started = time.perf_counter()
 
     def say(what: str) -> None:
@@ -65,13 +84,14 @@ def main(case: Case, folder: Path) -> None:
         "seeds": [seed_result(setup, trials, front) for trials in runs],
         "reference": reference_result(setup, case, front),
         "choices": choices(setup, case, runs),
-        "judged": judged(setup, case, read_rows(options.data, case.space), options.seeds, say),
+        "judged": judged(setup, case, read_rows(options.data, case.space), judging, say),
         **circumstances(time.perf_counter() - started),
     }
     data.write_text(folder / "result.yaml", data.to_yaml(rounded(result)))
     whole = search(space=case.space, trials=TRIALS)
     draw_front(whole, references(whole.setup), [folder / "front.png"])
     draw_judged(result["judged"], folder / "judged.png", case)
+    print(show(result, case))
 
 
 def known(setup: Setup, name: str) -> dict[str, Any]:
@@ -96,15 +116,12 @@ def seed_result(setup: Setup, trials: Trials, front: Floats) -> dict[str, Any]:
     best = best_of(setup, trials)
     baseline = reference(setup, setup.space.baseline)
     accuracy = trials.metrics[setup.accuracy]
-    as_good = trials.ok & (accuracy >= (baseline.accuracy or 0.0))
-    fastest = float(trials.metrics["latency_ms"][as_good].min()) if as_good.any() else None
     return {
         "hypervolume_share": share(setup.problem, trials, front),
         "best": float(accuracy[best]),
         "gain_points": 100 * float(accuracy[best] - (baseline.accuracy or 0.0)),
         "behind_reference_points": 100 * float(-front[:, 0].min() - accuracy[best]),
         "best_latency_ms": float(trials.metrics["latency_ms"][best]),
-        "fastest_as_good_ms": fastest,
         "evaluation_seconds": trials.seconds,
     }
 
@@ -113,14 +130,10 @@ def reference_result(setup: Setup, case: Case, front: Floats) -> dict[str, Any]:
     """Return how far the baseline is from the reference front."""
     baseline = reference(setup, case.baseline)
     accuracy, ms = -front[:, 0], front[:, 1]
-    as_good = ms[accuracy >= (baseline.accuracy or 0.0)]
     return {
         "points": len(front),
         "gain_at_equal_latency_points": 100
         * float(accuracy[ms <= baseline.latency.ms].max() - (baseline.accuracy or 0.0)),
-        "time_saved_at_equal_accuracy": float(1 - as_good.min() / baseline.latency.ms)
-        if as_good.size
-        else None,
     }
 
 
@@ -136,24 +149,72 @@ def choices(setup: Setup, case: Case, runs: Sequence[Trials]) -> dict[str, str]:
     return result
 
 
-def judged(
-    setup: Setup, case: Case, rows: Rows, seeds: int, say: Callable[[str], None]
-) -> dict[str, Any]:
-    """Search with a guide fitted on one half of the rows; let models of the other half judge."""
-    guide_rows, judge_rows = halves(rows, seed=0)
-    guide, _ = fit_model(PLANS[case.space], guide_rows, 0)
-    say("guide fitted")
-    judges = fit_judges(judge_rows)
-    guided = with_judge(setup, guide)
+@dataclass(frozen=True, kw_only=True)
+class Guided:
+    """What searches with a guide of one half of the rows found, and the models of the other half.
+
+    `best` holds, for each share of the budget, the row that every seed's search found.
+    """
+
+    models: Mapping[str, Callable[[Matrix], Floats]]
+    best: Mapping[str, Matrix]
+    saved: Sequence[float]
+
+
+def judged(setup: Setup, case: Case, rows: Rows, given: Judging, say: Say) -> list[dict[str, Any]]:
+    """Search with guides fitted on halves of the rows; let models of the other halves judge.
+
+    Returns, for each share of the budget, half and model, the gains over the baseline: their mean
+    and range over the seeds, in points.
+    """
     base = setup.space.pack(reference(setup, case.baseline).picks or {})[None]
-    verdicts: dict[str, list[float]] = {"guide": [], **{name: [] for name in judges}}
-    for seed in range(seeds):
-        trials = run(guided, "archive", TRIALS, seed)
-        best = trials.picks[[best_of(setup, trials)]]
-        verdicts["guide"].append(gain(guide.accuracy, best, base))
-        for name, judge in judges.items():
-            verdicts[name].append(gain(judge, best, base))
-    return verdicts
+    found = []
+    for number in range(given.halves):
+        guided = searched(
+            setup, case, halves(rows, seed=number // 2)[:: 1 - 2 * (number % 2)], given
+        )
+        for budget, best in guided.best.items():
+            for name, model in guided.models.items():
+                gains = 100 * (model(best) - model(base))
+                verdict = {"budget": budget, "half": number, "model": name}
+                if budget == AS_GOOD:
+                    verdict["time_saved"] = float(np.mean(guided.saved))
+                found.append(
+                    {
+                        **verdict,
+                        "mean": float(gains.mean()),
+                        "range": [*map(float, (gains.min(), gains.max()))],
+                    }
+                )
+        say(f"half {number + 1} of {given.halves} judged\n{show_judged(found)}")
+    return found
+
+
+def searched(setup: Setup, case: Case, split: Sequence[Rows], given: Judging) -> Guided:
+    """Return what searches find that a model of the first half guides, and models of the second."""
+    guide_rows, judge_rows = split
+    plan = replace(PLANS[case.space], labels=given.labels)
+    model, _ = fit_model(plan, guide_rows, 0)
+    guide = replace(model, scale=SCALES[case.space])
+    problem = with_judge(setup, guide)
+    known = reference(setup, case.baseline)
+    base = guide.predict_matrix(setup.space.pack(known.picks or {})[None])
+    budgets = {f"{100 * part:.0f} %": part * case.limit_ms for part in SHARES}
+    best: dict[str, list[Matrix]] = {name: [] for name in (*budgets, AS_GOOD)}
+    saved = []
+    for seed in range(given.seeds):
+        trials = run(problem, "archive", TRIALS, seed)
+        ms, accuracy = trials.metrics["latency_ms"], trials.metrics[setup.accuracy]
+        for name, most in budgets.items():
+            row = int(np.argmax(np.where(trials.ok & (ms <= most), accuracy, -np.inf)))
+            best[name].append(trials.picks[row])
+        margin = np.hypot(guide.predict_matrix(trials.picks).deviation, base.deviation[0])
+        as_good = trials.ok & (accuracy - base.accuracy[0] >= margin)
+        row = int(np.argmin(np.where(as_good, ms, np.inf)))
+        best[AS_GOOD].append(trials.picks[row])
+        saved.append(1 - float(ms[row]) / known.latency.ms)
+    models = {"guide": guide.accuracy, **fit_judges(judge_rows)}
+    return Guided(models=models, best={k: np.stack(v) for k, v in best.items()}, saved=saved)
 
 
 def with_judge(setup: Setup, model: Any) -> Problem:
@@ -162,24 +223,68 @@ def with_judge(setup: Setup, model: Any) -> Problem:
     return replace(setup.problem, evaluators=(*free, Surrogate(model)))
 
 
-def gain(judge: Callable[[Matrix], Floats], rows: Matrix, base: Matrix) -> float:
-    """Return by how many points `judge` puts the first row before the baseline."""
-    return 100 * float(judge(rows)[0] - judge(base)[0])
+def show_judged(verdicts: Sequence[Mapping[str, Any]]) -> str:
+    """Return the verdicts as Markdown: for each budget the range of all halves' means."""
+    models = list(dict.fromkeys(one["model"] for one in verdicts))
+    lines = [f"| budget | {' | '.join(models)} |", "|---" * (len(models) + 1) + "|"]
+    for budget in dict.fromkeys(one["budget"] for one in verdicts):
+        rows = [one for one in verdicts if one["budget"] == budget]
+        cells = []
+        for model in models:
+            means = [one["mean"] for one in rows if one["model"] == model]
+            cells.append(f"{min(means):+.2f} to {max(means):+.2f}")
+        saved = [one["time_saved"] for one in rows if "time_saved" in one]
+        text = f" ({100 * min(saved):.0f} to {100 * max(saved):.0f} % less time)" if saved else ""
+        lines.append(f"| {budget}{text} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
-def draw_judged(verdicts: Mapping[str, Sequence[float]], path: Path, case: Case) -> None:
-    """Draw the gains that each model gives to the architectures found by the guide."""
+def show(result: Mapping[str, Any], case: Case) -> str:
+    """Return the figures of the searches as Markdown, and the verdicts."""
+    seeds, front = result["seeds"], result["reference"]
+    gains = [one["gain_points"] for one in seeds]
+    behind = [one["behind_reference_points"] for one in seeds]
+    shares = [one["hypervolume_share"] for one in seeds]
+    reached = sum(points < REACHED for points in behind)
+    rows = [
+        ("budget", f"{result['budget_ms']:.1f} ms, predicted on `pixel1`"),
+        (
+            f"best found under the budget, {len(seeds)} seeds",
+            f"{min(gains):+.2f} to {max(gains):+.2f} points against `{case.baseline}` by the model "
+            "that guides",
+        ),
+        (
+            "the best of the reference front",
+            f"reached by {reached} of {len(seeds)} seeds, the others at most {max(behind):.3f} "
+            "points behind",
+        ),
+        ("share of the reference's hypervolume", f"{min(shares):.4f} to {max(shares):.4f}"),
+        (
+            "reference front against it, by the model that guides",
+            f"{front['gain_at_equal_latency_points']:+.2f} points at its latency",
+        ),
+    ]
+    table = "\n".join(f"| {name} | {text} |" for name, text in rows)
+    return f"| | |\n|---|---|\n{table}\n\n{show_judged(result['judged'])}"
+
+
+def draw_judged(verdicts: Sequence[Mapping[str, Any]], path: Path, case: Case) -> None:
+    """Draw the gains that each model gives to what the guides found, a dot for each half."""
+    budgets = list(dict.fromkeys(one["budget"] for one in verdicts))
+    models = list(dict.fromkeys(one["model"] for one in verdicts))
     with mpl.rc_context({"font.size": 9}):
-        figure = Figure(figsize=(6, 0.6 + 0.5 * len(verdicts)), layout="constrained")
+        figure = Figure(figsize=(6.5, 1 + 0.6 * len(budgets)), layout="constrained")
         axes = figure.add_subplot()
-        for i, (name, gains) in enumerate(reversed(verdicts.items())):
-            axes.plot(gains, [i] * len(gains), "o", alpha=0.6,
-                      color="#c8442c" if name == "guide" else "#1f6fb4")  # fmt: skip
-        axes.set_yticks(range(len(verdicts)), list(reversed(verdicts)))
+        for number, model in enumerate(models):
+            found = [one for one in verdicts if one["model"] == model]
+            heights = [-budgets.index(one["budget"]) - 0.12 * number for one in found]
+            axes.plot([one["mean"] for one in found], heights, "osD"[number % 3], alpha=0.6,
+                      color="#c8442c" if model == "guide" else "#1f6fb4", label=model)  # fmt: skip
+        axes.set_yticks([-i - 0.12 for i in range(len(budgets))], budgets)
         axes.axvline(0, color="#999999", linewidth=0.8)
-        axes.set_xlabel(f"gain over {case.baseline} (points), a dot for each seed")
-        axes.set_xlim(left=min(0.0, *(min(gains) for gains in verdicts.values())) - 0.05)
+        axes.set_xlabel(f"gain over {case.baseline} (points), a dot for each half of the rows")
         axes.grid(axis="x", alpha=0.25)
+        axes.legend(fontsize=8)
         figure.savefig(path, dpi=160, metadata={"Software": "nas"})
 
 
