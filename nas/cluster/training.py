@@ -34,6 +34,7 @@ from nas.errors import BadValue, NasError, RunError
 from nas.files import read_bytes
 from nas.nn.job import Job, Report
 from nas.nn.peers import Peers
+from nas.nn.task import check_batch
 from nas.nn.train import Trained, carry_out, is_finished
 from nas.nn.training_folder import METRICS
 from nas.plugins import folders
@@ -101,6 +102,7 @@ def _check_shares(job: Job, crew: Crew) -> None:
             f"{crew.workers} workers cannot share batches of {batch} images equally; "
             f"give --batch {-(-batch // crew.workers) * crew.workers}"
         )
+    check_batch(job.arch, batch // crew.workers)
     if batch > images:
         raise NasError(
             f"{job.data.name} has {images} training images, too few for one batch of {batch}; "

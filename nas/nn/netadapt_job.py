@@ -35,7 +35,7 @@ def check_job(job: Job) -> None:
         NasError: if the target cannot be reached, or table or data do not fit the network.
     """
     check_classes(job.start, job.data)
-    fit(job.start.arch, job.data)
+    fit(job.start.arch, job.data, batch=job.recipe.batch)
     check(job.start.arch, job.table, job.settings)
 
 

@@ -48,7 +48,8 @@ def by_training(
     images, recipe = load_data(scheme.data), _recipe(scheme)
     side = scheme.resolution or base.resolution
     factor = Multipliers(resolution=side / base.resolution)
-    wanted = [fit(scale(arch, factor), images) for arch in (base, *(p.arch for p in points))]
+    every = [scale(arch, factor) for arch in (base, *(point.arch for point in points))]
+    wanted = [fit(arch, images, batch=recipe.batch) for arch in every]
     _check_memory(wanted, recipe.batch, runner.workers)
     bench = Bench(data=images, recipe=recipe, seed=scheme.seed, folder=Place(folder / FOLDER))
 

@@ -38,9 +38,10 @@ class Bench:
         """Return `arch` as it is trained: at this resolution, with the classes of the data.
 
         Raises:
-            BadValue: if the resolution is too small for it.
+            BadValue: if the resolution is too small for it, or for the size of the batches.
         """
-        return fit(replace(arch, resolution=self.resolution or arch.resolution), self.data)
+        arch = replace(arch, resolution=self.resolution or arch.resolution)
+        return fit(arch, self.data, batch=self.recipe.batch)
 
     def place(self, arch: Architecture) -> Place:
         """Return the folder of the training of `arch`."""

@@ -39,15 +39,51 @@ def check_resolution(arch: Architecture) -> None:
                 )
 
 
+def check_batch(arch: Architecture, images: int) -> None:
+    """Refuse training with batches of one image where a map has a single pixel, too.
+
+    Batch normalisation then has one value per channel, and no deviation to divide by. `images` is
+    the size of the smallest batch, or of a worker's share of it.
+
+    Raises:
+        BadValue: it names the block, and what to change.
+    """
+    block = None if images > 1 else _single_pixel(arch)
+    if block is None:
+        return
+    enough = _resolution_for(arch, last=2)
+    helps = _single_pixel(replace(arch, resolution=enough)) is None
+    more = f", or a resolution of {enough} or more" if helps else ""
+    raise BadValue(
+        f"{arch.name or 'the network'} cannot train on one image at a time at a resolution of "
+        f"{arch.resolution}: at {block} the maps are 1x1, which leaves batch normalisation one "
+        f"value per channel; use batches of 2 images or more (for every worker){more}",
+        "batch",
+    )
+
+
+def _single_pixel(arch: Architecture) -> str | None:
+    """Return the first unit that normalises maps of a single pixel."""
+    for unit in lower(arch):
+        if any(isinstance(layer, Conv) and layer.out_shape[1] == 1 for layer in unit.layers):
+            return unit.name
+    return None
+
+
 def least_resolution(arch: Architecture) -> int:
     """Return the least resolution at which every stride has more than one pixel before it."""
+    return _resolution_for(arch, last=1)
+
+
+def _resolution_for(arch: Architecture, *, last: int) -> int:
+    """Return the least resolution whose last maps have `last` pixels to a side, none before 1."""
     strides = [
         layer.stride
         for unit in lower(arch)
         for layer in unit.layers
         if isinstance(layer, Conv) and layer.stride > 1
     ]
-    least = 1
+    least = last
     for stride in reversed(strides):
         least = max(2, (least - 1) * stride + 1)
     return least

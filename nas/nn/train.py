@@ -21,7 +21,7 @@ from nas.nn.model import Network
 from nas.nn.recipes import Recipe
 from nas.nn.score import pick_device
 from nas.nn.steps import Stepper
-from nas.nn.task import check_resolution, for_classes
+from nas.nn.task import check_batch, check_resolution, for_classes
 from nas.nn.trained import with_weights
 from nas.nn.training_folder import TrainingFolder
 from nas.reader import Reader
@@ -89,7 +89,10 @@ def plan(
             fit the architecture.
     """
     recipe = fit_recipe(recipe, data)
-    job = Job(arch=fit(arch, data), data=data, recipe=recipe, seed=seed, options=options)
+    share = max(recipe.batch // options.peers.count, 1)
+    job = Job(
+        arch=fit(arch, data, batch=share), data=data, recipe=recipe, seed=seed, options=options
+    )
     if options.weights:
         check_weights(lower(job.arch), options.weights)
     return job
@@ -124,11 +127,14 @@ def is_finished(job: Job, out: Path) -> bool:
     return Reader(out).record(progress, Progress).epoch >= job.recipe.epochs
 
 
-def fit(arch: Architecture, data: Data) -> Architecture:
+def fit(arch: Architecture, data: Data, *, batch: int = 0) -> Architecture:
     """Return `arch` with a classifier for the classes of `data`.
 
+    `batch` is the size of the batches that it is to be trained with, 0 if it is not trained.
+
     Raises:
-        BadValue: if it is no classifier of colour images, or its resolution is too small for it.
+        BadValue: if it is no classifier of colour images, or its resolution is too small for it,
+            or for the size of the batches.
     """
     if arch.input_channels != len(data.mean):
         raise BadValue(
@@ -136,6 +142,8 @@ def fit(arch: Architecture, data: Data) -> Architecture:
             "input_channels",
         )
     check_resolution(arch)
+    if batch:
+        check_batch(arch, min(batch, len(data.train)))
     return for_classes(arch, len(data.classes))
 
 

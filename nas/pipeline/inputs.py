@@ -89,7 +89,8 @@ def recipe_of(training: Training, *, epochs: int = 0) -> Recipe:
 def start_of(inputs: Inputs, arch: Architecture) -> Architecture:
     """Return `arch` as the line trains it: with its resolution, and the classes of the data."""
     pixels = inputs.config.train.resolution
-    return fit(scale_resolution(arch, pixels) if pixels else arch, inputs.data)
+    batch = min(one.batch for one in (inputs.recipe, inputs.tuning) if one)
+    return fit(scale_resolution(arch, pixels) if pixels else arch, inputs.data, batch=batch)
 
 
 def _tuning(config: PipelineConfig) -> Recipe | None:

@@ -52,6 +52,13 @@ def _job(**changes: Any) -> Job:
     return plan(arch, load_data("digits"), adapt(find_recipe("quick"), **changes))
 
 
+def test_a_share_of_one_image_is_refused() -> None:
+    """No cluster is begun: the network has maps of one pixel at this resolution."""
+    with pytest.raises(NasError, match="cannot train on one image at a time at a resolution of 32"):
+        training._check_shares(_job(batch=2), _crew(2))
+    training._check_shares(_job(batch=4), _crew(2))
+
+
 def _started(out: Path, *words: str) -> "subprocess.Popen[str]":
     """Train in a process of its own, with two workers."""
     return subprocess.Popen(

@@ -212,5 +212,10 @@ def test_a_resolution_too_small_for_the_strides_is_refused() -> None:
         create(load_space("mbconv"), data=DATA, resolution=16)
 
 
+def test_batches_too_small_for_the_resolution_are_refused() -> None:
+    with pytest.raises(NasError, match="cannot train on one image at a time at a resolution of 32"):
+        create(load_space("mbconv"), data=DATA, resolution=32, batch=1)
+
+
 def test_its_images_are_split_as_nas_train_and_nas_eval_split_them(tiny: Space) -> None:
     assert create(tiny, data=DATA, seed=5)._bench.data.fingerprint == load_data(DATA).fingerprint

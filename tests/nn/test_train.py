@@ -22,9 +22,10 @@ from nas.nn.augment import Augment  # noqa: E402
 from nas.nn.data import Data, Images, load_data  # noqa: E402
 from nas.nn.job import Job, Options  # noqa: E402
 from nas.nn.loop import Diverged  # noqa: E402
+from nas.nn.peers import Peers  # noqa: E402
 from nas.nn.recipes import Recipe, adapt, quick  # noqa: E402
 from nas.nn.score import OutOfMemory, pick_device, score  # noqa: E402
-from nas.nn.train import Trained, train  # noqa: E402
+from nas.nn.train import Trained, plan, train  # noqa: E402
 from nas.nn.trained import score_checkpoint  # noqa: E402
 from nas.scaling import scale_resolution  # noqa: E402
 
@@ -349,6 +350,15 @@ def test_what_does_not_fit_is_said_before_anything_is_written(digits: Data, tmp_
     out = tmp_path / "out"
     with pytest.raises(BadValue, match="a resolution of 1 is too small"):
         train(replace(ARCH, resolution=1), digits, RECIPE, out=out)
+    one = replace(RECIPE, batch=1)
+    with pytest.raises(BadValue, match="cannot train on one image at a time at a resolution of 4"):
+        train(replace(ARCH, resolution=4), digits, one, out=out)
+    two, shared = replace(RECIPE, batch=2), Options(peers=Peers(rank=0, count=2))
+    with pytest.raises(
+        BadValue, match=r"2 images or more \(for every worker\), or a resolution of"
+    ):
+        plan(replace(ARCH, resolution=4), digits, two, options=shared)
+    assert plan(replace(ARCH, resolution=5), digits, one).recipe.batch == 1
     grey = replace(ARCH, input_channels=1, stem=(replace(ARCH.stem[0], in_channels=1),))
     with pytest.raises(BadValue, match="images have 3 channels, the architecture takes 1"):
         train(grey, digits, RECIPE, out=out)

@@ -13,7 +13,8 @@ from nas.cost import cost  # noqa: E402
 from nas.errors import BadValue  # noqa: E402
 from nas.nn.ema import Average  # noqa: E402
 from nas.nn.losses import cross_entropy, distillation  # noqa: E402
-from nas.nn.task import check_resolution, for_classes, least_resolution  # noqa: E402
+from nas.nn.model import build_model  # noqa: E402
+from nas.nn.task import check_batch, check_resolution, for_classes, least_resolution  # noqa: E402
 from nas.scaling import scale_resolution  # noqa: E402
 from nas.zoo import load_architecture  # noqa: E402
 
@@ -44,6 +45,28 @@ def test_a_resolution_may_not_run_out_of_pixels(name: str) -> None:
     check_resolution(scale_resolution(arch, least))
     with pytest.raises(BadValue, match=r"16 is too small: at .* stride of 2; use 17 or more"):
         check_resolution(scale_resolution(arch, least - 1))
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "mobilenet_v3_small"])
+@pytest.mark.parametrize("resolution", [32, 33])
+@pytest.mark.parametrize("images", [1, 2])
+def test_a_batch_is_refused_where_torch_cannot_normalise_it(
+    name: str, resolution: int, images: int
+) -> None:
+    arch = scale_resolution(load_architecture(name), resolution)
+    model = build_model(arch)
+    batch = torch.rand(images, 3, resolution, resolution)
+    if images == 1 and resolution == 32:
+        with pytest.raises(ValueError, match="more than 1 value per channel"):
+            model(batch)
+        expected = (
+            r"at stages.*maps are 1x1.* batches of 2 images or more .* resolution of 33 or mo"
+        )
+        with pytest.raises(BadValue, match=expected):
+            check_batch(arch, images)
+    else:
+        assert model(batch).shape == (images, 1000)
+        check_batch(arch, images)
 
 
 def test_smoothed_labels_are_shares() -> None:
