@@ -5,12 +5,7 @@ line starts quickly and a target device needs no torch.
 """
 
 import importlib
-import os
 from typing import TYPE_CHECKING, Any
-
-# The matrices here are small: threads of numpy's linear algebra cost more than they bring, tenfold
-# on a busy machine. Heeded only where numpy was not imported before; torch has its own setting.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from nas.cost import cost  # at once: the module of the same name would hide it otherwise
 from nas.errors import missing_package

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from nas import data, strict_json
 from nas.arch import Architecture
+from nas.blas import one_blas_thread
 from nas.errors import BadFile, BadValue
 from nas.files import open_regular
 from nas.reader import OneOf, Range, Reader, Signed
@@ -28,12 +29,15 @@ from nas.text import LONGEST_VALUE, printable, shown
 Floats = NDArray[np.float64]
 Weights = NDArray[np.float32]
 
-_ROWS = 128
-"""Rows of every matrix product. A last block is filled up, so that BLAS takes the same path and a
-row gives the same number to the last bit whatever it is predicted with."""
+DECIMALS = 6
+"""Predictions are rounded to so many decimals of a fraction. They are worked out in float64, whose
+noise near 1e-15 differs between processors and batches; no model means anything below 1e-4."""
 
-_LOWEST = np.float32(-80)
-"""Below this, exp(-x) leaves the range of float32, and x * sigmoid(x) is zero anyway."""
+_ROWS = 512
+"""Rows of every matrix product: what it reads and writes stays in the cache."""
+
+_LOWEST = -700.0
+"""Below this, exp(-x) leaves the range of float64, and x * sigmoid(x) is zero anyway."""
 
 _NETWORKS = ("mean", "spread")
 _Moderate = Annotated[float, Range(-100, 100)]
@@ -109,14 +113,14 @@ class Network:
         """The length of an input."""
         return int(self.weights[0].shape[0])
 
-    def __call__(self, inputs: Weights) -> Weights:
-        """Return the output for every row of `inputs`, shape (rows,)."""
-        hidden = inputs
+    def __call__(self, inputs: NDArray[np.floating]) -> Floats:
+        """Return the output for every row of `inputs`, shape (rows,), worked out in float64."""
+        hidden = inputs.astype(np.float64)
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            hidden = hidden @ weight
+            hidden = hidden @ weight.astype(np.float64)
             hidden += bias
             hidden /= 1 + np.exp(-np.maximum(hidden, _LOWEST))
-        result: Weights = (hidden @ self.weights[-1])[:, 0] + self.biases[-1]
+        result: Floats = (hidden @ self.weights[-1].astype(np.float64))[:, 0] + self.biases[-1]
         return result
 
 
@@ -180,28 +184,31 @@ class AccuracyModel:
         return self.predict_matrix(np.array(rows, dtype=np.uint8).reshape(shape))
 
     def predict_matrix(self, matrix: Matrix) -> Accuracy:
-        """Return the accuracies of the rows of a matrix of picks, canonical or not."""
+        """Return the accuracies of the rows of a matrix of picks, canonical or not.
+
+        Rounded to `DECIMALS`, a row has the same numbers on every machine and in every batch.
+        """
         mean, spread = self._run(matrix, (self.mean, self.spread))
         own = self.scale.slope * np.exp(spread)
-        return Accuracy(self._scaled(mean), np.hypot(own, self.scale.deviation))
+        deviation = np.round(np.hypot(own, self.scale.deviation), DECIMALS)
+        return Accuracy(self._scaled(mean), deviation)
 
     def accuracy(self, matrix: Matrix) -> Floats:
         """Return what `predict_matrix` does without the deviations, in less time."""
         return self._scaled(self._run(matrix, (self.mean,))[0])
 
     def _scaled(self, mean: Floats) -> Floats:
-        return self.scale.intercept + self.scale.slope * mean
+        return np.round(self.scale.intercept + self.scale.slope * mean, DECIMALS)
 
+    @one_blas_thread()
     def _run(self, matrix: Matrix, networks: Sequence[Network]) -> Floats:
         """Return the outputs of `networks`, shape (networks, rows)."""
-        result = np.empty((len(networks), -(-len(matrix) // _ROWS) * _ROWS))
+        result = np.empty((len(networks), len(matrix)))
         for start in range(0, len(matrix), _ROWS):
-            block = one_hot(self.domain, matrix[start : start + _ROWS])
-            inputs = np.zeros((_ROWS, block.shape[1]), dtype=np.float32)
-            inputs[: len(block)] = block
+            inputs = one_hot(self.domain, matrix[start : start + _ROWS])
             for output, network in zip(result, networks, strict=True):
                 output[start : start + _ROWS] = network(inputs)
-        return result[:, : len(matrix)]
+        return result
 
 
 def one_hot(space: Space, matrix: Matrix) -> Weights:

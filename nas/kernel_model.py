@@ -4,13 +4,12 @@ They are better than linear ones from few trials.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nas.blas import one_blas_thread
 from nas.choices import coordinates
 from nas.problem import Floats, Metrics, Problem, Trials
+from nas.rounding import significant
 from nas.space import Matrix
-
-Embedded = NDArray[np.float32]
 
 _LINEAR_PICKS, _LINEAR_LOGS = 0.1, 1.0
 """Weights of picks and of the logarithms of free metrics (with squares) in the linear part."""
@@ -40,7 +39,7 @@ class Logs:
 
     def _raw(self, known: Metrics, count: int) -> Floats:
         columns = [np.log(np.maximum(known[name], _TINY)) for name in self._names]
-        return np.stack(columns, axis=1) if columns else np.zeros((count, 0))
+        return significant(np.stack(columns, axis=1)) if columns else np.zeros((count, 0))
 
 
 class _Places:
@@ -56,12 +55,12 @@ class _Places:
         self._tables = tables
         self.picks, self.logs = sum(table.shape[1] for table in tables), self._logs.count
 
-    def __call__(self, rows: Matrix, known: Metrics) -> Embedded:
+    def __call__(self, rows: Matrix, known: Metrics) -> Floats:
         """Return the coordinates of `rows`: picks, logarithms, squared logarithms."""
         active = self._space.active(rows)[:, :, None]
         picks = [table[rows[:, i]] * active[:, i] for i, table in enumerate(self._tables)]
         logs = self._logs(known, len(rows))
-        return np.concatenate([*picks, logs, logs**2], axis=1, dtype=np.float32)
+        return np.concatenate([*picks, logs, logs**2], axis=1, dtype=float)
 
 
 class _Kernel:
@@ -70,16 +69,16 @@ class _Kernel:
     def __init__(self, picks: int, logs: int) -> None:
         """Weigh the coordinates of picks, logarithms and squares."""
         linear = [np.full(picks, _LINEAR_PICKS), np.full(2 * logs, _LINEAR_LOGS)]
-        self._linear = np.concatenate(linear).astype(np.float32)
+        self._linear = np.concatenate(linear)
         smooth = [np.ones(picks), np.full(logs, _SMOOTH_LOGS), np.zeros(logs)]
-        self._smooth = (np.concatenate(smooth) / _LENGTH**2).astype(np.float32)
+        self._smooth = np.concatenate(smooth) / _LENGTH**2
 
-    def __call__(self, some: Embedded, others: Embedded) -> Embedded:
+    def __call__(self, some: Floats, others: Floats) -> Floats:
         """Return the kernel of all pairs, shape (len(some), len(others))."""
         smooth = (some * self._smooth) @ others.T
         smooth -= ((some * some) @ self._smooth / 2)[:, None]
         smooth -= (others * others) @ self._smooth / 2
-        result: Embedded = np.exp(smooth)
+        result: Floats = np.exp(smooth)
         result += (some * self._linear) @ others.T
         return result
 
@@ -97,8 +96,8 @@ class KernelModel:
         self._places = _Places(problem)
         self._kernel = _Kernel(self._places.picks, self._places.logs)
         self._dear = [name for e in problem.dear for name in e.provides]
-        self._told: list[tuple[Embedded, Metrics]] = []
-        self._fits: dict[str, tuple[Embedded, Embedded, float, float]] = {}
+        self._told: list[tuple[Floats, Metrics]] = []
+        self._fits: dict[str, tuple[Floats, Floats, float, float]] = {}
 
     @property
     def ready(self) -> bool:
@@ -111,31 +110,33 @@ class KernelModel:
         self._told.append((embedded, trials.metrics))
         self._fits = {}
 
+    @one_blas_thread()
     def predict(self, rows: Matrix, known: Metrics) -> Metrics:
-        """Return the metrics of `rows`, whose free metrics are `known`."""
+        """Return the metrics of `rows`, whose free metrics are `known`, `significant` bits each."""
         metrics: dict[str, Floats] = dict(known)
         embedded = self._places(rows, known)
         for name in self._dear:
             if name not in self._fits:
                 self._fits[name] = self._fit(*self._known(name))
             support, weights, mean, scale = self._fits[name]
-            metrics[name] = (self._kernel(embedded, support) @ weights).astype(float) * scale + mean
+            found = self._kernel(embedded, support) @ weights * scale + mean
+            metrics[name] = significant(found)
         if self._problem.reward:
             with np.errstate(invalid="ignore"):  # a predicted latency may be negative
                 metrics["reward"] = self._problem.reward(metrics)
         return metrics
 
-    def _known(self, name: str) -> tuple[Embedded, Floats]:
+    def _known(self, name: str) -> tuple[Floats, Floats]:
         told = [(x, metrics[name]) for x, metrics in self._told if name in metrics]
         if not told:
-            return np.zeros((0, 0), dtype=np.float32), np.zeros(0)
+            return np.zeros((0, 0), dtype=float), np.zeros(0)
         embedded, values = (np.concatenate(part) for part in zip(*told, strict=True))
         real = np.flatnonzero(np.isfinite(values))[-self._most :]
         return embedded[real], values[real]
 
-    def _fit(self, embedded: Embedded, values: Floats) -> tuple[Embedded, Embedded, float, float]:
+    def _fit(self, embedded: Floats, values: Floats) -> tuple[Floats, Floats, float, float]:
         mean, scale = float(values.mean()), float(values.std()) or 1.0
-        gram = self._kernel(embedded, embedded).astype(float)
+        gram = self._kernel(embedded, embedded)
         gram[np.diag_indices(len(gram))] += _NOISE
-        weights = np.linalg.solve(gram, (values - mean) / scale)
-        return embedded, weights.astype(np.float32), mean, scale
+        weights: Floats = np.linalg.solve(gram, (values - mean) / scale).astype(float, copy=False)
+        return embedded, weights, mean, scale

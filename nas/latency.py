@@ -5,8 +5,11 @@ measured (`entries`) costs what was measured, any other what the operator model 
 has neither raises, it never counts a silent zero.
 """
 
-from collections.abc import Callable, Mapping
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from math import fsum
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +25,9 @@ from nas.reader import Coefficient, Milliseconds
 from nas.space import Matrix, Space
 
 _MS_PER_NS = 1e-6
+DECIMALS = 6
+"""What a unit takes and every sum are rounded to nanoseconds, a thousandth of what can be measured.
+So the sums are equal in whatever order they are added, and on every machine."""
 _NAMED = 20
 Floats = NDArray[np.float64]
 
@@ -185,17 +191,37 @@ class LatencyTable:
         return self.model is not None or unit.key in self.entries
 
     def unit_ms(self, unit: Unit) -> float:
-        """Return the milliseconds that `unit` adds to a network.
+        """Return the milliseconds that `unit` adds to a network, to the nanosecond.
 
         Raises:
             MissingEntry: if the unit was not measured and the table has no operator model.
         """
         measured = self.entries.get(unit.key) if self.entries else None
         if measured is not None:
-            return measured.ms
+            return round(measured.ms, DECIMALS)
         if not self.covers(unit):
             raise self.missing((unit,))
-        return sum(self._parts_ms(unit).values())
+        return round(fsum(self._parts_ms(unit).values()), DECIMALS)
+
+    def total_ms(self, sums: ArrayLike) -> Floats:
+        """Return what networks take whose units add up to `sums`, to the nanosecond."""
+        total = np.asarray(sums, float) + round(self.overhead_ms, DECIMALS)
+        return np.round(total, DECIMALS)
+
+    def fingerprint(self, keys: Iterable[str]) -> str:
+        """Return "sha256:" and 16 hex digits of what the units `keys` are predicted from.
+
+        These are numbers as the table's file holds them, not sums of them, whose last digit
+        depends on the Python that adds them.
+        """
+        era, model = self.eras[self.era], self.model.coefficients if self.model else {}
+        content = {
+            "overhead_ms": self.overhead_ms,
+            "era": [float(era.factor), era.coefficients, model],
+            "entries": {key: self.entries[key].ms for key in keys if key in self.entries},
+        }
+        text = json.dumps(content, sort_keys=True, default=dict)
+        return f"sha256:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
     def _parts_ms(self, unit: Unit) -> dict[str, float]:
         """Return what the operator model says of a unit, by what is counted."""
@@ -211,13 +237,14 @@ class LatencyTable:
         if self.model is None or unit.key in self.entries:
             return 0.0
         parts = self._parts_ms(unit)
-        assumed = sum(ms for name, ms in parts.items() if name in self.model.assumed)
+        total = fsum(parts.values())
+        assumed = fsum(ms for name, ms in parts.items() if name in self.model.assumed)
         doubt = self.spread.assumed * assumed
         if self.entries:
-            doubt += self.spread.modelled * sum(parts.values())
+            doubt += self.spread.modelled * total
         if self.model.beyond(unit):
-            doubt += self.spread.outside * (sum(parts.values()) - assumed)
-        return doubt
+            doubt += self.spread.outside * (total - assumed)
+        return round(doubt, DECIMALS)
 
     def extrapolates(self, unit: Unit) -> bool:
         """Tell whether a table of measured units has not measured `unit`."""
@@ -251,7 +278,8 @@ class LatencyTable:
             low, high = self.model.resolution
             relative = relative + spread.outside * ((side < low) | (side > high))
         half = np.hypot(relative * predicted, doubt_ms)
-        return np.maximum(predicted - half, 0.0), predicted + half
+        low_ms, high_ms = np.maximum(predicted - half, 0.0), predicted + half
+        return np.round(low_ms, DECIMALS), np.round(high_ms, DECIMALS)
 
     def predict(self, arch: Architecture) -> Latency:
         """Sum the latency of every unit of `arch`, and `overhead_ms` once.
@@ -265,8 +293,8 @@ class LatencyTable:
         if absent:
             raise self.missing(absent)
         parts, doubts = zip(*(self._part(unit) for unit in units), strict=True)
-        ms = self.overhead_ms + sum(part.ms for part in parts)
-        doubt = sum(doubts)
+        ms = float(self.total_ms(fsum(part.ms for part in parts)))
+        doubt = round(fsum(doubts), DECIMALS)
         low, high = self.interval(ms, doubt_ms=doubt, resolution=arch.resolution)
         reasons = [reason for part in parts for reason in part.outside]
         if self.model is not None:
@@ -302,7 +330,7 @@ class LatencyTable:
             MissingEntry: if the table has neither an entry nor a model for some unit.
         """
         lookup = Lookup(space, lambda unit: (self.unit_ms(unit),))
-        return lambda matrix: lookup(matrix)[:, 0] + self.overhead_ms
+        return lambda matrix: self.total_ms(lookup(matrix)[:, 0])
 
     def missing(self, units: tuple[Unit, ...]) -> MissingEntry:
         """Return the error that names units which the table has no number for."""

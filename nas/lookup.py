@@ -5,16 +5,16 @@ every unit that a space can contain. A matrix of picks is then a matrix of table
 sum over its columns is the answer.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas.arch import Block
+from nas.blas import one_blas_thread
 from nas.choices import Picks
 from nas.layers import Shape, Unit, lower, lower_chain
 from nas.scaling import scale_resolution
@@ -61,6 +61,7 @@ class Lookup:
         table = np.concatenate(tables)
         self._tables = tuple(np.ascontiguousarray(table[:, k]) for k in range(table.shape[1]))
 
+    @one_blas_thread()
     def __call__(self, matrix: Matrix) -> Floats:
         """Return the sums for every row of `matrix`, shape (rows, values)."""
         position = (matrix.astype(np.float32) @ self._step).astype(np.intp) + self._offset
@@ -72,13 +73,6 @@ class Lookup:
         starts = self._offset
         parts = [np.minimum.reduceat(table, starts).sum() for table in self._tables]
         return np.array(parts)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Sixteen hex digits that are equal where all sums are."""
-        parts = [self._step.tobytes(), self._offset.tobytes()]
-        parts += [table.tobytes() for table in self._tables]
-        return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
 
 
 def distinct_units(space: Space) -> Mapping[str, Unit]:

@@ -1,6 +1,7 @@
 """Dominance, fronts and hypervolume; every coordinate is to be minimised unless said otherwise."""
 
 from collections.abc import Sequence
+from math import fsum
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -96,14 +97,14 @@ def hypervolume(points: Points, reference: Points) -> float:
     if front.shape[1] == 1:
         return float(reference[0] - front.min())
     if front.shape[1] == 2:
-        front = front[np.argsort(front[:, 0])]
+        front = front[np.argsort(front[:, 0], kind="stable")]
         right = np.append(front[1:, 0], reference[0])
         return float(((right - front[:, 0]) * (reference[1] - front[:, 1])).sum())
-    front = front[np.argsort(front[:, -1])]
+    front = front[np.argsort(front[:, -1], kind="stable")]
     tops = np.append(front[1:, -1], reference[-1])
     slices = [
         (top - point[-1]) * hypervolume(front[: i + 1, :-1], reference[:-1])
         for i, (point, top) in enumerate(zip(front, tops, strict=True))
         if top > point[-1]
     ]
-    return float(sum(slices))
+    return fsum(slices)  # the same in every version of Python

@@ -19,6 +19,7 @@ from nas.accuracy import METRICS
 from nas.arch import Architecture
 from nas.errors import NasError, unknown
 from nas.reader import PREDICTED
+from nas.rounding import significant
 from nas.space import Matrix, Space
 
 Floats = NDArray[np.float64]
@@ -201,11 +202,10 @@ class Reward:
             raise NasError("a reward needs a target above 0 and finite exponents")
 
     def __call__(self, metrics: Metrics) -> Floats:
-        """Return the reward of every candidate."""
+        """Return the reward of every candidate, `significant` bits of it."""
         ratio = metrics[self.latency] / self.target
         exponent = np.where(ratio <= 1, self.below, self.above)
-        reward: Floats = metrics[self.accuracy] * ratio**exponent
-        return reward
+        return significant(metrics[self.accuracy] * ratio**exponent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,5 @@
 """Fixtures that several test files share: a tiny space, an evaluator that obeys, the CLI."""
 
-from nas.cli import main  # isort: skip  # sets the threads of linear algebra before numpy comes
-
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nas.cli import main
 from nas.evaluators.costs import create as create_costs
 from nas.problem import Candidates, Limit, Metrics, Objective, Problem
 from nas.space import Space

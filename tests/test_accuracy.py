@@ -113,10 +113,17 @@ def test_a_row_has_one_value_in_whatever_batch(name):
     model = load_accuracy_model(name)
     matrix = model.domain.sample_matrix(np.random.default_rng(1), 600)
     together = model.predict_matrix(matrix)
+    assert (np.round(together, 6) == together).all()
     for start, stop in ((0, 1), (3, 260), (590, 600), (4, 4)):
         part = model.predict_matrix(matrix[start:stop])
         np.testing.assert_array_equal(part.accuracy, together.accuracy[start:stop])
         np.testing.assert_array_equal(part.deviation, together.deviation[start:stop])
+
+
+def test_fingerprint_is_of_weights_and_scale(model):
+    assert replace(model, scale=Scale()).fingerprint != model.fingerprint
+    assert replace(model, mean=model.spread).fingerprint != model.fingerprint
+    assert replace(model, note="another").fingerprint == model.fingerprint
 
 
 def test_inactive_picks_change_nothing():

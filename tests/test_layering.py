@@ -11,11 +11,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "nas").rglob("*.py"))
 HEAVY = {"torch", "onnx", "onnxruntime", "ai_edge_litert", "flatbuffers", "optuna", "ray",
-         "matplotlib", "sklearn", "scipy", "datasets", "kornia", "PIL", "fsspec"}  # fmt: skip
+         "matplotlib", "sklearn", "scipy", "datasets", "kornia", "PIL", "fsspec",
+         "threadpoolctl"}  # fmt: skip
 
 LEVELS = (
     ("text",),
-    ("errors", "strict_json"),
+    ("blas", "errors", "rounding", "strict_json"),
     ("files", "reader", "strict_yaml"),
     ("data", "extras", "lines", "pareto", "remote", "signals", "versions"),
     ("plugins",),

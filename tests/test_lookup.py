@@ -63,9 +63,3 @@ def test_several_values_are_summed_at_once(tiny: Space, everything: np.ndarray) 
 
 def test_no_rows_give_no_sums(tiny: Space) -> None:
     assert Lookup(tiny, _macs)(np.zeros((0, len(tiny.columns)), np.uint8)).shape == (0, 1)
-
-
-def test_fingerprints_are_equal_where_the_sums_are(tiny: Space) -> None:
-    assert Lookup(tiny, _macs).fingerprint == Lookup(tiny, _macs).fingerprint
-    other = Lookup(tiny, lambda unit: (2.0 * cost_of(unit).macs,))
-    assert other.fingerprint != Lookup(tiny, _macs).fingerprint

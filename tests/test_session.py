@@ -139,6 +139,22 @@ def test_the_journal_of_another_problem_is_refused(
     assert path.read_bytes() == content
 
 
+def test_the_run_of_an_earlier_version_goes_on(
+    problem: Problem, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "journal.jsonl"
+    was = {"evaluators": ["costs", "table:pixel1 2019 0123456789abcdef"]}
+    now = {"evaluators": ["costs", "table:pixel1 2019 sha256:fedcba9876543210"]}
+    with closing(open_journal(path)) as journal:
+        Session(problem, _strategy(problem), journal, header=was).step(5)
+    with closing(open_journal(path)) as journal:
+        assert len(Session(problem, _strategy(problem), journal, header=now)) == 5
+    assert "earlier version: that its latency table is the same cannot be checked" in caplog.text
+    for text in ("table:pixel1 2018 sha256:fedcba9876543210", "table:pixel1 2019 other"):
+        with closing(open_journal(path)) as journal, pytest.raises(RunError, match="its evalua"):
+            Session(problem, _strategy(problem), journal, header={"evaluators": ["costs", text]})
+
+
 def test_a_strategy_that_proposes_otherwise_goes_on_from_the_results(
     problem: Problem, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -15,15 +15,15 @@ class Table:
     """Looks the latency of a space's architectures up in one table."""
 
     lookup: Lookup
-    overhead_ms: float
-    name: str
+    table: LatencyTable
+    fingerprint: str
     provides: tuple[str, ...] = ("latency_ms",)
     seconds: float = 0.0
     note: str = ""
 
     def __call__(self, candidates: Candidates) -> Metrics:
         """Return latency_ms of every candidate, for the table's batch size and threads."""
-        return {"latency_ms": self.lookup(candidates.picks)[:, 0] + self.overhead_ms}
+        return {"latency_ms": self.table.total_ms(self.lookup(candidates.picks)[:, 0])}
 
     def deviation(self, candidates: Candidates) -> Metrics:
         """Return nothing: the table itself gives intervals."""
@@ -31,7 +31,7 @@ class Table:
 
     def __str__(self) -> str:
         """Return the text that names this evaluator in a problem."""
-        return f"table:{self.name} {self.lookup.fingerprint}"
+        return f"table:{self.table.name} {self.table.era} {self.fingerprint}"
 
 
 def create(space: Space, *, table: LatencyTable, allow_extrapolation: bool = False) -> Table:
@@ -43,8 +43,10 @@ def create(space: Space, *, table: LatencyTable, allow_extrapolation: bool = Fal
         MissingEntry: if the table has neither an entry nor a model for some unit.
     """
     reasons: dict[str, None] = {}
+    keys: list[str] = []
 
     def values(unit: Unit) -> tuple[float, ...]:
+        keys.append(unit.key)
         beyond = table.beyond(unit)
         reasons.update(dict.fromkeys(beyond))
         return table.unit_ms(unit), float(bool(beyond))
@@ -58,4 +60,4 @@ def create(space: Space, *, table: LatencyTable, allow_extrapolation: bool = Fal
             f"latency table {table.name} does not cover space {space.name}: {'; '.join(reasons)}; "
             "search with --allow-extrapolation all the same, or take another table"
         )
-    return Table(lookup, table.overhead_ms, f"{table.name} {table.era}")
+    return Table(lookup, table, table.fingerprint(keys))

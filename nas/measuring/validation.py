@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import fsum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +66,7 @@ def speed_of(table: LatencyTable, plan: Plan, now: Mapping[int, float]) -> float
 
 def units_ms(table: LatencyTable, plan: Plan, number: int) -> float:
     """Return what `table` predicts for one job of `plan`."""
-    return table.overhead_ms + sum(table.unit_ms(unit) for unit in plan.jobs[number].units)
+    return float(table.total_ms(fsum(table.unit_ms(unit) for unit in plan.jobs[number].units)))
 
 
 def _scores(

@@ -78,20 +78,20 @@ def latency_meter(table: LatencyTable) -> Meter:
             f"latency table {table.name!r} has measured units only, and no operator model for the "
             "channel counts between them; use a table that has one"
         )
-    return _meter(table.unit_ms, overhead=table.overhead_ms)
+    return _meter(table.unit_ms, lambda total: float(table.total_ms(total)))
 
 
 def macs_meter() -> Meter:
     """Return a function that counts multiply-adds as `nas.cost` does, each unit once."""
-    return _meter(lambda unit: cost_of(unit).macs, overhead=0.0)
+    return _meter(lambda unit: cost_of(unit).macs, float)
 
 
-def _meter(of_unit: Callable[[Unit], float], *, overhead: float) -> Meter:
+def _meter(of_unit: Callable[[Unit], float], whole: Callable[[float], float]) -> Meter:
     known: dict[tuple[Block, Shape], tuple[float, Shape]] = {}
 
     def meter(arch: Architecture) -> float:
         shape: Shape = (arch.input_channels, arch.resolution, arch.resolution)
-        total = overhead
+        total = 0.0
         for _, block in arch.named_blocks():
             key = (block, shape)
             if key not in known:
@@ -99,7 +99,7 @@ def _meter(of_unit: Callable[[Unit], float], *, overhead: float) -> Meter:
                 known[key] = (of_unit(unit), unit.out_shape)
             value, shape = known[key]
             total += value
-        return total
+        return whole(total)
 
     return meter
 

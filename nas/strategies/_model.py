@@ -1,10 +1,11 @@
 """Ridge regressions of the dear metrics on picks and free metrics, refitted as trials come in."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nas.blas import one_blas_thread
 from nas.kernel_model import Logs
 from nas.problem import Floats, Metrics, Problem, Trials
+from nas.rounding import significant
 from nas.space import Matrix, Space
 
 _TINY = 1e-12
@@ -34,13 +35,13 @@ class Features:
         self._both = np.array(both, dtype=np.int64).reshape(-1, 2).T
         self._logs = Logs(problem)
 
-    def __call__(self, rows: Matrix, known: Metrics) -> NDArray[np.float32]:
+    def __call__(self, rows: Matrix, known: Metrics) -> Floats:
         """Return the features of `rows`, whose free metrics are `known`, shape (n, features)."""
         single = rows.T[self._column] == self._value[:, None]
         pairs = single[self._both[0]] & single[self._both[1]]
         logs = self._logs(known, len(rows)).T
         one = np.ones((1, len(rows)))
-        return np.concatenate([single, pairs, logs, logs**2, one], dtype=np.float32).T
+        return np.concatenate([single, pairs, logs, logs**2, one], dtype=np.float64).T
 
 
 def _together(space: Space, i: int, j: int) -> bool:
@@ -55,11 +56,12 @@ class _Sums:
 
     def __init__(self, size: int) -> None:
         self.products, self.targets = np.zeros((size, size)), np.zeros(size)
-        self.weights, self.count = np.zeros(size, dtype=np.float32), 0
+        self.weights: Floats = np.zeros(size)
+        self.count = 0
 
-    def add(self, features: NDArray[np.float32], values: Floats, forget: float) -> None:
+    def add(self, features: Floats, values: Floats, forget: float) -> None:
         real = np.isfinite(values)
-        features, values = features[real], values[real].astype(np.float32)
+        features, values = features[real], values[real]
         self.products = self.products * forget + features.T @ features
         self.targets = self.targets * forget + features.T @ values
         self.count += len(values)
@@ -68,7 +70,7 @@ class _Sums:
         damping = np.full(len(self.targets), penalty)
         damping[-1] = _TINY  # the last feature is the constant
         solved = np.linalg.solve(self.products + np.diag(damping), self.targets)
-        self.weights = solved.astype(np.float32)
+        self.weights = solved.astype(np.float64, copy=False)
 
 
 class Model:
@@ -85,6 +87,7 @@ class Model:
         self._dear = [name for e in problem.dear for name in e.provides]
         self._stale = False
 
+    @one_blas_thread()
     def tell(self, trials: Trials) -> None:
         """Take in trials; what is no finite number is left out."""
         self._stale = True
@@ -101,15 +104,15 @@ class Model:
         """Whether there is data on every metric."""
         return all(name in self._sums and self._sums[name].count > 1 for name in self._dear)
 
+    @one_blas_thread()
     def predict(self, rows: Matrix, known: Metrics) -> Metrics:
-        """Return the metrics of `rows`, whose free metrics are `known`."""
+        """Return the metrics of `rows`, whose free metrics are `known`, `significant` bits each."""
         metrics: dict[str, Floats] = dict(known)
         if self._dear:
             self._fit()
             features = self._features(rows, known)
-            metrics |= {
-                name: (features @ self._sums[name].weights).astype(float) for name in self._dear
-            }
+            for name in self._dear:
+                metrics[name] = significant(features @ self._sums[name].weights)
         if self._problem.reward:
             with np.errstate(invalid="ignore"):  # a predicted latency may be negative
                 metrics["reward"] = self._problem.reward(metrics)
