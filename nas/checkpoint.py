@@ -23,10 +23,11 @@ from nas.files import open_regular
 from nas.layers import lower
 from nas.reader import Fraction, Range, Reader, check_schema
 from nas.remote import Place, is_url, split_member
+from nas.run_kind import TRAINING, kind_of, network_of
 from nas.text import shown
 from nas.weights import Weights, check_weights
 
-SETTINGS, ARCH = "train.yaml", "arch.yaml"
+SETTINGS, ARCH = TRAINING.mark, "arch.yaml"
 BEST, LAST = "best", "last"
 SUFFIX = ".safetensors"
 HEADER = "nas"
@@ -121,6 +122,7 @@ def _fetched(url: str) -> Path | None:
 
 
 def _find(text: str) -> Path | None:
+    text = network_of(text)
     folder, colon, name = text.rpartition(":")
     if colon and (Path(folder) / SETTINGS).is_file():
         if name not in (BEST, LAST):
@@ -143,6 +145,12 @@ def load_checkpoint(text: str) -> Checkpoint:
     """
     path = find_checkpoint(text)
     if path is None:
+        kind = None if is_url(text) else kind_of(Path(split_member(text)[0]))
+        if kind and kind is not TRAINING:
+            raise UnknownName(
+                f"{text} is of {kind.text}, which has architectures without weights; train one: "
+                "nas train"
+            )
         raise UnknownName(
             f"{text} is no trained network; give a training folder, FOLDER:last, or a {SUFFIX} file"
         )

@@ -16,6 +16,7 @@ from nas.folder import CONFIG, JOURNAL
 from nas.lines import Record, parse
 from nas.problem import Trials, concatenate
 from nas.remote import Place
+from nas.run_kind import SEARCH, check_kind
 from nas.space import Space
 from nas.space_file import load_space
 
@@ -80,8 +81,7 @@ def _open(place: Place) -> _Found:
 
 def _read(out: Path, place: Place) -> _Found:
     path = out / JOURNAL
-    if not (out / CONFIG).is_file():
-        raise RunError(f"{out} is no run folder: it has no {CONFIG}")
+    check_kind(out, SEARCH)
     try:
         records, _ = parse(read_bytes(path), source=str(path))
     except OSError as error:

@@ -20,11 +20,12 @@ from nas.errors import RunError, UnknownName
 from nas.files import read_text
 from nas.machine import cpu_name
 from nas.remote import Place, split_member
+from nas.run_kind import MARKS, RUN, SEARCH, check_kind, holds, kind_of, network_of
 from nas.versions import commit, version_of
 from nas.zoo import load_architecture
 
 CONFIG, JOURNAL, FRONT, ARCHS, ENVIRONMENT = (
-    "run.yaml",
+    RUN,
     "journal.jsonl",
     "pareto.csv",
     "archs",
@@ -47,16 +48,8 @@ def check_folder(out: Path, config: SearchConfig) -> None:
     Raises:
         RunError: if it holds another search, or something else.
     """
-    path = out / CONFIG
-    if path.exists():
-        _check_same(out, read_config(path), config)
-    elif out.is_dir() and any(not _is_own(name) for name in os.listdir(out)):
-        raise RunError(f"{out} is not empty and holds no run; give another --out")
-
-
-def _is_own(name: str) -> bool:
-    """Tell what a run that was killed at its very start may have left."""
-    return name.startswith(".") or name == JOURNAL
+    if holds(out, SEARCH):
+        _check_same(out, read_config(out / CONFIG), config)
 
 
 def _check_same(out: Path, found: SearchConfig, wanted: SearchConfig) -> None:
@@ -135,14 +128,16 @@ def find_architecture(text: str) -> Architecture:
 
     A bundled name, a path to a YAML or JSON file, or RUN_DIR:NAME for a member of a run's front:
     its number, or "best" for the most accurate (with one objective, the best of it); RUN_DIR may be
-    a URL. A training folder, or a checkpoint, stands for what was trained.
+    a URL. A training folder, or a checkpoint, stands for what was trained, and the folder of a
+    pruning, a search of how to scale or a pipeline for what it ended with; see `network_of`.
 
     Raises:
         NasError: if there is no such thing; it says what there is.
     """
+    text = network_of(text)
     folder, name = split_member(text)
-    with Place(folder).reading(CONFIG, FRONT) as here:
-        if (here / CONFIG).is_file():
+    with Place(folder).reading(*MARKS, FRONT) as here:
+        if kind_of(here) is SEARCH:
             if name is None:
                 raise UnknownName(f"{text} is a run: name a member of its front, as in {text}:best")
             member = f"{ARCHS}/{_member(here, name)}.yaml"
@@ -176,6 +171,7 @@ def _member(folder: Path, name: str) -> str:
 
 def _front(folder: Path) -> Mapping[str, bool]:
     """Return the names of a run's front, and which of them is the best."""
+    check_kind(folder, SEARCH)
     try:
         rows = csv.DictReader(io.StringIO(read_text(folder / FRONT)))
         front = {row["name"]: row["best"] == "True" for row in rows}

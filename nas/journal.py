@@ -57,6 +57,9 @@ class NoJournal:
     def append(self, record: Record) -> None:
         """Do nothing."""
 
+    def restore(self) -> None:
+        """Do nothing."""
+
     def close(self) -> None:
         """Do nothing."""
 

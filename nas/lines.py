@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from nas import strict_json
 from nas.errors import RunError
@@ -28,7 +28,8 @@ _THEN = "; restore the file or begin a new one"
 class Lines:
     """An open file of JSON lines: what it held when it was opened, and a way to append.
 
-    `writer` says in an error who else may be writing: "another search".
+    `writer` says in an error who else may be writing: "another search". A file that is removed
+    while it is open, its folder with it perhaps, is written anew with everything that it held.
 
     Raises:
         RunError: if it cannot be opened or written, another process writes into it, or a line
@@ -37,13 +38,8 @@ class Lines:
 
     def __init__(self, path: Path, *, writer: str) -> None:
         """Open the file at `path`, creating it where there is none."""
-        self.path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open_regular(path, append=True)
-        except OSError as error:
-            raise RunError(f"cannot write {path}: {error.strerror}") from None
-        self._lock(writer)
+        self.path, self._there, self._writer = path, path.absolute(), writer
+        self._file = self._opened()
         try:
             self._file.seek(0)
             self.records, end = parse(self._file.read(), source=str(path))
@@ -52,18 +48,47 @@ class Lines:
             self._file.close()
             raise
 
-    def _lock(self, writer: str) -> None:
-        if fcntl is None:
-            return
+    def _opened(self) -> IO[bytes]:
+        """Return the file, open and locked, in a folder that is made where there is none."""
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._there.parent.mkdir(parents=True, exist_ok=True)
+            file = open_regular(self._there, append=True)
+        except OSError as error:
+            raise RunError(f"cannot write {self.path}: {error.strerror}") from None
+        try:
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            self._file.close()
-            raise RunError(f"{self.path}: {writer} is writing into this file") from None
+            file.close()
+            raise RunError(f"{self.path}: {self._writer} is writing into this file") from None
+        return file
+
+    def restore(self) -> None:
+        """Write the file anew where it was removed meanwhile.
+
+        Raises:
+            RunError: if that is not possible, or another file is in its place.
+        """
+        try:
+            same = os.path.samestat(os.fstat(self._file.fileno()), self._there.stat())
+        except OSError:
+            gone = self.path if self._there.parent.is_dir() else self.path.parent
+            logger.warning("%s was removed; writing it anew, with %s", gone, self.path.name)
+            old, self._file = self._file, self._opened()
+            with old:
+                old.seek(0)
+                self._write(old.read())
+            return
+        if not same:
+            raise RunError(f"{self.path} was replaced by another file; nothing is written into it")
 
     def append(self, record: Record) -> None:
         """Write one record so that a kill right after loses nothing."""
-        rest = strict_json.dumps(record).encode() + b"\n"
+        self.restore()
+        self._write(strict_json.dumps(record).encode() + b"\n")
+
+    def _write(self, rest: bytes) -> None:
+        """Write all of `rest`, or nothing."""
         start = os.fstat(self._file.fileno()).st_size
         try:
             while rest:
@@ -77,9 +102,10 @@ class Lines:
 
     def close(self) -> None:
         """Bring everything to the disk and let others write."""
-        if not self._file.closed:
+        if self._file.closed:
+            return
+        with self._file:
             os.fsync(self._file.fileno())
-            self._file.close()
 
 
 def parse(content: bytes, *, source: str) -> tuple[list[Record], int]:

@@ -187,7 +187,17 @@ def _explore(setup: Setup, out: Place | None, watch: Watch) -> Run:
             _check_trials(journal, config)
             write_config(config, path / folder.CONFIG)
         session = Session(setup.problem, _strategy(setup), journal, header=_header(setup))
-        return _advance(setup, session, watch, out)
+        run = _advance(setup, session, watch, out)
+        if path:
+            _restore(journal, config, path)
+        return run
+
+
+def _restore(journal: Lines | NoJournal, config: SearchConfig, path: Path) -> None:
+    """Write journal and settings anew where the run folder was removed during the search."""
+    journal.restore()
+    if not (path / folder.CONFIG).is_file():
+        write_config(config, path / folder.CONFIG)
 
 
 def _check_trials(journal: Lines | NoJournal, config: SearchConfig) -> None:
@@ -210,9 +220,10 @@ def write(run: Run) -> None:
     """
     if run.out:
         archs = [member.arch for member in run.members]
-        folder.write_results(
-            Place(run.out).here, run.records(), archs, folder.environment(run.setup)
-        )
+        here = Place(run.out).here
+        folder.write_results(here, run.records(), archs, folder.environment(run.setup))
+        if not all((here / name).is_file() for name in (folder.CONFIG, folder.JOURNAL)):
+            raise RunError(f"{run.out} was removed after the search; its journal is gone")
 
 
 def _header(setup: Setup) -> dict[str, Any]:

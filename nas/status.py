@@ -14,6 +14,7 @@ from nas.journal import finished
 from nas.lines import parse
 from nas.problem import FAILED, INFEASIBLE, OK, STOPPED, Objective, Trials
 from nas.remote import Place
+from nas.run_kind import SEARCH, check_kind
 from nas.space_file import load_space
 from nas.watch import HEARTBEAT, RUNNING, SILENT_SECONDS, Heartbeat, read_heartbeat
 
@@ -55,8 +56,7 @@ def read_status(out: Place | Path | str, *, now: float | None = None) -> Status:
 
 def _read(place: Place, here: Path, now: float) -> Status:
     """Return the status of the run kept at `place`, whose files are `here`."""
-    if not (here / folder.CONFIG).is_file():
-        raise RunError(f"{here} is no run folder: it has no {folder.CONFIG}")
+    check_kind(here, SEARCH)
     config = read_config(here / folder.CONFIG)
     trials, asked = _journal(here, config)
     heartbeat = read_heartbeat(here)

@@ -16,6 +16,7 @@ from nas.errors import NasError, RunError, missing_package
 from nas.files import read_bytes
 from nas.lines import parse
 from nas.problem import FAILED, STOPPED, Limit, Objective, Trials
+from nas.run_kind import SEARCH, check_kind
 from nas.space import Space
 from nas.space_file import load_space
 
@@ -73,8 +74,7 @@ def to_study(out: Path, storage: str, *, name: str) -> int:
         import optuna
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="a study") from None
-    if not (out / folder.CONFIG).is_file():
-        raise RunError(f"{out} is no run folder: it has no {folder.CONFIG}")
+    check_kind(out, SEARCH)
     problem = _asked(out)
     trials = read_trials(out, problem.space)
     optuna.logging.set_verbosity(optuna.logging.WARNING)

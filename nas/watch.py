@@ -211,8 +211,8 @@ class Watch:
             self._progress(self._trials, self._config.trials, note)
 
     def _beat(self, state: str) -> None:
-        """Leave word in the run folder, if there is one."""
-        if self._out is None:
+        """Leave word in the run folder, if there is one; one that was removed is not made anew."""
+        if self._out is None or not self._out.is_dir():
             return
         elapsed = time.monotonic() - self._began
         heartbeat = Heartbeat(

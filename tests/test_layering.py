@@ -20,7 +20,7 @@ LEVELS = (
     ("files", "reader", "strict_yaml"),
     ("data", "extras", "lines", "pareto", "remote", "signals", "versions"),
     ("plugins",),
-    ("arch", "machine", "rungs", "runner"),
+    ("arch", "machine", "rungs", "run_kind", "runner"),
     ("layers", "scaling"),
     ("choices", "cost", "operators", "provenance", "tflite_file", "weights", "zoo"),
     ("boundary", "checkpoint", "graph", "memory", "space", "tflite"),
@@ -33,7 +33,7 @@ LEVELS = (
     ("screening",),
     ("session", "config"),
     ("exporting", "folder", "members", "reach", "streaming", "watch"),
-    ("finished", "searching", "status", "study"),
+    ("finished", "searching", "status", "study", "summary"),
 )
 """A module of one line may import those of the lines above it."""
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}

@@ -20,6 +20,7 @@ from nas.problem import FAILED, STOPPED
 from nas.remote import Place
 from nas.report.proof import notes
 from nas.report.tables import front_table, headlines, latency_notes
+from nas.run_kind import MARKS, SEARCH, holds, kind_of
 from nas.searching import Run, explore, write
 from nas.space_file import load_space
 from nas.watch import open_run
@@ -144,9 +145,9 @@ def _settings(config: Path | None, out: Place | None, flags: Mapping[str, Any]) 
 
 def _settings_of(out: Place) -> SearchConfig:
     """Return the settings of a run folder, the defaults where there is none yet."""
-    with out.reading(CONFIG) as folder:
-        path = folder / CONFIG
-        return read_config(path) if path.is_file() else _DEFAULTS
+    with out.reading(*MARKS) as folder:
+        known = holds(folder, SEARCH) if kind_of(folder) else False
+        return read_config(folder / CONFIG) if known else _DEFAULTS
 
 
 def _measure_missing(settings: SearchConfig) -> None:

@@ -8,14 +8,25 @@ from nas.cli._places import PLACE
 from nas.cli._print import print_json
 from nas.members import FRACTIONS
 from nas.remote import Place
+from nas.run_kind import SEARCH
 from nas.status import LOST, Status, read_status
+from nas.summary import FINISHED, Summary, read_summary
 
 
 @click.command("status")
 @click.argument("run_dir", type=PLACE)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(run_dir: Place, as_json: bool) -> None:
-    """Say how the search in RUN_DIR, or at a URL, is doing, also while it runs elsewhere."""
+    """Say how the search in RUN_DIR, or at a URL, is doing, also while it runs elsewhere.
+
+    RUN_DIR may also be the folder of nas train, netadapt, scale search or pipeline.
+    """
+    if summary := read_summary(run_dir):
+        if as_json:
+            print_json(summary.record())
+        for line in () if as_json else _summary_lines(summary):
+            click.echo(line)
+        return
     status = read_status(run_dir)
     if as_json:
         print_json(_document(status))
@@ -29,6 +40,7 @@ def _document(status: Status) -> dict[str, object]:
     return {
         "schema": 1,
         "run": str(status.out),
+        "kind": SEARCH.name,
         "state": status.state,
         **status.counts,
         "waiting": status.waiting,
@@ -39,6 +51,22 @@ def _document(status: Status) -> dict[str, object]:
         "silent_seconds": status.silent_seconds,
         "heartbeat": asdict(beat) if beat else None,
     }
+
+
+def _summary_lines(summary: Summary) -> list[str]:
+    """Return what is printed of what is no search."""
+    out, kind = summary.out, summary.kind
+    lines = [f"{out}: {kind.text}, {summary.state}"]
+    for name, value in summary.facts.items():
+        if isinstance(value, list):
+            lines.append(f"{name}: {', '.join(value) or 'none'}")
+        elif value is not None:
+            lines.append(f"{name}: {_value(name, value)}")
+    if summary.state == FINISHED:
+        lines.append(f"next: nas show {out}, or nas export {out} --format onnx")
+    else:
+        lines.append(f"go on: the same {kind.command} command")
+    return lines
 
 
 def _lines(status: Status) -> list[str]:

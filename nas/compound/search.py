@@ -1,7 +1,7 @@
 """Search alpha, beta and gamma: score every network of the grid, and survive a kill.
 
 `grid.jsonl` holds the settings and then a line for every network that was scored; `grid.csv` is the
-whole grid, the best first.
+whole grid, the best first, and `best.yaml` the first network of it.
 """
 
 import csv
@@ -15,16 +15,17 @@ from typing import Any
 import numpy as np
 
 from nas.accuracy import AccuracyModel, load_accuracy_model
-from nas.arch import Architecture
+from nas.arch import Architecture, to_mapping
 from nas.compound.grid import Budget, Point
-from nas.data import SCHEMA, bundled, write_text
+from nas.data import SCHEMA, bundled, to_yaml, write_text
 from nas.errors import BadValue, NasError, NotInSpace, RunError
 from nas.lines import Lines, line_reader
 from nas.reader import Predicted
+from nas.run_kind import SCALED, SCALING, holds, kind_of
 from nas.runner import Failure
 from nas.text import shown
 
-JOURNAL, RESULTS = "grid.jsonl", "grid.csv"
+JOURNAL, RESULTS = SCALING.mark, "grid.csv"
 _ARCH, _SCORE, _ERROR = "fingerprint", "score", "error"
 
 Score = Callable[[Sequence[Architecture]], Iterator[tuple[int, float | Failure]]]
@@ -111,6 +112,8 @@ def search(
         RunError: if `out` holds another search, or cannot be written.
     """
     settings = _settings(base, budget, points, judge)
+    if kind_of(out) not in (None, SCALING):
+        holds(out, SCALING)
     with closing(Lines(out / JOURNAL, writer="another search")) as lines:
         scores = _replay(lines, settings)
         missing = {p.arch.fingerprint: p.arch for p in points if p.arch.fingerprint not in scores}
@@ -125,6 +128,7 @@ def search(
     ]
     ranked = tuple(sorted(scored, key=lambda row: _rank(row, budget)))
     write_text(out / RESULTS, to_csv(ranked, judge))
+    write_text(out / SCALED, to_yaml(to_mapping(ranked[0].point.arch)))
     return ranked
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nas.arch import Architecture, to_mapping
-from nas.checkpoint import BEST, LAST
+from nas.checkpoint import BEST, LAST, SUFFIX
 from nas.errors import NasError
 from nas.nn.data import Data
 from nas.nn.job import Job, Report
@@ -180,11 +180,14 @@ class Loop:
         loss, scaler = float(self._total), self.stepper.scaler.state_dict()
         self.now = replace(self.now, loss=loss, seconds=self._seconds(), scaler=scaler)
         self._write(LAST, self.stepper.tensors())
+        if self.best and self.folder and not self.folder.has(f"{BEST}{SUFFIX}"):
+            self._write(BEST, self.best)  # the folder was removed meanwhile
         self._saved = time.monotonic()
 
     def _write(self, name: str, tensors: Mapping[str, Tensor]) -> None:
         if self.folder:
-            self.folder.save(name, tensors, facts(self.job.arch, self.job.data, asdict(self.now)))
+            now = asdict(self.now) | ({"top1": self.now.best} if name == BEST else {})
+            self.folder.save(name, tensors, facts(self.job.arch, self.job.data, now))
 
     def _seconds(self) -> float:
         return self._before + time.monotonic() - self._started

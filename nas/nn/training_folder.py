@@ -6,7 +6,6 @@ beside them where tensorboard is installed.
 """
 
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from nas.extras import extra
 from nas.lines import Lines, line_reader
 from nas.nn import checkpoint
 from nas.reader import Fraction, Seconds
+from nas.run_kind import TRAINING, holds
 from nas.text import shown
 
 logger = logging.getLogger(__name__)
@@ -45,12 +45,15 @@ class TrainingFolder:
     def __init__(self, path: Path, arch: Architecture, settings: Mapping[str, Any]) -> None:
         """Open or make the folder at `path` for a training of `arch` with `settings`."""
         self.path, self.arch = path, arch
-        settings = {"schema": SCHEMA, **settings}
-        _check(path, settings)
+        self._settings = {"schema": SCHEMA, **settings}
+        _check(path, self._settings)
         self._log = Lines(path / METRICS, writer="another training")
         self._events: Any = None
-        write_text(path / ARCH, to_yaml(to_mapping(arch)))
-        write_text(path / SETTINGS, to_yaml(settings))
+        self._write_settings()
+
+    def _write_settings(self) -> None:
+        write_text(self.path / ARCH, to_yaml(to_mapping(self.arch)))
+        write_text(self.path / SETTINGS, to_yaml(self._settings))
 
     def load(self) -> tuple[dict[str, Tensor], Record] | None:
         """Return the last checkpoint: its tensors and its progress; None if there is none.
@@ -74,6 +77,10 @@ class TrainingFolder:
         path = self.path / f"{LAST}{SUFFIX}"
         return read_header(path).progress if path.is_file() else None
 
+    def has(self, name: str) -> bool:
+        """Tell whether a file is there."""
+        return (self.path / name).is_file()
+
     def best(self) -> dict[str, Tensor] | None:
         """Return the tensors of the best checkpoint, None if there is none."""
         path = self.path / f"{BEST}{SUFFIX}"
@@ -81,6 +88,8 @@ class TrainingFolder:
 
     def save(self, name: str, tensors: Mapping[str, Tensor], facts: Record) -> None:
         """Write a checkpoint; `name` is "best" or "last"."""
+        if not self.has(SETTINGS):  # the folder was removed meanwhile
+            self._write_settings()
         checkpoint.save(self.path / f"{name}{SUFFIX}", tensors, {"schema": SCHEMA, **facts})
 
     def rewind(self, epoch: int) -> tuple[Record, ...]:
@@ -150,18 +159,11 @@ def _event_writer(path: Path, step: int) -> Any:
 
 def _check(path: Path, settings: Mapping[str, Any]) -> None:
     """Check that `path` is free, or holds a training of `settings`."""
-    if (path / SETTINGS).is_file():
+    if holds(path, TRAINING):
         found = read_mapping(path / SETTINGS)
         check_keys(found, known=(*_KEYS, *_MORE), required=_KEYS, place=str(path / SETTINGS))
         for key in (*_KEYS, *_MORE):
             _check_same(path, key, found.get(key), settings.get(key))
-    elif path.is_dir() and any(not _is_own(name) for name in os.listdir(path)):
-        raise RunError(f"{path} is not empty and holds no training; give another --out")
-
-
-def _is_own(name: str) -> bool:
-    """Tell what a training that was killed at its very start may have left."""
-    return name.startswith((".", METRICS, ARCH))
 
 
 def _check_same(path: Path, what: str, found: Any, wanted: Any) -> None:

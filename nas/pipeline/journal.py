@@ -4,7 +4,6 @@
 stage with what settings it ran and what came out. Each stage has a folder of its own beside them.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,9 +14,10 @@ from nas.errors import RunError
 from nas.lines import Lines, Record, line_reader
 from nas.pipeline.config import STAGES, PipelineConfig, to_mapping, write_pipeline
 from nas.reader import Milliseconds, OneOf, Seconds, Signed
+from nas.run_kind import PIPELINE, holds
 from nas.text import shown
 
-SETTINGS, JOURNAL = "pipeline.yaml", "pipeline.jsonl"
+SETTINGS, JOURNAL = "pipeline.yaml", PIPELINE.mark
 MEASURE = "measure"
 """The last line: all networks measured whole on this machine."""
 MAY_CHANGE = (
@@ -78,7 +78,7 @@ class PipelineFolder:
 
     def __init__(self, path: Path, config: PipelineConfig, inputs: Mapping[str, str]) -> None:
         """Open or make the folder at `path`."""
-        _check_free(path)
+        holds(path, PIPELINE)
         self.path, self._settings = path, {"inputs": dict(inputs), **to_mapping(config)}
         self._lines = Lines(path / JOURNAL, writer="another pipeline")
         self.done: dict[str, Done] = {}
@@ -130,14 +130,6 @@ class _Line:
     stage: Annotated[str, OneOf((*STAGES, MEASURE))]
     settings: Mapping[str, Any]
     done: Done
-
-
-def _check_free(path: Path) -> None:
-    """Check that `path` is free, or holds a pipeline."""
-    if (path / JOURNAL).is_file() or not path.is_dir():
-        return
-    if any(not name.startswith(".") for name in os.listdir(path)):
-        raise RunError(f"{path} is not empty and holds no pipeline; give another --out")
 
 
 def _text(value: object) -> str:

@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+from nas.errors import RunError
 from nas.pipeline.config import STAGES, PipelineConfig
 from nas.pipeline.inputs import load_inputs
 from nas.pipeline.journal import MEASURE, Done, PipelineFolder
@@ -33,9 +34,23 @@ def run_pipeline(config: PipelineConfig, out: Path, teller: Teller) -> Outcome:
                 _do(stage, WORK[stage], line, folder)
         if config.measure_rounds:
             _do(MEASURE, measure_networks, line, folder)
+        _check_whole(out, line)
         outcome = Outcome(config=config, out=out, table=inputs.table, done=dict(folder.done))
         write_report(outcome, teller.say)
     return outcome
+
+
+def _check_whole(out: Path, line: Line) -> None:
+    """Refuse to report what is not there any more.
+
+    Raises:
+        RunError: if a network or a file of a finished stage is gone.
+    """
+    paths = [network.path for network in line.networks]
+    paths += [str(file["path"]) for done in line.done.values() for file in done.files]
+    gone = [path for path in paths if not (out / path).exists()]
+    if gone:
+        raise RunError(f"{out} has lost {', '.join(gone)}; restore them, or give another --out")
 
 
 def _do(stage: str, work: Callable[[Line], Done], line: Line, folder: PipelineFolder) -> None:

@@ -18,10 +18,11 @@ from nas.errors import BadValue, RunError
 from nas.lines import Lines, Record, line_reader
 from nas.pruning.netadapt import Point, Tried
 from nas.reader import Reader
+from nas.run_kind import NETADAPT, PRUNED, RUN, holds
 from nas.text import shown
 
-SETTINGS, JOURNAL, ROUNDS = "run.yaml", "journal.jsonl", "rounds"
-FINAL, TUNING = "final", "fine_tuning"
+SETTINGS, JOURNAL, ROUNDS = RUN, "journal.jsonl", "rounds"
+FINAL, TUNING = Path(PRUNED).stem, "fine_tuning"
 _ADDED: Mapping[str, Any] = {"settings.shortlist": 0}
 """Settings that the runs of earlier versions do not name, as these ran."""
 
@@ -56,10 +57,10 @@ class NetAdaptFolder:
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         """Open or make the folder at `path` for a run that `settings` decide."""
-        self.path = path
-        _check(path, {"schema": SCHEMA, **settings})
+        self.path, self._settings = path, {"schema": SCHEMA, **settings}
+        _check(path, self._settings)
         self._lines = Lines(path / JOURNAL, writer="another run")
-        write_text(path / SETTINGS, to_yaml({"schema": SCHEMA, **settings}))
+        write_text(path / SETTINGS, to_yaml(self._settings))
         self.start: Point | None = None
         self.end: Record | None = None
         self._tried: dict[int, dict[str, Tried]] = {}
@@ -81,7 +82,7 @@ class NetAdaptFolder:
             self._tried.setdefault(line.round, {})[line.tried.group] = line.tried
         if line.chosen:
             self._chosen[line.round] = line.chosen
-        if line.end:
+        if line.end and self.final(SUFFIX).is_file():
             self.end = line.end
 
     def tried(self, number: int) -> Mapping[str, Tried]:
@@ -133,6 +134,8 @@ class NetAdaptFolder:
         """Note what the run came to."""
         self.end = end
         self._lines.append({"end": end})
+        if not (self.path / SETTINGS).is_file():  # the folder was removed meanwhile
+            write_text(self.path / SETTINGS, to_yaml(self._settings))
 
     def close(self) -> None:
         """Let others write."""
@@ -153,7 +156,8 @@ def begun_with(path: Path) -> Mapping[str, Any]:
 
 def _check(path: Path, settings: Mapping[str, Any]) -> None:
     """Check that `path` is free, or holds a run of `settings`."""
-    if found := begun_with(path):
+    if holds(path, NETADAPT):
+        found = begun_with(path)
         wanted = flat(settings)
         for name in {**wanted, **found}:
             old, new = found.get(name), wanted.get(name)
@@ -162,10 +166,3 @@ def _check(path: Path, settings: Mapping[str, Any]) -> None:
                     f"{path} is the run of another pruning: its {name} is {shown(old)}, "
                     f"not {shown(new)}; give another --out"
                 )
-    elif path.is_dir() and any(not _is_own(name) for name in os.listdir(path)):
-        raise RunError(f"{path} is not empty and holds no run; give another --out")
-
-
-def _is_own(name: str) -> bool:
-    """Tell what a run that was killed at its very start may have left."""
-    return name.startswith(".") or name == JOURNAL

@@ -89,11 +89,16 @@ def test_a_pruning_says_what_it_did_and_leaves_a_network_that_others_take(
     assert json.loads(Path("p/result.json").read_text()) == found
     assert reply.err.count("\nround ") + reply.err.startswith("round ") == len(found["rounds"])
 
-    scored = json.loads(nas("eval", "p/final.safetensors", "--data", "digits", "--json").out)
-    assert scored["top1"] == found["best"]["top1"]
-    assert nas("export", "p/final.safetensors", "--out", "x.onnx").code == 0
-    shown = nas("show", "p/final.yaml", "--json")
-    assert json.loads(shown.out)["params"] == found["best"]["params"]
+    for name in ("p", "p:best", "p/final.safetensors"):
+        scored = json.loads(nas("eval", name, "--data", "digits", "--json").out)
+        assert scored["top1"] == found["best"]["top1"]
+        exported = nas("export", name, "--out", "x.onnx")
+        assert "with the weights of p/final.safetensors" in exported.err
+        shown = nas("show", name, "--json")
+        assert json.loads(shown.out)["params"] == found["best"]["params"]
+    status = json.loads(nas("status", "p", "--json").out)
+    assert (status["kind"], status["state"]) == ("netadapt", "finished")
+    assert (status["rounds"], status["top1"]) == (len(found["rounds"]), found["best"]["top1"])
 
     again = nas("netadapt", run, *words(target_ms), "--measure-rounds", "0", "--out", "p")
     assert again.code == 0

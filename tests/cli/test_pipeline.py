@@ -18,7 +18,11 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 pytest.importorskip("onnx")
 
+from nas.checkpoint import load_checkpoint  # noqa: E402
+from nas.folder import find_architecture  # noqa: E402
 from nas.pipeline.config import STAGES, read_pipeline  # noqa: E402
+from nas.remote import Place  # noqa: E402
+from nas.summary import read_summary  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 
@@ -106,6 +110,12 @@ def test_the_report_has_a_row_for_each_network_and_all_files(whole: Path) -> Non
     for network in (trained, pruned, narrow):
         assert 0 < network["top1"] <= 1
         assert 0 < network["test"] <= 1
+    for network in found["networks"]:
+        assert find_architecture(f"{out}:{network['name']}").fingerprint == network["fingerprint"]
+    assert load_checkpoint(str(out)).arch.fingerprint == pruned["fingerprint"]
+    done = read_summary(Place(out))
+    assert done
+    assert (done.state, list(done.facts["done"])) == ("finished", [*STAGES, "measure"])
     for file in found["exported"]:
         assert (out / file["path"]).stat().st_size == file["bytes"]
     named = {(file["network"], file["format"]) for file in found["exported"]}

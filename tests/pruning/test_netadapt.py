@@ -116,7 +116,7 @@ def test_a_record_has_the_fixed_names() -> None:
 
 
 def test_a_journal_remembers_what_was_tried_and_chosen(tmp_path: Path) -> None:
-    folder = NetAdaptFolder(tmp_path, {"seed": 1})
+    folder = NetAdaptFolder(tmp_path, {"settings": {"seed": 1, "shortlist": 0}})
     point = Point(latency_ms=2.0, macs=3, params=4, held_out=0.5)
     folder.log_start(point)
     for group in ("a", "b"):
@@ -126,7 +126,7 @@ def test_a_journal_remembers_what_was_tried_and_chosen(tmp_path: Path) -> None:
     folder.log_tried(1, replace(tried(None), group="c"))
     folder.log_chosen(1, "b")
     folder.close()
-    again = NetAdaptFolder(tmp_path, {"seed": 1})
+    again = NetAdaptFolder(tmp_path, {"settings": {"seed": 1, "shortlist": 0}})
     assert again.start == point
     assert again.chosen(1) == "b"
     assert again.checkpoint(1).read_bytes() == b"b"
@@ -139,7 +139,7 @@ def test_a_journal_remembers_what_was_tried_and_chosen(tmp_path: Path) -> None:
 
 
 def test_a_proposal_whose_weights_are_gone_is_tried_again(tmp_path: Path) -> None:
-    folder = NetAdaptFolder(tmp_path, {"seed": 1})
+    folder = NetAdaptFolder(tmp_path, {"settings": {"seed": 1, "shortlist": 0}})
     folder.log_tried(1, replace(tried(0.5), group="a"))
     assert folder.tried(1) == {}
     assert folder.chosen(1) is None
@@ -159,21 +159,21 @@ def test_a_run_from_before_a_setting_is_one_that_did_without_it(tmp_path: Path) 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "holiday.jpg").touch()
-    with pytest.raises(RunError, match="not empty and holds no run"):
-        NetAdaptFolder(tmp_path, {"seed": 1})
+    with pytest.raises(RunError, match="not empty and holds no pruning"):
+        NetAdaptFolder(tmp_path, {"settings": {"seed": 1, "shortlist": 0}})
 
 
 def test_a_damaged_journal_names_the_line(tmp_path: Path) -> None:
-    NetAdaptFolder(tmp_path, {"seed": 1}).close()
+    NetAdaptFolder(tmp_path, {"settings": {"seed": 1, "shortlist": 0}}).close()
     with (tmp_path / "journal.jsonl").open("a") as file:
         file.write(json.dumps({"round": 1, "tried": {"size": 3}}) + "\n")
         file.write(json.dumps({"start": asdict(Point(latency_ms=1, macs=1, params=1))}) + "\n")
     with pytest.raises(RunError, match="line 2: damaged"):
-        NetAdaptFolder(tmp_path, {"seed": 1})
+        NetAdaptFolder(tmp_path, {"settings": {"seed": 1, "shortlist": 0}})
 
 
 def test_two_runs_do_not_write_into_one_folder(tmp_path: Path) -> None:
-    first = NetAdaptFolder(tmp_path, {"seed": 1})
+    first = NetAdaptFolder(tmp_path, {"settings": {"seed": 1, "shortlist": 0}})
     with pytest.raises(RunError, match="another run is writing"):
-        NetAdaptFolder(tmp_path, {"seed": 1})
+        NetAdaptFolder(tmp_path, {"settings": {"seed": 1, "shortlist": 0}})
     first.close()
