@@ -1,7 +1,9 @@
 """Datasets of Hugging Face, from a disk: columns by type, splits by name, all without a network."""
 
 import io
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -130,3 +132,87 @@ def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(NasError, match="expected a split train, found test"):
         load_data(_save(tmp_path, test=_table([0, 1])))
+
+
+def _value(kind: str) -> Any:
+    return datasets.Value(kind)
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind", "message"),
+    [
+        ([0.5, 1.5, 0.5], _value("float32"), "column kind holds no classes, but float32"),
+        ([[0], [1], [0]], datasets.Sequence(_value("int64")), "no classes, but (Sequence|List)"),
+        ([None, None, None], _value("string"), "found no classes"),
+        (["a", "b", "c"], _value("string"), "has another value in each of 3 rows, such as 'a'"),
+        (["a", None, "b", "a"], _value("string"), "1 labels of train are outside of 0..1"),
+        ([], None, r"cannot be loaded: .*; is it whole, and not empty\?"),
+        ([0, 0, 0], datasets.ClassLabel(names=["x\x1b[31m", "y"]), r"no training images of y"),
+        ([0, 0, 0], datasets.ClassLabel(names=["y", "x\x1b[31m"]), r"images of x\\x1b\[31m"),
+        ([0, 1], datasets.ClassLabel(num_classes=3), "no training images of 2"),
+    ],
+)  # fmt: skip
+def test_odd_labels_are_one_line(
+    labels: list[Any], kind: Any, message: str, tmp_path: Path
+) -> None:
+    text = _save(tmp_path, train=_table(labels, kind=kind), val=_table(labels, kind=kind))
+    with pytest.raises(NasError, match=message):
+        load_data(f"{text},label=kind")
+
+
+def test_labels_of_any_size_are_classes(tmp_path: Path) -> None:
+    for kind, low, high in (("uint64", 0, 2**64 - 1), ("int64", -(2**63), 2**63 - 1)):
+        table = _table([0, 1, 0, 1], kind=datasets.ClassLabel(names=CLASSES))
+        table = table.remove_columns("kind").add_column(
+            "kind", [low, high] * 2, feature=_value(kind)
+        )
+        table.save_to_disk(str(tmp_path / kind))
+        data = load_data(f"hf:{tmp_path / kind},label=kind,val=0.5")
+        assert data.classes == (str(low), str(high))
+
+
+def test_columns_of_a_split_may_be_missing_or_of_another_type(tmp_path: Path) -> None:
+    train, other = _table([0, 1] * 3), _table([0, 1] * 3)
+    plain = other.cast_column("photo", datasets.Image(decode=False)).map(
+        lambda row: {"photo": "a path"}, features=datasets.Features(
+            {**other.features, "photo": _value("string")}))  # fmt: skip
+    plain.save_to_disk(str(tmp_path / "paths"))
+    with pytest.raises(
+        NasError, match=r"found no Image column among id \(Value\), photo \(Value\)"
+    ):
+        load_data(f"hf:{tmp_path / 'paths'}")
+    wide = train.add_column("photo2", train["id"])
+    text = _save(tmp_path, train=wide.cast_column("id", _value("string")), val=train)
+    assert len(load_data(text).val) == 6
+
+
+def test_images_that_lie_elsewhere_may_be_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    paths = [{"path": str(tmp_path / name), "bytes": None} for name in ("no.png", "pipe.png")]
+    good = {"bytes": _png("red"), "path": None}
+    tables = datasets.DatasetDict(
+        {"train": _table([0, 1, 0, 1], images=[good, good, *paths]), "val": _table([0])}
+    )
+    monkeypatch.setattr("nas.nn.datasets.hf._load", lambda path, config: tables)
+    expected = "row 2 of train: No such file or directory; row 3 of train: the row names no file"
+    assert load_data("hf:x").notes == (f"skipped 2 corrupt images: {expected}",)
+
+
+def test_damaged_folders_are_read_or_refused_in_one_line(tmp_path: Path) -> None:
+    text = _save(tmp_path, train=_table([0, 1] * 3), val=_table([0, 1]))
+    files = [path for path in sorted((tmp_path / "saved").rglob("*")) if path.is_file()]
+    random = np.random.default_rng(0)
+    for number in range(60):
+        path = files[number % len(files)]
+        content = path.read_bytes()
+        changed = np.frombuffer(content, np.uint8).copy()
+        at = random.integers(0, len(changed), 1 + number % 5)
+        changed[at] = random.integers(0, 256, len(at))
+        cut = random.integers(0, len(changed)) if number % 3 == 0 else len(changed)
+        path.write_bytes(changed[:cut].tobytes())
+        with suppress(NasError):  # whose messages are short and printable
+            load_data(text)
+        path.write_bytes(content)
+    assert len(load_data(text).train) == 6

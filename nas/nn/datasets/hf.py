@@ -141,7 +141,9 @@ def _load(path: str, config: str) -> Any:
         return datasets.load_dataset(str(folder) if folder.exists() else path, config or None)
     except Exception as error:  # rotten files make the library raise almost anything
         text = str(error).partition("\n")[0]
-        raise BadFile(f"hf:{path} cannot be loaded: {text or type(error).__name__}") from None
+        known = isinstance(error, OSError | ValueError | datasets.exceptions.DatasetsError)
+        hint = "" if known else "; is it whole, and not empty?"
+        raise BadFile(f"hf:{path} cannot be loaded: {text or type(error).__name__}{hint}") from None
 
 
 def _column(features: Any, kind: type, wanted: str, *, what: str) -> str:
