@@ -40,7 +40,7 @@ def pareto_front(points: ArrayLike, directions: Sequence[str] = ()) -> NDArray[n
 def non_dominated(points: Points) -> NDArray[np.bool_]:
     """Return which rows of `points`, shape (n, objectives), no other row dominates.
 
-    Of equal rows the first one stays. Rows with NaN never do.
+    Of equal rows the first one stays. Rows with NaN never do; an infinity is a number like others.
     """
     keep = np.zeros(len(points), dtype=bool)
     real = np.flatnonzero(~np.isnan(points).any(axis=1))
@@ -53,8 +53,9 @@ def non_dominated(points: Points) -> NDArray[np.bool_]:
 def _front_2d(ordered: Points) -> NDArray[np.bool_]:
     """Return the front of lexically ordered rows with one or two columns."""
     last = ordered[:, -1]
-    best_before = np.concatenate(([np.inf], np.minimum.accumulate(last)[:-1]))
-    return last < best_before
+    keep = np.ones(len(last), dtype=bool)  # nothing comes before the first, even if it is infinite
+    keep[1:] = last[1:] < np.minimum.accumulate(last)[:-1]
+    return keep
 
 
 def _front_kd(ordered: Points) -> NDArray[np.bool_]:
@@ -72,15 +73,18 @@ def _front_kd(ordered: Points) -> NDArray[np.bool_]:
 def ranks(points: Points) -> NDArray[np.int64]:
     """Return the non-dominated rank of every row, 0 for the front (NSGA-II, Deb et al., 2002).
 
-    Rows equal to one of an earlier rank come a rank later; rows with NaN come last.
+    Equal rows have equal ranks; rows with NaN come last.
     """
     result = np.full(len(points), len(points), dtype=np.int64)
-    left = np.flatnonzero(~np.isnan(points).any(axis=1))
-    rank = 0
+    real = np.flatnonzero(~np.isnan(points).any(axis=1))
+    different, which = np.unique(points[real], axis=0, return_inverse=True)
+    rank_of = np.zeros(len(different), dtype=np.int64)
+    left, rank = np.arange(len(different)), 0
     while left.size:
-        front = non_dominated(points[left])
-        result[left[front]] = rank
+        front = non_dominated(different[left])
+        rank_of[left[front]] = rank
         left, rank = left[~front], rank + 1
+    result[real] = rank_of[which.reshape(-1)]
     return result
 
 

@@ -42,7 +42,28 @@ def test_nothing_has_an_empty_front() -> None:
 
 def test_ranks_peel_off_fronts() -> None:
     points = np.array([[0.0, 0.0], [1.0, 1.0], [0.0, 0.0], [2.0, 0.5], [np.nan, 0.0]])
-    assert ranks(points).tolist() == [0, 2, 1, 2, 5]
+    assert ranks(points).tolist() == [0, 1, 0, 1, 5]
+    assert ranks(np.full((4, 2), np.nan)).tolist() == [4] * 4
+    assert ranks(np.zeros((0, 2))).tolist() == []
+
+
+@pytest.mark.parametrize("objectives", [1, 2, 3])
+def test_ranks_count_the_longest_chain_of_dominance(objectives: int) -> None:
+    """NSGA-II: the rank of a row is one more than the worst rank of a row that dominates it."""
+    points = np.random.default_rng(objectives).integers(0, 5, (50, objectives)).astype(float)
+    found = ranks(points)
+    for one, rank in zip(points, found, strict=True):
+        over = (points <= one).all(axis=1) & (points < one).any(axis=1)
+        assert rank == max((found[over] + 1).tolist(), default=0)
+
+
+@pytest.mark.parametrize("objectives", [1, 2, 3])
+def test_infinity_is_a_number_like_others(objectives: int) -> None:
+    rng = np.random.default_rng(objectives)
+    choices = np.array([-np.inf, 0.0, 1.0, np.inf])
+    for _ in range(30):
+        points = choices[rng.integers(0, 4, (6, objectives))]
+        assert non_dominated(points).tolist() == _brute(points)
 
 
 def test_named_directions() -> None:
