@@ -1,4 +1,4 @@
-"""What is compared: NetAdapt, narrowing all channels alike, and NetAdapt's widths cut at once.
+"""What is compared: NetAdapt, and narrowing all channels alike.
 
 Everything of one seed on one data set lies in a folder of its own and is continued there.
 """
@@ -41,7 +41,9 @@ RATES = (1.0, 0.5, 0.25)
 BACKWARD = 3
 """A training pass counts as three passes forward."""
 FACTOR_STEP = 0.01
-CANDIDATES = 7
+CANDIDATES = 14
+BAND = (0.7, 1.05)
+"""Of NetAdapt's predicted latency: where uniform networks that are as fast here are looked for."""
 Row = dict[str, Any]
 Widths = Mapping[str, int]
 
@@ -112,13 +114,11 @@ def compare(piece: Piece) -> Iterator[Row]:
     start_ms, ours_ms, uniform_ms = ms
     whole = unseen(piece, network_of(piece.start))
     yield row(piece, "start", piece.start.arch, whole, start_ms) | {"arch": piece.start.arch}
-    at_once = {group.name: group.width for group in groups(ours)}
     made = [
         Contender(
             name="netadapt", arch=ours, weights=pruned, searched=searched, measured_ms=ours_ms
         ),
         cut(piece, "uniform", uniform, uniform_ms),
-        cut(piece, "netadapt_widths", at_once, ours_ms),
     ]
     budget = searched + len(RATES) * epochs_of(piece, piece.plan.images) * epoch_cost(piece, ours)
     for one in made:
@@ -228,15 +228,13 @@ def unseen(piece: Piece, model: torch.nn.Module) -> float:
 def as_fast(piece: Piece, ours: Architecture) -> tuple[Widths, tuple[float, float, float]]:
     """Return uniform widths that are as fast as `ours` here, and what start, ours and they take.
 
-    The nearest few by prediction are measured beside the two, all visited in turns.
+    Those of about the same prediction are measured beside the two, all visited in turns.
     """
     start, meter = piece.start.arch, latency_meter(piece.plan.table)
-    wanted = meter(ours)
-    known = sorted(
-        uniform_networks(start, cuts_of(start, piece.plan.settings(piece.seed))),
-        key=lambda arch: abs(meter(arch) - wanted),
-    )
-    near = known[:CANDIDATES]
+    low, high = (share * meter(ours) for share in BAND)
+    known = uniform_networks(start, cuts_of(start, piece.plan.settings(piece.seed)))
+    near = sorted((arch for arch in known if low <= meter(arch) <= high), key=meter)
+    near = near[:: -(-len(near) // CANDIDATES)]
     ms = measured(piece.plan, [start, ours, *near], piece.folder / "samples.jsonl")
     _, best = min((abs(one - ms[1]), i) for i, one in enumerate(ms[2:]))
     widths = {group.name: group.width for group in groups(near[best])}
@@ -268,11 +266,9 @@ def rounded(width: float, most: int, multiple: int) -> int:
 
 def narrow(arch: Architecture, cuts: Cuts, widths: Sequence[int]) -> Architecture:
     """Return `arch` with groups of these widths, or the next that a block can have."""
-    for i, width in enumerate(widths):
-        group = cuts.groups(arch)[i]
-        if width < group.width:
-            fit = (one for wide, one in cuts.narrower(arch, group) if wide <= width)
-            arch = next(fit, arch)
+    for group, width in zip(cuts.groups(arch), widths, strict=True):
+        fit = (one for wide, one in cuts.narrower(arch, group) if wide <= width)
+        arch = next(fit, arch) if width < group.width else arch
     return arch
 
 

@@ -3,7 +3,7 @@
 python experiments/netadapt/run.py [--seeds 5] [--data digits] [--out runs/netadapt_experiment]
 
 Writes result.yaml and result.png beside itself. A run that was interrupted is resumed; several may
-share a folder if they differ in --data: with --only work, and a last one with --only report.
+share a folder if they differ in data or seeds: with --only work, and one with --only report.
 With --small it shows in a minute or two that all parts work, and writes into the run folder only.
 """
 
@@ -46,15 +46,12 @@ WORDS = {
     "start": "before pruning",
     "netadapt": "NetAdapt",
     "uniform": "uniform narrowing",
-    "netadapt_widths": "NetAdapt's widths, cut at once",
 }
 COLOURS = {
     "start": "#999999",
     "netadapt": "#1f6fb4",
-    "uniform": "#000000",
-    "netadapt_widths": "#c8442c",
+    "uniform": "#c8442c",
 }
-PAIRS = (("netadapt", "uniform"), ("netadapt", "netadapt_widths"), ("netadapt_widths", "uniform"))
 
 
 def data_of(name: str, asked: argparse.Namespace) -> Data | None:
@@ -85,7 +82,7 @@ def rows_of(asked: argparse.Namespace) -> list[Row]:
     """Return the rows of all pieces, a seed of every data set after the other."""
     found = {name: None if asked.only == "report" else data_of(name, asked) for name in asked.data}
     rows = []
-    for seed in range(asked.seeds):
+    for seed in range(asked.first_seed, asked.seeds):
         for name, data in found.items():
             folder = asked.out / f"{name.partition(':')[0]}-{seed}"
             if not (folder / "rows.json").is_file() and data is not None:
@@ -132,12 +129,11 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for data in dict.fromkeys(row["data"] for row in rows):
         result[data] = {name: means(of(rows, data, name)) for name in WORDS}
-        for one, other in PAIRS:
-            pairs = list(zip(of(rows, data, one), of(rows, data, other), strict=True))
-            result[data][f"{one}_minus_{other}"] = {
-                "top1": interval([a["top1"] - b["top1"] for a, b in pairs]),
-                "latency": interval([a["measured_ms"] / b["measured_ms"] - 1 for a, b in pairs]),
-            }
+        pairs = list(zip(of(rows, data, "netadapt"), of(rows, data, "uniform"), strict=True))
+        result[data]["netadapt_against_uniform"] = {
+            "top1": interval([a["top1"] - b["top1"] for a, b in pairs]),
+            "latency": interval([a["measured_ms"] / b["measured_ms"] - 1 for a, b in pairs]),
+        }
     return result
 
 
@@ -176,6 +172,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--data", action="append", help="may be repeated")
     parser.add_argument("--cifar", type=Path, default=CIFAR, help="the archive of cifar10_part")
     parser.add_argument("--resolution", type=int, default=32)
@@ -207,7 +204,7 @@ def run(asked: argparse.Namespace) -> None:
     if asked.only == "work":
         return
     measure(asked, rows)
-    without = ("out", "to", "small", "only", "cifar")
+    without = ("out", "to", "small", "only", "cifar", "first_seed")
     result = {
         "settings": {k: v for k, v in vars(asked).items() if k not in without},
         "summary": summary(rows),
