@@ -100,7 +100,7 @@ def _check_unattended(out: Place) -> None:
     with out.reading(HEARTBEAT) as folder, suppress(BadFile):  # damaged, it says nothing
         beat = read_heartbeat(folder)
         if beat and beat.state == RUNNING and _may_live(beat):
-            left = SILENT_SECONDS - (time.time() - beat.updated)
+            left = SILENT_SECONDS - max(time.time() - beat.updated, -SILENT_SECONDS)
             raise RunError(
                 f"{out}: another search is writing there, process {beat.pid} on {beat.host}; if "
                 f"that one is dead, try again in {left:.0f} s"
@@ -109,10 +109,11 @@ def _check_unattended(out: Place) -> None:
 
 def _may_live(beat: Heartbeat) -> bool:
     """Tell whether another process that left word is to be reckoned with."""
-    if abs(time.time() - beat.updated) > SILENT_SECONDS:  # or a clock was ahead
+    silent = time.time() - beat.updated
+    if silent > SILENT_SECONDS:
         return False
     if beat.host != socket.gethostname() or os.name != "posix":
-        return True
+        return silent >= -SILENT_SECONDS  # a clock has jumped: of one that lives we hear again
     with suppress(PermissionError):  # then it is somebody else's, and lives
         try:
             os.kill(beat.pid, 0)

@@ -148,6 +148,19 @@ def test_a_record_that_makes_no_sense_is_named(
         list(events(records, tiny.widths, source="x"))
 
 
+def test_the_last_value_of_a_choice_is_a_pick_and_one_more_is_not(tiny: Space) -> None:
+    last = (tiny.widths - 1).astype(np.uint8)
+    good = {"ask": 0, "wanted": 1, "picks": last.tobytes().hex()}
+    (ask,) = events([{}, good], tiny.widths, source="j")
+    assert ask.picks.tolist() == [last.tolist()]  # type: ignore[union-attr]
+    for column in range(len(last)):
+        beyond = last.copy()
+        beyond[column] += 1
+        bad = {**good, "picks": beyond.tobytes().hex()}
+        with pytest.raises(RunError, match="j, line 2: damaged"):
+            list(events([{}, bad], tiny.widths, source="j"))
+
+
 def test_the_key_and_the_value_are_told(path: Path, tiny: Space) -> None:
     records, _ = parse(path.read_bytes(), source="x")
     records[2] = {**records[2], "metrics": {"top1": [0.5, 0.5, float("inf")]}}

@@ -12,6 +12,17 @@ def test_every_rung_is_eta_times_as_long_as_the_one_before() -> None:
     assert schedule(8, rungs=2, eta=2) == (4, 8)
 
 
+def test_rungs_end_at_the_nearest_epoch() -> None:
+    assert schedule(8, rungs=2, eta=3) == (3, 8)  # 2.67
+    assert schedule(20, rungs=3, eta=3) == (2, 7, 20)  # 2.22, 6.67
+    assert schedule(2, rungs=2, eta=3) == (1, 2)  # 0.67
+
+
+def test_of_a_share_that_is_no_whole_number_one_more_goes_on() -> None:
+    scores = np.arange(7.0)[:, None]
+    assert [int(promoted(scores, eta=eta).sum()) for eta in (2, 3, 6, 7, 9)] == [4, 3, 2, 1, 1]
+
+
 def test_a_schedule_begins_with_a_whole_epoch() -> None:
     assert schedule(4, rungs=5, eta=4) == (1, 4)
     assert schedule(1, rungs=3, eta=3) == (1,)

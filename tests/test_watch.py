@@ -1,6 +1,9 @@
 """Watching a search: word in the run folder, and the time over several starts."""
 
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from contextlib import nullcontext
@@ -70,3 +73,21 @@ def test_word_from_a_clock_that_was_ahead_blocks_no_search(
     place = Place(tmp_path.as_uri())
     with pytest.raises(RunError, match="try again in") if blocked else nullcontext():
         _check_unattended(place)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="asks for processes as POSIX has them")
+@pytest.mark.parametrize("ahead", [-5, 5, 3600])
+def test_a_writer_of_this_machine_blocks_while_it_lives_whatever_the_clock_says(
+    ahead: float, tmp_path: Path
+) -> None:
+    with _watch(tmp_path).over(Session()):  # type: ignore[arg-type]
+        pass
+    path = tmp_path / HEARTBEAT
+    beat = json.loads(path.read_text()) | {"state": "running", "updated": time.time() + ahead}
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    place = Place(tmp_path.as_uri())
+    for pid, blocked in ((os.getppid(), True), (dead.pid, False), (os.getpid(), False)):
+        path.write_text(json.dumps(beat | {"pid": pid}))
+        with pytest.raises(RunError, match=r"try again in \d+ s") if blocked else nullcontext():
+            _check_unattended(place)

@@ -33,9 +33,11 @@ class Made:
 
     def __init__(self, spoil: object = None) -> None:
         self.legs: list[Leg] = []
+        self.seconds: set[float] = set()
         self._spoil = spoil
 
     def map(self, work, shared, tasks, *, seconds=0.0):  # type: ignore[no-untyped-def]
+        self.seconds.add(seconds)
         for number, leg in enumerate(tasks):
             self.legs.append(leg)
             spoilt = self._spoil(leg) if self._spoil else None  # type: ignore[operator]
@@ -68,6 +70,15 @@ def test_only_the_better_half_trains_on(tiny: Space, tmp_path: Path) -> None:
     assert sorted(said.metrics["epochs"]) == [1, 1, 1, 1, 2, 2, 4, 4]
     done = [i for i in range(8) if i not in said.stopped]
     assert said.metrics["top1_proxy"][done].min() >= said.metrics["top1_proxy"].max() - 0.02
+
+
+@pytest.mark.parametrize("seconds", [0.0, 7.0])
+def test_a_training_that_hangs_has_twice_the_time_of_one_that_is_late(
+    tiny: Space, tmp_path: Path, seconds: float
+) -> None:
+    runner = Made()
+    _proxy(tiny, tmp_path, runner=runner, trial_seconds=seconds)(_batch(tiny, 2))
+    assert runner.seconds == {2 * seconds}  # it ends itself after `seconds`, at an epoch's end
 
 
 def test_who_stops_gets_the_accuracy_to_be_expected(tiny: Space, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from nas.nn.job import Job, Options  # noqa: E402
 from nas.nn.loop import Diverged  # noqa: E402
 from nas.nn.peers import Peers  # noqa: E402
 from nas.nn.recipes import Recipe, adapt, quick  # noqa: E402
-from nas.nn.score import OutOfMemory, pick_device, score  # noqa: E402
+from nas.nn.score import OutOfMemory, Score, pick_device, score  # noqa: E402
 from nas.nn.train import Trained, plan, train  # noqa: E402
 from nas.nn.trained import score_checkpoint  # noqa: E402
 from nas.scaling import scale_resolution  # noqa: E402
@@ -101,6 +101,18 @@ def test_it_learns_digits(learned: Trained, digits: Data) -> None:
     assert score(learned.model, digits.val, digits, side=16).top1 == learned.top1
     losses = [record["loss"] for record in learned.history]
     assert losses[-1] < losses[0] / 1.5
+
+
+def test_of_equally_good_epochs_the_first_is_kept(
+    few: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([0.25, 0.5, 0.5])
+    monkeypatch.setattr(
+        "nas.nn.loop.score", lambda *_, **__: Score(top1=next(scores), loss=1.0, images=1)
+    )
+    trained = train(ARCH, few, RECIPE, out=tmp_path / "t")
+    assert (trained.top1, trained.best_epoch) == (0.5, 2)
+    assert read_header(tmp_path / "t" / "best.safetensors").progress["epoch"] == 2
 
 
 def test_a_folder_says_what_was_trained_and_how(learned: Trained) -> None:
