@@ -4,13 +4,14 @@ from dataclasses import asdict
 
 import click
 
+from nas.cli._data import DATA
 from nas.cli._print import print_json, say
 from nas.errors import missing_package
 
 
 @click.command("eval")
 @click.argument("trained")
-@click.option("--data", required=True, help="As in imagefolder:/path, csv:labels.csv or digits.")
+@click.option("--data", required=True, help=DATA)
 @click.option("--split", type=click.Choice(["val", "test"]), default="val", show_default=True)
 @click.option(
     "--batch", type=click.IntRange(min=1), default=256, show_default=True, help="Images at once."

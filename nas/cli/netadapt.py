@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from nas.checkpoint import Checkpoint
+from nas.cli._data import DATA, as_word
 from nas.cli._places import PATH
 from nas.cli._print import print_json, print_table, say
 from nas.cli._progress import progress
@@ -42,7 +43,7 @@ _WHOLE = click.IntRange(min=0)
 @click.option("--latency-table", required=True, help="A bundled table, or a YAML or JSON file.")
 @click.option("--era", help="The table's default if left.")
 @click.option("--target-ms", type=float, required=True, help="Prune until the table says this.")
-@click.option("--data", required=True, help="As in imagefolder:/path, csv:labels.csv or digits.")
+@click.option("--data", required=True, help=DATA)
 @click.option("--weights", help="A training folder or a checkpoint with the weights of ARCH.")
 @click.option(
     "--epochs",
@@ -192,7 +193,8 @@ def command(arch: str, as_json: bool, out: Path | None, **flags: Any) -> None:
     with extra("the pictures", say):
         _draw(result, table, folder)
     if not as_json:
-        say(f"the result is in {folder}; next: nas eval {folder} --data {flags['data']}, or")
+        data = as_word(flags["data"])
+        say(f"the result is in {folder}; next: nas eval {folder} --data {data}, or")
         say(f"nas export {folder} --format onnx")
 
 

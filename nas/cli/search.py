@@ -54,7 +54,9 @@ def _flag(name: str, help_text: str, **more: Any) -> Callable[[Any], Any]:
 @_flag("screen", "Candidates for each one that is evaluated, screened by a model of all trials.")
 @_flag("seed", "Seed of all random numbers.")
 @_flag("seed_arch", "An architecture to begin with; may be repeated.")
-@_flag("data", "What --evaluator proxy trains on, as in imagefolder:/path or digits.")
+@_flag(
+    "data", "What --evaluator proxy trains on, as in imagefolder:/path, csv:labels.csv or digits."
+)
 @_flag("runner", "What carries trainings out: nas list runners.")
 @_flag("workers", "Trainings at a time; one per core if left.")
 @_flag("ray_address", "The Ray cluster, as in auto; with --runner ray a local one if left.")

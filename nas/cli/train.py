@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nas.arch import Architecture
+from nas.cli._data import DATA, as_word
 from nas.cli._places import PLACE
 from nas.cli._print import print_json, say
 from nas.cli._progress import progress
@@ -26,7 +27,7 @@ _HOW = ("device", "workers", "ray_address", "cpus_per_worker", "gpus_per_worker"
 
 @click.command("train")
 @click.argument("arch")
-@click.option("--data", required=True, help="As in imagefolder:/path, csv:labels.csv or digits.")
+@click.option("--data", required=True, help=DATA)
 @click.option(
     "--recipe",
     default="adamw",
@@ -104,7 +105,7 @@ def command(arch: str, as_json: bool, resolution: int | None, **flags: Any) -> N
     else:
         click.echo(f"top1 {trained.top1:.4f} on the validation images, epoch {trained.best_epoch}")
         say(f"{trained.epochs} epochs in {trained.seconds:.1f} s; the weights are in {out}; next:")
-        say(f"nas eval {out} --data {flags['data']}, or nas export {out} --format onnx")
+        say(f"nas eval {out} --data {as_word(flags['data'])}, or nas export {out} --format onnx")
 
 
 def _check_cluster(flags: Mapping[str, Any]) -> None:

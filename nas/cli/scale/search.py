@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from nas.arch import Architecture
+from nas.cli._data import DATA
 from nas.cli._places import PATH
 from nas.cli._print import print_json, print_table, say
 from nas.cli._progress import progress
@@ -48,7 +49,7 @@ EVALUATORS = ("train", "surrogate", "costs")
 )
 @click.option("--latency-table", help="A table to predict the latency with.")
 @click.option("--era", help="The era of the table's runtime, as in 2018.")
-@click.option("--data", default="", help="As in imagefolder:/path, digits or cifar10:/path.")
+@click.option("--data", default="", help=DATA)
 @click.option("--recipe", default="quick", show_default=True, help="How to train.")
 @click.option("--epochs", type=click.IntRange(min=1), default=10, show_default=True)
 @click.option(
