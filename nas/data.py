@@ -90,13 +90,21 @@ def find(kind: str, name: str | Path, *, where: str, suffix: str = ".yaml") -> P
     """
     text = str(name)
     if os.sep in text or Path(text).suffix in (".yaml", ".yml", ".json", suffix):
-        if not Path(text).exists():
+        if not is_there(Path(text)):
             raise BadFile(f"{text}: no such file")
         return Path(text)
     known = bundled(where, suffix)
     if text not in known:
         raise unknown(kind, text, known)
     return known[text]
+
+
+def is_there(path: Path) -> bool:
+    """Tell whether there is anything at `path`, which may be no possible path at all."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long a name, a null character
+        return False
 
 
 def first_comment(path: Path) -> str:

@@ -8,6 +8,7 @@ import csv
 import io
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ CONFIG, JOURNAL, FRONT, ARCHS, ENVIRONMENT = (
     "archs",
     "env.json",
 )
+
+_MEMBER = re.compile(r"[0-9]{3,9}")
 
 MAY_CHANGE = (
     *("trials", "batch", "runner", "workers", "ray_address", "gpus_per_trial"),
@@ -175,8 +178,8 @@ def _front(folder: Path) -> Mapping[str, bool]:
     try:
         rows = csv.DictReader(io.StringIO(read_text(folder / FRONT)))
         front = {row["name"]: row["best"] == "True" for row in rows}
-        if front and sum(front.values()) != 1:
-            raise ValueError("not one best")
+        if front and (sum(front.values()) != 1 or not all(map(_MEMBER.fullmatch, front))):
+            raise ValueError("not one best, or a name that no search gives")
         return front
     except OSError:
         raise RunError(f"{folder} has no front yet; finish it: nas search --out {folder}") from None

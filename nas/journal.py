@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from types import NoneType
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ from nas.problem import (
     concatenate,
     plausible,
 )
-from nas.reader import Reader, Seconds
+from nas.reader import Range, Reader, Seconds
 from nas.space import Matrix
 from nas.text import shown
 
@@ -86,7 +86,7 @@ class _AskLine:
     """The line of an ask."""
 
     ask: int
-    wanted: int
+    wanted: Annotated[int, Range(1, 1_000_000)]
     picks: str
 
 

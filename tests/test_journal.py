@@ -117,6 +117,7 @@ def test_a_damaged_line_in_the_middle_is_named(
         (2, {"ask": 1}),
         (2, {"wanted": None}),
         (2, {"more": 1}),
+        (2, {"wanted": 2**32}),
         (3, {"tell": 3}),
         (3, {"status": "oo"}),
         (3, {"status": "xyz"}),

@@ -1,0 +1,98 @@
+"""Every reader, on thousands of damaged files: an error of our own that one can print, or none.
+
+The number of files for each reader is `NAS_MUTATIONS`, 400 unless told; `.ci/run` says 2,000.
+"""
+
+import os
+import random
+import signal
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from readers.table import ROWS, Row
+
+from nas.errors import NasError
+
+MUTATIONS = int(os.environ.get("NAS_MUTATIONS", "400"))
+AT_ONCE = 20
+"""Files for each example of hypothesis, which takes longer to draw one than a file to be read."""
+MOST_SECONDS = 2.0
+"""Of the processor for one file, so that a busy machine makes no difference."""
+FORBIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_sound_file_is_read(name: str, tmp_path: Path) -> None:
+    row = ROWS[name]
+    path = _written(row, row.files()[row.spoilt], tmp_path)
+    if name == "journal of a pipeline":
+        with pytest.raises(NasError, match="stage train is finished, and its"):
+            row.read(path)
+    else:
+        assert row.read(path) is not None
+
+
+@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.filterwarnings("ignore")
+def test_a_damaged_file_is_an_error_of_one_printable_line(name: str, tmp_path: Path) -> None:
+    row = ROWS[name]
+
+    @settings(
+        max_examples=max(1, MUTATIONS // AT_ONCE),
+        derandomize=True,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.integers(0, 2**32))
+    def check(seed: int) -> None:
+        for number in range(AT_ONCE):
+            _check(row, row.worse(random.Random(f"{seed} {number}")), tmp_path)
+
+    check()
+
+
+def _check(row: Row, content: bytes, folder: Path) -> None:
+    path = _written(row, content, folder)
+    try:
+        with _in_time():
+            row.read(path)
+    except NasError as error:
+        text = str(error)
+        assert 0 < len(text) <= 1000
+        assert not {unicodedata.category(character) for character in text} & FORBIDDEN
+    except BaseException as error:
+        kept = folder.parent / f"kept-{row.spoilt.replace('/', '-')}"
+        kept.write_bytes(content)
+        raise AssertionError(f"{type(error).__name__}: {error}; see {kept}") from error
+
+
+def _written(row: Row, content: bytes, folder: Path) -> Path:
+    """Write the files of a reader, with this content of the one that it is about."""
+    place = folder / "x"
+    for name, sound in {**row.files(), row.spoilt: content}.items():
+        path = place / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(sound)
+    return place / row.spoilt
+
+
+@contextmanager
+def _in_time() -> Iterator[None]:
+    def late(number: int, frame: FrameType | None) -> None:
+        raise AssertionError(f"takes more than {MOST_SECONDS} s of the processor")
+
+    before = signal.signal(signal.SIGPROF, late)
+    signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
