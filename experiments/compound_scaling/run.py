@@ -2,9 +2,11 @@
 
 python experiments/compound_scaling/run.py [--seeds 2] [--epochs 6] [--data shapes:...] [--out ...]
 
+python experiments/compound_scaling/run.py --read
+
 Trains a small network and its scaled versions on `shapes`; a run that was broken off goes on. Asks
 the accuracy model of the space `mobilenetv3` too, for the two ways that its space allows. Writes
-result.yaml and accuracy.png beside itself.
+result.yaml and accuracy.png beside itself. `--read` trains nothing, and prints result.yaml.
 """
 
 import argparse
@@ -21,8 +23,10 @@ from statistics import fmean, stdev
 from typing import Any
 
 import torch
+import yaml
 from known import by_model
 from matplotlib.figure import Figure
+from scipy.stats import t
 from ways import Variant, base, variants
 
 from nas.cost import cost
@@ -41,6 +45,9 @@ COLORS = {"base": "#555555", "depth": "#1f6fb4", "width": "#3a9d5d", "resolution
 
 def main() -> None:
     args = _arguments()
+    if args.read:
+        _print(yaml.safe_load((args.to / "result.yaml").read_text()))
+        return
     torch.set_num_threads(1)
     wanted, started = variants(base(), TARGETS), time.perf_counter()
     settings = {"schema": 1, "data": args.data, "epochs": args.epochs, "recipe": "quick"}
@@ -82,6 +89,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--data", default="shapes:count=3000,difficulty=0")
     parser.add_argument("--out", type=Path, default=Path("runs/compound_scaling"))
+    parser.add_argument("--read", action="store_true", help="Train nothing.")
     parser.add_argument("--to", type=Path, default=HERE, help="Where the results go.")
     return parser.parse_args()
 
@@ -147,6 +155,21 @@ def _draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     figure.savefig(path, dpi=160, metadata={"Software": "nas"})
 
 
+def _compared(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Say how compound scaling compares with other ways, by a t-test with the pooled deviation."""
+    freedom = sum(len(row["top1_proxy"]) - 1 for row in rows)
+    spread = sum((len(row["top1_proxy"]) - 1) * row["deviation"] ** 2 for row in rows) / freedom
+    error = (2 * spread / len(rows[0]["top1_proxy"])) ** 0.5
+    quantiles = float(t.ppf(0.975, freedom)), float(t.ppf(0.8, freedom))
+    for compound in (row for row in rows if row["way"] == "compound"):
+        for row in rows:
+            if row["target"] == compound["target"] and row is not compound:
+                gap = 100 * (compound["mean"] - row["mean"])
+                half = 100 * quantiles[0] * error
+                yield f"{row['target']:g} x, against {row['way']}: {gap:+.1f} ± {half:.1f} points"
+    yield f"detectable with a power of 80 %: {100 * sum(quantiles) * error:.0f} points"
+
+
 def _print(result: Mapping[str, Any]) -> None:
     """Print both tables as they stand in the README."""
     print("| way | MACs | depth | width | resolution | params k | accuracy % | seeds |")
@@ -158,6 +181,7 @@ def _print(result: Mapping[str, Any]) -> None:
             f"{row['resolution']:.2f} | {row['params'] / 1e3:.0f} | {100 * row['mean']:.2f} | "
             f"{seeds} |"
         )
+    print("\ncompound scaling, with 95 % intervals:", *_compared(result["trained"]), sep="\n")
     print("\n| way | layers | px | MACs | points gained | per doubling | least | most | wins |")
     print("|---|---|---|---|---|---|---|---|---|")
     for row in result["model"]["ways"]:
