@@ -40,6 +40,12 @@ def test_nothing_has_an_empty_front() -> None:
     assert pareto_front(np.zeros((0, 2)), ["max", "min"]).tolist() == []
 
 
+def test_members_of_equal_first_values_keep_their_order() -> None:
+    rise = np.arange(200.0)
+    points = np.stack([rise % 2, rise, -rise], axis=1)
+    assert pareto_front(points).tolist() == [*range(0, 200, 2), *range(1, 200, 2)]
+
+
 def test_ranks_peel_off_fronts() -> None:
     points = np.array([[0.0, 0.0], [1.0, 1.0], [0.0, 0.0], [2.0, 0.5], [np.nan, 0.0]])
     assert ranks(points).tolist() == [0, 1, 0, 1, 5]

@@ -10,6 +10,7 @@ from nas.rungs import crowding, expected, order, promoted, schedule
 def test_every_rung_is_eta_times_as_long_as_the_one_before() -> None:
     assert schedule(27, rungs=4, eta=3) == (1, 3, 9, 27)
     assert schedule(8, rungs=2, eta=2) == (4, 8)
+    assert schedule(5, rungs=1, eta=2) == (5,)
 
 
 def test_rungs_end_at_the_nearest_epoch() -> None:
