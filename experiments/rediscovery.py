@@ -6,11 +6,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import yaml
 from accuracy_fitting import PLANS, fit_model
 from accuracy_rows import SCALES, Rows, read_rows
 from judges import fit_judges, halves
@@ -63,7 +65,9 @@ def main(case: Case, folder: Path) -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data") / case.data)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--reference", type=int, default=1_000_000, help="evaluations")
-    parser.add_argument("--halves", type=int, default=4, help="of the rows, that guide in turn")
+    parser.add_argument(
+        "--halves", type=int, default=4, help="of the rows, that guide; 0 keeps verdicts"
+    )
     parser.add_argument("--labels", type=int, default=300_000, help="that a guide learns from")
     options = parser.parse_args()
     judging = Judging(halves=options.halves, seeds=options.seeds, labels=options.labels)
@@ -84,7 +88,7 @@ def main(case: Case, folder: Path) -> None:
         "seeds": [seed_result(setup, trials, front) for trials in runs],
         "reference": reference_result(setup, case, front),
         "choices": choices(setup, case, runs),
-        "judged": judged(setup, case, read_rows(options.data, case.space), judging, say),
+        **verdicts(setup, case, options.data, judging, folder=folder, say=say),
         **circumstances(time.perf_counter() - started),
     }
     data.write_text(folder / "result.yaml", data.to_yaml(rounded(result)))
@@ -92,6 +96,17 @@ def main(case: Case, folder: Path) -> None:
     draw_front(whole, references(whole.setup), [folder / "front.png"])
     draw_judged(result["judged"], folder / "judged.png", case)
     print(show(result, case))
+
+
+def verdicts(
+    setup: Setup, case: Case, rows: Path, given: Judging, *, folder: Path, say: Say
+) -> dict[str, Any]:
+    """Return the verdicts of models that did not guide, or those of before if none are to guide."""
+    if not given.halves:
+        before = yaml.safe_load((folder / "result.yaml").read_text())
+        return {name: before[name] for name in ("judged", "judged_on")}
+    found = judged(setup, case, read_rows(rows, case.space), given, say)
+    return {"judged": found, "judged_on": date.today().isoformat()}
 
 
 def known(setup: Setup, name: str) -> dict[str, Any]:
