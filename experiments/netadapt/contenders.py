@@ -41,8 +41,8 @@ RATES = (1.0, 0.5, 0.25)
 BACKWARD = 3
 """A training pass counts as three passes forward."""
 FACTOR_STEP = 0.01
-CANDIDATES = 14
-BAND = (0.7, 1.05)
+CANDIDATES = 18
+BAND = (0.5, 1.05)
 """Of NetAdapt's predicted latency: where uniform networks that are as fast here are looked for."""
 Row = dict[str, Any]
 Widths = Mapping[str, int]

@@ -183,7 +183,7 @@ def main() -> None:
     parser.add_argument("--shortlist", type=int, default=3)
     parser.add_argument("--start-epochs", type=int, default=8)
     parser.add_argument("--images", type=int, default=10_000, help="of the long fine-tuning")
-    parser.add_argument("--visits", type=int, default=12)
+    parser.add_argument("--visits", type=int, default=24)
     parser.add_argument("--only", choices=("work", "report"), help="one of the two; both if left")
     parser.add_argument("--small", action="store_true", help="to see that it works")
     parser.add_argument("--out", type=Path, default=Path("runs/netadapt_experiment"))
