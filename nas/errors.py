@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from nas.text import LONGEST_VALUE, printable, shown, without_secrets
+from nas.text import LONGEST_MESSAGE, LONGEST_VALUE, printable, shown, without_secrets
+
+_LONGEST_READ = 10 * LONGEST_MESSAGE  # more is never shown, and would take long to look at
 
 
 class NasError(Exception):
@@ -15,7 +17,7 @@ class NasError(Exception):
 
     def __init__(self, message: str = "") -> None:
         """Keep the message in a form that is safe to print."""
-        super().__init__(printable(without_secrets(message)))
+        super().__init__(printable(without_secrets(message[:_LONGEST_READ])))
 
 
 class UnknownName(NasError):

@@ -7,10 +7,16 @@ from nas.arch import Architecture
 from nas.checkpoint import Checkpoint
 from nas.errors import NasError
 from nas.plugins import Plugin
+from nas.text import file_name
 from nas.weights import Weights
 
 _FORMS = {"yml": "yaml"}
 """Endings of files that are not the name of their exporter."""
+
+
+def named(arch: Architecture) -> str:
+    """Return the name of a file or folder for `arch`: its own as far as that is one."""
+    return file_name(arch.name, default=arch.fingerprint)
 
 
 def export(
@@ -36,7 +42,7 @@ def export(
     if not form:
         raise NasError("an export needs a format or a path that ends in one")
     exporter = plugins.create("exporters", Plugin.parse(form))
-    target = Path(path) if path else Path(f"{arch.name or arch.fingerprint}{exporter.suffix}")
+    target = Path(path) if path else Path(named(arch) + exporter.suffix)
     try:
         if trained and exporter.holds_weights:
             exporter(arch, target, trained.weights, trained.metadata)

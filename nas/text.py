@@ -69,13 +69,18 @@ def without_secrets(text: str) -> str:
     return _SECRET.sub(r"\1***", _USER.sub("***@", text))
 
 
+def safe(text: str, most: int = LONGEST_MESSAGE) -> str:
+    """Return `text` without the secrets of its URLs, each of its lines `printable`."""
+    return "\n".join(printable(without_secrets(line), most) for line in text.split("\n"))
+
+
 def file_name(name: str, *, default: str) -> str:
     """Return `name` as a file name that leads to no other folder, `default` if nothing is left.
 
-    What is no letter, digit, dot, dash or underscore becomes an underscore. The result never has a
+    What is no letter, digit, or one of `.+@-_` becomes an underscore. The result never has a
     folder in it, never begins with a dot or a dash, and has at most 80 characters.
     """
-    safe = re.sub(r"[^\w.+-]+", "_", name[: 2 * _LONGEST_FILE_NAME]).lstrip("._-")
+    safe = re.sub(r"[^\w.+@-]+", "_", name[: 2 * _LONGEST_FILE_NAME]).lstrip("._-")
     return safe[:_LONGEST_FILE_NAME] or default
 
 

@@ -9,6 +9,7 @@ from nas.arch import Architecture, from_mapping
 from nas.errors import BadFile, BadValue, NasError
 from nas.layers import lower
 from nas.scaling import scale_resolution, scale_width
+from nas.text import LONGEST_VALUE, printable
 
 _SCALED = re.compile(r"(?P<base>\w+)@(?P<width>\d*\.?\d+)(-(?P<resolution>\d{1,9}))?")
 
@@ -40,7 +41,7 @@ def load_architecture(name: str | Path) -> Architecture:
         lower(arch)
     except BadValue as error:
         raise BadFile(f"{data.locate(content, error.path, str(path))}: {error}") from None
-    return arch if arch.name else replace(arch, name=path.stem)
+    return arch if arch.name else replace(arch, name=printable(path.stem, LONGEST_VALUE))
 
 
 def _scale(match: re.Match[str]) -> Architecture:

@@ -6,8 +6,10 @@ import sys
 import click
 
 from nas.cli._group import group
+from nas.cli._print import LogFormatter, say
 from nas.cli._streams import Streams
 from nas.errors import NasError
+from nas.text import printable
 
 nas = group(
     "nas.cli",
@@ -20,7 +22,9 @@ click.version_option(package_name="nas", message="%(version)s")(nas)
 def main() -> None:
     """Run the command line; exit code 2 for what the user can mend, 1 for a bug."""
     streams = Streams()
-    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    log = logging.StreamHandler(sys.stderr)
+    log.setFormatter(LogFormatter())
+    logging.basicConfig(handlers=[log])
     logging.getLogger("nas").setLevel(logging.INFO)
     sys.exit(streams.close(_code()))
 
@@ -30,16 +34,16 @@ def _code() -> int:
     try:
         return int(nas.main(standalone_mode=False) or 0)
     except NasError as error:
-        click.echo(f"error: {error}", err=True)
+        say(f"error: {error}")
         return 2
     except click.ClickException as error:
         if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
             error.show()
         else:
-            click.echo(f"error: {error.format_message()}", err=True)
+            say(f"error: {printable(error.format_message())}")
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return 130
     except OSError as error:
-        click.echo(f"error: {error.strerror or error}", err=True)
+        say(f"error: {error.strerror or error}")
         return 2

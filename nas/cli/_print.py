@@ -1,5 +1,10 @@
-"""Print tables and JSON; everything else goes to stderr."""
+"""Print results on stdout, and everything else on stderr; all that a terminal sees passes here.
 
+Names, error texts and values come from files that anybody may have written: control characters are
+escaped, passwords of URLs masked, and what is long is cut.
+"""
+
+import logging
 from typing import Any
 
 import click
@@ -8,6 +13,7 @@ from rich.table import Table as Grid
 
 from nas import strict_json
 from nas.report.tables import Table
+from nas.text import LONGEST_VALUE, safe, without_secrets
 
 _WIDEST = 1000
 
@@ -20,19 +26,33 @@ def print_table(table: Table) -> None:
         numeric = i > 0 and bool(cells) and all(cell.isdigit() for cell in cells)
         grid.add_column(heading, justify="right" if numeric else "left", no_wrap=True)
     for i, row in enumerate(table.rows):
-        grid.add_row(*row, style="bold" if i in table.bold else None)
+        cells = [safe(cell, LONGEST_VALUE).replace("\n", " ") for cell in row]
+        grid.add_row(*cells, style="bold" if i in table.bold else None)
     console = Console(highlight=False, markup=False, emoji=False, width=_WIDEST, soft_wrap=True)
     with console.capture() as capture:
         console.print(grid)
     lines = [line.rstrip() for line in capture.get().splitlines()]
-    click.echo("\n".join([table.title, *lines]))
+    click.echo("\n".join([safe(table.title), *lines]))
+
+
+def put(text: str = "") -> None:
+    """Print a line of a result on stdout."""
+    click.echo(safe(text))
 
 
 def print_json(content: Any) -> None:
     """Print one JSON document on stdout, null for what is no finite number."""
-    click.echo(strict_json.dumps(content, indent=1))
+    click.echo(without_secrets(strict_json.dumps(content, indent=1)))
 
 
 def say(text: str) -> None:
     """Print a message on stderr."""
-    click.echo(text, err=True)
+    click.echo(safe(text), err=True)
+
+
+class LogFormatter(logging.Formatter):
+    """Lets messages of the log look like those of `say`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the message alone."""
+        return safe(super().format(record))

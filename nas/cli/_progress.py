@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from nas.cli._print import say
+from nas.text import safe
 
 Update = Callable[[int, int, str], None]
 """Called with how much is done, of how much, and a note; the note may be empty."""
@@ -20,12 +21,13 @@ def progress(doing: str, things: str) -> Iterator[Update]:
         yield _Lines(things)
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress as Bar
 
     with Bar(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(doing, total=None)
         yield lambda done, total, note: bar.update(
-            task, completed=done, total=total, description=f"{doing} {note}".strip()
+            task, completed=done, total=total, description=escape(safe(f"{doing} {note}".strip()))
         )
 
 

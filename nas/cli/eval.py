@@ -5,7 +5,7 @@ from dataclasses import asdict
 import click
 
 from nas.cli._data import DATA
-from nas.cli._print import print_json, say
+from nas.cli._print import print_json, put, say
 from nas.errors import missing_package
 
 
@@ -30,5 +30,5 @@ def command(trained: str, data: str, split: str, batch: int, device: str, as_jso
     if as_json:
         print_json({"schema": 1, "data": data, "split": split, **asdict(found)})
     else:
-        click.echo(f"top1 {found.top1:.4f}, loss {found.loss:.4f}")
+        put(f"top1 {found.top1:.4f}, loss {found.loss:.4f}")
         say(f"{found.images:,} {split} images of {data}")

@@ -13,12 +13,13 @@ from click.core import ParameterSource
 from nas.checkpoint import Checkpoint
 from nas.cli._data import DATA, as_word
 from nas.cli._places import PATH
-from nas.cli._print import print_json, print_table, say
+from nas.cli._print import print_json, print_table, put, say
 from nas.cli._progress import progress
 from nas.cli._pruned import ends_table, notes, round_text, speedup_text
 from nas.cli._trained import find_trained
 from nas.data import to_json, write_text
 from nas.errors import missing_package
+from nas.exporting import named
 from nas.extras import extra
 from nas.latency import LatencyTable
 from nas.latency_file import load_table
@@ -29,6 +30,7 @@ from nas.pruning.folder import begun_with
 from nas.pruning.netadapt import BY, CHOICES, DEFAULT_KINDS, Result, Round, Settings, check
 from nas.pruning.slicing import IMPORTANCES
 from nas.runner import make_runner
+from nas.text import file_name
 
 if TYPE_CHECKING:
     from nas.nn.netadapt_job import Job
@@ -201,7 +203,7 @@ def command(arch: str, as_json: bool, out: Path | None, **flags: Any) -> None:
 def _print(result: Result, table: LatencyTable, speedup: Speedup | None) -> None:
     """Print what the pruning came to."""
     if speedup:
-        click.echo(speedup_text(speedup))
+        put(speedup_text(speedup))
     print_table(ends_table(result, table))
     for note in notes(result, table, speedup):
         say(note)
@@ -248,7 +250,8 @@ def _default_folder(job: "Job") -> Path:
     """Return a folder for these settings, the same for the same ones."""
     what = (job.settings, job.recipe, job.data.name, job.table.name, str(job.start.path))
     digest = hashlib.sha256(repr(what).encode()).hexdigest()[:6]
-    return Path("runs") / f"netadapt-{job.start.arch.name}-{job.table.name}-{digest}"
+    table = file_name(job.table.name, default="table")
+    return Path("runs") / f"netadapt-{named(job.start.arch)}-{table}-{digest}"
 
 
 def _prune(job: "Job", folder: Path, flags: dict[str, Any], *, quiet: bool) -> Result:
@@ -256,7 +259,7 @@ def _prune(job: "Job", folder: Path, flags: dict[str, Any], *, quiet: bool) -> R
     from nas.nn.netadapt import Listener, netadapt
 
     def tell(one: Round) -> None:
-        (say if quiet else click.echo)(round_text(one))
+        (say if quiet else put)(round_text(one))
 
     with (
         closing(make_runner(flags["runner"], workers=flags["workers"])) as runner,

@@ -11,6 +11,7 @@ from nas.errors import missing_package
 from nas.extras import extra
 from nas.pipeline.config import read_pipeline
 from nas.pipeline.outcome import networks_table
+from nas.text import file_name
 
 
 @click.command("pipeline")
@@ -30,7 +31,7 @@ def command(config: Path, out: Path | None, allow_plugins: bool, as_json: bool) 
     is kept: the same command goes on after a kill, wherever that was.
     """
     asked = read_pipeline(config, allow_plugins=allow_plugins)
-    folder = out or Path(asked.out or Path("runs") / config.stem)
+    folder = out or Path(asked.out or Path("runs") / file_name(config.stem, default="pipeline"))
     try:
         from nas.pipeline.run import run_pipeline
         from nas.pipeline.stages import Teller

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from nas.cli._places import ALLOW_PLUGINS, PATH, PLACE
-from nas.cli._print import print_json, print_table, say
+from nas.cli._print import print_json, print_table, put, say
 from nas.cli._progress import progress
 from nas.config import ON_MISSING, SearchConfig, read_config
 from nas.extras import extra
@@ -23,6 +23,7 @@ from nas.report.tables import front_table, headlines, latency_notes
 from nas.run_kind import MARKS, SEARCH, holds, kind_of
 from nas.searching import Run, explore, write
 from nas.space_file import load_space
+from nas.text import file_name
 from nas.watch import open_run
 
 _DEFAULTS = SearchConfig()
@@ -168,7 +169,8 @@ def _default_folder(settings: SearchConfig) -> Path:
     free = set(MAY_CHANGE) - {"trials"}
     what = {k: v for k, v in asdict(settings).items() if k not in free and v != defaults[k]}
     digest = hashlib.sha256(repr(what).encode()).hexdigest()[:6]
-    space, table = Path(settings.space).stem, Path(settings.latency_table).stem
+    names = [Path(name).stem for name in (settings.space, settings.latency_table)]
+    space, table = (file_name(name, default="own") for name in names)
     return Path("runs") / f"{space}-{table}-{digest}"
 
 
@@ -179,14 +181,14 @@ def _print_front(run: Run, known: Sequence[Member], top: int) -> None:
         say(_why_nothing(run))
         return
     print_table(front_table(run, references=known, top=top))
-    click.echo()
+    put()
     for line in headlines(run.members, run.baseline, accuracy=setup.accuracy):
-        click.echo(line)
+        put(line)
     if setup.judge.note:
-        click.echo(setup.judge.note)
-    click.echo(f"latency_ms: {table.name}, {table.device}, {table.runtime}")
+        put(setup.judge.note)
+    put(f"latency_ms: {table.name}, {table.device}, {table.runtime}")
     for note in (*latency_notes(run.members), *notes(table)):
-        click.echo(f"latency_ms: {note}")
+        put(f"latency_ms: {note}")
     say(f"{len(run.trials):,} candidates{_became(run)} in {run.seconds:.2f} s{_rate(run)}")
 
 

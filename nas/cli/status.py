@@ -5,7 +5,7 @@ from dataclasses import asdict
 import click
 
 from nas.cli._places import PLACE
-from nas.cli._print import print_json
+from nas.cli._print import print_json, put
 from nas.members import FRACTIONS
 from nas.remote import Place
 from nas.run_kind import SEARCH
@@ -32,7 +32,7 @@ def command(run_dir: Place, as_json: bool) -> None:
         print_json(_document(status))
         return
     for line in _lines(status):
-        click.echo(line)
+        put(line)
 
 
 def _document(status: Status) -> dict[str, object]:

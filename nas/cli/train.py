@@ -10,12 +10,14 @@ import click
 from nas.arch import Architecture
 from nas.cli._data import DATA, as_word
 from nas.cli._places import PLACE
-from nas.cli._print import print_json, say
+from nas.cli._print import print_json, put, say
 from nas.cli._progress import progress
 from nas.errors import NasError, missing_package
+from nas.exporting import named
 from nas.folder import find_architecture
 from nas.remote import Place
 from nas.scaling import scale_resolution
+from nas.text import file_name
 
 if TYPE_CHECKING:
     from nas.nn.job import Job
@@ -103,7 +105,7 @@ def command(arch: str, as_json: bool, resolution: int | None, **flags: Any) -> N
     if as_json:
         print_json(_document(trained, out, flags))
     else:
-        click.echo(f"top1 {trained.top1:.4f} on the validation images, epoch {trained.best_epoch}")
+        put(f"top1 {trained.top1:.4f} on the validation images, epoch {trained.best_epoch}")
         say(f"{trained.epochs} epochs in {trained.seconds:.1f} s; the weights are in {out}; next:")
         say(f"nas eval {out} --data {as_word(flags['data'])}, or nas export {out} --format onnx")
 
@@ -155,8 +157,8 @@ def _default_folder(network: Architecture, flags: dict[str, Any]) -> Path:
     """Return a folder for these settings, the same for the same ones."""
     what = {key: value for key, value in flags.items() if key not in _HOW}
     digest = hashlib.sha256(repr((network.fingerprint, what)).encode()).hexdigest()[:6]
-    name = network.name or network.fingerprint
-    return Path("runs") / f"train-{name}-{flags['data'].partition(':')[0]}-{digest}"
+    source = file_name(flags["data"].partition(":")[0], default="data")
+    return Path("runs") / f"train-{named(network)}-{source}-{digest}"
 
 
 def _document(trained: "Trained", out: Place, flags: dict[str, Any]) -> dict[str, Any]:

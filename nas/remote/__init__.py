@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from nas.errors import NasError
 from nas.remote.storage import Storage
 from nas.remote.working import named, patiently, working_copy
+from nas.text import file_name, without_secrets
 
 _IS_URL = re.compile(r"[A-Za-z][\w+.:-]*://")
 _BROKEN_URL = re.compile(r"[A-Za-z][\w+.-]+:")
@@ -50,7 +51,7 @@ class Place:
         if isinstance(self.kept, Path):
             return self.kept
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        last = re.sub(r"[^\w.-]", "_", self.kept.rpartition("/")[2])
+        last = file_name(without_secrets(self.kept).rpartition("/")[2], default="run")
         digest = hashlib.sha256(self.kept.encode()).hexdigest()[:16]
         return cache / "nas" / f"{last}-{digest}"
 

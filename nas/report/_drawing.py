@@ -14,6 +14,7 @@ from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
 from nas.data import atomic_path
+from nas.text import LONGEST_VALUE, printable
 
 FOUND, KNOWN, GREY = "#1f6fb4", "#c8442c", "#555555"
 
@@ -25,6 +26,11 @@ _OFFSETS = ((6, -3), (-6, -3), (0, 7), (0, -12), (10, 9), (10, -15), (-10, 9), (
 def style() -> AbstractContextManager[None]:
     """Return the context in which pictures are drawn and saved."""
     return mpl.rc_context({"svg.hashsalt": "nas", "font.size": 9})
+
+
+def plain(text: str) -> str:
+    """Return a text as a picture shows it: on one line, and no part of it a formula."""
+    return printable(text, LONGEST_VALUE).replace("$", "\\$")
 
 
 def save(figure: Figure, paths: Sequence[Path]) -> None:
@@ -42,7 +48,7 @@ def save(figure: Figure, paths: Sequence[Path]) -> None:
 def label(axes: Axes, text: str, point: tuple[float, float], *, color: str) -> Annotation:
     """Write `text` beside `point`, with a thin line to it; `place` finds a free place."""
     return axes.annotate(
-        text,
+        plain(text),
         point,
         xytext=_OFFSETS[0],
         textcoords="offset points",

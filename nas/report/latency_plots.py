@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nas.errors import NasError
 from nas.latency import LatencyTable
 from nas.provenance import Validation
-from nas.report._drawing import FOUND, GREY, KNOWN, label, place, save, set_log, style
+from nas.report._drawing import FOUND, GREY, KNOWN, label, place, plain, save, set_log, style
 
 Points = Mapping[str, tuple[float, float]]
 """(predicted, measured) milliseconds by the name of the network."""
@@ -47,7 +47,7 @@ def draw_validation(table: LatencyTable, paths: Sequence[Path]) -> None:
         figure = Figure(figsize=(6.4, 6.2), layout="constrained")
         axes = figure.add_subplot()
         labels = _draw_points(axes, proof.points, named=True)
-        axes.set_title("\n".join(textwrap.wrap(table.heading, 84)), fontsize=10)
+        axes.set_title("\n".join(map(plain, textwrap.wrap(table.heading, 84))), fontsize=10)
         _box(axes, _facts(proof))
         axes.legend(loc="lower right", fontsize=8)
         figure.draw_without_rendering()

@@ -11,7 +11,7 @@ from nas.arch import Architecture
 from nas.latency import LatencyTable
 from nas.pruning.channels import groups
 from nas.pruning.netadapt import Point, Result
-from nas.report._drawing import FOUND, GREY, KNOWN, save, style
+from nas.report._drawing import FOUND, GREY, KNOWN, plain, save, style
 
 _LEAST_INCHES, _INCHES_A_GROUP = 3.0, 0.17
 
@@ -38,7 +38,7 @@ def draw_rounds(result: Result, table: LatencyTable, paths: Sequence[Path]) -> N
         )
         axes.set_xlabel(f"predicted latency on {table.device}, {table.runtime} (ms)")
         axes.set_ylabel("top1 (%)")
-        axes.set_title(f"{result.arch.name}, rounds of NetAdapt: {len(rounds)}")
+        axes.set_title(plain(f"{result.arch.name}, rounds of NetAdapt: {len(rounds)}"))
         axes.grid(alpha=0.25)
         figure.legend(loc="outside lower center", ncols=2, fontsize=8)
         save(figure, paths)
@@ -68,7 +68,9 @@ def draw_channels(before: Architecture, after: Architecture, paths: Sequence[Pat
         figure = Figure(figsize=(7.4, height), layout="constrained")
         axes = figure.add_subplot()
         rows = np.arange(len(old))
-        axes.barh(rows, [g.width for g in old], color="#d0d0d0", label=f"before: {before.name}")
+        axes.barh(
+            rows, [g.width for g in old], color="#d0d0d0", label=plain(f"before: {before.name}")
+        )
         left = [new.get(group.name, 1) for group in old]
         axes.barh(rows, left, height=0.5, color=FOUND, label="after")
         for row, group, width in zip(rows, old, left, strict=True):

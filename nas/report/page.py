@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 
 from nas.errors import BadFile
+from nas.text import safe
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -20,6 +21,9 @@ img { max-width: 100%; background: white; } figure { margin: 1rem 0; }
 figcaption { font-size: .85rem; opacity: .8; }
 pre { overflow-x: auto; padding: .8rem; border: 1px solid #8885; font-size: .8rem; }
 """
+
+
+_LONGEST_LINE = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,32 +65,37 @@ def page(title: str, parts: Sequence[Part]) -> str:
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width">\n'
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n"
-        f"<body>\n<h1>{escape(title)}</h1>\n{inside}\n</body>\n</html>\n"
+        f"<title>{_text(title)}</title>\n<style>{_STYLE}</style>\n</head>\n"
+        f"<body>\n<h1>{_text(title)}</h1>\n{inside}\n</body>\n</html>\n"
     )
 
 
+def _text(text: str) -> str:
+    """Return a text as HTML shows it, without control characters or the passwords of URLs."""
+    return escape(safe(text, _LONGEST_LINE))
+
+
 def _part(part: Part) -> str:
-    points = "".join(f"<li>{escape(text)}</li>" for text in part.points)
+    points = "".join(f"<li>{_text(text)}</li>" for text in part.points)
     pieces = [
-        f"<h2>{escape(part.heading)}</h2>",
-        *(f"<p>{escape(text)}</p>" for text in part.texts),
+        f"<h2>{_text(part.heading)}</h2>",
+        *(f"<p>{_text(text)}</p>" for text in part.texts),
         f"<ul>{points}</ul>" if points else "",
         _table(part) if part.rows else "",
         *(_picture(picture) for picture in part.pictures),
-        f"<pre>{escape(part.code)}</pre>" if part.code else "",
+        f"<pre>{_text(part.code)}</pre>" if part.code else "",
     ]
     return "\n".join(piece for piece in pieces if piece)
 
 
 def _table(part: Part) -> str:
-    head = "".join(f"<th>{escape(text)}</th>" for text in part.headings)
+    head = "".join(f"<th>{_text(text)}</th>" for text in part.headings)
     rows = "\n".join(f"<tr>{_cells(row)}</tr>" for row in part.rows)
     return f'<div class="wide"><table>\n<tr>{head}</tr>\n{rows}\n</table></div>'
 
 
 def _cells(row: Sequence[str]) -> str:
-    return "".join(f"<td>{escape(text)}</td>" for text in row)
+    return "".join(f"<td>{_text(text)}</td>" for text in row)
 
 
 def _picture(picture: Picture) -> str:
@@ -94,6 +103,6 @@ def _picture(picture: Picture) -> str:
         content = base64.b64encode(picture.path.read_bytes()).decode()
     except OSError as error:
         raise BadFile(f"{picture.path}: {error.strerror or error}") from None
-    text = escape(picture.text)
+    text = _text(picture.text)
     image = f'<img alt="{text}" src="data:image/png;base64,{content}">'
     return f"<figure>{image}<figcaption>{text}</figcaption></figure>"

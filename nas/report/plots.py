@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
 from nas.members import FRACTIONS, Member
-from nas.report._drawing import FOUND, GREY, KNOWN, label, place, save, set_log, style
+from nas.report._drawing import FOUND, GREY, KNOWN, label, place, plain, save, set_log, style
 from nas.searching import Run
 
 _WIDE = 1.5
@@ -104,7 +104,7 @@ def _describe_axes(axes: Axes, run: Run) -> None:
     axes.annotate(note, (0, -36), xycoords="axes points", fontsize=7, va="top", color="#555555")
     fraction = run.setup.accuracy in FRACTIONS
     axes.set_ylabel(run.setup.accuracy + (" (%)" if fraction else ""))
-    axes.set_title(f"{run.setup.space.name}: the front of {len(run.trials):,} candidates")
+    axes.set_title(plain(f"{run.setup.space.name}: the front of {len(run.trials):,} candidates"))
     axes.grid(alpha=0.25)
     axes.legend(loc="lower right", fontsize=8)
     if base and base.accuracy is not None:

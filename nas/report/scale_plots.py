@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nas.arch import Architecture
 from nas.compound.grid import Budget
 from nas.compound.search import Judge, Scored
-from nas.report._drawing import GREY, KNOWN, save, style
+from nas.report._drawing import GREY, KNOWN, plain, save, style
 
 Floats = NDArray[np.float64]
 
@@ -48,8 +48,8 @@ def draw_grid(
         axes.set_xlabel("alpha (depth)")
         axes.set_ylabel("beta (width); the number in a point is gamma (resolution)")
         axes.set_title(
-            f"{base.name}: {len(rows)} points within {budget.tolerance:g} of {budget.factor:g} "
-            f"times the {_MEASURES[budget.by]}"
+            f"{plain(base.name)}: {len(rows)} points within {budget.tolerance:g} of "
+            f"{budget.factor:g} times the {_MEASURES[budget.by]}"
         )
         axes.grid(alpha=0.25)
         axes.legend(loc="upper right", fontsize=8)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from nas.cli._places import PATH
-from nas.cli._print import print_json, say
+from nas.cli._print import print_json, put, say
 from nas.cli.latency import _options as options
 from nas.extras import extra
 from nas.measuring.make import build_table
@@ -28,4 +28,4 @@ def command(samples: Path, out: Path, as_json: bool) -> None:
         if table.provenance:
             options.say_noise(table.provenance.noise)
         if table.validation:
-            click.echo(table.validation.summary)
+            put(table.validation.summary)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from nas.cli._places import PATH
-from nas.cli._print import print_json, say
+from nas.cli._print import print_json, put, say
 from nas.cli.latency import _options as options
 from nas.extras import extra
 from nas.latency import LatencyTable
@@ -42,7 +42,7 @@ def command(
         print_json({"schema": 1, "table": str(table), **facts(proved)["validation"]})
     elif proof:
         with extra("the summary", say):
-            click.echo(proof.summary)
+            put(proof.summary)
             say(speed_note(proof) or "the machine was as fast as when the table was measured")
     if plot:
         with extra("the picture", say):

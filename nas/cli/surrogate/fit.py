@@ -8,7 +8,7 @@ import click
 
 from nas.accuracy import write_accuracy_model
 from nas.cli._places import PATH, PLACE
-from nas.cli._print import print_json, say
+from nas.cli._print import print_json, put, say
 from nas.cli._progress import progress
 from nas.errors import NasError, missing_package
 from nas.examples import Examples
@@ -48,7 +48,7 @@ def command(runs: tuple[Place, ...], out: Path, seed: int, as_json: bool) -> Non
     say(f"wrote {out}")
     with extra("the summary", say):
         for line in _lines(fitted):
-            click.echo(line)
+            put(line)
         say(f"next: nas search --space {_space(runs[0])} --evaluator surrogate:{out}")
 
 
