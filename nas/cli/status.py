@@ -25,7 +25,7 @@ def command(run_dir: Place, as_json: bool) -> None:
         if as_json:
             print_json(summary.record())
         for line in () if as_json else _summary_lines(summary):
-            click.echo(line)
+            put(line)
         return
     status = read_status(run_dir)
     if as_json:
