@@ -1,5 +1,6 @@
 """Settings of a pipeline and the record of its stages, without any training."""
 
+import json
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from nas.latency_file import load_table
 from nas.pipeline.config import PipelineConfig, Scaling, read_pipeline, write_pipeline
 from nas.pipeline.journal import MEASURE, Done, Network, PipelineFolder
 from nas.pipeline.outcome import Outcome, networks_table
+from nas.pipeline.report import write_report
 
 FULL = """schema: 1
 data: digits
@@ -182,3 +184,19 @@ def test_the_table_and_the_document_have_the_same_numbers(
     assert [network["top1"] for network in found["networks"]] == [None, 0.75]
     assert found["seconds"] == 3.0
     assert "latency_ms of found, trained: a remark" in found["notes"]
+
+
+def test_a_page_that_fails_costs_no_result(
+    config: PipelineConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> str:
+        raise ZeroDivisionError("oh")
+
+    done = {"search": Done(networks=(FOUND,), seconds=1.0)}
+    outcome = Outcome(config=config, out=tmp_path, table=load_table("pixel1"), done=done)
+    said: list[str] = []
+    monkeypatch.setattr("nas.pipeline.report.page", broken)
+    write_report(outcome, said.append)
+    assert json.loads((tmp_path / "report" / "result.json").read_text()) == outcome.record()
+    (line,) = said
+    assert line.startswith("without the report's page, by a bug: ZeroDivisionError: oh")

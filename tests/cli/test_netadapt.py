@@ -70,8 +70,12 @@ def words(target_ms: float) -> tuple[str, ...]:
     return (*WORDS, "--target-ms", repr(target_ms))
 
 
+def broken(*_: Any, **__: Any) -> Any:
+    raise ZeroDivisionError("oh")
+
+
 def test_a_pruning_says_what_it_did_and_leaves_a_network_that_others_take(
-    nas: Nas, trained: Path, target_ms: float
+    nas: Nas, trained: Path, target_ms: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("onnxruntime")
     run = str(trained / "run")
@@ -100,8 +104,13 @@ def test_a_pruning_says_what_it_did_and_leaves_a_network_that_others_take(
     assert (status["kind"], status["state"]) == ("netadapt", "finished")
     assert (status["rounds"], status["top1"]) == (len(found["rounds"]), found["best"]["top1"])
 
-    again = nas("netadapt", run, *words(target_ms), "--measure-rounds", "0", "--out", "p")
+    monkeypatch.setattr("nas.cli.netadapt.measure_speedup", broken)
+    monkeypatch.setattr("nas.report.netadapt_plots.draw_rounds", broken)
+    again = nas("netadapt", run, *words(target_ms), "--measure-rounds", "2", "--out", "p")
     assert again.code == 0
+    for what in ("a measurement on this machine", "the pictures"):
+        assert f"without {what}, by a bug: ZeroDivisionError: oh" in again.err
+    assert json.loads(Path("p/result.json").read_text()) == {**found, "measured": None}
     lines = again.out.splitlines()
     assert lines[0].startswith("round 1: ")
     assert lines[-1].startswith("share left")

@@ -99,3 +99,24 @@ def test_a_bug_in_an_extra_of_a_search_costs_nothing(
     assert len(said) == 1
     assert f"without {what}, by a bug: ZeroDivisionError: oh (test_results_first.py" in said[0]
     assert "everything is in run" in reply.err
+
+
+@pytest.mark.parametrize(
+    ("where", "what"),
+    [
+        ("nas.report.scale_plots.draw_grid", "the picture"),
+        ("nas.cli.scale._tables._grid_row", "the table of the grid"),
+    ],
+)
+def test_a_bug_in_an_extra_of_a_scaling_search_costs_nothing(
+    nas: Nas, monkeypatch: pytest.MonkeyPatch, where: str, what: str
+) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(where, broken)
+    plot = "--plot" if what == "the picture" else "--no-plot"
+    words = ("--evaluator", "costs", "--step", "0.2", "--tolerance", "0.3", "--out", "grid", plot)
+    reply = nas("scale", "search", "mobilenet_v3_small", *words)
+    assert reply.code == 0, reply.err
+    assert f"without {what}, by a bug: ZeroDivisionError" in reply.err
+    assert Path("grid/grid.csv").is_file()
+    assert json.loads(nas("show", "grid:best", "--json").out)["macs"] > 0

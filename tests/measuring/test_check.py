@@ -9,6 +9,7 @@ import pytest
 from nas.arch import Architecture
 from nas.errors import NasError
 from nas.latency import LatencyTable
+from nas.layers import lower
 from nas.measuring.check import compare
 from nas.measuring.plan import Plan, plan_check
 from nas.measuring.rounds import Rounds
@@ -109,3 +110,21 @@ def test_networks_that_are_refused_are_left_out_and_all_of_them_are_an_error(
     samples = _measured(plan, tmp_path / "none.jsonl", none)
     with pytest.raises(NasError, match="nothing could be measured: fake refuses conv 224x224x3"):
         compare(table, plan, archs, samples, EXACT)
+
+
+def test_what_a_table_lacks_is_measured_without_a_comparison(
+    table: LatencyTable, plan: Plan, archs: list[Architecture], tmp_path: Path
+) -> None:
+    samples = _measured(plan, tmp_path / "s.jsonl")
+    units = {unit.key for unit in lower(archs[0])}
+    some = {key: entry for key, entry in table.entries.items() if key in units}
+    assert table.provenance
+    other = replace(table.provenance, reference_ms={"nobody": 1.0})
+    few = replace(table, model=None, entries=some, provenance=other)
+    found = compare(few, plan, archs, samples, EXACT)
+    assert [one.predicted is None for one in found] == [False, True, False]
+    assert (found[1].record()["latency_ms"], found[1].record()["error"]) == (None, None)
+    assert found[1].measured_ms > 0
+    assert any(note.startswith("without a prediction for ") for note in found[1].notes)
+    for one in found:
+        assert any(note.startswith("without the speed of the machine") for note in one.notes)
