@@ -17,7 +17,7 @@ from nas.nn.data import check_side, load_data
 from nas.nn.recipes import adapt, find_recipe
 from nas.nn.short import Bench, Leg, Reached, advance, discard, finish
 from nas.problem import Answers, Candidates, Metrics
-from nas.reader import Fraction, Seconds, Signed
+from nas.reader import Fraction, Reader, Seconds, Signed
 from nas.remote import Place
 from nas.rungs import Floats, expected, promoted, schedule
 from nas.runner import Failure, InProcess, Runner
@@ -149,7 +149,18 @@ class _Log:
             line = read.record(record, _Line)
             if line.rung >= len(ends):
                 raise read.bad(record, "rung", f"below {len(ends)}")
+            self._check(read, line)
             self._rungs[line.rung][line.fingerprint] = record
+
+    def _check(self, read: Reader, line: _Line) -> None:
+        """Refuse a line of a candidate that skipped a rung, or with other objectives."""
+        before = self._rungs[line.rung - 1].get(line.fingerprint) if line.rung else {}
+        if before is None or "error" in before:
+            raise read.fail(f"nothing says that it came through rung {line.rung - 1}")
+        scored = (r["scores"] for r in self._rungs[line.rung].values() if "error" not in r)
+        first = next(scored, line.scores)
+        if line.error is None and len(first) != len(line.scores):
+            raise read.fail(f"scores must be {len(first)} numbers, not {len(line.scores)}")
 
     def find(self, rung: int, arch: str) -> Record | None:
         return self._rungs[rung].get(arch)

@@ -15,10 +15,17 @@ from types import FrameType
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from readers.table import ROWS, Row
+from readers.table import ROWS as LIGHT
+from readers.table import Row
 
 from nas.errors import NasError
 
+try:
+    from readers.trained import ROWS as HEAVY
+except ModuleNotFoundError:  # no torch here
+    HEAVY = {}
+
+ROWS = {**LIGHT, **HEAVY}
 MUTATIONS = int(os.environ.get("NAS_MUTATIONS", "400"))
 AT_ONCE = 20
 """Files for each example of hypothesis, which takes longer to draw one than a file to be read."""

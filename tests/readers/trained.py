@@ -1,0 +1,129 @@
+"""Readers that need torch or pictures: checkpoints, folders of trainings, images."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+from PIL import Image  # noqa: TID253  # these rows are about it
+from readers.table import _LINES, _YAML, Row, _arch, _lines, _yaml
+from safetensors.numpy import save
+
+from nas.arch import to_mapping
+from nas.checkpoint import AVERAGE, HEADER, load_checkpoint
+from nas.evaluators import proxy
+from nas.layers import lower
+from nas.lines import Lines
+from nas.nn import training_folder
+from nas.nn.datasets import csv as labels
+from nas.nn.datasets import imagefolder
+from nas.nn.training_folder import TrainingFolder
+from nas.weights import random_weights
+
+
+def _facts() -> Any:
+    data = {"name": "d", "fingerprint": "0", "classes": ["a", "b"], "mean": [0.5, 0.4, 0.3],
+            "deviation": [0.2, 0.2, 0.2]}  # fmt: skip
+    return {"schema": 1, "arch": to_mapping(_arch()), "data": data, "progress": {"top1": 0.5}}
+
+
+def _checkpoint(facts: Any) -> bytes:
+    tensors = {f"{AVERAGE}{n}": v for n, v in random_weights(lower(_arch())).items()}
+    return save(tensors, metadata={HEADER: json.dumps(facts)})
+
+
+def _facts_of(content: bytes) -> Any:
+    length = int.from_bytes(content[:8], "little")
+    return json.loads(json.loads(content[8 : 8 + length])["__metadata__"][HEADER])
+
+
+_SETTINGS = {"arch": {"name": "a", "fingerprint": "0"}, "data": {"name": "d"},
+             "recipe": {"lr": 0.1}, "seed": 0, "teacher": None}  # fmt: skip
+
+
+@cache
+def _training() -> Mapping[str, bytes]:
+    epochs = [{"epoch": i, "step": 5 * i, "lr": 0.1, "loss": 1.0, "val_loss": 1.0, "top1": 0.5,
+               "seconds": 1.5} for i in (1, 2, 3)]  # fmt: skip
+    return {
+        "train.yaml": _yaml({"schema": 1, **_SETTINGS}),
+        "metrics.jsonl": _lines([{"schema": 1}, *epochs]),
+    }
+
+
+def _rewound(path: Path) -> object:
+    with (
+        patch.object(training_folder, "_event_writer", lambda path, step: None),
+        closing(TrainingFolder(path.parent, _arch(), _SETTINGS)) as folder,
+    ):
+        return folder.rewind(2)
+
+
+_RUNGS = [
+    {"schema": 1, "evaluator": "t"},
+    {"rung": 0, "fingerprint": "a", "epochs": 1, "top1": 0.5, "scores": [-0.5], "seconds": 1.0},
+    {"rung": 1, "fingerprint": "a", "epochs": 3, "top1": 0.6, "scores": [-0.6], "seconds": 1.0},
+    {"rung": 0, "fingerprint": "b", "error": "diverged"},
+]
+
+
+def _climbed(path: Path) -> object:
+    with closing(Lines(path, writer="another")) as lines:
+        log = proxy._Log(lines, "t", (1, 3))
+        return log.population(0), log.population(1), log.gains(0), log.find(0, "b")
+
+
+@cache
+def _pictures() -> Mapping[str, bytes]:
+    pictures = {}
+    for i, name in enumerate(("a/0", "a/1", "b/0", "b/1")):
+        file = io.BytesIO()
+        Image.fromarray(np.full((8, 8, 3), 40 * i, np.uint8)).save(file, "png")
+        pictures[f"{name}.png"] = file.getvalue()
+    return pictures
+
+
+@cache
+def _labelled() -> Mapping[str, bytes]:
+    file = io.StringIO()
+    csv.writer(file).writerows([("image", "label"), *((n, n[0]) for n in _pictures())])
+    return {"labels.csv": file.getvalue().encode(), **_pictures()}
+
+
+def _image_folder(path: Path) -> object:
+    source = imagefolder.create(path=str(path.parents[1]), val=0.5, seed=0)
+    return source.train.read(np.arange(len(source.train)), 8)
+
+
+def _csv(path: Path) -> object:
+    source = labels.create(path=str(path), val=0.5, seed=0)
+    return source.train.read(np.arange(len(source.train)), 8)
+
+
+ROWS: dict[str, Row] = {
+    "checkpoint": Row(
+        files=cache(lambda: {"x.safetensors": _checkpoint(_facts())}),
+        spoilt="x.safetensors",
+        read=lambda path: load_checkpoint(str(path)),
+        hear=_facts_of,
+        say=_checkpoint,
+    ),
+    "log of a training": Row(
+        files=_training, spoilt="metrics.jsonl", read=_rewound, **_LINES
+    ),
+    "settings of a training": Row(files=_training, spoilt="train.yaml", read=_rewound, **_YAML),
+    "log of short trainings": Row(
+        files=cache(lambda: {"log.jsonl": _lines(_RUNGS)}),
+        spoilt="log.jsonl",
+        read=_climbed,
+        **_LINES,
+    ),
+    "picture": Row(files=_pictures, spoilt="a/0.png", read=_image_folder),
+    "labels": Row(files=_labelled, spoilt="labels.csv", read=_csv),
+}  # fmt: skip
