@@ -7,7 +7,8 @@ import numpy as np
 
 from nas.blas import one_blas_thread
 from nas.choices import coordinates
-from nas.problem import Floats, Metrics, Problem, Trials
+from nas.problem import FAILED, Floats, Metrics, Problem, Trials
+from nas.promise import violation
 from nas.rounding import significant
 from nas.space import Matrix
 
@@ -18,6 +19,7 @@ _SMOOTH_LOGS = 1.0
 _LENGTH = 8.0
 _NOISE = 1e-3
 _SAMPLE = 1000
+_LIKELY = 0.5
 _TINY = 1e-12
 
 
@@ -97,6 +99,7 @@ class KernelModel:
         self._kernel = _Kernel(self._places.picks, self._places.logs)
         self._dear = [name for e in problem.dear for name in e.provides]
         self._told: list[tuple[Floats, Metrics]] = []
+        self._any_failed = False
         self._fits: dict[str, tuple[Floats, Floats, float, float]] = {}
 
     @property
@@ -105,26 +108,42 @@ class KernelModel:
         return all(self._known(name)[1].size > 1 for name in self._dear)
 
     def tell(self, trials: Trials) -> None:
-        """Take in trials; what is no finite number is left out."""
+        """Take in trials; what is no finite number is left out, and who failed is learned."""
         embedded = self._places(trials.picks, self._problem.known(trials.picks))
-        self._told.append((embedded, trials.metrics))
+        failed = trials.status == FAILED
+        tried = [np.isfinite(trials.metrics[n]) for n in self._dear if n in trials.metrics]
+        fared = np.where(failed, 1.0, np.where(np.any(tried, axis=0), 0.0, np.nan))
+        self._told.append((embedded, {**trials.metrics, FAILED: fared}))
+        self._any_failed |= bool(failed.any())
         self._fits = {}
 
     @one_blas_thread()
     def predict(self, rows: Matrix, known: Metrics) -> Metrics:
         """Return the metrics of `rows`, whose free metrics are `known`, `significant` bits each."""
-        metrics: dict[str, Floats] = dict(known)
         embedded = self._places(rows, known)
-        for name in self._dear:
-            if name not in self._fits:
-                self._fits[name] = self._fit(*self._known(name))
-            support, weights, mean, scale = self._fits[name]
-            found = self._kernel(embedded, support) @ weights * scale + mean
-            metrics[name] = significant(found)
+        metrics = {**known, **{name: self._predicted(name, embedded) for name in self._dear}}
         if self._problem.reward:
             with np.errstate(invalid="ignore"):  # a predicted latency may be negative
                 metrics["reward"] = self._problem.reward(metrics)
         return metrics
+
+    @one_blas_thread()
+    def broken(self, rows: Matrix, known: Metrics, metrics: Metrics) -> Floats:
+        """Return by how much `rows` of predicted `metrics` break limits, or are expected to fail.
+
+        Where a failure is likelier than not, its probability is added.
+        """
+        excess = violation(self._problem, metrics, len(rows))
+        if self._any_failed:
+            chance = self._predicted(FAILED, self._places(rows, known))
+            excess += np.where(chance > _LIKELY, chance, 0.0)
+        return excess
+
+    def _predicted(self, name: str, embedded: Floats) -> Floats:
+        if name not in self._fits:
+            self._fits[name] = self._fit(*self._known(name))
+        support, weights, mean, scale = self._fits[name]
+        return significant(self._kernel(embedded, support) @ weights * scale + mean)
 
     def _known(self, name: str) -> tuple[Floats, Floats]:
         told = [(x, metrics[name]) for x, metrics in self._told if name in metrics]

@@ -5,7 +5,7 @@ import numpy as np
 from nas.kernel_model import KernelModel
 from nas.pareto import non_dominated
 from nas.problem import Floats, Problem, Strategy, Trials
-from nas.promise import ahead, promising, violation
+from nas.promise import ahead, promising
 from nas.space import Matrix
 
 INITIAL = 15
@@ -87,6 +87,7 @@ class Screened:
         return rows[sorted(i for key, i in once.items() if key not in self._seen)]
 
     def _predict(self, rows: Matrix) -> tuple[Floats, Floats]:
-        """Return the predicted scores of `rows` and by how much they will break limits."""
-        metrics = self._model.predict(rows, self._problem.known(rows))
-        return self._problem.scores(metrics), violation(self._problem, metrics, len(rows))
+        """Return the predicted scores of `rows` and by how much they will break limits or fail."""
+        known = self._problem.known(rows)
+        metrics = self._model.predict(rows, known)
+        return self._problem.scores(metrics), self._model.broken(rows, known, metrics)

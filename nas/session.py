@@ -119,7 +119,10 @@ class Session:
         self.strategy.tell(trials)
 
     def _evaluate(self, picks: Matrix) -> Trials:
-        """Evaluate what was not evaluated before; copy the rest from the earlier trial."""
+        """Evaluate what was not evaluated before; copy the rest from the earlier trial.
+
+        A failure is copied like any result: the same row would most likely fail again.
+        """
         first = self._count
         own = np.arange(first, first + len(picks))
         seen: dict[bytes, int] = {}

@@ -30,6 +30,8 @@ def stream(
     What waits from an earlier search comes first. A batch of candidates is asked for when none is
     left: `batch`, or an eighth of the workers at most, so that a strategy learns from what there is
     without being asked for each. A task that takes more than `seconds` fails (0: it may).
+    Nothing is evaluated twice: a proposal equal to one that was told, failed ones too, has its
+    result, and one equal to another that is being evaluated waits for it.
 
     Raises:
         RunError: if something cannot be kept.
@@ -42,6 +44,7 @@ def stream(
         if isinstance(outcome, Failure):
             outcome = _failed(session, numbers, outcome)
         session.tell(numbers, outcome)
+        proposals.told()
         yield
 
 
@@ -58,9 +61,12 @@ class _Proposals:
     ) -> None:
         self._session, self._size, self._at_once = session, size, at_once
         self._wanted, self._over = wanted, over
-        self._left = deque(session.recall(tuple(session.waiting)))
+        self._left: deque[int] = deque()
         self._out: dict[int, tuple[int, ...]] = {}
+        self._twins: tuple[int, ...] = ()
+        self._under_way: set[bytes] = set()
         self._count = 0
+        self._take(tuple(session.waiting))
 
     def __iter__(self) -> Iterator[object]:
         while True:
@@ -78,9 +84,19 @@ class _Proposals:
         session = self._session
         while not self._left and not self._over() and session.asked < self._wanted:
             numbers = session.ask(min(self._at_once, self._wanted - session.asked))
-            if not numbers:
+            self._take(numbers)
+            if not numbers or self._twins:
                 return
-            self._left.extend(session.recall(numbers))
+
+    def _take(self, numbers: tuple[int, ...]) -> None:
+        """Recall what was told before; put the rest in the queue, or behind its twin."""
+        for number in self._session.recall(numbers):
+            row = self._session.waiting[number].tobytes()
+            if row in self._under_way:
+                self._twins += (number,)
+            else:
+                self._under_way.add(row)
+                self._left.append(number)
 
     def _handed_out(self) -> Matrix:
         size = min(self._size, len(self._left))
@@ -90,7 +106,12 @@ class _Proposals:
         return np.stack([self._session.waiting[number] for number in numbers])
 
     def taken_back(self, task: int) -> tuple[int, ...]:
+        """Return the numbers of a task that came back."""
         return self._out.pop(task)
+
+    def told(self) -> None:
+        """Give what waits for a twin its result, where that is there now."""
+        self._twins = self._session.recall(self._twins)
 
 
 def _failed(session: Session, numbers: tuple[int, ...], failure: Failure) -> Trials:

@@ -11,7 +11,7 @@ import pytest
 from nas.errors import RunError
 from nas.journal import NoJournal, open_journal
 from nas.plugins import Plugin, create
-from nas.problem import Problem
+from nas.problem import FAILED, Problem, Trials
 from nas.runner import WAIT, Failure, Work, attempt
 from nas.session import Session
 from nas.streaming import stream
@@ -129,6 +129,45 @@ def test_equal_candidates_are_evaluated_once(problem: Problem) -> None:
     asked = problem.evaluators[1].calls
     assert len(session) == 400
     assert sum(asked) == len(np.unique(session.trials.picks, axis=0)) < 400
+
+
+class Repeating:
+    """Proposes every row four times in a row, one at a time."""
+
+    batch = 1
+
+    def __init__(self, rows: np.ndarray) -> None:
+        self.rows, self.told = np.repeat(rows, 4, axis=0), []
+
+    def ask(self, count: int) -> np.ndarray:
+        given, self.rows = self.rows[:1], self.rows[1:]
+        return given
+
+    def tell(self, trials: Trials) -> None:
+        self.told.append(trials)
+
+
+@pytest.mark.parametrize("workers", [1, 5])
+@pytest.mark.parametrize("again", [False, True])
+def test_equal_candidates_under_way_wait_for_one_evaluation(
+    problem: Problem, everything: np.ndarray, tmp_path: Path, workers: int, again: bool
+) -> None:
+    rows, calls = everything[::60], problem.evaluators[1].calls
+    problem.evaluators[1].broken = int(rows[-1, 0])
+    with closing(open_journal(tmp_path / "journal")) as journal:
+        session = Session(problem, Repeating(rows), journal, header=HEADER)
+        if again:  # asked for by a search that was killed before it evaluated anything
+            session.ask(1), session.ask(1), session.ask(1)
+    with closing(open_journal(tmp_path / "journal")) as journal:
+        session = Session(problem, Repeating(rows), journal, header=HEADER)
+        _run(session, Shuffled(workers), wanted=4 * len(rows))
+    assert (len(session), sum(calls)) == (4 * len(rows), len(rows))
+    for row in rows:
+        same = (session.trials.picks == row).all(axis=1)
+        assert same.sum() == 4
+        assert len(set(session.trials.status[same])) == 1
+    assert {"ok", "failed"} == set(session.trials.status)
+    assert (session.trials.status == FAILED).sum() == len(session.trials.errors)
 
 
 def test_a_strategy_that_has_no_more_ends_the_stream(problem: Problem) -> None:

@@ -1,8 +1,10 @@
 """Optuna's samplers behind ask and tell.
 
 Every choice is a parameter, active or not; rows are made canonical afterwards, so that different
-parameters may give the same row, and a row may come twice. Limits are Optuna constraints. A trial
-without a value, because it broke a limit before, counts as the worst value so far.
+parameters may give the same row, and a row may come twice: the session then answers from the
+journal. Limits are Optuna constraints. A trial without a value, because it broke a limit before,
+counts as the worst value so far. So does a failed one, in every objective, and as what breaks the
+limits most: a sampler that is told nothing of a failure proposes it again and again.
 """
 
 import importlib.util
@@ -16,7 +18,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
-from optuna.trial import Trial, TrialState
+from optuna.trial import Trial
 
 from nas.errors import missing_package
 from nas.problem import FAILED, INFEASIBLE, Floats, Problem, Trials
@@ -40,7 +42,9 @@ class OptunaStrategy:
         self._problem, self._scalar = problem, scalar
         self._distributions = _distributions(problem, ordered=scalar)
         self._pending: dict[bytes, list[Trial]] = {}
+        self._failed: list[Trial] = []
         self._worst = np.full(1 if scalar else len(problem.objectives), -np.inf)
+        self._most_broken = 0.0
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         directions = [StudyDirection.MINIMIZE] * len(self._worst)
         self._study = optuna.create_study(sampler=sampler, directions=directions)
@@ -59,22 +63,39 @@ class OptunaStrategy:
     def tell(self, trials: Trials) -> None:
         """Tell the study; what it did not ask for is enqueued and asked first."""
         values = self._values(trials)
-        self._worst = np.fmax(self._worst, np.fmax.reduce(values, axis=0, initial=-np.inf))
-        worst = np.where(np.isfinite(self._worst), self._worst, 0.0)
+        failed = trials.status == FAILED
+        of_use = values[~failed]
+        self._worst = np.fmax(self._worst, np.fmax.reduce(of_use, axis=0, initial=-np.inf))
         broken = violation(self._problem, trials.metrics, len(trials))
         broken = np.where(trials.status == INFEASIBLE, np.maximum(broken, 1e-6), 0.0)
+        self._most_broken = max(self._most_broken, broken.max(initial=0.0))
         with _quiet():
             for i, row in enumerate(trials.picks):
                 trial = self._trial_of(row)
-                if trials.status[i] == FAILED:
-                    self._study.tell(trial, state=TrialState.FAIL)
-                    continue
-                told = np.where(np.isfinite(values[i]), values[i], worst)
-                if self._scalar and broken[i]:
-                    told = worst + broken[i] * np.maximum(np.abs(worst), 1.0)
-                elif self._problem.limits and not self._scalar:
-                    trial.set_constraint("limits", broken[i])
-                self._study.tell(trial, told.tolist())
+                if failed[i]:
+                    self._failed.append(trial)
+                else:
+                    self._tell(trial, values[i], float(broken[i]))
+            self._tell_failed()
+
+    def _tell_failed(self) -> None:
+        """Tell what failed as the worst, once it is known how bad results can be."""
+        if not np.isfinite(self._worst).all():
+            return
+        nothing = np.full(len(self._worst), np.nan)
+        for trial in self._failed:
+            self._tell(trial, nothing, self._most_broken or float(bool(self._problem.limits)))
+        self._failed.clear()
+
+    def _tell(self, trial: Trial, values: Floats, broken: float) -> None:
+        """Tell `values`, NaN where they are unknown, of a trial that breaks limits by `broken`."""
+        worst = np.where(np.isfinite(self._worst), self._worst, 0.0)
+        told = np.where(np.isfinite(values), values, worst)
+        if self._scalar and broken:
+            told = worst + broken * np.maximum(np.abs(worst), 1.0)
+        elif self._problem.limits and not self._scalar:
+            trial.set_constraint("limits", broken)
+        self._study.tell(trial, told.tolist())
 
     def _trial_of(self, row: Matrix) -> Trial:
         waiting = self._pending.get(row.tobytes())

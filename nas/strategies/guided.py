@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from nas.kernel_model import KernelModel
 from nas.problem import Floats, Problem, Trials
-from nas.promise import promising, violation
+from nas.promise import promising
 from nas.space import Matrix
 from nas.strategies._breed import Breed
 from nas.strategies._fresh import Fresh
@@ -82,9 +82,10 @@ class Guided:
         return rows[chosen]
 
     def _scores(self, rows: Matrix) -> tuple[Floats, Floats]:
-        """Return the predicted scores of `rows` and by how much they will break limits."""
-        metrics = self._model.predict(rows, self._problem.known(rows))
-        return self._problem.scores(metrics), violation(self._problem, metrics, len(rows))
+        """Return the predicted scores of `rows` and by how much they will break limits or fail."""
+        known = self._problem.known(rows)
+        metrics = self._model.predict(rows, known)
+        return self._problem.scores(metrics), self._model.broken(rows, known, metrics)
 
     def _candidates(self, rng: np.random.Generator) -> Matrix:
         """Return new rows near the front of the model, by an archive evolution inside it."""
