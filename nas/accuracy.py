@@ -267,9 +267,14 @@ def write_accuracy_model(model: AccuracyModel, path: Path) -> None:
         np.savez_compressed(file, **arrays)
 
 
+_MOST_BYTES = 256 * 2**20
+
+
 def _read_arrays(path: Path) -> Mapping[str, NDArray[Any]]:
     try:
         with open_regular(path) as file, np.load(file, allow_pickle=False) as arrays:
+            if sum(part.file_size for part in arrays.zip.infolist()) > _MOST_BYTES:
+                raise ValueError(f"unpacked it has more than {_MOST_BYTES / 2**20:g} MiB")
             return {name: arrays[name] for name in arrays.files}
     except OSError as error:
         raise BadFile(f"{path}: {error.strerror or error}") from None

@@ -1,11 +1,13 @@
 """Sizes: a small file or a flag cannot ask for what takes hours or gigabytes to look at."""
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nas.accuracy import load_accuracy_model
 from nas.arch import MOST_BLOCKS, MOST_CHANNELS, MOST_PIXELS
 from nas.errors import BadFile, BadValue, NasError
 from nas.scaling import Multipliers, scale, scale_resolution
@@ -85,6 +87,17 @@ def test_a_space_has_sizes_that_can_be(
     with pytest.raises(BadFile) as caught:
         load_space(path)
     assert message in str(caught.value)
+
+
+def test_a_model_that_unpacks_to_gigabytes_is_not_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "m.npz"
+    packed = zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+    with packed as archive, archive.open("header.npy", "w") as part:
+        for _ in range(257):
+            part.write(bytes(2**20))
+    assert path.stat().st_size < 2 * 2**20
+    with pytest.raises(BadFile, match="unpacked it has more than 256 MiB"):
+        load_accuracy_model(path)
 
 
 @pytest.mark.parametrize(
