@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import pickle
 from collections.abc import Mapping
 from contextlib import closing
 from functools import cache
@@ -21,8 +22,8 @@ from nas.evaluators import proxy
 from nas.layers import lower
 from nas.lines import Lines
 from nas.nn import training_folder
+from nas.nn.datasets import cifar10, imagefolder
 from nas.nn.datasets import csv as labels
-from nas.nn.datasets import imagefolder
 from nas.nn.training_folder import TrainingFolder
 from nas.weights import random_weights
 
@@ -106,6 +107,19 @@ def _csv(path: Path) -> object:
     return source.train.read(np.arange(len(source.train)), 8)
 
 
+@cache
+def _cifar() -> Mapping[str, bytes]:
+    """Return the files of a CIFAR-10 of four images each."""
+    batch = {"data": np.zeros((4, 3072), np.uint8), "labels": [0, 1, 0, 1]}
+    files = {f"data_batch_{number}": batch for number in range(1, 6)}
+    whole = {**files, "test_batch": batch, "batches.meta": {"label_names": ["a", "b"]}}
+    return {name: pickle.dumps(content, protocol=2) for name, content in whole.items()}
+
+
+def _cifar_read(path: Path) -> object:
+    return cifar10.create(path=str(path.parent), val=0.5, seed=0).fingerprint
+
+
 ROWS: dict[str, Row] = {
     "checkpoint": Row(
         files=cache(lambda: {"x.safetensors": _checkpoint(_facts())}),
@@ -125,5 +139,7 @@ ROWS: dict[str, Row] = {
         **_LINES,
     ),
     "picture": Row(files=_pictures, spoilt="a/0.png", read=_image_folder),
+    "batch of CIFAR": Row(files=_cifar, spoilt="data_batch_2", read=_cifar_read),
+    "classes of CIFAR": Row(files=_cifar, spoilt="batches.meta", read=_cifar_read),
     "labels": Row(files=_labelled, spoilt="labels.csv", read=_csv),
 }  # fmt: skip
