@@ -158,7 +158,7 @@ def test_a_killed_search_goes_on_from_the_url(
         if not is_cache_kept:
             shutil.rmtree(cache)
             kept = far.read_bytes()
-    found = json.loads(nas("search", "--out", url, "--no-plot", "--json").out)
+    found = json.loads(nas("search", "--allow-plugins", "--out", url, "--no-plot", "--json").out)
     assert found["pareto"] == whole["pareto"]
     assert far.read_bytes().startswith(kept[: kept.rfind(b"\n") + 1])
     assert list(cache.iterdir()) == []
