@@ -98,7 +98,7 @@ def fit_model(plan: Plan, rows: Rows, seed: int) -> tuple[AccuracyModel, Teacher
         "distilled after %.0f s; %.3f points from the teacher (root mean square)",
         time.perf_counter() - start, 100 * np.sqrt(np.mean(gap**2)),
     )  # fmt: skip
-    return replace(model, spread=spread), teacher
+    return replace(ranged(model, rows), spread=spread), teacher
 
 
 def label_matrix(rows: Rows, rng: np.random.Generator, count: int) -> Matrix:
@@ -150,6 +150,12 @@ def cross_validate(plan: Plan, rows: Rows, *, count: int, seed: int) -> dict[str
 
 def _average(parts: Sequence[dict[str, float]]) -> dict[str, float]:
     return {key: float(np.mean([part[key] for part in parts])) for key in parts[0]}
+
+
+def ranged(model: AccuracyModel, rows: Rows) -> AccuracyModel:
+    """Return `model` with the range of the accuracies of `rows`, on which it was fitted."""
+    low, high = (round(float(end), 6) for end in (rows.top1.min(), rows.top1.max()))
+    return replace(model, fitted_range=(low, high))
 
 
 def finished(model: AccuracyModel, average: dict[str, float], rows: int) -> AccuracyModel:
@@ -237,7 +243,16 @@ def main(space: str, folder: Path, default_data: Path) -> None:
     parser.add_argument("--data", type=Path, default=default_data, help="folder of train.csv")
     parser.add_argument("--cross-validate", action="store_true", help="judge on all folds, not one")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--range-only", action="store_true", help="keep the weights, write the range"
+    )
     options = parser.parse_args()
+    path = Path(__file__).resolve().parents[1] / "accuracy_models" / f"{space}.npz"
+    if options.range_only:
+        write_accuracy_model(
+            ranged(load_accuracy_model(path), read_rows(options.data, space)), path
+        )
+        return
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
     start = time.perf_counter()
@@ -248,7 +263,6 @@ def main(space: str, folder: Path, default_data: Path) -> None:
     points = judged.pop("points")
     model, teacher = fit_model(plan, rows, options.seed)
     model = finished(model, judged["model"], judged["rows"])
-    path = Path(__file__).resolve().parents[1] / "accuracy_models" / f"{space}.npz"
     write_accuracy_model(model, path)
     plot(points, folder / "held_out.png", f"{space}: {len(points[1])} held-out architectures")
     result = {

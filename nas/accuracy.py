@@ -137,6 +137,8 @@ class AccuracyModel:
         spread: the network for the natural logarithm of the deviation, on the same scale.
         scale: from the scale of the data to the reported one.
         held_out: its error on rows that it was not fitted on, None where nobody measured it.
+        fitted_range: the least and the largest accuracy that it was fitted on, on the scale of the
+            data, None where nobody knows; what it predicts beyond them is extrapolated.
     """
 
     domain: Space
@@ -147,6 +149,7 @@ class AccuracyModel:
     spread: Network
     scale: Scale = Scale()
     held_out: HeldOut | None = None
+    fitted_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         """Refuse an unknown metric, and networks of another space."""
@@ -171,6 +174,22 @@ class AccuracyModel:
         arrays = [a for network in networks for a in (*network.weights, *network.biases)]
         content = repr(self.scale).encode() + b"".join(array.tobytes() for array in arrays)
         return hashlib.sha256(content).hexdigest()[:16]
+
+    def outside(self, accuracy: float) -> str:
+        """Say in what a predicted accuracy lies outside of what was fitted, or nothing.
+
+        Example:
+            >>> load_accuracy_model("mbconv").outside(0.3)
+            'below the 42.85 % of the worst network that the model was fitted on'
+        """
+        if self.fitted_range is None:
+            return ""
+        low, high = sorted(self._scaled(np.array(self.fitted_range)).tolist())
+        if low <= accuracy <= high:
+            return ""
+        if accuracy < low:
+            return f"below the {100 * low:.2f} % of the worst network that the model was fitted on"
+        return f"above the {100 * high:.2f} % of the best network that the model was fitted on"
 
     def predict(self, archs: Architecture | Sequence[Architecture]) -> Accuracy:
         """Return the accuracies of `archs`; a matrix of picks is a hundred times quicker.
@@ -257,6 +276,7 @@ def write_accuracy_model(model: AccuracyModel, path: Path) -> None:
         "note": model.note,
         "scale": asdict(model.scale),
         "held_out": asdict(model.held_out) if model.held_out else None,
+        "fitted_range": list(model.fitted_range) if model.fitted_range else None,
     }
     arrays: dict[str, Any] = {"header": np.array(strict_json.dumps(header))}
     for name in _NETWORKS:
@@ -294,8 +314,11 @@ class _Header:
     note: str
     scale: Scale
     held_out: HeldOut | None
+    fitted_range: tuple[float, float] | None = None  # older files have none
 
     def __post_init__(self) -> None:
+        if self.fitted_range and self.fitted_range[0] > self.fitted_range[1]:
+            raise BadValue("fitted_range must be the least value and the largest", "fitted_range")
         for name in ("space", "source", "note"):
             if not getattr(self, name):
                 raise BadValue(f"{name} must be text", name)
@@ -322,6 +345,7 @@ def _from_arrays(arrays: Mapping[str, NDArray[Any]], space: Space | None) -> Acc
         note=header.note,
         scale=header.scale,
         held_out=header.held_out,
+        fitted_range=header.fitted_range,
         **networks,
     )
 

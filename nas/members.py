@@ -38,7 +38,8 @@ class Member:
 
     `accuracy` is on the scale of the run's accuracy metric, with `deviation` where it is
     predicted, and None where the architecture is no point of the space. `metrics` are those of its
-    trial; for a reference those that are free. `published` is the top-1
+    trial; for a reference those that are free. `outside` says in what the accuracy lies outside of
+    what its model was fitted on, empty where it does not or nobody knows. `published` is the top-1
     of its paper, a fraction: another scale unless the metric is `top1`.
     """
 
@@ -51,6 +52,7 @@ class Member:
     metrics: Mapping[str, float]
     accuracy: float | None = None
     deviation: float | None = None
+    outside: str = ""
     published: float | None = None
     trial: int | None = None
 
@@ -80,6 +82,7 @@ def record(member: Member, accuracy: str, baseline: Member | None) -> dict[str, 
         "name": member.name,
         accuracy: member.accuracy,
         f"{accuracy}_deviation": member.deviation,
+        f"{accuracy}_outside": member.outside,
         "gain": member.gain(baseline),
         "gain_deviation": member.gain_deviation(baseline),
         "latency_ms": member.latency.ms,
@@ -124,6 +127,7 @@ def _found(setup: Setup, trials: Trials, number: int) -> Member:
         params=int(metrics["params"]),
         metrics=metrics,
         accuracy=metrics[setup.accuracy],
+        outside=_outside(setup, metrics[setup.accuracy]),
         trial=number,
     )
 
@@ -160,10 +164,12 @@ def reference(setup: Setup, name: str) -> Member:
     judged = evaluate(replace(setup.problem, limits=()), row)
     if not judged.ok[0]:
         return member
+    accuracy = float(judged.metrics[setup.accuracy][0])
     return replace(
         member,
-        accuracy=float(judged.metrics[setup.accuracy][0]),
+        accuracy=accuracy,
         deviation=_deviation(setup, row)[0],
+        outside=_outside(setup, accuracy),
     )
 
 
@@ -202,3 +208,9 @@ def _deviation(setup: Setup, picks: Matrix) -> list[float | None]:
         with extra("deviations", logger.warning):
             values = setup.judge.deviation(candidates)
     return list(values[setup.accuracy].tolist()) if values else [None] * len(picks)
+
+
+def _outside(setup: Setup, accuracy: float) -> str:
+    """Return what the judge says of an accuracy's range, if it can say anything."""
+    said = getattr(setup.judge, "outside", None)
+    return str(said(accuracy)) if said else ""

@@ -210,6 +210,50 @@ def test_a_written_model_comes_back(model, tmp_path):
     assert load_accuracy_model(path).held_out is None
 
 
+def test_what_lies_outside_of_the_fitted_range_is_said(model, tmp_path):
+    assert model.outside(0.0) == ""  # nobody knows the range
+    known = replace(model, fitted_range=(0.2, 0.6))  # 0.2 to 0.4 as reported
+    path = tmp_path / "own.npz"
+    write_accuracy_model(known, path)
+    assert load_accuracy_model(path).fitted_range == (0.2, 0.6)
+    assert (known.outside(0.2), known.outside(0.3), known.outside(0.4)) == ("", "", "")
+    assert known.outside(0.19) == (
+        "below the 20.00 % of the worst network that the model was fitted on"
+    )
+    assert known.outside(0.41).startswith("above the 40.00 % of the best network")
+    assert known.fingerprint == model.fingerprint
+
+
+def test_a_file_without_a_range_is_read(model, tmp_path):
+    path = tmp_path / "own.npz"
+    write_accuracy_model(replace(model, fitted_range=(0.2, 0.6)), path)
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    content = json.loads(str(arrays["header"]))
+    del content["fitted_range"]
+    np.savez(path, **{**arrays, "header": np.array(json.dumps(content))})
+    assert load_accuracy_model(path).fitted_range is None
+    header(model, path, fitted_range=[0.6, 0.2])
+    with pytest.raises(BadFile, match="least value and the largest"):
+        load_accuracy_model(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "target"),
+    [
+        ("mbconv", "imagenet_mnasnet", "val_top1"),
+        ("mobilenetv3", "imagenet_mobilenetv3", "predicted_top1"),
+    ],
+)
+def test_bundled_model_knows_the_range_of_its_data(name, folder, target):
+    path = DATA / folder / "train.csv"
+    if not path.is_file():
+        pytest.skip("needs the published accuracies")
+    with path.open(newline="") as file:
+        top1 = [float(record[target]) / 100 for record in csv.DictReader(file)]
+    assert load_accuracy_model(name).fitted_range == pytest.approx((min(top1), max(top1)))
+
+
 def test_unknown_model_names_the_closest():
     with pytest.raises(UnknownName, match=r"unknown accuracy model 'mbcon'.*mbconv"):
         load_accuracy_model("mbcon")

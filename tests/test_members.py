@@ -12,8 +12,9 @@ from nas.searching import search
 from nas.zoo import load_architecture
 
 NAMES = (
-    "name", "top1_proxy", "top1_proxy_deviation", "gain", "latency_ms", "latency_low_ms",
-    "latency_high_ms", "macs", "params", "activations", "trial", "fingerprint", "picks",
+    "name", "top1_proxy", "top1_proxy_deviation", "top1_proxy_outside", "gain", "gain_deviation",
+    "latency_ms", "latency_low_ms", "latency_high_ms", "macs", "params", "activations",
+    "trial", "fingerprint", "picks",
 )  # fmt: skip
 
 

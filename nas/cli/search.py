@@ -19,7 +19,13 @@ from nas.plugins import trusted
 from nas.problem import FAILED, STOPPED
 from nas.remote import Place
 from nas.report.proof import notes
-from nas.report.tables import front_table, headlines, latency_notes
+from nas.report.tables import (
+    EXTRAPOLATED,
+    accuracy_notes,
+    front_table,
+    headlines,
+    latency_notes,
+)
 from nas.run_kind import MARKS, SEARCH, holds, kind_of
 from nas.searching import Run, explore, write
 from nas.space_file import load_space
@@ -186,6 +192,8 @@ def _print_front(run: Run, known: Sequence[Member], top: int) -> None:
         put(line)
     if setup.judge.note:
         put(setup.judge.note)
+    for note in accuracy_notes(run.members):
+        put(f"{EXTRAPOLATED} {setup.accuracy}: {note}")
     put(f"latency_ms: {table.name}, {table.device}, {table.runtime}")
     for note in (*latency_notes(run.members), *notes(table)):
         put(f"latency_ms: {note}")

@@ -34,6 +34,10 @@ class Surrogate:
         """Return one standard deviation of every prediction, a fraction."""
         return {self.model.metric: self.model.predict_matrix(candidates.picks).deviation}
 
+    def outside(self, accuracy: float) -> str:
+        """Say in what an accuracy lies outside of what the model was fitted on."""
+        return self.model.outside(accuracy)
+
     def __str__(self) -> str:
         """Return the text that names this evaluator in a problem."""
         return f"surrogate:{self.model.fingerprint}"

@@ -189,6 +189,7 @@ def _shrink(
         note=f"{examples.metric} is predicted by a model learned from {examples.source}",
         mean=mean,
         spread=spread,
+        fitted_range=(float(examples.accuracy.min()), float(examples.accuracy.max())),
     )
     return Fitted(model=model, imitation_r2=r2, imitation_gap=missed, widened=widened)
 

@@ -1,5 +1,6 @@
 """Tables for the terminal: a front beside its references, one network block by block."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -14,6 +15,8 @@ from nas.members import FRACTIONS, Member
 from nas.searching import Run
 
 _FEW_MS = 10
+EXTRAPOLATED = "*"
+"""Marks an accuracy outside of what its model was fitted on."""
 OPTIMISM = (
     "± is one standard deviation by the model that guided the search; a search favours what its "
     "model overrates, so expect less"
@@ -94,6 +97,7 @@ def _front_row(run: Run, member: Member, extra: Sequence[str]) -> tuple[str, ...
     accuracy = accuracy_text(member.accuracy or 0.0, metric)
     if member.deviation is not None:
         accuracy += f" ±{accuracy_text(member.deviation, metric)}"
+    accuracy += EXTRAPOLATED if member.outside else ""
     return (
         member.name,
         accuracy,
@@ -116,15 +120,21 @@ def gain_text(gain: float, metric: str) -> str:
     return f"{100 * gain:+.2f}" if metric in FRACTIONS else f"{gain:+.4g}"
 
 
+def accuracy_notes(members: Iterable[Member]) -> tuple[str, ...]:
+    """Say which accuracies lie outside of what their model was fitted on, as `latency_notes`."""
+    return _counted([(member.outside,) if member.outside else () for member in members])
+
+
 def latency_notes(members: Iterable[Member]) -> tuple[str, ...]:
     """Say what lies outside of the latency table's range, once each, and for how many members."""
-    everyone = list(members)
-    counts: dict[str, int] = {}
-    for member in everyone:
-        for reason in member.latency.outside:
-            counts[reason] = counts.get(reason, 0) + 1
+    return _counted([member.latency.outside for member in members])
+
+
+def _counted(reasons: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return every reason once, with how many members have it unless all do."""
+    counts = Counter(reason for each in reasons for reason in each)
     return tuple(
-        reason if count == len(everyone) else f"{reason} (in {count} of {len(everyone)})"
+        reason if count == len(reasons) else f"{reason} (in {count} of {len(reasons)})"
         for reason, count in counts.items()
     )
 

@@ -9,7 +9,9 @@ from nas.cost import cost
 from nas.latency_file import load_table
 from nas.members import Member, references
 from nas.report.tables import (
+    EXTRAPOLATED,
     OPTIMISM,
+    accuracy_notes,
     accuracy_text,
     front_table,
     gain_text,
@@ -59,6 +61,18 @@ def test_the_front_stands_with_its_references(run: Run) -> None:
     names = [row[0] for row in table.rows]
     assert len(names) == 1 + len(shown)
     assert {member.name for member in shown} == {*names} - {"efficientnet_b0"}
+
+
+def test_extrapolated_accuracies_are_marked_and_counted(run: Run) -> None:
+    members = [replace(run.members[0], outside="too good"), *run.members[1:]]
+    marked = replace(run)
+    marked.__dict__["members"] = tuple(members)
+    table = front_table(marked, top=1000)
+    assert [EXTRAPOLATED in row[1] for row in table.rows] == [True] + [False] * (len(members) - 1)
+    assert accuracy_notes(members) == (f"too good (in 1 of {len(members)})",)
+    assert accuracy_notes(members[:1]) == ("too good",)
+    assert accuracy_notes(members[1:]) == ()
+    assert run.records()[0]["top1_proxy_outside"] == ""
 
 
 def test_objectives_and_limits_without_a_column_get_one() -> None:
