@@ -21,7 +21,7 @@ from nas.layers import Unit, lower
 from nas.lookup import Lookup
 from nas.operators import OpModel, counts_of
 from nas.provenance import Provenance, Validation
-from nas.reader import Coefficient, Milliseconds
+from nas.reader import Coefficient, Count, Milliseconds
 from nas.space import Matrix, Space
 
 _MS_PER_NS = 1e-6
@@ -36,13 +36,16 @@ Floats = NDArray[np.float64]
 class Entry:
     """What one measured unit adds to a network, in milliseconds, and the 90 % interval of that.
 
-    `isolated_ms` is what it took alone, where that was measured.
+    `isolated_ms` is what it took alone, where that was measured; `deviation_ms` the standard
+    deviation of one run, and `count` the number of runs, where another project's table says so.
     """
 
     ms: Milliseconds
     low_ms: Milliseconds
     high_ms: Milliseconds
     isolated_ms: Milliseconds | None = None
+    deviation_ms: Milliseconds | None = None
+    count: Count | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,9 @@
 
 Several files become one table, since keys hold shapes: published tables come as one file per
 resolution, and shapes that two resolutions share were measured in both, a few per cent apart. They
-are pooled by their counts. Files that are further apart than `APART` are hardly of one device and
-in one unit, and refused.
+are pooled as if all runs had been made at once: the mean by counts, the variance of one run by the
+law of total variance. Two that are further apart than `APART`, and than their own deviations
+explain, are hardly of one device and in one unit, and refused.
 """
 
 import math
@@ -22,7 +23,7 @@ from nas.reader import Count, Milliseconds, Range, Reader
 from nas.text import LONGEST_VALUE, printable
 
 APART = 0.5
-"""By how much of the smaller one two latencies of a unit may differ, to be pooled."""
+"""By how much of the smaller one two latencies of a unit may differ, whatever their deviations."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,13 +153,14 @@ def _pool(key: str, rows: Sequence[_Row]) -> DialectEntry:
     """Return one entry for all rows of a unit, weighted by their counts where all have one.
 
     Raises:
-        BadFile: if two of them are further apart than `APART`.
+        BadFile: if two of them are further apart than `APART` and than their deviations explain.
     """
     entries = [row.entry for row in rows]
     if len(set(entries)) == 1:
         return entries[0]
     low, high = (pick(rows, key=lambda row: row.entry.ms) for pick in (min, max))
-    if high.entry.ms > low.entry.ms * (1 + APART):
+    noise = math.hypot(low.entry.deviation_ms or 0.0, high.entry.deviation_ms or 0.0)
+    if high.entry.ms - low.entry.ms > max(APART * low.entry.ms, noise):
         raise BadFile(
             f"{high.place}: {key} takes {high.entry.ms:g} ms, but {low.entry.ms:g} ms in "
             f"{low.place}; import the tables of different devices one by one"
@@ -189,7 +191,7 @@ def _mean(values: Sequence[float], weights: Sequence[int]) -> float:
 def _pooled_notes(groups: Mapping[str, Sequence[_Row]]) -> Iterable[str]:
     """Say how many units were measured several times, and how far apart at most."""
     times = {key: sorted({row.entry.ms for row in group}) for key, group in groups.items()}
-    ratios = {key: ms[-1] / ms[0] for key, ms in times.items() if len(ms) > 1}
+    ratios = {key: ms[-1] / (ms[0] or math.inf) for key, ms in times.items() if len(ms) > 1}
     if ratios:
         worst = max(ratios, key=lambda key: ratios[key])
         yield (

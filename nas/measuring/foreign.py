@@ -62,11 +62,20 @@ def import_table(
 def _entry(entry: DialectEntry) -> Entry:
     deviation = entry.deviation_ms or 0.0
     half = min(_DEVIATIONS * deviation / sqrt(entry.count or 1), entry.ms)
-    return Entry(ms=entry.ms, low_ms=entry.ms - half, high_ms=entry.ms + half)
+    return Entry(
+        ms=entry.ms,
+        low_ms=entry.ms - half,
+        high_ms=entry.ms + half,
+        deviation_ms=entry.deviation_ms,
+        count=entry.count,
+    )
 
 
 def export_table(table: LatencyTable, dialect: str, path: Path) -> Exported:
     """Write the measured units of `table` in a dialect.
+
+    The spread there is the deviation of one run: a table that was measured here, which knows the
+    interval of the mean alone, is written without.
 
     Raises:
         NasError: if the table has none, or the dialect can express none of them.
@@ -74,7 +83,7 @@ def export_table(table: LatencyTable, dialect: str, path: Path) -> Exported:
     if not table.entries:
         raise NasError(f"latency table {table.name} has no measured units, only a model")
     entries = {
-        key: DialectEntry(ms=entry.ms, deviation_ms=(entry.high_ms - entry.ms) / _DEVIATIONS)
+        key: DialectEntry(ms=entry.ms, deviation_ms=entry.deviation_ms, count=entry.count)
         for key, entry in table.entries.items()
     }
     return write_dialect(dialect, entries, path, heading=f"{table.device}, {table.runtime}")
