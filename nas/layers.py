@@ -236,6 +236,16 @@ def lower_block(block: Block, in_shape: Shape, *, name: str = "") -> Unit:
     )
 
 
+def takes_any_size(units: Sequence[Unit]) -> bool:
+    """Tell whether consecutive units take maps of any height and width.
+
+    They do where global pooling stands before all that needs a fixed number of features.
+    """
+    layers = (layer for unit in units for layer in unit.layers)
+    first = next((layer for layer in layers if isinstance(layer, Pool | Linear)), None)
+    return isinstance(first, Pool)
+
+
 def lower_chain(blocks: Sequence[Block], in_shape: Shape) -> tuple[Unit, ...]:
     """Return the units of consecutive blocks, named "0", "1", ..., on an input of `in_shape`.
 

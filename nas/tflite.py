@@ -5,6 +5,10 @@ values are (batch, height, width, channels), as everywhere in TensorFlow Lite, i
 Batch normalisation is folded. "Same" padding is torch's, the same on both sides; where TensorFlow's
 differs, which for stride 2 puts nothing before and all after an even side, a PAD stands before the
 convolution, and XNNPACK makes one operation of both.
+
+The input of a graph for deployment can be resized (`Interpreter.resize_tensor_input`); a graph that
+is timed has one shape. Where height and width can be resized, every PAD is the same on both sides,
+which is right for even and odd ones.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +20,7 @@ from numpy.typing import NDArray
 
 from nas.arch import Architecture
 from nas.errors import NasError
-from nas.layers import Conv, Layer, Linear, Pool, Squeeze, Unit, lower
+from nas.layers import Conv, Layer, Linear, Pool, Squeeze, Unit, lower, takes_any_size
 from nas.tflite_file import Operator, Shape, Tensor, pack
 from nas.weights import Weights, check_weights, fold_norm, join, random_weights
 
@@ -39,14 +43,16 @@ def to_tflite(
     weights: Weights | None = None,
     *,
     seed: int = 0,
-    batch: int = 1,
+    batch: int | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> bytes:
     """Return `arch` as the content of a .tflite file that maps "input" to "logits".
 
-    The input is (batch, resolution, resolution, channels), the output (batch, classes). Without
-    `weights` they are random (`random_weights`). The metadata hold fingerprint and name of `arch`,
-    and what is given as `metadata`.
+    The input is (batch, resolution, resolution, channels), the output (batch, classes). A `batch`
+    of None gives 1, and leaves it open: the input may be resized to any batch, and to any height
+    and width where the signature of its shape has -1 for them, too (`takes_any_size`; a strided
+    shortcut that pools fixes both). Without `weights` they are random (`random_weights`). The
+    metadata hold fingerprint and name of `arch`, and what is given as `metadata`.
 
     Raises:
         NasError: if a weight is missing, unknown, or of another shape.
@@ -61,7 +67,7 @@ def units_to_tflite(
     weights: Weights | None = None,
     *,
     seed: int = 0,
-    batch: int = 1,
+    batch: int | None = None,
     dtype: str = "fp32",
     metadata: Mapping[str, str] | None = None,
 ) -> bytes:
@@ -76,14 +82,14 @@ def units_to_tflite(
     """
     if not units:
         raise NasError("there are no units to write as a graph")
-    if batch < 1:
+    if batch is not None and batch < 1:
         raise NasError(f"the batch size of a TensorFlow Lite graph must be 1 or more, not {batch}")
     if weights is None:
         weights = random_weights(units, seed=seed)
     check_weights(units, weights)
-    writer = _Writer(weights, integer=dtype == "int8")
+    writer = _Writer(weights, integer=dtype == "int8", resized=_resized(units, batch))
     channels, height, width = units[0].in_shape
-    value = writer.begin((batch, height, width, channels))
+    value = writer.begin((batch or 1, height, width, channels))
     for unit in units:
         value = writer.unit(unit, value)
     tensors, operators = writer.end(value)
@@ -92,17 +98,26 @@ def units_to_tflite(
     return pack(tensors, operators, metadata=metadata, description=name)
 
 
+def _resized(units: Sequence[Unit], batch: int | None) -> frozenset[int]:
+    """Return the axes of maps that may be resized."""
+    if batch is not None:
+        return frozenset()
+    strided = any(unit.shortcut == "pool" and unit.block.stride > 1 for unit in units)
+    return frozenset({0, 1, 2} if takes_any_size(units) and not strided else {0})
+
+
 class _Writer:
     """Collects tensors and operators; its methods take and return the numbers of tensors."""
 
-    def __init__(self, weights: Weights, *, integer: bool) -> None:
+    def __init__(self, weights: Weights, *, integer: bool, resized: frozenset[int]) -> None:
         self.weights = weights
         self.integer = integer
+        self.resized = resized
         self.tensors: list[Tensor] = []
         self.operators: list[Operator] = []
 
     def begin(self, shape: Shape) -> int:
-        value = self.tensor(Tensor(name=INPUT, shape=shape))
+        value = self.tensor(Tensor(name=INPUT, shape=shape, signature=self.signature(shape)))
         return self.add("QUANTIZE", (value,), f"{INPUT}.q", shape) if self.integer else value
 
     def end(self, x: int) -> tuple[list[Tensor], list[Operator]]:
@@ -114,8 +129,15 @@ class _Writer:
                 Operator(kind="DEQUANTIZE", inputs=(x,), output=len(self.tensors))
             )
             x = self.tensor(Tensor(name=OUTPUT, shape=self.tensors[x].shape))
-        self.tensors[x] = replace(self.tensors[x], name=OUTPUT)
+        last = self.tensors[x]
+        self.tensors[x] = replace(last, name=OUTPUT, signature=self.signature(last.shape))
         return self.tensors, self.operators
+
+    def signature(self, shape: Shape) -> Shape:
+        """Return the shape of an end of the graph with -1 for what may be resized, if any may."""
+        axes = self.resized if len(shape) == 4 else self.resized & {0}
+        sides = tuple(-1 if axis in axes else side for axis, side in enumerate(shape))
+        return sides if axes else ()
 
     def tensor(self, tensor: Tensor) -> int:
         self.tensors.append(tensor)
@@ -175,8 +197,9 @@ class _Writer:
         return x if len(shape) == 4 else self.reshape(x, name, (shape[0], 1, 1, shape[1]))
 
     def reshape(self, x: int, name: str, shape: Shape) -> int:
-        to = self.numbers(f"{name}.shape", shape)
-        return self.add("RESHAPE", (x, to), name, shape, self.range(x), newShape=list(shape))
+        sides = (-1 if self.resized else shape[0], *shape[1:])
+        to = self.numbers(f"{name}.shape", sides)
+        return self.add("RESHAPE", (x, to), name, shape, self.range(x), newShape=list(sides))
 
     def range(self, x: int) -> _Range:
         tensor = self.tensors[x]
@@ -238,9 +261,10 @@ class _Writer:
         batch, *sides, channels = self.tensors[x].shape
         before = kernel // 2
         spans = [(-(-side // stride) - 1) * stride + kernel - side for side in sides]
-        if all(max(span, 0) // 2 == before for span in spans):
+        any_size = 1 in self.resized and stride > 1
+        if not any_size and all(max(span, 0) // 2 == before for span in spans):
             return x, _SAME
-        pads = [(before, max(span - before, 0)) for span in spans]
+        pads = [(before, before if any_size else max(span - before, 0)) for span in spans]
         rows = self.numbers(name + "s", [(0, 0), *pads, (0, 0)])
         height, width = (side + sum(pad) for side, pad in zip(sides, pads, strict=True))
         shape = (batch, height, width, channels)

@@ -22,11 +22,13 @@ class Tensor:
     """A value of a graph; one with `data` is a constant.
 
     `dtype` is "FLOAT32", "INT32" or "INT8". The number that a step s of an integer tensor stands
-    for is `scale * (s - zero)`; several scales belong to the entries along `axis`.
+    for is `scale * (s - zero)`; several scales belong to the entries along `axis`. `signature` is
+    the shape with -1 for every side that may be resized.
     """
 
     name: str
     shape: Shape
+    signature: Shape = ()
     dtype: str = "FLOAT32"
     data: NDArray[Any] | None = None
     scale: tuple[float, ...] = ()
@@ -175,6 +177,7 @@ def _tensor(schema: ModuleType, tensor: Tensor, buffer: int) -> Any:
         schema, "Tensor",
         name=tensor.name,
         shape=list(tensor.shape),
+        shapeSignature=list(tensor.signature) or None,
         type=getattr(schema.TensorType, tensor.dtype),
         buffer=buffer,
         quantization=quantization if tensor.scale else None,

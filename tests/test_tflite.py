@@ -71,6 +71,66 @@ def test_odd_sides_and_batches_agree_too() -> None:
     check_equal(lower(scale_resolution(load_architecture("mobilenet_v3_small"), 75)), batch=2)
 
 
+def run_resized(model: bytes, images: Any, *, strict: bool = True) -> Any:
+    """Return the output for images with channels first, after the input took their shape."""
+    result = interpreter.Interpreter(model_content=model, num_threads=1)
+    place = result.get_input_details()[0]["index"]
+    images = images.transpose(0, 2, 3, 1)
+    result.resize_tensor_input(place, images.shape, strict=strict)
+    result.allocate_tensors()
+    result.set_tensor(place, images)
+    result.invoke()
+    return result.get_tensor(result.get_output_details()[0]["index"])
+
+
+def signature(model: bytes) -> list[int]:
+    return list(opened(model).get_input_details()[0]["shape_signature"])
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v1@0.25", "mobilenet_v3_small", "mnasnet_a1"])
+def test_the_batch_can_be_resized(name: str) -> None:
+    model = to_tflite(scale_resolution(load_architecture(name), 64))
+    images = np.random.default_rng(0).standard_normal((3, 3, 64, 64), np.float32)
+    one_by_one = [run_tflite(model, image[None]) for image in images]
+    np.testing.assert_allclose(run_resized(model, images), np.concatenate(one_by_one), rtol=1e-6)
+
+
+@pytest.mark.parametrize("side", [33, 75, 96])
+def test_height_and_width_can_be_resized_where_the_network_pools(side: int) -> None:
+    small, other = (
+        scale_resolution(load_architecture("mobilenet_v3_small"), n) for n in (64, side)
+    )
+    weights = random_weights(lower(small))
+    model = to_tflite(small, weights)
+    assert signature(model) == [-1, -1, -1, 3]
+    images = np.random.default_rng(0).standard_normal((2, 3, side, side), np.float32)
+    expected = run_tflite(to_tflite(other, weights, batch=2), images)
+    np.testing.assert_allclose(run_resized(model, images), expected, rtol=1e-6)
+
+
+def test_what_depends_on_the_size_keeps_height_and_width() -> None:
+    pooled = (unit(stride=2, skip="pool"), *head("pool"))
+    for units in ((unit(),), pooled):
+        assert signature(units_to_tflite(units)) == [-1, 8, 8, 6]
+    images = np.random.default_rng(0).standard_normal((2, 6, 8, 8), np.float32)
+    model = units_to_tflite(pooled)
+    expected = run_tflite(units_to_tflite(pooled, batch=2), images)
+    np.testing.assert_allclose(run_resized(model, images), expected, rtol=1e-6)
+    with pytest.raises(RuntimeError, match="resize dimension 1 "):
+        run_resized(model, np.zeros((2, 6, 16, 16), np.float32))
+
+
+def head(*kinds: str) -> tuple[Unit, ...]:
+    blocks = (Block(kind=kind, in_channels=6, out_channels=6) for kind in kinds)
+    return tuple(lower_block(block, (6, 4, 4), name=block.kind) for block in blocks)
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "int8"])
+def test_a_given_batch_fixes_the_shape(dtype: str) -> None:
+    units = lower(scale_resolution(load_architecture("mobilenet_v1@0.25"), 32))
+    assert signature(units_to_tflite(units, batch=2, dtype=dtype)) == [2, 32, 32, 3]
+
+
 def unit(side: int = 8, **changes: Any) -> Unit:
     fields = {"kind": "mbconv", "in_channels": 6, "out_channels": 6, "hidden_channels": 12}
     return lower_block(Block(**{**fields, "kernel": 3, **changes}), (6, side, side))

@@ -42,7 +42,7 @@ class LiteRt:
         from nas.tflite import units_to_tflite  # a target that only runs models does without
         from nas.weights import tiled_weights
 
-        return units_to_tflite(units, tiled_weights(units), dtype=self.dtype)
+        return units_to_tflite(units, tiled_weights(units), batch=1, dtype=self.dtype)
 
     def open(self, model: bytes) -> Run:
         """Return the function that runs `model` on one random input.

@@ -15,13 +15,14 @@ from nas.weights import Weights
 class TfliteExporter:
     """Writes the graph of `nas.tflite.to_tflite`, in fp32.
 
-    `seed` draws the random weights; the batch size is fixed, which XNNPACK needs.
+    `seed` draws the random weights; `batch` of 0 gives 1 that may be resized when it is run, and
+    with it height and width where the network pools.
     """
 
     suffix: str = ".tflite"
     holds_weights: bool = True
     seed: int = 0
-    batch: int = 1
+    batch: int = 0
 
     def __call__(
         self,
@@ -31,11 +32,13 @@ class TfliteExporter:
         metadata: Mapping[str, str] | None = None,
     ) -> None:
         """Write the graph of `arch` to `path`, its metadata with fingerprint and name."""
-        content = to_tflite(arch, weights, seed=self.seed, batch=self.batch, metadata=metadata)
+        content = to_tflite(
+            arch, weights, seed=self.seed, batch=self.batch or None, metadata=metadata
+        )
         with atomic_path(path, follow=True) as temporary:
             temporary.write_bytes(content)
 
 
-def create(*, seed: int = 0, batch: int = 1) -> Exporter:
-    """Return the exporter; `batch` is the batch size, 1 or more."""
+def create(*, seed: int = 0, batch: int = 0) -> Exporter:
+    """Return the exporter; `batch` of 0 leaves the shape of the input open."""
     return TfliteExporter(seed=seed, batch=batch)
