@@ -63,7 +63,8 @@ def counts(layer: Layer) -> dict[str, int]:
     depthwise one counts `depthwise_macs` and, as `depthwise_spill`, the input elements beyond
     `CACHE_ELEMENTS`. `linear_weights` are those of fully connected layers, also inside
     squeeze-and-excitation, whose pooled and rescaled elements are `se_elements`. `hswish` and
-    `swish` are the elements through these activations.
+    `swish` are the elements through these activations, or through the hard sigmoid and the sigmoid
+    that they are made of.
 
     Finer: `layers` is 1 each; `spatial_macs` are the `conv_macs` of kernels above 1; `odd_macs`
     and `odd_depthwise_macs` are multiply-adds between channels that are no multiple of 4, for
