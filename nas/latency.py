@@ -7,8 +7,9 @@ has neither raises, it never counts a silent zero.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from math import fsum
 
 import numpy as np
@@ -23,12 +24,12 @@ from nas.operators import OpModel, counts_of
 from nas.provenance import Provenance, Validation
 from nas.reader import Coefficient, Count, Milliseconds
 from nas.space import Matrix, Space
+from nas.text import LONGEST_MESSAGE, LONGEST_VALUE, printable, shown
 
 _MS_PER_NS = 1e-6
 DECIMALS = 6
 """What a unit takes and every sum are rounded to nanoseconds, a thousandth of what can be measured.
 So the sums are equal in whatever order they are added, and on every machine."""
-_NAMED = 20
 Floats = NDArray[np.float64]
 
 
@@ -288,8 +289,8 @@ class LatencyTable:
         """Sum the latency of every unit of `arch`, and `overhead_ms` once.
 
         Raises:
-            MissingEntry: if the table lacks units and has no operator model; it lists every
-                absent key, not the first.
+            MissingEntry: if the table lacks units and has no operator model; it names as many as a
+                message holds, and says how many more there are.
         """
         units = lower(arch)
         absent = tuple(unit for unit in units if not self.covers(unit))
@@ -335,10 +336,26 @@ class LatencyTable:
         lookup = Lookup(space, lambda unit: (self.unit_ms(unit),))
         return lambda matrix: self.total_ms(lookup(matrix)[:, 0])
 
-    def missing(self, units: tuple[Unit, ...]) -> MissingEntry:
-        """Return the error that names units which the table has no number for."""
-        keys = dict.fromkeys(unit.key for unit in units)
-        texts = [f"{key} ({self.lacks[key]})" if key in self.lacks else key for key in keys]
-        more = f" (and {len(texts) - _NAMED} more)" if len(texts) > _NAMED else ""
-        named = "; ".join(texts[:_NAMED])
-        return MissingEntry(f"latency table {self.name!r} was not measured for: {named}{more}")
+    def missing(self, units: Sequence[Unit]) -> MissingEntry:
+        """Return the error that names units which the table has no number for.
+
+        It names as many as a message holds, and says how many more there are.
+        """
+        start = f"latency table {shown(self.name)} was not measured for: "
+        texts = [self._lacking(key) for key in dict.fromkeys(unit.key for unit in units)]
+        return MissingEntry(start + _listed(texts, LONGEST_MESSAGE - len(start)))
+
+    def _lacking(self, key: str) -> str:
+        """Return `key`, with what the runtime said where it refused that unit."""
+        return f"{key} ({printable(self.lacks[key], LONGEST_VALUE)})" if key in self.lacks else key
+
+
+def _listed(texts: Sequence[str], most: int) -> str:
+    """Return the first of `texts`, and how many more there are, in `most` characters."""
+    whole = "; ".join(texts)
+    if len(whole) <= most:
+        return whole
+    room = most - len(f" (and {len(texts)} more)")
+    ends = accumulate(len(text) + len("; ") for text in texts)
+    named = max(sum(end - len("; ") <= room for end in ends), 1)
+    return f"{'; '.join(texts[:named])} (and {len(texts) - named} more)"

@@ -1,6 +1,7 @@
 """Latency tables: the operator model, intervals, bundled tables, measured entries."""
 
 import builtins
+import re
 from dataclasses import replace
 from math import fsum
 from statistics import fmean
@@ -262,6 +263,30 @@ def test_table_without_model_lists_every_absent_unit() -> None:
     assert first.key not in str(error.value)
     with pytest.raises(MissingEntry):
         table.unit_ms(others[0])
+
+
+@pytest.mark.parametrize("count", [1, 2, 12, 13, 100, 3_000])
+def test_a_message_on_many_absent_units_ends_with_how_many_more_there_are(count: int) -> None:
+    """Each key has 76 characters, so a message of 1,000 holds 12 of them."""
+    first = lower_block(_mbconv(), (24, 28, 28))
+    units = tuple(replace(first, in_shape=(24, 1000 + i, 28)) for i in range(count))
+    message = str(load_table("pixel1").missing(units))
+    named = message.count("; ") + 1
+    more = f" (and {count - named} more)" if count > named else ""
+    keys = "; ".join(unit.key for unit in units[:named])
+    assert message == f"latency table 'pixel1' was not measured for: {keys}{more}"
+    assert len(message) <= 1000
+    assert named == min(count, 12)
+
+
+def test_a_message_on_absent_units_ends_whatever_the_runtime_and_the_table_say() -> None:
+    units = tuple(lower(load_architecture("mobilenet_v2")))
+    lacks = {unit.key: "no\x07 " * 10_000 for unit in units}
+    table = replace(load_table("pixel1"), name="n" * 5_000, lacks=lacks)
+    message = str(table.missing(units))
+    assert f"was not measured for: {units[0].key} (no\\x07 " in message
+    assert re.search(r"more\)$", message)
+    assert len(message) <= 1000
 
 
 def test_unusual_convolutions_are_named() -> None:

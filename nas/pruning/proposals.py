@@ -108,7 +108,7 @@ def check_covered(table: LatencyTable, arch: Architecture) -> None:
     """Refuse a table that cannot tell the latency of `arch`.
 
     Raises:
-        MissingEntry: naming every unit that it lacks.
+        MissingEntry: if it lacks units; see `LatencyTable.missing`.
     """
     absent = tuple(unit for unit in lower(arch) if not table.covers(unit))
     if absent:
