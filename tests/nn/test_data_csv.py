@@ -142,9 +142,9 @@ def test_missing_and_bad_images_and_repeats_are_counted(
     os.mkfifo(tmp_path / "pipe.png")
     path = write(*_plain(), "gone.png,cat", "", "pipe.png,dog", "bad.png,cat", "cat0.png,cat")
     assert load_data(f"csv:{path}").notes == (
-        "skipped 1 lines that repeat another",
-        "skipped 2 images that are missing: gone.png (line 12), pipe.png (line 14)",
-        "skipped 1 corrupt images: bad.png: no image",
+        "skipped lines that repeat another (1)",
+        "skipped images that are missing (2): gone.png (line 12), pipe.png (line 14)",
+        "skipped corrupt images (1): bad.png: no image",
     )
     with pytest.raises(BadFile, match=r"2 of 13 images are not in .*: gone.png \(line 12\)"):
         load_data(f"csv:{path},max_bad=1")

@@ -128,5 +128,5 @@ def test_bombs_are_bad_images(tmp_path: Path) -> None:
         (tmp_path / "a" / f"{name}.png").write_bytes(bomb)
     with warnings.catch_warnings():
         (note,) = load_data(f"imagefolder:{tmp_path}").notes
-    assert note.startswith("skipped 2 corrupt images: a/huge.png: Image size (3600000000 pixels)")
+    assert note.startswith("skipped corrupt images (2): a/huge.png: Image size (3600000000 pixels)")
     assert "a/large.png: Image size (100000000 pixels) exceeds limit" in note

@@ -121,7 +121,7 @@ def test_bad_images_are_skipped_by_row(tmp_path: Path) -> None:
     data = load_data(text)
     assert data.train.labels.tolist() == [0, 1, 0]
     expected = "row 1 of train: no image; row 3 of train: there is no image in this row"
-    assert data.notes == (f"skipped 2 corrupt images: {expected}",)
+    assert data.notes == (f"skipped corrupt images (2): {expected}",)
     with pytest.raises(BadFile, match="more than the 1 that max_bad allows"):
         load_data(f"{text},max_bad=1")
 
@@ -197,7 +197,7 @@ def test_images_that_lie_elsewhere_may_be_missing(
     )
     monkeypatch.setattr("nas.nn.datasets.hf._load", lambda path, config: tables)
     expected = "row 2 of train: No such file or directory; row 3 of train: the row names no file"
-    assert load_data("hf:x").notes == (f"skipped 2 corrupt images: {expected}",)
+    assert load_data("hf:x").notes == (f"skipped corrupt images (2): {expected}",)
 
 
 def test_damaged_folders_are_read_or_refused_in_one_line(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_class_folders_are_split_by_seed(folder: Path) -> None:
     assert list(np.bincount(data.val.labels)) == [2, 2]
     assert data.mean == pytest.approx((0.5, 0, 0.5))
     assert data.deviation[0] == pytest.approx(0.5)
-    assert data.notes == ("skipped 1 files that are no images of a known kind: 1 .txt",)
+    assert data.notes == ("skipped files that are no images of a known kind (1): 1 .txt",)
     assert data.fingerprint == load_data(f"imagefolder:{folder},check=header").fingerprint
     assert data.fingerprint != other.fingerprint
     pixels = data.val.read(np.arange(4), 16)
@@ -186,7 +186,7 @@ def test_bad_images_are_named_and_skipped(folder: Path) -> None:
     before = load_data(f"imagefolder:{folder}")
     assert _sizes(before) == (16, 4, None)
     _, note = before.notes
-    assert note.startswith("skipped 4 corrupt images: ants/cut.jpg: image file is truncated")
+    assert note.startswith("skipped corrupt images (4): ants/cut.jpg: image file is truncated")
     assert "bees/empty.png: no image" in note
     assert note.endswith(" and 1 more")
 

@@ -47,7 +47,7 @@ def test_hidden_folders_are_left_out_at_any_depth(pets: Path) -> None:
     assert data.classes == ("cat", "dog")
     assert _counts(data) == [3, 3]
     (note,) = data.notes
-    assert note.startswith("skipped 4 hidden folders with 8 images in them: .git, ")
+    assert note.startswith("skipped images in hidden folders (8): .git, ")
     assert note.endswith(" and 1 more")
 
 
@@ -73,7 +73,7 @@ def test_no_link_leads_to_a_folder_twice(link: str, target: str, pets: Path) -> 
     assert _counts(data) == [3, 3]
     (note,) = data.notes
     assert note == (
-        f"skipped 1 folders that are read elsewhere, or that a link leads back to: {link}"
+        f"skipped folders that are read elsewhere, or that a link leads back to (1): {link}"
     )
 
 
@@ -85,7 +85,7 @@ def test_a_folder_elsewhere_is_read_once(pets: Path) -> None:
     (pets / "cat" / "more").symlink_to("../../elsewhere")
     data = _load(pets)
     assert sum(_counts(data)) == 10
-    assert "skipped 2 folders that are read elsewhere" in data.notes[0]
+    assert "skipped folders that are read elsewhere" in data.notes[0]
     (pets / "bird").symlink_to("../elsewhere")  # a class may lie elsewhere
     assert _counts(_load(pets)) == [4, 3, 3]
 
@@ -96,7 +96,7 @@ def test_a_link_to_the_training_folder_is_no_validation_folder(tmp_path: Path) -
     (tmp_path / "val").symlink_to("train")
     data = _load(tmp_path)
     assert (len(data.train), len(data.val)) == (4, 2)
-    assert data.notes[0].endswith("leads back to: val")
+    assert data.notes[0].endswith("leads back to (1): val")
 
 
 def test_files_beside_the_classes_and_of_other_kinds_are_said(pets: Path) -> None:
@@ -108,8 +108,8 @@ def test_files_beside_the_classes_and_of_other_kinds_are_said(pets: Path) -> Non
     data = _load(pets)
     assert _counts(data) == [3, 3]
     assert data.notes == (
-        "skipped 2 files that lie in no class: labels.csv, loose.png",
-        "skipped 5 files that are no images of a known kind: 3 .heic, 1 .db, 1 .png",
+        "skipped files that lie in no class (2): labels.csv, loose.png",
+        "skipped files that are no images of a known kind (5): 3 .heic, 1 .db, 1 .png",
     )
 
 
@@ -164,7 +164,7 @@ def test_a_flat_test_folder_and_others_are_not_used(pets: Path) -> None:
     assert data.test is None
     assert data.notes == (
         "test/ has no folders of classes: its 5 images are not used",
-        "skipped 1 folders beside train/: extra",
+        "skipped folders beside train/ (1): extra",
     )
 
 

@@ -174,7 +174,7 @@ def _without_repeats(path: Path, rows: Sequence[_Row]) -> tuple[list[_Row], tupl
                 f"{shown(before.label, _LONGEST)} in {before.split} in line {before.line}"
             )
     more = len(rows) - len(first)
-    return list(first.values()), (f"skipped {more} lines that repeat another",) if more else ()
+    return list(first.values()), (f"skipped lines that repeat another ({more})",) if more else ()
 
 
 def _without_missing(
@@ -194,7 +194,7 @@ def _without_missing(
             f"allows {limit}. Say where they lie with root=FOLDER, or raise max_bad"
         )
     return [row for row in rows if row.line not in missing], (
-        f"skipped {len(missing)} images that are missing: {said}",
+        f"skipped images that are missing ({len(missing)}): {said}",
     )
 
 

@@ -186,7 +186,7 @@ def find_bad(opens: Open, names: Sequence[str], *, check: str, max_bad: int) -> 
     more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
     return Checked(
         good=np.array([index for index in range(len(names)) if index not in bad], np.int64),
-        notes=(f"skipped {len(bad)} corrupt images: {some}{more}",) if bad else (),
+        notes=(f"skipped corrupt images ({len(bad)}): {some}{more}",) if bad else (),
         largest=tuple(most),
     )
 

@@ -116,20 +116,20 @@ class Tree:
         """Return a line for each kind of thing that was left out."""
         kinds = sum(self.others.values(), Counter[str]())
         return tuple(
-            f"skipped {many} {what}"
-            for many, what in (
+            f"skipped {what} ({many}): {which}"
+            for what, many, which in (
                 (
-                    len(self.hidden),
-                    f"hidden folders with {self.hidden_images} images in them: "
-                    f"{self._some(self.hidden)}",
+                    "images in hidden folders",
+                    self.hidden_images,
+                    self._some(self.hidden),
                 ),
                 (
+                    "folders that are read elsewhere, or that a link leads back to",
                     len(self.again),
-                    "folders that are read elsewhere, or that a link leads back to: "
-                    f"{self._some(self.again)}",
+                    self._some(self.again),
                 ),
-                (len(self.strays), f"files that lie in no class: {self._some(self.strays)}"),
-                (kinds.total(), f"files that are no images of a known kind: {counted(kinds)}"),
+                ("files that lie in no class", len(self.strays), self._some(self.strays)),
+                ("files that are no images of a known kind", kinds.total(), counted(kinds)),
             )
             if many
         )

@@ -65,7 +65,7 @@ def _table(tree: Tree, top: Sequence[Path]) -> tuple[Table, tuple[str, ...]]:
     notes = [note for name, at in named.items() if name not in inner for note in _flat(at, name)]
     rest = [folder.name for folder in top if folder not in named.values()]
     if rest:
-        notes.append(f"skipped {len(rest)} folders beside train/: {', '.join(rest[:3])}")
+        notes.append(f"skipped folders beside train/ ({len(rest)}): {', '.join(rest[:3])}")
     folders = {name: named[name] for name in inner}
     return _labelled(tree, folders, inner), (*notes, *_alike(inner["train"]))
 
