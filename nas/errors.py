@@ -3,9 +3,7 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from nas.text import LONGEST_MESSAGE, LONGEST_VALUE, printable, shown, without_secrets
-
-_LONGEST_READ = 10 * LONGEST_MESSAGE  # more is never shown, and would take long to look at
+from nas.text import LONGEST_VALUE, one_line, shown
 
 
 class NasError(Exception):
@@ -17,7 +15,7 @@ class NasError(Exception):
 
     def __init__(self, message: str = "") -> None:
         """Keep the message in a form that is safe to print."""
-        super().__init__(printable(without_secrets(message[:_LONGEST_READ])))
+        super().__init__(one_line(message))
 
 
 class UnknownName(NasError):

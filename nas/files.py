@@ -120,9 +120,9 @@ def _replacing(path: Path) -> Iterator[Path]:
     new = path.with_name(f".{path.stem[:_LONGEST_STEM]}-{secrets.token_hex(4)}{path.suffix}")
     os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
+        yield new
         if old and stat.S_ISREG(old):
             os.chmod(new, stat.S_IMODE(old))
-        yield new
         os.replace(new, path)
     except BaseException:
         new.unlink(missing_ok=True)

@@ -17,12 +17,16 @@ _LONGEST_FILE_NAME = 80
 _UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """Unicode categories that a terminal obeys, or shows as nothing: controls, marks of direction."""
 
-_USER = re.compile(r"(?<=://)[^/\s@]*@")
-_SECRET = re.compile(
-    r"([?&;](?:[\w.%-]*[_.-])?(?:token|key|secret|password|passwd|pwd|credential|signature|sig)"
-    r"(?:[_.-][\w.%-]*)?=)[^&;\s'\"]+",
+_WORD = re.compile(r"\S+")
+_SETTING = re.compile(r"(?<=[?&;,#])([\w.%-]++)=([^&;,#'\"\\]+)")
+"""A setting in a URL or of a plugin, as in `?key=value` and `,key=value`."""
+_IS_SECRET = re.compile(
+    r"token|secret|passw|pwd|credential|signature|api_?key|access_?key"
+    r"|(?:\A|[_.-])(?:key|sig)(?:\Z|[_.-])",
     re.IGNORECASE,
 )
+_LONGEST_READ = 10 * LONGEST_MESSAGE
+"""Characters of a text that are looked at; what lies beyond is not shown anyway."""
 
 _LONGEST_NUMBER = 256  # bits
 
@@ -61,17 +65,24 @@ def shown(value: object, most: int = LONGEST_VALUE) -> str:
     Only as much of a nested value is written as is shown, so that the aliases of a small YAML file
     make no text of gigabytes.
     """
+    if isinstance(value, str):
+        value = without_secrets(value[:_LONGEST_READ])
     return printable(_bounded.repr(value), most)
 
 
 def without_secrets(text: str) -> str:
     """Return `text` with the users, passwords and tokens of its URLs masked."""
-    return _SECRET.sub(r"\1***", _USER.sub("***@", text))
+    return _WORD.sub(lambda found: _masked(found[0]), text)
 
 
 def safe(text: str, most: int = LONGEST_MESSAGE) -> str:
     """Return `text` without the secrets of its URLs, each of its lines `printable`."""
-    return "\n".join(printable(without_secrets(line), most) for line in text.split("\n"))
+    return "\n".join(one_line(line, most) for line in text.split("\n"))
+
+
+def one_line(text: str, most: int = LONGEST_MESSAGE) -> str:
+    """Return `text` without the secrets of its URLs, `printable` on one line."""
+    return printable(without_secrets(text[:_LONGEST_READ]), most)
 
 
 def file_name(name: str, *, default: str) -> str:
@@ -82,6 +93,18 @@ def file_name(name: str, *, default: str) -> str:
     """
     safe = re.sub(r"[^\w.+@-]+", "_", name[: 2 * _LONGEST_FILE_NAME]).lstrip("._-")
     return safe[:_LONGEST_FILE_NAME] or default
+
+
+def _masked(word: str) -> str:
+    """Return a word of a text without its secrets; a password may hold an @ or a slash."""
+    scheme, mark, rest = word.partition("://")
+    if mark and "@" in rest:
+        word = f"{scheme}://***@{rest.rpartition('@')[2]}"
+    return _SETTING.sub(_masked_setting, word)
+
+
+def _masked_setting(found: re.Match[str]) -> str:
+    return f"{found[1]}=***" if _IS_SECRET.search(found[1]) else found[0]
 
 
 def _visible(character: str) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from nas.errors import BadValue, NasError, unknown
-from nas.text import file_name, printable, shown, without_secrets
+from nas.text import file_name, printable, safe, shown, without_secrets
 
 
 def test_control_characters_are_escaped() -> None:
@@ -43,10 +43,26 @@ def test_a_value_that_holds_itself_over_and_over_is_shown_at_once() -> None:
         ("az://c/r?sv=1&sig=ab%2F&x=2", "az://c/r?sv=1&sig=***&x=2"),
         ("h://h/?X-Amz-Signature=1f&api_key=k 'q'", "h://h/?X-Amz-Signature=***&api_key=*** 'q'"),
         ("monkey=1&monkey=2", "monkey=1&monkey=2"),
+        ("h://h/?monkey=1&turkey=2", "h://h/?monkey=1&turkey=2"),
+        ("h://h/x?apikey=1&accesskey=2#token=3", "h://h/x?apikey=***&accesskey=***#token=***"),
+        ("s3://k:se/cr@et@h/b, s3://h/b", "s3://***@h/b, s3://h/b"),
+        ("ray:address=auto,token=1", "ray:address=auto,token=***"),
+        ('GET h://h/?token=a"b failed', 'GET h://h/?token=***"b failed'),
     ],
 )  # fmt: skip
 def test_secrets_of_urls_are_masked(text: str, masked: str) -> None:
     assert without_secrets(text) == masked
+
+
+def test_secrets_are_masked_before_a_value_is_cut() -> None:
+    assert shown(f"s3://{'x' * 300}@host/b") == "'s3://***@host/b'"
+
+
+@pytest.mark.parametrize("text", ["?" + "key_" * 50_000, "://" * 50_000, "a=" * 50_000])
+def test_any_text_is_made_safe_at_once(text: str) -> None:
+    # A pattern that backtracks would take minutes for one of these.
+    assert len(safe(text)) == 1000
+    without_secrets(text)
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,19 @@ def put(text: str = "") -> None:
 
 def print_json(content: Any) -> None:
     """Print one JSON document on stdout, null for what is no finite number."""
-    click.echo(without_secrets(strict_json.dumps(content, indent=1)))
+    click.echo(strict_json.dumps(_masked(content), indent=1))
+
+
+def _masked(content: Any) -> Any:
+    """Return plain data without the secrets of its texts."""
+    match content:
+        case str():
+            return without_secrets(content)
+        case dict():
+            return {key: _masked(value) for key, value in content.items()}
+        case list() | tuple():
+            return [_masked(value) for value in content]
+    return content
 
 
 def say(text: str) -> None:

@@ -73,12 +73,10 @@ def create(
     Raises:
         NasError: if there is no such cluster, if it refuses, or no node has what a task needs.
     """
-    for text, what in (
-        (address, f"runner ray would connect to {address}, which can run code here"),
-        (environment, f"runner ray would install what {environment} lists"),
-    ):
-        if text not in ("", "auto", "local"):
-            check_allowed(text, what)
+    if address not in ("", "auto", "local"):
+        check_allowed(address, f"runner ray would connect to {address}, which can run code here")
+    if environment:
+        check_allowed(environment, f"runner ray would install what {environment} lists")
     if workers < 0:
         raise BadValue(f"workers must be 0 or more, not {workers}", "workers")
     if attempts < 1:

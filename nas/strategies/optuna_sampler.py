@@ -4,6 +4,8 @@ import importlib
 import inspect
 from typing import Any
 
+from optuna.samplers import BaseSampler
+
 from nas.errors import NasError
 from nas.plugins import check_allowed
 from nas.problem import Problem
@@ -33,11 +35,14 @@ def create(
 
 def _class_at(path: str) -> Any:
     module, _, name = path.rpartition(".")
-    if not path.startswith("optuna."):
+    if module != "optuna.samplers":
         check_allowed(path, f"the sampler would run the Python module {module}")
     try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, ValueError, AttributeError):
+        found = getattr(importlib.import_module(module), name)
+        if not (isinstance(found, type) and issubclass(found, BaseSampler)):
+            raise TypeError
+        return found
+    except (ImportError, ValueError, AttributeError, TypeError):
         raise NasError(
             f"no Optuna sampler at {path!r}; expected a dotted path such as "
             "optuna.samplers.QMCSampler"
