@@ -6,6 +6,7 @@ that wait for the choice. `final.safetensors` and `final.yaml` are the result.
 """
 
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -23,6 +24,8 @@ from nas.text import shown
 
 SETTINGS, JOURNAL, ROUNDS = RUN, "journal.jsonl", "rounds"
 FINAL, TUNING = Path(PRUNED).stem, "fine_tuning"
+_GROUP = re.compile(r"[a-z]{1,40}(\.\w{1,40}){0,4}", re.ASCII)
+_MOST_ROUNDS = 100_000
 _ADDED: Mapping[str, Any] = {"settings.shortlist": 0}
 """Settings that the runs of earlier versions do not name, as these ran."""
 
@@ -42,8 +45,11 @@ class _Line:
         parts = (self.schema, self.start, self.tried, self.chosen or None, self.end)
         if sum(part is not None for part in parts) != 1:
             raise BadValue("needs one of schema, start, tried, chosen and end")
-        if (self.tried or self.chosen) and not self.round:
-            raise BadValue("round must be a whole number >= 1", "round")
+        group = self.tried.group if self.tried else self.chosen
+        if group and not 1 <= self.round <= _MOST_ROUNDS:
+            raise BadValue(f"round must be a whole number from 1 to {_MOST_ROUNDS}", "round")
+        if (group or self.tried) and not _GROUP.fullmatch(group):  # it names a file
+            raise BadValue(f"a group is named as stages.2.0.hidden, not {shown(group)}")
 
 
 class NetAdaptFolder:

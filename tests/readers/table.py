@@ -332,8 +332,8 @@ def _unpacked(path: Path) -> object:
 @cache
 def _pruned() -> Mapping[str, bytes]:
     point = Point(latency_ms=5.0, macs=10, params=3, held_out=0.5)
-    tried = Tried(group="stages.0", was=16, width=8, point=point, seconds=1.5)
-    failed = Tried(group="stem", was=16, width=8, error="diverged")
+    tried = Tried(group="stages.0.0.hidden", was=16, width=8, point=point, seconds=1.5)
+    failed = Tried(group="stem.0.out", was=16, width=8, error="diverged")
     return {
         "run.yaml": _yaml(
             {"schema": 1, "settings": {"step": "5%", "shortlist": 0}, "recipe": {"lr": 0.1}}
@@ -344,7 +344,7 @@ def _pruned() -> Mapping[str, bytes]:
                 {"start": asdict(point)},
                 {"round": 1, "tried": asdict(tried)},
                 {"round": 1, "tried": asdict(failed)},
-                {"round": 1, "chosen": "stages.0"},
+                {"round": 1, "chosen": "stages.0.0.hidden"},
                 {"end": {"top1": 0.5}},
             ]
         ),
