@@ -29,6 +29,7 @@ class Status:
     for, or its time is up), "stopped", "lost" (it says it is
     running, but has been silent) or "unknown". `counts` are those of the trials by what became of
     them; `waiting` are proposals without an answer. `best` is the best value of every objective.
+    `silent_seconds` have passed since the last word; fewer than 0 where its clock is ahead of ours.
     """
 
     out: Place
@@ -60,7 +61,7 @@ def _read(place: Place, here: Path, now: float) -> Status:
     config = read_config(here / folder.CONFIG)
     trials, asked = _journal(here, config)
     heartbeat = read_heartbeat(here)
-    silent = None if heartbeat is None else abs(now - heartbeat.updated)  # a clock may be ahead
+    silent = None if heartbeat is None else now - heartbeat.updated
     return Status(
         out=place,
         state=_state(heartbeat, silent),
@@ -91,7 +92,8 @@ def _journal(out: Path, config: SearchConfig) -> tuple[Trials, int]:
 def _state(heartbeat: Heartbeat | None, silent: float | None) -> str:
     if heartbeat is None or silent is None:
         return UNKNOWN
-    return LOST if heartbeat.state == RUNNING and silent > SILENT_SECONDS else heartbeat.state
+    lost = heartbeat.state == RUNNING and abs(silent) > SILENT_SECONDS  # a clock may be ahead
+    return LOST if lost else heartbeat.state
 
 
 def _best(config: SearchConfig, trials: Trials) -> dict[str, float]:

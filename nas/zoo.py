@@ -11,7 +11,7 @@ from nas.layers import lower
 from nas.scaling import scale_resolution, scale_width
 from nas.text import LONGEST_VALUE, printable
 
-_SCALED = re.compile(r"(?P<base>\w+)@(?P<width>\d*\.?\d+)(-(?P<resolution>\d{1,9}))?")
+_SCALED = re.compile(r"(?P<base>\w+)@(?P<width>\d*\.?\d+)(-(?P<resolution>\d{1,100}))?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

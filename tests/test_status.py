@@ -40,8 +40,9 @@ def test_a_search_that_went_silent_is_lost(out: Path) -> None:
     beat = json.loads((out / HEARTBEAT).read_text())
     beat |= {"state": "running", "trials": 10, "seconds": 30.0}
     (out / HEARTBEAT).write_text(json.dumps(beat))
-    soon, late = (read_status(out, now=beat["updated"] + s) for s in (5.0, 500.0))
-    assert (soon.state, late.state) == ("running", "lost")
+    soon, late, ahead = (read_status(out, now=beat["updated"] + s) for s in (5.0, 500.0, -500.0))
+    assert (soon.state, late.state, ahead.state) == ("running", "lost", "lost")
+    assert ahead.silent_seconds == pytest.approx(-500.0)
     assert soon.heartbeat is not None
     assert soon.heartbeat.left_seconds == pytest.approx(90.0)
     assert late.silent_seconds == pytest.approx(500.0)

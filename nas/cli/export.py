@@ -26,8 +26,10 @@ def command(arch: str, form: str, out: Path | None, as_json: bool) -> None:
     trained = load_checkpoint(arch) if find_checkpoint(arch) else None
     network = trained.arch if trained else find_architecture(arch)
     folder, member = split_member(arch)
-    if member is not None and out is None:
+    if out is None and member is not None:
         network = replace(network, name=f"{Path(folder).name}-{member}")
+    elif out is None and trained and Path(arch).is_dir():
+        network = replace(network, name=Path(arch).resolve().name)
     path = export(network, out, form=form, trained=trained)
     if as_json:
         print_json({"schema": 1, "path": str(path), "fingerprint": network.fingerprint})

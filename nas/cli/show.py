@@ -5,25 +5,30 @@ from dataclasses import asdict
 import click
 
 from nas.cli._print import print_json, print_table, say
+from nas.config import SearchConfig, read_config
 from nas.cost import cost, costs_by_unit
 from nas.folder import find_architecture
 from nas.latency_file import load_table
+from nas.remote import Place, split_member
 from nas.report.proof import latency_remarks, notes
 from nas.report.tables import ms_text, network_table
+from nas.run_kind import SEARCH, kind_of
 
 
 @click.command("show")
 @click.argument("arch")
-@click.option("--latency-table", default="pixel1", show_default=True, help="A name or a path.")
+@click.option("--latency-table", help="A name or a path. [default: that of the run, or pixel1]")
 @click.option("--era", help="The era of the table's runtime, as in 2018.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def command(arch: str, latency_table: str, era: str | None, as_json: bool) -> None:
+def command(arch: str, latency_table: str | None, era: str | None, as_json: bool) -> None:
     """Show ARCH block by block, with its share of the cost and of the latency.
 
     ARCH is a bundled name ("mobilenet_v1@0.75-192" is one too), a YAML or JSON file, or
     RUN_DIR:best, RUN_DIR:3.
     """
-    network, table = find_architecture(arch), load_table(latency_table, era=era)
+    network = find_architecture(arch)
+    own, its_era = _of_run(arch)
+    table = load_table(latency_table or own, era=era if latency_table or era else its_era)
     latency = table.predict(network)
     if as_json:
         units = {unit.name: {**asdict(unit)} for unit in latency.units}
@@ -50,3 +55,14 @@ def command(arch: str, latency_table: str, era: str | None, as_json: bool) -> No
     )
     for note in (*latency_remarks(latency), *notes(table)):
         say(note)
+
+
+def _of_run(arch: str) -> tuple[str, str | None]:
+    """Return the latency table and the era that the run of a member was searched with."""
+    folder, member = split_member(arch)
+    if member is not None:
+        with Place(folder).reading(SEARCH.mark) as here:
+            if kind_of(here) is SEARCH:
+                config = read_config(here / SEARCH.mark)
+                return config.latency_table, config.era or None
+    return SearchConfig().latency_table, None

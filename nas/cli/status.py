@@ -87,8 +87,9 @@ def _lines(status: Status) -> list[str]:
         left = beat.left_seconds
         lines.append(f"time left: {_duration(left) if left is not None else 'not known yet'}")
     if beat and status.silent_seconds is not None:
-        ago = _duration(status.silent_seconds)
-        lines.append(f"last word: {ago} ago, process {beat.pid} on {beat.host}")
+        passed = status.silent_seconds
+        when = f"{_duration(passed)} ago" if passed >= 0 else f"{_duration(-passed)} in the future"
+        lines.append(f"last word: {when}, process {beat.pid} on {beat.host}")
     if status.state in (LOST, "stopped"):
         lines.append(f"go on: nas search --out {status.out}")
     return lines

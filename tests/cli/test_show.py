@@ -47,3 +47,17 @@ def test_eras_differ(nas: Nas) -> None:
 def test_multipliers_are_names_too(nas: Nas) -> None:
     found = json.loads(nas("show", "mobilenet_v1@0.75-192", "--json").out)
     assert found["params"] == 2_585_560
+
+
+def test_a_member_of_a_run_is_shown_with_the_table_of_its_run(nas: Nas) -> None:
+    settings = ("--space", "mbconv", "--latency-table", "pixel3", "--trials", "20", "--no-plot")
+    assert nas("search", *settings, "--out", "run").code == 0
+    assert "pixel3 (" in nas("show", "run:best").err
+    assert "pixel2 (" in nas("show", "run:best", "--latency-table", "pixel2").err
+
+
+def test_a_resolution_beyond_all_limits_is_named(nas: Nas) -> None:
+    reply = nas("show", "mobilenet_v2@1.0-1000000000000")
+    assert reply.code == 2
+    assert "resolution" in reply.err
+    assert "1000000000000" in reply.err

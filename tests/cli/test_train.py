@@ -81,6 +81,7 @@ def onnx_top1(path: str) -> float:
 
 def test_formats_without_weights_take_the_architecture(nas: Nas) -> None:
     nas(*WORDS, "--out", "run", "--epochs", "1")
+    assert json.loads(nas("export", "run", "--format", "yaml", "--json").out)["path"] == "run.yaml"
     reply = nas("export", "run:last", "--format", "yaml", "--json")
     assert json.loads(reply.out)["path"] == "run-last.yaml"
     shown = json.loads(nas("show", "run", "--json").out)
