@@ -1,5 +1,6 @@
 """Export architectures through the exporter of a format."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from nas import plugins
@@ -26,13 +27,15 @@ def export(
     form: str = "",
     weights: Weights | None = None,
     trained: Checkpoint | None = None,
+    opset: int | None = None,
 ) -> Path:
     """Write `arch` to `path` in a format, and return the path.
 
     `form` is an exporter ("yaml", "json", "onnx", or one with options, as in "onnx:batch=1");
     without it the ending of `path` decides. Without `path` the file is named after the
     architecture. The weights of `trained`, and what it says about classes and the normalisation of
-    images, go along where the format has room for them.
+    images, go along where the format has room for them. `opset` is that of ONNX, the same as
+    "onnx:opset=..." as the format.
 
     Raises:
         NasError: if there is no such format, or the file cannot be written.
@@ -41,7 +44,10 @@ def export(
     form = form or _FORMS.get(ending, ending)
     if not form:
         raise NasError("an export needs a format or a path that ends in one")
-    exporter = plugins.create("exporters", Plugin.parse(form))
+    plugin = Plugin.parse(form)
+    if opset is not None:
+        plugin = replace(plugin, options={**plugin.options, "opset": str(opset)})
+    exporter = plugins.create("exporters", plugin)
     target = Path(path) if path else Path(named(arch) + exporter.suffix)
     try:
         if trained and exporter.holds_weights:

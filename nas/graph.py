@@ -1,11 +1,12 @@
 """Write units as an ONNX graph, from the same layers as everything else and without torch.
 
 This is the form for deployment and for measuring: batch normalisation is folded into the
-convolution before it, dropout and drop-connect are gone. onnx is imported when a graph is
-written, not before.
+convolution before it, dropout and drop-connect are gone. Padding is the same on both sides, so
+that one graph is right for every size of its input. onnx is imported when a graph is written, not
+before.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +15,18 @@ from numpy.typing import NDArray
 
 from nas.arch import Architecture
 from nas.errors import NasError, missing_package
-from nas.layers import Conv, Layer, Linear, Pool, Squeeze, Unit, lower
+from nas.layers import Conv, Layer, Linear, Pool, Squeeze, Unit, lower, takes_any_size
 from nas.weights import Weights, check_weights, fold_norm, join, random_weights
 
 if TYPE_CHECKING:
     import onnx
 
 OPSET = 17
-IR_VERSION = 8
-"""Both of 2022: new enough for every operator used here, old enough for most runtimes."""
+"""Of 2022: new enough for every operator used here, old enough for most runtimes."""
+
+_LOWEST_OPSET = 9
+_NEEDED_OPSETS: Mapping[str, int] = {"Clip": 11, "Unsqueeze": 13, "HardSwish": 14}
+"""The first versions in which operators take what is written here; the rest do from the lowest."""
 
 INPUT = "input"
 OUTPUT = "logits"
@@ -36,20 +40,25 @@ def to_onnx(
     *,
     seed: int = 0,
     batch: int | None = None,
+    opset: int = OPSET,
     metadata: Mapping[str, str] | None = None,
 ) -> "onnx.ModelProto":
     """Return `arch` as an ONNX model that maps "input" to "logits".
 
-    The input is (batch, channels, resolution, resolution), the output (batch, classes); a `batch`
-    of None leaves the batch size open. Without `weights` they are random (`random_weights`). The
-    metadata hold the fingerprint and the name of `arch`, and what is given as `metadata`.
+    The input is (batch, channels, resolution, resolution), the output (batch, classes). A `batch`
+    of None leaves the batch size open, and height and width where the network pools
+    (`takes_any_size`): any sizes, whatever resolution the weights are for. Without `weights` they
+    are random (`random_weights`). The metadata hold the fingerprint, the name and the resolution of
+    `arch`, and what is given as `metadata`.
 
     Raises:
-        NasError: if a weight is missing, unknown, or of another shape.
+        NasError: if a weight is missing, unknown, or of another shape; if `batch` is not positive,
+            or `opset` is none that onnx knows and the operators can do with.
         MissingPackage: if onnx is not installed.
     """
-    metadata = {"fingerprint": arch.fingerprint, "name": arch.name, **(metadata or {})}
-    return units_to_onnx(lower(arch), weights, seed=seed, batch=batch, metadata=metadata)
+    facts = {"fingerprint": arch.fingerprint, "name": arch.name, "resolution": str(arch.resolution)}
+    return units_to_onnx(lower(arch), weights, seed=seed, batch=batch, opset=opset,
+                         metadata={**facts, **(metadata or {})})  # fmt: skip
 
 
 def units_to_onnx(
@@ -58,6 +67,7 @@ def units_to_onnx(
     *,
     seed: int = 0,
     batch: int | None = None,
+    opset: int = OPSET,
     metadata: Mapping[str, str] | None = None,
 ) -> "onnx.ModelProto":
     """Return consecutive units, one or more, as an ONNX model; see `to_onnx`.
@@ -71,6 +81,8 @@ def units_to_onnx(
     """
     if not units:
         raise NasError("there are no units to write as a graph")
+    if batch is not None and batch < 1:
+        raise NasError(f"the batch size of an ONNX graph must be 1 or more, not {batch}")
     if weights is None:
         weights = random_weights(units, seed=seed)
     check_weights(units, weights)
@@ -81,7 +93,8 @@ def units_to_onnx(
     if units[-1].out_shape[1:] == (1, 1):
         writer.flat(value, OUTPUT)
     writer.nodes[-1] = replace(writer.nodes[-1], output=OUTPUT)
-    return _to_model(writer, units, batch=batch, metadata=metadata or {})
+    graph = _to_graph(writer, units, batch=batch, name=(metadata or {}).get("name") or "units")
+    return _to_model(graph, opset=opset, metadata=metadata or {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,33 +202,58 @@ class _Writer:
         return self.add(_SIMPLE_ACTS[act], (x,), output)
 
 
-def _to_model(
-    writer: _Writer, units: Sequence[Unit], *, batch: int | None, metadata: Mapping[str, str]
-) -> "onnx.ModelProto":
+def _to_graph(
+    writer: _Writer, units: Sequence[Unit], *, batch: int | None, name: str
+) -> "onnx.GraphProto":
     try:
         from onnx import TensorProto, helper, numpy_helper
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="writing ONNX") from None
-    size = batch or "batch"
+    in_shape: tuple[int | str, ...] = units[0].in_shape
+    if batch is None and takes_any_size(units):
+        in_shape = (in_shape[0], "height", "width")
     vector = units[-1].out_shape[1:] == (1, 1)
     out_shape = units[-1].out_shape[:1] if vector else units[-1].out_shape
-    graph = helper.make_graph(
+    size = batch or "batch"
+    return helper.make_graph(
         [
             helper.make_node(
                 node.op, node.inputs, [node.output], name=node.output, **node.attributes
             )
             for node in writer.nodes
         ],
-        metadata.get("name") or "units",
-        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [size, *units[0].in_shape])],
+        name,
+        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [size, *in_shape])],
         [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [size, *out_shape])],
         [numpy_helper.from_array(value, name) for name, value in writer.constants.items()],
     )
+
+
+def _to_model(
+    graph: "onnx.GraphProto", *, opset: int, metadata: Mapping[str, str]
+) -> "onnx.ModelProto":
+    from onnx import helper
+
+    _check_opset(opset, {node.op_type for node in graph.node})
+    opsets = [helper.make_opsetid("", opset)]
     model = helper.make_model(
         graph,
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
+        opset_imports=opsets,
+        ir_version=helper.find_min_ir_version_for(opsets),
         producer_name="nas",
     )
     helper.set_model_props(model, dict(metadata))
     return model
+
+
+def _check_opset(opset: int, operators: Set[str]) -> None:
+    """Refuse a version in which `operators` are not what is written here, or unknown to onnx."""
+    from onnx import __version__, defs
+
+    needed = {op: _NEEDED_OPSETS.get(op, _LOWEST_OPSET) for op in operators}
+    op, least = max(sorted(needed.items()), key=lambda item: item[1])
+    if opset < least:
+        raise NasError(f"the opset must be {least} or more for {op}, not {opset}")
+    most = defs.onnx_opset_version()
+    if opset > most:
+        raise NasError(f"the opset must be {most} or less for onnx {__version__}, not {opset}")

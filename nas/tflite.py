@@ -52,14 +52,15 @@ def to_tflite(
     of None gives 1, and leaves it open: the input may be resized to any batch, and to any height
     and width where the signature of its shape has -1 for them, too (`takes_any_size`; a strided
     shortcut that pools fixes both). Without `weights` they are random (`random_weights`). The
-    metadata hold fingerprint and name of `arch`, and what is given as `metadata`.
+    metadata hold fingerprint, name and resolution of `arch`, and what is given as `metadata`.
 
     Raises:
         NasError: if a weight is missing, unknown, or of another shape.
         MissingPackage: if ai-edge-litert is not installed.
     """
-    metadata = {"fingerprint": arch.fingerprint, "name": arch.name, **(metadata or {})}
-    return units_to_tflite(lower(arch), weights, seed=seed, batch=batch, metadata=metadata)
+    facts = {"fingerprint": arch.fingerprint, "name": arch.name, "resolution": str(arch.resolution)}
+    return units_to_tflite(lower(arch), weights, seed=seed, batch=batch,
+                           metadata={**facts, **(metadata or {})})  # fmt: skip
 
 
 def units_to_tflite(

@@ -58,11 +58,81 @@ def test_batch_size_is_open_or_fixed() -> None:
     assert run(fixed, (2, 3, 32, 32)).shape == (2, 1000)
 
 
+def dims(model: Any) -> list[Any]:
+    sides = model.graph.input[0].type.tensor_type.shape.dim
+    return [side.dim_param or side.dim_value for side in sides]
+
+
+@pytest.mark.parametrize("side", [33, 75, 96])
+def test_height_and_width_are_open_where_the_network_pools(side: int) -> None:
+    small, other = (
+        scale_resolution(load_architecture("mobilenet_v3_small"), n) for n in (64, side)
+    )
+    weights = random_weights(lower(small))
+    model = to_onnx(small, weights)
+    assert dims(model) == ["batch", 3, "height", "width"]
+    expected = run(to_onnx(other, weights, batch=2), (2, 3, side, side))
+    np.testing.assert_allclose(run(model, (2, 3, side, side)), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_shortcuts_that_pool_take_any_size() -> None:
+    small, large = (chain(side, "pool") for side in (8, 13))
+    expected = run(units_to_onnx(large, batch=2), (2, 8, 13, 13))
+    np.testing.assert_allclose(run(units_to_onnx(small), (2, 8, 13, 13)), expected, rtol=1e-5)
+
+
+def test_without_pooling_height_and_width_are_fixed() -> None:
+    assert dims(units_to_onnx([unit()])) == ["batch", 8, 9, 9]
+    assert dims(units_to_onnx(chain(2, "linear"))) == ["batch", 8, 2, 2]
+
+
+def chain(side: int, head: str) -> list[Unit]:
+    """Return a unit of stride 2 and a head for its output."""
+    first = lower_block(
+        Block(kind="mbconv", in_channels=8, out_channels=8, hidden_channels=8, kernel=3, stride=2,
+              skip="pool", act="hswish", se_channels=2),
+        (8, side, side), name="first",
+    )  # fmt: skip
+    last = Block(kind=head, in_channels=8, out_channels=8)
+    return [first, lower_block(last, first.out_shape, name=head)]
+
+
+@pytest.mark.parametrize("opset", [14, 15, 18, 21, onnx.defs.onnx_opset_version()])
+def test_other_opsets_compute_the_same(opset: int) -> None:
+    units = chain(9, "pool")
+    model = units_to_onnx(units, opset=opset)
+    onnx.checker.check_model(model, full_check=True)
+    assert [entry.version for entry in model.opset_import] == [opset]
+    if opset <= 21:  # what onnxruntime knows lags behind onnx
+        expected = run(units_to_onnx(units), (1, 8, 9, 9))
+        np.testing.assert_allclose(run(model, (1, 8, 9, 9)), expected, rtol=1e-5)
+
+
+def test_each_operator_has_a_lowest_opset() -> None:
+    lowest = {"none": 9, "relu": 9, "relu6": 11, "hswish": 14}
+    for act, opset in lowest.items():
+        model = units_to_onnx([unit(act=act)], opset=opset)
+        onnx.checker.check_model(model, full_check=True)
+        assert run(model, (1, 8, 9, 9)).shape == (1, 8, 9, 9)
+        with pytest.raises(NasError, match=rf"opset must be {opset} or more for \w+, not"):
+            units_to_onnx([unit(act=act)], opset=opset - 1)
+
+
+def test_opsets_and_batches_that_do_not_exist_are_refused() -> None:
+    newest = onnx.defs.onnx_opset_version()
+    with pytest.raises(NasError, match=rf"must be {newest} or less for onnx .*, not {newest + 1}"):
+        units_to_onnx([unit()], opset=newest + 1)
+    with pytest.raises(NasError, match=r"batch size .* must be 1 or more, not -1"):
+        units_to_onnx([unit()], batch=-1)
+
+
 def test_metadata_say_which_architecture_it_is() -> None:
     arch = load_architecture("mobilenet_v1@0.25")
     model = to_onnx(arch)
     found = {entry.key: entry.value for entry in model.metadata_props}
-    assert found == {"fingerprint": arch.fingerprint, "name": "mobilenet_v1@0.25"}
+    assert found == {
+        "fingerprint": arch.fingerprint, "name": "mobilenet_v1@0.25", "resolution": "224",
+    }  # fmt: skip
 
 
 def test_the_seed_decides_the_weights() -> None:

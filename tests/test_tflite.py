@@ -180,7 +180,10 @@ def test_metadata_say_which_architecture_it_is() -> None:
     model = schema.Model.GetRootAs(to_tflite(arch), 0)
     entries = [model.Metadata(i) for i in range(model.MetadataLength())]
     found = {e.Name(): model.Buffers(e.Buffer()).DataAsNumpy().tobytes() for e in entries}
-    assert found == {b"fingerprint": arch.fingerprint.encode(), b"name": b"mobilenet_v1@0.25"}
+    assert found == {
+        b"fingerprint": arch.fingerprint.encode(), b"name": b"mobilenet_v1@0.25",
+        b"resolution": b"224",
+    }  # fmt: skip
     assert model.Description() == b"mobilenet_v1@0.25"
 
 

@@ -17,8 +17,9 @@ from nas.remote import is_url, split_member
 @click.argument("arch")
 @click.option("--format", "form", default="", help="yaml, json, onnx, tflite; or as --out ends.")
 @click.option("--out", type=PATH, help="The file; named after ARCH if left.")
+@click.option("--opset", type=int, help="The version of ONNX's operators; 17 by default.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def command(arch: str, form: str, out: Path | None, as_json: bool) -> None:
+def command(arch: str, form: str, out: Path | None, opset: int | None, as_json: bool) -> None:
     """Export ARCH: a bundled name, a YAML or JSON file, or RUN_DIR:best, RUN_DIR:3.
 
     A training folder, FOLDER:last or a .safetensors file takes its trained weights along.
@@ -30,7 +31,7 @@ def command(arch: str, form: str, out: Path | None, as_json: bool) -> None:
         network = replace(network, name=f"{Path(folder).name}-{member}")
     elif out is None and trained and Path(arch).is_dir():
         network = replace(network, name=Path(arch).resolve().name)
-    path = export(network, out, form=form, trained=trained)
+    path = export(network, out, form=form, trained=trained, opset=opset)
     if as_json:
         print_json({"schema": 1, "path": str(path), "fingerprint": network.fingerprint})
     else:

@@ -7,7 +7,7 @@ from pathlib import Path
 from nas.arch import Architecture
 from nas.data import atomic_path
 from nas.exporters import Exporter
-from nas.graph import to_onnx
+from nas.graph import OPSET, to_onnx
 from nas.weights import Weights
 
 
@@ -15,13 +15,15 @@ from nas.weights import Weights
 class OnnxExporter:
     """Writes the graph of `nas.graph.to_onnx`.
 
-    `seed` draws the random weights; `batch` of 0 leaves the batch size open.
+    `seed` draws the random weights; `batch` of 0 leaves the batch size open, and height and width
+    where the network pools.
     """
 
     suffix: str = ".onnx"
     holds_weights: bool = True
     seed: int = 0
     batch: int = 0
+    opset: int = OPSET
 
     def __call__(
         self,
@@ -31,11 +33,18 @@ class OnnxExporter:
         metadata: Mapping[str, str] | None = None,
     ) -> None:
         """Write the graph of `arch` to `path`, its metadata with fingerprint and name."""
-        model = to_onnx(arch, weights, seed=self.seed, batch=self.batch or None, metadata=metadata)
+        model = to_onnx(
+            arch,
+            weights,
+            seed=self.seed,
+            batch=self.batch or None,
+            opset=self.opset,
+            metadata=metadata,
+        )
         with atomic_path(path, follow=True) as temporary:
             temporary.write_bytes(model.SerializeToString())
 
 
-def create(*, seed: int = 0, batch: int = 0) -> Exporter:
-    """Return the exporter; `batch` of 0 leaves the batch size open."""
-    return OnnxExporter(seed=seed, batch=batch)
+def create(*, seed: int = 0, batch: int = 0, opset: int = OPSET) -> Exporter:
+    """Return the exporter; `batch` of 0 leaves the shape of the input open."""
+    return OnnxExporter(seed=seed, batch=batch, opset=opset)

@@ -31,6 +31,30 @@ def test_onnx_is_written_and_checks(nas: Nas) -> None:
     onnx.checker.check_model(onnx.load("small.onnx"))
 
 
+def test_the_opset_is_an_option(nas: Nas) -> None:
+    onnx = pytest.importorskip("onnx")
+    nas("export", "mobilenet_v1@0.25", "--out", "a.onnx", "--opset", "15")
+    nas("export", "mobilenet_v1@0.25", "--format", "onnx:opset=15", "--out", "b.onnx")
+    assert Path("a.onnx").read_bytes() == Path("b.onnx").read_bytes()
+    assert onnx.load("a.onnx").opset_import[0].version == 15
+
+
+@pytest.mark.parametrize(
+    ("form", "opset", "message"),
+    [
+        ("onnx", "13", "the opset must be 14 or more for HardSwish, not 13"),
+        ("onnx", "999", "less for onnx"),
+        ("yaml", "17", "exporter yaml: unknown option 'opset'"),
+    ],
+)
+def test_opsets_that_do_not_fit_are_one_line(nas: Nas, form: str, opset: str, message: str) -> None:
+    pytest.importorskip("onnx")
+    reply = nas("export", "mobilenet_v3_small", "--format", form, "--opset", opset, "--out", "x")
+    assert (reply.code, len(reply.err.splitlines())) == (2, 1)
+    assert message in reply.err
+    assert not Path("x").exists()
+
+
 def test_a_run_becomes_a_study(nas: Nas) -> None:
     nas("search", "--strategy", "random", "--trials", "20", "--out", "run", "--no-plot")
     reply = nas("study", "run", "--json")

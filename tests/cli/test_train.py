@@ -72,7 +72,7 @@ def onnx_top1(path: str) -> float:
         np.array(json.loads(said[key]), np.float32)[:, None, None] for key in ("mean", "deviation")
     )
     val = load_data("digits").val
-    side = session.get_inputs()[0].shape[-1]
+    side = int(said["resolution"])
     pixels = val.read(np.arange(len(val)), side)
     images = (pixels.astype(np.float32) / 255 - mean) / deviation
     logits = session.run(["logits"], {"input": images})[0]

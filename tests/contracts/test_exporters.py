@@ -89,7 +89,8 @@ def test_the_file_is_the_architecture_again(name: str, arch: Architecture, tmp_p
     runtime = pytest.importorskip("onnxruntime")
     session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     metadata = session.get_modelmeta().custom_metadata_map
-    assert metadata == {"fingerprint": arch.fingerprint, "name": arch.name}
+    facts = {"fingerprint": arch.fingerprint, "name": arch.name, "resolution": str(arch.resolution)}
+    assert metadata == facts
     images = np.zeros((2, 3, arch.resolution, arch.resolution), np.float32)
     assert session.run(["logits"], {"input": images})[0].shape == (2, 1000)
 
