@@ -196,7 +196,8 @@ def read_header(path: Path) -> Facts:
         with open_regular(path) as file:
             length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
             header = strict_json.parse(file.read(min(length, _LARGEST_HEADER)))
-        facts = strict_json.parse(header["__metadata__"][HEADER])
+        # a training that diverged in an earlier version kept a loss of NaN
+        facts = strict_json.parse(header["__metadata__"][HEADER], constants=True)
     except OSError as error:
         raise BadFile(f"{path}: {error.strerror or error}") from None
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -48,6 +49,19 @@ class Progress:
     scaler: Mapping[str, Any]
 
 
+def read_progress(progress: Mapping[str, Any], source: Path | str) -> Progress:
+    """Return how far the checkpoint says that its training is.
+
+    Raises:
+        Diverged: if its loss is no number, as earlier versions kept it.
+        BadFile: naming `source` and what cannot be.
+    """
+    loss = progress.get("loss", 0.0)
+    if loss is None or loss != loss:
+        raise Diverged(f"{source}: the loss is no number; train anew with a lower --lr")
+    return Reader(source).record(progress, Progress)
+
+
 class Loop:
     """A training on its way."""
 
@@ -68,7 +82,7 @@ class Loop:
         found = self.job.options.peers.told(self.folder.load() if self.folder else None)
         if found:
             tensors, progress = found
-            self.now = Reader("the last checkpoint").record(progress, Progress)
+            self.now = read_progress(progress, "the last checkpoint")
             self.stepper.restore(tensors, self.now.scaler)
             self.best = (self.folder.best() if self.folder else None) or {}
         if self.folder:

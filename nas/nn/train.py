@@ -16,7 +16,7 @@ from nas.layers import lower
 from nas.nn.data import Data
 from nas.nn.distill import Teacher, load_teacher
 from nas.nn.job import Job, Options
-from nas.nn.loop import Loop, Progress
+from nas.nn.loop import Loop, read_progress
 from nas.nn.model import Network
 from nas.nn.recipes import Recipe
 from nas.nn.score import pick_device
@@ -24,7 +24,6 @@ from nas.nn.steps import Stepper
 from nas.nn.task import check_batch, check_resolution, for_classes
 from nas.nn.trained import with_weights
 from nas.nn.training_folder import TrainingFolder
-from nas.reader import Reader
 from nas.weights import check_weights, fingerprint
 
 
@@ -124,7 +123,7 @@ def is_finished(job: Job, out: Path) -> bool:
         progress = folder.progress()
     if progress is None:
         return False
-    return Reader(out).record(progress, Progress).epoch >= job.recipe.epochs
+    return read_progress(progress, out).epoch >= job.recipe.epochs
 
 
 def fit(arch: Architecture, data: Data, *, batch: int = 0) -> Architecture:

@@ -337,6 +337,22 @@ def test_a_loss_that_is_no_number_ends_the_training(digits: Data, tmp_path: Path
     assert not (tmp_path / "wild" / "last.safetensors").exists()
 
 
+@pytest.mark.parametrize("loss", [b"NaN", b"null"])
+def test_a_checkpoint_without_a_loss_says_that_the_training_diverged(
+    few: Data, tmp_path: Path, loss: bytes
+) -> None:
+    train(ARCH, few, RECIPE, out=tmp_path, options=Options(until=1))
+    path = tmp_path / "last.safetensors"
+    was = rb"\"loss\":0.0,"
+    content = path.read_bytes()
+    assert content.count(was) == 1
+    length = int.from_bytes(content[:8], "little") + len(loss) - len(b"0.0")
+    header = length.to_bytes(8, "little")
+    path.write_bytes(header + content[8:].replace(was, was.replace(b"0.0", loss)))
+    with pytest.raises(Diverged, match="the loss is no number; train anew with a lower --lr"):
+        train(ARCH, few, RECIPE, out=tmp_path)
+
+
 def test_short_memory_is_named(digits: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     def too_much(*_: Any, **__: Any) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore")
