@@ -6,7 +6,7 @@ was visited. Nothing here needs more than Python.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,7 +64,7 @@ class Samples:
     """
 
     header: Record
-    begins: tuple[Record, ...]
+    begins: tuple[Machine, ...]
     visits: tuple[Visit, ...]
     refused: Mapping[int, str]
 
@@ -76,10 +76,7 @@ class Samples:
     @property
     def machine(self) -> Machine:
         """The machine, as the process that began last saw it."""
-        known = [f.name for f in fields(Machine)]
-        last = self.begins[-1] if self.begins else {}
-        made = {name: last[name] for name in known if name in last}
-        return Machine(**{**made, "cores": tuple(made.get("cores", ()))})
+        return self.begins[-1] if self.begins else Machine()
 
 
 def header(content: Mapping[str, Any], *, runtime: str, threads: int, dtype: str) -> Record:
@@ -119,14 +116,13 @@ def samples_of(records: Sequence[Record], *, source: str) -> Samples:
         found = shown(records[0].get("schema"))
         raise RunError(f"{source}: schema is {found}; this version reads {SCHEMA}")
     head = line_reader(source, 1).record(records[0], _Header)
-    begins: list[Record] = []
+    begins: list[Machine] = []
     visits: list[Visit] = []
     refused: dict[int, str] = {}
     for number, record in enumerate(records[1:], start=2):
         read = line_reader(source, number)
         if "begin" in record:
-            read.record(record["begin"], Machine, more=True)
-            begins.append(record["begin"])
+            begins.append(read.record(record["begin"], Machine, more=True))
         elif "refused" in record:
             one = read.record(record, _Refused)
             refused[_job(read, one.refused, len(head.jobs))] = one.error

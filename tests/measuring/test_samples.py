@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from nas.errors import RunError
-from nas.measuring.samples import SampleFile, Visit, header, read_samples
+from nas.measuring.samples import Machine, SampleFile, Visit, header, read_samples
+from nas.reader import FromFile
 
 JOBS = [{"name": name, "role": "unit", "input": [3, 8, 8], "blocks": []} for name in "abc"]
 HEAD = header({"name": "p", "jobs": JOBS}, runtime="fake 1", threads=1, dtype="fp32")
@@ -39,11 +40,21 @@ def path(tmp_path: Path) -> Path:
 def test_what_was_written_is_read_back(path: Path) -> None:
     samples = read_samples(path)
     assert samples.header == HEAD
-    assert samples.begins == ({"cpu": "x"}, {"cpu": "y"})
+    assert samples.begins == (Machine(cpu="x"), Machine(cpu="y"))
     assert samples.visits == VISITS
     assert samples.refused == {2: "no such operator"}
     with closing(SampleFile(path, HEAD)) as file:
         assert file.samples == samples
+
+
+def test_what_the_machine_says_is_known_to_come_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl"
+    with closing(SampleFile(path, HEAD)) as file:
+        assert file.samples.machine == Machine()
+        file.begin({"backend": "my_package.backend", "cores": [2, 3], "more": 1})
+    machine = read_samples(path).machine
+    assert machine == Machine(backend="my_package.backend", cores=(2, 3))
+    assert isinstance(machine.backend, FromFile)
 
 
 def test_references_are_counted_by_their_role(tmp_path: Path) -> None:
