@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -170,9 +171,20 @@ class AccuracyModel:
     @cached_property
     def fingerprint(self) -> str:
         """Sixteen hex digits that are equal for equal weights and scale."""
+        return self._fingerprint({name: float(v) for name, v in asdict(self.scale).items()})
+
+    @cached_property
+    def earlier_fingerprints(self) -> frozenset[str]:
+        """What earlier versions gave: where a file had 1 for 1.0, another fingerprint."""
+        numbers = asdict(self.scale)
+        ways = [(float(v), int(v)) if v == int(v) else (float(v),) for v in numbers.values()]
+        scales = (dict(zip(numbers, way, strict=True)) for way in product(*ways))
+        return frozenset(map(self._fingerprint, scales))
+
+    def _fingerprint(self, scale: Mapping[str, float]) -> str:
         networks = (self.mean, self.spread)
         arrays = [a for network in networks for a in (*network.weights, *network.biases)]
-        content = repr(self.scale).encode() + b"".join(array.tobytes() for array in arrays)
+        content = repr(Scale(**scale)).encode() + b"".join(array.tobytes() for array in arrays)
         return hashlib.sha256(content).hexdigest()[:16]
 
     def outside(self, accuracy: float) -> str:

@@ -163,13 +163,14 @@ class Session:
         for key, wanted in header.items():
             if found.get(key) == wanted:
                 continue
-            if key == "evaluators" and _earlier(found.get(key), wanted):
+            others = self._otherwise(found.get(key), wanted) if key == "evaluators" else None
+            if others:
                 logger.warning(
                     "%s was begun by an earlier version: that its latency table is the same cannot "
                     "be checked",
                     self.journal.path.parent,
                 )
-            else:
+            elif others is None:
                 raise RunError(
                     f"{self.journal.path.parent} is the run of another search: its {key} is "
                     f"{shown(found.get(key))}, not {shown(wanted)}; give another --out"
@@ -191,17 +192,21 @@ class Session:
             self._asked(event.picks)
         self.journal.records = self.journal.records[:1]
 
+    def _otherwise(self, found: Any, wanted: Sequence[str]) -> list[str] | None:
+        """Return which of `wanted` cannot be told from what an earlier version named in `found`.
 
-def _earlier(found: Any, wanted: Any) -> bool:
-    """Tell whether `found` are the evaluators `wanted` as versions before 2026-11-28 named them.
-
-    Those ended the text of a latency table in sixteen digits of its sums, whose last bits depend
-    on the Python that adds; now "sha256:" and digits of the table's own numbers stand there.
-    """
-    if not isinstance(found, list) or len(found) != len(wanted):
-        return False
-    tables = [_EARLIER.fullmatch(str(text)) for text in found]
-    return all(
-        new.startswith(f"{table[1]} sha256:") if table else old == new
-        for table, old, new in zip(tables, found, wanted, strict=True)
-    )
+        None where an evaluator is another. Earlier versions ended the text of a latency table in
+        sixteen digits of its sums, whose last bits depend on the Python that adds; now "sha256:"
+        and digits of the table's own numbers stand there. Others list their `earlier` texts.
+        """
+        if not isinstance(found, list) or len(found) != len(wanted):
+            return None
+        earlier = {str(e): getattr(e, "earlier", ()) for e in self.problem.evaluators}
+        unsure = []
+        for old, new in zip(found, wanted, strict=True):
+            table = _EARLIER.fullmatch(str(old))
+            if table and new.startswith(f"{table[1]} sha256:"):
+                unsure.append(new)
+            elif old != new and old not in earlier.get(new, ()):
+                return None
+        return unsure

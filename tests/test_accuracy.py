@@ -1,6 +1,7 @@
 """The accuracy models: what the bundled ones say, and what a file must be."""
 
 import csv
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from nas.accuracy import (
 )
 from nas.data import bundled
 from nas.errors import BadFile, NotInSpace, UnknownName
+from nas.evaluators.surrogate import Surrogate
 from nas.space_file import load_space
 from nas.zoo import load_architecture
 
@@ -124,6 +126,19 @@ def test_fingerprint_is_of_weights_and_scale(model):
     assert replace(model, scale=Scale()).fingerprint != model.fingerprint
     assert replace(model, mean=model.spread).fingerprint != model.fingerprint
     assert replace(model, note="another").fingerprint == model.fingerprint
+
+
+def test_whole_and_broken_numbers_of_a_scale_give_one_fingerprint(model):
+    whole = replace(model, scale=Scale(intercept=0.1, slope=1, deviation=0))
+    broken = replace(model, scale=Scale(intercept=0.1, slope=1.0, deviation=0.0))
+    assert whole.fingerprint == broken.fingerprint
+    assert whole.earlier_fingerprints == broken.earlier_fingerprints
+    arrays = [a for n in (model.mean, model.spread) for a in (*n.weights, *n.biases)]
+    weights = b"".join(array.tobytes() for array in arrays)
+    for text in ("slope=1, deviation=0.0", "slope=1.0, deviation=0"):  # what was hashed before
+        before = hashlib.sha256(f"Scale(intercept=0.1, {text})".encode() + weights).hexdigest()
+        assert before[:16] in broken.earlier_fingerprints - {broken.fingerprint}
+        assert f"surrogate:{before[:16]}" in Surrogate(broken).earlier
 
 
 def test_inactive_picks_change_nothing():

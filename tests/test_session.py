@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -153,6 +153,22 @@ def test_the_run_of_an_earlier_version_goes_on(
     for text in ("table:pixel1 2018 sha256:fedcba9876543210", "table:pixel1 2019 other"):
         with closing(open_journal(path)) as journal, pytest.raises(RunError, match="its evalua"):
             Session(problem, _strategy(problem), journal, header={"evaluators": ["costs", text]})
+
+
+def test_an_evaluator_goes_by_its_earlier_texts_too(
+    problem: Problem, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "journal.jsonl"
+    costs, own = (str(evaluator) for evaluator in problem.evaluators)
+    problem.evaluators[1].earlier = frozenset({"older"})
+    with closing(open_journal(path)) as journal:
+        Session(problem, _strategy(problem), journal, header={"evaluators": [costs, "older"]})
+    for text in (own, "another"):
+        header = {"evaluators": [costs, text]}
+        refused = pytest.raises(RunError, match="its evaluators") if text != own else nullcontext()
+        with closing(open_journal(path)) as journal, refused:
+            Session(problem, _strategy(problem), journal, header=header)
+    assert not caplog.text
 
 
 def test_a_strategy_that_proposes_otherwise_goes_on_from_the_results(

@@ -42,6 +42,11 @@ class Surrogate:
         """Return the text that names this evaluator in a problem."""
         return f"surrogate:{self.model.fingerprint}"
 
+    @property
+    def earlier(self) -> frozenset[str]:
+        """The texts that named this evaluator in earlier versions."""
+        return frozenset(f"surrogate:{digits}" for digits in self.model.earlier_fingerprints)
+
 
 def create(space: Space, *, path: str = "") -> Surrogate:
     """Return the evaluator for one space, from the bundled model or the file at `path`.
