@@ -17,6 +17,7 @@ from nas.remote import Place
 from nas.runner import Runner
 from nas.space import Space
 from nas.space_file import load_space
+from nas.text import shown
 from nas.zoo import load_architecture
 
 ON_MISSING = ("model", "measure", "fail")
@@ -112,7 +113,7 @@ def read_config(path: Path) -> SearchConfig:
             settings[name] = FromFile(value)
         elif type(value) is not wanted:
             expected = "a list of texts" if wanted is tuple else _NOUNS[wanted]
-            raise BadFile(f"{where}: {name} must be {expected}, not {value!r}")
+            raise BadFile(f"{where}: {name} must be {expected}, not {shown(value)}")
     try:
         return SearchConfig(**settings)
     except NasError as error:

@@ -50,8 +50,6 @@ def read_foreign(path: Path) -> Mapping[str, Any]:
         raise BadFile(f"{path}{line}: {error}") from None
     except ValueError as error:
         raise BadFile(f"{path}: {str(error).splitlines()[0]}") from None
-    except RecursionError:
-        raise BadFile(f"{path}: nested too deeply") from None
     if not isinstance(data, Mapping):
         raise BadFile(f"{path}: expected a mapping, found {type(data).__name__}")
     return data

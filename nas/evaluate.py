@@ -22,6 +22,7 @@ from nas.problem import (
     Trials,
     answers,
     plausible,
+    possible,
 )
 from nas.space import Matrix
 
@@ -122,5 +123,5 @@ class _Found:
 def _implausible(metric: str, value: float) -> str:
     """Return the error for a value that an objective cannot have."""
     if isfinite(value):
-        return f"{metric} came out as {value:g}; an accuracy is a fraction, from 0 to 1"
+        return f"{metric} came out as {value:g}; it must be {possible(metric)}"
     return "an objective came out as no finite number"

@@ -14,7 +14,7 @@ from nas.examples import Examples
 from nas.files import read_bytes
 from nas.folder import CONFIG, JOURNAL
 from nas.lines import Record, parse
-from nas.problem import Trials, concatenate
+from nas.problem import Objective, Trials, concatenate
 from nas.remote import Place
 from nas.run_kind import SEARCH, check_kind
 from nas.space import Space
@@ -91,13 +91,14 @@ def _read(out: Path, place: Place) -> _Found:
     choices, judge = _header(records, path)
     if choices != space.fingerprint:
         raise RunError(f"{out} searched another version of space {config.space}; bring that one")
+    needed = [Objective.parse(text).metric for text in config.objective]
     return _Found(
         out=place,
         config=config,
         choices=choices,
         judge=judge,
         space=space,
-        trials=log.finished(records, space.widths, source=str(path)),
+        trials=log.finished(records, space.widths, source=str(path), needed=needed),
     )
 
 

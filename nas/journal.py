@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.accuracy import METRICS
+from nas.errors import NasError, RunError
 from nas.lines import Lines, Record, line_reader
 from nas.problem import (
     FAILED,
@@ -26,14 +26,17 @@ from nas.problem import (
     Trials,
     concatenate,
     plausible,
+    possible,
 )
-from nas.reader import Range, Reader, Seconds
+from nas.reader import Count, Reader, Seconds
 from nas.space import Matrix
 from nas.text import shown
 
 _LETTERS = {"o": OK, "i": INFEASIBLE, "s": STOPPED, "f": FAILED}
 _STATUS = {status: letter for letter, status in _LETTERS.items()}
 _NUMBERS = {int, float, NoneType}
+_MOST_WANTED = 1_000_000
+"""A damaged number must not ask a strategy for more than memory holds."""
 
 
 def open_journal(path: Path) -> Lines:
@@ -66,7 +69,10 @@ class NoJournal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """Proposals: `picks` answered an ask for `wanted`; they are numbered from `first`."""
+    """Proposals: `picks` answered an ask for `wanted`; they are numbered from `first`.
+
+    Where `wanted` is beyond a million, it is no more than the proposals that came.
+    """
 
     first: int
     wanted: int
@@ -86,7 +92,7 @@ class _AskLine:
     """The line of an ask."""
 
     ask: int
-    wanted: Annotated[int, Range(1, 1_000_000)]
+    wanted: Count
     picks: str
 
 
@@ -112,7 +118,7 @@ def events(
     """Yield what the records after the header stand for.
 
     `widths` are those of the space: how many values every column of picks has. A trial that is
-    "ok" has a number for each of the metrics `needed`.
+    "ok" has a plausible number for each of the metrics `needed`.
 
     Raises:
         RunError: naming the line of a record that is damaged, or out of its place, and the key.
@@ -164,7 +170,7 @@ def _asked(read: Reader, record: Record, first: int, widths: NDArray[np.int64]) 
         raise read.bad(record, "picks", "picks of the space")
     if line.ask != first:
         raise read.bad(record, "ask", f"{first}, the number of the next proposal")
-    return Ask(first=first, wanted=line.wanted, picks=picks)
+    return Ask(first=first, wanted=min(line.wanted, max(_MOST_WANTED, len(picks))), picks=picks)
 
 
 def _told(
@@ -183,39 +189,52 @@ def _told(
     proposals = line.proposals
     if proposals is None:
         proposals = tuple(range(first, first + count))
-    if len(set(proposals)) != count or len(proposals) != count or set(proposals) - set(waiting):
+    distinct = len(set(proposals)) == len(proposals) == count
+    if not distinct or any(number not in waiting for number in proposals):
         raise read.fail("it tells of proposals that nobody asked for, or of some twice")
     status = np.array([_LETTERS[letter] for letter in line.status], dtype=STATUS_TYPE)
     trials = Trials(
         first=first,
         picks=np.stack([waiting[number] for number in proposals]),
-        metrics={n: _metric(read, record, n, status) for n in line.metrics},
+        metrics={n: _metric(read, record, n, count) for n in line.metrics},
         status=status,
         seconds=line.seconds,
         errors=_errors(read, line.errors, range(first, first + count)),
     )
     for name in needed:
-        if np.isnan(trials.metrics.get(name, np.full(count, np.nan))[trials.ok]).any():
-            raise read.fail(f"a trial is ok without a number for {name}")
+        _check_needed(read, trials, name)
+    for values in trials.metrics.values():
+        values[np.isinf(values)] = np.nan  # earlier versions wrote it
     return Tell(proposals=proposals, trials=trials)
 
 
-def _metric(read: Reader, record: Record, name: str, status: NDArray[np.str_]) -> Floats:
+def _metric(read: Reader, record: Record, name: str, count: int) -> Floats:
     """Return the values of one metric, NaN where there is none."""
     metrics = record["metrics"]
     values = read.get(metrics, name, list)
-    if len(values) != len(status) or {type(value) for value in values} - _NUMBERS:
-        raise read.bad(metrics, name, f"{len(status)} numbers or nulls")
+    if len(values) != count or {type(value) for value in values} - _NUMBERS:
+        raise read.bad(metrics, name, f"{count} numbers or nulls")
     try:
-        found = np.array([np.nan if value is None else value for value in values], dtype=float)
+        return np.array([np.nan if value is None else value for value in values], dtype=float)
     except OverflowError:
         raise read.bad(metrics, name, "numbers that a float can hold") from None
-    settled = ((status == OK) | (status == STOPPED)) & ~np.isnan(found)
-    for i in np.flatnonzero(settled & ~plausible(name, found)):
-        wanted = "a fraction, from 0 to 1" if name in METRICS else "a finite number"
-        raise read.fail(f"metrics.{name}.{i} must be {wanted}, not {found[i]}")
-    found[np.isinf(found)] = np.nan  # earlier versions wrote what made a trial fail
-    return found
+
+
+def _check_needed(read: Reader, trials: Trials, name: str) -> None:
+    """Refuse trials that are ok, or were stopped, with another value than the metric can have."""
+    values = trials.metrics.get(name, np.full(len(trials), np.nan))
+    if np.isnan(values[trials.ok]).any():
+        raise read.fail(f"a trial is ok without a number for {name}")
+    settled = (trials.ok | (trials.status == STOPPED)) & ~np.isnan(values)
+    for i in np.flatnonzero(settled & ~plausible(name, values)):
+        raise _implausible(read, name, f"metrics.{name}.{i}", float(values[i]))
+
+
+def _implausible(read: Reader, name: str, place: str, value: float) -> NasError:
+    """Return the error for what an evaluator said: the file is whole."""
+    where = f"{read.path}, line {read.line}: {place}"
+    wanted = f"{name} must be {possible(name)}"
+    return RunError(f"{where} is {value:g}, but {wanted}; mend the evaluator and begin a new run")
 
 
 def _errors(read: Reader, errors: Mapping[str, str], numbers: range) -> dict[int, str]:

@@ -78,6 +78,11 @@ def plausible(metric: str, values: Floats) -> NDArray[np.bool_]:
     return finite & (values >= PREDICTED.least) & (values <= PREDICTED.most)
 
 
+def possible(metric: str) -> str:
+    """Say what values are `plausible`: "a finite number"."""
+    return f"a fraction (a number{PREDICTED})" if metric in METRICS else "a finite number"
+
+
 class Evaluator(Protocol):
     """Answers for some metrics of a batch of candidates.
 

@@ -41,10 +41,14 @@ class Range:
     def __str__(self) -> str:
         """Return the range as it follows "a number"."""
         if self.most < inf and self.least > -inf and not self.above:
-            return f" from {self.least:g} to {self.most:g}"
-        low = "" if self.least == -inf else f" {'>' if self.above else '>='} {self.least:g}"
-        high = "" if self.most == inf else f" <= {self.most:g}"
+            return f" from {_limit(self.least)} to {_limit(self.most)}"
+        low = "" if self.least == -inf else f" {'>' if self.above else '>='} {_limit(self.least)}"
+        high = "" if self.most == inf else f" <= {_limit(self.most)}"
         return f"{low}{' and' if low and high else ''}{high}"
+
+
+def _limit(value: float) -> str:
+    return f"{int(value):,}" if value == int(value) else f"{value:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +110,13 @@ class Reader:
         What is wrong is raised as `error`. The word `damage` stands before what is wrong, and
         `then`, what to do, behind it.
         """
-        self.path, self._line, self._error = path, line, error
+        self.path, self.line, self._error = path, line, error
         self._damage, self._then = damage, then
 
     def fail(self, problem: str, data: Any = None, *path: str | int) -> NasError:
         """Return the error for a `problem` at the end of `path` in `data`."""
         place = str(self.path)
-        where = f"{place}, line {self._line}" if self._line else locate(data, path, place)
+        where = f"{place}, line {self.line}" if self.line else locate(data, path, place)
         return self._error(f"{where}: {self._damage}{problem}{self._then}")
 
     def bad(self, data: Any, key: Any, expected: str) -> NasError:

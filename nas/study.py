@@ -1,7 +1,7 @@
 """The journal of a run as an Optuna study."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 
-def read_trials(out: Path, space: Space) -> Trials:
+def read_trials(out: Path, space: Space, needed: Sequence[str] = ()) -> Trials:
     """Return the finished trials of a run folder, without continuing it.
+
+    Those that are "ok" have a plausible number for each of the metrics `needed`.
 
     Raises:
         RunError: if there is no journal, or it is damaged.
@@ -37,7 +39,7 @@ def read_trials(out: Path, space: Space) -> Trials:
     except OSError as error:
         raise RunError(f"{path}: {error.strerror}") from None
     records, _ = parse(content, source=str(path))
-    return log.finished(records, space.widths, source=str(path))
+    return log.finished(records, space.widths, source=str(path), needed=needed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +78,8 @@ def to_study(out: Path, storage: str, *, name: str) -> int:
         raise missing_package(error, wanted_by="a study") from None
     check_kind(out, SEARCH)
     problem = _asked(out)
-    trials = read_trials(out, problem.space)
+    needed = [objective.metric for objective in problem.objectives]
+    trials = read_trials(out, problem.space, needed)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if "://" in storage:
         _fill(problem, trials, storage, name=name, where=storage)

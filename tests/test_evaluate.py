@@ -79,7 +79,7 @@ def test_an_accuracy_in_per_cent_fails_and_says_so(
     monkeypatch.setattr(type(problem.evaluators[1]), "__call__", lambda self, _: answer)
     trials = evaluate(problem, everything[:3])
     assert trials.errors == {
-        1: "top1 came out as 75.2; an accuracy is a fraction, from 0 to 1",
+        1: "top1 came out as 75.2; it must be a fraction (a number from -0.5 to 1.5)",
         2: "an objective came out as no finite number",
     }
 

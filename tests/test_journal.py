@@ -6,8 +6,10 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +17,18 @@ import pytest
 
 from nas.errors import RunError
 from nas.evaluate import evaluate
-from nas.journal import Ask, NoJournal, Tell, ask_record, events, open_journal, tell_record
-from nas.lines import parse
-from nas.problem import Problem
+from nas.journal import (
+    Ask,
+    NoJournal,
+    Tell,
+    _told,
+    ask_record,
+    events,
+    open_journal,
+    tell_record,
+)
+from nas.lines import line_reader, parse
+from nas.problem import Objective, Problem
 from nas.space import Space
 
 
@@ -117,7 +128,8 @@ def test_a_damaged_line_in_the_middle_is_named(
         (2, {"ask": 1}),
         (2, {"wanted": None}),
         (2, {"more": 1}),
-        (2, {"wanted": 2**32}),
+        (2, {"wanted": 0}),
+        (2, {"wanted": 2**63}),
         (3, {"tell": 3}),
         (3, {"status": "oo"}),
         (3, {"status": "xyz"}),
@@ -134,9 +146,6 @@ def test_a_damaged_line_in_the_middle_is_named(
         (3, {"proposals": [0, 1, 7]}),
         (3, {"metrics": {"top1": [0.5, 0.5, 10**400]}}),
         (3, {"metrics": {"top1": [0.5, 0.5, True]}}),
-        (3, {"metrics": {"top1": [0.5, 0.5, 75.2]}}),
-        (3, {"metrics": {"top1": [0.5, 0.5, float("inf")]}}),
-        (3, {"metrics": {"macs": [1, 1, float("inf")]}}),
         (4, {"ask": 0}),
     ],
 )
@@ -162,14 +171,69 @@ def test_the_last_value_of_a_choice_is_a_pick_and_one_more_is_not(tiny: Space) -
             list(events([{}, bad], tiny.widths, source="j"))
 
 
-def test_the_key_and_the_value_are_told(path: Path, tiny: Space) -> None:
+@pytest.mark.parametrize(
+    ("metric", "value", "message"),
+    [
+        ("top1", inf, r"is inf, but top1 must be a fraction \(a number from -0.5 to 1.5\); mend"),
+        ("top1", 75.2, r"is 75.2, but top1 must be a fraction \(a number from -0.5 to 1.5\); mend"),
+        ("macs", -inf, r"is -inf, but macs must be a finite number; mend the evaluator and begin"),
+    ],
+)
+def test_what_an_objective_cannot_have_is_told_with_its_place(
+    path: Path, tiny: Space, metric: str, value: float, message: str
+) -> None:
     records, _ = parse(path.read_bytes(), source="x")
-    records[2] = {**records[2], "metrics": {"top1": [0.5, 0.5, float("inf")]}}
-    message = (
-        r"x, line 3: damaged: metrics.top1.2 must be a fraction, from 0 to 1, not inf; restore"
-    )
-    with pytest.raises(RunError, match=message):
-        list(events(records, tiny.widths, source="x"))
+    records[2] = {**records[2], "metrics": {metric: [0.5, 0.5, value]}}
+    with pytest.raises(RunError, match=rf"^x, line 3: metrics\.{metric}\.2 {message}"):
+        list(events(records, tiny.widths, source="x", needed=[metric]))
+
+
+def test_a_metric_that_is_no_objective_may_have_any_value(
+    problem: Problem, everything: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = {"score": np.full(3, 0.5), "top1": np.array([75.2, inf, 0.5])}
+    kind = type(problem.evaluators[1])
+    monkeypatch.setattr(kind, "__call__", lambda self, _: answer)
+    problem.evaluators[1].provides = ("score", "top1")
+    problem = replace(problem, objectives=(Objective.parse("max:score"),), limits=())
+    trials = evaluate(problem, everything[:3])
+    assert trials.ok.all()
+    records = [{}, ask_record(0, 3, everything[:3]), tell_record(trials)]
+    (found,) = list(events(records, problem.space.widths, source="x", needed=["score"]))[1:]
+    assert isinstance(found, Tell)
+    assert found.trials.ok.all()
+    assert np.array_equal(found.trials.metrics["top1"], [75.2, np.nan, 0.5], equal_nan=True)
+
+
+def test_infinity_that_no_objective_has_is_read_as_no_number(path: Path, tiny: Space) -> None:
+    records, _ = parse(path.read_bytes(), source="x")
+    records[2] = {**records[2], "metrics": {"top1": [0.5] * 3, "more": [1, inf, None]}}
+    tell = list(events(records, tiny.widths, source="x", needed=["top1"]))[1]
+    assert isinstance(tell, Tell)
+    assert np.array_equal(tell.trials.metrics["more"], [1, np.nan, np.nan], equal_nan=True)
+
+
+@pytest.mark.parametrize(("wanted", "read"), [(10**6, 10**6), (2 * 10**6, 10**6), (2**40, 10**6)])
+def test_a_huge_ask_is_read_without_asking_for_as_much(
+    path: Path, tiny: Space, wanted: int, read: int
+) -> None:
+    records, _ = parse(path.read_bytes(), source="x")
+    ask = next(events([{}, {**records[1], "wanted": wanted}], tiny.widths, source="x"))
+    assert isinstance(ask, Ask)
+    assert ask.wanted == read
+
+
+def test_a_tell_costs_what_it_holds_not_what_waits(path: Path, tiny: Space) -> None:
+    class Waiting(dict[int, np.ndarray]):
+        def __iter__(self) -> Iterator[int]:
+            raise AssertionError("all that waits was gone through")
+
+    records, _ = parse(path.read_bytes(), source="x")
+    ask = next(events(records, tiny.widths, source="x"))
+    assert isinstance(ask, Ask)
+    waiting = Waiting(enumerate(ask.picks))
+    tell = _told(line_reader("x", 3), records[2], 0, waiting, ())
+    assert tell.proposals == (0, 1, 2)
 
 
 def test_a_trial_that_is_ok_has_its_objectives(path: Path, tiny: Space) -> None:

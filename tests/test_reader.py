@@ -9,7 +9,16 @@ import pytest
 
 from nas.data import read_mapping
 from nas.errors import BadFile, BadValue, RunError
-from nas.reader import Count, Fraction, OneOf, Positive, Reader, Signed
+from nas.reader import (
+    Count,
+    Fraction,
+    Milliseconds,
+    OneOf,
+    Positive,
+    Predicted,
+    Reader,
+    Signed,
+)
 
 LONG = "1" * 50
 READ: dict[Any, tuple[list[str], list[str]]] = {
@@ -63,6 +72,12 @@ def test_a_bad_value_is_named_with_file_line_and_key(kind: Any, text: str, tmp_p
         (Mapping[str, Any], "{1: 2}", "value: key 1 must be a text"),
         (tuple[tuple[int, ...], ...], "[[1], [2, x]]", "value.1.1 must be a whole number"),
         (Fraction, "2", "value must be a number from 0 to 1, not 2"),
+        (Predicted, "2", "value must be a number from -0.5 to 1.5, not 2"),
+        (
+            Milliseconds,
+            "2000000001",
+            "value must be a number from 0 to 1,000,000,000, not 2000000001",
+        ),
         (Count, "0", "value must be a whole number >= 1, not 0"),
         (Positive, "0", "value must be a number > 0, not 0"),
         (int, LONG, "value must be a whole number of at most 9223372036854775807"),
@@ -78,7 +93,7 @@ def test_a_file_without_lines_is_named_all_the_same(tmp_path: Path) -> None:
     path = tmp_path / "file.json"
     path.write_text('{"schema": 1, "value": -1}')
     with pytest.raises(BadFile, match=r"file\.json: value must be a number >= 0, not -1"):
-        Reader(path).number(read_mapping(path), "value")
+        Reader(path).get(read_mapping(path), "value", float)
 
 
 def test_a_value_of_a_line_is_named_with_the_line() -> None:
