@@ -91,8 +91,9 @@ class Evaluator(Protocol):
     candidates that they then do not propose. An evaluator must not keep the order of calls in
     mind: the same candidate gets the same answer, unless it compares candidates to stop some. Its
     `str` should name what its answers depend on: a run is continued only with evaluators of the
-    same text. It may have a method `outside(accuracy) -> str` that says in what a predicted number
-    lies outside of what was learned from; nothing where it does not.
+    same text, or of one that its attribute `earlier`, if any, lists as given by earlier versions.
+    It may have a method `outside(accuracy) -> str` that says in what a predicted number lies
+    outside of what was learned from; nothing where it does not.
     """
 
     @property
