@@ -137,7 +137,7 @@ def test_torch_and_onnx_agree_on_every_kind(kind: str, se_channels: int, kernel:
 def test_torch_and_onnx_agree_on_maps_smaller_than_kernels(resolution: int) -> None:
     block = mbconv(kernel=7, stride=2, skip="pool")
     ours, theirs = outputs(small(block, block, block, resolution=resolution))
-    np.testing.assert_allclose(ours, theirs, atol=TOLERANCE)
+    assert np.abs(ours - theirs).max() <= TOLERANCE * max(np.abs(ours).max(), 1)
 
 
 HEADS = {
