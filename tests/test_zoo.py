@@ -42,7 +42,6 @@ SCALED = {
     "mobilenet_v2@1.4": (6.1, 582), "mobilenet_v2@0.75": (2.6, 209), "mobilenet_v2@0.5": (2.0, 97),
     "mobilenet_v2@0.35": (1.7, 59), "mobilenet_v2@1.0-96": (3.5, 56),
     "mobilenet_v3_large@0.75": (4.0, 155), "mobilenet_v3_small@0.75": (2.0, 44),
-    "mobilenet_v3_large@1.25": (8.2, 356),
 }  # fmt: skip
 
 # To the digit, as the trainable parameters of the reference implementations.
