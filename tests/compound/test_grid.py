@@ -116,9 +116,9 @@ def test_latency_needs_a_table() -> None:
 
 
 def test_a_base_beyond_the_memory_is_refused() -> None:
-    wide = Block(kind="conv", in_channels=3, out_channels=64)
+    wide = Block(kind="conv", in_channels=3, out_channels=100_000)
     with pytest.raises(TooLarge, match="take a smaller --budget or base"):
-        grid(Architecture(resolution=500_000, stem=(wide,), stages=(), head=()), Budget())
+        grid(Architecture(resolution=10_000, stem=(wide,), stages=(), head=()), Budget())
 
 
 def test_resolution_alone_reaches_the_square_root() -> None:

@@ -66,7 +66,12 @@ class Bench:
 
     def measure(self, **options: float) -> Estimates:
         jobs = [
-            {"name": str(job), "role": REFERENCE if job < self.references else UNIT}
+            {
+                "name": str(job),
+                "role": REFERENCE if job < self.references else UNIT,
+                "input": [3, 8, 8],
+                "blocks": [{}],
+            }
             for job in range(self.jobs)
         ]
         head = header({"name": "p", "jobs": jobs}, runtime="bench 1", threads=1, dtype="fp32")
