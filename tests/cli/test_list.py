@@ -38,7 +38,7 @@ def test_one_kind_alone(nas: Nas, kind: str) -> None:
 def test_long_lines_are_never_cut_and_brackets_stay(
     nas: Nas, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    line = f"as in [bold]this[/bold] :smile: {'very ' * 60}long"
+    line = f"as in [bold]this[/bold] :smile: {'very ' * 30}long"
     monkeypatch.setattr("nas.plugins.available", lambda kind: {"mine": line, "x": "short"})
     monkeypatch.setenv("COLUMNS", "40")
     out = nas("list", "strategies").out
