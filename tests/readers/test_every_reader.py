@@ -17,17 +17,18 @@ from types import FrameType
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from readers.table import ROWS as LIGHT
-from readers.table import Row
+from readers import folders, plain
+from readers.rows import Row
 
 from nas.errors import NasError
 
 try:
-    from readers.trained import ROWS as HEAVY
+    from readers.trained import ROWS as TRAINED
 except ModuleNotFoundError:  # no torch here
-    HEAVY = {}
+    TRAINED = {}
 
-ROWS = {**LIGHT, **HEAVY}
+ROWS = {**plain.ROWS, **folders.ROWS, **TRAINED}
+"""Every reader of files; a new reader is a new row in one of these."""
 MUTATIONS = int(os.environ.get("NAS_MUTATIONS", "400"))
 AT_ONCE = 20
 """Files for each example of hypothesis, which takes longer to draw one than a file to be read."""

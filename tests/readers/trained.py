@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import numpy as np
 from PIL import Image  # noqa: TID253  # these rows are about it
-from readers.table import _LINES, _YAML, Row, _arch, _lines, _yaml
+from readers.rows import LINES, YAML, Row, arch, to_lines, to_yaml
 from safetensors.numpy import save
 
 from nas.arch import to_mapping
@@ -31,11 +31,11 @@ from nas.weights import random_weights
 def _facts() -> Any:
     data = {"name": "d", "fingerprint": "0", "classes": ["a", "b"], "mean": [0.5, 0.4, 0.3],
             "deviation": [0.2, 0.2, 0.2]}  # fmt: skip
-    return {"schema": 1, "arch": to_mapping(_arch()), "data": data, "progress": {"top1": 0.5}}
+    return {"schema": 1, "arch": to_mapping(arch()), "data": data, "progress": {"top1": 0.5}}
 
 
 def _checkpoint(facts: Any) -> bytes:
-    tensors = {f"{AVERAGE}{n}": v for n, v in random_weights(lower(_arch())).items()}
+    tensors = {f"{AVERAGE}{n}": v for n, v in random_weights(lower(arch())).items()}
     return save(tensors, metadata={HEADER: json.dumps(facts)})
 
 
@@ -53,15 +53,15 @@ def _training() -> Mapping[str, bytes]:
     epochs = [{"epoch": i, "step": 5 * i, "lr": 0.1, "loss": 1.0, "val_loss": 1.0, "top1": 0.5,
                "seconds": 1.5} for i in (1, 2, 3)]  # fmt: skip
     return {
-        "train.yaml": _yaml({"schema": 1, **_SETTINGS}),
-        "metrics.jsonl": _lines([{"schema": 1}, *epochs]),
+        "train.yaml": to_yaml({"schema": 1, **_SETTINGS}),
+        "metrics.jsonl": to_lines([{"schema": 1}, *epochs]),
     }
 
 
 def _rewound(path: Path) -> object:
     with (
         patch.object(training_folder, "_event_writer", lambda path, step: None),
-        closing(TrainingFolder(path.parent, _arch(), _SETTINGS)) as folder,
+        closing(TrainingFolder(path.parent, arch(), _SETTINGS)) as folder,
     ):
         return folder.rewind(2)
 
@@ -129,14 +129,14 @@ ROWS: dict[str, Row] = {
         say=_checkpoint,
     ),
     "log of a training": Row(
-        files=_training, spoilt="metrics.jsonl", read=_rewound, **_LINES
+        files=_training, spoilt="metrics.jsonl", read=_rewound, **LINES
     ),
-    "settings of a training": Row(files=_training, spoilt="train.yaml", read=_rewound, **_YAML),
+    "settings of a training": Row(files=_training, spoilt="train.yaml", read=_rewound, **YAML),
     "log of short trainings": Row(
-        files=cache(lambda: {"log.jsonl": _lines(_RUNGS)}),
+        files=cache(lambda: {"log.jsonl": to_lines(_RUNGS)}),
         spoilt="log.jsonl",
         read=_climbed,
-        **_LINES,
+        **LINES,
     ),
     "picture": Row(files=_pictures, spoilt="a/0.png", read=_image_folder),
     "batch of CIFAR": Row(files=_cifar, spoilt="data_batch_2", read=_cifar_read),
