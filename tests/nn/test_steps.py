@@ -11,7 +11,7 @@ from torch import Tensor  # noqa: E402, TID253  # skipped above where there is n
 from nas.arch import Architecture, Block  # noqa: E402
 from nas.nn.data import Data, Images  # noqa: E402
 from nas.nn.job import Job, Options  # noqa: E402
-from nas.nn.recipes import quick  # noqa: E402
+from nas.nn.recipes import Recipe, quick  # noqa: E402
 from nas.nn.steps import Stepper  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -27,16 +27,19 @@ ARCH = Architecture(
 )
 
 
-def _gradient(clip: float) -> Tensor:
-    """Return the gradient that the optimizer is given, in one row."""
+def _stepper(recipe: Recipe) -> Stepper:
     nothing = Images(labels=torch.zeros(0, dtype=torch.int64).numpy(), read=lambda i, s: None)
     data = Data(
         name="none", classes=("a", "b"), train=nothing, val=nothing, test=None,
         mean=(0, 0, 0), deviation=(1, 1, 1), fingerprint="0" * 16, notes=(),
     )  # fmt: skip
-    recipe = replace(quick(), clip=clip)
     job = Job(arch=ARCH, data=data, recipe=recipe, seed=0, options=Options(device="cpu"))
-    stepper = Stepper(job, device=torch.device("cpu"))
+    return Stepper(job, device=torch.device("cpu"))
+
+
+def _gradient(clip: float) -> Tensor:
+    """Return the gradient that the optimizer is given, in one row."""
+    stepper = _stepper(replace(quick(), clip=clip))
     seen: list[Tensor] = []
 
     def look(*_: object) -> None:
@@ -55,3 +58,17 @@ def test_the_gradient_is_clipped_to_the_norm_of_the_recipe() -> None:
     for clip in (norm / 2, norm / 1000):
         assert torch.allclose(_gradient(clip), whole * (clip / norm), rtol=1e-3, atol=1e-9)
     assert torch.equal(_gradient(norm * 2), whole)
+
+
+def test_accumulated_batches_have_the_gradient_of_a_large_one() -> None:
+    images = torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(8) % 2
+    moved = []
+    for parts in (1, 2):
+        stepper = _stepper(quick())
+        stepper.model.eval()  # the statistics of a batch are its own
+        group = list(zip(images.chunk(parts), labels.chunk(parts), strict=True))
+        loss = stepper.step(group, step=0, steps_an_epoch=10)
+        moved.append((loss.item(), stepper.model.state_dict()["head.1.linear.bias"]))
+    assert moved[0][0] == pytest.approx(moved[1][0], rel=1e-5)
+    torch.testing.assert_close(moved[0][1], moved[1][1], rtol=1e-3, atol=1e-6)

@@ -14,17 +14,17 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from nas.arch import Architecture, Block, from_mapping, to_mapping  # noqa: E402
+from nas.arch import Architecture, Block, to_mapping  # noqa: E402
 from nas.checkpoint import find_checkpoint, load_checkpoint, read_header  # noqa: E402
 from nas.errors import BadValue, NasError, RunError  # noqa: E402
 from nas.nn import checkpoint, steps  # noqa: E402
 from nas.nn.augment import Augment  # noqa: E402
 from nas.nn.data import Data, Images, load_data  # noqa: E402
-from nas.nn.job import Job, Options  # noqa: E402
+from nas.nn.job import Options  # noqa: E402
 from nas.nn.loop import Diverged  # noqa: E402
 from nas.nn.peers import Peers  # noqa: E402
 from nas.nn.recipes import Recipe, adapt, quick  # noqa: E402
-from nas.nn.score import OutOfMemory, Score, pick_device, score  # noqa: E402
+from nas.nn.score import OutOfMemory, Score, score  # noqa: E402
 from nas.nn.train import Trained, plan, train  # noqa: E402
 from nas.nn.trained import score_checkpoint  # noqa: E402
 from nas.scaling import scale_resolution  # noqa: E402
@@ -252,22 +252,6 @@ def test_a_kill_while_a_checkpoint_is_written_changes_nothing(few: Data, tmp_pat
     assert_same(tmp_path / "killed", tmp_path / "whole")
 
 
-def test_accumulated_batches_have_the_gradient_of_a_large_one(digits: Data) -> None:
-    arch = from_mapping({**to_mapping(ARCH), "dropout": 0.0, "drop_connect": 0.0})
-    images = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    labels = torch.arange(8)
-    moved = []
-    for parts in (1, 2):
-        job = Job(arch=arch, data=digits, recipe=RECIPE, seed=0, options=Options())
-        stepper = steps.Stepper(job, device=torch.device("cpu"))
-        stepper.model.eval()  # the statistics of a batch are its own
-        group = list(zip(images.chunk(parts), labels.chunk(parts), strict=True))
-        loss = stepper.step(group, step=0, steps_an_epoch=10)
-        moved.append((loss.item(), stepper.model.state_dict()["head.1.linear.bias"]))
-    assert moved[0][0] == pytest.approx(moved[1][0], rel=1e-5)
-    torch.testing.assert_close(moved[0][1], moved[1][1], rtol=1e-3, atol=1e-6)
-
-
 def test_a_teacher_teaches(learned: Trained, digits: Data, tmp_path: Path) -> None:
     recipe = replace(adapt(quick(), epochs=1), distillation=1.0)
     options = Options(teacher=str(learned.out))
@@ -393,15 +377,6 @@ def test_what_does_not_fit_is_said_before_anything_is_written(digits: Data, tmp_
     with pytest.raises(NasError, match="unknown device 'gpu'"):
         train(ARCH, digits, RECIPE, out=out, options=Options(device="gpu"))
     assert not out.exists()
-
-
-def test_a_missing_gpu_is_said() -> None:
-    if torch.cuda.is_available():
-        assert pick_device("auto").type == "cuda"
-    else:
-        assert pick_device("auto").type == "cpu"
-        with pytest.raises(NasError, match="torch finds no GPU; use --device cpu"):
-            pick_device("cuda")
 
 
 def test_a_time_budget_leaves_a_training_that_goes_on(few: Data, tmp_path: Path) -> None:
