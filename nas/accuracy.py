@@ -28,7 +28,7 @@ from nas.space_file import load_space
 from nas.text import LONGEST_VALUE, printable, shown
 
 Floats = NDArray[np.float64]
-Weights = NDArray[np.float32]
+Weights = NDArray[np.floating]
 
 DECIMALS = 6
 """Predictions are rounded to so many decimals of a fraction. They are worked out in float64, whose
@@ -118,10 +118,10 @@ class Network:
         """Return the output for every row of `inputs`, shape (rows,), worked out in float64."""
         hidden = inputs.astype(np.float64)
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            hidden = hidden @ weight.astype(np.float64)
+            hidden = hidden @ weight
             hidden += bias
             hidden /= 1 + np.exp(-np.maximum(hidden, _LOWEST))
-        result: Floats = (hidden @ self.weights[-1].astype(np.float64))[:, 0] + self.biases[-1]
+        result: Floats = (hidden @ self.weights[-1])[:, 0] + self.biases[-1]
         return result
 
 
@@ -235,9 +235,10 @@ class AccuracyModel:
     def _run(self, matrix: Matrix, networks: Sequence[Network]) -> Floats:
         """Return the outputs of `networks`, shape (networks, rows)."""
         result = np.empty((len(networks), len(matrix)))
+        exact = [replace(n, weights=tuple(w.astype(float) for w in n.weights)) for n in networks]
         for start in range(0, len(matrix), _ROWS):
             inputs = one_hot(self.domain, matrix[start : start + _ROWS])
-            for output, network in zip(result, networks, strict=True):
+            for output, network in zip(result, exact, strict=True):
                 output[start : start + _ROWS] = network(inputs)
         return result
 
