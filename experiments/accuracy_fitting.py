@@ -27,6 +27,7 @@ from nas.accuracy import (
     one_hot,
     write_accuracy_model,
 )
+from nas.files import write_text
 from nas.machine import cpu_name
 from nas.space import Matrix
 from nas.zoo import load_architecture
@@ -274,5 +275,5 @@ def main(space: str, folder: Path, default_data: Path) -> None:
         "bytes": path.stat().st_size,
         "circumstances": circumstances(options.seed, time.perf_counter() - start),
     }
-    data.write_text(folder / "result.yaml", data.to_yaml(_rounded(result)))
+    write_text(folder / "result.yaml", data.to_yaml(_rounded(result)))
     log.info("wrote %s and %s", path, folder / "result.yaml")

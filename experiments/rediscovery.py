@@ -23,6 +23,7 @@ from running import circumstances, reference_front, run, share
 from nas import data
 from nas.config import SearchConfig, Setup, prepare
 from nas.evaluators.surrogate import Surrogate
+from nas.files import write_text
 from nas.members import reference, references
 from nas.problem import Problem, Trials
 from nas.report.plots import draw_front
@@ -91,7 +92,7 @@ def main(case: Case, folder: Path) -> None:
         **verdicts(setup, case, options.data, judging, folder=folder, say=say),
         **circumstances(time.perf_counter() - started),
     }
-    data.write_text(folder / "result.yaml", data.to_yaml(rounded(result)))
+    write_text(folder / "result.yaml", data.to_yaml(rounded(result)))
     whole = search(space=case.space, trials=TRIALS)
     draw_front(whole, references(whole.setup), [folder / "front.png"])
     draw_judged(result["judged"], folder / "judged.png", case)

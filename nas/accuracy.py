@@ -21,8 +21,8 @@ from nas import data, strict_json
 from nas.arch import Architecture
 from nas.blas import one_blas_thread
 from nas.errors import BadFile, BadValue
-from nas.files import open_regular
-from nas.reader import OneOf, Range, Reader, Signed
+from nas.files import atomic_path, open_regular
+from nas.reader import SCHEMA, OneOf, Range, Reader, Signed
 from nas.space import Matrix, Space
 from nas.space_file import load_space
 from nas.text import LONGEST_VALUE, printable, shown
@@ -281,7 +281,7 @@ def load_accuracy_model(name: str | Path | Space, space: Space | None = None) ->
 def write_accuracy_model(model: AccuracyModel, path: Path) -> None:
     """Write `model` to `path`, whole or not at all."""
     header = {
-        "schema": data.SCHEMA,
+        "schema": SCHEMA,
         "space": model.space,
         "fingerprint": domain_fingerprint(model.domain),
         "metric": model.metric,
@@ -296,7 +296,7 @@ def write_accuracy_model(model: AccuracyModel, path: Path) -> None:
         network: Network = getattr(model, name)
         for i, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
             arrays |= {f"{name}_weight{i}": weight, f"{name}_bias{i}": bias}
-    with data.atomic_path(path, follow=True) as temporary, temporary.open("wb") as file:
+    with atomic_path(path, follow=True) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
 
@@ -371,8 +371,8 @@ def _header(arrays: Mapping[str, NDArray[Any]]) -> _Header:
         header = strict_json.parse(str(entry))
     except strict_json.BadJson as error:
         raise BadFile(f"header: {error}") from None
-    if not isinstance(header, dict) or header.get("schema") != data.SCHEMA:
-        raise BadFile(f"header: this version reads a mapping with schema {data.SCHEMA}")
+    if not isinstance(header, dict) or header.get("schema") != SCHEMA:
+        raise BadFile(f"header: this version reads a mapping with schema {SCHEMA}")
     return Reader("header").record(header, _Header)
 
 

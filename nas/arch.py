@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from nas.data import SCHEMA, check_keys, check_schema, locate
 from nas.errors import BadFile, BadValue
+from nas.reader import SCHEMA, check_keys, check_schema, locate
 from nas.text import shown
 
 ACTS = ("none", "relu", "relu6", "swish", "hswish", "sigmoid", "hsigmoid")

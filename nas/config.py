@@ -8,11 +8,12 @@ from typing import Any
 
 from nas import data, plugins
 from nas.errors import BadFile, NasError, unknown
+from nas.files import write_text
 from nas.latency import LatencyTable
 from nas.latency_file import load_table
 from nas.plugins import Plugin
 from nas.problem import Evaluator, Limit, Objective, Problem, Reward, Strategy
-from nas.reader import FromFile
+from nas.reader import SCHEMA, FromFile, check_keys, locate
 from nas.remote import Place
 from nas.runner import Runner
 from nas.space import Space
@@ -99,10 +100,10 @@ def read_config(path: Path) -> SearchConfig:
         BadFile: if it is missing or malformed, or a value is not of its type.
     """
     content = data.read_mapping(path)
-    data.check_keys(content, known=("schema", *_TYPES), required=("schema",), place=str(path))
+    check_keys(content, known=("schema", *_TYPES), required=("schema",), place=str(path))
     settings = {name: value for name, value in content.items() if name != "schema"}
     for name, value in settings.items():
-        wanted, where = _TYPES[name], data.locate(content, (name,), str(path))
+        wanted, where = _TYPES[name], locate(content, (name,), str(path))
         if wanted is tuple and isinstance(value, list) and all(type(v) is str for v in value):
             settings[name] = tuple(value)
         elif (wanted is tuple and type(value) is str) or (name == "era" and type(value) is int):
@@ -123,7 +124,7 @@ def read_config(path: Path) -> SearchConfig:
 def write_config(config: SearchConfig, path: Path) -> None:
     """Write a run.yaml."""
     content = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(config).items()}
-    data.write_text(path, data.to_yaml({"schema": data.SCHEMA, **content}))
+    write_text(path, data.to_yaml({"schema": SCHEMA, **content}))
 
 
 _TYPES: Mapping[str, type] = {f.name: type(f.default) for f in fields(SearchConfig)}
@@ -295,7 +296,7 @@ def _objectives(config: SearchConfig, accuracy: str) -> tuple[Objective, ...]:
 def _reward(text: str, accuracy: str) -> Reward:
     names = tuple(f.name for f in fields(Reward) if f.name in ("target", "below", "above"))
     options: dict[str, Any] = dict(Plugin.parse(f"reward:{text}").options)
-    data.check_keys(options, known=names, required=("target",), place=f"reward {text!r}")
+    check_keys(options, known=names, required=("target",), place=f"reward {text!r}")
     try:
         numbers: dict[str, Any] = {name: float(value) for name, value in options.items()}
     except ValueError:

@@ -1,4 +1,4 @@
-"""Find bundled files, read YAML and JSON strictly, write files so that a kill loses nothing."""
+"""Find bundled files, and read and write YAML and JSON."""
 
 import os
 from collections.abc import Mapping
@@ -10,13 +10,8 @@ import yaml
 
 from nas import strict_json, strict_yaml
 from nas.errors import BadFile, unknown
-from nas.files import atomic_path as atomic_path
 from nas.files import open_regular, read_text
-from nas.files import write_text as write_text
-from nas.reader import SCHEMA as SCHEMA
-from nas.reader import check_keys as check_keys
-from nas.reader import check_schema as check_schema
-from nas.reader import locate as locate
+from nas.reader import check_schema
 
 FOLDERS = ("search_spaces", "latency_tables", "architectures", "accuracy_models")
 """Folders of bundled data: beside `nas/` in a checkout, inside it in an installed package."""

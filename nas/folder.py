@@ -18,8 +18,9 @@ from nas.arch import Architecture, to_mapping
 from nas.checkpoint import architecture_of, find_checkpoint
 from nas.config import SearchConfig, Setup, read_config
 from nas.errors import RunError, UnknownName
-from nas.files import read_text
+from nas.files import read_text, write_text
 from nas.machine import cpu_name
+from nas.reader import SCHEMA
 from nas.remote import Place, split_member
 from nas.run_kind import MARKS, RUN, SEARCH, check_kind, holds, kind_of, network_of
 from nas.versions import commit, version_of
@@ -88,12 +89,12 @@ def write_results(
     """
     wanted = {out / ARCHS / f"{arch.name}.yaml": arch for arch in archs}
     try:
-        data.write_text(out / FRONT, to_csv(rows))
+        write_text(out / FRONT, to_csv(rows))
         for path, arch in wanted.items():
-            data.write_text(path, data.to_yaml(to_mapping(arch)))
+            write_text(path, data.to_yaml(to_mapping(arch)))
         for path in set((out / ARCHS).glob("*.yaml")) - set(wanted):
             path.unlink()
-        data.write_text(out / ENVIRONMENT, strict_json.dumps(environment, indent=1) + "\n")
+        write_text(out / ENVIRONMENT, strict_json.dumps(environment, indent=1) + "\n")
     except OSError as error:
         raise RunError(f"cannot write the results into {out}: {error.strerror}") from None
 
@@ -113,7 +114,7 @@ def environment(setup: Setup) -> Mapping[str, Any]:
     """Return what the numbers of a run came from: versions, machine, table, problem, seed."""
     packages = ("nas", "numpy", "optuna", "torch")
     return {
-        "schema": data.SCHEMA,
+        "schema": SCHEMA,
         "python": platform.python_version(),
         "packages": {name: version for name in packages if (version := version_of(name))},
         "platform": platform.platform(),

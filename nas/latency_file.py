@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from nas.boundary import FEATURES, Boundary
-from nas.data import SCHEMA, find, read_mapping, to_json, to_yaml, write_text
+from nas.data import find, read_mapping, to_json, to_yaml
 from nas.errors import BadValue, unknown
+from nas.files import write_text
 from nas.latency import Entry, Era, LatencyTable, Spread, TableError
 from nas.operators import COUNTS, EXTENTS, FINER, OpModel
 from nas.provenance import Provenance, Validation
-from nas.reader import Coefficient, Milliseconds, Reader, Signed
+from nas.reader import SCHEMA, Coefficient, Milliseconds, Reader, Signed
 from nas.text import shown
 
 _TEXTS = ("name", "device", "core", "dtype")

@@ -10,6 +10,7 @@ from nas.arch import ACTS, GATES, MOST_CHANNELS, MOST_PIXELS, MOST_WINDOW, SKIPS
 from nas.choices import Row, Squeezing, Value
 from nas.errors import BadFile
 from nas.layers import BLOCKS
+from nas.reader import check_keys, locate
 from nas.space import Space
 from nas.text import shown
 
@@ -76,7 +77,7 @@ def space_from_mapping(content: Mapping[str, Any], *, source: str = "space") -> 
             and the line where that is known.
     """
     required = ("schema", "name", "resolution", "stem", "stages", "head")
-    data.check_keys(content, known=_KEYS, required=required, place=source)
+    check_keys(content, known=_KEYS, required=required, place=source)
     _check_texts_and_rates(content, source)
     defaults = content.get("defaults", {})
     _check_row(defaults, f"{source}: defaults")
@@ -122,7 +123,7 @@ def _resolutions(content: Mapping[str, Any], source: str) -> tuple[int, ...]:
 def _squeezing(content: Any, place: str) -> Squeezing:
     if not isinstance(content, Mapping):
         raise BadFile(f"{place} must be a mapping of ratio, of and divisor, not {shown(content)}")
-    data.check_keys(content, known=("ratio", "of", "divisor"), required=(), place=place)
+    check_keys(content, known=("ratio", "of", "divisor"), required=(), place=place)
     ratio, divisor = content.get("ratio", 0.25), content.get("divisor", 1)
     if type(ratio) not in (int, float) or not 0 < ratio <= 1:
         raise _bad(content, "ratio", place, f"must be a number in (0, 1], not {shown(ratio)}")
@@ -152,7 +153,7 @@ def _check_row(row: Any, place: str) -> None:
     """Refuse what is no mapping of fields, and values that no field can have."""
     if not isinstance(row, Mapping):
         raise BadFile(f"{place}: expected a mapping of fields, found {shown(row)}")
-    data.check_keys(row, known=(*_DEFAULTS, "per_layer"), required=(), place=place)
+    check_keys(row, known=(*_DEFAULTS, "per_layer"), required=(), place=place)
     for field in row:
         if field == "per_layer" and row[field] == []:
             continue
@@ -172,7 +173,7 @@ def _row(row: Mapping[str, Any], defaults: Mapping[str, Any], place: str, fixed:
     many = prod(len(values) for field, values in options.items() if field != "layers")
     if many > _MOST_KINDS_OF_BLOCKS:
         raise BadFile(
-            f"{data.locate(row, (), place)}: has {many:,} kinds of blocks, the product of all "
+            f"{locate(row, (), place)}: has {many:,} kinds of blocks, the product of all "
             f"choices; {_MOST_KINDS_OF_BLOCKS:,} are the most"
         )
     wanted = (per_layer,) if isinstance(per_layer, str) else tuple(per_layer)
@@ -208,5 +209,5 @@ def _values(content: Mapping[str, Any], key: str, place: str) -> tuple[Value, ..
 
 def _bad(content: Mapping[str, Any], key: str, place: str, problem: str) -> BadFile:
     """Return the error for one key, with its line where it is known."""
-    where = data.locate(content, (key,), place) if key in content else place
+    where = locate(content, (key,), place) if key in content else place
     return BadFile(f"{where}: {key} {problem}")

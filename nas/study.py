@@ -11,9 +11,8 @@ import numpy as np
 from nas import folder
 from nas import journal as log
 from nas.config import read_config
-from nas.data import atomic_path
 from nas.errors import NasError, RunError, missing_package
-from nas.files import read_bytes
+from nas.files import atomic_path, read_bytes
 from nas.lines import parse
 from nas.problem import FAILED, STOPPED, Limit, Objective, Trials
 from nas.run_kind import SEARCH, check_kind

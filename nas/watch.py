@@ -16,7 +16,8 @@ import numpy as np
 from nas import data, strict_json
 from nas.config import SearchConfig
 from nas.errors import BadFile, RunError
-from nas.reader import OneOf, Range, Reader, Seconds
+from nas.files import write_text
+from nas.reader import SCHEMA, OneOf, Range, Reader, Seconds
 from nas.remote import Place
 from nas.runner import Runner, Watched
 from nas.session import Session
@@ -230,5 +231,5 @@ class Watch:
             busy=self.runner.busy,
             workers=self.runner.workers,
         )
-        content = {"schema": data.SCHEMA, **asdict(heartbeat)}
-        data.write_text(self._out / HEARTBEAT, strict_json.dumps(content) + "\n")
+        content = {"schema": SCHEMA, **asdict(heartbeat)}
+        write_text(self._out / HEARTBEAT, strict_json.dumps(content) + "\n")

@@ -8,6 +8,7 @@ from nas import data
 from nas.arch import Architecture, from_mapping
 from nas.errors import BadFile, BadValue, NasError
 from nas.layers import lower
+from nas.reader import check_keys, locate
 from nas.scaling import scale_resolution, scale_width
 from nas.text import LONGEST_VALUE, printable
 
@@ -40,7 +41,7 @@ def load_architecture(name: str | Path) -> Architecture:
     try:
         lower(arch)
     except BadValue as error:
-        raise BadFile(f"{data.locate(content, error.path, str(path))}: {error}") from None
+        raise BadFile(f"{locate(content, error.path, str(path))}: {error}") from None
     return arch if arch.name else replace(arch, name=printable(path.stem, LONGEST_VALUE))
 
 
@@ -63,7 +64,7 @@ def load_reference(name: str) -> Reference | None:
     if content is None:
         return None
     keys = ("top1", "source")
-    data.check_keys(content, known=keys, required=keys, place=f"{path}: reference")
+    check_keys(content, known=keys, required=keys, place=f"{path}: reference")
     if not isinstance(content["top1"], float) or not 0 < content["top1"] < 1:
         raise BadFile(f"{path}: reference top1 must be a fraction, not {content['top1']!r}")
     return Reference(**content)

@@ -8,6 +8,7 @@ import pytest
 
 from nas import data
 from nas.errors import NasError, RunError
+from nas.files import write_text
 from nas.finished import read_examples
 from nas.journal import ask_record, open_journal, tell_record
 from nas.problem import FAILED, INFEASIBLE, OK, STATUS_TYPE, STOPPED, Trials
@@ -23,7 +24,7 @@ def run(tmp_path: Path, tiny: Space) -> Run:
     def write(name: str, picks: Matrix, top1: np.ndarray, **changed: object) -> Path:
         space = Path(__file__).parent / "data" / "tiny.yaml"
         settings = {"schema": 1, "space": str(changed.pop("space", space))}
-        data.write_text(tmp_path / name / "run.yaml", data.to_yaml(settings))
+        write_text(tmp_path / name / "run.yaml", data.to_yaml(settings))
         status = np.array(changed.pop("status", [OK] * len(picks)), dtype=STATUS_TYPE)
         metric = str(changed.pop("metric", "top1"))
         header = {

@@ -30,7 +30,8 @@ from scipy.stats import t
 from ways import Variant, base, variants
 
 from nas.cost import cost
-from nas.data import to_yaml, write_text
+from nas.data import to_yaml
+from nas.files import write_text
 from nas.lines import Lines
 from nas.machine import cpu_name
 from nas.nn.data import load_data

@@ -26,7 +26,8 @@ from scipy.stats import t
 
 from nas.cluster.join import Need, connect
 from nas.cluster.training import Crew, train_together
-from nas.data import to_yaml, write_text
+from nas.data import to_yaml
+from nas.files import write_text
 from nas.machine import cpu_name
 from nas.nn.data import load_data
 from nas.nn.job import Job

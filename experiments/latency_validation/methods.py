@@ -23,6 +23,7 @@ from running import circumstances
 
 from nas import data
 from nas.arch import Block
+from nas.files import write_text
 from nas.layers import Conv, Shape, Squeeze, Unit, lower_block
 from nas.measuring.calibration import Network, calibrate
 from nas.measuring.estimates import Estimates, at_usual_speed, usual
@@ -214,7 +215,7 @@ def main() -> None:
     content = {"schema": 1, "space": given.space, "networks": len(judging), "methods": result}
     content |= {"noise": round(found.noise, 4)}
     content |= circumstances(time.monotonic() - start, ("numpy", "onnxruntime"))
-    data.write_text(HERE / f"methods_{given.space}.yaml", data.to_yaml(content))
+    write_text(HERE / f"methods_{given.space}.yaml", data.to_yaml(content))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from tables import VARIANTS, Variant
 
 from nas import data
+from nas.files import atomic_path, write_text
 from nas.latency import LatencyTable
 from nas.latency_file import load_table
 from nas.measuring.plan import plan_validation
@@ -129,7 +130,7 @@ def errors(predicted: Floats, measured: Floats) -> dict[str, float]:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a picture."""
-    with data.atomic_path(path) as temporary:
+    with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=140, metadata={"Software": "nas"})
 
 
@@ -152,7 +153,7 @@ def main() -> None:
             if other in known and other != first:
                 name = f"{words.replace(' ', '_')}_{first.space}"
                 result[name] = draw_ratio(first, other, HERE / f"{name}.png", words=words)
-    data.write_text(HERE / "result.yaml", data.to_yaml(result))
+    write_text(HERE / "result.yaml", data.to_yaml(result))
     print(data.to_yaml(result))
 
 

@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from scipy.stats import bootstrap, kendalltau, norm, spearmanr
 
 from nas import load_space
-from nas.data import to_yaml, write_text
+from nas.data import to_yaml
 from nas.examples import Examples
+from nas.files import write_text
 from nas.machine import cpu_name
 from nas.nn.fit_accuracy import fit_accuracy
 

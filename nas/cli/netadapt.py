@@ -17,10 +17,11 @@ from nas.cli._print import print_json, print_table, put, say
 from nas.cli._progress import progress
 from nas.cli._pruned import ends_table, notes, round_text, speedup_text
 from nas.cli._trained import find_trained
-from nas.data import to_json, write_text
+from nas.data import to_json
 from nas.errors import missing_package
 from nas.exporting import named
 from nas.extras import extra
+from nas.files import write_text
 from nas.latency import LatencyTable
 from nas.latency_file import load_table
 from nas.measuring.rounds import Rounds

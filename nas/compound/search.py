@@ -17,10 +17,11 @@ import numpy as np
 from nas.accuracy import AccuracyModel, load_accuracy_model
 from nas.arch import Architecture, to_mapping
 from nas.compound.grid import Budget, Point
-from nas.data import SCHEMA, bundled, to_yaml, write_text
+from nas.data import bundled, to_yaml
 from nas.errors import BadValue, NasError, NotInSpace, RunError
+from nas.files import write_text
 from nas.lines import Lines, line_reader
-from nas.reader import Predicted
+from nas.reader import SCHEMA, Predicted
 from nas.run_kind import SCALED, SCALING, holds, kind_of
 from nas.runner import Failure
 from nas.text import shown

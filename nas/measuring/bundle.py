@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from nas import strict_json
-from nas.data import atomic_path
 from nas.errors import NasError
+from nas.files import atomic_path
 from nas.measuring.on_target import CARRIED, MANIFEST, PORTABLE
 from nas.measuring.plan import Job, Plan, plan_validation, to_mapping
 from nas.measuring.run import Target

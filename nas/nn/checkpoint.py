@@ -12,8 +12,8 @@ from torch.optim import Optimizer
 
 from nas import strict_json
 from nas.checkpoint import HEADER, MODEL
-from nas.data import atomic_path
 from nas.errors import BadFile
+from nas.files import atomic_path
 
 OPTIMIZER = "optimizer."
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from nas.arch import Architecture, to_mapping
 from nas.checkpoint import SUFFIX, load_checkpoint
 from nas.cost import cost
-from nas.data import to_yaml, write_text
+from nas.data import to_yaml
 from nas.errors import RunError
+from nas.files import write_text
 from nas.nn.data import Images
 from nas.nn.fine_tune import Bench, Task, Tuned, accuracy, held_out, save, tune
 from nas.nn.job import Options

@@ -16,12 +16,13 @@ from torch import Tensor
 from nas import strict_json
 from nas.arch import Architecture, to_mapping
 from nas.checkpoint import ARCH, BEST, LAST, SETTINGS, SUFFIX, architecture_of, read_header
-from nas.data import SCHEMA, check_keys, read_mapping, to_yaml, write_text
+from nas.data import read_mapping, to_yaml
 from nas.errors import RunError
 from nas.extras import extra
+from nas.files import write_text
 from nas.lines import Lines, line_reader
 from nas.nn import checkpoint
-from nas.reader import Fraction, Seconds
+from nas.reader import SCHEMA, Fraction, Seconds, check_keys
 from nas.run_kind import TRAINING, holds
 from nas.text import shown
 

@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from nas.data import SCHEMA, flat
+from nas.data import flat
 from nas.errors import RunError
 from nas.lines import Lines, Record, line_reader
 from nas.pipeline.config import STAGES, PipelineConfig, to_mapping, write_pipeline
-from nas.reader import Milliseconds, OneOf, Seconds, Signed
+from nas.reader import SCHEMA, Milliseconds, OneOf, Seconds, Signed
 from nas.run_kind import PIPELINE, holds
 from nas.text import shown
 

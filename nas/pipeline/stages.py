@@ -11,8 +11,9 @@ from nas.arch import Architecture, to_mapping
 from nas.checkpoint import ARCH, SUFFIX, find_checkpoint, load_checkpoint
 from nas.compound.growth import grown
 from nas.cost import cost
-from nas.data import to_yaml, write_text
+from nas.data import to_yaml
 from nas.exporting import export
+from nas.files import write_text
 from nas.folder import ARCHS, find_architecture
 from nas.memory import machine_memory
 from nas.nn.job import Options

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from nas.checkpoint import SUFFIX
-from nas.data import SCHEMA, flat, read_mapping, to_yaml, write_text
+from nas.data import flat, read_mapping, to_yaml
 from nas.errors import BadValue, RunError
+from nas.files import write_text
 from nas.lines import Lines, Record, line_reader
 from nas.pruning.netadapt import Point, Tried
-from nas.reader import Reader
+from nas.reader import SCHEMA, Reader
 from nas.run_kind import NETADAPT, PRUNED, RUN, holds
 from nas.text import shown
 

@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
-from nas.data import atomic_path
+from nas.files import atomic_path
 from nas.text import LONGEST_VALUE, printable
 
 FOUND, KNOWN, GREY = "#1f6fb4", "#c8442c", "#555555"
