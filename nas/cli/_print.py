@@ -5,20 +5,22 @@ escaped, passwords of URLs masked, and what is long is cut.
 """
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.table import Table as Grid
 
 from nas import strict_json
-from nas.report.tables import Table
 from nas.text import LONGEST_VALUE, safe, without_secrets
+
+if TYPE_CHECKING:
+    from nas.report.tables import Table  # which would bring numpy to every command
 
 _WIDEST = 1000
 
 
-def print_table(table: Table) -> None:
+def print_table(table: "Table") -> None:
     """Print a table on stdout, never cut: where the terminal is narrower, its lines wrap."""
     grid = Grid(box=None, pad_edge=False)
     for i, heading in enumerate(table.headings):
