@@ -1,6 +1,8 @@
 """Images of more than 8 bits: their range is the file's word, the data set's, or the user's."""
 
+import struct
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -130,3 +132,28 @@ def test_bombs_are_bad_images(tmp_path: Path) -> None:
         (note,) = load_data(f"imagefolder:{tmp_path}").notes
     assert note.startswith("skipped corrupt images (2): a/huge.png: Image size (3600000000 pixels)")
     assert "a/large.png: Image size (100000000 pixels) exceeds limit" in note
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return (
+        struct.pack(">I", len(content))
+        + kind
+        + content
+        + struct.pack(">I", zlib.crc32(kind + content))
+    )
+
+
+@pytest.mark.parametrize(("colours", "kind"), [(3, 2), (4, 6), (2, 4)])
+def test_colours_of_16_bits_are_cut_and_that_is_said(
+    colours: int, kind: int, tmp_path: Path
+) -> None:
+    row = b"\0" + np.full(9 * colours, 4000, ">u2").tobytes()
+    head = struct.pack(">IIBBBBB", 9, 9, 16, kind, 0, 0, 0)  # 9 x 9 pixels of 16 bits (PNG 11.2.2)
+    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(9 * row)), (b"IEND", b""))
+    deep = b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*part) for part in parts)
+    for name in ("a/0", "a/1", "b/0", "b/1"):
+        _save(tmp_path / f"{name}.png", 100, "u1")
+    (tmp_path / "b" / "1.png").write_bytes(deep)
+    (note,) = load_data(f"imagefolder:{tmp_path},val=0.5").notes
+    assert note.startswith("only the upper 8 bits are read of images with 16 bits a colour")
+    assert note.endswith("convert such images to 8 bits (1)")

@@ -83,6 +83,13 @@ def largest(image: Image.Image) -> Largest:
     return {"f" if image.mode == "F" else "i": float(known.max()) if known.size else 0.0}
 
 
+def is_cut(image: Image.Image) -> bool:
+    """Tell whether Pillow reads only the upper 8 of a colour's 16 bits; not after it was loaded."""
+    return image.mode not in MODES and any(
+        ";16" in str(tile.args) for tile in getattr(image, "tile", ())
+    )
+
+
 def decide(found: Iterable[Largest], depth: int) -> tuple[White, tuple[str, ...]]:
     """Return what is white in a data set, and a note if any image's depth had to be found.
 

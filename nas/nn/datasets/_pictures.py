@@ -17,7 +17,7 @@ from PIL.Image import Resampling, Transpose
 from nas.errors import BadFile, BadValue
 from nas.machine import available_cores
 from nas.nn.data import Images, check_side
-from nas.nn.datasets._depth import MODES, Largest, White, check_depth, largest, to_bytes
+from nas.nn.datasets._depth import MODES, Largest, White, check_depth, is_cut, largest, to_bytes
 
 Image.init()
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
@@ -36,6 +36,10 @@ CHECKS = ("full", "header")
 LEAST_BAD = 10
 SHARE_BAD = 0.01
 """Up to so many images, or so large a share, may be bad unless the user says otherwise."""
+_CUT = (
+    "only the upper 8 bits are read of images with 16 bits a colour, so that values of fewer bits, "
+    "as 12, come out dark; convert such images to 8 bits"
+)
 ORIENTATION = 0x0112
 TURNS = {
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -102,10 +106,14 @@ def _in_colours(image: Image.Image, white: White) -> Image.Image:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Why an image cannot be decoded, or nothing, and its largest value if that must be known."""
+    """Why an image cannot be decoded, or nothing, and its largest value if that must be known.
+
+    `cut`: only the upper 8 bits of each colour's 16 are read.
+    """
 
     trouble: str
     largest: Largest
+    cut: bool = False
 
 
 def look(file: Path | bytes, check: str) -> Look:
@@ -116,12 +124,13 @@ def look(file: Path | bytes, check: str) -> Look:
     """
     try:
         with _opened(file) as image:
+            cut = is_cut(image)
             most = largest(image)
         if check == "full":
             square(file, 8)
     except Exception as error:  # rotten bytes make Pillow raise almost anything
         return Look(_first_line(error), {})
-    return Look("", most)
+    return Look("", most, cut)
 
 
 def _first_line(error: Exception) -> str:
@@ -169,12 +178,14 @@ def find_bad(opens: Open, names: Sequence[str], *, check: str, max_bad: int) -> 
     limit = most_bad(len(names), max_bad)
     bad: dict[int, str] = {}
     most: list[Largest] = []
+    cut = 0
     with ThreadPoolExecutor(available_cores()) as pool:
         for start in range(0, len(names), 4096):  # so that the pool's queue stays short
             part = range(start, min(start + 4096, len(names)))
             looks = list(pool.map(lambda index: _look_at(opens, index, check), part))
             bad.update((i, one.trouble) for i, one in zip(part, looks, strict=True) if one.trouble)
             most += [one.largest for one in looks if one.largest]
+            cut += sum(one.cut for one in looks)
             if len(bad) > limit:
                 break
     some = "; ".join(f"{names[index]}: {why}" for index, why in list(bad.items())[:3])
@@ -186,7 +197,10 @@ def find_bad(opens: Open, names: Sequence[str], *, check: str, max_bad: int) -> 
     more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
     return Checked(
         good=np.array([index for index in range(len(names)) if index not in bad], np.int64),
-        notes=(f"skipped corrupt images ({len(bad)}): {some}{more}",) if bad else (),
+        notes=(
+            *((f"skipped corrupt images ({len(bad)}): {some}{more}",) if bad else ()),
+            *((f"{_CUT} ({cut})",) if cut else ()),
+        ),
         largest=tuple(most),
     )
 
