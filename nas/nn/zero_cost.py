@@ -41,6 +41,9 @@ def zero_cost_score(
     outside of `LABELLED` take no notice of them. Dropout and drop-connect are left out. Torch's
     global random numbers are neither used nor changed.
 
+    Unlike the predictions of models, a score is the same on one kind of processor only: torch draws
+    weights and convolves with other instructions, and so other last digits, on another.
+
     Raises:
         NasError: if there is no such score, the images or labels do not fit the architecture, or
             the score is no finite number.
