@@ -121,6 +121,17 @@ def read_config(path: Path) -> SearchConfig:
         raise BadFile(f"{path}: {error}") from None
 
 
+def names_code(config: SearchConfig) -> bool:
+    """Tell whether `config` names what no file may say alone: see `plugins.check_allowed`."""
+    texts = (config.evaluator, config.strategy, config.data, config.runner)
+    return config.ray_address not in ("", "auto", "local") or any(
+        "." in plugin.name
+        or not {"address", "environment"}.isdisjoint(plugin.options)
+        or not plugin.options.get("sampler", "optuna.samplers.").startswith("optuna.samplers.")
+        for plugin in (Plugin.parse(text) for text in texts if text)
+    )
+
+
 def write_config(config: SearchConfig, path: Path) -> None:
     """Write a run.yaml."""
     content = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(config).items()}

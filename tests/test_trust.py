@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from nas import plugins, search
-from nas.config import SearchConfig, read_config, write_config
+from nas.config import SearchConfig, names_code, read_config, write_config
 from nas.data import to_yaml
 from nas.errors import NasError
 from nas.pipeline.config import read_pipeline
@@ -139,6 +139,25 @@ def test_a_cluster_that_a_file_names_is_not_joined(here: Path, nas: Nas) -> None
     reply = nas("search", "--config", "run.yaml", "--trials", "1")
     assert reply.code == 2
     assert "runner ray would connect to ray://198.51.100.7:10001" in reply.err
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "needs"),
+    [
+        *((name, "mine.plugin", True) for name in ("evaluator", "strategy", "runner", "data")),
+        ("strategy", "optuna_sampler:sampler=mine.Sampler", True),
+        ("strategy", "optuna_sampler:sampler=optuna.samplers.QMCSampler", False),
+        ("runner", "ray:environment=env.yaml", True),
+        ("ray_address", "10.0.0.7:6379", True),
+        ("ray_address", "auto", False),
+        ("evaluator", "surrogate:my.npz", False),
+        ("data", "imagefolder:/data/a.b", False),
+    ],
+)
+def test_the_command_that_goes_on_says_what_only_the_user_may(
+    name: str, text: str, needs: bool
+) -> None:
+    assert names_code(SearchConfig(**{name: text})) == needs
 
 
 PIPELINE = """schema: 1

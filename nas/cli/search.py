@@ -11,7 +11,7 @@ import click
 from nas.cli._places import ALLOW_PLUGINS, PATH, PLACE
 from nas.cli._print import print_json, print_table, put, say
 from nas.cli._progress import progress
-from nas.config import ON_MISSING, SearchConfig, read_config
+from nas.config import ON_MISSING, SearchConfig, names_code, read_config
 from nas.extras import extra
 from nas.folder import CONFIG, MAY_CHANGE
 from nas.members import Member, left_out, record, references
@@ -128,8 +128,14 @@ def command(
     if len(run.trials) and len(run.trials.errors) == len(run.trials):
         raise click.exceptions.Exit(1)
     if not run.finished:
-        say(f"stopped after {len(run.trials)} trials; go on: nas search --out {out}")
+        say(f"stopped after {len(run.trials)} trials; go on: {_again(run.setup.config, out)}")
         raise click.Abort
+
+
+def _again(config: SearchConfig, out: Place) -> str:
+    """Return the command that goes on with a search, by what its run folder may say alone."""
+    trust = " --allow-plugins" if names_code(config) else ""
+    return f"nas search --out {out}{trust}"
 
 
 def _known(run: Run) -> tuple[Member, ...]:

@@ -71,9 +71,10 @@ class Place:
     def start(self, *main: str, bare: bool = False) -> "subprocess.Popen[str]":
         """Start the command line in a session of its own, in the folder where the plugin lies.
 
-        It is what `main` says, or nas; where it is `bare`, all settings are those of the folder.
+        It is what `main` says, or nas; where it is `bare`, all settings are those of the folder,
+        whose plugins the user allows.
         """
-        settings = {} if bare else self.settings(**self.runner, workers=2)
+        settings = {"allow_plugins": True} if bare else self.settings(**self.runner, workers=2)
         flags = [word for name, value in settings.items() for word in _flag(name, value)]
         python = [sys.executable, *(main or ("-m", "nas.cli")), "search", "--out", str(self.out)]
         process = subprocess.Popen(
@@ -305,7 +306,8 @@ def test_ctrl_c_stops_cleanly_and_the_search_goes_on(place: Place) -> None:
     for held, end, bare in zip(HELD, ends, (False, True), strict=True):
         code, _, said = _broken_off(place, held, end, bare=bare)
         *lines, last = said.splitlines()
-        go_on = f"stopped after {held[0]} trials; go on: nas search --out {place.out}"
+        again = f"nas search --out {place.out} --allow-plugins"
+        go_on = f"stopped after {held[0]} trials; go on: {again}"
         assert (code, last) == (130, go_on)
         assert [line.split()[0] for line in lines] == ["everything", "nas"]
     assert place.search(workers=2).trials.ok.all()
