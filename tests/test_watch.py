@@ -52,7 +52,7 @@ def test_a_disk_that_fills_up_is_not_the_heartbeats_to_report(
             raise BadFile(f"{path} cannot be written: No space left on device")
 
     monkeypatch.setattr("nas.watch.SECONDS_BETWEEN_BEATS", 0.001)
-    monkeypatch.setattr("nas.watch.data.write_text", full)
+    monkeypatch.setattr("nas.watch.write_text", full)
     with _watch(tmp_path).over(Session()):  # type: ignore[arg-type]
         for _ in range(5000):
             if len(tries) >= 4:
