@@ -17,7 +17,6 @@ from accuracy_networks import Networks, Recipe
 from accuracy_rows import SCALES, Floats, Rows, figures, folds, read_rows
 from accuracy_teachers import TEACHERS, Teacher
 
-from nas import data
 from nas.accuracy import (
     Accuracy,
     AccuracyModel,
@@ -27,8 +26,9 @@ from nas.accuracy import (
     one_hot,
     write_accuracy_model,
 )
-from nas.files import write_text
-from nas.machine import cpu_name
+from nas.core import data
+from nas.core.files import write_text
+from nas.core.machine import cpu_name
 from nas.space import Matrix
 from nas.zoo import load_architecture
 

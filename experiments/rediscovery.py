@@ -20,10 +20,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from running import circumstances, reference_front, run, share
 
-from nas import data
 from nas.config import SearchConfig, Setup, prepare
+from nas.core import data
+from nas.core.files import write_text
 from nas.evaluators.surrogate import Surrogate
-from nas.files import write_text
 from nas.members import reference, references
 from nas.problem import Problem, Trials
 from nas.report.plots import draw_front

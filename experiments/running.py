@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas import plugins
+from nas.core import plugins
+from nas.core.machine import cpu_name
+from nas.core.plugins import Plugin
 from nas.evaluate import evaluate
 from nas.journal import NoJournal
-from nas.machine import cpu_name
 from nas.pareto import hypervolume, non_dominated
-from nas.plugins import Plugin
 from nas.problem import Problem, Trials
 from nas.session import Session
 

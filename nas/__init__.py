@@ -7,14 +7,14 @@ line starts quickly and a target device needs no torch.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from nas.core.errors import missing_package
 from nas.cost import cost  # at once: the module of the same name would hide it otherwise
-from nas.errors import missing_package
 
 if TYPE_CHECKING:
     from nas.accuracy import load_accuracy_model
     from nas.arch import Architecture, Block
     from nas.config import SearchConfig
-    from nas.errors import NasError
+    from nas.core.errors import NasError
     from nas.exporting import export
     from nas.latency_file import load_table
     from nas.layers import lower
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Architecture": "nas.arch",
     "Block": "nas.arch",
-    "NasError": "nas.errors",
+    "NasError": "nas.core.errors",
     "SearchConfig": "nas.config",
     "build_model": "nas.nn.model",
     "export": "nas.exporting",

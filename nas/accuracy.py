@@ -17,15 +17,15 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nas import data, strict_json
 from nas.arch import Architecture
-from nas.blas import one_blas_thread
-from nas.errors import BadFile, BadValue
-from nas.files import atomic_path, open_regular
-from nas.reader import SCHEMA, OneOf, Range, Reader, Signed
+from nas.core import data, strict_json
+from nas.core.blas import one_blas_thread
+from nas.core.errors import BadFile, BadValue
+from nas.core.files import atomic_path, open_regular
+from nas.core.schema import SCHEMA, OneOf, Range, Reader, Signed
+from nas.core.text import LONGEST_VALUE, printable, shown
 from nas.space import Matrix, Space
 from nas.space_file import load_space
-from nas.text import LONGEST_VALUE, printable, shown
 
 Floats = NDArray[np.float64]
 Weights = NDArray[np.floating]

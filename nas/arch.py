@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from nas.errors import BadFile, BadValue
-from nas.reader import SCHEMA, check_keys, check_schema, locate
-from nas.text import shown
+from nas.core.errors import BadFile, BadValue
+from nas.core.schema import SCHEMA, check_keys, check_schema, locate
+from nas.core.text import shown
 
 ACTS = ("none", "relu", "relu6", "swish", "hswish", "sigmoid", "hsigmoid")
 GATES = ("sigmoid", "hsigmoid")

@@ -16,15 +16,15 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from nas import strict_json
 from nas.arch import Architecture, from_mapping
-from nas.errors import BadFile, RunError, UnknownName, missing_package
-from nas.files import open_regular
+from nas.core import strict_json
+from nas.core.errors import BadFile, RunError, UnknownName, missing_package
+from nas.core.files import open_regular
+from nas.core.run_kind import TRAINING, kind_of, network_of
+from nas.core.schema import Fraction, Range, Reader, check_schema
+from nas.core.storage import Place, is_url, split_member
+from nas.core.text import shown
 from nas.layers import lower
-from nas.reader import Fraction, Range, Reader, check_schema
-from nas.remote import Place, is_url, split_member
-from nas.run_kind import TRAINING, kind_of, network_of
-from nas.text import shown
 from nas.weights import Weights, check_weights
 
 SETTINGS, ARCH = TRAINING.mark, "arch.yaml"

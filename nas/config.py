@@ -6,19 +6,19 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from nas import data, plugins
-from nas.errors import BadFile, NasError, unknown
-from nas.files import write_text
+from nas.core import data, plugins
+from nas.core.errors import BadFile, NasError, unknown
+from nas.core.files import write_text
+from nas.core.plugins import Plugin
+from nas.core.schema import SCHEMA, FromFile, check_keys, locate
+from nas.core.storage import Place
+from nas.core.text import shown
+from nas.core.workers.runner import Runner
 from nas.latency import LatencyTable
 from nas.latency_file import load_table
-from nas.plugins import Plugin
 from nas.problem import Evaluator, Limit, Objective, Problem, Reward, Strategy
-from nas.reader import SCHEMA, FromFile, check_keys, locate
-from nas.remote import Place
-from nas.runner import Runner
 from nas.space import Space
 from nas.space_file import load_space
-from nas.text import shown
 from nas.zoo import load_architecture
 
 ON_MISSING = ("model", "measure", "fail")

@@ -7,7 +7,7 @@ from math import isfinite
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.errors import RunError
+from nas.core.errors import RunError
 from nas.problem import (
     FAILED,
     INFEASIBLE,

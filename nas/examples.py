@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.errors import NasError
+from nas.core.errors import NasError
 from nas.space import Matrix, Space
 
 LEAST = 20

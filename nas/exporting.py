@@ -3,12 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-from nas import plugins
 from nas.arch import Architecture
 from nas.checkpoint import Checkpoint
-from nas.errors import NasError
-from nas.plugins import Plugin
-from nas.text import file_name
+from nas.core import plugins
+from nas.core.errors import NasError
+from nas.core.plugins import Plugin
+from nas.core.text import file_name
 from nas.weights import Weights
 
 _FORMS = {"yml": "yaml"}

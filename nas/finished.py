@@ -9,14 +9,14 @@ import numpy as np
 from nas import journal as log
 from nas.accuracy import METRICS
 from nas.config import SearchConfig, read_config
-from nas.errors import RunError
+from nas.core.errors import RunError
+from nas.core.files import read_bytes
+from nas.core.jsonl import Record, parse
+from nas.core.run_kind import SEARCH, check_kind
+from nas.core.storage import Place
 from nas.examples import Examples
-from nas.files import read_bytes
 from nas.folder import CONFIG, JOURNAL
-from nas.lines import Record, parse
 from nas.problem import Objective, Trials, concatenate
-from nas.remote import Place
-from nas.run_kind import SEARCH, check_kind
 from nas.space import Space
 from nas.space_file import load_space
 

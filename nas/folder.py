@@ -13,17 +13,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nas import data, strict_json
 from nas.arch import Architecture, to_mapping
 from nas.checkpoint import architecture_of, find_checkpoint
 from nas.config import SearchConfig, Setup, read_config
-from nas.errors import RunError, UnknownName
-from nas.files import read_text, write_text
-from nas.machine import cpu_name
-from nas.reader import SCHEMA
-from nas.remote import Place, split_member
-from nas.run_kind import MARKS, RUN, SEARCH, check_kind, holds, kind_of, network_of
-from nas.versions import commit, version_of
+from nas.core import data, strict_json
+from nas.core.errors import RunError, UnknownName
+from nas.core.files import read_text, write_text
+from nas.core.machine import cpu_name
+from nas.core.run_kind import MARKS, RUN, SEARCH, check_kind, holds, kind_of, network_of
+from nas.core.schema import SCHEMA
+from nas.core.storage import Place, split_member
+from nas.core.versions import commit, version_of
 from nas.zoo import load_architecture
 
 CONFIG, JOURNAL, FRONT, ARCHS, ENVIRONMENT = (

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.arch import Architecture
-from nas.errors import NasError, missing_package
+from nas.core.errors import NasError, missing_package
 from nas.layers import Conv, Layer, Linear, Pool, Squeeze, Unit, lower, takes_any_size
 from nas.weights import Weights, check_weights, fold_norm, join, random_weights
 

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.errors import NasError, RunError
-from nas.lines import Lines, Record, line_reader
+from nas.core.errors import NasError, RunError
+from nas.core.jsonl import Lines, Record, line_reader
+from nas.core.schema import Count, Reader, Seconds
+from nas.core.text import shown
 from nas.problem import (
     FAILED,
     INFEASIBLE,
@@ -28,9 +30,7 @@ from nas.problem import (
     plausible,
     possible,
 )
-from nas.reader import Count, Reader, Seconds
 from nas.space import Matrix
-from nas.text import shown
 
 _LETTERS = {"o": OK, "i": INFEASIBLE, "s": STOPPED, "f": FAILED}
 _STATUS = {status: letter for letter, status in _LETTERS.items()}

@@ -5,11 +5,11 @@ They are better than linear ones from few trials.
 
 import numpy as np
 
-from nas.blas import one_blas_thread
 from nas.choices import coordinates
+from nas.core.blas import one_blas_thread
+from nas.core.rounding import significant
 from nas.problem import FAILED, Floats, Metrics, Problem, Trials
 from nas.promise import violation
-from nas.rounding import significant
 from nas.space import Matrix
 
 _LINEAR_PICKS, _LINEAR_LOGS = 0.1, 1.0

@@ -17,14 +17,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from nas.arch import Architecture
 from nas.boundary import Boundary
-from nas.errors import MissingEntry, unknown
+from nas.core.errors import MissingEntry, unknown
+from nas.core.schema import Coefficient, Count, Milliseconds
+from nas.core.text import LONGEST_MESSAGE, LONGEST_VALUE, printable, shown
 from nas.layers import Unit, lower
 from nas.lookup import Lookup
 from nas.operators import OpModel, counts_of
 from nas.provenance import Provenance, Validation
-from nas.reader import Coefficient, Count, Milliseconds
 from nas.space import Matrix, Space
-from nas.text import LONGEST_MESSAGE, LONGEST_VALUE, printable, shown
 
 _MS_PER_NS = 1e-6
 DECIMALS = 6

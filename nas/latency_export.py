@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from nas.data import to_json, to_yaml
-from nas.errors import NasError
-from nas.files import write_text
+from nas.core.data import to_json, to_yaml
+from nas.core.errors import NasError
+from nas.core.files import write_text
 from nas.latency_dialects import ENDING, Dialect, DialectEntry, load_dialect, unit_from_key
 from nas.layers import Unit
 

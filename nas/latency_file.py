@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from nas.boundary import FEATURES, Boundary
-from nas.data import find, read_mapping, to_json, to_yaml
-from nas.errors import BadValue, unknown
-from nas.files import write_text
+from nas.core.data import find, read_mapping, to_json, to_yaml
+from nas.core.errors import BadValue, unknown
+from nas.core.files import write_text
+from nas.core.schema import SCHEMA, Coefficient, Milliseconds, Reader, Signed
+from nas.core.text import shown
 from nas.latency import Entry, Era, LatencyTable, Spread, TableError
 from nas.operators import COUNTS, EXTENTS, FINER, OpModel
 from nas.provenance import Provenance, Validation
-from nas.reader import SCHEMA, Coefficient, Milliseconds, Reader, Signed
-from nas.text import shown
 
 _TEXTS = ("name", "device", "core", "dtype")
 

@@ -14,13 +14,13 @@ from itertools import chain, groupby
 from pathlib import Path
 from typing import Annotated
 
-from nas.data import read_foreign
-from nas.errors import BadFile, NasError
+from nas.core.data import read_foreign
+from nas.core.errors import BadFile, NasError
+from nas.core.plugins import available
+from nas.core.schema import Count, Milliseconds, Range, Reader
+from nas.core.text import LONGEST_VALUE, printable
 from nas.latency_dialects import ENDING, Dialect, DialectEntry, load_dialect
 from nas.layers import Unit
-from nas.plugins import available
-from nas.reader import Count, Milliseconds, Range, Reader
-from nas.text import LONGEST_VALUE, printable
 
 APART = 0.5
 """By how much of the smaller one two latencies of a unit may differ, whatever their deviations."""

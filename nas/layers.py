@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nas.arch import Architecture, Block, steps
-from nas.errors import BadValue, NasError, unknown
+from nas.core.errors import BadValue, NasError, unknown
 
 Shape = tuple[int, int, int]
 """Channels, height, width."""

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.arch import Block
-from nas.blas import one_blas_thread
 from nas.choices import Picks
+from nas.core.blas import one_blas_thread
 from nas.layers import Shape, Unit, lower, lower_chain
 from nas.scaling import scale_resolution
 from nas.space import Matrix, Space

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas import data
 from nas.arch import Architecture
 from nas.choices import Picks
 from nas.config import Setup
+from nas.core import data
+from nas.core.errors import NotInSpace
+from nas.core.extras import extra
 from nas.cost import cost
-from nas.errors import NotInSpace
 from nas.evaluate import evaluate
-from nas.extras import extra
 from nas.latency import Latency
 from nas.layers import lower
 from nas.problem import Candidates, Metrics, Trials

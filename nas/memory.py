@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas.arch import Architecture
+from nas.core.errors import NasError
 from nas.cost import cost
-from nas.errors import NasError
 from nas.scaling import Multipliers
 
 _BYTES = 4

@@ -6,7 +6,7 @@ from math import fsum
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nas.errors import NasError
+from nas.core.errors import NasError
 
 Points = NDArray[np.float64]
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from nas.accuracy import METRICS
 from nas.arch import Architecture
-from nas.errors import NasError, unknown
-from nas.reader import PREDICTED
-from nas.rounding import significant
+from nas.core.errors import NasError, unknown
+from nas.core.rounding import significant
+from nas.core.schema import PREDICTED
 from nas.space import Matrix, Space
 
 Floats = NDArray[np.float64]

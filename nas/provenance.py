@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from nas.reader import Milliseconds, Positive, Signed
+from nas.core.schema import Milliseconds, Positive, Signed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

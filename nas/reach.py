@@ -6,7 +6,7 @@ from math import ceil, floor, log10
 import numpy as np
 
 from nas.config import LOOKUP_SECONDS
-from nas.errors import Unreachable
+from nas.core.errors import Unreachable
 from nas.problem import Candidates, Floats, Limit, Problem, answers
 from nas.space import Matrix, Space
 

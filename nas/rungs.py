@@ -7,7 +7,7 @@ Successive halving (Jamieson & Talwalkar, 2016) with the promotion rule of its a
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.errors import BadValue
+from nas.core.errors import BadValue
 from nas.pareto import Points, ranks
 
 Floats = NDArray[np.float64]

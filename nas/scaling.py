@@ -9,7 +9,7 @@ from itertools import chain
 from math import ceil, isfinite
 
 from nas.arch import MOST_BLOCKS, MOST_CHANNELS, MOST_PIXELS, Architecture, Block, Blocks
-from nas.errors import BadValue
+from nas.core.errors import BadValue
 
 DIVISOR = 8
 LEAST_RESOLUTION = 8

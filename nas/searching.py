@@ -12,19 +12,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas import folder, plugins
+from nas import folder
 from nas.config import SearchConfig, Setup, prepare, write_config
-from nas.errors import NasError, RunError, unknown
-from nas.extras import extra
+from nas.core import plugins
+from nas.core.errors import NasError, RunError, unknown
+from nas.core.extras import extra
+from nas.core.jsonl import Lines
+from nas.core.plugins import Plugin
+from nas.core.storage import Place
+from nas.core.workers.runner import Lazy, Runner
 from nas.journal import NoJournal, open_journal
-from nas.lines import Lines
 from nas.members import Member, covers, front_members, record, reference
 from nas.pareto import hypervolume, non_dominated
-from nas.plugins import Plugin
 from nas.problem import Objective, Strategy, Trials
 from nas.reach import check_limits
-from nas.remote import Place
-from nas.runner import Lazy, Runner
 from nas.screening import Screened
 from nas.seeding import Seeded
 from nas.session import Session

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from nas import journal as log
-from nas.errors import RunError
+from nas.core.errors import RunError
+from nas.core.jsonl import Lines
+from nas.core.text import shown
 from nas.evaluate import evaluate
 from nas.journal import NoJournal
-from nas.lines import Lines
 from nas.problem import Problem, Strategy, Trials, concatenate
 from nas.space import Matrix
-from nas.text import shown
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from nas.arch import Architecture, Block, Blocks
 from nas.choices import APPLIES_TO, Column, Picks, Row, Squeezing, Value, columns_of
-from nas.errors import NotInSpace, unknown
+from nas.core.errors import NotInSpace, unknown
 
 Matrix = NDArray[np.uint8]
 

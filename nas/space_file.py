@@ -5,14 +5,14 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from nas import data
 from nas.arch import ACTS, GATES, MOST_CHANNELS, MOST_PIXELS, MOST_WINDOW, SKIPS
 from nas.choices import Row, Squeezing, Value
-from nas.errors import BadFile
+from nas.core import data
+from nas.core.errors import BadFile
+from nas.core.schema import check_keys, locate
+from nas.core.text import shown
 from nas.layers import BLOCKS
-from nas.reader import check_keys, locate
 from nas.space import Space
-from nas.text import shown
 
 _DEFAULTS: Mapping[str, Value] = {
     "kind": "mbconv",

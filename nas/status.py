@@ -8,13 +8,13 @@ import numpy as np
 
 from nas import folder
 from nas.config import SearchConfig, read_config
-from nas.errors import RunError
-from nas.files import read_bytes
+from nas.core.errors import RunError
+from nas.core.files import read_bytes
+from nas.core.jsonl import parse
+from nas.core.run_kind import SEARCH, check_kind
+from nas.core.storage import Place
 from nas.journal import finished
-from nas.lines import parse
 from nas.problem import FAILED, INFEASIBLE, OK, STOPPED, Objective, Trials
-from nas.remote import Place
-from nas.run_kind import SEARCH, check_kind
 from nas.space_file import load_space
 from nas.watch import HEARTBEAT, RUNNING, SILENT_SECONDS, Heartbeat, read_heartbeat
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from nas.errors import RunError
+from nas.core.errors import RunError
+from nas.core.workers.runner import WAIT, Failure, Runner
 from nas.evaluate import evaluate
 from nas.problem import FAILED, STATUS_TYPE, Problem, Trials
-from nas.runner import WAIT, Failure, Runner
 from nas.session import Session
 from nas.space import Matrix
 

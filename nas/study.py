@@ -11,11 +11,11 @@ import numpy as np
 from nas import folder
 from nas import journal as log
 from nas.config import read_config
-from nas.errors import NasError, RunError, missing_package
-from nas.files import atomic_path, read_bytes
-from nas.lines import parse
+from nas.core.errors import NasError, RunError, missing_package
+from nas.core.files import atomic_path, read_bytes
+from nas.core.jsonl import parse
+from nas.core.run_kind import SEARCH, check_kind
 from nas.problem import FAILED, STOPPED, Limit, Objective, Trials
-from nas.run_kind import SEARCH, check_kind
 from nas.space import Space
 from nas.space_file import load_space
 

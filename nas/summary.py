@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas.data import read_mapping
-from nas.remote import Place
-from nas.run_kind import (
+from nas.core.data import read_mapping
+from nas.core.run_kind import (
     MARKS,
     NETADAPT,
     PIPELINE,
@@ -26,6 +25,7 @@ from nas.run_kind import (
     read_lines,
     sound,
 )
+from nas.core.storage import Place
 
 METRICS, ROUNDS, ASKED = "metrics.jsonl", "journal.jsonl", "pipeline.yaml"
 STAGES = ("search", "train", "netadapt", "scale", "export")

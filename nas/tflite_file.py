@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.errors import missing_package
+from nas.core.errors import missing_package
 
 Shape = tuple[int, ...]
 

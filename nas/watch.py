@@ -13,13 +13,13 @@ from typing import Annotated
 
 import numpy as np
 
-from nas import data, strict_json
 from nas.config import SearchConfig
-from nas.errors import BadFile, RunError
-from nas.files import write_text
-from nas.reader import SCHEMA, OneOf, Range, Reader, Seconds
-from nas.remote import Place
-from nas.runner import Runner, Watched
+from nas.core import data, strict_json
+from nas.core.errors import BadFile, RunError
+from nas.core.files import write_text
+from nas.core.schema import SCHEMA, OneOf, Range, Reader, Seconds
+from nas.core.storage import Place
+from nas.core.workers.runner import Runner, Watched
 from nas.session import Session
 
 HEARTBEAT = "heartbeat.json"

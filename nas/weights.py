@@ -10,7 +10,7 @@ from math import prod, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.errors import NasError
+from nas.core.errors import NasError
 from nas.layers import NORM_EPSILON, Conv, Layer, Linear, Pool, Squeeze, Unit
 
 Array = NDArray[np.float32]

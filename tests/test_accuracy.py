@@ -19,8 +19,8 @@ from nas.accuracy import (
     one_hot,
     write_accuracy_model,
 )
-from nas.data import bundled
-from nas.errors import BadFile, NotInSpace, UnknownName
+from nas.core.data import bundled
+from nas.core.errors import BadFile, NotInSpace, UnknownName
 from nas.evaluators.surrogate import Surrogate
 from nas.space_file import load_space
 from nas.zoo import load_architecture

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas import data
 from nas.accuracy import load_accuracy_model
+from nas.core import data
 from nas.latency_file import load_table
 from nas.layers import lower
 from nas.space_file import load_space

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nas.config import SearchConfig, prepare, read_config, write_config
-from nas.errors import BadFile, NasError, NotInSpace, UnknownName
+from nas.core.errors import BadFile, NasError, NotInSpace, UnknownName
 from nas.latency_file import load_table
 
 FULL = SearchConfig(

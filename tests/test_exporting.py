@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import nas
-from nas.errors import MissingPackage, NasError
+from nas.core.errors import MissingPackage, NasError
 from nas.exporting import export
 from nas.zoo import load_architecture
 

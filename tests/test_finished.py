@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas import data
-from nas.errors import NasError, RunError
-from nas.files import write_text
+from nas.core import data
+from nas.core.errors import NasError, RunError
+from nas.core.files import write_text
 from nas.finished import read_examples
 from nas.journal import ask_record, open_journal, tell_record
 from nas.problem import FAILED, INFEASIBLE, OK, STATUS_TYPE, STOPPED, Trials

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nas.data import bundled
+from nas.core.data import bundled
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "experiments" / "fit_pixel1" / "fit.py"

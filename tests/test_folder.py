@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nas.config import SearchConfig, prepare, read_config, write_config
-from nas.errors import BadFile, NasError, RunError, UnknownName
+from nas.core.errors import BadFile, NasError, RunError, UnknownName
 from nas.folder import check_folder, find_architecture, to_csv
 from nas.journal import open_journal
 from nas.searching import Run, search

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from nas.errors import RunError
-from nas.lines import Lines
+from nas.core.errors import RunError
+from nas.core.jsonl import Lines
 from nas.searching import search, write
 
 Nas = Callable[..., Any]

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas.errors import RunError
+from nas.core.errors import RunError
+from nas.core.jsonl import line_reader, parse
 from nas.evaluate import evaluate
 from nas.journal import (
     Ask,
@@ -27,7 +28,6 @@ from nas.journal import (
     open_journal,
     tell_record,
 )
-from nas.lines import line_reader, parse
 from nas.problem import Objective, Problem
 from nas.space import Space
 
@@ -278,7 +278,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 _FILL = """
 import sys
 from pathlib import Path
-from nas.errors import RunError
+from nas.core.errors import RunError
 from nas.journal import open_journal
 journal = open_journal(Path(sys.argv[1]))
 try:

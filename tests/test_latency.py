@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nas.arch import Architecture, Block
-from nas.errors import MissingEntry
+from nas.core.errors import MissingEntry
 from nas.latency import Entry, Era, LatencyTable, Spread
 from nas.latency_file import load_table
 from nas.layers import lower, lower_block

@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from nas.arch import Architecture
-from nas.errors import BadFile, NasError, UnknownName
+from nas.core.errors import BadFile, NasError, UnknownName
+from nas.core.plugins import available
 from nas.latency_dialects import DialectEntry, load_dialect, unit_from_key
 from nas.latency_export import write_dialect
 from nas.latency_import import read_dialect
 from nas.layers import lower
-from nas.plugins import available
 from nas.space_file import load_space
 from nas.zoo import load_architecture
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nas import data
 from nas.arch import Block
 from nas.boundary import FEATURES, Boundary
-from nas.errors import BadFile, UnknownName
+from nas.core import data
+from nas.core.errors import BadFile, UnknownName
 from nas.latency import Entry, LatencyTable
 from nas.latency_file import load_table, write_table
 from nas.layers import lower_block

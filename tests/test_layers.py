@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from nas.arch import Architecture, Block
-from nas.data import bundled
-from nas.errors import BadValue, NasError, UnknownName
+from nas.core.data import bundled
+from nas.core.errors import BadValue, NasError, UnknownName
 from nas.layers import BLOCKS, Conv, Squeeze, lower, lower_block
 from nas.zoo import load_architecture
 

@@ -4,8 +4,8 @@ from dataclasses import asdict
 
 import pytest
 
-from nas import data
 from nas.config import SearchConfig, Setup, prepare
+from nas.core import data
 from nas.cost import cost
 from nas.members import record, reference, references
 from nas.searching import search

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nas.errors import NasError
+from nas.core.errors import NasError
 from nas.pareto import hypervolume, non_dominated, pareto_front, ranks
 
 

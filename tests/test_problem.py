@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nas.errors import NasError, UnknownName
+from nas.core.errors import NasError, UnknownName
 from nas.problem import Limit, Objective, Problem, Reward, Trials, concatenate
 
 

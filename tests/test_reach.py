@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nas.config import SearchConfig, prepare
-from nas.errors import Unreachable
+from nas.core.errors import Unreachable
 from nas.evaluate import evaluate
 from nas.problem import Problem
 from nas.reach import check_limits

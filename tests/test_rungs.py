@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nas.errors import BadValue
+from nas.core.errors import BadValue
 from nas.rungs import crowding, expected, order, promoted, schedule
 
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from nas.arch import Architecture, Block
+from nas.core.data import bundled
+from nas.core.errors import BadValue
 from nas.cost import cost
-from nas.data import bundled
-from nas.errors import BadValue
 from nas.layers import lower
 from nas.scaling import (
     Multipliers,

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nas.core.plugins import Plugin, create
 from nas.evaluate import evaluate
 from nas.evaluators.costs import create as create_costs
 from nas.journal import NoJournal, open_journal
 from nas.pareto import hypervolume
-from nas.plugins import Plugin, create
 from nas.problem import Candidates, Limit, Metrics, Objective, Problem, Strategy, Trials
 from nas.promise import ahead, promising
 from nas.screening import INITIAL, Screened

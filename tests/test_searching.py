@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from nas.config import SearchConfig
+from nas.core.errors import NasError, RunError, UnknownName
 from nas.cost import cost
-from nas.errors import NasError, RunError, UnknownName
 from nas.pareto import non_dominated
 from nas.searching import search
 from nas.zoo import load_architecture

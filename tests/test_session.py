@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas.errors import RunError
+from nas.core.errors import RunError
+from nas.core.plugins import Plugin, create
 from nas.journal import NoJournal, open_journal
-from nas.plugins import Plugin, create
 from nas.problem import Problem, Strategy, Trials
 from nas.session import Session
 

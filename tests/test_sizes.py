@@ -9,7 +9,7 @@ import pytest
 
 from nas.accuracy import load_accuracy_model
 from nas.arch import MOST_BLOCKS, MOST_CHANNELS, MOST_PIXELS
-from nas.errors import BadFile, BadValue, NasError
+from nas.core.errors import BadFile, BadValue, NasError
 from nas.scaling import Multipliers, scale, scale_resolution
 from nas.space_file import load_space
 from nas.zoo import load_architecture

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nas.arch import Architecture
-from nas.errors import NotInSpace
+from nas.core.errors import NotInSpace
 from nas.space import Space
 from nas.space_file import load_space, space_from_mapping
 from nas.zoo import load_architecture

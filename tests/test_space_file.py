@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from nas.data import read_mapping
-from nas.errors import BadFile, UnknownName
+from nas.core.data import read_mapping
+from nas.core.errors import BadFile, UnknownName
 from nas.space_file import load_space, space_from_mapping
 
 GOOD = (Path(__file__).parent / "data" / "tiny.yaml").read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.errors import NasError
+from nas.core.errors import NasError
 from nas.searching import search
 from nas.status import read_status
 from nas.watch import HEARTBEAT

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nas.errors import RunError
+from nas.core.errors import RunError
+from nas.core.plugins import Plugin, create
+from nas.core.workers.runner import WAIT, Failure, Work, attempt
 from nas.journal import NoJournal, open_journal
-from nas.plugins import Plugin, create
 from nas.problem import FAILED, Problem, Trials
-from nas.runner import WAIT, Failure, Work, attempt
 from nas.session import Session
 from nas.streaming import stream
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nas.config import SearchConfig
-from nas.errors import NasError, RunError
+from nas.core.errors import NasError, RunError
 from nas.searching import search
 from nas.study import read_trials, to_study
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from nas.arch import ACTS, Block
-from nas.data import bundled
-from nas.errors import MissingPackage, NasError
+from nas.core.data import bundled
+from nas.core.errors import MissingPackage, NasError
 from nas.graph import units_to_onnx
 from nas.layers import Unit, lower, lower_block
 from nas.scaling import scale_resolution

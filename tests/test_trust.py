@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from nas import plugins, search
+from nas import search
 from nas.config import SearchConfig, names_code, read_config, write_config
-from nas.data import to_yaml
-from nas.errors import NasError
+from nas.core import plugins
+from nas.core.data import to_yaml
+from nas.core.errors import NasError
+from nas.core.plugins import Plugin, folders, look_in, trusted
+from nas.core.schema import FromFile, Reader
 from nas.pipeline.config import read_pipeline
-from nas.plugins import Plugin, folders, look_in, trusted
-from nas.reader import FromFile, Reader
 
 ROOT = Path(__file__).parents[1]
 POISON = '''"""A plugin that leaves word when it is imported."""

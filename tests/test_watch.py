@@ -13,9 +13,9 @@ from types import SimpleNamespace
 import pytest
 
 from nas.config import SearchConfig
-from nas.errors import BadFile, RunError
-from nas.remote import Place
-from nas.runner import InProcess
+from nas.core.errors import BadFile, RunError
+from nas.core.storage import Place
+from nas.core.workers.runner import InProcess
 from nas.watch import HEARTBEAT, Watch, _check_unattended, read_heartbeat
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from nas.core.data import bundled, first_comment
+from nas.core.errors import BadFile, NasError, UnknownName
 from nas.cost import cost
-from nas.data import bundled, first_comment
-from nas.errors import BadFile, NasError, UnknownName
 from nas.zoo import load_architecture, load_reference
 
 PARAMS = {

@@ -29,11 +29,11 @@ from matplotlib.figure import Figure
 from scipy.stats import t
 from ways import Variant, base, variants
 
+from nas.core.data import to_yaml
+from nas.core.files import write_text
+from nas.core.jsonl import Lines
+from nas.core.machine import cpu_name
 from nas.cost import cost
-from nas.data import to_yaml
-from nas.files import write_text
-from nas.lines import Lines
-from nas.machine import cpu_name
 from nas.nn.data import load_data
 from nas.nn.recipes import adapt, find_recipe
 from nas.nn.train import train

@@ -24,16 +24,16 @@ import yaml
 from matplotlib.figure import Figure
 from scipy.stats import t
 
-from nas.cluster.join import Need, connect
 from nas.cluster.training import Crew, train_together
-from nas.data import to_yaml
-from nas.files import write_text
-from nas.machine import cpu_name
+from nas.core.data import to_yaml
+from nas.core.files import write_text
+from nas.core.machine import cpu_name
+from nas.core.storage import Place
+from nas.core.workers.join import Need, connect
 from nas.nn.data import load_data
 from nas.nn.job import Job
 from nas.nn.recipes import adapt, find_recipe
 from nas.nn.train import Trained, carry_out, plan
-from nas.remote import Place
 from nas.scaling import scale_resolution
 from nas.zoo import load_architecture
 

@@ -23,8 +23,8 @@ from model import (
 )
 from rows import FAMILIES, Check, Row, block_rows, held_back, network_rows, ranges, read_records
 
-from nas.data import to_yaml
-from nas.files import write_text
+from nas.core.data import to_yaml
+from nas.core.files import write_text
 from nas.latency import Era, LatencyTable, Spread, TableError
 from nas.latency_file import write_table
 from nas.operators import OpModel

@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from running import circumstances
 
-from nas import data
 from nas.arch import Block
-from nas.files import write_text
+from nas.core import data
+from nas.core.files import write_text
 from nas.layers import Conv, Shape, Squeeze, Unit, lower_block
 from nas.measuring.calibration import Network, calibrate
 from nas.measuring.estimates import Estimates, at_usual_speed, usual

@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from tables import VARIANTS, Variant
 
-from nas import data
-from nas.files import atomic_path, write_text
+from nas.core import data
+from nas.core.files import atomic_path, write_text
 from nas.latency import LatencyTable
 from nas.latency_file import load_table
 from nas.measuring.plan import plan_validation

@@ -15,8 +15,8 @@ import torch
 
 from nas.arch import Architecture
 from nas.checkpoint import Checkpoint, load_checkpoint
+from nas.core.files import write_text
 from nas.cost import cost
-from nas.files import write_text
 from nas.latency import LatencyTable
 from nas.measuring.plan import plan_check
 from nas.measuring.rounds import Rounds

@@ -29,7 +29,7 @@ from contenders import Plan, Row, begin, compare, measured
 from running import circumstances
 
 from nas.arch import from_mapping, to_mapping
-from nas.files import write_text
+from nas.core.files import write_text
 from nas.latency_file import load_table
 from nas.nn.data import Data, load_data
 from nas.nn.recipes import quick

@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from scipy.stats import bootstrap, kendalltau, norm, spearmanr
 
 from nas import load_space
-from nas.data import to_yaml
+from nas.core.data import to_yaml
+from nas.core.files import write_text
+from nas.core.machine import cpu_name
 from nas.examples import Examples
-from nas.files import write_text
-from nas.machine import cpu_name
 from nas.nn.fit_accuracy import fit_accuracy
 
 HERE = Path(__file__).resolve().parent

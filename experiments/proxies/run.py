@@ -20,7 +20,7 @@ import torch
 
 from nas import load_space
 from nas.arch import Architecture
-from nas.lines import Lines
+from nas.core.jsonl import Lines
 from nas.nn.data import Data, Images, load_data
 from nas.nn.recipes import adapt, find_recipe
 from nas.nn.train import fit, train

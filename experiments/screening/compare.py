@@ -22,12 +22,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from running import Floats, circumstances
 
-from nas import load_architecture, load_space, load_table, plugins
+from nas import load_architecture, load_space, load_table
+from nas.core import plugins
+from nas.core.plugins import Plugin
 from nas.evaluate import evaluate
 from nas.evaluators import costs, surrogate, table
 from nas.journal import NoJournal
 from nas.pareto import hypervolume
-from nas.plugins import Plugin
 from nas.problem import Limit, Objective, Problem, Strategy
 from nas.screening import Screened
 from nas.session import Session

@@ -19,11 +19,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from running import Floats, circumstances, reference_points
 
-from nas import load_architecture, load_space, load_table, plugins
+from nas import load_architecture, load_space, load_table
+from nas.core import plugins
+from nas.core.plugins import Plugin
 from nas.evaluators import costs, surrogate, table
 from nas.journal import NoJournal
 from nas.pareto import hypervolume, non_dominated
-from nas.plugins import Plugin
 from nas.problem import Limit, Objective, Problem, Strategy, Trials
 from nas.session import Session
 from nas.space import Matrix

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from nas.errors import NasError, unknown
+from nas.core.errors import NasError, unknown
 
 if TYPE_CHECKING:  # a device that measures a bundle has no layers
     from nas.layers import Unit

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from nas import strict_json
 from nas.backends import Backend, Run, check_options
-from nas.errors import NasError
+from nas.core import strict_json
+from nas.core.errors import NasError
 from nas.layers import Unit
 
 _SECONDS = {

@@ -18,7 +18,7 @@ import numpy as np
 import onnxruntime as ort
 
 from nas.backends import Backend, Run, check_options, timed
-from nas.errors import NasError
+from nas.core.errors import NasError
 
 if TYPE_CHECKING:  # a device that measures a bundle has no layers
     from nas.layers import Unit

@@ -8,8 +8,8 @@ import click
 from nas.cli._group import group
 from nas.cli._print import LogFormatter, say
 from nas.cli._streams import Streams
-from nas.errors import NasError
-from nas.text import printable
+from nas.core.errors import NasError
+from nas.core.text import printable
 
 nas = group(
     "nas.cli",

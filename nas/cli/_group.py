@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from nas.errors import unknown
+from nas.core.errors import unknown
 
 
 def group(package: str, help_text: str, **settings: object) -> click.Group:

@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from nas.errors import NasError
-from nas.remote import Place, is_url
+from nas.core.errors import NasError
+from nas.core.storage import Place, is_url
 
 
 class _LocalPath(click.Path):

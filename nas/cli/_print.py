@@ -11,8 +11,8 @@ import click
 from rich.console import Console
 from rich.table import Table as Grid
 
-from nas import strict_json
-from nas.text import LONGEST_VALUE, safe, without_secrets
+from nas.core import strict_json
+from nas.core.text import LONGEST_VALUE, safe, without_secrets
 
 if TYPE_CHECKING:
     from nas.report.tables import Table  # which would bring numpy to every command

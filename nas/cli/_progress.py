@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from nas.cli._print import say
-from nas.text import safe
+from nas.core.text import safe
 
 Update = Callable[[int, int, str], None]
 """Called with how much is done, of how much, and a note; the note may be empty."""

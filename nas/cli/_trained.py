@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nas.arch import Architecture
 from nas.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
-from nas.errors import NasError
+from nas.core.errors import NasError
 from nas.folder import find_architecture
 
 

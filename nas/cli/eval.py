@@ -6,7 +6,7 @@ import click
 
 from nas.cli._data import DATA
 from nas.cli._print import print_json, put, say
-from nas.errors import missing_package
+from nas.core.errors import missing_package
 
 
 @click.command("eval")

@@ -2,9 +2,9 @@
 
 import click
 
-from nas import data, plugins
 from nas.cli._print import print_json, print_table
-from nas.errors import unknown
+from nas.core import data, plugins
+from nas.core.errors import unknown
 from nas.report.tables import Table
 
 _FILES = {
@@ -12,7 +12,7 @@ _FILES = {
     "tables": "latency_tables",
     "architectures": "architectures",
 }
-_PLUGINS = {**{kind: kind for kind in plugins.KINDS}, "data": "nn.datasets"}
+_PLUGINS = {kind: kind for kind in plugins.KINDS if kind != "datasets"} | {"data": "datasets"}
 
 
 @click.command("list")

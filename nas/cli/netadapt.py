@@ -17,11 +17,13 @@ from nas.cli._print import print_json, print_table, put, say
 from nas.cli._progress import progress
 from nas.cli._pruned import ends_table, notes, round_text, speedup_text
 from nas.cli._trained import find_trained
-from nas.data import to_json
-from nas.errors import missing_package
+from nas.core.data import to_json
+from nas.core.errors import missing_package
+from nas.core.extras import extra
+from nas.core.files import write_text
+from nas.core.text import file_name
+from nas.core.workers.runner import make_runner
 from nas.exporting import named
-from nas.extras import extra
-from nas.files import write_text
 from nas.latency import LatencyTable
 from nas.latency_file import load_table
 from nas.measuring.rounds import Rounds
@@ -30,8 +32,6 @@ from nas.pruning.channels import KINDS
 from nas.pruning.folder import begun_with
 from nas.pruning.netadapt import BY, CHOICES, DEFAULT_KINDS, Result, Round, Settings, check
 from nas.pruning.slicing import IMPORTANCES
-from nas.runner import make_runner
-from nas.text import file_name
 
 if TYPE_CHECKING:
     from nas.nn.netadapt_job import Job

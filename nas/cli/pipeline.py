@@ -7,11 +7,11 @@ import click
 from nas.cli._places import ALLOW_PLUGINS, PATH
 from nas.cli._print import print_json, print_table, say
 from nas.cli._progress import progress
-from nas.errors import missing_package
-from nas.extras import extra
+from nas.core.errors import missing_package
+from nas.core.extras import extra
+from nas.core.text import file_name
 from nas.pipeline.config import read_pipeline
 from nas.pipeline.outcome import networks_table
-from nas.text import file_name
 
 
 @click.command("pipeline")

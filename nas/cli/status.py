@@ -6,9 +6,9 @@ import click
 
 from nas.cli._places import PLACE
 from nas.cli._print import print_json, put
+from nas.core.run_kind import SEARCH
+from nas.core.storage import Place
 from nas.members import FRACTIONS
-from nas.remote import Place
-from nas.run_kind import SEARCH
 from nas.status import LOST, Status, read_status
 from nas.summary import FINISHED, Summary, read_summary
 

@@ -12,12 +12,12 @@ from nas.cli._data import DATA, as_word
 from nas.cli._places import PLACE
 from nas.cli._print import print_json, put, say
 from nas.cli._progress import progress
-from nas.errors import NasError, missing_package
+from nas.core.errors import NasError, missing_package
+from nas.core.storage import Place
+from nas.core.text import file_name
 from nas.exporting import named
 from nas.folder import find_architecture
-from nas.remote import Place
 from nas.scaling import scale_resolution
-from nas.text import file_name
 
 if TYPE_CHECKING:
     from nas.nn.job import Job
@@ -144,8 +144,8 @@ def _train(network: Architecture, out: Place, **flags: Any) -> "Trained":
 def _train_together(job: "Job", out: Place, flags: Mapping[str, Any]) -> "Trained":
     """Train with the workers of a Ray cluster."""
     try:
-        from nas.cluster.join import Need
         from nas.cluster.training import Crew, train_together
+        from nas.core.workers.join import Need
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="training with --workers") from None
     need = Need(cpus=flags["cpus_per_worker"], gpus=flags["gpus_per_worker"])

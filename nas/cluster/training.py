@@ -29,16 +29,16 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from torch import distributed
 
 from nas.checkpoint import SETTINGS
-from nas.cluster.join import Need, can_add, connect, slots
-from nas.errors import BadValue, NasError, RunError
-from nas.files import read_bytes
+from nas.core.errors import BadValue, NasError, RunError
+from nas.core.files import read_bytes
+from nas.core.plugins import folders
+from nas.core.storage import Place, is_url
+from nas.core.workers.join import Need, can_add, connect, slots
 from nas.nn.job import Job, Report
 from nas.nn.peers import Peers
 from nas.nn.task import check_batch
 from nas.nn.train import Trained, carry_out, is_finished
 from nas.nn.training_folder import METRICS
-from nas.plugins import folders
-from nas.remote import Place, is_url
 
 logger = logging.getLogger(__name__)
 

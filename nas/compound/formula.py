@@ -13,8 +13,8 @@ from dataclasses import dataclass, fields, replace
 from math import isfinite, prod
 
 from nas.arch import Architecture
+from nas.core.errors import BadValue, NasError
 from nas.cost import cost_of
-from nas.errors import BadValue, NasError
 from nas.layers import Shape, Unit, lower
 from nas.scaling import DIVISOR, Multipliers, scale, scale_depth, scale_resolution, scale_width
 from nas.zoo import load_architecture

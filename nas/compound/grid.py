@@ -6,8 +6,8 @@ from math import isfinite, sqrt
 
 from nas.arch import Architecture
 from nas.compound.formula import Compound, grow, predict_macs
+from nas.core.errors import BadValue, NasError, unknown
 from nas.cost import Cost, cost
-from nas.errors import BadValue, NasError, unknown
 from nas.latency import Latency, LatencyTable
 from nas.memory import check_memory, machine_memory, memory_scaled
 from nas.scaling import DIVISOR

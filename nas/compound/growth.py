@@ -5,7 +5,7 @@ from math import isfinite
 
 from nas.arch import Architecture
 from nas.compound.formula import Compound, grow, published
-from nas.errors import NasError
+from nas.core.errors import NasError
 from nas.memory import check_memory, memory, memory_scaled
 from nas.scaling import DIVISOR, LEAST_RESOLUTION, Multipliers, scale
 

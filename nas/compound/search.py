@@ -17,14 +17,14 @@ import numpy as np
 from nas.accuracy import AccuracyModel, load_accuracy_model
 from nas.arch import Architecture, to_mapping
 from nas.compound.grid import Budget, Point
-from nas.data import bundled, to_yaml
-from nas.errors import BadValue, NasError, NotInSpace, RunError
-from nas.files import write_text
-from nas.lines import Lines, line_reader
-from nas.reader import SCHEMA, Predicted
-from nas.run_kind import SCALED, SCALING, holds, kind_of
-from nas.runner import Failure
-from nas.text import shown
+from nas.core.data import bundled, to_yaml
+from nas.core.errors import BadValue, NasError, NotInSpace, RunError
+from nas.core.files import write_text
+from nas.core.jsonl import Lines, line_reader
+from nas.core.run_kind import SCALED, SCALING, holds, kind_of
+from nas.core.schema import SCHEMA, Predicted
+from nas.core.text import shown
+from nas.core.workers.runner import Failure
 
 JOURNAL, RESULTS = SCALING.mark, "grid.csv"
 _ARCH, _SCORE, _ERROR = "fingerprint", "score", "error"

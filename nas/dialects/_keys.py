@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nas.arch import Block
-from nas.errors import NasError, unknown
+from nas.core.errors import NasError, unknown
+from nas.core.text import LONGEST_VALUE, printable, shown
 from nas.layers import Shape, Unit, lower_block
-from nas.text import LONGEST_VALUE, printable, shown
 
 _MOST_DIGITS = 9
 

@@ -11,18 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from nas.errors import BadValue, NasError, RunError
-from nas.lines import Lines, Record, line_reader
+from nas.core.errors import BadValue, NasError, RunError
+from nas.core.jsonl import Lines, Record, line_reader
+from nas.core.schema import Fraction, Reader, Seconds, Signed
+from nas.core.storage import Place
+from nas.core.text import shown
+from nas.core.workers.runner import Failure, InProcess, Runner
 from nas.nn.data import check_side, load_data
 from nas.nn.recipes import adapt, find_recipe
 from nas.nn.short import Bench, Leg, Reached, advance, discard, finish
 from nas.problem import Answers, Candidates, Metrics
-from nas.reader import Fraction, Reader, Seconds, Signed
-from nas.remote import Place
 from nas.rungs import Floats, expected, promoted, schedule
-from nas.runner import Failure, InProcess, Runner
 from nas.space import Space
-from nas.text import shown
 
 FOLDER, LOG = "trainings", "log.jsonl"
 ACCURACY = "top1_proxy"

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from nas.accuracy import AccuracyModel, load_accuracy_model
-from nas.data import bundled
-from nas.errors import UnknownName
+from nas.core.data import bundled
+from nas.core.errors import UnknownName
 from nas.problem import Candidates, Metrics
 from nas.space import Space
 

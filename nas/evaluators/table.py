@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from nas.errors import NasError
+from nas.core.errors import NasError
 from nas.latency import LatencyTable
 from nas.layers import Unit
 from nas.lookup import Lookup

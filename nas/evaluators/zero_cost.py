@@ -7,7 +7,7 @@ from functools import lru_cache, partial
 import numpy as np
 
 from nas.arch import Architecture
-from nas.errors import BadValue, NasError, unknown
+from nas.core.errors import BadValue, NasError, unknown
 from nas.nn.batches import Batch
 from nas.nn.data import Data, check_side, load_data
 from nas.nn.task import check_resolution

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from nas.arch import Architecture
-from nas.errors import NasError
+from nas.core.errors import NasError
 from nas.weights import Weights
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas.arch import Architecture
+from nas.core.files import atomic_path
 from nas.exporters import Exporter
-from nas.files import atomic_path
 from nas.tflite import to_tflite
 from nas.weights import Weights
 

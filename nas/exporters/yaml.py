@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas.arch import Architecture, to_mapping
-from nas.data import to_yaml
+from nas.core.data import to_yaml
+from nas.core.files import write_text
 from nas.exporters import Exporter, refuse_weights
-from nas.files import write_text
 from nas.weights import Weights
 
 

@@ -5,16 +5,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from nas import strict_json
-from nas.errors import NasError
-from nas.files import atomic_path
+from nas.core import strict_json
+from nas.core.errors import NasError
+from nas.core.files import atomic_path
+from nas.core.schema import SCHEMA
+from nas.core.versions import code_version
 from nas.measuring.on_target import CARRIED, MANIFEST, PORTABLE
 from nas.measuring.plan import Job, Plan, plan_validation, to_mapping
 from nas.measuring.run import Target
 from nas.measuring.samples import VALIDATION
-from nas.reader import SCHEMA
 from nas.space import Space
-from nas.versions import code_version
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _START = '''"""Measure this bundle: python BUNDLE.zip --out samples.jsonl."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from nas.arch import Architecture
 from nas.config import read_config
-from nas.errors import NasError
-from nas.extras import extra
+from nas.core.errors import NasError
+from nas.core.extras import extra
 from nas.folder import CONFIG, find_architecture, front_names
 from nas.latency import Latency, LatencyTable
 from nas.latency_file import load_table

@@ -15,7 +15,7 @@ from math import ceil, floor, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.errors import NasError
+from nas.core.errors import NasError
 from nas.measuring.samples import Visit
 
 Floats = NDArray[np.float64]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import sqrt
 from pathlib import Path
 
-from nas.errors import NasError
+from nas.core.errors import NasError
 from nas.latency import Entry, Era, LatencyTable, Spread, TableError
 from nas.latency_dialects import DialectEntry
 from nas.latency_export import Exported, write_dialect

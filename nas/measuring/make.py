@@ -8,7 +8,8 @@ from tempfile import TemporaryDirectory
 
 from nas.arch import Architecture
 from nas.config import ON_MISSING
-from nas.errors import BadFile, NasError, unknown
+from nas.core.errors import BadFile, NasError, unknown
+from nas.core.versions import code_version
 from nas.latency import LatencyTable
 from nas.latency_file import load_table, write_table
 from nas.layers import Unit, lower
@@ -21,7 +22,6 @@ from nas.measuring.tabulate import entry_of, tabulate
 from nas.measuring.validation import speed_of, validate
 from nas.space import Space
 from nas.space_file import load_space
-from nas.versions import code_version
 
 TWICE = Rounds(least=24, most=24)
 """Whole networks to compare with: twelve visits for each of two measurements."""

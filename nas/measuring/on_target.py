@@ -19,25 +19,26 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from nas import machine, strict_json
 from nas.backends import Backend
-from nas.errors import BadFile, NasError, missing_package
+from nas.core import machine, strict_json
+from nas.core.errors import BadFile, NasError, missing_package
+from nas.core.schema import SCHEMA, OneOf, Reader
+from nas.core.text import shown
 from nas.measuring.rounds import Model, Progress, Rounds, measure
 from nas.measuring.samples import Job, SampleFile, header
-from nas.reader import SCHEMA, OneOf, Reader
-from nas.text import shown
 
 MANIFEST = "bundle.json"
 PORTABLE = ("onnxruntime", "litert")
 """The backends whose runtime is all that a device needs."""
 CARRIED = (
-    "errors.py",
-    "files.py",
-    "text.py",
-    "strict_json.py",
-    "reader.py",
-    "lines.py",
-    "machine.py",
+    "core/__init__.py",
+    "core/errors.py",
+    "core/files.py",
+    "core/text.py",
+    "core/strict_json.py",
+    "core/schema.py",
+    "core/jsonl.py",
+    "core/machine.py",
     "backends/__init__.py",
     "measuring/__init__.py",
     "measuring/estimates.py",

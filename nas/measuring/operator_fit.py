@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.errors import missing_package
+from nas.core.errors import missing_package
 from nas.layers import Unit
 from nas.operators import COUNTS, EXTENTS, FINER, OpModel, counts_of, extents
 

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 
 from nas.arch import Architecture, block_mapping, read_blocks
+from nas.core.data import bundled
+from nas.core.errors import BadFile
+from nas.core.text import shown
 from nas.cost import cost, cost_of
-from nas.data import bundled
-from nas.errors import BadFile
 from nas.layers import Unit, lower, lower_chain
 from nas.lookup import distinct_units
 from nas.measuring.probes import probes
 from nas.measuring.samples import CALIBRATION, PROBE, REFERENCE, UNIT, VALIDATION
 from nas.scaling import scale_resolution
 from nas.space import Matrix, Space
-from nas.text import shown
 from nas.zoo import load_architecture
 
 REFERENCES = (

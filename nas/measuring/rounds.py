@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from nas.backends import Run
-from nas.errors import NasError
-from nas.lines import Record
+from nas.core.errors import NasError
+from nas.core.jsonl import Record
 from nas.measuring.estimates import Estimates, estimate
 from nas.measuring.samples import SampleFile, Visit
 

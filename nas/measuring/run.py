@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from nas import machine, plugins
 from nas.backends import Backend
+from nas.core import machine, plugins
+from nas.core.plugins import Plugin
 from nas.measuring.estimates import Estimates
 from nas.measuring.plan import Plan, to_mapping
 from nas.measuring.rounds import Model, Report, Rounds, measure
 from nas.measuring.samples import REFERENCE, SampleFile, Samples, header, read_samples
-from nas.plugins import Plugin
 
 _TRIES = 5
 _SECONDS_BESIDE = 1e-3

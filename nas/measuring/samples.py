@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from nas.errors import RunError
-from nas.files import read_bytes
-from nas.lines import Lines, Record, line_reader, parse
-from nas.reader import Count, Milliseconds, OneOf, Reader, Seconds
-from nas.text import shown
+from nas.core.errors import RunError
+from nas.core.files import read_bytes
+from nas.core.jsonl import Lines, Record, line_reader, parse
+from nas.core.schema import Count, Milliseconds, OneOf, Reader, Seconds
+from nas.core.text import shown
 
 REFERENCE, UNIT, PROBE = "reference", "unit", "probe"
 CALIBRATION, VALIDATION = "calibration", "validation"

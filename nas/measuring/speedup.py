@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from nas.arch import Architecture
-from nas.errors import NasError
+from nas.core.errors import NasError
 from nas.latency import LatencyTable
 from nas.measuring.estimates import Estimate, Estimates
 from nas.measuring.plan import plan_check

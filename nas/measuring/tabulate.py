@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.boundary import Boundary
-from nas.errors import NasError
+from nas.core.errors import NasError
 from nas.latency import Entry, Era, LatencyTable, Spread, TableError
 from nas.layers import Unit
 from nas.measuring.calibration import Calibration, Network, calibrate

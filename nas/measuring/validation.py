@@ -7,7 +7,7 @@ from math import fsum
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.errors import NasError
+from nas.core.errors import NasError
 from nas.latency import LatencyTable
 from nas.measuring.estimates import at_usual_speed, quantile, reference_ms, speed, usual
 from nas.measuring.plan import Plan

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F  # the name every torch program uses
 from torch import Generator, Tensor
 
-from nas.errors import BadValue, MissingPackage
+from nas.core.errors import BadValue, MissingPackage
 
 ASPECT = 4 / 3
 """Crops are at most so much wider than high, or higher than wide."""

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nas.errors import BadValue
-from nas.machine import available_cores
+from nas.core.errors import BadValue
+from nas.core.machine import available_cores
 from nas.nn.augment import Augment
 from nas.nn.data import Data, Images, check_side
 from nas.nn.peers import ALONE, Peers

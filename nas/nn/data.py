@@ -14,15 +14,15 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.errors import BadFile, BadValue, NasError
-from nas.machine import available_cores
+from nas.core.errors import BadFile, BadValue, NasError
+from nas.core.machine import available_cores
+from nas.core.plugins import Plugin, available, create
+from nas.core.text import LONGEST_VALUE, printable
 from nas.nn.cache import cached
-from nas.plugins import Plugin, available, create
-from nas.text import LONGEST_VALUE, printable
 
 logger = logging.getLogger(__name__)
 
-KIND = "nn.datasets"
+KIND = "datasets"
 LEAST_SIDE = 8
 MEASURED_IMAGES = 2048
 MEASURED_SIDE = 64

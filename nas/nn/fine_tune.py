@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nas.arch import Architecture
 from nas.checkpoint import MODEL
+from nas.core.schema import SCHEMA
 from nas.nn import checkpoint
 from nas.nn.data import Data, Images, fingerprint_of
 from nas.nn.datasets._split import split
@@ -21,7 +22,6 @@ from nas.nn.recipes import Recipe, adapt
 from nas.nn.score import pick_device, placed, score
 from nas.nn.steps import begun
 from nas.nn.train import train
-from nas.reader import SCHEMA
 from nas.weights import Weights
 
 _LEAST_BATCH = 64

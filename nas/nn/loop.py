@@ -13,13 +13,13 @@ from torch import Tensor
 
 from nas.arch import Architecture, to_mapping
 from nas.checkpoint import BEST, LAST, SUFFIX
-from nas.errors import NasError
+from nas.core.errors import NasError
+from nas.core.schema import Fraction, Reader, Seconds, Signed
 from nas.nn.data import Data
 from nas.nn.job import Job, Report
 from nas.nn.score import Score, memory_named, score
 from nas.nn.steps import Batch, Stepper
 from nas.nn.training_folder import TrainingFolder
-from nas.reader import Fraction, Reader, Seconds, Signed
 
 SECONDS_BETWEEN_REPORTS = 0.2
 STEPS_BETWEEN_LOOKS = 25

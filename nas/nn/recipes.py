@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from nas.errors import BadValue, unknown
+from nas.core.errors import BadValue, unknown
 from nas.nn.augment import Augment
 
 OPTIMIZERS = ("rmsprop", "adamw")

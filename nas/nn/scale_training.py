@@ -7,15 +7,15 @@ from pathlib import Path
 from nas.arch import Architecture
 from nas.compound.grid import Point
 from nas.compound.search import Judge
+from nas.core.errors import RunError
+from nas.core.storage import Place
+from nas.core.workers.runner import Failure, Runner
 from nas.cost import cost
-from nas.errors import RunError
 from nas.memory import check_memory, machine_memory, memory
 from nas.nn.data import load_data
 from nas.nn.recipes import Recipe, adapt, find_recipe
 from nas.nn.short import Bench, Leg, advance
 from nas.nn.train import fit
-from nas.remote import Place
-from nas.runner import Failure, Runner
 from nas.scaling import Multipliers, scale
 
 METRIC, FOLDER = "top1_proxy", "trainings"

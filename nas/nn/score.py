@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from nas.errors import NasError, UnknownName
+from nas.core.errors import NasError, UnknownName
 from nas.nn.batches import Batch, Batches
 from nas.nn.data import Data, Images
 from nas.nn.losses import cross_entropy

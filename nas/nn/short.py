@@ -5,12 +5,12 @@ from math import inf
 
 from nas.arch import Architecture
 from nas.checkpoint import LAST, SUFFIX
-from nas.errors import NasError
+from nas.core.errors import NasError
+from nas.core.storage import Place
 from nas.nn.data import Data
 from nas.nn.job import Options
 from nas.nn.recipes import Recipe
 from nas.nn.train import fit, train
-from nas.remote import Place
 
 
 class TooSlow(NasError):

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from nas.arch import Architecture
-from nas.errors import BadValue
+from nas.core.errors import BadValue
 from nas.layers import Conv, lower
 
 

@@ -11,7 +11,7 @@ import torch
 
 from nas.arch import Architecture
 from nas.checkpoint import AVERAGE
-from nas.errors import BadValue
+from nas.core.errors import BadValue
 from nas.layers import lower
 from nas.nn.data import Data
 from nas.nn.distill import Teacher, load_teacher

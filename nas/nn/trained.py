@@ -8,7 +8,7 @@ from torch import Tensor
 
 from nas.arch import Architecture
 from nas.checkpoint import Checkpoint, load_checkpoint
-from nas.errors import NasError
+from nas.core.errors import NasError
 from nas.nn.data import Data
 from nas.nn.model import Network
 from nas.nn.score import Score, pick_device, placed, score, split_of

@@ -13,18 +13,18 @@ from typing import Any
 
 from torch import Tensor
 
-from nas import strict_json
 from nas.arch import Architecture, to_mapping
 from nas.checkpoint import ARCH, BEST, LAST, SETTINGS, SUFFIX, architecture_of, read_header
-from nas.data import read_mapping, to_yaml
-from nas.errors import RunError
-from nas.extras import extra
-from nas.files import write_text
-from nas.lines import Lines, line_reader
+from nas.core import strict_json
+from nas.core.data import read_mapping, to_yaml
+from nas.core.errors import RunError
+from nas.core.extras import extra
+from nas.core.files import write_text
+from nas.core.jsonl import Lines, line_reader
+from nas.core.run_kind import TRAINING, holds
+from nas.core.schema import SCHEMA, Fraction, Seconds, check_keys
+from nas.core.text import shown
 from nas.nn import checkpoint
-from nas.reader import SCHEMA, Fraction, Seconds, check_keys
-from nas.run_kind import TRAINING, holds
-from nas.text import shown
 
 logger = logging.getLogger(__name__)
 

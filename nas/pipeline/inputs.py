@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nas import plugins
 from nas.arch import Architecture
 from nas.compound.growth import grown
 from nas.config import Setup, prepare
-from nas.errors import NasError
+from nas.core import plugins
+from nas.core.errors import NasError
+from nas.core.plugins import Plugin
 from nas.latency import LatencyTable
 from nas.latency_file import table_mapping
 from nas.memory import machine_memory
@@ -20,7 +21,6 @@ from nas.nn.recipes import Recipe, adapt, find_recipe
 from nas.nn.score import pick_device
 from nas.nn.train import fit
 from nas.pipeline.config import PipelineConfig, Training
-from nas.plugins import Plugin
 from nas.problem import Problem
 from nas.pruning.netadapt import cuts_of
 from nas.pruning.proposals import check_covered, latency_meter

@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from nas.data import flat
-from nas.errors import RunError
-from nas.lines import Lines, Record, line_reader
+from nas.core.data import flat
+from nas.core.errors import RunError
+from nas.core.jsonl import Lines, Record, line_reader
+from nas.core.run_kind import PIPELINE, holds
+from nas.core.schema import SCHEMA, Milliseconds, OneOf, Seconds, Signed
+from nas.core.text import shown
 from nas.pipeline.config import STAGES, PipelineConfig, to_mapping, write_pipeline
-from nas.reader import SCHEMA, Milliseconds, OneOf, Seconds, Signed
-from nas.run_kind import PIPELINE, holds
-from nas.text import shown
 
 SETTINGS, JOURNAL = "pipeline.yaml", PIPELINE.mark
 MEASURE = "measure"

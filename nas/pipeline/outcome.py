@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nas.core.schema import SCHEMA
 from nas.latency import LatencyTable
 from nas.members import FRACTIONS
 from nas.pipeline.config import PipelineConfig, to_mapping
 from nas.pipeline.journal import MEASURE, Done, Network, all_networks
-from nas.reader import SCHEMA
 from nas.report.proof import notes
 from nas.report.tables import Table, accuracy_text
 

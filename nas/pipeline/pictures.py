@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from nas.extras import extra
+from nas.core.extras import extra
 from nas.latency import LatencyTable
 from nas.members import left_out, references
 from nas.pruning.netadapt import Result

@@ -1,12 +1,12 @@
 """The report folder of a pipeline: one page for readers, one document for machines."""
 
-from nas.data import to_json, to_yaml
-from nas.extras import Say, extra
-from nas.files import write_text
+from nas.core.data import to_json, to_yaml
+from nas.core.extras import Say, extra
+from nas.core.files import write_text
+from nas.core.schema import SCHEMA
 from nas.pipeline.config import to_mapping
 from nas.pipeline.outcome import Outcome, networks_table
 from nas.pipeline.pictures import PICTURES
-from nas.reader import SCHEMA
 from nas.report.page import Part, Picture, page
 
 REPORT = "report"

@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from nas.errors import RunError
+from nas.core.errors import RunError
 from nas.pipeline.config import STAGES, PipelineConfig
 from nas.pipeline.inputs import load_inputs
 from nas.pipeline.journal import MEASURE, Done, PipelineFolder

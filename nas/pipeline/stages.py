@@ -6,14 +6,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nas import plugins
 from nas.arch import Architecture, to_mapping
 from nas.checkpoint import ARCH, SUFFIX, find_checkpoint, load_checkpoint
 from nas.compound.growth import grown
+from nas.core import plugins
+from nas.core.data import to_yaml
+from nas.core.files import write_text
+from nas.core.plugins import Plugin
+from nas.core.workers.runner import make_runner
 from nas.cost import cost
-from nas.data import to_yaml
 from nas.exporting import export
-from nas.files import write_text
 from nas.folder import ARCHS, find_architecture
 from nas.memory import machine_memory
 from nas.nn.job import Options
@@ -25,11 +27,9 @@ from nas.nn.trained import score_checkpoint
 from nas.pipeline.inputs import Inputs, recipe_of, start_of
 from nas.pipeline.journal import Done, Network, all_networks
 from nas.pipeline.pictures import draw_front_of, draw_rounds_of
-from nas.plugins import Plugin
 from nas.pruning.folder import FINAL
 from nas.pruning.netadapt import check
 from nas.report.proof import latency_remarks
-from nas.runner import make_runner
 from nas.searching import search
 from nas.zoo import load_architecture
 

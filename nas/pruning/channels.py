@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from nas.arch import Architecture, Block, Blocks
-from nas.errors import BadValue
+from nas.core.errors import BadValue
 from nas.layers import Conv, Layer, Linear, Pool, Shape, Squeeze, Unit, lower, lower_block
 from nas.scaling import scaled_se, se_divisor_of
 from nas.weights import join

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from nas.checkpoint import SUFFIX
-from nas.data import flat, read_mapping, to_yaml
-from nas.errors import BadValue, RunError
-from nas.files import write_text
-from nas.lines import Lines, Record, line_reader
+from nas.core.data import flat, read_mapping, to_yaml
+from nas.core.errors import BadValue, RunError
+from nas.core.files import write_text
+from nas.core.jsonl import Lines, Record, line_reader
+from nas.core.run_kind import NETADAPT, PRUNED, RUN, holds
+from nas.core.schema import SCHEMA, Reader
+from nas.core.text import shown
 from nas.pruning.netadapt import Point, Tried
-from nas.reader import SCHEMA, Reader
-from nas.run_kind import NETADAPT, PRUNED, RUN, holds
-from nas.text import shown
 
 SETTINGS, JOURNAL, ROUNDS = RUN, "journal.jsonl", "rounds"
 FINAL, TUNING = Path(PRUNED).stem, "fine_tuning"

@@ -15,7 +15,8 @@ from math import inf
 from typing import Any
 
 from nas.arch import Architecture
-from nas.errors import BadValue, NasError, Unreachable, unknown
+from nas.core.errors import BadValue, NasError, Unreachable, unknown
+from nas.core.schema import Fraction, Milliseconds, Seconds
 from nas.latency import LatencyTable
 from nas.pruning.proposals import (
     Cuts,
@@ -27,7 +28,6 @@ from nas.pruning.proposals import (
     narrowest,
 )
 from nas.pruning.slicing import IMPORTANCES
-from nas.reader import Fraction, Milliseconds, Seconds
 
 CHOICES = ("accuracy", "ratio")
 BY = ("latency", "macs")

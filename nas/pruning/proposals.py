@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from math import inf
 
 from nas.arch import Architecture, Block
+from nas.core.errors import BadValue, MissingEntry, NasError, unknown
 from nas.cost import cost_of
-from nas.errors import BadValue, MissingEntry, NasError, unknown
 from nas.latency import LatencyTable
 from nas.layers import Shape, Unit, lower, lower_block
 from nas.pruning.channels import KINDS, Group, groups, narrowed

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nas.arch import Architecture
-from nas.errors import BadValue, unknown
+from nas.core.errors import BadValue, unknown
 from nas.layers import lower
 from nas.pruning.channels import Group, Slot, narrowed
 from nas.weights import Array, Weights, check_weights

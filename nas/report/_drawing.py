@@ -13,8 +13,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
-from nas.files import atomic_path
-from nas.text import LONGEST_VALUE, printable
+from nas.core.files import atomic_path
+from nas.core.text import LONGEST_VALUE, printable
 
 FOUND, KNOWN, GREY = "#1f6fb4", "#c8442c", "#555555"
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from numpy.typing import NDArray
 
-from nas.errors import NasError
+from nas.core.errors import NasError
 from nas.latency import LatencyTable
 from nas.provenance import Validation
 from nas.report._drawing import FOUND, GREY, KNOWN, label, place, plain, save, set_log, style

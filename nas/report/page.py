@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from nas.errors import BadFile
-from nas.text import safe
+from nas.core.errors import BadFile
+from nas.core.text import safe
 
 _STYLE = """
 :root { color-scheme: light dark; }

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from nas.blas import one_blas_thread
+from nas.core.blas import one_blas_thread
+from nas.core.rounding import significant
 from nas.kernel_model import Logs
 from nas.problem import Floats, Metrics, Problem, Trials
-from nas.rounding import significant
 from nas.space import Matrix, Space
 
 _TINY = 1e-12

@@ -20,7 +20,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
 from optuna.trial import Trial
 
-from nas.errors import missing_package
+from nas.core.errors import missing_package
 from nas.problem import FAILED, INFEASIBLE, Floats, Problem, Trials
 from nas.promise import violation
 from nas.space import Matrix

@@ -6,8 +6,8 @@ from typing import Any
 
 from optuna.samplers import BaseSampler
 
-from nas.errors import NasError
-from nas.plugins import check_allowed
+from nas.core.errors import NasError
+from nas.core.plugins import check_allowed
 from nas.problem import Problem
 from nas.strategies._optuna import OptunaStrategy, sampler_of
 

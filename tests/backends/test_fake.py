@@ -3,7 +3,7 @@
 import pytest
 
 from nas.backends.fake import create
-from nas.errors import NasError
+from nas.core.errors import NasError
 from nas.layers import lower
 from nas.zoo import load_architecture
 

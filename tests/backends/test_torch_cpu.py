@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from nas.backends.torch_cpu import create  # noqa: E402  # skipped above where there is no torch
-from nas.errors import NasError  # noqa: E402
+from nas.core.errors import NasError  # noqa: E402
 from nas.layers import lower  # noqa: E402
 from nas.scaling import scale_resolution  # noqa: E402
 from nas.zoo import load_architecture  # noqa: E402

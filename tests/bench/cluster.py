@@ -27,18 +27,19 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import ray  # noqa: TID253  # a benchmark of Ray
 
-from nas import load_accuracy_model, load_space, plugins, search
-from nas.cluster.join import Need, connect
+from nas import load_accuracy_model, load_space, search
+from nas.core import plugins
+from nas.core.machine import available_cores, cpu_name
+from nas.core.plugins import Plugin
+from nas.core.workers.join import Need, connect
+from nas.core.workers.runner import Runner
+from nas.core.workers.runners import local
+from nas.core.workers.runners._pool import Actor, Pool
+from nas.core.workers.runners.ray import Ray, create
 from nas.evaluate import evaluate
 from nas.evaluators import costs
 from nas.journal import open_journal
-from nas.machine import available_cores, cpu_name
-from nas.plugins import Plugin
 from nas.problem import Candidates, Metrics, Objective, Problem
-from nas.runner import Runner
-from nas.runners import local
-from nas.runners._pool import Actor, Pool
-from nas.runners.ray import Ray, create
 from nas.session import Session
 
 ROUNDS = {1.0: 10, 10.0: 4}

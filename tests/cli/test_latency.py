@@ -140,7 +140,7 @@ def test_validate_says_when_the_space_is_not_bundled(nas: Nas, table: Path) -> N
 
 
 def test_a_table_that_was_not_measured_cannot_be_validated(nas: Nas, tmp_path: Path) -> None:
-    from nas.data import bundled
+    from nas.core.data import bundled
 
     copy = shutil.copy(bundled("latency_tables")["pixel1"], tmp_path / "pixel1.yaml")
     reply = nas("latency", "validate", "--table", str(copy), "--space", str(TINY))

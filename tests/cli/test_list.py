@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from nas import data, plugins
+from nas.core import data, plugins
 
 Nas = Callable[..., object]
 KINDS = ("spaces", "tables", "architectures", *plugins.KINDS, "data")
@@ -39,7 +39,7 @@ def test_long_lines_are_never_cut_and_brackets_stay(
     nas: Nas, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line = f"as in [bold]this[/bold] :smile: {'very ' * 30}long"
-    monkeypatch.setattr("nas.plugins.available", lambda kind: {"mine": line, "x": "short"})
+    monkeypatch.setattr("nas.core.plugins.available", lambda kind: {"mine": line, "x": "short"})
     monkeypatch.setenv("COLUMNS", "40")
     out = nas("list", "strategies").out
     assert out == f"\nstrategies\nname  what it is\nmine  {line}\nx     short\n"

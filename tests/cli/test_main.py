@@ -109,7 +109,7 @@ def test_a_bug_shows_its_traceback(nas: Nas, monkeypatch: pytest.MonkeyPatch) ->
     def broken(kind: str) -> dict[str, str]:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("nas.plugins.available", broken)
+    monkeypatch.setattr("nas.core.plugins.available", broken)
     monkeypatch.setattr(sys, "argv", ["nas", "list"])
     with pytest.raises(ZeroDivisionError):
         cli.main()

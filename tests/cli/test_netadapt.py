@@ -15,7 +15,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from nas.data import to_yaml  # noqa: E402
+from nas.core.data import to_yaml  # noqa: E402
 from nas.latency_file import load_table  # noqa: E402
 from nas.zoo import load_architecture  # noqa: E402
 

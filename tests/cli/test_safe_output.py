@@ -14,11 +14,11 @@ import pytest
 from nas.arch import to_mapping
 from nas.cli._print import LogFormatter, print_json, print_table, put, say
 from nas.cli._progress import progress
-from nas.data import to_yaml
-from nas.errors import NasError, RunError
+from nas.core.data import to_yaml
+from nas.core.errors import NasError, RunError
+from nas.core.storage import Place
 from nas.exporting import export
 from nas.folder import find_architecture
-from nas.remote import Place
 from nas.report.page import Part, page
 from nas.report.tables import Table
 from nas.zoo import load_architecture

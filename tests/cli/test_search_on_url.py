@@ -35,7 +35,7 @@ TRAINED = ("search", *TINY, "--data", "shapes:count=96,difficulty=0,classes=3", 
 def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Keep what is worked on here in a folder of the test, and send often."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("nas.remote.working.SECONDS_BETWEEN_SENDS", 0.05)
+    monkeypatch.setattr("nas.core.storage.working.SECONDS_BETWEEN_SENDS", 0.05)
     return tmp_path / "cache" / "nas"
 
 
@@ -125,7 +125,7 @@ def test_a_run_in_memory_is_read_back(tmp_path: Path) -> None:
 
 def _start(*words: str) -> subprocess.Popen[bytes]:
     """Search in a process of its own, which sends often."""
-    code = "from nas.cli import main; from nas.remote import working; "
+    code = "from nas.cli import main; from nas.core.storage import working; "
     code += "working.SECONDS_BETWEEN_SENDS = 0.05; main()"
     return subprocess.Popen(
         [sys.executable, "-c", code, *words],

@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from nas.data import to_yaml  # noqa: E402
+from nas.core.data import to_yaml  # noqa: E402
 
 pytestmark = pytest.mark.torch
 

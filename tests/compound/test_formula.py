@@ -7,8 +7,8 @@ import pytest
 
 from nas.arch import Architecture
 from nas.compound.formula import PUBLISHED, Compound, grow, predict_macs, published
+from nas.core.errors import BadValue, NasError
 from nas.cost import cost
-from nas.errors import BadValue, NasError
 from nas.nn.task import for_classes
 from nas.scaling import Multipliers, round_channels, scale
 from nas.zoo import load_architecture

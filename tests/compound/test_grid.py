@@ -10,8 +10,8 @@ import pytest
 from nas.arch import Architecture, Block
 from nas.compound.formula import Compound, grow
 from nas.compound.grid import Budget, Point, grid
+from nas.core.errors import NasError
 from nas.cost import cost
-from nas.errors import NasError
 from nas.latency_file import load_table
 from nas.memory import TooLarge
 from nas.zoo import load_architecture

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from nas.compound.growth import Growth, grown
-from nas.errors import NasError
+from nas.core.errors import NasError
 from nas.memory import TooLarge
 from nas.zoo import load_architecture
 

@@ -10,9 +10,9 @@ import pytest
 from nas.arch import Architecture
 from nas.compound.grid import Budget, Point, grid
 from nas.compound.search import Judge, by_model, search
+from nas.core.errors import NasError, NotInSpace, RunError
+from nas.core.workers.runner import Failure
 from nas.cost import cost
-from nas.errors import NasError, NotInSpace, RunError
-from nas.runner import Failure
 from nas.space_file import load_space
 from nas.zoo import load_architecture
 

@@ -12,9 +12,9 @@ import pytest
 
 from nas.arch import Block
 from nas.backends import DTYPES, Backend
-from nas.errors import MissingPackage, NasError, UnknownName
+from nas.core.errors import MissingPackage, NasError, UnknownName
+from nas.core.plugins import Plugin, available, create
 from nas.layers import BLOCKS, Shape, Unit, lower_block
-from nas.plugins import Plugin, available, create
 
 NAMES = tuple(available("backends"))
 MARKED = [pytest.param(n, marks=pytest.mark.torch if "torch" in n else ()) for n in NAMES]
@@ -149,7 +149,7 @@ def test_a_target_needs_the_runtime_alone(backend: Backend, name: str, tmp_path:
     code = f"""
 import pathlib, sys
 sys.modules.update(dict.fromkeys({sorted(CONVERTERS)!r}))
-from nas.plugins import Plugin, create
+from nas.core.plugins import Plugin, create
 backend = create("backends", Plugin.parse({name!r}), threads=1, dtype={dtype!r})
 assert backend.open(pathlib.Path({str(path)!r}).read_bytes())() > 0
 """

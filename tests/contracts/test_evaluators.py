@@ -6,9 +6,9 @@ from multiprocessing.reduction import ForkingPickler
 import numpy as np
 import pytest
 
-from nas import plugins
+from nas.core import plugins
+from nas.core.plugins import Plugin
 from nas.latency_file import load_table
-from nas.plugins import Plugin
 from nas.problem import Candidates, Evaluator, Metrics, answers
 from nas.space import Space
 from nas.space_file import load_space

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from nas.arch import Architecture
-from nas.errors import NasError
+from nas.core.errors import NasError
+from nas.core.plugins import Plugin, available, create
 from nas.layers import lower
-from nas.plugins import Plugin, available, create
 from nas.weights import random_weights
 from nas.zoo import load_architecture
 

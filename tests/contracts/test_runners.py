@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from nas import plugins
-from nas.errors import NasError
-from nas.plugins import Plugin
-from nas.runner import WAIT, Failure, InProcess, Runner
+from nas.core import plugins
+from nas.core.errors import NasError
+from nas.core.plugins import Plugin
+from nas.core.workers.runner import WAIT, Failure, InProcess, Runner
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 from judges.tasks import work

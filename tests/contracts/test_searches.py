@@ -317,7 +317,7 @@ def test_ctrl_c_stops_cleanly_and_the_search_goes_on(place: Place) -> None:
 _ON_A_FULL_DISK = """
 import resource
 from nas.cli import main
-from nas.lines import Lines
+from nas.core.jsonl import Lines
 
 room, (_, most) = 3000, resource.getrlimit(resource.RLIMIT_FSIZE)
 append = Lines.append

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nas.core.plugins import Plugin, available, create
 from nas.evaluate import evaluate
 from nas.evaluators.costs import create as create_costs
-from nas.plugins import Plugin, available, create
 from nas.problem import Candidates, Limit, Metrics, Objective, Problem, Reward, Trials
 from nas.space import Matrix, Space
 from nas.space_file import load_space

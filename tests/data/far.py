@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from nas.remote import Place
+from nas.core.storage import Place
 
 url_to_fs = pytest.importorskip("fsspec.core").url_to_fs
 LocalFileSystem = pytest.importorskip("fsspec.implementations.local").LocalFileSystem

@@ -7,18 +7,18 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from nas import plugins  # noqa: E402
-from nas.errors import NasError, RunError  # noqa: E402
+from nas.core import plugins  # noqa: E402
+from nas.core.errors import NasError, RunError  # noqa: E402
+from nas.core.plugins import Plugin  # noqa: E402
+from nas.core.storage import Place  # noqa: E402
+from nas.core.workers.runner import Failure, attempt  # noqa: E402
 from nas.evaluate import evaluate  # noqa: E402
 from nas.evaluators.costs import create as create_costs  # noqa: E402
 from nas.evaluators.proxy import FOLDER, LOG, Proxy, create  # noqa: E402
 from nas.nn.data import load_data  # noqa: E402
 from nas.nn.loop import Diverged  # noqa: E402
 from nas.nn.short import Bench, Leg, Reached, advance  # noqa: E402
-from nas.plugins import Plugin  # noqa: E402
 from nas.problem import Answers, Candidates, Objective, Problem  # noqa: E402
-from nas.remote import Place  # noqa: E402
-from nas.runner import Failure, attempt  # noqa: E402
 from nas.space import Space  # noqa: E402
 from nas.space_file import load_space  # noqa: E402
 

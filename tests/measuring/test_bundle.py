@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.errors import NasError
+from nas.core.errors import NasError
 from nas.measuring.bundle import with_validation, write_bundle
 from nas.measuring.on_target import main
 from nas.measuring.plan import Plan, plan_space, small_zoo

@@ -7,7 +7,7 @@ from typing import Protocol
 import pytest
 
 from nas.arch import Architecture
-from nas.errors import NasError
+from nas.core.errors import NasError
 from nas.latency import LatencyTable
 from nas.layers import lower
 from nas.measuring.check import compare

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nas.errors import NasError
+from nas.core.errors import NasError
 from nas.measuring.estimates import (
     Estimate,
     at_usual_speed,

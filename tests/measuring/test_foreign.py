@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.errors import BadFile
+from nas.core.errors import BadFile
 from nas.latency_file import load_table, write_table
 from nas.latency_import import read_dialect
 from nas.measuring.foreign import export_table, import_table
@@ -52,6 +52,6 @@ def test_noisy_rows_of_one_unit_are_pooled_and_clear_contradictions_refused(tmp_
 
 
 def _keys(path: Path) -> list[str]:
-    from nas.data import read_foreign
+    from nas.core.data import read_foreign
 
     return [str(key) for key in read_foreign(path)]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.errors import BadFile, MissingEntry, NasError, RunError, UnknownName
+from nas.core.errors import BadFile, MissingEntry, NasError, RunError, UnknownName
 from nas.latency import LatencyTable
 from nas.latency_file import load_table, write_table
 from nas.layers import lower

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nas.arch import Block
-from nas.errors import MissingPackage
+from nas.core.errors import MissingPackage
 from nas.layers import Unit, lower_block
 from nas.measuring.operator_fit import fit_operators
 from nas.measuring.probes import probes

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from nas.core.data import bundled
+from nas.core.errors import BadFile
 from nas.cost import cost
-from nas.data import bundled
-from nas.errors import BadFile
 from nas.layers import lower, lower_block
 from nas.measuring.plan import (
     CALIBRATION_NETWORKS,

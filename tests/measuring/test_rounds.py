@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from nas.backends import Run
-from nas.errors import NasError, RunError
+from nas.core.errors import NasError, RunError
 from nas.measuring import rounds as module
 from nas.measuring.estimates import Estimates
 from nas.measuring.rounds import Model, Progress, Rounds, measure, memory_bytes

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from nas.errors import RunError
+from nas.core.errors import RunError
+from nas.core.schema import FromFile
 from nas.measuring.samples import Machine, SampleFile, Visit, header, read_samples
-from nas.reader import FromFile
 
 JOBS = [{"name": name, "role": "unit", "input": [3, 8, 8], "blocks": []} for name in "abc"]
 HEAD = header({"name": "p", "jobs": JOBS}, runtime="fake 1", threads=1, dtype="fp32")
@@ -193,7 +193,7 @@ def test_what_holds_no_samples_is_named(make: Callable[[Path], None], tmp_path: 
 _FILL = """
 import sys
 from pathlib import Path
-from nas.errors import RunError
+from nas.core.errors import RunError
 from nas.measuring.samples import SampleFile, Visit, header
 job = {"name": "a", "role": "unit", "input": [3, 8, 8], "blocks": []}
 head = header({"name": "p", "jobs": [job]}, runtime="fake 1", threads=1, dtype="fp32")

@@ -3,7 +3,7 @@
 import pytest
 
 from nas.arch import Architecture
-from nas.errors import NasError
+from nas.core.errors import NasError
 from nas.latency_file import load_table
 from nas.measuring.rounds import Rounds
 from nas.measuring.run import Target

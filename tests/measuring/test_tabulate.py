@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import pytest
 
-from nas.errors import MissingEntry, NasError
+from nas.core.errors import MissingEntry, NasError
 from nas.latency import LatencyTable
 from nas.latency_file import load_table, write_table
 from nas.layers import Unit, lower

@@ -10,7 +10,7 @@ pytest.importorskip("kornia")
 
 from torch import Tensor  # noqa: E402, TID253  # skipped above where there is no torch
 
-from nas.errors import BadValue  # noqa: E402
+from nas.core.errors import BadValue  # noqa: E402
 from nas.nn.augment import Augment  # noqa: E402
 from nas.nn.randaugment import OPERATIONS, operate, randaugment  # noqa: E402
 

@@ -12,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("kornia")
 
-from nas.errors import BadFile, BadValue  # noqa: E402
+from nas.core.errors import BadFile, BadValue  # noqa: E402
 from nas.nn.augment import Augment  # noqa: E402
 from nas.nn.batches import Batches, count_batches  # noqa: E402
 from nas.nn.data import Data, Images  # noqa: E402

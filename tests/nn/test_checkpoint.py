@@ -13,7 +13,7 @@ from torch import nn  # noqa: E402, TID253  # skipped above where there is no to
 
 from nas.arch import Architecture, to_mapping  # noqa: E402
 from nas.checkpoint import AVERAGE, SETTINGS, find_checkpoint, load_checkpoint, read_header  # noqa: E402
-from nas.errors import BadFile, NasError, RunError, UnknownName  # noqa: E402
+from nas.core.errors import BadFile, NasError, RunError, UnknownName  # noqa: E402
 from nas.folder import find_architecture  # noqa: E402
 from nas.layers import lower  # noqa: E402
 from nas.nn import checkpoint  # noqa: E402

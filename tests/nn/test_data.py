@@ -8,7 +8,8 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from nas.errors import BadValue, NasError, UnknownName
+from nas.core.errors import BadValue, NasError, UnknownName
+from nas.core.plugins import Plugin
 from nas.nn.cache import cached
 from nas.nn.data import (
     Images,
@@ -21,7 +22,6 @@ from nas.nn.data import (
 )
 from nas.nn.datasets._arrays import from_arrays
 from nas.nn.datasets._split import split
-from nas.plugins import Plugin
 
 pytestmark = pytest.mark.torch
 

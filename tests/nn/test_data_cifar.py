@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from nas.errors import BadFile, NasError
+from nas.core.errors import BadFile, NasError
 from nas.nn.data import load_data
 from nas.nn.datasets._unpickle import unpickle
 

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("torch")
 Image = pytest.importorskip("PIL.Image")
 
-from nas.errors import BadFile, NasError  # noqa: E402
+from nas.core.errors import BadFile, NasError  # noqa: E402
 from nas.nn.data import Data, load_data  # noqa: E402
 from nas.nn.datasets._labels import Columns, read_labels  # noqa: E402
 

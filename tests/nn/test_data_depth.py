@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("torch")
 Image = pytest.importorskip("PIL.Image")
 
-from nas.errors import BadValue  # noqa: E402
+from nas.core.errors import BadValue  # noqa: E402
 from nas.nn.data import Data, load_data  # noqa: E402
 
 pytestmark = pytest.mark.torch

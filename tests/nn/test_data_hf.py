@@ -15,7 +15,7 @@ datasets = pytest.importorskip("datasets")
 
 from PIL import Image  # noqa: E402, TID253  # there with datasets' own needs
 
-from nas.errors import BadFile, NasError  # noqa: E402
+from nas.core.errors import BadFile, NasError  # noqa: E402
 from nas.nn.data import load_data  # noqa: E402
 
 pytestmark = pytest.mark.torch

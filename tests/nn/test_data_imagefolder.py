@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("torch")
 Image = pytest.importorskip("PIL.Image")
 
-from nas.errors import BadFile, BadValue, NasError  # noqa: E402
+from nas.core.errors import BadFile, BadValue, NasError  # noqa: E402
 from nas.nn.data import Data, load_data  # noqa: E402
 from nas.nn.datasets._pictures import FORMATS, look, square  # noqa: E402
 

@@ -11,7 +11,7 @@ pytest.importorskip("sklearn")
 
 from nas.arch import Architecture, Block  # noqa: E402
 from nas.checkpoint import load_checkpoint  # noqa: E402
-from nas.errors import BadValue, NasError, RunError  # noqa: E402
+from nas.core.errors import BadValue, NasError, RunError  # noqa: E402
 from nas.layers import lower  # noqa: E402
 from nas.nn.data import Data, Images, load_data  # noqa: E402
 from nas.nn.fine_tune import Bench, Task, held_out, some, tune  # noqa: E402

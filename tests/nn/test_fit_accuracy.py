@@ -10,7 +10,7 @@ pytest.importorskip("torch")
 pytest.importorskip("scipy")
 
 from nas.accuracy import domain_fingerprint, load_accuracy_model, write_accuracy_model
-from nas.errors import NasError
+from nas.core.errors import NasError
 from nas.evaluators.costs import create as create_costs
 from nas.examples import LEAST, Examples
 from nas.nn.fit_accuracy import (

@@ -15,8 +15,8 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: E402, TID253  # th
 
 from nas import layers  # noqa: E402
 from nas.arch import ACTS, GATES, Architecture, Block  # noqa: E402
+from nas.core.data import bundled  # noqa: E402
 from nas.cost import cost  # noqa: E402
-from nas.data import bundled  # noqa: E402
 from nas.graph import to_onnx  # noqa: E402
 from nas.layers import Layer, Shape, lower  # noqa: E402
 from nas.nn.model import (  # noqa: E402

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402, TID253  # skipped above where there is no torch
 
-from nas.errors import BadValue, UnknownName  # noqa: E402
+from nas.core.errors import BadValue, UnknownName  # noqa: E402
 from nas.nn.augment import Augment  # noqa: E402
 from nas.nn.model import build_model  # noqa: E402
 from nas.nn.optim import RMSpropTF, build_optimizer, parameter_groups  # noqa: E402

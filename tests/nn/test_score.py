@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from nas.errors import NasError  # noqa: E402  # skipped above where there is no torch
+from nas.core.errors import NasError  # noqa: E402  # skipped above where there is no torch
 from nas.nn.score import pick_device  # noqa: E402
 
 pytestmark = pytest.mark.torch

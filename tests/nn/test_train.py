@@ -16,7 +16,7 @@ pytest.importorskip("sklearn")
 
 from nas.arch import Architecture, Block, to_mapping  # noqa: E402
 from nas.checkpoint import find_checkpoint, load_checkpoint, read_header  # noqa: E402
-from nas.errors import BadValue, NasError, RunError  # noqa: E402
+from nas.core.errors import BadValue, NasError, RunError  # noqa: E402
 from nas.nn import checkpoint, steps  # noqa: E402
 from nas.nn.augment import Augment  # noqa: E402
 from nas.nn.data import Data, Images, load_data  # noqa: E402

@@ -9,8 +9,8 @@ torch = pytest.importorskip("torch")
 import torch.nn.functional as F  # noqa: E402, TID253  # skipped above where there is no torch
 from torch import nn  # noqa: E402, TID253
 
+from nas.core.errors import BadValue  # noqa: E402
 from nas.cost import cost  # noqa: E402
-from nas.errors import BadValue  # noqa: E402
 from nas.nn.ema import Average  # noqa: E402
 from nas.nn.losses import cross_entropy, distillation  # noqa: E402
 from nas.nn.model import build_model  # noqa: E402

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch")
 
 from nas.arch import Architecture, Block  # noqa: E402  # skipped above where there is no torch
+from nas.core.errors import NasError  # noqa: E402
 from nas.cost import cost  # noqa: E402
-from nas.errors import NasError  # noqa: E402
 from nas.nn.data import load_data  # noqa: E402
 from nas.nn.model import build_model  # noqa: E402
 from nas.nn.untrained import ZEN_STEP  # noqa: E402

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from nas.arch import Architecture, Block
+from nas.core.errors import BadValue, MissingEntry, NasError, UnknownName
 from nas.cost import cost
-from nas.errors import BadValue, MissingEntry, NasError, UnknownName
 from nas.latency_file import load_table
 from nas.layers import lower
 from nas.pruning.channels import narrowed

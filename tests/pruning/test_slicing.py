@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from nas.arch import Architecture
-from nas.data import bundled
-from nas.errors import BadValue, NasError, UnknownName
+from nas.core.data import bundled
+from nas.core.errors import BadValue, NasError, UnknownName
 from nas.layers import lower
 from nas.pruning.channels import Group, groups, narrowed
 from nas.pruning.slicing import importance, sliced, strongest

@@ -53,7 +53,7 @@ def to_yaml(content: Any) -> bytes:
     return yaml.dump(content, Dumper=_Dumper, sort_keys=False).encode()
 
 
-class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]  # as in nas.data
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]  # as in nas.core.data
     def ignore_aliases(self, data: Any) -> bool:
         return True
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from readers import folders, plain
 from readers.rows import Row
 
-from nas.errors import NasError
+from nas.core.errors import NasError
 
 try:
     from readers.trained import ROWS as TRAINED

@@ -18,9 +18,9 @@ from safetensors.numpy import save
 
 from nas.arch import to_mapping
 from nas.checkpoint import AVERAGE, HEADER, load_checkpoint
+from nas.core.jsonl import Lines
 from nas.evaluators import proxy
 from nas.layers import lower
-from nas.lines import Lines
 from nas.nn import training_folder
 from nas.nn.datasets import cifar10, imagefolder
 from nas.nn.datasets import csv as labels

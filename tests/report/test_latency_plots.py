@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.errors import BadFile, NasError
+from nas.core.errors import BadFile, NasError
 from nas.latency import LatencyTable
 from nas.latency_file import load_table
 from nas.provenance import Validation

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.errors import BadFile
+from nas.core.errors import BadFile
 from nas.report.page import Part, Picture, page
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.errors import BadFile
+from nas.core.errors import BadFile
 from nas.members import references
 from nas.searching import Run, search
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from nas.core.plugins import Plugin, create
 from nas.evaluate import evaluate
 from nas.evaluators.costs import create as create_costs
-from nas.plugins import Plugin, create
 from nas.problem import Candidates, Limit, Metrics, Objective, Problem, Trials
 from nas.space import Space
 from nas.space_file import load_space

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from nas.core.plugins import Plugin, create
 from nas.evaluate import evaluate
 from nas.evaluators import costs, surrogate, table
 from nas.latency_file import load_table
 from nas.pareto import hypervolume
-from nas.plugins import Plugin, create
 from nas.problem import Limit, Objective, Problem
 from nas.space_file import load_space
 

@@ -3,10 +3,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from nas.errors import NasError
+from nas.core.errors import NasError
+from nas.core.plugins import Plugin, create
 from nas.evaluate import evaluate
 from nas.evaluators.costs import create as create_costs
-from nas.plugins import Plugin, create
 from nas.problem import Candidates, Limit, Objective, Problem
 from nas.promise import violation
 from nas.space import Space

@@ -12,7 +12,7 @@ import click
 from nas.cli._places import PATH
 from nas.cli._print import say
 from nas.cli._progress import progress
-from nas.errors import NasError
+from nas.core.errors import NasError
 from nas.folder import find_architecture, front_names
 from nas.measuring.bundle import with_validation
 from nas.measuring.plan import Plan, plan_networks, plan_space

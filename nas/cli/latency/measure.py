@@ -7,7 +7,7 @@ import click
 from nas.cli._places import PATH
 from nas.cli._print import print_json, say
 from nas.cli.latency import _options as options
-from nas.extras import extra
+from nas.core.extras import extra
 from nas.latency import LatencyTable
 from nas.measuring.make import add_missing, make_table, samples_path
 from nas.measuring.rounds import Rounds

@@ -4,7 +4,7 @@ import click
 
 from nas.cli._print import print_json, print_table, say
 from nas.cli.latency import _options as options
-from nas.errors import NasError
+from nas.core.errors import NasError
 from nas.measuring.rounds import Rounds
 from nas.measuring.run import Target, duration
 from nas.report.tables import Table

@@ -17,11 +17,11 @@ from nas.compound.formula import Compound
 from nas.compound.grid import Budget, Point, grid
 from nas.compound.search import RESULTS, Judge, Scored, by_model, record
 from nas.compound.search import search as search_grid
-from nas.errors import NasError, missing_package, unknown
-from nas.extras import extra
+from nas.core.errors import NasError, missing_package, unknown
+from nas.core.extras import extra
+from nas.core.workers.runner import Runner, make_runner
 from nas.folder import find_architecture
 from nas.latency_file import load_table
-from nas.runner import Runner, make_runner
 
 EVALUATORS = ("train", "surrogate", "costs")
 

@@ -10,11 +10,11 @@ from nas.accuracy import write_accuracy_model
 from nas.cli._places import PATH, PLACE
 from nas.cli._print import print_json, put, say
 from nas.cli._progress import progress
-from nas.errors import NasError, missing_package
+from nas.core.errors import NasError, missing_package
+from nas.core.extras import extra
+from nas.core.storage import Place
 from nas.examples import Examples
-from nas.extras import extra
 from nas.finished import read_examples
-from nas.remote import Place
 
 if TYPE_CHECKING:
     from nas.nn.fit_accuracy import Fitted

@@ -11,12 +11,12 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.errors import BadFile
+from nas.core.errors import BadFile
+from nas.core.text import shown
 from nas.nn.data import Source, fingerprint_of
 from nas.nn.datasets._arrays import from_arrays
 from nas.nn.datasets._split import split
 from nas.nn.datasets._unpickle import unpickle
-from nas.text import shown
 
 SHAPE = (3, 32, 32)
 LARGEST = 2**29

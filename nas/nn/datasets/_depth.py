@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from nas.errors import BadValue
+from nas.core.errors import BadValue
 
 MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 """Those of Pillow with more than 8 bits."""

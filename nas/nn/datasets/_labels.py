@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.errors import BadFile, BadValue, unknown
+from nas.core.errors import BadFile, BadValue, unknown
+from nas.core.text import printable, shown
 from nas.nn.datasets._pictures import most_bad
 from nas.nn.datasets._table import Table
-from nas.text import printable, shown
 
 DELIMITERS = (",", ";", "|", "\t")
 USUAL = {

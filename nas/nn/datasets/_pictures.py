@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.Image import Resampling, Transpose
 
-from nas.errors import BadFile, BadValue
-from nas.machine import available_cores
+from nas.core.errors import BadFile, BadValue
+from nas.core.machine import available_cores
 from nas.nn.data import Images, check_side
 from nas.nn.datasets._depth import MODES, Largest, White, check_depth, is_cut, largest, to_bytes
 

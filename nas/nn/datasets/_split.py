@@ -5,7 +5,7 @@ from math import floor
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.errors import BadValue
+from nas.core.errors import BadValue
 
 
 def split(

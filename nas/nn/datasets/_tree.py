@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nas.errors import BadFile
+from nas.core.errors import BadFile
 from nas.nn.datasets._pictures import SUFFIXES
 
 _HIDDEN = (".", "__")

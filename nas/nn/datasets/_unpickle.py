@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.errors import BadFile, BadValue
-from nas.text import shown
+from nas.core.errors import BadFile, BadValue
+from nas.core.text import shown
 
 
 @dataclass(slots=True)

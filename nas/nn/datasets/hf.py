@@ -9,12 +9,12 @@ import datasets
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.errors import BadFile, NasError, unknown
+from nas.core.errors import BadFile, NasError, unknown
+from nas.core.text import printable, shown
 from nas.nn.data import Images, Source, fingerprint_of
 from nas.nn.datasets._depth import Largest, White, decide
 from nas.nn.datasets._pictures import check_options, find_bad, from_files
 from nas.nn.datasets._split import split
-from nas.text import printable, shown
 
 NAMES: Mapping[str, tuple[str, ...]] = {
     "train": ("train",),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.errors import BadFile, NasError
+from nas.core.errors import BadFile, NasError
 from nas.nn.data import Source
 from nas.nn.datasets._pictures import SUFFIXES, check_options
 from nas.nn.datasets._table import Table, Wanted, source_of

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.errors import BadValue
+from nas.core.errors import BadValue
 from nas.nn.data import Images, Source, fingerprint_of
 from nas.nn.datasets._drawing import MOST_CLASSES, VERSION, Scene, draw
 

@@ -1,0 +1,136 @@
+"""Find bundled files, and read and write YAML and JSON."""
+
+import os
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nas.core import strict_json, strict_yaml
+from nas.core.errors import BadFile, unknown
+from nas.core.files import open_regular, read_text
+from nas.core.schema import check_schema
+
+FOLDERS = ("search_spaces", "latency_tables", "architectures", "accuracy_models")
+"""Folders of bundled data: beside `nas/` in a checkout, inside it in an installed package."""
+_LONGEST_LINE = 1000  # bytes of a comment
+
+
+def read_mapping(path: Path) -> Mapping[str, Any]:
+    """Read a YAML or JSON file that holds one mapping with `schema: 1`.
+
+    Raises:
+        BadFile: if it cannot be read or parsed (with line), or is of another schema.
+    """
+    data = read_foreign(path)
+    check_schema(data, place=str(path))
+    return data
+
+
+def read_foreign(path: Path) -> Mapping[str, Any]:
+    """Read a YAML or JSON file of another project that holds one mapping, of whatever keys.
+
+    Raises:
+        BadFile: if it cannot be read or parsed (with line), or gives a key twice.
+    """
+    try:
+        text = read_text(path)
+        data = (strict_json if path.suffix == ".json" else strict_yaml).parse(text)
+    except OSError as error:
+        raise BadFile(f"{path}: {error.strerror or error}") from None
+    except (strict_json.BadJson, strict_yaml.BadYaml) as error:
+        line = f", line {error.line}" if error.line else ""
+        raise BadFile(f"{path}{line}: {error}") from None
+    except ValueError as error:
+        raise BadFile(f"{path}: {str(error).splitlines()[0]}") from None
+    if not isinstance(data, Mapping):
+        raise BadFile(f"{path}: expected a mapping, found {type(data).__name__}")
+    return data
+
+
+def flat(content: Mapping[str, Any], start: str = "") -> dict[str, Any]:
+    """Return nested mappings as one, with dots in the names, each of which begins with `start`."""
+    result: dict[str, Any] = {}
+    for key, value in content.items():
+        name = f"{start}{key}"
+        result |= flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return result
+
+
+@cache
+def folder(name: str) -> Path:
+    """Return the folder of bundled data called `name`."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "bundled" / name
+    return inside if inside.is_dir() else package.parent / name
+
+
+def bundled(name: str, suffix: str = ".yaml") -> Mapping[str, Path]:
+    """Return the bundled files of one folder by their stems, sorted."""
+    return {path.stem: path for path in sorted(folder(name).glob(f"*{suffix}"))}
+
+
+def find(kind: str, name: str | Path, *, where: str, suffix: str = ".yaml") -> Path:
+    """Return the file for a bundled name or a path.
+
+    A path is anything with a separator or a suffix.
+
+    Raises:
+        UnknownName: if no bundled file has the name; it lists the closest ones.
+        BadFile: if the path does not exist.
+    """
+    text = str(name)
+    if os.sep in text or Path(text).suffix in (".yaml", ".yml", ".json", suffix):
+        if not is_there(Path(text)):
+            raise BadFile(f"{text}: no such file")
+        return Path(text)
+    known = bundled(where, suffix)
+    if text not in known:
+        raise unknown(kind, text, known)
+    return known[text]
+
+
+def is_there(path: Path) -> bool:
+    """Tell whether there is anything at `path`, which may be no possible path at all."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long a name, a null character
+        return False
+
+
+def first_comment(path: Path) -> str:
+    """Return the first line of a YAML file's leading comment: what the file is."""
+    with open_regular(path) as file:
+        line = file.readline(_LONGEST_LINE).decode("utf-8", errors="replace")
+    return line.removeprefix("#").strip() if line.startswith("#") else ""
+
+
+def to_json(data: Any) -> str:
+    """Return `data` as indented JSON, null for what is no finite number."""
+    return strict_json.dumps(data, indent=2, ascii_only=False) + "\n"
+
+
+def to_yaml(data: Any) -> str:
+    """Return `data` as YAML: block style outside, flow style for rows of plain values."""
+    return yaml.dump(data, Dumper=_RowDumper, sort_keys=False, width=1000, allow_unicode=True)
+
+
+class _RowDumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]  # as above
+    """Writes a mapping of plain values inside a list as one row."""
+
+    def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> Any:
+        """Write lists of scalars on one line, and mappings of scalars as rows."""
+        node = super().represent_sequence(tag, sequence, flow_style)
+        for child in node.value:
+            if isinstance(child, yaml.MappingNode) and all(
+                isinstance(value, yaml.ScalarNode) for _, value in child.value
+            ):
+                child.flow_style = True
+        node.flow_style = all(isinstance(child, yaml.ScalarNode) for child in node.value)
+        return node
+
+
+# Texts that were read from a file are of a class of their own.
+_RowDumper.add_multi_representer(str, lambda dumper, text: dumper.represent_str(str(text)))

@@ -1,0 +1,80 @@
+"""The errors a user can cause: one line each, shown without a traceback, exit code 2."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from nas.core.text import LONGEST_VALUE, one_line, shown
+
+
+class NasError(Exception):
+    """Something the user can mend; the message says what was found, where, and what to do.
+
+    Whatever the message quotes, it is one line of at most 1,000 characters, without control
+    characters and without the passwords of URLs.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        """Keep the message in a form that is safe to print."""
+        super().__init__(one_line(message))
+
+
+class UnknownName(NasError):
+    """A name that stands for nothing here."""
+
+
+class BadFile(NasError):
+    """A file that is missing, malformed, or of another schema."""
+
+
+class BadValue(NasError):
+    """A value that is not allowed; `path` leads to it through mappings and lists."""
+
+    def __init__(self, message: str, *path: str | int) -> None:
+        """Keep the message and the steps that lead to the value."""
+        super().__init__(message)
+        self.path = path
+
+
+class NotInSpace(NasError):
+    """An architecture, or picks, that a search space does not contain."""
+
+
+class MissingEntry(NasError):
+    """Units that a latency table has neither measured nor a model for."""
+
+
+class Unreachable(NasError):
+    """A limit that nothing can meet."""
+
+
+class RunError(NasError):
+    """A run folder that cannot be written, read, or continued."""
+
+
+class MissingPackage(NasError):
+    """An optional package that is not installed; the message names what to install."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownName:
+    """Return the error for a name that is not among `known`, naming the closest matches."""
+    names = sorted(known)
+    close = get_close_matches(name[:LONGEST_VALUE], names, n=3, cutoff=0.5)
+    if close:
+        return UnknownName(f"unknown {kind} {shown(name)}; did you mean {', '.join(close)}?")
+    return UnknownName(f"unknown {kind} {shown(name)}; there are: {', '.join(names) or 'none'}")
+
+
+_PACKAGES = {
+    "ai_edge_litert": "ai-edge-litert",
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+    "yaml": "PyYAML",
+}
+"""Modules that are not named like the package that holds them."""
+
+
+def missing_package(error: ModuleNotFoundError, *, wanted_by: str) -> MissingPackage:
+    """Return the error that says what to install for a failed import."""
+    module = (error.name or "").partition(".")[0]
+    package = _PACKAGES.get(module, module)
+    return MissingPackage(f"{wanted_by} needs {package}; install it: pip install {package}")

@@ -1,0 +1,145 @@
+"""Files of JSON lines that are appended to and survive a kill at any byte.
+
+A last line without its end was being written when the process died: it is dropped, and said.
+Nothing here needs more than Python, so that a device on which units are measured can use it.
+"""
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from nas.core import strict_json
+from nas.core.errors import RunError
+from nas.core.files import open_regular
+from nas.core.schema import Reader
+
+try:
+    import fcntl
+except ImportError:  # not on Windows; there two writers of one file are not noticed
+    fcntl = None  # type: ignore[assignment]
+
+logger = logging.getLogger(__name__)
+Record = Mapping[str, Any]
+_THEN = "; restore the file or begin a new one"
+
+
+class Lines:
+    """An open file of JSON lines: what it held when it was opened, and a way to append.
+
+    `writer` says in an error who else may be writing: "another search". A file that is removed
+    while it is open, its folder with it perhaps, is written anew with everything that it held.
+
+    Raises:
+        RunError: if it cannot be opened or written, another process writes into it, or a line
+            before the last is damaged.
+    """
+
+    def __init__(self, path: Path, *, writer: str) -> None:
+        """Open the file at `path`, creating it where there is none."""
+        self.path, self._there, self._writer = path, path.absolute(), writer
+        self._file = self._opened()
+        try:
+            self._file.seek(0)
+            self.records, end = parse(self._file.read(), source=str(path))
+            self._file.truncate(end)
+        except RunError:
+            self._file.close()
+            raise
+
+    def _opened(self) -> IO[bytes]:
+        """Return the file, open and locked, in a folder that is made where there is none."""
+        try:
+            self._there.parent.mkdir(parents=True, exist_ok=True)
+            file = open_regular(self._there, append=True)
+        except OSError as error:
+            raise RunError(f"cannot write {self.path}: {error.strerror}") from None
+        try:
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            raise RunError(f"{self.path}: {self._writer} is writing into this file") from None
+        return file
+
+    def restore(self) -> None:
+        """Write the file anew where it was removed meanwhile.
+
+        Raises:
+            RunError: if that is not possible, or another file is in its place.
+        """
+        try:
+            same = os.path.samestat(os.fstat(self._file.fileno()), self._there.stat())
+        except OSError:
+            gone = self.path if self._there.parent.is_dir() else self.path.parent
+            logger.warning("%s was removed; writing it anew, with %s", gone, self.path.name)
+            old, self._file = self._file, self._opened()
+            with old:
+                old.seek(0)
+                self._write(old.read())
+            return
+        if not same:
+            raise RunError(f"{self.path} was replaced by another file; nothing is written into it")
+
+    def append(self, record: Record) -> None:
+        """Write one record so that a kill right after loses nothing."""
+        self.restore()
+        self._write(strict_json.dumps(record).encode() + b"\n")
+
+    def _write(self, rest: bytes) -> None:
+        """Write all of `rest`, or nothing."""
+        start = os.fstat(self._file.fileno()).st_size
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            self._file.truncate(start)
+            raise RunError(
+                f"cannot write {self.path}: {error.strerror}; everything before is kept: "
+                "make room and start the same command again"
+            ) from None
+
+    def close(self) -> None:
+        """Bring everything to the disk and let others write."""
+        if self._file.closed:
+            return
+        with self._file:
+            os.fsync(self._file.fileno())
+
+
+def parse(content: bytes, *, source: str) -> tuple[list[Record], int]:
+    """Return the records in `content`, and how many bytes of it are whole lines.
+
+    NaN and Infinity, which earlier versions wrote, are let through: what they may stand for is
+    left to whoever reads the record.
+
+    Raises:
+        RunError: if a line that has an end is no record.
+    """
+    end = content.rfind(b"\n") + 1
+    if not end and not b"{".startswith(content[:1]):
+        raise damaged(source, 1)  # nothing of ours, which must not be cut off
+    if end < len(content):
+        logger.warning("%s: dropped a last line that was not finished", source)
+    records: list[Record] = []
+    for number, line in enumerate(content[:end].split(b"\n")[:-1], start=1):
+        try:
+            record = strict_json.parse(line, constants=True)
+        except strict_json.BadJson as error:
+            raise damaged(source, number, str(error)) from None
+        if not isinstance(record, dict):
+            raise damaged(source, number, "is no mapping")
+        records.append(record)
+    return records, end
+
+
+def damaged(source: Path | str, number: int, problem: str = "") -> RunError:
+    """Return the error for a line, from 1, that does not hold what it should."""
+    reason = f": {problem}" if problem else ""
+    return RunError(f"{source}, line {number}: damaged{reason}{_THEN}")
+
+
+def line_reader(source: Path | str, number: int) -> Reader:
+    """Return what reads values of a line, from 1, and says that it is damaged if they are."""
+    return Reader(source, line=number, error=RunError, damage="damaged: ", then=_THEN)

@@ -1,0 +1,309 @@
+"""Find plugins: a plugin is a file with a one-line docstring and a function `create`.
+
+The file's name is its registration. Listing a kind reads the files' first lines and imports
+nothing; a dotted path ("my_package.my_evaluator") is accepted wherever a name is. Importing it runs
+its code, so one that was read from a file (`FromFile`) is refused unless the user allows it.
+"""
+
+import ast
+import importlib
+import importlib.util
+import inspect
+import os
+import pkgutil
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from fnmatch import fnmatchcase
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nas.core.data import read_foreign
+from nas.core.errors import NasError, UnknownName, missing_package, unknown
+from nas.core.schema import FromFile, Reader, check_keys
+
+KINDS: Mapping[str, str] = {
+    "strategies": "strategies",
+    "evaluators": "evaluators",
+    "exporters": "exporters",
+    "backends": "backends",
+    "dialects": "dialects",
+    "runners": "core.workers.runners",
+    "datasets": "nn.datasets",
+}
+"""The package below `nas` in which the plugins of every kind lie, a file each."""
+
+
+T = TypeVar("T")
+_KEY = r"[A-Za-z_]\w*\s*="
+_QUOTED = r'"(?:[^"]|"")*"'
+_PAIR = rf"\s*{_KEY}(?>\s*{_QUOTED}\s*(?=,|\Z)|[^,]*)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plugin:
+    """A plugin as the user names it: "surrogate:my.npz" with its options as text."""
+
+    name: str
+    options: Mapping[str, str]
+
+    @classmethod
+    def parse(cls, text: str) -> "Plugin":
+        """Return the plugin of "NAME", "NAME:PATH", or either with ",key=value" after it.
+
+        What comes first and has no key is the option `path`. A path may hold colons, commas and
+        equals signs: only what follows its last part without a key is taken for options. A path
+        or a value in double quotes is taken as it is, and a quote in it is written twice:
+        `imagefolder:"/data/a b,c=d",val=0.2`.
+
+        Raises:
+            NasError: if a part after the first option has no key, or a quote does not end.
+        """
+        name, _, rest = text.partition(":")
+        path, pairs = _path_and_pairs(rest.strip().rstrip(","))
+        for pair in pairs:
+            if "=" not in pair:
+                raise NasError(f"{text!r}: expected NAME:key=value, found {pair!r} without a value")
+        keyed = [pair.partition("=") for pair in pairs]
+        options = {key.strip(): _unquoted(value.strip()) for key, _, value in keyed}
+        options = {**({"path": path} if path else {}), **options}
+        kept = FromFile if isinstance(text, FromFile) else str
+        return cls(name=kept(name.strip()), options={k: kept(v) for k, v in options.items()})
+
+    def __str__(self) -> str:
+        """Return the text that `parse` reads."""
+        rest = ",".join(f"{key}={_quoted(value)}" for key, value in self.options.items())
+        return f"{self.name}:{rest}" if rest else self.name
+
+
+def _path_and_pairs(text: str) -> tuple[str, list[str]]:
+    """Return the path that `text` begins with, or nothing, and its parts after that."""
+    if re.match(rf"\s*{_KEY}", text) or not text:
+        return "", _parts(text)
+    if quoted := re.match(rf"({_QUOTED})\s*(?:,|\Z)", text):
+        return _unquoted(quoted[1]), _parts(text[quoted.end() :])
+    pairs = re.search(rf"(?:,{_PAIR})*\Z", text)
+    assert pairs is not None  # it may be empty
+    return _unquoted(text[: pairs.start()].strip()), _parts(pairs[0])
+
+
+def _parts(text: str) -> list[str]:
+    """Return what stands between the commas of `text`, but for those in quoted values."""
+    return re.findall(rf"{_PAIR}|[^,]+", text)
+
+
+def _unquoted(text: str) -> str:
+    if not text.startswith('"'):
+        return text
+    if not re.fullmatch(_QUOTED, text):
+        raise NasError(f"{text}: expected one value in double quotes, with its own written twice")
+    return text[1:-1].replace('""', '"')
+
+
+def _quoted(text: str) -> str:
+    """Return `text` as `parse` takes it for the value of an option, in quotes where it must."""
+    plain = text == text.strip() and not re.search('[,"]', text)
+    return text if plain else '"' + text.replace('"', '""') + '"'
+
+
+def available(kind: str) -> Mapping[str, str]:
+    """Return the plugins of one kind with their one-line descriptions, importing nothing."""
+    folder = Path(__file__).parents[1].joinpath(*KINDS[kind].split("."))
+    return {
+        module.name: _first_line(folder / f"{module.name}.py")
+        for module in pkgutil.iter_modules([str(folder)])
+        if not module.name.startswith("_")
+    }
+
+
+def _first_line(path: Path) -> str:
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return text.partition("\n")[0]
+
+
+def load(kind: str, name: str) -> Callable[..., Any]:
+    """Return the `create` function of a plugin, by its name or its dotted path.
+
+    Raises:
+        UnknownName: if there is no such plugin; it lists the closest ones.
+        MissingPackage: if it needs a package that is not installed; it says what to install.
+        NasError: if a file names a dotted path, and the user does not allow it.
+    """
+    dotted = "." in name
+    if not dotted and name not in available(kind):
+        raise unknown(kind_in_singular(kind), name, available(kind))
+    path = name if dotted else f"nas.{KINDS[kind]}.{name}"
+    what = f"{kind_in_singular(kind)} {name}"
+    if not all(part.isidentifier() for part in path.split(".")):
+        raise NasError(f"{what}: expected a name or a dotted path, as in my_package.my_module")
+    if dotted:
+        check_allowed(name, f"{what} would run the Python module {name}")
+        _look_here(name.partition(".")[0])
+    try:
+        module = importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        if dotted and f"{path}.".startswith(f"{error.name}."):
+            raise UnknownName(f"{what}: Python finds no module {error.name}") from None
+        raise missing_package(error, wanted_by=what) from None
+    if not hasattr(module, "create"):
+        raise NasError(f"{what}: the module has no function create")
+    create: Callable[..., Any] = module.create
+    return create
+
+
+def takes(kind: str, name: str, option: str) -> bool:
+    """Tell whether a plugin's `create` has an option.
+
+    Raises:
+        NasError: as `load` does.
+    """
+    return option in inspect.signature(load(kind, name)).parameters
+
+
+def kind_in_singular(kind: str) -> str:
+    """Return "strategy" for "strategies", "dataset" for "datasets"."""
+    return kind[:-3] + "y" if kind.endswith("ies") else kind.removesuffix("s")
+
+
+def create(kind: str, plugin: Plugin, *given: Any, **named: Any) -> Any:
+    """Call a plugin's `create` with `given`, `named`, and the options of `plugin`.
+
+    An option takes the type that the function's signature states: int, float, bool or str.
+
+    Raises:
+        NasError: if an option is unknown, or not of its type.
+    """
+    function = load(kind, plugin.name)
+    parameters = inspect.signature(function, eval_str=True).parameters
+    known = {
+        p.name: type(p.default) if p.annotation is p.empty else p.annotation
+        for p in parameters.values()
+        if p.kind is p.KEYWORD_ONLY and p.name not in named
+    }
+    options = {}
+    for key, text in plugin.options.items():
+        if key not in known:
+            hint = "; a path with a comma goes in double quotes" if "path" in known else ""
+            if key == "path":
+                hint = f"; expected NAME:key=value, found {text!r} alone"
+            raise NasError(
+                f"{kind_in_singular(kind)} {plugin.name}: {unknown('option', key, known)}{hint}"
+            )
+        options[key] = _convert(text, known[key], f"{plugin.name}: {key}")
+    for p in parameters.values():
+        if p.kind is p.KEYWORD_ONLY and p.default is p.empty and p.name not in {*named, *options}:
+            raise NasError(f"{kind_in_singular(kind)} {plugin.name} needs {p.name}")
+    return function(*given, **{k: v for k, v in named.items() if k in parameters}, **options)
+
+
+def _convert(text: str, wanted: Any, place: str) -> Any:
+    try:
+        if wanted is bool:
+            return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+        return {int: int, float: float}.get(wanted, lambda same: same)(text)
+    except (KeyError, ValueError):
+        raise NasError(f"{place} must be {wanted.__name__}, not {text!r}") from None
+
+
+# What may run
+
+
+def trusted(value: T) -> T:
+    """Return `value` as if the user had said it: records and lists without any `FromFile`."""
+    made: Any = value
+    if isinstance(value, FromFile):
+        made = str(value)
+    elif is_dataclass(value) and not isinstance(value, type):
+        names = [f.name for f in fields(value) if f.init]
+        made = replace(value, **{name: trusted(getattr(value, name)) for name in names})
+    elif isinstance(value, tuple):
+        made = tuple(map(trusted, value))
+    elif isinstance(value, Mapping):
+        made = {key: trusted(inner) for key, inner in value.items()}
+    return made  # type: ignore[no-any-return]  # of the same type
+
+
+def check_allowed(text: str, what: str) -> None:
+    """Refuse what a file names, as `what` says, unless the user's configuration allows it.
+
+    Raises:
+        NasError: saying what it would do, and how to allow it.
+    """
+    if not isinstance(text, FromFile) or any(fnmatchcase(text, p) for p in _allowed()):
+        return
+    package, dot, _ = text.partition(".")
+    pattern = f"{package}.*" if dot and package.isidentifier() else text
+    raise NasError(
+        f"{what}; a file says so. If you trust it, give --allow-plugins, or say it on the "
+        f"command line, or write allow_plugins: ['{pattern}'] into {_configuration()}"
+    )
+
+
+def _configuration() -> Path:
+    """Return the path of the user's own configuration."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config", "nas", "config.yaml")
+
+
+def _allowed() -> Sequence[str]:
+    """Return the patterns of the user's configuration, none where there is no such file."""
+    path = _configuration()
+    if not path.exists():
+        return ()
+    content = read_foreign(path)
+    check_keys(content, known=("allow_plugins",), required=("allow_plugins",), place=str(path))
+    return Reader(path).texts(content, "allow_plugins")
+
+
+# Where plugins are looked for
+
+
+class _InFolder:
+    """Finds one package in one folder, and nothing else there."""
+
+    def __init__(self, package: str, folder: str) -> None:
+        self.package, self.folder = package, folder
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        """Return where the package is; whatever else is asked for is not found."""
+        return PathFinder.find_spec(name, [self.folder]) if name == self.package else None
+
+
+@dataclass(frozen=True)
+class Folders:
+    """The packages of plugins that were found in working folders, and where.
+
+    Unpickled in another process, they are looked for there, too, where the folder exists: send this
+    before what is of a plugin.
+    """
+
+    of: Mapping[str, str]
+
+    def __reduce__(self) -> tuple[Callable[..., "Folders"], tuple[dict[str, str]]]:
+        """Return how to make it anew in another process."""
+        return look_in, (dict(self.of),)
+
+
+def folders() -> Folders:
+    """Return where this process looks for the packages of plugins."""
+    found = [finder for finder in sys.meta_path if isinstance(finder, _InFolder)]
+    return Folders({finder.package: finder.folder for finder in found})
+
+
+def look_in(where: Mapping[str, str]) -> Folders:
+    """Look for each package, where nothing else has it, in its folder."""
+    known = folders().of
+    for package, folder in where.items():
+        if known.get(package) != folder:
+            sys.meta_path.append(_InFolder(package, folder))
+    return Folders(where)
+
+
+def _look_here(package: str) -> None:
+    """Look for a package in the working folder, if it is nowhere else."""
+    here = os.getcwd()
+    if package in sys.modules or importlib.util.find_spec(package):
+        return
+    if PathFinder.find_spec(package, [here]):
+        look_in({package: here})

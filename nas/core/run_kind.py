@@ -1,0 +1,199 @@
+"""What kind of folder this is: of a search, a training, a pruning, a scaling search, a pipeline.
+
+Every command leaves a folder that is known by a file in it. This is the one place that tells them
+apart, and that knows which file of a folder stands for its network.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nas.core.data import read_mapping
+from nas.core.errors import BadFile, RunError, UnknownName
+from nas.core.files import read_bytes
+from nas.core.jsonl import parse
+from nas.core.storage import is_url, split_member
+from nas.core.text import shown
+
+RUN = "run.yaml"
+"""The settings of a search, and of NetAdapt."""
+BEST = "best"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """A kind of folder.
+
+    `text` says what such a folder is, `word` names what it holds, `command` makes and continues
+    it, `mark` is the file that it is known by, `own` are what names begin with that a command
+    killed at its very start may have left.
+    """
+
+    text: str
+    word: str
+    command: str
+    mark: str
+    own: tuple[str, ...] = (".",)
+
+    @property
+    def name(self) -> str:
+        """The name of its kind, for machines: that of the command, as in "scale search"."""
+        return self.command.removeprefix("nas ")
+
+
+SEARCH = Kind(
+    text="the run of a search",
+    word="run",
+    command="nas search",
+    mark=RUN,
+    own=(".", "journal.jsonl", "heartbeat.json"),
+)
+TRAINING = Kind(
+    text="a training",
+    word="training",
+    command="nas train",
+    mark="train.yaml",
+    own=(".", "metrics.jsonl", "arch.yaml"),
+)
+NETADAPT = Kind(
+    text="a pruning by NetAdapt",
+    word="pruning",
+    command="nas netadapt",
+    mark=RUN,
+    own=(".", "journal.jsonl"),
+)
+SCALING = Kind(
+    text="a search of how to scale",
+    word="search of how to scale",
+    command="nas scale search",
+    mark="grid.jsonl",
+)
+PIPELINE = Kind(text="a pipeline", word="pipeline", command="nas pipeline", mark="pipeline.jsonl")
+MARKS = (RUN, TRAINING.mark, SCALING.mark, PIPELINE.mark)
+
+PRUNED, SCALED = "final.safetensors", "best.yaml"
+"""The files of the network that a pruning, and a search of how to scale, ended with."""
+_ENDS: Mapping[Kind, str] = {NETADAPT: PRUNED, SCALING: SCALED}
+
+
+def kind_of(folder: Path) -> Kind | None:
+    """Return what kind of folder this is; None if no command of ours has made it."""
+    for kind in (PIPELINE, SCALING, TRAINING):
+        if (folder / kind.mark).is_file():
+            return kind
+    if not (folder / RUN).is_file():
+        return None
+    try:
+        return NETADAPT if "settings" in read_mapping(folder / RUN) else SEARCH
+    except BadFile:
+        return SEARCH  # whoever reads the settings says what is wrong with them
+
+
+def check_kind(folder: Path, wanted: Kind) -> None:
+    """Refuse a folder of another kind.
+
+    Raises:
+        RunError: if it is of another kind, which is named with a command for it, or of none.
+    """
+    found = kind_of(folder)
+    if found is None:
+        raise RunError(f"{folder} is no run folder: it has no {wanted.mark}")
+    if found is not wanted:
+        raise RunError(f"{folder} is {found.text}, not {wanted.text}; see: nas status {folder}")
+
+
+def holds(folder: Path, wanted: Kind) -> bool:
+    """Tell whether `folder` holds a `wanted` that may be continued; else it is free for one.
+
+    Raises:
+        RunError: if it holds something else.
+    """
+    found = kind_of(folder)
+    if found is wanted:
+        return True
+    if found is not None:
+        raise RunError(f"{folder} is {found.text}, not {wanted.text}; give another --out")
+    if folder.is_dir() and any(not name.startswith(wanted.own) for name in os.listdir(folder)):
+        raise RunError(f"{folder} is not empty and holds no {wanted.word}; give another --out")
+    return False
+
+
+def network_of(text: str) -> str:
+    """Return the file, or the training folder, of the network that `text` means.
+
+    FOLDER and FOLDER:best mean the network that a pruning, a search of how to scale or a pipeline
+    ended with; FOLDER:NAME means one of a pipeline by its name, as "trained". Any other text is
+    returned as it is.
+
+    Raises:
+        NasError: if the folder has no such network, or not yet.
+    """
+    if is_url(text):
+        return text
+    folder, name = split_member(text)
+    if name is not None and Path(text).exists():
+        folder, name = text, None
+    path = Path(folder)
+    found = kind_of(path)
+    if found is PIPELINE:
+        return str(path / _of_pipeline(path, name or BEST))
+    if found is not None and found in _ENDS:
+        return str(path / _only(path, name, found))
+    return text
+
+
+def _only(folder: Path, name: str | None, kind: Kind) -> str:
+    """Return the one network that a folder has."""
+    file = _ENDS[kind]
+    if name not in (None, BEST):
+        raise UnknownName(f"{folder} is {kind.text}: it has {BEST}, not {shown(name)}")
+    if not (folder / file).is_file():
+        raise RunError(f"{folder} is not finished; go on with the same {kind.command} command")
+    return file
+
+
+def _of_pipeline(folder: Path, name: str) -> str:
+    """Return where a network of a pipeline lies in its folder."""
+    with sound(folder / PIPELINE.mark):
+        stages = read_lines(folder / PIPELINE.mark)
+        networks = [n for stage in stages if "done" in stage for n in stage["done"]["networks"]]
+        known = {str(network["name"]): str(network["path"]) for network in networks}
+        if any(Path(path).is_absolute() or ".." in Path(path).parts for path in known.values()):
+            raise ValueError("a network outside of the folder")
+        ends = [str(n["name"]) for n in networks if n["part"] in ("trained", "pruned")]
+    if name == BEST and not ends:
+        again = f"go on with the same {PIPELINE.command} command"
+        raise RunError(f"{folder} has trained nothing yet; {again}")
+    wanted = ends[-1] if name == BEST else name
+    if wanted not in known:
+        raise UnknownName(f"{folder} has the networks {', '.join(known)}, not {shown(name)}")
+    return known[wanted]
+
+
+def read_lines(path: Path) -> list[Any]:
+    """Return the whole lines of a file of JSON lines.
+
+    Raises:
+        RunError: if it cannot be read, or a line is damaged.
+    """
+    try:
+        content = read_bytes(path)
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}") from None
+    return parse(content[: content.rfind(b"\n") + 1], source=str(path))[0]
+
+
+@contextmanager
+def sound(path: Path) -> Iterator[None]:
+    """Let records of another shape be a damaged file.
+
+    Raises:
+        RunError: naming `path`.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+        raise RunError(f"{path} is damaged; restore the file or begin a new run") from None

@@ -1,0 +1,257 @@
+"""A working copy: what is kept at a URL, in a folder here while it is worked on.
+
+Everything is fetched, what changes is sent every few seconds, and once more at the end; then
+nothing is left here. A process that is killed leaves its copy, and the next one finds in it the
+lines that were never sent.
+"""
+
+import logging
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import IO
+from uuid import uuid4
+
+from nas.core.errors import NasError, RunError
+from nas.core.storage.systems import LOG, Storage
+
+try:
+    import fcntl
+except ImportError:  # not on Windows; there two writers are not noticed
+    fcntl = None  # type: ignore[assignment]
+
+logger = logging.getLogger(__name__)
+Stamp = tuple[int, int, int]
+"""When a file was written, its number and its size."""
+
+SECONDS_BETWEEN_SENDS = 5.0
+PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
+"""Seconds between the attempts at what must not fail because a network does for a while."""
+
+_MARK = ".unsent"
+"""What lies at a URL while something here may not be there yet; says where."""
+
+
+@contextmanager
+def working_copy(url: str, here: Path, *, patient: bool) -> Iterator[None]:
+    """Keep the folder `here` a copy of what is kept at `url`, which is written in the block.
+
+    `patient`: a fetching that fails is tried again, as every sending is, and so is the opening
+    where another process has it, whose search may just have been killed.
+
+    Raises:
+        RunError: if the URL cannot be read or written, or another process of this machine works on
+            it. Errors of the block that name `here` name the URL instead.
+    """
+    copy = _Copy(url, here)
+    attempt = patiently if patient else _once
+    with ExitStack() as stack:
+        attempt(lambda: stack.enter_context(_lock(here, url)))
+        attempt(copy.fetch)
+        with _sending(copy), named(here, url):
+            yield
+
+
+class _Copy:
+    """What is kept at a URL, in a folder here; remembers what of it was sent."""
+
+    def __init__(self, url: str, here: Path) -> None:
+        self.url, self.here = url, here
+        self._there = Storage(url)
+        self._sent: dict[str, Stamp] = {}
+        self._mark = f"{uuid4()} {socket.gethostname()} {here}".encode()
+
+    def fetch(self) -> None:
+        """Make the folder here what is there, but for lines that were never sent."""
+        if not self._there.read(_MARK):
+            _set_aside(self.here, self.url)
+        self._there.write(_MARK, self._mark)
+        self.here.mkdir(parents=True, exist_ok=True)
+        self._sent = {}
+        names = self._there.names()
+        for name in set(_stamps(self.here)) - set(names):
+            if not name.endswith(LOG):
+                (self.here / name).unlink()
+        for name in names:
+            path = self.here / name
+            if not (name.endswith(LOG) and _goes_on(path, self._there.read(name))):
+                self._there.fetch(name, path)
+                self._sent[name] = _stamp(path)
+
+    def send(self) -> None:
+        """Send what has changed, and remove there what was removed here.
+
+        What was written first goes first, so that what a kill leaves there was once the case here;
+        but logs come last: where one says more than the files beside it, these are made once more.
+        """
+        if not self.here.is_dir():
+            raise NasError(f"{self.here} was removed, in which {self.url} is worked on")
+        now = _stamps(self.here)
+        if now != self._sent:
+            self._check_owner()
+        for name in sorted(now, key=lambda name: (name.endswith(LOG), now[name])):
+            if self._sent.get(name) != now[name]:
+                self._there.send(self.here / name, name)
+                self._sent[name] = now[name]
+        gone = [name for name in self._sent if name not in now]
+        self._there.remove(gone)
+        for name in gone:
+            del self._sent[name]
+
+    def _check_owner(self) -> None:
+        """Refuse to replace what another process has begun to write; begin anew where all is gone.
+
+        Raises:
+            NasError: if there is another.
+        """
+        found = self._there.read(_MARK)
+        if found == self._mark:
+            return
+        if found or self._there.names():
+            host = found.decode(errors="replace").partition(" ")[2].partition(" ")[0]
+            another = f"another process, on {host}," if host else "another process"
+            raise NasError(f"{self.url}: {another} has written there since")
+        self._there.write(_MARK, self._mark)
+        self._sent = {}
+
+    def send_until(self, ended: threading.Event) -> None:
+        """Send again and again; what fails will be sent the next time."""
+        failing, pause = False, SECONDS_BETWEEN_SENDS / 10  # the beginning shall be there soon
+        while not ended.wait(pause):
+            pause = SECONDS_BETWEEN_SENDS
+            try:
+                self.send()
+                failing = False
+            except (NasError, OSError) as error:
+                if not failing:
+                    logger.warning("%s; going on, and trying again", error)
+                failing = True
+
+    def finish(self) -> None:
+        """Send the rest; then nothing has to stay here.
+
+        Raises:
+            RunError: if it cannot be sent; it says where it is.
+        """
+        try:
+            patiently(self.send)
+        except NasError as error:
+            raise RunError(
+                f"{error}; everything is in {self.here} on {socket.gethostname()}, where the same "
+                "command goes on with it"
+            ) from None
+        shutil.rmtree(self.here, ignore_errors=True)  # first: a kill in between leaves a mark, only
+        patiently(lambda: self._there.remove([_MARK]))
+
+
+@contextmanager
+def _sending(copy: _Copy) -> Iterator[None]:
+    """Send what changes, in a thread, and the rest in the end, however it ends."""
+    ended = threading.Event()
+    thread = threading.Thread(target=copy.send_until, args=(ended,), daemon=True)
+    thread.start()
+    try:
+        yield
+    except BaseException:
+        ended.set()
+        thread.join()
+        try:
+            copy.finish()
+        except NasError as error:  # what ended the work is the error to show
+            logger.warning("%s", error)
+        raise
+    ended.set()
+    thread.join()
+    copy.finish()
+
+
+@contextmanager
+def named(here: Path, url: str) -> Iterator[None]:
+    """Let errors name `url` where they name the folder here."""
+    try:
+        yield
+    except NasError as error:
+        error.args = (str(error.args[0]).replace(str(here), url), *error.args[1:])
+        raise
+
+
+@contextmanager
+def _lock(here: Path, url: str) -> Iterator[None]:
+    """Keep other processes of this machine from the folder `here`.
+
+    Raises:
+        RunError: if one has it, or nothing can be written here.
+    """
+    path = here.with_name(f"{here.name}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror}") from None
+    with file:
+        if fcntl and not _is_mine(file, path):
+            raise RunError(f"{url}: another process on this machine is writing there")
+        try:
+            yield
+        finally:
+            if fcntl:
+                path.unlink(missing_ok=True)
+
+
+def _is_mine(file: IO[bytes], path: Path) -> bool:
+    """Lock an open file; tell whether that worked, and it is not one that was removed since."""
+    with suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    return False
+
+
+def _set_aside(here: Path, url: str) -> None:
+    """Move what lies here away: nothing there says that some of it was never sent."""
+    if _stamps(here):
+        aside = here.with_name(f"{here.name}-{time.time():.0f}")
+        here.rename(aside)
+        logger.warning("%s begins anew; what lay here of an earlier one is now in %s", url, aside)
+
+
+def _stamps(here: Path) -> Mapping[str, Stamp]:
+    """Return what tells whether a file has changed, for all by their names."""
+    found = {}
+    for path in (*here.glob("*"), *here.glob("*/*")):
+        parts = path.relative_to(here).parts
+        with suppress(FileNotFoundError):  # it was there a moment ago
+            if path.is_file() and not any(part.startswith(".") for part in parts):
+                found["/".join(parts)] = _stamp(path)
+    return found
+
+
+def _stamp(path: Path) -> Stamp:
+    found = path.stat()
+    return found.st_mtime_ns, found.st_ino, found.st_size
+
+
+def _goes_on(path: Path, there: bytes) -> bool:
+    """Tell whether the lines in a file here are those there, and more."""
+    lines = there[: there.rfind(b"\n") + 1]
+    here = path.read_bytes() if path.is_file() else b""
+    return len(here) > len(lines) and here.startswith(lines)
+
+
+def _once(action: Callable[[], None]) -> None:
+    action()
+
+
+def patiently(action: Callable[[], None]) -> None:
+    """Do it, again and again where it fails, and in the end for good."""
+    for pause in PAUSES:
+        try:
+            return action()
+        except RunError as error:
+            logger.warning("%s; trying again in %g s", error, pause)
+            time.sleep(pause)
+    return action()

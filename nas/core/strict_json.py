@@ -1,0 +1,126 @@
+"""JSON as its standard has it, in and out: whatever is read or written as JSON goes through here.
+
+Nothing here needs more than Python, so that a device on which units are measured can use it.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from functools import partial
+from itertools import accumulate
+from math import isfinite
+from typing import Any
+
+from nas.core.text import shown
+
+DEEPEST = 64
+"""Lists and mappings inside of each other, of which Python's recursion bears a multiple."""
+MOST_DIGITS = 100
+"""Digits of a whole number; Python refuses to read or write some thousand of them."""
+
+_TEXT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z)', re.DOTALL)
+_NO_BRACKET = re.compile(r"[^\[\]{}]+")
+_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
+_HALF_CHARACTER = re.compile(r"\\ud[89a-f]", re.IGNORECASE)
+
+
+class BadJson(ValueError):
+    """Text that is no JSON, with the line, from 1, where that shows; None where it does not."""
+
+    def __init__(self, problem: str, line: int | None = None) -> None:
+        """Keep what is wrong, and where."""
+        super().__init__(problem)
+        self.line = line
+
+
+def parse(text: str | bytes, *, constants: bool = False) -> Any:
+    """Return what a JSON text says.
+
+    Keys given twice, numbers of more than `MOST_DIGITS` digits or beyond the range of a float,
+    halves of characters, and more than `DEEPEST` levels are refused. So are NaN and Infinity,
+    which are no JSON, unless `constants` are let through.
+
+    Raises:
+        BadJson: saying what is wrong, and in which line where that is known.
+    """
+    try:
+        text = text if isinstance(text, str) else text.decode("utf-8")
+        _check_depth(text)
+        found = json.loads(
+            text,
+            object_pairs_hook=_without_twins,
+            parse_int=_whole,
+            parse_float=partial(_number, constants=constants),
+            parse_constant=float if constants else _no_constant,
+        )
+        if _HALF_CHARACTER.search(text):
+            json.dumps(found, ensure_ascii=False).encode("utf-8")
+    except json.JSONDecodeError as error:
+        raise BadJson(error.msg, error.lineno) from None
+    except UnicodeDecodeError as error:
+        raise BadJson(f"is no UTF-8 text at byte {error.start}") from None
+    except UnicodeEncodeError:
+        raise BadJson("holds half a character (a lone surrogate)") from None
+    return found
+
+
+def dumps(content: Any, *, indent: int | None = None, ascii_only: bool = True) -> str:
+    """Return `content` as JSON, on one line and without spaces where there is no `indent`.
+
+    JSON has no NaN and no infinity: they become null.
+    """
+    write = partial(
+        json.dumps,
+        indent=indent,
+        ensure_ascii=ascii_only,
+        allow_nan=False,
+        separators=None if indent else (",", ":"),
+    )
+    try:
+        return write(content)
+    except ValueError:
+        return write(_finite(content))
+
+
+def _finite(value: Any) -> Any:
+    """Return `value` with None for every number that is not finite."""
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def _check_depth(text: str) -> None:
+    """Refuse deep nesting before a parser or anything else that recurses sees it."""
+    if text.count("[") + text.count("{") <= DEEPEST:
+        return
+    brackets = _NO_BRACKET.sub("", _TEXT.sub("", text))
+    if max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > DEEPEST:
+        raise BadJson(f"is nested deeper than {DEEPEST} levels")
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        seen: set[str] = set()
+        twin = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]  # set.add gives None
+        raise BadJson(f"key {shown(twin)} is given twice")
+    return result
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise BadJson(f"has a number of {len(digits)} digits")
+    return int(digits)
+
+
+def _number(digits: str, *, constants: bool) -> float:
+    value = float(digits)
+    if not constants and not isfinite(value):
+        raise BadJson(f"{shown(digits)} is beyond the range of numbers")
+    return value
+
+
+def _no_constant(name: str) -> float:
+    raise BadJson(f"{name} is no JSON")

@@ -1,0 +1,123 @@
+"""Safe YAML that refuses keys given twice, and whatever would make a small file expensive."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from nas.core.strict_json import DEEPEST, MOST_DIGITS
+from nas.core.text import shown
+
+MOST_VALUES = 2_000_000
+"""Values in a file, each counted as often as aliases repeat it."""
+
+_TOO_DEEP = f"is nested deeper than {DEEPEST} levels"
+_TOO_MANY = f"has more than {MOST_VALUES:,} values, counted as often as aliases repeat them"
+_TOO_LONG = f"has a number of more than {MOST_DIGITS} digits"
+
+_Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class BadYaml(ValueError):
+    """Text that is no YAML, with the line, from 1, where that is known."""
+
+    def __init__(self, problem: str, line: int | None = None) -> None:
+        """Keep what is wrong, and where."""
+        super().__init__(problem)
+        self.line = line
+
+
+class Lined(dict[str, Any]):
+    """A mapping from a YAML file that knows the line of each of its keys."""
+
+    lines: Mapping[str, int]
+
+
+def parse(text: str) -> Any:
+    """Return what YAML says; its mappings are `Lined`.
+
+    Raises:
+        BadYaml: saying what is wrong, and in which line where that is known.
+    """
+    try:
+        _check_cost(text)
+        return yaml.load(text, _StrictLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        raise BadYaml(error.problem or "is no YAML", mark.line + 1 if mark else None) from None
+    except yaml.YAMLError as error:
+        raise BadYaml(str(error).splitlines()[0]) from None
+
+
+class _StrictLoader(_Parser):  # type: ignore[misc]  # chosen at run time
+    """Remembers where keys stand."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Build one value; what Python cannot read is an error of the file, with its line."""
+        try:
+            return super().construct_object(node, deep=deep)
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+            raise _refused(f"cannot read this value ({error})", node.start_mark) from None
+
+    def construct_lined(self, node: yaml.MappingNode) -> Lined:
+        """Build one mapping."""
+        result = Lined()
+        lines = {}
+        for key_node, value_node in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in result:
+                raise _refused(f"key {shown(key)} is given twice", key_node.start_mark)
+            result[key] = self.construct_object(value_node, deep=True)
+            lines[key] = key_node.start_mark.line + 1
+        result.lines = lines
+        return result
+
+    def construct_whole(self, node: yaml.ScalarNode) -> int:
+        """Build a whole number, unless it is too long."""
+        if len(node.value) > MOST_DIGITS:
+            raise _refused(_TOO_LONG, node.start_mark)
+        return int(self.construct_yaml_int(node))
+
+
+_StrictLoader.add_constructor("tag:yaml.org,2002:map", _StrictLoader.construct_lined)
+_StrictLoader.add_constructor("tag:yaml.org,2002:int", _StrictLoader.construct_whole)
+
+
+def _refused(problem: str, mark: Any) -> yaml.MarkedYAMLError:
+    return yaml.constructor.ConstructorError(None, None, problem, mark)
+
+
+@dataclass(slots=True)
+class _Open:
+    """A list or mapping without its end: the values before it, and its levels so far."""
+
+    anchor: str | None
+    before: int
+    levels: int = 1
+
+
+def _check_cost(text: str) -> None:
+    """Refuse deep nesting, and what aliases make too large, before anything is built."""
+    count, around = 0, [_Open(None, 0)]
+    known: dict[str | None, tuple[int, int]] = {}
+    for event in yaml.parse(text, _Parser):
+        size = levels = 0
+        match event:
+            case yaml.CollectionStartEvent():
+                around.append(_Open(event.anchor, count))
+                size = 1
+            case yaml.CollectionEndEvent():
+                closed = around.pop()
+                levels = closed.levels
+                known[closed.anchor] = (count - closed.before, levels)
+            case yaml.ScalarEvent():
+                size = 1
+            case yaml.AliasEvent():
+                size, levels = known.get(event.anchor, (1, 0))
+        count += size
+        around[-1].levels = max(around[-1].levels, levels + 1)
+        if len(around) + levels > DEEPEST + 1:
+            raise _refused(_TOO_DEEP, event.start_mark)
+        if count > MOST_VALUES:
+            raise _refused(_TOO_MANY, event.start_mark)

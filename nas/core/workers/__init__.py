@@ -1,0 +1,1 @@
+"""Carrying tasks out: what a runner is, and joining a Ray cluster."""

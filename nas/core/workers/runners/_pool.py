@@ -1,0 +1,298 @@
+"""Workers of a Ray cluster, and the tasks that they are given."""
+
+import logging
+import math
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
+
+from nas.core import plugins
+from nas.core.errors import NasError
+from nas.core.plugins import Folders
+from nas.core.workers.join import Need, check_fits, slots
+from nas.core.workers.runner import WAIT, Failure, Work, attempt
+from nas.core.workers.runners._sending import refuse
+
+logger = logging.getLogger(__name__)
+
+Worker = Any
+"""A handle of an `Actor` somewhere in the cluster; Ray makes its methods up."""
+Ref = Any
+"""What stands for the end of a call that a worker was sent."""
+
+_LOOK_SECONDS = 2.0
+"""How often it is seen what has joined the cluster, where nothing else happens."""
+_PATIENCE_SECONDS = 60.0
+"""After how long without any worker a line says so."""
+
+
+class Actor:
+    """A worker process: it keeps what all tasks share, and does one task after the other."""
+
+    def __init__(
+        self, folders: Sequence[str] = (), found: Folders | None = None, *, gpus: bool = True
+    ) -> None:
+        """Hold nothing yet; what is not found here is looked for in those `folders` that exist.
+
+        They come last, so that what is installed here goes before what the driver has. Arriving
+        here, `found` are where packages of plugins are looked for besides. Without
+        `gpus` those of the node, which Ray shows to everybody, are not seen.
+        """
+        if not gpus:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        sys.path += [
+            folder for folder in folders if folder not in sys.path and os.path.exists(folder)
+        ]
+        self._shared: Any = None
+
+    def hold(self, shared: Any) -> None:
+        """Keep what all tasks share from now on."""
+        self._shared = shared
+
+    def run(self, work: Work, task: Any) -> Any:
+        """Return what a task comes to, or its `Failure`."""
+        return attempt(work, self._shared, task)
+
+
+class Pool:
+    """A worker for every task that runs at a time, each with what all tasks share."""
+
+    def __init__(self, *, need: Need, most: int, attempts: int) -> None:
+        """Start nothing yet; at most `most` tasks will run at a time, 0: all that fit."""
+        self.need, self.attempts = need, attempts
+        self.idle: list[Worker] = []
+        self.starting: dict[Ref, Worker] = {}
+        self._most = most
+        self._hired: set[Worker] = set()
+        self._kind: Any = ray.remote(num_cpus=need.cpus, num_gpus=need.gpus)(Actor)
+        self._shared: Any = None
+        self._held: Ref = None
+        self._slots, self._slots_until = 0, -math.inf
+
+    @property
+    def size(self) -> int:
+        """How many tasks run at a time: as asked for, or what the nodes that are there allow."""
+        if not self._most and time.monotonic() >= self._slots_until:
+            self._slots, self._slots_until = slots(self.need), time.monotonic() + _LOOK_SECONDS
+        return self._most or max(1, self._slots)
+
+    def share(self, shared: Any) -> None:
+        """Put `shared` where every node fetches it once, and have all workers take it."""
+        if self._held is None or self._shared is not shared:
+            self._held, self._shared = sent(ray.put, shared, name="what all tasks share"), shared
+            self.idle += self.starting.values()
+            self.starting = {}
+            self.check()
+
+    def check(self) -> None:
+        """Have idle workers take what is shared once more; those that are dead will not."""
+        while self.idle:
+            self._start(self.idle.pop())
+
+    def hire(self) -> None:
+        """Ask the cluster for one more worker."""
+        # Where the driver found a plugin, workers that see the same files find it, too.
+        folders = [os.path.abspath(folder) for folder in sys.path]
+        self._start(self._kind.remote(folders, plugins.folders(), gpus=self.need.gpus > 0))
+
+    def _start(self, worker: Worker) -> None:
+        self._hired.add(worker)
+        self.starting[worker.hold.remote(self._held)] = worker
+
+    def end(self, worker: Worker) -> None:
+        """End one worker, unless all were: Ray would start a cluster to look for it."""
+        if worker in self._hired:
+            self._hired.remove(worker)
+            ray.kill(worker)
+
+    def close(self) -> None:
+        """End all workers."""
+        hired, self._hired = self._hired, set()
+        if ray.is_initialized():
+            for worker in hired:
+                ray.kill(worker)
+        self.idle, self.starting = [], {}
+        self._held = self._shared = None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Task:
+    """A task, by its number, and how many workers were lost over it."""
+
+    number: int
+    task: Any
+    losses: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Running:
+    """A task that a worker works on, and when its time is over."""
+
+    task: _Task
+    worker: Worker
+    until: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Batch:
+    """The tasks of one `map`: waiting for a worker, running, done."""
+
+    pool: Pool
+    work: Work
+    seconds: float
+    waiting: deque[_Task] = field(default_factory=deque)
+    running: dict[Ref, _Running] = field(default_factory=dict)
+    done: deque[tuple[int, Any]] = field(default_factory=deque)
+    count: int = 0
+    flowing: bool = True
+    failed_starts: int = 0
+    alone_since: float = field(default_factory=time.monotonic)
+
+    def outcomes(self, tasks: Iterator[Any]) -> Iterator[tuple[int, Any]]:
+        """Yield every outcome; what comes next is drawn when all that is done was taken."""
+        while True:
+            self._send()  # what was drawn already need not wait for that
+            while self.done:
+                yield self.done.popleft()
+                self.flowing = True
+            self._draw(tasks)
+            self._send()
+            if not (self.waiting or self.running):
+                return
+            self._wait()
+
+    def _draw(self, tasks: Iterator[Any]) -> None:
+        """Draw tasks for as many workers as there may be; the end of them is like a `WAIT`."""
+        while self.flowing and len(self.waiting) + len(self.running) < self.pool.size:
+            task = next(tasks, WAIT)
+            self.flowing = task is not WAIT
+            if self.flowing:
+                self.waiting.append(_Task(number=self.count, task=task))
+                self.count += 1
+
+    def _send(self) -> None:
+        """Give waiting tasks to idle workers, and ask for workers for those that are left."""
+        while self.waiting and self.pool.idle:
+            task, worker = self.waiting.popleft(), self.pool.idle.pop()
+            ref = sent(worker.run.remote, self.work, task.task, name="a task")
+            until = time.monotonic() + self.seconds if self.seconds else math.inf
+            self.running[ref] = _Running(task=task, worker=worker, until=until)
+        for _ in range(len(self.waiting) - len(self.pool.starting)):
+            self.pool.hire()
+
+    def _wait(self) -> None:
+        """Wait for something to happen, and see to all that has happened."""
+        refs = [*self.running, *self.pool.starting]
+        now = time.monotonic()
+        left = min((running.until for running in self.running.values()), default=math.inf) - now
+        if ray.wait(refs, timeout=max(0.0, min(left, _LOOK_SECONDS)))[0]:
+            for ref in ray.wait(refs, num_returns=len(refs), timeout=0)[0]:
+                self._finished(ref) if ref in self.running else self._started(ref)
+        self._end_the_late()
+        self._say_if_alone()
+
+    def _finished(self, ref: Ref) -> None:
+        running = self.running.pop(ref)
+        try:
+            outcome: Any = ray.get(ref)
+        except RayTaskError as error:
+            outcome = Failure(_line(error.cause))
+        except RayError as error:
+            self._lost(running, error)
+            return
+        self.pool.idle.append(running.worker)
+        self.done.append((running.task.number, outcome))
+
+    def _lost(self, running: _Running, error: RayError) -> None:
+        """Have a task done again whose worker is gone, unless it is to blame for that."""
+        self.pool.end(running.worker)  # it may only be out of reach
+        task = running.task
+        task.losses += 1
+        self.pool.check()  # others may be gone with the same node, and no task should find out
+        if isinstance(error, OutOfMemoryError):
+            failure = Failure(
+                "killed by Ray, since its node ran out of memory; run fewer at a time"
+            )
+        elif task.losses >= self.pool.attempts:
+            failure = Failure(
+                f"killed {task.losses} times with its worker, most likely out of memory or crashed"
+            )
+        else:
+            self.waiting.appendleft(task)
+            return
+        self.done.append((task.number, failure))
+
+    def _started(self, ref: Ref) -> None:
+        """Take a worker on that holds what it needs.
+
+        Raises:
+            NasError: if that can never be, or failed again and again.
+        """
+        worker = self.pool.starting.pop(ref)
+        try:
+            ray.get(ref)
+        except RayError as error:
+            self.failed_starts += 1
+            lost = isinstance(error, RayActorError) and not error.actor_init_failed
+            if not lost or self.failed_starts > self.pool.attempts * self.pool.size:
+                raise NasError(_no_start(error)) from error
+            self.pool.end(worker)
+            return
+        self.failed_starts = 0
+        self.pool.idle.append(worker)
+
+    def _end_the_late(self) -> None:
+        now = time.monotonic()
+        for ref in [ref for ref, running in self.running.items() if running.until <= now]:
+            running = self.running.pop(ref)
+            self.pool.end(running.worker)
+            failure = Failure(f"took more than {self.seconds:g} s")
+            self.done.append((running.task.number, failure))
+
+    def _say_if_alone(self) -> None:
+        """Say what is waited for where no worker is left and none comes."""
+        if self.running or self.done or self.pool.idle:
+            self.alone_since = time.monotonic()
+        elif time.monotonic() - self.alone_since > _PATIENCE_SECONDS:
+            self.alone_since = time.monotonic()
+            check_fits(self.pool.need)
+            logger.warning("waiting for a node of the cluster with %s to spare", self.pool.need)
+
+    def end(self) -> None:
+        """End what still runs."""
+        for running in self.running.values():
+            self.pool.end(running.worker)
+        self.running.clear()
+
+
+def sent(send: Any, *things: Any, name: str) -> Ref:
+    """Return `send(*things)`.
+
+    Raises:
+        NasError: if one of them cannot be pickled; it says which part of it.
+    """
+    try:
+        return send(*things)
+    except Exception:  # whatever a __reduce__ raises
+        for thing in things:
+            refuse(thing, ray.cloudpickle.dumps, name=name)
+        raise
+
+
+def _line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
+
+
+def _no_start(error: BaseException) -> str:
+    """Return why workers cannot start: the last line of a traceback."""
+    line = [line.strip() for line in str(error).splitlines() if line.strip()][-1]
+    if "No module named" in line:
+        line += "; install it on the cluster, or name it in a file: --runner ray:environment=FILE"
+    return f"the workers cannot start: {line}"

@@ -1,0 +1,57 @@
+"""Say which part of a thing cannot be sent to a worker, and why."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from nas.core.errors import NasError
+
+Pack = Callable[[Any], Any]
+"""Turns a thing into bytes, or raises."""
+
+_DEEPEST = 8
+
+
+def refuse(thing: Any, pack: Pack, *, name: str) -> None:
+    """Do nothing where `thing` can be sent.
+
+    Raises:
+        NasError: where it cannot; it names the innermost part that cannot.
+    """
+    reason = _hindrance(thing, pack)
+    if reason is None:
+        return
+    for _ in range(_DEEPEST):
+        part = next((p for p in _parts(thing) if _hindrance(p[1], pack) is not None), None)
+        if part is None:
+            break
+        name, thing = f"{name}{part[0]}", part[1]
+    raise NasError(
+        f"{name}, a {type(thing).__name__}, cannot be sent to workers ({reason}); "
+        "make it picklable: no open files, locks, connections or lambdas"
+    )
+
+
+def _hindrance(thing: Any, pack: Pack) -> str | None:
+    """Return why a thing cannot be packed, in one line; None where it can."""
+    try:
+        pack(thing)
+    except Exception as error:  # whatever a __reduce__ raises
+        return f"{type(error).__name__}: {error}".partition("\n")[0]
+    return None
+
+
+def _parts(thing: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what a thing is made of, with what stands behind its name to reach it."""
+    if isinstance(thing, Mapping):
+        yield from ((f"[{key!r}]", value) for key, value in thing.items())
+    elif isinstance(thing, list | tuple | set | frozenset):
+        yield from ((f"[{i}]", value) for i, value in enumerate(thing))
+    names = [*getattr(thing, "__dict__", ())]
+    for kind in type(thing).__mro__:
+        slot = kind.__dict__.get("__slots__", ())
+        names += [slot] if isinstance(slot, str) else slot
+    yield from ((f".{name}", getattr(thing, name)) for name in names if hasattr(thing, name))
+    code = getattr(thing, "__code__", None)
+    if code:
+        cells = zip(code.co_freevars, thing.__closure__ or (), strict=True)
+        yield from ((f" with its variable {name}", cell.cell_contents) for name, cell in cells)

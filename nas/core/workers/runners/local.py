@@ -1,0 +1,164 @@
+"""Processes on this machine; one that dies or hangs takes its task with it, and no other."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from functools import lru_cache
+from multiprocessing.connection import wait as wait_for
+from multiprocessing.reduction import ForkingPickler
+from typing import Any
+
+from pebble import ProcessExpired, ProcessPool
+
+from nas.core import plugins
+from nas.core.errors import NasError
+from nas.core.interrupts import undisturbed, unheard
+from nas.core.machine import available_cores
+from nas.core.workers.runner import WAIT, Failure, Work, attempt
+from nas.core.workers.runners._sending import refuse
+
+_given: Any = None
+"""In a worker: what all tasks share."""
+
+
+class Local:
+    """Keeps a pool of worker processes for as long as the tasks share the same thing."""
+
+    def __init__(self, *, workers: int) -> None:
+        """Start nothing yet."""
+        self.workers = workers
+        self._pool: ProcessPool | None = None
+        self._shared: Any = None
+
+    def map(
+        self, work: Work, shared: Any, tasks: Iterable[Any], *, seconds: float = 0.0
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield the number and the result or `Failure` of every task, as they finish."""
+        pool, left_over, count = self._pool_for(shared), iter(tasks), 0
+        running: dict[Future[Any], tuple[int, Any]] = {}
+        try:
+            while True:
+                for task in left_over:
+                    if task is WAIT:
+                        break
+                    with undisturbed():  # a reader of its queue might never be woken again
+                        future = pool.schedule(_run, (work, task), timeout=seconds or None)
+                    running[future], count = (count, task), count + 1
+                    if len(running) >= self.workers:
+                        break
+                if not running:
+                    return
+                for done in wait(running, return_when=FIRST_COMPLETED).done:
+                    number, task = running.pop(done)
+                    yield number, _outcome(done, seconds, (work, task))
+        finally:
+            for left in running:
+                left.cancel()
+
+    def _pool_for(self, shared: Any) -> ProcessPool:
+        if self._pool is None or self._shared is not shared:
+            self.close()
+            refuse(shared, ForkingPickler.dumps, name="what all tasks share")
+            threads = max(1, available_cores() // self.workers)
+            self._pool = ProcessPool(
+                max_workers=self.workers,
+                initializer=_begin,
+                initargs=(plugins.folders(), shared, threads),  # in this order
+                context=_context(),
+            )
+            self._shared = shared
+        return self._pool
+
+    def close(self) -> None:
+        """End all workers, whatever they are doing."""
+        if self._pool is not None:
+            self._pool.stop()  # type: ignore[no-untyped-call]  # pebble's
+            self._pool.join()
+            self._pool = self._shared = None
+
+
+@lru_cache(maxsize=1)
+def _context() -> Any:
+    """Return a way to start processes: from one that has torch loaded, where there is such."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    from multiprocessing import forkserver, resource_tracker  # not on Windows
+
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["nas.core.workers.runners.local", *(["torch"] if _uses_torch() else [])]
+    )
+    resource_tracker.ensure_running()  # the other would start it, and that ends what follows
+    with unheard():  # it would tell of Ctrl-C while it starts
+        forkserver.ensure_running()
+    return context
+
+
+def _uses_torch() -> bool:
+    return "torch" in sys.modules
+
+
+def _begin(folders: plugins.Folders, shared: Any, threads: int) -> None:
+    """Prepare a worker: it ends with its parent, and leaves Ctrl-C to it.
+
+    Arriving here, `folders` are where plugins are looked for, which `shared` may need.
+    """
+    global _given
+    _given = shared
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if _uses_torch():
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait_for([parent.sentinel])
+        os._exit(1)
+
+
+def _run(work: Work, task: Any) -> Any:
+    return attempt(work, _given, task)
+
+
+def _outcome(future: Future[Any], seconds: float, sent: tuple[Any, ...]) -> Any:
+    """Return the result of a future, or why there is none.
+
+    Raises:
+        NasError: if what was `sent` could not be, or the next task would fare no better.
+    """
+    try:
+        return future.result()
+    except TimeoutError:
+        return Failure(f"took more than {seconds:g} s")
+    except ProcessExpired as error:
+        return Failure(_death(error.exitcode))
+    except BrokenProcessPool:
+        raise NasError(
+            "workers ended before they began; what they are to do must be importable there, too"
+        ) from None
+    except Exception as error:  # whatever a __reduce__ raises
+        for thing in sent:
+            refuse(thing, ForkingPickler.dumps, name="a task")
+        return Failure(f"{type(error).__name__}: {error}".partition("\n")[0])
+
+
+def _death(code: int | None) -> str:
+    """Return what a worker's exit code says."""
+    if code == -signal.SIGKILL:
+        return "the process was killed by the system, most likely out of memory"
+    name = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
+    return f"the process died ({name})"
+
+
+def create(*, workers: int = 0) -> Local:
+    """Return the runner with so many workers; 0 stands for one per core."""
+    return Local(workers=workers or available_cores())

@@ -1,0 +1,86 @@
+"""Workers of a Ray cluster, on this machine or on many; what a lost one did is done again."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import ray
+
+from nas.core.errors import BadValue
+from nas.core.plugins import check_allowed
+from nas.core.workers.join import Need, connect
+from nas.core.workers.runner import Work
+from nas.core.workers.runners._pool import Batch, Pool
+
+
+class Ray:
+    """Keeps a worker for every task that runs at a time, for as long as it is open.
+
+    Workers are actors: one is sent its next task in a third of the time that a Ray task takes, and
+    keeps torch, the GPU and what all tasks share from one task to the next.
+    """
+
+    def __init__(self, pool: Pool, *, mine: bool) -> None:
+        """Use a pool of workers; `mine` says to leave its cluster in the end."""
+        self._pool, self._mine = pool, mine
+
+    @property
+    def workers(self) -> int:
+        """How many tasks run at a time: as asked for, or what the nodes that are there allow."""
+        return self._pool.size
+
+    def map(
+        self, work: Work, shared: Any, tasks: Iterable[Any], *, seconds: float = 0.0
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield the number and the result or `Failure` of every task, as they finish.
+
+        A task whose worker or node is lost is begun anew by another, a few times. The time of a
+        task counts from when its worker begins it, not from when it is drawn.
+
+        Raises:
+            NasError: if something cannot be sent to the workers, or these cannot start.
+        """
+        self._pool.share(shared)
+        batch = Batch(pool=self._pool, work=work, seconds=seconds)
+        try:
+            yield from batch.outcomes(iter(tasks))
+        finally:
+            batch.end()
+
+    def close(self) -> None:
+        """End all workers, and leave the cluster; one that was started here ends, too."""
+        self._pool.close()
+        if self._mine:
+            ray.shutdown()
+
+
+def create(
+    *,
+    workers: int = 0,
+    address: str = "",
+    cpus: float = 1.0,
+    gpus: float = 0.0,
+    attempts: int = 3,
+    environment: str = "",
+) -> Ray:
+    """Return the runner on the Ray cluster at `address`: "auto", "host:port", "ray://host:port".
+
+    Without an address that is the cluster of RAY_ADDRESS, and without that a new one on this
+    machine. At most `workers` tasks run at a time (0: as many as the nodes allow, counted again as
+    nodes come and go), each with so many `cpus` and `gpus`, which may be shares of one. A task is
+    given up when `attempts` workers were lost over it. `environment` is a YAML file with the
+    runtime environment of the workers, for a cluster where nas is not installed.
+
+    Raises:
+        NasError: if there is no such cluster, if it refuses, or no node has what a task needs.
+    """
+    if address not in ("", "auto", "local"):
+        check_allowed(address, f"runner ray would connect to {address}, which can run code here")
+    if environment:
+        check_allowed(environment, f"runner ray would install what {environment} lists")
+    if workers < 0:
+        raise BadValue(f"workers must be 0 or more, not {workers}", "workers")
+    if attempts < 1:
+        raise BadValue(f"attempts must be 1 or more, not {attempts}", "attempts")
+    need = Need(cpus=cpus, gpus=gpus)
+    mine = connect(address, need, workers=workers, environment=environment)
+    return Ray(Pool(need=need, most=workers, attempts=attempts), mine=mine)

@@ -1,0 +1,44 @@
+"""Extras: what adorns a result may fail, in one line, and costs nothing."""
+
+import pytest
+
+from nas.core.errors import NasError
+from nas.core.extras import extra
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (NasError("it is full"), "without the picture: it is full"),
+        (OSError(28, "No space left on device"), "without the picture: No space left on device"),
+        (
+            ModuleNotFoundError("No module named 'matplotlib.figure'", name="matplotlib.figure"),
+            "the picture needs matplotlib; install it: pip install matplotlib",
+        ),
+        (ZeroDivisionError("a\nb"), r"without the picture, by a bug: ZeroDivisionError: a\nb (te"),
+        (ModuleNotFoundError("No module named 'nas.x'", name="nas.x"), "without the picture, by a"),
+    ],
+)
+def test_what_fails_is_one_line(error: Exception, text: str) -> None:
+    said: list[str] = []
+    with extra("the picture", said.append):
+        raise error
+    (line,) = said
+    assert line.startswith(text)
+    assert line.isprintable()
+
+
+def test_a_bug_names_its_place() -> None:
+    said: list[str] = []
+    with extra("the picture", said.append):
+        raise ValueError("x")
+    assert said[0].endswith("ValueError: x (test_extras.py, line 34)")
+
+
+def test_an_interrupt_passes_and_what_works_says_nothing() -> None:
+    said: list[str] = []
+    with extra("the picture", said.append):
+        pass
+    with pytest.raises(KeyboardInterrupt), extra("the picture", said.append):
+        raise KeyboardInterrupt
+    assert not said

@@ -1,0 +1,40 @@
+"""Ctrl-C while something must not be left half done."""
+
+import signal
+
+import pytest
+
+from nas.core.interrupts import undisturbed
+
+
+def test_ctrl_c_waits() -> None:
+    done = []
+    with pytest.raises(KeyboardInterrupt), undisturbed():
+        done = [signal.raise_signal(signal.SIGINT), 1]
+    assert done == [None, 1]
+    with undisturbed():
+        pass
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_the_second_does_not() -> None:
+    done = []
+    with pytest.raises(KeyboardInterrupt), undisturbed():
+        done = [signal.raise_signal(signal.SIGINT) for _ in range(3)]
+    assert done == []
+
+
+def test_what_is_raised_goes_before() -> None:
+    with pytest.raises(ZeroDivisionError), undisturbed():
+        _ = signal.raise_signal(signal.SIGINT) or 1 / 0
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_that_is_ignored_stays_so() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with undisturbed():
+            signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
