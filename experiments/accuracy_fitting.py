@@ -29,8 +29,8 @@ from nas.accuracy import (
 from nas.core import data
 from nas.core.files import write_text
 from nas.core.machine import cpu_name
+from nas.network.zoo import load_architecture
 from nas.space import Matrix
-from nas.zoo import load_architecture
 
 FOLDS = 10
 log = logging.getLogger("fit")

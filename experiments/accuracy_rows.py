@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from nas.accuracy import Accuracy, Scale
 from nas.choices import Column
-from nas.cost import cost_of
-from nas.layers import Unit
 from nas.lookup import Lookup
+from nas.network.cost import cost_of
+from nas.network.layers import Unit
 from nas.space import Matrix, Space
 from nas.space_file import load_space
 

@@ -8,37 +8,37 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from nas.core.errors import missing_package
-from nas.cost import cost  # at once: the module of the same name would hide it otherwise
+from nas.network.cost import cost  # at once: the module of the same name would hide it otherwise
 
 if TYPE_CHECKING:
     from nas.accuracy import load_accuracy_model
-    from nas.arch import Architecture, Block
     from nas.config import SearchConfig
     from nas.core.errors import NasError
     from nas.exporting import export
     from nas.latency_file import load_table
-    from nas.layers import lower
+    from nas.network.blocks import Architecture, Block
+    from nas.network.layers import lower
+    from nas.network.zoo import load_architecture
     from nas.nn.data import load_data
     from nas.nn.model import build_model
     from nas.nn.train import train
     from nas.pareto import pareto_front
     from nas.searching import search
     from nas.space_file import load_space
-    from nas.zoo import load_architecture
 
 _HOMES = {
-    "Architecture": "nas.arch",
-    "Block": "nas.arch",
+    "Architecture": "nas.network.blocks",
+    "Block": "nas.network.blocks",
     "NasError": "nas.core.errors",
     "SearchConfig": "nas.config",
     "build_model": "nas.nn.model",
     "export": "nas.exporting",
     "load_accuracy_model": "nas.accuracy",
-    "load_architecture": "nas.zoo",
+    "load_architecture": "nas.network.zoo",
     "load_data": "nas.nn.data",
     "load_space": "nas.space_file",
     "load_table": "nas.latency_file",
-    "lower": "nas.layers",
+    "lower": "nas.network.layers",
     "pareto_front": "nas.pareto",
     "search": "nas.searching",
     "train": "nas.nn.train",

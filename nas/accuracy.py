@@ -17,13 +17,13 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.arch import Architecture
 from nas.core import data, strict_json
 from nas.core.blas import one_blas_thread
 from nas.core.errors import BadFile, BadValue
 from nas.core.files import atomic_path, open_regular
 from nas.core.schema import SCHEMA, OneOf, Range, Reader, Signed
 from nas.core.text import LONGEST_VALUE, printable, shown
+from nas.network.blocks import Architecture
 from nas.space import Matrix, Space
 from nas.space_file import load_space
 

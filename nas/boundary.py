@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log, prod
 
-from nas.cost import cost_of
-from nas.layers import Unit
+from nas.network.cost import cost_of
+from nas.network.layers import Unit
 
 WHOLE = "whole"
 FEATURES = (WHOLE, "shortcut", "squeezed", "hard", "log_elements", "log_params", "log_macs")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.arch import Block
-from nas.scaling import round_channels
+from nas.network.blocks import Block
+from nas.network.multipliers import round_channels
 
 Value = int | bool | str
 Picks = Mapping[str, Value]

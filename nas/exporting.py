@@ -3,13 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
-from nas.arch import Architecture
-from nas.checkpoint import Checkpoint
 from nas.core import plugins
 from nas.core.errors import NasError
 from nas.core.plugins import Plugin
 from nas.core.text import file_name
-from nas.weights import Weights
+from nas.network.blocks import Architecture
+from nas.network.checkpoint import Checkpoint
+from nas.network.weights import Weights
 
 _FORMS = {"yml": "yaml"}
 """Endings of files that are not the name of their exporter."""

@@ -13,8 +13,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nas.arch import Architecture, to_mapping
-from nas.checkpoint import architecture_of, find_checkpoint
 from nas.config import SearchConfig, Setup, read_config
 from nas.core import data, strict_json
 from nas.core.errors import RunError, UnknownName
@@ -24,7 +22,9 @@ from nas.core.run_kind import MARKS, RUN, SEARCH, check_kind, holds, kind_of, ne
 from nas.core.schema import SCHEMA
 from nas.core.storage import Place, split_member
 from nas.core.versions import commit, version_of
-from nas.zoo import load_architecture
+from nas.network.blocks import Architecture, to_mapping
+from nas.network.checkpoint import architecture_of, find_checkpoint
+from nas.network.zoo import load_architecture
 
 CONFIG, JOURNAL, FRONT, ARCHS, ENVIRONMENT = (
     RUN,

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.arch import Architecture
 from nas.core.errors import NasError, missing_package
-from nas.layers import Conv, Layer, Linear, Pool, Squeeze, Unit, lower, takes_any_size
-from nas.weights import Weights, check_weights, fold_norm, join, random_weights
+from nas.network.blocks import Architecture
+from nas.network.layers import Conv, Layer, Linear, Pool, Squeeze, Unit, lower, takes_any_size
+from nas.network.weights import Weights, check_weights, fold_norm, join, random_weights
 
 if TYPE_CHECKING:
     import onnx

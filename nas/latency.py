@@ -15,13 +15,13 @@ from math import fsum
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nas.arch import Architecture
 from nas.boundary import Boundary
 from nas.core.errors import MissingEntry, unknown
 from nas.core.schema import Coefficient, Count, Milliseconds
 from nas.core.text import LONGEST_MESSAGE, LONGEST_VALUE, printable, shown
-from nas.layers import Unit, lower
 from nas.lookup import Lookup
+from nas.network.blocks import Architecture
+from nas.network.layers import Unit, lower
 from nas.operators import OpModel, counts_of
 from nas.provenance import Provenance, Validation
 from nas.space import Matrix, Space

@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from nas.arch import Block
 from nas.core.errors import NasError
 from nas.core.plugins import Plugin, create
-from nas.layers import Unit, lower_block
+from nas.network.blocks import Block
+from nas.network.layers import Unit, lower_block
 
 ENDING = "_lookup_table"
 """How the names of files that are for one resolution end, as in `224_lookup_table.yaml`."""

@@ -10,7 +10,7 @@ from nas.core.data import to_json, to_yaml
 from nas.core.errors import NasError
 from nas.core.files import write_text
 from nas.latency_dialects import ENDING, Dialect, DialectEntry, load_dialect, unit_from_key
-from nas.layers import Unit
+from nas.network.layers import Unit
 
 _INPUT_CHANNELS = 3
 _HALVINGS = 5  # these networks shrink their input to a thirty-second

@@ -20,7 +20,7 @@ from nas.core.plugins import available
 from nas.core.schema import Count, Milliseconds, Range, Reader
 from nas.core.text import LONGEST_VALUE, printable
 from nas.latency_dialects import ENDING, Dialect, DialectEntry, load_dialect
-from nas.layers import Unit
+from nas.network.layers import Unit
 
 APART = 0.5
 """By how much of the smaller one two latencies of a unit may differ, whatever their deviations."""

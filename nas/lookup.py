@@ -13,11 +13,11 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.arch import Block
 from nas.choices import Picks
 from nas.core.blas import one_blas_thread
-from nas.layers import Shape, Unit, lower, lower_chain
-from nas.scaling import scale_resolution
+from nas.network.blocks import Block
+from nas.network.layers import Shape, Unit, lower, lower_chain
+from nas.network.multipliers import scale_resolution
 from nas.space import Matrix, Space
 
 UnitValues = Callable[[Unit], tuple[float, ...]]
@@ -36,7 +36,7 @@ class Lookup:
     """The sums of some per-unit values over the architectures of one space.
 
     Example:
-        >>> from nas.cost import cost_of
+        >>> from nas.network.cost import cost_of
         >>> from nas.space_file import load_space
         >>> space = load_space("mbconv")
         >>> macs = Lookup(space, lambda unit: (cost_of(unit).macs,))

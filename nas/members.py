@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.arch import Architecture
 from nas.choices import Picks
 from nas.config import Setup
 from nas.core import data
 from nas.core.errors import NotInSpace
 from nas.core.extras import extra
-from nas.cost import cost
 from nas.evaluate import evaluate
 from nas.latency import Latency
-from nas.layers import lower
+from nas.network.blocks import Architecture
+from nas.network.cost import cost
+from nas.network.layers import lower
+from nas.network.zoo import load_architecture, load_reference
 from nas.problem import Candidates, Metrics, Trials
 from nas.space import Matrix
-from nas.zoo import load_architecture, load_reference
 
 logger = logging.getLogger(__name__)
 

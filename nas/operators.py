@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 
-from nas.layers import Conv, Layer, Linear, Pool, Squeeze, Unit
+from nas.network.layers import Conv, Layer, Linear, Pool, Squeeze, Unit
 
 CACHE_ELEMENTS = 250_000
 """Elements of 4 bytes that fit in about 1 MB; depthwise inputs beyond it come from memory."""

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.accuracy import METRICS
-from nas.arch import Architecture
 from nas.core.errors import NasError, unknown
 from nas.core.rounding import significant
 from nas.core.schema import PREDICTED
+from nas.network.blocks import Architecture
 from nas.space import Matrix, Space
 
 Floats = NDArray[np.float64]

@@ -23,6 +23,7 @@ from nas.core.storage import Place
 from nas.core.workers.runner import Lazy, Runner
 from nas.journal import NoJournal, open_journal
 from nas.members import Member, covers, front_members, record, reference
+from nas.network.zoo import load_architecture
 from nas.pareto import hypervolume, non_dominated
 from nas.problem import Objective, Strategy, Trials
 from nas.reach import check_limits
@@ -31,7 +32,6 @@ from nas.seeding import Seeded
 from nas.session import Session
 from nas.streaming import stream
 from nas.watch import Progress, Watch, open_run
-from nas.zoo import load_architecture
 
 logger = logging.getLogger(__name__)
 

@@ -5,13 +5,13 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from nas.arch import ACTS, GATES, MOST_CHANNELS, MOST_PIXELS, MOST_WINDOW, SKIPS
 from nas.choices import Row, Squeezing, Value
 from nas.core import data
 from nas.core.errors import BadFile
 from nas.core.schema import check_keys, locate
 from nas.core.text import shown
-from nas.layers import BLOCKS
+from nas.network.blocks import ACTS, GATES, MOST_CHANNELS, MOST_PIXELS, MOST_WINDOW, SKIPS
+from nas.network.layers import BLOCKS
 from nas.space import Space
 
 _DEFAULTS: Mapping[str, Value] = {

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.arch import Architecture
 from nas.core.errors import NasError
-from nas.layers import Conv, Layer, Linear, Pool, Squeeze, Unit, lower, takes_any_size
+from nas.network.blocks import Architecture
+from nas.network.layers import Conv, Layer, Linear, Pool, Squeeze, Unit, lower, takes_any_size
+from nas.network.weights import Weights, check_weights, fold_norm, join, random_weights
 from nas.tflite_file import Operator, Shape, Tensor, pack
-from nas.weights import Weights, check_weights, fold_norm, join, random_weights
 
 INPUT = "input"
 OUTPUT = "logits"

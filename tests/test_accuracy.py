@@ -22,8 +22,8 @@ from nas.accuracy import (
 from nas.core.data import bundled
 from nas.core.errors import BadFile, NotInSpace, UnknownName
 from nas.evaluators.surrogate import Surrogate
+from nas.network.zoo import load_architecture
 from nas.space_file import load_space
-from nas.zoo import load_architecture
 
 MODELS = tuple(bundled("accuracy_models", ".npz"))
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -5,9 +5,9 @@ from math import log
 
 import pytest
 
-from nas.arch import Block
 from nas.boundary import FEATURES, Boundary, features
-from nas.layers import Unit, lower_block
+from nas.network.blocks import Block
+from nas.network.layers import Unit, lower_block
 
 PLAIN = Block(kind="conv", in_channels=8, out_channels=16, kernel=1, act="relu")
 MBCONV = Block(

@@ -8,9 +8,9 @@ import pytest
 from nas.accuracy import load_accuracy_model
 from nas.core import data
 from nas.latency_file import load_table
-from nas.layers import lower
+from nas.network.layers import lower
+from nas.network.zoo import load_architecture
 from nas.space_file import load_space
-from nas.zoo import load_architecture
 
 FILES = [
     path

@@ -8,7 +8,7 @@ import pytest
 import nas
 from nas.core.errors import MissingPackage, NasError
 from nas.exporting import export
-from nas.zoo import load_architecture
+from nas.network.zoo import load_architecture
 
 
 @pytest.mark.parametrize("form", ["yaml", "json"])

@@ -11,8 +11,8 @@ from nas.config import SearchConfig, prepare, read_config, write_config
 from nas.core.errors import BadFile, NasError, RunError, UnknownName
 from nas.folder import check_folder, find_architecture, to_csv
 from nas.journal import open_journal
+from nas.network.zoo import load_architecture
 from nas.searching import Run, search
-from nas.zoo import load_architecture
 
 CONFIG = prepare(SearchConfig(trials=400, strategy="random")).config
 

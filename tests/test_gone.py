@@ -103,13 +103,13 @@ def test_a_training_whose_folder_is_removed_is_whole_in_the_end(
 ) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("sklearn")
-    from nas.checkpoint import load_checkpoint
+    from nas.network.checkpoint import load_checkpoint
+    from nas.network.multipliers import scale_resolution
+    from nas.network.zoo import load_architecture
     from nas.nn.data import load_data
     from nas.nn.job import Options
     from nas.nn.recipes import adapt, quick
     from nas.nn.train import train
-    from nas.scaling import scale_resolution
-    from nas.zoo import load_architecture
 
     monkeypatch.setattr("nas.nn.loop.SECONDS_BETWEEN_REPORTS", 0.0)
     out, seen = tmp_path / "t", []

@@ -9,14 +9,14 @@ from statistics import fmean
 import numpy as np
 import pytest
 
-from nas.arch import Architecture, Block
 from nas.core.errors import MissingEntry
 from nas.latency import Entry, Era, LatencyTable, Spread
 from nas.latency_file import load_table
-from nas.layers import lower, lower_block
+from nas.network.blocks import Architecture, Block
+from nas.network.layers import lower, lower_block
+from nas.network.zoo import load_architecture
 from nas.operators import OpModel
 from nas.space_file import load_space
-from nas.zoo import load_architecture
 
 TABLES = ("pixel1", "pixel2", "pixel3")
 V2_MS = {"pixel1": 64.0, "pixel2": 76.0, "pixel3": 56.0}  # Howard et al., 2019, table 3

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import yaml
 
-from nas.arch import Architecture
 from nas.core.errors import BadFile, NasError, UnknownName
 from nas.core.plugins import available
 from nas.latency_dialects import DialectEntry, load_dialect, unit_from_key
 from nas.latency_export import write_dialect
 from nas.latency_import import read_dialect
-from nas.layers import lower
+from nas.network.blocks import Architecture
+from nas.network.layers import lower
+from nas.network.zoo import load_architecture
 from nas.space_file import load_space
-from nas.zoo import load_architecture
 
 DATA = Path(__file__).parent / "data"
 PROXYLESS = DATA / "proxylessnas_table.yaml"

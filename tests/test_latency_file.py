@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nas.arch import Block
 from nas.boundary import FEATURES, Boundary
 from nas.core import data
 from nas.core.errors import BadFile, UnknownName
 from nas.latency import Entry, LatencyTable
 from nas.latency_file import load_table, write_table
-from nas.layers import lower_block
+from nas.network.blocks import Block
+from nas.network.layers import lower_block
 from nas.provenance import Provenance, Validation
 
 TABLES = ("pixel1", "pixel2", "pixel3")

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from nas.cost import cost, cost_of
 from nas.evaluators.costs import create as create_costs
 from nas.latency_file import load_table
-from nas.layers import Unit
 from nas.lookup import Lookup
+from nas.network.cost import cost, cost_of
+from nas.network.layers import Unit
 from nas.problem import Candidates
 from nas.space import Space
 from nas.space_file import load_space

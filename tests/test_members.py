@@ -6,10 +6,10 @@ import pytest
 
 from nas.config import SearchConfig, Setup, prepare
 from nas.core import data
-from nas.cost import cost
 from nas.members import record, reference, references
+from nas.network.cost import cost
+from nas.network.zoo import load_architecture
 from nas.searching import search
-from nas.zoo import load_architecture
 
 NAMES = (
     "name", "top1_proxy", "top1_proxy_deviation", "top1_proxy_outside", "gain", "gain_deviation",

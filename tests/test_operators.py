@@ -2,8 +2,8 @@
 
 import pytest
 
-from nas.arch import Block
-from nas.layers import Conv, Linear, Pool, lower_block
+from nas.network.blocks import Block
+from nas.network.layers import Conv, Linear, Pool, lower_block
 from nas.operators import counts, counts_of
 
 

@@ -13,10 +13,10 @@ import pytest
 
 from nas.config import SearchConfig
 from nas.core.errors import NasError, RunError, UnknownName
-from nas.cost import cost
+from nas.network.cost import cost
+from nas.network.zoo import load_architecture
 from nas.pareto import non_dominated
 from nas.searching import search
-from nas.zoo import load_architecture
 
 ROOT = Path(__file__).parents[1]
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from nas.accuracy import load_accuracy_model
-from nas.arch import MOST_BLOCKS, MOST_CHANNELS, MOST_PIXELS
 from nas.core.errors import BadFile, BadValue, NasError
-from nas.scaling import Multipliers, scale, scale_resolution
+from nas.network.blocks import MOST_BLOCKS, MOST_CHANNELS, MOST_PIXELS
+from nas.network.multipliers import Multipliers, scale, scale_resolution
+from nas.network.zoo import load_architecture
 from nas.space_file import load_space
-from nas.zoo import load_architecture
 
 ARCH = """schema: 1
 resolution: {resolution}

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas.arch import Architecture
 from nas.core.errors import NotInSpace
+from nas.network.blocks import Architecture
+from nas.network.zoo import load_architecture
 from nas.space import Space
 from nas.space_file import load_space, space_from_mapping
-from nas.zoo import load_architecture
 
 SPACES = ("mbconv", "mobilenetv3", "mnasnet")
 SHARED = Path(__file__).parents[2] / "shared" / "data"

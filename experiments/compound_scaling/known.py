@@ -12,7 +12,7 @@ import numpy as np
 
 from nas.accuracy import load_accuracy_model
 from nas.choices import Picks
-from nas.cost import cost
+from nas.network.cost import cost
 from nas.space import Space
 from nas.space_file import load_space
 

@@ -33,7 +33,7 @@ from nas.core.data import to_yaml
 from nas.core.files import write_text
 from nas.core.jsonl import Lines
 from nas.core.machine import cpu_name
-from nas.cost import cost
+from nas.network.cost import cost
 from nas.nn.data import load_data
 from nas.nn.recipes import adapt, find_recipe
 from nas.nn.train import train

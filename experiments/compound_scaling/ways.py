@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from nas.arch import Architecture, Block, Blocks
 from nas.compound.formula import Compound
-from nas.cost import cost
-from nas.scaling import Multipliers, scale
+from nas.network.blocks import Architecture, Block, Blocks
+from nas.network.cost import cost
+from nas.network.multipliers import Multipliers, scale
 
 MULTIPLE = 2
 """Channels in multiples of 8 would miss equal MACs by far in a network as narrow as this one."""

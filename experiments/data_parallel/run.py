@@ -30,12 +30,12 @@ from nas.core.files import write_text
 from nas.core.machine import cpu_name
 from nas.core.storage import Place
 from nas.core.workers.join import Need, connect
+from nas.network.multipliers import scale_resolution
+from nas.network.zoo import load_architecture
 from nas.nn.data import load_data
 from nas.nn.job import Job
 from nas.nn.recipes import adapt, find_recipe
 from nas.nn.train import Trained, carry_out, plan
-from nas.scaling import scale_resolution
-from nas.zoo import load_architecture
 
 HERE = Path(__file__).resolve().parent
 NETWORK, SIDE, RECIPE = "mobilenet_v3_small", 32, "quick"

@@ -21,16 +21,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from running import circumstances
 
-from nas.arch import Block
 from nas.core import data
 from nas.core.files import write_text
-from nas.layers import Conv, Shape, Squeeze, Unit, lower_block
 from nas.measuring.calibration import Network, calibrate
 from nas.measuring.estimates import Estimates, at_usual_speed, usual
 from nas.measuring.plan import Job, Plan, network_job, plan_units, tilted
 from nas.measuring.rounds import Rounds
 from nas.measuring.run import Target, measure_plan
 from nas.measuring.samples import CALIBRATION, PROBE, VALIDATION
+from nas.network.blocks import Block
+from nas.network.layers import Conv, Shape, Squeeze, Unit, lower_block
 from nas.space_file import load_space
 
 Floats = NDArray[np.float64]

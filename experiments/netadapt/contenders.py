@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from nas.arch import Architecture
-from nas.checkpoint import Checkpoint, load_checkpoint
 from nas.core.files import write_text
-from nas.cost import cost
 from nas.latency import LatencyTable
 from nas.measuring.plan import plan_check
 from nas.measuring.rounds import Rounds
 from nas.measuring.run import measure_plan
 from nas.measuring.speedup import target_like
+from nas.network.blocks import Architecture
+from nas.network.checkpoint import Checkpoint, load_checkpoint
+from nas.network.cost import cost
+from nas.network.weights import Weights
 from nas.nn.data import Data
 from nas.nn.fine_tune import Bench, held_out
 from nas.nn.job import Options
@@ -36,7 +37,6 @@ from nas.pruning.channels import groups, narrowed
 from nas.pruning.netadapt import Result, Settings, cuts_of
 from nas.pruning.proposals import Cuts, latency_meter
 from nas.pruning.slicing import sliced, strongest
-from nas.weights import Weights
 
 RATES = (1.0, 0.5, 0.25)
 """Of the recipe's learning rate; every contender gets the one that suits it."""

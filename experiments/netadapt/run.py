@@ -28,14 +28,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from contenders import Plan, Row, begin, compare, measured
 from running import circumstances
 
-from nas.arch import from_mapping, to_mapping
 from nas.core.files import write_text
 from nas.latency_file import load_table
+from nas.network.blocks import from_mapping, to_mapping
+from nas.network.multipliers import scale_resolution
+from nas.network.zoo import load_architecture
 from nas.nn.data import Data, load_data
 from nas.nn.recipes import quick
 from nas.nn.task import for_classes
-from nas.scaling import scale_resolution
-from nas.zoo import load_architecture
 
 HERE = Path(__file__).resolve().parent
 CIFAR = HERE.parents[1] / "../shared/data/cifar10_part/cifar10_part.zip"

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 from nas import load_space
-from nas.arch import Architecture
 from nas.core.jsonl import Lines
+from nas.network.blocks import Architecture
 from nas.nn.data import Data, Images, load_data
 from nas.nn.recipes import adapt, find_recipe
 from nas.nn.train import fit, train

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from nas.core.errors import NasError, unknown
 
 if TYPE_CHECKING:  # a device that measures a bundle has no layers
-    from nas.layers import Unit
+    from nas.network.layers import Unit
 
 Run = Callable[[], float]
 """Runs a model once on the same input, batch size 1, and returns the seconds that took."""

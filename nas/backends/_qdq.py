@@ -2,7 +2,7 @@
 
 What this is for is latency, which depends on shapes and types and not on the values of the scales,
 so that nothing is calibrated: every activation has one of a few fixed ranges, wide enough for the
-random weights of `nas.weights`. onnxruntime's `quantize_static` gives, once optimised, the same
+random weights of `nas.network.weights`. onnxruntime's `quantize_static` gives, once optimised, the same
 operators and the same latency, but needs seconds for a network where this needs a tenth of one.
 """
 

@@ -8,7 +8,7 @@ import numpy as np
 from nas.backends import Backend, Run, check_options
 from nas.core import strict_json
 from nas.core.errors import NasError
-from nas.layers import Unit
+from nas.network.layers import Unit
 
 _SECONDS = {
     "conv_macs": 30e-12, "conv_reads": 300e-12, "conv_writes": 400e-12, "conv_weights": 400e-12,

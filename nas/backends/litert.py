@@ -21,7 +21,7 @@ from nas.backends import Backend, Run, check_options, timed
 from nas.core.errors import NasError
 
 if TYPE_CHECKING:  # a device that measures a bundle has no layers
-    from nas.layers import Unit
+    from nas.network.layers import Unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +39,8 @@ class LiteRt:
 
     def compile(self, units: "Sequence[Unit]") -> bytes:
         """Return `units` as a .tflite model with random weights."""
+        from nas.network.weights import tiled_weights
         from nas.tflite import units_to_tflite  # a target that only runs models does without
-        from nas.weights import tiled_weights
 
         return units_to_tflite(units, tiled_weights(units), batch=1, dtype=self.dtype)
 

@@ -21,7 +21,7 @@ from nas.backends import Backend, Run, check_options, timed
 from nas.core.errors import NasError
 
 if TYPE_CHECKING:  # a device that measures a bundle has no layers
-    from nas.layers import Unit
+    from nas.network.layers import Unit
 
 _FATAL_ONLY = 4
 
@@ -46,7 +46,7 @@ class OnnxRuntime:
             MissingPackage: if onnx is not installed.
         """
         from nas.graph import units_to_onnx  # a target that only runs models does without
-        from nas.weights import tiled_weights
+        from nas.network.weights import tiled_weights
 
         model = units_to_onnx(units, tiled_weights(units), batch=1)
         if self.dtype == "int8":

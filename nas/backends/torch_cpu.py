@@ -14,14 +14,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from nas.arch import Block
 from nas.backends import Backend, Run, check_options, timed
 from nas.core import strict_json
 from nas.core.errors import NasError, unknown
 from nas.core.schema import SCHEMA, check_keys, check_schema
-from nas.layers import Unit, lower_block
+from nas.network.blocks import Block
+from nas.network.layers import Unit, lower_block
+from nas.network.weights import random_weights
 from nas.nn.model import UnitModule
-from nas.weights import random_weights
 
 MODES = ("eager", "compiled")
 

@@ -3,10 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
-from nas.arch import Architecture
-from nas.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from nas.core.errors import NasError
 from nas.folder import find_architecture
+from nas.network.blocks import Architecture
+from nas.network.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 
 
 def find_trained(arch: str, weights: str | None) -> Checkpoint:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import click
 
-from nas.checkpoint import find_checkpoint, load_checkpoint
 from nas.cli._places import PATH
 from nas.cli._print import print_json, say
 from nas.core.storage import is_url, split_member
 from nas.exporting import export
 from nas.folder import find_architecture
+from nas.network.checkpoint import find_checkpoint, load_checkpoint
 
 
 @click.command("export")

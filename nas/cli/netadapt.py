@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from nas.checkpoint import Checkpoint
 from nas.cli._data import DATA, as_word
 from nas.cli._places import PATH
 from nas.cli._print import print_json, print_table, put, say
@@ -28,6 +27,7 @@ from nas.latency import LatencyTable
 from nas.latency_file import load_table
 from nas.measuring.rounds import Rounds
 from nas.measuring.speedup import Speedup, measure_speedup, target_like
+from nas.network.checkpoint import Checkpoint
 from nas.pruning.channels import KINDS
 from nas.pruning.folder import begun_with
 from nas.pruning.netadapt import BY, CHOICES, DEFAULT_KINDS, Result, Round, Settings, check

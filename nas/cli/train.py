@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nas.arch import Architecture
 from nas.cli._data import DATA, as_word
 from nas.cli._places import PLACE
 from nas.cli._print import print_json, put, say
@@ -17,7 +16,8 @@ from nas.core.storage import Place
 from nas.core.text import file_name
 from nas.exporting import named
 from nas.folder import find_architecture
-from nas.scaling import scale_resolution
+from nas.network.blocks import Architecture
+from nas.network.multipliers import scale_resolution
 
 if TYPE_CHECKING:
     from nas.nn.job import Job

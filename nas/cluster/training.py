@@ -28,12 +28,12 @@ from ray.util.queue import Empty, Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from torch import distributed
 
-from nas.checkpoint import SETTINGS
 from nas.core.errors import BadValue, NasError, RunError
 from nas.core.files import read_bytes
 from nas.core.plugins import folders
 from nas.core.storage import Place, is_url
 from nas.core.workers.join import Need, can_add, connect, slots
+from nas.network.checkpoint import SETTINGS
 from nas.nn.job import Job, Report
 from nas.nn.peers import Peers
 from nas.nn.task import check_batch

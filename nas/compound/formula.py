@@ -12,12 +12,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from math import isfinite, prod
 
-from nas.arch import Architecture
 from nas.core.errors import BadValue, NasError
-from nas.cost import cost_of
-from nas.layers import Shape, Unit, lower
-from nas.scaling import DIVISOR, Multipliers, scale, scale_depth, scale_resolution, scale_width
-from nas.zoo import load_architecture
+from nas.network.blocks import Architecture
+from nas.network.cost import cost_of
+from nas.network.layers import Shape, Unit, lower
+from nas.network.multipliers import (
+    DIVISOR,
+    Multipliers,
+    scale,
+    scale_depth,
+    scale_resolution,
+    scale_width,
+)
+from nas.network.zoo import load_architecture
 
 PUBLISHED_BASE = "efficientnet_b0"
 HIGHEST_RATE = 0.5

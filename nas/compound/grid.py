@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from math import isfinite, sqrt
 
-from nas.arch import Architecture
 from nas.compound.formula import Compound, grow, predict_macs
 from nas.core.errors import BadValue, NasError, unknown
-from nas.cost import Cost, cost
 from nas.latency import Latency, LatencyTable
-from nas.memory import check_memory, machine_memory, memory_scaled
-from nas.scaling import DIVISOR
+from nas.network.blocks import Architecture
+from nas.network.cost import Cost, cost
+from nas.network.memory import check_memory, machine_memory, memory_scaled
+from nas.network.multipliers import DIVISOR
 
 MEASURES = ("macs", "latency", "formula")
 _MOST_LOOKED_AT = 200_000

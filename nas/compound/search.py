@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from nas.accuracy import AccuracyModel, load_accuracy_model
-from nas.arch import Architecture, to_mapping
 from nas.compound.grid import Budget, Point
 from nas.core.data import bundled, to_yaml
 from nas.core.errors import BadValue, NasError, NotInSpace, RunError
@@ -25,6 +24,7 @@ from nas.core.run_kind import SCALED, SCALING, holds, kind_of
 from nas.core.schema import SCHEMA, Predicted
 from nas.core.text import shown
 from nas.core.workers.runner import Failure
+from nas.network.blocks import Architecture, to_mapping
 
 JOURNAL, RESULTS = SCALING.mark, "grid.csv"
 _ARCH, _SCORE, _ERROR = "fingerprint", "score", "error"

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from nas.arch import Block
 from nas.core.errors import NasError, unknown
 from nas.core.text import LONGEST_VALUE, printable, shown
-from nas.layers import Shape, Unit, lower_block
+from nas.network.blocks import Block
+from nas.network.layers import Shape, Unit, lower_block
 
 _MOST_DIGITS = 9
 

@@ -19,11 +19,11 @@ With `se` a block has squeeze-and-excitation of a quarter of the hidden channels
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from nas.arch import Block
 from nas.dialects._keys import Key, lowered, parse, shapes
 from nas.latency_dialects import Dialect
-from nas.layers import Unit
-from nas.scaling import round_channels
+from nas.network.blocks import Block
+from nas.network.layers import Unit
+from nas.network.multipliers import round_channels
 
 _BLOCK = ("expand", "kernel", "stride", "idskip", "se", "hs")
 _OTHERS = {

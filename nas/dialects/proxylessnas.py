@@ -18,10 +18,10 @@ the classifier. `act` says another, for networks that differ from them in nothin
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
-from nas.arch import Block
 from nas.dialects._keys import Key, lowered, parse, shapes
 from nas.latency_dialects import Dialect
-from nas.layers import Unit, lower_block
+from nas.network.blocks import Block
+from nas.network.layers import Unit, lower_block
 
 _BLOCK = ("expand", "kernel", "stride", "idskip")
 _KINDS: Mapping[str, tuple[str, ...]] = {

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from nas.cost import cost_of
-from nas.layers import Unit
 from nas.lookup import Lookup
+from nas.network.cost import cost_of
+from nas.network.layers import Unit
 from nas.problem import Candidates, Metrics
 from nas.space import Space
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from nas.core.errors import NasError
 from nas.latency import LatencyTable
-from nas.layers import Unit
 from nas.lookup import Lookup
+from nas.network.layers import Unit
 from nas.problem import Candidates, Metrics
 from nas.space import Space
 

@@ -6,8 +6,8 @@ from functools import lru_cache, partial
 
 import numpy as np
 
-from nas.arch import Architecture
 from nas.core.errors import BadValue, NasError, unknown
+from nas.network.blocks import Architecture
 from nas.nn.batches import Batch
 from nas.nn.data import Data, check_side, load_data
 from nas.nn.task import check_resolution

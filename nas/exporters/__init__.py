@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from nas.arch import Architecture
 from nas.core.errors import NasError
-from nas.weights import Weights
+from nas.network.blocks import Architecture
+from nas.network.weights import Weights
 
 
 class Exporter(Protocol):

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.arch import Architecture
 from nas.core.files import atomic_path
 from nas.exporters import Exporter
 from nas.graph import OPSET, to_onnx
-from nas.weights import Weights
+from nas.network.blocks import Architecture
+from nas.network.weights import Weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

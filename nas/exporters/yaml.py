@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.arch import Architecture, to_mapping
 from nas.core.data import to_yaml
 from nas.core.files import write_text
 from nas.exporters import Exporter, refuse_weights
-from nas.weights import Weights
+from nas.network.blocks import Architecture, to_mapping
+from nas.network.weights import Weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.boundary import FEATURES, WHOLE, Boundary, features
-from nas.layers import Unit
+from nas.network.layers import Unit
 
 Floats = NDArray[np.float64]
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from nas.arch import Architecture
 from nas.config import read_config
 from nas.core.errors import NasError
 from nas.core.extras import extra
@@ -20,6 +19,7 @@ from nas.measuring.rounds import Report
 from nas.measuring.run import Target, measure_plan, quiet
 from nas.measuring.samples import Samples
 from nas.measuring.validation import speed_of
+from nas.network.blocks import Architecture
 
 _SLOWER = 1.05
 

@@ -6,13 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from nas.arch import Architecture
 from nas.config import ON_MISSING
 from nas.core.errors import BadFile, NasError, unknown
 from nas.core.versions import code_version
 from nas.latency import LatencyTable
 from nas.latency_file import load_table, write_table
-from nas.layers import Unit, lower
 from nas.lookup import distinct_units
 from nas.measuring.plan import Plan, plan_units, plan_validation
 from nas.measuring.rounds import Report, Rounds
@@ -20,6 +18,8 @@ from nas.measuring.run import Target, measure_plan, quiet
 from nas.measuring.samples import read_samples
 from nas.measuring.tabulate import entry_of, tabulate
 from nas.measuring.validation import speed_of, validate
+from nas.network.blocks import Architecture
+from nas.network.layers import Unit, lower
 from nas.space import Space
 from nas.space_file import load_space
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.core.errors import missing_package
-from nas.layers import Unit
+from nas.network.layers import Unit
 from nas.operators import COUNTS, EXTENTS, FINER, OpModel, counts_of, extents
 
 Floats = NDArray[np.float64]

@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from nas.arch import Architecture, block_mapping, read_blocks
 from nas.core.data import bundled
 from nas.core.errors import BadFile
 from nas.core.text import shown
-from nas.cost import cost, cost_of
-from nas.layers import Unit, lower, lower_chain
 from nas.lookup import distinct_units
 from nas.measuring.probes import probes
 from nas.measuring.samples import CALIBRATION, PROBE, REFERENCE, UNIT, VALIDATION
-from nas.scaling import scale_resolution
+from nas.network.blocks import Architecture, block_mapping, read_blocks
+from nas.network.cost import cost, cost_of
+from nas.network.layers import Unit, lower, lower_chain
+from nas.network.multipliers import scale_resolution
+from nas.network.zoo import load_architecture
 from nas.space import Matrix, Space
-from nas.zoo import load_architecture
 
 REFERENCES = (
     "efficientnet_b0",

@@ -5,7 +5,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from nas.arch import Architecture
 from nas.core.errors import NasError
 from nas.latency import LatencyTable
 from nas.measuring.estimates import Estimate, Estimates
@@ -13,6 +12,7 @@ from nas.measuring.plan import plan_check
 from nas.measuring.rounds import Report, Rounds
 from nas.measuring.run import Target, measure_plan, quiet
 from nas.measuring.samples import Samples
+from nas.network.blocks import Architecture
 
 DTYPES = ("fp32", "int8")
 

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from nas.boundary import Boundary
 from nas.core.errors import NasError
 from nas.latency import Entry, Era, LatencyTable, Spread, TableError
-from nas.layers import Unit
 from nas.measuring.calibration import Calibration, Network, calibrate
 from nas.measuring.estimates import COVERAGE, Estimate, Estimates, estimate, quantile
 from nas.measuring.operator_fit import OperatorFit, fit_operators
 from nas.measuring.plan import Plan, from_mapping
 from nas.measuring.samples import CALIBRATION, PROBE, UNIT, VALIDATION, Samples
 from nas.measuring.validation import validate
+from nas.network.layers import Unit
 from nas.provenance import Provenance
 
 METHOD = (

@@ -10,10 +10,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from nas.checkpoint import HEADER, MODEL
 from nas.core import strict_json
 from nas.core.errors import BadFile
 from nas.core.files import atomic_path
+from nas.network.checkpoint import HEADER, MODEL
 
 OPTIMIZER = "optimizer."
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F  # the name every torch program uses
 from torch import Tensor, nn
 
-from nas.checkpoint import Checkpoint, load_checkpoint
+from nas.network.checkpoint import Checkpoint, load_checkpoint
 from nas.nn.data import Data
 from nas.nn.trained import check_classes, network_of
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.arch import Architecture
-from nas.checkpoint import MODEL
 from nas.core.schema import SCHEMA
+from nas.network.blocks import Architecture
+from nas.network.checkpoint import MODEL
+from nas.network.weights import Weights
 from nas.nn import checkpoint
 from nas.nn.data import Data, Images, fingerprint_of
 from nas.nn.datasets._split import split
@@ -22,7 +23,6 @@ from nas.nn.recipes import Recipe, adapt
 from nas.nn.score import pick_device, placed, score
 from nas.nn.steps import begun
 from nas.nn.train import train
-from nas.weights import Weights
 
 _LEAST_BATCH = 64
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from nas.accuracy import Accuracy, AccuracyModel, Floats, HeldOut, Network, Weights, one_hot
 from nas.choices import Value, coordinates
-from nas.cost import cost_of
 from nas.examples import Examples
-from nas.layers import Unit
 from nas.lookup import Lookup
+from nas.network.cost import cost_of
+from nas.network.layers import Unit
 from nas.nn.gaussian import GaussianProcess, average, tune
 from nas.nn.imitate import imitate
 from nas.space import Matrix, Space

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from nas.arch import Architecture
+from nas.network.blocks import Architecture
+from nas.network.weights import Weights
 from nas.nn.batches import Batches
 from nas.nn.data import Data
 from nas.nn.peers import ALONE, Peers
 from nas.nn.recipes import Recipe
-from nas.weights import Weights
 
 SAVE_SECONDS = 60.0
 

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nas.arch import Architecture, to_mapping
-from nas.checkpoint import BEST, LAST, SUFFIX
 from nas.core.errors import NasError
 from nas.core.schema import Fraction, Reader, Seconds, Signed
+from nas.network.blocks import Architecture, to_mapping
+from nas.network.checkpoint import BEST, LAST, SUFFIX
 from nas.nn.data import Data
 from nas.nn.job import Job, Report
 from nas.nn.score import Score, memory_named, score

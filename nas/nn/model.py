@@ -16,8 +16,8 @@ import torch.nn.functional as F  # the name every torch program uses
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nas.arch import Architecture
-from nas.layers import NORM_EPSILON, Conv, Layer, Linear, Pool, Squeeze, Unit, lower
+from nas.network.blocks import Architecture
+from nas.network.layers import NORM_EPSILON, Conv, Layer, Linear, Pool, Squeeze, Unit, lower
 
 NORM_MOMENTUM = 0.01
 """Share of a new batch in the running statistics: the decay of 0.99 used for MnasNet, MobileNetV3

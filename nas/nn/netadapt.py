@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.arch import Architecture, to_mapping
-from nas.checkpoint import SUFFIX, load_checkpoint
 from nas.core.data import to_yaml
 from nas.core.errors import RunError
 from nas.core.files import write_text
 from nas.core.workers.runner import Failure, InProcess, Runner
-from nas.cost import cost
+from nas.network.blocks import Architecture, to_mapping
+from nas.network.checkpoint import SUFFIX, load_checkpoint
+from nas.network.cost import cost
+from nas.network.weights import Weights
 from nas.nn.data import Images
 from nas.nn.fine_tune import Bench, Task, Tuned, accuracy, held_out, save, tune
 from nas.nn.job import Options
@@ -36,7 +37,6 @@ from nas.pruning.netadapt import (
 )
 from nas.pruning.proposals import Proposal, latency_meter, promising, proposals
 from nas.pruning.slicing import Effects, importance, sliced, strongest
-from nas.weights import Weights
 
 _NOTHING_LEFT = "nothing was left to cut before the target was reached"
 

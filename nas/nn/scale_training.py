@@ -4,19 +4,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.arch import Architecture
 from nas.compound.grid import Point
 from nas.compound.search import Judge
 from nas.core.errors import RunError
 from nas.core.storage import Place
 from nas.core.workers.runner import Failure, Runner
-from nas.cost import cost
-from nas.memory import check_memory, machine_memory, memory
+from nas.network.blocks import Architecture
+from nas.network.cost import cost
+from nas.network.memory import check_memory, machine_memory, memory
+from nas.network.multipliers import Multipliers, scale
 from nas.nn.data import load_data
 from nas.nn.recipes import Recipe, adapt, find_recipe
 from nas.nn.short import Bench, Leg, advance
 from nas.nn.train import fit
-from nas.scaling import Multipliers, scale
 
 METRIC, FOLDER = "top1_proxy", "trainings"
 

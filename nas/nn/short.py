@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 from math import inf
 
-from nas.arch import Architecture
-from nas.checkpoint import LAST, SUFFIX
 from nas.core.errors import NasError
 from nas.core.storage import Place
+from nas.network.blocks import Architecture
+from nas.network.checkpoint import LAST, SUFFIX
 from nas.nn.data import Data
 from nas.nn.job import Options
 from nas.nn.recipes import Recipe

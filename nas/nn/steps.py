@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nas.arch import Architecture
-from nas.checkpoint import AVERAGE
+from nas.network.blocks import Architecture
+from nas.network.checkpoint import AVERAGE
+from nas.network.weights import Weights
 from nas.nn import checkpoint
 from nas.nn.distill import Teacher
 from nas.nn.ema import Average
@@ -21,7 +22,6 @@ from nas.nn.peers import running_statistics
 from nas.nn.schedule import learning_rate, warm_decay
 from nas.nn.score import placed, precision
 from nas.nn.trained import with_weights
-from nas.weights import Weights
 
 Batch = tuple[Tensor, Tensor]
 

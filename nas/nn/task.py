@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from nas.arch import Architecture
 from nas.core.errors import BadValue
-from nas.layers import Conv, lower
+from nas.network.blocks import Architecture
+from nas.network.layers import Conv, lower
 
 
 def for_classes(arch: Architecture, classes: int) -> Architecture:

@@ -4,7 +4,8 @@ from itertools import islice
 
 import numpy as np
 
-from nas.arch import Architecture
+from nas.network.blocks import Architecture
+from nas.network.weights import Weights
 from nas.nn.batches import Batches
 from nas.nn.fine_tune import Bench
 from nas.nn.losses import cross_entropy
@@ -12,7 +13,6 @@ from nas.nn.model import Network
 from nas.nn.score import memory_named, pick_device, placed
 from nas.nn.steps import begun
 from nas.pruning.slicing import Effects, Floats
-from nas.weights import Weights
 
 BATCHES = 4
 _NORM = "norm.weight"

@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 
-from nas.arch import Architecture
-from nas.checkpoint import AVERAGE
 from nas.core.errors import BadValue
-from nas.layers import lower
+from nas.network.blocks import Architecture
+from nas.network.checkpoint import AVERAGE
+from nas.network.layers import lower
+from nas.network.weights import check_weights, fingerprint
 from nas.nn.data import Data
 from nas.nn.distill import Teacher, load_teacher
 from nas.nn.job import Job, Options
@@ -24,7 +25,6 @@ from nas.nn.steps import Stepper
 from nas.nn.task import check_batch, check_resolution, for_classes
 from nas.nn.trained import with_weights
 from nas.nn.training_folder import TrainingFolder
-from nas.weights import check_weights, fingerprint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -6,9 +6,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from nas.arch import Architecture
-from nas.checkpoint import Checkpoint, load_checkpoint
 from nas.core.errors import NasError
+from nas.network.blocks import Architecture
+from nas.network.checkpoint import Checkpoint, load_checkpoint
 from nas.nn.data import Data
 from nas.nn.model import Network
 from nas.nn.score import Score, pick_device, placed, score, split_of

@@ -1,7 +1,7 @@
 """Training folders: what a training leaves behind, and whether it may be continued there.
 
 `arch.yaml` and `train.yaml` say what is trained and how, `metrics.jsonl` how it went, epoch by
-epoch, and the two checkpoints (`nas.checkpoint`) hold the weights. TensorBoard's event files lie
+epoch, and the two checkpoints (`nas.network.checkpoint`) hold the weights. TensorBoard's event files lie
 beside them where tensorboard is installed.
 """
 
@@ -13,8 +13,6 @@ from typing import Any
 
 from torch import Tensor
 
-from nas.arch import Architecture, to_mapping
-from nas.checkpoint import ARCH, BEST, LAST, SETTINGS, SUFFIX, architecture_of, read_header
 from nas.core import strict_json
 from nas.core.data import read_mapping, to_yaml
 from nas.core.errors import RunError
@@ -24,6 +22,8 @@ from nas.core.jsonl import Lines, line_reader
 from nas.core.run_kind import TRAINING, holds
 from nas.core.schema import SCHEMA, Fraction, Seconds, check_keys
 from nas.core.text import shown
+from nas.network.blocks import Architecture, to_mapping
+from nas.network.checkpoint import ARCH, BEST, LAST, SETTINGS, SUFFIX, architecture_of, read_header
 from nas.nn import checkpoint
 
 logger = logging.getLogger(__name__)

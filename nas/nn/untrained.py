@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nas.arch import Architecture, Block
-from nas.cost import cost
+from nas.network.blocks import Architecture, Block
+from nas.network.cost import cost
 from nas.nn.losses import cross_entropy
 from nas.nn.model import Network, build_model
 

@@ -7,8 +7,8 @@ from math import isfinite
 import torch
 from torch import Tensor
 
-from nas.arch import Architecture
 from nas.core.errors import BadValue, NasError, unknown
+from nas.network.blocks import Architecture
 from nas.nn.batches import Batch, Batches
 from nas.nn.data import Data
 from nas.nn.task import check_resolution

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nas.arch import Architecture
 from nas.compound.growth import grown
 from nas.config import Setup, prepare
 from nas.core import plugins
@@ -14,7 +13,9 @@ from nas.core.errors import NasError
 from nas.core.plugins import Plugin
 from nas.latency import LatencyTable
 from nas.latency_file import table_mapping
-from nas.memory import machine_memory
+from nas.network.blocks import Architecture
+from nas.network.memory import machine_memory
+from nas.network.multipliers import scale_resolution
 from nas.nn.data import Data, fingerprint_of, load_data
 from nas.nn.distill import load_teacher
 from nas.nn.recipes import Recipe, adapt, find_recipe
@@ -25,7 +26,6 @@ from nas.problem import Problem
 from nas.pruning.netadapt import cuts_of
 from nas.pruning.proposals import check_covered, latency_meter
 from nas.reach import check_limits
-from nas.scaling import scale_resolution
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

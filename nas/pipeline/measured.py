@@ -5,7 +5,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from nas.arch import Architecture
 from nas.core.errors import NasError
 from nas.folder import find_architecture
 from nas.measuring.estimates import Estimates
@@ -14,6 +13,7 @@ from nas.measuring.rounds import Progress, Rounds
 from nas.measuring.run import measure_plan
 from nas.measuring.samples import Samples
 from nas.measuring.speedup import target_like
+from nas.network.blocks import Architecture
 from nas.pipeline.journal import Done
 from nas.pipeline.stages import Line
 

@@ -6,18 +6,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nas.arch import Architecture, to_mapping
-from nas.checkpoint import ARCH, SUFFIX, find_checkpoint, load_checkpoint
 from nas.compound.growth import grown
 from nas.core import plugins
 from nas.core.data import to_yaml
 from nas.core.files import write_text
 from nas.core.plugins import Plugin
 from nas.core.workers.runner import make_runner
-from nas.cost import cost
 from nas.exporting import export
 from nas.folder import ARCHS, find_architecture
-from nas.memory import machine_memory
+from nas.network.blocks import Architecture, to_mapping
+from nas.network.checkpoint import ARCH, SUFFIX, find_checkpoint, load_checkpoint
+from nas.network.cost import cost
+from nas.network.memory import machine_memory
+from nas.network.zoo import load_architecture
 from nas.nn.job import Options
 from nas.nn.netadapt import Listener, netadapt
 from nas.nn.netadapt_job import Job
@@ -31,7 +32,6 @@ from nas.pruning.folder import FINAL
 from nas.pruning.netadapt import check
 from nas.report.proof import latency_remarks
 from nas.searching import search
-from nas.zoo import load_architecture
 
 Update = Callable[[int, int, str], None]
 

@@ -8,11 +8,11 @@ is read off the lowered layers, so a new kind of block needs no change here.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from nas.arch import Architecture, Block, Blocks
 from nas.core.errors import BadValue
-from nas.layers import Conv, Layer, Linear, Pool, Shape, Squeeze, Unit, lower, lower_block
-from nas.scaling import scaled_se, se_divisor_of
-from nas.weights import join
+from nas.network.blocks import Architecture, Block, Blocks
+from nas.network.layers import Conv, Layer, Linear, Pool, Shape, Squeeze, Unit, lower, lower_block
+from nas.network.multipliers import scaled_se, se_divisor_of
+from nas.network.weights import join
 
 KINDS = ("hidden", "bottleneck", "stem", "head", "squeeze")
 """Inside of a block; between blocks of the stages; from the stem; in the head; and inside of

@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nas.checkpoint import SUFFIX
 from nas.core.data import flat, read_mapping, to_yaml
 from nas.core.errors import BadValue, RunError
 from nas.core.files import write_text
@@ -21,6 +20,7 @@ from nas.core.jsonl import Lines, Record, line_reader
 from nas.core.run_kind import NETADAPT, PRUNED, RUN, holds
 from nas.core.schema import SCHEMA, Reader
 from nas.core.text import shown
+from nas.network.checkpoint import SUFFIX
 from nas.pruning.netadapt import Point, Tried
 
 SETTINGS, JOURNAL, ROUNDS = RUN, "journal.jsonl", "rounds"

@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass
 from math import inf
 from typing import Any
 
-from nas.arch import Architecture
 from nas.core.errors import BadValue, NasError, Unreachable, unknown
 from nas.core.schema import Fraction, Milliseconds, Seconds
 from nas.latency import LatencyTable
+from nas.network.blocks import Architecture
 from nas.pruning.proposals import (
     Cuts,
     Meter,

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from nas.arch import Architecture, Block
 from nas.core.errors import BadValue, MissingEntry, NasError, unknown
-from nas.cost import cost_of
 from nas.latency import LatencyTable
-from nas.layers import Shape, Unit, lower, lower_block
+from nas.network.blocks import Architecture, Block
+from nas.network.cost import cost_of
+from nas.network.layers import Shape, Unit, lower, lower_block
 from nas.pruning.channels import KINDS, Group, groups, narrowed
 
 Meter = Callable[[Architecture], float]

@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nas.arch import Architecture
 from nas.core.errors import BadValue, unknown
-from nas.layers import lower
+from nas.network.blocks import Architecture
+from nas.network.layers import lower
+from nas.network.weights import Array, Weights, check_weights
 from nas.pruning.channels import Group, Slot, narrowed
-from nas.weights import Array, Weights, check_weights
 
 Floats = NDArray[np.float64]
 _NORMS: Mapping[str, Callable[[Array], Floats]] = {

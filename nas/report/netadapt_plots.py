@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nas.arch import Architecture
 from nas.latency import LatencyTable
+from nas.network.blocks import Architecture
 from nas.pruning.channels import groups
 from nas.pruning.netadapt import Point, Result
 from nas.report._drawing import FOUND, GREY, KNOWN, plain, save, style

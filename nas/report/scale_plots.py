@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from nas.arch import Architecture
 from nas.compound.grid import Budget
 from nas.compound.search import Judge, Scored
+from nas.network.blocks import Architecture
 from nas.report._drawing import GREY, KNOWN, plain, save, style
 
 Floats = NDArray[np.float64]

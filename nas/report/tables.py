@@ -7,11 +7,11 @@ from math import inf
 
 import numpy as np
 
-from nas.arch import Architecture
-from nas.cost import cost, cost_of
 from nas.latency import LatencyTable
-from nas.layers import Unit, lower
 from nas.members import FRACTIONS, Member
+from nas.network.blocks import Architecture
+from nas.network.cost import cost, cost_of
+from nas.network.layers import Unit, lower
 from nas.searching import Run
 
 _FEW_MS = 10

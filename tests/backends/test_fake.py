@@ -4,8 +4,8 @@ import pytest
 
 from nas.backends.fake import create
 from nas.core.errors import NasError
-from nas.layers import lower
-from nas.zoo import load_architecture
+from nas.network.layers import lower
+from nas.network.zoo import load_architecture
 
 UNITS = lower(load_architecture("mobilenet_v2"))
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from nas.layers import lower
-from nas.scaling import scale_resolution
-from nas.zoo import load_architecture
+from nas.network.layers import lower
+from nas.network.multipliers import scale_resolution
+from nas.network.zoo import load_architecture
 
 interpreter = pytest.importorskip("ai_edge_litert.interpreter")
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nas.layers import Unit, lower
-from nas.scaling import scale_resolution
-from nas.zoo import load_architecture
+from nas.network.layers import Unit, lower
+from nas.network.multipliers import scale_resolution
+from nas.network.zoo import load_architecture
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")

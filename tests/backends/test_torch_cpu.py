@@ -8,9 +8,9 @@ torch = pytest.importorskip("torch")
 
 from nas.backends.torch_cpu import create  # noqa: E402  # skipped above where there is no torch
 from nas.core.errors import NasError  # noqa: E402
-from nas.layers import lower  # noqa: E402
-from nas.scaling import scale_resolution  # noqa: E402
-from nas.zoo import load_architecture  # noqa: E402
+from nas.network.layers import lower  # noqa: E402
+from nas.network.multipliers import scale_resolution  # noqa: E402
+from nas.network.zoo import load_architecture  # noqa: E402
 
 pytestmark = pytest.mark.torch
 

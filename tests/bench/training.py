@@ -17,6 +17,8 @@ from statistics import median
 
 import torch  # noqa: TID253  # a benchmark of torch code
 
+from nas.network.multipliers import scale_resolution
+from nas.network.zoo import load_architecture
 from nas.nn.data import load_data
 from nas.nn.job import Job, Options
 from nas.nn.loop import Loop
@@ -27,8 +29,6 @@ from nas.nn.recipes import adapt, find_recipe
 from nas.nn.score import pick_device, placed, precision
 from nas.nn.steps import Stepper
 from nas.nn.train import fit, fit_recipe
-from nas.scaling import scale_resolution
-from nas.zoo import load_architecture
 
 
 def our_loop(job: Job, device: torch.device) -> Callable[[], None]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.zoo import load_architecture
+from nas.network.zoo import load_architecture
 
 Nas = Callable[..., object]
 

@@ -17,7 +17,7 @@ pytest.importorskip("sklearn")
 
 from nas.core.data import to_yaml  # noqa: E402
 from nas.latency_file import load_table  # noqa: E402
-from nas.zoo import load_architecture  # noqa: E402
+from nas.network.zoo import load_architecture  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 

@@ -18,9 +18,9 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 pytest.importorskip("onnx")
 
-from nas.checkpoint import load_checkpoint  # noqa: E402
 from nas.core.storage import Place  # noqa: E402
 from nas.folder import find_architecture  # noqa: E402
+from nas.network.checkpoint import load_checkpoint  # noqa: E402
 from nas.pipeline.config import STAGES, read_pipeline  # noqa: E402
 from nas.summary import read_summary  # noqa: E402
 

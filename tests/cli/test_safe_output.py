@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from nas.arch import to_mapping
 from nas.cli._print import LogFormatter, print_json, print_table, put, say
 from nas.cli._progress import progress
 from nas.core.data import to_yaml
@@ -19,9 +18,10 @@ from nas.core.errors import NasError, RunError
 from nas.core.storage import Place
 from nas.exporting import export
 from nas.folder import find_architecture
+from nas.network.blocks import to_mapping
+from nas.network.zoo import load_architecture
 from nas.report.page import Part, page
 from nas.report.tables import Table
-from nas.zoo import load_architecture
 
 EVIL = "\x1b]0;owned\x07\x1b[31mred\u202e../../evil" + "x" * 5000
 SECRET = "s3://me:hunter2@host/run?token=abc123"

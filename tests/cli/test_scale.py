@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from nas.cost import cost
 from nas.latency_file import load_table
-from nas.zoo import load_architecture
+from nas.network.cost import cost
+from nas.network.zoo import load_architecture
 
 Nas = Callable[..., Any]
 

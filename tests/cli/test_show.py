@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from nas.cost import cost
-from nas.layers import lower
-from nas.zoo import load_architecture
+from nas.network.cost import cost
+from nas.network.layers import lower
+from nas.network.zoo import load_architecture
 
 Nas = Callable[..., object]
 

@@ -22,12 +22,12 @@ from nas.cluster import training  # noqa: E402
 from nas.core.errors import NasError  # noqa: E402  # skipped above where there is no Ray
 from nas.core.storage import Place  # noqa: E402
 from nas.core.workers.join import Need  # noqa: E402
+from nas.network.multipliers import scale_resolution  # noqa: E402
+from nas.network.zoo import load_architecture  # noqa: E402
 from nas.nn.data import load_data  # noqa: E402
 from nas.nn.job import Job  # noqa: E402
 from nas.nn.recipes import adapt, find_recipe  # noqa: E402
 from nas.nn.train import plan  # noqa: E402
-from nas.scaling import scale_resolution  # noqa: E402
-from nas.zoo import load_architecture  # noqa: E402
 
 pytestmark = [
     pytest.mark.cluster,

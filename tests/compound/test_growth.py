@@ -6,8 +6,8 @@ import pytest
 
 from nas.compound.growth import Growth, grown
 from nas.core.errors import NasError
-from nas.memory import TooLarge
-from nas.zoo import load_architecture
+from nas.network.memory import TooLarge
+from nas.network.zoo import load_architecture
 
 B0 = load_architecture("efficientnet_b0")
 GIB = 2.0**30

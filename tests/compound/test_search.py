@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from nas.arch import Architecture
 from nas.compound.grid import Budget, Point, grid
 from nas.compound.search import Judge, by_model, search
 from nas.core.errors import NasError, NotInSpace, RunError
 from nas.core.workers.runner import Failure
-from nas.cost import cost
+from nas.network.blocks import Architecture
+from nas.network.cost import cost
+from nas.network.zoo import load_architecture
 from nas.space_file import load_space
-from nas.zoo import load_architecture
 
 BASE = load_architecture("mobilenet_v2@0.35-96")
 BUDGET = Budget(step=0.1)

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from nas.arch import Block
 from nas.backends import DTYPES, Backend
 from nas.core.errors import MissingPackage, NasError, UnknownName
 from nas.core.plugins import Plugin, available, create
-from nas.layers import BLOCKS, Shape, Unit, lower_block
+from nas.network.blocks import Block
+from nas.network.layers import BLOCKS, Shape, Unit, lower_block
 
 NAMES = tuple(available("backends"))
 MARKED = [pytest.param(n, marks=pytest.mark.torch if "torch" in n else ()) for n in NAMES]

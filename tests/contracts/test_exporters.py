@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nas.arch import Architecture
 from nas.core.errors import NasError
 from nas.core.plugins import Plugin, available, create
-from nas.layers import lower
-from nas.weights import random_weights
-from nas.zoo import load_architecture
+from nas.network.blocks import Architecture
+from nas.network.layers import lower
+from nas.network.weights import random_weights
+from nas.network.zoo import load_architecture
 
 FORMATS = tuple(available("exporters"))
 NEEDED = {"onnx": "onnx", "tflite": "ai_edge_litert.interpreter"}

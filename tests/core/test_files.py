@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from nas.accuracy import load_accuracy_model, write_accuracy_model
-from nas.checkpoint import read_header
 from nas.config import read_config
 from nas.core.data import first_comment
 from nas.core.errors import BadFile, NasError
@@ -22,11 +21,12 @@ from nas.finished import read_examples
 from nas.folder import find_architecture, front_names
 from nas.latency_file import load_table
 from nas.measuring.samples import read_samples
+from nas.network.checkpoint import read_header
+from nas.network.zoo import load_architecture
 from nas.pipeline.config import read_pipeline
 from nas.space_file import load_space
 from nas.status import read_status
 from nas.watch import read_heartbeat
-from nas.zoo import load_architecture
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a POSIX system is needed")
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from nas.arch import to_mapping
 from nas.core.data import to_yaml
 from nas.core.errors import NasError, RunError, UnknownName
 from nas.core.run_kind import (
@@ -24,8 +23,9 @@ from nas.core.run_kind import (
 )
 from nas.core.storage import Place
 from nas.folder import find_architecture
+from nas.network.blocks import to_mapping
+from nas.network.zoo import load_architecture
 from nas.summary import read_summary
-from nas.zoo import load_architecture
 
 Nas = Callable[..., Any]
 SMALL = "mobilenet_v3_small"

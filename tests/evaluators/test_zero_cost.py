@@ -11,8 +11,8 @@ torch = pytest.importorskip("torch")
 from nas.core import plugins  # noqa: E402  # skipped above where there is no torch
 from nas.core.errors import NasError  # noqa: E402
 from nas.core.plugins import Plugin  # noqa: E402
-from nas.cost import cost  # noqa: E402
 from nas.evaluators.zero_cost import SECONDS, ZeroCost, create  # noqa: E402
+from nas.network.cost import cost  # noqa: E402
 from nas.nn.data import load_data  # noqa: E402
 from nas.nn.train import fit  # noqa: E402
 from nas.nn.zero_cost import LABELLED, SCORES, first_batch, zero_cost_score  # noqa: E402

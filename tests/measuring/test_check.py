@@ -6,17 +6,17 @@ from typing import Protocol
 
 import pytest
 
-from nas.arch import Architecture
 from nas.core.errors import NasError
 from nas.latency import LatencyTable
-from nas.layers import lower
 from nas.measuring.check import compare
 from nas.measuring.plan import Plan, plan_check
 from nas.measuring.rounds import Rounds
 from nas.measuring.run import Target, measure_plan
 from nas.measuring.samples import Samples
 from nas.measuring.tabulate import tabulate
-from nas.zoo import load_architecture
+from nas.network.blocks import Architecture
+from nas.network.layers import lower
+from nas.network.zoo import load_architecture
 
 pytest.importorskip("scipy")
 

@@ -8,7 +8,6 @@ import pytest
 from nas.core.errors import BadFile, MissingEntry, NasError, RunError, UnknownName
 from nas.latency import LatencyTable
 from nas.latency_file import load_table, write_table
-from nas.layers import lower
 from nas.measuring.make import (
     complete,
     cover,
@@ -21,8 +20,9 @@ from nas.measuring.plan import Plan, plan_space
 from nas.measuring.rounds import Rounds
 from nas.measuring.run import Target, duration
 from nas.measuring.samples import CALIBRATION, REFERENCE, read_samples
+from nas.network.layers import lower
+from nas.network.zoo import load_architecture
 from nas.space import Space
-from nas.zoo import load_architecture
 
 FEW = Rounds(least=4, most=4)
 EXACT = Target(backend="fake:noise=0")

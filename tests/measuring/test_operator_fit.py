@@ -6,11 +6,11 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from nas.arch import Block
 from nas.core.errors import MissingPackage
-from nas.layers import Unit, lower_block
 from nas.measuring.operator_fit import fit_operators
 from nas.measuring.probes import probes
+from nas.network.blocks import Block
+from nas.network.layers import Unit, lower_block
 from nas.operators import COUNTS, EXTENTS, FINER, OpModel, counts_of
 
 UNITS = probes(np.random.default_rng(0), 300)

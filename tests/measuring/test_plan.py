@@ -9,8 +9,6 @@ import pytest
 
 from nas.core.data import bundled
 from nas.core.errors import BadFile
-from nas.cost import cost
-from nas.layers import lower, lower_block
 from nas.measuring.plan import (
     CALIBRATION_NETWORKS,
     REFERENCES,
@@ -30,10 +28,12 @@ from nas.measuring.plan import (
 )
 from nas.measuring.probes import probes
 from nas.measuring.samples import CALIBRATION, PROBE, REFERENCE, ROLES, UNIT, VALIDATION
-from nas.scaling import scale_resolution
+from nas.network.cost import cost
+from nas.network.layers import lower, lower_block
+from nas.network.multipliers import scale_resolution
+from nas.network.zoo import load_architecture
 from nas.space import Space
 from nas.space_file import load_space
-from nas.zoo import load_architecture
 
 
 def _known(plan: Plan) -> frozenset[str]:

@@ -280,9 +280,9 @@ def test_what_cannot_be_written_stops_the_measurement_and_is_no_refusal(
 _SLOW = """
 import sys, time
 from pathlib import Path
-from nas.arch import Block
+from nas.network.blocks import Block
 from nas.backends import fake
-from nas.layers import lower_block
+from nas.network.layers import lower_block
 from nas.measuring.plan import plan_units
 from nas.measuring.rounds import Rounds
 from nas.measuring.run import Target, measure_plan

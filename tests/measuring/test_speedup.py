@@ -2,13 +2,13 @@
 
 import pytest
 
-from nas.arch import Architecture
 from nas.core.errors import NasError
 from nas.latency_file import load_table
 from nas.measuring.rounds import Rounds
 from nas.measuring.run import Target
 from nas.measuring.speedup import measure_speedup, target_like
-from nas.zoo import load_architecture
+from nas.network.blocks import Architecture
+from nas.network.zoo import load_architecture
 
 FAKE = Target(backend="fake")
 

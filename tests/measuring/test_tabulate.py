@@ -12,7 +12,6 @@ import pytest
 from nas.core.errors import MissingEntry, NasError
 from nas.latency import LatencyTable
 from nas.latency_file import load_table, write_table
-from nas.layers import Unit, lower
 from nas.measuring.estimates import quantile
 from nas.measuring.plan import Plan
 from nas.measuring.rounds import Rounds
@@ -28,8 +27,9 @@ from nas.measuring.samples import (
 )
 from nas.measuring.tabulate import tabulate
 from nas.measuring.validation import kendall_tau, units_ms, validate
+from nas.network.layers import Unit, lower
+from nas.network.zoo import load_architecture
 from nas.space import Space
-from nas.zoo import load_architecture
 
 
 class Measured(Protocol):

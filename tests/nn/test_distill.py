@@ -6,8 +6,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from nas.arch import Architecture, Block  # noqa: E402
-from nas.checkpoint import Checkpoint  # noqa: E402
+from nas.network.blocks import Architecture, Block  # noqa: E402
+from nas.network.checkpoint import Checkpoint  # noqa: E402
 from nas.nn.data import Data, Images  # noqa: E402
 from nas.nn.distill import Teacher  # noqa: E402
 from nas.nn.model import build_model, weights_of  # noqa: E402

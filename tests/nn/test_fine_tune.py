@@ -9,17 +9,17 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from nas.arch import Architecture, Block  # noqa: E402
-from nas.checkpoint import load_checkpoint  # noqa: E402
 from nas.core.errors import BadValue, NasError, RunError  # noqa: E402
-from nas.layers import lower  # noqa: E402
+from nas.network.blocks import Architecture, Block  # noqa: E402
+from nas.network.checkpoint import load_checkpoint  # noqa: E402
+from nas.network.layers import lower  # noqa: E402
+from nas.network.weights import Weights, random_weights  # noqa: E402
 from nas.nn.data import Data, Images, load_data  # noqa: E402
 from nas.nn.fine_tune import Bench, Task, held_out, some, tune  # noqa: E402
 from nas.nn.job import Options  # noqa: E402
 from nas.nn.model import weights_of  # noqa: E402
 from nas.nn.recipes import adapt, quick  # noqa: E402
 from nas.nn.train import train  # noqa: E402
-from nas.weights import Weights, random_weights  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 

@@ -13,12 +13,15 @@ onnxruntime = pytest.importorskip("onnxruntime")
 from torch import nn  # noqa: E402, TID253  # skipped above where there is no torch
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402, TID253  # the same
 
-from nas import layers  # noqa: E402
-from nas.arch import ACTS, GATES, Architecture, Block  # noqa: E402
 from nas.core.data import bundled  # noqa: E402
-from nas.cost import cost  # noqa: E402
 from nas.graph import to_onnx  # noqa: E402
-from nas.layers import Layer, Shape, lower  # noqa: E402
+from nas.network import layers  # noqa: E402
+from nas.network.blocks import ACTS, GATES, Architecture, Block  # noqa: E402
+from nas.network.cost import cost  # noqa: E402
+from nas.network.layers import Layer, Shape, lower  # noqa: E402
+from nas.network.multipliers import scale_resolution  # noqa: E402
+from nas.network.weights import random_weights, weight_shapes  # noqa: E402
+from nas.network.zoo import load_architecture  # noqa: E402
 from nas.nn.model import (  # noqa: E402
     NORM_MOMENTUM,
     Network,
@@ -27,9 +30,6 @@ from nas.nn.model import (  # noqa: E402
     drop_samples,
     weights_of,
 )
-from nas.scaling import scale_resolution  # noqa: E402
-from nas.weights import random_weights, weight_shapes  # noqa: E402
-from nas.zoo import load_architecture  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 

@@ -13,7 +13,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from nas.arch import Architecture, Block  # noqa: E402
+from nas.network.blocks import Architecture, Block  # noqa: E402
 from nas.nn import checkpoint, loop  # noqa: E402
 from nas.nn.augment import Augment  # noqa: E402
 from nas.nn.batches import Batches  # noqa: E402

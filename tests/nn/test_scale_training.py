@@ -10,11 +10,11 @@ pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
 from nas.compound.grid import Budget, grid
-from nas.cost import cost
+from nas.network.cost import cost
+from nas.network.multipliers import scale_resolution
+from nas.network.zoo import load_architecture
 from nas.nn.scale_training import Scheme, by_training
 from nas.nn.task import for_classes
-from nas.scaling import scale_resolution
-from nas.zoo import load_architecture
 
 pytestmark = pytest.mark.torch
 

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor  # noqa: E402, TID253  # skipped above where there is no torch
 
-from nas.arch import Architecture, Block  # noqa: E402
+from nas.network.blocks import Architecture, Block  # noqa: E402
 from nas.nn.data import Data, Images  # noqa: E402
 from nas.nn.job import Job, Options  # noqa: E402
 from nas.nn.recipes import Recipe, quick  # noqa: E402

@@ -8,8 +8,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from nas.arch import Architecture, Block  # noqa: E402
-from nas.layers import lower  # noqa: E402
+from nas.network.blocks import Architecture, Block  # noqa: E402
+from nas.network.layers import lower  # noqa: E402
+from nas.network.weights import random_weights  # noqa: E402
 from nas.nn.data import Data, load_data  # noqa: E402
 from nas.nn.fine_tune import Bench, held_out  # noqa: E402
 from nas.nn.recipes import adapt, quick  # noqa: E402
@@ -18,7 +19,6 @@ from nas.nn.steps import begun  # noqa: E402
 from nas.nn.taylor import effects  # noqa: E402
 from nas.pruning.channels import groups  # noqa: E402
 from nas.pruning.slicing import importance  # noqa: E402
-from nas.weights import random_weights  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 

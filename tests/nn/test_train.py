@@ -14,9 +14,10 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from nas.arch import Architecture, Block, to_mapping  # noqa: E402
-from nas.checkpoint import find_checkpoint, load_checkpoint, read_header  # noqa: E402
 from nas.core.errors import BadValue, NasError, RunError  # noqa: E402
+from nas.network.blocks import Architecture, Block, to_mapping  # noqa: E402
+from nas.network.checkpoint import find_checkpoint, load_checkpoint, read_header  # noqa: E402
+from nas.network.multipliers import scale_resolution  # noqa: E402
 from nas.nn import checkpoint, steps  # noqa: E402
 from nas.nn.augment import Augment  # noqa: E402
 from nas.nn.data import Data, Images, load_data  # noqa: E402
@@ -27,7 +28,6 @@ from nas.nn.recipes import Recipe, adapt, quick  # noqa: E402
 from nas.nn.score import OutOfMemory, Score, score  # noqa: E402
 from nas.nn.train import Trained, plan, train  # noqa: E402
 from nas.nn.trained import score_checkpoint  # noqa: E402
-from nas.scaling import scale_resolution  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 
@@ -207,7 +207,7 @@ import json, os, signal, sys
 from dataclasses import asdict, replace
 from pathlib import Path
 import torch
-from nas.arch import from_mapping
+from nas.network.blocks import from_mapping
 from nas.nn import checkpoint
 from nas.nn.augment import Augment
 from nas.nn.data import Images, load_data

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from nas.arch import Architecture, Block
 from nas.core.data import bundled
 from nas.core.errors import BadValue
-from nas.cost import cost
-from nas.layers import lower
+from nas.network.blocks import Architecture, Block
+from nas.network.cost import cost
+from nas.network.layers import lower
+from nas.network.zoo import load_architecture
 from nas.pruning.channels import Group, groups, narrowed
-from nas.zoo import load_architecture
 
 LARGE = ("efficientnet_b4", "efficientnet_b5", "efficientnet_b6", "efficientnet_b7")
 ZOO = [

@@ -9,9 +9,9 @@ import pytest
 
 from nas.core.errors import BadValue, NasError, RunError, UnknownName, Unreachable
 from nas.latency_file import load_table
+from nas.network.zoo import load_architecture
 from nas.pruning.folder import NetAdaptFolder, begun_with
 from nas.pruning.netadapt import Point, Result, Round, Settings, Step, Tried, check, choose
-from nas.zoo import load_architecture
 
 PIXEL = load_table("pixel1")
 LARGE = load_architecture("mobilenet_v3_large")

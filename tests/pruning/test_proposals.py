@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from nas.arch import Architecture, Block
 from nas.core.errors import BadValue, MissingEntry, NasError, UnknownName
-from nas.cost import cost
 from nas.latency_file import load_table
-from nas.layers import lower
+from nas.network.blocks import Architecture, Block
+from nas.network.cost import cost
+from nas.network.layers import lower
+from nas.network.zoo import load_architecture
 from nas.pruning.channels import narrowed
 from nas.pruning.netadapt import DEFAULT_KINDS
 from nas.pruning.proposals import (
@@ -21,7 +22,6 @@ from nas.pruning.proposals import (
     proposals,
     widest,
 )
-from nas.zoo import load_architecture
 
 PIXEL = load_table("pixel1")
 SMALL = load_architecture("mobilenet_v3_small")

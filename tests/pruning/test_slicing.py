@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from nas.arch import Architecture
 from nas.core.data import bundled
 from nas.core.errors import BadValue, NasError, UnknownName
-from nas.layers import lower
+from nas.network.blocks import Architecture
+from nas.network.layers import lower
+from nas.network.multipliers import scale_resolution
+from nas.network.weights import Weights, random_weights
+from nas.network.zoo import load_architecture
 from nas.pruning.channels import Group, groups, narrowed
 from nas.pruning.slicing import importance, sliced, strongest
-from nas.scaling import scale_resolution
-from nas.weights import Weights, random_weights
-from nas.zoo import load_architecture
 
 LARGE = ("efficientnet_b4", "efficientnet_b5", "efficientnet_b6", "efficientnet_b7")
 ZOO = [

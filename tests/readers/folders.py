@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from readers.rows import JSON, LINES, TINY, YAML, Row, arch, one, tiny, to_json, to_lines, to_yaml
 
-from nas.arch import to_mapping
 from nas.compound import search as compound
 from nas.config import read_config
 from nas.core.jsonl import Lines
@@ -18,6 +17,7 @@ from nas.evaluators.costs import create as create_costs
 from nas.finished import read_examples
 from nas.folder import find_architecture, front_names
 from nas.journal import ask_record, open_journal, tell_record
+from nas.network.blocks import to_mapping
 from nas.pipeline.config import read_pipeline
 from nas.problem import OK, STATUS_TYPE, Objective, Problem, Trials
 from nas.pruning.folder import NetAdaptFolder

@@ -27,7 +27,6 @@ from readers.rows import (
 )
 
 from nas.accuracy import AccuracyModel, Network, load_accuracy_model, write_accuracy_model
-from nas.arch import to_mapping
 from nas.boundary import FEATURES, Boundary
 from nas.latency import Entry
 from nas.latency_file import load_table, table_mapping
@@ -37,9 +36,10 @@ from nas.measuring.plan import Job, Plan
 from nas.measuring.plan import from_mapping as plan_from
 from nas.measuring.plan import to_mapping as plan_mapping
 from nas.measuring.samples import UNIT, header, read_samples
+from nas.network.blocks import to_mapping
+from nas.network.zoo import load_architecture
 from nas.provenance import Provenance, Validation
 from nas.space_file import load_space
-from nas.zoo import load_architecture
 
 
 def _table() -> Any:
@@ -118,7 +118,7 @@ def _predict_all(path: Path) -> object:
 
 @cache
 def _plan() -> Any:
-    from nas.layers import lower
+    from nas.network.layers import lower
 
     units = lower(arch())
     jobs = [Job(name="net", role="reference", units=units)]

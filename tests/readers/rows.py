@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 from readers.mutate import damaged, misread
 
-from nas.arch import Architecture
+from nas.network.blocks import Architecture
 from nas.space import Space
 from nas.space_file import load_space
 

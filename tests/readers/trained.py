@@ -16,16 +16,16 @@ from PIL import Image  # noqa: TID253  # these rows are about it
 from readers.rows import LINES, YAML, Row, arch, to_lines, to_yaml
 from safetensors.numpy import save
 
-from nas.arch import to_mapping
-from nas.checkpoint import AVERAGE, HEADER, load_checkpoint
 from nas.core.jsonl import Lines
 from nas.evaluators import proxy
-from nas.layers import lower
+from nas.network.blocks import to_mapping
+from nas.network.checkpoint import AVERAGE, HEADER, load_checkpoint
+from nas.network.layers import lower
+from nas.network.weights import random_weights
 from nas.nn import training_folder
 from nas.nn.datasets import cifar10, imagefolder
 from nas.nn.datasets import csv as labels
 from nas.nn.training_folder import TrainingFolder
-from nas.weights import random_weights
 
 
 def _facts() -> Any:

@@ -7,10 +7,10 @@ import pytest
 pytest.importorskip("matplotlib")
 
 from nas.latency_file import load_table
+from nas.network.zoo import load_architecture
 from nas.pruning.channels import groups, narrowed
 from nas.pruning.netadapt import Point, Result, Round, Tried
 from nas.report.netadapt_plots import draw_channels, draw_rounds
-from nas.zoo import load_architecture
 
 SMALL = load_architecture("mobilenet_v3_small")
 

@@ -9,8 +9,8 @@ pytest.importorskip("matplotlib")
 
 from nas.compound.grid import Budget, grid
 from nas.compound.search import Judge, Scored
+from nas.network.zoo import load_architecture
 from nas.report.scale_plots import draw_grid
-from nas.zoo import load_architecture
 
 BASE, BUDGET = load_architecture("mobilenet_v2"), Budget(step=0.1)
 

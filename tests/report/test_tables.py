@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nas.cost import cost
 from nas.latency_file import load_table
 from nas.members import Member, references
+from nas.network.cost import cost
+from nas.network.zoo import load_architecture
 from nas.report.tables import (
     EXTRAPOLATED,
     OPTIMISM,
@@ -22,7 +23,6 @@ from nas.report.tables import (
     spread,
 )
 from nas.searching import Run, search
-from nas.zoo import load_architecture
 
 
 @pytest.fixture(scope="module")

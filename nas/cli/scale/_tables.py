@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from nas.arch import Architecture
 from nas.compound.grid import Budget
 from nas.compound.search import Judge, Scored
-from nas.cost import cost
 from nas.latency import LatencyTable
-from nas.layers import lower
-from nas.memory import memory
+from nas.network.blocks import Architecture
+from nas.network.cost import cost
+from nas.network.layers import lower
+from nas.network.memory import memory
 from nas.report.tables import Table
 
 BATCH = 32

@@ -5,7 +5,6 @@ from typing import Any
 
 import click
 
-from nas.arch import Architecture, to_mapping
 from nas.cli._places import PATH
 from nas.cli._print import print_json, print_table, say
 from nas.cli.scale._tables import BATCH, facts, scale_table
@@ -15,7 +14,8 @@ from nas.exporting import export
 from nas.folder import find_architecture
 from nas.latency import LatencyTable
 from nas.latency_file import load_table
-from nas.memory import gib, machine_memory, memory
+from nas.network.blocks import Architecture, to_mapping
+from nas.network.memory import gib, machine_memory, memory
 from nas.report.proof import latency_remarks, notes
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from nas.arch import Architecture
 from nas.cli._data import DATA
 from nas.cli._places import PATH
 from nas.cli._print import print_json, print_table, say
@@ -22,6 +21,7 @@ from nas.core.extras import extra
 from nas.core.workers.runner import Runner, make_runner
 from nas.folder import find_architecture
 from nas.latency_file import load_table
+from nas.network.blocks import Architecture
 
 EVALUATORS = ("train", "surrogate", "costs")
 

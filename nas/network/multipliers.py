@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields, replace
 from itertools import chain
 from math import ceil, isfinite
 
-from nas.arch import MOST_BLOCKS, MOST_CHANNELS, MOST_PIXELS, Architecture, Block, Blocks
 from nas.core.errors import BadValue
+from nas.network.blocks import MOST_BLOCKS, MOST_CHANNELS, MOST_PIXELS, Architecture, Block, Blocks
 
 DIVISOR = 8
 LEAST_RESOLUTION = 8

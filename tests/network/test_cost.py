@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from nas.arch import Architecture, Block
-from nas.cost import Cost, cost, cost_of, costs_by_unit
-from nas.layers import lower_block
-from nas.scaling import scale_resolution
-from nas.zoo import load_architecture
+from nas.network.blocks import Architecture, Block
+from nas.network.cost import Cost, cost, cost_of, costs_by_unit
+from nas.network.layers import lower_block
+from nas.network.multipliers import scale_resolution
+from nas.network.zoo import load_architecture
 
 
 def cost_of_block(block: Block, shape: tuple[int, int, int]) -> Cost:

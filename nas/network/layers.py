@@ -7,8 +7,8 @@ reads the layers made here. A new kind of block is one function and one row in `
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from nas.arch import Architecture, Block, steps
 from nas.core.errors import BadValue, NasError, unknown
+from nas.network.blocks import Architecture, Block, steps
 
 Shape = tuple[int, int, int]
 """Channels, height, width."""

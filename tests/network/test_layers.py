@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from nas.arch import Architecture, Block
 from nas.core.data import bundled
 from nas.core.errors import BadValue, NasError, UnknownName
-from nas.layers import BLOCKS, Conv, Squeeze, lower, lower_block
-from nas.zoo import load_architecture
+from nas.network.blocks import Architecture, Block
+from nas.network.layers import BLOCKS, Conv, Squeeze, lower, lower_block
+from nas.network.zoo import load_architecture
 
 
 def mbconv(**changes: Any) -> Block:

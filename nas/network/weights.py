@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.core.errors import NasError
-from nas.layers import NORM_EPSILON, Conv, Layer, Linear, Pool, Squeeze, Unit
+from nas.network.layers import NORM_EPSILON, Conv, Layer, Linear, Pool, Squeeze, Unit
 
 Array = NDArray[np.float32]
 Weights = Mapping[str, Array]

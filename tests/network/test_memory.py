@@ -2,10 +2,10 @@
 
 import pytest
 
-from nas.cost import cost
-from nas.memory import Memory, TooLarge, check_memory, machine_memory, memory, memory_scaled
-from nas.scaling import Multipliers, scale
-from nas.zoo import load_architecture
+from nas.network.cost import cost
+from nas.network.memory import Memory, TooLarge, check_memory, machine_memory, memory, memory_scaled
+from nas.network.multipliers import Multipliers, scale
+from nas.network.zoo import load_architecture
 
 B0 = load_architecture("efficientnet_b0")
 

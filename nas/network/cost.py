@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
-from nas.arch import Architecture
-from nas.layers import Conv, Layer, Linear, Pool, Squeeze, Unit, lower
+from nas.network.blocks import Architecture
+from nas.network.layers import Conv, Layer, Linear, Pool, Squeeze, Unit, lower
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

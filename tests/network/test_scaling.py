@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from nas.arch import Architecture, Block
 from nas.core.data import bundled
 from nas.core.errors import BadValue
-from nas.cost import cost
-from nas.layers import lower
-from nas.scaling import (
+from nas.network.blocks import Architecture, Block
+from nas.network.cost import cost
+from nas.network.layers import lower
+from nas.network.multipliers import (
     Multipliers,
     round_channels,
     scale,
@@ -17,7 +17,7 @@ from nas.scaling import (
     scale_resolution,
     scale_width,
 )
-from nas.zoo import load_architecture
+from nas.network.zoo import load_architecture
 
 # Width, depth, resolution and dropout of EfficientNet-B1 to B7.
 FAMILY = {

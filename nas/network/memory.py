@@ -9,10 +9,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.arch import Architecture
 from nas.core.errors import NasError
-from nas.cost import cost
-from nas.scaling import Multipliers
+from nas.network.blocks import Architecture
+from nas.network.cost import cost
+from nas.network.multipliers import Multipliers
 
 _BYTES = 4
 _COPIES_OF_WEIGHTS = 5

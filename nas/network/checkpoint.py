@@ -16,7 +16,6 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from nas.arch import Architecture, from_mapping
 from nas.core import strict_json
 from nas.core.errors import BadFile, RunError, UnknownName, missing_package
 from nas.core.files import open_regular
@@ -24,8 +23,9 @@ from nas.core.run_kind import TRAINING, kind_of, network_of
 from nas.core.schema import Fraction, Range, Reader, check_schema
 from nas.core.storage import Place, is_url, split_member
 from nas.core.text import shown
-from nas.layers import lower
-from nas.weights import Weights, check_weights
+from nas.network.blocks import Architecture, from_mapping
+from nas.network.layers import lower
+from nas.network.weights import Weights, check_weights
 
 SETTINGS, ARCH = TRAINING.mark, "arch.yaml"
 BEST, LAST = "best", "last"

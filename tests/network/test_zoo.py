@@ -4,8 +4,8 @@ import pytest
 
 from nas.core.data import bundled, first_comment
 from nas.core.errors import BadFile, NasError, UnknownName
-from nas.cost import cost
-from nas.zoo import load_architecture, load_reference
+from nas.network.cost import cost
+from nas.network.zoo import load_architecture, load_reference
 
 PARAMS = {
     "mobilenet_v1": 4_231_976,

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from nas.arch import Architecture, Block, from_mapping, steps, to_mapping
 from nas.core.data import bundled, to_json, to_yaml
 from nas.core.errors import BadFile, BadValue, NasError
 from nas.core.files import write_text
-from nas.zoo import load_architecture
+from nas.network.blocks import Architecture, Block, from_mapping, steps, to_mapping
+from nas.network.zoo import load_architecture
 
 BASE = bundled("architectures")["mobilenet_v3_small"].read_text(encoding="utf-8")
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas.cost import cost
+from nas.network.cost import cost
+from nas.network.zoo import load_architecture
 from nas.space_file import load_space
-from nas.zoo import load_architecture
 
-NETWORKS = Path(__file__).resolve().parents[2] / "shared/data/pixel1/published_end_to_end.json"
+NETWORKS = Path(__file__).resolve().parents[3] / "shared/data/pixel1/published_end_to_end.json"
 
 # torchvision 0.21, MNASNet*_Weights: num_params, and _ops in billions of multiply-adds
 TORCHVISION = {

@@ -4,13 +4,13 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nas.arch import Architecture, from_mapping
 from nas.core import data
 from nas.core.errors import BadFile, BadValue, NasError
 from nas.core.schema import check_keys, locate
 from nas.core.text import LONGEST_VALUE, printable
-from nas.layers import lower
-from nas.scaling import scale_resolution, scale_width
+from nas.network.blocks import Architecture, from_mapping
+from nas.network.layers import lower
+from nas.network.multipliers import scale_resolution, scale_width
 
 _SCALED = re.compile(r"(?P<base>\w+)@(?P<width>\d*\.?\d+)(-(?P<resolution>\d{1,100}))?")
 

@@ -1,0 +1,1 @@
+"""Architectures as data, and what follows from their layers: cost, memory, weights."""
