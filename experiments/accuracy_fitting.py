@@ -30,7 +30,7 @@ from nas.core import data
 from nas.core.files import write_text
 from nas.core.machine import cpu_name
 from nas.network.zoo import load_architecture
-from nas.space import Matrix
+from nas.space.space import Matrix
 
 FOLDS = 10
 log = logging.getLogger("fit")

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.accuracy import Accuracy, Scale
-from nas.choices import Column
-from nas.lookup import Lookup
 from nas.network.cost import cost_of
 from nas.network.layers import Unit
-from nas.space import Matrix, Space
-from nas.space_file import load_space
+from nas.space.file import load_space
+from nas.space.lookup import Lookup
+from nas.space.rows import Column
+from nas.space.space import Matrix, Space
 
 Floats = NDArray[np.float64]
 Features = Callable[[Matrix], Floats]

@@ -9,7 +9,7 @@ from accuracy_processes import GaussianProcess
 from accuracy_rows import Floats, Rows, folds, rich_features
 
 from nas.accuracy import Accuracy, one_hot
-from nas.space import Matrix
+from nas.space.space import Matrix
 
 Teacher = Callable[[Matrix], Accuracy]
 

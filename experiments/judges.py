@@ -18,7 +18,7 @@ from accuracy_rows import SCALES, Floats, Rows, figures, folds, rich_features
 from accuracy_teachers import CEILINGS
 
 from nas.accuracy import Accuracy, AccuracyModel, Scale, one_hot
-from nas.space import Matrix
+from nas.space.space import Matrix
 
 Predict = Callable[[Matrix], Floats]
 Fit = Callable[[Rows, int], Predict]

@@ -28,7 +28,7 @@ from nas.members import reference, references
 from nas.problem import Problem, Trials
 from nas.report.plots import draw_front
 from nas.searching import search
-from nas.space import Matrix
+from nas.space.space import Matrix
 
 Floats = NDArray[np.float64]
 Say = Callable[[str], None]

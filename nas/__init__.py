@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nas.nn.train import train
     from nas.pareto import pareto_front
     from nas.searching import search
-    from nas.space_file import load_space
+    from nas.space.file import load_space
 
 _HOMES = {
     "Architecture": "nas.network.blocks",
@@ -36,7 +36,7 @@ _HOMES = {
     "load_accuracy_model": "nas.accuracy",
     "load_architecture": "nas.network.zoo",
     "load_data": "nas.nn.data",
-    "load_space": "nas.space_file",
+    "load_space": "nas.space.file",
     "load_table": "nas.latency_file",
     "lower": "nas.network.layers",
     "pareto_front": "nas.pareto",

@@ -24,8 +24,8 @@ from nas.core.files import atomic_path, open_regular
 from nas.core.schema import SCHEMA, OneOf, Range, Reader, Signed
 from nas.core.text import LONGEST_VALUE, printable, shown
 from nas.network.blocks import Architecture
-from nas.space import Matrix, Space
-from nas.space_file import load_space
+from nas.space.file import load_space
+from nas.space.space import Matrix, Space
 
 Floats = NDArray[np.float64]
 Weights = NDArray[np.floating]

@@ -18,8 +18,8 @@ from nas.latency import LatencyTable
 from nas.latency_file import load_table
 from nas.network.zoo import load_architecture
 from nas.problem import Evaluator, Limit, Objective, Problem, Reward, Strategy
-from nas.space import Space
-from nas.space_file import load_space
+from nas.space.file import load_space
+from nas.space.space import Space
 
 ON_MISSING = ("model", "measure", "fail")
 _LEAST = {"trials": 1, "batch": 0, "screen": 0, "seed": 0, "workers": 0, "trial_seconds": 0,

@@ -24,7 +24,7 @@ from nas.problem import (
     plausible,
     possible,
 )
-from nas.space import Matrix
+from nas.space.space import Matrix
 
 
 def evaluate(problem: Problem, picks: Matrix, *, first: int = 0) -> Trials:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.core.errors import NasError
-from nas.space import Matrix, Space
+from nas.space.space import Matrix, Space
 
 LEAST = 20
 """Examples below which no model is worth its name."""

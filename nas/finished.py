@@ -17,8 +17,8 @@ from nas.core.storage import Place
 from nas.examples import Examples
 from nas.folder import CONFIG, JOURNAL
 from nas.problem import Objective, Trials, concatenate
-from nas.space import Space
-from nas.space_file import load_space
+from nas.space.file import load_space
+from nas.space.space import Space
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

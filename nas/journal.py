@@ -30,7 +30,7 @@ from nas.problem import (
     plausible,
     possible,
 )
-from nas.space import Matrix
+from nas.space.space import Matrix
 
 _LETTERS = {"o": OK, "i": INFEASIBLE, "s": STOPPED, "f": FAILED}
 _STATUS = {status: letter for letter, status in _LETTERS.items()}

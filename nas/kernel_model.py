@@ -5,12 +5,12 @@ They are better than linear ones from few trials.
 
 import numpy as np
 
-from nas.choices import coordinates
 from nas.core.blas import one_blas_thread
 from nas.core.rounding import significant
 from nas.problem import FAILED, Floats, Metrics, Problem, Trials
 from nas.promise import violation
-from nas.space import Matrix
+from nas.space.rows import coordinates
+from nas.space.space import Matrix
 
 _LINEAR_PICKS, _LINEAR_LOGS = 0.1, 1.0
 """Weights of picks and of the logarithms of free metrics (with squares) in the linear part."""

@@ -19,12 +19,12 @@ from nas.boundary import Boundary
 from nas.core.errors import MissingEntry, unknown
 from nas.core.schema import Coefficient, Count, Milliseconds
 from nas.core.text import LONGEST_MESSAGE, LONGEST_VALUE, printable, shown
-from nas.lookup import Lookup
 from nas.network.blocks import Architecture
 from nas.network.layers import Unit, lower
 from nas.operators import OpModel, counts_of
 from nas.provenance import Provenance, Validation
-from nas.space import Matrix, Space
+from nas.space.lookup import Lookup
+from nas.space.space import Matrix, Space
 
 _MS_PER_NS = 1e-6
 DECIMALS = 6

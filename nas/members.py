@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.choices import Picks
 from nas.config import Setup
 from nas.core import data
 from nas.core.errors import NotInSpace
@@ -21,7 +20,8 @@ from nas.network.cost import cost
 from nas.network.layers import lower
 from nas.network.zoo import load_architecture, load_reference
 from nas.problem import Candidates, Metrics, Trials
-from nas.space import Matrix
+from nas.space.rows import Picks
+from nas.space.space import Matrix
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from nas.core.errors import NasError, unknown
 from nas.core.rounding import significant
 from nas.core.schema import PREDICTED
 from nas.network.blocks import Architecture
-from nas.space import Matrix, Space
+from nas.space.space import Matrix, Space
 
 Floats = NDArray[np.float64]
 Metrics = Mapping[str, Floats]

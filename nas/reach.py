@@ -8,7 +8,7 @@ import numpy as np
 from nas.config import LOOKUP_SECONDS
 from nas.core.errors import Unreachable
 from nas.problem import Candidates, Floats, Limit, Problem, answers
-from nas.space import Matrix, Space
+from nas.space.space import Matrix, Space
 
 _STARTS = 8
 _WEIGHTINGS = 16

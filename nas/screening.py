@@ -6,7 +6,7 @@ from nas.kernel_model import KernelModel
 from nas.pareto import non_dominated
 from nas.problem import Floats, Problem, Strategy, Trials
 from nas.promise import ahead, promising
-from nas.space import Matrix
+from nas.space.space import Matrix
 
 INITIAL = 15
 """Trials with a number for every objective that come before the first model."""

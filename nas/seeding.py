@@ -3,7 +3,7 @@
 import numpy as np
 
 from nas.problem import Strategy, Trials
-from nas.space import Matrix
+from nas.space.space import Matrix
 
 
 class Seeded:

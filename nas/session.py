@@ -19,7 +19,7 @@ from nas.core.text import shown
 from nas.evaluate import evaluate
 from nas.journal import NoJournal
 from nas.problem import Problem, Strategy, Trials, concatenate
-from nas.space import Matrix
+from nas.space.space import Matrix
 
 logger = logging.getLogger(__name__)
 

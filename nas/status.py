@@ -15,7 +15,7 @@ from nas.core.run_kind import SEARCH, check_kind
 from nas.core.storage import Place
 from nas.journal import finished
 from nas.problem import FAILED, INFEASIBLE, OK, STOPPED, Objective, Trials
-from nas.space_file import load_space
+from nas.space.file import load_space
 from nas.watch import HEARTBEAT, RUNNING, SILENT_SECONDS, Heartbeat, read_heartbeat
 
 UNKNOWN, LOST = "unknown", "lost"

@@ -10,7 +10,7 @@ from nas.core.workers.runner import WAIT, Failure, Runner
 from nas.evaluate import evaluate
 from nas.problem import FAILED, STATUS_TYPE, Problem, Trials
 from nas.session import Session
-from nas.space import Matrix
+from nas.space.space import Matrix
 
 SECONDS_PER_TASK = 0.2
 """Candidates that take less are sent several at a time."""

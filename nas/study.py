@@ -16,8 +16,8 @@ from nas.core.files import atomic_path, read_bytes
 from nas.core.jsonl import parse
 from nas.core.run_kind import SEARCH, check_kind
 from nas.problem import FAILED, STOPPED, Limit, Objective, Trials
-from nas.space import Space
-from nas.space_file import load_space
+from nas.space.file import load_space
+from nas.space.space import Space
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage

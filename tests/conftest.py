@@ -12,8 +12,8 @@ import pytest
 from nas.cli import main
 from nas.evaluators.costs import create as create_costs
 from nas.problem import Candidates, Limit, Metrics, Objective, Problem
-from nas.space import Space
-from nas.space_file import load_space
+from nas.space.file import load_space
+from nas.space.space import Space
 
 DATA = Path(__file__).parent / "data"
 CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None

@@ -23,7 +23,7 @@ from nas.core.data import bundled
 from nas.core.errors import BadFile, NotInSpace, UnknownName
 from nas.evaluators.surrogate import Surrogate
 from nas.network.zoo import load_architecture
-from nas.space_file import load_space
+from nas.space.file import load_space
 
 MODELS = tuple(bundled("accuracy_models", ".npz"))
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

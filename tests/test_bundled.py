@@ -10,7 +10,7 @@ from nas.core import data
 from nas.latency_file import load_table
 from nas.network.layers import lower
 from nas.network.zoo import load_architecture
-from nas.space_file import load_space
+from nas.space.file import load_space
 
 FILES = [
     path

@@ -12,7 +12,7 @@ from nas.core.files import write_text
 from nas.finished import read_examples
 from nas.journal import ask_record, open_journal, tell_record
 from nas.problem import FAILED, INFEASIBLE, OK, STATUS_TYPE, STOPPED, Trials
-from nas.space import Matrix, Space
+from nas.space.space import Matrix, Space
 
 Run = Callable[..., Path]
 

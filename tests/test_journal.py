@@ -29,7 +29,7 @@ from nas.journal import (
     tell_record,
 )
 from nas.problem import Objective, Problem
-from nas.space import Space
+from nas.space.space import Space
 
 
 def _records(problem: Problem, rows: np.ndarray) -> list[dict[str, object]]:

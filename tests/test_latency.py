@@ -16,7 +16,7 @@ from nas.network.blocks import Architecture, Block
 from nas.network.layers import lower, lower_block
 from nas.network.zoo import load_architecture
 from nas.operators import OpModel
-from nas.space_file import load_space
+from nas.space.file import load_space
 
 TABLES = ("pixel1", "pixel2", "pixel3")
 V2_MS = {"pixel1": 64.0, "pixel2": 76.0, "pixel3": 56.0}  # Howard et al., 2019, table 3

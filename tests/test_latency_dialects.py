@@ -16,7 +16,7 @@ from nas.latency_import import read_dialect
 from nas.network.blocks import Architecture
 from nas.network.layers import lower
 from nas.network.zoo import load_architecture
-from nas.space_file import load_space
+from nas.space.file import load_space
 
 DATA = Path(__file__).parent / "data"
 PROXYLESS = DATA / "proxylessnas_table.yaml"

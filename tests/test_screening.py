@@ -15,8 +15,8 @@ from nas.problem import Candidates, Limit, Metrics, Objective, Problem, Strategy
 from nas.promise import ahead, promising
 from nas.screening import INITIAL, Screened
 from nas.session import Session
-from nas.space import Matrix, Space
-from nas.space_file import load_space
+from nas.space.file import load_space
+from nas.space.space import Matrix, Space
 
 OPTUNA = pytest.param("nsga2", marks=pytest.mark.slow)
 STRATEGIES = ("random", "grid", "evolution", "archive", "guided", OPTUNA)

@@ -12,7 +12,7 @@ from nas.core.errors import BadFile, BadValue, NasError
 from nas.network.blocks import MOST_BLOCKS, MOST_CHANNELS, MOST_PIXELS
 from nas.network.multipliers import Multipliers, scale, scale_resolution
 from nas.network.zoo import load_architecture
-from nas.space_file import load_space
+from nas.space.file import load_space
 
 ARCH = """schema: 1
 resolution: {resolution}

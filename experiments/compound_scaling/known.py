@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from nas.accuracy import load_accuracy_model
-from nas.choices import Picks
 from nas.network.cost import cost
-from nas.space import Space
-from nas.space_file import load_space
+from nas.space.file import load_space
+from nas.space.rows import Picks
+from nas.space.space import Space
 
 NETWORKS, SEED = 200, 0
 STAGES = 5

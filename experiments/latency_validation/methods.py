@@ -31,7 +31,7 @@ from nas.measuring.run import Target, measure_plan
 from nas.measuring.samples import CALIBRATION, PROBE, VALIDATION
 from nas.network.blocks import Block
 from nas.network.layers import Conv, Shape, Squeeze, Unit, lower_block
-from nas.space_file import load_space
+from nas.space.file import load_space
 
 Floats = NDArray[np.float64]
 HERE = Path(__file__).resolve().parent

@@ -27,7 +27,7 @@ from nas.latency_file import load_table
 from nas.measuring.plan import plan_validation
 from nas.measuring.samples import VALIDATION
 from nas.report.proof import scores
-from nas.space_file import load_space
+from nas.space.file import load_space
 
 Floats = NDArray[np.float64]
 HERE = Path(__file__).resolve().parent

@@ -18,7 +18,7 @@ from nas.measuring.make import make_table, prove_table
 from nas.measuring.plan import plan_space
 from nas.measuring.rounds import Progress, Rounds
 from nas.measuring.run import Target
-from nas.space_file import load_space
+from nas.space.file import load_space
 
 BUNDLED = Path(__file__).resolve().parents[2] / "latency_tables"
 

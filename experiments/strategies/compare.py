@@ -27,7 +27,7 @@ from nas.journal import NoJournal
 from nas.pareto import hypervolume, non_dominated
 from nas.problem import Limit, Objective, Problem, Strategy, Trials
 from nas.session import Session
-from nas.space import Matrix
+from nas.space.space import Matrix
 
 MARKS = (100, 300, 1_000, 3_000, 10_000)
 FAST = ("random", "grid", "local", "evolution", "archive")

@@ -29,7 +29,7 @@ from nas.report.tables import (
     latency_notes,
 )
 from nas.searching import Run, explore, write
-from nas.space_file import load_space
+from nas.space.file import load_space
 from nas.watch import open_run
 
 _DEFAULTS = SearchConfig()

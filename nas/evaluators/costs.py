@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from nas.lookup import Lookup
 from nas.network.cost import cost_of
 from nas.network.layers import Unit
 from nas.problem import Candidates, Metrics
-from nas.space import Space
+from nas.space.lookup import Lookup
+from nas.space.space import Space
 
 
 @dataclass(frozen=True, slots=True)

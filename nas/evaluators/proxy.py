@@ -22,7 +22,7 @@ from nas.nn.recipes import adapt, find_recipe
 from nas.nn.short import Bench, Leg, Reached, advance, discard, finish
 from nas.problem import Answers, Candidates, Metrics
 from nas.rungs import Floats, expected, promoted, schedule
-from nas.space import Space
+from nas.space.space import Space
 
 FOLDER, LOG = "trainings", "log.jsonl"
 ACCURACY = "top1_proxy"

@@ -6,7 +6,7 @@ from nas.accuracy import AccuracyModel, load_accuracy_model
 from nas.core.data import bundled
 from nas.core.errors import UnknownName
 from nas.problem import Candidates, Metrics
-from nas.space import Space
+from nas.space.space import Space
 
 
 @dataclass(frozen=True, slots=True)

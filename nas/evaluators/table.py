@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from nas.core.errors import NasError
 from nas.latency import LatencyTable
-from nas.lookup import Lookup
 from nas.network.layers import Unit
 from nas.problem import Candidates, Metrics
-from nas.space import Space
+from nas.space.lookup import Lookup
+from nas.space.space import Space
 
 
 @dataclass(frozen=True, slots=True)

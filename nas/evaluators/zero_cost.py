@@ -14,7 +14,7 @@ from nas.nn.task import check_resolution
 from nas.nn.train import fit
 from nas.nn.zero_cost import LABELLED, SCORES, first_batch, random_batch, zero_cost_score
 from nas.problem import Candidates, Metrics
-from nas.space import Space
+from nas.space.space import Space
 
 SECONDS = {
     "naswot": 10.0,

@@ -14,7 +14,7 @@ from nas.measuring.on_target import CARRIED, MANIFEST, PORTABLE
 from nas.measuring.plan import Job, Plan, plan_validation, to_mapping
 from nas.measuring.run import Target
 from nas.measuring.samples import VALIDATION
-from nas.space import Space
+from nas.space.space import Space
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _START = '''"""Measure this bundle: python BUNDLE.zip --out samples.jsonl."""

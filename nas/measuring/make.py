@@ -11,7 +11,6 @@ from nas.core.errors import BadFile, NasError, unknown
 from nas.core.versions import code_version
 from nas.latency import LatencyTable
 from nas.latency_file import load_table, write_table
-from nas.lookup import distinct_units
 from nas.measuring.plan import Plan, plan_units, plan_validation
 from nas.measuring.rounds import Report, Rounds
 from nas.measuring.run import Target, measure_plan, quiet
@@ -20,8 +19,9 @@ from nas.measuring.tabulate import entry_of, tabulate
 from nas.measuring.validation import speed_of, validate
 from nas.network.blocks import Architecture
 from nas.network.layers import Unit, lower
-from nas.space import Space
-from nas.space_file import load_space
+from nas.space.file import load_space
+from nas.space.lookup import distinct_units
+from nas.space.space import Space
 
 TWICE = Rounds(least=24, most=24)
 """Whole networks to compare with: twelve visits for each of two measurements."""

@@ -10,7 +10,6 @@ import numpy as np
 from nas.core.data import bundled
 from nas.core.errors import BadFile
 from nas.core.text import shown
-from nas.lookup import distinct_units
 from nas.measuring.probes import probes
 from nas.measuring.samples import CALIBRATION, PROBE, REFERENCE, UNIT, VALIDATION
 from nas.network.blocks import Architecture, block_mapping, read_blocks
@@ -18,7 +17,8 @@ from nas.network.cost import cost, cost_of
 from nas.network.layers import Unit, lower, lower_chain
 from nas.network.multipliers import scale_resolution
 from nas.network.zoo import load_architecture
-from nas.space import Matrix, Space
+from nas.space.lookup import distinct_units
+from nas.space.space import Matrix, Space
 
 REFERENCES = (
     "efficientnet_b0",

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.accuracy import Accuracy, AccuracyModel, Floats, HeldOut, Network, Weights, one_hot
-from nas.choices import Value, coordinates
 from nas.examples import Examples
-from nas.lookup import Lookup
 from nas.network.cost import cost_of
 from nas.network.layers import Unit
 from nas.nn.gaussian import GaussianProcess, average, tune
 from nas.nn.imitate import imitate
-from nas.space import Matrix, Space
+from nas.space.lookup import Lookup
+from nas.space.rows import Value, coordinates
+from nas.space.space import Matrix, Space
 
 FOLDS = 10
 FEW = 30
@@ -89,7 +89,7 @@ def fit_accuracy(examples: Examples, *, seed: int = 0, report: Report | None = N
 class Features:
     """Turns picks into what a Gaussian process learns from.
 
-    These are coordinates of the picks (see `nas.choices.coordinates`), the values between the
+    These are coordinates of the picks (see `nas.space.rows.coordinates`), the values between the
     first and the last of a choice once more by themselves, and the logarithms of MACs and params
     with their squares; all have mean 0 and deviation 1 over the space. What is inactive is 0 before
     that.

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from nas.problem import Floats, Metrics, Problem
 from nas.promise import violation
-from nas.space import Matrix
+from nas.space.space import Matrix
 from nas.strategies._pool import Pool, gains, spread
 from nas.strategies._progress import Progress
 from nas.strategies._vary import mix, mutate

@@ -6,7 +6,7 @@ import numpy as np
 
 from nas.problem import Floats, Problem
 from nas.promise import violation
-from nas.space import Matrix
+from nas.space.space import Matrix
 from nas.strategies._progress import Progress
 from nas.strategies._vary import everything, mutate
 

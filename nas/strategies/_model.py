@@ -6,7 +6,7 @@ from nas.core.blas import one_blas_thread
 from nas.core.rounding import significant
 from nas.kernel_model import Logs
 from nas.problem import Floats, Metrics, Problem, Trials
-from nas.space import Matrix, Space
+from nas.space.space import Matrix, Space
 
 _TINY = 1e-12
 

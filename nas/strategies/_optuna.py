@@ -23,7 +23,7 @@ from optuna.trial import Trial
 from nas.core.errors import missing_package
 from nas.problem import FAILED, INFEASIBLE, Floats, Problem, Trials
 from nas.promise import violation
-from nas.space import Matrix
+from nas.space.space import Matrix
 
 
 class OptunaStrategy:

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from nas.pareto import non_dominated
 from nas.problem import Floats, Problem, Trials
-from nas.space import Matrix
+from nas.space.space import Matrix
 
 _RIVALS, _MOST = 128, 1500
 """With three objectives and more a front grows long: this bounds comparisons and rows."""

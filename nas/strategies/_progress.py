@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.problem import Trials
-from nas.space import Matrix, Space
+from nas.space.space import Matrix, Space
 
 _KEYS_SEED = 1905
 """Fixed, so that a row has the same hash in every run."""

@@ -4,7 +4,7 @@ from math import prod
 
 import numpy as np
 
-from nas.space import Matrix, Space
+from nas.space.space import Matrix, Space
 
 _ALL = 200_000
 """Up to so many combinations of picks a space is written out."""

@@ -1,7 +1,7 @@
 """Pareto-archive evolution with screened children; the default where an evaluation is a look-up."""
 
 from nas.problem import Problem, Trials
-from nas.space import Matrix
+from nas.space.space import Matrix
 from nas.strategies._breed import Breed
 from nas.strategies._fresh import Fresh
 from nas.strategies._model import Model

@@ -4,7 +4,7 @@ import numpy as np
 
 from nas.pareto import ranks
 from nas.problem import Floats, Problem, Trials
-from nas.space import Matrix
+from nas.space.space import Matrix
 from nas.strategies._fresh import Fresh
 from nas.strategies._progress import Progress
 from nas.strategies._vary import mutate

@@ -5,7 +5,7 @@ from math import gcd, prod
 import numpy as np
 
 from nas.problem import Problem, Trials
-from nas.space import Matrix
+from nas.space.space import Matrix
 from nas.strategies._fresh import Fresh
 from nas.strategies._progress import Progress
 

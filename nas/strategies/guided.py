@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from nas.kernel_model import KernelModel
 from nas.problem import Floats, Problem, Trials
 from nas.promise import promising
-from nas.space import Matrix
+from nas.space.space import Matrix
 from nas.strategies._breed import Breed
 from nas.strategies._fresh import Fresh
 from nas.strategies._pool import Pool

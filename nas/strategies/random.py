@@ -1,7 +1,7 @@
 """Uniformly random architectures within the free limits, none twice."""
 
 from nas.problem import Problem, Trials
-from nas.space import Matrix
+from nas.space.space import Matrix
 from nas.strategies._fresh import Fresh
 from nas.strategies._progress import Progress
 

@@ -32,7 +32,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from nas.measuring.plan import plan_space
     from nas.measuring.rounds import Rounds
     from nas.measuring.run import Target
-    from nas.space_file import load_space
+    from nas.space.file import load_space
 
     folder = tmp_path_factory.mktemp("measured")
     plan, target = plan_space(load_space("mbconv")), Target(backend=FAKE[1])

@@ -11,8 +11,8 @@ import pytest
 
 from nas.latency import Entry
 from nas.latency_file import load_table, write_table
-from nas.lookup import distinct_units
-from nas.space_file import load_space
+from nas.space.file import load_space
+from nas.space.lookup import distinct_units
 
 Nas = Callable[..., Any]
 SEARCH = ("search", "--strategy", "random", "--trials", "30", "--out", "run")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nas.accuracy import load_accuracy_model
-from nas.space_file import load_space
+from nas.space.file import load_space
 
 DATA = Path(__file__).parents[1] / "data"
 TINY = str(DATA / "tiny.yaml")

@@ -14,7 +14,7 @@ from nas.core.workers.runner import Failure
 from nas.network.blocks import Architecture
 from nas.network.cost import cost
 from nas.network.zoo import load_architecture
-from nas.space_file import load_space
+from nas.space.file import load_space
 
 BASE = load_architecture("mobilenet_v2@0.35-96")
 BUDGET = Budget(step=0.1)

@@ -10,8 +10,8 @@ from nas.core import plugins
 from nas.core.plugins import Plugin
 from nas.latency_file import load_table
 from nas.problem import Candidates, Evaluator, Metrics, answers
-from nas.space import Space
-from nas.space_file import load_space
+from nas.space.file import load_space
+from nas.space.space import Space
 
 QUICK = "epochs=1,rungs=1,resolution=32"
 GIVEN = {

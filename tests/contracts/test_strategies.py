@@ -11,8 +11,8 @@ from nas.core.plugins import Plugin, available, create
 from nas.evaluate import evaluate
 from nas.evaluators.costs import create as create_costs
 from nas.problem import Candidates, Limit, Metrics, Objective, Problem, Reward, Trials
-from nas.space import Matrix, Space
-from nas.space_file import load_space
+from nas.space.file import load_space
+from nas.space.space import Matrix, Space
 
 STRATEGIES = tuple(available("strategies"))
 NEEDS = {"gp": "torch", "cmaes": "cmaes"}

@@ -24,7 +24,7 @@ from nas.measuring.samples import read_samples
 from nas.network.checkpoint import read_header
 from nas.network.zoo import load_architecture
 from nas.pipeline.config import read_pipeline
-from nas.space_file import load_space
+from nas.space.file import load_space
 from nas.status import read_status
 from nas.watch import read_heartbeat
 

@@ -19,8 +19,8 @@ from nas.nn.data import load_data  # noqa: E402
 from nas.nn.loop import Diverged  # noqa: E402
 from nas.nn.short import Bench, Leg, Reached, advance  # noqa: E402
 from nas.problem import Answers, Candidates, Objective, Problem  # noqa: E402
-from nas.space import Space  # noqa: E402
-from nas.space_file import load_space  # noqa: E402
+from nas.space.file import load_space  # noqa: E402
+from nas.space.space import Space  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 DATA = "shapes:count=128,difficulty=0,classes=2"

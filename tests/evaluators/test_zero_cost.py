@@ -18,7 +18,7 @@ from nas.nn.train import fit  # noqa: E402
 from nas.nn.zero_cost import LABELLED, SCORES, first_batch, zero_cost_score  # noqa: E402
 from nas.problem import Candidates, Objective  # noqa: E402
 from nas.searching import Run, search  # noqa: E402
-from nas.space_file import load_space  # noqa: E402
+from nas.space.file import load_space  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 

@@ -8,8 +8,8 @@ from nas.measuring.plan import Plan, plan_space, plan_validation
 from nas.measuring.rounds import Rounds
 from nas.measuring.run import Target, measure_plan
 from nas.measuring.samples import CALIBRATION, Samples
-from nas.space import Space
-from nas.space_file import load_space
+from nas.space.file import load_space
+from nas.space.space import Space
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

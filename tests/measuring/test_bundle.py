@@ -13,7 +13,7 @@ from nas.measuring.on_target import main
 from nas.measuring.plan import Plan, plan_space, small_zoo
 from nas.measuring.run import Target
 from nas.measuring.samples import CALIBRATION, VALIDATION
-from nas.space import Space
+from nas.space.space import Space
 
 
 @pytest.fixture(scope="module")

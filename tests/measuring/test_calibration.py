@@ -6,7 +6,7 @@ import pytest
 from nas.boundary import FEATURES, WHOLE, Boundary
 from nas.measuring.calibration import Network, _ridge, calibrate
 from nas.network.layers import lower
-from nas.space import Space
+from nas.space.space import Space
 
 SHARES = (0.05, -0.04, 0.03, -0.02, 0.025)
 TRUE = Boundary(

@@ -22,7 +22,7 @@ from nas.measuring.run import Target, duration
 from nas.measuring.samples import CALIBRATION, REFERENCE, read_samples
 from nas.network.layers import lower
 from nas.network.zoo import load_architecture
-from nas.space import Space
+from nas.space.space import Space
 
 FEW = Rounds(least=4, most=4)
 EXACT = Target(backend="fake:noise=0")

@@ -32,8 +32,8 @@ from nas.network.cost import cost
 from nas.network.layers import lower, lower_block
 from nas.network.multipliers import scale_resolution
 from nas.network.zoo import load_architecture
-from nas.space import Space
-from nas.space_file import load_space
+from nas.space.file import load_space
+from nas.space.space import Space
 
 
 def _known(plan: Plan) -> frozenset[str]:

@@ -29,7 +29,7 @@ from nas.measuring.tabulate import tabulate
 from nas.measuring.validation import kendall_tau, units_ms, validate
 from nas.network.layers import Unit, lower
 from nas.network.zoo import load_architecture
-from nas.space import Space
+from nas.space.space import Space
 
 
 class Measured(Protocol):

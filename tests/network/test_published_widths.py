@@ -8,7 +8,7 @@ import pytest
 
 from nas.network.cost import cost
 from nas.network.zoo import load_architecture
-from nas.space_file import load_space
+from nas.space.file import load_space
 
 NETWORKS = Path(__file__).resolve().parents[3] / "shared/data/pixel1/published_end_to_end.json"
 

@@ -24,8 +24,8 @@ from nas.nn.fit_accuracy import (
 )
 from nas.nn.gaussian import GaussianProcess, tune
 from nas.problem import Candidates
-from nas.space import Matrix, Space
-from nas.space_file import load_space
+from nas.space.file import load_space
+from nas.space.space import Matrix, Space
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
 

@@ -39,7 +39,7 @@ from nas.measuring.samples import UNIT, header, read_samples
 from nas.network.blocks import to_mapping
 from nas.network.zoo import load_architecture
 from nas.provenance import Provenance, Validation
-from nas.space_file import load_space
+from nas.space.file import load_space
 
 
 def _table() -> Any:

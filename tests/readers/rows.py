@@ -13,8 +13,8 @@ import yaml
 from readers.mutate import damaged, misread
 
 from nas.network.blocks import Architecture
-from nas.space import Space
-from nas.space_file import load_space
+from nas.space.file import load_space
+from nas.space.space import Space
 
 DATA = Path(__file__).parents[1] / "data"
 TINY = DATA / "tiny.yaml"

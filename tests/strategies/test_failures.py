@@ -9,8 +9,8 @@ from nas.core.plugins import Plugin, create
 from nas.evaluate import evaluate
 from nas.evaluators.costs import create as create_costs
 from nas.problem import Candidates, Limit, Metrics, Objective, Problem, Trials
-from nas.space import Space
-from nas.space_file import load_space
+from nas.space.file import load_space
+from nas.space.space import Space
 
 
 class Judge:

@@ -9,7 +9,7 @@ from nas.evaluators import costs, surrogate, table
 from nas.latency_file import load_table
 from nas.pareto import hypervolume
 from nas.problem import Limit, Objective, Problem
-from nas.space_file import load_space
+from nas.space.file import load_space
 
 POINT = np.array([-0.5, 130.0])
 

@@ -9,8 +9,8 @@ from nas.evaluate import evaluate
 from nas.evaluators.costs import create as create_costs
 from nas.problem import Candidates, Limit, Objective, Problem
 from nas.promise import violation
-from nas.space import Space
-from nas.space_file import load_space
+from nas.space.file import load_space
+from nas.space.space import Space
 from nas.strategies._fresh import Fresh
 from nas.strategies._progress import Progress
 from nas.strategies._vary import everything, mutate, neighbours

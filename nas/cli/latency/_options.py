@@ -18,7 +18,7 @@ from nas.measuring.bundle import with_validation
 from nas.measuring.plan import Plan, plan_networks, plan_space
 from nas.measuring.rounds import Progress, Report, Rounds
 from nas.measuring.run import Target
-from nas.space_file import load_space
+from nas.space.file import load_space
 
 Command = Callable[..., Any]
 _NOISY = 0.1

@@ -9,7 +9,7 @@ from pathlib import Path
 from judges.plain import Plain
 
 from nas.problem import Candidates, Metrics
-from nas.space import Space
+from nas.space.space import Space
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

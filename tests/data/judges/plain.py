@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas.problem import Candidates, Metrics
-from nas.space import Space
+from nas.space.space import Space
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

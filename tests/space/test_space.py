@@ -10,11 +10,11 @@ import pytest
 from nas.core.errors import NotInSpace
 from nas.network.blocks import Architecture
 from nas.network.zoo import load_architecture
-from nas.space import Space
-from nas.space_file import load_space, space_from_mapping
+from nas.space.file import load_space, space_from_mapping
+from nas.space.space import Space
 
 SPACES = ("mbconv", "mobilenetv3", "mnasnet")
-SHARED = Path(__file__).parents[2] / "shared" / "data"
+SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 
 def test_published_spaces_have_their_sizes() -> None:

@@ -5,14 +5,14 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from nas.choices import Row, Squeezing, Value
 from nas.core import data
 from nas.core.errors import BadFile
 from nas.core.schema import check_keys, locate
 from nas.core.text import shown
 from nas.network.blocks import ACTS, GATES, MOST_CHANNELS, MOST_PIXELS, MOST_WINDOW, SKIPS
 from nas.network.layers import BLOCKS
-from nas.space import Space
+from nas.space.rows import Row, Squeezing, Value
+from nas.space.space import Space
 
 _DEFAULTS: Mapping[str, Value] = {
     "kind": "mbconv",

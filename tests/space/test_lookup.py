@@ -5,12 +5,12 @@ import pytest
 
 from nas.evaluators.costs import create as create_costs
 from nas.latency_file import load_table
-from nas.lookup import Lookup
 from nas.network.cost import cost, cost_of
 from nas.network.layers import Unit
 from nas.problem import Candidates
-from nas.space import Space
-from nas.space_file import load_space
+from nas.space.file import load_space
+from nas.space.lookup import Lookup
+from nas.space.space import Space
 
 SPACES = ("mbconv", "mobilenetv3", "mnasnet")
 

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.choices import APPLIES_TO, Column, Picks, Row, Squeezing, Value, columns_of
 from nas.core.errors import NotInSpace, unknown
 from nas.network.blocks import Architecture, Block, Blocks
+from nas.space.rows import APPLIES_TO, Column, Picks, Row, Squeezing, Value, columns_of
 
 Matrix = NDArray[np.uint8]
 

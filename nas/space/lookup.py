@@ -13,12 +13,12 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.choices import Picks
 from nas.core.blas import one_blas_thread
 from nas.network.blocks import Block
 from nas.network.layers import Shape, Unit, lower, lower_chain
 from nas.network.multipliers import scale_resolution
-from nas.space import Matrix, Space
+from nas.space.rows import Picks
+from nas.space.space import Matrix, Space
 
 UnitValues = Callable[[Unit], tuple[float, ...]]
 Floats = NDArray[np.float64]
@@ -37,7 +37,7 @@ class Lookup:
 
     Example:
         >>> from nas.network.cost import cost_of
-        >>> from nas.space_file import load_space
+        >>> from nas.space.file import load_space
         >>> space = load_space("mbconv")
         >>> macs = Lookup(space, lambda unit: (cost_of(unit).macs,))
         >>> rows = space.sample_matrix(np.random.default_rng(0), 1000)

@@ -6,9 +6,9 @@ import pytest
 
 from nas.core.data import read_mapping
 from nas.core.errors import BadFile, UnknownName
-from nas.space_file import load_space, space_from_mapping
+from nas.space.file import load_space, space_from_mapping
 
-GOOD = (Path(__file__).parent / "data" / "tiny.yaml").read_text(encoding="utf-8")
+GOOD = (Path(__file__).parents[1] / "data" / "tiny.yaml").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -89,4 +89,4 @@ def test_an_unknown_name_brings_the_closest() -> None:
 
 
 def _good() -> dict[str, object]:
-    return dict(read_mapping(Path(__file__).parent / "data" / "tiny.yaml"))
+    return dict(read_mapping(Path(__file__).parents[1] / "data" / "tiny.yaml"))
