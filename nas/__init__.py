@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nas.accuracy import load_accuracy_model
     from nas.config import SearchConfig
     from nas.core.errors import NasError
-    from nas.exporting import export
+    from nas.exporting.export import export
     from nas.latency_file import load_table
     from nas.network.blocks import Architecture, Block
     from nas.network.layers import lower
@@ -32,7 +32,7 @@ _HOMES = {
     "NasError": "nas.core.errors",
     "SearchConfig": "nas.config",
     "build_model": "nas.nn.model",
-    "export": "nas.exporting",
+    "export": "nas.exporting.export",
     "load_accuracy_model": "nas.accuracy",
     "load_architecture": "nas.network.zoo",
     "load_data": "nas.nn.data",

@@ -98,7 +98,7 @@ class _Rewriter:
 
 
 def to_int8(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return `model`, a graph of `nas.graph`, with every value between two operators in a byte.
+    """Return `model`, a graph of `nas.exporting.onnx`, with every value between two operators in a byte.
 
     Activations are unsigned and weights signed bytes, these with a scale per output channel; a
     bias has 32 bits. Input and output stay float: the first node quantises, the last one undoes

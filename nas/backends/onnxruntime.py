@@ -45,7 +45,7 @@ class OnnxRuntime:
         Raises:
             MissingPackage: if onnx is not installed.
         """
-        from nas.graph import units_to_onnx  # a target that only runs models does without
+        from nas.exporting.onnx import units_to_onnx  # a target that only runs models does without
         from nas.network.weights import tiled_weights
 
         model = units_to_onnx(units, tiled_weights(units), batch=1)

@@ -22,7 +22,7 @@ from nas.core.extras import extra
 from nas.core.files import write_text
 from nas.core.text import file_name
 from nas.core.workers.runner import make_runner
-from nas.exporting import named
+from nas.exporting.export import named
 from nas.latency import LatencyTable
 from nas.latency_file import load_table
 from nas.measuring.rounds import Rounds

@@ -14,7 +14,7 @@ from nas.cli._progress import progress
 from nas.core.errors import NasError, missing_package
 from nas.core.storage import Place
 from nas.core.text import file_name
-from nas.exporting import named
+from nas.exporting.export import named
 from nas.folder import find_architecture
 from nas.network.blocks import Architecture
 from nas.network.multipliers import scale_resolution

@@ -27,7 +27,7 @@ from nas.core.schema import FromFile, Reader, check_keys
 KINDS: Mapping[str, str] = {
     "strategies": "strategies",
     "evaluators": "evaluators",
-    "exporters": "exporters",
+    "exporters": "exporting.formats",
     "backends": "backends",
     "dialects": "dialects",
     "runners": "core.workers.runners",

@@ -3,7 +3,7 @@
 The layers say all there is to know, so a new kind of block needs no change here. The names of the
 weights are those of the units and layers, and of nothing else: "stages.2.0.expand.weight",
 "stages.2.0.expand.norm.running_mean", "stages.2.0.squeeze.reduce.bias", "head.2.linear.weight".
-`nas.graph` writes the same network, with the same names, without torch.
+`nas.exporting.onnx` writes the same network, with the same names, without torch.
 """
 
 from collections import OrderedDict
@@ -176,7 +176,7 @@ def initialise(model: nn.Module, *, seed: int) -> None:
 
 
 def weights_of(model: nn.Module) -> dict[str, NDArray[np.float32]]:
-    """Return copies of the weights and running statistics of `model`, as `nas.graph` reads them."""
+    """Return copies of the weights and running statistics of `model`, as `nas.exporting.onnx` reads them."""
     return {
         name: value.detach().cpu().numpy().astype(np.float32)
         for name, value in model.state_dict().items()

@@ -12,7 +12,7 @@ from nas.core.data import to_yaml
 from nas.core.files import write_text
 from nas.core.plugins import Plugin
 from nas.core.workers.runner import make_runner
-from nas.exporting import export
+from nas.exporting.export import export
 from nas.folder import ARCHS, find_architecture
 from nas.network.blocks import Architecture, to_mapping
 from nas.network.checkpoint import ARCH, SUFFIX, find_checkpoint, load_checkpoint

@@ -16,7 +16,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 
 from nas.backends._qdq import to_int8  # noqa: E402  # skipped above where there is no onnx
 from nas.backends.onnxruntime import create  # noqa: E402
-from nas.graph import units_to_onnx  # noqa: E402
+from nas.exporting.onnx import units_to_onnx  # noqa: E402
 
 FLOAT_ACTS = {"HardSigmoid", "Mul", "DequantizeLinear", "QuantizeLinear"}
 """What h-swish becomes: onnxruntime has no int8 kernel for it."""

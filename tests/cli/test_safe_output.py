@@ -16,7 +16,7 @@ from nas.cli._progress import progress
 from nas.core.data import to_yaml
 from nas.core.errors import NasError, RunError
 from nas.core.storage import Place
-from nas.exporting import export
+from nas.exporting.export import export
 from nas.folder import find_architecture
 from nas.network.blocks import to_mapping
 from nas.network.zoo import load_architecture

@@ -19,7 +19,7 @@ from nas.network.layers import BLOCKS, Shape, Unit, lower_block
 NAMES = tuple(available("backends"))
 MARKED = [pytest.param(n, marks=pytest.mark.torch if "torch" in n else ()) for n in NAMES]
 
-CONVERTERS = {"onnx", "nas.graph", "nas.tflite", "nas.tflite_file"}
+CONVERTERS = {"onnx", "nas.exporting.onnx", "nas.exporting.tflite", "nas.exporting.tflite_file"}
 
 
 def make(name: str, **options: Any) -> Backend:

@@ -80,7 +80,7 @@ def test_the_file_is_the_architecture_again(name: str, arch: Architecture, tmp_p
         loaded = load_architecture(path)
         assert (loaded, loaded.name) == (arch, arch.name)
         return
-    if path.suffix == ".tflite":  # its content is tested in tests/test_tflite.py
+    if path.suffix == ".tflite":  # its content is tested in tests/exporting/test_tflite.py
         graph = pytest.importorskip(NEEDED["tflite"]).Interpreter(str(path))
         graph.resize_tensor_input(0, (2, arch.resolution, arch.resolution, 3), strict=True)
         graph.allocate_tensors()

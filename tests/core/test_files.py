@@ -16,7 +16,7 @@ from nas.core.data import first_comment
 from nas.core.errors import BadFile, NasError
 from nas.core.files import atomic_path, open_regular, read_bytes, read_text, write_text
 from nas.core.jsonl import Lines
-from nas.exporting import export
+from nas.exporting.export import export
 from nas.finished import read_examples
 from nas.folder import find_architecture, front_names
 from nas.latency_file import load_table

@@ -14,7 +14,7 @@ from torch import nn  # noqa: E402, TID253  # skipped above where there is no to
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402, TID253  # the same
 
 from nas.core.data import bundled  # noqa: E402
-from nas.graph import to_onnx  # noqa: E402
+from nas.exporting.onnx import to_onnx  # noqa: E402
 from nas.network import layers  # noqa: E402
 from nas.network.blocks import ACTS, GATES, Architecture, Block  # noqa: E402
 from nas.network.cost import cost  # noqa: E402

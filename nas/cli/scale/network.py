@@ -10,7 +10,7 @@ from nas.cli._print import print_json, print_table, say
 from nas.cli.scale._tables import BATCH, facts, scale_table
 from nas.compound.growth import Growth, grown
 from nas.core.errors import NasError
-from nas.exporting import export
+from nas.exporting.export import export
 from nas.folder import find_architecture
 from nas.latency import LatencyTable
 from nas.latency_file import load_table

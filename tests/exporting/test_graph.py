@@ -10,7 +10,7 @@ import pytest
 
 from nas.core.data import bundled
 from nas.core.errors import MissingPackage, NasError
-from nas.graph import to_onnx, units_to_onnx
+from nas.exporting.onnx import to_onnx, units_to_onnx
 from nas.network.blocks import Block
 from nas.network.layers import Unit, lower, lower_block
 from nas.network.multipliers import scale_resolution
@@ -212,9 +212,9 @@ def test_without_onnx_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_writing_a_graph_needs_no_torch_and_importing_it_no_onnx() -> None:
     code = (
-        "import sys, nas.graph, nas.network.zoo\n"
+        "import sys, nas.exporting.onnx, nas.network.zoo\n"
         "assert 'onnx' not in sys.modules\n"
-        "nas.graph.to_onnx(nas.network.zoo.load_architecture('mobilenet_v1@0.25'))\n"
+        "nas.exporting.onnx.to_onnx(nas.network.zoo.load_architecture('mobilenet_v1@0.25'))\n"
         "assert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

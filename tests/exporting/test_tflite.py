@@ -9,13 +9,13 @@ import pytest
 
 from nas.core.data import bundled
 from nas.core.errors import MissingPackage, NasError
-from nas.graph import units_to_onnx
+from nas.exporting.onnx import units_to_onnx
+from nas.exporting.tflite import to_tflite, units_to_tflite
 from nas.network.blocks import ACTS, Block
 from nas.network.layers import Unit, lower, lower_block
 from nas.network.multipliers import scale_resolution
 from nas.network.weights import random_weights
 from nas.network.zoo import load_architecture
-from nas.tflite import to_tflite, units_to_tflite
 
 interpreter = pytest.importorskip("ai_edge_litert.interpreter")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -222,9 +222,9 @@ def test_without_the_package_its_name_is_given(monkeypatch: pytest.MonkeyPatch) 
 
 def test_writing_a_graph_needs_neither_torch_nor_onnx() -> None:
     code = (
-        "import sys, nas.tflite, nas.network.zoo\n"
+        "import sys, nas.exporting.tflite, nas.network.zoo\n"
         "assert not {'ai_edge_litert', 'flatbuffers'} & set(sys.modules)\n"
-        "nas.tflite.to_tflite(nas.network.zoo.load_architecture('mobilenet_v1@0.25'))\n"
+        "nas.exporting.tflite.to_tflite(nas.network.zoo.load_architecture('mobilenet_v1@0.25'))\n"
         "assert not {'torch', 'onnx'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

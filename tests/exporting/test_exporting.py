@@ -7,7 +7,7 @@ import pytest
 
 import nas
 from nas.core.errors import MissingPackage, NasError
-from nas.exporting import export
+from nas.exporting.export import export
 from nas.network.zoo import load_architecture
 
 

@@ -1,6 +1,6 @@
 """Write units as a TensorFlow Lite graph, from the same layers as everything else.
 
-It computes what the graph of `nas.graph` computes, with the same weights, but for one thing: its
+It computes what the graph of `nas.exporting.onnx` computes, with the same weights, but for one thing: its
 values are (batch, height, width, channels), as everywhere in TensorFlow Lite, its input included.
 Batch normalisation is folded. "Same" padding is torch's, the same on both sides; where TensorFlow's
 differs, which for stride 2 puts nothing before and all after an even side, a PAD stands before the
@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.core.errors import NasError
+from nas.exporting.tflite_file import Operator, Shape, Tensor, pack
 from nas.network.blocks import Architecture
 from nas.network.layers import Conv, Layer, Linear, Pool, Squeeze, Unit, lower, takes_any_size
 from nas.network.weights import Weights, check_weights, fold_norm, join, random_weights
-from nas.tflite_file import Operator, Shape, Tensor, pack
 
 INPUT = "input"
 OUTPUT = "logits"

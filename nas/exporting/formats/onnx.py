@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas.core.files import atomic_path
-from nas.exporters import Exporter
-from nas.graph import OPSET, to_onnx
+from nas.exporting.formats import Exporter
+from nas.exporting.onnx import OPSET, to_onnx
 from nas.network.blocks import Architecture
 from nas.network.weights import Weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnnxExporter:
-    """Writes the graph of `nas.graph.to_onnx`.
+    """Writes the graph of `nas.exporting.onnx.to_onnx`.
 
     `seed` draws the random weights; `batch` of 0 leaves the batch size open, and height and width
     where the network pools.

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas.core.files import atomic_path
-from nas.exporters import Exporter
+from nas.exporting.formats import Exporter
+from nas.exporting.tflite import to_tflite
 from nas.network.blocks import Architecture
 from nas.network.weights import Weights
-from nas.tflite import to_tflite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TfliteExporter:
-    """Writes the graph of `nas.tflite.to_tflite`, in fp32.
+    """Writes the graph of `nas.exporting.tflite.to_tflite`, in fp32.
 
     `seed` draws the random weights; `batch` of 0 gives 1 that may be resized when it is run, and
     with it height and width where the network pools.
