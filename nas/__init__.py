@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from nas.core.errors import NasError
     from nas.exporting.export import export
     from nas.latency_file import load_table
+    from nas.models.build import build_model
     from nas.network.blocks import Architecture, Block
     from nas.network.layers import lower
     from nas.network.zoo import load_architecture
     from nas.nn.data import load_data
-    from nas.nn.model import build_model
     from nas.nn.train import train
     from nas.pareto import pareto_front
     from nas.searching import search
@@ -31,7 +31,7 @@ _HOMES = {
     "Block": "nas.network.blocks",
     "NasError": "nas.core.errors",
     "SearchConfig": "nas.config",
-    "build_model": "nas.nn.model",
+    "build_model": "nas.models.build",
     "export": "nas.exporting.export",
     "load_accuracy_model": "nas.accuracy",
     "load_architecture": "nas.network.zoo",

@@ -18,10 +18,10 @@ from nas.backends import Backend, Run, check_options, timed
 from nas.core import strict_json
 from nas.core.errors import NasError, unknown
 from nas.core.schema import SCHEMA, check_keys, check_schema
+from nas.models.build import UnitModule
 from nas.network.blocks import Block
 from nas.network.layers import Unit, lower_block
 from nas.network.weights import random_weights
-from nas.nn.model import UnitModule
 
 MODES = ("eager", "compiled")
 

@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.core.schema import SCHEMA
+from nas.models import state as checkpoint
+from nas.models.build import Network
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import MODEL
 from nas.network.weights import Weights
-from nas.nn import checkpoint
 from nas.nn.data import Data, Images, fingerprint_of
 from nas.nn.datasets._split import split
 from nas.nn.job import Options
 from nas.nn.loop import facts
-from nas.nn.model import Network
 from nas.nn.recipes import Recipe, adapt
 from nas.nn.score import pick_device, placed, score
 from nas.nn.steps import begun

@@ -13,6 +13,7 @@ from nas.core.data import to_yaml
 from nas.core.errors import RunError
 from nas.core.files import write_text
 from nas.core.workers.runner import Failure, InProcess, Runner
+from nas.models.build import Network
 from nas.network.blocks import Architecture, to_mapping
 from nas.network.checkpoint import SUFFIX, load_checkpoint
 from nas.network.cost import cost
@@ -20,7 +21,6 @@ from nas.network.weights import Weights
 from nas.nn.data import Images
 from nas.nn.fine_tune import Bench, Task, Tuned, accuracy, held_out, save, tune
 from nas.nn.job import Options
-from nas.nn.model import Network
 from nas.nn.netadapt_job import Job, check_job, identity
 from nas.nn.recipes import adapt
 from nas.nn.steps import begun

@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nas.models import state as checkpoint
+from nas.models.build import NORM_MOMENTUM, Network, build_model
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import AVERAGE
 from nas.network.weights import Weights
-from nas.nn import checkpoint
 from nas.nn.distill import Teacher
 from nas.nn.ema import Average
 from nas.nn.job import Job
 from nas.nn.losses import cross_entropy, distillation
-from nas.nn.model import NORM_MOMENTUM, Network, build_model
 from nas.nn.optim import build_optimizer
 from nas.nn.peers import running_statistics
 from nas.nn.schedule import learning_rate, warm_decay

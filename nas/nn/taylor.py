@@ -4,12 +4,12 @@ from itertools import islice
 
 import numpy as np
 
+from nas.models.build import Network
 from nas.network.blocks import Architecture
 from nas.network.weights import Weights
 from nas.nn.batches import Batches
 from nas.nn.fine_tune import Bench
 from nas.nn.losses import cross_entropy
-from nas.nn.model import Network
 from nas.nn.score import memory_named, pick_device, placed
 from nas.nn.steps import begun
 from nas.pruning.slicing import Effects, Floats

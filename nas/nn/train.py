@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from nas.core.errors import BadValue
+from nas.models.build import Network
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import AVERAGE
 from nas.network.layers import lower
@@ -18,7 +19,6 @@ from nas.nn.data import Data
 from nas.nn.distill import Teacher, load_teacher
 from nas.nn.job import Job, Options
 from nas.nn.loop import Loop, read_progress
-from nas.nn.model import Network
 from nas.nn.recipes import Recipe
 from nas.nn.score import pick_device
 from nas.nn.steps import Stepper

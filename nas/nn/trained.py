@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from nas.core.errors import NasError
+from nas.models.build import Network
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint, load_checkpoint
 from nas.nn.data import Data
-from nas.nn.model import Network
 from nas.nn.score import Score, pick_device, placed, score, split_of
 
 

@@ -22,9 +22,9 @@ from nas.core.jsonl import Lines, line_reader
 from nas.core.run_kind import TRAINING, holds
 from nas.core.schema import SCHEMA, Fraction, Seconds, check_keys
 from nas.core.text import shown
+from nas.models import state as checkpoint
 from nas.network.blocks import Architecture, to_mapping
 from nas.network.checkpoint import ARCH, BEST, LAST, SETTINGS, SUFFIX, architecture_of, read_header
-from nas.nn import checkpoint
 
 logger = logging.getLogger(__name__)
 

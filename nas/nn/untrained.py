@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nas.models.build import Network, build_model
 from nas.network.blocks import Architecture, Block
 from nas.network.cost import cost
 from nas.nn.losses import cross_entropy
-from nas.nn.model import Network, build_model
 
 RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.Hardswish, nn.SiLU)
 ZEN_STEP = 0.01

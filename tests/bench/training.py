@@ -17,13 +17,13 @@ from statistics import median
 
 import torch  # noqa: TID253  # a benchmark of torch code
 
+from nas.models.build import build_model
 from nas.network.multipliers import scale_resolution
 from nas.network.zoo import load_architecture
 from nas.nn.data import load_data
 from nas.nn.job import Job, Options
 from nas.nn.loop import Loop
 from nas.nn.losses import cross_entropy
-from nas.nn.model import build_model
 from nas.nn.optim import build_optimizer
 from nas.nn.recipes import adapt, find_recipe
 from nas.nn.score import pick_device, placed, precision

@@ -30,7 +30,7 @@ def test_a_path_that_ends_in_yml_is_yaml(tmp_path: Path) -> None:
 
 def test_a_model_without_torch_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.delitem(sys.modules, "nas.nn.model", raising=False)
+    monkeypatch.delitem(sys.modules, "nas.models.build", raising=False)
     with pytest.raises(MissingPackage) as caught:
         _ = nas.build_model
     assert str(caught.value) == "nas.build_model needs torch; install it: pip install torch"

@@ -6,11 +6,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from nas.models.build import build_model, weights_of  # noqa: E402
 from nas.network.blocks import Architecture, Block  # noqa: E402
 from nas.network.checkpoint import Checkpoint  # noqa: E402
 from nas.nn.data import Data, Images  # noqa: E402
 from nas.nn.distill import Teacher  # noqa: E402
-from nas.nn.model import build_model, weights_of  # noqa: E402
 
 pytestmark = pytest.mark.torch
 

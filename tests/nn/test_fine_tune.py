@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
 from nas.core.errors import BadValue, NasError, RunError  # noqa: E402
+from nas.models.build import weights_of  # noqa: E402
 from nas.network.blocks import Architecture, Block  # noqa: E402
 from nas.network.checkpoint import load_checkpoint  # noqa: E402
 from nas.network.layers import lower  # noqa: E402
@@ -17,7 +18,6 @@ from nas.network.weights import Weights, random_weights  # noqa: E402
 from nas.nn.data import Data, Images, load_data  # noqa: E402
 from nas.nn.fine_tune import Bench, Task, held_out, some, tune  # noqa: E402
 from nas.nn.job import Options  # noqa: E402
-from nas.nn.model import weights_of  # noqa: E402
 from nas.nn.recipes import adapt, quick  # noqa: E402
 from nas.nn.train import train  # noqa: E402
 

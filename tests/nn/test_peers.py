@@ -13,8 +13,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
+from nas.models import state as checkpoint  # noqa: E402
 from nas.network.blocks import Architecture, Block  # noqa: E402
-from nas.nn import checkpoint, loop  # noqa: E402
+from nas.nn import loop  # noqa: E402
 from nas.nn.augment import Augment  # noqa: E402
 from nas.nn.batches import Batches  # noqa: E402
 from nas.nn.data import Data, Images, load_data  # noqa: E402

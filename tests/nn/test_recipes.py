@@ -10,9 +10,9 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402, TID253  # skipped above where there is no torch
 
 from nas.core.errors import BadValue, UnknownName  # noqa: E402
+from nas.models.build import build_model  # noqa: E402
 from nas.network.zoo import load_architecture  # noqa: E402
 from nas.nn.augment import Augment  # noqa: E402
-from nas.nn.model import build_model  # noqa: E402
 from nas.nn.optim import RMSpropTF, build_optimizer, parameter_groups  # noqa: E402
 from nas.nn.recipes import (  # noqa: E402
     RECIPES,

@@ -15,10 +15,11 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
 from nas.core.errors import BadValue, NasError, RunError  # noqa: E402
+from nas.models import state as checkpoint  # noqa: E402
 from nas.network.blocks import Architecture, Block, to_mapping  # noqa: E402
 from nas.network.checkpoint import find_checkpoint, load_checkpoint, read_header  # noqa: E402
 from nas.network.multipliers import scale_resolution  # noqa: E402
-from nas.nn import checkpoint, steps  # noqa: E402
+from nas.nn import steps  # noqa: E402
 from nas.nn.augment import Augment  # noqa: E402
 from nas.nn.data import Data, Images, load_data  # noqa: E402
 from nas.nn.job import Options  # noqa: E402

@@ -10,12 +10,12 @@ import torch.nn.functional as F  # noqa: E402, TID253  # skipped above where the
 from torch import nn  # noqa: E402, TID253
 
 from nas.core.errors import BadValue  # noqa: E402
+from nas.models.build import build_model  # noqa: E402
 from nas.network.cost import cost  # noqa: E402
 from nas.network.multipliers import scale_resolution  # noqa: E402
 from nas.network.zoo import load_architecture  # noqa: E402
 from nas.nn.ema import Average  # noqa: E402
 from nas.nn.losses import cross_entropy, distillation  # noqa: E402
-from nas.nn.model import build_model  # noqa: E402
 from nas.nn.task import check_batch, check_resolution, for_classes, least_resolution  # noqa: E402
 
 pytestmark = pytest.mark.torch

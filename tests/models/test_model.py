@@ -15,14 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: E402, TID253  # th
 
 from nas.core.data import bundled  # noqa: E402
 from nas.exporting.onnx import to_onnx  # noqa: E402
-from nas.network import layers  # noqa: E402
-from nas.network.blocks import ACTS, GATES, Architecture, Block  # noqa: E402
-from nas.network.cost import cost  # noqa: E402
-from nas.network.layers import Layer, Shape, lower  # noqa: E402
-from nas.network.multipliers import scale_resolution  # noqa: E402
-from nas.network.weights import random_weights, weight_shapes  # noqa: E402
-from nas.network.zoo import load_architecture  # noqa: E402
-from nas.nn.model import (  # noqa: E402
+from nas.models.build import (  # noqa: E402
     NORM_MOMENTUM,
     Network,
     build_model,
@@ -30,6 +23,13 @@ from nas.nn.model import (  # noqa: E402
     drop_samples,
     weights_of,
 )
+from nas.network import layers  # noqa: E402
+from nas.network.blocks import ACTS, GATES, Architecture, Block  # noqa: E402
+from nas.network.cost import cost  # noqa: E402
+from nas.network.layers import Layer, Shape, lower  # noqa: E402
+from nas.network.multipliers import scale_resolution  # noqa: E402
+from nas.network.weights import random_weights, weight_shapes  # noqa: E402
+from nas.network.zoo import load_architecture  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 

@@ -13,13 +13,13 @@ from torch import nn  # noqa: E402, TID253  # skipped above where there is no to
 
 from nas.core.errors import BadFile, NasError, RunError, UnknownName  # noqa: E402
 from nas.folder import find_architecture  # noqa: E402
+from nas.models import state as checkpoint  # noqa: E402
+from nas.models.build import build_model, weights_of  # noqa: E402
 from nas.network.blocks import Architecture, to_mapping  # noqa: E402
 from nas.network.checkpoint import AVERAGE, SETTINGS, find_checkpoint, load_checkpoint, read_header  # noqa: E402
 from nas.network.layers import lower  # noqa: E402
 from nas.network.weights import weight_shapes  # noqa: E402
 from nas.network.zoo import load_architecture  # noqa: E402
-from nas.nn import checkpoint  # noqa: E402
-from nas.nn.model import build_model, weights_of  # noqa: E402
 from nas.nn.optim import RMSpropTF  # noqa: E402
 from nas.nn.trained import network_of  # noqa: E402
 
