@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from nas.network.blocks import Architecture, Block
     from nas.network.layers import lower
     from nas.network.zoo import load_architecture
-    from nas.nn.data import load_data
-    from nas.nn.train import train
     from nas.pareto import pareto_front
     from nas.searching import search
     from nas.space.file import load_space
+    from nas.training.data import load_data
+    from nas.training.run import train
 
 _HOMES = {
     "Architecture": "nas.network.blocks",
@@ -35,13 +35,13 @@ _HOMES = {
     "export": "nas.exporting.export",
     "load_accuracy_model": "nas.accuracy",
     "load_architecture": "nas.network.zoo",
-    "load_data": "nas.nn.data",
+    "load_data": "nas.training.data",
     "load_space": "nas.space.file",
     "load_table": "nas.latency_file",
     "lower": "nas.network.layers",
     "pareto_front": "nas.pareto",
     "search": "nas.searching",
-    "train": "nas.nn.train",
+    "train": "nas.training.run",
 }
 
 __all__ = [

@@ -106,12 +106,12 @@ def test_a_training_whose_folder_is_removed_is_whole_in_the_end(
     from nas.network.checkpoint import load_checkpoint
     from nas.network.multipliers import scale_resolution
     from nas.network.zoo import load_architecture
-    from nas.nn.data import load_data
-    from nas.nn.job import Options
-    from nas.nn.recipes import adapt, quick
-    from nas.nn.train import train
+    from nas.training.data import load_data
+    from nas.training.job import Options
+    from nas.training.recipes import adapt, quick
+    from nas.training.run import train
 
-    monkeypatch.setattr("nas.nn.loop.SECONDS_BETWEEN_REPORTS", 0.0)
+    monkeypatch.setattr("nas.training.loop.SECONDS_BETWEEN_REPORTS", 0.0)
     out, seen = tmp_path / "t", []
 
     def remove(done: int, total: int, note: str) -> None:

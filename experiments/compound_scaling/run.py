@@ -34,9 +34,9 @@ from nas.core.files import write_text
 from nas.core.jsonl import Lines
 from nas.core.machine import cpu_name
 from nas.network.cost import cost
-from nas.nn.data import load_data
-from nas.nn.recipes import adapt, find_recipe
-from nas.nn.train import train
+from nas.training.data import load_data
+from nas.training.recipes import adapt, find_recipe
+from nas.training.run import train
 
 HERE = Path(__file__).resolve().parent
 TARGETS = (2.0, 4.0)

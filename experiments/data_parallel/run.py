@@ -24,7 +24,6 @@ import yaml
 from matplotlib.figure import Figure
 from scipy.stats import t
 
-from nas.cluster.training import Crew, train_together
 from nas.core.data import to_yaml
 from nas.core.files import write_text
 from nas.core.machine import cpu_name
@@ -32,10 +31,11 @@ from nas.core.storage import Place
 from nas.core.workers.join import Need, connect
 from nas.network.multipliers import scale_resolution
 from nas.network.zoo import load_architecture
-from nas.nn.data import load_data
-from nas.nn.job import Job
-from nas.nn.recipes import adapt, find_recipe
-from nas.nn.train import Trained, carry_out, plan
+from nas.training.data import load_data
+from nas.training.distributed import Crew, train_together
+from nas.training.job import Job
+from nas.training.recipes import adapt, find_recipe
+from nas.training.run import Trained, carry_out, plan
 
 HERE = Path(__file__).resolve().parent
 NETWORK, SIDE, RECIPE = "mobilenet_v3_small", 32, "quick"

@@ -23,20 +23,20 @@ from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint, load_checkpoint
 from nas.network.cost import cost
 from nas.network.weights import Weights
-from nas.nn.data import Data
-from nas.nn.fine_tune import Bench, held_out
-from nas.nn.job import Options
 from nas.nn.netadapt import netadapt
 from nas.nn.netadapt_job import Job
-from nas.nn.recipes import Recipe, adapt
-from nas.nn.score import score
 from nas.nn.taylor import BATCHES, effects
-from nas.nn.train import train
-from nas.nn.trained import network_of
 from nas.pruning.channels import groups, narrowed
 from nas.pruning.netadapt import Result, Settings, cuts_of
 from nas.pruning.proposals import Cuts, latency_meter
 from nas.pruning.slicing import sliced, strongest
+from nas.training.data import Data
+from nas.training.evaluate import score
+from nas.training.fine_tune import Bench, held_out
+from nas.training.job import Options
+from nas.training.recipes import Recipe, adapt
+from nas.training.run import train
+from nas.training.trained import network_of
 
 RATES = (1.0, 0.5, 0.25)
 """Of the recipe's learning rate; every contender gets the one that suits it."""

@@ -33,9 +33,9 @@ from nas.latency_file import load_table
 from nas.network.blocks import from_mapping, to_mapping
 from nas.network.multipliers import scale_resolution
 from nas.network.zoo import load_architecture
-from nas.nn.data import Data, load_data
-from nas.nn.recipes import quick
-from nas.nn.task import for_classes
+from nas.training.data import Data, load_data
+from nas.training.recipes import quick
+from nas.training.task import for_classes
 
 HERE = Path(__file__).resolve().parent
 CIFAR = HERE.parents[1] / "../shared/data/cifar10_part/cifar10_part.zip"

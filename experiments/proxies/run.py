@@ -21,10 +21,10 @@ import torch
 from nas import load_space
 from nas.core.jsonl import Lines
 from nas.network.blocks import Architecture
-from nas.nn.data import Data, Images, load_data
-from nas.nn.recipes import adapt, find_recipe
-from nas.nn.train import fit, train
 from nas.nn.zero_cost import SCORES, first_batch, zero_cost_score
+from nas.training.data import Data, Images, load_data
+from nas.training.recipes import adapt, find_recipe
+from nas.training.run import fit, train
 
 HERE = Path(__file__).resolve().parent
 RUNS = HERE.parents[1] / "runs" / "proxies"

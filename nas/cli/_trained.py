@@ -37,7 +37,7 @@ def _named(arch: Architecture, text: str) -> Architecture:
 
 def _check_same(found: Checkpoint, wanted: Architecture, weights: str, text: str) -> None:
     """Refuse weights of another architecture; the number of classes is that of the weights."""
-    from nas.nn.task import for_classes
+    from nas.training.task import for_classes
 
     wanted = for_classes(wanted, len(found.classes))
     if found.arch.fingerprint == wanted.fingerprint:

@@ -21,8 +21,8 @@ from nas.core.errors import missing_package
 def command(trained: str, data: str, split: str, batch: int, device: str, as_json: bool) -> None:
     """Score TRAINED: a training folder (its best epoch), FOLDER:last, or a .safetensors file."""
     try:
-        from nas.nn.data import load_data
-        from nas.nn.trained import score_checkpoint
+        from nas.training.data import load_data
+        from nas.training.trained import score_checkpoint
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="nas eval") from None
     images = load_data(data)

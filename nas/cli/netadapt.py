@@ -231,9 +231,9 @@ def _job(
     start: Checkpoint, table: LatencyTable, settings: Settings, flags: dict[str, Any]
 ) -> "Job":
     try:
-        from nas.nn.data import load_data
         from nas.nn.netadapt_job import Job, check_job
-        from nas.nn.recipes import adapt, find_recipe
+        from nas.training.data import load_data
+        from nas.training.recipes import adapt, find_recipe
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="nas netadapt") from None
     recipe = adapt(find_recipe(flags["recipe"]), batch=flags["batch"] or 0)

@@ -20,8 +20,8 @@ from nas.network.blocks import Architecture
 from nas.network.multipliers import scale_resolution
 
 if TYPE_CHECKING:
-    from nas.nn.job import Job
-    from nas.nn.train import Trained
+    from nas.training.job import Job
+    from nas.training.run import Trained
 
 _HOW = ("device", "workers", "ray_address", "cpus_per_worker", "gpus_per_worker")
 """Settings that may change when a training goes on."""
@@ -123,10 +123,10 @@ def _check_cluster(flags: Mapping[str, Any]) -> None:
 def _train(network: Architecture, out: Place, **flags: Any) -> "Trained":
     """Read the data, and train."""
     try:
-        from nas.nn.data import load_data
-        from nas.nn.job import Options
-        from nas.nn.recipes import adapt, find_recipe
-        from nas.nn.train import carry_out, plan
+        from nas.training.data import load_data
+        from nas.training.job import Options
+        from nas.training.recipes import adapt, find_recipe
+        from nas.training.run import carry_out, plan
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="nas train") from None
     changes = {key: flags[key] or 0 for key in ("epochs", "batch", "lr", "accumulate")}
@@ -144,8 +144,8 @@ def _train(network: Architecture, out: Place, **flags: Any) -> "Trained":
 def _train_together(job: "Job", out: Place, flags: Mapping[str, Any]) -> "Trained":
     """Train with the workers of a Ray cluster."""
     try:
-        from nas.cluster.training import Crew, train_together
         from nas.core.workers.join import Need
+        from nas.training.distributed import Crew, train_together
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="training with --workers") from None
     need = Need(cpus=flags["cpus_per_worker"], gpus=flags["gpus_per_worker"])

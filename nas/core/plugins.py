@@ -31,7 +31,7 @@ KINDS: Mapping[str, str] = {
     "backends": "backends",
     "dialects": "dialects",
     "runners": "core.workers.runners",
-    "datasets": "nn.datasets",
+    "datasets": "training.datasets",
 }
 """The package below `nas` in which the plugins of every kind lie, a file each."""
 

@@ -17,12 +17,12 @@ from nas.core.schema import Fraction, Reader, Seconds, Signed
 from nas.core.storage import Place
 from nas.core.text import shown
 from nas.core.workers.runner import Failure, InProcess, Runner
-from nas.nn.data import check_side, load_data
-from nas.nn.recipes import adapt, find_recipe
 from nas.nn.short import Bench, Leg, Reached, advance, discard, finish
 from nas.problem import Answers, Candidates, Metrics
 from nas.rungs import Floats, expected, promoted, schedule
 from nas.space.space import Space
+from nas.training.data import check_side, load_data
+from nas.training.recipes import adapt, find_recipe
 
 FOLDER, LOG = "trainings", "log.jsonl"
 ACCURACY = "top1_proxy"

@@ -8,13 +8,13 @@ import numpy as np
 
 from nas.core.errors import BadValue, NasError, unknown
 from nas.network.blocks import Architecture
-from nas.nn.batches import Batch
-from nas.nn.data import Data, check_side, load_data
-from nas.nn.task import check_resolution
-from nas.nn.train import fit
 from nas.nn.zero_cost import LABELLED, SCORES, first_batch, random_batch, zero_cost_score
 from nas.problem import Candidates, Metrics
 from nas.space.space import Space
+from nas.training.batches import Batch
+from nas.training.data import Data, check_side, load_data
+from nas.training.run import fit
+from nas.training.task import check_resolution
 
 SECONDS = {
     "naswot": 10.0,

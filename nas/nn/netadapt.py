@@ -18,14 +18,8 @@ from nas.network.blocks import Architecture, to_mapping
 from nas.network.checkpoint import SUFFIX, load_checkpoint
 from nas.network.cost import cost
 from nas.network.weights import Weights
-from nas.nn.data import Images
-from nas.nn.fine_tune import Bench, Task, Tuned, accuracy, held_out, save, tune
-from nas.nn.job import Options
 from nas.nn.netadapt_job import Job, check_job, identity
-from nas.nn.recipes import adapt
-from nas.nn.steps import begun
 from nas.nn.taylor import effects
-from nas.nn.train import fit_recipe, train
 from nas.pruning.folder import TUNING, NetAdaptFolder
 from nas.pruning.netadapt import (
     Point,
@@ -37,6 +31,12 @@ from nas.pruning.netadapt import (
 )
 from nas.pruning.proposals import Proposal, latency_meter, promising, proposals
 from nas.pruning.slicing import Effects, importance, sliced, strongest
+from nas.training.data import Images
+from nas.training.fine_tune import Bench, Task, Tuned, accuracy, held_out, save, tune
+from nas.training.job import Options
+from nas.training.recipes import adapt
+from nas.training.run import fit_recipe, train
+from nas.training.steps import begun
 
 _NOTHING_LEFT = "nothing was left to cut before the target was reached"
 

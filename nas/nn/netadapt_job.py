@@ -9,11 +9,11 @@ from nas.latency import LatencyTable
 from nas.latency_file import table_mapping
 from nas.network.checkpoint import Checkpoint
 from nas.network.weights import fingerprint
-from nas.nn.data import Data, fingerprint_of
-from nas.nn.recipes import Recipe
-from nas.nn.train import fit
-from nas.nn.trained import check_classes
 from nas.pruning.netadapt import Settings, check
+from nas.training.data import Data, fingerprint_of
+from nas.training.recipes import Recipe
+from nas.training.run import fit
+from nas.training.trained import check_classes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

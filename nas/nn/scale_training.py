@@ -13,10 +13,10 @@ from nas.network.blocks import Architecture
 from nas.network.cost import cost
 from nas.network.memory import check_memory, machine_memory, memory
 from nas.network.multipliers import Multipliers, scale
-from nas.nn.data import load_data
-from nas.nn.recipes import Recipe, adapt, find_recipe
 from nas.nn.short import Bench, Leg, advance
-from nas.nn.train import fit
+from nas.training.data import load_data
+from nas.training.recipes import Recipe, adapt, find_recipe
+from nas.training.run import fit
 
 METRIC, FOLDER = "top1_proxy", "trainings"
 

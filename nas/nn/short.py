@@ -7,10 +7,10 @@ from nas.core.errors import NasError
 from nas.core.storage import Place
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import LAST, SUFFIX
-from nas.nn.data import Data
-from nas.nn.job import Options
-from nas.nn.recipes import Recipe
-from nas.nn.train import fit, train
+from nas.training.data import Data
+from nas.training.job import Options
+from nas.training.recipes import Recipe
+from nas.training.run import fit, train
 
 
 class TooSlow(NasError):

@@ -7,12 +7,12 @@ import numpy as np
 from nas.models.build import Network
 from nas.network.blocks import Architecture
 from nas.network.weights import Weights
-from nas.nn.batches import Batches
-from nas.nn.fine_tune import Bench
-from nas.nn.losses import cross_entropy
-from nas.nn.score import memory_named, pick_device, placed
-from nas.nn.steps import begun
 from nas.pruning.slicing import Effects, Floats
+from nas.training.batches import Batches
+from nas.training.evaluate import memory_named, pick_device, placed
+from nas.training.fine_tune import Bench
+from nas.training.losses import cross_entropy
+from nas.training.steps import begun
 
 BATCHES = 4
 _NORM = "norm.weight"

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from nas.models.build import Network, build_model
 from nas.network.blocks import Architecture, Block
 from nas.network.cost import cost
-from nas.nn.losses import cross_entropy
+from nas.training.losses import cross_entropy
 
 RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.Hardswish, nn.SiLU)
 ZEN_STEP = 0.01

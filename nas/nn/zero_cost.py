@@ -9,10 +9,10 @@ from torch import Tensor
 
 from nas.core.errors import BadValue, NasError, unknown
 from nas.network.blocks import Architecture
-from nas.nn.batches import Batch, Batches
-from nas.nn.data import Data
-from nas.nn.task import check_resolution
 from nas.nn.untrained import grad_norm, macs, naswot, params, snip, synflow, zen
+from nas.training.batches import Batch, Batches
+from nas.training.data import Data
+from nas.training.task import check_resolution
 
 Score = Callable[[Architecture, Tensor, Tensor, int], float]
 

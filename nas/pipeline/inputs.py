@@ -16,16 +16,16 @@ from nas.latency_file import table_mapping
 from nas.network.blocks import Architecture
 from nas.network.memory import machine_memory
 from nas.network.multipliers import scale_resolution
-from nas.nn.data import Data, fingerprint_of, load_data
-from nas.nn.distill import load_teacher
-from nas.nn.recipes import Recipe, adapt, find_recipe
-from nas.nn.score import pick_device
-from nas.nn.train import fit
 from nas.pipeline.config import PipelineConfig, Training
 from nas.problem import Problem
 from nas.pruning.netadapt import cuts_of
 from nas.pruning.proposals import check_covered, latency_meter
 from nas.reach import check_limits
+from nas.training.data import Data, fingerprint_of, load_data
+from nas.training.distill import load_teacher
+from nas.training.evaluate import pick_device
+from nas.training.recipes import Recipe, adapt, find_recipe
+from nas.training.run import fit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

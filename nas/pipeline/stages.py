@@ -19,12 +19,8 @@ from nas.network.checkpoint import ARCH, SUFFIX, find_checkpoint, load_checkpoin
 from nas.network.cost import cost
 from nas.network.memory import machine_memory
 from nas.network.zoo import load_architecture
-from nas.nn.job import Options
 from nas.nn.netadapt import Listener, netadapt
 from nas.nn.netadapt_job import Job
-from nas.nn.recipes import Recipe
-from nas.nn.train import train
-from nas.nn.trained import score_checkpoint
 from nas.pipeline.inputs import Inputs, recipe_of, start_of
 from nas.pipeline.journal import Done, Network, all_networks
 from nas.pipeline.pictures import draw_front_of, draw_rounds_of
@@ -32,6 +28,10 @@ from nas.pruning.folder import FINAL
 from nas.pruning.netadapt import check
 from nas.report.proof import latency_remarks
 from nas.searching import search
+from nas.training.job import Options
+from nas.training.recipes import Recipe
+from nas.training.run import train
+from nas.training.trained import score_checkpoint
 
 Update = Callable[[int, int, str], None]
 

@@ -20,15 +20,15 @@ import torch  # noqa: TID253  # a benchmark of torch code
 from nas.models.build import build_model
 from nas.network.multipliers import scale_resolution
 from nas.network.zoo import load_architecture
-from nas.nn.data import load_data
-from nas.nn.job import Job, Options
-from nas.nn.loop import Loop
-from nas.nn.losses import cross_entropy
-from nas.nn.optim import build_optimizer
-from nas.nn.recipes import adapt, find_recipe
-from nas.nn.score import pick_device, placed, precision
-from nas.nn.steps import Stepper
-from nas.nn.train import fit, fit_recipe
+from nas.training.data import load_data
+from nas.training.evaluate import pick_device, placed, precision
+from nas.training.job import Job, Options
+from nas.training.loop import Loop
+from nas.training.losses import cross_entropy
+from nas.training.optim import build_optimizer
+from nas.training.recipes import adapt, find_recipe
+from nas.training.run import fit, fit_recipe
+from nas.training.steps import Stepper
 
 
 def our_loop(job: Job, device: torch.device) -> Callable[[], None]:

@@ -48,9 +48,9 @@ WORDS = ("--latency-table", "pixel1", "--data", "digits", "--step", "8%", "--ste
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from nas.nn.data import load_data
-    from nas.nn.recipes import adapt, quick
-    from nas.nn.train import train
+    from nas.training.data import load_data
+    from nas.training.recipes import adapt, quick
+    from nas.training.run import train
 
     folder = tmp_path_factory.mktemp("trained")
     (folder / "small.yaml").write_text(to_yaml(SMALL))

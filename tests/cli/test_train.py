@@ -63,7 +63,7 @@ def test_train_eval_and_export_agree(nas: Nas) -> None:
 def onnx_top1(path: str) -> float:
     """Score an exported network by what its file alone says, as a user of it would."""
     runtime = pytest.importorskip("onnxruntime")
-    from nas.nn.data import load_data
+    from nas.training.data import load_data
 
     session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
     said = session.get_modelmeta().custom_metadata_map
@@ -90,8 +90,8 @@ def test_formats_without_weights_take_the_architecture(nas: Nas) -> None:
 
 def test_tflite_takes_the_weights_along(nas: Nas) -> None:
     litert = pytest.importorskip("ai_edge_litert.interpreter")
-    from nas.nn.data import load_data
-    from nas.nn.trained import score_checkpoint
+    from nas.training.data import load_data
+    from nas.training.trained import score_checkpoint
 
     nas(*WORDS, "--out", "run")
     assert nas("export", "run", "--format", "tflite:batch=359", "--out", "x.tflite").code == 0

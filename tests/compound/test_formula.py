@@ -11,7 +11,7 @@ from nas.network.blocks import Architecture
 from nas.network.cost import cost
 from nas.network.multipliers import Multipliers, round_channels, scale
 from nas.network.zoo import load_architecture
-from nas.nn.task import for_classes
+from nas.training.task import for_classes
 
 B0 = load_architecture("efficientnet_b0")
 BEST_PHI = {1: 0.34, 2: 1.03, 3: 1.95, 4: 3.47, 5: 4.65, 6: 5.63, 7: 6.57}

@@ -15,12 +15,12 @@ from nas.core.workers.runner import Failure, attempt  # noqa: E402
 from nas.evaluate import evaluate  # noqa: E402
 from nas.evaluators.costs import create as create_costs  # noqa: E402
 from nas.evaluators.proxy import FOLDER, LOG, Proxy, create  # noqa: E402
-from nas.nn.data import load_data  # noqa: E402
-from nas.nn.loop import Diverged  # noqa: E402
 from nas.nn.short import Bench, Leg, Reached, advance  # noqa: E402
 from nas.problem import Answers, Candidates, Objective, Problem  # noqa: E402
 from nas.space.file import load_space  # noqa: E402
 from nas.space.space import Space  # noqa: E402
+from nas.training.data import load_data  # noqa: E402
+from nas.training.loop import Diverged  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 DATA = "shapes:count=128,difficulty=0,classes=2"

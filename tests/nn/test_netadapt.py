@@ -18,13 +18,13 @@ from nas.latency_file import load_table  # noqa: E402
 from nas.network.blocks import Architecture, Block  # noqa: E402
 from nas.network.checkpoint import Checkpoint, load_checkpoint  # noqa: E402
 from nas.network.zoo import load_architecture  # noqa: E402
-from nas.nn.data import Data, load_data  # noqa: E402
 from nas.nn.netadapt import Listener, netadapt  # noqa: E402
 from nas.nn.netadapt_job import Job  # noqa: E402
-from nas.nn.recipes import adapt, quick  # noqa: E402
-from nas.nn.train import train  # noqa: E402
-from nas.nn.trained import score_checkpoint  # noqa: E402
 from nas.pruning.netadapt import Result, Round, Settings  # noqa: E402
+from nas.training.data import Data, load_data  # noqa: E402
+from nas.training.recipes import adapt, quick  # noqa: E402
+from nas.training.run import train  # noqa: E402
+from nas.training.trained import score_checkpoint  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 

@@ -14,7 +14,7 @@ from nas.network.cost import cost
 from nas.network.multipliers import scale_resolution
 from nas.network.zoo import load_architecture
 from nas.nn.scale_training import Scheme, by_training
-from nas.nn.task import for_classes
+from nas.training.task import for_classes
 
 pytestmark = pytest.mark.torch
 

@@ -11,14 +11,14 @@ pytest.importorskip("sklearn")
 from nas.network.blocks import Architecture, Block  # noqa: E402
 from nas.network.layers import lower  # noqa: E402
 from nas.network.weights import random_weights  # noqa: E402
-from nas.nn.data import Data, load_data  # noqa: E402
-from nas.nn.fine_tune import Bench, held_out  # noqa: E402
-from nas.nn.recipes import adapt, quick  # noqa: E402
-from nas.nn.score import score  # noqa: E402
-from nas.nn.steps import begun  # noqa: E402
 from nas.nn.taylor import effects  # noqa: E402
 from nas.pruning.channels import groups  # noqa: E402
 from nas.pruning.slicing import importance  # noqa: E402
+from nas.training.data import Data, load_data  # noqa: E402
+from nas.training.evaluate import score  # noqa: E402
+from nas.training.fine_tune import Bench, held_out  # noqa: E402
+from nas.training.recipes import adapt, quick  # noqa: E402
+from nas.training.steps import begun  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 

@@ -15,7 +15,6 @@ from nas.models.build import build_model  # noqa: E402
 from nas.network.blocks import Architecture, Block  # noqa: E402  # skipped above where there is no torch
 from nas.network.cost import cost  # noqa: E402
 from nas.network.zoo import load_architecture  # noqa: E402
-from nas.nn.data import load_data  # noqa: E402
 from nas.nn.untrained import ZEN_STEP  # noqa: E402
 from nas.nn.zero_cost import (  # noqa: E402
     LABELLED,
@@ -24,6 +23,7 @@ from nas.nn.zero_cost import (  # noqa: E402
     random_batch,
     zero_cost_score,
 )
+from nas.training.data import load_data  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 

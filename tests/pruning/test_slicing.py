@@ -55,7 +55,7 @@ def kept(group: Group) -> int:
 @pytest.mark.parametrize("name", ZOO)
 def test_cutting_silent_channels_changes_nothing(name: str) -> None:
     torch = pytest.importorskip("torch")
-    from nas.nn.trained import with_weights
+    from nas.training.trained import with_weights
 
     def logits(arch: Architecture, weights: Weights) -> "torch.Tensor":
         model = with_weights(arch, {k: torch.from_numpy(v) for k, v in weights.items()})

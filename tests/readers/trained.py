@@ -22,10 +22,10 @@ from nas.network.blocks import to_mapping
 from nas.network.checkpoint import AVERAGE, HEADER, load_checkpoint
 from nas.network.layers import lower
 from nas.network.weights import random_weights
-from nas.nn import training_folder
-from nas.nn.datasets import cifar10, imagefolder
-from nas.nn.datasets import csv as labels
-from nas.nn.training_folder import TrainingFolder
+from nas.training import folder as training_folder
+from nas.training.datasets import cifar10, imagefolder
+from nas.training.datasets import csv as labels
+from nas.training.folder import TrainingFolder
 
 
 def _facts() -> Any:

@@ -1,1 +1,0 @@
-"""Work on a Ray cluster: joining one, and training one network with several of its workers."""

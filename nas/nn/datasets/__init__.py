@@ -1,1 +1,0 @@
-"""Datasets, one file each: `create(*, ...)` returns a `nas.nn.data.Source`."""

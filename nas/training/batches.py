@@ -1,0 +1,165 @@
+"""Give a trainer its batches: read ahead by threads, varied, normalised, the same on every run."""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import KW_ONLY, dataclass
+from math import ceil
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nas.core.errors import BadValue
+from nas.core.machine import available_cores
+from nas.training.augment import Augment
+from nas.training.data import Data, Images, check_side
+from nas.training.peers import ALONE, Peers
+
+MOST_THREADS = 32
+LEAST_CHUNK = 8
+"""Fewer images than this are not worth a thread of their own."""
+
+Batch = tuple[Tensor, Tensor]
+_Made = tuple[Tensor, Tensor, torch.cuda.Event | None]
+"""A batch, and the event after which a GPU may use it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batches:
+    """The batches (images, labels) of one epoch over `images`, from batch `start` on.
+
+    Images are float32 of shape (batch, 3, side, side), channels last, less the mean of `data` and
+    divided by its deviation. Labels are int64 of shape (batch,); where `augment` mixes, they are
+    float32 of shape (batch, classes). Both are on `device`.
+
+    Order and augmentation follow from `seed`, `epoch` and the number of the batch alone: starting
+    at a later batch gives exactly the rest of the epoch. `drop_last` leaves out a last batch that
+    is smaller than `batch`, unless it is the only one. Every iteration begins anew, and its threads
+    end with it, also where it is left early; what fails in them is raised where batches are taken.
+    Of every batch this one of `peers` takes its share, if there is one left.
+    `threads` of 0 reads with as many as there are cores; `ahead` batches are made in advance.
+    """
+
+    images: Images
+    _: KW_ONLY
+    batch: int
+    side: int
+    data: Data
+    seed: int
+    epoch: int
+    shuffle: bool
+    augment: Augment | None = None
+    device: str | torch.device = "cpu"
+    start: int = 0
+    drop_last: bool = False
+    threads: int = 0
+    ahead: int = 3
+    peers: Peers = ALONE
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that give no batches."""
+        check_side(self.side)
+        for name, least in (("batch", 1), ("start", 0), ("threads", 0), ("ahead", 1)):
+            value = getattr(self, name)
+            if value < least:
+                raise BadValue(f"{name} must be {least} or more, not {value}", name)
+
+    def __len__(self) -> int:
+        """Return the number of batches that one iteration gives."""
+        total = count_batches(len(self.images), self.batch, drop_last=self.drop_last)
+        return max(total - self.start, 0)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the batches while later ones are being made."""
+        threads = self.threads or min(available_cores(), MOST_THREADS)
+        readers = ThreadPoolExecutor(threads, thread_name_prefix="read")
+        maker = ThreadPoolExecutor(1, thread_name_prefix="make")  # one: batches come in order
+        stream = _stream(self.device)
+        order = self._order()
+        waiting: deque[Future[_Made]] = deque()
+        try:
+            for number in range(self.start, self.start + len(self)):
+                rows = self.peers.share(order[number * self.batch : (number + 1) * self.batch])
+                if not len(rows):
+                    continue
+                size = max(ceil(len(rows) / threads), LEAST_CHUNK)
+                chunks = [rows[at : at + size] for at in range(0, len(rows), size)]
+                parts = [readers.submit(self.images.read, chunk, self.side) for chunk in chunks]
+                waiting.append(maker.submit(self._make, number, rows, parts, stream))
+                if len(waiting) > self.ahead:
+                    yield _taken(waiting.popleft().result())
+            while waiting:
+                yield _taken(waiting.popleft().result())
+        finally:
+            readers.shutdown(wait=False, cancel_futures=True)
+            maker.shutdown(wait=True, cancel_futures=True)
+            readers.shutdown(wait=True)
+
+    def _order(self) -> NDArray[np.int64]:
+        if not self.shuffle:
+            return np.arange(len(self.images), dtype=np.int64)
+        return np.random.default_rng([self.seed, self.epoch]).permutation(len(self.images))
+
+    def _make(
+        self,
+        number: int,
+        rows: NDArray[np.int64],
+        parts: list[Future[NDArray[np.uint8]]],
+        stream: torch.cuda.Stream | None,
+    ) -> _Made:
+        """Put a batch together; on a GPU in a stream of its own, beside the training."""
+        pixels = torch.from_numpy(np.concatenate([part.result() for part in parts]))
+        labels = torch.from_numpy(self.images.labels[rows])
+        if stream is None:
+            return *self._vary(pixels, labels, number), None
+        with torch.cuda.stream(stream):
+            pixels = pixels.pin_memory().to(stream.device, non_blocking=True)
+            labels = labels.pin_memory().to(stream.device, non_blocking=True)
+            return *self._vary(pixels, labels, number), stream.record_event()
+
+    def _vary(self, pixels: Tensor, labels: Tensor, number: int) -> Batch:
+        """Return augmented, normalised images, and the labels that go with them."""
+        if self.augment is None:
+            values = pixels.contiguous(memory_format=torch.channels_last).float().div_(255)
+        else:
+            generator = torch.Generator().manual_seed(self._seed_of(number))
+            values, labels = self.augment.apply(
+                pixels, labels, classes=len(self.data.classes), generator=generator
+            )
+        mean, deviation = (
+            torch.tensor(triple, device=values.device)[:, None, None]
+            for triple in (self.data.mean, self.data.deviation)
+        )
+        values = values.sub_(mean).div_(deviation)
+        return values.contiguous(memory_format=torch.channels_last), labels
+
+    def _seed_of(self, number: int) -> int:
+        seeds = np.random.SeedSequence([self.seed, self.epoch, number, self.peers.rank])
+        return int(seeds.generate_state(1, np.uint64)[0] >> 1)
+
+
+def _stream(device: str | torch.device) -> torch.cuda.Stream | None:
+    """Return a stream for a GPU, so that copies do not wait for the training to end."""
+    if torch.device(device).type != "cuda":
+        return None
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+
+
+def _taken(made: _Made) -> Batch:
+    """Let the stream of training wait for a batch, and keep the batch until that has used it."""
+    images, labels, event = made
+    if event is not None:
+        stream = torch.cuda.current_stream(images.device)
+        stream.wait_event(event)
+        images.record_stream(stream)
+        labels.record_stream(stream)
+    return images, labels
+
+
+def count_batches(images: int, batch: int, *, drop_last: bool = False) -> int:
+    """Return the number of batches of a whole epoch over so many `images`."""
+    if drop_last and images >= batch:
+        return images // batch
+    return ceil(images / batch)

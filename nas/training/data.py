@@ -1,0 +1,236 @@
+"""Load labelled images for training: classes found, mean and deviation measured, memory used.
+
+A dataset is named by text, as plugins are: "imagefolder:/path", "imagefolder:/path,val=0.2",
+"hf:NAME_OR_PATH", "cifar10:/path", "digits", "shapes:difficulty=0.7". What stands behind the name
+is a file in `nas/nn/datasets`, which yields a `Source`; what all of them need is done here.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import sha256
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.core.errors import BadFile, BadValue, NasError
+from nas.core.machine import available_cores
+from nas.core.plugins import Plugin, available, create
+from nas.core.text import LONGEST_VALUE, printable
+from nas.training.cache import cached
+
+logger = logging.getLogger(__name__)
+
+KIND = "datasets"
+LEAST_SIDE = 8
+MEASURED_IMAGES = 2048
+MEASURED_SIDE = 64
+"""Mean and deviation are those of so many training images, read at this side."""
+LEAST_DEVIATION = 1 / 255
+IMBALANCE = 3.0
+"""The largest class over the smallest from which on a note is worth it."""
+CACHE_MB = 1024
+
+Triple = tuple[float, float, float]
+Read = Callable[[NDArray[np.int64], int], NDArray[np.uint8]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Images:
+    """Labelled images of one split.
+
+    `labels` has shape (n,) and values from 0. `read(indices, side)` returns those images as uint8
+    of shape (len(indices), 3, side, side), RGB; it may be called by several threads at once.
+    """
+
+    labels: NDArray[np.int64]
+    read: Read
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.labels)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Source:
+    """What a file of `nas/nn/datasets` finds: the splits, before anything is measured.
+
+    `fingerprint` is one of files, sizes, labels and split. `mirrored` says whether an image and its
+    mirror image are of the same class, so that augmentation may flip.
+    """
+
+    classes: tuple[str, ...]
+    train: Images
+    val: Images
+    test: Images | None = None
+    fingerprint: str
+    notes: tuple[str, ...] = ()
+    mirrored: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Data:
+    """A dataset that is ready for training.
+
+    `mean` and `deviation` are those of the training images, per channel, on the scale 0 to 1.
+    `fingerprint` is 16 hex digits: equal data and splits have equal ones wherever they lie.
+    `notes` tell what a user should know: skipped images, imbalance. `mirrored` is False where
+    augmentation must not flip: a mirrored 2 is no digit.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: Images
+    val: Images
+    test: Images | None
+    mean: Triple
+    deviation: Triple
+    fingerprint: str
+    notes: tuple[str, ...]
+    mirrored: bool = True
+
+
+def load_data(text: str, *, seed: int = 0) -> Data:
+    """Return the dataset that `text` names: "NAME", "NAME:PATH", "NAME:PATH,key=value".
+
+    `seed` decides the split where the data bring none. Every dataset knows the option `cache`: the
+    megabytes of decoded images to keep in memory, 1024 unless told; a split that does not fit into
+    its share is decoded anew in every epoch. What a user should know of the data is logged.
+
+    Raises:
+        UnknownName: if there is no such dataset, or it has no such option.
+        NasError: if the data cannot be used; the message says what was found and what to do.
+    """
+    plugin = Plugin.parse(text)
+    options = dict(plugin.options)
+    megabytes = _megabytes(options.pop("cache", str(CACHE_MB)))
+    source: Source = create(KIND, Plugin(name=plugin.name, options=options), seed=seed)
+    _check(source, plugin.name)
+    mean, deviation = measure(source.train)
+    notes = tuple(map(printable, (*source.notes, *_imbalance(source))))
+    for note in notes:
+        logger.info("%s: %s", printable(text, LONGEST_VALUE), note)
+    total = sum(len(part) for part in (source.train, source.val, source.test) if part is not None)
+
+    def keep(images: Images) -> Images:
+        budget = int(megabytes * 2**20 * len(images) / total)
+        return Images(labels=images.labels, read=cached(images.read, len(images), budget))
+
+    return Data(
+        name=text,
+        classes=source.classes,
+        train=keep(source.train),
+        val=keep(source.val),
+        test=None if source.test is None else keep(source.test),
+        mean=mean,
+        deviation=deviation,
+        fingerprint=source.fingerprint,
+        notes=notes,
+        mirrored=source.mirrored,
+    )
+
+
+def sources() -> dict[str, str]:
+    """Return the datasets that `load_data` knows with their one-line descriptions."""
+    return dict(available(KIND))
+
+
+def check_side(side: int) -> int:
+    """Return `side`.
+
+    Raises:
+        BadValue: if it is below 8 pixels.
+    """
+    if side < LEAST_SIDE:
+        raise BadValue(f"images must have sides of {LEAST_SIDE} pixels at least, not {side}")
+    return side
+
+
+def measure(images: Images) -> tuple[Triple, Triple]:
+    """Return mean and deviation per channel, from 0 to 1, of a few thousand of `images`.
+
+    Which ones depends on their number alone. A deviation is at least one step of 8 bits, so that
+    images of one colour can be divided by it.
+    """
+    count = min(len(images), MEASURED_IMAGES)
+    chosen = np.sort(np.random.default_rng(0).choice(len(images), count, replace=False))
+    parts = np.array_split(chosen, -(-count // 64))
+    with ThreadPoolExecutor(available_cores()) as pool:
+        sums = list(pool.map(lambda part: _sums(images.read(part, MEASURED_SIDE)), parts))
+    first, second = np.sum(sums, axis=0) / (count * MEASURED_SIDE**2)
+    deviation = np.maximum(np.sqrt(np.maximum(second - first**2, 0)), LEAST_DEVIATION)
+    return _triple(first), _triple(deviation)
+
+
+def _sums(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    values = pixels.astype(np.float64) / 255
+    return np.stack([values.sum(axis=(0, 2, 3)), (values**2).sum(axis=(0, 2, 3))])
+
+
+def _triple(values: NDArray[np.float64]) -> Triple:
+    red, green, blue = (round(float(value), 6) for value in values)
+    return red, green, blue
+
+
+def fingerprint_of(parts: Sequence[str | bytes]) -> str:
+    """Return 16 hex digits of `parts`, which cannot run into each other."""
+    digest = sha256()
+    for part in parts:
+        content = part.encode("utf-8", "surrogateescape") if isinstance(part, str) else part
+        digest.update(f"{len(content)}:".encode() + content)
+    return digest.hexdigest()[:16]
+
+
+def _megabytes(text: str) -> float:
+    try:
+        result = float(text)
+    except ValueError:
+        result = -1
+    if not 0 <= result < float("inf"):
+        raise NasError(f"cache must be a number of megabytes, not {text!r}")
+    return result
+
+
+def _check(source: Source, name: str) -> None:
+    """Refuse what cannot be trained on, whoever made the source."""
+    count = len(source.classes)
+    if count < 2:
+        found = f"one class only ({source.classes[0]})" if count else "no classes"
+        raise NasError(f"{name}: found {found}; a classifier needs images of two or more")
+    for split in ("train", "val", "test"):
+        images = getattr(source, split)
+        if images is None:
+            continue
+        if len(images) == 0:
+            raise NasError(f"{name}: there are no images in {split}")
+        outside = images.labels[(images.labels < 0) | (images.labels >= count)]
+        if len(outside):
+            raise BadFile(
+                f"{name}: {len(outside)} labels of {split} are outside of 0..{count - 1}, "
+                f"the first is {outside[0]}; unlabelled images cannot be used"
+            )
+    counts = np.bincount(source.train.labels, minlength=count)
+    if (counts == 0).any():
+        empty = [source.classes[index] for index in np.flatnonzero(counts == 0)]
+        raise NasError(
+            f"{name}: no training images of {_some(empty)}; add some, or remove the class"
+        )
+
+
+def _imbalance(source: Source) -> tuple[str, ...]:
+    counts = np.bincount(source.train.labels, minlength=len(source.classes))
+    least, most = int(counts.argmin()), int(counts.argmax())
+    ratio = counts[most] / counts[least]
+    if ratio < IMBALANCE:
+        return ()
+    return (
+        f"classes are imbalanced {ratio:.3g} to 1: {counts[most]} training images of "
+        f"{source.classes[most]}, {counts[least]} of {source.classes[least]}",
+    )
+
+
+def _some(names: Sequence[str], most: int = 3) -> str:
+    """Return the first few of `names`, and how many more there are."""
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest

@@ -1,0 +1,1 @@
+"""Datasets, one file each: `create(*, ...)` returns a `nas.training.data.Source`."""

@@ -1,0 +1,231 @@
+"""Image datasets of Hugging Face: a name on the hub, or a path to saved or plain files."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.core.errors import BadFile, NasError, unknown
+from nas.core.text import printable, shown
+from nas.training.data import Images, Source, fingerprint_of
+from nas.training.datasets._depth import Largest, White, decide
+from nas.training.datasets._pictures import check_options, find_bad, from_files
+from nas.training.datasets._split import split
+
+NAMES: Mapping[str, tuple[str, ...]] = {
+    "train": ("train",),
+    "val": ("validation", "val", "valid", "dev"),
+    "test": ("test",),
+}
+_KINDS = {"string", "large_string", "bool"} | {
+    f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
+}
+"""Types of values that can be classes."""
+HASHED = 64
+"""Images of a split whose content goes into the fingerprint; the others only count."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """Rows of one split of the dataset; `labels` has one for each of `rows`."""
+
+    table: Any  # datasets.Dataset, whose images come as they are stored
+    image: str
+    name: str
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int64]
+
+    def take(self, chosen: NDArray[np.int64]) -> "_Part":
+        """Return the part of these rows."""
+        return replace(self, rows=self.rows[chosen], labels=self.labels[chosen])
+
+    def open(self, index: int) -> Path | bytes:
+        """Return the stored image: its bytes, or the file that the dataset points to."""
+        stored = self.table[int(self.rows[index])][self.image] or {}
+        content: bytes | None = stored.get("bytes")
+        if content is not None:
+            return content
+        if stored.get("path") is None:
+            raise OSError("there is no image in this row")
+        path = Path(stored["path"])
+        if path.exists() and not path.is_file():
+            raise OSError("the row names no file")
+        return path
+
+    def images(self, white: White) -> Images:
+        """Return the images, which are decoded when they are read."""
+        return from_files(self.open, self.places(), self.labels, white)
+
+    def places(self) -> list[str]:
+        """Return how messages call the rows."""
+        return [f"row {row} of {self.name}" for row in self.rows]
+
+
+def create(  # noqa: PLR0913  # all of them are options of the user
+    *,
+    path: str,
+    config: str = "",
+    image: str = "",
+    label: str = "",
+    val: float = 0.2,
+    max_bad: int = -1,
+    check: str = "full",
+    depth: int = 0,
+    seed: int,
+) -> Source:
+    """Return a dataset with a column of images and one of class labels, found by their types.
+
+    `image` and `label` name the columns where several fit; `config` is the hub's. Without a
+    validation split, a share `val` of training is taken. What comes from the hub lies where the
+    environment says (HF_HOME); what has been saved with `save_to_disk` needs no network.
+    `depth` is the number of bits that images of more than 8 use, 0 what file or data set say.
+
+    Raises:
+        NasError: if it cannot be loaded, or has no such columns.
+    """
+    check_options(check, max_bad, depth)
+    tables = _tables(path, config)
+    features = tables["train"].features
+    image = _column(features, datasets.Image, image, what="image")
+    label = _column(features, datasets.ClassLabel, label, what="label")
+    classes = _classes(tables["train"], label)
+    parts: dict[str, _Part] = {}
+    notes: tuple[str, ...] = ()
+    most: tuple[Largest, ...] = ()
+    for name, table in tables.items():
+        part = _part(table, image=image, label=label, classes=classes, name=name)
+        if name == "test" and (part.labels < 0).all():
+            notes += ("the test images have no labels: they are not used",)
+            continue
+        checked = find_bad(part.open, part.places(), check=check, max_bad=max_bad)
+        parts[name] = part.take(checked.good)
+        notes += checked.notes
+        most += checked.largest
+    white, said = decide(most, depth)
+    if "val" not in parts:
+        rest, validation = split(parts["train"].labels, (val,), seed=seed)
+        parts |= {"train": parts["train"].take(rest), "val": parts["train"].take(validation)}
+    return Source(
+        classes=classes,
+        train=parts["train"].images(white),
+        val=parts["val"].images(white),
+        test=parts["test"].images(white) if "test" in parts else None,
+        fingerprint=_fingerprint(classes, parts, white),
+        notes=(*notes, *said),
+    )
+
+
+def _tables(path: str, config: str) -> Mapping[str, Any]:
+    """Return the dataset's splits by our names."""
+    loaded = _load(path, config)
+    tables = dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {"train": loaded}
+    found = {
+        ours: tables[name] for ours, names in NAMES.items() for name in names if name in tables
+    }
+    if "train" not in found:
+        there = ", ".join(map(str, tables)) or "none"
+        raise NasError(f"hf:{path}: expected a split train, found {there}")
+    return found
+
+
+def _load(path: str, config: str) -> Any:
+    folder = Path(path).expanduser()
+    saved = any((folder / name).is_file() for name in ("dataset_dict.json", "dataset_info.json"))
+    try:
+        if saved:
+            return datasets.load_from_disk(str(folder))
+        return datasets.load_dataset(str(folder) if folder.exists() else path, config or None)
+    except Exception as error:  # rotten files make the library raise almost anything
+        text = str(error).partition("\n")[0]
+        known = isinstance(error, OSError | ValueError | datasets.exceptions.DatasetsError)
+        hint = "" if known else "; is it whole, and not empty?"
+        raise BadFile(f"hf:{path} cannot be loaded: {text or type(error).__name__}{hint}") from None
+
+
+def _column(features: Any, kind: type, wanted: str, *, what: str) -> str:
+    """Return the column of this type, or the one that is wanted."""
+    if wanted:
+        if wanted not in features:
+            raise unknown("column", wanted, features)
+        return wanted
+    found = [str(name) for name, feature in features.items() if isinstance(feature, kind)]
+    if len(found) == 1:
+        return found[0]
+    types = ", ".join(
+        f"{printable(str(name), 40)} ({type(feature).__name__})"
+        for name, feature in list(features.items())[:8]
+    )
+    some = f"several columns of type {kind.__name__}" if found else f"no {kind.__name__} column"
+    raise NasError(f"hf: found {some} among {types}; name it with {what}=COLUMN")
+
+
+def _classes(table: Any, label: str) -> tuple[str, ...]:
+    feature = table.features[label]
+    if isinstance(feature, datasets.ClassLabel):
+        return tuple(feature.names or ())
+    if not isinstance(feature, datasets.Value) or feature.dtype not in _KINDS:
+        kind = getattr(feature, "dtype", type(feature).__name__)
+        kind = kind if isinstance(feature, datasets.Value) else type(feature).__name__
+        raise NasError(
+            f"hf: column {label} holds no classes, but {kind}; name it with label=COLUMN"
+        )
+    values = {value for value in _column_of(table, label) if value is not None}
+    if len(values) == table.num_rows > 2:
+        raise NasError(
+            f"hf: column {label} has another value in each of {table.num_rows} rows, such as "
+            f"{shown(min(values), 60)}; is it the column of classes? name it with label=COLUMN"
+        )
+    return tuple(str(value) for value in sorted(values))
+
+
+def _column_of(table: Any, name: str) -> list[Any]:
+    """Return the values of a column, as they are stored.
+
+    Raises:
+        BadFile: if they cannot be read.
+    """
+    try:
+        values: list[Any] = table.with_format("arrow")[name][:].to_pylist()
+    except Exception as error:  # as above
+        text = str(error).partition("\n")[0] or type(error).__name__
+        raise BadFile(f"hf: column {name} cannot be read: {text}") from None
+    return values
+
+
+def _part(table: Any, *, image: str, label: str, classes: tuple[str, ...], name: str) -> _Part:
+    """Return all rows of a split; a label that is no class becomes -1."""
+    if not isinstance(table.features.get(image), datasets.Image):
+        raise NasError(f"hf: column {image} of {name} holds no images")
+    if label not in table.features:
+        raise NasError(f"hf: {name} has no column {label}")
+    values = _column_of(table, label)
+    feature = table.features[label]
+    if isinstance(feature, datasets.ClassLabel):
+        names = dict(enumerate(feature.names or ()))
+        values = [names.get(value) for value in values]  # -1 stands for an unknown label
+    known = {text: index for index, text in enumerate(classes)}
+    labels = np.array(
+        [-1 if value is None else known.get(str(value), -1) for value in values], np.int64
+    )
+    return _Part(
+        table=table.select_columns([image]).cast_column(image, datasets.Image(decode=False)),
+        image=image,
+        name=name,
+        rows=np.arange(len(labels)),
+        labels=labels,
+    )
+
+
+def _fingerprint(classes: tuple[str, ...], parts: Mapping[str, _Part], white: White) -> str:
+    """Return that of classes, rows and labels, and of the content of some images."""
+    facts: list[str | bytes] = [*classes, *([f"white {white}"] if white != White() else [])]
+    for name, part in sorted(parts.items()):
+        facts += [name, part.rows.tobytes(), part.labels.tobytes()]
+        for index in np.linspace(0, len(part.rows) - 1, min(len(part.rows), HASHED), dtype=int):
+            file = part.open(int(index))
+            facts.append(file if isinstance(file, bytes) else file.read_bytes())
+    return fingerprint_of(facts)

@@ -1,0 +1,153 @@
+"""Score a model on labelled images."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from nas.core.errors import NasError, UnknownName
+from nas.training.batches import Batch, Batches
+from nas.training.data import Data, Images
+from nas.training.losses import cross_entropy
+from nas.training.peers import ALONE, Peers
+
+SPLITS = ("val", "test")
+
+
+class OutOfMemory(NasError):
+    """The memory does not hold what was asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """How well a model does: the share of right answers, the mean cross-entropy, of how many."""
+
+    top1: float
+    loss: float
+    images: int
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device called "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:1".
+
+    Raises:
+        NasError: if there is no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UnknownName(f"unknown device {name!r}; there are: auto, cpu, cuda") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise NasError("torch finds no GPU; use --device cpu, or a torch with CUDA")
+    return device
+
+
+def placed(model: nn.Module, device: torch.device) -> None:
+    """Move `model` to `device`, with its filters in the layout that suits images channels last."""
+    model.to(device)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch forgot it
+
+
+def precision(device: torch.device) -> AbstractContextManager[Any]:
+    """Return the context of mixed precision: on a GPU, bfloat16 where it can, else half."""
+    kind = torch.float16
+    if device.type == "cuda" and torch.cuda.is_bf16_supported():
+        kind = torch.bfloat16
+    return torch.autocast(device.type, dtype=kind, enabled=device.type == "cuda")
+
+
+def split_of(data: Data, name: str) -> Images:
+    """Return the images of a split, "val" or "test".
+
+    Raises:
+        NasError: if there is no such split.
+    """
+    if name not in SPLITS:
+        raise UnknownName(f"unknown split {name!r}; there are: {', '.join(SPLITS)}")
+    images = data.val if name == "val" else data.test
+    if images is None or not len(images):
+        raise NasError(f"{data.name} has no {name} images")
+    return images
+
+
+def score(
+    model: nn.Module, images: Images, data: Data, *, side: int, batch: int = 256,
+    peers: Peers = ALONE,
+) -> Score:  # fmt: skip
+    """Return how well `model`, where it lies, does on all of `images`, normalised as `data` says.
+
+    The images are `side` x `side`, and not augmented; dropout is off, and `model` comes back in the
+    mode it was in. Each of `peers` takes its share, and learns what all of them found.
+
+    Raises:
+        OutOfMemory: if a batch does not fit.
+    """
+    device = next(model.parameters()).device
+    batches = Batches(
+        images,
+        batch=batch,
+        side=side,
+        data=data,
+        seed=0,
+        epoch=0,
+        shuffle=False,
+        device=str(device),
+        peers=peers,
+    )
+    with memory_named(batch, side), in_eval_mode(model), torch.inference_mode():
+        return _sum(model, batches, device, peers)
+
+
+def _sum(model: nn.Module, batches: Iterable[Batch], device: torch.device, peers: Peers) -> Score:
+    right = torch.zeros((), dtype=torch.int64, device=device)
+    loss = torch.zeros((), dtype=torch.float64, device=device)
+    count = torch.zeros((), dtype=torch.int64, device=device)
+    for pixels, labels in batches:
+        with precision(device):
+            logits = model(pixels)
+        right += (logits.argmax(1) == labels).sum()
+        loss += cross_entropy(logits, labels).double() * len(labels)
+        count += len(labels)
+    images = int(peers.sum_(count))
+    right, loss = peers.sum_(right), peers.sum_(loss)
+    return Score(top1=right.item() / images, loss=loss.item() / images, images=images)
+
+
+@contextmanager
+def in_eval_mode(model: nn.Module) -> Iterator[None]:
+    """Turn dropout and the statistics of batches off in `model` for a while."""
+    before = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(before)
+
+
+@contextmanager
+def memory_named(batch: int, side: int) -> Iterator[None]:
+    """Turn what torch says when memory is short into an error that says what to do.
+
+    Raises:
+        OutOfMemory: instead.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not _is_memory(error):
+            raise
+        half = max(1, batch // 2)
+        raise OutOfMemory(
+            f"out of memory with batches of {batch} images of {side}x{side}; "
+            f"use --batch {half} --accumulate 2, or a lower --resolution"
+        ) from None
+
+
+def _is_memory(error: Exception) -> bool:
+    words = ("DefaultCPUAllocator", "out of memory", "not enough memory")
+    return isinstance(error, MemoryError) or any(word in str(error) for word in words)

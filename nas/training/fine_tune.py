@@ -1,0 +1,139 @@
+"""Fine-tune networks for a short time, and judge them on images that are held out of training."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.core.schema import SCHEMA
+from nas.models import state as checkpoint
+from nas.models.build import Network
+from nas.network.blocks import Architecture
+from nas.network.checkpoint import MODEL
+from nas.network.weights import Weights
+from nas.training.data import Data, Images, fingerprint_of
+from nas.training.datasets._split import split
+from nas.training.evaluate import pick_device, placed, score
+from nas.training.job import Options
+from nas.training.loop import facts
+from nas.training.recipes import Recipe, adapt
+from nas.training.run import train
+from nas.training.steps import begun
+
+_LEAST_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Bench:
+    """What all fine-tunings share.
+
+    Networks train on the training images of `data` and are judged on its validation images (see
+    `held_out`), for `epochs`, or for `steps` where that is not 0; with both 0 they are only judged.
+    """
+
+    data: Data
+    recipe: Recipe
+    epochs: int
+    steps: int = 0
+    seed: int = 0
+    device: str = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Task:
+    """One network to fine-tune, into the file at `path`; all of a `round` see the same images."""
+
+    arch: Architecture
+    weights: Weights
+    round: int
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuned:
+    """What a fine-tuning came to: the accuracy on the held-out images, after `seconds`."""
+
+    top1: float
+    seconds: float
+
+
+def held_out(data: Data, share: float, *, seed: int) -> Data:
+    """Return `data` with a part of its training images, of every class its `share`, to judge with.
+
+    They take the place of the validation images; those and the test images are not in the result.
+
+    Raises:
+        BadValue: if nothing is left to train on.
+    """
+    rest, part = split(data.train.labels, (share,), seed=seed)
+    told = fingerprint_of([data.fingerprint, f"held out {share} {seed}"])
+    return replace(
+        data, train=some(data.train, rest), val=some(data.train, part), test=None, fingerprint=told
+    )
+
+
+def some(images: Images, rows: NDArray[np.int64]) -> Images:
+    """Return the images at `rows`."""
+    return Images(labels=images.labels[rows], read=partial(_read, images.read, rows))
+
+
+def _read(
+    read: Callable[[NDArray[np.int64], int], NDArray[np.uint8]],
+    rows: NDArray[np.int64],
+    indices: NDArray[np.int64],
+    side: int,
+) -> NDArray[np.uint8]:
+    return read(rows[indices], side)
+
+
+def tune(bench: Bench, task: Task) -> Tuned:
+    """Fine-tune one network and keep its weights; a worker's part of a round.
+
+    Raises:
+        Diverged: if the loss is no number any more.
+        OutOfMemory: if a batch does not fit.
+        KeyboardInterrupt: if it was interrupted.
+    """
+    started = time.monotonic()
+    if bench.epochs or bench.steps:
+        data, recipe = _allotted(bench, task.round)
+        options = Options(device=bench.device, weights=task.weights)
+        seed = bench.seed + task.round
+        trained = train(task.arch, data, recipe, seed=seed, options=options)
+        if not trained.finished or trained.top1 is None:
+            raise KeyboardInterrupt  # the training has taken it for itself
+        model, top1 = trained.model, trained.top1
+    else:
+        model = begun(task.arch, task.weights)
+        top1 = accuracy(bench, model, bench.data.val, task.arch.resolution)
+    save(task.path, model, task.arch, bench.data, top1)
+    return Tuned(top1=top1, seconds=time.monotonic() - started)
+
+
+def _allotted(bench: Bench, round_number: int) -> tuple[Data, Recipe]:
+    """Return what a fine-tuning of this round may see: in a few steps, that many images."""
+    data, recipe = bench.data, bench.recipe
+    count = len(data.train)
+    wanted = bench.steps * recipe.images_a_step
+    epochs = max(1, round(wanted / count)) if bench.steps else bench.epochs
+    if 0 < wanted < count:
+        rows = np.random.default_rng([bench.seed, round_number]).permutation(count)[:wanted]
+        data = replace(data, train=some(data.train, np.sort(rows)))
+    return data, adapt(recipe, epochs=epochs, accumulate=recipe.accumulate)
+
+
+def accuracy(bench: Bench, model: Network, images: Images, side: int) -> float:
+    """Return the share of `images` that `model` gets right."""
+    placed(model, pick_device(bench.device))
+    batch = max(bench.recipe.batch, _LEAST_BATCH)
+    return score(model, images, bench.data, side=side, batch=batch).top1
+
+
+def save(path: Path, model: Network, arch: Architecture, data: Data, top1: float | None) -> None:
+    """Keep a network as a checkpoint with the accuracy it has."""
+    said = {"schema": SCHEMA, **facts(arch, data, {"top1": top1})}
+    checkpoint.save(path, checkpoint.model_tensors(model, MODEL), said)

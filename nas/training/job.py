@@ -1,0 +1,66 @@
+"""A training as it was planned: what is trained, on what, how, and how it is run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from nas.network.blocks import Architecture
+from nas.network.weights import Weights
+from nas.training.batches import Batches
+from nas.training.data import Data
+from nas.training.peers import ALONE, Peers
+from nas.training.recipes import Recipe
+
+SAVE_SECONDS = 60.0
+
+Report = Callable[[int, int, str], None]
+"""Called with how many images are done, of how many, and a note."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a training is run; `teacher` and `weights` alone change what comes out of it.
+
+    `device`: "auto", "cpu" or "cuda". `teacher`: a trained network to learn from, a training folder
+    or a checkpoint. `weights`: what to begin with, instead of random numbers. `until`: the epoch to
+    stop after, before the last; `seconds`: the time to stop after, earlier runs counted in; both
+    leave a training that can go on (0: to the end). `save_seconds`: how often to keep everything
+    within an epoch. `report` is told how far it is. `peers` train together, with a share of every
+    batch each; the first of them keeps the folder.
+    """
+
+    device: str = "auto"
+    teacher: str = ""
+    weights: Weights | None = field(default=None, repr=False, compare=False)
+    until: int = 0
+    seconds: float = 0.0
+    save_seconds: float = SAVE_SECONDS
+    report: Report | None = None
+    peers: Peers = ALONE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What is trained: an architecture made for the data, by a recipe in its final form."""
+
+    arch: Architecture
+    data: Data
+    recipe: Recipe
+    seed: int
+    options: Options
+
+    def batches(self, epoch: int, start: int = 0) -> Batches:
+        """Return the training batches of an epoch, from number `start`, on the right device."""
+        return Batches(
+            self.data.train,
+            batch=self.recipe.batch,
+            side=self.arch.resolution,
+            data=self.data,
+            seed=self.seed,
+            epoch=epoch,
+            shuffle=True,
+            augment=self.recipe.augment,
+            device=self.options.device,
+            start=start,
+            drop_last=True,
+            peers=self.options.peers,
+        )

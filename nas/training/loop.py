@@ -1,0 +1,229 @@
+"""The loop of a training: epochs of steps, validations, and checkpoints between them."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nas.core.errors import NasError
+from nas.core.schema import Fraction, Reader, Seconds, Signed
+from nas.network.blocks import Architecture, to_mapping
+from nas.network.checkpoint import BEST, LAST, SUFFIX
+from nas.training.data import Data
+from nas.training.evaluate import Score, memory_named, score
+from nas.training.folder import TrainingFolder
+from nas.training.job import Job, Report
+from nas.training.steps import Batch, Stepper
+
+SECONDS_BETWEEN_REPORTS = 0.2
+STEPS_BETWEEN_LOOKS = 25
+"""A look at the loss of a GPU waits for it; the CPU's is looked at in every step."""
+
+
+class Diverged(NasError):
+    """A training whose loss is no number any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a training is: whole epochs, batches of the next one, and steps in all.
+
+    `loss` is the sum over the steps of this epoch; `top1` that of the last validation, None before
+    the first; `best` the highest of them, of epoch `best_epoch`, from 1. `seconds` count all runs.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    loss: Signed = 0.0
+    top1: Fraction | None = None
+    best: Fraction | None = None
+    best_epoch: int = 0
+    seconds: Seconds = 0.0
+    scaler: Mapping[str, Any]
+
+
+def read_progress(progress: Mapping[str, Any], source: Path | str) -> Progress:
+    """Return how far the checkpoint says that its training is.
+
+    Raises:
+        Diverged: if its loss is no number, as earlier versions kept it.
+        BadFile: naming `source` and what cannot be.
+    """
+    loss = progress.get("loss", 0.0)
+    if loss is None or loss != loss:
+        raise Diverged(f"{source}: the loss is no number; train anew with a lower --lr")
+    return Reader(source).record(progress, Progress)
+
+
+class Loop:
+    """A training on its way."""
+
+    def __init__(self, job: Job, stepper: Stepper, folder: TrainingFolder | None) -> None:
+        """Begin, or go on from the last checkpoint in `folder`."""
+        self.job, self.stepper, self.folder = job, stepper, folder
+        self.now = Progress(scaler={})
+        self.best: dict[str, Tensor] = {}
+        self.history: list[Mapping[str, Any]] = []
+        self._resume()
+        self.batches_an_epoch = len(job.batches(0))
+        self.steps_an_epoch = -(-self.batches_an_epoch // job.recipe.accumulate)
+        self._total = torch.tensor(self.now.loss, dtype=torch.float64, device=stepper.device)
+        self._started = self._saved = time.monotonic()
+        self._before, self._reported = self.now.seconds, 0.0
+
+    def _resume(self) -> None:
+        found = self.job.options.peers.told(self.folder.load() if self.folder else None)
+        if found:
+            tensors, progress = found
+            self.now = read_progress(progress, "the last checkpoint")
+            self.stepper.restore(tensors, self.now.scaler)
+            self.best = (self.folder.best() if self.folder else None) or {}
+        if self.folder:
+            self.history.extend(self.folder.rewind(self.now.epoch))
+
+    def run(self) -> None:
+        """Train to the end, or as far as the options say; everything is kept then.
+
+        Raises:
+            Diverged: if the loss is no number any more.
+            OutOfMemory: if a batch does not fit.
+        """
+        with memory_named(self.job.recipe.batch, self.job.arch.resolution):
+            until = min(self.job.options.until or self.job.recipe.epochs, self.job.recipe.epochs)
+            while self.now.epoch < until:
+                if not self.epoch():
+                    self._save()
+                    return
+                self._validate()
+
+    def epoch(self) -> bool:
+        """Do the rest of an epoch; tell whether there was time for it."""
+        batches = self.job.batches(self.now.epoch, self.now.batch)
+        for group in _groups(batches, self.job.recipe.accumulate):
+            loss = self.stepper.step(group, step=self.now.step, steps_an_epoch=self.steps_an_epoch)
+            self._total += loss
+            done = self.now.batch + len(group)
+            self.now = replace(self.now, batch=done, step=self.now.step + 1)
+            self._look()
+            if self._is_due():
+                self._save()
+            if 0 < self.job.options.seconds <= self._seconds():
+                return done >= self.batches_an_epoch
+        return True
+
+    def _is_due(self) -> bool:
+        """Tell whether to keep everything now: all peers, when the first of them says so."""
+        peers = self.job.options.peers
+        if peers.count > 1 and self.now.step % STEPS_BETWEEN_LOOKS:
+            return False
+        return peers.told(time.monotonic() - self._saved >= self.job.options.save_seconds)
+
+    def _look(self) -> None:
+        """Check the loss now and then, and tell how far it is."""
+        on_cpu = self.stepper.device.type == "cpu"
+        if on_cpu or self.now.step % STEPS_BETWEEN_LOOKS == 0:
+            self._check(float(self._total))
+        now = time.monotonic()
+        if self.job.options.report and now - self._reported >= SECONDS_BETWEEN_REPORTS:
+            self._reported = now
+            self._tell(self.job.options.report)
+
+    def _tell(self, report: Report) -> None:
+        epochs, images = self.job.recipe.epochs, len(self.job.data.train)
+        done = self.now.epoch + self.now.batch / self.batches_an_epoch
+        best = "" if self.now.best is None else f", top1 {self.now.best:.3f}"
+        note = f"epoch {self.now.epoch + 1} of {epochs}{best}"
+        report(round(done * images), epochs * images, note)
+
+    def _check(self, loss: float) -> None:
+        if not isfinite(loss):
+            raise Diverged(
+                f"the loss is {loss} in epoch {self.now.epoch + 1}, step {self.now.step}, at a "
+                f"rate of {self.stepper.lr:.3g}; train anew with a lower --lr, "
+                f"{self.job.recipe.lr / 3:.1g} say"
+            )
+
+    def _validate(self) -> None:
+        """Finish an epoch: score the averaged weights, and keep them if they are the best."""
+        self._agree()
+        data, side = self.job.data, self.job.arch.resolution
+        batch = max(self.job.recipe.batch, 64)
+        model = self.stepper.average.model
+        found = score(model, data.val, data, side=side, batch=batch, peers=self.job.options.peers)
+        self._check(found.loss)
+        loss = float(self._total) / self.steps_an_epoch
+        self._total.zero_()
+        self.now = replace(self.now, epoch=self.now.epoch + 1, batch=0, top1=found.top1)
+        if self.now.best is None or found.top1 > self.now.best:
+            self.now = replace(self.now, best=found.top1, best_epoch=self.now.epoch)
+            self.best = self.stepper.weights()
+            self._write(BEST, self.best)
+        self._log(loss, found)
+        self._save()
+
+    def _agree(self) -> None:
+        """Let all peers have the same statistics and loss: the means of theirs."""
+        self.stepper.settle()
+        self.job.options.peers.mean_([self._total])
+        self._check(float(self._total))
+
+    def _log(self, loss: float, found: Score) -> None:
+        record = {
+            "epoch": self.now.epoch,
+            "step": self.now.step,
+            "lr": self.stepper.lr,
+            "loss": loss,
+            "val_loss": found.loss,
+            "top1": found.top1,
+            "seconds": round(self._seconds(), 3),
+        }
+        self.history.append(record)
+        if self.folder:
+            self.folder.log(record)
+
+    def _save(self) -> None:
+        """Keep everything that is needed to go on."""
+        self._agree()
+        loss, scaler = float(self._total), self.stepper.scaler.state_dict()
+        self.now = replace(self.now, loss=loss, seconds=self._seconds(), scaler=scaler)
+        self._write(LAST, self.stepper.tensors())
+        if self.best and self.folder and not self.folder.has(f"{BEST}{SUFFIX}"):
+            self._write(BEST, self.best)  # the folder was removed meanwhile
+        self._saved = time.monotonic()
+
+    def _write(self, name: str, tensors: Mapping[str, Tensor]) -> None:
+        if self.folder:
+            now = asdict(self.now) | ({"top1": self.now.best} if name == BEST else {})
+            self.folder.save(name, tensors, facts(self.job.arch, self.job.data, now))
+
+    def _seconds(self) -> float:
+        return self._before + time.monotonic() - self._started
+
+
+def facts(arch: Architecture, data: Data, progress: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a checkpoint says about its tensors; `progress` has `top1`, if anything."""
+    return {
+        "arch": to_mapping(arch),
+        "data": {
+            "name": data.name,
+            "fingerprint": data.fingerprint,
+            "classes": list(data.classes),
+            "mean": list(data.mean),
+            "deviation": list(data.deviation),
+        },
+        "progress": dict(progress),
+    }
+
+
+def _groups(batches: Iterable[Batch], size: int) -> Iterator[tuple[Batch, ...]]:
+    """Yield `size` batches at a time; the last group may be shorter."""
+    rest = iter(batches)
+    while group := tuple(islice(rest, size)):
+        yield group

@@ -1,0 +1,194 @@
+"""Recipes: how a network is trained, from the papers, and adapted to a batch size and a length."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from nas.core.errors import BadValue, unknown
+from nas.training.augment import Augment
+
+OPTIMIZERS = ("rmsprop", "adamw")
+DECAYS = ("exponential", "cosine")
+
+_POSITIVE = ("lr", "batch", "epochs", "accumulate", "decay_every", "temperature")
+_RATES = ("weight_decay", "ema", "label_smoothing", "distillation", "warmup", "clip")
+_BELOW_ONE = ("ema", "label_smoothing")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How to train: everything about it that is neither the architecture nor the data.
+
+    A step takes `batch` images `accumulate` times and changes the weights once. `lr` is the
+    highest learning rate; it is reached after `warmup` epochs, and then decays: "exponential" by
+    `decay_rate` every `decay_every` epochs, as a staircase, or as a half "cosine" to 0 at the end.
+
+    `weight_decay` spares norms, biases and depthwise filters. `ema` is the decay of the average of
+    the weights, which is what is validated, kept and exported; 0 is for none. `clip` bounds the
+    norm of the gradient; 0 is for no bound. With a teacher, `distillation` is its share of the
+    loss, at `temperature`.
+    """
+
+    name: str
+    optimizer: str
+    lr: float
+    batch: int = 256
+    accumulate: int = 1
+    epochs: int = 100
+    warmup: float = 5.0
+    decay: str = "cosine"
+    decay_rate: float = 0.97
+    decay_every: float = 2.4
+    weight_decay: float = 1e-5
+    ema: float = 0.9999
+    label_smoothing: float = 0.1
+    clip: float = 0.0
+    distillation: float = 0.5
+    temperature: float = 2.0
+    augment: Augment
+
+    def __post_init__(self) -> None:
+        for name, known in (("optimizer", OPTIMIZERS), ("decay", DECAYS)):
+            if getattr(self, name) not in known:
+                raise BadValue(str(unknown(name, getattr(self, name), known)), name)
+        for name in ("batch", "epochs", "accumulate"):
+            if type(getattr(self, name)) is not int:
+                raise BadValue(f"{name} must be a whole number >= 1", name)
+        for name in (*_POSITIVE, *_RATES):
+            value = getattr(self, name)
+            if not (value > 0 if name in _POSITIVE else value >= 0) or value == float("inf"):
+                least = "above 0" if name in _POSITIVE else ">= 0"
+                raise BadValue(f"{name} must be a number {least}, not {value!r}", name)
+        for name in (*_BELOW_ONE, "distillation"):
+            value = getattr(self, name)
+            if value > 1 or (value == 1 and name in _BELOW_ONE):
+                raise BadValue(f"{name} must lie below 1, not at {value!r}", name)
+
+    @property
+    def images_a_step(self) -> int:
+        """Images that one change of the weights sees."""
+        return self.batch * self.accumulate
+
+
+def efficientnet() -> Recipe:
+    """Return EfficientNet's recipe (Tan & Le, 2019, section 5.2).
+
+    RMSprop with decay and momentum 0.9, a rate of 0.256 at 4,096 images (0.016 at 256), times 0.97
+    every 2.4 epochs, weight decay 1e-5; five epochs of warm-up, an average with 0.9999 and label
+    smoothing of 0.1 as in the code published with it, which follows MnasNet's (Tan et al., 2019).
+    RandAugment (Cubuk et al., 2020) stands for AutoAugment.
+    """
+    return Recipe(
+        name="efficientnet",
+        optimizer="rmsprop",
+        lr=0.016,
+        epochs=350,
+        decay="exponential",
+        augment=Augment(flip=True, crop=0.08, randaugment=(2, 9)),
+    )
+
+
+def mobilenetv3() -> Recipe:
+    """Return MobileNetV3's recipe (Howard et al., 2019, section 6.1.1).
+
+    RMSprop with momentum 0.9, a rate of 0.1 at 4,096 images (0.00625 at 256), 1 % less every 3
+    epochs, weight decay 1e-5, an average with 0.9999, and Inception's preprocessing: random crops,
+    flips and label smoothing (Szegedy et al., 2016). The paper names neither a warm-up nor a
+    length; 600 epochs are those of torchvision's reproduction.
+    """
+    return Recipe(
+        name="mobilenetv3",
+        optimizer="rmsprop",
+        lr=0.00625,
+        epochs=600,
+        warmup=0.0,
+        decay="exponential",
+        decay_rate=0.99,
+        decay_every=3.0,
+        augment=Augment(flip=True, crop=0.08),
+    )
+
+
+def adamw() -> Recipe:
+    """Return a modern recipe for networks of this size.
+
+    AdamW (Loshchilov & Hutter, 2019) with the cosine of SGDR (2017); warm-up, weight decay,
+    RandAugment, random erasing (Zhong et al., 2020) at 0.25 and label smoothing as in DeiT
+    (Touvron et al., 2021); crops and mixup (Zhang et al., 2018) as mild as small networks, and data
+    smaller than ImageNet, want them.
+    """
+    return Recipe(
+        name="adamw",
+        optimizer="adamw",
+        lr=2e-3,
+        epochs=300,
+        weight_decay=0.05,
+        clip=5.0,
+        augment=Augment(flip=True, crop=0.25, randaugment=(2, 9), erasing=0.25, mixup=0.2),
+    )
+
+
+def quick() -> Recipe:
+    """Return a recipe for short trainings on small data, where only the order counts.
+
+    AdamW, a short warm-up and a cosine over whatever length is asked for; no augmentation, which
+    pays only in long trainings, and takes time.
+    """
+    return Recipe(
+        name="quick",
+        optimizer="adamw",
+        lr=4e-3,
+        batch=64,
+        epochs=20,
+        warmup=2.0,
+        weight_decay=0.02,
+        ema=0.99,
+        augment=Augment(),
+    )
+
+
+RECIPES: Mapping[str, Callable[[], Recipe]] = {
+    "efficientnet": efficientnet,
+    "mobilenetv3": mobilenetv3,
+    "adamw": adamw,
+    "quick": quick,
+}
+"""The presets; they are made when asked for, since some augmentations need a package."""
+
+
+def find_recipe(name: str) -> Recipe:
+    """Return the preset called `name`.
+
+    Raises:
+        UnknownName: if there is none; it names the closest.
+        MissingPackage: if its augmentation needs a package that is not installed.
+    """
+    if name not in RECIPES:
+        raise unknown("recipe", name, RECIPES)
+    return RECIPES[name]()
+
+
+def adapt(
+    recipe: Recipe, *, epochs: int = 0, batch: int = 0, accumulate: int = 1, lr: float = 0.0
+) -> Recipe:
+    """Return `recipe` for another length and batch size; 0 leaves a value as it is.
+
+    Without `lr`, the rate follows the images of a step: in proportion for RMSprop (Goyal et al.,
+    2017), as the papers do, and as their square root for AdamW (Malladi et al., 2022). A staircase
+    keeps its number of stairs, so that a short training ends as low as a long one; the warm-up
+    takes a tenth of it at most.
+
+    Raises:
+        BadValue: if a value is out of its range.
+    """
+    length = epochs or recipe.epochs
+    changed = replace(
+        recipe,
+        epochs=length,
+        batch=batch or recipe.batch,
+        accumulate=accumulate,
+        warmup=min(recipe.warmup, length / 10),
+        decay_every=recipe.decay_every * length / recipe.epochs,
+    )
+    growth = changed.images_a_step / recipe.images_a_step
+    power = 0.5 if recipe.optimizer == "adamw" else 1.0
+    return replace(changed, lr=lr or recipe.lr * growth**power)

@@ -1,0 +1,203 @@
+"""Train an architecture on data by a recipe, and go on where a killed training stopped."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nas.core.errors import BadValue
+from nas.models.build import Network
+from nas.network.blocks import Architecture
+from nas.network.checkpoint import AVERAGE
+from nas.network.layers import lower
+from nas.network.weights import check_weights, fingerprint
+from nas.training.data import Data
+from nas.training.distill import Teacher, load_teacher
+from nas.training.evaluate import pick_device
+from nas.training.folder import TrainingFolder
+from nas.training.job import Job, Options
+from nas.training.loop import Loop, read_progress
+from nas.training.recipes import Recipe
+from nas.training.steps import Stepper
+from nas.training.task import check_batch, check_resolution, for_classes
+from nas.training.trained import with_weights
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Trained:
+    """What a training came to.
+
+    `top1` is the best accuracy on the validation images, of epoch `best_epoch`, and `model` has the
+    weights of that epoch, on the CPU; None and the present weights before the first validation.
+    `epochs` are those that are done, `finished` tells whether these are all, `seconds` count every
+    run of the training. `history` holds the metrics of each epoch.
+    """
+
+    arch: Architecture
+    model: Network
+    top1: float | None
+    best_epoch: int
+    epochs: int
+    seconds: float
+    finished: bool
+    history: tuple[Mapping[str, Any], ...]
+    out: Path | None
+
+
+def train(
+    arch: Architecture,
+    data: Data,
+    recipe: Recipe,
+    *,
+    seed: int = 0,
+    out: Path | None = None,
+    options: Options = Options(),  # noqa: B008  # frozen
+) -> Trained:
+    """Train `arch`, with a classifier for the classes of `data`, and return what it came to.
+
+    `recipe` is taken as it is: length, batch size and rate are its own (`adapt` changes them). With
+    `out` everything is kept in that folder, and a training that was broken off there goes on; on a
+    CPU with the same number of threads it ends with the very weights it would have ended with. An
+    interrupt (Ctrl-C) ends it early: the result then says that it is not finished.
+
+    Raises:
+        Diverged: if the loss is no number any more.
+        OutOfMemory: if a batch does not fit.
+        NasError: if the architecture does not fit the data, the weights to begin with do not fit
+            the architecture, or the folder holds another training.
+    """
+    return carry_out(plan(arch, data, recipe, seed=seed, options=options), out)
+
+
+def plan(
+    arch: Architecture,
+    data: Data,
+    recipe: Recipe,
+    *,
+    seed: int = 0,
+    options: Options = Options(),  # noqa: B008  # frozen
+) -> Job:
+    """Return the training of `arch` by `recipe`, both made for `data`; see `train`.
+
+    Raises:
+        NasError: if the architecture does not fit the data, or the weights to begin with do not
+            fit the architecture.
+    """
+    recipe = fit_recipe(recipe, data)
+    share = max(recipe.batch // options.peers.count, 1)
+    job = Job(
+        arch=fit(arch, data, batch=share), data=data, recipe=recipe, seed=seed, options=options
+    )
+    if options.weights:
+        check_weights(lower(job.arch), options.weights)
+    return job
+
+
+def carry_out(job: Job, out: Path | None = None) -> Trained:
+    """Do what `train` does, for a training as it was planned."""
+    device = pick_device(job.options.device)
+    job = replace(job, options=replace(job.options, device=str(device)))
+    teacher = load_teacher(job.options.teacher, job.data) if job.options.teacher else None
+    with _own_random_numbers(device), _folder(out, job, teacher) as folder:
+        loop = Loop(job, Stepper(job, device=device, teacher=teacher), folder)
+        interrupted = False
+        try:
+            loop.run()
+        except KeyboardInterrupt:
+            interrupted = True
+    return _result(loop, out, finished=not interrupted and loop.now.epoch == job.recipe.epochs)
+
+
+def is_finished(job: Job, out: Path) -> bool:
+    """Tell whether the training in the folder `out`, if there is one, has all its epochs.
+
+    Raises:
+        RunError: if it is another training, or cannot be written.
+    """
+    teacher = load_teacher(job.options.teacher, job.data) if job.options.teacher else None
+    with _folder(out, job, teacher) as folder:
+        progress = folder.progress()
+    if progress is None:
+        return False
+    return read_progress(progress, out).epoch >= job.recipe.epochs
+
+
+def fit(arch: Architecture, data: Data, *, batch: int = 0) -> Architecture:
+    """Return `arch` with a classifier for the classes of `data`.
+
+    `batch` is the size of the batches that it is to be trained with, 0 if it is not trained.
+
+    Raises:
+        BadValue: if it is no classifier of colour images, or its resolution is too small for it,
+            or for the size of the batches.
+    """
+    if arch.input_channels != len(data.mean):
+        raise BadValue(
+            f"images have {len(data.mean)} channels, the architecture takes {arch.input_channels}",
+            "input_channels",
+        )
+    check_resolution(arch)
+    if batch:
+        check_batch(arch, min(batch, len(data.train)))
+    return for_classes(arch, len(data.classes))
+
+
+def fit_recipe(recipe: Recipe, data: Data) -> Recipe:
+    """Return `recipe` without mirror images where those of `data` have a left and a right."""
+    flip = recipe.augment.flip and data.mirrored
+    return replace(recipe, augment=replace(recipe.augment, flip=flip))
+
+
+def _folder(out: Path | None, job: Job, teacher: Teacher | None) -> Any:
+    """Return a context with the folder of the training, None where it leaves none."""
+    if out is None:
+        return nullcontext(None)
+    return closing(TrainingFolder(out, job.arch, _settings(job, teacher)))
+
+
+def _settings(job: Job, teacher: Teacher | None) -> Mapping[str, Any]:
+    """Return what decides the outcome of a training, as plain data."""
+    by = {"name": job.options.teacher, "fingerprint": teacher.fingerprint} if teacher else None
+    begin = job.options.weights
+    settings: Mapping[str, Any] = json.loads(
+        json.dumps(
+            {
+                "arch": {"name": job.arch.name, "fingerprint": job.arch.fingerprint},
+                "data": {"name": job.data.name, "fingerprint": job.data.fingerprint},
+                "recipe": asdict(job.recipe),
+                "seed": job.seed,
+                "teacher": by,
+                **({"weights": {"fingerprint": fingerprint(begin)}} if begin else {}),
+            }
+        )
+    )
+    return settings
+
+
+@contextmanager
+def _own_random_numbers(device: torch.device) -> Iterator[None]:
+    """Leave torch's random numbers as they were; on a GPU, let cuDNN pick its fastest kernels."""
+    gpu = device.type == "cuda"
+    fast = torch.backends.cudnn.flags(enabled=True, benchmark=True) if gpu else nullcontext()
+    with torch.random.fork_rng([device] if gpu else []), fast:
+        yield
+
+
+def _result(loop: Loop, out: Path | None, *, finished: bool) -> Trained:
+    weights = loop.best or loop.stepper.weights()
+    plain = {name.removeprefix(AVERAGE): value for name, value in weights.items()}
+    return Trained(
+        arch=loop.job.arch,
+        model=with_weights(loop.job.arch, plain),
+        top1=loop.now.best,
+        best_epoch=loop.now.best_epoch,
+        epochs=loop.now.epoch,
+        seconds=loop.now.seconds,
+        finished=finished,
+        history=tuple(loop.history),
+        out=out,
+    )

@@ -1,0 +1,137 @@
+"""The state of a training, and one step of it."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nas.models import state as checkpoint
+from nas.models.build import NORM_MOMENTUM, Network, build_model
+from nas.network.blocks import Architecture
+from nas.network.checkpoint import AVERAGE
+from nas.network.weights import Weights
+from nas.training.distill import Teacher
+from nas.training.ema import Average
+from nas.training.evaluate import placed, precision
+from nas.training.job import Job
+from nas.training.losses import cross_entropy, distillation
+from nas.training.optim import build_optimizer
+from nas.training.peers import running_statistics
+from nas.training.schedule import learning_rate, warm_decay
+from nas.training.trained import with_weights
+
+Batch = tuple[Tensor, Tensor]
+
+
+def begun(arch: Architecture, weights: Weights) -> Network:
+    """Return the torch model of `arch` with a copy of its `weights`, in training mode."""
+    tensors = {name: torch.tensor(value) for name, value in weights.items()}
+    return with_weights(arch, tensors).train()
+
+
+class Stepper:
+    """A model in training with its average, its optimizer and, if it has one, its teacher.
+
+    The random numbers of a step (dropout, drop-connect) depend on the seed and the step alone, so
+    that a training which goes on from a checkpoint draws what it would have drawn.
+    """
+
+    def __init__(self, job: Job, *, device: torch.device, teacher: Teacher | None = None) -> None:
+        """Build the model of `job` on `device`, with its weights, or some drawn with its seed."""
+        self.recipe, self.seed, self.peers = job.recipe, job.seed, job.options.peers
+        self.device = device
+        weights = job.options.weights
+        self.model = begun(job.arch, weights) if weights else build_model(job.arch, seed=job.seed)
+        placed(self.model, device)
+        self._together = self.peers.together(self.model)
+        self.average = Average(self.model, decay=self.recipe.ema)
+        self.optimizer = build_optimizer(self.recipe, self.model)
+        self.teacher = teacher
+        if teacher:
+            placed(teacher, device)
+        half = device.type == "cuda" and not torch.cuda.is_bf16_supported()
+        self.scaler = torch.amp.GradScaler(device.type, enabled=half)
+        self._norms = [m for m in self.model.modules() if isinstance(m, nn.BatchNorm2d)]
+
+    def step(self, group: Sequence[Batch], *, step: int, steps_an_epoch: int) -> Tensor:
+        """Change the weights once, for the batches of `group`; return the mean loss, on the device.
+
+        `step` counts from 0 over all epochs.
+        """
+        self._prepare(step, steps_an_epoch)
+        losses = [self._backward(batch, len(group)) for batch in group]
+        if self.recipe.clip:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.average.update(step)
+        return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+
+    def _prepare(self, step: int, steps_an_epoch: int) -> None:
+        """Set what depends on the step: random numbers, the rate, and the pace of statistics."""
+        seeds = np.random.SeedSequence((self.seed, step, self.peers.rank))
+        torch.manual_seed(int(seeds.generate_state(1, np.uint64)[0]))
+        lr = learning_rate(self.recipe, step=step, steps_an_epoch=steps_an_epoch)
+        for parameters in self.optimizer.param_groups:
+            parameters["lr"] = lr
+        momentum = 1 - warm_decay(1 - NORM_MOMENTUM, step)
+        if self._norms and self._norms[0].momentum != momentum:
+            for norm in self._norms:
+                norm.momentum = momentum
+
+    def _backward(self, batch: Batch, parts: int) -> Tensor:
+        images, labels = batch
+        with precision(self.device):
+            logits = self._together(images)
+            taught = self.teacher(images) if self.teacher else None
+        loss = cross_entropy(logits, labels, smoothing=self.recipe.label_smoothing)
+        if taught is not None:
+            share = self.recipe.distillation
+            soft = distillation(logits, taught, temperature=self.recipe.temperature)
+            loss = (1 - share) * loss + share * soft
+        loss = loss / parts
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's
+        return loss.detach()
+
+    def settle(self) -> None:
+        """Let all peers have the same running statistics: the mean of theirs."""
+        self.peers.mean_(running_statistics(self.model))
+        if self.recipe.ema:
+            self.peers.mean_(running_statistics(self.average.model))
+
+    @property
+    def lr(self) -> float:
+        """The rate of the last step."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return the weights to validate and keep, on the CPU, as a copy."""
+        return {
+            name: value.detach().to("cpu", copy=True)
+            for name, value in checkpoint.model_tensors(self.average.model, AVERAGE).items()
+        }
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return everything that goes on, by name."""
+        found = checkpoint.model_tensors(self.model)
+        if self.recipe.ema:
+            found |= checkpoint.model_tensors(self.average.model, AVERAGE)
+        return found | checkpoint.optimizer_tensors(self.optimizer, self.model)
+
+    def restore(self, tensors: Mapping[str, Tensor], scaler: Mapping[str, Any]) -> None:
+        """Go on from `tensors` and the state of the loss scaler.
+
+        Raises:
+            BadFile: if they are of another architecture.
+        """
+        checkpoint.restore_model(self.model, tensors)
+        if self.recipe.ema:
+            checkpoint.restore_model(self.average.model, tensors, AVERAGE)
+        checkpoint.restore_optimizer(self.optimizer, self.model, tensors)
+        with suppress(RuntimeError):  # of a scaler that is not in use
+            self.scaler.load_state_dict(dict(scaler))

@@ -1,0 +1,64 @@
+"""Trained networks as torch models, and how well they do."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from nas.core.errors import NasError
+from nas.models.build import Network
+from nas.network.blocks import Architecture
+from nas.network.checkpoint import Checkpoint, load_checkpoint
+from nas.training.data import Data
+from nas.training.evaluate import Score, pick_device, placed, score, split_of
+
+
+def network_of(found: Checkpoint) -> Network:
+    """Return the torch model of a trained network, on the CPU, in evaluation mode."""
+    return with_weights(found.arch, {k: torch.from_numpy(v) for k, v in found.weights.items()})
+
+
+def with_weights(arch: Architecture, weights: Mapping[str, Tensor]) -> Network:
+    """Return the torch model of `arch` with `weights`, on the CPU, in evaluation mode."""
+    with torch.device("meta"):
+        network = Network(arch)
+    network.to_empty(device="cpu")
+    network.load_state_dict(weights, strict=False)  # the counters of batches are not kept
+    return network.eval()
+
+
+def check_classes(found: Checkpoint, data: Data) -> None:
+    """Refuse data with other classes than a trained network knows.
+
+    Raises:
+        NasError: naming both.
+    """
+    if found.classes != data.classes:
+        raise NasError(
+            f"{found.path} tells {len(found.classes)} classes of {found.data} apart "
+            f"({_few(found.classes)}), {data.name} has {len(data.classes)} ({_few(data.classes)})"
+        )
+
+
+def score_checkpoint(
+    text: str, data: Data, *, split: str = "val", device: str = "auto", batch: int = 256
+) -> Score:
+    """Return how well the trained network that `text` means does on a split, "val" or "test".
+
+    The images are normalised as they were in its training. `text` is a training folder (then its
+    best), FOLDER:last, or a .safetensors file.
+
+    Raises:
+        NasError: if there is no such network or split, or it knows other classes.
+    """
+    found = load_checkpoint(text)
+    check_classes(found, data)
+    images, model = split_of(data, split), network_of(found)
+    placed(model, pick_device(device))
+    own = replace(data, mean=found.mean, deviation=found.deviation)
+    return score(model, images, own, side=found.arch.resolution, batch=batch)
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

@@ -1,0 +1,225 @@
+"""Training together: shares of a batch come to what one worker makes of all of it."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("sklearn")
+
+from nas.models import state as checkpoint  # noqa: E402
+from nas.network.blocks import Architecture, Block  # noqa: E402
+from nas.training import loop  # noqa: E402
+from nas.training.augment import Augment  # noqa: E402
+from nas.training.batches import Batches  # noqa: E402
+from nas.training.data import Data, Images, load_data  # noqa: E402
+from nas.training.evaluate import score  # noqa: E402
+from nas.training.job import Job, Options  # noqa: E402
+from nas.training.peers import Peers, running_statistics  # noqa: E402
+from nas.training.recipes import adapt, quick  # noqa: E402
+from nas.training.run import train  # noqa: E402
+from nas.training.steps import Stepper  # noqa: E402
+
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
+
+ARCH = Architecture(
+    resolution=16,
+    stem=(Block(kind="conv", in_channels=3, out_channels=8, kernel=3, stride=2, act="hswish"),),
+    stages=((Block(kind="mbconv", in_channels=8, out_channels=16, hidden_channels=24, kernel=3),),),
+    head=(Block(kind="pool", in_channels=16, out_channels=16),
+          Block(kind="linear", in_channels=16, out_channels=10, act="none")),
+)  # fmt: skip
+RECIPE = replace(adapt(quick(), epochs=3), ema=0.9)
+VARIED = replace(RECIPE, augment=Augment(crop=0.5, mixup=0.2))
+COUNT = 2
+
+
+def some(data: Data) -> Data:
+    """Return data of three batches to train on, and an odd number to validate on."""
+    return replace(data, train=_first(data.train, 200), val=_first(data.val, 151))
+
+
+def _first(images: Images, count: int) -> Images:
+    return Images(labels=images.labels[:count], read=images.read)
+
+
+def images_and_labels() -> tuple[Any, Any]:
+    """Return one batch, the same for all."""
+    images = torch.randn(16, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    return images, torch.arange(16) % 10
+
+
+def stepper(data: Data, peers: Peers) -> Stepper:
+    job = Job(arch=ARCH, data=data, recipe=RECIPE, seed=0, options=Options(peers=peers))
+    return Stepper(job, device=torch.device("cpu"))
+
+
+def peer(rank: int, folder: Path) -> None:
+    """Do in one of the processes what is looked at here."""
+    torch.set_num_threads(1)
+    store = torch.distributed.FileStore(str(folder / "store"), COUNT)
+    torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=COUNT)
+    peers, data = Peers(rank=rank, count=COUNT), some(load_data("digits"))
+    found = stepper(data, peers)
+    images, labels = images_and_labels()
+    share = peers.share(np.arange(16))
+    found.step([(images[share], labels[share])], step=0, steps_an_epoch=10)
+    np.savez(folder / f"own{rank}.npz", *map(np.array, running_statistics(found.model)))
+    found.settle()
+    model = found.model
+    together = score(model, data.val, data, side=16, batch=64, peers=peers)
+    alone = score(model, data.val, data, side=16, batch=64)
+    facts = {
+        "told": peers.told(f"of {rank}"),
+        "together": [together.top1, together.loss, together.images],
+        "alone": [alone.top1, alone.loss, alone.images],
+    }
+    (folder / f"facts{rank}.json").write_text(json.dumps(facts))
+    np.savez(folder / f"weights{rank}.npz", **{k: np.array(v) for k, v in _state(model)})
+    for name, stops in (("whole", (3,)), ("parts", (1, 3))):
+        for until in stops:
+            options = Options(peers=peers, until=until)
+            out = folder / name if rank == 0 else None
+            trained = train(ARCH, data, VARIED, out=out, options=options)
+        np.savez(folder / f"{name}{rank}.npz", **{k: np.array(v) for k, v in _state(trained.model)})
+        (folder / f"{name}{rank}.txt").write_text(repr(trained.top1))
+    _stopped_within_an_epoch(data, peers, folder)
+    torch.distributed.destroy_process_group()
+
+
+def _stopped_within_an_epoch(data: Data, peers: Peers, folder: Path) -> None:
+    """Train for an epoch, straight and stopped in its last step, behind a checkpoint."""
+    loop.STEPS_BETWEEN_LOOKS, loop.SECONDS_BETWEEN_REPORTS = 1, 0.0
+    straight, out = (folder / n if peers.rank == 0 else None for n in ("straight", "stopped"))
+
+    def stop(done: int, total: int, note: str) -> None:
+        if done > 150:
+            raise KeyboardInterrupt
+
+    train(ARCH, data, VARIED, out=straight, options=Options(peers=peers, until=1))
+    options = Options(peers=peers, save_seconds=0, report=stop)
+    assert not train(ARCH, data, VARIED, out=out, options=options).finished
+    train(ARCH, data, VARIED, out=out, options=Options(peers=peers, until=1))
+
+
+def _state(model: Any) -> list[tuple[str, Any]]:
+    return [(k, v) for k, v in model.state_dict().items() if v.is_floating_point()]
+
+
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder where the peers left what they found."""
+    folder = tmp_path_factory.mktemp("peers")
+    code = f"""
+import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
+from pathlib import Path; import test_peers
+test_peers.peer(int(sys.argv[1]), Path(sys.argv[2]))
+"""
+    words = [sys.executable, "-W", "error::FutureWarning", "-c", code]
+    peers = [
+        subprocess.Popen([*words, str(rank), str(folder)], stderr=subprocess.PIPE, text=True)
+        for rank in range(COUNT)
+    ]
+    try:
+        said = [process.communicate(timeout=240)[1] for process in peers]
+    finally:
+        for process in peers:
+            process.kill()
+    assert [process.returncode for process in peers] == [0, 0], said
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data() -> Data:
+    return some(load_data("digits"))
+
+
+def _arrays(path: Path) -> dict[str, Any]:
+    with np.load(path) as found:
+        return dict(found)
+
+
+def test_a_step_is_that_of_one_worker_which_adds_the_shares_up(left: Path, data: Data) -> None:
+    alone = stepper(data, Peers())
+    images, labels = images_and_labels()
+    shares = [Peers(rank=rank, count=COUNT).share(np.arange(16)) for rank in range(COUNT)]
+    alone.step([(images[s], labels[s]) for s in shares], step=0, steps_an_epoch=10)
+    wanted = {k: v.detach().numpy() for k, v in alone.model.named_parameters()}
+    for rank in range(COUNT):
+        found = _arrays(left / f"weights{rank}.npz")
+        for name, value in wanted.items():
+            np.testing.assert_allclose(found[name], value, rtol=1e-3, atol=1e-6)
+
+
+def test_all_have_the_same_weights_and_statistics(left: Path) -> None:
+    first, second = (_arrays(left / f"weights{rank}.npz") for rank in range(COUNT))
+    own = [_arrays(left / f"own{rank}.npz") for rank in range(COUNT)]
+    for name, value in first.items():
+        np.testing.assert_array_equal(value, second[name])
+    assert any((own[0][name] != own[1][name]).any() for name in own[0])
+    settled = [value for name, value in first.items() if "running" in name]
+    for value, *parts in zip(settled, *(arrays.values() for arrays in own), strict=True):
+        np.testing.assert_allclose(value, np.mean(parts, axis=0), rtol=1e-6)
+
+
+def test_a_score_counts_every_image_once(left: Path) -> None:
+    for rank in range(COUNT):
+        facts = json.loads((left / f"facts{rank}.json").read_text())
+        assert facts["told"] == "of 0"
+        assert facts["together"] == pytest.approx(facts["alone"], rel=1e-6)
+        assert facts["together"][2] == 151
+
+
+def test_a_training_together_goes_on_to_the_last_bit(left: Path) -> None:
+    whole = _arrays(left / "whole0.npz")
+    for found in ("whole1", "parts0", "parts1"):
+        other = _arrays(left / f"{found}.npz")
+        assert all((value == other[name]).all() for name, value in whole.items()), found
+        assert (left / f"{found}.txt").read_text() == (left / "whole0.txt").read_text()
+
+
+def test_a_training_together_goes_on_within_an_epoch(left: Path) -> None:
+    lines = (left / "stopped" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines[1:]] == [1]
+    straight, stopped = (
+        checkpoint.load(left / name / "last.safetensors") for name in ("straight", "stopped")
+    )
+    for name, value in straight.items():
+        torch.testing.assert_close(stopped[name], value, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_shares_make_up_every_batch_and_are_varied_differently(data: Data) -> None:
+    def batches(peers: Peers, augment: Augment | None) -> list[tuple[Any, Any]]:
+        return list(
+            Batches(data.train, batch=64, side=16, data=data, seed=1, epoch=0, shuffle=True,
+                    augment=augment, peers=peers)
+        )  # fmt: skip
+
+    whole = batches(Peers(), None)
+    shares = [batches(Peers(rank=rank, count=3), None) for rank in range(3)]
+    for number, (images, labels) in enumerate(whole):
+        for rank in range(3):
+            assert torch.equal(shares[rank][number][0], images[rank::3])
+            assert torch.equal(shares[rank][number][1], labels[rank::3])
+    assert len(batches(Peers(rank=9, count=10), None)) == 3  # the last batch has 8 images
+
+
+def test_peers_vary_equal_images_differently(data: Data) -> None:
+    image = np.arange(16 * 16 * 3, dtype=np.uint8).reshape(1, 3, 16, 16)
+    twins = Images(labels=np.zeros(2, np.int64), read=lambda rows, side: image[rows * 0])
+    found = [
+        next(
+            iter(
+                Batches(twins, batch=2, side=16, data=data, seed=1, epoch=0, shuffle=False,
+                        augment=Augment(crop=0.2), peers=Peers(rank=rank, count=2))
+            )
+        )[0]
+        for rank in range(2)
+    ]  # fmt: skip
+    assert not torch.equal(*found)

@@ -1,0 +1,143 @@
+"""Recipes and what follows from them: the rate at every step, what decays, how RMSprop steps."""
+
+from dataclasses import replace
+from math import cos, pi, sqrt
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402, TID253  # skipped above where there is no torch
+
+from nas.core.errors import BadValue, UnknownName  # noqa: E402
+from nas.models.build import build_model  # noqa: E402
+from nas.network.zoo import load_architecture  # noqa: E402
+from nas.training.augment import Augment  # noqa: E402
+from nas.training.optim import RMSpropTF, build_optimizer, parameter_groups  # noqa: E402
+from nas.training.recipes import (  # noqa: E402
+    RECIPES,
+    Recipe,
+    adapt,
+    find_recipe,
+    mobilenetv3,
+    quick,
+)
+from nas.training.schedule import learning_rate, warm_decay  # noqa: E402
+
+pytestmark = pytest.mark.torch
+
+
+def plain(**changes: object) -> Recipe:
+    """Return EfficientNet's recipe, without the augmentation that needs a package."""
+    fields = {"optimizer": "rmsprop", "lr": 0.016, "epochs": 350, "decay": "exponential"}
+    return Recipe(**{"name": "plain", "augment": Augment(), **fields, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_presets_have_their_names(name: str) -> None:
+    pytest.importorskip("kornia")
+    assert find_recipe(name).name == name
+
+
+def test_an_unknown_recipe_names_the_closest() -> None:
+    with pytest.raises(UnknownName, match=r"unknown recipe 'adam'; did you mean adamw\?"):
+        find_recipe("adam")
+
+
+def test_the_papers_rates_come_out_at_the_papers_batch() -> None:
+    assert adapt(plain(), batch=4096).lr == pytest.approx(0.256)
+    assert adapt(mobilenetv3(), batch=4096).lr == pytest.approx(0.1)
+    assert adapt(plain(), batch=64, accumulate=8).lr == pytest.approx(0.032)
+
+
+def test_adamw_follows_the_root_of_the_batch() -> None:
+    assert adapt(quick(), batch=256).lr == pytest.approx(2 * quick().lr)
+
+
+def test_a_given_rate_is_taken_as_it_is() -> None:
+    assert adapt(plain(), batch=4096, lr=0.5).lr == 0.5
+
+
+def test_a_recipe_left_alone_stays_as_it_is() -> None:
+    assert adapt(plain()) == plain()
+
+
+def test_a_short_training_ends_as_low_as_a_long_one() -> None:
+    short = adapt(plain(), epochs=14)
+    ends = [learning_rate(r, step=r.epochs * 100 - 1, steps_an_epoch=100) for r in (plain(), short)]
+    assert ends[0] == pytest.approx(0.016 * 0.97**145)
+    assert ends[1] == pytest.approx(ends[0])
+    assert short.warmup == pytest.approx(1.4)
+
+
+@pytest.mark.parametrize(
+    ("step", "rate"),
+    [(0, 0.016 / 50), (24, 0.008), (49, 0.016), (50, 0.016 * 0.97**2), (71, 0.016 * 0.97**2),
+     (72, 0.016 * 0.97**3)],
+)  # fmt: skip
+def test_a_warm_up_leads_to_a_staircase(step: int, rate: float) -> None:
+    assert learning_rate(plain(), step=step, steps_an_epoch=10) == pytest.approx(rate)
+
+
+def test_a_cosine_goes_from_the_full_rate_to_none() -> None:
+    recipe = replace(quick(), lr=1.0, epochs=10, warmup=2.0)
+    rates = [learning_rate(recipe, step=step, steps_an_epoch=5) for step in range(50)]
+    assert rates[:10] == pytest.approx([0.1 * (i + 1) for i in range(10)])
+    assert rates[10] == 1.0
+    assert rates[30] == pytest.approx(0.5)
+    assert rates[-1] == pytest.approx((1 + cos(pi * 39 / 40)) / 2)
+
+
+def test_averages_look_back_over_a_tenth_at_first() -> None:
+    assert warm_decay(0.9999, 0) == pytest.approx(0.1)
+    assert warm_decay(0.9999, 80) == pytest.approx(0.9)
+    assert warm_decay(0.9999, 10**6) == 0.9999
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [("lr", 0.0, "lr must be a number above 0"), ("batch", 0, "batch must be a number above 0"),
+     ("epochs", 1.5, "epochs must be a whole number"), ("ema", 1.0, "ema must lie below 1"),
+     ("lr", float("nan"), "lr must be a number above 0"), ("decay", "linear", "unknown decay"),
+     ("optimizer", "sgd", "unknown optimizer"), ("warmup", -1, "warmup must be a number >= 0")],
+)  # fmt: skip
+def test_values_out_of_range_are_refused(field: str, value: object, message: str) -> None:
+    with pytest.raises(BadValue, match=message):
+        replace(plain(), **{field: value})
+
+
+def test_rmsprop_steps_as_tensorflow_does() -> None:
+    weight = nn.Parameter(torch.tensor([1.0, -2.0]))
+    optimizer = RMSpropTF([{"params": [weight], "weight_decay": 0.1}], lr=0.5)
+    values, squares, momenta = [1.0, -2.0], [1.0, 1.0], [0.0, 0.0]
+    for grads in ([0.3, 0.0], [-0.2, 4.0], [1e-4, 1.0]):
+        weight.grad = torch.tensor(grads)
+        optimizer.step()
+        for i, grad in enumerate(grads):
+            full = grad + 0.1 * values[i]
+            squares[i] = 0.9 * squares[i] + 0.1 * full**2
+            momenta[i] = 0.9 * momenta[i] + 0.5 * full / sqrt(squares[i] + 1e-3)
+            values[i] -= momenta[i]
+    assert weight.tolist() == pytest.approx(values, rel=1e-5)
+
+
+def test_norms_biases_and_depthwise_filters_do_not_decay() -> None:
+    model = build_model(load_architecture("mobilenet_v3_small"))
+    names = {id(p): name for name, p in model.named_parameters()}
+    decayed, spared = (
+        [names[id(p)] for p in group["params"]]
+        for group in parameter_groups(model, weight_decay=0.1)
+    )
+    assert len(decayed) + len(spared) == len(names)
+    assert {"stem.0.conv.weight", "head.3.linear.weight"} <= set(decayed)
+    assert all(name.endswith("weight") and "norm" not in name for name in decayed)
+    assert not any("depthwise" in name for name in decayed)
+    assert "stages.0.0.depthwise.weight" in spared
+    assert "stages.0.0.squeeze.reduce.weight" in decayed
+
+
+def test_every_recipe_has_its_optimizer() -> None:
+    model = nn.Sequential(nn.Linear(2, 2))
+    kinds = {name: type(build_optimizer(r, model)) for name, r in
+             (("adamw", quick()), ("rmsprop", plain()))}  # fmt: skip
+    assert kinds == {"adamw": torch.optim.AdamW, "rmsprop": RMSpropTF}
