@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nas.config import SearchConfig
     from nas.core.errors import NasError
     from nas.exporting.export import export
-    from nas.latency_file import load_table
+    from nas.latency.file import load_table
     from nas.models.build import build_model
     from nas.network.blocks import Architecture, Block
     from nas.network.layers import lower
@@ -37,7 +37,7 @@ _HOMES = {
     "load_architecture": "nas.network.zoo",
     "load_data": "nas.training.data",
     "load_space": "nas.space.file",
-    "load_table": "nas.latency_file",
+    "load_table": "nas.latency.file",
     "lower": "nas.network.layers",
     "pareto_front": "nas.pareto",
     "search": "nas.searching",

@@ -14,8 +14,8 @@ from nas.core.schema import SCHEMA, FromFile, check_keys, locate
 from nas.core.storage import Place
 from nas.core.text import shown
 from nas.core.workers.runner import Runner
-from nas.latency import LatencyTable
-from nas.latency_file import load_table
+from nas.latency.file import load_table
+from nas.latency.table import LatencyTable
 from nas.network.zoo import load_architecture
 from nas.problem import Evaluator, Limit, Objective, Problem, Reward, Strategy
 from nas.space.file import load_space

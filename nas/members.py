@@ -14,7 +14,7 @@ from nas.core import data
 from nas.core.errors import NotInSpace
 from nas.core.extras import extra
 from nas.evaluate import evaluate
-from nas.latency import Latency
+from nas.latency.table import Latency
 from nas.network.blocks import Architecture
 from nas.network.cost import cost
 from nas.network.layers import lower

@@ -7,7 +7,7 @@ import pytest
 
 from nas.accuracy import load_accuracy_model
 from nas.core import data
-from nas.latency_file import load_table
+from nas.latency.file import load_table
 from nas.network.layers import lower
 from nas.network.zoo import load_architecture
 from nas.space.file import load_space

@@ -8,7 +8,7 @@ import pytest
 
 from nas.config import SearchConfig, prepare, read_config, write_config
 from nas.core.errors import BadFile, NasError, NotInSpace, UnknownName
-from nas.latency_file import load_table
+from nas.latency.file import load_table
 
 FULL = SearchConfig(
     space="mobilenetv3",

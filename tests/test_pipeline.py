@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nas.core.errors import BadFile, RunError
-from nas.latency_file import load_table
+from nas.latency.file import load_table
 from nas.pipeline.config import PipelineConfig, Scaling, read_pipeline, write_pipeline
 from nas.pipeline.journal import MEASURE, Done, Network, PipelineFolder
 from nas.pipeline.outcome import Outcome, networks_table

@@ -25,9 +25,9 @@ from rows import FAMILIES, Check, Row, block_rows, held_back, network_rows, rang
 
 from nas.core.data import to_yaml
 from nas.core.files import write_text
-from nas.latency import Era, LatencyTable, Spread, TableError
-from nas.latency_file import write_table
-from nas.operators import OpModel
+from nas.latency.file import write_table
+from nas.latency.predictor import OpModel
+from nas.latency.table import Era, LatencyTable, Spread, TableError
 
 HERE = Path(__file__).resolve().parent
 TABLES = HERE.parent.parent / "latency_tables"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rows import Row
 from scipy.optimize import nnls  # scripts need not load fast
 
-from nas.operators import COUNTS
+from nas.latency.predictor import COUNTS
 
 FITTED = tuple(name for name in COUNTS if name not in ("hswish", "swish"))
 REFERENCE = "tflite2018"

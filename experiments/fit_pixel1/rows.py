@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
+from nas.latency.predictor import counts_of, extents
 from nas.network.blocks import Architecture, Block
 from nas.network.layers import Unit, lower, lower_block
 from nas.network.zoo import load_architecture
-from nas.operators import counts_of, extents
 
 NETWORKS = "published_end_to_end.json"
 BLOCKS = "single_path_nas_blocks.csv"

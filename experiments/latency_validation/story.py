@@ -22,10 +22,10 @@ from tables import VARIANTS, Variant
 
 from nas.core import data
 from nas.core.files import atomic_path, write_text
-from nas.latency import LatencyTable
-from nas.latency_file import load_table
-from nas.measuring.plan import plan_validation
-from nas.measuring.samples import VALIDATION
+from nas.latency.file import load_table
+from nas.latency.measure.plan import plan_validation
+from nas.latency.measure.samples import VALIDATION
+from nas.latency.table import LatencyTable
 from nas.report.proof import scores
 from nas.space.file import load_space
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from nas.measuring.make import make_table, prove_table
-from nas.measuring.plan import plan_space
-from nas.measuring.rounds import Progress, Rounds
-from nas.measuring.run import Target
+from nas.latency.measure.make import make_table, prove_table
+from nas.latency.measure.plan import plan_space
+from nas.latency.measure.rounds import Progress, Rounds
+from nas.latency.measure.run import Target
 from nas.space.file import load_space
 
 BUNDLED = Path(__file__).resolve().parents[2] / "latency_tables"

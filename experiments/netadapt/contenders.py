@@ -14,11 +14,11 @@ import numpy as np
 import torch
 
 from nas.core.files import write_text
-from nas.latency import LatencyTable
-from nas.measuring.plan import plan_check
-from nas.measuring.rounds import Rounds
-from nas.measuring.run import measure_plan
-from nas.measuring.speedup import target_like
+from nas.latency.measure.plan import plan_check
+from nas.latency.measure.rounds import Rounds
+from nas.latency.measure.run import measure_plan
+from nas.latency.measure.speedup import target_like
+from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint, load_checkpoint
 from nas.network.cost import cost

@@ -29,7 +29,7 @@ from contenders import Plan, Row, begin, compare, measured
 from running import circumstances
 
 from nas.core.files import write_text
-from nas.latency_file import load_table
+from nas.latency.file import load_table
 from nas.network.blocks import from_mapping, to_mapping
 from nas.network.multipliers import scale_resolution
 from nas.network.zoo import load_architecture

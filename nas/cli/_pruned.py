@@ -1,7 +1,7 @@
 """A pruning in words and numbers: a line for every round, and what came of it."""
 
-from nas.latency import LatencyTable
-from nas.measuring.speedup import Speedup
+from nas.latency.measure.speedup import Speedup
+from nas.latency.table import LatencyTable
 from nas.pruning.netadapt import Point, Result, Round
 from nas.report.tables import Table
 

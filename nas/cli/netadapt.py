@@ -23,10 +23,10 @@ from nas.core.files import write_text
 from nas.core.text import file_name
 from nas.core.workers.runner import make_runner
 from nas.exporting.export import named
-from nas.latency import LatencyTable
-from nas.latency_file import load_table
-from nas.measuring.rounds import Rounds
-from nas.measuring.speedup import Speedup, measure_speedup, target_like
+from nas.latency.file import load_table
+from nas.latency.measure.rounds import Rounds
+from nas.latency.measure.speedup import Speedup, measure_speedup, target_like
+from nas.latency.table import LatencyTable
 from nas.network.checkpoint import Checkpoint
 from nas.pruning.channels import KINDS
 from nas.pruning.folder import begun_with

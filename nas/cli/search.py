@@ -169,7 +169,7 @@ def _measure_missing(settings: SearchConfig) -> None:
     """Measure what the latency table lacks of the space, where that is asked for."""
     if settings.on_missing == "measure":
         from nas.cli.latency._options import measuring
-        from nas.measuring.make import cover_space
+        from nas.latency.measure.make import cover_space
 
         with measuring() as report:
             cover_space(settings.latency_table, load_space(settings.space), report=report)

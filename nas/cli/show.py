@@ -9,7 +9,7 @@ from nas.config import SearchConfig, read_config
 from nas.core.run_kind import SEARCH, kind_of
 from nas.core.storage import Place, split_member
 from nas.folder import find_architecture
-from nas.latency_file import load_table
+from nas.latency.file import load_table
 from nas.network.cost import cost, costs_by_unit
 from nas.report.proof import latency_remarks, notes
 from nas.report.tables import ms_text, network_table

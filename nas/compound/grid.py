@@ -6,7 +6,7 @@ from math import isfinite, sqrt
 
 from nas.compound.formula import Compound, grow, predict_macs
 from nas.core.errors import BadValue, NasError, unknown
-from nas.latency import Latency, LatencyTable
+from nas.latency.table import Latency, LatencyTable
 from nas.network.blocks import Architecture
 from nas.network.cost import Cost, cost
 from nas.network.memory import check_memory, machine_memory, memory_scaled

@@ -28,8 +28,8 @@ KINDS: Mapping[str, str] = {
     "strategies": "strategies",
     "evaluators": "evaluators",
     "exporters": "exporting.formats",
-    "backends": "backends",
-    "dialects": "dialects",
+    "backends": "latency.backends",
+    "dialects": "latency.dialects",
     "runners": "core.workers.runners",
     "datasets": "training.datasets",
 }

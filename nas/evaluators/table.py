@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from nas.core.errors import NasError
-from nas.latency import LatencyTable
+from nas.latency.table import LatencyTable
 from nas.network.layers import Unit
 from nas.problem import Candidates, Metrics
 from nas.space.lookup import Lookup

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from nas.latency import LatencyTable
-from nas.latency_file import table_mapping
+from nas.latency.file import table_mapping
+from nas.latency.table import LatencyTable
 from nas.network.checkpoint import Checkpoint
 from nas.network.weights import fingerprint
 from nas.pruning.netadapt import Settings, check

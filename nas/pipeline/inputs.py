@@ -11,8 +11,8 @@ from nas.config import Setup, prepare
 from nas.core import plugins
 from nas.core.errors import NasError
 from nas.core.plugins import Plugin
-from nas.latency import LatencyTable
-from nas.latency_file import table_mapping
+from nas.latency.file import table_mapping
+from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
 from nas.network.memory import machine_memory
 from nas.network.multipliers import scale_resolution

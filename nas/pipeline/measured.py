@@ -7,12 +7,12 @@ from typing import Any
 
 from nas.core.errors import NasError
 from nas.folder import find_architecture
-from nas.measuring.estimates import Estimates
-from nas.measuring.plan import plan_check
-from nas.measuring.rounds import Progress, Rounds
-from nas.measuring.run import measure_plan
-from nas.measuring.samples import Samples
-from nas.measuring.speedup import target_like
+from nas.latency.measure.estimates import Estimates
+from nas.latency.measure.plan import plan_check
+from nas.latency.measure.rounds import Progress, Rounds
+from nas.latency.measure.run import measure_plan
+from nas.latency.measure.samples import Samples
+from nas.latency.measure.speedup import target_like
 from nas.network.blocks import Architecture
 from nas.pipeline.journal import Done
 from nas.pipeline.stages import Line

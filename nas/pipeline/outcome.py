@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.core.schema import SCHEMA
-from nas.latency import LatencyTable
+from nas.latency.table import LatencyTable
 from nas.members import FRACTIONS
 from nas.pipeline.config import PipelineConfig, to_mapping
 from nas.pipeline.journal import MEASURE, Done, Network, all_networks

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from nas.core.extras import extra
-from nas.latency import LatencyTable
+from nas.latency.table import LatencyTable
 from nas.members import left_out, references
 from nas.pruning.netadapt import Result
 from nas.searching import Run

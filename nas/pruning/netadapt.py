@@ -16,7 +16,7 @@ from typing import Any
 
 from nas.core.errors import BadValue, NasError, Unreachable, unknown
 from nas.core.schema import Fraction, Milliseconds, Seconds
-from nas.latency import LatencyTable
+from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
 from nas.pruning.proposals import (
     Cuts,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import inf
 
 from nas.core.errors import BadValue, MissingEntry, NasError, unknown
-from nas.latency import LatencyTable
+from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture, Block
 from nas.network.cost import cost_of
 from nas.network.layers import Shape, Unit, lower, lower_block

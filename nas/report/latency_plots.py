@@ -11,8 +11,8 @@ from matplotlib.text import Annotation
 from numpy.typing import NDArray
 
 from nas.core.errors import NasError
-from nas.latency import LatencyTable
-from nas.provenance import Validation
+from nas.latency.provenance import Validation
+from nas.latency.table import LatencyTable
 from nas.report._drawing import FOUND, GREY, KNOWN, label, place, plain, save, set_log, style
 
 Points = Mapping[str, tuple[float, float]]

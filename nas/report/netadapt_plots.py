@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nas.latency import LatencyTable
+from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
 from nas.pruning.channels import groups
 from nas.pruning.netadapt import Point, Result

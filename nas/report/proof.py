@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from nas.latency import Latency, LatencyTable
-from nas.provenance import Validation
+from nas.latency.provenance import Validation
+from nas.latency.table import Latency, LatencyTable
 
 _PACKAGES = {"onnxruntime": "onnxruntime", "litert": "ai-edge-litert", "torch": "torch"}
 _SPEED = 1.1

@@ -7,7 +7,7 @@ from math import inf
 
 import numpy as np
 
-from nas.latency import LatencyTable
+from nas.latency.table import LatencyTable
 from nas.members import FRACTIONS, Member
 from nas.network.blocks import Architecture
 from nas.network.cost import cost, cost_of

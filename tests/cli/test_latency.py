@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from nas.latency_file import load_table
-from nas.measuring import plan
-from nas.measuring.plan import REFERENCES, small_zoo
-from nas.measuring.samples import read_samples
+from nas.latency.file import load_table
+from nas.latency.measure import plan
+from nas.latency.measure.plan import REFERENCES, small_zoo
+from nas.latency.measure.samples import read_samples
 
 pytest.importorskip("scipy")
 
@@ -28,10 +28,10 @@ FAKE = ("--backend", "fake:noise=0.02")
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a table of `mbconv` and its samples."""
-    from nas.measuring.make import make_table
-    from nas.measuring.plan import plan_space
-    from nas.measuring.rounds import Rounds
-    from nas.measuring.run import Target
+    from nas.latency.measure.make import make_table
+    from nas.latency.measure.plan import plan_space
+    from nas.latency.measure.rounds import Rounds
+    from nas.latency.measure.run import Target
     from nas.space.file import load_space
 
     folder = tmp_path_factory.mktemp("measured")

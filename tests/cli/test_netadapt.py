@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
 from nas.core.data import to_yaml  # noqa: E402
-from nas.latency_file import load_table  # noqa: E402
+from nas.latency.file import load_table  # noqa: E402
 from nas.network.zoo import load_architecture  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
@@ -119,8 +119,8 @@ def test_a_pruning_says_what_it_did_and_leaves_a_network_that_others_take(
 def test_the_measured_speed_up_leads_the_report(
     nas: Nas, trained: Path, target_ms: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from nas.measuring.estimates import Estimate
-    from nas.measuring.speedup import Speedup
+    from nas.latency.measure.estimates import Estimate
+    from nas.latency.measure.speedup import Speedup
 
     two, one = (Estimate(ms=ms, low_ms=0.9 * ms, high_ms=1.1 * ms, rounds=4) for ms in (2.0, 1.0))
     speedup = Speedup(

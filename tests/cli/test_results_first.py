@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from nas.latency import Entry
-from nas.latency_file import load_table, write_table
+from nas.latency.file import load_table, write_table
+from nas.latency.table import Entry
 from nas.space.file import load_space
 from nas.space.lookup import distinct_units
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from nas.latency_file import load_table
+from nas.latency.file import load_table
 from nas.network.cost import cost
 from nas.network.zoo import load_architecture
 

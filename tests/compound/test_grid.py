@@ -10,7 +10,7 @@ import pytest
 from nas.compound.formula import Compound, grow
 from nas.compound.grid import Budget, Point, grid
 from nas.core.errors import NasError
-from nas.latency_file import load_table
+from nas.latency.file import load_table
 from nas.network.blocks import Architecture, Block
 from nas.network.cost import cost
 from nas.network.memory import TooLarge

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from nas.backends import DTYPES, Backend
 from nas.core.errors import MissingPackage, NasError, UnknownName
 from nas.core.plugins import Plugin, available, create
+from nas.latency.backends import DTYPES, Backend
 from nas.network.blocks import Block
 from nas.network.layers import BLOCKS, Shape, Unit, lower_block
 

@@ -19,8 +19,8 @@ from nas.core.jsonl import Lines
 from nas.exporting.export import export
 from nas.finished import read_examples
 from nas.folder import find_architecture, front_names
-from nas.latency_file import load_table
-from nas.measuring.samples import read_samples
+from nas.latency.file import load_table
+from nas.latency.measure.samples import read_samples
 from nas.network.checkpoint import read_header
 from nas.network.zoo import load_architecture
 from nas.pipeline.config import read_pipeline

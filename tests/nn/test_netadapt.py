@@ -14,7 +14,7 @@ pytest.importorskip("sklearn")
 
 from nas.core.errors import NasError, RunError, Unreachable  # noqa: E402
 from nas.core.workers.runner import Failure, InProcess  # noqa: E402
-from nas.latency_file import load_table  # noqa: E402
+from nas.latency.file import load_table  # noqa: E402
 from nas.network.blocks import Architecture, Block  # noqa: E402
 from nas.network.checkpoint import Checkpoint, load_checkpoint  # noqa: E402
 from nas.network.zoo import load_architecture  # noqa: E402

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nas.core.errors import BadValue, NasError, RunError, UnknownName, Unreachable
-from nas.latency_file import load_table
+from nas.latency.file import load_table
 from nas.network.zoo import load_architecture
 from nas.pruning.folder import NetAdaptFolder, begun_with
 from nas.pruning.netadapt import Point, Result, Round, Settings, Step, Tried, check, choose

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from nas.core.errors import BadValue, MissingEntry, NasError, UnknownName
-from nas.latency_file import load_table
+from nas.latency.file import load_table
 from nas.network.blocks import Architecture, Block
 from nas.network.cost import cost
 from nas.network.layers import lower

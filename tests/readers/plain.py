@@ -27,18 +27,18 @@ from readers.rows import (
 )
 
 from nas.accuracy import AccuracyModel, Network, load_accuracy_model, write_accuracy_model
-from nas.boundary import FEATURES, Boundary
-from nas.latency import Entry
-from nas.latency_file import load_table, table_mapping
-from nas.latency_import import read_dialect
-from nas.measuring import on_target
-from nas.measuring.plan import Job, Plan
-from nas.measuring.plan import from_mapping as plan_from
-from nas.measuring.plan import to_mapping as plan_mapping
-from nas.measuring.samples import UNIT, header, read_samples
+from nas.latency.correction import FEATURES, Boundary
+from nas.latency.file import load_table, table_mapping
+from nas.latency.importing import read_dialect
+from nas.latency.measure import on_target
+from nas.latency.measure.plan import Job, Plan
+from nas.latency.measure.plan import from_mapping as plan_from
+from nas.latency.measure.plan import to_mapping as plan_mapping
+from nas.latency.measure.samples import UNIT, header, read_samples
+from nas.latency.provenance import Provenance, Validation
+from nas.latency.table import Entry
 from nas.network.blocks import to_mapping
 from nas.network.zoo import load_architecture
-from nas.provenance import Provenance, Validation
 from nas.space.file import load_space
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from nas.core.errors import BadFile, NasError
-from nas.latency import LatencyTable
-from nas.latency_file import load_table
-from nas.provenance import Validation
+from nas.latency.file import load_table
+from nas.latency.provenance import Validation
+from nas.latency.table import LatencyTable
 
 pytest.importorskip("matplotlib")
 from matplotlib.axes import Axes  # noqa: TID253  # skipped without it

@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from nas.latency_file import load_table
+from nas.latency.file import load_table
 from nas.network.zoo import load_architecture
 from nas.pruning.channels import groups, narrowed
 from nas.pruning.netadapt import Point, Result, Round, Tried

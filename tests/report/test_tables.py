@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nas.latency_file import load_table
+from nas.latency.file import load_table
 from nas.members import Member, references
 from nas.network.cost import cost
 from nas.network.zoo import load_architecture

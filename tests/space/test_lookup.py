@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nas.evaluators.costs import create as create_costs
-from nas.latency_file import load_table
+from nas.latency.file import load_table
 from nas.network.cost import cost, cost_of
 from nas.network.layers import Unit
 from nas.problem import Candidates

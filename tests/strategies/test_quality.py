@@ -6,7 +6,7 @@ import pytest
 from nas.core.plugins import Plugin, create
 from nas.evaluate import evaluate
 from nas.evaluators import costs, surrogate, table
-from nas.latency_file import load_table
+from nas.latency.file import load_table
 from nas.pareto import hypervolume
 from nas.problem import Limit, Objective, Problem
 from nas.space.file import load_space

@@ -8,7 +8,7 @@ from nas.cli._places import PATH
 from nas.cli._print import print_json, put, say
 from nas.cli.latency import _options as options
 from nas.core.extras import extra
-from nas.measuring.make import build_table
+from nas.latency.measure.make import build_table
 from nas.report.proof import facts, width_note
 
 

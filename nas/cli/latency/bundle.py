@@ -8,8 +8,8 @@ from nas.cli._places import PATH
 from nas.cli._print import print_json, say
 from nas.cli._progress import progress
 from nas.cli.latency import _options as options
-from nas.measuring.bundle import write_bundle
-from nas.measuring.run import Target
+from nas.latency.measure.bundle import write_bundle
+from nas.latency.measure.run import Target
 
 
 @click.command("bundle")

@@ -7,8 +7,8 @@ import click
 from nas.cli._places import PATH
 from nas.cli._print import print_json, say
 from nas.cli.latency import _options as options
-from nas.latency_file import load_table
-from nas.measuring.foreign import export_table
+from nas.latency.file import load_table
+from nas.latency.measure.foreign import export_table
 
 
 @click.command("export")

@@ -7,8 +7,8 @@ import click
 from nas.cli._places import PATH
 from nas.cli._print import print_json, say
 from nas.cli.latency import _options as options
-from nas.latency_file import write_table
-from nas.measuring.foreign import import_table
+from nas.latency.file import write_table
+from nas.latency.measure.foreign import import_table
 from nas.report.proof import facts
 
 

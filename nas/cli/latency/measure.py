@@ -8,10 +8,10 @@ from nas.cli._places import PATH
 from nas.cli._print import print_json, say
 from nas.cli.latency import _options as options
 from nas.core.extras import extra
-from nas.latency import LatencyTable
-from nas.measuring.make import add_missing, make_table, samples_path
-from nas.measuring.rounds import Rounds
-from nas.measuring.run import Target
+from nas.latency.measure.make import add_missing, make_table, samples_path
+from nas.latency.measure.rounds import Rounds
+from nas.latency.measure.run import Target
+from nas.latency.table import LatencyTable
 from nas.report.proof import facts, width_note
 
 

@@ -5,8 +5,8 @@ import click
 from nas.cli._print import print_json, print_table, say
 from nas.cli.latency import _options as options
 from nas.core.errors import NasError
-from nas.measuring.rounds import Rounds
-from nas.measuring.run import Target, duration
+from nas.latency.measure.rounds import Rounds
+from nas.latency.measure.run import Target, duration
 from nas.report.tables import Table
 
 _WHY = {

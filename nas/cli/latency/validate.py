@@ -8,8 +8,8 @@ from nas.cli._places import PATH
 from nas.cli._print import print_json, put, say
 from nas.cli.latency import _options as options
 from nas.core.extras import extra
-from nas.latency import LatencyTable
-from nas.measuring.make import prove_table
+from nas.latency.measure.make import prove_table
+from nas.latency.table import LatencyTable
 from nas.report.proof import facts, speed_note
 
 

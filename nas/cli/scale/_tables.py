@@ -5,7 +5,7 @@ from typing import Any
 
 from nas.compound.grid import Budget
 from nas.compound.search import Judge, Scored
-from nas.latency import LatencyTable
+from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
 from nas.network.cost import cost
 from nas.network.layers import lower

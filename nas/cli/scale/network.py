@@ -12,8 +12,8 @@ from nas.compound.growth import Growth, grown
 from nas.core.errors import NasError
 from nas.exporting.export import export
 from nas.folder import find_architecture
-from nas.latency import LatencyTable
-from nas.latency_file import load_table
+from nas.latency.file import load_table
+from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture, to_mapping
 from nas.network.memory import gib, machine_memory, memory
 from nas.report.proof import latency_remarks, notes

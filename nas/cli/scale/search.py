@@ -20,7 +20,7 @@ from nas.core.errors import NasError, missing_package, unknown
 from nas.core.extras import extra
 from nas.core.workers.runner import Runner, make_runner
 from nas.folder import find_architecture
-from nas.latency_file import load_table
+from nas.latency.file import load_table
 from nas.network.blocks import Architecture
 
 EVALUATORS = ("train", "surrogate", "costs")

@@ -1,0 +1,1 @@
+"""Latency tables: predicting with them, and measuring them."""

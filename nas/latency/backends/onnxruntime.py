@@ -1,0 +1,87 @@
+"""ONNX graphs on onnxruntime's CPU provider, fp32 or int8.
+
+In int8 a graph takes and gives floats at its ends, and has bytes between all its operators
+(`nas.latency.backends._qdq`): unsigned activations and signed weights with a scale per channel. With signed
+activations, onnxruntime 1.31 on x86 leaves depthwise convolutions, additions, SE and the sigmoid in
+float, and a network with swish becomes slower than in fp32; on ARM both are fast.
+
+Of the optimised graph convolutions, linear layers, additions, pooling, SE and swish run in int8.
+ReLU and ReLU6 are part of the rounding after a convolution. h-swish and the hard sigmoid stay
+float, between two conversions, since there is no int8 kernel for them: with these int8 gains less.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnxruntime as ort
+
+from nas.core.errors import NasError
+from nas.latency.backends import Backend, Run, check_options, timed
+
+if TYPE_CHECKING:  # a device that measures a bundle has no layers
+    from nas.network.layers import Unit
+
+_FATAL_ONLY = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnnxRuntime:
+    """Runs ONNX graphs one after the other, with `threads` threads inside each operator."""
+
+    threads: int
+    dtype: str
+    suffix: str = ".onnx"
+
+    @property
+    def runtime(self) -> str:
+        """The runtime and its version."""
+        return f"onnxruntime {ort.__version__}"
+
+    def compile(self, units: "Sequence[Unit]") -> bytes:
+        """Return `units` as a serialised ONNX model with random weights.
+
+        Raises:
+            MissingPackage: if onnx is not installed.
+        """
+        from nas.exporting.onnx import units_to_onnx  # a target that only runs models does without
+        from nas.network.weights import tiled_weights
+
+        model = units_to_onnx(units, tiled_weights(units), batch=1)
+        if self.dtype == "int8":
+            from nas.latency.backends._qdq import to_int8  # needs onnx
+
+            model = to_int8(model)
+        content: bytes = model.SerializeToString()
+        return content
+
+    def open(self, model: bytes) -> Run:
+        """Return the function that runs `model` on one random input.
+
+        Raises:
+            NasError: if onnxruntime refuses the model.
+        """
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = _FATAL_ONLY
+        try:
+            session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            given = session.get_inputs()[0]
+            shape = [1 if isinstance(side, str) else side for side in given.shape]
+            feed = {given.name: np.random.default_rng(0).standard_normal(shape, np.float32)}
+            session.run(None, feed)
+        except Exception as error:  # onnxruntime's own errors share no base but Exception
+            raise NasError(f"onnxruntime refuses the model: {str(error).splitlines()[0]}") from None
+        return timed(lambda: session.run(None, feed), threads=self.threads)
+
+
+def create(*, threads: int = 1, dtype: str = "fp32") -> Backend:
+    """Return the backend.
+
+    Raises:
+        NasError: if `threads` or `dtype` is none it has.
+    """
+    check_options("onnxruntime", threads=threads, dtype=dtype)
+    return OnnxRuntime(threads=threads, dtype=dtype)

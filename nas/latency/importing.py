@@ -1,0 +1,200 @@
+"""Read the latency tables of other projects.
+
+Several files become one table, since keys hold shapes: published tables come as one file per
+resolution, and shapes that two resolutions share were measured in both, a few per cent apart. They
+are pooled as if all runs had been made at once: the mean by counts, the variance of one run by the
+law of total variance. Two that are further apart than `APART`, and than their own deviations
+explain, are hardly of one device and in one unit, and refused.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, groupby
+from pathlib import Path
+from typing import Annotated
+
+from nas.core.data import read_foreign
+from nas.core.errors import BadFile, NasError
+from nas.core.plugins import available
+from nas.core.schema import Count, Milliseconds, Range, Reader
+from nas.core.text import LONGEST_VALUE, printable
+from nas.latency.dialect import ENDING, Dialect, DialectEntry, load_dialect
+from nas.network.layers import Unit
+
+APART = 0.5
+"""By how much of the smaller one two latencies of a unit may differ, whatever their deviations."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """What files hold: entries by `Unit.key`, keys without a unit of ours, and what to know."""
+
+    entries: Mapping[str, DialectEntry]
+    unmapped: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """What one key of a file, which stands at `place`, says of `units` together."""
+
+    place: str
+    units: tuple[Unit, ...]
+    entry: DialectEntry
+
+
+def read_dialect(dialect: str, paths: Sequence[str | Path]) -> Imported:
+    """Return the entries of one or several files of a dialect ("proxylessnas", "ofa").
+
+    A folder stands for its files called `RESOLUTION_lookup_table.yaml` (or `.json`).
+
+    Raises:
+        UnknownName: if there is no such dialect; it lists the closest ones.
+        BadFile: if a file is malformed, a latency is missing or no number >= 0, most of the keys
+            are not of the dialect, or two files contradict each other; file, line and key are
+            named.
+    """
+    chosen = load_dialect(dialect)
+    rows: list[_Row] = []
+    unmapped: list[str] = []
+    for file in chain.from_iterable(_files(Path(path)) for path in paths):
+        read, unread = _read(chosen, file)
+        rows += read
+        unmapped += unread
+    shares = sorted(chain.from_iterable(map(_shares, rows)), key=lambda share: share[0])
+    groups = {
+        key: [row for _, row in group] for key, group in groupby(shares, lambda share: share[0])
+    }
+    return Imported(
+        entries={key: _pool(key, group) for key, group in groups.items()},
+        unmapped=tuple(unmapped),
+        notes=(*_joint_notes(rows), *_pooled_notes(groups)),
+    )
+
+
+def _files(path: Path) -> Sequence[Path]:
+    if not path.is_dir():
+        return (path,)
+    found = [
+        (int(file.stem.removesuffix(ENDING)), file)
+        for file in path.glob(f"*{ENDING}.*")
+        if file.stem.removesuffix(ENDING).isdecimal() and file.suffix in (".yaml", ".yml", ".json")
+    ]
+    if not found:
+        raise BadFile(f"{path}: no RESOLUTION{ENDING}.yaml in this folder; name the files instead")
+    return [file for _, file in sorted(found)]
+
+
+def _read(dialect: Dialect, path: Path) -> tuple[list[_Row], list[str]]:
+    """Return the rows of one file, and its keys without a unit, with place and reason."""
+    content = read_foreign(path)
+    if "schema" in content:
+        raise BadFile(f"{path}: has a schema, so it is a table of nas itself: it needs no import")
+    rows, unmapped = [], []
+    for key in content:
+        line = getattr(content, "lines", {}).get(key)
+        place = f"{path}, line {line}" if line else str(path)
+        try:
+            units = dialect.units(str(key))
+        except NasError as error:
+            unmapped.append(f"{place}: {printable(str(key), LONGEST_VALUE)}: {error}")
+            continue
+        entry = _entry(Reader(path).get(content, key, _Statistics))
+        rows.append(_Row(place=place, units=units, entry=entry))
+    if len(rows) < max(len(unmapped), 1):
+        others = ", ".join(name for name in available("dialects") if name != dialect.name)
+        reason = unmapped[0] if unmapped else f"{path}: it is empty"
+        raise BadFile(
+            f"{reason}; of dialect {dialect.name} are only {len(rows)} of {len(content)} keys "
+            f"(there is also: {others})"
+        )
+    return rows, unmapped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Statistics:
+    """What stands under a key of a file."""
+
+    mean: Milliseconds
+    count: Count | None = None
+    std: Milliseconds | None = None
+    var: Annotated[float, Range(0, 1e18)] | None = None
+
+
+def _entry(found: _Statistics) -> DialectEntry:
+    deviation = found.std
+    if deviation is None and found.var is not None:
+        deviation = math.sqrt(found.var)
+    return DialectEntry(ms=found.mean, deviation_ms=deviation, count=found.count)
+
+
+def _shares(row: _Row) -> Iterable[tuple[str, _Row]]:
+    """Yield what a row says of each of its units: all of the time is at the first."""
+    first, *others = row.units
+    yield first.key, row
+    for unit in others:
+        yield unit.key, _Row(place=row.place, units=(unit,), entry=DialectEntry(ms=0.0))
+
+
+def _joint_notes(rows: Sequence[_Row]) -> Iterable[str]:
+    """Say where the time of several units is counted at one of them."""
+    joint = dict.fromkeys(
+        tuple(unit.key for unit in row.units) for row in rows if len(row.units) > 1
+    )
+    for first, *others in joint:
+        yield (
+            f"{' and '.join(others)} has 0 ms: it was timed together with {first}, "
+            "where all of it is counted"
+        )
+
+
+def _pool(key: str, rows: Sequence[_Row]) -> DialectEntry:
+    """Return one entry for all rows of a unit, weighted by their counts where all have one.
+
+    Raises:
+        BadFile: if two of them are further apart than `APART` and than their deviations explain.
+    """
+    entries = [row.entry for row in rows]
+    if len(set(entries)) == 1:
+        return entries[0]
+    low, high = (pick(rows, key=lambda row: row.entry.ms) for pick in (min, max))
+    noise = math.hypot(low.entry.deviation_ms or 0.0, high.entry.deviation_ms or 0.0)
+    if high.entry.ms - low.entry.ms > max(APART * low.entry.ms, noise):
+        raise BadFile(
+            f"{high.place}: {key} takes {high.entry.ms:g} ms, but {low.entry.ms:g} ms in "
+            f"{low.place}; import the tables of different devices one by one"
+        )
+    counts = [entry.count for entry in entries if entry.count is not None]
+    counted = len(counts) == len(entries)
+    weights = counts if counted else [1] * len(entries)
+    return DialectEntry(
+        ms=_mean([entry.ms for entry in entries], weights),
+        deviation_ms=_pooled_deviation(entries, weights),
+        count=sum(counts) if counted else None,
+    )
+
+
+def _pooled_deviation(entries: Sequence[DialectEntry], weights: Sequence[int]) -> float | None:
+    spreads = [entry.deviation_ms for entry in entries if entry.deviation_ms is not None]
+    if len(spreads) < len(entries):
+        return None
+    center = _mean([entry.ms for entry in entries], weights)
+    squares = [s**2 + (e.ms - center) ** 2 for s, e in zip(spreads, entries, strict=True)]
+    return math.sqrt(_mean(squares, weights))
+
+
+def _mean(values: Sequence[float], weights: Sequence[int]) -> float:
+    return sum(v * w for v, w in zip(values, weights, strict=True)) / sum(weights)
+
+
+def _pooled_notes(groups: Mapping[str, Sequence[_Row]]) -> Iterable[str]:
+    """Say how many units were measured several times, and how far apart at most."""
+    times = {key: sorted({row.entry.ms for row in group}) for key, group in groups.items()}
+    ratios = {key: ms[-1] / (ms[0] or math.inf) for key, ms in times.items() if len(ms) > 1}
+    if ratios:
+        worst = max(ratios, key=lambda key: ratios[key])
+        yield (
+            f"measured several times, and pooled: {len(ratios)} of the units; furthest apart "
+            f"is {worst}, with {times[worst][0]:g} and {times[worst][-1]:g} ms"
+        )

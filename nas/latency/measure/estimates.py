@@ -1,0 +1,150 @@
+"""Turn visits into milliseconds with intervals: divide by the drift, take the lower quartile.
+
+Whatever disturbs a run makes it slower, never faster. So a visit is worth its fastest run; it is
+divided by how much slower or faster than usual the reference networks were around it, which takes
+out what changes slowly (the clock, the memory bandwidth that others use); and over the rounds the
+lower quartile counts: what the machine does when it is left alone, but no lucky exception. Its
+interval is the one that its neighbours in order give, whatever the noise looks like. On a shared
+machine the same networks measured in two processes agree better so than by medians.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, floor, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.core.errors import NasError
+from nas.latency.measure.samples import Visit
+
+Floats = NDArray[np.float64]
+
+COVERAGE = 0.9
+_DEVIATIONS = 1.645
+_SHARE = 0.25
+_SMOOTHED = 15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """The latency of one model: the lower quartile of `rounds` visits, and its 90 % interval."""
+
+    ms: float
+    low_ms: float
+    high_ms: float
+    rounds: int
+
+    @property
+    def width(self) -> float:
+        """Half of the interval, as a fraction of `ms`."""
+        return (self.high_ms - self.low_ms) / 2 / self.ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimates:
+    """The estimates of a measurement by the number of the job.
+
+    `reference_ms` are the lower quartiles of the reference networks' visits: the speed of
+    the machine that all estimates are given for. `noise` is the median deviation of their visits
+    from these, a fraction; `disturbed` the share of visits whose runs disagreed by more than a
+    tenth.
+    """
+
+    jobs: Mapping[int, Estimate]
+    reference_ms: Mapping[int, float]
+    noise: float
+    disturbed: float
+
+
+_DISTURBED = 1.1
+
+
+def estimate(visits: Sequence[Visit], *, references: int) -> Estimates:
+    """Return what `visits` say of every job but the references, which are the first jobs.
+
+    Every process that measured must have visited references; visits of one that did not are left
+    out.
+    """
+    steady_ms = reference_ms(visits, references=references)
+    drift = [visit.ms / steady_ms[visit.job] for visit in visits if visit.job < references]
+    if not drift:
+        return Estimates(jobs={}, reference_ms={}, noise=0.0, disturbed=0.0)
+    steady = at_usual_speed(visits, references=references)
+    return Estimates(
+        jobs={job: _of(np.sort(values)) for job, values in steady.items()},
+        reference_ms=steady_ms,
+        noise=float(np.median(np.abs(np.array(drift) - 1))),
+        disturbed=float(np.mean([v.median_ms > _DISTURBED * v.ms for v in visits])),
+    )
+
+
+def reference_ms(visits: Sequence[Visit], *, references: int) -> Mapping[int, float]:
+    """Return the usual milliseconds of every reference network that was visited."""
+    found: dict[int, list[float]] = {}
+    for visit in visits:
+        if visit.job < references:
+            found.setdefault(visit.job, []).append(visit.ms)
+    return {job: usual(values) for job, values in sorted(found.items())}
+
+
+def at_usual_speed(visits: Sequence[Visit], *, references: int) -> Mapping[int, Floats]:
+    """Return every other job's visits, in order, in milliseconds without the drift around them."""
+    steady_ms = reference_ms(visits, references=references)
+    found: dict[int, list[float]] = {}
+    for begin in sorted({visit.begin for visit in visits}):
+        own = [visit for visit in visits if visit.begin == begin]
+        known = [visit for visit in own if visit.job < references]
+        if not known:
+            continue
+        drift = _smooth(np.array([visit.ms / steady_ms[visit.job] for visit in known]))
+        others = [visit for visit in own if visit.job >= references]
+        around = np.interp([v.at for v in others], [v.at for v in known], drift)
+        for visit, value in zip(others, around, strict=True):
+            found.setdefault(visit.job, []).append(visit.ms / float(value))
+    return {job: np.array(values) for job, values in found.items()}
+
+
+def speed(now: Mapping[str, float], then: Mapping[str, float]) -> float:
+    """Return how much longer networks take `now` than `then`: the mean over those in both.
+
+    Raises:
+        NasError: if there are none.
+    """
+    shared = [name for name in now if name in then]
+    if not shared:
+        raise NasError(
+            "no reference network of the table was measured now; the table is of another version "
+            "of this program: measure it anew"
+        )
+    return float(np.exp(np.mean([np.log(now[name] / then[name]) for name in shared])))
+
+
+def usual(values: Sequence[float] | Floats) -> float:
+    """Return what a series of visits comes to: its lower quartile."""
+    return float(np.quantile(values, _SHARE))
+
+
+def _smooth(values: Floats) -> Floats:
+    """Return the running lower quartile of some neighbours."""
+    padded = np.pad(values, _SMOOTHED // 2, mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, _SMOOTHED)
+    return np.asarray(np.quantile(windows, _SHARE, axis=1))
+
+
+def _of(values: Floats) -> Estimate:
+    """Return the lower quartile of sorted values with the interval that their order gives."""
+    last = len(values) - 1
+    middle, half = _SHARE * last, _DEVIATIONS * sqrt(_SHARE * (1 - _SHARE) * len(values))
+    return Estimate(
+        ms=usual(values),
+        low_ms=float(values[max(0, floor(middle - half))]),
+        high_ms=float(values[min(last, ceil(middle + half))]),
+        rounds=len(values),
+    )
+
+
+def quantile(sizes: Floats) -> float:
+    """Return the size that a new case stays within in `COVERAGE` of all cases (conformal)."""
+    place = min(len(sizes), ceil((len(sizes) + 1) * COVERAGE))
+    return float(np.sort(sizes)[place - 1])

@@ -1,0 +1,89 @@
+"""Tables of other projects as ours, and ours as theirs."""
+
+from collections.abc import Sequence
+from math import sqrt
+from pathlib import Path
+
+from nas.core.errors import NasError
+from nas.latency.dialect import DialectEntry
+from nas.latency.exporting import Exported, write_dialect
+from nas.latency.importing import read_dialect
+from nas.latency.table import Entry, Era, LatencyTable, Spread, TableError
+
+_DEVIATIONS = 1.645
+_ERA = "imported"
+_USUAL = 0.1
+"""Nothing tells the error of an imported sum; a layer-wise sum is about this far off."""
+
+
+def import_table(
+    dialect: str, files: Sequence[str | Path], *, device: str, threads: int, name: str
+) -> tuple[LatencyTable, tuple[str, ...]]:
+    """Return a table of entries from files of another project, and what to know about it.
+
+    A unit's interval is 90 % of its mean, from deviation and count; where the file does not
+    tell them the interval is the mean itself. The table has no operator model.
+
+    Raises:
+        BadFile: if a file is malformed; see `read_dialect`.
+    """
+    read = read_dialect(dialect, files)
+    if not read.entries:
+        raise NasError(f"{', '.join(map(str, files))}: nothing in it is a unit of ours")
+    source = f"imported from {', '.join(Path(file).name for file in files)} ({dialect})"
+    table = LatencyTable(
+        name=name,
+        device=device or Path(files[0]).stem,
+        core="as imported",
+        threads=threads,
+        dtype="fp32",
+        sources=(source,),
+        weak=("the error of whole networks is not known",),
+        era=_ERA,
+        eras={_ERA: Era(runtime=f"as imported ({dialect})", factor=1.0, coefficients={})},
+        error=TableError(
+            scheme="not known", networks=0, mean=_USUAL, mean_large=_USUAL, worst=_USUAL
+        ),
+        spread=Spread(
+            coverage=0.9,
+            covered=0.0,
+            relative=_USUAL,
+            relative_small=_USUAL,
+            small_below=0,
+            assumed=0.0,
+            outside=0.0,
+        ),
+        entries={key: _entry(entry) for key, entry in read.entries.items()},
+    )
+    skipped = tuple(f"not read: {text}" for text in read.unmapped)
+    return table, (*read.notes, *skipped)
+
+
+def _entry(entry: DialectEntry) -> Entry:
+    deviation = entry.deviation_ms or 0.0
+    half = min(_DEVIATIONS * deviation / sqrt(entry.count or 1), entry.ms)
+    return Entry(
+        ms=entry.ms,
+        low_ms=entry.ms - half,
+        high_ms=entry.ms + half,
+        deviation_ms=entry.deviation_ms,
+        count=entry.count,
+    )
+
+
+def export_table(table: LatencyTable, dialect: str, path: Path) -> Exported:
+    """Write the measured units of `table` in a dialect.
+
+    The spread there is the deviation of one run: a table that was measured here, which knows the
+    interval of the mean alone, is written without.
+
+    Raises:
+        NasError: if the table has none, or the dialect can express none of them.
+    """
+    if not table.entries:
+        raise NasError(f"latency table {table.name} has no measured units, only a model")
+    entries = {
+        key: DialectEntry(ms=entry.ms, deviation_ms=entry.deviation_ms, count=entry.count)
+        for key, entry in table.entries.items()
+    }
+    return write_dialect(dialect, entries, path, heading=f"{table.device}, {table.runtime}")

@@ -1,0 +1,238 @@
+"""Make, prove and complete tables: the steps behind the commands."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from nas.config import ON_MISSING
+from nas.core.errors import BadFile, NasError, unknown
+from nas.core.versions import code_version
+from nas.latency.file import load_table, write_table
+from nas.latency.measure.plan import Plan, plan_units, plan_validation
+from nas.latency.measure.rounds import Report, Rounds
+from nas.latency.measure.run import Target, measure_plan, quiet
+from nas.latency.measure.samples import read_samples
+from nas.latency.measure.tabulate import entry_of, tabulate
+from nas.latency.measure.validation import speed_of, validate
+from nas.latency.table import LatencyTable
+from nas.network.blocks import Architecture
+from nas.network.layers import Unit, lower
+from nas.space.file import load_space
+from nas.space.lookup import distinct_units
+from nas.space.space import Space
+
+TWICE = Rounds(least=24, most=24)
+"""Whole networks to compare with: twelve visits for each of two measurements."""
+
+_SAME_NETWORKS = "go on as it began (the same --networks and --space)"
+
+
+def samples_path(table: Path) -> Path:
+    """Return where the samples of a table at `table` are."""
+    return table.with_suffix(".samples.jsonl")
+
+
+def make_table(
+    plan: Plan, target: Target, path: Path, *, rounds: Rounds, report: Report = quiet
+) -> LatencyTable:
+    """Measure `plan` and write the table at `path`; go on where a measurement was broken off.
+
+    Raises:
+        NasError: as `measure_plan` and `tabulate` do.
+    """
+    if path.suffix not in (".yaml", ".yml", ".json"):
+        raise NasError(f"{path}: a table's name ends in .yaml or .json")
+    measure_plan(plan, target, samples_path(path), rounds=rounds, report=report)
+    return build_table(samples_path(path), path)
+
+
+def add_missing(
+    plan: Plan, target: Target, path: Path, *, rounds: Rounds, report: Report = quiet
+) -> LatencyTable:
+    """Measure those units of `plan` that the table at `path` lacks, and add them to it.
+
+    They are measured as the table was; of `target` only the cores count.
+
+    Raises:
+        NasError: if the table was not measured by this project.
+    """
+    units = [unit for job in plan.jobs for unit in job.units]
+    table = complete(load_table(path), units, cores=target.cores, rounds=rounds, report=report)
+    write_table(table, path, heading=table.heading)
+    return table
+
+
+def build_table(samples: Path, path: Path) -> LatencyTable:
+    """Make a table of a file of samples, and write it at `path`.
+
+    Raises:
+        NasError: if the samples cannot be read or are too few.
+    """
+    table = tabulate(read_samples(samples), name=path.stem, version=code_version())
+    write_table(table, path, heading=table.heading)
+    return table
+
+
+def prove_table(
+    path: Path,
+    *,
+    networks: int,
+    space: str | None = None,
+    cores: tuple[int, ...] | None = None,
+    report: Report = quiet,
+) -> LatencyTable:
+    """Measure networks that had no part in the table at `path`, and store the comparison in it.
+
+    They are random ones of `space`, by default what the table was measured for, and the zoo.
+
+    Raises:
+        NasError: if the table was not measured by this project, or of no space.
+    """
+    if not path.is_file():
+        raise BadFile(f"{path}: no such file; the result is stored in the table, so name its file")
+    table = load_table(path)
+    target = target_of(table, cores=cores)
+    source = table.provenance
+    known = frozenset(source.calibrated_on) if source else frozenset()
+    plan = plan_validation(_space(table, space), networks=networks, known=known)
+    scratch = path.with_suffix(".validation.jsonl")
+    samples, _ = measure_plan(
+        plan, target, scratch, rounds=TWICE, report=report, instead=_SAME_NETWORKS
+    )
+    proved = validate(table, plan, samples, date=samples.machine.date)
+    write_table(proved, path, heading=proved.heading)
+    with suppress(OSError):
+        scratch.unlink()
+    return proved
+
+
+def _space(table: LatencyTable, name: str | None) -> Space:
+    """Return the space called `name`, or the one that the table was measured for."""
+    if name is not None:
+        return load_space(name)
+    wanted = table.provenance.space if table.provenance else ""
+    try:
+        return load_space(wanted)
+    except NasError:
+        raise NasError(
+            f"latency table {table.name} was measured for {wanted!r}, which is no bundled space; "
+            "name a space for the networks, as in --space mbconv"
+        ) from None
+
+
+def target_of(table: LatencyTable, *, cores: tuple[int, ...] | None = None) -> Target:
+    """Return what a measured table was measured on.
+
+    Raises:
+        NasError: if the table was not measured here, so that nothing can be measured like it.
+    """
+    if table.provenance is None:
+        raise NasError(
+            f"latency table {table.name} was not measured by nas latency measure, so networks "
+            "cannot be measured like its units"
+        )
+    return Target(
+        backend=table.provenance.backend, threads=table.threads, dtype=table.dtype, cores=cores
+    )
+
+
+def complete(
+    table: LatencyTable,
+    units: Sequence[Unit],
+    *,
+    cores: tuple[int, ...] | None = None,
+    rounds: Rounds | None = None,
+    report: Report = quiet,
+) -> LatencyTable:
+    """Return `table` with entries for those of `units` that it lacks, measured now.
+
+    What is measured is brought to the speed that the machine had when the table was measured.
+
+    Raises:
+        NasError: if the table was not measured by this project, or its backend is not here.
+    """
+    target = target_of(table, cores=cores)
+    boundary = table.boundary
+    if boundary is None:
+        raise NasError(f"latency table {table.name} does not say how units are corrected")
+    lacking = {
+        unit.key: unit
+        for unit in units
+        if unit.key not in table.entries and unit.key not in table.lacks
+    }
+    if not lacking:
+        return table
+    here = target.create().runtime
+    if here != table.runtime:
+        raise NasError(
+            f"latency table {table.name} was measured with {table.runtime}, and this is {here}: "
+            "install that version, or measure a new table"
+        )
+    plan = plan_units(table.name, tuple(lacking.values()))
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "samples.jsonl"
+        samples, found = measure_plan(plan, target, path, rounds=rounds or Rounds(), report=report)
+    lacks = {plan.jobs[job].name: text for job, text in samples.refused.items()}
+    slower = speed_of(table, plan, found.reference_ms)
+    new = {}
+    for number, alone in found.jobs.items():
+        (unit,) = plan.jobs[number].units
+        new[unit.key] = entry_of(unit, alone, boundary, speed=1 / slower)
+    return replace(table, entries={**table.entries, **new}, lacks={**table.lacks, **lacks})
+
+
+def cover(
+    name: str | Path,
+    archs: Sequence[Architecture],
+    *,
+    era: str | None = None,
+    on_missing: str = "model",
+    report: Report = quiet,
+) -> LatencyTable:
+    """Return a table that has an answer for every unit of `archs`.
+
+    For units that were not measured `on_missing` asks the operator model ("model"), measures them
+    now and adds them to the table's file ("measure"), or refuses ("fail").
+
+    Raises:
+        MissingEntry: if units are missing and may not be modelled; it names them.
+        NasError: if `on_missing` is unknown, or the table's file is not the user's to write.
+    """
+    table = load_table(name, era=era)
+    units = [unit for arch in archs for unit in lower(arch)]
+    return cover_units(table, units, name, on_missing=on_missing, report=report)
+
+
+def cover_space(name: str | Path, space: Space, *, report: Report = quiet) -> None:
+    """Measure all units of `space` that the table lacks, and add them to its file.
+
+    Raises:
+        NasError: as `cover` does.
+    """
+    units = tuple(distinct_units(space).values())
+    cover_units(load_table(name), units, name, on_missing="measure", report=report)
+
+
+def cover_units(
+    table: LatencyTable,
+    units: Sequence[Unit],
+    name: str | Path,
+    *,
+    on_missing: str,
+    report: Report = quiet,
+) -> LatencyTable:
+    """Return `table`, loaded from `name`, with an answer for every one of `units`; see `cover`."""
+    lacking = tuple(unit for unit in units if unit.key not in table.entries)
+    if not lacking or on_missing == "model":
+        return table
+    if on_missing == "fail":
+        raise table.missing(lacking)
+    if on_missing != "measure":
+        raise unknown("way with missing units", on_missing, ON_MISSING)
+    if not Path(name).is_file():
+        raise BadFile(f"{name} is a bundled table; measure into a copy of its file")
+    full = complete(table, lacking, report=report)
+    write_table(full, Path(name), heading=full.heading)
+    return full

@@ -1,0 +1,88 @@
+"""Fit an operator model to measured units: coefficients >= 0, on relative error."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.core.errors import missing_package
+from nas.latency.predictor import COUNTS, EXTENTS, FINER, OpModel, counts_of, extents
+from nas.network.layers import Unit
+
+Floats = NDArray[np.float64]
+
+_NAMES = (*COUNTS, *FINER)
+_NS_PER_MS = 1e6
+_FOLDS = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorFit:
+    """A fitted model, and its relative error on each unit when a tenth with it was left out."""
+
+    model: OpModel
+    errors: Floats
+
+
+def fit_operators(units: Sequence[Unit], ms: Sequence[float]) -> OperatorFit:
+    """Return the operator model of measured units, `ms` each.
+
+    Raises:
+        MissingPackage: if scipy is not installed.
+    """
+    rows = np.array([_counts(unit) for unit in units], dtype=float)
+    wanted = np.array(ms)
+    solution = _solve(rows, wanted)
+    model = OpModel(
+        coefficients={n: float(f"{v:.6g}") for n, v in zip(_NAMES, solution, strict=True)},
+        assumed={},
+        ranges=_ranges(units),
+        resolution=_resolution(units),
+    )
+    return OperatorFit(model=model, errors=_held_out(rows, wanted))
+
+
+def _counts(unit: Unit) -> list[int]:
+    counts = counts_of(unit)
+    return [counts.get(name, 0) for name in _NAMES]
+
+
+def _solve(rows: Floats, ms: Floats) -> Floats:
+    """Return nanoseconds per count by non-negative least squares on the relative error."""
+    try:
+        from scipy.optimize import nnls
+    except ModuleNotFoundError as error:
+        raise missing_package(error, wanted_by="fitting an operator model") from None
+    scale = rows.max(axis=0)
+    scale[scale == 0] = 1.0
+    solution, _ = nnls(rows / scale / ms[:, None], np.ones(len(ms)), maxiter=100 * len(scale))
+    return np.asarray(_NS_PER_MS * solution / scale)
+
+
+def _held_out(rows: Floats, ms: Floats) -> Floats:
+    """Return predicted over measured, minus 1, of every unit by a fit without its fold."""
+    fold = np.random.default_rng(0).permutation(len(ms)) % _FOLDS
+    errors = np.zeros(len(ms))
+    for number in range(_FOLDS):
+        out = fold == number
+        if out.any() and not out.all():
+            errors[out] = rows[out] @ _solve(rows[~out], ms[~out]) / _NS_PER_MS / ms[out] - 1
+    return errors
+
+
+def _ranges(units: Sequence[Unit]) -> Mapping[str, tuple[int, int]]:
+    """Return the least and the largest value of everything that has a measured range."""
+    seen: dict[str, list[int]] = {name: [] for name in EXTENTS}
+    for unit in units:
+        for layer in unit.layers:
+            for name, value in extents(layer).items():
+                seen[name].append(value)
+    return {name: (min(values, default=0), max(values, default=0)) for name, values in seen.items()}
+
+
+def _resolution(units: Sequence[Unit]) -> tuple[int, int]:
+    """Return the least and the largest input of a stem, or of any unit where there is none."""
+    stems = [unit.in_shape[1] for unit in units if unit.block.in_channels == 3]
+    sides = stems or [unit.in_shape[1] for unit in units]
+    return min(sides), max(sides)

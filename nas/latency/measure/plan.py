@@ -1,0 +1,239 @@
+"""Plan a measurement: the models to run, each a chain of units with a role."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from nas.core.data import bundled
+from nas.core.errors import BadFile
+from nas.core.text import shown
+from nas.latency.measure.probes import probes
+from nas.latency.measure.samples import CALIBRATION, PROBE, REFERENCE, UNIT, VALIDATION
+from nas.network.blocks import Architecture, block_mapping, read_blocks
+from nas.network.cost import cost, cost_of
+from nas.network.layers import Unit, lower, lower_chain
+from nas.network.multipliers import scale_resolution
+from nas.network.zoo import load_architecture
+from nas.space.lookup import distinct_units
+from nas.space.space import Matrix, Space
+
+REFERENCES = (
+    "efficientnet_b0",
+    "mnasnet_a1",
+    "mobilenet_v2",
+    "mobilenet_v3_large",
+    "proxylessnas_mobile",
+    "single_path_nas",
+)
+"""Every other measurement is divided by the drift of what these take around it, at another
+resolution than the zoo's. They are whole networks, since something that fits a small cache would
+not feel what slows networks down, and several, since no two feel it alike."""
+
+_REFERENCE_SIDE = 192
+
+CALIBRATION_NETWORKS = 40
+PROBES = 120
+RELATIVES = (
+    "mobilenet_v1@0.75-192",
+    "mobilenet_v1@0.5-160",
+    "mobilenet_v2@0.75-192",
+    "mobilenet_v3_large@0.75-192",
+    "mobilenet_v3_large@1.25-160",
+    "mobilenet_v3_small@0.75-224",
+    "mobilenet_v3_small@1.5-192",
+)
+"""Networks of other families than the space's that calibrate too; the zoo itself is kept out."""
+
+_LARGEST_ZOO_MACS = 1_000_000_000
+_TILT = 1.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One model to measure: consecutive `units`, and what the measurement is for (`role`).
+
+    A unit and a probe are named by their key, a network by its architecture or its number.
+    """
+
+    name: str
+    role: str
+    units: tuple[Unit, ...]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of the model."""
+        return sum(cost_of(unit).macs for unit in self.units)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a measurement consists of, the reference networks first."""
+
+    name: str
+    jobs: tuple[Job, ...]
+
+    def of(self, *roles: str) -> tuple[Job, ...]:
+        """Return the jobs of some roles."""
+        return tuple(job for job in self.jobs if job.role in roles)
+
+    @property
+    def calibrated_on(self) -> tuple[str, ...]:
+        """The fingerprints of the calibration networks, which end their names."""
+        return tuple(job.name.rpartition(" ")[2] for job in self.of(CALIBRATION))
+
+
+def plan_space(space: Space, *, networks: int = CALIBRATION_NETWORKS, seed: int = 0) -> Plan:
+    """Return the plan for all units of a space, those of the zoo, probes, and calibration networks.
+
+    The zoo's units (of members up to a billion multiply-adds) are there so that baselines are
+    measured too, the probes so that the operator model sees more than one family. Half of the
+    calibration networks are drawn uniformly, half with a bias of their own to small or large
+    choices, so that they reach further than random networks do; `RELATIVES` of the zoo join them.
+    """
+    rng = np.random.default_rng([seed, 0])
+    half = networks // 2
+    rows = [*space.sample_matrix(rng, networks - half), *tilted(space, rng, half)]
+    relatives = [load_architecture(name) for name in RELATIVES]
+    return _plan(
+        space.name,
+        {**distinct_units(space), **_units([*small_zoo().values(), *relatives])},
+        [*(space.decode_row(row) for row in rows), *relatives],
+        rng,
+    )
+
+
+def plan_networks(name: str, archs: Sequence[Architecture], *, seed: int = 0) -> Plan:
+    """Return the plan for the units of some networks and the zoo; all of them calibrate."""
+    everyone = [*archs, *small_zoo().values()]
+    return _plan(name, _units(everyone), everyone, np.random.default_rng([seed, 0]))
+
+
+def plan_units(name: str, units: Sequence[Unit]) -> Plan:
+    """Return the plan that measures some units alone."""
+    return Plan(name=name, jobs=(*_references(), *(_unit_job(unit, UNIT) for unit in units)))
+
+
+def plan_check(name: str, archs: Sequence[Architecture]) -> Plan:
+    """Return the plan that measures some networks whole, by their names.
+
+    Where several have the same name, the later ones get a number: "best", "best (2)".
+    """
+    seen: Counter[str] = Counter()
+    jobs = []
+    for arch in archs:
+        own = arch.name or arch.fingerprint
+        seen[own] += 1
+        label = own if seen[own] == 1 else f"{own} ({seen[own]})"
+        jobs.append(network_job(arch, label, VALIDATION))
+    return Plan(name=name, jobs=(*_references(), *jobs))
+
+
+def plan_validation(
+    space: Space, *, networks: int, known: frozenset[str] = frozenset(), seed: int = 0
+) -> Plan:
+    """Return the plan of random networks of `space` and the zoo, measured whole.
+
+    `known` are fingerprints of networks that must not be among them: those of the calibration.
+    """
+    rng = np.random.default_rng([seed, 1])
+    jobs: dict[str, Job] = {}
+    for _ in range(20 * networks):
+        if len(jobs) == networks:
+            break
+        arch = space.decode_row(space.sample_matrix(rng, 1)[0])
+        if arch.fingerprint not in {*known, *jobs}:
+            jobs[arch.fingerprint] = network_job(arch, f"network {len(jobs)}", VALIDATION)
+    zoo = [
+        network_job(arch, name, VALIDATION)
+        for name, arch in small_zoo().items()
+        if arch.fingerprint not in known
+    ]
+    return Plan(name=space.name, jobs=(*_references(), *jobs.values(), *zoo))
+
+
+def small_zoo() -> Mapping[str, Architecture]:
+    """Return the bundled architectures of up to a billion multiply-adds, by name."""
+    archs = {name: load_architecture(name) for name in bundled("architectures")}
+    return {name: arch for name, arch in archs.items() if cost(arch).macs <= _LARGEST_ZOO_MACS}
+
+
+def network_job(arch: Architecture, name: str, role: str) -> Job:
+    """Return the job that measures a whole network."""
+    return Job(name=name, role=role, units=lower(arch))
+
+
+def tilted(space: Space, rng: np.random.Generator, count: int) -> Matrix:
+    """Return random rows, each with a bias of its own to the first or the last values."""
+    tilts = rng.uniform(-_TILT, _TILT, count)
+    rows = np.zeros((count, len(space.widths)), dtype=np.uint8)
+    for column, width in enumerate(space.widths):
+        weights = np.exp(np.outer(tilts, np.linspace(-1, 1, width)))
+        edges = np.cumsum(weights / weights.sum(axis=1, keepdims=True), axis=1)
+        rows[:, column] = (rng.random((count, 1)) > edges[:, :-1]).sum(axis=1)
+    return space.canonical(rows)
+
+
+def _plan(
+    name: str, units: Mapping[str, Unit], networks: Sequence[Architecture], rng: np.random.Generator
+) -> Plan:
+    jobs = [*_references(), *(_unit_job(unit, UNIT) for unit in units.values())]
+    extra = {unit.key: unit for unit in probes(rng, PROBES) if unit.key not in units}
+    jobs += [_unit_job(unit, PROBE) for unit in extra.values()]
+    jobs += [
+        network_job(arch, f"{CALIBRATION} {i} {arch.fingerprint}", CALIBRATION)
+        for i, arch in enumerate(networks)
+    ]
+    return Plan(name=name, jobs=tuple(jobs))
+
+
+def _units(archs: Iterable[Architecture]) -> Mapping[str, Unit]:
+    return {unit.key: unit for arch in archs for unit in lower(arch)}
+
+
+def _unit_job(unit: Unit, role: str) -> Job:
+    return Job(name=unit.key, role=role, units=(replace(unit, name="unit"),))
+
+
+def _references() -> tuple[Job, ...]:
+    archs = {n: scale_resolution(load_architecture(n), _REFERENCE_SIDE) for n in REFERENCES}
+    return tuple(
+        network_job(arch, f"{name} at {_REFERENCE_SIDE}", REFERENCE) for name, arch in archs.items()
+    )
+
+
+# What a file holds of a plan: enough to build every model and table again
+
+
+def to_mapping(plan: Plan) -> dict[str, Any]:
+    """Return `plan` as plain data; `from_mapping` gives an equal one back."""
+    return {
+        "name": plan.name,
+        "jobs": [
+            {
+                "name": job.name,
+                "role": job.role,
+                "input": list(job.units[0].in_shape),
+                "blocks": [block_mapping(unit.block) for unit in job.units],
+            }
+            for job in plan.jobs
+        ],
+    }
+
+
+def from_mapping(content: Mapping[str, Any], *, source: str) -> Plan:
+    """Return the plan that `content` describes.
+
+    Raises:
+        BadFile: if a block is none; the message begins with `source`.
+    """
+    jobs = []
+    for row in content["jobs"]:
+        blocks = read_blocks(list(row["blocks"]), f"{source}: {row['name']}")
+        if not blocks:
+            raise BadFile(f"{source}: job {shown(row['name'])} has no blocks")
+        units = lower_chain(blocks, tuple(row["input"]))
+        jobs.append(Job(name=row["name"], role=row["role"], units=units))
+    return Plan(name=content["name"], jobs=tuple(jobs))

@@ -1,0 +1,94 @@
+"""Measure a plan on a backend into a file of samples."""
+
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from nas.core import machine, plugins
+from nas.core.plugins import Plugin
+from nas.latency.backends import Backend
+from nas.latency.measure.estimates import Estimates
+from nas.latency.measure.plan import Plan, to_mapping
+from nas.latency.measure.rounds import Model, Report, Rounds, measure
+from nas.latency.measure.samples import REFERENCE, SampleFile, Samples, header, read_samples
+
+_TRIES = 5
+_SECONDS_BESIDE = 1e-3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What is measured on: a backend by its text ("onnxruntime"), its options, and the cores.
+
+    `cores` of None are as many of the fastest as there are threads.
+    """
+
+    backend: str = "onnxruntime"
+    threads: int = 1
+    dtype: str = "fp32"
+    cores: tuple[int, ...] | None = None
+
+    def create(self) -> Backend:
+        """Return the backend.
+
+        Raises:
+            NasError: if it is unknown, refuses the options, or its package is missing.
+        """
+        plugin = Plugin.parse(self.backend)
+        made: Backend = plugins.create("backends", plugin, threads=self.threads, dtype=self.dtype)
+        return made
+
+
+def quiet(progress: object) -> None:
+    """Report nothing."""
+
+
+def measure_plan(
+    plan: Plan,
+    target: Target,
+    path: Path,
+    *,
+    rounds: Rounds,
+    report: Report = quiet,
+    instead: str = "give another --out",
+) -> tuple[Samples, Estimates]:
+    """Measure `plan` into the file at `path`, going on where it stopped; return what it holds.
+
+    The process stays on the target's cores afterwards. `instead` is what the user is told to do
+    where the file is of another measurement.
+
+    Raises:
+        NasError: if the backend refuses its options, or a reference network.
+        RunError: if the file is of another measurement, or cannot be written.
+    """
+    backend = target.create()
+    head = header(
+        to_mapping(plan), runtime=backend.runtime, threads=target.threads, dtype=target.dtype
+    )
+    models = [Model(name=job.name, load=partial(backend.compile, job.units)) for job in plan.jobs]
+    with closing(SampleFile(path, head, instead=instead)) as file:
+        cores = machine.pin(target.cores, threads=target.threads)
+        known = {**machine.describe(cores), "backend": target.backend}
+        found = measure(models, backend.open, file, rounds=rounds, machine=known, report=report)
+    return read_samples(path), found
+
+
+def duration(plan: Plan, target: Target, rounds: Rounds) -> float:
+    """Return about how many seconds it takes to measure `plan` here, if no job settles early.
+
+    The references are run a few times; the others are taken to be as fast per multiply-add.
+
+    Raises:
+        NasError: as `Target.create` and the backend do.
+    """
+    backend = target.create()
+    seconds, macs = 0.0, 0
+    for job in plan.of(REFERENCE):
+        run = backend.open(backend.compile(job.units))
+        seconds, macs = seconds + min(run() for _ in range(_TRIES)), macs + job.macs
+    each = [max((rounds.runs + 1) * seconds / macs * job.macs, rounds.visit_seconds)
+            for job in plan.jobs]  # fmt: skip
+    visit = (rounds.runs + 1) * seconds / len(plan.of(REFERENCE))
+    share = 1 + visit / rounds.reference_seconds
+    return rounds.most * share * (sum(each) + _SECONDS_BESIDE * len(each))

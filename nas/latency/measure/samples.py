@@ -1,0 +1,233 @@
+"""Samples: what was measured, visit by visit, in a file that a kill leaves whole.
+
+The first line is a header with the plan, so that a file tells everything of itself; a line
+"begin" stands where a process began to measure, and one "visit" or "refused" for each model that
+was visited. Nothing here needs more than Python.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from nas.core.errors import RunError
+from nas.core.files import read_bytes
+from nas.core.jsonl import Lines, Record, line_reader, parse
+from nas.core.schema import Count, Milliseconds, OneOf, Reader, Seconds
+from nas.core.text import shown
+
+REFERENCE, UNIT, PROBE = "reference", "unit", "probe"
+CALIBRATION, VALIDATION = "calibration", "validation"
+ROLES = (REFERENCE, UNIT, PROBE, CALIBRATION, VALIDATION)
+"""What a model is measured for; the references are the first jobs of a plan."""
+
+SCHEMA = 1
+_SAME = ("schema", "name", "runtime", "threads", "dtype", "jobs")
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A few runs of one model, one after the other.
+
+    `job` counts the plan's jobs from 0, `begin` the processes that measured; `at` is in seconds
+    after that process began. `ms` is the fastest run, `median_ms` the median of all.
+    """
+
+    job: int
+    begin: int
+    at: float
+    ms: float
+    median_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What a line "begin" says of the machine; what could not be read is empty or 0."""
+
+    cpu: str = ""
+    cpu_count: int = 0
+    cores: tuple[int, ...] = ()
+    governor: str = ""
+    clock_mhz: int = 0
+    system: str = ""
+    python: str = ""
+    date: str = ""
+    backend: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Samples:
+    """The content of a file of samples.
+
+    `header` holds the plan and the runtime, `begins` what was known of the machine each time,
+    `refused` the runtime's words on jobs it would not run.
+    """
+
+    header: Record
+    begins: tuple[Machine, ...]
+    visits: tuple[Visit, ...]
+    refused: Mapping[int, str]
+
+    @property
+    def references(self) -> int:
+        """How many of the jobs, the first ones, are references."""
+        return sum(job["role"] == REFERENCE for job in self.header["jobs"])
+
+    @property
+    def machine(self) -> Machine:
+        """The machine, as the process that began last saw it."""
+        return self.begins[-1] if self.begins else Machine()
+
+
+def header(content: Mapping[str, Any], *, runtime: str, threads: int, dtype: str) -> Record:
+    """Return the first line of a file for the plan in `content`, a mapping with name and jobs."""
+    return {
+        "schema": SCHEMA,
+        "name": content["name"],
+        "runtime": runtime,
+        "threads": threads,
+        "dtype": dtype,
+        "jobs": content["jobs"],
+    }
+
+
+def read_samples(path: Path) -> Samples:
+    """Return the samples in a file; a last line that was not finished is dropped.
+
+    Raises:
+        RunError: if it cannot be read, a line is damaged, or it is of another version.
+    """
+    try:
+        records, _ = parse(read_bytes(path), source=str(path))
+    except OSError as error:
+        raise RunError(f"{path}: {error.strerror}") from None
+    return samples_of(records, source=str(path))
+
+
+def samples_of(records: Sequence[Record], *, source: str) -> Samples:
+    """Return the samples that the lines of a file stand for.
+
+    Raises:
+        RunError: naming the line that is damaged, or saying that the version is another.
+    """
+    if not records:
+        raise RunError(f"{source}: holds no samples")
+    if records[0].get("schema") != SCHEMA:
+        found = shown(records[0].get("schema"))
+        raise RunError(f"{source}: schema is {found}; this version reads {SCHEMA}")
+    head = line_reader(source, 1).record(records[0], _Header)
+    begins: list[Machine] = []
+    visits: list[Visit] = []
+    refused: dict[int, str] = {}
+    for number, record in enumerate(records[1:], start=2):
+        read = line_reader(source, number)
+        if "begin" in record:
+            begins.append(read.record(record["begin"], Machine, more=True))
+        elif "refused" in record:
+            one = read.record(record, _Refused)
+            refused[_job(read, one.refused, len(head.jobs))] = one.error
+        else:
+            visits.append(_visit(read, record, len(begins), len(head.jobs)))
+    return Samples(header=records[0], begins=tuple(begins), visits=tuple(visits), refused=refused)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job of the header's plan; see `nas.latency.measure.plan`."""
+
+    name: str
+    role: Annotated[str, OneOf(ROLES)]
+    input: tuple[Count, Count, Count]
+    blocks: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Header:
+    """The first line."""
+
+    schema: int
+    name: str
+    runtime: str
+    threads: Count
+    dtype: str
+    jobs: tuple[Job, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Refused:
+    """A line "refused"."""
+
+    refused: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Visited:
+    """A line "visit": the job, seconds after the begin, the fastest run, the median."""
+
+    visit: tuple[int, Seconds, Milliseconds, Milliseconds]
+
+
+def _visit(read: Reader, record: Record, begins: int, jobs: int) -> Visit:
+    job, at, ms, median_ms = read.record(record, _Visited).visit
+    if not begins:
+        raise read.fail("a visit before any begin")
+    if not 0 < ms <= median_ms:
+        raise read.bad(record, "visit", "[job, seconds, fastest ms, median ms]")
+    return Visit(_job(read, job, jobs), begins - 1, at, ms, median_ms)
+
+
+def _job(read: Reader, number: int, jobs: int) -> int:
+    if number >= jobs:
+        raise read.fail(f"there is no job {number}, only {jobs}")
+    return number
+
+
+class SampleFile:
+    """An open file of samples, which is appended to.
+
+    Raises:
+        RunError: if it cannot be opened, another process writes into it, it is damaged, or what
+            it holds is of another plan, runtime, number of threads or dtype than `header` says;
+            `instead` is what the message tells the user to do then.
+    """
+
+    def __init__(self, path: Path, header: Record, *, instead: str = "give another --out") -> None:
+        """Open the file at `path`, or begin it with `header`."""
+        self.path, self._instead = path, instead
+        self._lines = Lines(path, writer="another measurement")
+        try:
+            if not self._lines.records:
+                self._lines.append(header)
+            self.samples = samples_of(self._lines.records or [header], source=str(path))
+            self._check(header)
+        except RunError:
+            self._lines.close()
+            raise
+
+    def _check(self, header: Record) -> None:
+        for key in _SAME:
+            found, wanted = self.samples.header[key], header[key]
+            if found != wanted:
+                plan = key in ("name", "jobs")
+                other = "another plan" if plan else f"{key} {found}, not {wanted}"
+                raise RunError(
+                    f"{self.path} was measured with {other}; {self._instead}, or delete it"
+                )
+
+    def begin(self, machine: Record) -> None:
+        """Note that a process begins to measure on `machine`."""
+        self._lines.append({"begin": dict(machine)})
+
+    def visit(self, visit: Visit) -> None:
+        """Note a visit of the process that began last."""
+        numbers = [round(visit.at, 3), round(visit.ms, 6), round(visit.median_ms, 6)]
+        self._lines.append({"visit": [visit.job, *numbers]})
+
+    def refused(self, job: int, error: str) -> None:
+        """Note that the runtime refuses a job."""
+        self._lines.append({"refused": job, "error": error})
+
+    def close(self) -> None:
+        """Bring everything to the disk and let others write."""
+        self._lines.close()

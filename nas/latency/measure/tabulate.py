@@ -1,0 +1,182 @@
+"""Make a latency table from samples: correct the units, fit the operator model, state the error."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.core.errors import NasError
+from nas.latency.correction import Boundary
+from nas.latency.measure.calibration import Calibration, Network, calibrate
+from nas.latency.measure.estimates import COVERAGE, Estimate, Estimates, estimate, quantile
+from nas.latency.measure.operator_fit import OperatorFit, fit_operators
+from nas.latency.measure.plan import Plan, from_mapping
+from nas.latency.measure.samples import CALIBRATION, PROBE, UNIT, VALIDATION, Samples
+from nas.latency.measure.validation import validate
+from nas.latency.provenance import Provenance
+from nas.latency.table import Entry, Era, LatencyTable, Spread, TableError
+from nas.network.layers import Unit
+
+METHOD = (
+    "units and whole networks in shuffled rounds, each visit (its fastest run) divided by the "
+    "drift of reference networks around it, lower quartile over rounds; each unit corrected by a "
+    "factor of its kind and size, fitted by ridge regression on whole networks"
+)
+ERA = "measured"
+_LEAST_NETWORKS = 8
+_LEAST_UNITS = 20
+_OUTSIDE = 0.2
+"""By how much of itself a unit beyond the measured range may be off on top: an assumption."""
+
+
+def tabulate(samples: Samples, *, name: str, version: str) -> LatencyTable:
+    """Return the table that `samples` give, with a validation where they hold one.
+
+    Raises:
+        NasError: if they hold too little for a table: the measurement has to go on.
+    """
+    plan = from_mapping(samples.header, source="samples")
+    found = estimate(samples.visits, references=samples.references)
+    units, isolated = _units(plan, found)
+    calibration = calibrate(_networks(plan, found, isolated))
+    boundary = calibration.boundary
+    entries = {key: entry_of(units[key], alone, boundary) for key, alone in isolated.items()}
+    fitted = fit_operators(list(units.values()), [entries[key].ms for key in units])
+    table = LatencyTable(
+        name=name,
+        **_device(samples),
+        threads=samples.header["threads"],
+        dtype=samples.header["dtype"],
+        sources=("measured by nas latency measure",),
+        weak=_weak(fitted),
+        era=ERA,
+        eras={ERA: Era(runtime=samples.header["runtime"], factor=1.0, coefficients={})},
+        error=_error(calibration),
+        spread=_spread(calibration.errors, fitted),
+        entries=entries,
+        model=fitted.model,
+        lacks=_refused(plan, samples),
+        provenance=_provenance(samples, plan, found, version),
+        boundary=boundary,
+    )
+    if not plan.of(VALIDATION):
+        return table
+    return validate(table, plan, samples, date=samples.machine.date)
+
+
+def _units(plan: Plan, found: Estimates) -> tuple[Mapping[str, Unit], Mapping[str, Estimate]]:
+    """Return the units that were measured, and what they took alone, by key."""
+    measured = [
+        (job, found.jobs[number])
+        for number, job in enumerate(plan.jobs)
+        if job.role in (UNIT, PROBE) and number in found.jobs
+    ]
+    if len(measured) < _LEAST_UNITS:
+        raise NasError(f"only {len(measured)} units are measured; start the same command again")
+    return (
+        {job.name: job.units[0] for job, _ in measured},
+        {job.name: estimate for job, estimate in measured},
+    )
+
+
+def _networks(
+    plan: Plan, found: Estimates, isolated: Mapping[str, Estimate]
+) -> tuple[Network, ...]:
+    """Return the calibration networks whose units were all measured."""
+    networks = []
+    for number, job in enumerate(plan.jobs):
+        known = all(unit.key in isolated for unit in job.units)
+        if job.role == CALIBRATION and number in found.jobs and known:
+            alone = [isolated[unit.key].ms for unit in job.units]
+            whole = found.jobs[number].ms
+            networks.append(Network(units=job.units, isolated_ms=alone, ms=whole))
+    if len(networks) < _LEAST_NETWORKS:
+        raise NasError(
+            f"only {len(networks)} whole networks are measured, {_LEAST_NETWORKS} are needed; "
+            "start the same command again"
+        )
+    return tuple(networks)
+
+
+def entry_of(unit: Unit, alone: Estimate, boundary: Boundary, *, speed: float = 1.0) -> Entry:
+    """Return the entry of a unit; its interval is the relative one of the unit alone.
+
+    `speed` brings milliseconds of another time to those of the table.
+    """
+    isolated_ms = speed * alone.ms
+    ms = boundary.corrected_ms(unit, isolated_ms)
+    low_ms, high_ms = ms * alone.low_ms / alone.ms, ms * alone.high_ms / alone.ms
+    # rounded as in a table's file, so that a table that was written and read predicts the same
+    return Entry(
+        ms=round(ms, 6),
+        low_ms=round(low_ms, 6),
+        high_ms=round(high_ms, 6),
+        isolated_ms=round(isolated_ms, 6),
+    )
+
+
+def _refused(plan: Plan, samples: Samples) -> Mapping[str, str]:
+    """Return the runtime's words on units, by key; networks that it refuses hold such units."""
+    words = [(plan.jobs[number], text) for number, text in samples.refused.items()]
+    return {job.name: text for job, text in words if job.role in (UNIT, PROBE)}
+
+
+def _error(calibration: Calibration) -> TableError:
+    size = np.abs(calibration.errors)
+    mean = round(float(size.mean()), 4)
+    return TableError(
+        scheme="calibration networks, each left out of the correction in turn",
+        networks=len(size),
+        mean=mean,
+        mean_large=mean,
+        worst=round(float(size.max()), 4),
+    )
+
+
+def _spread(errors: NDArray[np.float64], fitted: OperatorFit) -> Spread:
+    relative = quantile(np.abs(errors))
+    return Spread(
+        coverage=COVERAGE,
+        covered=round(float(np.mean(np.abs(errors) <= relative)), 3),
+        relative=round(relative, 4),
+        relative_small=round(relative, 4),
+        small_below=0,
+        assumed=0.0,
+        outside=_OUTSIDE,
+        modelled=round(quantile(np.abs(fitted.errors)), 4),
+    )
+
+
+def _weak(fitted: OperatorFit) -> tuple[str, ...]:
+    error = 100 * float(np.abs(fitted.errors).mean())
+    return (
+        f"units that were not measured come from the operator model, {error:.0f} % off on average",
+    )
+
+
+def _device(samples: Samples) -> Mapping[str, Any]:
+    machine = samples.machine
+    cores = ", ".join(map(str, machine.cores))
+    pinned = f"pinned to core {cores}" if cores else "not pinned"
+    return {"device": machine.cpu, "core": f"{pinned}, of {machine.cpu_count}"}
+
+
+def _provenance(samples: Samples, plan: Plan, found: Estimates, version: str) -> Provenance:
+    return Provenance(
+        **asdict(samples.machine),
+        space=plan.name,
+        batch=1,
+        method=METHOD,
+        code_version=version,
+        reference_ms=references_by_name(plan, found),
+        rounds=max(e.rounds for e in found.jobs.values()),
+        noise=round(found.noise, 4),
+        calibrated_on=plan.calibrated_on,
+    )
+
+
+def references_by_name(plan: Plan, found: Estimates) -> Mapping[str, float]:
+    """Return what the reference networks took in milliseconds, by name."""
+    return {plan.jobs[job].name: round(ms, 6) for job, ms in found.reference_ms.items()}

@@ -1,0 +1,97 @@
+"""Prove a table on networks that had no part in it, measured whole."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import fsum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.core.errors import NasError
+from nas.latency.measure.estimates import at_usual_speed, quantile, reference_ms, speed, usual
+from nas.latency.measure.plan import Plan
+from nas.latency.measure.samples import VALIDATION, Samples
+from nas.latency.provenance import Validation
+from nas.latency.table import LatencyTable
+
+Floats = NDArray[np.float64]
+_LEAST_VISITS = 4
+
+
+def validate(table: LatencyTable, plan: Plan, samples: Samples, *, date: str) -> LatencyTable:
+    """Return `table` with what the validation networks of `plan` say of it.
+
+    All times are given for the speed that the machine had when the table was measured, as the
+    reference networks tell it. The first and the second half of the visits are the two
+    measurements that tell the noise floor. The table's interval becomes as wide as the errors
+    found here ask for.
+
+    Raises:
+        NasError: if the networks were not visited often enough.
+    """
+    now = reference_ms(samples.visits, references=samples.references)
+    slower = speed_of(table, plan, now)
+    values = at_usual_speed(samples.visits, references=samples.references)
+    points, halves = {}, []
+    for number, job in enumerate(plan.jobs):
+        own = values.get(number, np.zeros(0))
+        covered = all(table.covers(unit) for unit in job.units)
+        if job.role == VALIDATION and covered and len(own) >= _LEAST_VISITS:
+            middle = len(own) // 2
+            halves.append((usual(own[:middle]), usual(own[middle:])))
+            points[job.name] = (units_ms(table, plan, number), usual(own) / slower)
+    if len(points) < 2:
+        raise NasError("fewer than two networks are measured; start the same command again")
+    proof = _scores(points, np.array(halves), slower, date)
+    wide = quantile(np.array([abs(predicted / ms - 1) for predicted, ms in points.values()]))
+    spread = replace(table.spread, relative=round(wide, 4), relative_small=round(wide, 4))
+    return replace(table, validation=proof, spread=spread)
+
+
+def speed_of(table: LatencyTable, plan: Plan, now: Mapping[int, float]) -> float:
+    """Return how much longer the reference networks take `now` than when `table` was measured.
+
+    `now` are their milliseconds by the number of the job in `plan`; for a table that was not
+    measured by this project there is nothing to compare with, and the result is 1.
+
+    Raises:
+        NasError: if the table was measured with other references.
+    """
+    if table.provenance is None:
+        return 1.0
+    return speed(
+        {plan.jobs[job].name: ms for job, ms in now.items()}, table.provenance.reference_ms
+    )
+
+
+def units_ms(table: LatencyTable, plan: Plan, number: int) -> float:
+    """Return what `table` predicts for one job of `plan`."""
+    return float(table.total_ms(fsum(table.unit_ms(unit) for unit in plan.jobs[number].units)))
+
+
+def _scores(
+    points: Mapping[str, tuple[float, float]], halves: Floats, speed: float, date: str
+) -> Validation:
+    predicted, measured = np.array(list(points.values())).T
+    error = predicted / measured - 1
+    twice = np.abs(halves[:, 1] / halves[:, 0] - 1)
+    return Validation(
+        bias=round(float(error.mean()), 5),
+        mape=round(float(np.abs(error).mean()), 5),
+        worst=round(float(np.abs(error).max()), 5),
+        within_5=round(float(np.mean(np.abs(error) <= 0.05)), 4),
+        within_10=round(float(np.mean(np.abs(error) <= 0.1)), 4),
+        kendall_tau=round(kendall_tau(predicted, measured), 4),
+        noise_floor=round(float(twice.mean()), 5),
+        noise_worst=round(float(twice.max()), 5),
+        speed=round(speed, 4),
+        date=date,
+        points={name: (round(p, 4), round(m, 4)) for name, (p, m) in points.items()},
+    )
+
+
+def kendall_tau(first: Floats, second: Floats) -> float:
+    """Return the rank correlation tau-a of two series: 1 for one order, -1 for the opposite."""
+    rows, columns = np.triu_indices(len(first), k=1)
+    signs = np.sign(first[rows] - first[columns]) * np.sign(second[rows] - second[columns])
+    return float(signs.mean())

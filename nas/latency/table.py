@@ -1,0 +1,361 @@
+"""Latency tables: milliseconds per unit, measured or from an operator model, with an interval.
+
+A table is additive: a network costs `overhead_ms` plus the sum over its units. A unit that was
+measured (`entries`) costs what was measured, any other what the operator model says; a table that
+has neither raises, it never counts a silent zero.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
+from math import fsum
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nas.core.errors import MissingEntry, unknown
+from nas.core.schema import Coefficient, Count, Milliseconds
+from nas.core.text import LONGEST_MESSAGE, LONGEST_VALUE, printable, shown
+from nas.latency.correction import Boundary
+from nas.latency.predictor import OpModel, counts_of
+from nas.latency.provenance import Provenance, Validation
+from nas.network.blocks import Architecture
+from nas.network.layers import Unit, lower
+from nas.space.lookup import Lookup
+from nas.space.space import Matrix, Space
+
+_MS_PER_NS = 1e-6
+DECIMALS = 6
+"""What a unit takes and every sum are rounded to nanoseconds, a thousandth of what can be measured.
+So the sums are equal in whatever order they are added, and on every machine."""
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What one measured unit adds to a network, in milliseconds, and the 90 % interval of that.
+
+    `isolated_ms` is what it took alone, where that was measured; `deviation_ms` the standard
+    deviation of one run, and `count` the number of runs, where another project's table says so.
+    """
+
+    ms: Milliseconds
+    low_ms: Milliseconds
+    high_ms: Milliseconds
+    isolated_ms: Milliseconds | None = None
+    deviation_ms: Milliseconds | None = None
+    count: Count | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Era:
+    """One state of a runtime on one device.
+
+    The coefficients of the operator model are those of a reference era times `factor`;
+    `coefficients` (nanoseconds, before the factor) add to or replace the shared ones.
+    """
+
+    runtime: str
+    factor: Coefficient
+    coefficients: Mapping[str, Coefficient]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableError:
+    """How wrong predictions were on networks kept out of the fit, as fractions.
+
+    `mean` and `worst` are over all `networks`, `mean_large` over those of at least the resolution
+    from which on `Spread.relative` holds; `scheme` says what was kept out, `note` what else a
+    reader must know.
+    """
+
+    scheme: str
+    networks: int
+    mean: float
+    mean_large: float
+    worst: float
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """The half-widths of prediction intervals, as fractions.
+
+    The interval is to cover `coverage` of the networks; in cross-validation it covered
+    `covered`. It is `relative` of the prediction, `relative_small` below `small_below` pixels. What
+    rests on an assumption may be wrong by `assumed` of itself, what lies outside of the
+    measured range by `outside` of itself, and, in a table of measured units, what the operator
+    model says of another one by `modelled` of itself, on top.
+    """
+
+    coverage: float
+    covered: float
+    relative: float
+    relative_small: float
+    small_below: int
+    assumed: float
+    outside: float
+    modelled: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitLatency:
+    """The part of one unit; `outside` says what in it lies outside of the range of the table.
+
+    `extrapolated` is true where a table of measured units has not measured this one.
+    """
+
+    name: str
+    key: str
+    ms: float
+    outside: tuple[str, ...]
+    extrapolated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """A predicted latency in milliseconds, with its interval and its parts.
+
+    `outside` names, once each, what lies outside of the range of the table.
+    """
+
+    ms: float
+    low_ms: float
+    high_ms: float
+    units: tuple[UnitLatency, ...]
+    outside: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyTable:
+    """What is known about latency on one core of one device, batch size 1.
+
+    `era` is the one of `eras` in force; `with_era` gives another. `entries` are measured units by
+    `Unit.key`; `model` predicts the others; `lacks` are units that the runtime refused, with its
+    words. `sources` says where the numbers come from, `weak` where to trust them least. A table
+    that was measured has a `provenance`, the `boundary` by which units that were measured alone
+    are corrected, and a `validation` once it was proved.
+    """
+
+    name: str
+    device: str
+    core: str
+    threads: int
+    dtype: str
+    sources: tuple[str, ...]
+    weak: tuple[str, ...]
+    era: str
+    eras: Mapping[str, Era]
+    error: TableError
+    spread: Spread
+    overhead_ms: float = 0.0
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+    model: OpModel | None = None
+    lacks: Mapping[str, str] = field(default_factory=dict)
+    provenance: Provenance | None = None
+    boundary: Boundary | None = None
+    validation: Validation | None = None
+    _ms: Mapping[str, float] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.era not in self.eras:
+            raise unknown(f"era of latency table {self.name!r}", self.era, self.eras)
+        era = self.eras[self.era]
+        shared = self.model.coefficients if self.model else {}
+        per_count = {**shared, **era.coefficients}
+        scaled = {name: ns * era.factor * _MS_PER_NS for name, ns in per_count.items()}
+        object.__setattr__(self, "_ms", scaled)
+
+    @property
+    def runtime(self) -> str:
+        """The runtime of the era in force."""
+        return self.eras[self.era].runtime
+
+    @property
+    def heading(self) -> str:
+        """One line that says what the table is, for lists and for the top of its file."""
+        text = f"{self.device}, {self.runtime}, {self.dtype}, {self.threads} thread"
+        text += "s" if self.threads > 1 else ""
+        return f"{text}, units of {self.provenance.space}" if self.provenance else text
+
+    def with_era(self, era: str) -> "LatencyTable":
+        """Return this table in another of its eras.
+
+        Raises:
+            UnknownName: if it has no such era.
+        """
+        return replace(self, era=era)
+
+    def covers(self, unit: Unit) -> bool:
+        """Tell whether `unit_ms` has an answer for `unit`."""
+        if unit.key in self.lacks:
+            return False
+        return self.model is not None or unit.key in self.entries
+
+    def unit_ms(self, unit: Unit) -> float:
+        """Return the milliseconds that `unit` adds to a network, to the nanosecond.
+
+        Raises:
+            MissingEntry: if the unit was not measured and the table has no operator model.
+        """
+        measured = self.entries.get(unit.key) if self.entries else None
+        if measured is not None:
+            return round(measured.ms, DECIMALS)
+        if not self.covers(unit):
+            raise self.missing((unit,))
+        return round(fsum(self._parts_ms(unit).values()), DECIMALS)
+
+    def total_ms(self, sums: ArrayLike) -> Floats:
+        """Return what networks take whose units add up to `sums`, to the nanosecond."""
+        total = np.asarray(sums, float) + round(self.overhead_ms, DECIMALS)
+        return np.round(total, DECIMALS)
+
+    def fingerprint(self, keys: Iterable[str]) -> str:
+        """Return "sha256:" and 16 hex digits of what the units `keys` are predicted from.
+
+        These are numbers as the table's file holds them, not sums of them, whose last digit
+        depends on the Python that adds them.
+        """
+        era, model = self.eras[self.era], self.model.coefficients if self.model else {}
+        content = {
+            "overhead_ms": self.overhead_ms,
+            "era": [float(era.factor), era.coefficients, model],
+            "entries": {key: self.entries[key].ms for key in keys if key in self.entries},
+        }
+        text = json.dumps(content, sort_keys=True, default=dict)
+        return f"sha256:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+    def _parts_ms(self, unit: Unit) -> dict[str, float]:
+        """Return what the operator model says of a unit, by what is counted."""
+        counts = counts_of(unit)
+        return {name: ms * counts.get(name, 0) for name, ms in self._ms.items()}
+
+    def doubt_ms(self, unit: Unit) -> float:
+        """Return by how many milliseconds the unit may be off beyond the usual error.
+
+        Not zero for what rests on an assumption or lies outside of the measured range; the doubts
+        of the units of a network add up to the `doubt_ms` of `interval`.
+        """
+        if self.model is None or unit.key in self.entries:
+            return 0.0
+        parts = self._parts_ms(unit)
+        total = fsum(parts.values())
+        assumed = fsum(ms for name, ms in parts.items() if name in self.model.assumed)
+        doubt = self.spread.assumed * assumed
+        if self.entries:
+            doubt += self.spread.modelled * total
+        if self.model.beyond(unit):
+            doubt += self.spread.outside * (total - assumed)
+        return round(doubt, DECIMALS)
+
+    def extrapolates(self, unit: Unit) -> bool:
+        """Tell whether a table of measured units has not measured `unit`."""
+        return bool(self.entries) and unit.key not in self.entries
+
+    def beyond(self, unit: Unit) -> tuple[str, ...]:
+        """Say what `outside` says, but for what rests on a stated assumption."""
+        if self.model is None or unit.key in self.entries:
+            return ()
+        return self.model.beyond(unit)
+
+    def outside(self, unit: Unit) -> tuple[str, ...]:
+        """Say, once each, what in `unit` lies outside of the range of the table."""
+        if self.model is None or unit.key in self.entries:
+            return ()
+        return self.model.reasons(unit)
+
+    def interval(
+        self, ms: ArrayLike, *, doubt_ms: ArrayLike = 0.0, resolution: ArrayLike = 224
+    ) -> tuple[Floats, Floats]:
+        """Return the lower and upper ends of the prediction intervals around `ms`.
+
+        All arguments are numbers or arrays that broadcast: predicted milliseconds, the summed
+        `doubt_ms` of the units, and the side of the input in pixels. The usual error and the doubt
+        are independent and add in quadrature; the lower end is never below 0.
+        """
+        predicted, side = np.asarray(ms, float), np.asarray(resolution)
+        spread = self.spread
+        relative = np.where(side < spread.small_below, spread.relative_small, spread.relative)
+        if self.model is not None:
+            low, high = self.model.resolution
+            relative = relative + spread.outside * ((side < low) | (side > high))
+        half = np.hypot(relative * predicted, doubt_ms)
+        low_ms, high_ms = np.maximum(predicted - half, 0.0), predicted + half
+        return np.round(low_ms, DECIMALS), np.round(high_ms, DECIMALS)
+
+    def predict(self, arch: Architecture) -> Latency:
+        """Sum the latency of every unit of `arch`, and `overhead_ms` once.
+
+        Raises:
+            MissingEntry: if the table lacks units and has no operator model; it names as many as a
+                message holds, and says how many more there are.
+        """
+        units = lower(arch)
+        absent = tuple(unit for unit in units if not self.covers(unit))
+        if absent:
+            raise self.missing(absent)
+        parts, doubts = zip(*(self._part(unit) for unit in units), strict=True)
+        ms = float(self.total_ms(fsum(part.ms for part in parts)))
+        doubt = round(fsum(doubts), DECIMALS)
+        low, high = self.interval(ms, doubt_ms=doubt, resolution=arch.resolution)
+        reasons = [reason for part in parts for reason in part.outside]
+        if self.model is not None:
+            reasons = [*self.model.resolution_reasons(arch.resolution), *reasons]
+        return Latency(
+            ms=ms,
+            low_ms=float(low),
+            high_ms=float(high),
+            units=parts,
+            outside=tuple(dict.fromkeys(reasons)),
+        )
+
+    def _part(self, unit: Unit) -> tuple[UnitLatency, float]:
+        """Return what `unit_ms` and `outside` say of a unit, and its `doubt_ms`, at once."""
+        reasons = self.outside(unit)
+        doubt = self.doubt_ms(unit) if reasons or self.entries else 0.0
+        part = UnitLatency(
+            name=unit.name,
+            key=unit.key,
+            ms=self.unit_ms(unit),
+            outside=reasons,
+            extrapolated=self.extrapolates(unit),
+        )
+        return part, doubt
+
+    def over(self, space: Space) -> Callable[[Matrix], Floats]:
+        """Return the vectorised form of `predict` for one space: rows of picks to milliseconds.
+
+        The function takes a matrix of shape (n, columns) and returns shape (n,); it looks every
+        unit up, at millions of architectures a second.
+
+        Raises:
+            MissingEntry: if the table has neither an entry nor a model for some unit.
+        """
+        lookup = Lookup(space, lambda unit: (self.unit_ms(unit),))
+        return lambda matrix: self.total_ms(lookup(matrix)[:, 0])
+
+    def missing(self, units: Sequence[Unit]) -> MissingEntry:
+        """Return the error that names units which the table has no number for.
+
+        It names as many as a message holds, and says how many more there are.
+        """
+        start = f"latency table {shown(self.name)} was not measured for: "
+        texts = [self._lacking(key) for key in dict.fromkeys(unit.key for unit in units)]
+        return MissingEntry(start + _listed(texts, LONGEST_MESSAGE - len(start)))
+
+    def _lacking(self, key: str) -> str:
+        """Return `key`, with what the runtime said where it refused that unit."""
+        return f"{key} ({printable(self.lacks[key], LONGEST_VALUE)})" if key in self.lacks else key
+
+
+def _listed(texts: Sequence[str], most: int) -> str:
+    """Return the first of `texts`, and how many more there are, in `most` characters."""
+    whole = "; ".join(texts)
+    if len(whole) <= most:
+        return whole
+    room = most - len(f" (and {len(texts)} more)")
+    ends = accumulate(len(text) + len("; ") for text in texts)
+    named = max(sum(end - len("; ") <= room for end in ends), 1)
+    return f"{'; '.join(texts[:named])} (and {len(texts) - named} more)"

@@ -1,0 +1,45 @@
+"""Fixtures of measuring: a space, its plan, and what a measurement of computed times gives."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from nas.latency.measure.plan import Plan, plan_space, plan_validation
+from nas.latency.measure.rounds import Rounds
+from nas.latency.measure.run import Target, measure_plan
+from nas.latency.measure.samples import CALIBRATION, Samples
+from nas.space.file import load_space
+from nas.space.space import Space
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """A plan, networks to prove its table on, and the samples of both."""
+
+    plan: Plan
+    proof: Plan
+    samples: Samples
+    proof_samples: Samples
+
+
+@pytest.fixture(scope="session")
+def mbconv() -> Space:
+    return load_space("mbconv")
+
+
+@pytest.fixture(scope="session")
+def mbconv_plan(mbconv: Space) -> Plan:
+    return plan_space(mbconv)
+
+
+@pytest.fixture(scope="session")
+def exact(mbconv: Space, mbconv_plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Measured:
+    """Measure `mbconv` on the fake backend, without noise."""
+    folder = tmp_path_factory.mktemp("exact")
+    names = [job.name for job in mbconv_plan.of(CALIBRATION)]
+    known = frozenset(name.rpartition(" ")[2] for name in names)
+    proof = plan_validation(mbconv, networks=20, known=known)
+    target, rounds = Target(backend="fake:noise=0"), Rounds(least=4, most=4)
+    samples, _ = measure_plan(mbconv_plan, target, folder / "units.jsonl", rounds=rounds)
+    proof_samples, _ = measure_plan(proof, target, folder / "proof.jsonl", rounds=rounds)
+    return Measured(plan=mbconv_plan, proof=proof, samples=samples, proof_samples=proof_samples)

@@ -1,0 +1,246 @@
+"""Making, proving and completing tables in one call each, on computed times."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nas.core.errors import BadFile, MissingEntry, NasError, RunError, UnknownName
+from nas.latency.file import load_table, write_table
+from nas.latency.measure.make import (
+    complete,
+    cover,
+    make_table,
+    prove_table,
+    samples_path,
+    target_of,
+)
+from nas.latency.measure.plan import Plan, plan_space
+from nas.latency.measure.rounds import Rounds
+from nas.latency.measure.run import Target, duration
+from nas.latency.measure.samples import CALIBRATION, REFERENCE, read_samples
+from nas.latency.table import LatencyTable
+from nas.network.layers import lower
+from nas.network.zoo import load_architecture
+from nas.space.space import Space
+
+FEW = Rounds(least=4, most=4)
+EXACT = Target(backend="fake:noise=0")
+V2 = load_architecture("mobilenet_v2")
+ODD = replace(V2, resolution=208)
+
+
+@pytest.fixture(scope="module")
+def made(mbconv_plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("made") / "my_cpu.yaml"
+    make_table(mbconv_plan, EXACT, path, rounds=FEW)
+    return path
+
+
+@pytest.fixture
+def path(made: Path, tmp_path: Path) -> Path:
+    """Return a copy of the table that a test may change."""
+    copy = tmp_path / made.name
+    copy.write_bytes(made.read_bytes())
+    return copy
+
+
+def test_a_table_is_written_beside_its_samples(made: Path, mbconv_plan: Plan) -> None:
+    table = load_table(made)
+    assert table.name == "my_cpu"
+    assert made.read_text().startswith(f"# {table.heading}\n")
+    counts = {visit.job for visit in read_samples(samples_path(made)).visits}
+    assert counts == set(range(len(mbconv_plan.jobs)))
+
+
+def test_a_finished_measurement_gives_the_same_table_again(
+    made: Path, mbconv_plan: Plan, tmp_path: Path
+) -> None:
+    path = tmp_path / made.name
+    samples_path(path).write_bytes(samples_path(made).read_bytes())
+    assert make_table(mbconv_plan, EXACT, path, rounds=FEW) == load_table(made)
+
+
+def test_what_was_broken_off_keeps_its_samples_and_says_to_go_on(
+    mbconv_plan: Plan, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.yaml"
+    with pytest.raises(NasError, match="start the same command again"):
+        make_table(mbconv_plan, EXACT, path, rounds=replace(FEW, seconds=0.0))
+    assert not path.exists()
+    assert samples_path(path).exists()
+    make_table(mbconv_plan, EXACT, path, rounds=FEW)
+    assert path.exists()
+
+
+def test_another_measurement_into_the_same_file_is_refused(
+    made: Path, mbconv_plan: Plan, tiny: Space
+) -> None:
+    before = made.read_bytes(), samples_path(made).read_bytes()
+    for plan, target, message in (
+        (mbconv_plan, replace(EXACT, threads=2), "was measured with threads 1, not 2"),
+        (mbconv_plan, replace(EXACT, dtype="int8"), "was measured with dtype fp32, not int8"),
+        (plan_space(tiny), EXACT, "was measured with another plan"),
+    ):
+        with pytest.raises(RunError, match=message):
+            make_table(plan, target, made, rounds=FEW)
+    assert (made.read_bytes(), samples_path(made).read_bytes()) == before
+
+
+def test_a_name_that_is_no_tables_is_refused_before_anything_is_measured(
+    mbconv_plan: Plan, tmp_path: Path
+) -> None:
+    with pytest.raises(NasError, match=r"t\.txt: a table's name ends in \.yaml or \.json"):
+        make_table(mbconv_plan, EXACT, tmp_path / "t.txt", rounds=FEW)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_proof_is_stored_in_the_table_and_leaves_no_scratch(path: Path) -> None:
+    proved = prove_table(path, networks=10)
+    assert load_table(path) == proved
+    assert proved.validation is not None
+    assert sum(name.startswith("network ") for name in proved.validation.points) == 10
+    assert "mobilenet_v2" in proved.validation.points
+    assert proved.validation.noise_floor == 0.0
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_table_that_is_no_file_cannot_be_proved(tmp_path: Path) -> None:
+    for name in (tmp_path / "none.yaml", Path("pixel1")):
+        with pytest.raises(BadFile, match="no such file; the result is stored in the table"):
+            prove_table(name, networks=3)
+
+
+def test_a_proof_that_was_broken_off_goes_on_with_the_same_networks_only(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nas.latency.measure.make.TWICE", Rounds(least=1, most=1))
+    with pytest.raises(NasError, match="fewer than two networks are measured; start the same"):
+        prove_table(path, networks=3)
+    monkeypatch.undo()
+    scratch = path.with_suffix(".validation.jsonl")
+    before = scratch.read_bytes()
+    with pytest.raises(RunError) as error:
+        prove_table(path, networks=4)
+    assert str(error.value) == (
+        f"{scratch} was measured with another plan; go on as it began (the same --networks and "
+        "--space), or delete it"
+    )
+    assert scratch.read_bytes() == before
+    assert prove_table(path, networks=3).validation is not None
+    assert not scratch.exists()
+
+
+def test_a_table_of_no_bundled_space_asks_for_one(path: Path) -> None:
+    table = load_table(path)
+    assert table.provenance is not None
+    write_table(replace(table, provenance=replace(table.provenance, space="front")), path)
+    with pytest.raises(NasError, match="measured for 'front', which is no bundled space; name a"):
+        prove_table(path, networks=3)
+    assert prove_table(path, networks=3, space="mbconv").validation is not None
+
+
+def test_missing_units_are_measured_and_corrected_like_the_others(made: Path) -> None:
+    table = load_table(made)
+    lacking = [unit for unit in lower(ODD) if unit.key not in table.entries]
+    full = complete(table, lower(ODD), rounds=FEW)
+    assert lacking
+    assert set(full.entries) == {*table.entries, *(unit.key for unit in lacking)}
+    assert {key: full.entries[key] for key in table.entries} == dict(table.entries)
+    true = 1e3 * EXACT.create().open(EXACT.create().compile(lower(ODD)))()
+    assert full.predict(ODD).ms == pytest.approx(true, rel=0.05)
+    assert complete(full, lower(ODD), rounds=FEW) is full
+
+
+def test_missing_units_are_given_for_the_speed_the_machine_had_then(made: Path) -> None:
+    table = load_table(made)
+    assert table.provenance is not None
+    then = {name: 2 * ms for name, ms in table.provenance.reference_ms.items()}
+    slow = replace(table, provenance=replace(table.provenance, reference_ms=then))
+    now, twice = (complete(t, lower(ODD), rounds=FEW) for t in (table, slow))
+    for key in set(now.entries) - set(table.entries):
+        assert twice.entries[key].ms == pytest.approx(2 * now.entries[key].ms, abs=2e-6)
+
+
+def test_another_version_of_the_runtime_is_not_measured_with(made: Path) -> None:
+    table = load_table(made)
+    era = replace(table.eras[table.era], runtime="fake 0.9")
+    older = replace(table, eras={table.era: era})
+    with pytest.raises(NasError, match=r"measured with fake 0\.9, and this is fake 1: install"):
+        complete(older, lower(ODD), rounds=FEW)
+    assert complete(older, lower(V2), rounds=FEW) is older  # nothing is lacking
+
+
+def test_a_table_with_other_references_is_not_completed(made: Path) -> None:
+    table = load_table(made)
+    assert table.provenance is not None
+    other = replace(table.provenance, reference_ms={"mobilenet_v2": 9.0})
+    with pytest.raises(NasError, match="no reference network of the table was measured now"):
+        complete(replace(table, provenance=other), lower(ODD), rounds=FEW)
+
+
+def test_missing_units_that_are_refused_are_lacking(made: Path) -> None:
+    table = load_table(made)
+    assert table.provenance is not None
+    source = replace(table.provenance, backend="fake:noise=0,refuse=208x208")
+    full = complete(replace(table, provenance=source), lower(ODD), rounds=FEW)
+    assert len(full.lacks) == 1
+    with pytest.raises(MissingEntry, match=r"208x208x3 .* \(fake refuses "):
+        full.predict(ODD)
+
+
+def test_what_to_do_with_missing_units_is_the_users_choice(path: Path) -> None:
+    before = path.read_bytes()
+    assert cover(path, [ODD]).predict(ODD).units[0].extrapolated
+    with pytest.raises(MissingEntry, match="'my_cpu' was not measured for: conv 208x208x3"):
+        cover(path, [ODD], on_missing="fail")
+    with pytest.raises(UnknownName, match="did you mean measure"):
+        cover(path, [ODD], on_missing="mesure")
+    assert path.read_bytes() == before
+    full = cover(path, [ODD], on_missing="measure")
+    assert not any(part.extrapolated for part in full.predict(ODD).units)
+    assert load_table(path) == full
+    assert cover(path, [ODD], on_missing="fail") == full
+
+
+def test_a_bundled_table_is_not_measured_into() -> None:
+    with pytest.raises((BadFile, NasError), match="pixel1"):
+        cover("pixel1", [ODD], on_missing="measure")
+
+
+def test_a_table_that_was_not_measured_here_is_named(made: Path) -> None:
+    pixel = load_table("pixel1")
+    for call in (target_of, lambda table: complete(table, lower(V2))):
+        with pytest.raises(NasError, match="pixel1 was not measured by nas latency measure"):
+            call(pixel)
+    without = replace(load_table(made), boundary=None)
+    with pytest.raises(NasError, match="my_cpu does not say how units are corrected"):
+        complete(without, lower(ODD))
+    assert target_of(load_table(made), cores=(0,)) == replace(EXACT, cores=(0,))
+
+
+def test_int8_and_threads_are_kept(mbconv_plan: Plan, tmp_path: Path) -> None:
+    few = replace(mbconv_plan, jobs=_some(mbconv_plan))
+    target = Target(backend="fake:noise=0.01", threads=2, dtype="int8")
+    table: LatencyTable = make_table(few, target, tmp_path / "t.json", rounds=FEW)
+    assert (table.threads, table.dtype, table.runtime) == (2, "int8", "fake 1")
+    assert load_table(tmp_path / "t.json") == table
+
+
+def _some(plan: Plan) -> tuple:  # type: ignore[type-arg]
+    """Return the references, the calibration networks, and their units."""
+    networks = plan.of(CALIBRATION)[:10]
+    keys = {unit.key for job in networks for unit in job.units}
+    return (*plan.of(REFERENCE), *networks, *(job for job in plan.jobs if job.name in keys))
+
+
+def test_an_unknown_backend_names_those_there_are() -> None:
+    with pytest.raises(UnknownName, match="did you mean fake"):
+        Target(backend="fakes").create()
+
+
+def test_the_duration_grows_with_rounds_and_jobs(mbconv_plan: Plan) -> None:
+    one = duration(mbconv_plan, EXACT, Rounds(most=10))
+    assert duration(mbconv_plan, EXACT, Rounds(most=20)) == pytest.approx(2 * one)
+    half = replace(mbconv_plan, jobs=mbconv_plan.jobs[: len(mbconv_plan.jobs) // 2])
+    assert 0 < duration(half, EXACT, Rounds(most=10)) < one

@@ -1,0 +1,330 @@
+"""Rounds of visits: who is visited how often, in which order, and what stops or delays it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from nas.core.errors import NasError, RunError
+from nas.latency.backends import Run
+from nas.latency.measure import rounds as module
+from nas.latency.measure.estimates import Estimates
+from nas.latency.measure.rounds import Model, Progress, Rounds, measure, memory_bytes
+from nas.latency.measure.samples import REFERENCE, UNIT, SampleFile, Visit, header, read_samples
+
+ROOT = Path(__file__).parents[3]
+
+
+@dataclass(kw_only=True)
+class Bench:
+    """A runtime on a clock of its own: a run takes what `seconds` says, and nothing else does.
+
+    The first of the `jobs` are `references`.
+    """
+
+    path: Path
+    seconds: Callable[[int, int], float] = lambda job, run: 0.001 * (job + 1)
+    jobs: int = 6
+    references: int = 1
+    size: int = 100
+    refused: Sequence[int] = ()
+    now: float = 0.0
+    loaded: list[int] = field(default_factory=list)
+    opened: list[int] = field(default_factory=list)
+    runs: Counter[int] = field(default_factory=Counter)
+    reports: list[Progress] = field(default_factory=list)
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def _load(self, job: int) -> bytes:
+        self.loaded.append(job)
+        return bytes([job]) * self.size
+
+    def _open(self, model: bytes) -> Run:
+        job = model[0]
+        if job in self.refused:
+            raise NasError(f"no kernel for job {job}")
+        self.opened.append(job)
+
+        def run() -> float:
+            taken = self.seconds(job, self.runs[job])
+            self.runs[job] += 1
+            self.now += taken
+            return taken
+
+        return run
+
+    def measure(self, **options: float) -> Estimates:
+        jobs = [
+            {
+                "name": str(job),
+                "role": REFERENCE if job < self.references else UNIT,
+                "input": [3, 8, 8],
+                "blocks": [{}],
+            }
+            for job in range(self.jobs)
+        ]
+        head = header({"name": "p", "jobs": jobs}, runtime="bench 1", threads=1, dtype="fp32")
+        models = [Model(name=str(j), load=lambda j=j: self._load(j)) for j in range(self.jobs)]
+        rounds = Rounds(**options)  # type: ignore[arg-type]
+        with closing(SampleFile(self.path, head)) as file:
+            return measure(
+                models, self._open, file, rounds=rounds, machine={}, report=self.reports.append
+            )
+
+    @property
+    def visits(self) -> tuple[Visit, ...]:
+        return read_samples(self.path).visits
+
+    def counts(self) -> Counter[int]:
+        return Counter(visit.job for visit in self.visits if visit.job >= self.references)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    bench = Bench(path=tmp_path / "samples.jsonl")
+    monkeypatch.setattr(module, "time", bench)
+    return bench
+
+
+def _noisy(job: int, run: int) -> float:
+    return 0.001 * (job + 1) * (1 + (run // 4 % 5) / 10 if job == 3 else 1)
+
+
+def test_every_job_is_visited_in_the_least_rounds_and_settled_ones_no_more(bench: Bench) -> None:
+    bench.seconds = _noisy
+    found = bench.measure(least=7, most=12, runs=3, visit_seconds=0.0)
+    assert bench.counts() == {1: 7, 2: 7, 3: 12, 4: 7, 5: 7}
+    assert found.jobs[3].width > 0.01 >= found.jobs[2].width
+    assert found.jobs[2].ms == pytest.approx(3.0)
+
+
+def test_a_visit_is_the_fastest_of_its_runs_after_one_to_warm_up(bench: Bench) -> None:
+    bench.seconds = lambda job, run: [0.9, 0.003, 0.002, 0.007][run % 4]
+    bench.measure(least=2, most=2, runs=3, visit_seconds=0.0)
+    assert {(v.ms, v.median_ms) for v in bench.visits} == {(2.0, 3.0)}
+
+
+def test_a_short_job_is_run_until_its_visit_is_long_enough(bench: Bench) -> None:
+    bench.seconds = lambda job, run: [0.5, 0.001, 0.01, 1e-9][min(job, 3)]
+    bench.measure(least=1, most=1, runs=3, visit_seconds=0.008)
+    assert bench.runs[1] == 1 + 8
+    assert bench.runs[2] == 1 + 3
+    assert bench.runs[3] == 1 + 20
+
+
+def test_the_order_is_shuffled_every_round_and_always_the_same(bench: Bench) -> None:
+    bench.jobs = 40
+    bench.measure(least=3, most=3)
+    order = [visit.job for visit in bench.visits if visit.job]
+    bench.path.unlink()
+    bench.measure(least=3, most=3)
+    assert [visit.job for visit in bench.visits if visit.job] == order
+    rounds = [order[i : i + 39] for i in (0, 39, 78)]
+    assert all(sorted(one) == list(range(1, 40)) for one in rounds)
+    assert all(one != other for one, other in [*pairwise(rounds), (rounds[0], sorted(rounds[0]))])
+
+
+def test_the_reference_comes_first_last_and_whenever_its_time_is_over(bench: Bench) -> None:
+    bench.seconds = lambda job, run: 0.01
+    bench.measure(least=5, most=5, runs=3, visit_seconds=0.0, reference_seconds=0.1)
+    jobs = [visit.job for visit in bench.visits]
+    assert jobs[0] == jobs[-1] == 0
+    at = [visit.at for visit in bench.visits if visit.job == 0]
+    # what is over 0.1 s is noticed before the next visit, which together with the reference is 0.08
+    assert max(later - earlier for earlier, later in pairwise(at)) < 0.1 + 0.08 + 0.04
+
+
+def test_references_take_turns_and_all_of_them_come_first_and_last(bench: Bench) -> None:
+    bench.references, bench.jobs = 3, 9
+    bench.seconds = lambda job, run: 0.01
+    found = bench.measure(least=6, most=6, runs=3, visit_seconds=0.0, reference_seconds=0.1)
+    jobs = [visit.job for visit in bench.visits]
+    assert jobs[:3] == [0, 1, 2]
+    assert sorted(jobs[-3:]) == [0, 1, 2]
+    turns = [job for job in jobs if job < 3]
+    assert turns == [i % 3 for i in range(len(turns))]
+    assert len(turns) > 12
+    assert bench.counts() == dict.fromkeys(range(3, 9), 6)
+    assert set(found.reference_ms) == {0, 1, 2}
+    assert set(found.jobs) == set(range(3, 9))
+
+
+def test_every_visit_opens_its_model_anew_and_reads_its_file_once(bench: Bench) -> None:
+    bench.references = 2
+    bench.measure(least=10, most=10, reference_seconds=0.0)
+    assert len(bench.opened) == len(bench.visits)
+    assert Counter(bench.loaded) == dict.fromkeys(range(6), 1)
+
+
+def test_a_model_that_takes_long_to_open_stays_open(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nas.latency.measure.rounds._LONG_SECONDS", -1.0)
+    bench.measure(least=3, most=3)
+    assert len(bench.opened) == 6
+
+
+def test_a_number_of_rounds_and_of_minutes_can_be_asked_for() -> None:
+    assert Rounds.of() == Rounds()
+    assert Rounds.of(5) == Rounds(least=5, most=5)
+    assert Rounds.of(minutes=2) == Rounds(seconds=120)
+    assert Rounds.of(1, minutes=0.5) == Rounds(least=1, most=1, seconds=30)
+
+
+def test_a_refused_job_is_noted_once_and_the_rest_goes_on(bench: Bench) -> None:
+    bench.refused = (2, 5)
+    found = bench.measure(least=3, most=3)
+    assert bench.counts() == {1: 3, 3: 3, 4: 3}
+    assert sorted(found.jobs) == [1, 3, 4]
+    assert read_samples(bench.path).refused == {2: "no kernel for job 2", 5: "no kernel for job 5"}
+    assert Counter(bench.loaded) == dict.fromkeys(range(6), 1)
+    bench.measure(least=4, most=4)
+    assert Counter(bench.loaded)[2] == 1  # nor is it tried again when it goes on
+    assert bench.counts() == {1: 4, 3: 4, 4: 4}
+
+
+def test_a_refused_reference_stops_until_it_is_mended(bench: Bench) -> None:
+    bench.refused = (0,)
+    with pytest.raises(NasError, match="reference network cannot be measured: no kernel for job 0"):
+        bench.measure(least=2, most=2)
+    bench.refused = ()
+    assert sorted(bench.measure(least=2, most=2).jobs) == [1, 2, 3, 4, 5]
+
+
+def test_nothing_is_begun_after_the_time_budget(bench: Bench) -> None:
+    bench.seconds = lambda job, run: 0.1
+    bench.measure(least=50, most=50, runs=3, visit_seconds=0.0, seconds=10.0)
+    last = [visit.at for visit in bench.visits if visit.job][-1]
+    assert 9.0 < last <= 10.0
+    assert bench.now < 10.0 + 3 * 0.4
+    before = bench.counts()
+    bench.measure(least=50, most=50, runs=3, visit_seconds=0.0, seconds=1e9)
+    assert bench.counts() == dict.fromkeys(range(1, 6), 50)
+    assert sum(before.values()) < 5 * 50
+
+
+def test_short_memory_drops_the_files_used_least_and_reads_them_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 4, "SC_PHYS_PAGES": 450}.__getitem__)
+    assert memory_bytes() == 450  # a quarter; a file has 100 bytes
+    bench.measure(least=10, most=10, reference_seconds=0.0)
+    loaded = Counter(bench.loaded)
+    assert loaded[0] == 1  # it is used all along
+    assert all(1 < loaded[job] <= 10 for job in range(1, 6))
+    assert bench.counts() == dict.fromkeys(range(1, 6), 10)
+
+
+def test_a_model_larger_than_the_memory_is_measured_all_the_same(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 4, "SC_PHYS_PAGES": 1}.__getitem__)
+    bench.measure(least=2, most=2)
+    assert bench.counts() == dict.fromkeys(range(1, 6), 2)
+
+
+def test_memory_that_cannot_be_read_is_taken_to_be_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sysconf")
+    assert memory_bytes() == 1_000_000_000
+
+
+def test_progress_only_goes_on(bench: Bench) -> None:
+    bench.seconds = _noisy
+    bench.measure(least=4, most=9)
+    reports = bench.reports
+    assert [report.done for report in reports] == list(range(1, len(reports) + 1))
+    assert all(earlier.round <= later.round for earlier, later in pairwise(reports))
+    assert all(earlier.total >= later.total for earlier, later in pairwise(reports))
+    assert all(report.total >= report.done and report.seconds_left >= 0 for report in reports)
+    assert (reports[0].round, reports[0].total) == (1, 5 * 9)
+    assert (reports[-1].seconds_left, reports[-1].done) == (0, reports[-1].total)
+
+
+def test_a_finished_measurement_that_is_started_again_only_visits_the_reference(
+    bench: Bench,
+) -> None:
+    first = bench.measure(least=4, most=4)
+    before = bench.counts()
+    second = bench.measure(least=4, most=4)
+    assert bench.counts() == before
+    assert second == first
+
+
+def test_what_cannot_be_written_stops_the_measurement_and_is_no_refusal(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = SampleFile.visit
+
+    def full(file: SampleFile, visit: Visit) -> None:
+        if visit.job == 3:
+            raise RunError("no space left")
+        written(file, visit)
+
+    monkeypatch.setattr(SampleFile, "visit", full)
+    with pytest.raises(RunError, match="no space left"):
+        bench.measure(least=2, most=2)
+    assert read_samples(bench.path).refused == {}
+
+
+_SLOW = """
+import sys, time
+from pathlib import Path
+from nas.network.blocks import Block
+from nas.latency.backends import fake
+from nas.network.layers import lower_block
+from nas.latency.measure.plan import plan_units
+from nas.latency.measure.rounds import Rounds
+from nas.latency.measure.run import Target, measure_plan
+
+path, pause = Path(sys.argv[1]), float(sys.argv[2])
+opened = fake.Fake.open
+def slow(self, model):
+    run = opened(self, model)
+    def wait():
+        time.sleep(pause)
+        return run()
+    return wait
+fake.Fake.open = slow
+units = [
+    lower_block(Block(kind="conv", in_channels=8, out_channels=n), (8, 14, 14), name="unit")
+    for n in range(8, 20)
+]
+plan = plan_units("units", units)
+measure_plan(plan, Target(backend="fake"), path, rounds=Rounds(least=8, most=8))
+"""
+
+
+def test_killed_in_the_middle_it_goes_on_and_repeats_no_finished_visit(tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl"
+    words = [sys.executable, "-c", _SLOW, str(path)]
+    process = subprocess.Popen([*words, "0.0005"], cwd=ROOT)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and (
+        not path.exists() or path.read_bytes().count(b'"visit"') < 30
+    ):
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = path.read_bytes()
+    whole = before[: before.rfind(b"\n") + 1]
+    done = read_samples(path).visits
+    assert 30 <= len(done) < 8 * 12
+    subprocess.run([*words, "0"], cwd=ROOT, check=True)
+    assert path.read_bytes().startswith(whole)
+    samples = read_samples(path)
+    assert samples.visits[: len(done)] == done
+    assert len(samples.begins) == 2
+    first = samples.references
+    counts = Counter(visit.job for visit in samples.visits if visit.job >= first)
+    assert counts == dict.fromkeys(range(first, first + 12), 8)

@@ -1,0 +1,61 @@
+"""The fitting script gives the bundled tables again; needs the published measurements."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from nas.core.data import bundled
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "experiments" / "fit_pixel1" / "fit.py"
+DATA = ROOT.parent / "shared" / "data" / "pixel1"
+
+pytest.importorskip("scipy")
+pytest.importorskip("matplotlib")
+pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="needs the published measurements")
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("fit")
+    command = [sys.executable, str(SCRIPT), "--data", str(DATA)]
+    command += ["--tables", str(folder), "--out", str(folder)]
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+    subprocess.run(command, check=True, env=environment, capture_output=True)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["pixel1", "pixel2", "pixel3"])
+def test_script_writes_the_bundled_table_byte_for_byte(name: str, written: Path) -> None:
+    assert (written / f"{name}.yaml").read_bytes() == bundled("latency_tables")[name].read_bytes()
+
+
+def test_script_writes_the_committed_result_byte_for_byte(written: Path) -> None:
+    committed = SCRIPT.with_name("result.yaml")
+    assert (written / "result.yaml").read_bytes() == committed.read_bytes()
+
+
+def test_documents_give_the_errors_of_the_result(written: Path) -> None:
+    summary = yaml.safe_load((written / "result.yaml").read_text(encoding="utf-8"))["held_back"]
+    front = (ROOT / "README.md").read_text(encoding="utf-8")
+    page = SCRIPT.with_name("README.md").read_text(encoding="utf-8")
+    for era in ("2018", "2019"):
+        found = summary[f"pixel1 {era}"]
+        mean, worst = round(found["mean_percent"], 1), found["worst_percent"]
+        row = f"| `pixel1`, networks of {era} | mean error {mean} %, worst {worst} %"
+        assert row in front
+        assert f"| Pixel 1, {era} | {found['networks']} | {mean} % | {worst} % |" in page
+
+
+def test_held_back_networks_meet_the_required_errors(written: Path) -> None:
+    summary = yaml.safe_load((written / "result.yaml").read_text(encoding="utf-8"))["held_back"]
+    assert summary["pixel1 2019"]["mean_percent"] <= 3.5
+    assert summary["pixel1 2019"]["worst_percent"] <= 8
+    assert summary["pixel1 2018"]["mean_percent"] <= 5.5
+    assert summary["pixel2 2019"]["mean_percent"] <= 4
+    assert summary["pixel3 2019"]["mean_percent"] <= 4

@@ -1,0 +1,380 @@
+"""Tables of other projects: what their keys mean here, what is refused, round trips."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from nas.core.errors import BadFile, NasError, UnknownName
+from nas.core.plugins import available
+from nas.latency.dialect import DialectEntry, load_dialect, unit_from_key
+from nas.latency.exporting import write_dialect
+from nas.latency.importing import read_dialect
+from nas.network.blocks import Architecture
+from nas.network.layers import lower
+from nas.network.zoo import load_architecture
+from nas.space.file import load_space
+
+DATA = Path(__file__).parents[1] / "data"
+PROXYLESS = DATA / "proxylessnas_table.yaml"
+OFA = DATA / "ofa_tables"
+BLOCK = "expanded_conv-input:56x56x24-output:56x56x24-expand:3-kernel:3-stride:1-idskip:1"
+OFA_BLOCK = BLOCK.replace("expand:3", "expand:72") + "-se:0-hs:0"
+
+
+def made_up(*archs: Architecture) -> dict[str, DialectEntry]:
+    """Return an entry for every unit of some architectures, each with a latency of its own."""
+    keys = dict.fromkeys(unit.key for arch in archs for unit in lower(arch))
+    return {
+        key: DialectEntry(ms=0.1 + i / 7, deviation_ms=0.01 + i / 1000, count=10 + i)
+        for i, key in enumerate(keys)
+    }
+
+
+def at_two_resolutions() -> dict[str, DialectEntry]:
+    space = load_space("mobilenetv3")
+    rng = np.random.default_rng(0)
+    picks = [space.sample(rng) | {"resolution": side} for side in (160, 224) for _ in range(20)]
+    return made_up(*map(space.decode, picks))
+
+
+def written(path: Path, content: Mapping[str, object] | str) -> Path:
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(dict(content)))
+    return path
+
+
+# What keys mean
+
+
+def test_proxylessnas_ratios_become_hidden_channels_under_relu6() -> None:
+    entries = read_dialect("proxylessnas", [PROXYLESS]).entries
+    assert {key: entry.ms for key, entry in entries.items()} == {
+        "conv 224x224x3 -> 112x112x32 kernel 3 stride 2 relu6": 4.25,
+        "mbconv 112x112x32 -> 112x112x16 hidden 32 kernel 3 stride 1 relu6": 3.75,
+        "mbconv 112x112x16 -> 56x56x32 hidden 48 kernel 5 stride 2 relu6": 7.5,
+        "mbconv 56x56x32 -> 56x56x32 hidden 96 kernel 3 stride 1 relu6 skip-identity": 6.0,
+        "conv 7x7x320 -> 7x7x1280 kernel 1 stride 1 relu6": 3.0,
+        "pool 7x7x1280 -> 1x1x1280": 0.0,
+        "linear 1x1x1280 -> 1x1x1000 none": 0.5,
+    }
+
+
+def test_the_units_are_those_of_proxylessnas_mobile() -> None:
+    own = {unit.key for unit in lower(load_architecture("proxylessnas_mobile"))}
+    assert set(read_dialect("proxylessnas", [PROXYLESS]).entries) <= own
+
+
+def test_var_is_a_variance_and_std_a_deviation(tmp_path: Path) -> None:
+    rows = {
+        BLOCK: {"mean": 2.0, "var": 0.25, "count": 7},
+        BLOCK.replace("kernel:3", "kernel:5"): {"mean": 2.0, "std": 0.25},
+        BLOCK.replace("kernel:3", "kernel:7"): {"mean": 2.0},
+    }
+    entries = read_dialect("proxylessnas", [written(tmp_path / "a.yaml", rows)]).entries
+    assert list(entries.values()) == [
+        DialectEntry(ms=2.0, deviation_ms=0.5, count=7),
+        DialectEntry(ms=2.0, deviation_ms=0.25),
+        DialectEntry(ms=2.0),
+    ]
+
+
+def test_logits_are_counted_at_the_classifier_and_that_is_said() -> None:
+    notes = read_dialect("proxylessnas", [PROXYLESS]).notes
+    assert notes == (
+        "pool 7x7x1280 -> 1x1x1280 has 0 ms: it was timed together with "
+        "linear 1x1x1280 -> 1x1x1000 none, where all of it is counted",
+    )
+
+
+def test_proxylessnas_keys_can_stand_for_another_activation() -> None:
+    entries = read_dialect("proxylessnas:act=relu", [PROXYLESS]).entries
+    assert "conv 7x7x320 -> 7x7x1280 kernel 1 stride 1 relu" in entries
+
+
+def test_ofa_keys_name_hidden_channels_se_and_h_swish() -> None:
+    found = read_dialect("ofa", [OFA])
+    assert not found.unmapped
+    assert set(found.entries) == {
+        "conv 208x208x3 -> 104x104x16 kernel 3 stride 2 hswish",
+        "conv 224x224x3 -> 112x112x16 kernel 3 stride 2 hswish",
+        "mbconv 104x104x16 -> 104x104x16 hidden 16 kernel 3 stride 1 relu skip-identity",
+        "mbconv 56x56x24 -> 28x28x40 hidden 72 kernel 5 stride 2 se 24 relu hsigmoid relu",
+        "mbconv 26x26x40 -> 26x26x40 hidden 120 kernel 5 stride 1 se 32 relu hsigmoid relu "
+        "skip-identity",
+        "mbconv 14x14x80 -> 14x14x80 hidden 240 kernel 3 stride 1 hswish skip-identity",
+        "mbconv 13x13x112 -> 7x7x160 hidden 672 kernel 7 stride 2 se 168 relu hsigmoid hswish",
+        "conv 7x7x160 -> 7x7x960 kernel 1 stride 1 hswish",
+        "pool 7x7x960 -> 1x1x960",
+        "linear 1x1x960 -> 1x1x1280 hswish",
+        "linear 1x1x1280 -> 1x1x1000 none",
+    }
+
+
+def test_the_units_are_those_of_the_space() -> None:
+    space = load_space("mobilenetv3")
+    own = {u.key for i in range(200) for u in lower(_random(space, seed=i))}
+    read = read_dialect("ofa", [OFA]).entries
+    assert set(read) <= own
+
+
+def _random(space, seed):  # type: ignore[no-untyped-def]
+    return space.decode(space.sample(np.random.default_rng(seed)))
+
+
+# Several files
+
+
+def test_what_two_resolutions_share_is_pooled_by_counts_and_said() -> None:
+    found = read_dialect("ofa", [OFA / "208_lookup_table.yaml", OFA / "224_lookup_table.yaml"])
+    entry = found.entries["linear 1x1x1280 -> 1x1x1000 none"]
+    assert entry.ms == pytest.approx((100 * 0.5 + 300 * 0.54) / 400)
+    assert entry.deviation_ms == pytest.approx(np.hypot(0.03, 0.04 * np.sqrt(3) / 4))
+    assert entry.count == 400
+    assert found.notes == (
+        "measured several times, and pooled: 1 of the units; furthest apart is "
+        "linear 1x1x1280 -> 1x1x1000 none, with 0.5 and 0.54 ms",
+    )
+
+
+def test_pooling_without_counts_weighs_files_equally(tmp_path: Path) -> None:
+    one = written(tmp_path / "one.yaml", {OFA_BLOCK: {"mean": 1.0, "count": 5, "std": 0.1}})
+    other = written(tmp_path / "other.yaml", {OFA_BLOCK: {"mean": 1.2}})
+    (entry,) = read_dialect("ofa", [one, other]).entries.values()
+    assert entry == DialectEntry(ms=pytest.approx(1.1))
+
+
+def test_tables_of_two_devices_are_refused(tmp_path: Path) -> None:
+    one = written(tmp_path / "one.yaml", {OFA_BLOCK: {"mean": 1.0}})
+    other = written(tmp_path / "other.yaml", {OFA_BLOCK: {"mean": 1.6}})
+    with pytest.raises(BadFile, match=r"other.yaml, line 1: mbconv .* 1.6 ms, but 1 ms in .*one"):
+        read_dialect("ofa", [one, other])
+
+
+def test_json_tables_are_read_too(tmp_path: Path) -> None:
+    path = tmp_path / "160_lookup_table.json"
+    path.write_text(json.dumps({OFA_BLOCK: {"count": 3, "mean": 1.5, "std": 0.5}}))
+    (entry,) = read_dialect("ofa", [tmp_path]).entries.values()
+    assert entry == DialectEntry(ms=1.5, deviation_ms=0.5, count=3)
+
+
+def test_a_folder_without_tables_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(BadFile, match="no RESOLUTION_lookup_table"):
+        read_dialect("ofa", [tmp_path])
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ("{count: 5, var: 0.1}", "line 3: .*: missing mean"),
+        ("{mean: -0.5}", "line 3: .*mean must be a number from 0 to .*, not -0.5"),
+        ("{mean: .nan}", "must be a number from 0 to .*, not nan"),
+        ("{mean: .inf}", "must be a number from 0 to .*, not inf"),
+        ("{mean: true}", "must be a number from 0 to .*, not True"),
+        ("{mean: fast}", "must be a number from 0 to .*, not 'fast'"),
+        ("{mean: 1.0, std: -1}", "std must be a number from 0 to .*, not -1"),
+        ("{mean: 1.0, count: 0}", "count must be a whole number >= 1, not 0"),
+        ("{mean: 1.0, count: 2.5}", "count must be a whole number >= 1, not 2.5"),
+        ("{mean: 1.0, vra: 1}", "unknown key 'vra'; did you mean var"),
+        ("4.5", "must be a mapping, not 4.5"),
+        ("{mean: 1.0, mean: 2.0}", "line 3: key 'mean' is given twice"),
+    ],
+)
+def test_a_bad_latency_is_named_with_its_line(tmp_path: Path, row: str, problem: str) -> None:
+    other = BLOCK.replace("kernel:3", "kernel:5")
+    path = written(tmp_path / "a.yaml", f"{other}:\n  mean: 1.0\n{BLOCK}: {row}\n")
+    with pytest.raises(BadFile, match=rf"a.yaml.*{problem}"):
+        read_dialect("proxylessnas", [path])
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("Zero-input:7x7x8-output:7x7x8", "unknown kind of layer 'Zero'"),
+        ("Conv-input:224x224-output:112x112x32", "input has 2 numbers, not 3"),
+        ("Conv-input:224x224x3-output:224x224x32", "output would be 112x112x32"),
+        ("Conv-input:0x0x3-output:0x0x32", "at least 1 in every dimension"),
+        ("Logits-input:7x7x1280-output:1x1x1000", "output has 3 numbers, not 1"),
+        (BLOCK.replace("expand:3", "expand:2.5"), "cannot read 'expand:2.5'"),
+        (BLOCK.replace("expand:3", "expand:0"), "needs hidden_channels"),
+        (BLOCK.replace("kernel:3", "kernel:4"), "kernel must be odd"),
+        (BLOCK.replace("stride:1", "stride:2"), "output would be 28x28x24"),
+        (BLOCK.replace("56x56x24-expand", "56x56x32-expand"), "idskip is 1, but"),
+        (BLOCK.replace("idskip:1", "idskip:2"), "idskip must be 0 or 1, not 2"),
+        (BLOCK + "-idskip:1", "each once"),
+        (BLOCK + "-se:0-hs:0", "expected input, output, expand, kernel, stride, idskip"),
+        ("device", "unknown kind of layer 'device'"),
+    ],
+)
+def test_a_key_without_a_unit_is_reported(tmp_path: Path, key: str, reason: str) -> None:
+    rows = {BLOCK: {"mean": 1.0}, key: {"mean": 1.0}}
+    text = yaml.safe_dump(rows, sort_keys=False)
+    found = read_dialect("proxylessnas", [written(tmp_path / "a.yaml", text)])
+    assert len(found.entries) == 1
+    (report,) = found.unmapped
+    assert report.startswith(f"{tmp_path / 'a.yaml'}, line 3: {key}: ")
+    assert reason in report
+
+
+def test_a_shortcut_that_was_left_out_is_a_unit_of_its_own(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.yaml", {BLOCK.replace("idskip:1", "idskip:0"): {"mean": 1.0}})
+    (key,) = read_dialect("proxylessnas", [path]).entries
+    assert key == "mbconv 56x56x24 -> 56x56x24 hidden 72 kernel 3 stride 1 relu6"
+
+
+def test_a_file_of_another_dialect_is_an_error_that_names_the_others() -> None:
+    with pytest.raises(
+        BadFile, match=r"line \d+: .*; of dialect ofa are only 2 of 6 keys .*proxyl"
+    ):
+        read_dialect("ofa", [PROXYLESS])
+
+
+def test_an_empty_table_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(BadFile, match="it is empty"):
+        read_dialect("ofa", [written(tmp_path / "a.yaml", "{}")])
+
+
+def test_a_table_of_our_own_needs_no_import(tmp_path: Path) -> None:
+    with pytest.raises(BadFile, match="needs no import"):
+        read_dialect("ofa", [written(tmp_path / "a.yaml", "schema: 1\nname: mine\n")])
+
+
+def test_a_missing_file_and_an_unknown_dialect_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(BadFile, match="No such file"):
+        read_dialect("ofa", [tmp_path / "a.yaml"])
+    with pytest.raises(UnknownName, match="did you mean ofa"):
+        read_dialect("off", [OFA])
+
+
+# Writing
+
+
+def test_proxylessnas_mobile_survives_a_round_trip(tmp_path: Path) -> None:
+    entries = made_up(load_architecture("proxylessnas_mobile"))
+    path = tmp_path / "table.yaml"
+    exported = write_dialect("proxylessnas", entries, path, heading="made up")
+    read = read_dialect("proxylessnas", [path]).entries
+    assert exported.paths == (path,)
+    assert not exported.left_out
+    assert path.read_text().startswith("# made up\n")
+    pool, linear = "pool 7x7x1280 -> 1x1x1280", "linear 1x1x1280 -> 1x1x1000 none"
+    assert read.keys() == entries.keys()
+    assert read[linear].ms == entries[linear].ms + entries[pool].ms
+    assert read[pool].ms == 0
+    for key in entries.keys() - {pool, linear}:
+        assert read[key].ms == entries[key].ms
+        assert read[key].count == entries[key].count
+        assert read[key].deviation_ms == pytest.approx(entries[key].deviation_ms)
+
+
+def test_what_was_imported_is_exported_as_it_was(tmp_path: Path) -> None:
+    write_dialect("proxylessnas", read_dialect("proxylessnas", [PROXYLESS]).entries,
+                  tmp_path / "again.yaml")  # fmt: skip
+    before, after = (yaml.safe_load(p.read_text()) for p in (PROXYLESS, tmp_path / "again.yaml"))
+    assert before.keys() == after.keys()
+    for key, row in before.items():
+        assert after[key] == pytest.approx(row)
+
+
+def test_two_resolutions_of_mobilenetv3_survive_a_round_trip(tmp_path: Path) -> None:
+    entries = at_two_resolutions()
+    exported = write_dialect("ofa", entries, tmp_path)
+    assert [p.name for p in exported.paths] == ["160_lookup_table.yaml", "224_lookup_table.yaml"]
+    assert not exported.left_out
+    found = read_dialect("ofa", [tmp_path])
+    assert found.entries == entries
+    assert not found.notes
+
+
+def test_every_resolution_has_all_that_its_networks_need(tmp_path: Path) -> None:
+    space = load_space("mobilenetv3")
+    arch = space.decode(space.sample(np.random.default_rng(3)) | {"resolution": 208})
+    entries = at_two_resolutions() | made_up(arch)
+    write_dialect("ofa", entries, tmp_path)
+    read = read_dialect("ofa", [tmp_path / "208_lookup_table.yaml"]).entries
+    assert {unit.key for unit in lower(arch)} <= read.keys()
+    assert not any("28x28" in key for key in read)
+
+
+@pytest.mark.parametrize("name", ["table.yaml", "table.json"])
+def test_all_resolutions_fit_into_one_file(tmp_path: Path, name: str) -> None:
+    entries = at_two_resolutions()
+    write_dialect("ofa", entries, tmp_path / name)
+    assert read_dialect("ofa", [tmp_path / name]).entries == entries
+
+
+def test_what_a_dialect_cannot_say_is_left_out_with_the_reason(tmp_path: Path) -> None:
+    kept = "mbconv 56x56x24 -> 56x56x24 hidden 72 kernel 3 stride 1 relu skip-identity"
+    lost = {
+        kept.replace(" relu", " swish"): f"the nearest key, {OFA_BLOCK}, means {kept}",
+        kept.replace("relu", "se 6 swish sigmoid relu"): "se 24 relu hsigmoid relu",
+        "separable 56x56x24 -> 56x56x24 kernel 3 stride 1 relu": "dialect ofa has no key for it",
+        "conv 56x56x24 -> 56x56x24 kernel 3 stride 1 hswish": "kernel 1 stride 1 hswish",
+        "nonsense": "this is no key of a unit",
+        "mbconv 56x56x24 -> 9x9x24 hidden 72 kernel 3 stride 1 relu": "the nearest is mbconv",
+    }
+    entries = dict.fromkeys([kept, *lost], DialectEntry(ms=1.0))
+    exported = write_dialect("ofa", entries, tmp_path / "a.yaml")
+    assert list(yaml.safe_load((tmp_path / "a.yaml").read_text())) == [OFA_BLOCK]
+    assert len(exported.left_out) == len(lost)
+    for text, (key, reason) in zip(exported.left_out, lost.items(), strict=True):
+        assert text.startswith(f"{key}: ")
+        assert reason in text
+
+
+def test_hidden_channels_that_are_no_multiple_are_no_ratio(tmp_path: Path) -> None:
+    good = "mbconv 28x28x80 -> 28x28x80 hidden 240 kernel 3 stride 1 relu6 skip-identity"
+    odd, narrow = (good.replace("hidden 240", f"hidden {hidden}") for hidden in (200, 40))
+    entries = dict.fromkeys([good, odd, narrow], DialectEntry(ms=1.0))
+    left_out = write_dialect("proxylessnas", entries, tmp_path / "a.yaml").left_out
+    assert [text.partition(": ")[0] for text in left_out] == [odd, narrow]
+    assert "hidden 160" in left_out[0]
+    assert "would be no key of dialect proxylessnas" in left_out[1]
+
+
+def test_a_classifier_without_its_pooling_is_left_out(tmp_path: Path) -> None:
+    keys = ["conv 224x224x3 -> 112x112x32 kernel 3 stride 2 relu6",
+            "linear 1x1x1280 -> 1x1x1000 none"]  # fmt: skip
+    exported = write_dialect(
+        "proxylessnas", dict.fromkeys(keys, DialectEntry(ms=1.0)), tmp_path / "a.yaml"
+    )
+    assert exported.left_out == (f"{keys[1]}: dialect proxylessnas has no key for it",)
+
+
+def test_shapes_of_no_resolution_are_left_out_of_folders(tmp_path: Path) -> None:
+    keys = ["conv 224x224x3 -> 112x112x16 kernel 3 stride 2 hswish",
+            "mbconv 30x30x24 -> 30x30x24 hidden 72 kernel 3 stride 1 relu"]  # fmt: skip
+    exported = write_dialect("ofa", dict.fromkeys(keys, DialectEntry(ms=1.0)), tmp_path)
+    assert exported.left_out == (f"{keys[1]}: none of the resolutions 224 leads to it",)
+
+
+def test_nothing_is_written_where_nothing_can_be_said(tmp_path: Path) -> None:
+    block = {"mbconv 7x7x8 -> 7x7x8 hidden 24 kernel 3 stride 1 relu": DialectEntry(ms=1.0)}
+    with pytest.raises(NasError, match="cannot tell the resolutions"):
+        write_dialect("ofa", block, tmp_path / "out")
+    for nothing in ({}, {"nonsense": DialectEntry(ms=1.0)}):
+        with pytest.raises(NasError, match="can express nothing of this table"):
+            write_dialect("ofa", nothing, tmp_path / "out.yaml")
+    assert not list(tmp_path.iterdir())
+
+
+# Keys
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v1", "efficientnet_b0", "mobilenet_v3_large"])
+def test_a_unit_can_be_made_from_its_key(name: str) -> None:
+    for unit in lower(load_architecture(name)):
+        again = unit_from_key(unit.key)
+        assert again.key == unit.key
+        assert again.layers == unit.layers
+        assert again.shortcut == unit.shortcut
+
+
+def test_dialects_are_listed_and_load() -> None:
+    assert list(available("dialects")) == ["ofa", "proxylessnas"]
+    assert load_dialect("ofa").name == "ofa"
