@@ -17,7 +17,7 @@ from accuracy_networks import Networks, Recipe
 from accuracy_rows import SCALES, Floats, Rows, figures, folds, read_rows
 from accuracy_teachers import TEACHERS, Teacher
 
-from nas.accuracy import (
+from nas.accuracy.predictor import (
     Accuracy,
     AccuracyModel,
     HeldOut,

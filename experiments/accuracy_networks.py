@@ -9,7 +9,7 @@ import torch  # fits what ships, never ships itself
 from accuracy_muon import Muon
 from numpy.typing import NDArray
 
-from nas.accuracy import Network
+from nas.accuracy.predictor import Network
 
 Floats = NDArray[np.float64]
 

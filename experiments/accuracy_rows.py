@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.accuracy import Accuracy, Scale
+from nas.accuracy.predictor import Accuracy, Scale
 from nas.network.cost import cost_of
 from nas.network.layers import Unit
 from nas.space.file import load_space

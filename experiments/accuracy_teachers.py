@@ -8,7 +8,7 @@ from accuracy_networks import Networks, Recipe
 from accuracy_processes import GaussianProcess
 from accuracy_rows import Floats, Rows, folds, rich_features
 
-from nas.accuracy import Accuracy, one_hot
+from nas.accuracy.predictor import Accuracy, one_hot
 from nas.space.space import Matrix
 
 Teacher = Callable[[Matrix], Accuracy]

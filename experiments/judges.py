@@ -17,7 +17,7 @@ from accuracy_fitting import PLANS, cross_validate, finished, fit_model
 from accuracy_rows import SCALES, Floats, Rows, figures, folds, rich_features
 from accuracy_teachers import CEILINGS
 
-from nas.accuracy import Accuracy, AccuracyModel, Scale, one_hot
+from nas.accuracy.predictor import Accuracy, AccuracyModel, Scale, one_hot
 from nas.space.space import Matrix
 
 Predict = Callable[[Matrix], Floats]

@@ -11,7 +11,7 @@ from nas.core.errors import missing_package
 from nas.network.cost import cost  # at once: the module of the same name would hide it otherwise
 
 if TYPE_CHECKING:
-    from nas.accuracy import load_accuracy_model
+    from nas.accuracy.predictor import load_accuracy_model
     from nas.config import SearchConfig
     from nas.core.errors import NasError
     from nas.exporting.export import export
@@ -33,7 +33,7 @@ _HOMES = {
     "SearchConfig": "nas.config",
     "build_model": "nas.models.build",
     "export": "nas.exporting.export",
-    "load_accuracy_model": "nas.accuracy",
+    "load_accuracy_model": "nas.accuracy.predictor",
     "load_architecture": "nas.network.zoo",
     "load_data": "nas.training.data",
     "load_space": "nas.space.file",

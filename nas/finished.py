@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from nas import journal as log
-from nas.accuracy import METRICS
+from nas.accuracy.examples import Examples
+from nas.accuracy.predictor import METRICS
 from nas.config import SearchConfig, read_config
 from nas.core.errors import RunError
 from nas.core.files import read_bytes
 from nas.core.jsonl import Record, parse
 from nas.core.run_kind import SEARCH, check_kind
 from nas.core.storage import Place
-from nas.examples import Examples
 from nas.folder import CONFIG, JOURNAL
 from nas.problem import Objective, Trials, concatenate
 from nas.space.file import load_space

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.accuracy import METRICS
+from nas.accuracy.predictor import METRICS
 from nas.core.errors import NasError, unknown
 from nas.core.rounding import significant
 from nas.core.schema import PREDICTED

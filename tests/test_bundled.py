@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas.accuracy import load_accuracy_model
+from nas.accuracy.predictor import load_accuracy_model
 from nas.core import data
 from nas.latency.file import load_table
 from nas.network.layers import lower

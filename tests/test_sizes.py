@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nas.accuracy import load_accuracy_model
+from nas.accuracy.predictor import load_accuracy_model
 from nas.core.errors import BadFile, BadValue, NasError
 from nas.network.blocks import MOST_BLOCKS, MOST_CHANNELS, MOST_PIXELS
 from nas.network.multipliers import Multipliers, scale, scale_resolution

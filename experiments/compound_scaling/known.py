@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nas.accuracy import load_accuracy_model
+from nas.accuracy.predictor import load_accuracy_model
 from nas.network.cost import cost
 from nas.space.file import load_space
 from nas.space.rows import Picks

@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from scipy.stats import bootstrap, kendalltau, norm, spearmanr
 
 from nas import load_space
+from nas.accuracy.examples import Examples
+from nas.accuracy.learn import fit_accuracy
 from nas.core.data import to_yaml
 from nas.core.files import write_text
 from nas.core.machine import cpu_name
-from nas.examples import Examples
-from nas.nn.fit_accuracy import fit_accuracy
 
 HERE = Path(__file__).resolve().parent
 LEARNED = "learned from 48 networks"

@@ -19,9 +19,9 @@ import numpy as np
 import torch
 
 from nas import load_space
+from nas.accuracy.zero_cost import SCORES, first_batch, zero_cost_score
 from nas.core.jsonl import Lines
 from nas.network.blocks import Architecture
-from nas.nn.zero_cost import SCORES, first_batch, zero_cost_score
 from nas.training.data import Data, Images, load_data
 from nas.training.recipes import adapt, find_recipe
 from nas.training.run import fit, train

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from nas.accuracy import AccuracyModel, load_accuracy_model
+from nas.accuracy.predictor import AccuracyModel, load_accuracy_model
 from nas.compound.grid import Budget, Point
 from nas.core.data import bundled, to_yaml
 from nas.core.errors import BadValue, NasError, NotInSpace, RunError

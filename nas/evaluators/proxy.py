@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from nas.accuracy.short import Bench, Leg, Reached, advance, discard, finish
 from nas.core.errors import BadValue, NasError, RunError
 from nas.core.jsonl import Lines, Record, line_reader
 from nas.core.schema import Fraction, Reader, Seconds, Signed
 from nas.core.storage import Place
 from nas.core.text import shown
 from nas.core.workers.runner import Failure, InProcess, Runner
-from nas.nn.short import Bench, Leg, Reached, advance, discard, finish
 from nas.problem import Answers, Candidates, Metrics
 from nas.rungs import Floats, expected, promoted, schedule
 from nas.space.space import Space

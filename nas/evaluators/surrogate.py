@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from nas.accuracy import AccuracyModel, load_accuracy_model
+from nas.accuracy.predictor import AccuracyModel, load_accuracy_model
 from nas.core.data import bundled
 from nas.core.errors import UnknownName
 from nas.problem import Candidates, Metrics

@@ -6,9 +6,9 @@ from functools import lru_cache, partial
 
 import numpy as np
 
+from nas.accuracy.zero_cost import LABELLED, SCORES, first_batch, random_batch, zero_cost_score
 from nas.core.errors import BadValue, NasError, unknown
 from nas.network.blocks import Architecture
-from nas.nn.zero_cost import LABELLED, SCORES, first_batch, random_batch, zero_cost_score
 from nas.problem import Candidates, Metrics
 from nas.space.space import Space
 from nas.training.batches import Batch

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.accuracy import load_accuracy_model
+from nas.accuracy.predictor import load_accuracy_model
 from nas.space.file import load_space
 
 DATA = Path(__file__).parents[1] / "data"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nas.accuracy import load_accuracy_model, write_accuracy_model
+from nas.accuracy.predictor import load_accuracy_model, write_accuracy_model
 from nas.config import read_config
 from nas.core.data import first_comment
 from nas.core.errors import BadFile, NasError

@@ -7,6 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from nas.accuracy.short import Bench, Leg, Reached, advance  # noqa: E402
 from nas.core import plugins  # noqa: E402
 from nas.core.errors import NasError, RunError  # noqa: E402
 from nas.core.plugins import Plugin  # noqa: E402
@@ -15,7 +16,6 @@ from nas.core.workers.runner import Failure, attempt  # noqa: E402
 from nas.evaluate import evaluate  # noqa: E402
 from nas.evaluators.costs import create as create_costs  # noqa: E402
 from nas.evaluators.proxy import FOLDER, LOG, Proxy, create  # noqa: E402
-from nas.nn.short import Bench, Leg, Reached, advance  # noqa: E402
 from nas.problem import Answers, Candidates, Objective, Problem  # noqa: E402
 from nas.space.file import load_space  # noqa: E402
 from nas.space.space import Space  # noqa: E402

@@ -8,12 +8,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from nas.accuracy.zero_cost import LABELLED, SCORES, first_batch, zero_cost_score  # noqa: E402
 from nas.core import plugins  # noqa: E402  # skipped above where there is no torch
 from nas.core.errors import NasError  # noqa: E402
 from nas.core.plugins import Plugin  # noqa: E402
 from nas.evaluators.zero_cost import SECONDS, ZeroCost, create  # noqa: E402
 from nas.network.cost import cost  # noqa: E402
-from nas.nn.zero_cost import LABELLED, SCORES, first_batch, zero_cost_score  # noqa: E402
 from nas.problem import Candidates, Objective  # noqa: E402
 from nas.searching import Run, search  # noqa: E402
 from nas.space.file import load_space  # noqa: E402

@@ -26,7 +26,7 @@ from readers.rows import (
     to_yaml,
 )
 
-from nas.accuracy import AccuracyModel, Network, load_accuracy_model, write_accuracy_model
+from nas.accuracy.predictor import AccuracyModel, Network, load_accuracy_model, write_accuracy_model
 from nas.latency.correction import FEATURES, Boundary
 from nas.latency.file import load_table, table_mapping
 from nas.latency.importing import read_dialect

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nas.accuracy import write_accuracy_model
+from nas.accuracy.examples import Examples
+from nas.accuracy.predictor import write_accuracy_model
 from nas.cli._places import PATH, PLACE
 from nas.cli._print import print_json, put, say
 from nas.cli._progress import progress
 from nas.core.errors import NasError, missing_package
 from nas.core.extras import extra
 from nas.core.storage import Place
-from nas.examples import Examples
 from nas.finished import read_examples
 
 if TYPE_CHECKING:
-    from nas.nn.fit_accuracy import Fitted
+    from nas.accuracy.learn import Fitted
 
 
 @click.command("fit")
@@ -55,7 +55,7 @@ def command(runs: tuple[Place, ...], out: Path, seed: int, as_json: bool) -> Non
 def _fit(examples: Examples, seed: int) -> "Fitted":
     """Fit with torch, which is imported only now."""
     try:
-        from nas.nn.fit_accuracy import fit_accuracy
+        from nas.accuracy.learn import fit_accuracy
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="nas surrogate fit") from None
     with progress("fitting", "steps") as update:

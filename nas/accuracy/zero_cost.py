@@ -7,9 +7,9 @@ from math import isfinite
 import torch
 from torch import Tensor
 
+from nas.accuracy.untrained import grad_norm, macs, naswot, params, snip, synflow, zen
 from nas.core.errors import BadValue, NasError, unknown
 from nas.network.blocks import Architecture
-from nas.nn.untrained import grad_norm, macs, naswot, params, snip, synflow, zen
 from nas.training.batches import Batch, Batches
 from nas.training.data import Data
 from nas.training.task import check_resolution

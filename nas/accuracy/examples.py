@@ -20,7 +20,7 @@ class Examples:
         space: the space.
         picks: canonical rows, each once, shape (n, columns).
         accuracy: fractions, shape (n,); the mean where a row was measured several times.
-        metric: what was measured, one of `nas.accuracy.METRICS`.
+        metric: what was measured, one of `nas.accuracy.predictor.METRICS`.
         source: one line that says where they come from.
 
     Raises:

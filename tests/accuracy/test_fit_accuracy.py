@@ -9,11 +9,9 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("scipy")
 
-from nas.accuracy import domain_fingerprint, load_accuracy_model, write_accuracy_model
-from nas.core.errors import NasError
-from nas.evaluators.costs import create as create_costs
-from nas.examples import LEAST, Examples
-from nas.nn.fit_accuracy import (
+from nas.accuracy.examples import LEAST, Examples
+from nas.accuracy.gaussian import GaussianProcess, tune
+from nas.accuracy.learn import (
     ENOUGH,
     Features,
     Fitted,
@@ -22,7 +20,9 @@ from nas.nn.fit_accuracy import (
     _shrink,
     fit_accuracy,
 )
-from nas.nn.gaussian import GaussianProcess, tune
+from nas.accuracy.predictor import domain_fingerprint, load_accuracy_model, write_accuracy_model
+from nas.core.errors import NasError
+from nas.evaluators.costs import create as create_costs
 from nas.problem import Candidates
 from nas.space.file import load_space
 from nas.space.space import Matrix, Space

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nas.accuracy import Floats, Network, Weights
+from nas.accuracy.predictor import Floats, Network, Weights
 
 _RATE, _DECAY = 5e-3, 0.01
 _CLIP = 1.0

@@ -3,7 +3,7 @@
 Every score is a function of an architecture, a batch of images, its labels and a seed for the
 weights, and larger is meant to be better. Each builds its own network, with the initialisation of
 `build_model`; batch normalisation uses the statistics of the batch unless told otherwise.
-`nas.nn.zero_cost` knows them by name, and checks what it gives them.
+`nas.accuracy.zero_cost` knows them by name, and checks what it gives them.
 """
 
 from collections.abc import Iterator

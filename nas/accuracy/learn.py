@@ -10,12 +10,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.accuracy import Accuracy, AccuracyModel, Floats, HeldOut, Network, Weights, one_hot
-from nas.examples import Examples
+from nas.accuracy.examples import Examples
+from nas.accuracy.gaussian import GaussianProcess, average, tune
+from nas.accuracy.imitate import imitate
+from nas.accuracy.predictor import (
+    Accuracy,
+    AccuracyModel,
+    Floats,
+    HeldOut,
+    Network,
+    Weights,
+    one_hot,
+)
 from nas.network.cost import cost_of
 from nas.network.layers import Unit
-from nas.nn.gaussian import GaussianProcess, average, tune
-from nas.nn.imitate import imitate
 from nas.space.lookup import Lookup
 from nas.space.rows import Value, coordinates
 from nas.space.space import Matrix, Space

@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch")
 
-from nas.core.errors import NasError  # noqa: E402
-from nas.models.build import build_model  # noqa: E402
-from nas.network.blocks import Architecture, Block  # noqa: E402  # skipped above where there is no torch
-from nas.network.cost import cost  # noqa: E402
-from nas.network.zoo import load_architecture  # noqa: E402
-from nas.nn.untrained import ZEN_STEP  # noqa: E402
-from nas.nn.zero_cost import (  # noqa: E402
+from nas.accuracy.untrained import ZEN_STEP  # noqa: E402
+from nas.accuracy.zero_cost import (  # noqa: E402
     LABELLED,
     SCORES,
     first_batch,
     random_batch,
     zero_cost_score,
 )
+from nas.core.errors import NasError  # noqa: E402
+from nas.models.build import build_model  # noqa: E402
+from nas.network.blocks import Architecture, Block  # noqa: E402  # skipped above where there is no torch
+from nas.network.cost import cost  # noqa: E402
+from nas.network.zoo import load_architecture  # noqa: E402
 from nas.training.data import load_data  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas.accuracy import (
+from nas.accuracy.predictor import (
     AccuracyModel,
     HeldOut,
     Network,
@@ -26,7 +26,7 @@ from nas.network.zoo import load_architecture
 from nas.space.file import load_space
 
 MODELS = tuple(bundled("accuracy_models", ".npz"))
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 def network(space, hidden=4, seed=0):

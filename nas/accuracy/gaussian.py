@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.accuracy import Accuracy, Floats
+from nas.accuracy.predictor import Accuracy, Floats
 
 _STEPS, _RATE = 60, 0.1
 _MOST_TUNING = 400

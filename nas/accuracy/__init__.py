@@ -1,0 +1,1 @@
+"""Predicting accuracy: from picks, from untrained networks, from short trainings."""
