@@ -20,14 +20,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from running import circumstances, reference_front, run, share
 
-from nas.config import SearchConfig, Setup, prepare
 from nas.core import data
 from nas.core.files import write_text
-from nas.evaluators.surrogate import Surrogate
-from nas.members import reference, references
-from nas.problem import Problem, Trials
 from nas.report.plots import draw_front
-from nas.searching import search
+from nas.searching.config import SearchConfig, Setup, prepare
+from nas.searching.evaluators.surrogate import Surrogate
+from nas.searching.loop import search
+from nas.searching.problem import Problem, Trials
+from nas.searching.solutions import reference, references
 from nas.space.space import Matrix
 
 Floats = NDArray[np.float64]

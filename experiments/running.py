@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from nas.core import plugins
 from nas.core.machine import cpu_name
 from nas.core.plugins import Plugin
-from nas.evaluate import evaluate
-from nas.journal import NoJournal
-from nas.pareto import hypervolume, non_dominated
-from nas.problem import Problem, Trials
-from nas.session import Session
+from nas.searching.evaluate import evaluate
+from nas.searching.journal import NoJournal
+from nas.searching.pareto import hypervolume, non_dominated
+from nas.searching.problem import Problem, Trials
+from nas.searching.session import Session
 
 Floats = NDArray[np.float64]
 

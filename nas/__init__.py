@@ -12,7 +12,6 @@ from nas.network.cost import cost  # at once: the module of the same name would 
 
 if TYPE_CHECKING:
     from nas.accuracy.predictor import load_accuracy_model
-    from nas.config import SearchConfig
     from nas.core.errors import NasError
     from nas.exporting.export import export
     from nas.latency.file import load_table
@@ -20,8 +19,9 @@ if TYPE_CHECKING:
     from nas.network.blocks import Architecture, Block
     from nas.network.layers import lower
     from nas.network.zoo import load_architecture
-    from nas.pareto import pareto_front
-    from nas.searching import search
+    from nas.searching.config import SearchConfig
+    from nas.searching.loop import search
+    from nas.searching.pareto import pareto_front
     from nas.space.file import load_space
     from nas.training.data import load_data
     from nas.training.run import train
@@ -30,7 +30,7 @@ _HOMES = {
     "Architecture": "nas.network.blocks",
     "Block": "nas.network.blocks",
     "NasError": "nas.core.errors",
-    "SearchConfig": "nas.config",
+    "SearchConfig": "nas.searching.config",
     "build_model": "nas.models.build",
     "export": "nas.exporting.export",
     "load_accuracy_model": "nas.accuracy.predictor",
@@ -39,8 +39,8 @@ _HOMES = {
     "load_space": "nas.space.file",
     "load_table": "nas.latency.file",
     "lower": "nas.network.layers",
-    "pareto_front": "nas.pareto",
-    "search": "nas.searching",
+    "pareto_front": "nas.searching.pareto",
+    "search": "nas.searching.loop",
     "train": "nas.training.run",
 }
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from nas.cli import main
-from nas.evaluators.costs import create as create_costs
-from nas.problem import Candidates, Limit, Metrics, Objective, Problem
+from nas.searching.evaluators.costs import create as create_costs
+from nas.searching.problem import Candidates, Limit, Metrics, Objective, Problem
 from nas.space.file import load_space
 from nas.space.space import Space
 

@@ -10,7 +10,7 @@ import pytest
 
 from nas.core.errors import RunError
 from nas.core.jsonl import Lines
-from nas.searching import search, write
+from nas.searching.loop import search, write
 
 Nas = Callable[..., Any]
 

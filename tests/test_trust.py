@@ -12,19 +12,19 @@ from pathlib import Path
 import pytest
 
 from nas import search
-from nas.config import SearchConfig, names_code, read_config, write_config
 from nas.core import plugins
 from nas.core.data import to_yaml
 from nas.core.errors import NasError
 from nas.core.plugins import Plugin, folders, look_in, trusted
 from nas.core.schema import FromFile, Reader
 from nas.pipeline.config import read_pipeline
+from nas.searching.config import SearchConfig, names_code, read_config, write_config
 
 ROOT = Path(__file__).parents[1]
 POISON = '''"""A plugin that leaves word when it is imported."""
 from pathlib import Path
 Path(__file__).with_name("it_ran").touch()
-from nas.evaluators.costs import create as costs
+from nas.searching.evaluators.costs import create as costs
 
 class Judge:
     provides, seconds, note = ("top1",), 0.0, "made up"

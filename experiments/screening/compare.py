@@ -25,13 +25,13 @@ from running import Floats, circumstances
 from nas import load_architecture, load_space, load_table
 from nas.core import plugins
 from nas.core.plugins import Plugin
-from nas.evaluate import evaluate
-from nas.evaluators import costs, surrogate, table
-from nas.journal import NoJournal
-from nas.pareto import hypervolume
-from nas.problem import Limit, Objective, Problem, Strategy
-from nas.screening import Screened
-from nas.session import Session
+from nas.searching.evaluate import evaluate
+from nas.searching.evaluators import costs, surrogate, table
+from nas.searching.journal import NoJournal
+from nas.searching.pareto import hypervolume
+from nas.searching.problem import Limit, Objective, Problem, Strategy
+from nas.searching.screening import Screened
+from nas.searching.session import Session
 
 MARKS = (50, 100, 200, 400)
 STRATEGIES = ("random", "evolution", "guided", "tpe")

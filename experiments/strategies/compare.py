@@ -22,11 +22,11 @@ from running import Floats, circumstances, reference_points
 from nas import load_architecture, load_space, load_table
 from nas.core import plugins
 from nas.core.plugins import Plugin
-from nas.evaluators import costs, surrogate, table
-from nas.journal import NoJournal
-from nas.pareto import hypervolume, non_dominated
-from nas.problem import Limit, Objective, Problem, Strategy, Trials
-from nas.session import Session
+from nas.searching.evaluators import costs, surrogate, table
+from nas.searching.journal import NoJournal
+from nas.searching.pareto import hypervolume, non_dominated
+from nas.searching.problem import Limit, Objective, Problem, Strategy, Trials
+from nas.searching.session import Session
 from nas.space.space import Matrix
 
 MARKS = (100, 300, 1_000, 3_000, 10_000)

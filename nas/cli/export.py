@@ -9,8 +9,8 @@ from nas.cli._places import PATH
 from nas.cli._print import print_json, say
 from nas.core.storage import is_url, split_member
 from nas.exporting.export import export
-from nas.folder import find_architecture
 from nas.network.checkpoint import find_checkpoint, load_checkpoint
+from nas.searching.folder import find_architecture
 
 
 @click.command("export")

@@ -11,15 +11,11 @@ import click
 from nas.cli._places import ALLOW_PLUGINS, PATH, PLACE
 from nas.cli._print import print_json, print_table, put, say
 from nas.cli._progress import progress
-from nas.config import ON_MISSING, SearchConfig, names_code, read_config
 from nas.core.extras import extra
 from nas.core.plugins import trusted
 from nas.core.run_kind import MARKS, SEARCH, holds, kind_of
 from nas.core.storage import Place
 from nas.core.text import file_name
-from nas.folder import CONFIG, MAY_CHANGE
-from nas.members import Member, left_out, record, references
-from nas.problem import FAILED, STOPPED
 from nas.report.proof import notes
 from nas.report.tables import (
     EXTRAPOLATED,
@@ -28,9 +24,13 @@ from nas.report.tables import (
     headlines,
     latency_notes,
 )
-from nas.searching import Run, explore, write
+from nas.searching.config import ON_MISSING, SearchConfig, names_code, read_config
+from nas.searching.folder import CONFIG, MAY_CHANGE
+from nas.searching.loop import Run, explore, write
+from nas.searching.problem import FAILED, STOPPED
+from nas.searching.solutions import Member, left_out, record, references
+from nas.searching.watch import open_run
 from nas.space.file import load_space
-from nas.watch import open_run
 
 _DEFAULTS = SearchConfig()
 

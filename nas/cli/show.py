@@ -5,14 +5,14 @@ from dataclasses import asdict
 import click
 
 from nas.cli._print import print_json, print_table, say
-from nas.config import SearchConfig, read_config
 from nas.core.run_kind import SEARCH, kind_of
 from nas.core.storage import Place, split_member
-from nas.folder import find_architecture
 from nas.latency.file import load_table
 from nas.network.cost import cost, costs_by_unit
 from nas.report.proof import latency_remarks, notes
 from nas.report.tables import ms_text, network_table
+from nas.searching.config import SearchConfig, read_config
+from nas.searching.folder import find_architecture
 
 
 @click.command("show")

@@ -15,9 +15,9 @@ from nas.core.errors import NasError, missing_package
 from nas.core.storage import Place
 from nas.core.text import file_name
 from nas.exporting.export import named
-from nas.folder import find_architecture
 from nas.network.blocks import Architecture
 from nas.network.multipliers import scale_resolution
+from nas.searching.folder import find_architecture
 
 if TYPE_CHECKING:
     from nas.training.job import Job

@@ -25,8 +25,8 @@ from nas.core.errors import NasError, UnknownName, missing_package, unknown
 from nas.core.schema import FromFile, Reader, check_keys
 
 KINDS: Mapping[str, str] = {
-    "strategies": "strategies",
-    "evaluators": "evaluators",
+    "strategies": "searching.strategies",
+    "evaluators": "searching.evaluators",
     "exporters": "exporting.formats",
     "backends": "latency.backends",
     "dialects": "latency.dialects",

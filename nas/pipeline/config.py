@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from nas.compound.growth import Growth
-from nas.config import SearchConfig
 from nas.core import plugins
 from nas.core.data import read_mapping, to_yaml
 from nas.core.errors import BadFile, BadValue, NasError
@@ -15,6 +14,7 @@ from nas.core.files import write_text
 from nas.core.plugins import Plugin
 from nas.core.schema import SCHEMA, Reader, check_keys, locate
 from nas.pruning.netadapt import Settings
+from nas.searching.config import SearchConfig
 
 STAGES = ("search", "train", "netadapt", "scale", "export")
 """The parts of the line in their order; each has a section in the file and a folder in the run."""

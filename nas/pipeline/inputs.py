@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nas.compound.growth import grown
-from nas.config import Setup, prepare
 from nas.core import plugins
 from nas.core.errors import NasError
 from nas.core.plugins import Plugin
@@ -17,10 +16,11 @@ from nas.network.blocks import Architecture
 from nas.network.memory import machine_memory
 from nas.network.multipliers import scale_resolution
 from nas.pipeline.config import PipelineConfig, Training
-from nas.problem import Problem
 from nas.pruning.netadapt import cuts_of
 from nas.pruning.proposals import check_covered, latency_meter
-from nas.reach import check_limits
+from nas.searching.config import Setup, prepare
+from nas.searching.constraints import check_limits
+from nas.searching.problem import Problem
 from nas.training.data import Data, fingerprint_of, load_data
 from nas.training.distill import load_teacher
 from nas.training.evaluate import pick_device

@@ -6,7 +6,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from nas.core.errors import NasError
-from nas.folder import find_architecture
 from nas.latency.measure.estimates import Estimates
 from nas.latency.measure.plan import plan_check
 from nas.latency.measure.rounds import Progress, Rounds
@@ -16,6 +15,7 @@ from nas.latency.measure.speedup import target_like
 from nas.network.blocks import Architecture
 from nas.pipeline.journal import Done
 from nas.pipeline.stages import Line
+from nas.searching.folder import find_architecture
 
 
 def measure_networks(line: Line) -> Done:

@@ -7,11 +7,11 @@ from typing import Any
 
 from nas.core.schema import SCHEMA
 from nas.latency.table import LatencyTable
-from nas.members import FRACTIONS
 from nas.pipeline.config import PipelineConfig, to_mapping
 from nas.pipeline.journal import MEASURE, Done, Network, all_networks
 from nas.report.proof import notes
 from nas.report.tables import Table, accuracy_text
+from nas.searching.solutions import FRACTIONS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from nas.core.extras import extra
 from nas.latency.table import LatencyTable
-from nas.members import left_out, references
 from nas.pruning.netadapt import Result
-from nas.searching import Run
+from nas.searching.loop import Run
+from nas.searching.solutions import left_out, references
 
 FRONT, ROUNDS, CHANNELS = "search/front.png", "netadapt/rounds.png", "netadapt/channels.png"
 PICTURES = {

@@ -13,7 +13,6 @@ from nas.core.files import write_text
 from nas.core.plugins import Plugin
 from nas.core.workers.runner import make_runner
 from nas.exporting.export import export
-from nas.folder import ARCHS, find_architecture
 from nas.network.blocks import Architecture, to_mapping
 from nas.network.checkpoint import ARCH, SUFFIX, find_checkpoint, load_checkpoint
 from nas.network.cost import cost
@@ -27,7 +26,8 @@ from nas.pipeline.pictures import draw_front_of, draw_rounds_of
 from nas.pruning.folder import FINAL
 from nas.pruning.netadapt import check
 from nas.report.proof import latency_remarks
-from nas.searching import search
+from nas.searching.folder import ARCHS, find_architecture
+from nas.searching.loop import search
 from nas.training.job import Options
 from nas.training.recipes import Recipe
 from nas.training.run import train

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
-from nas.members import FRACTIONS, Member
 from nas.report._drawing import FOUND, GREY, KNOWN, label, place, plain, save, set_log, style
-from nas.searching import Run
+from nas.searching.loop import Run
+from nas.searching.solutions import FRACTIONS, Member
 
 _WIDE = 1.5
 """References slower than this times the slowest member are left out, to keep the front readable."""

@@ -8,11 +8,11 @@ from math import inf
 import numpy as np
 
 from nas.latency.table import LatencyTable
-from nas.members import FRACTIONS, Member
 from nas.network.blocks import Architecture
 from nas.network.cost import cost, cost_of
 from nas.network.layers import Unit, lower
-from nas.searching import Run
+from nas.searching.loop import Run
+from nas.searching.solutions import FRACTIONS, Member
 
 _FEW_MS = 10
 EXTRAPOLATED = "*"

@@ -21,8 +21,8 @@ from nas.accuracy.predictor import (
 )
 from nas.core.data import bundled
 from nas.core.errors import BadFile, NotInSpace, UnknownName
-from nas.evaluators.surrogate import Surrogate
 from nas.network.zoo import load_architecture
+from nas.searching.evaluators.surrogate import Surrogate
 from nas.space.file import load_space
 
 MODELS = tuple(bundled("accuracy_models", ".npz"))

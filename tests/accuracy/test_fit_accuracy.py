@@ -22,8 +22,8 @@ from nas.accuracy.learn import (
 )
 from nas.accuracy.predictor import domain_fingerprint, load_accuracy_model, write_accuracy_model
 from nas.core.errors import NasError
-from nas.evaluators.costs import create as create_costs
-from nas.problem import Candidates
+from nas.searching.evaluators.costs import create as create_costs
+from nas.searching.problem import Candidates
 from nas.space.file import load_space
 from nas.space.space import Matrix, Space
 

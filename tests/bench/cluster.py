@@ -36,11 +36,11 @@ from nas.core.workers.runner import Runner
 from nas.core.workers.runners import local
 from nas.core.workers.runners._pool import Actor, Pool
 from nas.core.workers.runners.ray import Ray, create
-from nas.evaluate import evaluate
-from nas.evaluators import costs
-from nas.journal import open_journal
-from nas.problem import Candidates, Metrics, Objective, Problem
-from nas.session import Session
+from nas.searching.evaluate import evaluate
+from nas.searching.evaluators import costs
+from nas.searching.journal import open_journal
+from nas.searching.problem import Candidates, Metrics, Objective, Problem
+from nas.searching.session import Session
 
 ROUNDS = {1.0: 10, 10.0: 4}
 HISTORY = {"random": 10_000, "evolution": 10_000, "guided": 10_000, "tpe": 1000}

@@ -79,7 +79,7 @@ def broken(*_: Any, **__: Any) -> Any:
         ("nas.cli.search.notes", "the table of the front"),
         ("nas.cli.search.references", "known architectures"),
         ("nas.cli.search.left_out", "known architectures"),
-        ("nas.searching.reference", "a comparison with efficientnet_b0"),
+        ("nas.searching.loop.reference", "a comparison with efficientnet_b0"),
     ],
 )
 def test_a_bug_in_an_extra_of_a_search_costs_nothing(

@@ -17,11 +17,11 @@ from nas.core.data import to_yaml
 from nas.core.errors import NasError, RunError
 from nas.core.storage import Place
 from nas.exporting.export import export
-from nas.folder import find_architecture
 from nas.network.blocks import to_mapping
 from nas.network.zoo import load_architecture
 from nas.report.page import Part, page
 from nas.report.tables import Table
+from nas.searching.folder import find_architecture
 
 EVIL = "\x1b]0;owned\x07\x1b[31mred\u202e../../evil" + "x" * 5000
 SECRET = "s3://me:hunter2@host/run?token=abc123"

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from nas.config import prepare, read_config
+from nas.searching.config import prepare, read_config
 
 Nas = Callable[..., object]
 SHORT = ("search", "--strategy", "random", "--trials", "300", "--out", "run")
@@ -230,6 +230,6 @@ def test_every_flag_has_a_key_in_run_yaml(nas: Nas) -> None:
 
 
 def read_config_names() -> tuple[str, ...]:
-    from nas.config import SearchConfig
+    from nas.searching.config import SearchConfig
 
     return tuple(SearchConfig.__dataclass_fields__)

@@ -9,7 +9,7 @@ import pytest
 from nas.core import plugins
 from nas.core.plugins import Plugin
 from nas.latency.file import load_table
-from nas.problem import Candidates, Evaluator, Metrics, answers
+from nas.searching.problem import Candidates, Evaluator, Metrics, answers
 from nas.space.file import load_space
 from nas.space.space import Space
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from nas.core.plugins import Plugin, available, create
-from nas.evaluate import evaluate
-from nas.evaluators.costs import create as create_costs
-from nas.problem import Candidates, Limit, Metrics, Objective, Problem, Reward, Trials
+from nas.searching.evaluate import evaluate
+from nas.searching.evaluators.costs import create as create_costs
+from nas.searching.problem import Candidates, Limit, Metrics, Objective, Problem, Reward, Trials
 from nas.space.file import load_space
 from nas.space.space import Matrix, Space
 

@@ -11,22 +11,22 @@ from typing import Any
 import pytest
 
 from nas.accuracy.predictor import load_accuracy_model, write_accuracy_model
-from nas.config import read_config
 from nas.core.data import first_comment
 from nas.core.errors import BadFile, NasError
 from nas.core.files import atomic_path, open_regular, read_bytes, read_text, write_text
 from nas.core.jsonl import Lines
 from nas.exporting.export import export
-from nas.finished import read_examples
-from nas.folder import find_architecture, front_names
 from nas.latency.file import load_table
 from nas.latency.measure.samples import read_samples
 from nas.network.checkpoint import read_header
 from nas.network.zoo import load_architecture
 from nas.pipeline.config import read_pipeline
+from nas.searching.config import read_config
+from nas.searching.finished import read_examples
+from nas.searching.folder import find_architecture, front_names
+from nas.searching.status import read_status
+from nas.searching.watch import read_heartbeat
 from nas.space.file import load_space
-from nas.status import read_status
-from nas.watch import read_heartbeat
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a POSIX system is needed")
 

@@ -22,10 +22,10 @@ from nas.core.run_kind import (
     network_of,
 )
 from nas.core.storage import Place
-from nas.folder import find_architecture
 from nas.network.blocks import to_mapping
 from nas.network.zoo import load_architecture
-from nas.summary import read_summary
+from nas.searching.folder import find_architecture
+from nas.searching.summary import read_summary
 
 Nas = Callable[..., Any]
 SMALL = "mobilenet_v3_small"

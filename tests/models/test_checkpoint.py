@@ -12,7 +12,6 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402, TID253  # skipped above where there is no torch
 
 from nas.core.errors import BadFile, NasError, RunError, UnknownName  # noqa: E402
-from nas.folder import find_architecture  # noqa: E402
 from nas.models import state as checkpoint  # noqa: E402
 from nas.models.build import build_model, weights_of  # noqa: E402
 from nas.network.blocks import Architecture, to_mapping  # noqa: E402
@@ -20,6 +19,7 @@ from nas.network.checkpoint import AVERAGE, SETTINGS, find_checkpoint, load_chec
 from nas.network.layers import lower  # noqa: E402
 from nas.network.weights import weight_shapes  # noqa: E402
 from nas.network.zoo import load_architecture  # noqa: E402
+from nas.searching.folder import find_architecture  # noqa: E402
 from nas.training.optim import RMSpropTF  # noqa: E402
 from nas.training.trained import network_of  # noqa: E402
 

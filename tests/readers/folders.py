@@ -11,20 +11,20 @@ import numpy as np
 from readers.rows import JSON, LINES, TINY, YAML, Row, arch, one, tiny, to_json, to_lines, to_yaml
 
 from nas.compound import search as compound
-from nas.config import read_config
 from nas.core.jsonl import Lines
-from nas.evaluators.costs import create as create_costs
-from nas.finished import read_examples
-from nas.folder import find_architecture, front_names
-from nas.journal import ask_record, open_journal, tell_record
 from nas.network.blocks import to_mapping
 from nas.pipeline.config import read_pipeline
-from nas.problem import OK, STATUS_TYPE, Objective, Problem, Trials
 from nas.pruning.folder import NetAdaptFolder
 from nas.pruning.netadapt import Point, Tried
-from nas.session import Session
-from nas.status import read_status
-from nas.strategies.random import create as create_random
+from nas.searching.config import read_config
+from nas.searching.evaluators.costs import create as create_costs
+from nas.searching.finished import read_examples
+from nas.searching.folder import find_architecture, front_names
+from nas.searching.journal import ask_record, open_journal, tell_record
+from nas.searching.problem import OK, STATUS_TYPE, Objective, Problem, Trials
+from nas.searching.session import Session
+from nas.searching.status import read_status
+from nas.searching.strategies.random import create as create_random
 
 _RUN = {"schema": 1, "space": str(TINY), "objective": ["max:top1", "min:macs"], "trials": 30}
 _HEADER = {"schema": 1, "choices": "", "evaluators": ["costs", "table", "training"]}

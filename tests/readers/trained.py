@@ -17,11 +17,11 @@ from readers.rows import LINES, YAML, Row, arch, to_lines, to_yaml
 from safetensors.numpy import save
 
 from nas.core.jsonl import Lines
-from nas.evaluators import proxy
 from nas.network.blocks import to_mapping
 from nas.network.checkpoint import AVERAGE, HEADER, load_checkpoint
 from nas.network.layers import lower
 from nas.network.weights import random_weights
+from nas.searching.evaluators import proxy
 from nas.training import folder as training_folder
 from nas.training.datasets import cifar10, imagefolder
 from nas.training.datasets import csv as labels

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from nas.core.errors import BadFile
-from nas.members import references
-from nas.searching import Run, search
+from nas.searching.loop import Run, search
+from nas.searching.solutions import references
 
 pytest.importorskip("matplotlib")
 from nas.report.plots import draw_front

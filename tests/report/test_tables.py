@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from nas.latency.file import load_table
-from nas.members import Member, references
 from nas.network.cost import cost
 from nas.network.zoo import load_architecture
 from nas.report.tables import (
@@ -22,7 +21,8 @@ from nas.report.tables import (
     network_table,
     spread,
 )
-from nas.searching import Run, search
+from nas.searching.loop import Run, search
+from nas.searching.solutions import Member, references
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from nas.evaluators.costs import create as create_costs
 from nas.latency.file import load_table
 from nas.network.cost import cost, cost_of
 from nas.network.layers import Unit
-from nas.problem import Candidates
+from nas.searching.evaluators.costs import create as create_costs
+from nas.searching.problem import Candidates
 from nas.space.file import load_space
 from nas.space.lookup import Lookup
 from nas.space.space import Space

@@ -13,11 +13,11 @@ from nas.cli._places import PATH
 from nas.cli._print import say
 from nas.cli._progress import progress
 from nas.core.errors import NasError
-from nas.folder import find_architecture, front_names
 from nas.latency.measure.bundle import with_validation
 from nas.latency.measure.plan import Plan, plan_networks, plan_space
 from nas.latency.measure.rounds import Progress, Report, Rounds
 from nas.latency.measure.run import Target
+from nas.searching.folder import find_architecture, front_names
 from nas.space.file import load_space
 
 Command = Callable[..., Any]

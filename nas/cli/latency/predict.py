@@ -6,11 +6,11 @@ import click
 
 from nas.cli._print import print_json, print_table, say
 from nas.cli.latency import _options as options
-from nas.folder import find_architecture
 from nas.latency.measure.make import cover
 from nas.latency.table import Latency
 from nas.report.proof import facts, notes
 from nas.report.tables import Table
+from nas.searching.folder import find_architecture
 
 
 @click.command("predict")

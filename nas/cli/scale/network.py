@@ -11,12 +11,12 @@ from nas.cli.scale._tables import BATCH, facts, scale_table
 from nas.compound.growth import Growth, grown
 from nas.core.errors import NasError
 from nas.exporting.export import export
-from nas.folder import find_architecture
 from nas.latency.file import load_table
 from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture, to_mapping
 from nas.network.memory import gib, machine_memory, memory
 from nas.report.proof import latency_remarks, notes
+from nas.searching.folder import find_architecture
 
 
 @click.command("scale")

@@ -19,9 +19,9 @@ from nas.compound.search import search as search_grid
 from nas.core.errors import NasError, missing_package, unknown
 from nas.core.extras import extra
 from nas.core.workers.runner import Runner, make_runner
-from nas.folder import find_architecture
 from nas.latency.file import load_table
 from nas.network.blocks import Architecture
+from nas.searching.folder import find_architecture
 
 EVALUATORS = ("train", "surrogate", "costs")
 

@@ -14,7 +14,7 @@ from nas.cli._progress import progress
 from nas.core.errors import NasError, missing_package
 from nas.core.extras import extra
 from nas.core.storage import Place
-from nas.finished import read_examples
+from nas.searching.finished import read_examples
 
 if TYPE_CHECKING:
     from nas.accuracy.learn import Fitted
@@ -64,8 +64,8 @@ def _fit(examples: Examples, seed: int) -> "Fitted":
 
 def _space(run: Place) -> str:
     """Return the space as the run's settings name it: a name or a path."""
-    from nas.config import read_config
-    from nas.folder import CONFIG
+    from nas.searching.config import read_config
+    from nas.searching.folder import CONFIG
 
     with run.reading(CONFIG) as folder:
         return read_config(folder / CONFIG).space

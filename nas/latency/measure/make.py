@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from nas.config import ON_MISSING
 from nas.core.errors import BadFile, NasError, unknown
 from nas.core.versions import code_version
 from nas.latency.file import load_table, write_table
@@ -19,6 +18,7 @@ from nas.latency.measure.validation import speed_of, validate
 from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
 from nas.network.layers import Unit, lower
+from nas.searching.config import ON_MISSING
 from nas.space.file import load_space
 from nas.space.lookup import distinct_units
 from nas.space.space import Space

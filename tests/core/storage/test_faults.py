@@ -11,7 +11,7 @@ from far import Flaky, MemoryFileSystem, content, wait
 
 from nas.core.errors import BadValue, RunError
 from nas.core.storage import Place
-from nas.searching import search
+from nas.searching.loop import search
 
 ROOT = Path(__file__).parents[3]
 

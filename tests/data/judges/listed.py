@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nas.problem import Problem, Trials
+from nas.searching.problem import Problem, Trials
 from nas.space.space import Matrix
 
 

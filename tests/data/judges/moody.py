@@ -8,7 +8,7 @@ from pathlib import Path
 
 from judges.plain import Plain
 
-from nas.problem import Candidates, Metrics
+from nas.searching.problem import Candidates, Metrics
 from nas.space.space import Space
 
 

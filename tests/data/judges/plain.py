@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas.problem import Candidates, Metrics
+from nas.searching.problem import Candidates, Metrics
 from nas.space.space import Space
 
 

@@ -7,7 +7,6 @@ from typing import Protocol
 import pytest
 
 from nas.core.errors import NasError
-from nas.latency.measure.check import compare
 from nas.latency.measure.plan import Plan, plan_check
 from nas.latency.measure.rounds import Rounds
 from nas.latency.measure.run import Target, measure_plan
@@ -17,6 +16,7 @@ from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
 from nas.network.layers import lower
 from nas.network.zoo import load_architecture
+from nas.searching.check import compare
 
 pytest.importorskip("scipy")
 

@@ -1,0 +1,1 @@
+"""Searching a space: problems, strategies, sessions, and what a run leaves behind."""

@@ -1,0 +1,317 @@
+"""What the user asks for: the flags of a search, their twins in run.yaml, and the objects."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from nas.core import data, plugins
+from nas.core.errors import BadFile, NasError, unknown
+from nas.core.files import write_text
+from nas.core.plugins import Plugin
+from nas.core.schema import SCHEMA, FromFile, check_keys, locate
+from nas.core.storage import Place
+from nas.core.text import shown
+from nas.core.workers.runner import Runner
+from nas.latency.file import load_table
+from nas.latency.table import LatencyTable
+from nas.network.zoo import load_architecture
+from nas.searching.problem import Evaluator, Limit, Objective, Problem, Reward, Strategy
+from nas.space.file import load_space
+from nas.space.space import Space
+
+ON_MISSING = ("model", "measure", "fail")
+_LEAST = {"trials": 1, "batch": 0, "screen": 0, "seed": 0, "workers": 0, "trial_seconds": 0,
+          "max_seconds": 0, "max_epochs": 0}  # fmt: skip
+
+LOOKUP_SECONDS = 1e-3
+"""Evaluators that take less for a candidate are look-ups: the default strategy is then another."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchConfig:
+    """All settings of a search; every field is a flag of `nas search` and a key of run.yaml.
+
+    `space`, `latency_table`: bundled names or paths; `era` is one of the table's, its default
+    where empty. `evaluator`, `strategy`: plugins, as in "tpe" or "surrogate:my.npz"; an empty
+    strategy means "archive" where an evaluation is a look-up and "guided" where it is a training.
+    `objective`: "max:top1_proxy", "min:latency_ms"; where empty, accuracy and latency. `limit`:
+    "latency_ms<=80". `reward`: MnasNet's, as in "target=80,below=-0.07,above=-0.07"; it is then
+    the one objective. `trials` counts proposals, `batch` those asked for at once (0: as the
+    strategy likes). With `screen`, the strategy proposes so many times as many candidates, of which
+    a model of all trials so far picks those to evaluate (0: none).
+    `seed_arch`: architectures to begin with. `allow_extrapolation`: search also where units lie
+    outside of the latency table's range. `on_missing`: what to do about units that
+    a measured table lacks: "model" (ask its operator model), "measure" (now, into the table's
+    file) or "fail". `data`: what evaluators train on, as in "imagefolder:/path". `runner`: the
+    plugin that carries trainings out, with so many `workers` (0: as it sees fit; with several,
+    and on a cluster, whatever else takes long is evaluated there too). `ray_address`: the cluster
+    of the runner "ray", and `gpus_per_trial` what a trial has of a GPU. A trial that takes more
+    than `trial_seconds` fails. The search ends before its trials are done where it has taken
+    `max_seconds`, or trained for `max_epochs` in all; the last batch may go beyond the epochs. For
+    each of these 0 is no limit.
+    """
+
+    space: str = "mbconv"
+    latency_table: str = "pixel1"
+    era: str = ""
+    evaluator: str = "surrogate"
+    objective: tuple[str, ...] = ()
+    limit: tuple[str, ...] = ()
+    reward: str = ""
+    strategy: str = ""
+    trials: int = 10_000
+    batch: int = 0
+    screen: int = 0
+    seed: int = 0
+    seed_arch: tuple[str, ...] = ()
+    allow_extrapolation: bool = False
+    on_missing: str = "model"
+    data: str = ""
+    runner: str = "local"
+    workers: int = 0
+    ray_address: str = ""
+    gpus_per_trial: float = 0.0
+    trial_seconds: int = 0
+    max_seconds: int = 0
+    max_epochs: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "era", str(self.era))
+        for name in ("objective", "limit", "seed_arch"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+        for name, least in _LEAST.items():
+            if type(getattr(self, name)) is not int or getattr(self, name) < least:
+                raise NasError(f"{name} must be a whole number >= {least}")
+        share = self.gpus_per_trial
+        if type(share) not in (int, float) or not 0 <= share < inf:
+            raise NasError(f"gpus_per_trial must be a number >= 0, not {share!r}")
+        object.__setattr__(self, "gpus_per_trial", float(share))
+        if self.on_missing not in ON_MISSING:
+            raise unknown("way with missing units", self.on_missing, ON_MISSING)
+
+
+def read_config(path: Path) -> SearchConfig:
+    """Read a run.yaml; dotted plugins that it names need `plugins.trusted` to be imported.
+
+    Raises:
+        BadFile: if it is missing or malformed, or a value is not of its type.
+    """
+    content = data.read_mapping(path)
+    check_keys(content, known=("schema", *_TYPES), required=("schema",), place=str(path))
+    settings = {name: value for name, value in content.items() if name != "schema"}
+    for name, value in settings.items():
+        wanted, where = _TYPES[name], locate(content, (name,), str(path))
+        if wanted is tuple and isinstance(value, list) and all(type(v) is str for v in value):
+            settings[name] = tuple(value)
+        elif (wanted is tuple and type(value) is str) or (name == "era" and type(value) is int):
+            settings[name] = str(value)
+        elif wanted is float and type(value) is int:
+            settings[name] = float(value)
+        elif wanted is str and type(value) is str:
+            settings[name] = FromFile(value)
+        elif type(value) is not wanted:
+            expected = "a list of texts" if wanted is tuple else _NOUNS[wanted]
+            raise BadFile(f"{where}: {name} must be {expected}, not {shown(value)}")
+    try:
+        return SearchConfig(**settings)
+    except NasError as error:
+        raise BadFile(f"{path}: {error}") from None
+
+
+def names_code(config: SearchConfig) -> bool:
+    """Tell whether `config` names what no file may say alone: see `plugins.check_allowed`."""
+    texts = (config.evaluator, config.strategy, config.data, config.runner)
+    return config.ray_address not in ("", "auto", "local") or any(
+        "." in plugin.name
+        or not {"address", "environment"}.isdisjoint(plugin.options)
+        or not plugin.options.get("sampler", "optuna.samplers.").startswith("optuna.samplers.")
+        for plugin in (Plugin.parse(text) for text in texts if text)
+    )
+
+
+def write_config(config: SearchConfig, path: Path) -> None:
+    """Write a run.yaml."""
+    content = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(config).items()}
+    write_text(path, data.to_yaml({"schema": SCHEMA, **content}))
+
+
+_TYPES: Mapping[str, type] = {f.name: type(f.default) for f in fields(SearchConfig)}
+_NOUNS: Mapping[type, str] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """A search that is ready to run.
+
+    `judge` is the evaluator that answers for accuracy; `streams` tells whether its trials go to
+    workers one by one, as these become free (a judge that has a runner spreads its work itself).
+    """
+
+    config: SearchConfig
+    table: LatencyTable
+    problem: Problem
+    judge: Evaluator
+    streams: bool = False
+
+    @property
+    def accuracy(self) -> str:
+        """The name of the accuracy metric."""
+        return self.judge.provides[0]
+
+    @property
+    def space(self) -> Space:
+        """The space that is searched."""
+        return self.problem.space
+
+    def strategy(self) -> Strategy:
+        """Return a fresh strategy.
+
+        Raises:
+            NasError: if it is unknown, its options are, or a package is missing.
+        """
+        plugin = Plugin.parse(self.config.strategy)
+        made: Strategy = plugins.create("strategies", plugin, self.problem, seed=self.config.seed)
+        return made
+
+
+_BY_REWARD = ("max:reward",)
+
+
+def _check_evaluator(evaluator: Evaluator, name: str) -> None:
+    """Refuse what lacks a part of `Evaluator` before a search finds out."""
+    parts = ("provides", "seconds", "note", "deviation", "__call__")
+    missing = [part for part in parts if not hasattr(evaluator, part)]
+    if missing or not evaluator.provides:
+        lack = ", ".join(missing) or "metrics in provides"
+        raise NasError(
+            f"evaluator {name} lacks {lack}; nas.searching.problem.Evaluator says what it needs"
+        )
+
+
+def _resolved(config: SearchConfig, table: LatencyTable, problem: Problem) -> SearchConfig:
+    """Return `config` with what was left to defaults that depend on other settings."""
+    slow = any(e.seconds > LOOKUP_SECONDS for e in problem.dear)
+    return replace(
+        config,
+        era=table.era,
+        objective=tuple(str(objective) for objective in problem.objectives),
+        strategy=config.strategy or ("guided" if slow else "archive"),
+    )
+
+
+def prepare(
+    config: SearchConfig, *, out: Place | None = None, runner: Runner | None = None
+) -> Setup:
+    """Load what `config` names, and check that it fits together.
+
+    The settings in the result are resolved: nothing is left to a default. Evaluators that train
+    keep their trainings in the run folder `out`, and leave them to `runner`; without one they train
+    in this process.
+
+    Raises:
+        NasError: if something is unknown, malformed, or does not fit; before any work is done.
+    """
+    space = load_space(config.space)
+    table = load_table(config.latency_table, era=config.era or None)
+    if config.on_missing == "fail":
+        table = replace(table, model=None)
+    judge = _judge(config, space, out, runner)
+    accuracy = judge.provides[0]
+    evaluators = (
+        plugins.create("evaluators", Plugin.parse("costs"), space),
+        plugins.create(
+            "evaluators",
+            Plugin.parse("table"),
+            space,
+            table=table,
+            allow_extrapolation=config.allow_extrapolation,
+        ),
+        judge,
+    )
+    reward = _reward(config.reward, accuracy) if config.reward else None
+    problem = Problem(
+        space=space,
+        evaluators=evaluators,
+        objectives=_objectives(config, accuracy),
+        limits=tuple(Limit.parse(text) for text in config.limit),
+        reward=reward,
+    )
+    setup = Setup(
+        config=_resolved(config, table, problem),
+        table=table,
+        problem=problem,
+        judge=judge,
+        streams=_streams(config),
+    )
+    setup.strategy()
+    for name in config.seed_arch:
+        space.encode(load_architecture(name))
+    if space.baseline:
+        load_architecture(space.baseline)
+    return setup
+
+
+def _judge(
+    config: SearchConfig, space: Space, out: Place | None, runner: Runner | None
+) -> Evaluator:
+    """Return the evaluator that answers for accuracy."""
+    plugin = Plugin.parse(config.evaluator)
+    if config.data and not plugins.takes("evaluators", plugin.name, "data"):
+        raise NasError(
+            f"evaluator {plugin.name} does not look at data; to train on {config.data} take "
+            "--evaluator proxy"
+        )
+    if config.trial_seconds and not (
+        _streams(config) or plugins.takes("evaluators", plugin.name, "trial_seconds")
+    ):
+        raise NasError(
+            f"nothing can end a trial of evaluator {plugin.name} after trial_seconds in this "
+            "process; let others do it: --workers 2"
+        )
+    named: dict[str, Any] = {
+        "seed": config.seed,
+        "trial_seconds": config.trial_seconds,
+        "out": out.resolved() if out else None,  # workers may be in another folder
+        "runner": runner,
+    }
+    judge: Evaluator = plugins.create(
+        "evaluators", plugin, space, **named, **({"data": config.data} if config.data else {})
+    )
+    _check_evaluator(judge, config.evaluator)
+    if config.max_epochs and "epochs" not in judge.provides:
+        raise NasError(f"evaluator {plugin.name} trains for no epochs that max_epochs could count")
+    return judge
+
+
+def _streams(config: SearchConfig) -> bool:
+    """Tell whether trials are evaluated by workers, and by nobody's will but the search's."""
+    several = config.workers > 1 or Plugin.parse(config.runner).name != "local"
+    judge = Plugin.parse(config.evaluator).name
+    return several and not plugins.takes("evaluators", judge, "runner")
+
+
+def _objectives(config: SearchConfig, accuracy: str) -> tuple[Objective, ...]:
+    usual = _BY_REWARD if config.reward else (f"max:{accuracy}", "min:latency_ms")
+    objectives = tuple(Objective.parse(text) for text in config.objective or usual)
+    if config.reward and tuple(map(str, objectives)) != _BY_REWARD:
+        raise NasError("a reward is the one objective; leave out either --reward or --objective")
+    return objectives
+
+
+def _reward(text: str, accuracy: str) -> Reward:
+    names = tuple(f.name for f in fields(Reward) if f.name in ("target", "below", "above"))
+    options: dict[str, Any] = dict(Plugin.parse(f"reward:{text}").options)
+    check_keys(options, known=names, required=("target",), place=f"reward {text!r}")
+    try:
+        numbers: dict[str, Any] = {name: float(value) for name, value in options.items()}
+    except ValueError:
+        raise NasError(f"reward {text!r}: expected target=80,below=-0.07,above=-0.07") from None
+    return Reward(accuracy=accuracy, **numbers)

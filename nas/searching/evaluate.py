@@ -1,0 +1,127 @@
+"""Evaluate candidates: limits first, dear evaluators last, failures one by one."""
+
+import time
+from dataclasses import dataclass, field, replace
+from math import isfinite
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.core.errors import RunError
+from nas.searching.problem import (
+    FAILED,
+    INFEASIBLE,
+    OK,
+    STATUS_TYPE,
+    STOPPED,
+    Answers,
+    Candidates,
+    Evaluator,
+    Floats,
+    Problem,
+    Trials,
+    answers,
+    plausible,
+    possible,
+)
+from nas.space.space import Matrix
+
+
+def evaluate(problem: Problem, picks: Matrix, *, first: int = 0) -> Trials:
+    """Return the trials of `picks`, numbered from `first`.
+
+    The free evaluators answer for all candidates; the others only for those that still keep every
+    limit. An evaluator that raises fails the candidates it raises for, and no others.
+
+    Raises:
+        RunError: if an evaluator cannot keep what it has to keep.
+    """
+    started = time.perf_counter()
+    found = _Found(problem, picks)
+    for evaluator in (*problem.free, *problem.dear):
+        found.ask(evaluator)
+    if problem.reward:
+        reward = {"reward": problem.reward(found.metrics)}
+        found.metrics |= reward
+        found.keeps &= problem.keeps_limits(reward, len(picks))
+    return Trials(
+        first=first,
+        picks=picks,
+        metrics=found.metrics,
+        status=found.status(),
+        seconds=time.perf_counter() - started,
+        errors={first + i: text for i, text in found.errors.items()},
+    )
+
+
+@dataclass(slots=True)
+class _Found:
+    """What is known so far of the candidates `picks`."""
+
+    problem: Problem
+    picks: Matrix
+    metrics: dict[str, Floats] = field(default_factory=dict)
+    errors: dict[int, str] = field(default_factory=dict)
+    stopped: set[int] = field(default_factory=set)
+    keeps: NDArray[np.bool_] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.keeps = np.ones(len(self.picks), dtype=bool)
+
+    def ask(self, evaluator: Evaluator) -> None:
+        """Ask about all candidates if that is free, otherwise about those that keep all limits."""
+        count = len(self.picks)
+        asked = np.ones(count, dtype=bool) if evaluator.seconds == 0 else self.keeps.copy()
+        asked[[*self.errors, *self.stopped]] = False
+        new = {name: np.full(count, np.nan) for name in evaluator.provides}
+        waiting = [np.flatnonzero(asked)] if asked.any() else []
+        while waiting:
+            rows = waiting.pop()
+            said = self._said(evaluator, rows)
+            if said is None:
+                waiting += [rows[i : i + 1] for i in range(len(rows))]
+                continue
+            self.errors |= {int(rows[i]): text for i, text in said.errors.items()}
+            self.stopped |= {int(rows[i]) for i in said.stopped}
+            for name, values in said.metrics.items():
+                new[name][rows] = values
+        self.metrics |= new
+        self.keeps &= self.problem.keeps_limits(new, count) | ~asked
+
+    def _said(self, evaluator: Evaluator, rows: NDArray[np.int64]) -> Answers | None:
+        """Return the answers for some candidates, None where it has to be asked one by one."""
+        known = {name: values[rows] for name, values in self.metrics.items()}
+        candidates = Candidates(
+            space=self.problem.space,
+            picks=self.picks[rows],
+            known=known,
+            score=lambda metrics: self.problem.scores_so_far({**known, **metrics}),
+        )
+        try:
+            said = answers(evaluator, candidates)
+            return replace(said, metrics={name: said.metrics[name] for name in evaluator.provides})
+        except RunError:  # nothing can be kept any more: that ends the search, not the trials
+            raise
+        except Exception as error:  # whatever an evaluator raises is the trial's error, not ours
+            if len(rows) > 1:
+                return None
+            reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+            return Answers(metrics={}, errors={0: reason})
+
+    def status(self) -> NDArray[np.str_]:
+        """Return what became of every candidate."""
+        for objective in self.problem.objectives:
+            values = self.metrics[objective.metric]
+            for i in np.flatnonzero(self.keeps & ~plausible(objective.metric, values)):
+                self.errors.setdefault(int(i), _implausible(objective.metric, float(values[i])))
+        status = np.where(self.keeps, OK, INFEASIBLE).astype(STATUS_TYPE)
+        status[[i for i in self.stopped if self.keeps[i]]] = STOPPED
+        status[list(self.errors)] = FAILED
+        return status
+
+
+def _implausible(metric: str, value: float) -> str:
+    """Return the error for a value that an objective cannot have."""
+    if isfinite(value):
+        return f"{metric} came out as {value:g}; it must be {possible(metric)}"
+    return "an objective came out as no finite number"

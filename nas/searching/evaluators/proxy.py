@@ -1,0 +1,288 @@
+"""Accuracy on your own data after a short training, in rungs: the weaker ones stop early."""
+
+import atexit
+import shutil
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import numpy as np
+
+from nas.accuracy.short import Bench, Leg, Reached, advance, discard, finish
+from nas.core.errors import BadValue, NasError, RunError
+from nas.core.jsonl import Lines, Record, line_reader
+from nas.core.schema import Fraction, Reader, Seconds, Signed
+from nas.core.storage import Place
+from nas.core.text import shown
+from nas.core.workers.runner import Failure, InProcess, Runner
+from nas.searching.problem import Answers, Candidates, Metrics
+from nas.searching.rungs import Floats, expected, promoted, schedule
+from nas.space.space import Space
+from nas.training.data import check_side, load_data
+from nas.training.recipes import adapt, find_recipe
+
+FOLDER, LOG = "trainings", "log.jsonl"
+ACCURACY = "top1_proxy"
+GRACE = 2
+"""A training that is late ends itself; one that hangs is ended after so many times its time."""
+
+
+class Proxy:
+    """Trains every candidate a little, and only the better ones on.
+
+    Every rung that a candidate reaches is a line in `trainings/log.jsonl`; a search that was killed
+    goes on behind the last of them. Which candidates go on is decided among all that ever reached
+    the rung, by all objectives that are known then. A candidate that stops has the accuracy that
+    is to be expected of it, from how the errors of others shrank.
+    """
+
+    provides = (ACCURACY, "epochs")
+    seconds = 60.0
+
+    def __init__(
+        self, bench: Bench, log: Path, *, ends: tuple[int, ...], eta: int, runner: Runner, text: str
+    ) -> None:
+        """Train on `bench`; rungs end at the epochs `ends`; the file `log` remembers them."""
+        self._bench, self._log, self._ends, self._eta = bench, log, ends, eta
+        self._runner, self._text = runner, text
+
+    @property
+    def note(self) -> str:
+        """What the numbers are."""
+        size = f" at {self._bench.resolution} px" if self._bench.resolution else ""
+        data, recipe = self._bench.data.name, self._bench.recipe.name
+        return (
+            f"{ACCURACY} is the accuracy on {data} after {self._ends[-1]} epochs of recipe "
+            f"{recipe}{size}; train what you choose in full: nas train RUN:best --data {data}"
+        )
+
+    def __call__(self, candidates: Candidates) -> Answers:
+        """Return top1_proxy, a fraction, and the epochs trained, of every candidate.
+
+        Raises:
+            RunError: if a training or the log cannot be written.
+        """
+        with closing(Lines(self._log, writer="another search")) as lines:
+            log = _Log(lines, self._text, self._ends)
+            going = list(range(len(candidates)))
+            for rung in range(len(self._ends)):
+                self._climb(candidates, going, rung, log)
+                going = self._fit_to_go_on(candidates, going, rung, log)
+            return _answers(candidates, log, self._ends)
+
+    def _climb(self, candidates: Candidates, going: Sequence[int], rung: int, log: "_Log") -> None:
+        """Train the candidates `going` to the end of a rung, unless the log has it already."""
+        archs = candidates.archs
+        missing = [i for i in going if log.find(rung, archs[i].fingerprint) is None]
+        legs = [Leg(arch=archs[i], until=self._ends[rung]) for i in missing]
+        most = GRACE * self._bench.seconds
+        for number, outcome in self._runner.map(advance, self._bench, legs, seconds=most):
+            i = missing[number]
+            if isinstance(outcome, Failure):
+                if outcome.fatal:
+                    raise RunError(outcome.text)
+                log.failed(rung, archs[i].fingerprint, outcome.text)
+                discard(self._bench, archs[i])
+            else:
+                scores = _scores(candidates, i, outcome)
+                log.reached(rung, archs[i].fingerprint, outcome, scores)
+                if rung == len(self._ends) - 1:
+                    finish(self._bench, archs[i])
+
+    def _fit_to_go_on(
+        self, candidates: Candidates, going: Sequence[int], rung: int, log: "_Log"
+    ) -> list[int]:
+        """Return who trains on after a rung; the weights of the others are removed."""
+        if rung == len(self._ends) - 1:
+            return []
+        names, scores = log.population(rung)
+        good = {names[i] for i in np.flatnonzero(promoted(scores, eta=self._eta))}
+        on = [i for i in going if candidates.archs[i].fingerprint in good]
+        for i in set(going) - set(on):
+            discard(self._bench, candidates.archs[i])
+        return on
+
+    def deviation(self, candidates: Candidates) -> Metrics:
+        """Return nothing: one training says nothing about the next."""
+        return {}
+
+    def __str__(self) -> str:
+        """Return the text that names this evaluator in a problem."""
+        return self._text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """A line of the log: what a candidate reached at a rung, or why it failed."""
+
+    rung: int
+    fingerprint: str
+    epochs: int = 0
+    top1: Fraction | None = None
+    scores: tuple[Signed, ...] = ()
+    seconds: Seconds = 0.0
+    error: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.error is None and (self.top1 is None or not self.scores):
+            raise BadValue("needs top1 and scores, or an error")
+
+
+class _Log:
+    """What every candidate reached, by rung and fingerprint; a file remembers it."""
+
+    def __init__(self, lines: Lines, text: str, ends: tuple[int, ...]) -> None:
+        self._lines = lines
+        self._rungs: list[dict[str, Record]] = [{} for _ in ends]
+        if not lines.records:
+            lines.append({"schema": 1, "evaluator": text})
+        elif lines.records[0].get("evaluator") != text:
+            raise RunError(
+                f"{lines.path} is of other trainings, {shown(lines.records[0].get('evaluator'))}, "
+                f"not {text}; give another --out"
+            )
+        for number, record in enumerate(lines.records[1:], start=2):
+            read = line_reader(lines.path, number)
+            line = read.record(record, _Line)
+            if line.rung >= len(ends):
+                raise read.bad(record, "rung", f"below {len(ends)}")
+            self._check(read, line)
+            self._rungs[line.rung][line.fingerprint] = record
+
+    def _check(self, read: Reader, line: _Line) -> None:
+        """Refuse a line of a candidate that skipped a rung, or with other objectives."""
+        before = self._rungs[line.rung - 1].get(line.fingerprint) if line.rung else {}
+        if before is None or "error" in before:
+            raise read.fail(f"nothing says that it came through rung {line.rung - 1}")
+        scored = (r["scores"] for r in self._rungs[line.rung].values() if "error" not in r)
+        first = next(scored, line.scores)
+        if line.error is None and len(first) != len(line.scores):
+            raise read.fail(f"scores must be {len(first)} numbers, not {len(line.scores)}")
+
+    def find(self, rung: int, arch: str) -> Record | None:
+        return self._rungs[rung].get(arch)
+
+    def reached(self, rung: int, arch: str, reached: Reached, scores: Sequence[float]) -> None:
+        self._add(
+            rung,
+            arch,
+            epochs=reached.epochs,
+            top1=reached.top1,
+            scores=list(scores),
+            seconds=round(reached.seconds, 3),
+        )
+
+    def failed(self, rung: int, arch: str, error: str) -> None:
+        self._add(rung, arch, error=error)
+
+    def _add(self, rung: int, arch: str, **facts: Any) -> None:
+        record = {"rung": rung, "fingerprint": arch, **facts}
+        self._lines.append(record)
+        self._rungs[rung][arch] = record
+
+    def population(self, rung: int) -> tuple[list[str], Floats]:
+        """Return the fingerprints and the scores of all that reached a rung."""
+        rung_now = sorted(self._rungs[rung].items())  # whoever was ready first
+        found = {name: r["scores"] for name, r in rung_now if "error" not in r}
+        return list(found), np.array(list(found.values()) or np.zeros((0, 1)), dtype=float)
+
+    def gains(self, rung: int) -> tuple[Floats, Floats]:
+        """Return the accuracies at a rung and in the end, of all that got there."""
+        done = {n: r["top1"] for n, r in self._rungs[-1].items() if "error" not in r}
+        before = [self._rungs[rung][name]["top1"] for name in done]
+        return np.array(before, dtype=float), np.array(list(done.values()), dtype=float)
+
+    def last(self, arch: str) -> tuple[int, Record]:
+        """Return the highest rung with a line on `arch`, and the line."""
+        return next((i, r[arch]) for i, r in reversed(list(enumerate(self._rungs))) if arch in r)
+
+
+def _scores(candidates: Candidates, i: int, reached: Reached) -> list[float]:
+    """Return the objectives of one candidate that are known by now, all to be minimised."""
+    if candidates.score is None:
+        return [-reached.top1]
+    accuracy = np.full(len(candidates), reached.top1)
+    epochs = np.full(len(candidates), float(reached.epochs))
+    return [float(v) for v in candidates.score({ACCURACY: accuracy, "epochs": epochs})[i]]
+
+
+def _answers(candidates: Candidates, log: _Log, ends: tuple[int, ...]) -> Answers:
+    """Return what the log says of candidates that train no more."""
+    top1, epochs = np.full((2, len(candidates)), np.nan)
+    errors: dict[int, str] = {}
+    stopped = set()
+    for i, arch in enumerate(candidates.archs):
+        rung, record = log.last(arch.fingerprint)
+        if "error" in record:
+            errors[i] = record["error"]
+            continue
+        top1[i], epochs[i] = record["top1"], record["epochs"]
+        if rung < len(ends) - 1:
+            stopped.add(i)
+            before, after = log.gains(rung)
+            top1[i] = expected(top1[i], before=before, after=after)
+    metrics = {ACCURACY: top1, "epochs": epochs}
+    return Answers(metrics=metrics, errors=errors, stopped=frozenset(stopped))
+
+
+def _temporary_folder() -> Place:
+    """Return a folder that is removed when this process ends."""
+    folder = Path(mkdtemp(prefix="nas-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Place(folder)
+
+
+def create(  # noqa: PLR0913  # a parameter for every option
+    space: Space,
+    *,
+    data: str = "",
+    recipe: str = "quick",
+    epochs: int = 9,
+    rungs: int = 2,
+    eta: int = 3,
+    resolution: int = 0,
+    batch: int = 0,
+    lr: float = 0.0,
+    trial_seconds: float = 0.0,
+    device: str = "auto",
+    seed: int = 0,
+    out: Place | None = None,
+    runner: Runner | None = None,
+) -> Proxy:
+    """Return the evaluator for one search.
+
+    A full training takes `epochs` epochs of `recipe`; of every rung 1/eta goes on to one that is
+    eta times as long. `resolution` is that of the training images, 0 each architecture's own. A
+    candidate that takes more than `trial_seconds` fails. All trainings begin with the same `seed`
+    and see the same images in the same order. They lie in the run folder `out`, if there is one.
+
+    Raises:
+        NasError: if there is no data, they cannot be used, or an option is out of its range; a
+            resolution that is too small for the strides, too.
+    """
+    if not data:
+        raise NasError("evaluator proxy needs data to train on, as in --data imagefolder:/path")
+    if resolution:
+        check_side(resolution)
+    ends = schedule(epochs, rungs=rungs, eta=eta)
+    loaded = load_data(data)  # split as everywhere: what is found is trained and judged on it
+    out = out or _temporary_folder()
+    bench = Bench(
+        data=loaded,
+        recipe=adapt(find_recipe(recipe), epochs=epochs, batch=batch, lr=lr),
+        seed=seed,
+        folder=out / FOLDER,
+        device=device,
+        resolution=resolution,
+        seconds=trial_seconds,
+    )
+    bench.prepared(space.decode_row(space.sample_matrix(np.random.default_rng(0), 1)[0]))
+    text = (
+        f"proxy:{loaded.fingerprint} {recipe} epochs {','.join(map(str, ends))} of eta {eta} "
+        f"resolution {resolution} batch {bench.recipe.batch} lr {bench.recipe.lr:g} seed {seed}"
+    )
+    log = out.here / FOLDER / LOG
+    return Proxy(bench, log, ends=ends, eta=eta, runner=runner or InProcess(), text=text)

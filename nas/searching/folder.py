@@ -1,0 +1,190 @@
+"""Run folders: what a search leaves behind, and how to come back to it.
+
+`run.yaml` holds the settings, `journal.jsonl` everything proposed and found, `pareto.csv` and
+`archs/` the front, `env.json` what the numbers came from.
+"""
+
+import csv
+import io
+import os
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nas.core import data, strict_json
+from nas.core.errors import RunError, UnknownName
+from nas.core.files import read_text, write_text
+from nas.core.machine import cpu_name
+from nas.core.run_kind import MARKS, RUN, SEARCH, check_kind, holds, kind_of, network_of
+from nas.core.schema import SCHEMA
+from nas.core.storage import Place, split_member
+from nas.core.versions import commit, version_of
+from nas.network.blocks import Architecture, to_mapping
+from nas.network.checkpoint import architecture_of, find_checkpoint
+from nas.network.zoo import load_architecture
+from nas.searching.config import SearchConfig, Setup, read_config
+
+CONFIG, JOURNAL, FRONT, ARCHS, ENVIRONMENT = (
+    RUN,
+    "journal.jsonl",
+    "pareto.csv",
+    "archs",
+    "env.json",
+)
+
+_MEMBER = re.compile(r"[0-9]{3,9}")
+
+MAY_CHANGE = (
+    *("trials", "batch", "runner", "workers", "ray_address", "gpus_per_trial"),
+    *("trial_seconds", "max_seconds", "max_epochs"),
+)
+"""Settings that may change when a run is continued."""
+
+RESOLVED = ("era", "objective", "strategy")
+"""Settings that a run.yaml written by hand may leave empty; a search writes what they came to."""
+
+
+def check_folder(out: Path, config: SearchConfig) -> None:
+    """Check that `out` is free, or holds a run of `config` that can be continued.
+
+    Raises:
+        RunError: if it holds another search, or something else.
+    """
+    if holds(out, SEARCH):
+        _check_same(out, read_config(out / CONFIG), config)
+
+
+def _check_same(out: Path, found: SearchConfig, wanted: SearchConfig) -> None:
+    """Refuse settings that make another search; a longer one, or other batches, are the same."""
+    for name in SearchConfig.__dataclass_fields__:
+        old, new = getattr(found, name), getattr(wanted, name)
+        if name not in MAY_CHANGE and old != new and (old or name not in RESOLVED):
+            raise RunError(
+                f"{out} is the run of another search: its {name} is {_text(old)}, "
+                f"not {_text(new)}; give another --out"
+            )
+
+
+def _text(value: object) -> str:
+    """Return a setting as a user writes it."""
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    return repr(value)
+
+
+def write_results(
+    out: Path,
+    rows: Sequence[Mapping[str, Any]],
+    archs: Sequence[Architecture],
+    environment: Mapping[str, Any],
+) -> None:
+    """Write the front and its circumstances; every file is replaced at once or not at all.
+
+    `rows` are the records of the members (`picks` inside), `archs` their named architectures.
+
+    Raises:
+        RunError: if the folder cannot be written.
+    """
+    wanted = {out / ARCHS / f"{arch.name}.yaml": arch for arch in archs}
+    try:
+        write_text(out / FRONT, to_csv(rows))
+        for path, arch in wanted.items():
+            write_text(path, data.to_yaml(to_mapping(arch)))
+        for path in set((out / ARCHS).glob("*.yaml")) - set(wanted):
+            path.unlink()
+        write_text(out / ENVIRONMENT, strict_json.dumps(environment, indent=1) + "\n")
+    except OSError as error:
+        raise RunError(f"cannot write the results into {out}: {error.strerror}") from None
+
+
+def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return `rows` as CSV, the picks as columns at the end."""
+    flat = [{**row, **row["picks"]} for row in rows]
+    names = dict.fromkeys(name for row in flat for name in row if name != "picks")
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(names), extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+    return text.getvalue()
+
+
+def environment(setup: Setup) -> Mapping[str, Any]:
+    """Return what the numbers of a run came from: versions, machine, table, problem, seed."""
+    packages = ("nas", "numpy", "optuna", "torch")
+    return {
+        "schema": SCHEMA,
+        "python": platform.python_version(),
+        "packages": {name: version for name in packages if (version := version_of(name))},
+        "platform": platform.platform(),
+        "processor": cpu_name(),
+        "cores": os.cpu_count(),
+        "table": {"name": setup.table.name, "era": setup.table.era, "device": setup.table.device},
+        "problem": setup.problem.describe(),
+        "seed": setup.config.seed,
+        "commit": commit(),
+    }
+
+
+def find_architecture(text: str) -> Architecture:
+    """Return the architecture that `text` means.
+
+    A bundled name, a path to a YAML or JSON file, or RUN_DIR:NAME for a member of a run's front:
+    its number, or "best" for the most accurate (with one objective, the best of it); RUN_DIR may be
+    a URL. A training folder, or a checkpoint, stands for what was trained, and the folder of a
+    pruning, a search of how to scale or a pipeline for what it ended with; see `network_of`.
+
+    Raises:
+        NasError: if there is no such thing; it says what there is.
+    """
+    text = network_of(text)
+    folder, name = split_member(text)
+    with Place(folder).reading(*MARKS, FRONT) as here:
+        if kind_of(here) is SEARCH:
+            if name is None:
+                raise UnknownName(f"{text} is a run: name a member of its front, as in {text}:best")
+            member = f"{ARCHS}/{_member(here, name)}.yaml"
+            with Place(folder).reading(member) as inside:
+                return load_architecture(inside / member)
+    path = find_checkpoint(text)
+    return architecture_of(path) if path else load_architecture(text)
+
+
+def front_names(folder: Path) -> tuple[str, ...]:
+    """Return the names of the members of a run's front, in its order.
+
+    Raises:
+        RunError: if the front is empty or not there yet.
+    """
+    names = tuple(_front(folder))
+    if not names:
+        raise RunError(f"the front of {folder} is empty: nothing kept the limits")
+    return names
+
+
+def _member(folder: Path, name: str) -> str:
+    """Return the name under which a member of the front lies in `ARCHS`."""
+    known = _front(folder)
+    first, *_, last = (*front_names(folder), *known)
+    wanted = next(n for n, best in known.items() if best) if name == "best" else name.zfill(3)
+    if wanted not in known:
+        raise UnknownName(f"{folder} has members {first} to {last} and best, not {name!r}")
+    return wanted
+
+
+def _front(folder: Path) -> Mapping[str, bool]:
+    """Return the names of a run's front, and which of them is the best."""
+    check_kind(folder, SEARCH)
+    try:
+        rows = csv.DictReader(io.StringIO(read_text(folder / FRONT)))
+        front = {row["name"]: row["best"] == "True" for row in rows}
+        if front and (sum(front.values()) != 1 or not all(map(_MEMBER.fullmatch, front))):
+            raise ValueError("not one best, or a name that no search gives")
+        return front
+    except OSError:
+        raise RunError(f"{folder} has no front yet; finish it: nas search --out {folder}") from None
+    except (KeyError, ValueError, TypeError, IndexError, csv.Error):
+        raise RunError(
+            f"{folder / FRONT} is damaged; write it anew: nas search --out {folder}"
+        ) from None

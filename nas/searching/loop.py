@@ -1,0 +1,301 @@
+"""Run a search: from settings to a front, with or without a run folder."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, fields, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.core import plugins
+from nas.core.errors import NasError, RunError, unknown
+from nas.core.extras import extra
+from nas.core.jsonl import Lines
+from nas.core.plugins import Plugin
+from nas.core.storage import Place
+from nas.core.workers.runner import Lazy, Runner
+from nas.network.zoo import load_architecture
+from nas.searching import folder
+from nas.searching.config import SearchConfig, Setup, prepare, write_config
+from nas.searching.constraints import check_limits
+from nas.searching.journal import NoJournal, open_journal
+from nas.searching.pareto import hypervolume, non_dominated
+from nas.searching.problem import Objective, Strategy, Trials
+from nas.searching.screening import Screened
+from nas.searching.session import Session
+from nas.searching.solutions import Member, covers, front_members, record, reference
+from nas.searching.streaming import stream
+from nas.searching.warm_start import Seeded
+from nas.searching.watch import Progress, Watch, open_run
+
+logger = logging.getLogger(__name__)
+
+BEST_OF_ONE = 10
+"""With a single objective a front is one architecture; this many of the best are shown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What a search has found: all trials, and the numbers of those on the front.
+
+    `seconds` is the time of this search alone, without loading; `new` its number of trials, fewer
+    than all where an earlier search was continued; `out` is its run folder,
+    a path or a URL.
+    """
+
+    setup: Setup
+    trials: Trials
+    front: NDArray[np.int64]
+    seconds: float
+    new: int
+    finished: bool
+    out: Path | str | None = None
+
+    @cached_property
+    def members(self) -> tuple[Member, ...]:
+        """The front, the fastest first; with one objective the best first."""
+        return front_members(self.setup, self.trials, self.front)
+
+    @cached_property
+    def baseline(self) -> Member | None:
+        """The architecture that the space's file names for comparison.
+
+        None where there is none, or nothing to compare: the latency table does not cover it, or
+        its evaluation fails.
+        """
+        name, found = self.setup.space.baseline, None
+        if name and covers(self.setup, name):
+            with extra(f"a comparison with {name}", logger.warning):
+                found = reference(self.setup, name)
+        return found
+
+    @property
+    def best(self) -> Member | None:
+        """The most accurate member, or with one objective the best; None where there is none."""
+        if len(self.setup.problem.objectives) == 1:
+            return self.members[0] if self.members else None
+        return max(self.members, key=lambda m: m.accuracy or 0.0, default=None)
+
+    @cached_property
+    def hypervolume(self) -> float:
+        """The volume that the front dominates, up to `reference_point`; 0 for no front."""
+        if not self.front.size:
+            return 0.0
+        scores = self.setup.problem.scores(self.trials.metrics)[self.front]
+        return hypervolume(scores, self.reference_point)
+
+    @cached_property
+    def reference_point(self) -> NDArray[np.float64]:
+        """The worst value of each objective, signed so that smaller is better.
+
+        That is its limit; without one 0 (or the worst found, if that is below) where larger is
+        better, otherwise twice the baseline's, and without a baseline the worst value found.
+        """
+        return np.array([self._worst(o) for o in self.setup.problem.objectives])
+
+    def _worst(self, objective: Objective) -> float:
+        for limit in self.setup.problem.limits:
+            if limit.metric == objective.metric and limit.at_most == (objective.sign > 0):
+                return objective.sign * limit.value
+        found = objective.sign * self.trials.metrics[objective.metric][self.trials.ok]
+        if objective.sign < 0:
+            return max(0.0, float(found.max()))
+        known = self.baseline.metrics if self.baseline else {}
+        return float(2 * known[objective.metric] if objective.metric in known else found.max())
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return the members as plain data, in their order; one of them is the `best`."""
+        return [
+            {**record(m, self.setup.accuracy, self.baseline), "best": m is self.best}
+            for m in self.members
+        ]
+
+
+def search(
+    config: SearchConfig | None = None,
+    *,
+    out: Place | Path | str | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> Run:
+    """Search as `config` says, changed by `settings`, and return what was found.
+
+    `settings` are fields of `SearchConfig`, so that `search(space="mbconv", trials=500)` is enough.
+    With `out`, everything is kept in that run folder, a path or any URL that fsspec knows; a search
+    that was broken off there goes on where it stopped, and a finished one goes on if `config` wants
+    more trials. An interrupt
+    (Ctrl-C) ends the search early: the result then says that it is not finished.
+
+    Raises:
+        NasError: if a setting is wrong, a limit cannot be met, or the folder cannot be written;
+            before the search starts, or with everything found so far kept.
+    """
+    known = [f.name for f in fields(SearchConfig)]
+    for name in settings:
+        if name not in known:
+            raise unknown("setting", name, known)
+    wanted = replace(config or SearchConfig(), **settings)
+    if out is None:
+        return explore(wanted, progress=progress)
+    place = out if isinstance(out, Place) else Place(out)
+    with open_run(place):
+        run = explore(wanted, out=place, progress=progress)
+        write(run)
+    return run
+
+
+def explore(
+    config: SearchConfig, *, out: Place | None = None, progress: Progress | None = None
+) -> Run:
+    """Do what `search` does, but leave nothing in the run folder besides settings and journal.
+
+    The folder must be open; see `open_run`.
+    """
+    with closing(Lazy(_runner(config))) as runner:
+        watch = Watch(config, runner, out=out.here if out else None, progress=progress)
+        return _explore(prepare(config, out=out, runner=watch.runner), out, watch)
+
+
+def _runner(config: SearchConfig) -> Callable[[], Runner]:
+    """Return a way to make what carries tasks out.
+
+    Raises:
+        NasError: if it is unknown, or does not know a setting.
+    """
+    plugin = Plugin.parse(config.runner)
+    plugins.load("runners", plugin.name)
+    named: dict[str, Any] = {"workers": config.workers}
+    for option, setting in (("address", "ray_address"), ("gpus", "gpus_per_trial")):
+        value = getattr(config, setting)
+        if value and not plugins.takes("runners", plugin.name, option):
+            raise NasError(f"runner {plugin.name} knows no {setting}; take --runner ray")
+        named[option] = value
+    return partial(plugins.create, "runners", plugin, **named)
+
+
+def _explore(setup: Setup, out: Place | None, watch: Watch) -> Run:
+    config, path = setup.config, out.here if out else None
+    check_limits(setup.problem, seed=config.seed)
+    if path:
+        folder.check_folder(path, config)
+    with closing(open_journal(path / folder.JOURNAL) if path else NoJournal()) as journal:
+        if path:
+            _check_trials(journal, config)
+            write_config(config, path / folder.CONFIG)
+        session = Session(setup.problem, _strategy(setup), journal, header=_header(setup))
+        run = _advance(setup, session, watch, out)
+        if path:
+            _restore(journal, config, path)
+        return run
+
+
+def _restore(journal: Lines | NoJournal, config: SearchConfig, path: Path) -> None:
+    """Write journal and settings anew where the run folder was removed during the search."""
+    journal.restore()
+    if not (path / folder.CONFIG).is_file():
+        write_config(config, path / folder.CONFIG)
+
+
+def _check_trials(journal: Lines | NoJournal, config: SearchConfig) -> None:
+    """Refuse to continue a run for fewer trials than it holds."""
+    done = sum(len(str(r.get("status", ""))) for r in journal.records if "tell" in r)
+    if done > config.trials:
+        raise RunError(
+            f"{journal.path.parent} holds {done} trials already, more than {config.trials}; "
+            "give another --out"
+        )
+
+
+def write(run: Run) -> None:
+    """Write the front of `run` and its circumstances into its run folder, if it has one.
+
+    The folder must be open; see `open_run`.
+
+    Raises:
+        RunError: if the folder cannot be written.
+    """
+    if run.out:
+        archs = [member.arch for member in run.members]
+        here = Place(run.out).here
+        folder.write_results(here, run.records(), archs, folder.environment(run.setup))
+        if not all((here / name).is_file() for name in (folder.CONFIG, folder.JOURNAL)):
+            raise RunError(f"{run.out} was removed after the search; its journal is gone")
+
+
+def _header(setup: Setup) -> dict[str, Any]:
+    config = setup.config
+    return {
+        **setup.problem.describe(),
+        "strategy": config.strategy,
+        "seed": config.seed,
+        "seed_arch": list(config.seed_arch),
+        **({"screen": config.screen} if config.screen else {}),
+    }
+
+
+def _strategy(setup: Setup) -> Strategy:
+    strategy, config = setup.strategy(), setup.config
+    if config.screen:
+        strategy = Screened(strategy, setup.problem, times=config.screen, seed=config.seed)
+    if not config.seed_arch:
+        return strategy
+    archs = [load_architecture(name) for name in config.seed_arch]
+    return Seeded(strategy, np.stack([setup.space.pack(setup.space.encode(a)) for a in archs]))
+
+
+def _advance(setup: Setup, session: Session, watch: Watch, out: Place | None) -> Run:
+    started, before = time.perf_counter(), len(session)
+    finished = True
+    try:
+        with watch.over(session):
+            for _ in (_streamed if setup.streams else _in_batches)(setup, session, watch):
+                watch.told(session)
+    except KeyboardInterrupt:
+        finished = False
+    return Run(
+        setup=setup,
+        trials=session.trials,
+        front=_front(setup, session.trials),
+        seconds=time.perf_counter() - started,
+        new=len(session) - before,
+        finished=finished,
+        out=out.kept if out else None,
+    )
+
+
+def _in_batches(setup: Setup, session: Session, watch: Watch) -> Iterator[None]:
+    """Ask, evaluate and tell batch by batch; yield after each."""
+    batch, wanted = setup.config.batch or session.strategy.batch, setup.config.trials
+    while not watch.is_over(session) and session.step(min(batch, wanted - len(session))):
+        yield
+
+
+def _streamed(setup: Setup, session: Session, watch: Watch) -> Iterator[None]:
+    """Let workers evaluate what the strategy proposes; yield after every tell."""
+    config = setup.config
+    return stream(
+        session,
+        watch.runner,
+        wanted=config.trials,
+        over=lambda: watch.is_over(session),
+        batch=config.batch,
+        seconds=config.trial_seconds,
+    )
+
+
+def _front(setup: Setup, trials: Trials) -> NDArray[np.int64]:
+    """Return the numbers of the best trials: the front, or the best few of one objective."""
+    ok = np.flatnonzero(trials.ok)
+    _, first = np.unique(trials.picks[ok], axis=0, return_index=True)
+    ok = ok[np.sort(first)]
+    if not ok.size:
+        return ok
+    scores = setup.problem.scores(trials.metrics)[ok]
+    if scores.shape[1] == 1:
+        return ok[np.argsort(scores[:, 0], kind="stable")[:BEST_OF_ONE]]
+    return ok[non_dominated(scores)]

@@ -1,0 +1,93 @@
+"""Screening: of many candidates that a strategy proposes, only the most promising are evaluated."""
+
+import numpy as np
+
+from nas.searching.acquisition import ahead, promising
+from nas.searching.kernel_model import KernelModel
+from nas.searching.pareto import non_dominated
+from nas.searching.problem import Floats, Problem, Strategy, Trials
+from nas.space.space import Matrix
+
+INITIAL = 15
+"""Trials with a number for every objective that come before the first model."""
+
+EXPLORE = 0.1
+"""The share of candidates that is taken at random, so that the model also learns elsewhere."""
+
+_BATCH = 10
+"""Candidates at once where nobody asks for more: the model is refitted after each batch."""
+_MOST_FITTED = 1000
+_MOST_WAITING = 2000
+
+
+class Screened:
+    """Asks `strategy` for `times` as many candidates, and proposes those that promise the most.
+
+    What a candidate promises is said by a model of all trials so far, refitted after every tell:
+    how far it would be ahead of the front and of the others of the batch, less what it would break
+    of limits. The others wait, and stand for election again in the next ask, under the next model;
+    so nothing that the strategy proposed is lost by an early, bad model. The strategy is told every
+    trial, and never about candidates that wait: to it they are still being evaluated.
+    """
+
+    def __init__(self, strategy: Strategy, problem: Problem, *, times: int, seed: int) -> None:
+        """Wrap `strategy`, which searches `problem`."""
+        self._strategy, self._problem, self._times = strategy, problem, times
+        self._model = KernelModel(problem, most=_MOST_FITTED)
+        self._waiting: Matrix = np.zeros((0, len(problem.space.columns)), dtype=np.uint8)
+        self._front: Floats = np.zeros((0, len(problem.objectives)))
+        self._seen: set[bytes] = set()
+        self._seed, self._asks, self._learned = seed, 0, 0
+
+    @property
+    def batch(self) -> int:
+        """As the strategy likes it, but few enough for the model to keep up."""
+        return min(_BATCH, self._strategy.batch)
+
+    def ask(self, count: int) -> Matrix:
+        """Return up to `count` rows; the first ones as the strategy proposes them."""
+        self._asks += 1
+        if self._learned < INITIAL or not self._model.ready:
+            rows = self._strategy.ask(count)
+        else:
+            rows = self._elect(self._strategy.ask(count * self._times), count)
+        self._seen.update(row.tobytes() for row in rows)
+        return rows
+
+    def tell(self, trials: Trials) -> None:
+        """Hand the trials on, and learn from them."""
+        self._strategy.tell(trials)
+        self._model.tell(trials)
+        self._seen.update(row.tobytes() for row in trials.picks)
+        scores = self._problem.scores(trials.metrics)
+        self._learned += int(np.isfinite(scores).all(axis=1).sum())
+        front = np.concatenate([self._front, scores[trials.ok]])
+        self._front = front[non_dominated(front)]
+
+    def _elect(self, proposed: Matrix, count: int) -> Matrix:
+        """Return `count` of what waits and of what is `proposed`, and let the rest wait."""
+        rows = self._new(np.concatenate([self._waiting, proposed]))
+        if not len(rows):  # a strategy that repeats itself has seen everything
+            return proposed[:count]
+        rng = np.random.default_rng((self._seed % 2**32, self._asks))
+        scores, broken = self._predict(rows)
+        count = min(count, len(rows))
+        explored = rng.binomial(count, EXPLORE)
+        best = promising(scores, broken, self._front, count=count - explored)
+        rest = rng.permutation(np.delete(np.arange(len(rows)), best))
+        left = rest[explored:]
+        worth = ahead(scores[left], self._front) - broken[left]
+        self._waiting = rows[left[np.argsort(-worth, kind="stable")[:_MOST_WAITING]]]
+        elected: Matrix = rows[np.concatenate([best, rest[:explored]])]
+        return elected
+
+    def _new(self, rows: Matrix) -> Matrix:
+        """Return the rows that were not proposed yet, each once, in their order."""
+        once = {row.tobytes(): i for i, row in reversed(list(enumerate(rows)))}
+        return rows[sorted(i for key, i in once.items() if key not in self._seen)]
+
+    def _predict(self, rows: Matrix) -> tuple[Floats, Floats]:
+        """Return the predicted scores of `rows` and by how much they will break limits or fail."""
+        known = self._problem.known(rows)
+        metrics = self._model.predict(rows, known)
+        return self._problem.scores(metrics), self._model.broken(rows, known, metrics)

@@ -1,0 +1,212 @@
+"""A session: a problem, a strategy and a journal, advanced by asks and tells.
+
+The journal is the memory. Opening a session on a journal that is not empty replays it: the
+strategy is asked and told again, in the same order, and so comes to the state in which it was.
+"""
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from nas.core.errors import RunError
+from nas.core.jsonl import Lines
+from nas.core.text import shown
+from nas.searching import journal as log
+from nas.searching.evaluate import evaluate
+from nas.searching.journal import NoJournal
+from nas.searching.problem import Problem, Strategy, Trials, concatenate
+from nas.space.space import Matrix
+
+logger = logging.getLogger(__name__)
+
+_EARLIER = re.compile(r"(table:.+) [0-9a-f]{16}")
+
+
+class Session:
+    """The state of a search.
+
+    `waiting` holds what was asked for and not told yet, by its number; `asked` is how many there
+    were in all.
+
+    Raises:
+        RunError: if the journal belongs to another problem or strategy.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        strategy: Strategy,
+        journal: Lines | NoJournal,
+        *,
+        header: Mapping[str, Any],
+    ) -> None:
+        """Open a session; `header` is what must be equal for a journal to be continued."""
+        self.problem, self.strategy, self.journal = problem, strategy, journal
+        self._parts: list[Trials] = []
+        self._seen: dict[bytes, int] = {}
+        self._count = 0
+        self.asked = 0
+        self.waiting: dict[int, Matrix] = {}
+        header = {"schema": 1, **header}
+        if journal.records:
+            self._replay(header)
+        else:
+            journal.append(header)
+
+    def __len__(self) -> int:
+        """Return the number of finished trials."""
+        return self._count
+
+    @property
+    def trials(self) -> Trials:
+        """All finished trials, in the order in which they were told."""
+        self._parts = [concatenate(self._parts, len(self.problem.space.columns))]
+        return self._parts[0]
+
+    def step(self, count: int) -> int:
+        """Ask for up to `count` candidates, evaluate them, tell; return how many there were.
+
+        Proposals that wait from an earlier search come first.
+        """
+        if not self.waiting:
+            self.ask(count)
+        numbers = tuple(self.waiting)
+        if numbers:
+            picks = np.stack([self.waiting[number] for number in numbers])
+            self.tell(numbers, self._evaluate(picks))
+        return len(numbers)
+
+    def ask(self, count: int) -> tuple[int, ...]:
+        """Ask for up to `count` candidates; return their numbers in `waiting`."""
+        picks = self.strategy.ask(count)
+        if not len(picks):
+            return ()
+        self.journal.append(log.ask_record(self.asked, count, picks))
+        return self._asked(picks)
+
+    def recall(self, proposals: Sequence[int]) -> tuple[int, ...]:
+        """Tell those of `proposals` that were evaluated before; return the others."""
+        again = [n for n in proposals if self.waiting[n].tobytes() in self._seen]
+        for number in again:
+            self.tell((number,), self._evaluate(self.waiting[number][None]))
+        return tuple(number for number in proposals if number in self.waiting)
+
+    def tell(self, proposals: Sequence[int], trials: Trials) -> None:
+        """Take what became of `proposals`; the trials get the next numbers."""
+        shift = self._count - trials.first
+        errors = {number + shift: text for number, text in trials.errors.items()}
+        trials = replace(trials, first=self._count, errors=errors)
+        self.journal.append(log.tell_record(trials, proposals))
+        self._told(proposals, trials)
+
+    def _asked(self, picks: Matrix) -> tuple[int, ...]:
+        numbers = tuple(range(self.asked, self.asked + len(picks)))
+        self.waiting |= zip(numbers, picks, strict=True)
+        self.asked += len(picks)
+        return numbers
+
+    def _told(self, proposals: Sequence[int], trials: Trials) -> None:
+        for number in proposals:
+            del self.waiting[number]
+        for i, row in enumerate(trials.picks):
+            self._seen.setdefault(row.tobytes(), trials.first + i)
+        self._parts.append(trials)
+        self._count += len(trials)
+        self.strategy.tell(trials)
+
+    def _evaluate(self, picks: Matrix) -> Trials:
+        """Evaluate what was not evaluated before; copy the rest from the earlier trial.
+
+        A failure is copied like any result: the same row would most likely fail again.
+        """
+        first = self._count
+        own = np.arange(first, first + len(picks))
+        seen: dict[bytes, int] = {}
+        source = own.copy()
+        for i, row in enumerate(picks):
+            key = row.tobytes()
+            source[i] = self._seen.get(key, seen.setdefault(key, first + i))
+        new = source == own
+        trials = evaluate(self.problem, picks[new], first=first)
+        if new.all():
+            return trials
+        return self._with_copies(trials, picks, source, new)
+
+    def _with_copies(
+        self, fresh: Trials, picks: Matrix, source: np.ndarray[Any, Any], new: np.ndarray[Any, Any]
+    ) -> Trials:
+        first = fresh.first
+        own = np.flatnonzero(new) + first
+        errors = {int(own[n - first]): text for n, text in fresh.errors.items()}
+        position = {int(n): i for i, n in enumerate(own)}
+        earlier = self.trials
+        metrics = {}
+        status = np.empty(len(picks), dtype=fresh.status.dtype)
+        for name, values in fresh.metrics.items():
+            old = earlier.metrics.get(name, np.zeros(0))
+            metrics[name] = np.array(
+                [values[position[n]] if n in position else old[n] for n in source.tolist()]
+            )
+        for i, n in enumerate(source.tolist()):
+            status[i] = fresh.status[position[n]] if n in position else earlier.status[n]
+            text = errors.get(n, earlier.errors.get(n))
+            if text is not None:
+                errors[first + i] = text
+        return replace(fresh, picks=picks, metrics=metrics, status=status, errors=errors)
+
+    def _replay(self, header: Mapping[str, Any]) -> None:
+        found = self.journal.records[0]
+        for key, wanted in header.items():
+            if found.get(key) == wanted:
+                continue
+            others = self._otherwise(found.get(key), wanted) if key == "evaluators" else None
+            if others:
+                logger.warning(
+                    "%s was begun by an earlier version: that its latency table is the same cannot "
+                    "be checked",
+                    self.journal.path.parent,
+                )
+            elif others is None:
+                raise RunError(
+                    f"{self.journal.path.parent} is the run of another search: its {key} is "
+                    f"{shown(found.get(key))}, not {shown(wanted)}; give another --out"
+                )
+        faithful = True
+        source = str(self.journal.path)
+        needed = [objective.metric for objective in self.problem.objectives]
+        widths = self.problem.space.widths
+        for event in log.events(self.journal.records, widths, source=source, needed=needed):
+            if isinstance(event, log.Tell):
+                self._told(event.proposals, event.trials)
+                continue
+            if faithful and not np.array_equal(self.strategy.ask(event.wanted), event.picks):
+                faithful = False
+                logger.warning(
+                    "%s: this version proposes otherwise; going on from the results",
+                    source,
+                )
+            self._asked(event.picks)
+        self.journal.records = self.journal.records[:1]
+
+    def _otherwise(self, found: Any, wanted: Sequence[str]) -> list[str] | None:
+        """Return which of `wanted` cannot be told from what an earlier version named in `found`.
+
+        None where an evaluator is another. Earlier versions ended the text of a latency table in
+        sixteen digits of its sums, whose last bits depend on the Python that adds; now "sha256:"
+        and digits of the table's own numbers stand there. Others list their `earlier` texts.
+        """
+        if not isinstance(found, list) or len(found) != len(wanted):
+            return None
+        earlier = {str(e): getattr(e, "earlier", ()) for e in self.problem.evaluators}
+        unsure = []
+        for old, new in zip(found, wanted, strict=True):
+            table = _EARLIER.fullmatch(str(old))
+            if table and new.startswith(f"{table[1]} sha256:"):
+                unsure.append(new)
+            elif old != new and old not in earlier.get(new, ()):
+                return None
+        return unsure

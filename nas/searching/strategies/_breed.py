@@ -1,0 +1,102 @@
+"""Children of the best trials so far, screened by a model of the dear metrics."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.searching.acquisition import violation
+from nas.searching.problem import Floats, Metrics, Problem
+from nas.searching.strategies._pool import Pool, gains, spread
+from nas.searching.strategies._progress import Progress
+from nas.searching.strategies._vary import mix, mutate
+from nas.space.space import Matrix
+
+_NEAR, _FAR = 3, 6
+"""Ranks in the pool between siblings' parents, and between the two parents of a child."""
+_MIXED = 0.7
+"""The share of children with two parents."""
+
+_ROUNDS = 4
+
+
+class Predicts(Protocol):
+    """A model of all metrics."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has enough data to predict."""
+
+    def predict(self, rows: Matrix, known: Metrics) -> Metrics:
+        """Return all metrics of `rows`, whose free metrics are `known`."""
+
+
+class Breed:
+    """Breeds from a pool.
+
+    Parents are spread over the objectives. Most children take picks from a second, near parent; all
+    are mutated. Of `siblings` children with near parents the one that is predicted to
+    be furthest ahead of the front is kept; a prediction is corrected by the model's error on the
+    parent.
+    """
+
+    def __init__(self, problem: Problem, *, siblings: int, mutations: int) -> None:
+        """Breed for `problem`, with 1 to `mutations` changed picks in every child."""
+        self._problem, self._siblings, self._mutations = problem, siblings, mutations
+
+    def __call__(
+        self,
+        pool: Pool,
+        model: Predicts,
+        *,
+        count: int,
+        progress: Progress,
+        rng: np.random.Generator,
+    ) -> Matrix:
+        """Return up to `count` new children that keep the free limits, none twice."""
+        found = pool.rows[:0]
+        errors = self._errors(pool, model) if model.ready else None
+        for _ in range(_ROUNDS):
+            groups = count - len(found) + 8
+            children, parents = self._children(pool, groups, rng)
+            worth = self._worth(pool, model, children, parents, errors)
+            worth[~progress.unseen(children)] = -np.inf
+            best = worth.reshape(-1, groups).argmax(axis=0) * groups + np.arange(groups)
+            found = np.concatenate([found, children[best[worth[best] > -np.inf]]])
+            found = found[progress.new(found)][:count]
+            if len(found) == count:
+                break
+        return found
+
+    def _children(
+        self, pool: Pool, groups: int, rng: np.random.Generator
+    ) -> tuple[Matrix, NDArray[np.int64]]:
+        """Return the children, sibling by sibling of all groups, and their first parents."""
+        radii = (_NEAR,) * self._siblings + (_FAR,) * self._siblings
+        parents, others = spread(pool.scores, groups, radii, rng).reshape(2, -1)
+        others = np.where(rng.random(len(others)) < _MIXED, others, parents)
+        mixed = mix(pool.rows[parents], pool.rows[others], rng)
+        return mutate(self._problem.space, mixed, self._mutations, rng), parents
+
+    def _errors(self, pool: Pool, model: Predicts) -> Floats:
+        """Return by how much the scores of the pool are larger than predicted."""
+        known = self._problem.known(pool.rows)
+        return pool.scores - self._problem.scores(model.predict(pool.rows, known))
+
+    def _worth(
+        self,
+        pool: Pool,
+        model: Predicts,
+        children: Matrix,
+        parents: NDArray[np.int64],
+        errors: Floats | None,
+    ) -> Floats:
+        """Return how promising every child is, -inf where it breaks a free limit."""
+        known = self._problem.known(children)
+        worth = np.where(self._problem.keeps_limits(known, len(children)), 0.0, -np.inf)
+        if errors is not None:
+            metrics = model.predict(children, known)
+            scores = self._problem.scores(metrics) + errors[parents]
+            worth += gains(scores, pool.rivals, pool.extent)
+            worth -= violation(self._problem, metrics, len(children))
+        return np.where(np.isnan(worth), -np.inf, worth)

@@ -1,0 +1,63 @@
+"""Pareto-archive evolution with screened children; the default where an evaluation is a look-up."""
+
+from nas.searching.problem import Problem, Trials
+from nas.searching.strategies._breed import Breed
+from nas.searching.strategies._fresh import Fresh
+from nas.searching.strategies._model import Model
+from nas.searching.strategies._pool import Pool
+from nas.searching.strategies._progress import Progress
+from nas.space.space import Matrix
+
+_SLACK = 0.002
+_MUTATIONS = 4
+_MOST_PAIRS = 200
+"""More pairs of picks cost more time than they save evaluations."""
+_PENALTY = 0.1
+_FORGET = 0.9
+"""Old batches count less: the model is to be right near the front."""
+
+
+class Archive:
+    """Keeps the front and what is close behind it, and breeds from that.
+
+    Of several children of near parents only the one goes out that a linear model, refitted to
+    every batch, predicts to be furthest ahead of the front. With one objective the archive is the
+    elite.
+    """
+
+    def __init__(
+        self, problem: Problem, seed: int, *, initial: int, siblings: int, batch: int
+    ) -> None:
+        """Start with an empty archive."""
+        self.batch = batch
+        self._problem, self._initial = problem, initial
+        self._progress = Progress(problem.space, seed)
+        self._fresh = Fresh(problem, self._progress)
+        columns = len(problem.space.columns)
+        self._pool = Pool(columns, len(problem.objectives), slack=_SLACK)
+        self._model = Model(problem, most_pairs=_MOST_PAIRS, penalty=_PENALTY, forget=_FORGET)
+        self._breed = Breed(problem, siblings=siblings, mutations=_MUTATIONS)
+
+    def ask(self, count: int) -> Matrix:
+        """Return up to `count` new rows: random ones first, then children of the archive."""
+        rng = self._progress.rng()
+        if self._progress.count < self._initial or not len(self._pool):
+            return self._progress.ask(self._fresh.draw(count, rng))
+        found = self._breed(self._pool, self._model, count=count, progress=self._progress, rng=rng)
+        return self._progress.ask(self._fresh.fill(found, count, rng))
+
+    def tell(self, trials: Trials) -> None:
+        """Let the best into the archive and refit the model."""
+        self._progress.tell(trials)
+        self._model.tell(trials)
+        self._pool.tell(self._problem, trials)
+
+
+def create(
+    problem: Problem, *, seed: int, initial: int = 100, siblings: int = 8, batch: int = 200
+) -> Archive:
+    """Return the strategy for one search.
+
+    `initial` architectures are random; of `siblings` children one is proposed.
+    """
+    return Archive(problem, seed, initial=initial, siblings=siblings, batch=batch)

@@ -1,0 +1,118 @@
+"""Model-guided search; the default where an evaluation is a training."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.searching.acquisition import promising
+from nas.searching.kernel_model import KernelModel
+from nas.searching.problem import Floats, Problem, Trials
+from nas.searching.strategies._breed import Breed
+from nas.searching.strategies._fresh import Fresh
+from nas.searching.strategies._pool import Pool
+from nas.searching.strategies._progress import Progress
+from nas.space.space import Matrix
+
+_SLACK, _INNER_SLACK = 0.05, 0.005
+_GENERATIONS, _CHILDREN = 10, 300
+_MOST_FITTED = 1000
+_SUPPLY = 2000
+_LEAST, _SHARE = 4, 20
+"""A batch is at most a twentieth of the trials told so far: early models change quickly."""
+
+
+class Guided:
+    """Fits a model to all trials, evolves an archive inside it, proposes what promises the most.
+
+    The first trials are random and spread over the objectives that cost nothing. Then every batch
+    takes the candidates that are predicted to be furthest ahead of the front and of each other,
+    and a share `explore` at random from the rest of the inner archive.
+    """
+
+    def __init__(
+        self, problem: Problem, seed: int, *, initial: int, batch: int, explore: float
+    ) -> None:
+        """Start without trials."""
+        self.batch = batch
+        self._problem, self._initial, self._explore = problem, initial, explore
+        self._progress = Progress(problem.space, seed)
+        self._fresh = Fresh(problem, self._progress)
+        self._pool = self._new_pool(_SLACK)
+        self._model = KernelModel(problem, most=_MOST_FITTED)
+        self._breed = Breed(problem, siblings=1, mutations=3)
+
+    def ask(self, count: int) -> Matrix:
+        """Return up to `count` new rows; fewer while there are few trials to learn from."""
+        rng = self._progress.rng()
+        missing = self._initial - self._progress.count
+        if missing > 0:
+            return self._progress.ask(self._start(min(count, missing), rng))
+        if not len(self._pool) or not self._model.ready:
+            return self._progress.ask(self._fresh.draw(count, rng))
+        count = min(count, max(_LEAST, self._progress.count // _SHARE))
+        found = self._candidates(rng)
+        best = self._promising(found, count - rng.binomial(count, self._explore))
+        rest = rng.permutation(np.delete(np.arange(len(found)), best))
+        rows = found[np.concatenate([best, rest[: count - len(best)]])]
+        return self._progress.ask(self._fresh.fill(rows, count, rng))
+
+    def tell(self, trials: Trials) -> None:
+        """Take the trials into the model's data."""
+        self._progress.tell(trials)
+        self._model.tell(trials)
+        self._pool.tell(self._problem, trials)
+
+    def _new_pool(self, slack: float) -> Pool:
+        columns = len(self._problem.space.columns)
+        return Pool(columns, len(self._problem.objectives), slack=slack, least=100)
+
+    def _start(self, count: int, rng: np.random.Generator) -> Matrix:
+        """Return random rows, spread over the first objective that is free if there is one."""
+        known = self._problem.known(self._pool.rows[:0])
+        free = [o.metric for o in self._problem.objectives if o.metric in known]
+        rows = self._fresh.draw(_SUPPLY if free else count, rng)
+        if not free or len(rows) <= count:
+            return rows[:count]
+        values = self._problem.known(rows)[free[0]]
+        places = np.linspace(values.min(), values.max(), count)
+        chosen: list[int] = []
+        for place in places:
+            away = np.abs(values - place)
+            away[chosen] = np.inf
+            chosen.append(int(away.argmin()))
+        return rows[chosen]
+
+    def _scores(self, rows: Matrix) -> tuple[Floats, Floats]:
+        """Return the predicted scores of `rows` and by how much they will break limits or fail."""
+        known = self._problem.known(rows)
+        metrics = self._model.predict(rows, known)
+        return self._problem.scores(metrics), self._model.broken(rows, known, metrics)
+
+    def _candidates(self, rng: np.random.Generator) -> Matrix:
+        """Return new rows near the front of the model, by an archive evolution inside it."""
+        pool = self._new_pool(_INNER_SLACK)
+        pool.add(self._pool.rows, self._pool.scores)
+        for _ in range(_GENERATIONS):
+            children = self._breed(
+                pool, self._model, count=_CHILDREN, progress=self._progress, rng=rng
+            )
+            if not len(children):
+                break
+            scores, broken = self._scores(children)
+            pool.add(children[broken == 0], scores[broken == 0])
+        return pool.rows[self._progress.new(pool.rows)]
+
+    def _promising(self, rows: Matrix, count: int) -> NDArray[np.int64]:
+        """Return the positions of up to `count` rows, each the furthest ahead of all before it."""
+        scores, broken = self._scores(rows)
+        return promising(scores, broken, self._pool.rivals, count=count)
+
+
+def create(
+    problem: Problem, *, seed: int, initial: int = 15, batch: int = 20, explore: float = 0.05
+) -> Guided:
+    """Return the strategy for one search.
+
+    `initial` trials come before the first model; `explore` is the share of a batch that is chosen
+    at random near the front of the model.
+    """
+    return Guided(problem, seed, initial=initial, batch=batch, explore=explore)

@@ -1,0 +1,64 @@
+"""Local search: all neighbours of the best so far, with restarts from random architectures."""
+
+import numpy as np
+
+from nas.searching.problem import Problem, Trials
+from nas.searching.strategies._fresh import Fresh
+from nas.searching.strategies._pool import Pool
+from nas.searching.strategies._progress import Progress
+from nas.searching.strategies._vary import neighbours
+from nas.space.space import Matrix
+
+_STARTS = 10
+
+
+class Local:
+    """Visits the neighbours of the climb's front, one member after the other.
+
+    A climb starts from a few random architectures and ends when every neighbour of its front was
+    proposed; with one objective that is hill climbing, with several Pareto local search (Paquete
+    et al., 2004).
+    """
+
+    batch = 50
+
+    def __init__(self, problem: Problem, seed: int) -> None:
+        """Start without a climb."""
+        self._problem = problem
+        self._progress = Progress(problem.space, seed)
+        self._fresh = Fresh(problem, self._progress)
+        self._climb = self._new_climb()
+        self._visited: set[bytes] = set()
+
+    def ask(self, count: int) -> Matrix:
+        """Return up to `count` new rows: neighbours, or random ones to start a climb."""
+        rng = self._progress.rng()
+        found = self._climb.rows[:0]
+        for row in self._climb.rows[rng.permutation(len(self._climb))]:
+            if row.tobytes() in self._visited:
+                continue
+            new = self._fresh.pick(neighbours(self._problem.space, row))
+            found = np.concatenate([found, new])
+            found = found[self._progress.new(found)]
+            if len(found) >= count:
+                break
+            self._visited.add(row.tobytes())
+        if not len(found):
+            self._climb = self._new_climb()
+            found = self._fresh.draw(min(count, _STARTS), rng)
+        return self._progress.ask(found[:count])
+
+    def tell(self, trials: Trials) -> None:
+        """Let what is on the front of the climb into it."""
+        self._progress.tell(trials)
+        ok = trials.ok
+        self._climb.add(trials.picks[ok], self._problem.scores(trials.metrics)[ok])
+
+    def _new_climb(self) -> Pool:
+        columns = len(self._problem.space.columns)
+        return Pool(columns, len(self._problem.objectives), slack=0.0, least=1)
+
+
+def create(problem: Problem, *, seed: int) -> Local:
+    """Return the strategy for one search."""
+    return Local(problem, seed)

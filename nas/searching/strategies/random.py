@@ -1,0 +1,30 @@
+"""Uniformly random architectures within the free limits, none twice."""
+
+from nas.searching.problem import Problem, Trials
+from nas.searching.strategies._fresh import Fresh
+from nas.searching.strategies._progress import Progress
+from nas.space.space import Matrix
+
+
+class Random:
+    """Draws every choice uniformly over its values."""
+
+    batch = 1000
+
+    def __init__(self, problem: Problem, seed: int) -> None:
+        """Start with nothing proposed."""
+        self._progress = Progress(problem.space, seed)
+        self._fresh = Fresh(problem, self._progress)
+
+    def ask(self, count: int) -> Matrix:
+        """Return up to `count` new rows."""
+        return self._progress.ask(self._fresh.draw(count, self._progress.rng()))
+
+    def tell(self, trials: Trials) -> None:
+        """Remember what needs no proposal any more."""
+        self._progress.tell(trials)
+
+
+def create(problem: Problem, *, seed: int) -> Random:
+    """Return the strategy for one search."""
+    return Random(problem, seed)

@@ -1,0 +1,135 @@
+"""Keep many workers busy: ask whenever one is free, tell whatever comes back first."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from nas.core.errors import RunError
+from nas.core.workers.runner import WAIT, Failure, Runner
+from nas.searching.evaluate import evaluate
+from nas.searching.problem import FAILED, STATUS_TYPE, Problem, Trials
+from nas.searching.session import Session
+from nas.space.space import Matrix
+
+SECONDS_PER_TASK = 0.2
+"""Candidates that take less are sent several at a time."""
+
+
+def stream(
+    session: Session,
+    runner: Runner,
+    *,
+    wanted: int,
+    over: Callable[[], bool],
+    batch: int = 0,
+    seconds: float = 0.0,
+) -> Iterator[None]:
+    """Evaluate candidates on `runner` until `wanted` are told or `over()`; yield after every tell.
+
+    What waits from an earlier search comes first. A batch of candidates is asked for when none is
+    left: `batch`, or an eighth of the workers at most, so that a strategy learns from what there is
+    without being asked for each. A task that takes more than `seconds` fails (0: it may).
+    Nothing is evaluated twice: a proposal equal to one that was told, failed ones too, has its
+    result, and one equal to another that is being evaluated waits for it.
+
+    Raises:
+        RunError: if something cannot be kept.
+    """
+    size = _rows_per_task(session)
+    at_once = batch or max(size, min(session.strategy.batch, runner.workers // 8))
+    proposals = _Proposals(session, size, at_once=at_once, wanted=wanted, over=over)
+    for task, outcome in runner.map(evaluate, session.problem, proposals, seconds=seconds):
+        numbers = proposals.taken_back(task)
+        if isinstance(outcome, Failure):
+            outcome = _failed(session, numbers, outcome)
+        session.tell(numbers, outcome)
+        proposals.told()
+        yield
+
+
+def _rows_per_task(session: Session) -> int:
+    seconds = sum(evaluator.seconds for evaluator in session.problem.dear)
+    return int(np.clip(SECONDS_PER_TASK / max(seconds, 1e-9), 1, session.strategy.batch))
+
+
+class _Proposals:
+    """Hands proposals out, some rows at a time, and asks for more when there are none left."""
+
+    def __init__(
+        self, session: Session, size: int, *, at_once: int, wanted: int, over: Callable[[], bool]
+    ) -> None:
+        self._session, self._size, self._at_once = session, size, at_once
+        self._wanted, self._over = wanted, over
+        self._left: deque[int] = deque()
+        self._out: dict[int, tuple[int, ...]] = {}
+        self._twins: tuple[int, ...] = ()
+        self._under_way: set[bytes] = set()
+        self._count = 0
+        self._take(tuple(session.waiting))
+
+    def __iter__(self) -> Iterator[object]:
+        while True:
+            if not self._left:
+                self._ask()
+            if self._left:
+                yield self._handed_out()
+            elif self._out:
+                yield WAIT
+            else:
+                return
+
+    def _ask(self) -> None:
+        """Ask until there is something new, or nothing more to be had for now."""
+        session = self._session
+        while not self._left and not self._over() and session.asked < self._wanted:
+            numbers = session.ask(min(self._at_once, self._wanted - session.asked))
+            self._take(numbers)
+            if not numbers or self._twins:
+                return
+
+    def _take(self, numbers: tuple[int, ...]) -> None:
+        """Recall what was told before; put the rest in the queue, or behind its twin."""
+        for number in self._session.recall(numbers):
+            row = self._session.waiting[number].tobytes()
+            if row in self._under_way:
+                self._twins += (number,)
+            else:
+                self._under_way.add(row)
+                self._left.append(number)
+
+    def _handed_out(self) -> Matrix:
+        size = min(self._size, len(self._left))
+        numbers = tuple(self._left.popleft() for _ in range(size))
+        self._out[self._count] = numbers
+        self._count += 1
+        return np.stack([self._session.waiting[number] for number in numbers])
+
+    def taken_back(self, task: int) -> tuple[int, ...]:
+        """Return the numbers of a task that came back."""
+        return self._out.pop(task)
+
+    def told(self) -> None:
+        """Give what waits for a twin its result, where that is there now."""
+        self._twins = self._session.recall(self._twins)
+
+
+def _failed(session: Session, numbers: tuple[int, ...], failure: Failure) -> Trials:
+    """Return the trials of a task that failed: all that it held.
+
+    Raises:
+        RunError: if the next one would fare no better.
+    """
+    if failure.fatal:
+        raise RunError(failure.text)
+    picks = np.stack([session.waiting[number] for number in numbers])
+    known: Problem = session.problem
+    nothing = np.full(len(numbers), np.nan)
+    metrics = {**dict.fromkeys(known.provides, nothing), **known.known(picks)}
+    return Trials(
+        first=0,
+        picks=picks,
+        metrics={**metrics, "reward": nothing} if known.reward else metrics,
+        status=np.full(len(numbers), FAILED, dtype=STATUS_TYPE),
+        errors=dict.fromkeys(range(len(numbers)), failure.text),
+    )

@@ -1,0 +1,134 @@
+"""How far a training, a pruning, a search of how to scale or a pipeline is, read from its folder.
+
+Searches, which say more of themselves, have `nas.searching.status`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nas.core.data import read_mapping
+from nas.core.run_kind import (
+    MARKS,
+    NETADAPT,
+    PIPELINE,
+    PRUNED,
+    RUN,
+    SCALED,
+    SCALING,
+    SEARCH,
+    TRAINING,
+    Kind,
+    check_kind,
+    kind_of,
+    read_lines,
+    sound,
+)
+from nas.core.storage import Place
+
+METRICS, ROUNDS, ASKED = "metrics.jsonl", "journal.jsonl", "pipeline.yaml"
+STAGES = ("search", "train", "netadapt", "scale", "export")
+FINISHED, UNFINISHED = "finished", "unfinished"
+Facts = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What is known of a folder: `facts` by their names, None where there are none yet.
+
+    `state` is "finished" or "unfinished": whether it still runs is not known.
+    """
+
+    out: Place
+    kind: Kind
+    state: str
+    facts: Facts
+
+    def record(self) -> dict[str, Any]:
+        """Return what a machine reads of it."""
+        known = {"kind": self.kind.name, "state": self.state, **self.facts}
+        return {"schema": 1, "run": str(self.out), **known}
+
+
+def read_summary(place: Place) -> Summary | None:
+    """Return how far what is in a folder is; None for the run of a search.
+
+    Raises:
+        RunError: if it is no folder of ours, or is damaged.
+    """
+    with place.reading(*MARKS, METRICS) as here:
+        kind = kind_of(here)
+        if kind is None:
+            check_kind(here, SEARCH)
+        if kind is SEARCH or kind is None:
+            return None
+        with sound(here / kind.mark):
+            finished, facts = _READ[kind](here)
+    return Summary(out=place, kind=kind, state=FINISHED if finished else UNFINISHED, facts=facts)
+
+
+def _training(here: Path) -> tuple[bool, Facts]:
+    wanted = read_mapping(here / TRAINING.mark)["recipe"]["epochs"]
+    lines = read_lines(here / METRICS) if (here / METRICS).is_file() else []
+    epochs = [line for line in lines if "epoch" in line]
+    done = int(epochs[-1]["epoch"]) if epochs else 0
+    best = max(epochs, key=lambda line: float(line["top1"]), default=None)
+    facts = {
+        "epochs": done,
+        "wanted": int(wanted),
+        "top1": float(best["top1"]) if best else None,
+        "best_epoch": int(best["epoch"]) if best else None,
+    }
+    return done >= int(wanted), facts
+
+
+def _pruning(here: Path) -> tuple[bool, Facts]:
+    settings = read_mapping(here / RUN)["settings"]
+    lines = read_lines(here / ROUNDS) if (here / ROUNDS).is_file() else []
+    tried = {
+        (one["round"], one["tried"]["group"]): one["tried"]["point"]
+        for one in lines
+        if "tried" in one
+    }
+    points = [tried[one["round"], one["chosen"]] for one in lines if "chosen" in one]
+    points = [one["start"] for one in lines if "start" in one] + points
+    end = next((one["end"]["best"] for one in lines if "end" in one), None)
+    last = end or (points[-1] if points else None)
+    facts = {
+        "rounds": sum("chosen" in one for one in lines),
+        "latency_ms": float(last["latency_ms"]) if last else None,
+        "target_ms": float(settings["target_ms"]),
+        "top1": end["top1"] if end else None,
+    }
+    return end is not None and (here / PRUNED).is_file(), facts
+
+
+def _scaling(here: Path) -> tuple[bool, Facts]:
+    header, *lines = read_lines(here / SCALING.mark) or [{"networks": 0, "metric": ""}]
+    scores = {line["fingerprint"]: float(line["score"]) for line in lines if "score" in line}
+    failed = {line["fingerprint"] for line in lines if "error" in line} - set(scores)
+    facts = {
+        "scored": len(scores),
+        "failed": len(failed),
+        "networks": int(header["networks"]),
+        "best": max(scores.values(), default=None),
+    }
+    return (here / SCALED).is_file(), facts
+
+
+def _pipeline(here: Path) -> tuple[bool, Facts]:
+    asked = read_mapping(here / ASKED) if (here / ASKED).is_file() else {}
+    done = {line["stage"]: line["done"] for line in read_lines(here / PIPELINE.mark)[1:]}
+    networks = [str(one["name"]) for stage in done.values() for one in stage["networks"]]
+    missing = [stage for stage in STAGES if stage in asked and stage not in done]
+    facts = {"done": list(done), "missing": missing, "networks": networks}
+    return bool(asked) and not missing, facts
+
+
+_READ: Mapping[Kind, Callable[[Path], tuple[bool, Facts]]] = {
+    TRAINING: _training,
+    NETADAPT: _pruning,
+    SCALING: _scaling,
+    PIPELINE: _pipeline,
+}

@@ -1,0 +1,235 @@
+"""Watch a search: tell how far it is, leave word of it in the run folder, end it in time."""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from math import inf
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+
+from nas.core import data, strict_json
+from nas.core.errors import BadFile, RunError
+from nas.core.files import write_text
+from nas.core.schema import SCHEMA, OneOf, Range, Reader, Seconds
+from nas.core.storage import Place
+from nas.core.workers.runner import Runner, Watched
+from nas.searching.config import SearchConfig
+from nas.searching.session import Session
+
+HEARTBEAT = "heartbeat.json"
+SECONDS_BETWEEN_BEATS = 5.0
+SILENT_SECONDS = 60.0
+"""A search that says it is running, and said nothing for so long, is not."""
+
+RUNNING, FINISHED, STOPPED = "running", "finished", "stopped"
+ProcessId = Annotated[int, Range(1, 2**31 - 1)]
+
+Progress = Callable[[int, int, str], None]
+"""Called with the trials done, the trials wanted, and what was trained meanwhile."""
+
+
+class TimeUp(KeyboardInterrupt):
+    """The end of the time that a search was given; nothing catches it but the search."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """How a search was doing at `updated`, in seconds since 1970.
+
+    `started` trials were there when it began, `seconds` ago; all searches of this run together have
+    taken `spent_seconds`; `tasks` are the trainings, or
+    evaluations elsewhere, that it has behind it; `busy` of its `workers` had something to do.
+    `state` is "running", "finished" or "stopped".
+    """
+
+    host: str
+    pid: ProcessId
+    updated: Seconds
+    state: Annotated[str, OneOf((RUNNING, FINISHED, STOPPED))]
+    started: int
+    trials: int
+    wanted: int
+    seconds: Seconds
+    spent_seconds: Seconds
+    tasks: int
+    busy: int
+    workers: int
+
+    @property
+    def left_seconds(self) -> float | None:
+        """The time that is left at the rate so far; None before the first trial."""
+        new = self.trials - self.started
+        return self.seconds / new * (self.wanted - self.trials) if new else None
+
+
+def read_heartbeat(out: Path) -> Heartbeat | None:
+    """Return the last heartbeat in a run folder; None if there is none.
+
+    Raises:
+        BadFile: if it is damaged.
+    """
+    path = out / HEARTBEAT
+    if not path.exists():
+        return None
+    read = Reader(path, then="; a running search writes it anew")
+    content = dict(data.read_mapping(path))
+    del content["schema"]
+    return read.record(content, Heartbeat)
+
+
+@contextmanager
+def open_run(out: Place) -> Iterator[None]:
+    """Open a run folder to search in it; nothing is done for a local one, whose files are locked.
+
+    Raises:
+        RunError: if it cannot be read or written, or another search is writing there.
+    """
+    if isinstance(out.kept, str):
+        _check_unattended(out)
+    with out.open():
+        yield
+
+
+def _check_unattended(out: Place) -> None:
+    """Refuse a run folder of which another search left word a moment ago."""
+    with out.reading(HEARTBEAT) as folder, suppress(BadFile):  # damaged, it says nothing
+        beat = read_heartbeat(folder)
+        if beat and beat.state == RUNNING and _may_live(beat):
+            left = SILENT_SECONDS - max(time.time() - beat.updated, -SILENT_SECONDS)
+            raise RunError(
+                f"{out}: another search is writing there, process {beat.pid} on {beat.host}; if "
+                f"that one is dead, try again in {left:.0f} s"
+            )
+
+
+def _may_live(beat: Heartbeat) -> bool:
+    """Tell whether another process that left word is to be reckoned with."""
+    silent = time.time() - beat.updated
+    if silent > SILENT_SECONDS:
+        return False
+    if beat.host != socket.gethostname() or os.name != "posix":
+        return silent >= -SILENT_SECONDS  # a clock has jumped: of one that lives we hear again
+    with suppress(PermissionError):  # then it is somebody else's, and lives
+        try:
+            os.kill(beat.pid, 0)
+        except ProcessLookupError:
+            return False
+    return beat.pid != os.getpid()
+
+
+class Watch:
+    """Tells how far a search is, and ends it when it has had what it was given."""
+
+    def __init__(
+        self, config: SearchConfig, runner: Runner, *, out: Path | None, progress: Progress | None
+    ) -> None:
+        """Begin to watch; `runner` is what carries tasks out, and is watched from then on."""
+        self._config, self._out, self._progress = config, out, progress
+        self.runner = Watched(runner, self._task_done)
+        self._until, self._began = inf, time.monotonic()
+        self._started = self._trials = self._tasks = 0
+        self._spent = 0.0
+
+    def _spent_before(self) -> float:
+        """Return the seconds that earlier searches of this run took, as far as they left word."""
+        with suppress(BadFile):
+            before = read_heartbeat(self._out) if self._out else None
+            return before.spent_seconds if before else 0.0
+        return 0.0
+
+    @contextmanager
+    def over(self, session: Session) -> Iterator[None]:
+        """Count the time, less what earlier searches of this run took, and leave word regularly.
+
+        Raises:
+            BadFile: if the run folder cannot be written.
+        """
+        self._began = time.monotonic()
+        self._spent = self._spent_before()
+        if self._config.max_seconds:
+            self._until = self._began + self._config.max_seconds - self._spent
+        self._started = self._trials = len(session)
+        ended = threading.Event()
+        beats = threading.Thread(target=self._beat_until, args=(ended,), daemon=True)
+        state = STOPPED
+        self._beat(RUNNING)
+        beats.start()
+        try:
+            yield
+            state = FINISHED
+        except TimeUp:
+            state = FINISHED
+        finally:
+            ended.set()
+            beats.join()
+            self._trials = len(session)
+            with suppress(BadFile):  # where the disk is full, the journal says so
+                self._beat(state)
+
+    def _beat_until(self, ended: threading.Event) -> None:
+        while not ended.wait(SECONDS_BETWEEN_BEATS):
+            with suppress(BadFile):  # the journal will say it too
+                self._beat(RUNNING)
+
+    def is_over(self, session: Session) -> bool:
+        """Tell whether the trials are done, or the time or the epochs are spent."""
+        if self._config.max_epochs:
+            trials = session.trials
+            _, first = np.unique(trials.picks, axis=0, return_index=True)  # copies train nothing
+            epochs = trials.metrics.get("epochs", np.zeros(len(trials)))[first]
+            if np.nansum(epochs) >= self._config.max_epochs:
+                return True
+        return len(session) >= self._config.trials or self._is_late()
+
+    def _is_late(self) -> bool:
+        return self._until < inf and time.monotonic() >= self._until
+
+    def told(self, session: Session) -> None:
+        """Say how many trials there are."""
+        self._trials = len(session)
+        self._say()
+
+    def _task_done(self) -> None:
+        """Say that something was trained or evaluated.
+
+        Raises:
+            TimeUp: if the time is over.
+        """
+        self._tasks += 1
+        self._say()
+        if self._is_late():
+            raise TimeUp
+
+    def _say(self) -> None:
+        if self._progress:
+            new = self._trials - self._started
+            note = f"{self._tasks} trainings" if self._tasks > new else ""
+            self._progress(self._trials, self._config.trials, note)
+
+    def _beat(self, state: str) -> None:
+        """Leave word in the run folder, if there is one; one that was removed is not made anew."""
+        if self._out is None or not self._out.is_dir():
+            return
+        elapsed = time.monotonic() - self._began
+        heartbeat = Heartbeat(
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            updated=time.time(),
+            state=state,
+            started=self._started,
+            trials=self._trials,
+            wanted=self._config.trials,
+            seconds=round(elapsed, 3),
+            spent_seconds=round(self._spent + elapsed, 3),
+            tasks=self._tasks,
+            busy=self.runner.busy,
+            workers=self.runner.workers,
+        )
+        content = {"schema": SCHEMA, **asdict(heartbeat)}
+        write_text(self._out / HEARTBEAT, strict_json.dumps(content) + "\n")

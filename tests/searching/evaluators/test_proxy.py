@@ -1,0 +1,232 @@
+"""The proxy evaluator: short trainings in rungs that survive failures and kills."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from nas.accuracy.short import Bench, Leg, Reached, advance  # noqa: E402
+from nas.core import plugins  # noqa: E402
+from nas.core.errors import NasError, RunError  # noqa: E402
+from nas.core.plugins import Plugin  # noqa: E402
+from nas.core.storage import Place  # noqa: E402
+from nas.core.workers.runner import Failure, attempt  # noqa: E402
+from nas.searching.evaluate import evaluate  # noqa: E402
+from nas.searching.evaluators.costs import create as create_costs  # noqa: E402
+from nas.searching.evaluators.proxy import FOLDER, LOG, Proxy, create  # noqa: E402
+from nas.searching.problem import Answers, Candidates, Objective, Problem  # noqa: E402
+from nas.space.file import load_space  # noqa: E402
+from nas.space.space import Space  # noqa: E402
+from nas.training.data import load_data  # noqa: E402
+from nas.training.loop import Diverged  # noqa: E402
+
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
+DATA = "shapes:count=128,difficulty=0,classes=2"
+
+
+class Made:
+    """A runner that makes accuracies up, or does what `spoil` returns for a leg."""
+
+    workers = 1
+
+    def __init__(self, spoil: object = None) -> None:
+        self.legs: list[Leg] = []
+        self.seconds: set[float] = set()
+        self._spoil = spoil
+
+    def map(self, work, shared, tasks, *, seconds=0.0):  # type: ignore[no-untyped-def]
+        self.seconds.add(seconds)
+        for number, leg in enumerate(tasks):
+            self.legs.append(leg)
+            spoilt = self._spoil(leg) if self._spoil else None  # type: ignore[operator]
+            yield number, spoilt or attempt(_made_up, shared, leg)
+
+    def close(self) -> None: ...
+
+
+def _made_up(bench: Bench, leg: Leg) -> Reached:
+    """Return an accuracy that is better for larger networks and longer trainings."""
+    size = sum(b.hidden_channels + b.out_channels for row in leg.arch.stages for b in row)
+    return Reached(top1=1 - 1 / (1 + size / 50) / leg.until, epochs=leg.until, seconds=1.0)
+
+
+def _proxy(space: Space, out: Path, **options: object) -> Proxy:
+    given = {"data": DATA, "epochs": 4, "rungs": 3, "eta": 2, **options}
+    return create(space, out=Place(out), **given)  # type: ignore[arg-type]
+
+
+def _batch(space: Space, count: int, seed: int = 0) -> Candidates:
+    rows = np.unique(space.sample_matrix(np.random.default_rng(seed), 4 * count), axis=0)
+    return Candidates(space=space, picks=np.random.default_rng(seed).permutation(rows)[:count])
+
+
+def test_only_the_better_half_trains_on(tiny: Space, tmp_path: Path) -> None:
+    runner = Made()
+    said = _proxy(tiny, tmp_path, runner=runner)(_batch(tiny, 8))
+    assert [leg.until for leg in runner.legs] == [1] * 8 + [2] * 4 + [4] * 2
+    assert len(said.stopped) == 6
+    assert sorted(said.metrics["epochs"]) == [1, 1, 1, 1, 2, 2, 4, 4]
+    done = [i for i in range(8) if i not in said.stopped]
+    assert said.metrics["top1_proxy"][done].min() >= said.metrics["top1_proxy"].max() - 0.02
+
+
+@pytest.mark.parametrize("seconds", [0.0, 7.0])
+def test_a_training_that_hangs_has_twice_the_time_of_one_that_is_late(
+    tiny: Space, tmp_path: Path, seconds: float
+) -> None:
+    runner = Made()
+    _proxy(tiny, tmp_path, runner=runner, trial_seconds=seconds)(_batch(tiny, 2))
+    assert runner.seconds == {2 * seconds}  # it ends itself after `seconds`, at an epoch's end
+
+
+def test_who_stops_gets_the_accuracy_to_be_expected(tiny: Space, tmp_path: Path) -> None:
+    batch = _batch(tiny, 8)
+    found = _proxy(tiny, tmp_path, runner=Made())(batch).metrics["top1_proxy"]
+    bench = Bench(data=None, recipe=None, seed=0, folder=Place(tmp_path))  # type: ignore[arg-type]
+    full = [_made_up(bench, Leg(arch=arch, until=4)).top1 for arch in batch.archs]
+    assert found == pytest.approx(full)
+
+
+def test_all_objectives_decide_who_goes_on(tiny: Space, tmp_path: Path) -> None:
+    runner = Made()
+    problem = Problem(
+        space=tiny,
+        evaluators=(create_costs(tiny), _proxy(tiny, tmp_path, runner=runner, rungs=2)),
+        objectives=(Objective.parse("top1_proxy"), Objective.parse("macs")),
+    )
+    trials = evaluate(problem, _batch(tiny, 12).picks)
+    full = trials.metrics["epochs"] == 4
+    assert (trials.status[full] == "ok").all()
+    assert (trials.status[~full] == "stopped").all()
+    assert full[trials.metrics["macs"].argmin()]
+    assert full[trials.metrics["top1_proxy"].argmax()]
+
+
+def test_failures_are_recorded_and_the_others_go_on(tiny: Space, tmp_path: Path) -> None:
+    batch = _batch(tiny, 6)
+    bad = batch.archs[2].fingerprint
+
+    def spoil(leg: Leg) -> Failure | None:
+        return Failure("the loss is nan") if leg.arch.fingerprint == bad else None
+
+    said = _proxy(tiny, tmp_path, runner=Made(spoil))(batch)
+    assert said.errors == {2: "the loss is nan"}
+    assert np.isnan(said.metrics["top1_proxy"]).tolist() == [False, False, True] + [False] * 3
+
+
+def test_a_full_disk_ends_the_search_and_fails_nobody(tiny: Space, tmp_path: Path) -> None:
+    full = Made(lambda leg: Failure("no space left", fatal=True))
+    with pytest.raises(RunError, match="no space left"):
+        _proxy(tiny, tmp_path, runner=full)(_batch(tiny, 3))
+    assert not _proxy(tiny, tmp_path, runner=Made())(_batch(tiny, 3)).errors
+
+
+@pytest.mark.parametrize("lines", range(1, 15))
+def test_it_goes_on_where_it_was_killed(tiny: Space, tmp_path: Path, lines: int) -> None:
+    batch = _batch(tiny, 8)
+    whole = _proxy(tiny, tmp_path, runner=Made())(batch)
+    log = tmp_path / FOLDER / LOG
+    kept = log.read_bytes().splitlines(keepends=True)
+    assert len(kept) == 15
+    log.write_bytes(b"".join(kept[:lines]))
+    runner = Made()
+    again = _proxy(tiny, tmp_path, runner=runner)(batch)
+    assert len(runner.legs) == 15 - lines
+    assert log.read_bytes() == b"".join(kept)
+    assert again.stopped == whole.stopped
+    for name, values in whole.metrics.items():
+        assert again.metrics[name].tolist() == values.tolist()
+
+
+def test_the_log_of_other_trainings_is_refused(tiny: Space, tmp_path: Path) -> None:
+    _proxy(tiny, tmp_path, runner=Made())(_batch(tiny, 2))
+    with pytest.raises(RunError, match="of other trainings"):
+        _proxy(tiny, tmp_path, runner=Made(), epochs=8)(_batch(tiny, 2))
+    (tmp_path / FOLDER / LOG).write_text('{"evaluator": "x"}\n')
+    with pytest.raises(RunError, match="of other trainings"):
+        _proxy(tiny, tmp_path, runner=Made())(_batch(tiny, 2))
+
+
+def test_real_trainings_keep_the_weights_of_who_finishes(tiny: Space, tmp_path: Path) -> None:
+    batch = _batch(tiny, 4)
+    said = _proxy(tiny, tmp_path, epochs=2, rungs=2)(batch)
+    assert isinstance(said, Answers)
+    assert not said.errors
+    assert (said.metrics["top1_proxy"] > 0.3).all()
+    for i, arch in enumerate(batch.archs):
+        kept = {path.name for path in (tmp_path / FOLDER / arch.fingerprint).iterdir()}
+        assert {"metrics.jsonl", "arch.yaml"} <= kept
+        assert ("best.safetensors" in kept) == (i not in said.stopped)
+        assert "last.safetensors" not in kept
+
+
+def test_a_training_in_stages_is_one_in_a_row(tiny: Space, tmp_path: Path) -> None:
+    arch = _batch(tiny, 1).archs[0]
+    one = _proxy(tiny, tmp_path / "one", epochs=3)._bench
+    two = _proxy(tiny, tmp_path / "two", epochs=3)._bench
+    advance(one, Leg(arch=arch, until=1))
+    staged, whole = (advance(bench, Leg(arch=arch, until=3)) for bench in (one, two))
+    assert (staged.top1, staged.epochs) == (whole.top1, whole.epochs)
+
+
+def test_a_training_that_diverges_says_so(tiny: Space, tmp_path: Path) -> None:
+    bench = _proxy(tiny, tmp_path, lr=1e30)._bench
+    with pytest.raises(Diverged, match="the loss is"):
+        advance(bench, Leg(arch=_batch(tiny, 1).archs[0], until=2))
+
+
+def test_a_training_that_takes_too_long_fails(tiny: Space, tmp_path: Path) -> None:
+    said = _proxy(tiny, tmp_path, trial_seconds=1e-9)(_batch(tiny, 2))
+    assert set(said.errors) == {0, 1}
+    assert "0 of 1 epochs were done" in said.errors[0]
+
+
+def test_a_resolution_of_its_own_is_trained_at(tiny: Space, tmp_path: Path) -> None:
+    proxy = _proxy(tiny, tmp_path, resolution=16)
+    assert proxy._bench.prepared(_batch(tiny, 1).archs[0]).resolution == 16
+    assert "at 16 px" in proxy.note
+    assert "resolution 16" in str(proxy)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"data": ""}, "needs data to train on"),
+        ({"data": "imagefolder:/nowhere"}, "/nowhere"),
+        ({"epochs": 0}, "epochs must be 1 or more"),
+        ({"eta": 1}, "eta must be 2 or more"),
+        ({"resolution": 4}, "8 pixels at least"),
+        ({"data": "shapes:count=19"}, "count must be 20 or more"),
+        ({"recipe": "quik"}, "did you mean quick"),
+        ({"lr": -1.0}, "lr must be a number above 0"),
+    ],
+)
+def test_bad_options_are_refused(
+    tiny: Space, tmp_path: Path, options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(NasError, match=message):
+        _proxy(tiny, tmp_path, **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_come_from_text(tiny: Space) -> None:
+    plugin = Plugin.parse("proxy:epochs=2,rungs=1,resolution=16,recipe=adamw")
+    made = plugins.create("evaluators", plugin, tiny, data=DATA, seed=3, out=None, runner=None)
+    assert "adamw epochs 2 of eta 3 resolution 16" in str(made)
+    assert str(made).endswith("seed 3")
+
+
+def test_a_resolution_too_small_for_the_strides_is_refused() -> None:
+    with pytest.raises(NasError, match="a resolution of 16 is too small"):
+        create(load_space("mbconv"), data=DATA, resolution=16)
+
+
+def test_batches_too_small_for_the_resolution_are_refused() -> None:
+    with pytest.raises(NasError, match="cannot train on one image at a time at a resolution of 32"):
+        create(load_space("mbconv"), data=DATA, resolution=32, batch=1)
+
+
+def test_its_images_are_split_as_nas_train_and_nas_eval_split_them(tiny: Space) -> None:
+    assert create(tiny, data=DATA, seed=5)._bench.data.fingerprint == load_data(DATA).fingerprint

@@ -1,0 +1,166 @@
+"""Run folders: what may be continued, and how their members are named."""
+
+import csv
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nas.core.errors import BadFile, NasError, RunError, UnknownName
+from nas.network.zoo import load_architecture
+from nas.searching.config import SearchConfig, prepare, read_config, write_config
+from nas.searching.folder import check_folder, find_architecture, to_csv
+from nas.searching.journal import open_journal
+from nas.searching.loop import Run, search
+
+CONFIG = prepare(SearchConfig(trials=400, strategy="random")).config
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return search(CONFIG, out=tmp_path_factory.mktemp("runs") / "one")
+
+
+def test_a_new_folder_gets_its_settings(tmp_path: Path) -> None:
+    search(SearchConfig(trials=400, strategy="random"), out=tmp_path / "a" / "b")
+    found = read_config(tmp_path / "a" / "b" / "run.yaml")
+    assert found == CONFIG
+    assert (found.era, found.objective) == ("2019", ("max:top1_proxy", "min:latency_ms"))
+
+
+def test_checking_a_folder_writes_nothing(tmp_path: Path) -> None:
+    check_folder(tmp_path / "new", CONFIG)
+    assert not list(tmp_path.iterdir())
+    write_config(CONFIG, tmp_path / "run.yaml")
+    content = (tmp_path / "run.yaml").read_bytes()
+    check_folder(tmp_path, replace(CONFIG, trials=500))
+    assert [path.name for path in tmp_path.iterdir()] == ["run.yaml"]
+    assert (tmp_path / "run.yaml").read_bytes() == content
+
+
+def test_settings_left_to_defaults_by_hand_are_filled_in(tmp_path: Path) -> None:
+    by_hand = SearchConfig(limit=("macs<=1G",), trials=20)
+    write_config(by_hand, tmp_path / "run.yaml")
+    with pytest.raises(RunError, match="its limit is macs<=1G, not none"):
+        search(trials=20, out=tmp_path)
+    search(by_hand, out=tmp_path)
+    assert read_config(tmp_path / "run.yaml") == prepare(by_hand).config
+    with pytest.raises(RunError, match="its era is '2019', not '2018'"):
+        search(replace(by_hand, era="2018"), out=tmp_path)
+
+
+def test_a_longer_search_is_the_same_run(tmp_path: Path) -> None:
+    write_config(CONFIG, tmp_path / "run.yaml")
+    longer = replace(CONFIG, trials=500, batch=7)
+    check_folder(tmp_path, longer)
+    search(longer, out=tmp_path)
+    assert read_config(tmp_path / "run.yaml") == longer
+
+
+def test_another_search_is_refused_and_nothing_changes(tmp_path: Path) -> None:
+    write_config(CONFIG, tmp_path / "run.yaml")
+    with pytest.raises(RunError, match="another search: its seed is 0, not 1; give another --out"):
+        search(replace(CONFIG, seed=1), out=tmp_path)
+    assert read_config(tmp_path / "run.yaml") == CONFIG
+
+
+def test_a_refused_second_writer_changes_no_settings(tmp_path: Path) -> None:
+    write_config(CONFIG, tmp_path / "run.yaml")
+    with (
+        closing(open_journal(tmp_path / "journal.jsonl")),
+        pytest.raises(RunError, match="another search is writing into this file"),
+    ):
+        search(replace(CONFIG, trials=900), out=tmp_path)
+    assert read_config(tmp_path / "run.yaml") == CONFIG
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(RunError, match="is not empty and holds no run; give another --out"):
+        search(CONFIG, out=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("left", [".run-x7f3.yaml", "journal.jsonl"])
+def test_a_folder_killed_before_its_settings_were_whole_begins_anew(
+    tmp_path: Path, left: str
+) -> None:
+    (tmp_path / left).touch()
+    search(CONFIG, out=tmp_path)
+    assert read_config(tmp_path / "run.yaml") == CONFIG
+
+
+def test_a_damaged_run_yaml_is_named(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("schema: 1\ntrials: [")
+    with pytest.raises(BadFile, match=r"run\.yaml, line \d"):
+        search(CONFIG, out=tmp_path)
+
+
+@pytest.mark.parametrize("place", ["/proc/run", "/dev/null/run", "/sys/run"])
+def test_an_unwritable_folder_is_named(place: str) -> None:
+    with pytest.raises(NasError, match=f"{place}.*: ") as caught:
+        search(CONFIG, out=place)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_finished_run_holds_its_front(run: Run) -> None:
+    assert run.out is not None
+    with (run.out / "pareto.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["name"] for row in rows] == [member.name for member in run.members]
+    assert run.best is not None
+    assert [row["name"] for row in rows if row["best"] == "True"] == [run.best.name]
+    assert {row["best"] for row in rows} == {"True", "False"}
+    for row, member in zip(rows, run.members, strict=True):
+        assert float(row["latency_ms"]) == member.latency.ms
+        assert float(row["top1_proxy"]) == member.accuracy
+        assert row["stage1_kernel"] == str((member.picks or {})["stage1_kernel"])
+        arch = load_architecture(run.out / "archs" / f"{member.name}.yaml")
+        assert arch == member.arch
+        assert arch.fingerprint == row["fingerprint"]
+    assert len(list((run.out / "archs").iterdir())) == len(rows)
+
+
+def test_members_are_found_by_number_and_as_the_best(run: Run) -> None:
+    assert run.best is not None
+    assert run.best.accuracy == max(member.accuracy for member in run.members)
+    assert find_architecture(f"{run.out}:best") == run.best.arch
+    for name in ("3", "03", "003"):
+        assert find_architecture(f"{run.out}:{name}") == run.members[2].arch
+    assert find_architecture("efficientnet_b0").name == "efficientnet_b0"
+    path = f"{run.out}/archs/001.yaml"
+    assert find_architecture(path) == run.members[0].arch
+
+
+@pytest.mark.parametrize("name", ["", "0", "999", "-1", "worst", "best ", "1.5", "../001"])
+def test_a_member_that_is_not_there_is_said(run: Run, name: str) -> None:
+    with pytest.raises(UnknownName, match=f"has members 001 to {len(run.members):03d} and best"):
+        find_architecture(f"{run.out}:{name}")
+
+
+def test_a_folder_alone_is_no_architecture(run: Run) -> None:
+    with pytest.raises(UnknownName, match=r"is a run: name a member of its front, as in .*:best"):
+        find_architecture(str(run.out))
+
+
+def test_a_run_without_a_front_says_so(tmp_path: Path) -> None:
+    write_config(CONFIG, tmp_path / "run.yaml")
+    with pytest.raises(RunError, match=f"no front yet; finish it: nas search --out {tmp_path}"):
+        find_architecture(f"{tmp_path}:best")
+    (tmp_path / "pareto.csv").write_text("\n")
+    with pytest.raises(RunError, match="is empty: nothing kept the limits"):
+        find_architecture(f"{tmp_path}:best")
+
+
+def test_a_damaged_front_is_named(tmp_path: Path) -> None:
+    write_config(CONFIG, tmp_path / "run.yaml")
+    for text in ("a,b\n1,2\n", "name\n001\n", "name,best\n001,False\n"):
+        (tmp_path / "pareto.csv").write_text(text)
+        with pytest.raises(RunError, match=r"pareto\.csv is damaged"):
+            find_architecture(f"{tmp_path}:best")
+
+
+def test_csv_puts_picks_last() -> None:
+    rows = [{"name": "001", "picks": {"a": 1}}, {"name": "002", "picks": {"b": True}}]
+    assert to_csv(rows) == "name,a,b\n001,1,\n002,,True\n"

@@ -1,0 +1,40 @@
+"""The kernel model: what it makes of noise, and of what it is told."""
+
+import numpy as np
+import pytest
+
+from nas.searching.evaluate import evaluate
+from nas.searching.kernel_model import KernelModel
+from nas.searching.problem import OK, STATUS_TYPE, Problem, Trials
+
+
+def _told(problem: Problem, rows: np.ndarray, top1: np.ndarray) -> KernelModel:
+    model = KernelModel(problem, most=1000)
+    status = np.full(len(rows), OK, dtype=STATUS_TYPE)
+    model.tell(Trials(first=0, picks=rows, metrics={"top1": top1}, status=status))
+    return model
+
+
+def _predicted(problem: Problem, model: KernelModel, rows: np.ndarray) -> np.ndarray:
+    return model.predict(rows, problem.known(rows))["top1"]
+
+
+def test_contradicting_trials_are_averaged(problem: Problem, everything: np.ndarray) -> None:
+    rows = everything[[0, 0, -1, -1]]
+    model = _told(problem, rows, np.array([0.5, 0.7, 0.1, 0.3]))
+    assert _predicted(problem, model, rows) == pytest.approx([0.6, 0.6, 0.2, 0.2], abs=1e-3)
+
+
+def test_what_was_told_is_nearly_returned(problem: Problem, everything: np.ndarray) -> None:
+    rows = everything[:: max(1, len(everything) // 40)]
+    top1 = evaluate(problem, rows).metrics["top1"]
+    error = _predicted(problem, _told(problem, rows, top1), rows) - top1
+    assert 0.002 < np.abs(error).max() / top1.std() < 0.02  # noise is allowed for, but little
+
+
+def test_predictions_keep_nine_digits(problem: Problem, everything: np.ndarray) -> None:
+    rows = everything[:20]
+    model = _told(problem, rows, evaluate(problem, rows).metrics["top1"])
+    found = _predicted(problem, model, everything)
+    scaled = np.ldexp(np.frexp(found)[0], 30)
+    assert (scaled == np.round(scaled)).all()

@@ -1,0 +1,93 @@
+"""Watching a search: word in the run folder, and the time over several starts."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from nas.core.errors import BadFile, RunError
+from nas.core.storage import Place
+from nas.core.workers.runner import InProcess
+from nas.searching.config import SearchConfig
+from nas.searching.watch import HEARTBEAT, Watch, _check_unattended, read_heartbeat
+
+
+class Session:
+    trials = SimpleNamespace(seconds=0.0)
+
+    def __len__(self) -> int:
+        return 3
+
+
+def _watch(out: Path) -> Watch:
+    return Watch(SearchConfig(trials=9), InProcess(), out=out, progress=None)
+
+
+def test_the_time_of_all_starts_is_counted(tmp_path: Path) -> None:
+    for _ in range(2):
+        with _watch(tmp_path).over(Session()):  # type: ignore[arg-type]
+            time.sleep(0.05)
+    beat = read_heartbeat(tmp_path)
+    assert beat is not None
+    assert (beat.state, beat.trials, beat.wanted) == ("finished", 3, 9)
+    assert beat.spent_seconds >= 0.1 > beat.seconds / 2
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_disk_that_fills_up_is_not_the_heartbeats_to_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[str] = []
+
+    def full(path: Path, text: str) -> None:
+        tries.append(threading.current_thread().name)
+        if threading.current_thread() is not threading.main_thread():
+            raise BadFile(f"{path} cannot be written: No space left on device")
+
+    monkeypatch.setattr("nas.searching.watch.SECONDS_BETWEEN_BEATS", 0.001)
+    monkeypatch.setattr("nas.searching.watch.write_text", full)
+    with _watch(tmp_path).over(Session()):  # type: ignore[arg-type]
+        for _ in range(5000):
+            if len(tries) >= 4:
+                break
+            time.sleep(0.001)
+    assert len(tries) >= 5  # it goes on trying, and the last word is the search's own
+
+
+@pytest.mark.parametrize(("ahead", "blocked"), [(-5, True), (5, True), (-500, False), (500, False)])
+def test_word_from_a_clock_that_was_ahead_blocks_no_search(
+    ahead: float, blocked: bool, tmp_path: Path
+) -> None:
+    with _watch(tmp_path).over(Session()):  # type: ignore[arg-type]
+        pass
+    path = tmp_path / HEARTBEAT
+    beat = json.loads(path.read_text()) | {"state": "running", "host": "another"}
+    path.write_text(json.dumps(beat | {"updated": time.time() + ahead}))
+    place = Place(tmp_path.as_uri())
+    with pytest.raises(RunError, match="try again in") if blocked else nullcontext():
+        _check_unattended(place)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="asks for processes as POSIX has them")
+@pytest.mark.parametrize("ahead", [-5, 5, 3600])
+def test_a_writer_of_this_machine_blocks_while_it_lives_whatever_the_clock_says(
+    ahead: float, tmp_path: Path
+) -> None:
+    with _watch(tmp_path).over(Session()):  # type: ignore[arg-type]
+        pass
+    path = tmp_path / HEARTBEAT
+    beat = json.loads(path.read_text()) | {"state": "running", "updated": time.time() + ahead}
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    place = Place(tmp_path.as_uri())
+    for pid, blocked in ((os.getppid(), True), (dead.pid, False), (os.getpid(), False)):
+        path.write_text(json.dumps(beat | {"pid": pid}))
+        with pytest.raises(RunError, match=r"try again in \d+ s") if blocked else nullcontext():
+            _check_unattended(place)
