@@ -23,13 +23,13 @@ from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint, load_checkpoint
 from nas.network.cost import cost
 from nas.network.weights import Weights
-from nas.nn.netadapt import netadapt
-from nas.nn.netadapt_job import Job
-from nas.nn.taylor import BATCHES, effects
 from nas.pruning.channels import groups, narrowed
+from nas.pruning.job import Job
 from nas.pruning.netadapt import Result, Settings, cuts_of
 from nas.pruning.proposals import Cuts, latency_meter
+from nas.pruning.run import netadapt
 from nas.pruning.slicing import sliced, strongest
+from nas.pruning.taylor import BATCHES, effects
 from nas.training.data import Data
 from nas.training.evaluate import score
 from nas.training.fine_tune import Bench, held_out

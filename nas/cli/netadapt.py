@@ -34,7 +34,7 @@ from nas.pruning.netadapt import BY, CHOICES, DEFAULT_KINDS, Result, Round, Sett
 from nas.pruning.slicing import IMPORTANCES
 
 if TYPE_CHECKING:
-    from nas.nn.netadapt_job import Job
+    from nas.pruning.job import Job
 
 _DEFAULTS = Settings(target_ms=1.0)
 RESULT = "result.json"
@@ -231,7 +231,7 @@ def _job(
     start: Checkpoint, table: LatencyTable, settings: Settings, flags: dict[str, Any]
 ) -> "Job":
     try:
-        from nas.nn.netadapt_job import Job, check_job
+        from nas.pruning.job import Job, check_job
         from nas.training.data import load_data
         from nas.training.recipes import adapt, find_recipe
     except ModuleNotFoundError as error:
@@ -257,7 +257,7 @@ def _default_folder(job: "Job") -> Path:
 
 def _prune(job: "Job", folder: Path, flags: dict[str, Any], *, quiet: bool) -> Result:
     """Run the rounds, a line for each."""
-    from nas.nn.netadapt import Listener, netadapt
+    from nas.pruning.run import Listener, netadapt
 
     def tell(one: Round) -> None:
         (say if quiet else put)(round_text(one))

@@ -18,13 +18,13 @@ from nas.network.checkpoint import ARCH, SUFFIX, find_checkpoint, load_checkpoin
 from nas.network.cost import cost
 from nas.network.memory import machine_memory
 from nas.network.zoo import load_architecture
-from nas.nn.netadapt import Listener, netadapt
-from nas.nn.netadapt_job import Job
 from nas.pipeline.inputs import Inputs, recipe_of, start_of
 from nas.pipeline.journal import Done, Network, all_networks
 from nas.pipeline.pictures import draw_front_of, draw_rounds_of
 from nas.pruning.folder import FINAL
+from nas.pruning.job import Job
 from nas.pruning.netadapt import check
+from nas.pruning.run import Listener, netadapt
 from nas.report.proof import latency_remarks
 from nas.searching.folder import ARCHS, find_architecture
 from nas.searching.loop import search

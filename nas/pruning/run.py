@@ -18,9 +18,8 @@ from nas.network.blocks import Architecture, to_mapping
 from nas.network.checkpoint import SUFFIX, load_checkpoint
 from nas.network.cost import cost
 from nas.network.weights import Weights
-from nas.nn.netadapt_job import Job, check_job, identity
-from nas.nn.taylor import effects
 from nas.pruning.folder import TUNING, NetAdaptFolder
+from nas.pruning.job import Job, check_job, identity
 from nas.pruning.netadapt import (
     Point,
     Result,
@@ -31,6 +30,7 @@ from nas.pruning.netadapt import (
 )
 from nas.pruning.proposals import Proposal, latency_meter, promising, proposals
 from nas.pruning.slicing import Effects, importance, sliced, strongest
+from nas.pruning.taylor import effects
 from nas.training.data import Images
 from nas.training.fine_tune import Bench, Task, Tuned, accuracy, held_out, save, tune
 from nas.training.job import Options

@@ -11,9 +11,9 @@ pytest.importorskip("sklearn")
 from nas.network.blocks import Architecture, Block  # noqa: E402
 from nas.network.layers import lower  # noqa: E402
 from nas.network.weights import random_weights  # noqa: E402
-from nas.nn.taylor import effects  # noqa: E402
 from nas.pruning.channels import groups  # noqa: E402
 from nas.pruning.slicing import importance  # noqa: E402
+from nas.pruning.taylor import effects  # noqa: E402
 from nas.training.data import Data, load_data  # noqa: E402
 from nas.training.evaluate import score  # noqa: E402
 from nas.training.fine_tune import Bench, held_out  # noqa: E402

@@ -18,9 +18,9 @@ from nas.latency.file import load_table  # noqa: E402
 from nas.network.blocks import Architecture, Block  # noqa: E402
 from nas.network.checkpoint import Checkpoint, load_checkpoint  # noqa: E402
 from nas.network.zoo import load_architecture  # noqa: E402
-from nas.nn.netadapt import Listener, netadapt  # noqa: E402
-from nas.nn.netadapt_job import Job  # noqa: E402
+from nas.pruning.job import Job  # noqa: E402
 from nas.pruning.netadapt import Result, Round, Settings  # noqa: E402
+from nas.pruning.run import Listener, netadapt  # noqa: E402
 from nas.training.data import Data, load_data  # noqa: E402
 from nas.training.recipes import adapt, quick  # noqa: E402
 from nas.training.run import train  # noqa: E402
@@ -160,7 +160,7 @@ def test_a_finished_run_is_read_not_run_again(
     done: tuple[Path, Result], job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, result = done
-    monkeypatch.setattr("nas.nn.netadapt.accuracy", lambda *_: pytest.fail("scored again"))
+    monkeypatch.setattr("nas.pruning.run.accuracy", lambda *_: pytest.fail("scored again"))
     again = netadapt(job, out, runner=Never())
     assert again.best == result.best
     assert again.start == result.start
@@ -282,7 +282,7 @@ def test_a_run_that_finds_nothing_more_to_cut_ends_there_and_says_so(
         calls.append(within)
         return proposals(*args, within=within) if len(calls) == 1 else ()
 
-    monkeypatch.setattr("nas.nn.netadapt.proposals", once)
+    monkeypatch.setattr("nas.pruning.run.proposals", once)
     result = netadapt(replace(job, settings=replace(SETTINGS, final_epochs=0)), tmp_path)
     assert len(result.rounds) == 1
     assert result.best.latency_ms > SETTINGS.target_ms
