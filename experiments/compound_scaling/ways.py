@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from nas.compound.formula import Compound
 from nas.network.blocks import Architecture, Block, Blocks
 from nas.network.cost import cost
 from nas.network.multipliers import Multipliers, scale
+from nas.scaling.formula import Compound
 
 MULTIPLE = 2
 """Channels in multiples of 8 would miss equal MACs by far in a network as narrow as this one."""

@@ -6,7 +6,6 @@ from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from nas.compound.growth import Growth
 from nas.core import plugins
 from nas.core.data import read_mapping, to_yaml
 from nas.core.errors import BadFile, BadValue, NasError
@@ -14,6 +13,7 @@ from nas.core.files import write_text
 from nas.core.plugins import Plugin
 from nas.core.schema import SCHEMA, Reader, check_keys, locate
 from nas.pruning.netadapt import Settings
+from nas.scaling.growth import Growth
 from nas.searching.config import SearchConfig
 
 STAGES = ("search", "train", "netadapt", "scale", "export")

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nas.compound.growth import grown
 from nas.core import plugins
 from nas.core.errors import NasError
 from nas.core.plugins import Plugin
@@ -18,6 +17,7 @@ from nas.network.multipliers import scale_resolution
 from nas.pipeline.config import PipelineConfig, Training
 from nas.pruning.netadapt import cuts_of
 from nas.pruning.proposals import check_covered, latency_meter
+from nas.scaling.growth import grown
 from nas.searching.config import Setup, prepare
 from nas.searching.constraints import check_limits
 from nas.searching.problem import Problem

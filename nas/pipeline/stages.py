@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nas.compound.growth import grown
 from nas.core import plugins
 from nas.core.data import to_yaml
 from nas.core.files import write_text
@@ -26,6 +25,7 @@ from nas.pruning.job import Job
 from nas.pruning.netadapt import check
 from nas.pruning.run import Listener, netadapt
 from nas.report.proof import latency_remarks
+from nas.scaling.growth import grown
 from nas.searching.folder import ARCHS, find_architecture
 from nas.searching.loop import search
 from nas.training.job import Options

@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from nas.compound.grid import Budget
-from nas.compound.search import Judge, Scored
 from nas.network.blocks import Architecture
 from nas.report._drawing import GREY, KNOWN, plain, save, style
+from nas.scaling.grid import Budget
+from nas.scaling.search import Judge, Scored
 
 Floats = NDArray[np.float64]
 

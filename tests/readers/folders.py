@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from readers.rows import JSON, LINES, TINY, YAML, Row, arch, one, tiny, to_json, to_lines, to_yaml
 
-from nas.compound import search as compound
 from nas.core.jsonl import Lines
 from nas.network.blocks import to_mapping
 from nas.pipeline.config import read_pipeline
 from nas.pruning.folder import NetAdaptFolder
 from nas.pruning.netadapt import Point, Tried
+from nas.scaling import search as compound
 from nas.searching.config import read_config
 from nas.searching.evaluators.costs import create as create_costs
 from nas.searching.finished import read_examples

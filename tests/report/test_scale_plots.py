@@ -7,10 +7,10 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from nas.compound.grid import Budget, grid
-from nas.compound.search import Judge, Scored
 from nas.network.zoo import load_architecture
 from nas.report.scale_plots import draw_grid
+from nas.scaling.grid import Budget, grid
+from nas.scaling.search import Judge, Scored
 
 BASE, BUDGET = load_architecture("mobilenet_v2"), Budget(step=0.1)
 

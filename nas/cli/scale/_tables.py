@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from nas.compound.grid import Budget
-from nas.compound.search import Judge, Scored
 from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
 from nas.network.cost import cost
 from nas.network.layers import lower
 from nas.network.memory import memory
 from nas.report.tables import Table
+from nas.scaling.grid import Budget
+from nas.scaling.search import Judge, Scored
 
 BATCH = 32
 """Images at once that the memory of a training is given for."""

@@ -8,7 +8,6 @@ import click
 from nas.cli._places import PATH
 from nas.cli._print import print_json, print_table, say
 from nas.cli.scale._tables import BATCH, facts, scale_table
-from nas.compound.growth import Growth, grown
 from nas.core.errors import NasError
 from nas.exporting.export import export
 from nas.latency.file import load_table
@@ -16,6 +15,7 @@ from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture, to_mapping
 from nas.network.memory import gib, machine_memory, memory
 from nas.report.proof import latency_remarks, notes
+from nas.scaling.growth import Growth, grown
 from nas.searching.folder import find_architecture
 
 

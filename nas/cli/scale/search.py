@@ -12,15 +12,15 @@ from nas.cli._places import PATH
 from nas.cli._print import print_json, print_table, say
 from nas.cli._progress import progress
 from nas.cli.scale._tables import grid_remarks, grid_table
-from nas.compound.formula import Compound
-from nas.compound.grid import Budget, Point, grid
-from nas.compound.search import RESULTS, Judge, Scored, by_model, record
-from nas.compound.search import search as search_grid
 from nas.core.errors import NasError, missing_package, unknown
 from nas.core.extras import extra
 from nas.core.workers.runner import Runner, make_runner
 from nas.latency.file import load_table
 from nas.network.blocks import Architecture
+from nas.scaling.formula import Compound
+from nas.scaling.grid import Budget, Point, grid
+from nas.scaling.search import RESULTS, Judge, Scored, by_model, record
+from nas.scaling.search import search as search_grid
 from nas.searching.folder import find_architecture
 
 EVALUATORS = ("train", "surrogate", "costs")
@@ -113,7 +113,7 @@ def _judge(
     if not flags["data"]:
         raise NasError("--evaluator train needs --data, as in --data digits")
     try:
-        from nas.nn.scale_training import Scheme, by_training
+        from nas.scaling.training import Scheme, by_training
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="nas scale search --evaluator train") from None
     scheme = Scheme(

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from nas.compound.growth import Growth, grown
 from nas.core.errors import NasError
 from nas.network.memory import TooLarge
 from nas.network.zoo import load_architecture
+from nas.scaling.growth import Growth, grown
 
 B0 = load_architecture("efficientnet_b0")
 GIB = 2.0**30

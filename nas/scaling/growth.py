@@ -3,11 +3,11 @@
 from dataclasses import dataclass, replace
 from math import isfinite
 
-from nas.compound.formula import Compound, grow, published
 from nas.core.errors import NasError
 from nas.network.blocks import Architecture
 from nas.network.memory import check_memory, memory, memory_scaled
 from nas.network.multipliers import DIVISOR, LEAST_RESOLUTION, Multipliers, scale
+from nas.scaling.formula import Compound, grow, published
 
 PARTS, COMPOUND = ("width", "depth", "resolution"), ("alpha", "beta", "gamma")
 

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from math import isfinite, sqrt
 
-from nas.compound.formula import Compound, grow, predict_macs
 from nas.core.errors import BadValue, NasError, unknown
 from nas.latency.table import Latency, LatencyTable
 from nas.network.blocks import Architecture
 from nas.network.cost import Cost, cost
 from nas.network.memory import check_memory, machine_memory, memory_scaled
 from nas.network.multipliers import DIVISOR
+from nas.scaling.formula import Compound, grow, predict_macs
 
 MEASURES = ("macs", "latency", "formula")
 _MOST_LOOKED_AT = 200_000

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas.accuracy.short import Bench, Leg, advance
-from nas.compound.grid import Point
-from nas.compound.search import Judge
 from nas.core.errors import RunError
 from nas.core.storage import Place
 from nas.core.workers.runner import Failure, Runner
@@ -14,6 +12,8 @@ from nas.network.blocks import Architecture
 from nas.network.cost import cost
 from nas.network.memory import check_memory, machine_memory, memory
 from nas.network.multipliers import Multipliers, scale
+from nas.scaling.grid import Point
+from nas.scaling.search import Judge
 from nas.training.data import load_data
 from nas.training.recipes import Recipe, adapt, find_recipe
 from nas.training.run import fit

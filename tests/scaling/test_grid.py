@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from nas.compound.formula import Compound, grow
-from nas.compound.grid import Budget, Point, grid
 from nas.core.errors import NasError
 from nas.latency.file import load_table
 from nas.network.blocks import Architecture, Block
 from nas.network.cost import cost
 from nas.network.memory import TooLarge
 from nas.network.zoo import load_architecture
+from nas.scaling.formula import Compound, grow
+from nas.scaling.grid import Budget, Point, grid
 
 B0 = load_architecture("efficientnet_b0")
 

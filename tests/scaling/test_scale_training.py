@@ -9,11 +9,11 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from nas.compound.grid import Budget, grid
 from nas.network.cost import cost
 from nas.network.multipliers import scale_resolution
 from nas.network.zoo import load_architecture
-from nas.nn.scale_training import Scheme, by_training
+from nas.scaling.grid import Budget, grid
+from nas.scaling.training import Scheme, by_training
 from nas.training.task import for_classes
 
 pytestmark = pytest.mark.torch

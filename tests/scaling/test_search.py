@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from nas.compound.grid import Budget, Point, grid
-from nas.compound.search import Judge, by_model, search
 from nas.core.errors import NasError, NotInSpace, RunError
 from nas.core.workers.runner import Failure
 from nas.network.blocks import Architecture
 from nas.network.cost import cost
 from nas.network.zoo import load_architecture
+from nas.scaling.grid import Budget, Point, grid
+from nas.scaling.search import Judge, by_model, search
 from nas.space.file import load_space
 
 BASE = load_architecture("mobilenet_v2@0.35-96")

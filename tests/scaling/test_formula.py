@@ -5,12 +5,12 @@ from math import nan
 
 import pytest
 
-from nas.compound.formula import PUBLISHED, Compound, grow, predict_macs, published
 from nas.core.errors import BadValue, NasError
 from nas.network.blocks import Architecture
 from nas.network.cost import cost
 from nas.network.multipliers import Multipliers, round_channels, scale
 from nas.network.zoo import load_architecture
+from nas.scaling.formula import PUBLISHED, Compound, grow, predict_macs, published
 from nas.training.task import for_classes
 
 B0 = load_architecture("efficientnet_b0")

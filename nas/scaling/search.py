@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from nas.accuracy.predictor import AccuracyModel, load_accuracy_model
-from nas.compound.grid import Budget, Point
 from nas.core.data import bundled, to_yaml
 from nas.core.errors import BadValue, NasError, NotInSpace, RunError
 from nas.core.files import write_text
@@ -25,6 +24,7 @@ from nas.core.schema import SCHEMA, Predicted
 from nas.core.text import shown
 from nas.core.workers.runner import Failure
 from nas.network.blocks import Architecture, to_mapping
+from nas.scaling.grid import Budget, Point
 
 JOURNAL, RESULTS = SCALING.mark, "grid.csv"
 _ARCH, _SCORE, _ERROR = "fingerprint", "score", "error"

@@ -1,1 +1,0 @@
-"""The torch side: models built from lowered architectures. Importing it imports torch."""
