@@ -3,10 +3,13 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from nas.core.plugins import KINDS
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "nas").rglob("*.py"))
@@ -14,36 +17,23 @@ HEAVY = {"torch", "onnx", "onnxruntime", "ai_edge_litert", "flatbuffers", "optun
          "matplotlib", "sklearn", "scipy", "datasets", "kornia", "PIL", "fsspec",
          "threadpoolctl"}  # fmt: skip
 
-LEVELS = (
-    ("text",),
-    ("blas", "errors", "rounding", "strict_json"),
-    ("files", "reader", "strict_yaml"),
-    ("data", "extras", "lines", "pareto", "remote", "signals", "versions"),
-    ("plugins",),
-    ("arch", "machine", "rungs", "run_kind", "runner"),
-    ("layers", "scaling"),
-    ("choices", "cost", "operators", "provenance", "tflite_file", "weights", "zoo"),
-    ("boundary", "checkpoint", "graph", "memory", "space", "tflite"),
-    ("space_file", "lookup"),
-    ("latency", "latency_dialects", "accuracy", "examples"),
-    ("latency_file", "latency_import", "latency_export"),
-    ("compound", "pruning"),
-    ("problem",),
-    ("evaluate", "seeding", "journal", "promise"),
-    ("kernel_model",),
-    ("screening",),
-    ("session", "config"),
-    ("exporting", "folder", "members", "reach", "streaming", "watch"),
-    ("finished", "searching", "status", "study", "summary"),
-)
-"""A module of one line may import those of the lines above it."""
-LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
-PLUGINS = ("strategies", "evaluators", "exporters", "backends", "dialects", "runners")
-HIGHEST_FOR_PLUGINS = LEVEL["session"]
-DRAWING = {
-    ("report", name)
-    for name in ("plots", "latency_plots", "scale_plots", "netadapt_plots", "_drawing")
+ORDER = ("core", "network", "space", "exporting", "models", "training", "latency", "accuracy",
+         "searching", "pruning", "scaling", "report", "pipeline", "cli")  # fmt: skip
+"""The packages, each of which may import those before it."""
+LOADS = {
+    "accuracy": ("gaussian", "imitate", "learn", "short", "untrained", "zero_cost"),
+    "core": ("workers.join", "workers.runners"),
+    "latency": ("backends",),
+    "exporting": ("formats",),
+    "models": ("",),
+    "pipeline": ("inputs", "measured", "run", "stages"),
+    "pruning": ("job", "run", "taylor"),
+    "report": ("_drawing", "latency_plots", "netadapt_plots", "plots", "scale_plots"),
+    "scaling": ("training",),
+    "searching": ("evaluators", "strategies"),
+    "training": ("",),
 }
+"""What may import torch and other large packages at the top, as it is imported when asked for."""
 
 
 def _module(path: Path) -> str:
@@ -63,51 +53,54 @@ def _imports(nodes: Iterator[ast.AST] | list[ast.stmt]) -> Iterator[str]:
                 yield node.module
 
 
-def _parts(module: str) -> tuple[str, ...]:
-    return tuple(module.split(".")[1:])
+def _inside(module: str, packages: Iterable[str]) -> bool:
+    return any(f"{module}.".startswith(f"{package}.") for package in packages)
+
+
+LARGE = tuple(f"nas.{name}.{part}".rstrip(".") for name, parts in LOADS.items() for part in parts)
+PLUGINS = tuple(f"nas.{package}" for package in KINDS.values())
+
+
+def test_every_module_lies_in_a_package() -> None:
+    assert {path.name for path in (ROOT / "nas").glob("*.py")} == {"__init__.py"}
+    assert {path.parent.name for path in (ROOT / "nas").glob("*/__init__.py")} == set(ORDER)
 
 
 @pytest.mark.parametrize("path", FILES, ids=_module)
 def test_imports_go_downward(path: Path) -> None:
-    place = _parts(_module(path))
-    if not place or path.parts[-2:] == ("nn", "__init__.py"):
-        return  # the package lists its public names
-    for module in _imports(ast.walk(ast.parse(path.read_text(encoding="utf-8")))):
-        target = _parts(module)
-        if module.startswith("nas.") and not _is_allowed(place, target):
-            pytest.fail(f"{_module(path)} must not import {module}")
+    module = _module(path)
+    if module == "nas":
+        return  # it lists the public names
+    package = module.split(".")[1]
+    for wanted in _imports(ast.walk(ast.parse(path.read_text(encoding="utf-8")))):
+        if wanted.startswith("nas."):
+            below = ORDER[: ORDER.index(package) + 1]
+            assert wanted.split(".")[1] in below, f"{module} must not import {wanted}"
 
 
-def _is_allowed(place: tuple[str, ...], target: tuple[str, ...]) -> bool:
-    folder = place[0]
-    if folder == "cli":
-        return True
-    if folder == "measuring":  # stands below report and cli, and knows backends by their protocol
-        return target[0] in (*LEVEL, "measuring") or target == ("backends",)
-    if folder == "cluster":  # stands below cli, over the trainings that it spreads
-        return target[0] in (*LEVEL, "cluster", "nn")
-    if folder == "pipeline":  # stands below cli, over all that it puts together but plugins
-        return target[0] in (*LEVEL, "pipeline", "nn", "measuring", "report")
-    if folder == target[0] and folder in LEVEL:
-        return True
-    if folder == target[0]:  # shared code of a folder: _name, or its top
-        return len(target) == 1 or target[1].startswith("_") or folder == "nn"
-    if folder in ("report", "nn") or folder in PLUGINS:
-        lowest = {"report": len(LEVELS), "nn": LEVEL["problem"]}.get(folder, HIGHEST_FOR_PLUGINS)
-        from_nn = target[0] in ("nn", "cluster") and folder in PLUGINS
-        measured = target[0] == "measuring" and folder == "report"
-        return from_nn or measured or LEVEL.get(target[0], len(LEVELS)) < lowest
-    assert folder in LEVEL, f"give nas/{folder}.py a level in {Path(__file__).name}"
-    return LEVEL.get(target[0], len(LEVELS)) < LEVEL[folder]
+def test_no_imports_go_in_a_circle() -> None:
+    known = {_module(path): path for path in FILES}
+    del known["nas"]  # it lists the public names
+    graph = {}
+    for module, path in known.items():
+        found = set(_imports(ast.walk(ast.parse(path.read_text(encoding="utf-8")))))
+        graph[module] = (found & known.keys()) - {module}
+    TopologicalSorter(graph).prepare()
 
 
 @pytest.mark.parametrize("path", FILES, ids=_module)
-def test_heavy_packages_stand_at_the_top_of_plugins_only(path: Path) -> None:
-    place = _parts(_module(path))
-    if place[:1] in {(name,) for name in (*PLUGINS, "cluster", "nn")} or place in DRAWING:
-        return
-    top = {name.partition(".")[0] for name in _imports(ast.parse(path.read_text()).body)}
-    assert not top & HEAVY
+def test_plugins_are_imported_by_name_alone(path: Path) -> None:
+    """What they share lies in a file that begins with an underscore, or in `__init__`."""
+    for wanted in _imports(ast.walk(ast.parse(path.read_text(encoding="utf-8")))):
+        place, _, name = wanted.rpartition(".")
+        assert place not in PLUGINS or name.startswith("_"), f"{path} must not import {wanted}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=_module)
+def test_large_packages_stand_at_the_top_where_they_may(path: Path) -> None:
+    if not _inside(_module(path), LARGE):
+        top = {name.partition(".")[0] for name in _imports(ast.parse(path.read_text()).body)}
+        assert not top & HEAVY
 
 
 @pytest.mark.parametrize("path", FILES, ids=_module)
@@ -116,8 +109,7 @@ def test_files_stay_below_the_wall(path: Path) -> None:
 
 
 def test_the_command_line_and_the_core_import_nothing_heavy() -> None:
-    light = {*LEVEL, "cli", "measuring"}
-    names = [_module(path) for path in FILES if light & {*_parts(_module(path))[:1]}]
+    names = [name for name in map(_module, FILES) if not _inside(name, LARGE)]
     code = f"""
 import importlib, sys
 import nas
@@ -133,7 +125,7 @@ print(*(name for name in {sorted(HEAVY)!r} if name in sys.modules))
 
 def test_nothing_prints_outside_of_the_command_line() -> None:
     for path in FILES:
-        if _parts(_module(path))[:1] != ("cli",):
+        if not _inside(_module(path), ["nas.cli"]):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 name = node.func if isinstance(node, ast.Call) else None
                 assert not (isinstance(name, ast.Name) and name.id == "print"), path

@@ -16,6 +16,7 @@ from nas.core.plugins import trusted
 from nas.core.run_kind import MARKS, SEARCH, holds, kind_of
 from nas.core.storage import Place
 from nas.core.text import file_name
+from nas.latency.table import ON_MISSING
 from nas.report.proof import notes
 from nas.report.tables import (
     EXTRAPOLATED,
@@ -24,7 +25,7 @@ from nas.report.tables import (
     headlines,
     latency_notes,
 )
-from nas.searching.config import ON_MISSING, SearchConfig, names_code, read_config
+from nas.searching.config import SearchConfig, names_code, read_config
 from nas.searching.folder import CONFIG, MAY_CHANGE
 from nas.searching.loop import Run, explore, write
 from nas.searching.problem import FAILED, STOPPED

@@ -1,9 +1,10 @@
 """What the latency tables of other projects have in common.
 
-A dialect is a file in `nas/latency/dialects/`: it says which units a key of its tables stands for, and
-which keys could stand for given units. `latency_import` reads such tables, `latency_export` writes
-them. Under a key stand `mean` in milliseconds, `count` (how many measurements) and their spread, as
-`std` in milliseconds or as `var` in its square. Whole networks are sums, as in our own tables.
+A dialect is a file in `nas/latency/dialects/`: it says which units a key of its tables stands for,
+and which keys could stand for given units. `latency_import` reads such tables, `latency_export`
+writes them. Under a key stand `mean` in milliseconds, `count` (how many measurements) and their
+spread, as `std` in milliseconds or as `var` in its square. Whole networks are sums, as in our own
+tables.
 """
 
 import re

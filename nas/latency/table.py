@@ -27,6 +27,8 @@ from nas.space.lookup import Lookup
 from nas.space.space import Matrix, Space
 
 _MS_PER_NS = 1e-6
+ON_MISSING = ("model", "measure", "fail")
+"""What may be done about units that a measured table lacks."""
 DECIMALS = 6
 """What a unit takes and every sum are rounded to nanoseconds, a thousandth of what can be measured.
 So the sums are equal in whatever order they are added, and on every machine."""

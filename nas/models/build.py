@@ -176,7 +176,7 @@ def initialise(model: nn.Module, *, seed: int) -> None:
 
 
 def weights_of(model: nn.Module) -> dict[str, NDArray[np.float32]]:
-    """Return copies of the weights and running statistics of `model`, as `nas.exporting.onnx` reads them."""
+    """Return copies of the weights and running statistics of `model`, for `nas.exporting`."""
     return {
         name: value.detach().cpu().numpy().astype(np.float32)
         for name, value in model.state_dict().items()

@@ -15,13 +15,12 @@ from nas.core.storage import Place
 from nas.core.text import shown
 from nas.core.workers.runner import Runner
 from nas.latency.file import load_table
-from nas.latency.table import LatencyTable
+from nas.latency.table import ON_MISSING, LatencyTable
 from nas.network.zoo import load_architecture
 from nas.searching.problem import Evaluator, Limit, Objective, Problem, Reward, Strategy
 from nas.space.file import load_space
 from nas.space.space import Space
 
-ON_MISSING = ("model", "measure", "fail")
 _LEAST = {"trials": 1, "batch": 0, "screen": 0, "seed": 0, "workers": 0, "trial_seconds": 0,
           "max_seconds": 0, "max_epochs": 0}  # fmt: skip
 

@@ -1,8 +1,8 @@
 """Train one network with several workers of a Ray cluster, by Ray Train.
 
-Every worker holds the network and takes its share of every batch; see `nas.training.peers`. The first of
-them keeps the training folder, as a training in one process does, so that either goes on with what
-the other left.
+Every worker holds the network and takes its share of every batch; see `nas.training.peers`. The
+first of them keeps the training folder, as a training in one process does, so that either goes on
+with what the other left.
 """
 
 import logging

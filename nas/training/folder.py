@@ -1,8 +1,8 @@
 """Training folders: what a training leaves behind, and whether it may be continued there.
 
 `arch.yaml` and `train.yaml` say what is trained and how, `metrics.jsonl` how it went, epoch by
-epoch, and the two checkpoints (`nas.network.checkpoint`) hold the weights. TensorBoard's event files lie
-beside them where tensorboard is installed.
+epoch, and the two checkpoints (`nas.network.checkpoint`) hold the weights. TensorBoard's event
+files lie beside them where tensorboard is installed.
 """
 
 import logging

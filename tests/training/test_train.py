@@ -209,7 +209,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 import torch
 from nas.network.blocks import from_mapping
-from nas.nn import checkpoint
+from nas.models import state as checkpoint
 from nas.training.augment import Augment
 from nas.training.data import Images, load_data
 from nas.training.job import Options

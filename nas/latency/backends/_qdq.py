@@ -2,8 +2,9 @@
 
 What this is for is latency, which depends on shapes and types and not on the values of the scales,
 so that nothing is calibrated: every activation has one of a few fixed ranges, wide enough for the
-random weights of `nas.network.weights`. onnxruntime's `quantize_static` gives, once optimised, the same
-operators and the same latency, but needs seconds for a network where this needs a tenth of one.
+random weights of `nas.network.weights`. onnxruntime's `quantize_static` gives, once optimised, the
+same operators and the same latency, but needs seconds for a network where this needs a tenth of
+one.
 """
 
 from collections.abc import Iterable, Mapping
@@ -98,7 +99,7 @@ class _Rewriter:
 
 
 def to_int8(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return `model`, a graph of `nas.exporting.onnx`, with every value between two operators in a byte.
+    """Return `model`, a graph of `nas.exporting.onnx`, with a byte for every value in between.
 
     Activations are unsigned and weights signed bytes, these with a scale per output channel; a
     bias has 32 bits. Input and output stay float: the first node quantises, the last one undoes

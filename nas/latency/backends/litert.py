@@ -1,8 +1,8 @@
 """LiteRT (TensorFlow Lite) with XNNPACK kernels, as on Android phones, fp32 or int8.
 
 It was chosen over ExecuTorch, which has the same kernels: it installs in 60 MB without torch, and
-its models can be written straight from our layers (`nas.exporting.tflite`), so that there is no converter to
-refuse or rewrite a unit, and a file for deployment comes with it.
+its models can be written straight from our layers (`nas.exporting.tflite`), so that there is no
+converter to refuse or rewrite a unit, and a file for deployment comes with it.
 
 In fp32 XNNPACK runs the whole graph. In int8 (signed bytes, a scale per channel of a convolution)
 it runs all but h-swish, for which LiteRT has a kernel of its own; every change between the two

@@ -1,9 +1,9 @@
 """ONNX graphs on onnxruntime's CPU provider, fp32 or int8.
 
 In int8 a graph takes and gives floats at its ends, and has bytes between all its operators
-(`nas.latency.backends._qdq`): unsigned activations and signed weights with a scale per channel. With signed
-activations, onnxruntime 1.31 on x86 leaves depthwise convolutions, additions, SE and the sigmoid in
-float, and a network with swish becomes slower than in fp32; on ARM both are fast.
+(`nas.latency.backends._qdq`): unsigned activations and signed weights with a scale per channel.
+With signed activations, onnxruntime 1.31 on x86 leaves depthwise convolutions, additions, SE and
+the sigmoid in float, and a network with swish becomes slower than in fp32; on ARM both are fast.
 
 Of the optimised graph convolutions, linear layers, additions, pooling, SE and swish run in int8.
 ReLU and ReLU6 are part of the rounding after a convolution. h-swish and the hard sigmoid stay

@@ -95,5 +95,5 @@ def _model_name(number: int, suffix: str) -> str:
 def _write_code(archive: zipfile.ZipFile, target: Target) -> None:
     archive.writestr("__main__.py", _START)
     archive.writestr("nas/__init__.py", _INIT.format(version=code_version()))
-    for name in (*CARRIED, f"backends/{target.backend}.py"):
+    for name in (*CARRIED, f"latency/backends/{target.backend}.py"):
         archive.write(_PACKAGE / name, f"nas/{name}")

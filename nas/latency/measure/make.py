@@ -15,10 +15,9 @@ from nas.latency.measure.run import Target, measure_plan, quiet
 from nas.latency.measure.samples import read_samples
 from nas.latency.measure.tabulate import entry_of, tabulate
 from nas.latency.measure.validation import speed_of, validate
-from nas.latency.table import LatencyTable
+from nas.latency.table import ON_MISSING, LatencyTable
 from nas.network.blocks import Architecture
 from nas.network.layers import Unit, lower
-from nas.searching.config import ON_MISSING
 from nas.space.file import load_space
 from nas.space.lookup import distinct_units
 from nas.space.space import Space
