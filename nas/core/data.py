@@ -13,8 +13,6 @@ from nas.core.errors import BadFile, unknown
 from nas.core.files import open_regular, read_text
 from nas.core.schema import check_schema
 
-FOLDERS = ("search_spaces", "latency_tables", "architectures", "accuracy_models")
-"""Folders of bundled data: beside `nas/` in a checkout, inside it in an installed package."""
 _LONGEST_LINE = 1000  # bytes of a comment
 
 

@@ -46,7 +46,7 @@ def draw_validation(table: LatencyTable, paths: Sequence[Path]) -> None:
     with style():
         figure = Figure(figsize=(6.4, 6.2), layout="constrained")
         axes = figure.add_subplot()
-        labels = _draw_points(axes, proof.points, named=True)
+        labels = _draw_points(axes, proof.points)
         axes.set_title("\n".join(map(plain, textwrap.wrap(table.heading, 84))), fontsize=10)
         _box(axes, _facts(proof))
         axes.legend(loc="lower right", fontsize=8)
@@ -68,42 +68,6 @@ def _facts(proof: Validation) -> tuple[str, ...]:
     )
 
 
-def draw_comparison(title: str, series: Mapping[str, Points], paths: Sequence[Path]) -> None:
-    """Draw predicted against measured latency side by side for several ways to predict.
-
-    `series` are the points of each by what it is called; all panels have the same axes.
-
-    Raises:
-        NasError: if there are no series, or one is empty.
-        BadFile: if a path cannot be written.
-    """
-    if not series or not all(series.values()):
-        raise NasError("a comparison needs one or more series with networks in each")
-    with style():
-        figure = Figure(figsize=(0.6 + 3.6 * len(series), 4.3), layout="constrained")
-        panels = figure.subplots(1, len(series), sharex=True, sharey=True, squeeze=False)[0]
-        ends = _ends(np.concatenate([_pairs(points) for points in series.values()]))
-        for axes, (name, points) in zip(panels, series.items(), strict=True):
-            _draw_points(axes, points, named=False, ends=ends)
-            axes.set_title(name)
-            _box(axes, _errors(points))
-            axes.label_outer()
-        figure.suptitle(title)
-        figure.draw_without_rendering()  # the layout knows the ticks' size only then
-        save(figure, paths)
-
-
-def _errors(points: Points) -> tuple[str, ...]:
-    measured, predicted = _pairs(points).T
-    size = np.abs(predicted / measured - 1)
-    return (
-        f"bias {100 * np.mean(predicted / measured - 1):+.1f} %",
-        f"mean error {100 * size.mean():.1f} %",
-        f"worst {100 * size.max():.1f} %",
-        f"within 5 %: {100 * np.mean(size <= 0.05):.0f} % of {len(size)}",
-    )
-
-
 def _pairs(points: Points) -> NDArray[np.float64]:
     """Return measured and predicted milliseconds, shape (networks, 2)."""
     return np.array([(measured, predicted) for predicted, measured in points.values()])
@@ -113,11 +77,9 @@ def _ends(pairs: NDArray[np.float64]) -> tuple[float, float]:
     return float(pairs.min()) / _MARGIN, float(pairs.max()) * _MARGIN
 
 
-def _draw_points(
-    axes: Axes, points: Points, *, named: bool, ends: tuple[float, float] | None = None
-) -> list[Annotation]:
+def _draw_points(axes: Axes, points: Points) -> list[Annotation]:
     """Draw points, diagonal and bands on axes of one scale; return the labels."""
-    low, high = ends or _ends(_pairs(points))
+    low, high = _ends(_pairs(points))
     if high / low > _WIDE_RANGE * _MARGIN**2:
         set_log(axes, both=True)
     axes.set(xlim=(low, high), ylim=(low, high), box_aspect=1)
@@ -137,8 +99,7 @@ def _draw_points(
             measured, predicted = _pairs(group).T
             axes.scatter(measured, predicted, s=size, color=color, zorder=3, linewidth=0,
                          alpha=0.9, label=f"{len(group)} {text}")  # fmt: skip
-    wanted = known.items() if named else ()
-    return [label(axes, name, (m, p), color=KNOWN) for name, (p, m) in wanted]
+    return [label(axes, name, (m, p), color=KNOWN) for name, (p, m) in known.items()]
 
 
 def _box(axes: Axes, lines: Sequence[str]) -> None:

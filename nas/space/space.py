@@ -93,10 +93,6 @@ class Space:
 
     # Picks and matrices
 
-    def sample(self, rng: np.random.Generator) -> Picks:
-        """Return random picks, every choice uniform over its values."""
-        return self.unpack(self.sample_matrix(rng, 1)[0])
-
     def sample_matrix(self, rng: np.random.Generator, count: int) -> Matrix:
         """Return `count` random rows, shape (count, columns), canonical; rows may repeat."""
         indices = rng.integers(0, self.widths, size=(count, len(self.widths)))
@@ -163,21 +159,6 @@ class Space:
         active = self.active(row[None])[0]
         columns = zip(self.columns, row, active, strict=True)
         return {column.name: column.values[i] for column, i, on in columns if on}
-
-    def neighbours(self, picks: Picks) -> tuple[Picks, ...]:
-        """Return all picks that differ from `picks` in one choice, without repetition.
-
-        A choice that becomes active (a deeper stage's new layer) takes its first value.
-        """
-        row = self.pack(picks)
-        variants = []
-        for i in np.flatnonzero(self.active(row[None])[0]):
-            for value in range(self.widths[i]):
-                if value != row[i]:
-                    variants.append(row.copy())
-                    variants[-1][i] = value
-        matrix = np.unique(self.canonical(np.array(variants)), axis=0)
-        return tuple(self.unpack(other) for other in matrix)
 
     # Architectures
 

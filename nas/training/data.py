@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from nas.core.errors import BadFile, BadValue, NasError
 from nas.core.machine import available_cores
-from nas.core.plugins import Plugin, available, create
+from nas.core.plugins import Plugin, create
 from nas.core.text import LONGEST_VALUE, printable
 from nas.training.cache import cached
 
@@ -129,11 +129,6 @@ def load_data(text: str, *, seed: int = 0) -> Data:
         notes=notes,
         mirrored=source.mirrored,
     )
-
-
-def sources() -> dict[str, str]:
-    """Return the datasets that `load_data` knows with their one-line descriptions."""
-    return dict(available(KIND))
 
 
 def check_side(side: int) -> int:

@@ -17,6 +17,8 @@ from nas.network.blocks import Architecture
 from nas.network.layers import lower
 from nas.network.zoo import load_architecture
 from nas.space.file import load_space
+from nas.space.rows import Picks
+from nas.space.space import Space
 
 DATA = Path(__file__).parents[1] / "data"
 PROXYLESS = DATA / "proxylessnas_table.yaml"
@@ -34,10 +36,15 @@ def made_up(*archs: Architecture) -> dict[str, DialectEntry]:
     }
 
 
+def drawn(space: Space, rng: np.random.Generator) -> Picks:
+    """Return random picks."""
+    return space.unpack(space.sample_matrix(rng, 1)[0])
+
+
 def at_two_resolutions() -> dict[str, DialectEntry]:
     space = load_space("mobilenetv3")
     rng = np.random.default_rng(0)
-    picks = [space.sample(rng) | {"resolution": side} for side in (160, 224) for _ in range(20)]
+    picks = [drawn(space, rng) | {"resolution": side} for side in (160, 224) for _ in range(20)]
     return made_up(*map(space.decode, picks))
 
 
@@ -120,8 +127,8 @@ def test_the_units_are_those_of_the_space() -> None:
     assert set(read) <= own
 
 
-def _random(space, seed):  # type: ignore[no-untyped-def]
-    return space.decode(space.sample(np.random.default_rng(seed)))
+def _random(space: Space, seed: int) -> Architecture:
+    return space.decode(drawn(space, np.random.default_rng(seed)))
 
 
 # Several files
@@ -293,7 +300,7 @@ def test_two_resolutions_of_mobilenetv3_survive_a_round_trip(tmp_path: Path) -> 
 
 def test_every_resolution_has_all_that_its_networks_need(tmp_path: Path) -> None:
     space = load_space("mobilenetv3")
-    arch = space.decode(space.sample(np.random.default_rng(3)) | {"resolution": 208})
+    arch = space.decode(drawn(space, np.random.default_rng(3)) | {"resolution": 208})
     entries = at_two_resolutions() | made_up(arch)
     write_dialect("ofa", entries, tmp_path)
     read = read_dialect("ofa", [tmp_path / "208_lookup_table.yaml"]).entries

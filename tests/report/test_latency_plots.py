@@ -15,7 +15,7 @@ from matplotlib.axes import Axes  # noqa: TID253  # skipped without it
 from matplotlib.text import Annotation, Text  # noqa: TID253  # as above
 
 from nas.report import latency_plots
-from nas.report.latency_plots import draw_comparison, draw_validation
+from nas.report.latency_plots import draw_validation
 
 NAMED = {"mobilenet_v2": (9.1, 9.0), "mnasnet_a1": (9.0, 9.1), "mnasnet_b1": (8.9, 9.0),
          "mobilenet_v3_large": (7.4, 7.3), "single_path_nas": (9.2, 9.1)}  # fmt: skip
@@ -102,24 +102,9 @@ def test_axes_are_logarithmic_where_the_range_is_wide(
     assert drawn[0].get_xlim() == drawn[0].get_ylim()
 
 
-def test_a_comparison_gives_every_way_its_panel_on_the_same_axes(
-    tmp_path: Path, texts: list[str]
-) -> None:
-    sums = {name: (1.3 * predicted, ms) for name, (predicted, ms) in NAMED.items()}
-    paths = [tmp_path / "a.png", tmp_path / "b.png"]
-    for path in paths:
-        draw_comparison("mbconv", {"sum of units": sums, "corrected": NAMED}, [path])
-    assert paths[0].read_bytes() == paths[1].read_bytes()
-    assert {"mbconv", "sum of units", "corrected"} <= set(texts)
-    assert sum("bias +3" in text for text in texts) > 0
-
-
 def test_nothing_to_draw_is_said(tmp_path: Path) -> None:
     with pytest.raises(NasError, match="pixel1 was not validated; nas latency validate does it"):
         draw_validation(load_table("pixel1"), [tmp_path / "a.png"])
-    for series in ({}, {"empty": {}}):
-        with pytest.raises(NasError, match="one or more series with networks in each"):
-            draw_comparison("x", series, [tmp_path / "a.png"])
     assert list(tmp_path.iterdir()) == []
 
 

@@ -9,7 +9,7 @@ pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
 from nas.core.errors import BadValue, NasError, UnknownName
-from nas.core.plugins import Plugin
+from nas.core.plugins import Plugin, available
 from nas.training.cache import cached
 from nas.training.data import (
     Images,
@@ -18,7 +18,6 @@ from nas.training.data import (
     fingerprint_of,
     load_data,
     measure,
-    sources,
 )
 from nas.training.datasets._arrays import from_arrays
 from nas.training.datasets._split import split
@@ -46,10 +45,10 @@ def test_a_path_stands_before_the_options(text: str, path: str | None, options: 
 
 
 def test_every_source_tells_what_it_is() -> None:
-    assert set(sources()) == {
+    assert set(available("datasets")) == {
         *("cifar10", "cifar100", "csv", "digits", "hf", "imagefolder", "shapes"),
     }
-    assert all(line.endswith(".") for line in sources().values())
+    assert all(line.endswith(".") for line in available("datasets").values())
 
 
 @pytest.mark.parametrize(
