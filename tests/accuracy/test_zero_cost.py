@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch")
 
-from nas.accuracy.untrained import ZEN_STEP  # noqa: E402
 from nas.accuracy.zero_cost import (  # noqa: E402
     LABELLED,
     SCORES,
+    ZEN_STEP,
     first_batch,
     random_batch,
     zero_cost_score,

@@ -1,8 +1,7 @@
 """Scores of untrained networks: naswot, synflow, snip, grad_norm, zen; rough, within seconds."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import numpy as np
 
@@ -33,13 +32,12 @@ torch 2.13, 2026-11-22. At 32 pixels they are twenty to thirty times less, but f
 class ZeroCost:
     """Scores the untrained networks of a space's architectures on one batch of images.
 
-    `images` gives the batch at a resolution in pixels. With `data` the classifiers are made for
-    its classes. `resolution` is that of the images, 0 each architecture's own. All networks begin
-    with the same `seed`.
+    They are the first `batch` training images of `data`, or random; with `data` the classifiers are
+    made for its classes. `resolution` is that of the images, 0 each architecture's own. All
+    networks begin with the same `seed`.
     """
 
     score: str
-    images: Callable[[int], Batch]
     data: Data | None
     batch: int
     resolution: int
@@ -67,6 +65,10 @@ class ZeroCost:
         """
         found = [self._score(arch) for arch in candidates.archs]
         return {"zero_cost": np.array(found, dtype=np.float64)}
+
+    def images(self, side: int) -> Batch:
+        """Return the batch at a resolution in pixels."""
+        return _images(self.data, self.batch, self.seed, side)
 
     def _score(self, arch: Architecture) -> float:
         images, labels = self.images(self.resolution or arch.resolution)
@@ -126,7 +128,4 @@ def create(
         some = space.decode_row(space.sample_matrix(np.random.default_rng(0), 1)[0])
         check_resolution(replace(some, resolution=resolution))
     loaded = load_data(data) if data else None
-    images = partial(_images, loaded, batch, seed)
-    return ZeroCost(
-        score=score, images=images, data=loaded, batch=batch, resolution=resolution, seed=seed
-    )
+    return ZeroCost(score=score, data=loaded, batch=batch, resolution=resolution, seed=seed)
