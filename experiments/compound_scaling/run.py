@@ -1,8 +1,8 @@
 """Does compound scaling beat depth, width or resolution alone at equal MACs?
 
-python experiments/compound_scaling/run.py [--seeds 2] [--epochs 6] [--data shapes:...] [--out ...]
+python -m experiments.compound_scaling.run [--seeds 2] [--epochs 6] [--data shapes:...] [--out ...]
 
-python experiments/compound_scaling/run.py --read
+python -m experiments.compound_scaling.run --read
 
 Trains a small network and its scaled versions on `shapes`; a run that was broken off goes on. Asks
 the accuracy model of the space `mobilenetv3` too, for the two ways that its space allows. Writes
@@ -24,11 +24,11 @@ from typing import Any
 
 import torch
 import yaml
-from known import by_model
 from matplotlib.figure import Figure
 from scipy.stats import t
-from ways import Variant, base, variants
 
+from experiments.compound_scaling.known import by_model
+from experiments.compound_scaling.ways import Variant, base, variants
 from nas.core.data import to_yaml
 from nas.core.files import write_text
 from nas.core.jsonl import Lines

@@ -1,7 +1,7 @@
 """Do several workers come to the accuracy of one, at the same batch in all?
 
-python experiments/data_parallel/run.py [--seeds 10] [--epochs 12] [--workers 1 2 4] [--out ...]
-python experiments/data_parallel/run.py --read
+python -m experiments.data_parallel.run [--seeds 10] [--epochs 12] [--workers 1 2 4] [--out ...]
+python -m experiments.data_parallel.run --read
 
 Trains one network on `digits` with every number of workers and every seed; a run that was broken
 off goes on. Writes result.yaml and accuracy.png beside itself. `--read` trains nothing, and

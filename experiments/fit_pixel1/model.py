@@ -6,9 +6,9 @@ from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
-from rows import Row
 from scipy.optimize import nnls  # scripts need not load fast
 
+from experiments.fit_pixel1.rows import Row
 from nas.latency.predictor import COUNTS
 
 FITTED = tuple(name for name in COUNTS if name not in ("hswish", "swish"))

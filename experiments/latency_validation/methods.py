@@ -1,13 +1,12 @@
 """Which way from units to networks is best: the sum, a factor, or a correction, and of which kind.
 
-python experiments/latency_validation/methods.py --space mbconv
+python -m experiments.latency_validation.methods --space mbconv
 
 Measures the units of random networks of a space (alone, and between two plain convolutions) and
 the networks themselves in the same rounds. Half of the networks correct, the other half judge.
 """
 
 import argparse
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,10 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from running import circumstances
-
+from experiments.shared.searches import circumstances
 from nas.core import data
 from nas.core.files import write_text
 from nas.latency.measure.calibration import Network, calibrate

@@ -1,11 +1,10 @@
 """What the bundled tables of this machine say: naive sum, fp32 and int8, one and two threads.
 
-python experiments/latency_validation/story.py
+python -m experiments.latency_validation.story
 
 Reads the tables alone; nothing is measured.
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from tables import VARIANTS, Variant
-
+from experiments.latency_validation.tables import VARIANTS, Variant
 from nas.core import data
 from nas.core.files import atomic_path, write_text
 from nas.latency.file import load_table

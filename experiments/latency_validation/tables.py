@@ -1,6 +1,6 @@
 """Measure and prove the tables that are bundled for this machine.
 
-python experiments/latency_validation/tables.py
+python -m experiments.latency_validation.tables
 
 Every table takes some minutes. Run it on an otherwise idle machine; after a kill it goes on.
 """
@@ -12,15 +12,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
+from experiments.shared.folders import ROOT
 from nas.latency.measure.make import make_table, prove_table
 from nas.latency.measure.plan import plan_space
 from nas.latency.measure.rounds import Progress, Rounds
 from nas.latency.measure.run import Target
 from nas.space.file import load_space
 
-BUNDLED = Path(__file__).resolve().parents[2] / "latency_tables"
+BUNDLED = ROOT / "latency_tables"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Compare NetAdapt with uniform narrowing at one total cost and one measured latency.
 
-python experiments/netadapt/run.py [--seeds 5] [--data digits] [--out runs/netadapt_experiment]
+python -m experiments.netadapt.run [--seeds 5] [--data digits] [--out runs/netadapt_experiment]
 
 Writes result.yaml and result.png beside itself. A run that was interrupted is resumed; several may
 share a folder if they differ in data or seeds: with --only work, and one with --only report.
@@ -23,11 +23,9 @@ import yaml
 from matplotlib.figure import Figure
 from scipy.stats import t
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from contenders import Plan, Row, begin, compare, measured
-from running import circumstances
-
+from experiments.netadapt.contenders import Plan, Row, begin, compare, measured
+from experiments.shared.folders import SHARED_DATA
+from experiments.shared.searches import circumstances
 from nas.core.files import write_text
 from nas.latency.file import load_table
 from nas.network.blocks import from_mapping, to_mapping
@@ -38,7 +36,7 @@ from nas.training.recipes import quick
 from nas.training.task import for_classes
 
 HERE = Path(__file__).resolve().parent
-CIFAR = HERE.parents[1] / "../shared/data/cifar10_part/cifar10_part.zip"
+CIFAR = SHARED_DATA / "cifar10_part" / "cifar10_part.zip"
 A_CLASS = 250
 """Training images of a class that are taken from the archive."""
 DATA = ("digits", "shapes:count=3000,difficulty=0", "cifar10_part")

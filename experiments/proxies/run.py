@@ -1,7 +1,7 @@
 """Rank small networks by cheap proxies, and compare with the ranking by a full training.
 
-python experiments/proxies/run.py measure [--data digits] [--seeds 2] [--threads 1]
-python experiments/proxies/run.py report
+python -m experiments.proxies.run measure [--data digits] [--seeds 2] [--threads 1]
+python -m experiments.proxies.run report
 
 `measure` appends to runs/proxies/NAME.jsonl and goes on where it was stopped; `report` writes
 result.yaml and correlation.png beside itself from all of them.
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from experiments.shared.folders import ROOT
 from nas import load_space
 from nas.accuracy.zero_cost import SCORES, first_batch, zero_cost_score
 from nas.core.jsonl import Lines
@@ -27,7 +28,7 @@ from nas.training.recipes import adapt, find_recipe
 from nas.training.run import fit, train
 
 HERE = Path(__file__).resolve().parent
-RUNS = HERE.parents[1] / "runs" / "proxies"
+RUNS = ROOT / "runs" / "proxies"
 DATA = {"digits": "digits", "shapes": "shapes:difficulty=0.1"}
 EPOCHS = {"digits": 50, "shapes": 16}
 """Of a full training: shapes has four times as many images."""
@@ -126,7 +127,7 @@ def main() -> None:
         for name in given.data or DATA:
             measure(name, given.seeds)
     else:
-        from report import write
+        from experiments.proxies.report import write
 
         write({name: read(name) for name in DATA}, networks())
 

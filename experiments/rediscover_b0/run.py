@@ -1,15 +1,11 @@
 """How EfficientNet-B0 compares with what a search of its space finds at its own latency.
 
-python experiments/rediscover_b0/run.py --data ../shared/data/imagenet_mnasnet
+python -m experiments.rediscover_b0.run --data ../shared/data/imagenet_mnasnet
 """
 
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from rediscovery import Case, main
-
+from experiments.shared.rediscovery import Case, main
 from nas import load_architecture, load_table
 
 if __name__ == "__main__":

@@ -1,14 +1,11 @@
 """How MobileNetV3-Large compares with what a search of its skeleton finds at its 51 ms.
 
-python experiments/rediscover_mobilenetv3/run.py --data ../shared/data/imagenet_mobilenetv3
+python -m experiments.rediscover_mobilenetv3.run --data ../shared/data/imagenet_mobilenetv3
 """
 
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from rediscovery import Case, main
+from experiments.shared.rediscovery import Case, main
 
 if __name__ == "__main__":
     case = Case(

@@ -11,7 +11,7 @@ import yaml
 from nas.core.data import bundled
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / "experiments" / "fit_pixel1" / "fit.py"
+FOLDER = ROOT / "experiments" / "fit_pixel1"
 DATA = ROOT.parent / "shared" / "data" / "pixel1"
 
 pytest.importorskip("scipy")
@@ -22,11 +22,10 @@ pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="needs the published m
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("fit")
-    command = [sys.executable, str(SCRIPT), "--data", str(DATA)]
+    command = [sys.executable, "-m", "experiments.fit_pixel1.run", "--data", str(DATA)]
     command += ["--tables", str(folder), "--out", str(folder)]
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
-    subprocess.run(command, check=True, env=environment, capture_output=True)
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    subprocess.run(command, check=True, cwd=ROOT, env=environment, capture_output=True)
     return folder
 
 
@@ -36,14 +35,14 @@ def test_script_writes_the_bundled_table_byte_for_byte(name: str, written: Path)
 
 
 def test_script_writes_the_committed_result_byte_for_byte(written: Path) -> None:
-    committed = SCRIPT.with_name("result.yaml")
+    committed = FOLDER / "result.yaml"
     assert (written / "result.yaml").read_bytes() == committed.read_bytes()
 
 
 def test_documents_give_the_errors_of_the_result(written: Path) -> None:
     summary = yaml.safe_load((written / "result.yaml").read_text(encoding="utf-8"))["held_back"]
     front = (ROOT / "README.md").read_text(encoding="utf-8")
-    page = SCRIPT.with_name("README.md").read_text(encoding="utf-8")
+    page = (FOLDER / "README.md").read_text(encoding="utf-8")
     for era in ("2018", "2019"):
         found = summary[f"pixel1 {era}"]
         mean, worst = round(found["mean_percent"], 1), found["worst_percent"]

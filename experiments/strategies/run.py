@@ -1,12 +1,11 @@
 """Compare all strategies by the share of a reference front's hypervolume they reach.
 
-python experiments/strategies/compare.py [--space mbconv] [--no-limit] [--seeds 10] [--only archive]
+python -m experiments.strategies.run [--space mbconv] [--no-limit] [--seeds 10] [--only archive]
 
 Writes SPACE.yaml and SPACE.png (SPACE_no_limit without the limit) beside itself.
 """
 
 import argparse
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,10 +14,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from running import Floats, circumstances, reference_points
-
+from experiments.shared.searches import Floats, circumstances, reference_points
 from nas import load_architecture, load_space, load_table
 from nas.core import plugins
 from nas.core.plugins import Plugin

@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from accuracy_fitting import PLANS, cross_validate, finished, fit_model
-from accuracy_rows import SCALES, Floats, Rows, figures, folds, rich_features
-from accuracy_teachers import CEILINGS
 
+from experiments.shared.fitting import PLANS, cross_validate, finished, fit_model
+from experiments.shared.rows import SCALES, Floats, Rows, figures, folds, rich_features
+from experiments.shared.teachers import CEILINGS
 from nas.accuracy.predictor import Accuracy, AccuracyModel, Scale, one_hot
 from nas.space.space import Matrix
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from accuracy_networks import Networks, Recipe
-from accuracy_processes import GaussianProcess
-from accuracy_rows import Floats, Rows, folds, rich_features
 
+from experiments.shared.networks import Networks, Recipe
+from experiments.shared.processes import GaussianProcess
+from experiments.shared.rows import Floats, Rows, folds, rich_features
 from nas.accuracy.predictor import Accuracy, one_hot
 from nas.space.space import Matrix
 

@@ -13,13 +13,14 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import yaml
-from accuracy_fitting import PLANS, fit_model
-from accuracy_rows import SCALES, Rows, read_rows
-from judges import fit_judges, halves
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from running import circumstances, reference_front, run, share
 
+from experiments.shared.fitting import PLANS, fit_model
+from experiments.shared.folders import SHARED_DATA
+from experiments.shared.judges import fit_judges, halves
+from experiments.shared.rows import SCALES, Rows, read_rows
+from experiments.shared.searches import circumstances, reference_front, run, share
 from nas.core import data
 from nas.core.files import write_text
 from nas.report.plots import draw_front
@@ -63,7 +64,7 @@ class Judging:
 
 def main(case: Case, folder: Path) -> None:
     parser = argparse.ArgumentParser(description=f"Search {case.space} at {case.limit_ms:.1f} ms.")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data") / case.data)
+    parser.add_argument("--data", type=Path, default=SHARED_DATA / case.data)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--reference", type=int, default=1_000_000, help="evaluations")
     parser.add_argument(

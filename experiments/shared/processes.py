@@ -5,7 +5,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import torch  # fits what ships, never ships itself
-from accuracy_rows import Floats
+
+from experiments.shared.rows import Floats
 
 TUNING_STEPS, TUNING_ROWS = 50, 1000
 

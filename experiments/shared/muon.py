@@ -1,7 +1,7 @@
 """Momentum with orthogonal steps (Muon; Jordan et al., 2024), for stacked weight matrices.
 
 Where the targets have no noise it gets a small network several times closer to them than AdamW in
-the same time. That of torch takes one matrix at a time, and `accuracy_networks` stacks members.
+the same time. That of torch takes one matrix at a time, and `networks` stacks members.
 """
 
 from collections.abc import Sequence

@@ -1,13 +1,12 @@
 """Compare searches with and without screening at equal numbers of evaluations.
 
-python experiments/screening/compare.py [--seeds 5] [--screen 8 --screen 32] [--only evolution]
-python experiments/screening/compare.py --read
+python -m experiments.screening.run [--seeds 5] [--screen 8 --screen 32] [--only evolution]
+python -m experiments.screening.run --read
 
 Writes result.yaml beside itself. `--read` searches nothing, and prints what result.yaml holds.
 """
 
 import argparse
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,10 +17,7 @@ import numpy as np
 import yaml
 from scipy.stats import t
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from running import Floats, circumstances
-
+from experiments.shared.searches import Floats, circumstances
 from nas import load_architecture, load_space, load_table
 from nas.core import plugins
 from nas.core.plugins import Plugin

@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 import torch  # fits what ships, never ships itself
-from accuracy_muon import Muon
 from numpy.typing import NDArray
 
+from experiments.shared.muon import Muon
 from nas.accuracy.predictor import Network
 
 Floats = NDArray[np.float64]

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 import torch  # fits what ships, never ships itself
-from accuracy_networks import Networks, Recipe
-from accuracy_rows import SCALES, Floats, Rows, figures, folds, read_rows
-from accuracy_teachers import TEACHERS, Teacher
 
+from experiments.shared.folders import ROOT, SHARED_DATA
+from experiments.shared.networks import Networks, Recipe
+from experiments.shared.rows import SCALES, Floats, Rows, figures, folds, read_rows
+from experiments.shared.teachers import TEACHERS, Teacher
 from nas.accuracy.predictor import (
     Accuracy,
     AccuracyModel,
@@ -238,17 +239,19 @@ def _rounded(content: Any) -> Any:
     return round(content, 5) if isinstance(content, float) else content
 
 
-def main(space: str, folder: Path, default_data: Path) -> None:
+def main(space: str, folder: Path, rows_of: str) -> None:
     """Fit, judge and write the model of `space`; the report goes to `folder`."""
     parser = argparse.ArgumentParser(description=f"Fit the accuracy model of {space}.")
-    parser.add_argument("--data", type=Path, default=default_data, help="folder of train.csv")
+    parser.add_argument(
+        "--data", type=Path, default=SHARED_DATA / rows_of, help="folder of train.csv"
+    )
     parser.add_argument("--cross-validate", action="store_true", help="judge on all folds, not one")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--range-only", action="store_true", help="keep the weights, write the range"
     )
     options = parser.parse_args()
-    path = Path(__file__).resolve().parents[1] / "accuracy_models" / f"{space}.npz"
+    path = ROOT / "accuracy_models" / f"{space}.npz"
     if options.range_only:
         write_accuracy_model(
             ranged(load_accuracy_model(path), read_rows(options.data, space)), path
@@ -271,7 +274,7 @@ def main(space: str, folder: Path, default_data: Path) -> None:
         "space": space,
         "folds": f"{FOLDS if options.cross_validate else 1} of {FOLDS}",
         "held_out": judged,
-        "shipped": result_of(load_accuracy_model(space), teacher, rows),
+        "shipped": result_of(load_accuracy_model(path), teacher, rows),
         "bytes": path.stat().st_size,
         "circumstances": circumstances(options.seed, time.perf_counter() - start),
     }

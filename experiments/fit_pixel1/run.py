@@ -7,7 +7,8 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-from model import (
+
+from experiments.fit_pixel1.model import (
     LARGE,
     Fit,
     Residual,
@@ -21,8 +22,17 @@ from model import (
     measure_hswish,
     quantile,
 )
-from rows import FAMILIES, Check, Row, block_rows, held_back, network_rows, ranges, read_records
-
+from experiments.fit_pixel1.rows import (
+    FAMILIES,
+    Check,
+    Row,
+    block_rows,
+    held_back,
+    network_rows,
+    ranges,
+    read_records,
+)
+from experiments.shared.folders import ROOT, SHARED_DATA
 from nas.core.data import to_yaml
 from nas.core.files import write_text
 from nas.latency.file import write_table
@@ -30,7 +40,6 @@ from nas.latency.predictor import OpModel
 from nas.latency.table import Era, LatencyTable, Spread, TableError
 
 HERE = Path(__file__).resolve().parent
-TABLES = HERE.parent.parent / "latency_tables"
 ANCHOR = "MobileNetV2-1.0-224 (2019)"
 ANCHOR_MS = {"pixel1": 64.0, "pixel2": 76.0, "pixel3": 56.0}  # Howard et al., 2019, table 3
 CORES = {
@@ -62,8 +71,8 @@ TRANSFER = 0.04
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data/pixel1"))
-    parser.add_argument("--tables", type=Path, default=TABLES)
+    parser.add_argument("--data", type=Path, default=SHARED_DATA / "pixel1")
+    parser.add_argument("--tables", type=Path, default=ROOT / "latency_tables")
     parser.add_argument("--out", type=Path, default=HERE)
     options = parser.parse_args()
     records = read_records(options.data)
@@ -78,7 +87,7 @@ def main() -> None:
         make_table(device, model, make_eras(device, fitted, networks), folds, spread)
         for device in ANCHOR_MS
     ]
-    heading = "written by: python experiments/fit_pixel1/fit.py --data ../shared/data/pixel1"
+    heading = "written by: python -m experiments.fit_pixel1.run --data ../shared/data/pixel1"
     for table in tables:
         title = f"{table.device} CPU, fitted to published latencies (TensorFlow Lite, float32)"
         path = options.tables / f"{table.name}.yaml"

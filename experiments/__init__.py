@@ -1,0 +1,1 @@
+"""How the bundled models and tables were made, and what the searches and trainings are worth."""
