@@ -58,7 +58,7 @@ class Leg:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reached:
-    """What a leg came to: the best accuracy so far, a fraction, after `epochs` and `seconds`."""
+    """The result of a leg: the best accuracy so far, a fraction, after `epochs` and `seconds`."""
 
     top1: float
     epochs: int

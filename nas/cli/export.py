@@ -16,7 +16,7 @@ from nas.searching.folder import find_architecture
 @click.command("export")
 @click.argument("arch")
 @click.option("--format", "form", default="", help="yaml, json, onnx, tflite; or as --out ends.")
-@click.option("--out", type=PATH, help="The file; named after ARCH if left.")
+@click.option("--out", type=PATH, help="The file. [default: named after ARCH]")
 @click.option("--opset", type=int, help="The version of ONNX's operators; 17 by default.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(arch: str, form: str, out: Path | None, opset: int | None, as_json: bool) -> None:

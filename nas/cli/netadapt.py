@@ -44,7 +44,7 @@ _WHOLE = click.IntRange(min=0)
 @click.command("netadapt")
 @click.argument("arch", metavar="ARCH|RUN")
 @click.option("--latency-table", required=True, help="A bundled table, or a YAML or JSON file.")
-@click.option("--era", help="The table's default if left.")
+@click.option("--era", help="An era of the table. [default: the table's own]")
 @click.option("--target-ms", type=float, required=True, help="Prune until the table says this.")
 @click.option("--data", required=True, help=DATA)
 @click.option("--weights", help="A training folder or a checkpoint with the weights of ARCH.")
@@ -130,9 +130,9 @@ _WHOLE = click.IntRange(min=0)
 @click.option(
     "--lr",
     type=click.FloatRange(min=0, min_open=True),
-    help="The highest rate of fine-tuning; the recipe's if left.",
+    help="The highest rate of fine-tuning. [default: the recipe's]",
 )
-@click.option("--batch", type=click.IntRange(min=1), help="Images at once; the recipe's if left.")
+@click.option("--batch", type=click.IntRange(min=1), help="Images at once. [default: the recipe's]")
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
@@ -202,7 +202,7 @@ def command(arch: str, as_json: bool, out: Path | None, **flags: Any) -> None:
 
 
 def _print(result: Result, table: LatencyTable, speedup: Speedup | None) -> None:
-    """Print what the pruning came to."""
+    """Print the result of the pruning."""
     if speedup:
         put(speedup_text(speedup))
     print_table(ends_table(result, table))

@@ -27,8 +27,8 @@ from nas.pipeline.outcome import networks_table
 def command(config: Path, out: Path | None, allow_plugins: bool, as_json: bool) -> None:
     """Search, train, prune, scale and export, as RUN.yaml says, and write one report.
 
-    RUN.yaml has a section for each command, with its flags as keys. What a finished stage came to
-    is kept: the same command goes on after a kill, wherever that was.
+    RUN.yaml has a section for each command, with its flags as keys. The results of finished
+    stages are kept: the same command resumes after a kill, wherever that was.
     """
     asked = read_pipeline(config, allow_plugins=allow_plugins)
     folder = out or Path(asked.out or Path("runs") / file_name(config.stem, default="pipeline"))

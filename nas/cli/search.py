@@ -56,9 +56,9 @@ def _flag(name: str, help_text: str, **more: Any) -> Callable[[Any], Any]:
 @_flag("objective", "As in max:top1_proxy or min:macs; may be repeated.")
 @_flag("reward", "MnasNet's reward as the objective, as in target=80,below=-0.07,above=-0.07.")
 @_flag("evaluator", "Who answers for accuracy: nas list evaluators.")
-@_flag("strategy", "Who proposes: nas list strategies. By the evaluator's cost if left.")
+@_flag("strategy", "Who proposes: nas list strategies. [default: by the evaluator's cost]")
 @_flag("trials", "How many candidates.")
-@_flag("batch", "Candidates at once; as the strategy likes if left.")
+@_flag("batch", "Candidates at once. [default: as the strategy likes]")
 @_flag("screen", "Candidates for each one that is evaluated, screened by a model of all trials.")
 @_flag("seed", "Seed of all random numbers.")
 @_flag("seed_arch", "An architecture to begin with; may be repeated.")
@@ -66,8 +66,8 @@ def _flag(name: str, help_text: str, **more: Any) -> Callable[[Any], Any]:
     "data", "What --evaluator proxy trains on, as in imagefolder:/path, csv:labels.csv or digits."
 )
 @_flag("runner", "What carries trainings out: nas list runners.")
-@_flag("workers", "Trainings at a time; one per core if left.")
-@_flag("ray_address", "The Ray cluster, as in auto; with --runner ray a local one if left.")
+@_flag("workers", "Trainings at a time. [default: one per core]")
+@_flag("ray_address", "The Ray cluster, as in auto. [default: with --runner ray a local one]")
 @_flag("gpus_per_trial", "What a trial has of a GPU on the cluster, as in 0.25.")
 @_flag("trial_seconds", "A trial that takes longer fails.")
 @_flag("max_seconds", "End after this time.")
@@ -106,7 +106,7 @@ def command(
     """Search a space for the best architectures under a latency budget.
 
     Everything is kept in the run folder, which may be at a URL; the same command continues a search
-    that was broken off.
+    that was interrupted.
     """
     settings = _settings(config, out, flags)
     _measure_missing(settings)

@@ -11,7 +11,7 @@ from nas.searching.study import to_study
 
 @click.command("study")
 @click.argument("run", type=PATH)
-@click.option("--storage", help="A new journal file (RUN/study.log if left), or a database's URL.")
+@click.option("--storage", help="A new journal file, or a database's URL. [default: RUN/study.log]")
 @click.option("--name", help="The study's name; the run folder's by default.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(run: Path, storage: str | None, name: str | None, as_json: bool) -> None:

@@ -36,8 +36,8 @@ _HOW = ("device", "workers", "ray_address", "cpus_per_worker", "gpus_per_worker"
     show_default=True,
     help="efficientnet, mobilenetv3, adamw or quick.",
 )
-@click.option("--epochs", type=click.IntRange(min=1), help="The recipe's if left.")
-@click.option("--batch", type=click.IntRange(min=1), help="Images at once; the recipe's if left.")
+@click.option("--epochs", type=click.IntRange(min=1), help="[default: the recipe's]")
+@click.option("--batch", type=click.IntRange(min=1), help="Images at once. [default: the recipe's]")
 @click.option(
     "--accumulate",
     type=click.IntRange(min=1),
@@ -48,9 +48,9 @@ _HOW = ("device", "workers", "ray_address", "cpus_per_worker", "gpus_per_worker"
 @click.option(
     "--lr",
     type=click.FloatRange(min=0, min_open=True),
-    help="The highest learning rate; it follows --batch if left.",
+    help="The highest learning rate. [default: it follows --batch]",
 )
-@click.option("--resolution", type=click.IntRange(min=1), help="The architecture's if left.")
+@click.option("--resolution", type=click.IntRange(min=1), help="[default: the architecture's]")
 @click.option("--teacher", default="", help="A training folder or a checkpoint to learn from.")
 @click.option(
     "--out",
@@ -73,7 +73,7 @@ _HOW = ("device", "workers", "ray_address", "cpus_per_worker", "gpus_per_worker"
     show_default=True,
     help="Workers of a Ray cluster that share every batch.",
 )
-@click.option("--ray-address", default="", help="Their cluster, as in auto; a local one if left.")
+@click.option("--ray-address", default="", help="Their cluster, as in auto. [default: a local one]")
 @click.option(
     "--cpus-per-worker",
     type=click.FloatRange(min=0),
@@ -88,7 +88,7 @@ def command(arch: str, as_json: bool, resolution: int | None, **flags: Any) -> N
 
     ARCH is a bundled name, a YAML or JSON file, RUN_DIR:best, RUN_DIR:3, or a training folder. Its
     classifier is made for the classes of the data. The same command continues a training that was
-    broken off, also with more or fewer workers.
+    interrupted, also with more or fewer workers.
     """
     network = find_architecture(arch)
     network = scale_resolution(network, resolution) if resolution else network

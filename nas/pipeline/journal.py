@@ -52,7 +52,7 @@ class Network:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """What a stage came to: networks, files it wrote for others, and what a reader should know."""
+    """The result of a stage: networks, files it wrote for others, and what a reader should know."""
 
     networks: tuple[Network, ...] = ()
     files: tuple[Mapping[str, Any], ...] = ()
@@ -114,7 +114,7 @@ class PipelineFolder:
         return {name: value for name, value in self._settings.items() if name not in later}
 
     def finish(self, stage: str, done: Done) -> None:
-        """Note that a stage is finished, and what it came to."""
+        """Note that a stage is finished, and the result."""
         self._lines.append({"stage": stage, "settings": self._up_to(stage), "done": asdict(done)})
         self.done[stage] = done
 

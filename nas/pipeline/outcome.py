@@ -1,4 +1,4 @@
-"""What a pipeline came to: the same numbers for machines, the terminal and the report."""
+"""The result of a pipeline: the same numbers for machines, the terminal and the report."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from nas.searching.solutions import FRACTIONS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """A pipeline at its end: what was asked, and what each finished stage came to."""
+    """A pipeline at its end: what was asked, and the result of each finished stage."""
 
     config: PipelineConfig
     out: Path

@@ -19,7 +19,7 @@ from nas.pipeline.stages import WORK, Line, Teller
 def run_pipeline(config: PipelineConfig, out: Path, teller: Teller) -> Outcome:
     """Do what `config` asks for in the folder `out`, and return what came of it.
 
-    Stages that are finished there are not done again; one that was broken off goes on where it
+    Stages that are finished there are not done again; one that was interrupted goes on where it
     stopped. The report is written anew in any case. An interrupt (Ctrl-C) leaves everything so far.
 
     Raises:

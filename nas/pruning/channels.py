@@ -68,10 +68,10 @@ def groups(
 ) -> tuple[Group, ...]:
     """Return what can be cut of `arch`, in the order of the forward pass.
 
-    The channels of images, the classes (whatever the last block gives), and single channels
-    are left out. The widths of squeeze-and-excitation follow the channels that they squeeze, by the
-    ratio that they have in `origin` (in `arch` itself if left; after many small cuts rounding would
-    have changed it); with `own_squeeze` they are groups of their own.
+    The channels of images, the classes (whatever the last block gives), and single channels are
+    left out. The widths of squeeze-and-excitation follow the channels that they squeeze, by the
+    ratio that they have in `origin` (in `arch` itself by default; after many small cuts rounding
+    would have changed it); with `own_squeeze` they are groups of their own.
     """
     found = _trace(arch)
     if own_squeeze:

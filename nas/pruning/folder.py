@@ -138,7 +138,7 @@ class NetAdaptFolder:
         shutil.rmtree(self.proposal(number, group).parent, ignore_errors=True)
 
     def log_end(self, end: Record) -> None:
-        """Note what the run came to."""
+        """Note the result of the run."""
         self.end = end
         self._lines.append({"end": end})
         if not (self.path / SETTINGS).is_file():  # the folder was removed meanwhile

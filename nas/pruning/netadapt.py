@@ -179,7 +179,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a run came to: the network before, every round, the network at the end.
+    """The result of a run: the network before, every round, the network at the end.
 
     `note` tells if pruning ended above the target because nothing more could be cut.
     """

@@ -60,11 +60,11 @@ class _State:
 def netadapt(
     job: Job, out: Path, *, runner: Runner | None = None, listener: Listener | None = None
 ) -> Result:
-    """Prune a trained network until a table predicts the target, and return what it came to.
+    """Prune a trained network until a table predicts the target, and return the result.
 
-    Everything is kept in `out`, and a run that was broken off there goes on with the proposals
-    that are missing. Proposals of a round are carried out by `runner`, one by one if left.
-    The result is `final.safetensors` in `out`, and its architecture `final.yaml`.
+    Everything is kept in `out`, and a run that was interrupted there resumes with the proposals
+    that are missing. Proposals of a round are carried out by `runner`, by default one by one. The
+    result is `final.safetensors` in `out`, and its architecture `final.yaml`.
 
     Raises:
         NasError: if the target cannot be reached, table, weights and data do not fit the network,
@@ -99,7 +99,7 @@ class _Run:
         self.cuts = cuts_of(job.start.arch, job.settings)
 
     def result(self) -> Result:
-        """Return what the run comes to, or came to when it ended before."""
+        """Return the result of the run, now or when it ended before."""
         rounds = []
         for one in self._rounds():
             self.listener.round(one)

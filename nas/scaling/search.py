@@ -105,7 +105,7 @@ def search(
 ) -> tuple[Scored, ...]:
     """Return every point with its score, the best first, and keep all in the folder `out`.
 
-    Points that round to the same network are scored once. A search that was broken off goes on
+    Points that round to the same network are scored once. A search that was interrupted goes on
     with the networks that have no score yet; what failed is tried again. Without an accuracy the
     points nearest to the budget come first.
 

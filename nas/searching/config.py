@@ -197,7 +197,7 @@ def _check_evaluator(evaluator: Evaluator, name: str) -> None:
 
 def _resolved(config: SearchConfig, table: LatencyTable, problem: Problem) -> SearchConfig:
     """Return `config` with what was left to defaults that depend on other settings."""
-    slow = any(e.seconds > LOOKUP_SECONDS for e in problem.dear)
+    slow = any(e.seconds > LOOKUP_SECONDS for e in problem.expensive)
     return replace(
         config,
         era=table.era,

@@ -1,4 +1,4 @@
-"""Evaluate candidates: limits first, dear evaluators last, failures one by one."""
+"""Evaluate candidates: limits first, expensive evaluators last, failures one by one."""
 
 import time
 from dataclasses import dataclass, field, replace
@@ -38,7 +38,7 @@ def evaluate(problem: Problem, picks: Matrix, *, first: int = 0) -> Trials:
     """
     started = time.perf_counter()
     found = _Found(problem, picks)
-    for evaluator in (*problem.free, *problem.dear):
+    for evaluator in (*problem.free, *problem.expensive):
         found.ask(evaluator)
     if problem.reward:
         reward = {"reward": problem.reward(found.metrics)}

@@ -43,7 +43,7 @@ MAY_CHANGE = (
 """Settings that may change when a run is continued."""
 
 RESOLVED = ("era", "objective", "strategy")
-"""Settings that a run.yaml written by hand may leave empty; a search writes what they came to."""
+"""Settings that a run.yaml written by hand may leave empty; a search writes the result."""
 
 
 def check_folder(out: Path, config: SearchConfig) -> None:

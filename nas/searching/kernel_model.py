@@ -1,4 +1,4 @@
-"""Kernel ridge regressions of the dear metrics, quick enough to be refitted after every tell.
+"""Kernel ridge regressions of the expensive metrics, quick enough to be refitted after every tell.
 
 They are better than linear ones from few trials.
 """
@@ -97,7 +97,7 @@ class KernelModel:
         self._problem, self._most = problem, most
         self._places = _Places(problem)
         self._kernel = _Kernel(self._places.picks, self._places.logs)
-        self._dear = [name for e in problem.dear for name in e.provides]
+        self._expensive = [name for e in problem.expensive for name in e.provides]
         self._told: list[tuple[Floats, Metrics]] = []
         self._any_failed = False
         self._fits: dict[str, tuple[Floats, Floats, float, float]] = {}
@@ -105,13 +105,13 @@ class KernelModel:
     @property
     def ready(self) -> bool:
         """Whether there is data on every metric."""
-        return all(self._known(name)[1].size > 1 for name in self._dear)
+        return all(self._known(name)[1].size > 1 for name in self._expensive)
 
     def tell(self, trials: Trials) -> None:
         """Take in trials; what is no finite number is left out, and who failed is learned."""
         embedded = self._places(trials.picks, self._problem.known(trials.picks))
         failed = trials.status == FAILED
-        tried = [np.isfinite(trials.metrics[n]) for n in self._dear if n in trials.metrics]
+        tried = [np.isfinite(trials.metrics[n]) for n in self._expensive if n in trials.metrics]
         fared = np.where(failed, 1.0, np.where(np.any(tried, axis=0), 0.0, np.nan))
         self._told.append((embedded, {**trials.metrics, FAILED: fared}))
         self._any_failed |= bool(failed.any())
@@ -121,7 +121,7 @@ class KernelModel:
     def predict(self, rows: Matrix, known: Metrics) -> Metrics:
         """Return the metrics of `rows`, whose free metrics are `known`, `significant` bits each."""
         embedded = self._places(rows, known)
-        metrics = {**known, **{name: self._predicted(name, embedded) for name in self._dear}}
+        metrics = {**known, **{name: self._predicted(name, embedded) for name in self._expensive}}
         if self._problem.reward:
             with np.errstate(invalid="ignore"):  # a predicted latency may be negative
                 metrics["reward"] = self._problem.reward(metrics)

@@ -126,10 +126,10 @@ def search(
     """Search as `config` says, changed by `settings`, and return what was found.
 
     `settings` are fields of `SearchConfig`, so that `search(space="mbconv", trials=500)` is enough.
-    With `out`, everything is kept in that run folder, a path or any URL that fsspec knows; a search
-    that was broken off there goes on where it stopped, and a finished one goes on if `config` wants
-    more trials. An interrupt
-    (Ctrl-C) ends the search early: the result then says that it is not finished.
+    With `out`, everything is kept in that run folder, a path or any URL that fsspec knows. A search
+    that was interrupted there resumes where it stopped, and a finished one if `config` wants more
+    trials. An interrupt (Ctrl-C) ends the search early: the result then says that it is not
+    finished.
 
     Raises:
         NasError: if a setting is wrong, a limit cannot be met, or the folder cannot be written;

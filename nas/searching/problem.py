@@ -298,7 +298,7 @@ class Problem:
         return tuple(e for e in self.evaluators if e.seconds == 0)
 
     @cached_property
-    def dear(self) -> tuple[Evaluator, ...]:
+    def expensive(self) -> tuple[Evaluator, ...]:
         """The other evaluators, the quickest first."""
         return tuple(sorted((e for e in self.evaluators if e.seconds), key=lambda e: e.seconds))
 

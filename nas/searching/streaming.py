@@ -49,7 +49,7 @@ def stream(
 
 
 def _rows_per_task(session: Session) -> int:
-    seconds = sum(evaluator.seconds for evaluator in session.problem.dear)
+    seconds = sum(evaluator.seconds for evaluator in session.problem.expensive)
     return int(np.clip(SECONDS_PER_TASK / max(seconds, 1e-9), 1, session.strategy.batch))
 
 

@@ -70,7 +70,7 @@ class Crew:
 
 
 def train_together(job: Job, out: Place, crew: Crew) -> Trained:
-    """Train as `nas.training.run.carry_out` does, with all of `crew`, and return what it came to.
+    """Train as `nas.training.run.carry_out` does, with all of `crew`, and return the result.
 
     `out` must be a folder that this process and the workers share, or at a URL.
 

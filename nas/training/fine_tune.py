@@ -55,7 +55,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuned:
-    """What a fine-tuning came to: the accuracy on the held-out images, after `seconds`."""
+    """The result of a fine-tuning: the accuracy on the held-out images, after `seconds`."""
 
     top1: float
     seconds: float

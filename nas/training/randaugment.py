@@ -104,7 +104,7 @@ def operate(images: Tensor, which: Tensor, strengths: Tensor) -> Tensor:
             rows = rows.to(images.device)
             result[rows] = change(images[rows], own)
     rows = torch.nonzero(which >= len(COLOURS))[:, 0]
-    if len(rows) > 0:  # one call moves them all, as each is dear
+    if len(rows) > 0:  # one call moves them all, as each is expensive
         kinds = F.one_hot(which[rows] - len(COLOURS), len(MOVES))
         amounts = kinds * strengths[rows, None] * torch.tensor(tuple(MOVES.values()))
         rows = rows.to(images.device)

@@ -29,7 +29,7 @@ from nas.training.trained import with_weights
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Trained:
-    """What a training came to.
+    """The result of a training.
 
     `top1` is the best accuracy on the validation images, of epoch `best_epoch`, and `model` has the
     weights of that epoch, on the CPU; None and the present weights before the first validation.
@@ -57,10 +57,10 @@ def train(
     out: Path | None = None,
     options: Options = Options(),  # noqa: B008  # frozen
 ) -> Trained:
-    """Train `arch`, with a classifier for the classes of `data`, and return what it came to.
+    """Train `arch`, with a classifier for the classes of `data`, and return the result.
 
     `recipe` is taken as it is: length, batch size and rate are its own (`adapt` changes them). With
-    `out` everything is kept in that folder, and a training that was broken off there goes on; on a
+    `out` everything is kept in that folder, and a training that was interrupted there goes on; on a
     CPU with the same number of threads it ends with the very weights it would have ended with. An
     interrupt (Ctrl-C) ends it early: the result then says that it is not finished.
 

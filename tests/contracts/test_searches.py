@@ -261,7 +261,7 @@ def _lose(cluster: Any, node: Any, place: Place) -> None:
 
 
 HELD = range(3, 5), range(8, 10)
-"""Trials in which both workers hang when a search is broken off, the first and the second time."""
+"""Trials in which both workers hang when a search is interrupted, the first and the second time."""
 AGAIN = dict.fromkeys((*HELD[0], *HELD[1]), 2)
 """How often they are begun."""
 

@@ -21,7 +21,7 @@ SLOW = ("gp",)
 
 @dataclass(frozen=True, kw_only=True)
 class Judge:
-    """Answers with an accuracy and a latency that depend on all picks, both as if dear.
+    """Answers with an accuracy and a latency that depend on all picks, both as if expensive.
 
     It raises where the first pick is `broken`, and says NaN where it is `empty`.
     """

@@ -1,4 +1,4 @@
-"""Evaluation: limits before dear evaluators, failures one by one."""
+"""Evaluation: limits before expensive evaluators, failures one by one."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -105,7 +105,7 @@ def test_scores_are_all_to_be_minimised(problem: Problem) -> None:
 
 def test_free_evaluators_answer_without_a_trial(problem: Problem, everything: np.ndarray) -> None:
     assert set(problem.known(everything)) == {"macs", "params", "activations"}
-    assert [evaluator.provides for evaluator in problem.dear] == [("top1",)]
+    assert [evaluator.provides for evaluator in problem.expensive] == [("top1",)]
 
 
 def test_evaluators_without_a_text_are_described_by_their_class(problem: Problem) -> None:

@@ -24,7 +24,7 @@ STRATEGIES = ("random", "grid", "evolution", "archive", "guided", OPTUNA)
 
 @dataclass(frozen=True, kw_only=True)
 class Judge:
-    """An accuracy that grows with some picks and falls with others, as dear as a training."""
+    """An accuracy that grows with some picks and falls with others, as expensive as a training."""
 
     provides: tuple[str, ...] = ("top1",)
     seconds: float = 60.0

@@ -160,13 +160,13 @@ def test_what_fails_while_reading_is_raised_to_the_trainer(
 ) -> None:
     def read(indices: Any, side: int) -> Any:
         if 20 in indices:
-            raise BadFile("twenty is rotten")
+            raise BadFile("twenty is corrupt")
         return data.train.read(indices, side)
 
     before = threading.active_count()
     batches = iter(make(_with_read(data, read), shuffle=False))
     assert [len(next(batches)[1]) for _ in range(2)] == [8, 8]
-    with pytest.raises(BadFile, match="twenty is rotten"):
+    with pytest.raises(BadFile, match="twenty is corrupt"):
         list(batches)
     assert threading.active_count() == before
 

@@ -280,7 +280,7 @@ def test_a_pickle_cannot_call_anything(name: str, protocol: int, tmp_path: Path)
         b"\x80\x02\x82\x01.",  # an extension
     ],
 )
-def test_rotten_pickles_are_refused(content: bytes) -> None:
+def test_corrupt_pickles_are_refused(content: bytes) -> None:
     with pytest.raises(BadFile, match="no file of a CIFAR archive"):
         unpickle(content, place="x")
 

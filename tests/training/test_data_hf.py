@@ -116,7 +116,7 @@ def test_missing_labels_are_refused(tmp_path: Path) -> None:
 
 def test_bad_images_are_skipped_by_row(tmp_path: Path) -> None:
     good = {"bytes": _png("red"), "path": None}
-    images = [good, {"bytes": b"rotten", "path": None}, good, None, good]
+    images = [good, {"bytes": b"corrupt", "path": None}, good, None, good]
     text = _save(tmp_path, train=_table([0, 1, 1, 0, 0], images=images), val=_table([0, 1]))
     data = load_data(text)
     assert data.train.labels.tolist() == [0, 1, 0]

@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
         for number in range(10):
             _save(tmp_path / name / "deeper" / f"{number}.png", colour, (10 + number, 12))
     (tmp_path / "ants" / "readme.txt").write_text("not an image")
-    (tmp_path / "ants" / ".hidden.png").write_bytes(b"rotten")
+    (tmp_path / "ants" / ".hidden.png").write_bytes(b"corrupt")
     (tmp_path / ".cache").mkdir()
     (tmp_path / "__MACOSX").mkdir()
     return tmp_path
@@ -306,7 +306,7 @@ def test_programs_are_not_pictures(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_rotten_bytes_raise_nothing_but_notes(kind: str) -> None:
+def test_corrupt_bytes_raise_nothing_but_notes(kind: str) -> None:
     random = np.random.default_rng(0)
     file = io.BytesIO()
     pixels = random.integers(0, 255, (24, 28, 3), dtype=np.uint8)
@@ -314,8 +314,8 @@ def test_rotten_bytes_raise_nothing_but_notes(kind: str) -> None:
     content = np.frombuffer(file.getvalue(), np.uint8)
     assert look(content.tobytes(), "full").trouble == ""
     for number in range(250):
-        rotten, count = content.copy(), 1 + number % 6
+        corrupt, count = content.copy(), 1 + number % 6
         reach = len(content) if number % 2 else min(len(content), 120)  # headers are worth more
-        rotten[random.integers(0, reach, count)] = random.integers(0, 256, count)
+        corrupt[random.integers(0, reach, count)] = random.integers(0, 256, count)
         cut = random.integers(1, len(content)) if number % 5 == 0 else len(content)
-        assert "\n" not in look(rotten[:cut].tobytes(), "full").trouble
+        assert "\n" not in look(corrupt[:cut].tobytes(), "full").trouble

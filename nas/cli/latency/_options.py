@@ -91,7 +91,7 @@ def cores(command: Command) -> Command:
             raise NasError(f"--cores {text}: expected numbers of cores, as in 0 or 2,3") from None
 
     return click.option(
-        "--cores", callback=read, help="Cores to stay on, as in 2,3; the fastest if left."
+        "--cores", callback=read, help="Cores to stay on, as in 2,3. [default: the fastest]"
     )(command)
 
 
@@ -102,7 +102,7 @@ def rounds(command: Command) -> Command:
         "--rounds",
         "count",
         type=click.IntRange(min=1),
-        help="Visits of every model; 16 to 40, as its noise asks for, if left.",
+        help="Visits of every model. [default: 16 to 40, as its noise asks for]",
     )
     @click.option("--minutes", type=float, help="Begin no visit after so many minutes.")
     @wraps(command)

@@ -17,7 +17,7 @@ from nas.searching.check import Checked, check_run
 @click.option(
     "--top", type=click.IntRange(min=1), default=5, show_default=True, help="How many members."
 )
-@click.option("--table", help="The table to compare with; the run's own if left.")
+@click.option("--table", help="The table to compare with. [default: the run's own]")
 @options.target
 @options.json_flag
 def command(run: Path, top: int, table: str | None, target: Target, as_json: bool) -> None:

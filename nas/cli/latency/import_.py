@@ -15,7 +15,7 @@ from nas.report.proof import facts
 @click.command("import")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
 @click.option("--dialect", required=True, help="nas list dialects.")
-@click.option("--device", default="", help="What it was measured on; the file's name if left.")
+@click.option("--device", default="", help="What it was measured on. [default: the file's name]")
 @click.option("--threads", type=click.IntRange(min=1), default=1, help="As it was measured.")
 @click.option("--out", type=PATH, required=True, help="The table's file.")
 @options.json_flag

@@ -18,7 +18,7 @@ from nas.report.proof import facts, speed_note
 @click.option(
     "--networks", type=click.IntRange(min=2), default=50, show_default=True, help="Random ones."
 )
-@click.option("--space", help="Where they come from; what the table was measured for if left.")
+@click.option("--space", help="Where they come from. [default: what the table was measured for]")
 @options.cores
 @click.option("--plot/--no-plot", default=True, help="Draw predicted against measured.")
 @options.json_flag

@@ -35,7 +35,9 @@ from nas.searching.folder import find_architecture
 @click.option("--out", type=PATH, help="A YAML or JSON file for the result.")
 @click.option("--latency-table", help="A table to predict the latency with.")
 @click.option("--era", help="The era of the table's runtime, as in 2018.")
-@click.option("--memory", "gigabytes", type=float, help="GiB to fit into; this machine's if left.")
+@click.option(
+    "--memory", "gigabytes", type=float, help="GiB to fit into. [default: this machine's]"
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def network(
     arch: str,

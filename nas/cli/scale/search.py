@@ -53,7 +53,7 @@ EVALUATORS = ("train", "surrogate", "costs")
 @click.option("--recipe", default="quick", show_default=True, help="How to train.")
 @click.option("--epochs", type=click.IntRange(min=1), default=10, show_default=True)
 @click.option(
-    "--train-resolution", type=click.IntRange(min=8), help="Pixels for the base; its own if left."
+    "--train-resolution", type=click.IntRange(min=8), help="Pixels for the base. [default: its own]"
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(

@@ -36,7 +36,7 @@ def samples_path(table: Path) -> Path:
 def make_table(
     plan: Plan, target: Target, path: Path, *, rounds: Rounds, report: Report = quiet
 ) -> LatencyTable:
-    """Measure `plan` and write the table at `path`; go on where a measurement was broken off.
+    """Measure `plan` and write the table at `path`; go on where a measurement was interrupted.
 
     Raises:
         NasError: as `measure_plan` and `tabulate` do.

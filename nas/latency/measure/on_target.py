@@ -59,9 +59,9 @@ def main(bundle: Path) -> int:
     parser = argparse.ArgumentParser(prog=f"python {bundle.name}", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="the file of samples")
     parser.add_argument("--threads", type=int, default=1, help="threads, 1 by default")
-    parser.add_argument("--cores", help="cores to stay on, as in 2,3; the fastest if left")
+    parser.add_argument("--cores", help="cores to stay on, as in 2,3 (default: the fastest)")
     parser.add_argument("--minutes", type=float, help="begin no visit after so many minutes")
-    parser.add_argument("--rounds", type=int, help="visits of every model; as it needs if left")
+    parser.add_argument("--rounds", type=int, help="visits of every model (default: as needed)")
     given = parser.parse_args()
     try:
         cores = tuple(int(core) for core in given.cores.split(",")) if given.cores else None

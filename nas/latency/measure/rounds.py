@@ -2,7 +2,7 @@
 
 What slows a machine for a while so meets all jobs alike, and the references tell by how much.
 A job whose interval is narrow enough is left out of later rounds. Every visit is written at once;
-a measurement that was broken off goes on where it stopped.
+a measurement that was interrupted goes on where it stopped.
 """
 
 import os
@@ -40,7 +40,7 @@ class Rounds:
 
     @classmethod
     def of(cls, rounds: int | None = None, *, minutes: float | None = None) -> "Rounds":
-        """Return exactly `rounds` rounds of at most `minutes`; as many as it needs if left."""
+        """Return exactly `rounds` rounds of at most `minutes`; by default as many as needed."""
         made = cls(least=rounds, most=rounds) if rounds else cls()
         return replace(made, seconds=60 * minutes) if minutes else made
 

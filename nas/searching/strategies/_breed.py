@@ -1,4 +1,4 @@
-"""Children of the best trials so far, screened by a model of the dear metrics."""
+"""Children of the best trials so far, screened by a model of the expensive metrics."""
 
 from typing import Protocol
 

@@ -1,4 +1,4 @@
-"""Ridge regressions of the dear metrics on picks and free metrics, refitted as trials come in."""
+"""Ridge regressions of expensive metrics on picks and free metrics, refitted as trials come in."""
 
 import numpy as np
 
@@ -84,17 +84,17 @@ class Model:
         self._features = Features(problem, most_pairs=most_pairs)
         self._penalty, self._forget = penalty, forget
         self._sums: dict[str, _Sums] = {}
-        self._dear = [name for e in problem.dear for name in e.provides]
+        self._expensive = [name for e in problem.expensive for name in e.provides]
         self._stale = False
 
     @one_blas_thread()
     def tell(self, trials: Trials) -> None:
         """Take in trials; what is no finite number is left out."""
         self._stale = True
-        if not self._dear:
+        if not self._expensive:
             return
         features = self._features(trials.picks, self._problem.known(trials.picks))
-        for name in self._dear:
+        for name in self._expensive:
             if name in trials.metrics:
                 sums = self._sums.setdefault(name, _Sums(features.shape[1]))
                 sums.add(features, trials.metrics[name], self._forget)
@@ -102,16 +102,16 @@ class Model:
     @property
     def ready(self) -> bool:
         """Whether there is data on every metric."""
-        return all(name in self._sums and self._sums[name].count > 1 for name in self._dear)
+        return all(name in self._sums and self._sums[name].count > 1 for name in self._expensive)
 
     @one_blas_thread()
     def predict(self, rows: Matrix, known: Metrics) -> Metrics:
         """Return the metrics of `rows`, whose free metrics are `known`, `significant` bits each."""
         metrics: dict[str, Floats] = dict(known)
-        if self._dear:
+        if self._expensive:
             self._fit()
             features = self._features(rows, known)
-            for name in self._dear:
+            for name in self._expensive:
                 metrics[name] = significant(features @ self._sums[name].weights)
         if self._problem.reward:
             with np.errstate(invalid="ignore"):  # a predicted latency may be negative

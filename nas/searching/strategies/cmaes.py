@@ -1,4 +1,4 @@
-"""Optuna's CMA-ES on one number: the reward, or else the first objective that is dear."""
+"""Optuna's CMA-ES on one number: the reward, or else the first objective that is expensive."""
 
 from optuna.samplers import CmaEsSampler
 

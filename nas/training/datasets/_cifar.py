@@ -103,7 +103,7 @@ def _from_tar(archive: Path, layout: Layout) -> Take:
     try:
         with archive.open("rb") as file, _unpacked(file) as plain:
             found = dict(_members(plain, wanted))
-    except Exception as error:  # rotten archives raise almost anything
+    except Exception as error:  # corrupt archives raise almost anything
         said = error or type(error).__name__
         raise BadFile(f"{archive} cannot be read: {said}; is the download complete?") from None
 

@@ -98,7 +98,7 @@ def _centre(size: tuple[int, int]) -> tuple[float, float, float, float]:
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(ORIENTATION, 1))
-    except Exception:  # rotten EXIF raises anything, and says nothing about the picture
+    except Exception:  # corrupt EXIF raises anything, and says nothing about the picture
         return 1
 
 
@@ -136,7 +136,7 @@ def look(file: Path | bytes, check: str) -> Look:
             most = largest(image)
         if check == "full":
             square(file, 8)
-    except Exception as error:  # rotten bytes make Pillow raise almost anything
+    except Exception as error:  # corrupt bytes make Pillow raise almost anything
         return Look(_first_line(error), {})
     return Look("", most, cut)
 

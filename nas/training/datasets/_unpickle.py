@@ -187,8 +187,8 @@ def unpickle(content: bytes, *, place: str) -> dict[str, Any]:
     """
     try:
         data = _run(content)
-    except Exception as error:  # rotten bytes raise almost anything
-        raise BadFile(f"{place} is no file of a CIFAR archive: {error or 'rotten'}") from None
+    except Exception as error:  # corrupt bytes raise almost anything
+        raise BadFile(f"{place} is no file of a CIFAR archive: {error or 'corrupt'}") from None
     if not isinstance(data, dict):
         raise BadFile(f"{place} is no file of a CIFAR archive: it holds no dictionary")
     return {key: _plain(value) for key, value in data.items()}

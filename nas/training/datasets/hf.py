@@ -139,7 +139,7 @@ def _load(path: str, config: str) -> Any:
         if saved:
             return datasets.load_from_disk(str(folder))
         return datasets.load_dataset(str(folder) if folder.exists() else path, config or None)
-    except Exception as error:  # rotten files make the library raise almost anything
+    except Exception as error:  # corrupt files make the library raise almost anything
         text = str(error).partition("\n")[0]
         known = isinstance(error, OSError | ValueError | datasets.exceptions.DatasetsError)
         hint = "" if known else "; is it whole, and not empty?"
