@@ -26,6 +26,7 @@ from nas.network.cost import cost_of
 from nas.network.layers import Unit
 from nas.space.lookup import Lookup
 from nas.space.rows import Value, coordinates
+from nas.space.sampling import covering
 from nas.space.space import Matrix, Space
 
 FOLDS = 10
@@ -182,7 +183,7 @@ def _shrink(
 ) -> Fitted:
     """Return the networks that stand for `process`."""
     space, rng = examples.space, np.random.default_rng(seed)
-    rows, fresh = (_label_rows(examples, rng, n) for n in (_LABELS, _DEVIATIONS))
+    rows, fresh = (covering(space, examples.picks, rng, n) for n in (_LABELS, _DEVIATIONS))
     wanted, taught = process.mean(features(rows)), process(features(fresh))
     inputs = one_hot(space, fresh)
     mean = _mean_network(one_hot(space, rows), wanted, inputs, taught.accuracy, seed=seed)
@@ -220,23 +221,3 @@ def _agreement(network: Network, inputs: Weights, taught: Floats) -> tuple[float
     """Return R2 and the root mean square error of `network` on `taught`."""
     square = float(np.mean((network(inputs).astype(float) - taught) ** 2))
     return 1 - square / float(np.var(taught)), square**0.5
-
-
-def _label_rows(examples: Examples, rng: np.random.Generator, count: int) -> Matrix:
-    """Return `count` rows of picks: uniform, leaning to a corner, and near the examples.
-
-    A search goes to the corners, so the networks must follow the process there: a leaning row
-    draws for every choice how strongly it prefers the first or the last values. A near row takes
-    every choice from one of two examples, or, once in ten times, at random.
-    """
-    space, each = examples.space, count // 3
-    uniform = space.sample_matrix(rng, count - 2 * each)
-    shape = (each, len(space.columns))
-    lean = rng.normal(0, 1.5, (each, 1)) + rng.normal(0, 0.7, shape)
-    leaning = np.minimum(rng.random(shape) ** np.exp(lean) * space.widths, space.widths - 1)
-    one, other = examples.picks[rng.integers(0, len(examples), (2, each))]
-    near = np.where(rng.random(shape) < 0.5, one, other)
-    near = np.where(rng.random(shape) < 0.1, space.sample_matrix(rng, each), near)
-    return np.concatenate(
-        [uniform, space.canonical(leaning.astype(np.uint8)), space.canonical(near)]
-    )

@@ -18,7 +18,8 @@ from nas.network.layers import Unit, lower, lower_chain
 from nas.network.multipliers import scale_resolution
 from nas.network.zoo import load_architecture
 from nas.space.lookup import distinct_units
-from nas.space.space import Matrix, Space
+from nas.space.sampling import tilted
+from nas.space.space import Space
 
 REFERENCES = (
     "efficientnet_b0",
@@ -48,7 +49,6 @@ RELATIVES = (
 """Networks of other families than the space's that calibrate too; the zoo itself is kept out."""
 
 _LARGEST_ZOO_MACS = 1_000_000_000
-_TILT = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,17 +163,6 @@ def small_zoo() -> Mapping[str, Architecture]:
 def network_job(arch: Architecture, name: str, role: str) -> Job:
     """Return the job that measures a whole network."""
     return Job(name=name, role=role, units=lower(arch))
-
-
-def tilted(space: Space, rng: np.random.Generator, count: int) -> Matrix:
-    """Return random rows, each with a bias of its own to the first or the last values."""
-    tilts = rng.uniform(-_TILT, _TILT, count)
-    rows = np.zeros((count, len(space.widths)), dtype=np.uint8)
-    for column, width in enumerate(space.widths):
-        weights = np.exp(np.outer(tilts, np.linspace(-1, 1, width)))
-        edges = np.cumsum(weights / weights.sum(axis=1, keepdims=True), axis=1)
-        rows[:, column] = (rng.random((count, 1)) > edges[:, :-1]).sum(axis=1)
-    return space.canonical(rows)
 
 
 def _plan(

@@ -23,7 +23,6 @@ from nas.latency.measure.plan import (
     plan_units,
     plan_validation,
     small_zoo,
-    tilted,
     to_mapping,
 )
 from nas.latency.measure.probes import probes
@@ -140,24 +139,6 @@ def test_the_small_zoo_is_what_has_at_most_a_billion_macs() -> None:
     small = small_zoo()
     for name in bundled("architectures"):
         assert (name in small) == (cost(load_architecture(name)).macs <= 1_000_000_000)
-
-
-@pytest.mark.parametrize("name", ["mbconv", "mobilenetv3"])
-def test_tilted_rows_are_legal_and_reach_further_than_uniform_ones(name: str) -> None:
-    space = load_space(name)
-    rng = np.random.default_rng(0)
-    rows, uniform = tilted(space, rng, 400), space.sample_matrix(rng, 400)
-    assert rows.shape == uniform.shape
-    assert (rows < space.widths).all()
-    assert np.array_equal(space.canonical(rows), rows)
-    for row in rows[:50]:
-        assert space.encode(space.decode_row(row)) == space.unpack(row)
-
-    def macs(matrix: np.ndarray) -> np.ndarray:
-        return np.array([cost(space.decode_row(row)).macs for row in matrix[:150]])
-
-    assert np.log(macs(rows)).std() > 1.3 * np.log(macs(uniform)).std()
-    assert len(tilted(space, rng, 0)) == 0
 
 
 def test_networks_without_a_space_are_calibrated_on_themselves_and_the_zoo(tiny: Space) -> None:

@@ -1,0 +1,51 @@
+"""Random rows that reach further than uniform ones: to the corners of a space, and around rows.
+
+What a choice adds averages out over uniform rows, so that small and large networks are rare there.
+"""
+
+import numpy as np
+
+from nas.space.space import Matrix, Space
+
+_TILT = 1.5
+
+
+def tilted(space: Space, rng: np.random.Generator, count: int) -> Matrix:
+    """Return random rows, each with a bias of its own to the first or the last values."""
+    tilts = rng.uniform(-_TILT, _TILT, count)
+    rows = np.zeros((count, len(space.widths)), dtype=np.uint8)
+    for column, width in enumerate(space.widths):
+        weights = np.exp(np.outer(tilts, np.linspace(-1, 1, width)))
+        edges = np.cumsum(weights / weights.sum(axis=1, keepdims=True), axis=1)
+        rows[:, column] = (rng.random((count, 1)) > edges[:, :-1]).sum(axis=1)
+    return space.canonical(rows)
+
+
+def leaning(space: Space, rng: np.random.Generator, count: int) -> Matrix:
+    """Return random rows, each with a bias to the first or the last values that varies by choice.
+
+    They reach further than `tilted` ones: to the corners themselves.
+    """
+    shape = (count, len(space.columns))
+    lean = rng.normal(0, 1.5, (count, 1)) + rng.normal(0, 0.7, shape)
+    rows = np.minimum(rng.random(shape) ** np.exp(lean) * space.widths, space.widths - 1)
+    return space.canonical(rows.astype(np.uint8))
+
+
+def near(space: Space, rows: Matrix, rng: np.random.Generator, count: int) -> Matrix:
+    """Return rows that take every choice from one of two of `rows`, or, once in ten, at random."""
+    one, other = rows[rng.integers(0, len(rows), (2, count))]
+    shape = one.shape
+    mixed = np.where(rng.random(shape) < 0.5, one, other)
+    mixed = np.where(rng.random(shape) < 0.1, space.sample_matrix(rng, count), mixed)
+    return space.canonical(mixed)
+
+
+def covering(space: Space, rows: Matrix, rng: np.random.Generator, count: int) -> Matrix:
+    """Return rows to teach a model on that was learned from `rows`: uniform, `leaning`, `near`.
+
+    A search goes to the corners, so that the model must be right there as well.
+    """
+    each = count // 3
+    uniform = space.sample_matrix(rng, count - 2 * each)
+    return np.concatenate([uniform, leaning(space, rng, each), near(space, rows, rng, each)])
