@@ -26,7 +26,6 @@ from nas.searching.problem import (
     STOPPED,
     Floats,
     Trials,
-    concatenate,
     plausible,
     possible,
 )
@@ -138,22 +137,6 @@ def events(
             for proposal in tell.proposals:
                 del waiting[proposal]
             yield tell
-
-
-def finished(
-    records: Sequence[Record],
-    widths: NDArray[np.int64],
-    *,
-    source: str,
-    needed: Sequence[str] = (),
-) -> Trials:
-    """Return all trials that were told.
-
-    Raises:
-        RunError: as `events` does.
-    """
-    found = events(records, widths, source=source, needed=needed)
-    return concatenate([e.trials for e in found if isinstance(e, Tell)], len(widths))
 
 
 def _asked(read: Reader, record: Record, first: int, widths: NDArray[np.int64]) -> Ask:

@@ -6,17 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.core.errors import RunError
-from nas.core.files import read_bytes
-from nas.core.jsonl import parse
-from nas.core.run_kind import SEARCH, check_kind
 from nas.core.storage import Place
-from nas.searching import folder
-from nas.searching.config import SearchConfig, read_config
-from nas.searching.journal import finished
-from nas.searching.problem import FAILED, INFEASIBLE, OK, STOPPED, Objective, Trials
+from nas.searching.problem import FAILED, INFEASIBLE, OK, STOPPED
+from nas.searching.stored import StoredRun, read_run
 from nas.searching.watch import HEARTBEAT, RUNNING, SILENT_SECONDS, Heartbeat, read_heartbeat
-from nas.space.file import load_space
 
 UNKNOWN, LOST = "unknown", "lost"
 
@@ -50,43 +43,21 @@ def read_status(out: Place | Path | str, *, now: float | None = None) -> Status:
     Raises:
         RunError: if there is no run, or its journal is damaged.
     """
-    place = out if isinstance(out, Place) else Place(out)
-    with place.reading(folder.CONFIG, folder.JOURNAL, HEARTBEAT) as here:
-        return _read(place, here, now or time.time())
-
-
-def _read(place: Place, here: Path, now: float) -> Status:
-    """Return the status of the run kept at `place`, whose files are `here`."""
-    check_kind(here, SEARCH)
-    config = read_config(here / folder.CONFIG)
-    trials, asked = _journal(here, config)
-    heartbeat = read_heartbeat(here)
-    silent = None if heartbeat is None else now - heartbeat.updated
+    run = read_run(out)
+    with run.out.reading(HEARTBEAT) as here:
+        heartbeat = read_heartbeat(here)
+    silent = None if heartbeat is None else (now or time.time()) - heartbeat.updated
+    status = run.trials.status
     return Status(
-        out=place,
+        out=run.out,
         state=_state(heartbeat, silent),
-        counts={s: int((trials.status == s).sum()) for s in (OK, STOPPED, INFEASIBLE, FAILED)},
-        waiting=asked - len(trials),
-        wanted=config.trials,
-        best=_best(config, trials),
+        counts={s: int((status == s).sum()) for s in (OK, STOPPED, INFEASIBLE, FAILED)},
+        waiting=run.waiting,
+        wanted=run.config.trials,
+        best=_best(run),
         heartbeat=heartbeat,
         silent_seconds=silent,
     )
-
-
-def _journal(out: Path, config: SearchConfig) -> tuple[Trials, int]:
-    """Return the trials, and how many were asked for; a last half line is passed over."""
-    path = out / folder.JOURNAL
-    try:
-        content = read_bytes(path)
-    except OSError as error:
-        raise RunError(f"cannot read {path}: {error.strerror}") from None
-    whole = content[: content.rfind(b"\n") + 1]
-    records, _ = parse(whole, source=str(path))
-    widths = load_space(config.space).widths
-    asks = (len(bytes.fromhex(r["picks"])) // len(widths) for r in records if "ask" in r)
-    needed = [Objective.parse(text).metric for text in config.objective]
-    return finished(records, widths, source=str(path), needed=needed), sum(asks)
 
 
 def _state(heartbeat: Heartbeat | None, silent: float | None) -> str:
@@ -96,11 +67,11 @@ def _state(heartbeat: Heartbeat | None, silent: float | None) -> str:
     return LOST if lost else heartbeat.state
 
 
-def _best(config: SearchConfig, trials: Trials) -> dict[str, float]:
+def _best(run: StoredRun) -> dict[str, float]:
     """Return the best value of every objective among the trials that are ok."""
     best = {}
-    for objective in map(Objective.parse, config.objective):
-        values = trials.metrics.get(objective.metric, np.zeros(0))[trials.ok]
+    for objective in run.objectives:
+        values = run.trials.metrics.get(objective.metric, np.zeros(0))[run.trials.ok]
         if values.size:
             best[objective.metric] = float(objective.sign * (objective.sign * values).min())
     return best

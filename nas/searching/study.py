@@ -1,64 +1,21 @@
 """The journal of a run as an Optuna study."""
 
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from nas.core.errors import NasError, RunError, missing_package
-from nas.core.files import atomic_path, read_bytes
-from nas.core.jsonl import parse
-from nas.core.run_kind import SEARCH, check_kind
-from nas.searching import folder
-from nas.searching import journal as log
-from nas.searching.config import read_config
-from nas.searching.problem import FAILED, STOPPED, Limit, Objective, Trials
-from nas.space.file import load_space
-from nas.space.space import Space
+from nas.core.files import atomic_path
+from nas.searching.folder import CONFIG
+from nas.searching.problem import FAILED, STOPPED
+from nas.searching.stored import StoredRun, read_run
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
-
-
-def read_trials(out: Path, space: Space, needed: Sequence[str] = ()) -> Trials:
-    """Return the finished trials of a run folder, without continuing it.
-
-    Those that are "ok" have a plausible number for each of the metrics `needed`.
-
-    Raises:
-        RunError: if there is no journal, or it is damaged.
-    """
-    path = out / folder.JOURNAL
-    try:
-        content = read_bytes(path)
-    except OSError as error:
-        raise RunError(f"{path}: {error.strerror}") from None
-    records, _ = parse(content, source=str(path))
-    return log.finished(records, space.widths, source=str(path), needed=needed)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
-    """What a search was for; none of its plugins is needed to know that."""
-
-    space: Space
-    objectives: tuple[Objective, ...]
-    limits: tuple[Limit, ...]
-
-
-def _asked(out: Path) -> _Asked:
-    config = read_config(out / folder.CONFIG)
-    if not config.objective:
-        raise RunError(f"{out / folder.CONFIG} names no objective; finish the search first")
-    return _Asked(
-        space=load_space(config.space),
-        objectives=tuple(map(Objective.parse, config.objective)),
-        limits=tuple(map(Limit.parse, config.limit)),
-    )
 
 
 def to_study(out: Path, storage: str, *, name: str) -> int:
@@ -75,19 +32,19 @@ def to_study(out: Path, storage: str, *, name: str) -> int:
         import optuna
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="a study") from None
-    check_kind(out, SEARCH)
-    problem = _asked(out)
-    needed = [objective.metric for objective in problem.objectives]
-    trials = read_trials(out, problem.space, needed)
+    run = read_run(out)
+    if not run.objectives:
+        raise RunError(f"{out / CONFIG} names no objective; finish the search first")
+    count = len(run.trials)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if "://" in storage:
-        _fill(problem, trials, storage, name=name, where=storage)
+        _fill(run, storage, name=name, where=storage)
     else:
-        _fill_file(problem, trials, Path(storage), name=name)
-    return len(trials)
+        _fill_file(run, Path(storage), name=name)
+    return count
 
 
-def _fill_file(problem: _Asked, trials: Trials, path: Path, *, name: str) -> None:
+def _fill_file(run: StoredRun, path: Path, *, name: str) -> None:
     """Write a study into a journal file: in memory first, then at once."""
     from optuna.storages import JournalStorage
     from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
@@ -107,7 +64,7 @@ def _fill_file(problem: _Asked, trials: Trials, path: Path, *, name: str) -> Non
     if not path.name or path.exists():
         raise NasError(f"cannot open storage {path}: it exists already; give another --storage")
     memory = Memory()
-    _fill(problem, trials, JournalStorage(memory), name=name, where=str(path))
+    _fill(run, JournalStorage(memory), name=name, where=str(path))
     try:
         with atomic_path(path) as temporary:
             JournalFileBackend(str(temporary)).append_logs(memory.records)
@@ -115,14 +72,12 @@ def _fill_file(problem: _Asked, trials: Trials, path: Path, *, name: str) -> Non
         raise NasError(f"cannot open storage {path}: {error.strerror or error}") from None
 
 
-def _fill(
-    problem: _Asked, trials: Trials, storage: "str | BaseStorage", *, name: str, where: str
-) -> None:
+def _fill(run: StoredRun, storage: "str | BaseStorage", *, name: str, where: str) -> None:
     """Create the study and give it the trials."""
     import optuna
 
     directions: list[Literal["minimize", "maximize"]] = [
-        "minimize" if o.sign > 0 else "maximize" for o in problem.objectives
+        "minimize" if o.sign > 0 else "maximize" for o in run.objectives
     ]
     try:
         study = optuna.create_study(storage=storage, study_name=name, directions=directions)
@@ -132,30 +87,31 @@ def _fill(
         raise NasError(f"cannot open storage {where}: {str(error).splitlines()[0]}") from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Optuna calls names of metrics experimental
-        study.set_metric_names([o.metric for o in problem.objectives])
-    study.add_trials([_frozen(problem, trials, i) for i in range(len(trials))])
+        study.set_metric_names([o.metric for o in run.objectives])
+    study.add_trials([_frozen(run, i) for i in range(len(run.trials))])
 
 
-def _frozen(problem: _Asked, trials: Trials, i: int) -> "FrozenTrial":
+def _frozen(run: StoredRun, i: int) -> "FrozenTrial":
     """Return one trial as Optuna keeps it; infeasible ones without values count as pruned."""
     from optuna.distributions import CategoricalDistribution
     from optuna.trial import TrialState, create_trial
 
+    trials = run.trials
     metrics = {name: float(values[i]) for name, values in trials.metrics.items()}
-    values = [metrics[o.metric] for o in problem.objectives]
+    values = [metrics[o.metric] for o in run.objectives]
     complete = trials.status[i] not in (FAILED, STOPPED) and bool(np.isfinite(values).all())
     broken = TrialState.FAIL if trials.status[i] == FAILED else TrialState.PRUNED
-    picks = problem.space.unpack(trials.picks[i])
+    picks = run.space.unpack(trials.picks[i])
     known = {name: value for name, value in metrics.items() if np.isfinite(value)}
     return create_trial(
         state=TrialState.COMPLETE if complete else broken,
         values=values if complete else None,
         params=dict(picks),
-        distributions={n: CategoricalDistribution(problem.space.choices[n]) for n in picks},
+        distributions={n: CategoricalDistribution(run.space.choices[n]) for n in picks},
         user_attrs={**known, "error": trials.errors.get(trials.first + i, "")},
         constraints={
             str(limit): (known[limit.metric] - limit.value) * (1 if limit.at_most else -1)
-            for limit in problem.limits
+            for limit in run.limits
             if limit.metric in known
         },
     )

@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from nas.core.errors import NasError, RunError
 from nas.searching.config import SearchConfig
 from nas.searching.loop import search
-from nas.searching.study import read_trials, to_study
+from nas.searching.study import to_study
 
 optuna = pytest.importorskip("optuna")
 
@@ -78,18 +77,6 @@ def test_a_storage_that_cannot_be_opened_is_said(tmp_path: Path, url: str) -> No
     with pytest.raises(NasError, match=r"cannot (open storage|be written)") as caught:
         to_study(tmp_path / "run", url, name="mine")
     assert "\n" not in str(caught.value)
-
-
-def test_trials_are_read_without_touching_the_run(tmp_path: Path) -> None:
-    run = search(trials=30, strategy="random", out=tmp_path)
-    content = (tmp_path / "journal.jsonl").read_bytes() + b'{"ask":30,'
-    (tmp_path / "journal.jsonl").write_bytes(content)
-    trials = read_trials(tmp_path, run.setup.space)
-    assert np.array_equal(trials.picks, run.trials.picks)
-    assert trials.metrics["top1_proxy"].tolist() == run.trials.metrics["top1_proxy"].tolist()
-    assert (tmp_path / "journal.jsonl").read_bytes() == content
-    with pytest.raises(RunError, match=r"journal\.jsonl: No such file"):
-        read_trials(tmp_path / "nowhere", run.setup.space)
 
 
 def _storage(path: Path) -> object:

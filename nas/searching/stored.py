@@ -1,0 +1,79 @@
+"""A search as its folder keeps it, read without touching it, wherever the search runs.
+
+None of the plugins that it names is needed for that.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from nas.core.jsonl import Record
+from nas.core.run_kind import MARKS, SEARCH, check_kind, read_lines
+from nas.core.storage import Place
+from nas.searching.config import SearchConfig, read_config
+from nas.searching.folder import CONFIG, JOURNAL
+from nas.searching.journal import Ask, Tell, events
+from nas.searching.problem import Limit, Objective, Trials, concatenate
+from nas.space.file import load_space
+from nas.space.space import Space
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredRun:
+    """The settings of a search, and the lines of its journal with what they stand for.
+
+    What is worked out from them is so when it is asked for, and raises a NasError where the space
+    is unknown or a line is damaged. `out` is where the run is kept.
+    """
+
+    out: Place
+    config: SearchConfig
+    records: Sequence[Record]
+
+    @cached_property
+    def space(self) -> Space:
+        """The space that was searched, as it is now."""
+        return load_space(self.config.space)
+
+    @cached_property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What was searched for; nothing where the settings leave it to a default."""
+        return tuple(map(Objective.parse, self.config.objective))
+
+    @cached_property
+    def limits(self) -> tuple[Limit, ...]:
+        """The limits that results had to keep."""
+        return tuple(map(Limit.parse, self.config.limit))
+
+    @cached_property
+    def _events(self) -> tuple[Ask | Tell, ...]:
+        needed = [objective.metric for objective in self.objectives]
+        source = str(self.out / JOURNAL)
+        return tuple(events(self.records, self.space.widths, source=source, needed=needed))
+
+    @cached_property
+    def trials(self) -> Trials:
+        """All finished trials, in the order in which they were told."""
+        told = [event.trials for event in self._events if isinstance(event, Tell)]
+        return concatenate(told, len(self.space.columns))
+
+    @property
+    def waiting(self) -> int:
+        """How many proposals have no answer."""
+        asked = sum(len(event.picks) for event in self._events if isinstance(event, Ask))
+        return asked - len(self.trials)
+
+
+def read_run(out: Place | Path | str) -> StoredRun:
+    """Return the run of a search; a last line that is not finished is passed over.
+
+    Raises:
+        RunError: if `out` is no such run, or its journal cannot be read.
+        BadFile: if its settings are damaged.
+    """
+    place = out if isinstance(out, Place) else Place(out)
+    with place.reading(*MARKS, JOURNAL) as here:
+        check_kind(here, SEARCH)
+        config, records = read_config(here / CONFIG), read_lines(here / JOURNAL)
+    return StoredRun(out=place, config=config, records=records)
