@@ -118,12 +118,12 @@ def _replacing(path: Path) -> Iterator[Path]:
     if old and not (stat.S_ISREG(old) or stat.S_ISLNK(old) or stat.S_ISDIR(old)):
         raise _irregular(path)
     new = path.with_name(f".{path.stem[:_LONGEST_STEM]}-{secrets.token_hex(4)}{path.suffix}")
-    os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    with open(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)) as made:
+        mode = old if old and stat.S_ISREG(old) else os.fstat(made.fileno()).st_mode
     try:
         yield new
-        if old and stat.S_ISREG(old):
-            os.chmod(new, stat.S_IMODE(old))
-        os.replace(new, path)
+        os.chmod(new, stat.S_IMODE(mode))  # some libraries put a file of their own there, for one
+        os.replace(new, path)  # user alone
     except BaseException:
         new.unlink(missing_ok=True)
         raise

@@ -129,6 +129,14 @@ def test_the_umask_is_heeded_and_an_old_mode_kept(mask: int, mode: int, tmp_path
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
+def test_the_umask_is_heeded_where_a_library_puts_a_private_file(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    with _umask(0o022), atomic_path(path) as temporary:
+        temporary.unlink()
+        os.close(os.open(temporary, os.O_CREAT, 0o600))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
 def test_a_link_that_the_user_names_stays(tmp_path: Path) -> None:
     target, link = tmp_path / "there" / "x", tmp_path / "link"
     target.parent.mkdir()
