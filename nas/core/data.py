@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from nas.core import strict_json, strict_yaml
-from nas.core.errors import BadFile, unknown
+from nas.core.errors import BadFile, first_line, unknown
 from nas.core.files import open_regular, read_text
 from nas.core.schema import check_schema
 
@@ -42,7 +42,7 @@ def read_foreign(path: Path) -> Mapping[str, Any]:
         line = f", line {error.line}" if error.line else ""
         raise BadFile(f"{path}{line}: {error}") from None
     except ValueError as error:
-        raise BadFile(f"{path}: {str(error).splitlines()[0]}") from None
+        raise BadFile(f"{path}: {first_line(error)}") from None
     if not isinstance(data, Mapping):
         raise BadFile(f"{path}: expected a mapping, found {type(data).__name__}")
     return data

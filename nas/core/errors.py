@@ -64,6 +64,16 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownName:
     return UnknownName(f"unknown {kind} {shown(name)}; there are: {', '.join(names) or 'none'}")
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, its type where it says nothing."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def typed_line(error: BaseException) -> str:
+    """Return the type of an error and the first line of what it says."""
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
+
+
 _PACKAGES = {
     "ai_edge_litert": "ai-edge-litert",
     "PIL": "pillow",

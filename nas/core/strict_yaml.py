@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from nas.core.errors import first_line
 from nas.core.strict_json import DEEPEST, MOST_DIGITS
 from nas.core.text import shown
 
@@ -47,7 +48,7 @@ def parse(text: str) -> Any:
         mark = error.problem_mark
         raise BadYaml(error.problem or "is no YAML", mark.line + 1 if mark else None) from None
     except yaml.YAMLError as error:
-        raise BadYaml(str(error).splitlines()[0]) from None
+        raise BadYaml(first_line(error)) from None
 
 
 class _StrictLoader(_Parser):  # type: ignore[misc]  # chosen at run time

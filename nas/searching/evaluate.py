@@ -7,7 +7,7 @@ from math import isfinite
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.core.errors import RunError
+from nas.core.errors import RunError, typed_line
 from nas.searching.problem import (
     FAILED,
     INFEASIBLE,
@@ -105,8 +105,7 @@ class _Found:
         except Exception as error:  # whatever an evaluator raises is the trial's error, not ours
             if len(rows) > 1:
                 return None
-            reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-            return Answers(metrics={}, errors={0: reason})
+            return Answers(metrics={}, errors={0: typed_line(error)})
 
     def status(self) -> NDArray[np.str_]:
         """Return what became of every candidate."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from nas.core.errors import NasError, RunError, missing_package
+from nas.core.errors import NasError, RunError, first_line, missing_package
 from nas.core.files import atomic_path
 from nas.searching.folder import CONFIG
 from nas.searching.problem import FAILED, STOPPED
@@ -84,7 +84,7 @@ def _fill(run: StoredRun, storage: "str | BaseStorage", *, name: str, where: str
     except optuna.exceptions.DuplicatedStudyError:
         raise NasError(f"{where} has a study {name!r} already; give another --name") from None
     except Exception as error:  # whatever the storage's driver raises for a bad URL or file
-        raise NasError(f"cannot open storage {where}: {str(error).splitlines()[0]}") from None
+        raise NasError(f"cannot open storage {where}: {first_line(error)}") from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Optuna calls names of metrics experimental
         study.set_metric_names([o.metric for o in run.objectives])

@@ -28,7 +28,7 @@ from ray.util.queue import Empty, Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from torch import distributed
 
-from nas.core.errors import BadValue, NasError, RunError
+from nas.core.errors import BadValue, NasError, RunError, typed_line
 from nas.core.files import read_bytes
 from nas.core.plugins import folders
 from nas.core.storage import Place, is_url
@@ -121,7 +121,7 @@ def _run(job: Job, out: Place, crew: Crew) -> None:
         while failures := _once(job, out, crew, report=job.options.report):
             before, epochs = epochs, _epochs(out)
             losses = 1 if epochs > before else losses + 1
-            line = _line(failures[0])
+            line = typed_line(failures[0])
             if losses == crew.attempts:
                 raise NasError(f"workers were lost {losses} times without an epoch done: {line}")
             logger.warning("lost workers (%s); all begin anew from the last checkpoint", line)
@@ -136,10 +136,6 @@ def _epochs(out: Place) -> int:
     with out.reading(METRICS) as folder:
         path = folder / METRICS
         return read_bytes(path).count(b'"epoch"') if path.is_file() else 0
-
-
-def _line(failure: BaseException) -> str:
-    return f"{type(failure).__name__}: {failure}".partition("\n")[0]
 
 
 def _check_room(crew: Crew) -> None:
@@ -177,7 +173,7 @@ def _once(job: Job, out: Place, crew: Crew, *, report: Report | None) -> list[Ba
             raise failure
     for failure in failures:
         if not _is_loss(failure):
-            raise NasError(f"a worker failed: {_line(failure)}") from failure
+            raise NasError(f"a worker failed: {typed_line(failure)}") from failure
     return failures
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from nas.core import plugins
-from nas.core.errors import BadFile, NasError, RunError
+from nas.core.errors import BadFile, NasError, RunError, typed_line
 from nas.core.plugins import Plugin
 
 Work = Callable[[Any, Any], Any]
@@ -158,4 +158,4 @@ def attempt(work: Work, shared: Any, task: Any) -> Any:
     except NasError as error:
         return Failure(str(error), fatal=isinstance(error, RunError | BadFile))
     except Exception as error:  # whatever a task raises is its own failure, not the runner's
-        return Failure(f"{type(error).__name__}: {error}".partition("\n")[0])
+        return Failure(typed_line(error))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from nas.core.errors import NasError
+from nas.core.errors import NasError, first_line
 from nas.latency.backends import Backend, Run, check_options, timed
 
 if TYPE_CHECKING:  # a device that measures a bundle has no layers
@@ -60,7 +60,7 @@ class LiteRt:
             interpreter.set_tensor(given["index"], images)
             interpreter.invoke()
         except (ValueError, RuntimeError) as error:
-            raise NasError(f"LiteRT refuses the model: {str(error).splitlines()[0]}") from None
+            raise NasError(f"LiteRT refuses the model: {first_line(error)}") from None
         return timed(interpreter.invoke, threads=self.threads)
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnxruntime as ort
 
-from nas.core.errors import NasError
+from nas.core.errors import NasError, first_line
 from nas.latency.backends import Backend, Run, check_options, timed
 
 if TYPE_CHECKING:  # a device that measures a bundle has no layers
@@ -73,7 +73,7 @@ class OnnxRuntime:
             feed = {given.name: np.random.default_rng(0).standard_normal(shape, np.float32)}
             session.run(None, feed)
         except Exception as error:  # onnxruntime's own errors share no base but Exception
-            raise NasError(f"onnxruntime refuses the model: {str(error).splitlines()[0]}") from None
+            raise NasError(f"onnxruntime refuses the model: {first_line(error)}") from None
         return timed(lambda: session.run(None, feed), threads=self.threads)
 
 

@@ -9,7 +9,7 @@ import datasets
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.core.errors import BadFile, NasError, unknown
+from nas.core.errors import BadFile, NasError, first_line, unknown
 from nas.core.text import printable, shown
 from nas.training.data import Images, Source, fingerprint_of
 from nas.training.datasets._depth import Largest, White, decide
@@ -140,10 +140,9 @@ def _load(path: str, config: str) -> Any:
             return datasets.load_from_disk(str(folder))
         return datasets.load_dataset(str(folder) if folder.exists() else path, config or None)
     except Exception as error:  # corrupt files make the library raise almost anything
-        text = str(error).partition("\n")[0]
         known = isinstance(error, OSError | ValueError | datasets.exceptions.DatasetsError)
         hint = "" if known else "; is it whole, and not empty?"
-        raise BadFile(f"hf:{path} cannot be loaded: {text or type(error).__name__}{hint}") from None
+        raise BadFile(f"hf:{path} cannot be loaded: {first_line(error)}{hint}") from None
 
 
 def _column(features: Any, kind: type, wanted: str, *, what: str) -> str:
@@ -191,8 +190,7 @@ def _column_of(table: Any, name: str) -> list[Any]:
     try:
         values: list[Any] = table.with_format("arrow")[name][:].to_pylist()
     except Exception as error:  # as above
-        text = str(error).partition("\n")[0] or type(error).__name__
-        raise BadFile(f"hf: column {name} cannot be read: {text}") from None
+        raise BadFile(f"hf: column {name} cannot be read: {first_line(error)}") from None
     return values
 
 

@@ -14,7 +14,7 @@ import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
 
 from nas.core import plugins
-from nas.core.errors import NasError
+from nas.core.errors import NasError, typed_line
 from nas.core.plugins import Folders
 from nas.core.workers.join import Need, check_fits, slots
 from nas.core.workers.runner import WAIT, Failure, Work, attempt
@@ -203,7 +203,7 @@ class Batch:
         try:
             outcome: Any = ray.get(ref)
         except RayTaskError as error:
-            outcome = Failure(_line(error.cause))
+            outcome = Failure(typed_line(error.cause))
         except RayError as error:
             self._lost(running, error)
             return
@@ -284,10 +284,6 @@ def sent(send: Any, *things: Any, name: str) -> Ref:
         for thing in things:
             refuse(thing, ray.cloudpickle.dumps, name=name)
         raise
-
-
-def _line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
 def _no_start(error: BaseException) -> str:

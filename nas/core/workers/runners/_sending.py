@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from nas.core.errors import NasError
+from nas.core.errors import NasError, typed_line
 
 Pack = Callable[[Any], Any]
 """Turns a thing into bytes, or raises."""
@@ -36,7 +36,7 @@ def _hindrance(thing: Any, pack: Pack) -> str | None:
     try:
         pack(thing)
     except Exception as error:  # whatever a __reduce__ raises
-        return f"{type(error).__name__}: {error}".partition("\n")[0]
+        return typed_line(error)
     return None
 
 

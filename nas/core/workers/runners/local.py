@@ -16,7 +16,7 @@ from typing import Any
 from pebble import ProcessExpired, ProcessPool
 
 from nas.core import plugins
-from nas.core.errors import NasError
+from nas.core.errors import NasError, typed_line
 from nas.core.interrupts import undisturbed, unheard
 from nas.core.machine import available_cores
 from nas.core.workers.runner import WAIT, Failure, Work, attempt
@@ -148,7 +148,7 @@ def _outcome(future: Future[Any], seconds: float, sent: tuple[Any, ...]) -> Any:
     except Exception as error:  # whatever a __reduce__ raises
         for thing in sent:
             refuse(thing, ForkingPickler.dumps, name="a task")
-        return Failure(f"{type(error).__name__}: {error}".partition("\n")[0])
+        return Failure(typed_line(error))
 
 
 def _death(code: int | None) -> str:
