@@ -4,7 +4,6 @@ A Gaussian process learns from the examples; two small networks, which need nump
 fitted to its mean and its deviation at many picks of the space.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +21,7 @@ from nas.accuracy.predictor import (
     Weights,
     one_hot,
 )
+from nas.core.progress import Report, quiet
 from nas.network.cost import cost_of
 from nas.network.layers import Unit
 from nas.space.lookup import Lookup
@@ -45,8 +45,6 @@ _TINY = 1e-9
 _ONE, _TWO = 0.6827, 0.9545
 """Shares of a normal distribution within one and two deviations."""
 
-Report = Callable[[int, int, str], None]
-"""Called with the steps done, of how many, and what comes next."""
 Indices = NDArray[np.int64]
 
 
@@ -65,7 +63,7 @@ class Fitted:
     widened: float
 
 
-def fit_accuracy(examples: Examples, *, seed: int = 0, report: Report | None = None) -> Fitted:
+def fit_accuracy(examples: Examples, *, seed: int = 0, report: Report = quiet) -> Fitted:
     """Return a model of the accuracies of `examples`, with its figures on held-out ones.
 
     The predictions behind the figures are those of a Gaussian process that was fitted, its
@@ -74,24 +72,25 @@ def fit_accuracy(examples: Examples, *, seed: int = 0, report: Report | None = N
     averages of those hyperparameters, to within `imitation_gap`, which the deviations contain.
     Its deviations are scaled so that 68 and 95 per cent of the held-out examples lie within one and
     two of them; each fold is counted under the scale of the others.
+
+    `report` is called with the steps done, of how many, and what comes next.
     """
-    say = report or (lambda done, total, note: None)
     parts = _folds(len(examples), seed)
     total = len(parts) + 1
     features = Features(examples.space)
     inputs, truth = features(examples.picks), examples.accuracy
     held_out, kernels = np.empty(len(examples)), []
     for number, fold in enumerate(parts):
-        say(number, total, "cross-validation")
+        report(number, total, "cross-validation")
         rest = np.setdiff1d(np.arange(len(examples)), fold)
         kernels.append(tune(inputs[rest], truth[rest], seed=seed))
         process = GaussianProcess(inputs[rest], truth[rest], kernels[-1])
         held_out[fold] = process.mean(inputs[fold])
-    say(len(parts), total, "the networks")
+    report(len(parts), total, "the networks")
     process = GaussianProcess(inputs, truth, average(kernels))
     figures, widened = _judge(Accuracy(held_out, process.left_out()), truth, parts)
     fitted = _shrink(examples, features, process, widened=widened, seed=seed)
-    say(total, total, "")
+    report(total, total, "")
     return replace(fitted, model=replace(fitted.model, held_out=figures))
 
 

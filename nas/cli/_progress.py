@@ -2,20 +2,18 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from nas.cli._print import say
+from nas.core.progress import Report
 from nas.core.text import safe
-
-Update = Callable[[int, int, str], None]
-"""Called with how much is done, of how much, and a note; the note may be empty."""
 
 _SECONDS_BETWEEN_LINES = 10
 
 
 @contextmanager
-def progress(doing: str, things: str) -> Iterator[Update]:
+def progress(doing: str, things: str) -> Iterator[Report]:
     """Give a function that shows how far one is `doing` something with some `things`."""
     if not sys.stderr.isatty():
         yield _Lines(things)

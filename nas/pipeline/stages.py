@@ -10,6 +10,7 @@ from nas.core import plugins
 from nas.core.data import to_yaml
 from nas.core.files import write_text
 from nas.core.plugins import Plugin
+from nas.core.progress import Report
 from nas.core.workers.runner import make_runner
 from nas.exporting.export import export
 from nas.network.blocks import Architecture, to_mapping
@@ -33,8 +34,6 @@ from nas.training.recipes import Recipe
 from nas.training.run import train
 from nas.training.trained import score_checkpoint
 
-Update = Callable[[int, int, str], None]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Teller:
@@ -44,7 +43,7 @@ class Teller:
     """
 
     say: Callable[[str], None]
-    progress: Callable[[str, str], AbstractContextManager[Update]]
+    progress: Callable[[str, str], AbstractContextManager[Report]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

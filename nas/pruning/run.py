@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nas.core.data import to_yaml
 from nas.core.errors import RunError
 from nas.core.files import write_text
+from nas.core.progress import Report, quiet
 from nas.core.workers.runner import Failure, InProcess, Runner
 from nas.models.build import Network
 from nas.network.blocks import Architecture, to_mapping
@@ -45,8 +46,8 @@ _NOTHING_LEFT = "nothing was left to cut before the target was reached"
 class Listener:
     """Is told of every round as it ends, and in between how much is done, of how much."""
 
-    round: Callable[[Round], None] = lambda one: None
-    update: Callable[[int, int, str], None] = lambda done, total, note: None
+    round: Callable[[Round], None] = quiet
+    update: Report = quiet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -19,6 +19,7 @@ from nas.core.data import bundled, to_yaml
 from nas.core.errors import BadValue, NasError, NotInSpace, RunError
 from nas.core.files import write_text
 from nas.core.jsonl import Lines, line_reader
+from nas.core.progress import Report, quiet
 from nas.core.run_kind import SCALED, SCALING, holds, kind_of
 from nas.core.schema import SCHEMA, Predicted
 from nas.core.text import shown
@@ -31,7 +32,6 @@ _ARCH, _SCORE, _ERROR = "fingerprint", "score", "error"
 
 Score = Callable[[Sequence[Architecture]], Iterator[tuple[int, float | Failure]]]
 """Yields the number of every architecture and its accuracy, a fraction, or why it has none."""
-Report = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +101,7 @@ def search(
     judge: Judge,
     *,
     out: Path,
-    report: Report | None = None,
+    report: Report = quiet,
 ) -> tuple[Scored, ...]:
     """Return every point with its score, the best first, and keep all in the folder `out`.
 
@@ -144,7 +144,7 @@ def _score(
     missing: Mapping[str, Architecture],
     scores: dict[str, float],
     lines: Lines,
-    report: Report | None,
+    report: Report,
 ) -> dict[str, str]:
     """Score what is missing, line by line, and return why some have no score."""
     assert judge.score is not None
@@ -157,8 +157,7 @@ def _score(
         else:
             scores[name] = outcome
             lines.append({_ARCH: name, _SCORE: outcome})
-        if report:
-            report(known + done, known + len(names), "")
+        report(known + done, known + len(names), "")
     if names and len(errors) == len(names) and not scores:
         raise NasError(f"every network failed; the first: {errors[names[0]]}")
     return errors

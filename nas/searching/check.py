@@ -8,12 +8,13 @@ from typing import Any
 
 from nas.core.errors import NasError
 from nas.core.extras import extra
+from nas.core.progress import quiet
 from nas.latency.file import load_table
 from nas.latency.measure.estimates import Estimate, estimate
 from nas.latency.measure.make import TWICE
 from nas.latency.measure.plan import Plan, plan_check
-from nas.latency.measure.rounds import Report
-from nas.latency.measure.run import Target, measure_plan, quiet
+from nas.latency.measure.rounds import VisitReport
+from nas.latency.measure.run import Target, measure_plan
 from nas.latency.measure.samples import Samples
 from nas.latency.measure.validation import speed_of
 from nas.latency.table import Latency, LatencyTable
@@ -61,7 +62,7 @@ class Checked:
 
 
 def check_run(
-    run: Path, *, top: int, table: str | None, target: Target, report: Report = quiet
+    run: Path, *, top: int, table: str | None, target: Target, report: VisitReport = quiet
 ) -> tuple[Checked, ...]:
     """Measure some `top` members of a run's front whole, and the fastest and slowest among them.
 

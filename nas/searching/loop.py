@@ -17,6 +17,7 @@ from nas.core.errors import NasError, RunError, unknown
 from nas.core.extras import extra
 from nas.core.jsonl import Lines
 from nas.core.plugins import Plugin
+from nas.core.progress import Report
 from nas.core.storage import Place
 from nas.core.workers.runner import Lazy, Runner
 from nas.network.zoo import load_architecture
@@ -31,7 +32,7 @@ from nas.searching.session import Session
 from nas.searching.solutions import Member, covers, front_members, record, reference
 from nas.searching.streaming import stream
 from nas.searching.warm_start import Seeded
-from nas.searching.watch import Progress, Watch, open_run
+from nas.searching.watch import Watch, open_run
 
 logger = logging.getLogger(__name__)
 
@@ -120,11 +121,12 @@ def search(
     config: SearchConfig | None = None,
     *,
     out: Place | Path | str | None = None,
-    progress: Progress | None = None,
+    progress: Report | None = None,
     **settings: Any,
 ) -> Run:
     """Search as `config` says, changed by `settings`, and return what was found.
 
+    `progress` is called with the trials done, the trials wanted, and what was trained meanwhile.
     `settings` are fields of `SearchConfig`, so that `search(space="mbconv", trials=500)` is enough.
     With `out`, everything is kept in that run folder, a path or any URL that fsspec knows. A search
     that was interrupted there resumes where it stopped, and a finished one if `config` wants more
@@ -150,7 +152,7 @@ def search(
 
 
 def explore(
-    config: SearchConfig, *, out: Place | None = None, progress: Progress | None = None
+    config: SearchConfig, *, out: Place | None = None, progress: Report | None = None
 ) -> Run:
     """Do what `search` does, but leave nothing in the run folder besides settings and journal.
 

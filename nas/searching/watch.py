@@ -4,7 +4,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from math import inf
@@ -16,6 +16,7 @@ import numpy as np
 from nas.core import data, strict_json
 from nas.core.errors import BadFile, RunError
 from nas.core.files import write_text
+from nas.core.progress import Report
 from nas.core.schema import SCHEMA, OneOf, Range, Reader, Seconds
 from nas.core.storage import Place
 from nas.core.workers.runner import Runner, Watched
@@ -29,9 +30,6 @@ SILENT_SECONDS = 60.0
 
 RUNNING, FINISHED, STOPPED = "running", "finished", "stopped"
 ProcessId = Annotated[int, Range(1, 2**31 - 1)]
-
-Progress = Callable[[int, int, str], None]
-"""Called with the trials done, the trials wanted, and what was trained meanwhile."""
 
 
 class TimeUp(KeyboardInterrupt):
@@ -127,7 +125,7 @@ class Watch:
     """Tells how far a search is, and ends it when it has had what it was given."""
 
     def __init__(
-        self, config: SearchConfig, runner: Runner, *, out: Path | None, progress: Progress | None
+        self, config: SearchConfig, runner: Runner, *, out: Path | None, progress: Report | None
     ) -> None:
         """Begin to watch; `runner` is what carries tasks out, and is watched from then on."""
         self._config, self._out, self._progress = config, out, progress

@@ -31,11 +31,12 @@ from torch import distributed
 from nas.core.errors import BadValue, NasError, RunError, typed_line
 from nas.core.files import read_bytes
 from nas.core.plugins import folders
+from nas.core.progress import Report
 from nas.core.storage import Place, is_url
 from nas.core.workers.join import Need, can_add, connect, slots
 from nas.network.checkpoint import SETTINGS
 from nas.training.folder import METRICS
-from nas.training.job import Job, Report
+from nas.training.job import Job
 from nas.training.peers import Peers
 from nas.training.run import Trained, carry_out, is_finished
 from nas.training.task import check_batch

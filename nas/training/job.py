@@ -1,8 +1,8 @@
 """A training as it was planned: what is trained, on what, how, and how it is run."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from nas.core.progress import Report
 from nas.network.blocks import Architecture
 from nas.network.weights import Weights
 from nas.training.batches import Batches
@@ -11,9 +11,6 @@ from nas.training.peers import ALONE, Peers
 from nas.training.recipes import Recipe
 
 SAVE_SECONDS = 60.0
-
-Report = Callable[[int, int, str], None]
-"""Called with how many images are done, of how many, and a note."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +21,8 @@ class Options:
     or a checkpoint. `weights`: what to begin with, instead of random numbers. `until`: the epoch to
     stop after, before the last; `seconds`: the time to stop after, earlier runs counted in; both
     leave a training that can go on (0: to the end). `save_seconds`: how often to keep everything
-    within an epoch. `report` is told how far it is. `peers` train together, with a share of every
-    batch each; the first of them keeps the folder.
+    within an epoch. `report` is called with how many images are done, of how many, and a note.
+    `peers` train together, with a share of every batch each; the first of them keeps the folder.
     """
 
     device: str = "auto"

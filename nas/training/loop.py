@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 
 from nas.core.errors import NasError
+from nas.core.progress import Report
 from nas.core.schema import Fraction, Reader, Seconds, Signed
 from nas.network.blocks import Architecture, to_mapping
 from nas.network.checkpoint import BEST, LAST, SUFFIX
 from nas.training.data import Data
 from nas.training.evaluate import Score, memory_named, score
 from nas.training.folder import TrainingFolder
-from nas.training.job import Job, Report
+from nas.training.job import Job
 from nas.training.steps import Batch, Stepper
 
 SECONDS_BETWEEN_REPORTS = 0.2

@@ -19,7 +19,7 @@ pins = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no pinni
 
 def _in_a_process(code: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", f"import os\nfrom nas import machine\n{code}"],
+        [sys.executable, "-c", f"import os\nfrom nas.core import machine\n{code}"],
         capture_output=True, text=True, check=True, cwd=ROOT,
     )  # fmt: skip
     return done.stdout.strip()

@@ -15,7 +15,7 @@ from nas.cli._progress import progress
 from nas.core.errors import NasError
 from nas.latency.measure.bundle import with_validation
 from nas.latency.measure.plan import Plan, plan_networks, plan_space
-from nas.latency.measure.rounds import Progress, Report, Rounds
+from nas.latency.measure.rounds import Progress, Rounds, VisitReport
 from nas.latency.measure.run import Target
 from nas.searching.folder import find_architecture, front_names
 from nas.space.file import load_space
@@ -118,7 +118,7 @@ def json_flag(command: Command) -> Command:
 
 
 @contextmanager
-def measuring() -> Iterator[Report]:
+def measuring() -> Iterator[VisitReport]:
     """Give a function that shows how far a measurement is."""
     with progress("measuring", "visits") as update:
 

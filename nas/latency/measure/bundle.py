@@ -1,13 +1,13 @@
 """Pack a measurement into one zip for a device that has only Python, numpy and the runtime."""
 
 import zipfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from nas.core import strict_json
 from nas.core.errors import NasError
 from nas.core.files import atomic_path
+from nas.core.progress import Report, quiet
 from nas.core.schema import SCHEMA
 from nas.core.versions import code_version
 from nas.latency.measure.on_target import CARRIED, MANIFEST, PORTABLE
@@ -40,7 +40,7 @@ def write_bundle(
     path: Path,
     *,
     target: Target,
-    report: Callable[[int, int, str], None] = lambda done, total, note: None,
+    report: Report = quiet,
 ) -> tuple[str, ...]:
     """Write the models of `plan` with what measures them; return what the backend refused.
 

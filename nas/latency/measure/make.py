@@ -7,11 +7,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from nas.core.errors import BadFile, NasError, unknown
+from nas.core.progress import quiet
 from nas.core.versions import code_version
 from nas.latency.file import load_table, write_table
 from nas.latency.measure.plan import Plan, plan_units, plan_validation
-from nas.latency.measure.rounds import Report, Rounds
-from nas.latency.measure.run import Target, measure_plan, quiet
+from nas.latency.measure.rounds import Rounds, VisitReport
+from nas.latency.measure.run import Target, measure_plan
 from nas.latency.measure.samples import read_samples
 from nas.latency.measure.tabulate import entry_of, tabulate
 from nas.latency.measure.validation import speed_of, validate
@@ -34,7 +35,7 @@ def samples_path(table: Path) -> Path:
 
 
 def make_table(
-    plan: Plan, target: Target, path: Path, *, rounds: Rounds, report: Report = quiet
+    plan: Plan, target: Target, path: Path, *, rounds: Rounds, report: VisitReport = quiet
 ) -> LatencyTable:
     """Measure `plan` and write the table at `path`; go on where a measurement was interrupted.
 
@@ -48,7 +49,7 @@ def make_table(
 
 
 def add_missing(
-    plan: Plan, target: Target, path: Path, *, rounds: Rounds, report: Report = quiet
+    plan: Plan, target: Target, path: Path, *, rounds: Rounds, report: VisitReport = quiet
 ) -> LatencyTable:
     """Measure those units of `plan` that the table at `path` lacks, and add them to it.
 
@@ -80,7 +81,7 @@ def prove_table(
     networks: int,
     space: str | None = None,
     cores: tuple[int, ...] | None = None,
-    report: Report = quiet,
+    report: VisitReport = quiet,
 ) -> LatencyTable:
     """Measure networks that had no part in the table at `path`, and store the comparison in it.
 
@@ -143,7 +144,7 @@ def complete(
     *,
     cores: tuple[int, ...] | None = None,
     rounds: Rounds | None = None,
-    report: Report = quiet,
+    report: VisitReport = quiet,
 ) -> LatencyTable:
     """Return `table` with entries for those of `units` that it lacks, measured now.
 
@@ -188,7 +189,7 @@ def cover(
     *,
     era: str | None = None,
     on_missing: str = "model",
-    report: Report = quiet,
+    report: VisitReport = quiet,
 ) -> LatencyTable:
     """Return a table that has an answer for every unit of `archs`.
 
@@ -204,7 +205,7 @@ def cover(
     return cover_units(table, units, name, on_missing=on_missing, report=report)
 
 
-def cover_space(name: str | Path, space: Space, *, report: Report = quiet) -> None:
+def cover_space(name: str | Path, space: Space, *, report: VisitReport = quiet) -> None:
     """Measure all units of `space` that the table lacks, and add them to its file.
 
     Raises:
@@ -220,7 +221,7 @@ def cover_units(
     name: str | Path,
     *,
     on_missing: str,
-    report: Report = quiet,
+    report: VisitReport = quiet,
 ) -> LatencyTable:
     """Return `table`, loaded from `name`, with an answer for every one of `units`; see `cover`."""
     lacking = tuple(unit for unit in units if unit.key not in table.entries)

@@ -67,7 +67,7 @@ class Progress:
     noise: float
 
 
-Report = Callable[[Progress], None]
+VisitReport = Callable[[Progress], None]
 _MAX_RUNS = 20
 _LONG_SECONDS = 1.0
 _MEMORY_SHARE = 0.25
@@ -81,7 +81,7 @@ def measure(
     *,
     rounds: Rounds,
     machine: Record,
-    report: Report = lambda progress: None,
+    report: VisitReport,
 ) -> Estimates:
     """Visit `models`, the references first among them, until `rounds` are over; return estimates.
 

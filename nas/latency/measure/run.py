@@ -7,10 +7,11 @@ from pathlib import Path
 
 from nas.core import machine, plugins
 from nas.core.plugins import Plugin
+from nas.core.progress import quiet
 from nas.latency.backends import Backend
 from nas.latency.measure.estimates import Estimates
 from nas.latency.measure.plan import Plan, to_mapping
-from nas.latency.measure.rounds import Model, Report, Rounds, measure
+from nas.latency.measure.rounds import Model, Rounds, VisitReport, measure
 from nas.latency.measure.samples import REFERENCE, SampleFile, Samples, header, read_samples
 
 _TRIES = 5
@@ -40,17 +41,13 @@ class Target:
         return made
 
 
-def quiet(progress: object) -> None:
-    """Report nothing."""
-
-
 def measure_plan(
     plan: Plan,
     target: Target,
     path: Path,
     *,
     rounds: Rounds,
-    report: Report = quiet,
+    report: VisitReport = quiet,
     instead: str = "give another --out",
 ) -> tuple[Samples, Estimates]:
     """Measure `plan` into the file at `path`, going on where it stopped; return what it holds.

@@ -6,10 +6,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from nas.core.errors import NasError
+from nas.core.progress import quiet
 from nas.latency.measure.estimates import Estimate, Estimates
 from nas.latency.measure.plan import plan_check
-from nas.latency.measure.rounds import Report, Rounds
-from nas.latency.measure.run import Target, measure_plan, quiet
+from nas.latency.measure.rounds import Rounds, VisitReport
+from nas.latency.measure.run import Target, measure_plan
 from nas.latency.measure.samples import Samples
 from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
@@ -68,7 +69,7 @@ def measure_speedup(
     target: Target,
     *,
     rounds: Rounds,
-    report: Report = quiet,
+    report: VisitReport = quiet,
 ) -> Speedup:
     """Measure both networks on this machine, visiting them in turns, and return what they take.
 
