@@ -176,6 +176,11 @@ class LatencyTable:
         return self.eras[self.era].runtime
 
     @property
+    def precision(self) -> str:
+        """The numbers that networks are run in, as backends call them: fp32 or int8."""
+        return {"float32": "fp32"}.get(self.dtype, self.dtype)  # tables from publications
+
+    @property
     def heading(self) -> str:
         """One line that says what the table is, for lists and for the top of its file."""
         text = f"{self.device}, {self.runtime}, {self.dtype}, {self.threads} thread"

@@ -135,9 +135,9 @@ def _notes(table: LatencyTable, samples: Samples, target: Target, slower: float)
         notes.append(f"the table is of another device: {table.device}; this is {here}")
     if table.runtime != samples.header["runtime"]:
         notes.append(f"the table is for {table.runtime}; this is {samples.header['runtime']}")
-    if (table.threads, table.dtype) != (target.threads, target.dtype):
+    if (table.threads, table.precision) != (target.threads, target.dtype):
         notes.append(
-            f"the table is for {table.threads} thread(s) and {table.dtype}; this is "
+            f"the table is for {table.threads} thread(s) and {table.precision}; this is "
             f"{target.threads} and {target.dtype}"
         )
     if table.provenance and not 1 / _SLOWER <= slower <= _SLOWER:

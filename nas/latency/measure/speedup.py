@@ -59,7 +59,7 @@ class Speedup:
 
 def target_like(table: LatencyTable) -> Target:
     """Return what to measure on: onnxruntime with the threads and numbers of `table`."""
-    dtype = table.dtype if table.dtype in DTYPES else DTYPES[0]
+    dtype = table.precision if table.precision in DTYPES else DTYPES[0]
     return Target(threads=table.threads, dtype=dtype)
 
 

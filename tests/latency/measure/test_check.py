@@ -7,6 +7,7 @@ from typing import Protocol
 import pytest
 
 from nas.core.errors import NasError
+from nas.latency.file import load_table
 from nas.latency.measure.plan import Plan, plan_check
 from nas.latency.measure.rounds import Rounds
 from nas.latency.measure.run import Target, measure_plan
@@ -96,6 +97,8 @@ def test_what_makes_the_two_hard_to_compare_is_said(
     assert device.startswith(f"the table is of another device: {table.device}; this is ")
     assert runtime == "the table is for fake 0.9; this is fake 1"
     assert threads == "the table is for 2 thread(s) and fp32; this is 1 and fp32"
+    (pixel, *_) = compare(load_table("pixel1"), plan, archs, samples, EXACT)
+    assert not any("thread(s)" in note for note in pixel.notes)  # float32 there is fp32 here
     (own, *_) = compare(table, plan, archs, samples, EXACT)
     assert one.measured_ms == pytest.approx(own.measured_ms)  # the time as it was now
 
