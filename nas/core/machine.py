@@ -7,12 +7,17 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 
 from nas.core.errors import NasError
 from nas.core.jsonl import Record
 
 _CPUS = Path("/sys/devices/system/cpu")
+_CGROUPS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
 
 
 def describe(cores: Sequence[int]) -> Record:
@@ -51,6 +56,25 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def machine_memory() -> float:
+    """Return the bytes that this machine, or the container around the process, allows.
+
+    Infinite where the system does not tell.
+    """
+    limits = [_number(path) for path in _CGROUPS]
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        limits.append(float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")))
+    return min(limits, default=inf)
+
+
+def _number(path: Path) -> float:
+    """Return the number in a file, infinity where there is none."""
+    try:
+        return float(_read(path).replace("max", "inf"))
+    except ValueError:
+        return inf
 
 
 def pin(cores: Sequence[int] | None, *, threads: int) -> tuple[int, ...]:

@@ -1,13 +1,11 @@
-"""How much memory a network takes, estimated before it is built, and how much there is.
+"""How much memory a network takes, estimated before it is built.
 
 All figures are of 32-bit floats. A training holds the weights, their gradients, two moments of the
 optimizer and an average; and of every convolution its output, and what normalisation and activation
 make of it.
 """
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from nas.core.errors import NasError
 from nas.network.blocks import Architecture
@@ -19,10 +17,6 @@ _COPIES_OF_WEIGHTS = 5
 _COPIES_OF_ACTIVATIONS = 3
 _BLOCK_BYTES = 4096
 """A block with its unit and layers, as plain data."""
-_CGROUPS = (
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-)
 
 
 class TooLarge(NasError):
@@ -73,25 +67,6 @@ def _memory(arch: Architecture, by: Multipliers) -> Memory:
         * by.resolution,
         blocks=_BLOCK_BYTES * blocks * by.depth,
     )
-
-
-def machine_memory() -> float:
-    """Return the bytes that this machine, or the container around the process, allows.
-
-    Infinite where the system does not tell.
-    """
-    limits = [_number(path) for path in _CGROUPS]
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        limits.append(float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")))
-    return min(limits)
-
-
-def _number(path: Path) -> float:
-    """Return the number in a file, infinity where there is none."""
-    try:
-        return float(path.read_text(encoding="ascii").strip().replace("max", "inf"))
-    except (OSError, ValueError):
-        return float("inf")
 
 
 def check_memory(need: float, *, what: str, limit: float, then: str) -> None:

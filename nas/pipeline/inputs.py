@@ -8,11 +8,11 @@ import numpy as np
 
 from nas.core import plugins
 from nas.core.errors import NasError
+from nas.core.machine import machine_memory
 from nas.core.plugins import Plugin
 from nas.latency.file import table_mapping
 from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
-from nas.network.memory import machine_memory
 from nas.network.multipliers import scale_resolution
 from nas.pipeline.config import PipelineConfig, Training
 from nas.pruning.netadapt import cuts_of

@@ -9,6 +9,7 @@ from typing import Any
 from nas.core import plugins
 from nas.core.data import to_yaml
 from nas.core.files import write_text
+from nas.core.machine import machine_memory
 from nas.core.plugins import Plugin
 from nas.core.progress import Report
 from nas.core.workers.runner import make_runner
@@ -16,7 +17,6 @@ from nas.exporting.export import export
 from nas.network.blocks import Architecture, to_mapping
 from nas.network.checkpoint import ARCH, SUFFIX, find_checkpoint, load_checkpoint
 from nas.network.cost import cost
-from nas.network.memory import machine_memory
 from nas.network.zoo import load_architecture
 from nas.pipeline.inputs import Inputs, recipe_of, start_of
 from nas.pipeline.journal import Done, Network, all_networks

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from math import isfinite, sqrt
 
 from nas.core.errors import BadValue, NasError, unknown
+from nas.core.machine import machine_memory
 from nas.latency.table import Latency, LatencyTable
 from nas.network.blocks import Architecture
 from nas.network.cost import Cost, cost
-from nas.network.memory import check_memory, machine_memory, memory_scaled
+from nas.network.memory import check_memory, memory_scaled
 from nas.network.multipliers import DIVISOR
 from nas.scaling.formula import Compound, grow, predict_macs
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from nas.accuracy.short import Bench, Leg, advance
 from nas.core.errors import RunError
+from nas.core.machine import machine_memory
 from nas.core.storage import Place
 from nas.core.workers.runner import Failure, Runner
 from nas.network.blocks import Architecture
 from nas.network.cost import cost
-from nas.network.memory import check_memory, machine_memory, memory
+from nas.network.memory import check_memory, memory
 from nas.network.multipliers import Multipliers, scale
 from nas.scaling.grid import Point
 from nas.scaling.search import Judge

@@ -48,6 +48,21 @@ def test_where_nothing_can_be_read_it_is_empty(
     assert isinstance(found["cpu"], str)
 
 
+def test_the_machine_has_some_memory() -> None:
+    assert machine.machine_memory() > 2**26
+
+
+@pytest.mark.parametrize(("text", "limit"), [("1048576\n", 2**20), ("max\n", 2**40), ("", 2**40)])
+def test_a_container_may_allow_less_memory_than_there_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, limit: int
+) -> None:
+    pages = {"SC_PAGE_SIZE": 2**12, "SC_PHYS_PAGES": 2**28}
+    monkeypatch.setattr(os, "sysconf", pages.__getitem__)
+    monkeypatch.setattr(machine, "_CGROUPS", (tmp_path / "memory.max", tmp_path / "none"))
+    (tmp_path / "memory.max").write_text(text)
+    assert machine.machine_memory() == limit
+
+
 FILES = {
     "x86": ({"/proc/cpuinfo": "processor : 0\nmodel name : A CPU @ 2.40GHz\ncpu MHz : 2445.4\n"},
             ("A CPU @ 2.40GHz", 2445, "")),

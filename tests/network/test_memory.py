@@ -3,7 +3,7 @@
 import pytest
 
 from nas.network.cost import cost
-from nas.network.memory import Memory, TooLarge, check_memory, machine_memory, memory, memory_scaled
+from nas.network.memory import Memory, TooLarge, check_memory, memory, memory_scaled
 from nas.network.multipliers import Multipliers, scale
 from nas.network.zoo import load_architecture
 
@@ -38,7 +38,3 @@ def test_too_little_memory_is_said_with_both_figures() -> None:
     with pytest.raises(TooLarge, match=r"it needs about 3 GiB, and there are 2 GiB; do less"):
         check_memory(3 * 2**30, what="it", limit=2 * 2**30, then="do less")
     check_memory(1.0, what="it", limit=2.0, then="do less")
-
-
-def test_the_machine_has_some_memory() -> None:
-    assert machine_memory() > 2**26

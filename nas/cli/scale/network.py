@@ -9,11 +9,12 @@ from nas.cli._places import PATH
 from nas.cli._print import print_json, print_table, say
 from nas.cli.scale._tables import BATCH, facts, scale_table
 from nas.core.errors import NasError
+from nas.core.machine import machine_memory
 from nas.exporting.export import export
 from nas.latency.file import load_table
 from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture, to_mapping
-from nas.network.memory import gib, machine_memory, memory
+from nas.network.memory import gib, memory
 from nas.report.proof import latency_remarks, notes
 from nas.scaling.growth import Growth, grown
 from nas.searching.folder import find_architecture

@@ -5,16 +5,17 @@ A job whose interval is narrow enough is left out of later rounds. Every visit i
 a measurement that was interrupted goes on where it stopped.
 """
 
-import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 
 import numpy as np
 
 from nas.core.errors import NasError
 from nas.core.jsonl import Record
+from nas.core.machine import machine_memory
 from nas.latency.backends import Run
 from nas.latency.measure.estimates import Estimates, estimate
 from nas.latency.measure.samples import SampleFile, Visit
@@ -171,11 +172,8 @@ def _times(run: Run, rounds: Rounds) -> Iterator[float]:
 
 def memory_bytes() -> int:
     """Return the part of this machine's memory that the models' files may take."""
-    try:
-        physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # Windows
-        return _MEMORY_BYTES_WHERE_UNKNOWN
-    return int(_MEMORY_SHARE * physical)
+    known = machine_memory()
+    return int(_MEMORY_SHARE * known) if known < inf else _MEMORY_BYTES_WHERE_UNKNOWN
 
 
 @dataclass

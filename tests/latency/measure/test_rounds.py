@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from nas.core import machine
 from nas.core.errors import NasError, RunError
 from nas.latency.backends import Run
 from nas.latency.measure import rounds as module
@@ -236,6 +237,7 @@ def test_a_model_larger_than_the_memory_is_measured_all_the_same(
 
 def test_memory_that_cannot_be_read_is_taken_to_be_little(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sysconf")
+    monkeypatch.setattr(machine, "_CGROUPS", ())
     assert memory_bytes() == 1_000_000_000
 
 
