@@ -36,7 +36,7 @@ from nas.core.machine import cpu_name
 from nas.network.cost import cost
 from nas.training.data import load_data
 from nas.training.recipes import adapt, find_recipe
-from nas.training.run import train
+from nas.training.run import carry_through, plan
 
 HERE = Path(__file__).resolve().parent
 TARGETS = (2.0, 4.0)
@@ -108,9 +108,7 @@ def _missing(
 def _train(variant: Variant, seed: int, data: str, epochs: int) -> dict[str, Any]:
     """Return what one training came to: the accuracy of its last epoch on the validation images."""
     recipe = adapt(find_recipe("quick"), epochs=epochs)
-    trained = train(variant.arch, load_data(data), recipe, seed=seed)
-    if not trained.finished:
-        raise KeyboardInterrupt
+    trained = carry_through(plan(variant.arch, load_data(data), recipe, seed=seed))
     return {
         "fingerprint": variant.arch.fingerprint,
         "seed": seed,

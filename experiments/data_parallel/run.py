@@ -35,7 +35,7 @@ from nas.training.data import load_data
 from nas.training.distributed import Crew, train_together
 from nas.training.job import Job
 from nas.training.recipes import adapt, find_recipe
-from nas.training.run import Trained, carry_out, plan
+from nas.training.run import Trained, carry_through, plan
 
 HERE = Path(__file__).resolve().parent
 NETWORK, SIDE, RECIPE = "mobilenet_v3_small", 32, "quick"
@@ -107,10 +107,7 @@ def _job(seed: int, epochs: int) -> Job:
 def _train(job: Job, workers: int, out: Path) -> Trained:
     """Train, one worker in this process; what is there already is read."""
     if workers == 1:
-        trained = carry_out(job, out)
-        if not trained.finished:
-            raise KeyboardInterrupt
-        return trained
+        return carry_through(job, out)
     return train_together(job, Place(out), Crew(workers=workers, need=NEED))
 
 

@@ -1,7 +1,6 @@
 """Short trainings, in legs: the same for every candidate, each in a folder of its own."""
 
 from dataclasses import dataclass, replace
-from math import inf
 
 from nas.core.errors import NasError
 from nas.core.storage import Place
@@ -10,7 +9,7 @@ from nas.network.checkpoint import LAST, SUFFIX
 from nas.training.data import Data
 from nas.training.job import Options
 from nas.training.recipes import Recipe
-from nas.training.run import fit, train
+from nas.training.run import carry_through, fit, plan
 
 
 class TooSlow(NasError):
@@ -75,16 +74,10 @@ def advance(bench: Bench, leg: Leg) -> Reached:
         TooSlow: if it would take longer than the bench allows.
     """
     with bench.place(leg.arch).open(patient=True) as out:
-        trained = train(
-            bench.prepared(leg.arch),
-            bench.data,
-            bench.recipe,
-            seed=bench.seed,
-            out=out,
-            options=Options(device=bench.device, until=leg.until, seconds=bench.seconds),
-        )
-    if trained.epochs < leg.until and trained.seconds < (bench.seconds or inf):
-        raise KeyboardInterrupt  # which ends a training by itself, but this is not all of it
+        options = Options(device=bench.device, until=leg.until, seconds=bench.seconds)
+        arch = bench.prepared(leg.arch)
+        job = plan(arch, bench.data, bench.recipe, seed=bench.seed, options=options)
+        trained = carry_through(job, out)
     if trained.top1 is None or trained.epochs < leg.until:
         raise TooSlow(
             f"after {trained.seconds:.0f} s, the most that trial_seconds allows, "

@@ -31,7 +31,7 @@ from nas.searching.folder import ARCHS, find_architecture
 from nas.searching.loop import search
 from nas.training.job import Options
 from nas.training.recipes import Recipe
-from nas.training.run import train
+from nas.training.run import carry_through, plan
 from nas.training.trained import score_checkpoint
 
 
@@ -188,9 +188,7 @@ def _trained(line: Line, arch: Architecture, part: str, out: Path, recipe: Recip
     config, data = line.inputs.config, line.inputs.data
     with line.teller.progress(f"training {arch.name}", "images") as update:
         options = Options(device=config.device, teacher=config.train.teacher, report=update)
-        trained = train(arch, data, recipe, seed=config.seed, out=out, options=options)
-    if not trained.finished:
-        raise KeyboardInterrupt  # the training has taken it for itself
+        trained = carry_through(plan(arch, data, recipe, seed=config.seed, options=options), out)
     has_test = data.test is not None and len(data.test)
     test = (
         score_checkpoint(str(out), data, split="test", device=config.device) if has_test else None

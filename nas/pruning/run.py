@@ -36,7 +36,7 @@ from nas.training.data import Images
 from nas.training.fine_tune import Bench, Task, Tuned, accuracy, held_out, save, tune
 from nas.training.job import Options
 from nas.training.recipes import adapt
-from nas.training.run import fit_recipe, train
+from nas.training.run import carry_through, fit_recipe, plan
 from nas.training.steps import begun
 
 _NOTHING_LEFT = "nothing was left to cut before the target was reached"
@@ -261,18 +261,16 @@ class _Run:
         if not self.settings.final_epochs:
             return begun(last.arch, last.weights), last.point.held_out
         recipe = self.bench.recipe
-        trained = train(
+        job = plan(
             last.arch,
             self.bench.data,
             adapt(recipe, epochs=self.settings.final_epochs, accumulate=recipe.accumulate),
             seed=self.settings.seed,
-            out=self.folder.path / TUNING,
             options=Options(
                 device=self.bench.device, weights=last.weights, report=self.listener.update
             ),
         )
-        if not trained.finished:
-            raise KeyboardInterrupt  # the training has taken it for itself
+        trained = carry_through(job, self.folder.path / TUNING)
         return trained.model, trained.top1
 
 

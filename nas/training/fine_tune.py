@@ -21,7 +21,7 @@ from nas.training.evaluate import pick_device, placed, score
 from nas.training.job import Options
 from nas.training.loop import facts
 from nas.training.recipes import Recipe, adapt
-from nas.training.run import train
+from nas.training.run import carry_through, plan
 from nas.training.steps import begun
 
 _LEAST_BATCH = 64
@@ -103,9 +103,8 @@ def tune(bench: Bench, task: Task) -> Tuned:
         data, recipe = _allotted(bench, task.round)
         options = Options(device=bench.device, weights=task.weights)
         seed = bench.seed + task.round
-        trained = train(task.arch, data, recipe, seed=seed, options=options)
-        if not trained.finished or trained.top1 is None:
-            raise KeyboardInterrupt  # the training has taken it for itself
+        trained = carry_through(plan(task.arch, data, recipe, seed=seed, options=options))
+        assert trained.top1 is not None
         model, top1 = trained.model, trained.top1
     else:
         model = begun(task.arch, task.weights)

@@ -33,8 +33,9 @@ class Trained:
 
     `top1` is the best accuracy on the validation images, of epoch `best_epoch`, and `model` has the
     weights of that epoch, on the CPU; None and the present weights before the first validation.
-    `epochs` are those that are done, `finished` tells whether these are all, `seconds` count every
-    run of the training. `history` holds the metrics of each epoch.
+    `epochs` are those that are done, `finished` tells whether these are all, `interrupted` whether
+    Ctrl-C ended it, `seconds` count every run of the training. `history` holds the metrics of each
+    epoch.
     """
 
     arch: Architecture
@@ -44,6 +45,7 @@ class Trained:
     epochs: int
     seconds: float
     finished: bool
+    interrupted: bool
     history: tuple[Mapping[str, Any], ...]
     out: Path | None
 
@@ -97,6 +99,18 @@ def plan(
     return job
 
 
+def carry_through(job: Job, out: Path | None = None) -> Trained:
+    """Do what `train` does, for a training as it was planned, but let an interrupt through.
+
+    Raises:
+        KeyboardInterrupt: on Ctrl-C, with everything kept; the same call goes on.
+    """
+    trained = carry_out(job, out)
+    if trained.interrupted:
+        raise KeyboardInterrupt
+    return trained
+
+
 def carry_out(job: Job, out: Path | None = None) -> Trained:
     """Do what `train` does, for a training as it was planned."""
     device = pick_device(job.options.device)
@@ -109,7 +123,7 @@ def carry_out(job: Job, out: Path | None = None) -> Trained:
             loop.run()
         except KeyboardInterrupt:
             interrupted = True
-    return _result(loop, out, finished=not interrupted and loop.now.epoch == job.recipe.epochs)
+    return _result(loop, out, interrupted=interrupted)
 
 
 def is_finished(job: Job, out: Path) -> bool:
@@ -187,7 +201,7 @@ def _own_random_numbers(device: torch.device) -> Iterator[None]:
         yield
 
 
-def _result(loop: Loop, out: Path | None, *, finished: bool) -> Trained:
+def _result(loop: Loop, out: Path | None, *, interrupted: bool) -> Trained:
     weights = loop.best or loop.stepper.weights()
     plain = {name.removeprefix(AVERAGE): value for name, value in weights.items()}
     return Trained(
@@ -197,7 +211,8 @@ def _result(loop: Loop, out: Path | None, *, finished: bool) -> Trained:
         best_epoch=loop.now.best_epoch,
         epochs=loop.now.epoch,
         seconds=loop.now.seconds,
-        finished=finished,
+        finished=not interrupted and loop.now.epoch == loop.job.recipe.epochs,
+        interrupted=interrupted,
         history=tuple(loop.history),
         out=out,
     )

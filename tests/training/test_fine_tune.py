@@ -19,7 +19,7 @@ from nas.training.data import Data, Images, load_data  # noqa: E402
 from nas.training.fine_tune import Bench, Task, held_out, some, tune  # noqa: E402
 from nas.training.job import Options  # noqa: E402
 from nas.training.recipes import adapt, quick  # noqa: E402
-from nas.training.run import train  # noqa: E402
+from nas.training.run import plan, train  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 
@@ -105,9 +105,9 @@ def test_a_few_steps_see_that_many_images(
 
     def spy(arch: Architecture, data: Data, *rest: object, **more: object) -> object:
         seen.append(data)
-        return train(arch, data, *rest, **more)  # type: ignore[arg-type]
+        return plan(arch, data, *rest, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("nas.training.fine_tune.train", spy)
+    monkeypatch.setattr("nas.training.fine_tune.plan", spy)
     bench = Bench(data=held_out(digits, 0.2, seed=0), recipe=STILL, epochs=5, steps=3)
     task = Task(arch=ARCH, weights=WEIGHTS, round=1, path=tmp_path / "a.safetensors")
     for number in (1, 1, 2):

@@ -27,7 +27,7 @@ from nas.training.job import Options  # noqa: E402
 from nas.training.loop import Diverged  # noqa: E402
 from nas.training.peers import Peers  # noqa: E402
 from nas.training.recipes import Recipe, adapt, quick  # noqa: E402
-from nas.training.run import Trained, plan, train  # noqa: E402
+from nas.training.run import Trained, carry_through, plan, train  # noqa: E402
 from nas.training.trained import score_checkpoint  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
@@ -182,7 +182,7 @@ def test_stops_between_and_within_epochs_change_nothing(
     recipe = replace(VARIED, accumulate=accumulate)
     whole = train(ARCH, few, recipe, out=tmp_path / "whole")
     first = train(ARCH, few, recipe, out=tmp_path / "parts", options=Options(until=1))
-    assert (first.epochs, first.finished) == (1, False)
+    assert (first.epochs, first.finished, first.interrupted) == (1, False, False)
     original, calls, stop = steps.Stepper.step, [], 2 if accumulate > 1 else 3
 
     def interrupted(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -194,9 +194,12 @@ def test_stops_between_and_within_epochs_change_nothing(
     monkeypatch.setattr(steps.Stepper, "step", interrupted)
     options = Options(save_seconds=0)
     second = train(ARCH, few, recipe, out=tmp_path / "parts", options=options)
-    assert (second.epochs, second.finished) == (1, False)
+    assert (second.epochs, second.finished, second.interrupted) == (1, False, True)
     progress = read_header(tmp_path / "parts" / "last.safetensors").progress
     assert progress["batch"] == 2
+    calls.clear()
+    with pytest.raises(KeyboardInterrupt):
+        carry_through(plan(ARCH, few, recipe, options=options), tmp_path / "parts")
     third = train(ARCH, few, recipe, out=tmp_path / "parts")
     assert third.finished
     assert (third.top1, third.best_epoch) == (whole.top1, whole.best_epoch)
