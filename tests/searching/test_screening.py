@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from nas.core.plugins import Plugin, create
-from nas.searching.acquisition import ahead, promising
 from nas.searching.evaluate import evaluate
 from nas.searching.evaluators.costs import create as create_costs
 from nas.searching.journal import NoJournal, open_journal
@@ -199,14 +198,3 @@ def test_it_beats_the_same_search_without_it(name: str, problem: Problem) -> Non
     for seed in range(3):
         plain = volume(strategy(name, problem, seed))
         assert volume(screened(name, problem, times=16, seed=seed)) > 1.02 * plain
-
-
-def test_the_promising_are_ahead_of_the_front_and_of_each_other() -> None:
-    front = np.array([[0.0, 4.0], [4.0, 0.0]])
-    scores = np.array([[1.0, 1.0], [1.1, 1.1], [-1.0, 3.0], [5.0, 5.0], [np.nan, 0.0]])
-    assert ahead(scores, front) == pytest.approx([0.75, 0.725, 0.25, -0.25, -np.inf])
-    none = np.zeros(5)
-    assert promising(scores, none, front, count=2).tolist() == [0, 2]
-    assert promising(scores, none, front, count=9)[-1] == 4
-    assert promising(scores, np.array([9.0, 0, 0, 0, 0]), front, count=1).tolist() == [1]
-    assert ahead(scores, front[:0]).tolist() == [0, 0, 0, 0, -np.inf]

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from nas.searching.acquisition import violation
 from nas.searching.problem import Floats, Metrics, Problem
-from nas.searching.strategies._pool import Pool, gains, spread
+from nas.searching.strategies._pool import Pool, spread
 from nas.searching.strategies._progress import Progress
 from nas.searching.strategies._vary import mix, mutate
 from nas.space.space import Matrix
@@ -97,6 +97,6 @@ class Breed:
         if errors is not None:
             metrics = model.predict(children, known)
             scores = self._problem.scores(metrics) + errors[parents]
-            worth += gains(scores, pool.rivals, pool.extent)
+            worth += pool.ahead(scores)
             worth -= violation(self._problem, metrics, len(children))
         return np.where(np.isnan(worth), -np.inf, worth)

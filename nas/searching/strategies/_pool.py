@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.searching.acquisition import extent_of, quickly_ahead
 from nas.searching.pareto import non_dominated
 from nas.searching.problem import Floats, Problem, Trials
 from nas.space.space import Matrix
@@ -15,9 +16,6 @@ _BEYOND = 0.25
 
 _END_REACH = 8
 """There the radii are so many times wider: a best architecture is left only through others."""
-
-_BLOCK = 4_000_000
-"""Numbers compared at once, which bounds the memory."""
 
 
 class Pool:
@@ -39,16 +37,14 @@ class Pool:
         return len(self.rows)
 
     @property
-    def extent(self) -> Floats:
-        """The extent of the front in every objective, nowhere zero, shape (objectives,)."""
-        extent = np.ptp(self.front, axis=0)
-        return np.where(extent > 0, extent, 1.0)
-
-    @property
     def rivals(self) -> Floats:
         """The front, or an even sample of it where several objectives make it long."""
         step = -(-len(self.front) // _RIVALS) if self.front.shape[1] > 2 else 1
         return self.front[:: max(1, step)]
+
+    def ahead(self, scores: Floats) -> Floats:
+        """Return how far `scores` are ahead of the front, which must not be empty."""
+        return quickly_ahead(scores, self.rivals, extent_of(self.front))
 
     def tell(self, problem: Problem, trials: Trials) -> None:
         """Take in the trials that kept all limits."""
@@ -63,7 +59,7 @@ class Pool:
         self.front = _merged(self.front, scores)
         if len(self.front) == 0:
             return
-        ahead = gains(self.scores, self.rivals, self.extent)
+        ahead = self.ahead(self.scores)
         order = np.argsort(-ahead, kind="stable")
         keep = ahead >= -self._slack
         keep[order[: self._least]] = True
@@ -83,33 +79,6 @@ def _merged(front: Floats, scores: Floats) -> Floats:
         both = np.concatenate([front, scores])
         both = both[non_dominated(both)]
     return both[np.argsort(both[:, -1], kind="stable")]
-
-
-def gains(scores: Floats, front: Floats, extent: Floats) -> Floats:
-    """Return how far `scores` are ahead of a front sorted by its last objective.
-
-    That is by how much a score could get worse in every objective, in shares of `extent`, until
-    the front dominates it; negative for scores that it dominates. With two objectives only the
-    first one is moved, which is much faster and orders alike.
-    """
-    if scores.shape[1] == 1:
-        only: Floats = (front.min() - scores[:, 0]) / extent[0]
-        return only
-    if scores.shape[1] == 2:
-        return _gains_2d(scores, front, extent)
-    result = np.empty(len(scores))
-    step = max(1, _BLOCK // front.size)
-    for start in range(0, len(scores), step):
-        part = scores[start : start + step, None, :]
-        result[start : start + step] = ((front - part) / extent).max(axis=2).min(axis=1)
-    return result
-
-
-def _gains_2d(scores: Floats, front: Floats, extent: Floats) -> Floats:
-    at = np.searchsorted(front[:, 1], scores[:, 1], side="right")
-    rival = np.append(front[0, 0] + extent[0], front[:, 0])[at]
-    result: Floats = (rival - scores[:, 0]) / extent[0]
-    return result
 
 
 def spread(

@@ -1,9 +1,7 @@
 import numpy as np
 import pytest
 
-from nas.searching.strategies._pool import Pool, gains, spread
-
-LINE = np.array([[3.0, 1.0], [2.0, 2.0], [1.0, 3.0]])
+from nas.searching.strategies._pool import Pool, spread
 
 
 def rows_for(scores: np.ndarray) -> np.ndarray:
@@ -33,23 +31,6 @@ def test_the_front_is_that_of_all_rows_whatever_the_batches(objectives: int) -> 
     for part in np.array_split(scores, 7):
         parts.add(np.zeros((len(part), 1), np.uint8), part)
     assert np.array_equal(np.unique(whole.front, axis=0), np.unique(parts.front, axis=0))
-
-
-def test_a_gain_is_the_distance_to_the_front() -> None:
-    front = LINE
-    assert gains(np.array([[1.5, 2.0]]), front, np.ones(2)) == pytest.approx(0.5)
-    assert gains(np.array([[2.0, 2.0]]), front, np.ones(2)) == pytest.approx(0.0)
-    assert gains(np.array([[3.0, 2.5]]), front, np.ones(2)) == pytest.approx(-1.0)
-
-
-def test_a_gain_beyond_the_fast_end_is_positive() -> None:
-    assert gains(np.array([[3.5, 0.5]]), LINE, np.ones(2))[0] > 0
-
-
-def test_a_gain_in_three_objectives_is_the_smallest_over_the_front() -> None:
-    front = np.array([[0.0, 1.0, 1.0], [1.0, 0.0, 1.0]])
-    ahead = gains(np.array([[0.5, 0.5, 1.0], [2.0, 2.0, 2.0]]), front, np.ones(3))
-    assert ahead == pytest.approx([0.5, -1.0])
 
 
 def test_draws_cover_the_range_evenly_although_rows_crowd() -> None:
