@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "nas").rglob("*.py"))
 HEAVY = {"torch", "onnx", "onnxruntime", "ai_edge_litert", "flatbuffers", "optuna", "ray",
          "matplotlib", "sklearn", "scipy", "datasets", "kornia", "PIL", "fsspec",
-         "threadpoolctl"}  # fmt: skip
+         "threadpoolctl", "filelock"}  # fmt: skip
 
 ORDER = ("core", "network", "space", "exporting", "models", "training", "latency", "accuracy",
          "searching", "pruning", "scaling", "report", "pipeline", "cli")  # fmt: skip

@@ -6,7 +6,6 @@ lines that were never sent.
 """
 
 import logging
-import os
 import shutil
 import socket
 import threading
@@ -14,16 +13,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO
 from uuid import uuid4
 
 from nas.core.errors import NasError, RunError
 from nas.core.storage.systems import LOG, Storage
-
-try:
-    import fcntl
-except ImportError:  # not on Windows; there two writers are not noticed
-    fcntl = None  # type: ignore[assignment]
 
 logger = logging.getLogger(__name__)
 Stamp = tuple[int, int, int]
@@ -187,28 +180,23 @@ def _lock(here: Path, url: str) -> Iterator[None]:
     Raises:
         RunError: if one has it, or nothing can be written here.
     """
+    from filelock import FileLock, Timeout  # which takes a tenth of a second
+
     path = here.with_name(f"{here.name}.lock")
+    lock = FileLock(path, blocking=False, fallback_to_soft=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("ab")
+        held = lock.acquire()
+    except Timeout:
+        raise RunError(f"{url}: another process on this machine is writing there") from None
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror}") from None
-    with file:
-        if fcntl and not _is_mine(file, path):
-            raise RunError(f"{url}: another process on this machine is writing there")
+    with held:
         try:
             yield
         finally:
-            if fcntl:
-                path.unlink(missing_ok=True)
-
-
-def _is_mine(file: IO[bytes], path: Path) -> bool:
-    """Lock an open file; tell whether that worked, and it is not one that was removed since."""
-    with suppress(OSError):
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    return False
+            with suppress(OSError):  # on Windows, where an open file stays
+                path.unlink()
 
 
 def _set_aside(here: Path, url: str) -> None:

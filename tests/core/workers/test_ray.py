@@ -296,7 +296,7 @@ def drive(address: str, folder: str) -> None:
 
 
 def _driver(address: str, folder: Path, **environment: str) -> "subprocess.Popen[str]":
-    code = f"from tests.runners.test_ray import drive; drive({address!r}, {str(folder)!r})"
+    code = f"from tests.core.workers.test_ray import drive; drive({address!r}, {str(folder)!r})"
     return subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=ROOT,
