@@ -24,7 +24,7 @@ from nas.accuracy.predictor import (
 from nas.core.progress import Report, quiet
 from nas.network.cost import cost_of
 from nas.network.layers import Unit
-from nas.space.lookup import Lookup
+from nas.space.lookup import Lookup, embed
 from nas.space.rows import Value, coordinates
 from nas.space.sampling import covering
 from nas.space.space import Matrix, Space
@@ -118,10 +118,8 @@ class Features:
         return result
 
     def _raw(self, rows: Matrix) -> Floats:
-        active = self._space.active(rows)[:, :, None]
-        picks = [table[rows[:, i]] * active[:, i] for i, table in enumerate(self._tables)]
         logs = np.log(self._costs(rows)) - self._size
-        return np.concatenate([*picks, logs, logs**2], axis=1)
+        return np.concatenate([embed(self._space, rows, self._tables), logs, logs**2], axis=1)
 
 
 def _table(values: tuple[Value, ...]) -> Floats:

@@ -9,6 +9,7 @@ from nas.core.blas import one_blas_thread
 from nas.core.rounding import significant
 from nas.searching.acquisition import violation
 from nas.searching.problem import FAILED, Floats, Metrics, Problem, Trials
+from nas.space.lookup import embed
 from nas.space.rows import coordinates
 from nas.space.space import Matrix
 
@@ -53,16 +54,14 @@ class _Places:
 
     def __init__(self, problem: Problem) -> None:
         self._space, self._logs = problem.space, Logs(problem)
-        tables = [coordinates(column.values) for column in problem.space.columns]
-        self._tables = tables
-        self.picks, self.logs = sum(table.shape[1] for table in tables), self._logs.count
+        self._tables = [coordinates(column.values) for column in problem.space.columns]
+        self.picks, self.logs = sum(table.shape[1] for table in self._tables), self._logs.count
 
     def __call__(self, rows: Matrix, known: Metrics) -> Floats:
         """Return the coordinates of `rows`: picks, logarithms, squared logarithms."""
-        active = self._space.active(rows)[:, :, None]
-        picks = [table[rows[:, i]] * active[:, i] for i, table in enumerate(self._tables)]
         logs = self._logs(known, len(rows))
-        return np.concatenate([*picks, logs, logs**2], axis=1, dtype=float)
+        picks = embed(self._space, rows, self._tables)
+        return np.concatenate([picks, logs, logs**2], axis=1)
 
 
 class _Kernel:
@@ -97,7 +96,6 @@ class KernelModel:
         self._problem, self._most = problem, most
         self._places = _Places(problem)
         self._kernel = _Kernel(self._places.picks, self._places.logs)
-        self._expensive = [name for e in problem.expensive for name in e.provides]
         self._told: list[tuple[Floats, Metrics]] = []
         self._any_failed = False
         self._fits: dict[str, tuple[Floats, Floats, float, float]] = {}
@@ -105,13 +103,15 @@ class KernelModel:
     @property
     def ready(self) -> bool:
         """Whether there is data on every metric."""
-        return all(self._known(name)[1].size > 1 for name in self._expensive)
+        return all(self._known(name)[1].size > 1 for name in self._problem.learned)
 
     def tell(self, trials: Trials) -> None:
         """Take in trials; what is no finite number is left out, and who failed is learned."""
         embedded = self._places(trials.picks, self._problem.known(trials.picks))
         failed = trials.status == FAILED
-        tried = [np.isfinite(trials.metrics[n]) for n in self._expensive if n in trials.metrics]
+        tried = [
+            np.isfinite(trials.metrics[n]) for n in self._problem.learned if n in trials.metrics
+        ]
         fared = np.where(failed, 1.0, np.where(np.any(tried, axis=0), 0.0, np.nan))
         self._told.append((embedded, {**trials.metrics, FAILED: fared}))
         self._any_failed |= bool(failed.any())
@@ -121,23 +121,22 @@ class KernelModel:
     def predict(self, rows: Matrix, known: Metrics) -> Metrics:
         """Return the metrics of `rows`, whose free metrics are `known`, `significant` bits each."""
         embedded = self._places(rows, known)
-        metrics = {**known, **{name: self._predicted(name, embedded) for name in self._expensive}}
-        if self._problem.reward:
-            with np.errstate(invalid="ignore"):  # a predicted latency may be negative
-                metrics["reward"] = self._problem.reward(metrics)
-        return metrics
+        found = {name: self._predicted(name, embedded) for name in self._problem.learned}
+        return self._problem.with_reward({**known, **found})
 
     @one_blas_thread()
-    def broken(self, rows: Matrix, known: Metrics, metrics: Metrics) -> Floats:
-        """Return by how much `rows` of predicted `metrics` break limits, or are expected to fail.
+    def scores(self, rows: Matrix) -> tuple[Floats, Floats]:
+        """Return the predicted scores of `rows`, and by how much they break limits or will fail.
 
-        Where a failure is likelier than not, its probability is added.
+        Where a failure is likelier than not, its probability counts as a breach.
         """
+        known = self._problem.known(rows)
+        metrics = self.predict(rows, known)
         excess = violation(self._problem, metrics, len(rows))
         if self._any_failed:
             chance = self._predicted(FAILED, self._places(rows, known))
             excess += np.where(chance > _LIKELY, chance, 0.0)
-        return excess
+        return self._problem.scores(metrics), excess
 
     def _predicted(self, name: str, embedded: Floats) -> Floats:
         if name not in self._fits:

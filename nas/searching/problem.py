@@ -302,6 +302,11 @@ class Problem:
         """The other evaluators, the quickest first."""
         return tuple(sorted((e for e in self.evaluators if e.seconds), key=lambda e: e.seconds))
 
+    @cached_property
+    def learned(self) -> tuple[str, ...]:
+        """The metrics of the expensive evaluators, which models learn from trials."""
+        return tuple(metric for e in self.expensive for metric in e.provides)
+
     def known(self, picks: Matrix) -> Metrics:
         """Return the metrics of the free evaluators, without making a trial of anything."""
         candidates = Candidates(space=self.space, picks=picks)
@@ -315,6 +320,13 @@ class Problem:
                 keeps &= limit.holds(metrics[limit.metric])
         return keeps
 
+    def with_reward(self, metrics: Metrics) -> Metrics:
+        """Return `metrics` with the reward, if there is one: NaN where a latency is below 0."""
+        if not self.reward:
+            return metrics
+        with np.errstate(invalid="ignore"):  # a predicted latency may be negative
+            return {**metrics, "reward": self.reward(metrics)}
+
     def scores(self, metrics: Metrics) -> Floats:
         """Return the objectives, all to be minimised, shape (n, objectives)."""
         return np.stack([o.sign * metrics[o.metric] for o in self.objectives], axis=1)
@@ -322,7 +334,7 @@ class Problem:
     def scores_so_far(self, metrics: Metrics) -> Floats:
         """Return what `scores` does for the objectives whose metrics are there."""
         if self.reward and {self.reward.accuracy, self.reward.latency} <= set(metrics):
-            metrics = {**metrics, "reward": self.reward(metrics)}
+            metrics = self.with_reward(metrics)
         there = [o for o in self.objectives if o.metric in metrics]
         return np.stack([o.sign * metrics[o.metric] for o in there], axis=1)
 

@@ -70,7 +70,7 @@ class Screened:
         if not len(rows):  # a strategy that repeats itself has seen everything
             return proposed[:count]
         rng = np.random.default_rng((self._seed % 2**32, self._asks))
-        scores, broken = self._predict(rows)
+        scores, broken = self._model.scores(rows)
         count = min(count, len(rows))
         explored = rng.binomial(count, EXPLORE)
         best = promising(scores, broken, self._front, count=count - explored)
@@ -85,9 +85,3 @@ class Screened:
         """Return the rows that were not proposed yet, each once, in their order."""
         once = {row.tobytes(): i for i, row in reversed(list(enumerate(rows)))}
         return rows[sorted(i for key, i in once.items() if key not in self._seen)]
-
-    def _predict(self, rows: Matrix) -> tuple[Floats, Floats]:
-        """Return the predicted scores of `rows` and by how much they will break limits or fail."""
-        known = self._problem.known(rows)
-        metrics = self._model.predict(rows, known)
-        return self._problem.scores(metrics), self._model.broken(rows, known, metrics)

@@ -5,7 +5,7 @@ every unit that a space can contain. A matrix of picks is then a matrix of table
 sum over its columns is the answer.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -73,6 +73,16 @@ class Lookup:
         starts = self._offset
         parts = [np.minimum.reduceat(table, starts).sum() for table in self._tables]
         return np.array(parts)
+
+
+def embed(space: Space, rows: Matrix, tables: Sequence[Floats]) -> Floats:
+    """Return what `tables`, one for every choice with a line for each value, have for `rows`.
+
+    The lines stand side by side, shape (rows, their numbers); those of inactive choices are 0.
+    """
+    active = space.active(rows)[:, :, None]
+    found = [table[rows[:, i]] * active[:, i] for i, table in enumerate(tables)]
+    return np.concatenate(found, axis=1, dtype=float)
 
 
 def distinct_units(space: Space) -> Mapping[str, Unit]:

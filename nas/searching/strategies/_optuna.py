@@ -111,8 +111,8 @@ class OptunaStrategy:
             return problem.scores(metrics)
         if problem.reward:
             return -metrics["reward"][:, None]
-        expensive = {name for e in problem.expensive for name in e.provides}
-        number = next((i for i, o in enumerate(problem.objectives) if o.metric in expensive), 0)
+        learned = (i for i, o in enumerate(problem.objectives) if o.metric in problem.learned)
+        number = next(learned, 0)
         return problem.scores(metrics)[:, number : number + 1]
 
 

@@ -3,7 +3,7 @@
 from nas.searching.problem import Problem, Trials
 from nas.searching.strategies._breed import Breed
 from nas.searching.strategies._fresh import Fresh
-from nas.searching.strategies._model import Model
+from nas.searching.strategies._linear_model import LinearModel
 from nas.searching.strategies._pool import Pool
 from nas.searching.strategies._progress import Progress
 from nas.space.space import Matrix
@@ -35,7 +35,7 @@ class Archive:
         self._fresh = Fresh(problem, self._progress)
         columns = len(problem.space.columns)
         self._pool = Pool(columns, len(problem.objectives), slack=_SLACK)
-        self._model = Model(problem, most_pairs=_MOST_PAIRS, penalty=_PENALTY, forget=_FORGET)
+        self._model = LinearModel(problem, most_pairs=_MOST_PAIRS, penalty=_PENALTY, forget=_FORGET)
         self._breed = Breed(problem, siblings=siblings, mutations=_MUTATIONS)
 
     def ask(self, count: int) -> Matrix:

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from nas.searching.acquisition import promising
 from nas.searching.kernel_model import KernelModel
-from nas.searching.problem import Floats, Problem, Trials
+from nas.searching.problem import Problem, Trials
 from nas.searching.strategies._breed import Breed
 from nas.searching.strategies._fresh import Fresh
 from nas.searching.strategies._pool import Pool
@@ -81,12 +81,6 @@ class Guided:
             chosen.append(int(away.argmin()))
         return rows[chosen]
 
-    def _scores(self, rows: Matrix) -> tuple[Floats, Floats]:
-        """Return the predicted scores of `rows` and by how much they will break limits or fail."""
-        known = self._problem.known(rows)
-        metrics = self._model.predict(rows, known)
-        return self._problem.scores(metrics), self._model.broken(rows, known, metrics)
-
     def _candidates(self, rng: np.random.Generator) -> Matrix:
         """Return new rows near the front of the model, by an archive evolution inside it."""
         pool = self._new_pool(_INNER_SLACK)
@@ -97,13 +91,13 @@ class Guided:
             )
             if not len(children):
                 break
-            scores, broken = self._scores(children)
+            scores, broken = self._model.scores(children)
             pool.add(children[broken == 0], scores[broken == 0])
         return pool.rows[self._progress.new(pool.rows)]
 
     def _promising(self, rows: Matrix, count: int) -> NDArray[np.int64]:
         """Return the positions of up to `count` rows, each the furthest ahead of all before it."""
-        scores, broken = self._scores(rows)
+        scores, broken = self._model.scores(rows)
         return promising(scores, broken, self._pool.rivals, count=count)
 
 

@@ -73,7 +73,7 @@ class _Sums:
         self.weights = solved.astype(np.float64, copy=False)
 
 
-class Model:
+class LinearModel:
     """Predicts every metric that objectives and limits need; the free ones exactly."""
 
     def __init__(
@@ -84,17 +84,16 @@ class Model:
         self._features = Features(problem, most_pairs=most_pairs)
         self._penalty, self._forget = penalty, forget
         self._sums: dict[str, _Sums] = {}
-        self._expensive = [name for e in problem.expensive for name in e.provides]
         self._stale = False
 
     @one_blas_thread()
     def tell(self, trials: Trials) -> None:
         """Take in trials; what is no finite number is left out."""
         self._stale = True
-        if not self._expensive:
+        if not self._problem.learned:
             return
         features = self._features(trials.picks, self._problem.known(trials.picks))
-        for name in self._expensive:
+        for name in self._problem.learned:
             if name in trials.metrics:
                 sums = self._sums.setdefault(name, _Sums(features.shape[1]))
                 sums.add(features, trials.metrics[name], self._forget)
@@ -102,21 +101,20 @@ class Model:
     @property
     def ready(self) -> bool:
         """Whether there is data on every metric."""
-        return all(name in self._sums and self._sums[name].count > 1 for name in self._expensive)
+        return all(
+            name in self._sums and self._sums[name].count > 1 for name in self._problem.learned
+        )
 
     @one_blas_thread()
     def predict(self, rows: Matrix, known: Metrics) -> Metrics:
         """Return the metrics of `rows`, whose free metrics are `known`, `significant` bits each."""
         metrics: dict[str, Floats] = dict(known)
-        if self._expensive:
+        if self._problem.learned:
             self._fit()
             features = self._features(rows, known)
-            for name in self._expensive:
+            for name in self._problem.learned:
                 metrics[name] = significant(features @ self._sums[name].weights)
-        if self._problem.reward:
-            with np.errstate(invalid="ignore"):  # a predicted latency may be negative
-                metrics["reward"] = self._problem.reward(metrics)
-        return metrics
+        return self._problem.with_reward(metrics)
 
     def _fit(self) -> None:
         if self._stale:
