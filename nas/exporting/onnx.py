@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.core.errors import NasError, missing_package
+from nas.exporting.walk import INPUT, OUTPUT, facts, prepared, walk
 from nas.network.blocks import Architecture
-from nas.network.layers import Conv, Layer, Linear, Pool, Squeeze, Unit, lower, takes_any_size
-from nas.network.weights import Weights, check_weights, fold_norm, join, random_weights
+from nas.network.layers import Conv, Linear, Unit, lower, takes_any_size
+from nas.network.weights import Weights, fold_norm
 
 if TYPE_CHECKING:
     import onnx
@@ -27,9 +28,6 @@ OPSET = 17
 _LOWEST_OPSET = 9
 _NEEDED_OPSETS: Mapping[str, int] = {"Clip": 11, "Unsqueeze": 13, "HardSwish": 14}
 """The first versions in which operators take what is written here; the rest do from the lowest."""
-
-INPUT = "input"
-OUTPUT = "logits"
 
 _SIMPLE_ACTS = {"relu": "Relu", "hswish": "HardSwish", "sigmoid": "Sigmoid"}
 
@@ -56,9 +54,8 @@ def to_onnx(
             or `opset` is none that onnx knows and the operators can do with.
         MissingPackage: if onnx is not installed.
     """
-    facts = {"fingerprint": arch.fingerprint, "name": arch.name, "resolution": str(arch.resolution)}
     return units_to_onnx(lower(arch), weights, seed=seed, batch=batch, opset=opset,
-                         metadata={**facts, **(metadata or {})})  # fmt: skip
+                         metadata=facts(arch, metadata))  # fmt: skip
 
 
 def units_to_onnx(
@@ -79,19 +76,8 @@ def units_to_onnx(
     Raises:
         NasError: also if there are no units, or two of them have the same name.
     """
-    if not units:
-        raise NasError("there are no units to write as a graph")
-    if batch is not None and batch < 1:
-        raise NasError(f"the batch size of an ONNX graph must be 1 or more, not {batch}")
-    if weights is None:
-        weights = random_weights(units, seed=seed)
-    check_weights(units, weights)
-    writer = _Writer(weights)
-    value = INPUT
-    for unit in units:
-        value = writer.unit(unit, value)
-    if units[-1].out_shape[1:] == (1, 1):
-        writer.flat(value, OUTPUT)
+    writer = _Writer(prepared(units, weights, seed=seed, batch=batch, form="an ONNX"))
+    walk(units, writer, INPUT)
     writer.nodes[-1] = replace(writer.nodes[-1], output=OUTPUT)
     graph = _to_graph(writer, units, batch=batch, name=(metadata or {}).get("name") or "units")
     return _to_model(graph, opset=opset, metadata=metadata or {})
@@ -136,56 +122,34 @@ class _Writer:
         axes = self.constant("spatial_axes", (2, 3), np.int64)
         return self.add("Unsqueeze", (x, axes), output)
 
-    def unit(self, unit: Unit, x: str) -> str:
-        x = value = self.maps(x, join(unit.name, "maps")) if unit.shortcut != "none" else x
-        for layer in unit.layers:
-            value = self.layer(layer, value, join(unit.name, layer.name))
-        if unit.shortcut == "none":
-            return value
-        if unit.shortcut == "pool":
-            x = self.add("AveragePool", (x,), join(unit.name, "shortcut"), count_include_pad=0,
-                         kernel_shape=[3, 3], strides=[unit.block.stride] * 2,
-                         pads=[1] * 4)  # fmt: skip
-        return self.add("Add", (x, value), join(unit.name, "add"))
+    def conv(self, x: str, name: str, layer: Conv) -> str:
+        value = self.add("Conv", (x, *self.weight_and_bias(name)), name, group=layer.groups,
+                         strides=[layer.stride] * 2, kernel_shape=[layer.kernel] * 2,
+                         pads=[layer.kernel // 2] * 4)  # fmt: skip
+        return self.act(layer.act, value)
 
-    def layer(self, layer: Layer, x: str, name: str) -> str:
-        if isinstance(layer, Linear):
-            return self.linear(layer, self.flat(x, f"{name}.flat"), name)
-        x = self.maps(x, f"{name}.maps")
-        match layer:
-            case Conv():
-                folded = fold_norm(self.weights, name)
-                value = self.conv(x, name, folded, stride=layer.stride, groups=layer.groups)
-                return self.act(layer.act, value)
-            case Squeeze():
-                return self.squeeze(layer, x, name)
-            case Pool():
-                return self.add("GlobalAveragePool", (x,), name)
-
-    def conv(
-        self, x: str, name: str, values: tuple[Any, Any], *, stride: int = 1, groups: int = 1
-    ) -> str:
-        weight = self.constant(f"{name}.weight", values[0])
-        bias = self.constant(f"{name}.bias", values[1])
-        kernel = values[0].shape[-1]
-        return self.add("Conv", (x, weight, bias), name, group=groups, strides=[stride] * 2,
-                        kernel_shape=[kernel] * 2, pads=[kernel // 2] * 4)  # fmt: skip
-
-    def squeeze(self, layer: Squeeze, x: str, name: str) -> str:
-        value = self.add("GlobalAveragePool", (x,), f"{name}.pool")
-        for part, act in (("reduce", layer.act), ("expand", layer.gate)):
-            place = f"{name}.{part}"
-            values = (self.weights[f"{place}.weight"], self.weights[f"{place}.bias"])
-            value = self.act(act, self.conv(value, place, values))
-        return self.add("Mul", (x, value), name)
-
-    def linear(self, layer: Linear, x: str, name: str) -> str:
-        weight, bias = (
-            self.constant(key, self.weights[key]) for key in (f"{name}.weight", f"{name}.bias")
-        )
-        value = self.act(layer.act, self.add("Gemm", (x, weight, bias), name, transB=1))
+    def linear(self, x: str, name: str, layer: Linear) -> str:
+        value = self.add("Gemm", (x, *self.weight_and_bias(name)), name, transB=1)
+        value = self.act(layer.act, value)
         self.vectors.add(value)
         return value
+
+    def weight_and_bias(self, name: str) -> tuple[str, str]:
+        weight, bias = fold_norm(self.weights, name)
+        return self.constant(f"{name}.weight", weight), self.constant(f"{name}.bias", bias)
+
+    def mean(self, x: str, name: str) -> str:
+        return self.add("GlobalAveragePool", (x,), name)
+
+    def average(self, x: str, name: str, stride: int) -> str:
+        return self.add("AveragePool", (x,), name, count_include_pad=0, kernel_shape=[3, 3],
+                        strides=[stride] * 2, pads=[1] * 4)  # fmt: skip
+
+    def plus(self, x: str, y: str, name: str) -> str:
+        return self.add("Add", (x, y), name)
+
+    def times(self, x: str, gate: str, name: str) -> str:
+        return self.add("Mul", (x, gate), name)
 
     def act(self, act: str, x: str) -> str:
         output = f"{x}.{act}"

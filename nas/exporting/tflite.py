@@ -18,18 +18,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.core.errors import NasError
 from nas.exporting.tflite_file import Operator, Shape, Tensor, pack
+from nas.exporting.walk import INPUT, OUTPUT, facts, prepared, walk
 from nas.network.blocks import Architecture
-from nas.network.layers import Conv, Layer, Linear, Pool, Squeeze, Unit, lower, takes_any_size
-from nas.network.weights import Weights, check_weights, fold_norm, join, random_weights
-
-INPUT = "input"
-OUTPUT = "logits"
+from nas.network.layers import Conv, Linear, Unit, lower, takes_any_size
+from nas.network.weights import Weights, fold_norm
 
 _SAME, _VALID = 0, 1
 _FUSED = {"none": 0, "relu": 1, "relu6": 3}
 """Activations that an operator applies itself, by their numbers in the format."""
+
+_LAYOUTS: Mapping[str, tuple[tuple[int, ...], int | None]] = {
+    "CONV_2D": ((0, 2, 3, 1), 0),
+    "DEPTHWISE_CONV_2D": ((1, 2, 3, 0), 3),
+    "FULLY_CONNECTED": ((0, 1), None),
+}
+"""The order of the axes of weights, and the axis along which each entry has a scale in int8."""
 
 _Range = tuple[float, int]
 _WIDE: _Range = (16 / 255, 0)
@@ -58,9 +62,8 @@ def to_tflite(
         NasError: if a weight is missing, unknown, or of another shape.
         MissingPackage: if ai-edge-litert is not installed.
     """
-    facts = {"fingerprint": arch.fingerprint, "name": arch.name, "resolution": str(arch.resolution)}
     return units_to_tflite(lower(arch), weights, seed=seed, batch=batch,
-                           metadata={**facts, **(metadata or {})})  # fmt: skip
+                           metadata=facts(arch, metadata))  # fmt: skip
 
 
 def units_to_tflite(
@@ -81,19 +84,11 @@ def units_to_tflite(
         NasError: also if there are no units, two of them have the same name, or the batch size is
             not positive.
     """
-    if not units:
-        raise NasError("there are no units to write as a graph")
-    if batch is not None and batch < 1:
-        raise NasError(f"the batch size of a TensorFlow Lite graph must be 1 or more, not {batch}")
-    if weights is None:
-        weights = random_weights(units, seed=seed)
-    check_weights(units, weights)
+    weights = prepared(units, weights, seed=seed, batch=batch, form="a TensorFlow Lite")
     writer = _Writer(weights, integer=dtype == "int8", resized=_resized(units, batch))
     channels, height, width = units[0].in_shape
     value = writer.begin((batch or 1, height, width, channels))
-    for unit in units:
-        value = writer.unit(unit, value)
-    tensors, operators = writer.end(value)
+    tensors, operators = writer.end(walk(units, writer, value))
     metadata = metadata or {}
     name = metadata.get("name") or "units"
     return pack(tensors, operators, metadata=metadata, description=name)
@@ -122,9 +117,7 @@ class _Writer:
         return self.add("QUANTIZE", (value,), f"{INPUT}.q", shape) if self.integer else value
 
     def end(self, x: int) -> tuple[list[Tensor], list[Operator]]:
-        """Return everything, with `x` as the output: a vector where height and width are 1."""
-        if self.tensors[x].shape[1:3] == (1, 1):
-            x = self.flat(x, "flat")
+        """Return everything, with `x` as the output."""
         if self.integer:
             self.operators.append(
                 Operator(kind="DEQUANTIZE", inputs=(x,), output=len(self.tensors))
@@ -206,54 +199,37 @@ class _Writer:
         tensor = self.tensors[x]
         return (tensor.scale[0], tensor.zero) if tensor.scale else _WIDE
 
-    def unit(self, unit: Unit, x: int) -> int:
-        x = value = self.maps(x, join(unit.name, "maps")) if unit.shortcut != "none" else x
-        for layer in unit.layers:
-            value = self.layer(layer, value, join(unit.name, layer.name))
-        if unit.shortcut == "none":
-            return value
-        if unit.shortcut == "pool":
-            x = self.pooled(x, unit.block.stride, join(unit.name, "shortcut"))
-        return self.add("ADD", (x, value), join(unit.name, "add"), self.tensors[x].shape)
-
-    def layer(self, layer: Layer, x: int, name: str) -> int:
-        if isinstance(layer, Linear):
-            return self.linear(layer, self.flat(x, f"{name}.flat"), name)
-        x = self.maps(x, f"{name}.maps")
-        match layer:
-            case Conv():
-                weight, bias = fold_norm(self.weights, name)
-                return self.conv(x, name, (weight, bias), layer.act, stride=layer.stride)
-            case Squeeze():
-                return self.squeeze(layer, x, name)
-            case Pool():
-                return self.mean(x, name)
-
     def mean(self, x: int, name: str) -> int:
         batch, _, _, channels = self.tensors[x].shape
         axes = self.numbers(f"{name}.axes", (1, 2))
         return self.add("MEAN", (x, axes), name, (batch, 1, 1, channels), keepDims=True)
 
-    def conv(self, x: int, name: str, values: tuple[Any, Any], act: str, *, stride: int = 1) -> int:
-        """Write a convolution and its activation; weights are (out, in / groups, k, k)."""
-        outputs, inputs, kernel, _ = values[0].shape
-        x, padding = self.padded(x, kernel, stride, f"{name}.pad")
-        batch, *sides, channels = self.tensors[x].shape
-        depthwise = inputs == 1 and channels == outputs > 1
-        weight = self.constant(
-            f"{name}.weight",
-            values[0].transpose((1, 2, 3, 0) if depthwise else (0, 2, 3, 1)),
-            axis=3 if depthwise else 0,
-        )
-        bias = self.bias(f"{name}.bias", values[1], x, weight)
-        lost = kernel - 1 if padding == _VALID else 0
-        height, width = (-(-(side - lost) // stride) for side in sides)
-        return self.activated(
+    def conv(self, x: int, name: str, layer: Conv) -> int:
+        x, padding = self.padded(x, layer.kernel, layer.stride, f"{name}.pad")
+        outputs, *sides = layer.out_shape
+        depthwise = layer.groups == outputs > 1
+        return self.weighted(
             "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D",
-            (x, weight, bias), name, (batch, height, width, outputs), act,
-            padding=padding, strideH=stride, strideW=stride,
+            x, name, (self.tensors[x].shape[0], *sides, outputs), layer.act,
+            padding=padding, strideH=layer.stride, strideW=layer.stride,
             **({"depthMultiplier": 1} if depthwise else {}),
         )  # fmt: skip
+
+    def linear(self, x: int, name: str, layer: Linear) -> int:
+        shape = (self.tensors[x].shape[0], layer.out_features)
+        return self.weighted("FULLY_CONNECTED", x, name, shape, layer.act)
+
+    def weighted(
+        self, kind: str, x: int, name: str, shape: Shape, act: str, **options: Any
+    ) -> int:  # fmt: skip
+        """Write an operator and the activation after it, inside it where the format can."""
+        axes, scaled = _LAYOUTS[kind]
+        values, bias = fold_norm(self.weights, name)
+        weight = self.constant(f"{name}.weight", values.transpose(axes), axis=scaled)
+        inputs = (x, weight, self.bias(f"{name}.bias", bias, x, weight))
+        value = self.add(kind, inputs, name, shape, _RANGES.get(act, _WIDE),
+                         fusedActivationFunction=_FUSED.get(act, 0), **options)  # fmt: skip
+        return value if act in _FUSED else self.act(act, value, f"{name}.{act}")
 
     def padded(self, x: int, kernel: int, stride: int, name: str) -> tuple[int, int]:
         """Return `x`, padded where the format's own padding is not torch's, and what to add."""
@@ -271,7 +247,7 @@ class _Writer:
         shape = (batch, height, width, channels)
         return self.add("PAD", (x, rows), name, shape, self.range(x)), _VALID
 
-    def pooled(self, x: int, stride: int, name: str) -> int:
+    def average(self, x: int, name: str, stride: int) -> int:
         """Write the 3x3 average pooling of a shortcut; what is padded does not count."""
         batch, *sides, channels = self.tensors[x].shape
         x, padding = self.padded(x, 3, stride, f"{name}.pad")
@@ -286,29 +262,11 @@ class _Writer:
         factor = self.constant(f"{name}.factor", share[None, :, :, None])
         return self.add("MUL", (value, factor), f"{name}.scaled", shape)
 
-    def squeeze(self, layer: Squeeze, x: int, name: str) -> int:
-        value = self.mean(x, f"{name}.pool")
-        for part, act in (("reduce", layer.act), ("expand", layer.gate)):
-            place = f"{name}.{part}"
-            values = (self.weights[f"{place}.weight"], self.weights[f"{place}.bias"])
-            value = self.conv(value, place, values, act)
-        return self.add("MUL", (x, value), name, self.tensors[x].shape)
+    def plus(self, x: int, y: int, name: str) -> int:
+        return self.add("ADD", (x, y), name, self.tensors[x].shape)
 
-    def linear(self, layer: Linear, x: int, name: str) -> int:
-        weight = self.constant(f"{name}.weight", self.weights[f"{name}.weight"])
-        bias = self.bias(f"{name}.bias", self.weights[f"{name}.bias"], x, weight)
-        shape = (self.tensors[x].shape[0], layer.out_features)
-        return self.activated("FULLY_CONNECTED", (x, weight, bias), name, shape, layer.act)
-
-    def activated(
-        self, kind: str, inputs: tuple[int, ...], name: str, shape: Shape, act: str, **options: Any
-    ) -> int:
-        """Write an operator and the activation after it, inside it where the format can."""
-        fused = _FUSED.get(act, 0)
-        values = _RANGES.get(act, _WIDE)
-        value = self.add(kind, inputs, name, shape, values,
-                         fusedActivationFunction=fused, **options)  # fmt: skip
-        return value if act in _FUSED else self.act(act, value, f"{name}.{act}")
+    def times(self, x: int, gate: int, name: str) -> int:
+        return self.add("MUL", (x, gate), name, self.tensors[x].shape)
 
     def act(self, act: str, x: int, name: str) -> int:
         shape = self.tensors[x].shape

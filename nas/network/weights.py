@@ -134,10 +134,12 @@ def fingerprint(weights: Weights) -> str:
 
 
 def fold_norm(weights: Weights, name: str) -> tuple[Array, Array]:
-    """Return the weight and bias of the convolution `name` with its normalisation folded in.
+    """Return the weight and bias of the layer `name`, its normalisation folded in if it has one.
 
     The arithmetic is in double precision.
     """
+    if f"{name}.norm.weight" not in weights:
+        return weights[f"{name}.weight"], weights[f"{name}.bias"]
     scale, bias, mean, variance = (
         np.asarray(weights[f"{name}.norm.{key}"], np.float64) for key in _STATISTICS
     )

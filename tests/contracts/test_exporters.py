@@ -1,4 +1,4 @@
-"""What every exporter keeps to; a new file in nas/exporters is tested without being listed."""
+"""What every exporter keeps to; a new file in nas/exporting/formats is tested without a list."""
 
 from pathlib import Path
 from typing import Any
