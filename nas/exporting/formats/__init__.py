@@ -1,10 +1,12 @@
 """Exporters: each file here writes an architecture in one format, and is that format's name."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from nas.core.errors import NasError
+from nas.core.files import atomic_path
 from nas.network.blocks import Architecture
 from nas.network.weights import Weights
 
@@ -42,11 +44,26 @@ class Exporter(Protocol):
         """
 
 
-def refuse_weights(weights: Weights | None, name: str) -> None:
-    """Refuse weights that the format called `name` would lose.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileExporter:
+    """An `Exporter` of one file: what `content` makes of architecture, weights and metadata."""
 
-    Raises:
-        NasError: if there are any.
-    """
-    if weights is not None:
-        raise NasError(f"the format {name} holds no weights; export to onnx, or leave them out")
+    suffix: str
+    content: Callable[[Architecture, Weights | None, Mapping[str, str] | None], bytes]
+    holds_weights: bool = True
+
+    def __call__(
+        self,
+        arch: Architecture,
+        path: Path,
+        weights: Weights | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write the file to `path`; see `Exporter`."""
+        if weights is not None and not self.holds_weights:
+            raise NasError(
+                f"the format {self.suffix[1:]} holds no weights; export to onnx, or leave them out"
+            )
+        content = self.content(arch, weights, metadata)
+        with atomic_path(path, follow=True) as temporary:
+            temporary.write_bytes(content)
