@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nas.core.run_kind import kind_of
+from nas.core.run_folder import kind_of
 from nas.latency.file import load_table
 from nas.network.checkpoint import load_checkpoint
 from nas.network.zoo import load_architecture

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import click
 
 from nas.cli._print import print_json, print_table, say
-from nas.core.run_kind import SEARCH, kind_of
+from nas.core.run_folder import SEARCH, kind_of
 from nas.core.storage import Place, split_member
 from nas.latency.file import load_table
 from nas.network.cost import cost, costs_by_unit

@@ -6,7 +6,7 @@ import click
 
 from nas.cli._places import PLACE
 from nas.cli._print import print_json, put
-from nas.core.run_kind import SEARCH
+from nas.core.run_folder import SEARCH
 from nas.core.storage import Place
 from nas.searching.solutions import FRACTIONS
 from nas.searching.status import LOST, Status, read_status

@@ -6,7 +6,8 @@ Nothing here needs more than Python, so that a device on which units are measure
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -106,6 +107,23 @@ class Lines:
             return
         with self._file:
             os.fsync(self._file.fileno())
+
+
+@contextmanager
+def resumed(path: Path, header: Record, *, writer: str) -> Iterator[Lines]:
+    """Give the lines at `path`, which `header` begins where there are none, to be read.
+
+    They stay open, but for an error: then what they hold cannot be continued.
+    """
+    lines = Lines(path, writer=writer)
+    try:
+        if not lines.records:
+            lines.append(header)
+            lines.records = [header]
+        yield lines
+    except RunError:
+        lines.close()
+        raise
 
 
 def parse(content: bytes, *, source: str) -> tuple[list[Record], int]:

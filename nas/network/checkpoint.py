@@ -19,7 +19,7 @@ import numpy as np
 from nas.core import strict_json
 from nas.core.errors import BadFile, RunError, UnknownName, missing_package
 from nas.core.files import open_regular
-from nas.core.run_kind import TRAINING, kind_of, network_of
+from nas.core.run_folder import TRAINING, kind_of, network_of
 from nas.core.schema import Fraction, Range, Reader, check_schema
 from nas.core.storage import Place, is_url, split_member
 from nas.core.text import shown

@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from nas.core.data import flat
-from nas.core.errors import RunError
-from nas.core.jsonl import Lines, Record, line_reader
-from nas.core.run_kind import PIPELINE, holds
+from nas.core.jsonl import Record, line_reader, resumed
+from nas.core.run_folder import PIPELINE, check_same, holds
 from nas.core.schema import SCHEMA, Milliseconds, OneOf, Seconds, Signed
-from nas.core.text import shown
 from nas.pipeline.config import STAGES, PipelineConfig, to_mapping, write_pipeline
 
 SETTINGS, JOURNAL = "pipeline.yaml", PIPELINE.mark
@@ -80,33 +78,19 @@ class PipelineFolder:
         """Open or make the folder at `path`."""
         holds(path, PIPELINE)
         self.path, self._settings = path, {"inputs": dict(inputs), **to_mapping(config)}
-        self._lines = Lines(path / JOURNAL, writer="another pipeline")
         self.done: dict[str, Done] = {}
-        try:
+        with resumed(path / JOURNAL, {"schema": SCHEMA}, writer="another pipeline") as self._lines:
             self._replay(self._lines.records)
-        except RunError:
-            self._lines.close()
-            raise
-        if not self._lines.records:
-            self._lines.append({"schema": SCHEMA})
         write_pipeline(replace(config, out=str(path)), path / SETTINGS)
 
     def _replay(self, records: Sequence[Record]) -> None:
         for number, record in enumerate(records, start=1):
             if "stage" in record:
                 line = line_reader(self.path / JOURNAL, number).record(record, _Line)
-                self._check_same(line.stage, line.settings)
+                start = f"{self.path}: stage {line.stage} is finished, and its"
+                found, wanted = flat(line.settings), flat(self._up_to(line.stage))
+                check_same(start, found, wanted, may_change=MAY_CHANGE, verb="was")
                 self.done[line.stage] = line.done
-
-    def _check_same(self, stage: str, found: Mapping[str, Any]) -> None:
-        """Refuse other settings than a finished stage had."""
-        old, new = flat(found), flat(self._up_to(stage))
-        for name in {**old, **new}:
-            if old.get(name) != new.get(name) and name not in MAY_CHANGE:
-                raise RunError(
-                    f"{self.path}: stage {stage} is finished, and its {name} was "
-                    f"{_text(old.get(name))}, not {_text(new.get(name))}; give another --out"
-                )
 
     def _up_to(self, stage: str) -> dict[str, Any]:
         """Return the settings that decide a stage: those of later ones do not."""
@@ -130,7 +114,3 @@ class _Line:
     stage: Annotated[str, OneOf((*STAGES, MEASURE))]
     settings: Mapping[str, Any]
     done: Done
-
-
-def _text(value: object) -> str:
-    return "not given" if value is None else shown(value)

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from nas.core.data import flat, read_mapping, to_yaml
-from nas.core.errors import BadValue, RunError
+from nas.core.errors import BadValue
 from nas.core.files import write_text
-from nas.core.jsonl import Lines, Record, line_reader
-from nas.core.run_kind import NETADAPT, PRUNED, RUN, holds
+from nas.core.jsonl import Record, line_reader, resumed
+from nas.core.run_folder import NETADAPT, PRUNED, RUN, check_same, holds
 from nas.core.schema import SCHEMA, Reader
 from nas.core.text import shown
 from nas.network.checkpoint import SUFFIX
@@ -66,20 +66,14 @@ class NetAdaptFolder:
         """Open or make the folder at `path` for a run that `settings` decide."""
         self.path, self._settings = path, {"schema": SCHEMA, **settings}
         _check(path, self._settings)
-        self._lines = Lines(path / JOURNAL, writer="another run")
-        write_text(path / SETTINGS, to_yaml(self._settings))
         self.start: Point | None = None
         self.end: Record | None = None
         self._tried: dict[int, dict[str, Tried]] = {}
         self._chosen: dict[int, str] = {}
-        for number, record in enumerate(self._lines.records, start=1):
-            try:
+        with resumed(path / JOURNAL, {"schema": SCHEMA}, writer="another run") as self._lines:
+            for number, record in enumerate(self._lines.records, start=1):
                 self._read(line_reader(path / JOURNAL, number), record)
-            except RunError:
-                self._lines.close()
-                raise
-        if not self._lines.records:
-            self._lines.append({"schema": SCHEMA})
+        write_text(path / SETTINGS, to_yaml(self._settings))
 
     def _read(self, read: Reader, record: Record) -> None:
         line = read.record(record, _Line)
@@ -164,12 +158,7 @@ def begun_with(path: Path) -> Mapping[str, Any]:
 def _check(path: Path, settings: Mapping[str, Any]) -> None:
     """Check that `path` is free, or holds a run of `settings`."""
     if holds(path, NETADAPT):
-        found = begun_with(path)
-        wanted = flat(settings)
-        for name in {**wanted, **found}:
-            old, new = found.get(name), wanted.get(name)
-            if old != new and not name.endswith(".name"):
-                raise RunError(
-                    f"{path} is the run of another pruning: its {name} is {shown(old)}, "
-                    f"not {shown(new)}; give another --out"
-                )
+        found, wanted = begun_with(path), flat(settings)
+        names = [name for name in {**wanted, **found} if name.endswith(".name")]
+        start = f"{path} is the run of another pruning: its"
+        check_same(start, found, wanted, may_change=names)

@@ -16,13 +16,12 @@ import numpy as np
 
 from nas.accuracy.predictor import AccuracyModel, load_accuracy_model
 from nas.core.data import bundled, to_yaml
-from nas.core.errors import BadValue, NasError, NotInSpace, RunError
+from nas.core.errors import BadValue, NasError, NotInSpace
 from nas.core.files import write_text
-from nas.core.jsonl import Lines, line_reader
+from nas.core.jsonl import Lines, line_reader, resumed
 from nas.core.progress import Report, quiet
-from nas.core.run_kind import SCALED, SCALING, holds, kind_of
+from nas.core.run_folder import SCALED, SCALING, begun, check_same
 from nas.core.schema import SCHEMA, Predicted
-from nas.core.text import shown
 from nas.core.workers.runner import Failure
 from nas.network.blocks import Architecture, to_mapping
 from nas.scaling.grid import Budget, Point
@@ -113,9 +112,8 @@ def search(
         RunError: if `out` holds another search, or cannot be written.
     """
     settings = _settings(base, budget, points, judge)
-    if kind_of(out) not in (None, SCALING):
-        holds(out, SCALING)
-    with closing(Lines(out / JOURNAL, writer="another search")) as lines:
+    begun(out, SCALING)
+    with resumed(out / JOURNAL, settings, writer="another search") as lines, closing(lines):
         scores = _replay(lines, settings)
         missing = {p.arch.fingerprint: p.arch for p in points if p.arch.fingerprint not in scores}
         errors = _score(judge, missing, scores, lines, report) if judge.score else {}
@@ -177,17 +175,10 @@ def _settings(
 
 
 def _replay(lines: Lines, settings: Mapping[str, Any]) -> dict[str, float]:
-    """Return the scores in the journal, and begin it with `settings` where it is empty."""
-    if not lines.records:
-        lines.append(settings)
-        return {}
+    """Return the scores in the journal, which began with `settings`."""
     header, *records = lines.records
-    for name, wanted in settings.items():
-        if header.get(name) != wanted:
-            raise RunError(
-                f"{lines.path} is another search: its {name} is {shown(header.get(name))}, not "
-                f"{shown(wanted)}; give another --out"
-            )
+    known = {name: header.get(name) for name in settings}
+    check_same(f"{lines.path} is another search: its", known, settings)
     found = {}
     for number, line in enumerate(records, start=2):
         one = line_reader(lines.path, number).record(line, _Line)

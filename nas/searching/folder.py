@@ -10,6 +10,7 @@ import os
 import platform
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,16 @@ from nas.core import data, strict_json
 from nas.core.errors import RunError, UnknownName
 from nas.core.files import read_text, write_text
 from nas.core.machine import cpu_name
-from nas.core.run_kind import MARKS, RUN, SEARCH, check_kind, holds, kind_of, network_of
+from nas.core.run_folder import (
+    MARKS,
+    RUN,
+    SEARCH,
+    check_kind,
+    check_same,
+    holds,
+    kind_of,
+    network_of,
+)
 from nas.core.schema import SCHEMA
 from nas.core.storage import Place, split_member
 from nas.core.versions import commit, version_of
@@ -53,25 +63,10 @@ def check_folder(out: Path, config: SearchConfig) -> None:
         RunError: if it holds another search, or something else.
     """
     if holds(out, SEARCH):
-        _check_same(out, read_config(out / CONFIG), config)
-
-
-def _check_same(out: Path, found: SearchConfig, wanted: SearchConfig) -> None:
-    """Refuse settings that make another search; a longer one, or other batches, are the same."""
-    for name in SearchConfig.__dataclass_fields__:
-        old, new = getattr(found, name), getattr(wanted, name)
-        if name not in MAY_CHANGE and old != new and (old or name not in RESOLVED):
-            raise RunError(
-                f"{out} is the run of another search: its {name} is {_text(old)}, "
-                f"not {_text(new)}; give another --out"
-            )
-
-
-def _text(value: object) -> str:
-    """Return a setting as a user writes it."""
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value)) or "none"
-    return repr(value)
+        found = read_config(out / CONFIG)
+        left = {name: getattr(config, name) for name in RESOLVED if not getattr(found, name)}
+        start = f"{out} is the run of another search: its"
+        check_same(start, asdict(replace(found, **left)), asdict(config), may_change=MAY_CHANGE)
 
 
 def write_results(

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from nas.core.errors import RunError
 from nas.core.jsonl import Lines
-from nas.core.text import shown
+from nas.core.run_folder import other
 from nas.searching import journal as log
 from nas.searching.evaluate import evaluate
 from nas.searching.journal import NoJournal
@@ -171,10 +170,8 @@ class Session:
                     self.journal.path.parent,
                 )
             elif others is None:
-                raise RunError(
-                    f"{self.journal.path.parent} is the run of another search: its {key} is "
-                    f"{shown(found.get(key))}, not {shown(wanted)}; give another --out"
-                )
+                start = f"{self.journal.path.parent} is the run of another search: its {key} is"
+                raise other(start, found.get(key), wanted)
         faithful = True
         source = str(self.journal.path)
         needed = [objective.metric for objective in self.problem.objectives]

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from nas.core.jsonl import Record
-from nas.core.run_kind import MARKS, SEARCH, check_kind, read_lines
+from nas.core.run_folder import MARKS, SEARCH, check_kind, read_lines
 from nas.core.storage import Place
 from nas.searching.config import SearchConfig, read_config
 from nas.searching.folder import CONFIG, JOURNAL

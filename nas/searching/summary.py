@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.core.data import read_mapping
-from nas.core.run_kind import (
+from nas.core.run_folder import (
     MARKS,
     NETADAPT,
     PIPELINE,

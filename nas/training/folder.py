@@ -19,9 +19,8 @@ from nas.core.errors import RunError
 from nas.core.extras import extra
 from nas.core.files import write_text
 from nas.core.jsonl import Lines, line_reader
-from nas.core.run_kind import TRAINING, holds
+from nas.core.run_folder import TRAINING, check_same, holds, other
 from nas.core.schema import SCHEMA, Fraction, Seconds, check_keys
-from nas.core.text import shown
 from nas.models import state as checkpoint
 from nas.network.blocks import Architecture, to_mapping
 from nas.network.checkpoint import ARCH, BEST, LAST, SETTINGS, SUFFIX, architecture_of, read_header
@@ -159,23 +158,18 @@ def _event_writer(path: Path, step: int) -> Any:
 
 
 def _check(path: Path, settings: Mapping[str, Any]) -> None:
-    """Check that `path` is free, or holds a training of `settings`."""
+    """Check that `path` is free, or holds a training of `settings`.
+
+    What has a fingerprint may change its name.
+    """
     if holds(path, TRAINING):
         found = read_mapping(path / SETTINGS)
         check_keys(found, known=(*_KEYS, *_MORE), required=_KEYS, place=str(path / SETTINGS))
         for key in (*_KEYS, *_MORE):
-            _check_same(path, key, found.get(key), settings.get(key))
-
-
-def _check_same(path: Path, what: str, found: Any, wanted: Any) -> None:
-    """Refuse settings of another training; what has a fingerprint may change its name."""
-    if isinstance(found, Mapping) and isinstance(wanted, Mapping):
-        names = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
-        if not names or ("fingerprint" in wanted and "fingerprint" not in names):
-            return
-        what, found, wanted = f"{what}: its {names[0]}", found.get(names[0]), wanted.get(names[0])
-    if found != wanted:
-        raise RunError(
-            f"{path} is a training with another {what} is {shown(found)}, not {shown(wanted)}; "
-            "give another --out"
-        )
+            start = f"{path} is a training with another {key}"
+            old, new = found.get(key), settings.get(key)
+            if not (isinstance(old, Mapping) and isinstance(new, Mapping)):
+                if old != new:
+                    raise other(f"{start} is", old, new)
+            elif "fingerprint" not in new or old.get("fingerprint") != new["fingerprint"]:
+                check_same(f"{start}: its", old, new)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from readers.rows import JSON, LINES, TINY, YAML, Row, arch, one, tiny, to_json, to_lines, to_yaml
 
-from nas.core.jsonl import Lines
+from nas.core.jsonl import resumed
 from nas.network.blocks import to_mapping
 from nas.pipeline.config import read_pipeline
 from nas.pruning.folder import NetAdaptFolder
@@ -142,7 +142,7 @@ _GRID = {"schema": 1, "base": "0", "factor": 2.0}
 
 
 def _grid(path: Path) -> object:
-    with closing(Lines(path, writer="another")) as lines:
+    with resumed(path, _GRID, writer="another") as lines, closing(lines):
         return compound._replay(lines, _GRID)
 
 

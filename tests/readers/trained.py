@@ -16,7 +16,7 @@ from PIL import Image  # noqa: TID253  # these rows are about it
 from readers.rows import LINES, YAML, Row, arch, to_lines, to_yaml
 from safetensors.numpy import save
 
-from nas.core.jsonl import Lines
+from nas.core.jsonl import resumed
 from nas.network.blocks import to_mapping
 from nas.network.checkpoint import AVERAGE, HEADER, load_checkpoint
 from nas.network.layers import lower
@@ -75,7 +75,7 @@ _RUNGS = [
 
 
 def _climbed(path: Path) -> object:
-    with closing(Lines(path, writer="another")) as lines:
+    with resumed(path, _RUNGS[0], writer="another") as lines, closing(lines):
         log = proxy._Log(lines, "t", (1, 3))
         return log.population(0), log.population(1), log.gains(0), log.find(0, "b")
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from nas.core.errors import RunError
 from nas.core.files import read_bytes
-from nas.core.jsonl import Lines, Record, line_reader, parse
+from nas.core.jsonl import Record, line_reader, parse, resumed
 from nas.core.schema import Count, Milliseconds, OneOf, Reader, Seconds
 from nas.core.text import shown
 
@@ -195,15 +195,9 @@ class SampleFile:
     def __init__(self, path: Path, header: Record, *, instead: str = "give another --out") -> None:
         """Open the file at `path`, or begin it with `header`."""
         self.path, self._instead = path, instead
-        self._lines = Lines(path, writer="another measurement")
-        try:
-            if not self._lines.records:
-                self._lines.append(header)
-            self.samples = samples_of(self._lines.records or [header], source=str(path))
+        with resumed(path, header, writer="another measurement") as self._lines:
+            self.samples = samples_of(self._lines.records, source=str(path))
             self._check(header)
-        except RunError:
-            self._lines.close()
-            raise
 
     def _check(self, header: Record) -> None:
         for key in _SAME:

@@ -13,10 +13,10 @@ import numpy as np
 
 from nas.accuracy.short import Bench, Leg, Reached, advance, discard, finish
 from nas.core.errors import BadValue, NasError, RunError
-from nas.core.jsonl import Lines, Record, line_reader
+from nas.core.jsonl import Lines, Record, line_reader, resumed
+from nas.core.run_folder import other
 from nas.core.schema import Fraction, Reader, Seconds, Signed
 from nas.core.storage import Place
-from nas.core.text import shown
 from nas.core.workers.runner import Failure, InProcess, Runner
 from nas.searching.problem import Answers, Candidates, Metrics
 from nas.searching.rungs import Floats, expected, promoted, schedule
@@ -65,7 +65,8 @@ class Proxy:
         Raises:
             RunError: if a training or the log cannot be written.
         """
-        with closing(Lines(self._log, writer="another search")) as lines:
+        header = {"schema": 1, "evaluator": self._text}
+        with resumed(self._log, header, writer="another search") as lines, closing(lines):
             log = _Log(lines, self._text, self._ends)
             going = list(range(len(candidates)))
             for rung in range(len(self._ends)):
@@ -137,13 +138,9 @@ class _Log:
     def __init__(self, lines: Lines, text: str, ends: tuple[int, ...]) -> None:
         self._lines = lines
         self._rungs: list[dict[str, Record]] = [{} for _ in ends]
-        if not lines.records:
-            lines.append({"schema": 1, "evaluator": text})
-        elif lines.records[0].get("evaluator") != text:
-            raise RunError(
-                f"{lines.path} is of other trainings, {shown(lines.records[0].get('evaluator'))}, "
-                f"not {text}; give another --out"
-            )
+        found = lines.records[0].get("evaluator")
+        if found != text:
+            raise other(f"{lines.path} is of other trainings: its evaluator is", found, text)
         for number, record in enumerate(lines.records[1:], start=2):
             read = line_reader(lines.path, number)
             line = read.record(record, _Line)

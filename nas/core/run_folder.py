@@ -1,11 +1,12 @@
-"""What kind of folder this is: of a search, a training, a pruning, a scaling search, a pipeline.
+"""Run folders: of a search, a training, a pruning, a scaling search, a pipeline.
 
 Every command leaves a folder that is known by a file in it. This is the one place that tells them
-apart, and that knows which file of a folder stands for its network.
+apart, that says whether a command may begin or continue in one, and that knows which file of a
+folder stands for its network.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,20 +106,65 @@ def check_kind(folder: Path, wanted: Kind) -> None:
         raise RunError(f"{folder} is {found.text}, not {wanted.text}; see: nas status {folder}")
 
 
+def begun(folder: Path, wanted: Kind) -> bool:
+    """Tell whether a `wanted` was begun in `folder`, whatever else lies there.
+
+    Raises:
+        RunError: if one of another kind was.
+    """
+    found = kind_of(folder)
+    if found not in (None, wanted):
+        raise RunError(f"{folder} is {found.text}, not {wanted.text}; give another --out")
+    return found is wanted
+
+
 def holds(folder: Path, wanted: Kind) -> bool:
     """Tell whether `folder` holds a `wanted` that may be continued; else it is free for one.
 
     Raises:
         RunError: if it holds something else.
     """
-    found = kind_of(folder)
-    if found is wanted:
+    if begun(folder, wanted):
         return True
-    if found is not None:
-        raise RunError(f"{folder} is {found.text}, not {wanted.text}; give another --out")
     if folder.is_dir() and any(not name.startswith(wanted.own) for name in os.listdir(folder)):
         raise RunError(f"{folder} is not empty and holds no {wanted.word}; give another --out")
     return False
+
+
+def check_same(
+    start: str,
+    found: Mapping[str, Any],
+    wanted: Mapping[str, Any],
+    *,
+    may_change: Collection[str] = (),
+    verb: str = "is",
+) -> None:
+    """Refuse to continue with `wanted` what was begun with the settings `found`.
+
+    `start` is how the message begins, as in "runs/a is another training: its".
+
+    Raises:
+        RunError: naming the first setting that differs, with both values.
+    """
+    for name in {**wanted, **found}:
+        old, new = found.get(name), wanted.get(name)
+        if old != new and name not in may_change:
+            raise other(f"{start} {name} {verb}", old, new)
+
+
+def other(start: str, found: object, wanted: object) -> RunError:
+    """Return the error for what was begun with another value than is `wanted`."""
+    now = "and is not given now" if wanted is None else f"not {_text(wanted)}"
+    return RunError(f"{start} {_text(found)}, {now}; give another --out")
+
+
+def _text(value: object) -> str:
+    """Return a setting as a user writes it."""
+    if value is None:
+        return "not given"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    return shown(value)
 
 
 def network_of(text: str) -> str:

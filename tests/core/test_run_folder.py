@@ -9,7 +9,8 @@ import pytest
 
 from nas.core.data import to_yaml
 from nas.core.errors import NasError, RunError, UnknownName
-from nas.core.run_kind import (
+from nas.core.jsonl import resumed
+from nas.core.run_folder import (
     NETADAPT,
     PIPELINE,
     SCALING,
@@ -17,6 +18,7 @@ from nas.core.run_kind import (
     TRAINING,
     Kind,
     check_kind,
+    check_same,
     holds,
     kind_of,
     network_of,
@@ -97,6 +99,35 @@ def test_only_its_own_kind_and_free_folders_are_written_into(folders: Path, want
                 holds(path, wanted)
         with pytest.raises(RunError, match=f"{name} is (no run folder|{kind and kind.text}, not)"):
             check_kind(path, wanted)
+
+
+def test_other_settings_are_named_with_both_values() -> None:
+    found = {"a": 1, "b": ("x", "y"), "c": 3}
+    check_same("it is another: its", found, {**found, "c": 4}, may_change=("c",))
+    for wanted, message in (
+        ({**found, "b": ()}, "its b is x, y, not none; give another --out"),
+        ({**found, "d": "new"}, "its d is not given, not 'new'; give another --out"),
+        ({"a": 1, "b": ("x", "y")}, "its c is 3, and is not given now"),
+    ):
+        with pytest.raises(RunError, match=message):
+            check_same("it is another: its", found, wanted)
+
+
+def test_a_file_that_cannot_be_continued_is_closed_again(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+
+    def refuse() -> None:
+        with resumed(path, {"schema": 1}, writer="another"):
+            raise RunError("not this one")
+
+    for _ in range(2):  # nobody holds its lock
+        with pytest.raises(RunError, match="not this one"):
+            refuse()
+    with resumed(path, {}, writer="another") as lines:
+        assert lines.records == [{"schema": 1}]
+    lines.append({"more": 1})
+    lines.close()
+    assert path.read_text() == '{"schema":1}\n{"more":1}\n'
 
 
 def test_a_folder_stands_for_the_network_that_it_ended_with(folders: Path) -> None:
