@@ -69,6 +69,10 @@ Milliseconds = Annotated[float, Range(0, 1e9)]
 """Eleven days at most, so that sums over networks stay finite."""
 Seconds = Annotated[float, Range(0, 1e12)]
 Coefficient = Annotated[float, Range(0, 1e9)]
+Name = Annotated[str, "or a whole number"]
+"""A text that may look like a number, as an era does."""
+Texts = Annotated[tuple[str, ...], "or one text"]
+"""A list of texts, or one text, which stands for a list of it."""
 
 
 class FromFile(str):
@@ -232,6 +236,8 @@ def _check_keys(data: Mapping[str, Any], known: Collection[str], required: Colle
 @cache
 def _check(kind: Any) -> _Read:
     """Return what reads a value of the type `kind`; it raises `Wrong` for any other value."""
+    if kind in _PLAIN:
+        return _PLAIN[kind]
     if isinstance(kind, type) and is_dataclass(kind):
         return partial(_record, kind=kind)
     origin, args = get_origin(kind), get_args(kind)
@@ -246,7 +252,7 @@ def _check(kind: Any) -> _Read:
         return partial(_fixed, reads=tuple(map(_check, args)))
     if origin is Mapping:
         return partial(_mapping, read=_check(args[1]))
-    return _PLAIN[kind]
+    raise TypeError(f"no values of type {kind} are read")
 
 
 def _limited(kind: type, limit: Range | OneOf) -> _Read:
@@ -263,6 +269,17 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise _expected("a text", value)
     return FromFile(value)
+
+
+def _name(value: Any) -> str:
+    return FromFile(value) if type(value) is int else _text(value)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    values = [value] if isinstance(value, str) else value
+    if not isinstance(values, list) or not all(isinstance(text, str) for text in values):
+        raise _expected("a list of texts", value)
+    return tuple(map(FromFile, values))
 
 
 def _flag(value: Any) -> bool:
@@ -361,6 +378,8 @@ def _fields(kind: type) -> tuple[Mapping[str, _Read], tuple[str, ...]]:
 
 _PLAIN: Mapping[Any, _Read] = {
     str: _text,
+    Name: _name,
+    Texts: _texts,
     bool: _flag,
     int: _whole,
     float: _number,

@@ -1,17 +1,17 @@
 """What the user asks of a pipeline: a YAML file with a section for each command of the line."""
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
 
 from nas.core import plugins
 from nas.core.data import read_mapping, to_yaml
-from nas.core.errors import BadFile, BadValue, NasError
+from nas.core.errors import BadValue
 from nas.core.files import write_text
 from nas.core.plugins import Plugin
-from nas.core.schema import SCHEMA, Reader, check_keys, locate
+from nas.core.schema import SCHEMA, Name, Reader, Texts, check_keys
 from nas.pruning.netadapt import Settings
 from nas.scaling.growth import Growth
 from nas.searching.config import SearchConfig
@@ -22,7 +22,6 @@ STAGES = ("search", "train", "netadapt", "scale", "export")
 _REQUIRED = ("schema", "data", "latency_table", "search", "train")
 _ONCE = ("data", "latency_table", "era", "seed")
 """Settings of a search that are given once, for all stages."""
-_DIGITS = ("era", "arch")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _TAKEN = ("found", "trained", "pruned")
 
@@ -35,7 +34,7 @@ class Training:
     to the architecture.
     """
 
-    arch: str = "best"
+    arch: Name = "best"
     recipe: str = "adamw"
     epochs: int = 0
     batch: int = 0
@@ -87,7 +86,7 @@ class Scaling:
 class Exports:
     """The formats that the results are written in, as `nas export --format` takes them."""
 
-    format: tuple[str, ...]
+    format: Texts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +99,7 @@ class PipelineConfig:
 
     data: str
     latency_table: str
-    era: str = ""
+    era: Name = ""
     seed: int = 0
     device: str = "auto"
     out: str = ""
@@ -121,9 +120,10 @@ def read_pipeline(path: Path, *, allow_plugins: bool = False) -> PipelineConfig:
     """
     content = read_mapping(path)
     reader = Reader(path)
-    known = [f.name for f in fields(PipelineConfig)]
-    check_keys(content, known=("schema", *known), required=_REQUIRED, place=str(path))
-    once = _values(reader, content, PipelineConfig, without=STAGES)
+    kinds = get_type_hints(PipelineConfig, include_extras=True)
+    check_keys(content, known=("schema", *kinds), required=_REQUIRED, place=str(path))
+    given = [name for name in kinds if name in content and name not in STAGES]
+    once = {name: reader.get(content, name, kinds[name]) for name in given}
     parts = {name: _SECTIONS[name](reader, content, once) for name in STAGES if name in content}
     config = PipelineConfig(**once, **parts)
     config = plugins.trusted(config) if allow_plugins else config
@@ -157,107 +157,65 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _text(reader: Reader, data: Mapping[str, Any], key: str) -> str:
-    """Return a text; an era or a member of a front may look like a number."""
-    return str(data[key]) if type(data[key]) is int and key in _DIGITS else reader.text(data, key)
+T = TypeVar("T")
 
 
-def _flag(reader: Reader, data: Mapping[str, Any], key: str) -> bool:
-    if type(data[key]) is not bool:
-        raise reader.bad(data, key, "true or false")
-    return bool(data[key])
-
-
-def _texts(reader: Reader, data: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    return (reader.text(data, key),) if isinstance(data[key], str) else reader.texts(data, key)
-
-
-_READ: Mapping[Any, Callable[[Reader, Mapping[str, Any], str], Any]] = {
-    str: _text,
-    int: Reader.whole,
-    float: Reader.number,
-    bool: _flag,
-    tuple[str, ...]: _texts,
-    float | None: Reader.number,
-    int | None: Reader.whole,
-}
-
-
-def _values(
-    reader: Reader, data: Mapping[str, Any], kind: type, *, without: tuple[str, ...] = ()
-) -> dict[str, Any]:
-    """Return the values in `data` of the fields of `kind`, checked by their types."""
-    return {
-        f.name: _READ[f.type](reader, data, f.name)
-        for f in fields(kind)
-        if f.name in data and f.name not in without
-    }
-
-
-def _records(
+def _record(
     reader: Reader,
     data: Mapping[str, Any],
     key: str,
-    *kinds: type,
-    without: tuple[str, ...] = (),
-) -> list[Any]:
-    """Return a record of each kind from one section, whose keys are the fields of all of them.
+    kind: type[T],
+    *,
+    known: Collection[str] | None = None,
+) -> T:
+    """Return the record that one section holds, beside others where more keys are `known`."""
+    section, inside = reader.mapping(data, key), Reader(f"{reader.path}, {key}")
+    if known is not None:
+        check_keys(section, known=known, required=(), place=str(inside.path))
+    return inside.record(section, kind, more=known is not None)
 
-    Fields of `without` are no keys.
-    """
-    section, place = reader.mapping(data, key), f"{reader.path}, {key}"
-    known = [f for kind in kinds for f in fields(kind) if f.name not in without]
-    required = [f.name for f in known if f.default is MISSING and f.default_factory is MISSING]
-    check_keys(section, known=[f.name for f in known], required=required, place=place)
-    made = []
-    for kind in kinds:
-        try:
-            made.append(kind(**_values(reader, section, kind, without=without)))
-        except BadValue as error:
-            path = error.path if error.path and error.path[0] in section else ()
-            raise BadFile(f"{locate(section, path, place)}: {error}") from None
-        except NasError as error:
-            raise BadFile(f"{locate(section, (), place)}: {error}") from None
-    return made
+
+def _names(*kinds: Any, without: tuple[str, ...]) -> list[str]:
+    return [f.name for kind in kinds for f in fields(kind) if f.name not in without]
 
 
 def _search(reader: Reader, content: Mapping[str, Any], once: Mapping[str, Any]) -> SearchConfig:
-    made: SearchConfig = _records(reader, content, "search", SearchConfig, without=_ONCE)[0]
+    known = _names(SearchConfig, without=_ONCE)
+    made = _record(reader, content, "search", SearchConfig, known=known)
     return replace(made, **{key: once[key] for key in _ONCE if key in once and key != "data"})
 
 
 def _train(reader: Reader, content: Mapping[str, Any], once: Mapping[str, Any]) -> Training:
-    made: Training = _records(reader, content, "train", Training)[0]
-    return made
+    return _record(reader, content, "train", Training)
 
 
 def _netadapt(reader: Reader, content: Mapping[str, Any], once: Mapping[str, Any]) -> Pruning:
-    settings, tuning = _records(
-        reader, content, "netadapt", Settings, FineTuning, without=("seed",)
-    )
+    known = _names(Settings, FineTuning, without=("seed",))
+    settings = _record(reader, content, "netadapt", Settings, known=known)
+    tuning = _record(reader, content, "netadapt", FineTuning, known=known)
     return Pruning(settings=replace(settings, seed=once.get("seed", 0)), tuning=tuning)
 
 
 def _scale(reader: Reader, content: Mapping[str, Any], once: Mapping[str, Any]) -> Scaling:
     section, place = reader.mapping(content, "scale"), f"{reader.path}, scale"
-    known = [f.name for f in fields(Scaling)]
+    known = _names(Scaling, without=())
     check_keys(section, known=known, required=("networks",), place=place)
-    wanted, networks = reader.mapping(section, "networks"), {}
+    wanted = reader.mapping(section, "networks")
     for name in wanted:
-        if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _TAKEN:
-            where = locate(wanted, (name,), place)
-            raise BadFile(
-                f"{where}: a network is named by letters, digits, '_', '.' and '-', and not "
-                f"{', '.join(_TAKEN)}: {name!r}"
+        if not _NAME.fullmatch(name) or name in _TAKEN:
+            raise Reader(place).fail(
+                "a network is named by letters, digits, '_', '.' and '-', and not "
+                f"{', '.join(_TAKEN)}: {name!r}",
+                wanted,
+                name,
             )
-        (networks[name],) = _records(reader, wanted, name, Growth)
-    epochs = _values(reader, section, Scaling, without=("networks",))
-    return Scaling(networks=networks, **epochs)
+    networks = {name: _record(reader, wanted, name, Growth) for name in wanted}
+    epochs = reader.whole(section, "epochs") if "epochs" in section else 0
+    return Scaling(networks=networks, epochs=epochs)
 
 
 def _export(reader: Reader, content: Mapping[str, Any], once: Mapping[str, Any]) -> Exports:
-    made: Exports = _records(reader, content, "export", Exports)[0]
-    return made
+    return _record(reader, content, "export", Exports)
 
 
 _Section = Callable[[Reader, Mapping[str, Any], Mapping[str, Any]], Any]

@@ -15,7 +15,7 @@ from math import inf
 from typing import Any
 
 from nas.core.errors import BadValue, NasError, Unreachable, unknown
-from nas.core.schema import Fraction, Milliseconds, Seconds
+from nas.core.schema import Fraction, Milliseconds, Seconds, Texts
 from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
 from nas.pruning.proposals import (
@@ -92,7 +92,7 @@ class Settings:
     decay: float = 1.0
     by: str = "latency"
     choose: str = "accuracy"
-    prune: tuple[str, ...] = DEFAULT_KINDS
+    prune: Texts = DEFAULT_KINDS
     multiple: int = 8
     importance: str = "taylor"
     shortlist: int = 4

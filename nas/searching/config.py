@@ -1,18 +1,16 @@
 """What the user asks for: the flags of a search, their twins in run.yaml, and the objects."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from nas.core import data, plugins
-from nas.core.errors import BadFile, NasError, unknown
+from nas.core.errors import BadValue, NasError, unknown
 from nas.core.files import write_text
 from nas.core.plugins import Plugin
-from nas.core.schema import SCHEMA, FromFile, check_keys, locate
+from nas.core.schema import SCHEMA, Name, OneOf, Reader, Texts, check_keys
 from nas.core.storage import Place
-from nas.core.text import shown
 from nas.core.workers.runner import Runner
 from nas.latency.file import load_table
 from nas.latency.table import ON_MISSING, LatencyTable
@@ -54,19 +52,19 @@ class SearchConfig:
 
     space: str = "mbconv"
     latency_table: str = "pixel1"
-    era: str = ""
+    era: Name = ""
     evaluator: str = "surrogate"
-    objective: tuple[str, ...] = ()
-    limit: tuple[str, ...] = ()
+    objective: Texts = ()
+    limit: Texts = ()
     reward: str = ""
     strategy: str = ""
     trials: int = 10_000
     batch: int = 0
     screen: int = 0
     seed: int = 0
-    seed_arch: tuple[str, ...] = ()
+    seed_arch: Texts = ()
     allow_extrapolation: bool = False
-    on_missing: str = "model"
+    on_missing: Annotated[str, OneOf(ON_MISSING)] = "model"
     data: str = ""
     runner: str = "local"
     workers: int = 0
@@ -83,10 +81,11 @@ class SearchConfig:
             object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
         for name, least in _LEAST.items():
             if type(getattr(self, name)) is not int or getattr(self, name) < least:
-                raise NasError(f"{name} must be a whole number >= {least}")
+                raise BadValue(f"{name} must be a whole number >= {least}", name)
         share = self.gpus_per_trial
         if type(share) not in (int, float) or not 0 <= share < inf:
-            raise NasError(f"gpus_per_trial must be a number >= 0, not {share!r}")
+            message = f"gpus_per_trial must be a number >= 0, not {share!r}"
+            raise BadValue(message, "gpus_per_trial")
         object.__setattr__(self, "gpus_per_trial", float(share))
         if self.on_missing not in ON_MISSING:
             raise unknown("way with missing units", self.on_missing, ON_MISSING)
@@ -99,25 +98,9 @@ def read_config(path: Path) -> SearchConfig:
         BadFile: if it is missing or malformed, or a value is not of its type.
     """
     content = data.read_mapping(path)
-    check_keys(content, known=("schema", *_TYPES), required=("schema",), place=str(path))
-    settings = {name: value for name, value in content.items() if name != "schema"}
-    for name, value in settings.items():
-        wanted, where = _TYPES[name], locate(content, (name,), str(path))
-        if wanted is tuple and isinstance(value, list) and all(type(v) is str for v in value):
-            settings[name] = tuple(value)
-        elif (wanted is tuple and type(value) is str) or (name == "era" and type(value) is int):
-            settings[name] = str(value)
-        elif wanted is float and type(value) is int:
-            settings[name] = float(value)
-        elif wanted is str and type(value) is str:
-            settings[name] = FromFile(value)
-        elif type(value) is not wanted:
-            expected = "a list of texts" if wanted is tuple else _NOUNS[wanted]
-            raise BadFile(f"{where}: {name} must be {expected}, not {shown(value)}")
-    try:
-        return SearchConfig(**settings)
-    except NasError as error:
-        raise BadFile(f"{path}: {error}") from None
+    names = [f.name for f in fields(SearchConfig)]
+    check_keys(content, known=("schema", *names), required=("schema",), place=str(path))
+    return Reader(path).record(content, SearchConfig, more=True)
 
 
 def names_code(config: SearchConfig) -> bool:
@@ -135,15 +118,6 @@ def write_config(config: SearchConfig, path: Path) -> None:
     """Write a run.yaml."""
     content = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(config).items()}
     write_text(path, data.to_yaml({"schema": SCHEMA, **content}))
-
-
-_TYPES: Mapping[str, type] = {f.name: type(f.default) for f in fields(SearchConfig)}
-_NOUNS: Mapping[type, str] = {
-    str: "text",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from nas.core import data
 from nas.core.errors import BadFile
-from nas.core.schema import check_keys, locate
+from nas.core.schema import Reader, check_keys, locate
 from nas.core.text import shown
 from nas.network.blocks import ACTS, GATES, MOST_CHANNELS, MOST_PIXELS, MOST_WINDOW, SKIPS
 from nas.network.layers import BLOCKS
@@ -78,7 +78,7 @@ def space_from_mapping(content: Mapping[str, Any], *, source: str = "space") -> 
     """
     required = ("schema", "name", "resolution", "stem", "stages", "head")
     check_keys(content, known=_KEYS, required=required, place=source)
-    _check_texts_and_rates(content, source)
+    _check_plain(content, source)
     defaults = content.get("defaults", {})
     _check_row(defaults, f"{source}: defaults")
     space = Space(
@@ -98,17 +98,15 @@ def space_from_mapping(content: Mapping[str, Any], *, source: str = "space") -> 
     return space
 
 
-def _check_texts_and_rates(content: Mapping[str, Any], source: str) -> None:
-    for key in ("name", "source", "baseline"):
-        if not isinstance(content.get(key, ""), str):
-            raise _bad(content, key, source, f"must be text, not {shown(content[key])}")
+def _check_plain(content: Mapping[str, Any], source: str) -> None:
+    read = Reader(source)
+    for key, kind in (("name", str), ("source", str), ("baseline", str), ("fixed_features", bool)):
+        if key in content:
+            read.get(content, key, kind)
     for key in ("dropout", "drop_connect"):
         rate = content.get(key, 0.0)
         if type(rate) not in (int, float) or not 0 <= rate < 1:
             raise _bad(content, key, source, f"must be a number in [0, 1), not {shown(rate)}")
-    fixed = content.get("fixed_features", False)
-    if not isinstance(fixed, bool):
-        raise _bad(content, "fixed_features", source, f"must be true or false, not {shown(fixed)}")
 
 
 def _resolutions(content: Mapping[str, Any], source: str) -> tuple[int, ...]:
@@ -121,17 +119,8 @@ def _resolutions(content: Mapping[str, Any], source: str) -> tuple[int, ...]:
 
 
 def _squeezing(content: Any, place: str) -> Squeezing:
-    if not isinstance(content, Mapping):
-        raise BadFile(f"{place} must be a mapping of ratio, of and divisor, not {shown(content)}")
-    check_keys(content, known=("ratio", "of", "divisor"), required=(), place=place)
-    ratio, divisor = content.get("ratio", 0.25), content.get("divisor", 1)
-    if type(ratio) not in (int, float) or not 0 < ratio <= 1:
-        raise _bad(content, "ratio", place, f"must be a number in (0, 1], not {shown(ratio)}")
-    if content.get("of", "input") not in ("input", "hidden"):
-        raise _bad(content, "of", place, f"must be input or hidden, not {shown(content['of'])}")
-    if type(divisor) is not int or divisor < 1:
-        raise _bad(content, "divisor", place, f"must be a whole number >= 1, not {shown(divisor)}")
-    return Squeezing(**content)
+    Reader(place).record(content, Squeezing)
+    return Squeezing(**content)  # its numbers as they stand there: fingerprints tell 1 from 1.0
 
 
 def _rows(

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.core.schema import Count, OneOf, Range
 from nas.network.blocks import Block
 from nas.network.multipliers import round_channels
 
@@ -20,9 +22,9 @@ APPLIES_TO = {"expansion": ("mbconv",), "skip": ("mbconv",)}
 class Squeezing:
     """How wide a squeeze-and-excitation is: `ratio` of the block's "input" or "hidden" channels."""
 
-    ratio: float = 0.25
-    of: str = "input"
-    divisor: int = 1
+    ratio: Annotated[float, Range(0, 1, above=True)] = 0.25
+    of: Annotated[str, OneOf(("input", "hidden"))] = "input"
+    divisor: Count = 1
 
     def channels(self, in_channels: int, hidden_channels: int) -> int:
         """Return the width in whole channels, a multiple of `divisor`."""

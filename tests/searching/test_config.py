@@ -38,18 +38,18 @@ def test_a_file_may_leave_settings_out(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("trails: 3", "line 2: unknown key 'trails'; did you mean trials"),
-        ("trials: many", "line 2: trials must be a whole number, not 'many'"),
-        ("trials: true", "line 2: trials must be a whole number, not True"),
-        ("era: true", "line 2: era must be text, not True"),
-        ("era: 20.18", "line 2: era must be text, not 20.18"),
-        ("strategy: 3", "line 2: strategy must be text, not 3"),
+        ("trials: many", "line 2: trials must be a whole number >= 0, not 'many'"),
+        ("trials: true", "line 2: trials must be a whole number >= 0, not True"),
+        ("era: true", "line 2: era must be a text, not True"),
+        ("era: 20.18", "line 2: era must be a text, not 20.18"),
+        ("strategy: 3", "line 2: strategy must be a text, not 3"),
         ("limit: 80", "line 2: limit must be a list of texts, not 80"),
         ("limit: [80]", r"line 2: limit must be a list of texts, not \[80\]"),
         ("seed_arch: [null]", "line 2: seed_arch must be a list of texts"),
-        ("space: [a, b]", "line 2: space must be text"),
+        ("space: [a, b]", "line 2: space must be a text"),
         ("allow_extrapolation: 1", "line 2: allow_extrapolation must be true or false, not 1"),
-        ("trials: 0", "trials must be a whole number >= 1"),
-        ("seed: -1", "seed must be a whole number >= 0"),
+        ("trials: 0", "line 2: trials must be a whole number >= 1"),
+        ("seed: -1", "line 2: seed must be a whole number >= 0"),
         ("seed: 1\nseed: 2", "line 3: key 'seed' is given twice"),
         ("seed: [", "line 3: "),
     ],
@@ -199,5 +199,5 @@ def test_a_whole_number_is_a_number(tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text("schema: 1\ngpus_per_trial: 1\n")
     assert read_config(tmp_path / "run.yaml").gpus_per_trial == 1.0
     (tmp_path / "run.yaml").write_text("schema: 1\ngpus_per_trial: many\n")
-    with pytest.raises(NasError, match="must be a number, not 'many'"):
+    with pytest.raises(NasError, match="must be a number >= 0, not 'many'"):
         read_config(tmp_path / "run.yaml")
