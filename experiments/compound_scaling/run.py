@@ -10,14 +10,11 @@ result.yaml and accuracy.png beside itself. `--read` trains nothing, and prints 
 """
 
 import argparse
-import platform
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
-from datetime import date
-from importlib import metadata
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -25,14 +22,15 @@ from typing import Any
 import torch
 import yaml
 from matplotlib.figure import Figure
-from scipy.stats import t
 
 from experiments.compound_scaling.known import by_model
 from experiments.compound_scaling.ways import Variant, base, variants
+from experiments.shared.arguments import training_parser
+from experiments.shared.intervals import quantiles
+from experiments.shared.results import BLUE, GREEN, OCHRE, RED, circumstances, save
 from nas.core.data import to_yaml
 from nas.core.files import write_text
 from nas.core.jsonl import Lines
-from nas.core.machine import cpu_name
 from nas.network.cost import cost
 from nas.training.data import load_data
 from nas.training.recipes import adapt, find_recipe
@@ -40,8 +38,7 @@ from nas.training.run import carry_through, plan
 
 HERE = Path(__file__).resolve().parent
 TARGETS = (2.0, 4.0)
-COLORS = {"base": "#555555", "depth": "#1f6fb4", "width": "#3a9d5d", "resolution": "#b07c1e",
-          "compound": "#c8442c"}  # fmt: skip
+COLORS = {"depth": BLUE, "width": GREEN, "resolution": OCHRE, "compound": RED}
 
 
 def main() -> None:
@@ -64,20 +61,14 @@ def main() -> None:
             done[record["fingerprint"], seed] = record
             print(f"seed {seed} {variant.arch.name}: {record['top1']:.4f}", flush=True)
     rows = [_row(variant, done, args.seeds) for variant in wanted]
-    circumstances = {
-        "seconds": round(sum(record["seconds"] for record in done.values())),
-        "this_run_seconds": round(time.perf_counter() - started),
-        "date": date.today().isoformat(),
-        "processor": cpu_name(),
-        "python": platform.python_version(),
-        "versions": {name: metadata.version(name) for name in ("numpy", "torch")},
-    }
     result = {
         **settings,
         "seeds": args.seeds,
         "trained": rows,
         "model": by_model(),
-        **circumstances,
+        "seconds": round(sum(record["seconds"] for record in done.values())),
+        "this_run_seconds": round(time.perf_counter() - started),
+        **circumstances(("numpy", "torch")),
     }
     write_text(args.to / "result.yaml", to_yaml(result))
     _draw(rows, args.to / "accuracy.png")
@@ -85,13 +76,8 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--epochs", type=int, default=6)
+    parser = training_parser(HERE, seeds=2, epochs=6)
     parser.add_argument("--data", default="shapes:count=3000,difficulty=0")
-    parser.add_argument("--out", type=Path, default=Path("runs/compound_scaling"))
-    parser.add_argument("--read", action="store_true", help="Train nothing.")
-    parser.add_argument("--to", type=Path, default=HERE, help="Where the results go.")
     return parser.parse_args()
 
 
@@ -151,7 +137,7 @@ def _draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     axes.set_ylabel("accuracy on validation images (%), dashes are seeds")
     axes.grid(alpha=0.25)
     axes.legend()
-    figure.savefig(path, dpi=160, metadata={"Software": "nas"})
+    save(figure, path)
 
 
 def _compared(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -159,14 +145,14 @@ def _compared(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     freedom = sum(len(row["top1_proxy"]) - 1 for row in rows)
     spread = sum((len(row["top1_proxy"]) - 1) * row["deviation"] ** 2 for row in rows) / freedom
     error = (2 * spread / len(rows[0]["top1_proxy"])) ** 0.5
-    quantiles = float(t.ppf(0.975, freedom)), float(t.ppf(0.8, freedom))
+    level, power = quantiles(freedom)
     for compound in (row for row in rows if row["way"] == "compound"):
         for row in rows:
             if row["target"] == compound["target"] and row is not compound:
                 gap = 100 * (compound["mean"] - row["mean"])
-                half = 100 * quantiles[0] * error
+                half = 100 * level * error
                 yield f"{row['target']:g} x, against {row['way']}: {gap:+.1f} ± {half:.1f} points"
-    yield f"detectable with a power of 80 %: {100 * sum(quantiles) * error:.0f} points"
+    yield f"detectable with a power of 80 %: {100 * (level + power) * error:.0f} points"
 
 
 def _print(result: Mapping[str, Any]) -> None:

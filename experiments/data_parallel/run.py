@@ -9,11 +9,8 @@ computes the differences anew from the accuracies in result.yaml.
 """
 
 import argparse
-import platform
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from datetime import date
-from importlib import metadata
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -22,11 +19,12 @@ import ray
 import torch
 import yaml
 from matplotlib.figure import Figure
-from scipy.stats import t
 
+from experiments.shared.arguments import training_parser
+from experiments.shared.intervals import detectable, half_interval
+from experiments.shared.results import BLUE, RED, circumstances, save
 from nas.core.data import to_yaml
 from nas.core.files import write_text
-from nas.core.machine import cpu_name
 from nas.core.storage import Place
 from nas.core.workers.join import Need, connect
 from nas.network.multipliers import scale_resolution
@@ -39,8 +37,6 @@ from nas.training.run import Trained, carry_through, plan
 
 HERE = Path(__file__).resolve().parent
 NETWORK, SIDE, RECIPE = "mobilenet_v3_small", 32, "quick"
-POWER = 0.8
-"""With which a difference of `detectable` would be seen at the level of 5 %."""
 NEED = Need(cpus=1, gpus=0)
 
 
@@ -58,7 +54,7 @@ def main() -> None:
 
 
 def _trained(args: argparse.Namespace) -> tuple[dict[str, Any], dict[int, list[float]]]:
-    """Train with every number of workers and every seed; return the circumstances and top-1."""
+    """Train with every number of workers and every seed, and return what is known."""
     torch.set_num_threads(1)
     found: dict[int, list[float]] = {workers: [] for workers in args.workers}
     with ExitStack() as stack:
@@ -70,7 +66,7 @@ def _trained(args: argparse.Namespace) -> tuple[dict[str, Any], dict[int, list[f
                 trained = _train(job, workers, args.out / f"{workers}-{seed}")
                 found[workers].append(trained.history[-1]["top1"])
                 print(f"seed {seed}, {workers} workers: {found[workers][-1]:.4f}", flush=True)
-    circumstances = {
+    result = {
         "schema": 1,
         "network": f"{NETWORK}@{SIDE}",
         "data": "digits",
@@ -79,22 +75,14 @@ def _trained(args: argparse.Namespace) -> tuple[dict[str, Any], dict[int, list[f
         "batch": job.recipe.batch,
         "images": {"train": len(job.data.train), "val": len(job.data.val)},
         "workers": {},
-        "date": date.today().isoformat(),
-        "processor": cpu_name(),
-        "python": platform.python_version(),
-        "versions": {name: metadata.version(name) for name in ("ray", "torch")},
+        **circumstances(("ray", "torch")),
     }
-    return circumstances, found
+    return result, found
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser = training_parser(HERE, seeds=10, epochs=12)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4], help="1 first.")
-    parser.add_argument("--out", type=Path, default=Path("runs/data_parallel"))
-    parser.add_argument("--read", action="store_true", help="Train nothing.")
-    parser.add_argument("--to", type=Path, default=HERE, help="Where the results go.")
     return parser.parse_args()
 
 
@@ -118,29 +106,27 @@ def _row(found: Mapping[int, Sequence[float]], workers: int) -> dict[str, Any]:
     if workers == 1:
         return row
     gaps = [value - one for value, one in zip(values, alone, strict=True)]
-    error, freedom = stdev(gaps) / len(gaps) ** 0.5, len(gaps) - 1
-    half = float(t.ppf(0.975, freedom)) * error
     return {
         **row,
         "difference": fmean(gaps),
-        "half_of_95_percent_interval": half,
-        "detectable": half + float(t.ppf(POWER, freedom)) * error,
+        "half_of_95_percent_interval": half_interval(gaps),
+        "detectable": detectable(gaps),
     }
 
 
 def _draw(found: Mapping[int, Sequence[float]], path: Path) -> None:
-    figure = Figure(figsize=(5, 3.5), layout="constrained", dpi=120)
+    figure = Figure(figsize=(5, 3.5), layout="constrained")
     axes = figure.subplots()
     for place, values in enumerate(found.values()):
         shifts = [place + 0.05 * (i - (len(values) - 1) / 2) for i in range(len(values))]
-        axes.plot(shifts, [100 * v for v in values], "o", color="#1f6fb4")
+        axes.plot(shifts, [100 * v for v in values], "o", color=BLUE)
         mean = 100 * fmean(values)
-        axes.plot([place - 0.25, place + 0.25], [mean, mean], color="#c8442c")
+        axes.plot([place - 0.25, place + 0.25], [mean, mean], color=RED)
     axes.set_xticks(range(len(found)), list(map(str, found)))
     axes.set_xlabel("workers (a dot for each seed, a line for their mean)")
     axes.set_ylabel("top-1 on digits, %")
     axes.set_title("One network, the same batch in all")
-    figure.savefig(path)
+    save(figure, path, dpi=120)
 
 
 def _print(result: Mapping[str, Any]) -> None:

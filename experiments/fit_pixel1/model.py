@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import nnls  # scripts need not load fast
 
 from experiments.fit_pixel1.rows import Row
+from nas.accuracy.predictor import Floats
 from nas.latency.predictor import COUNTS
 
 FITTED = tuple(name for name in COUNTS if name not in ("hswish", "swish"))
@@ -16,7 +16,6 @@ REFERENCE = "tflite2018"
 LARGE = 160
 ROUNDS = 50
 _NS_PER_MS = 1e6
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,11 +2,13 @@
 
 import argparse
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from experiments.fit_pixel1.model import (
     LARGE,
@@ -33,6 +35,7 @@ from experiments.fit_pixel1.rows import (
     read_records,
 )
 from experiments.shared.folders import ROOT, SHARED_DATA
+from experiments.shared.results import save, significant
 from nas.core.data import to_yaml
 from nas.core.files import write_text
 from nas.latency.file import write_table
@@ -99,9 +102,7 @@ def main() -> None:
     print(to_yaml({"cross_validation": result["cross_validation"], "held_back": rows["summary"]}))
 
 
-def digits(value: float, count: int = 5) -> float:
-    """Round to significant digits, so that the last bits of a machine do not show."""
-    return float(f"{value:.{count}g}")
+digits = partial(significant, digits=5)
 
 
 def make_model(records: Sequence[Mapping[str, Any]], fitted: Fit) -> OpModel:
@@ -249,11 +250,12 @@ def _summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _errors(folds: Sequence[Residual]) -> dict[str, Any]:
     errors = [100 * fold.error for fold in folds]
+    worst = max(errors, key=abs)
     return {
         "networks": len(errors),
         "mean_percent": round(fmean(map(abs, errors)), 2),
         "bias_percent": round(fmean(errors), 2),
-        "worst_percent": round(max(errors, key=abs), 1),
+        "worst_percent": round(worst, 1),
     }
 
 
@@ -307,15 +309,11 @@ def make_result(
 
 
 def plot(folds: Sequence[Residual], rows: Mapping[str, Any], path: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(1, 2, figsize=(11, 5.2), layout="constrained")
+    figure = Figure(figsize=(11, 5.2), layout="constrained")
+    axes = figure.subplots(1, 2)
     for family in FAMILIES:
-        group = [fold for fold in folds if fold.group == family]
-        _points(axes[0], [g.row.ms for g in group], [g.predicted for g in group], family)
+        left_out = [fold for fold in folds if fold.group == family]
+        _points(axes[0], [f.row.ms for f in left_out], [f.predicted for f in left_out], family)
     axes[0].set_title("Pixel 1, each family predicted by a fit of the others")
     for name in rows["summary"]:
         table, era = name.split()
@@ -325,8 +323,7 @@ def plot(folds: Sequence[Residual], rows: Mapping[str, Any], path: Path) -> None
     axes[1].set_title("Networks kept out of the fit")
     for axis in axes:
         _finish(axis)
-    figure.savefig(path, dpi=110, metadata={"Software": None})
-    pyplot.close(figure)
+    save(figure, path, dpi=110)
 
 
 def _points(axis: Any, published: Sequence[float], predicted: Sequence[float], label: str) -> None:

@@ -14,9 +14,9 @@ from math import prod
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from experiments.shared.searches import circumstances
+from experiments.shared.results import circumstances
+from nas.accuracy.predictor import Floats
 from nas.core import data
 from nas.core.files import write_text
 from nas.latency.measure.calibration import Network, calibrate
@@ -29,7 +29,6 @@ from nas.network.blocks import Block
 from nas.network.layers import Conv, Shape, Squeeze, Unit, lower_block
 from nas.space.file import load_space
 
-Floats = NDArray[np.float64]
 HERE = Path(__file__).resolve().parent
 HALF = 45
 
@@ -154,7 +153,9 @@ def _terms(row: Measured) -> Floats:
 
 def shares(known: Sequence[Measured]) -> Predict:
     """Each unit times a factor of its own kind and size (ridge regression): what tables do."""
-    fitted = calibrate([Network(units=r.units, isolated_ms=r.alone, ms=r.ms) for r in known])
+    fitted = calibrate(
+        [Network(units=r.units, isolated_ms=r.alone.tolist(), ms=r.ms) for r in known]
+    )
     return lambda row: sum(
         fitted.boundary.corrected_ms(unit, ms)
         for unit, ms in zip(row.units, row.alone, strict=True)
@@ -210,7 +211,7 @@ def main() -> None:
     result["the same networks measured twice"] = scores(np.array(halves))
     content = {"schema": 1, "space": given.space, "networks": len(judging), "methods": result}
     content |= {"noise": round(found.noise, 4)}
-    content |= circumstances(time.monotonic() - start, ("numpy", "onnxruntime"))
+    content |= circumstances(("numpy", "onnxruntime"), time.monotonic() - start)
     write_text(HERE / f"methods_{given.space}.yaml", data.to_yaml(content))
 
 

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from experiments.latency_validation.tables import VARIANTS, Variant
+from experiments.shared.results import BLUE, GREY, RED, save
+from nas.accuracy.predictor import Floats
 from nas.core import data
-from nas.core.files import atomic_path, write_text
+from nas.core.files import write_text
 from nas.latency.file import load_table
 from nas.latency.measure.plan import plan_validation
 from nas.latency.measure.samples import VALIDATION
@@ -25,10 +26,8 @@ from nas.latency.table import LatencyTable
 from nas.report.proof import scores
 from nas.space.file import load_space
 
-Floats = NDArray[np.float64]
 HERE = Path(__file__).resolve().parent
 CPU = "epyc_genoa"
-_BLUE, _GREY, _RED = "#1f6fb4", "#888888", "#c8442c"
 
 
 def load(variant: Variant) -> LatencyTable:
@@ -66,8 +65,8 @@ def draw_sums(chosen: Sequence[Variant]) -> dict[str, Any]:
         naive = np.array([sums[name] for name in names])
         table_ms = np.array([found[name][0] for name in names])
         diagonal(axis, measured)
-        axis.plot(measured, naive, "x", color=_GREY, label="sum of isolated units")
-        axis.plot(measured, table_ms, ".", color=_BLUE, label="table")
+        axis.plot(measured, naive, "x", color=GREY, label="sum of isolated units")
+        axis.plot(measured, table_ms, ".", color=BLUE, label="table")
         axis.set_title(f"{variant.space}: {len(names)} networks")
         axis.set_xlabel("measured whole, ms")
         axis.set_ylabel("predicted, ms")
@@ -76,7 +75,7 @@ def draw_sums(chosen: Sequence[Variant]) -> dict[str, Any]:
             "naive": errors(naive, measured),
             "table": errors(table_ms, measured),
         }
-    save(figure, HERE / "sums.png")
+    save(figure, HERE / "sums.png", dpi=140)
     return result
 
 
@@ -88,16 +87,16 @@ def draw_ratio(first: Variant, second: Variant, path: Path, *, words: str) -> di
     guessed = np.array([one[name][0] / two[name][0] for name in names])
     figure = Figure(figsize=(6.4, 4.4), layout="constrained")
     axis = figure.subplots()
-    axis.plot(before, before / after, ".", color=_BLUE, label="measured")
-    axis.plot(before, guessed, "+", color=_RED, alpha=0.7, label="predicted by the tables")
+    axis.plot(before, before / after, ".", color=BLUE, label="measured")
+    axis.plot(before, guessed, "+", color=RED, alpha=0.7, label="predicted by the tables")
     for name, x, y in zip(names, before, before / after, strict=True):
         if not name.startswith("network"):
             axis.annotate(name, (x, y), xytext=(4, 3), textcoords="offset points", fontsize=6)
-    axis.axhline(1, color=_GREY, linewidth=0.8)
+    axis.axhline(1, color=GREY, linewidth=0.8)
     axis.set_xlabel(f"{first.dtype}, {first.threads} thread, ms")
     axis.set_ylabel(words)
     axis.legend(frameon=False)
-    save(figure, path)
+    save(figure, path, dpi=140)
     ratio = before / after
     return {
         "median": round(float(np.median(ratio)), 3),
@@ -110,8 +109,8 @@ def draw_ratio(first: Variant, second: Variant, path: Path, *, words: str) -> di
 def diagonal(axis: Axes, values: Floats) -> None:
     """Draw where predicted equals measured, and 5 % around it."""
     ends = np.array([values.min(), values.max()])
-    axis.fill_between(ends, 0.95 * ends, 1.05 * ends, color=_GREY, alpha=0.2, linewidth=0)
-    axis.plot(ends, ends, color=_GREY, linewidth=0.8)
+    axis.fill_between(ends, 0.95 * ends, 1.05 * ends, color=GREY, alpha=0.2, linewidth=0)
+    axis.plot(ends, ends, color=GREY, linewidth=0.8)
 
 
 def errors(predicted: Floats, measured: Floats) -> dict[str, float]:
@@ -122,12 +121,6 @@ def errors(predicted: Floats, measured: Floats) -> dict[str, float]:
         "mape": round(float(np.abs(error).mean()), 4),
         "worst": round(float(np.abs(error).max()), 4),
     }
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a picture."""
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=140, metadata={"Software": "nas"})
 
 
 def main() -> None:

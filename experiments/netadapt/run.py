@@ -14,18 +14,18 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 from zipfile import ZipFile
 
 import torch
 import yaml
 from matplotlib.figure import Figure
-from scipy.stats import t
 
 from experiments.netadapt.contenders import Plan, Row, begin, compare, measured
 from experiments.shared.folders import SHARED_DATA
-from experiments.shared.searches import circumstances
+from experiments.shared.intervals import half_interval
+from experiments.shared.results import BLUE, GREY, RED, circumstances, save
 from nas.core.files import write_text
 from nas.latency.file import load_table
 from nas.network.blocks import from_mapping, to_mapping
@@ -46,9 +46,9 @@ WORDS = {
     "uniform": "uniform narrowing",
 }
 COLOURS = {
-    "start": "#999999",
-    "netadapt": "#1f6fb4",
-    "uniform": "#c8442c",
+    "start": GREY,
+    "netadapt": BLUE,
+    "uniform": RED,
 }
 
 
@@ -143,9 +143,7 @@ def means(rows: Sequence[Row]) -> dict[str, float]:
 
 def interval(gaps: Sequence[float]) -> dict[str, Any]:
     """Return the mean with half of its 95 % interval by Student's t, and each value."""
-    half = None
-    if len(gaps) > 1:
-        half = round(float(t.ppf(0.975, len(gaps) - 1)) * stdev(gaps) / len(gaps) ** 0.5, 4)
+    half = round(half_interval(gaps), 4) if len(gaps) > 1 else None
     each = [round(gap, 4) for gap in gaps]
     return {"mean": round(fmean(gaps), 4), "half_of_95_percent_interval": half, "each": each}
 
@@ -164,7 +162,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
         axes.set_ylabel("top1 on unseen images (%)")
         axes.grid(alpha=0.25)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    figure.savefig(path, dpi=160, metadata={"Software": "nas"})
+    save(figure, path)
 
 
 def main() -> None:
@@ -208,7 +206,7 @@ def run(asked: argparse.Namespace) -> None:
         "summary": summary(rows),
         "rows": rows,
         "made": circumstances(
-            time.monotonic() - started, ("numpy", "torch", "onnxruntime", "scikit-learn")
+            ("numpy", "torch", "onnxruntime", "scikit-learn"), time.monotonic() - started
         ),
     }
     write_text(asked.to / "result.yaml", yaml.safe_dump(result, sort_keys=False, width=100))

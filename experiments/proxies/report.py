@@ -1,9 +1,6 @@
 """Write what run.py measured as a table, a picture and result.yaml."""
 
-import platform
 from collections.abc import Mapping
-from datetime import date
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +8,17 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import bootstrap, kendalltau, norm, spearmanr
 
+from experiments.shared.results import BLUE, RED, circumstances, save
 from nas import load_space
 from nas.accuracy.examples import Examples
 from nas.accuracy.learn import fit_accuracy
 from nas.core.data import to_yaml
 from nas.core.files import write_text
-from nas.core.machine import cpu_name
 
 HERE = Path(__file__).resolve().parent
 LEARNED = "learned from 48 networks"
 TAUGHT_BY = "train 10%"
-COLORS = {"digits": "#1f6fb4", "shapes": "#c8442c"}
+COLORS = {"digits": BLUE, "shapes": RED}
 
 Values = Mapping[str, Mapping[int, float]]
 Measured = tuple[Values, Mapping[str, float]]
@@ -32,13 +29,8 @@ def write(measured: Mapping[str, Measured], picks: np.ndarray) -> None:
     results = {
         name: _ranked(values, seconds, picks) for name, (values, seconds) in measured.items()
     }
-    circumstances = {
-        "date": date.today().isoformat(),
-        "processor": cpu_name(),
-        "python": platform.python_version(),
-        "versions": {name: metadata.version(name) for name in ("numpy", "torch")},
-    }
-    write_text(HERE / "result.yaml", to_yaml({"schema": 1, "results": results, **circumstances}))
+    content = {"schema": 1, "results": results, **circumstances(("numpy", "torch"))}
+    write_text(HERE / "result.yaml", to_yaml(content))
     _draw(results, HERE / "correlation.png")
     print(_table(results))
 
@@ -161,4 +153,4 @@ def _draw(results: Mapping[str, Any], path: Path) -> None:
         axes.set(xscale="log", title=f"{name}: {result['networks']} networks",
                  xlabel="cost of one network, % of a full training",
                  ylabel="Kendall tau with the full training")  # fmt: skip
-    figure.savefig(path, dpi=110)
+    save(figure, path, dpi=110)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,15 +75,16 @@ def jobs(
     A full training has `full` epochs.
     """
     images, labels = first_batch(data, batch=BATCH, side=32, seed=0)
+    scored = partial(zero_cost_score, images=images, labels=labels, seed=0)
     for name in SCORES:
         for i in range(NETWORKS):
-            yield i, name, lambda a, name=name: zero_cost_score(name, a, images, labels, seed=0)
+            yield i, name, partial(scored, name)
     for share in SHARES:
         for i in range(NETWORKS + (TEACHING if share == LEARNED_FROM else 0)):
-            yield i, f"train {share:.0%}", lambda a, s=share: trained(a, data, s * full, 0)
+            yield i, f"train {share:.0%}", partial(trained, data=data, epochs=share * full, seed=0)
     for seed in range(seeds):
         for i in range(NETWORKS):
-            yield i, f"final {seed}", lambda a, s=seed: trained(a, data, full, s)
+            yield i, f"final {seed}", partial(trained, data=data, epochs=full, seed=seed)
 
 
 def measure(name: str, seeds: int) -> None:

@@ -15,19 +15,23 @@ from typing import Any
 
 import numpy as np
 import yaml
-from scipy.stats import t
 
-from experiments.shared.searches import Floats, circumstances
-from nas import load_architecture, load_space, load_table
-from nas.core import plugins
-from nas.core.plugins import Plugin
-from nas.searching.evaluate import evaluate
-from nas.searching.evaluators import costs, surrogate, table
-from nas.searching.journal import NoJournal
+from experiments.shared.intervals import detectable as detectable_mean
+from experiments.shared.results import circumstances
+from experiments.shared.searches import (
+    b0_ms,
+    problem_on_pixel1,
+    random_scores,
+    run,
+    scores,
+    strategy,
+)
+from nas.accuracy.predictor import Floats
+from nas.searching.evaluators import surrogate
 from nas.searching.pareto import hypervolume
-from nas.searching.problem import Limit, Objective, Problem, Strategy
+from nas.searching.problem import Problem
 from nas.searching.screening import Screened
-from nas.searching.session import Session
+from nas.space.file import load_space
 
 MARKS = (50, 100, 200, 400)
 STRATEGIES = ("random", "evolution", "guided", "tpe")
@@ -38,35 +42,22 @@ TRAINING_SECONDS = 60.0
 
 
 def problem_of() -> Problem:
-    space, pixel1 = load_space("mbconv"), load_table("pixel1")
+    space = load_space("mbconv")
     judge = replace(surrogate.create(space), seconds=TRAINING_SECONDS)
-    budget = pixel1.predict(load_architecture("efficientnet_b0")).ms
-    return Problem(
-        space=space,
-        evaluators=(costs.create(space), table.create(space, table=pixel1), judge),
-        objectives=(Objective.parse(judge.provides[0]), Objective.parse("latency_ms")),
-        limits=(Limit(metric="latency_ms", at_most=True, value=budget + 1e-6),),
-    )
+    return problem_on_pixel1(space, judge, b0_ms())
 
 
 def reference_point(problem: Problem) -> Floats:
     """Return the accuracy that 95 % of random architectures in the limit exceed, and the limit."""
-    rows = problem.space.sample_matrix(np.random.default_rng(0), 10_000)
-    trials = evaluate(problem, rows)
-    scores = problem.scores(trials.metrics)[trials.ok]
-    return np.array([np.percentile(scores[:, 0], 95), problem.limits[0].value])
+    return np.array([np.percentile(random_scores(problem)[:, 0], 95), problem.limits[0].value])
 
 
 def search(problem: Problem, name: str, screen: int, trials: int, seed: int) -> Floats:
     """Return the scores of one search in their order, NaN where a limit is broken."""
-    made: Strategy = plugins.create("strategies", Plugin.parse(name), problem, seed=seed)
+    made = strategy(problem, name, seed)
     if screen:
         made = Screened(made, problem, times=screen, seed=seed)
-    session = Session(problem, made, NoJournal(), header={})
-    while len(session) < trials and session.step(min(made.batch, trials - len(session))):
-        pass
-    done = session.trials
-    return np.where(done.ok[:, None], problem.scores(done.metrics), np.nan)
+    return scores(problem, run(problem, made, trials))
 
 
 def measure(problem: Problem, name: str, screen: int, seeds: int) -> dict[str, Any]:
@@ -76,7 +67,7 @@ def measure(problem: Problem, name: str, screen: int, seeds: int) -> dict[str, A
     started = time.process_time()
     runs = [search(problem, name, screen, most, seed) for seed in range(seeds)]
     seconds = time.process_time() - started
-    volumes = {m: [hypervolume(scores[:m], point) for scores in runs] for m in marks}
+    volumes = {m: [hypervolume(found[:m], point) for found in runs] for m in marks}
     return {
         "hypervolume": {
             m: {"mean": round(float(np.mean(v)), 4), "each": [round(x, 4) for x in v]}
@@ -113,10 +104,9 @@ def detectable(results: Mapping[str, Mapping[int, Any]]) -> str:
         for screen in filter(None, by_screen):
             cells = []
             for mark, plain in by_screen[0]["hypervolume"].items():
-                pairs = by_screen[screen]["hypervolume"][mark]["each"], plain["each"]
-                error = np.subtract(*pairs).std(ddof=1) / len(plain["each"]) ** 0.5
-                quantiles = t.ppf([0.975, 0.8], len(plain["each"]) - 1).sum()
-                cells.append(f"{100 * quantiles * error / plain['mean']:.1f} after {mark}")
+                screened = by_screen[screen]["hypervolume"][mark]["each"]
+                gaps = [a - b for a, b in zip(screened, plain["each"], strict=True)]
+                cells.append(f"{100 * detectable_mean(gaps) / plain['mean']:.1f} after {mark}")
             lines.append(f"{name}, screen {screen}: {', '.join(cells)}")
     return "detectable, % of the hypervolume without screening:\n" + "\n".join(lines)
 
@@ -152,7 +142,7 @@ def main() -> None:
         "reference_point": [round(float(x), 6) for x in reference_point(problem)],
         "seeds": given.seeds,
         "strategies": results,
-        **circumstances(time.perf_counter() - started, ("numpy", "optuna")),
+        **circumstances(("numpy", "optuna"), time.perf_counter() - started),
     }
     path.write_text(yaml.safe_dump(content, sort_keys=False))
 

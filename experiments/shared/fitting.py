@@ -2,25 +2,27 @@
 
 import argparse
 import logging
-import platform
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch  # fits what ships, never ships itself
+from matplotlib.figure import Figure
 
 from experiments.shared.folders import ROOT, SHARED_DATA
 from experiments.shared.networks import Networks, Recipe
-from experiments.shared.rows import SCALES, Floats, Rows, figures, folds, read_rows
+from experiments.shared.results import circumstances, rounded, save
+from experiments.shared.rows import SCALES, Rows, figures, folds, read_rows
 from experiments.shared.teachers import TEACHERS, Teacher
 from nas.accuracy.predictor import (
     Accuracy,
     AccuracyModel,
+    Floats,
     HeldOut,
     Scale,
     load_accuracy_model,
@@ -29,11 +31,11 @@ from nas.accuracy.predictor import (
 )
 from nas.core import data
 from nas.core.files import write_text
-from nas.core.machine import cpu_name
 from nas.network.zoo import load_architecture
 from nas.space.space import Matrix
 
 FOLDS = 10
+PACKAGES = ("numpy", "torch", "scipy", "scikit-learn")
 log = logging.getLogger("fit")
 
 
@@ -188,19 +190,14 @@ def archs_per_second(model: AccuracyModel, count: int = 100_000) -> int:
 
 def plot(points: tuple[Accuracy, Floats], path: Path, title: str) -> None:
     """Write predicted against measured accuracies of held-out rows."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot
-
     predicted, top1 = points
-    figure, axes = pyplot.subplots(figsize=(5, 5), layout="constrained")
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.subplots()
     axes.plot(100 * top1, 100 * predicted.accuracy, ".", markersize=2, alpha=0.4)
     ends = [100 * top1.min(), 100 * top1.max()]
     axes.plot(ends, ends, color="black", linewidth=0.8)
     axes.set(xlabel="top-1 in the data, %", ylabel="predicted, held out, %", title=title)
-    figure.savefig(path, dpi=110)
-    pyplot.close(figure)
+    save(figure, path, dpi=110)
 
 
 def result_of(model: AccuracyModel, teacher: Teacher, rows: Rows) -> dict[str, Any]:
@@ -218,25 +215,6 @@ def result_of(model: AccuracyModel, teacher: Teacher, rows: Rows) -> dict[str, A
         "on_fitted_rows": figures(on_data_scale(model).predict_matrix(rows.matrix), rows.top1),
         "archs_per_second": archs_per_second(model),
     }
-
-
-def circumstances(seed: int, seconds: float) -> dict[str, Any]:
-    """Return when, where and with what a fit was made."""
-    return {
-        "date": time.strftime("%Y-%m-%d"),
-        "device": f"{cpu_name()}, {torch.get_num_threads()} thread(s)",
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("numpy", "torch", "scipy", "scikit-learn")},
-        "seed": seed,
-        "seconds": round(seconds),
-    }
-
-
-def _rounded(content: Any) -> Any:
-    """Return `content` with floats at five decimals."""
-    if isinstance(content, dict):
-        return {key: _rounded(value) for key, value in content.items()}
-    return round(content, 5) if isinstance(content, float) else content
 
 
 def main(space: str, folder: Path, rows_of: str) -> None:
@@ -276,7 +254,12 @@ def main(space: str, folder: Path, rows_of: str) -> None:
         "held_out": judged,
         "shipped": result_of(load_accuracy_model(path), teacher, rows),
         "bytes": path.stat().st_size,
-        "circumstances": circumstances(options.seed, time.perf_counter() - start),
+        "circumstances": {
+            "seed": options.seed,
+            "threads": torch.get_num_threads(),
+            **circumstances(PACKAGES, time.perf_counter() - start),
+        },
     }
-    write_text(folder / "result.yaml", data.to_yaml(_rounded(result)))
+    result = rounded(result, partial(round, ndigits=5))
+    write_text(folder / "result.yaml", data.to_yaml(result))
     log.info("wrote %s and %s", path, folder / "result.yaml")

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from experiments.shared.fitting import PLANS, cross_validate, finished, fit_model
-from experiments.shared.rows import SCALES, Floats, Rows, figures, folds, rich_features
+from experiments.shared.rows import SCALES, Rows, figures, folds, rich_features
 from experiments.shared.teachers import CEILINGS
-from nas.accuracy.predictor import Accuracy, AccuracyModel, Scale, one_hot
+from nas.accuracy.predictor import Accuracy, AccuracyModel, Floats, Scale, one_hot
 from nas.space.space import Matrix
 
 Predict = Callable[[Matrix], Floats]

@@ -9,9 +9,7 @@ import torch  # fits what ships, never ships itself
 from numpy.typing import NDArray
 
 from experiments.shared.muon import Muon
-from nas.accuracy.predictor import Network
-
-Floats = NDArray[np.float64]
+from nas.accuracy.predictor import Floats, Network, Weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +34,7 @@ class Recipe:
 class Networks:
     """Networks of one shape on scaled inputs and standardised targets; seed and order differ."""
 
-    def __init__(self, recipe: Recipe, inputs: Floats, targets: Floats, seed: int) -> None:
+    def __init__(self, recipe: Recipe, inputs: Weights, targets: Floats, seed: int) -> None:
         """Fit them to `inputs`, shape (rows, features), and `targets`, shape (rows,)."""
         self._activation = getattr(torch.nn.functional, recipe.activation)
         self._shift, self._spread = _input_scale(inputs, recipe.gain)
@@ -51,14 +49,15 @@ class Networks:
         wanted = torch.tensor((targets - self._mean) / self._unit, dtype=torch.float32)
         self._fit(recipe, self._scaled(inputs), wanted, generator)
 
-    def __call__(self, inputs: Floats) -> Floats:
+    def __call__(self, inputs: Weights) -> Floats:
         """Return the prediction of every member, shape (members, rows)."""
         parts = []
         with torch.no_grad():
             for start in range(0, len(inputs), 512):
                 block = self._scaled(inputs[start : start + 512])
                 parts.append(self._forward(block.expand(len(self._weights[0]), *block.shape)))
-        return torch.cat(parts, dim=1).numpy().astype(float) * self._unit + self._mean
+        found: Floats = torch.cat(parts, dim=1).numpy().astype(float) * self._unit + self._mean
+        return found
 
     def export(self) -> Network:
         """Return the first member with the scales worked into its first and last layer."""
@@ -70,13 +69,14 @@ class Networks:
         biases[-1] = biases[-1] * self._unit + self._mean
         return Network(weights=_single(weights), biases=_single(biases))
 
-    def _scaled(self, inputs: Floats) -> torch.Tensor:
+    def _scaled(self, inputs: Weights) -> torch.Tensor:
         return torch.tensor((inputs - self._shift) / self._spread, dtype=torch.float32)
 
     def _forward(self, inputs: torch.Tensor) -> torch.Tensor:
         for weight, bias in zip(self._weights[:-1], self._biases[:-1], strict=True):
             inputs = self._activation(inputs @ weight + bias)
-        return (inputs @ self._weights[-1] + self._biases[-1])[..., 0]
+        found: torch.Tensor = inputs @ self._weights[-1] + self._biases[-1]
+        return found[..., 0]
 
     def _fit(
         self, recipe: Recipe, inputs: torch.Tensor, wanted: torch.Tensor, generator: torch.Generator
@@ -100,7 +100,7 @@ class Networks:
                 error = self._forward(inputs[chosen]) - wanted[chosen]
                 for optimizer in optimizers:
                     optimizer.zero_grad()
-                (error**2).mean(dim=1).sum().backward()
+                torch.autograd.backward((error**2).mean(dim=1).sum())
                 for optimizer, schedule in zip(optimizers, schedules, strict=True):
                     optimizer.step()
                     schedule.step()
@@ -115,7 +115,7 @@ class Networks:
         return [adamw] if recipe.muon is None else [adamw, Muon(self._weights[:-1], recipe.muon)]
 
 
-def _input_scale(inputs: Floats, gain: float | None) -> tuple[Floats, Floats]:
+def _input_scale(inputs: Weights, gain: float | None) -> tuple[Weights, Weights]:
     """Return the shift and the spread of every input."""
     if gain is None:
         return inputs.mean(axis=0), inputs.std(axis=0) + 1e-9

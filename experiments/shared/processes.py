@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import torch  # fits what ships, never ships itself
 
-from experiments.shared.rows import Floats
+from nas.accuracy.predictor import Floats
 
 TUNING_STEPS, TUNING_ROWS = 50, 1000
 
@@ -48,7 +48,8 @@ class Kernel:
     def factor(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the Cholesky factor of the noisy covariance of rows."""
         noise = self.variance() * torch.eye(len(rows), dtype=rows.dtype)
-        return torch.linalg.cholesky(self.between(rows, rows) + noise)
+        found: torch.Tensor = torch.linalg.cholesky(self.between(rows, rows) + noise)
+        return found
 
     def tensors(self) -> list[torch.Tensor]:
         """Return the hyperparameters."""
@@ -88,7 +89,7 @@ def _tuned(inputs: torch.Tensor, targets: torch.Tensor, seed: int) -> Kernel:
         solved = torch.cholesky_solve(targets[chosen, None], factor)[:, 0]
         loss = 0.5 * targets[chosen] @ solved + factor.diagonal().log().sum()
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         schedule.step()
     for tensor in kernel.tensors():
@@ -116,7 +117,8 @@ class GaussianProcess:
         linear = (2 * kernel.slopes).exp() * (known.T @ solved)
         parts = [part @ solved for part in kernel.curved(rows, known)]
         result = torch.cat(parts) + rows @ linear + solved.sum()
-        return result.numpy().astype(float) * self._unit + self._mean
+        mean: Floats = result.numpy().astype(float) * self._unit + self._mean
+        return mean
 
     def deviation(self, inputs: Floats) -> Floats:
         """Return the standard deviations of new measurements, noise included, shape (rows,)."""
@@ -127,7 +129,8 @@ class GaussianProcess:
             solved = torch.linalg.solve_triangular(self._factor, across, upper=False)
             rest = (self._kernel.prior(rows) - (solved**2).sum(0)).clamp_min(0)
             parts.append((rest + self._kernel.variance()).sqrt())
-        return torch.cat(parts).numpy() * self._unit
+        deviation: Floats = torch.cat(parts).numpy() * self._unit
+        return deviation
 
     def _standardised(self, inputs: Floats) -> torch.Tensor:
         return torch.tensor((inputs - self._shift) / self._spread)

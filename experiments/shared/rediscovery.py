@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,21 @@ import matplotlib as mpl
 import numpy as np
 import yaml
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from experiments.shared.fitting import PLANS, fit_model
 from experiments.shared.folders import SHARED_DATA
-from experiments.shared.judges import fit_judges, halves
+from experiments.shared.judges import Predict, fit_judges, halves
+from experiments.shared.results import BLUE, RED, circumstances, rounded, save, significant
 from experiments.shared.rows import SCALES, Rows, read_rows
-from experiments.shared.searches import circumstances, reference_front, run, share
+from experiments.shared.searches import (
+    reference_fronts,
+    reference_points,
+    run,
+    scores,
+    share,
+    strategy,
+)
+from nas.accuracy.predictor import Floats
 from nas.core import data
 from nas.core.files import write_text
 from nas.report.plots import draw_front
@@ -31,9 +40,9 @@ from nas.searching.problem import Problem, Trials
 from nas.searching.solutions import reference, references
 from nas.space.space import Matrix
 
-Floats = NDArray[np.float64]
 Say = Callable[[str], None]
-TRIALS = 10_000
+PACKAGES = ("numpy", "optuna", "scikit-learn")
+TRIALS, LONG = 10_000, 100_000
 SHARES = (1.0, 0.9, 0.8, 0.75)
 """Of the budget: the best within each is judged."""
 AS_GOOD = "fastest at least as good"
@@ -79,21 +88,23 @@ def main(case: Case, folder: Path) -> None:
         print(f"{time.perf_counter() - started:6.0f} s  {what}", file=sys.stderr, flush=True)
 
     setup = prepare(SearchConfig(space=case.space, limit=(f"latency_ms<={case.limit_ms!r}",)))
-    runs = [run(setup.problem, "archive", TRIALS, seed) for seed in range(options.seeds)]
+    runs = [_search(setup.problem, seed) for seed in range(options.seeds)]
     say("searched; now the reference front")
-    front = reference_front(setup.problem, evaluations=options.reference)
+    front = _reference(setup.problem, options.reference)
+    point = reference_points(setup.problem, front)["usual"]
     say("reference front done; now the guide and its judges")
     result = {
         "schema": 1,
         "budget_ms": case.limit_ms,
         "known": {name: known(setup, name) for name in (case.baseline, *case.others)},
-        "seeds": [seed_result(setup, trials, front) for trials in runs],
+        "seeds": [seed_result(setup, trials, front, point) for trials in runs],
         "reference": reference_result(setup, case, front),
         "choices": choices(setup, case, runs),
         **verdicts(setup, case, options.data, judging, folder=folder, say=say),
-        **circumstances(time.perf_counter() - started),
+        **circumstances(PACKAGES, time.perf_counter() - started),
     }
-    write_text(folder / "result.yaml", data.to_yaml(rounded(result)))
+    six = partial(significant, digits=6)
+    write_text(folder / "result.yaml", data.to_yaml(rounded(result, six)))
     whole = search(space=case.space, trials=TRIALS)
     draw_front(whole, references(whole.setup), [folder / "front.png"])
     draw_judged(result["judged"], folder / "judged.png", case)
@@ -109,6 +120,19 @@ def verdicts(
         return {name: before[name] for name in ("judged", "judged_on")}
     found = judged(setup, case, read_rows(rows, case.space), given, say)
     return {"judged": found, "judged_on": date.today().isoformat()}
+
+
+def _search(problem: Problem, seed: int) -> Trials:
+    return run(problem, strategy(problem, "archive", seed), TRIALS)
+
+
+def _reference(problem: Problem, evaluations: int) -> Floats:
+    """Return the merged front of long searches, ten for a million evaluations."""
+    each = min(LONG, evaluations)
+    *_, front = reference_fronts(
+        problem, ["archive"], searches=max(1, evaluations // LONG), each=each
+    )
+    return front
 
 
 def known(setup: Setup, name: str) -> dict[str, Any]:
@@ -128,13 +152,13 @@ def best_of(setup: Setup, trials: Trials) -> int:
     return int(np.argmax(np.where(trials.ok, trials.metrics[setup.accuracy], -np.inf)))
 
 
-def seed_result(setup: Setup, trials: Trials, front: Floats) -> dict[str, Any]:
+def seed_result(setup: Setup, trials: Trials, front: Floats, point: Floats) -> dict[str, Any]:
     """Return what one search found."""
     best = best_of(setup, trials)
     baseline = reference(setup, setup.space.baseline)
     accuracy = trials.metrics[setup.accuracy]
     return {
-        "hypervolume_share": share(setup.problem, trials, front),
+        "hypervolume_share": share(scores(setup.problem, trials), front, point),
         "best": float(accuracy[best]),
         "gain_points": 100 * float(accuracy[best] - (baseline.accuracy or 0.0)),
         "behind_reference_points": 100 * float(-front[:, 0].min() - accuracy[best]),
@@ -173,7 +197,7 @@ class Guided:
     `best` holds, for each share of the budget, the row that every seed's search found.
     """
 
-    models: Mapping[str, Callable[[Matrix], Floats]]
+    models: Mapping[str, Predict]
     best: Mapping[str, Matrix]
     saved: Sequence[float]
 
@@ -220,7 +244,7 @@ def searched(setup: Setup, case: Case, split: Sequence[Rows], given: Judging) ->
     best: dict[str, list[Matrix]] = {name: [] for name in (*budgets, AS_GOOD)}
     saved = []
     for seed in range(given.seeds):
-        trials = run(problem, "archive", TRIALS, seed)
+        trials = _search(problem, seed)
         ms, accuracy = trials.metrics["latency_ms"], trials.metrics[setup.accuracy]
         for name, most in budgets.items():
             row = int(np.argmax(np.where(trials.ok & (ms <= most), accuracy, -np.inf)))
@@ -230,7 +254,7 @@ def searched(setup: Setup, case: Case, split: Sequence[Rows], given: Judging) ->
         row = int(np.argmin(np.where(as_good, ms, np.inf)))
         best[AS_GOOD].append(trials.picks[row])
         saved.append(1 - float(ms[row]) / known.latency.ms)
-    models = {"guide": guide.accuracy, **fit_judges(judge_rows)}
+    models: dict[str, Predict] = {"guide": guide.accuracy, **fit_judges(judge_rows)}
     return Guided(models=models, best={k: np.stack(v) for k, v in best.items()}, saved=saved)
 
 
@@ -296,22 +320,10 @@ def draw_judged(verdicts: Sequence[Mapping[str, Any]], path: Path, case: Case) -
             found = [one for one in verdicts if one["model"] == model]
             heights = [-budgets.index(one["budget"]) - 0.12 * number for one in found]
             axes.plot([one["mean"] for one in found], heights, "osD"[number % 3], alpha=0.6,
-                      color="#c8442c" if model == "guide" else "#1f6fb4", label=model)  # fmt: skip
+                      color=RED if model == "guide" else BLUE, label=model)  # fmt: skip
         axes.set_yticks([-i - 0.12 for i in range(len(budgets))], budgets)
         axes.axvline(0, color="#999999", linewidth=0.8)
         axes.set_xlabel(f"gain over {case.baseline} (points), a dot for each half of the rows")
         axes.grid(axis="x", alpha=0.25)
         axes.legend(fontsize=8)
-        figure.savefig(path, dpi=160, metadata={"Software": "nas"})
-
-
-def rounded(content: Any) -> Any:
-    """Return `content` with its numbers to six digits."""
-    match content:
-        case dict():
-            return {key: rounded(value) for key, value in content.items()}
-        case list() | tuple():
-            return [rounded(value) for value in content]
-        case float():
-            return float(f"{content:.6g}")
-    return content
+        save(figure, path)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.accuracy.predictor import Accuracy, Scale
+from nas.accuracy.predictor import Accuracy, Floats, Scale
 from nas.network.cost import cost_of
 from nas.network.layers import Unit
 from nas.space.file import load_space
@@ -16,7 +16,6 @@ from nas.space.lookup import Lookup
 from nas.space.rows import Column
 from nas.space.space import Matrix, Space
 
-Floats = NDArray[np.float64]
 Features = Callable[[Matrix], Floats]
 
 SCALES = {"mbconv": Scale(), "mobilenetv3": Scale(intercept=0.1297, slope=0.773, deviation=0.0027)}

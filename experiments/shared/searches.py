@@ -1,29 +1,48 @@
 """Run strategies on a problem in memory, and measure their fronts against a reference."""
 
-import platform
-from collections.abc import Sequence
-from datetime import date
-from importlib import metadata
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nas.accuracy.predictor import Floats
 from nas.core import plugins
-from nas.core.machine import cpu_name
 from nas.core.plugins import Plugin
+from nas.latency.file import load_table
+from nas.network.zoo import load_architecture
 from nas.searching.evaluate import evaluate
+from nas.searching.evaluators import costs, table
 from nas.searching.journal import NoJournal
 from nas.searching.pareto import hypervolume, non_dominated
-from nas.searching.problem import Problem, Trials
+from nas.searching.problem import Evaluator, Limit, Objective, Problem, Strategy, Trials
 from nas.searching.session import Session
+from nas.space.space import Space
 
-Floats = NDArray[np.float64]
+
+def b0_ms() -> float:
+    """Return the latency of EfficientNet-B0 that the table `pixel1` predicts."""
+    return load_table("pixel1").predict(load_architecture("efficientnet_b0")).ms
 
 
-def run(problem: Problem, strategy: str, trials: int, seed: int) -> Trials:
+def problem_on_pixel1(space: Space, judge: Evaluator, limit_ms: float | None) -> Problem:
+    """Return the problem of accuracy, by `judge`, against latency on `pixel1`."""
+    latency = table.create(space, table=load_table("pixel1"), allow_extrapolation=True)
+    within = [] if limit_ms is None else [limit_ms + 1e-6]
+    return Problem(
+        space=space,
+        evaluators=(costs.create(space), latency, judge),
+        objectives=(Objective.parse(judge.provides[0]), Objective.parse("latency_ms")),
+        limits=tuple(Limit(metric="latency_ms", at_most=True, value=ms) for ms in within),
+    )
+
+
+def strategy(problem: Problem, text: str, seed: int) -> Strategy:
+    """Return a strategy by its name and options."""
+    made: Strategy = plugins.create("strategies", Plugin.parse(text), problem, seed=seed)
+    return made
+
+
+def run(problem: Problem, made: Strategy, trials: int) -> Trials:
     """Return the trials of one search."""
-    made = plugins.create("strategies", Plugin.parse(strategy), problem, seed=seed)
     session = Session(problem, made, NoJournal(), header={})
     while len(session) < trials and session.step(min(made.batch, trials - len(session))):
         pass
@@ -31,18 +50,30 @@ def run(problem: Problem, strategy: str, trials: int, seed: int) -> Trials:
 
 
 def scores(problem: Problem, trials: Trials) -> Floats:
-    """Return the objectives of the trials that keep the limits, all to be minimised."""
+    """Return the objectives in their order, all to be minimised; NaN where a limit is broken."""
+    return np.where(trials.ok[:, None], problem.scores(trials.metrics), np.nan)
+
+
+def random_scores(problem: Problem) -> Floats:
+    """Return the objectives of 10,000 random architectures, of those that keep the limits."""
+    rows = problem.space.sample_matrix(np.random.default_rng(0), 10_000)
+    trials = evaluate(problem, rows)
     return problem.scores(trials.metrics)[trials.ok]
 
 
-def reference_front(problem: Problem, *, evaluations: int, each: int = 100_000) -> Floats:
-    """Return the merged front of long searches of `each` evaluations, sorted by accuracy."""
+def reference_fronts(
+    problem: Problem, strategies: Sequence[str], *, searches: int, each: int
+) -> Iterator[Floats]:
+    """Yield the merged front after every one of several long searches, sorted by accuracy.
+
+    They take `each` evaluations, with one of `strategies` after the other.
+    """
     front = np.zeros((0, len(problem.objectives)))
-    for seed in range(1000, 1000 + max(1, evaluations // each)):
-        found = scores(problem, run(problem, "archive", min(each, evaluations), seed))
-        front = np.concatenate([front, found])
+    for number in range(searches):
+        made = strategy(problem, strategies[number % len(strategies)], 1_000 + number)
+        front = np.concatenate([front, scores(problem, run(problem, made, each))])
         front = front[non_dominated(front)]
-    return front[np.argsort(front[:, 0])]
+        yield front[np.argsort(front[:, 0])]
 
 
 def reference_points(problem: Problem, front: Floats) -> dict[str, Floats]:
@@ -50,31 +81,15 @@ def reference_points(problem: Problem, front: Floats) -> dict[str, Floats]:
 
     "usual" is the accuracy that 95 % of random architectures reach, at the slowest allowed.
     """
-    rows = problem.space.sample_matrix(np.random.default_rng(0), 10_000)
-    trials = evaluate(problem, rows)
-    scores = problem.scores(trials.metrics)[trials.ok]
-    slowest = max(front[:, 1].max(), scores[:, 1].max())
+    drawn = random_scores(problem)
+    slowest = max(front[:, 1].max(), drawn[:, 1].max())
     return {
-        "usual": np.array([np.percentile(scores[:, 0], 95), slowest]),
+        "usual": np.array([np.percentile(drawn[:, 0], 95), slowest]),
         "wide": np.array([front[:, 0].max(), slowest]),
-        "narrow": np.array([np.percentile(scores[:, 0], 50), slowest]),
+        "narrow": np.array([np.percentile(drawn[:, 0], 50), slowest]),
     }
 
 
-def share(problem: Problem, trials: Trials, front: Floats) -> float:
-    """Return the share of the reference front's hypervolume that `trials` dominate."""
-    point = reference_points(problem, front)["usual"]
-    return hypervolume(scores(problem, trials), point) / hypervolume(front, point)
-
-
-def circumstances(
-    seconds: float, packages: Sequence[str] = ("numpy", "optuna", "scikit-learn")
-) -> dict[str, Any]:
-    """Return where and when a result was made."""
-    return {
-        "seconds": round(seconds),
-        "date": date.today().isoformat(),
-        "processor": cpu_name(),
-        "python": platform.python_version(),
-        "versions": {name: metadata.version(name) for name in packages},
-    }
+def share(found: Floats, front: Floats, point: Floats) -> float:
+    """Return the share of the front's hypervolume up to `point` that `found` scores dominate."""
+    return hypervolume(found, point) / hypervolume(front, point)

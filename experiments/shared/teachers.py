@@ -1,17 +1,15 @@
 """Accurate, slow models that label architectures for the small ones that ship."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from experiments.shared.networks import Networks, Recipe
 from experiments.shared.processes import GaussianProcess
-from experiments.shared.rows import Floats, Rows, folds, rich_features
-from nas.accuracy.predictor import Accuracy, one_hot
+from experiments.shared.rows import Rows, folds, rich_features
+from nas.accuracy.predictor import Accuracy, Floats, one_hot
 from nas.space.space import Matrix
-
-Teacher = Callable[[Matrix], Accuracy]
 
 CEILINGS = {"mbconv": 0.75, "mobilenetv3": 0.92}
 """Accuracy saturates: effects add up better in -log(ceiling - top1) than in top1 itself. A ceiling
@@ -42,7 +40,8 @@ class ProcessTeacher:
         """Return the accuracies of picks."""
         inputs = self._features(matrix)
         networks = self._networks(inputs).mean(axis=0)
-        return self._ceiling - np.exp(-SHARE * self._process.mean(inputs) - (1 - SHARE) * networks)
+        headroom = SHARE * self._process.mean(inputs) + (1 - SHARE) * networks
+        return self._ceiling - np.asarray(np.exp(-headroom))
 
     def __call__(self, matrix: Matrix) -> Accuracy:
         """Return the accuracies of picks with the deviation of a new measurement."""
@@ -73,7 +72,7 @@ class NetworksTeacher:
 
     def mean(self, matrix: Matrix) -> Floats:
         """Return the accuracies of picks."""
-        return self._members(matrix).mean(axis=0)
+        return np.asarray(self._members(matrix).mean(axis=0))
 
     def __call__(self, matrix: Matrix) -> Accuracy:
         """Return the accuracies of picks with their deviations."""
@@ -99,4 +98,8 @@ def _spread_line(disagreement: Floats, error: Floats) -> tuple[float, float]:
     return float(a), float(b)
 
 
-TEACHERS = {"mbconv": ProcessTeacher, "mobilenetv3": NetworksTeacher}
+Teacher = ProcessTeacher | NetworksTeacher
+TEACHERS: Mapping[str, type[Teacher]] = {
+    "mbconv": ProcessTeacher,
+    "mobilenetv3": NetworksTeacher,
+}

@@ -13,16 +13,24 @@ from typing import Any
 
 import numpy as np
 import yaml
+from matplotlib import colormaps
+from matplotlib.figure import Figure
 
-from experiments.shared.searches import Floats, circumstances, reference_points
-from nas import load_architecture, load_space, load_table
-from nas.core import plugins
-from nas.core.plugins import Plugin
-from nas.searching.evaluators import costs, surrogate, table
-from nas.searching.journal import NoJournal
-from nas.searching.pareto import hypervolume, non_dominated
-from nas.searching.problem import Limit, Objective, Problem, Strategy, Trials
-from nas.searching.session import Session
+from experiments.shared.results import circumstances, save
+from experiments.shared.searches import (
+    b0_ms,
+    problem_on_pixel1,
+    reference_fronts,
+    reference_points,
+    run,
+    scores,
+    share,
+    strategy,
+)
+from nas.accuracy.predictor import Floats
+from nas.searching.evaluators import surrogate
+from nas.searching.problem import Problem, Strategy, Trials
+from nas.space.file import load_space
 from nas.space.space import Matrix
 
 MARKS = (100, 300, 1_000, 3_000, 10_000)
@@ -32,7 +40,9 @@ CAPS = {"guided": 3_000, "cmaes": 3_000, "nsga2": 3_000, "nsga3": 3_000, "tpe": 
 SLOW_SEEDS = {"guided": 10, "gp": 1}
 BUDGET_MS = {"mbconv": None, "mobilenetv3": 51.0}
 """None is the predicted latency of EfficientNet-B0."""
+PACKAGES = ("numpy", "optuna", "scikit-learn")
 REFERENCE_RUNS, REFERENCE_EACH = 8, 150_000
+KINDS = ("archive:siblings=4", "archive", "archive:siblings=12,batch=250")
 
 
 class Timed:
@@ -57,42 +67,24 @@ class Timed:
 
 
 def problem_of(name: str, limited: bool) -> Problem:
-    space, pixel1 = load_space(name), load_table("pixel1")
-    judge = surrogate.create(space)
-    budget = BUDGET_MS[name] or pixel1.predict(load_architecture("efficientnet_b0")).ms
-    limit = Limit(metric="latency_ms", at_most=True, value=budget + 1e-6)
-    latency = table.create(space, table=pixel1, allow_extrapolation=True)
-    return Problem(
-        space=space,
-        evaluators=(costs.create(space), latency, judge),
-        objectives=(Objective.parse(judge.provides[0]), Objective.parse("latency_ms")),
-        limits=(limit,) if limited else (),
-    )
+    space = load_space(name)
+    limit_ms = (BUDGET_MS[name] or b0_ms()) if limited else None
+    return problem_on_pixel1(space, surrogate.create(space), limit_ms)
 
 
 def search(problem: Problem, name: str, trials: int, seed: int) -> tuple[Floats, float]:
     """Return the scores in order (NaN where a limit is broken) and own seconds per candidate."""
-    made = plugins.create("strategies", Plugin.parse(name), problem, seed=seed)
-    timed = Timed(made)
-    session = Session(problem, timed, NoJournal(), header={})
-    while len(session) < trials and session.step(min(timed.batch, trials - len(session))):
-        pass
-    done = session.trials
-    scores = np.where(done.ok[:, None], problem.scores(done.metrics), np.nan)
-    return scores, timed.seconds / max(1, len(done))
+    timed = Timed(strategy(problem, name, seed))
+    done = run(problem, timed, trials)
+    return scores(problem, done), timed.seconds / max(1, len(done))
 
 
 def reference(problem: Problem) -> Floats:
     """Return the merged front of long archive searches of three kinds."""
     front = np.zeros((0, 2))
-    for run in range(REFERENCE_RUNS):
-        kind = ("archive:siblings=4", "archive", "archive:siblings=12,batch=250")[run % 3]
-        scores, _ = search(problem, kind, REFERENCE_EACH, 1_000 + run)
-        front = np.concatenate([front, scores])
-        front = front[non_dominated(front)]
-        print(
-            f"reference {run + 1}: best {-front[:, 0].min():.5f}, {len(front)} points", flush=True
-        )
+    fronts = reference_fronts(problem, KINDS, searches=REFERENCE_RUNS, each=REFERENCE_EACH)
+    for number, front in enumerate(fronts, start=1):
+        print(f"reference {number}: best {-front[:, 0].min():.5f}, {len(front)} points", flush=True)
     return front
 
 
@@ -102,8 +94,7 @@ def measure(problem: Problem, name: str, seeds: int, front: Floats) -> dict[str,
     runs = [search(problem, name, marks[-1], seed) for seed in range(seeds)]
     shares: dict[str, Any] = {}
     for label, point in reference_points(problem, front).items():
-        whole = hypervolume(front, point)
-        values = {m: [hypervolume(s[:m], point) / whole for s, _ in runs] for m in marks}
+        values = {m: [share(s[:m], front, point) for s, _ in runs] for m in marks}
         shares[label] = {
             m: {"mean": round(float(np.mean(v)), 4), "worst": round(min(v), 4)}
             for m, v in values.items()
@@ -139,13 +130,9 @@ def show(results: Mapping[str, Any]) -> str:
 
 def draw(results: Mapping[str, Any], path: Path, title: str) -> None:
     """Write the picture of the shares over the evaluations."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
-    colour = pyplot.get_cmap("tab20")
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    colour = colormaps["tab20"]
     for number, (name, result) in enumerate(results.items()):
         usual = result["shares"]["usual"]
         means = [v["mean"] for v in usual.values()]
@@ -153,7 +140,7 @@ def draw(results: Mapping[str, Any], path: Path, title: str) -> None:
         axes.plot(list(usual), means, style, marker="o", label=name, color=colour(number))
     axes.set(xscale="log", xlabel="evaluations", ylabel="share of the hypervolume", title=title)
     axes.legend(fontsize="small")
-    figure.savefig(path, dpi=110)
+    save(figure, path, dpi=110)
 
 
 def main() -> None:
@@ -180,7 +167,7 @@ def main() -> None:
         "limits": [str(limit) for limit in problem.limits],
         "reference": {"evaluations": REFERENCE_RUNS * REFERENCE_EACH, "points": len(front)},
         "strategies": results,
-        **circumstances(time.perf_counter() - started),
+        **circumstances(PACKAGES, time.perf_counter() - started),
     }
     (folder / f"{label}.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     draw(

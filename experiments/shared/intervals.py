@@ -1,0 +1,27 @@
+"""How sure a mean of few values is, by Student's t."""
+
+from collections.abc import Sequence
+from math import sqrt
+from statistics import stdev
+
+from scipy.stats import t
+
+
+def quantiles(freedom: int) -> tuple[float, float]:
+    """Return those of a two-sided level of 5 %, and of a power of 80 %."""
+    return float(t.ppf(0.975, freedom)), float(t.ppf(0.8, freedom))
+
+
+def half_interval(gaps: Sequence[float]) -> float:
+    """Return half of the 95 % interval of the mean of `gaps`."""
+    return quantiles(len(gaps) - 1)[0] * _error(gaps)
+
+
+def detectable(gaps: Sequence[float]) -> float:
+    """Return the mean that such `gaps` would show with a power of 80 % at the level of 5 %."""
+    level, power = quantiles(len(gaps) - 1)
+    return level * _error(gaps) + power * _error(gaps)
+
+
+def _error(gaps: Sequence[float]) -> float:
+    return stdev(gaps) / sqrt(len(gaps))
