@@ -21,13 +21,14 @@ from nas.core import data
 from nas.core.files import write_text
 from nas.latency.measure.calibration import Network, calibrate
 from nas.latency.measure.estimates import Estimates, at_usual_speed, usual
-from nas.latency.measure.plan import Job, Plan, network_job, plan_units, tilted
+from nas.latency.measure.plan import Job, Plan, network_job, plan_units
 from nas.latency.measure.rounds import Rounds
 from nas.latency.measure.run import Target, measure_plan
 from nas.latency.measure.samples import CALIBRATION, PROBE, VALIDATION
 from nas.network.blocks import Block
 from nas.network.layers import Conv, Shape, Squeeze, Unit, lower_block
 from nas.space.file import load_space
+from nas.space.sampling import tilted
 
 HERE = Path(__file__).resolve().parent
 HALF = 45

@@ -32,7 +32,7 @@ from nas.accuracy.predictor import (
 from nas.core import data
 from nas.core.files import write_text
 from nas.network.zoo import load_architecture
-from nas.space.space import Matrix
+from nas.space.sampling import covering
 
 FOLDS = 10
 PACKAGES = ("numpy", "torch", "scipy", "scikit-learn")
@@ -86,13 +86,13 @@ def fit_model(plan: Plan, rows: Rows, seed: int) -> tuple[AccuracyModel, Teacher
     teacher = TEACHERS[plan.space](rows, seed)
     log.info("teacher fitted to %d rows in %.0f s", len(rows.top1), time.perf_counter() - start)
     rng = np.random.default_rng(seed)
-    matrix = label_matrix(rows, rng, plan.labels)
+    matrix = covering(rows.space, rows.matrix, rng, plan.labels)
     mean = Networks(plan.student, one_hot(rows.space, matrix), teacher.mean(matrix), seed).export()
     model = AccuracyModel(
         domain=rows.space, metric=plan.metric, source=plan.source, note=plan.note,
         mean=mean, spread=mean,
     )  # fmt: skip
-    matrix = label_matrix(rows, rng, plan.deviations)
+    matrix = covering(rows.space, rows.matrix, rng, plan.deviations)
     taught = teacher(matrix)
     gap = model.accuracy(matrix) - taught.accuracy
     wanted = np.log(np.hypot(taught.deviation, np.sqrt(np.mean(gap**2))))
@@ -103,25 +103,6 @@ def fit_model(plan: Plan, rows: Rows, seed: int) -> tuple[AccuracyModel, Teacher
         time.perf_counter() - start, 100 * np.sqrt(np.mean(gap**2)),
     )  # fmt: skip
     return replace(ranged(model, rows), spread=spread), teacher
-
-
-def label_matrix(rows: Rows, rng: np.random.Generator, count: int) -> Matrix:
-    """Return 3 * (`count` // 3) random picks: uniform, leaning to a corner, and mixed from `rows`.
-
-    A search goes to the corners, so the small network must follow its teacher there: a leaning row
-    draws for every choice how strongly it prefers the first or the last values. A mixed row takes
-    every choice from one of two rows of the data, or, once in ten times, at random.
-    """
-    space, each = rows.space, count // 3
-    uniform = space.sample_matrix(rng, each)
-    shape = uniform.shape
-    lean = rng.normal(0, 1.5, size=(each, 1)) + rng.normal(0, 0.7, size=shape)
-    leaning = (rng.random(shape) ** np.exp(lean) * space.widths).astype(np.uint8)
-    leaning = np.minimum(leaning, space.widths - 1).astype(np.uint8)
-    one, other = rows.matrix[rng.integers(0, len(rows.matrix), size=(2, each))]
-    mixed = np.where(rng.random(shape) < 0.5, one, other)
-    mixed = np.where(rng.random(shape) < 0.1, space.sample_matrix(rng, each), mixed)
-    return np.concatenate([uniform, space.canonical(leaning), space.canonical(mixed)])
 
 
 def cross_validate(plan: Plan, rows: Rows, *, count: int, seed: int) -> dict[str, Any]:
