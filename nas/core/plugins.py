@@ -253,7 +253,8 @@ def _allowed() -> Sequence[str]:
         return ()
     content = read_foreign(path)
     check_keys(content, known=("allow_plugins",), required=("allow_plugins",), place=str(path))
-    return Reader(path).texts(content, "allow_plugins")
+    allowed: tuple[str, ...] = Reader(path).get(content, "allow_plugins", tuple[str, ...])
+    return allowed
 
 
 # Where plugins are looked for

@@ -156,32 +156,6 @@ class Reader:
             problem = f"{name}{': ' if wrong.about_keys else ' '}{wrong.problem}"
             raise self.fail(problem if name else wrong.problem, data, *wrong.path) from None
 
-    def mapping(
-        self, data: Mapping[str, Any], key: str, keys: tuple[str, ...] | None = None
-    ) -> Mapping[str, Any]:
-        """Return a mapping, with exactly `keys` where they are given."""
-        value: Mapping[str, Any] = self.get(data, key, Mapping[str, Any])
-        if keys is not None:
-            check_keys(value, known=keys, required=keys, place=f"{self.path}, {key}")
-        return value
-
-    def text(self, data: Mapping[str, Any], key: str) -> str:
-        """Return a text."""
-        text: str = self.get(data, key, str)
-        return text
-
-    def texts(self, data: Mapping[str, Any], key: str) -> tuple[str, ...]:
-        """Return a list of texts."""
-        return tuple(self.get(data, key, tuple[str, ...]))
-
-    def number(self, data: Mapping[str, Any], key: str) -> float:
-        """Return a finite number >= 0."""
-        return float(self.get(data, key, float))
-
-    def whole(self, data: Mapping[str, Any], key: str) -> int:
-        """Return a whole number >= 0."""
-        return int(self.get(data, key, int))
-
 
 def check_keys(
     data: Mapping[str, Any], *, known: Collection[str], required: Collection[str], place: str

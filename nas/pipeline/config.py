@@ -158,6 +158,7 @@ def _plain(value: Any) -> Any:
 
 
 T = TypeVar("T")
+_MAPPING = Mapping[str, Any]
 
 
 def _record(
@@ -169,7 +170,7 @@ def _record(
     known: Collection[str] | None = None,
 ) -> T:
     """Return the record that one section holds, beside others where more keys are `known`."""
-    section, inside = reader.mapping(data, key), Reader(f"{reader.path}, {key}")
+    section, inside = reader.get(data, key, _MAPPING), Reader(f"{reader.path}, {key}")
     if known is not None:
         check_keys(section, known=known, required=(), place=str(inside.path))
     return inside.record(section, kind, more=known is not None)
@@ -197,10 +198,10 @@ def _netadapt(reader: Reader, content: Mapping[str, Any], once: Mapping[str, Any
 
 
 def _scale(reader: Reader, content: Mapping[str, Any], once: Mapping[str, Any]) -> Scaling:
-    section, place = reader.mapping(content, "scale"), f"{reader.path}, scale"
+    section, place = reader.get(content, "scale", _MAPPING), f"{reader.path}, scale"
     known = _names(Scaling, without=())
     check_keys(section, known=known, required=("networks",), place=place)
-    wanted = reader.mapping(section, "networks")
+    wanted = reader.get(section, "networks", _MAPPING)
     for name in wanted:
         if not _NAME.fullmatch(name) or name in _TAKEN:
             raise Reader(place).fail(
@@ -210,7 +211,7 @@ def _scale(reader: Reader, content: Mapping[str, Any], once: Mapping[str, Any]) 
                 name,
             )
     networks = {name: _record(reader, wanted, name, Growth) for name in wanted}
-    epochs = reader.whole(section, "epochs") if "epochs" in section else 0
+    epochs = reader.get(section, "epochs", int) if "epochs" in section else 0
     return Scaling(networks=networks, epochs=epochs)
 
 

@@ -12,12 +12,15 @@ from nas.core.errors import BadFile, BadValue, RunError
 from nas.core.schema import (
     Count,
     Fraction,
+    FromFile,
     Milliseconds,
+    Name,
     OneOf,
     Positive,
     Predicted,
     Reader,
     Signed,
+    Texts,
 )
 
 LONG = "1" * 50
@@ -33,6 +36,8 @@ READ: dict[Any, tuple[list[str], list[str]]] = {
     Fraction: (["0", "0.5", "1"], ["-0.1", "1.1", ".nan", "true"]),
     Annotated[str, OneOf(("a", "b"))]: (["a"], ["c", "1", "[a]"]),
     float | None: (["1", "null"], ["-1", "x"]),
+    Name: (["a", "'7'"], ["1.5", "true", "null", "[a]"]),
+    Texts: (["[a, b]", "[]"], ["3", "[a, 1]", "{a: 1}", "null"]),
     tuple[str, ...]: (["[a, b]", "[]"], ["a", "{a: 1}", "null"]),
     tuple[int, int]: (["[0, 0]", "[7, 1]"], ["[1]", "[1, 2, 3]", "3"]),
     Mapping[str, float]: (["{}", "{a: 1, b c: 0.5}"], ["3", "[1]", "a", "null"]),
@@ -158,9 +163,11 @@ def test_a_bad_record_is_named(found: str, changed: str, message: str, tmp_path:
     assert str(reader.path) in str(error.value)
 
 
-def test_a_mapping_has_exactly_its_keys(tmp_path: Path) -> None:
-    reader, data = _file(tmp_path, "value: {a: 1, b: 2}")
-    assert reader.mapping(data, "value", ("a", "b")) == {"a": 1, "b": 2}
-    for keys, message in ((("a",), "unknown key 'b'"), (("a", "b", "c"), "missing c")):
-        with pytest.raises(BadFile, match=rf"file\.yaml, value, line 3: {message}"):
-            reader.mapping(data, "value", keys)
+@pytest.mark.parametrize(
+    ("kind", "text", "wanted"), [(Name, "2018", "2018"), (Name, "a", "a"), (Texts, "a", ("a",))]
+)
+def test_a_value_may_be_given_in_short(kind: Any, text: str, wanted: Any, tmp_path: Path) -> None:
+    reader, data = _file(tmp_path, f"value: {text}")
+    found = reader.get(data, "value", kind)
+    assert found == wanted
+    assert isinstance(found if kind is Name else found[0], FromFile)
