@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from nas.core import data
-from nas.core.errors import BadFile
-from nas.core.schema import Reader, check_keys, locate
+from nas.core.errors import BadFile, NasError
+from nas.core.schema import Reader, check_keys
 from nas.core.text import shown
 from nas.network.blocks import ACTS, GATES, MOST_CHANNELS, MOST_PIXELS, MOST_WINDOW, SKIPS
 from nas.network.layers import BLOCKS
@@ -161,9 +161,10 @@ def _row(row: Mapping[str, Any], defaults: Mapping[str, Any], place: str, fixed:
             raise _bad(row, field, place, "cannot be a choice here; give one value")
     many = prod(len(values) for field, values in options.items() if field != "layers")
     if many > _MOST_KINDS_OF_BLOCKS:
-        raise BadFile(
-            f"{locate(row, (), place)}: has {many:,} kinds of blocks, the product of all "
-            f"choices; {_MOST_KINDS_OF_BLOCKS:,} are the most"
+        raise Reader(place).fail(
+            f"has {many:,} kinds of blocks, the product of all choices; "
+            f"{_MOST_KINDS_OF_BLOCKS:,} are the most",
+            row,
         )
     wanted = (per_layer,) if isinstance(per_layer, str) else tuple(per_layer)
     return Row(options=options, per_layer=tuple(f for f in wanted if len(options[f]) > 1))
@@ -196,7 +197,6 @@ def _values(content: Mapping[str, Any], key: str, place: str) -> tuple[Value, ..
     return values
 
 
-def _bad(content: Mapping[str, Any], key: str, place: str, problem: str) -> BadFile:
+def _bad(content: Mapping[str, Any], key: str, place: str, problem: str) -> NasError:
     """Return the error for one key, with its line where it is known."""
-    where = locate(content, (key,), place) if key in content else place
-    return BadFile(f"{where}: {key} {problem}")
+    return Reader(place).fail(f"{key} {problem}", content, key)
