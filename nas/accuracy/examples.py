@@ -38,7 +38,7 @@ class Examples:
         if len(self.picks) < LEAST:
             raise NasError(
                 f"{len(self.picks)} different architectures with a {self.metric} are too few to "
-                f"learn from; at least {LEAST} are needed: search on with more --trials"
+                f"learn from; at least {LEAST} are needed: search on with more `trials`"
             )
         if np.ptp(self.accuracy) == 0:
             raise NasError(f"every {self.metric} is {self.accuracy[0]:.6g}; nothing can be learned")

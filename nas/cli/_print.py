@@ -5,6 +5,7 @@ escaped, passwords of URLs masked, and what is long is cut.
 """
 
 import logging
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
     from nas.report.tables import Table  # which would bring numpy to every command
 
 _WIDEST = 1000
+SETTINGS = (
+    "accumulate", "allow_extrapolation", "allow_plugins", "alpha", "batch", "beta", "budget", "by",
+    "data", "depth", "device", "evaluator", "gamma", "latency_table", "lr", "multiple", "name",
+    "networks", "objective", "out", "phi", "published", "resolution", "reward", "runner", "space",
+    "step", "storage", "target_ms", "tolerance", "train_resolution", "trials", "width", "workers",
+)  # fmt: skip
+"""What the library's messages name as `lr` or `lr=0.1`, where the command line has --lr."""
+_SETTING = re.compile(rf"`({'|'.join(SETTINGS)})(?:=([^`]*))?`")
 
 
 def print_table(table: "Table") -> None:
@@ -39,7 +48,7 @@ def print_table(table: "Table") -> None:
 
 def put(text: str = "") -> None:
     """Print a line of a result on stdout."""
-    click.echo(safe(text))
+    click.echo(safe(_with_flags(text)))
 
 
 def print_json(content: Any) -> None:
@@ -59,9 +68,19 @@ def _masked(content: Any) -> Any:
     return content
 
 
+def _with_flags(text: str) -> str:
+    """Return a message with flags where it names settings."""
+    return _SETTING.sub(_flag, text)
+
+
+def _flag(found: re.Match[str]) -> str:
+    flag = f"--{found[1].replace('_', '-')}"
+    return flag if found[2] is None else f"{flag} {found[2]}"
+
+
 def say(text: str) -> None:
     """Print a message on stderr."""
-    click.echo(safe(text), err=True)
+    click.echo(safe(_with_flags(text)), err=True)
 
 
 class LogFormatter(logging.Formatter):
@@ -69,4 +88,4 @@ class LogFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the message alone."""
-        return safe(super().format(record))
+        return safe(_with_flags(super().format(record)))

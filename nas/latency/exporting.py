@@ -100,7 +100,7 @@ def _by_resolution(
     if not resolutions:
         raise NasError(
             f"cannot tell the resolutions of the files in {folder}: no entry is for a stem, "
-            "3 channels to more; export to one file instead, as in --out table.yaml"
+            "3 channels to more; export to one file instead, as in `out=table.yaml`"
         )
     reached = {resolution: _sides(resolution) for resolution in resolutions}
     files = {

@@ -64,7 +64,7 @@ class Step:
         if unit not in _UNITS:
             return cls(share=share)
         if _UNITS[unit] != by:
-            raise BadValue(f"a step of {text} needs --by {_UNITS[unit]}", "step")
+            raise BadValue(f"a step of {text} needs `by={_UNITS[unit]}`", "step")
         return cls(amount=number * 1e6 if unit == "M" else number)
 
     def of(self, cost: float) -> float:
@@ -236,7 +236,7 @@ def choose(
     if not ranks:
         raise NasError(
             f"all {len(tried)} proposals of a round failed, the first with: {tried[0].error}; "
-            "begin anew with another --lr, --batch or --out"
+            "begin anew with another `lr`, `batch` or `out`"
         )
     return max(ranks, key=lambda i: ranks[i])
 
@@ -259,12 +259,12 @@ def check(arch: Architecture, table: LatencyTable, settings: Settings) -> None:
     if settings.target_ms >= start:
         raise Unreachable(
             f"the target of {settings.target_ms:g} ms is not below the {start:.4g} ms that "
-            f"{table.name} predicts for the network as it is; give a lower --target-ms"
+            f"{table.name} predicts for the network as it is; give a lower `target_ms`"
         )
     if settings.target_ms < floor:
         raise Unreachable(
             f"pruning can reach {floor:.4g} ms, not {settings.target_ms:g}: that is with "
-            f"{floor_text(arch, cuts)}; give a higher --target-ms, a lower --multiple than "
+            f"{floor_text(arch, cuts)}; give a higher `target_ms`, a lower `multiple` than "
             f"{cuts.multiple}, or a smaller network"
         )
 

@@ -137,7 +137,7 @@ def published(arch: Architecture, number: float) -> Architecture:
     if (arch.stem, arch.stages, arch.head[:-1]) != (base.stem, base.stages, base.head[:-1]):
         raise NasError(
             f"{arch.name or arch.fingerprint} has no published family, only {PUBLISHED_BASE} has "
-            "one; leave out --published to scale it by the formula"
+            "one; leave out `published` to scale it by the formula"
         )
     if number == 0:
         return arch
@@ -145,7 +145,7 @@ def published(arch: Architecture, number: float) -> Architecture:
     if row is None:
         raise BadValue(
             f"no member was published for phi {number:g}; there are 0 to {max(PUBLISHED)}; "
-            "leave out --published to scale by the formula",
+            "leave out `published` to scale by the formula",
             "phi",
         )
     scaled = scale_resolution(scale_width(scale_depth(arch, row.depth), row.width), row.resolution)

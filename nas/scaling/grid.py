@@ -110,7 +110,7 @@ def grid(
         TooLarge: if a network of the grid would not fit into the memory of this machine.
     """
     if budget.by == "latency" and table is None:
-        raise NasError("a budget of latency needs a table: --latency-table")
+        raise NasError("a budget of latency needs a table: `latency_table`")
     _check_size(base, budget)
 
     def network(by: Compound) -> Architecture:
@@ -129,7 +129,7 @@ def grid(
         raise NasError(
             f"no alpha, beta, gamma in steps of {budget.step:g} come within {budget.tolerance:g} "
             f"of {budget.factor:g} times the {budget.by} (the nearest: {nearest:.3f}); "
-            "take a smaller --step or a larger --tolerance"
+            "take a smaller `step` or a larger `tolerance`"
         )
     return tuple(_point(base, network(by), by, ratio, table) for by, ratio in kept)
 
@@ -139,13 +139,13 @@ def _check_size(base: Architecture, budget: Budget) -> None:
     side = (sqrt(budget.most) - 1) / budget.step + 1
     count = ((budget.most - 1) / budget.step + 1) * side**2 / 3
     if count > _MOST_LOOKED_AT:
-        raise BadValue(f"a step of {budget.step:g} gives {count:,.0f} points; take a larger --step")
+        raise BadValue(f"a step of {budget.step:g} gives {count:,.0f} points; take a larger `step`")
     widest = Compound(gamma=sqrt(budget.most), alpha=1, beta=1)
     check_memory(
         memory_scaled(base, widest.at(1)).building,
         what=f"a network of {budget.most:g} times the cost of {base.name or base.fingerprint}",
         limit=machine_memory(),
-        then="take a smaller --budget or base",
+        then="take a smaller `budget` or base",
     )
 
 

@@ -36,16 +36,16 @@ class Growth:
     def __post_init__(self) -> None:
         parts, compound = self._given(*PARTS), self._given(*COMPOUND)
         if self.phi is not None and parts:
-            raise NasError(f"--phi scales everything together; leave out {' and '.join(parts)}")
+            raise NasError(f"`phi` scales everything together; leave out {' and '.join(parts)}")
         if self.phi is None and (compound or self.published):
-            raise NasError(f"{(compound or ['--published'])[0]} needs --phi, as in --phi 1")
+            raise NasError(f"{(compound or ['`published`'])[0]} needs `phi`, as in `phi=1`")
         if self.published and (more := self._given(*COMPOUND, "multiple")):
-            raise NasError(f"--published stands for itself; leave out {' and '.join(more)}")
+            raise NasError(f"`published` stands for itself; leave out {' and '.join(more)}")
         if self.phi is None and not parts:
-            raise NasError("say how to scale: --phi, or --width, --depth and --resolution")
+            raise NasError("say how to scale: `phi`, or `width`, `depth` and `resolution`")
 
     def _given(self, *names: str) -> list[str]:
-        return [f"--{name}" for name in names if getattr(self, name) is not None]
+        return [f"`{name}`" for name in names if getattr(self, name) is not None]
 
     def compound(self) -> Compound:
         """Return alpha, beta and gamma, the paper's where they are not given."""
@@ -60,7 +60,7 @@ class Growth:
         if isfinite(pixels) and pixels >= LEAST_RESOLUTION:
             if pixels != round(pixels):
                 raise NasError(
-                    f"--resolution {pixels:g}: expected whole pixels, or a multiplier below "
+                    f"`resolution={pixels:g}`: expected whole pixels, or a multiplier below "
                     f"{LEAST_RESOLUTION}"
                 )
             given["resolution"] = pixels / base.resolution

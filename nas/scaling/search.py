@@ -78,7 +78,7 @@ def by_model(points: Sequence[Point]) -> Judge:
             )
     raise NotInSpace(
         "no bundled accuracy model knows every network of the grid; widths, for one, are fixed in "
-        f"their spaces ({'; '.join(reasons)}); score with --evaluator train or costs"
+        f"their spaces ({'; '.join(reasons)}); score with `evaluator=train` or costs"
     )
 
 

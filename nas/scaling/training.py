@@ -92,5 +92,5 @@ def _check_memory(archs: Sequence[Architecture], batch: int, workers: int) -> No
         workers * max(memory(arch).training(batch) for arch in archs),
         what=f"training the largest networks of the grid, {batch} images and {workers} at once,",
         limit=machine_memory(),
-        then="take a smaller --train-resolution, --budget or --workers",
+        then="take a smaller `train_resolution`, `budget` or `workers`",
     )

@@ -240,14 +240,14 @@ def _judge(
     if config.data and not plugins.takes("evaluators", plugin.name, "data"):
         raise NasError(
             f"evaluator {plugin.name} does not look at data; to train on {config.data} take "
-            "--evaluator proxy"
+            "`evaluator=proxy`"
         )
     if config.trial_seconds and not (
         _streams(config) or plugins.takes("evaluators", plugin.name, "trial_seconds")
     ):
         raise NasError(
             f"nothing can end a trial of evaluator {plugin.name} after trial_seconds in this "
-            "process; let others do it: --workers 2"
+            "process; let others do it: `workers=2`"
         )
     named: dict[str, Any] = {
         "seed": config.seed,
@@ -275,7 +275,7 @@ def _objectives(config: SearchConfig, accuracy: str) -> tuple[Objective, ...]:
     usual = _BY_REWARD if config.reward else (f"max:{accuracy}", "min:latency_ms")
     objectives = tuple(Objective.parse(text) for text in config.objective or usual)
     if config.reward and tuple(map(str, objectives)) != _BY_REWARD:
-        raise NasError("a reward is the one objective; leave out either --reward or --objective")
+        raise NasError("a reward is the one objective; leave out either `reward` or `objective`")
     return objectives
 
 

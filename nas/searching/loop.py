@@ -175,7 +175,7 @@ def _runner(config: SearchConfig) -> Callable[[], Runner]:
     for option, setting in (("address", "ray_address"), ("gpus", "gpus_per_trial")):
         value = getattr(config, setting)
         if value and not plugins.takes("runners", plugin.name, option):
-            raise NasError(f"runner {plugin.name} knows no {setting}; take --runner ray")
+            raise NasError(f"runner {plugin.name} knows no {setting}; take `runner=ray`")
         named[option] = value
     return partial(plugins.create, "runners", plugin, **named)
 

@@ -62,7 +62,7 @@ def _fill_file(run: StoredRun, path: Path, *, name: str) -> None:
             self.records.extend(logs)
 
     if not path.name or path.exists():
-        raise NasError(f"cannot open storage {path}: it exists already; give another --storage")
+        raise NasError(f"cannot open storage {path}: it exists already; give another `storage`")
     memory = Memory()
     _fill(run, JournalStorage(memory), name=name, where=str(path))
     try:
@@ -82,7 +82,7 @@ def _fill(run: StoredRun, storage: "str | BaseStorage", *, name: str, where: str
     try:
         study = optuna.create_study(storage=storage, study_name=name, directions=directions)
     except optuna.exceptions.DuplicatedStudyError:
-        raise NasError(f"{where} has a study {name!r} already; give another --name") from None
+        raise NasError(f"{where} has a study {name!r} already; give another `name`") from None
     except Exception as error:  # whatever the storage's driver raises for a bad URL or file
         raise NasError(f"cannot open storage {where}: {first_line(error)}") from None
     with warnings.catch_warnings():

@@ -101,13 +101,13 @@ def _check_shares(job: Job, crew: Crew) -> None:
     if batch % crew.workers:
         raise NasError(
             f"{crew.workers} workers cannot share batches of {batch} images equally; "
-            f"give --batch {-(-batch // crew.workers) * crew.workers}"
+            f"give `batch={-(-batch // crew.workers) * crew.workers}`"
         )
     check_batch(job.arch, batch // crew.workers)
     if batch > images:
         raise NasError(
             f"{job.data.name} has {images} training images, too few for one batch of {batch}; "
-            "give a smaller --batch"
+            "give a smaller `batch`"
         )
     if job.options.seconds or job.options.until:
         raise NasError("several workers train to the end, not to an epoch or for some seconds")
@@ -283,7 +283,7 @@ def _work(settings: Mapping[str, Any]) -> None:
         with _group(peers), _opened(settings["out"] if first else None) as folder:
             if folder and not (folder / SETTINGS).is_file():
                 raise NasError(
-                    f"{settings['out']} is not shared with the workers; give an --out that is"
+                    f"{settings['out']} is not shared with the workers; give an `out` that is"
                 )
             carry_out(job, folder)
     except NasError as error:

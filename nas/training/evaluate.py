@@ -43,7 +43,7 @@ def pick_device(name: str) -> torch.device:
     except RuntimeError:
         raise UnknownName(f"unknown device {name!r}; there are: auto, cpu, cuda") from None
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise NasError("torch finds no GPU; use --device cpu, or a torch with CUDA")
+        raise NasError("torch finds no GPU; use `device=cpu`, or a torch with CUDA")
     return device
 
 
@@ -144,7 +144,7 @@ def memory_named(batch: int, side: int) -> Iterator[None]:
         half = max(1, batch // 2)
         raise OutOfMemory(
             f"out of memory with batches of {batch} images of {side}x{side}; "
-            f"use --batch {half} --accumulate 2, or a lower --resolution"
+            f"use `batch={half}` `accumulate=2`, or a lower `resolution`"
         ) from None
 
 

@@ -25,6 +25,7 @@ from nas.training.steps import Batch, Stepper
 SECONDS_BETWEEN_REPORTS = 0.2
 STEPS_BETWEEN_LOOKS = 25
 """A look at the loss of a GPU waits for it; the CPU's is looked at in every step."""
+_GENTLER = "train anew with a lower `lr`"
 
 
 class Diverged(NasError):
@@ -59,7 +60,7 @@ def read_progress(progress: Mapping[str, Any], source: Path | str) -> Progress:
     """
     loss = progress.get("loss", 0.0)
     if loss is None or loss != loss:
-        raise Diverged(f"{source}: the loss is no number; train anew with a lower --lr")
+        raise Diverged(f"{source}: the loss is no number; {_GENTLER}")
     return Reader(source).record(progress, Progress)
 
 
@@ -147,8 +148,7 @@ class Loop:
         if not isfinite(loss):
             raise Diverged(
                 f"the loss is {loss} in epoch {self.now.epoch + 1}, step {self.now.step}, at a "
-                f"rate of {self.stepper.lr:.3g}; train anew with a lower --lr, "
-                f"{self.job.recipe.lr / 3:.1g} say"
+                f"rate of {self.stepper.lr:.3g}; {_GENTLER}, {self.job.recipe.lr / 3:.1g} say"
             )
 
     def _validate(self) -> None:

@@ -33,7 +33,7 @@ def test_a_bad_step_is_refused(text: str) -> None:
 
 
 def test_a_step_in_another_unit_says_what_it_needs() -> None:
-    with pytest.raises(BadValue, match="needs --by macs"):
+    with pytest.raises(BadValue, match="needs `by=macs`"):
         Settings(target_ms=40, step="3M")
 
 

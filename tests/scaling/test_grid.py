@@ -106,18 +106,18 @@ def test_an_empty_grid_names_the_nearest_point() -> None:
 
 
 def test_a_grid_of_too_many_points_is_refused() -> None:
-    with pytest.raises(NasError, match="take a larger --step"):
+    with pytest.raises(NasError, match="take a larger `step`"):
         grid(B0, Budget(step=0.005, factor=10))
 
 
 def test_latency_needs_a_table() -> None:
-    with pytest.raises(NasError, match="--latency-table"):
+    with pytest.raises(NasError, match="`latency_table`"):
         grid(B0, Budget(by="latency"))
 
 
 def test_a_base_beyond_the_memory_is_refused() -> None:
     wide = Block(kind="conv", in_channels=3, out_channels=100_000)
-    with pytest.raises(TooLarge, match="take a smaller --budget or base"):
+    with pytest.raises(TooLarge, match="take a smaller `budget` or base"):
         grid(Architecture(resolution=10_000, stem=(wide,), stages=(), head=()), Budget())
 
 

@@ -17,10 +17,10 @@ GIB = 2.0**30
     ("growth", "message"),
     [
         ({}, "say how to scale"),
-        ({"phi": 1, "width": 2, "depth": 2}, "leave out --width and --depth"),
-        ({"alpha": 1.2}, "--alpha needs --phi"),
-        ({"published": True, "width": 2}, "--published needs --phi"),
-        ({"published": True, "phi": 1, "beta": 2, "multiple": 8}, "leave out --beta and --multi"),
+        ({"phi": 1, "width": 2, "depth": 2}, "leave out `width` and `depth`"),
+        ({"alpha": 1.2}, "`alpha` needs `phi`"),
+        ({"published": True, "width": 2}, "`published` needs `phi`"),
+        ({"published": True, "phi": 1, "beta": 2, "multiple": 8}, "leave out `beta` and `multi"),
     ],
 )
 def test_contradictions_are_named(growth: dict[str, Any], message: str) -> None:

@@ -129,7 +129,7 @@ def test_where_an_evaluation_is_a_training_the_default_strategy_is_guided(judge_
         (
             {"reward": "target=80", "objective": ["min:macs"]},
             NasError,
-            "a reward is the one objective; leave out either --reward or --objective",
+            "a reward is the one objective; leave out either `reward` or `objective`",
         ),
         ({"reward": "target=80", "objective": ["max:reward", "min:macs"]}, NasError, "the one obj"),
         ({"reward": "target=80", "objective": ["min:reward"]}, NasError, "the one objective"),

@@ -53,7 +53,7 @@ def test_a_database_holds_the_same_and_several_studies(tmp_path: Path) -> None:
     to_study(tmp_path / "run", url, name="mine")
     found = optuna.load_study(study_name="mine", storage=url).trials
     assert [t.values[0] for t in found] == run.trials.metrics["top1_proxy"].tolist()
-    with pytest.raises(NasError, match="has a study 'mine' already; give another --name"):
+    with pytest.raises(NasError, match="has a study 'mine' already; give another `name`"):
         to_study(tmp_path / "run", url, name="mine")
     assert to_study(tmp_path / "run", url, name="other") == 4
 
@@ -61,7 +61,7 @@ def test_a_database_holds_the_same_and_several_studies(tmp_path: Path) -> None:
 def test_a_file_that_exists_is_left_alone(tmp_path: Path) -> None:
     search(trials=5, strategy="random", out=tmp_path / "run")
     (tmp_path / "thesis.tex").write_text("mine")
-    with pytest.raises(NasError, match="it exists already; give another --storage"):
+    with pytest.raises(NasError, match="it exists already; give another `storage`"):
         to_study(tmp_path / "run", str(tmp_path / "thesis.tex"), name="mine")
     assert (tmp_path / "thesis.tex").read_text() == "mine"
 

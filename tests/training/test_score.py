@@ -15,5 +15,5 @@ def test_a_missing_gpu_is_said() -> None:
         assert pick_device("auto").type == "cuda"
     else:
         assert pick_device("auto").type == "cpu"
-        with pytest.raises(NasError, match="torch finds no GPU; use --device cpu"):
+        with pytest.raises(NasError, match="torch finds no GPU; use `device=cpu`"):
             pick_device("cuda")

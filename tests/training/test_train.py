@@ -319,7 +319,7 @@ def test_a_folder_with_other_things_is_left_alone(digits: Data, tmp_path: Path) 
 
 def test_a_loss_that_is_no_number_ends_the_training(digits: Data, tmp_path: Path) -> None:
     wild = replace(RECIPE, lr=1e30, clip=0.0, warmup=0.0)
-    with pytest.raises(Diverged, match=r"the loss is (nan|inf) in epoch 1, step .* lower --lr"):
+    with pytest.raises(Diverged, match=r"the loss is (nan|inf) in epoch 1, step .* lower `lr`"):
         train(ARCH, digits, wild, out=tmp_path / "wild")
     assert find_checkpoint(str(tmp_path / "wild" / "last.safetensors"))  # the path, not the file
     assert not (tmp_path / "wild" / "last.safetensors").exists()
@@ -337,7 +337,7 @@ def test_a_checkpoint_without_a_loss_says_that_the_training_diverged(
     length = int.from_bytes(content[:8], "little") + len(loss) - len(b"0.0")
     header = length.to_bytes(8, "little")
     path.write_bytes(header + content[8:].replace(was, was.replace(b"0.0", loss)))
-    with pytest.raises(Diverged, match="the loss is no number; train anew with a lower --lr"):
+    with pytest.raises(Diverged, match="the loss is no number; train anew with a lower `lr`"):
         train(ARCH, few, RECIPE, out=tmp_path)
 
 
@@ -346,7 +346,7 @@ def test_short_memory_is_named(digits: Data, monkeypatch: pytest.MonkeyPatch) ->
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore")
 
     monkeypatch.setattr(steps.Stepper, "step", too_much)
-    with pytest.raises(OutOfMemory, match=r"batches of 64 images of 16x16; use --batch 32") as e:
+    with pytest.raises(OutOfMemory, match=r"batches of 64 images of 16x16; use `batch=32`") as e:
         train(ARCH, digits, RECIPE)
     assert "\n" not in str(e.value)
 

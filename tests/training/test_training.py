@@ -120,15 +120,15 @@ def test_a_training_goes_on_without_a_worker_and_after_ctrl_c(
 
 
 def test_what_a_worker_finds_wrong_ends_it_at_once(tmp_path: Path) -> None:
-    with pytest.raises(NasError, match=r"the loss is .* train anew with a lower --lr"):
+    with pytest.raises(NasError, match=r"the loss is .* train anew with a lower `lr`"):
         training.train_together(_job(epochs=2, lr=1e9), Place(tmp_path / "run"), _crew(2))
 
 
 def test_what_cannot_be_shared_is_refused_before_anything_starts(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    with pytest.raises(NasError, match=r"3 workers cannot share .* give --batch 66"):
+    with pytest.raises(NasError, match=r"3 workers cannot share .* give `batch=66`"):
         training.train_together(_job(), Place(out), _crew(3))
-    with pytest.raises(NasError, match="too few for one batch of 4096; give a smaller --batch"):
+    with pytest.raises(NasError, match="too few for one batch of 4096; give a smaller `batch`"):
         training.train_together(_job(batch=4096), Place(out), _crew(2))
     with pytest.raises(NasError, match="workers must be 1 or more, not 0"):
         _crew(0)

@@ -26,7 +26,7 @@ from nas.space.space import Space
 TWICE = Rounds(least=24, most=24)
 """Whole networks to compare with: twelve visits for each of two measurements."""
 
-_SAME_NETWORKS = "go on as it began (the same --networks and --space)"
+_SAME_NETWORKS = "go on as it began (the same `networks` and `space`)"
 
 
 def samples_path(table: Path) -> Path:
@@ -118,7 +118,7 @@ def _space(table: LatencyTable, name: str | None) -> Space:
     except NasError:
         raise NasError(
             f"latency table {table.name} was measured for {wanted!r}, which is no bundled space; "
-            "name a space for the networks, as in --space mbconv"
+            "name a space for the networks, as in `space=mbconv`"
         ) from None
 
 

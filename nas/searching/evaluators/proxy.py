@@ -261,7 +261,7 @@ def create(  # noqa: PLR0913  # a parameter for every option
             resolution that is too small for the strides, too.
     """
     if not data:
-        raise NasError("evaluator proxy needs data to train on, as in --data imagefolder:/path")
+        raise NasError("evaluator proxy needs data to train on, as in `data=imagefolder:/path`")
     if resolution:
         check_side(resolution)
     ends = schedule(epochs, rungs=rungs, eta=eta)

@@ -58,6 +58,6 @@ def create(space: Space, *, path: str = "") -> Surrogate:
     if not path and space.name not in bundled("accuracy_models", ".npz"):
         raise UnknownName(
             f"no accuracy model is bundled for space {space.name}; name who answers for accuracy: "
-            "--evaluator surrogate:MODEL.npz, or --evaluator my_package.my_evaluator"
+            "`evaluator=surrogate:MODEL.npz`, or `evaluator=my_package.my_evaluator`"
         )
     return Surrogate(load_accuracy_model(path or space.name, space))

@@ -58,6 +58,6 @@ def create(space: Space, *, table: LatencyTable, allow_extrapolation: bool = Fal
     if (lookup.least()[1] or all(sides)) and not allow_extrapolation:
         raise NasError(
             f"latency table {table.name} does not cover space {space.name}: {'; '.join(reasons)}; "
-            "search with --allow-extrapolation all the same, or take another table"
+            "search with `allow_extrapolation` all the same, or take another table"
         )
     return Table(lookup, table, table.fingerprint(keys))

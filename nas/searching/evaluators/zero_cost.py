@@ -118,7 +118,7 @@ def create(
         raise unknown("zero-cost score", score, SCORES)
     if score in LABELLED and not data:
         raise NasError(
-            f"zero-cost score {score} needs labelled images, as in --data imagefolder:/path; "
+            f"zero-cost score {score} needs labelled images, as in `data=imagefolder:/path`; "
             f"without data there are {', '.join(name for name in SCORES if name not in LABELLED)}"
         )
     if batch < 2:

@@ -123,8 +123,8 @@ def test_a_proof_that_was_broken_off_goes_on_with_the_same_networks_only(
     with pytest.raises(RunError) as error:
         prove_table(path, networks=4)
     assert str(error.value) == (
-        f"{scratch} was measured with another plan; go on as it began (the same --networks and "
-        "--space), or delete it"
+        f"{scratch} was measured with another plan; go on as it began (the same `networks` and "
+        "`space`), or delete it"
     )
     assert scratch.read_bytes() == before
     assert prove_table(path, networks=3).validation is not None

@@ -89,7 +89,7 @@ def test_more_of_it_is_better() -> None:
 
 @pytest.mark.parametrize("score", LABELLED)
 def test_labelled_scores_need_data(score: str) -> None:
-    with pytest.raises(NasError, match=rf"score {score} needs labelled images, as in --data"):
+    with pytest.raises(NasError, match=rf"score {score} needs labelled images, as in `data="):
         made(f"zero_cost:score={score}")
 
 

@@ -290,5 +290,5 @@ def _no_start(error: BaseException) -> str:
     """Return why workers cannot start: the last line of a traceback."""
     line = [line.strip() for line in str(error).splitlines() if line.strip()][-1]
     if "No module named" in line:
-        line += "; install it on the cluster, or name it in a file: --runner ray:environment=FILE"
+        line += "; install it on the cluster, or name it in a file: `runner=ray:environment=FILE`"
     return f"the workers cannot start: {line}"
