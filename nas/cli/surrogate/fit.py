@@ -15,6 +15,7 @@ from nas.core.errors import NasError, missing_package
 from nas.core.extras import extra
 from nas.core.storage import Place
 from nas.searching.finished import read_examples
+from nas.searching.stored import read_run
 
 if TYPE_CHECKING:
     from nas.accuracy.learn import Fitted
@@ -49,7 +50,8 @@ def command(runs: tuple[Place, ...], out: Path, seed: int, as_json: bool) -> Non
     with extra("the summary", say):
         for line in _lines(fitted):
             put(line)
-        say(f"next: nas search --space {_space(runs[0])} --evaluator surrogate:{out}")
+        space = read_run(runs[0]).config.space
+        say(f"next: nas search --space {space} --evaluator surrogate:{out}")
 
 
 def _fit(examples: Examples, seed: int) -> "Fitted":
@@ -60,15 +62,6 @@ def _fit(examples: Examples, seed: int) -> "Fitted":
         raise missing_package(error, wanted_by="nas surrogate fit") from None
     with progress("fitting", "steps") as update:
         return fit_accuracy(examples, seed=seed, report=update)
-
-
-def _space(run: Place) -> str:
-    """Return the space as the run's settings name it: a name or a path."""
-    from nas.searching.config import read_config
-    from nas.searching.folder import CONFIG
-
-    with run.reading(CONFIG) as folder:
-        return read_config(folder / CONFIG).space
 
 
 def _lines(fitted: "Fitted") -> list[str]:
