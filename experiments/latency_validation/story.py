@@ -5,6 +5,7 @@ python -m experiments.latency_validation.story
 Reads the tables alone; nothing is measured.
 """
 
+import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -125,6 +126,7 @@ def errors(predicted: Floats, measured: Floats) -> dict[str, float]:
 
 def main() -> None:
     """Draw everything that the bundled tables tell, and write the figures."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     known = [variant for variant in VARIANTS if variant.name(CPU) in data.bundled("latency_tables")]
     result: dict[str, Any] = {"schema": 1, "tables": {}}
     for variant in known:
