@@ -40,16 +40,8 @@ CIFAR = SHARED_DATA / "cifar10_part" / "cifar10_part.zip"
 A_CLASS = 250
 """Training images of a class that are taken from the archive."""
 DATA = ("digits", "shapes:count=3000,difficulty=0", "cifar10_part")
-WORDS = {
-    "start": "before pruning",
-    "netadapt": "NetAdapt",
-    "uniform": "uniform narrowing",
-}
-COLOURS = {
-    "start": GREY,
-    "netadapt": BLUE,
-    "uniform": RED,
-}
+WORDS = {"start": "before pruning", "netadapt": "NetAdapt", "uniform": "uniform narrowing"}
+COLOURS = {"start": GREY, "netadapt": BLUE, "uniform": RED}
 
 
 def data_of(name: str, asked: argparse.Namespace) -> Data | None:

@@ -16,16 +16,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from experiments.shared.intervals import detectable as detectable_mean
+from experiments.shared import intervals, searches
 from experiments.shared.results import circumstances
-from experiments.shared.searches import (
-    b0_ms,
-    problem_on_pixel1,
-    random_scores,
-    run,
-    scores,
-    strategy,
-)
 from nas.accuracy.predictor import Floats
 from nas.searching.evaluators import surrogate
 from nas.searching.pareto import hypervolume
@@ -44,20 +36,21 @@ TRAINING_SECONDS = 60.0
 def problem_of() -> Problem:
     space = load_space("mbconv")
     judge = replace(surrogate.create(space), seconds=TRAINING_SECONDS)
-    return problem_on_pixel1(space, judge, b0_ms())
+    return searches.problem_on_pixel1(space, judge, searches.b0_ms())
 
 
 def reference_point(problem: Problem) -> Floats:
     """Return the accuracy that 95 % of random architectures in the limit exceed, and the limit."""
-    return np.array([np.percentile(random_scores(problem)[:, 0], 95), problem.limits[0].value])
+    drawn = searches.random_scores(problem)
+    return np.array([np.percentile(drawn[:, 0], 95), problem.limits[0].value])
 
 
 def search(problem: Problem, name: str, screen: int, trials: int, seed: int) -> Floats:
     """Return the scores of one search in their order, NaN where a limit is broken."""
-    made = strategy(problem, name, seed)
+    made = searches.strategy(problem, name, seed)
     if screen:
         made = Screened(made, problem, times=screen, seed=seed)
-    return scores(problem, run(problem, made, trials))
+    return searches.scores(problem, searches.run(problem, made, trials))
 
 
 def measure(problem: Problem, name: str, screen: int, seeds: int) -> dict[str, Any]:
@@ -106,7 +99,7 @@ def detectable(results: Mapping[str, Mapping[int, Any]]) -> str:
             for mark, plain in by_screen[0]["hypervolume"].items():
                 screened = by_screen[screen]["hypervolume"][mark]["each"]
                 gaps = [a - b for a, b in zip(screened, plain["each"], strict=True)]
-                cells.append(f"{100 * detectable_mean(gaps) / plain['mean']:.1f} after {mark}")
+                cells.append(f"{100 * intervals.detectable(gaps) / plain['mean']:.1f} after {mark}")
             lines.append(f"{name}, screen {screen}: {', '.join(cells)}")
     return "detectable, % of the hypervolume without screening:\n" + "\n".join(lines)
 

@@ -152,11 +152,6 @@ def finished(model: AccuracyModel, average: dict[str, float], rows: int) -> Accu
     )
 
 
-def on_data_scale(model: AccuracyModel) -> AccuracyModel:
-    """Return `model` as it predicts the data it was fitted on."""
-    return replace(model, scale=Scale())
-
-
 def archs_per_second(model: AccuracyModel, count: int = 100_000) -> int:
     """Return how many predictions with deviations a second takes, to two digits."""
     matrix = model.domain.sample_matrix(np.random.default_rng(0), count)
@@ -186,14 +181,14 @@ def result_of(model: AccuracyModel, teacher: Teacher, rows: Rows) -> dict[str, A
     name = model.domain.baseline
     row = model.domain.pack(model.domain.encode(load_architecture(name)))[None]
     shown, taught = model.predict_matrix(row), teacher(row)
-    scale = model.scale
+    scale, on_data = model.scale, replace(model, scale=Scale())
     return {
         "baseline": name,
         "baseline_top1": float(shown.accuracy[0]),
         "baseline_deviation": float(shown.deviation[0]),
         "baseline_top1_of_teacher": float(scale.intercept + scale.slope * taught.accuracy[0]),
         "fitted_on": len(rows.top1),
-        "on_fitted_rows": figures(on_data_scale(model).predict_matrix(rows.matrix), rows.top1),
+        "on_fitted_rows": figures(on_data.predict_matrix(rows.matrix), rows.top1),
         "archs_per_second": archs_per_second(model),
     }
 

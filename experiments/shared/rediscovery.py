@@ -16,19 +16,12 @@ import numpy as np
 import yaml
 from matplotlib.figure import Figure
 
+from experiments.shared import searches
 from experiments.shared.fitting import PLANS, fit_model
 from experiments.shared.folders import SHARED_DATA
 from experiments.shared.judges import Predict, fit_judges, halves
 from experiments.shared.results import BLUE, RED, circumstances, rounded, save, significant
 from experiments.shared.rows import SCALES, Rows, read_rows
-from experiments.shared.searches import (
-    reference_fronts,
-    reference_points,
-    run,
-    scores,
-    share,
-    strategy,
-)
 from nas.accuracy.predictor import Floats
 from nas.core import data
 from nas.core.files import write_text
@@ -90,8 +83,9 @@ def main(case: Case, folder: Path) -> None:
     setup = prepare(SearchConfig(space=case.space, limit=(f"latency_ms<={case.limit_ms!r}",)))
     runs = [_search(setup.problem, seed) for seed in range(options.seeds)]
     say("searched; now the reference front")
-    front = _reference(setup.problem, options.reference)
-    point = reference_points(setup.problem, front)["usual"]
+    count, each = max(1, options.reference // LONG), min(LONG, options.reference)
+    *_, front = searches.reference_fronts(setup.problem, ["archive"], searches=count, each=each)
+    point = searches.reference_points(setup.problem, front)["usual"]
     say("reference front done; now the guide and its judges")
     result = {
         "schema": 1,
@@ -123,16 +117,7 @@ def verdicts(
 
 
 def _search(problem: Problem, seed: int) -> Trials:
-    return run(problem, strategy(problem, "archive", seed), TRIALS)
-
-
-def _reference(problem: Problem, evaluations: int) -> Floats:
-    """Return the merged front of long searches, ten for a million evaluations."""
-    each = min(LONG, evaluations)
-    *_, front = reference_fronts(
-        problem, ["archive"], searches=max(1, evaluations // LONG), each=each
-    )
-    return front
+    return searches.run(problem, searches.strategy(problem, "archive", seed), TRIALS)
 
 
 def known(setup: Setup, name: str) -> dict[str, Any]:
@@ -156,9 +141,9 @@ def seed_result(setup: Setup, trials: Trials, front: Floats, point: Floats) -> d
     """Return what one search found."""
     best = best_of(setup, trials)
     baseline = reference(setup, setup.space.baseline)
-    accuracy = trials.metrics[setup.accuracy]
+    accuracy, found = trials.metrics[setup.accuracy], searches.scores(setup.problem, trials)
     return {
-        "hypervolume_share": share(scores(setup.problem, trials), front, point),
+        "hypervolume_share": searches.share(found, front, point),
         "best": float(accuracy[best]),
         "gain_points": 100 * float(accuracy[best] - (baseline.accuracy or 0.0)),
         "behind_reference_points": 100 * float(-front[:, 0].min() - accuracy[best]),

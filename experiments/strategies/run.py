@@ -16,17 +16,8 @@ import yaml
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
+from experiments.shared import searches
 from experiments.shared.results import circumstances, save
-from experiments.shared.searches import (
-    b0_ms,
-    problem_on_pixel1,
-    reference_fronts,
-    reference_points,
-    run,
-    scores,
-    share,
-    strategy,
-)
 from nas.accuracy.predictor import Floats
 from nas.searching.evaluators import surrogate
 from nas.searching.problem import Problem, Strategy, Trials
@@ -68,21 +59,22 @@ class Timed:
 
 def problem_of(name: str, limited: bool) -> Problem:
     space = load_space(name)
-    limit_ms = (BUDGET_MS[name] or b0_ms()) if limited else None
-    return problem_on_pixel1(space, surrogate.create(space), limit_ms)
+    limit_ms = (BUDGET_MS[name] or searches.b0_ms()) if limited else None
+    return searches.problem_on_pixel1(space, surrogate.create(space), limit_ms)
 
 
 def search(problem: Problem, name: str, trials: int, seed: int) -> tuple[Floats, float]:
     """Return the scores in order (NaN where a limit is broken) and own seconds per candidate."""
-    timed = Timed(strategy(problem, name, seed))
-    done = run(problem, timed, trials)
-    return scores(problem, done), timed.seconds / max(1, len(done))
+    timed = Timed(searches.strategy(problem, name, seed))
+    done = searches.run(problem, timed, trials)
+    return searches.scores(problem, done), timed.seconds / max(1, len(done))
 
 
 def reference(problem: Problem) -> Floats:
     """Return the merged front of long archive searches of three kinds."""
     front = np.zeros((0, 2))
-    fronts = reference_fronts(problem, KINDS, searches=REFERENCE_RUNS, each=REFERENCE_EACH)
+    kinds, runs, each = KINDS, REFERENCE_RUNS, REFERENCE_EACH
+    fronts = searches.reference_fronts(problem, kinds, searches=runs, each=each)
     for number, front in enumerate(fronts, start=1):
         print(f"reference {number}: best {-front[:, 0].min():.5f}, {len(front)} points", flush=True)
     return front
@@ -93,8 +85,8 @@ def measure(problem: Problem, name: str, seeds: int, front: Floats) -> dict[str,
     marks = [mark for mark in MARKS if mark <= CAPS.get(name, MARKS[-1])]
     runs = [search(problem, name, marks[-1], seed) for seed in range(seeds)]
     shares: dict[str, Any] = {}
-    for label, point in reference_points(problem, front).items():
-        values = {m: [share(s[:m], front, point) for s, _ in runs] for m in marks}
+    for label, point in searches.reference_points(problem, front).items():
+        values = {m: [searches.share(s[:m], front, point) for s, _ in runs] for m in marks}
         shares[label] = {
             m: {"mean": round(float(np.mean(v)), 4), "worst": round(min(v), 4)}
             for m, v in values.items()
