@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.core.data import to_yaml
-from nas.core.errors import RunError
 from nas.core.files import write_text
 from nas.core.progress import Report, quiet
-from nas.core.workers.runner import Failure, InProcess, Runner
+from nas.core.workers.runner import Failure, InProcess, Runner, outcomes
 from nas.models.build import Network
 from nas.network.blocks import Architecture, to_mapping
 from nas.network.checkpoint import SUFFIX, load_checkpoint
@@ -190,9 +189,7 @@ class _Run:
         missing = [proposal for proposal in found if proposal.group.name not in known]
         tasks = (self._task(number, now, proposal) for proposal in missing)
         done = len(found) - len(missing)
-        for index, outcome in self.runner.map(tune, self.bench, tasks):
-            if isinstance(outcome, Failure) and outcome.fatal:
-                raise RunError(outcome.text)
+        for index, outcome in outcomes(self.runner, tune, self.bench, tasks):
             done += 1
             tried = self._tried(missing[index], outcome)
             self.folder.log_tried(number, tried)

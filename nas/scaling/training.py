@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas.accuracy.short import Bench, Leg, advance
-from nas.core.errors import RunError
 from nas.core.machine import machine_memory
 from nas.core.storage import Place
-from nas.core.workers.runner import Failure, Runner
+from nas.core.workers.runner import Failure, Runner, outcomes
 from nas.network.blocks import Architecture
 from nas.network.cost import cost
 from nas.network.memory import check_memory, memory
@@ -56,9 +55,7 @@ def by_training(
 
     def score(archs: Sequence[Architecture]) -> Iterator[tuple[int, float | Failure]]:
         legs = [Leg(arch=scale(arch, factor), until=recipe.epochs) for arch in archs]
-        for number, outcome in runner.map(advance, bench, legs):
-            if isinstance(outcome, Failure) and outcome.fatal:
-                raise RunError(outcome.text)
+        for number, outcome in outcomes(runner, advance, bench, legs):
             yield number, outcome if isinstance(outcome, Failure) else outcome.top1
 
     return Judge(

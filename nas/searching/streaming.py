@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from nas.core.errors import RunError
-from nas.core.workers.runner import WAIT, Failure, Runner
+from nas.core.workers.runner import WAIT, Failure, Runner, outcomes
 from nas.searching.evaluate import evaluate
 from nas.searching.problem import FAILED, STATUS_TYPE, Problem, Trials
 from nas.searching.session import Session
@@ -39,7 +38,7 @@ def stream(
     size = _rows_per_task(session)
     at_once = batch or max(size, min(session.strategy.batch, runner.workers // 8))
     proposals = _Proposals(session, size, at_once=at_once, wanted=wanted, over=over)
-    for task, outcome in runner.map(evaluate, session.problem, proposals, seconds=seconds):
+    for task, outcome in outcomes(runner, evaluate, session.problem, proposals, seconds=seconds):
         numbers = proposals.taken_back(task)
         if isinstance(outcome, Failure):
             outcome = _failed(session, numbers, outcome)
@@ -115,13 +114,7 @@ class _Proposals:
 
 
 def _failed(session: Session, numbers: tuple[int, ...], failure: Failure) -> Trials:
-    """Return the trials of a task that failed: all that it held.
-
-    Raises:
-        RunError: if the next one would fare no better.
-    """
-    if failure.fatal:
-        raise RunError(failure.text)
+    """Return the trials of a task that failed: all that it held."""
     picks = np.stack([session.waiting[number] for number in numbers])
     known: Problem = session.problem
     nothing = np.full(len(numbers), np.nan)

@@ -151,6 +151,20 @@ class Watched:
         self._runner.close()
 
 
+def outcomes(
+    runner: Runner, work: Work, shared: Any, tasks: Iterable[Any], *, seconds: float = 0.0
+) -> Iterator[tuple[int, Any]]:
+    """Yield what `runner.map` does, up to a failure after which the next task would fare no better.
+
+    Raises:
+        RunError: at such a failure, with its reason.
+    """
+    for number, outcome in runner.map(work, shared, tasks, seconds=seconds):
+        if isinstance(outcome, Failure) and outcome.fatal:
+            raise RunError(outcome.text)
+        yield number, outcome
+
+
 def attempt(work: Work, shared: Any, task: Any) -> Any:
     """Return `work(shared, task)`, or the `Failure` that says what it raised."""
     try:

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from nas.accuracy.short import Bench, Leg, Reached, advance, discard, finish
-from nas.core.errors import BadValue, NasError, RunError
+from nas.core.errors import BadValue, NasError
 from nas.core.jsonl import Lines, Record, line_reader, resumed
 from nas.core.run_folder import other
 from nas.core.schema import Fraction, Reader, Seconds, Signed
 from nas.core.storage import Place
-from nas.core.workers.runner import Failure, InProcess, Runner
+from nas.core.workers.runner import Failure, InProcess, Runner, outcomes
 from nas.searching.problem import Answers, Candidates, Metrics
 from nas.searching.rungs import Floats, expected, promoted, schedule
 from nas.space.space import Space
@@ -80,11 +80,9 @@ class Proxy:
         missing = [i for i in going if log.find(rung, archs[i].fingerprint) is None]
         legs = [Leg(arch=archs[i], until=self._ends[rung]) for i in missing]
         most = GRACE * self._bench.seconds
-        for number, outcome in self._runner.map(advance, self._bench, legs, seconds=most):
+        for number, outcome in outcomes(self._runner, advance, self._bench, legs, seconds=most):
             i = missing[number]
             if isinstance(outcome, Failure):
-                if outcome.fatal:
-                    raise RunError(outcome.text)
                 log.failed(rung, archs[i].fingerprint, outcome.text)
                 discard(self._bench, archs[i])
             else:
