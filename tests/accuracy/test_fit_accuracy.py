@@ -16,7 +16,6 @@ from nas.accuracy.learn import (
     Features,
     Fitted,
     _factor,
-    _label_rows,
     _shrink,
     fit_accuracy,
 )
@@ -25,6 +24,7 @@ from nas.core.errors import NasError
 from nas.searching.evaluators.costs import create as create_costs
 from nas.searching.problem import Candidates
 from nas.space.file import load_space
+from nas.space.sampling import covering
 from nas.space.space import Matrix, Space
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
@@ -123,7 +123,7 @@ def test_the_networks_follow_the_process(fitted: Fitted, examples: Examples) -> 
     inputs = features(examples.picks)
     process = GaussianProcess(inputs, examples.accuracy, tune(inputs, examples.accuracy, seed=0))
     shrunk = _shrink(examples, features, process, widened=1.0, seed=0)
-    rows = _label_rows(examples, np.random.default_rng(123), 900)
+    rows = covering(SPACE, examples.picks, np.random.default_rng(123), 900)
     wanted = process.mean(features(rows))
     gap = shrunk.model.accuracy(rows) - wanted
     assert 1 - np.mean(gap**2) / np.var(wanted) > ENOUGH
