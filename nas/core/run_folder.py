@@ -114,7 +114,7 @@ def begun(folder: Path, wanted: Kind) -> bool:
     """
     found = kind_of(folder)
     if found not in (None, wanted):
-        raise RunError(f"{folder} is {found.text}, not {wanted.text}; give another --out")
+        raise RunError(f"{folder} is {found.text}, not {wanted.text}; give another `out`")
     return found is wanted
 
 
@@ -127,7 +127,7 @@ def holds(folder: Path, wanted: Kind) -> bool:
     if begun(folder, wanted):
         return True
     if folder.is_dir() and any(not name.startswith(wanted.own) for name in os.listdir(folder)):
-        raise RunError(f"{folder} is not empty and holds no {wanted.word}; give another --out")
+        raise RunError(f"{folder} is not empty and holds no {wanted.word}; give another `out`")
     return False
 
 
@@ -155,7 +155,7 @@ def check_same(
 def other(start: str, found: object, wanted: object) -> RunError:
     """Return the error for what was begun with another value than is `wanted`."""
     now = "and is not given now" if wanted is None else f"not {_text(wanted)}"
-    return RunError(f"{start} {_text(found)}, {now}; give another --out")
+    return RunError(f"{start} {_text(found)}, {now}; give another `out`")
 
 
 def _text(value: object) -> str:

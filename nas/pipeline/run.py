@@ -50,7 +50,7 @@ def _check_whole(out: Path, line: Line) -> None:
     paths += [str(file["path"]) for done in line.done.values() for file in done.files]
     gone = [path for path in paths if not (out / path).exists()]
     if gone:
-        raise RunError(f"{out} has lost {', '.join(gone)}; restore them, or give another --out")
+        raise RunError(f"{out} has lost {', '.join(gone)}; restore them, or give another `out`")
 
 
 def _do(stage: str, work: Callable[[Line], Done], line: Line, folder: PipelineFolder) -> None:

@@ -209,7 +209,7 @@ def _check_trials(journal: Lines | NoJournal, config: SearchConfig) -> None:
     if done > config.trials:
         raise RunError(
             f"{journal.path.parent} holds {done} trials already, more than {config.trials}; "
-            "give another --out"
+            "give another `out`"
         )
 
 

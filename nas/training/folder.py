@@ -68,7 +68,7 @@ class TrainingFolder:
         if found.fingerprint != self.arch.fingerprint:
             raise RunError(
                 f"{path} is of another architecture, {found.name or found.fingerprint}; "
-                "give another --out"
+                "give another `out`"
             )
         return checkpoint.load(path), read_header(path).progress
 

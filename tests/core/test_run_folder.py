@@ -95,7 +95,7 @@ def test_only_its_own_kind_and_free_folders_are_written_into(folders: Path, want
             continue
         else:
             what = kind.text if kind else f"not empty and holds no {wanted.word}"
-            with pytest.raises(RunError, match=f"{name} is {what}.*; give another --out"):
+            with pytest.raises(RunError, match=f"{name} is {what}.*; give another `out`"):
                 holds(path, wanted)
         with pytest.raises(RunError, match=f"{name} is (no run folder|{kind and kind.text}, not)"):
             check_kind(path, wanted)
@@ -105,8 +105,8 @@ def test_other_settings_are_named_with_both_values() -> None:
     found = {"a": 1, "b": ("x", "y"), "c": 3}
     check_same("it is another: its", found, {**found, "c": 4}, may_change=("c",))
     for wanted, message in (
-        ({**found, "b": ()}, "its b is x, y, not none; give another --out"),
-        ({**found, "d": "new"}, "its d is not given, not 'new'; give another --out"),
+        ({**found, "b": ()}, "its b is x, y, not none; give another `out`"),
+        ({**found, "d": "new"}, "its d is not given, not 'new'; give another `out`"),
         ({"a": 1, "b": ("x", "y")}, "its c is 3, and is not given now"),
     ):
         with pytest.raises(RunError, match=message):

@@ -60,7 +60,7 @@ def test_a_longer_search_is_the_same_run(tmp_path: Path) -> None:
 
 def test_another_search_is_refused_and_nothing_changes(tmp_path: Path) -> None:
     write_config(CONFIG, tmp_path / "run.yaml")
-    with pytest.raises(RunError, match="another search: its seed is 0, not 1; give another --out"):
+    with pytest.raises(RunError, match="another search: its seed is 0, not 1; give another `out`"):
         search(replace(CONFIG, seed=1), out=tmp_path)
     assert read_config(tmp_path / "run.yaml") == CONFIG
 
@@ -77,7 +77,7 @@ def test_a_refused_second_writer_changes_no_settings(tmp_path: Path) -> None:
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
-    with pytest.raises(RunError, match="is not empty and holds no run; give another --out"):
+    with pytest.raises(RunError, match="is not empty and holds no run; give another `out`"):
         search(CONFIG, out=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 

@@ -306,7 +306,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(
     (tmp_path / "last.safetensors").write_bytes(
         (find_checkpoint(f"{learned.out}:last") or Path()).read_bytes()
     )
-    with pytest.raises(RunError, match="is of another architecture, small; give another --out"):
+    with pytest.raises(RunError, match="is of another architecture, small; give another `out`"):
         train(other, digits, RECIPE, out=tmp_path)
 
 
