@@ -1,7 +1,7 @@
 """What the latency tables of other projects have in common.
 
 A dialect is a file in `nas/latency/dialects/`: it says which units a key of its tables stands for,
-and which keys could stand for given units. `latency_import` reads such tables, `latency_export`
+and which keys could stand for given units. `importing` reads such tables, `exporting`
 writes them. Under a key stand `mean` in milliseconds, `count` (how many measurements) and their
 spread, as `std` in milliseconds or as `var` in its square. Whole networks are sums, as in our own
 tables.

@@ -2,7 +2,7 @@
 
 A dataset is named by text, as plugins are: "imagefolder:/path", "imagefolder:/path,val=0.2",
 "hf:NAME_OR_PATH", "cifar10:/path", "digits", "shapes:difficulty=0.7". What stands behind the name
-is a file in `nas/nn/datasets`, which yields a `Source`; what all of them need is done here.
+is a file in `nas/training/datasets`, which yields a `Source`; what all of them need is done here.
 """
 
 import logging
@@ -54,7 +54,7 @@ class Images:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Source:
-    """What a file of `nas/nn/datasets` finds: the splits, before anything is measured.
+    """What a file of `nas/training/datasets` finds: the splits, before anything is measured.
 
     `fingerprint` is one of files, sizes, labels and split. `mirrored` says whether an image and its
     mirror image are of the same class, so that augmentation may flip.

@@ -1,4 +1,4 @@
-"""What every backend keeps to; a new file in nas/backends is tested without being listed."""
+"""What every backend keeps to; a new one is tested without being listed."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""What every strategy keeps to; a new file in nas/strategies is tested without being listed."""
+"""What every strategy keeps to; a new one is tested without being listed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
