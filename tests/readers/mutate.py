@@ -4,11 +4,14 @@
 """
 
 import copy
+import os
 import random
 from collections.abc import Callable
 from typing import Any
 
 Mutate = Callable[[random.Random], bytes]
+MUTATIONS = int(os.environ.get("NAS_MUTATIONS", "400"))
+"""Damaged files for every reader."""
 
 NAN, INF = float("nan"), float("inf")
 LONG = 10**400

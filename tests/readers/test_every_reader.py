@@ -4,7 +4,6 @@ The number of files for each reader is `NAS_MUTATIONS`, 400 unless told; `.ci/ru
 """
 
 import gc
-import os
 import random
 import signal
 import time
@@ -18,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from readers import folders, plain
+from readers.mutate import MUTATIONS
 from readers.rows import Row
 
 from nas.core.errors import NasError
@@ -29,7 +29,6 @@ except ModuleNotFoundError:  # no torch here
 
 ROWS = {**plain.ROWS, **folders.ROWS, **TRAINED}
 """Every reader of files; a new reader is a new row in one of these."""
-MUTATIONS = int(os.environ.get("NAS_MUTATIONS", "400"))
 AT_ONCE = 20
 """Files for each example of hypothesis, which takes longer to draw one than a file to be read."""
 MOST_SECONDS = 2.0

@@ -14,6 +14,7 @@ pytest.importorskip("torch")
 datasets = pytest.importorskip("datasets")
 
 from PIL import Image  # noqa: E402, TID253  # there with datasets' own needs
+from readers.mutate import MUTATIONS  # noqa: E402
 
 from nas.core.errors import BadFile, NasError  # noqa: E402
 from nas.training.data import load_data  # noqa: E402
@@ -204,7 +205,7 @@ def test_damaged_folders_are_read_or_refused_in_one_line(tmp_path: Path) -> None
     text = _save(tmp_path, train=_table([0, 1] * 3), val=_table([0, 1]))
     files = [path for path in sorted((tmp_path / "saved").rglob("*")) if path.is_file()]
     random = np.random.default_rng(0)
-    for number in range(60):
+    for number in range(MUTATIONS):
         path = files[number % len(files)]
         content = path.read_bytes()
         changed = np.frombuffer(content, np.uint8).copy()

@@ -45,7 +45,10 @@ class _Part:
 
     def open(self, index: int) -> Path | bytes:
         """Return the stored image: its bytes, or the file that the dataset points to."""
-        stored = self.table[int(self.rows[index])][self.image] or {}
+        try:
+            stored = self.table[int(self.rows[index])][self.image] or {}
+        except Exception as error:  # corrupt rows make the library raise almost anything
+            raise OSError(f"the row cannot be read: {first_line(error)}") from None
         content: bytes | None = stored.get("bytes")
         if content is not None:
             return content
@@ -209,8 +212,13 @@ def _part(table: Any, *, image: str, label: str, classes: tuple[str, ...], name:
     labels = np.array(
         [-1 if value is None else known.get(str(value), -1) for value in values], np.int64
     )
+    images = table.select_columns([image]).cast_column(image, datasets.Image(decode=False))
+    try:
+        images.data.validate(full=True)  # reading images at wrong places would kill the process
+    except Exception as error:  # as above
+        raise BadFile(f"hf: column {image} cannot be read: {first_line(error)}") from None
     return _Part(
-        table=table.select_columns([image]).cast_column(image, datasets.Image(decode=False)),
+        table=images,
         image=image,
         name=name,
         rows=np.arange(len(labels)),
