@@ -12,7 +12,7 @@ from nas.core.run_folder import kind_of
 from nas.latency.file import load_table
 from nas.network.checkpoint import load_checkpoint
 from nas.network.zoo import load_architecture
-from nas.searching.folder import find_architecture
+from nas.searching.runs.folder import find_architecture
 
 Nas = Callable[..., Any]
 EARLIER = Path(__file__).parent / "data" / "earlier"

@@ -6,7 +6,7 @@ from pathlib import Path
 from nas.core.errors import NasError
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
-from nas.searching.folder import find_architecture
+from nas.searching.runs.folder import find_architecture
 
 
 def find_trained(arch: str, weights: str | None) -> Checkpoint:

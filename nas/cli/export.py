@@ -10,7 +10,7 @@ from nas.cli._print import print_json, say
 from nas.core.storage import is_url, split_member
 from nas.exporting.export import export
 from nas.network.checkpoint import find_checkpoint, load_checkpoint
-from nas.searching.folder import find_architecture
+from nas.searching.runs.folder import find_architecture
 
 
 @click.command("export")

@@ -26,11 +26,11 @@ from nas.report.tables import (
     latency_notes,
 )
 from nas.searching.config import SearchConfig, names_code, read_config
-from nas.searching.folder import CONFIG, MAY_CHANGE
 from nas.searching.loop import Run, explore, write
 from nas.searching.problem import FAILED, STOPPED
+from nas.searching.runs.folder import CONFIG, MAY_CHANGE
+from nas.searching.runs.watch import open_run
 from nas.searching.solutions import Member, left_out, record, references
-from nas.searching.watch import open_run
 from nas.space.file import load_space
 
 _DEFAULTS = SearchConfig()

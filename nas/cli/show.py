@@ -12,7 +12,7 @@ from nas.network.cost import cost, costs_by_unit
 from nas.report.proof import latency_remarks, notes
 from nas.report.tables import ms_text, network_table
 from nas.searching.config import SearchConfig, read_config
-from nas.searching.folder import find_architecture
+from nas.searching.runs.folder import find_architecture
 
 
 @click.command("show")

@@ -6,7 +6,7 @@ import click
 
 from nas.cli._places import PATH
 from nas.cli._print import print_json, say
-from nas.searching.study import to_study
+from nas.searching.runs.study import to_study
 
 
 @click.command("study")

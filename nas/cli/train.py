@@ -17,7 +17,7 @@ from nas.core.text import file_name
 from nas.exporting.export import named
 from nas.network.blocks import Architecture
 from nas.network.multipliers import scale_resolution
-from nas.searching.folder import find_architecture
+from nas.searching.runs.folder import find_architecture
 
 if TYPE_CHECKING:
     from nas.training.job import Job

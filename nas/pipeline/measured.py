@@ -15,7 +15,7 @@ from nas.latency.measure.speedup import target_like
 from nas.network.blocks import Architecture
 from nas.pipeline.journal import Done
 from nas.pipeline.stages import Line
-from nas.searching.folder import find_architecture
+from nas.searching.runs.folder import find_architecture
 
 
 def measure_networks(line: Line) -> Done:

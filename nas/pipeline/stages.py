@@ -27,8 +27,8 @@ from nas.pruning.netadapt import check
 from nas.pruning.run import Listener, netadapt
 from nas.report.proof import latency_remarks
 from nas.scaling.growth import grown
-from nas.searching.folder import ARCHS, find_architecture
 from nas.searching.loop import search
+from nas.searching.runs.folder import ARCHS, find_architecture
 from nas.training.job import Options
 from nas.training.recipes import Recipe
 from nas.training.run import carry_through, plan

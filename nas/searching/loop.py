@@ -21,18 +21,18 @@ from nas.core.progress import Report
 from nas.core.storage import Place
 from nas.core.workers.runner import Lazy, Runner
 from nas.network.zoo import load_architecture
-from nas.searching import folder
 from nas.searching.config import SearchConfig, Setup, prepare, write_config
 from nas.searching.constraints import check_limits
 from nas.searching.journal import NoJournal, open_journal
 from nas.searching.pareto import hypervolume, non_dominated
 from nas.searching.problem import Objective, Strategy, Trials
+from nas.searching.runs import folder
+from nas.searching.runs.watch import Watch, open_run
 from nas.searching.screening import Screened
 from nas.searching.session import Session
 from nas.searching.solutions import Member, covers, front_members, record, reference
 from nas.searching.streaming import stream
 from nas.searching.warm_start import Seeded
-from nas.searching.watch import Watch, open_run
 
 logger = logging.getLogger(__name__)
 

@@ -21,8 +21,8 @@ pytest.importorskip("onnx")
 from nas.core.storage import Place  # noqa: E402
 from nas.network.checkpoint import load_checkpoint  # noqa: E402
 from nas.pipeline.config import STAGES, read_pipeline  # noqa: E402
-from nas.searching.folder import find_architecture  # noqa: E402
-from nas.searching.summary import read_summary  # noqa: E402
+from nas.pipeline.summary import read_summary  # noqa: E402
+from nas.searching.runs.folder import find_architecture  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 

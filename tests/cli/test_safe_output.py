@@ -21,7 +21,7 @@ from nas.network.blocks import to_mapping
 from nas.network.zoo import load_architecture
 from nas.report.page import Part, page
 from nas.report.tables import Table
-from nas.searching.folder import find_architecture
+from nas.searching.runs.folder import find_architecture
 
 EVIL = "\x1b]0;owned\x07\x1b[31mred\u202e../../evil" + "x" * 5000
 SECRET = "s3://me:hunter2@host/run?token=abc123"

@@ -16,9 +16,9 @@ import pytest
 
 pytest.importorskip("fsspec")
 
-from nas.searching.folder import find_architecture
 from nas.searching.loop import search
-from nas.searching.status import read_status
+from nas.searching.runs.folder import find_architecture
+from nas.searching.runs.status import read_status
 
 Nas = Callable[..., Any]
 ROOT = Path(__file__).parents[2]

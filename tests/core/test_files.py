@@ -22,10 +22,10 @@ from nas.network.checkpoint import read_header
 from nas.network.zoo import load_architecture
 from nas.pipeline.config import read_pipeline
 from nas.searching.config import read_config
-from nas.searching.finished import read_examples
-from nas.searching.folder import find_architecture, front_names
-from nas.searching.status import read_status
-from nas.searching.watch import read_heartbeat
+from nas.searching.runs.examples import read_examples
+from nas.searching.runs.folder import find_architecture, front_names
+from nas.searching.runs.status import read_status
+from nas.searching.runs.watch import read_heartbeat
 from nas.space.file import load_space
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a POSIX system is needed")

@@ -26,8 +26,8 @@ from nas.core.run_folder import (
 from nas.core.storage import Place
 from nas.network.blocks import to_mapping
 from nas.network.zoo import load_architecture
-from nas.searching.folder import find_architecture
-from nas.searching.summary import read_summary
+from nas.pipeline.summary import read_summary
+from nas.searching.runs.folder import find_architecture
 
 Nas = Callable[..., Any]
 SMALL = "mobilenet_v3_small"

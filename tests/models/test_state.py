@@ -19,7 +19,7 @@ from nas.network.checkpoint import AVERAGE, SETTINGS, find_checkpoint, load_chec
 from nas.network.layers import lower  # noqa: E402
 from nas.network.weights import weight_shapes  # noqa: E402
 from nas.network.zoo import load_architecture  # noqa: E402
-from nas.searching.folder import find_architecture  # noqa: E402
+from nas.searching.runs.folder import find_architecture  # noqa: E402
 from nas.training.optim import RMSpropTF  # noqa: E402
 from nas.training.trained import network_of  # noqa: E402
 

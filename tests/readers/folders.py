@@ -18,12 +18,12 @@ from nas.pruning.netadapt import Point, Tried
 from nas.scaling import search as compound
 from nas.searching.config import read_config
 from nas.searching.evaluators.costs import create as create_costs
-from nas.searching.finished import read_examples
-from nas.searching.folder import find_architecture, front_names
 from nas.searching.journal import ask_record, open_journal, tell_record
 from nas.searching.problem import OK, STATUS_TYPE, Objective, Problem, Trials
+from nas.searching.runs.examples import read_examples
+from nas.searching.runs.folder import find_architecture, front_names
+from nas.searching.runs.status import read_status
 from nas.searching.session import Session
-from nas.searching.status import read_status
 from nas.searching.strategies.random import create as create_random
 
 _RUN = {"schema": 1, "space": str(TINY), "objective": ["max:top1", "min:macs"], "trials": 30}

@@ -17,7 +17,7 @@ from nas.latency.measure.bundle import with_validation
 from nas.latency.measure.plan import Plan, plan_networks, plan_space
 from nas.latency.measure.rounds import Progress, Rounds, VisitReport
 from nas.latency.measure.run import Target
-from nas.searching.folder import find_architecture, front_names
+from nas.searching.runs.folder import find_architecture, front_names
 from nas.space.file import load_space
 
 Command = Callable[..., Any]

@@ -9,7 +9,7 @@ from nas.cli._print import print_json, print_table, say
 from nas.cli.latency import _options as options
 from nas.latency.measure.run import Target
 from nas.report.tables import Table
-from nas.searching.check import Checked, check_run
+from nas.searching.runs.check import Checked, check_run
 
 
 @click.command("check")

@@ -10,7 +10,7 @@ from nas.latency.measure.make import cover
 from nas.latency.table import Latency
 from nas.report.proof import facts, notes
 from nas.report.tables import Table
-from nas.searching.folder import find_architecture
+from nas.searching.runs.folder import find_architecture
 
 
 @click.command("predict")

@@ -17,7 +17,7 @@ from nas.network.blocks import Architecture, to_mapping
 from nas.network.memory import gib, memory
 from nas.report.proof import latency_remarks, notes
 from nas.scaling.growth import Growth, grown
-from nas.searching.folder import find_architecture
+from nas.searching.runs.folder import find_architecture
 
 
 @click.command("scale")

@@ -21,7 +21,7 @@ from nas.scaling.formula import Compound
 from nas.scaling.grid import Budget, Point, grid
 from nas.scaling.search import RESULTS, Judge, Scored, by_model, record
 from nas.scaling.search import search as search_grid
-from nas.searching.folder import find_architecture
+from nas.searching.runs.folder import find_architecture
 
 EVALUATORS = ("train", "surrogate", "costs")
 

@@ -14,8 +14,8 @@ from nas.cli._progress import progress
 from nas.core.errors import NasError, missing_package
 from nas.core.extras import extra
 from nas.core.storage import Place
-from nas.searching.finished import read_examples
-from nas.searching.stored import read_run
+from nas.searching.runs.examples import read_examples
+from nas.searching.runs.stored import read_run
 
 if TYPE_CHECKING:
     from nas.accuracy.learn import Fitted

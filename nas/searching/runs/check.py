@@ -20,7 +20,7 @@ from nas.latency.measure.validation import speed_of
 from nas.latency.table import Latency, LatencyTable
 from nas.network.blocks import Architecture
 from nas.searching.config import read_config
-from nas.searching.folder import CONFIG, find_architecture, front_names
+from nas.searching.runs.folder import CONFIG, find_architecture, front_names
 
 _SLOWER = 1.05
 

@@ -17,7 +17,7 @@ from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
 from nas.network.layers import lower
 from nas.network.zoo import load_architecture
-from nas.searching.check import compare
+from nas.searching.runs.check import compare
 
 pytest.importorskip("scipy")
 

@@ -7,8 +7,8 @@ import pytest
 
 from nas.core.errors import NasError
 from nas.searching.loop import search
-from nas.searching.status import read_status
-from nas.searching.watch import HEARTBEAT
+from nas.searching.runs.status import read_status
+from nas.searching.runs.watch import HEARTBEAT
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from nas.core.errors import RunError
 from nas.searching.loop import search
-from nas.searching.stored import read_run
+from nas.searching.runs.stored import read_run
 
 
 def test_trials_are_read_without_touching_the_run(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ import pytest
 from nas.core import data
 from nas.core.errors import NasError, RunError
 from nas.core.files import write_text
-from nas.searching.finished import read_examples
 from nas.searching.journal import ask_record, open_journal, tell_record
 from nas.searching.problem import FAILED, INFEASIBLE, OK, STATUS_TYPE, STOPPED, Trials
+from nas.searching.runs.examples import read_examples
 from nas.space.space import Matrix, Space
 
 Run = Callable[..., Path]
@@ -22,7 +22,7 @@ def run(tmp_path: Path, tiny: Space) -> Run:
     """Return a function that writes a run folder with one batch of trials."""
 
     def write(name: str, picks: Matrix, top1: np.ndarray, **changed: object) -> Path:
-        space = Path(__file__).parents[1] / "data" / "tiny.yaml"
+        space = Path(__file__).parents[2] / "data" / "tiny.yaml"
         settings = {"schema": 1, "space": str(changed.pop("space", space))}
         write_text(tmp_path / name / "run.yaml", data.to_yaml(settings))
         status = np.array(changed.pop("status", [OK] * len(picks)), dtype=STATUS_TYPE)

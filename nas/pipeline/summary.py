@@ -1,6 +1,6 @@
 """How far a training, a pruning, a search of how to scale or a pipeline is, read from its folder.
 
-Searches, which say more of themselves, have `nas.searching.status`.
+Searches, which say more of themselves, have `nas.searching.runs.status`.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,9 +26,10 @@ from nas.core.run_folder import (
     sound,
 )
 from nas.core.storage import Place
+from nas.pipeline.config import STAGES
+from nas.pipeline.journal import SETTINGS
 
-METRICS, ROUNDS, ASKED = "metrics.jsonl", "journal.jsonl", "pipeline.yaml"
-STAGES = ("search", "train", "netadapt", "scale", "export")
+METRICS, ROUNDS = "metrics.jsonl", "journal.jsonl"
 FINISHED, UNFINISHED = "finished", "unfinished"
 Facts = Mapping[str, Any]
 
@@ -118,7 +119,7 @@ def _scaling(here: Path) -> tuple[bool, Facts]:
 
 
 def _pipeline(here: Path) -> tuple[bool, Facts]:
-    asked = read_mapping(here / ASKED) if (here / ASKED).is_file() else {}
+    asked = read_mapping(here / SETTINGS) if (here / SETTINGS).is_file() else {}
     done = {line["stage"]: line["done"] for line in read_lines(here / PIPELINE.mark)[1:]}
     networks = [str(one["name"]) for stage in done.values() for one in stage["networks"]]
     missing = [stage for stage in STAGES if stage in asked and stage not in done]

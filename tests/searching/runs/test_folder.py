@@ -10,9 +10,9 @@ import pytest
 from nas.core.errors import BadFile, NasError, RunError, UnknownName
 from nas.network.zoo import load_architecture
 from nas.searching.config import SearchConfig, prepare, read_config, write_config
-from nas.searching.folder import check_folder, find_architecture, to_csv
 from nas.searching.journal import open_journal
 from nas.searching.loop import Run, search
+from nas.searching.runs.folder import check_folder, find_architecture, to_csv
 
 CONFIG = prepare(SearchConfig(trials=400, strategy="random")).config
 

@@ -10,9 +10,9 @@ from nas.accuracy.examples import Examples
 from nas.accuracy.predictor import METRICS
 from nas.core.errors import RunError
 from nas.core.storage import Place
-from nas.searching.folder import JOURNAL
 from nas.searching.problem import concatenate
-from nas.searching.stored import StoredRun, read_run
+from nas.searching.runs.folder import JOURNAL
+from nas.searching.runs.stored import StoredRun, read_run
 
 
 def read_examples(runs: Sequence[Place | Path | str]) -> Examples:

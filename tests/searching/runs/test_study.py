@@ -7,7 +7,7 @@ import pytest
 from nas.core.errors import NasError, RunError
 from nas.searching.config import SearchConfig
 from nas.searching.loop import search
-from nas.searching.study import to_study
+from nas.searching.runs.study import to_study
 
 optuna = pytest.importorskip("optuna")
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from nas.core.errors import NasError, RunError, first_line, missing_package
 from nas.core.files import atomic_path
-from nas.searching.folder import CONFIG
 from nas.searching.problem import FAILED, STOPPED
-from nas.searching.stored import StoredRun, read_run
+from nas.searching.runs.folder import CONFIG
+from nas.searching.runs.stored import StoredRun, read_run
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage

@@ -16,7 +16,7 @@ from nas.core.errors import BadFile, RunError
 from nas.core.storage import Place
 from nas.core.workers.runner import InProcess
 from nas.searching.config import SearchConfig
-from nas.searching.watch import HEARTBEAT, Watch, _check_unattended, read_heartbeat
+from nas.searching.runs.watch import HEARTBEAT, Watch, _check_unattended, read_heartbeat
 
 
 class Session:
@@ -51,8 +51,8 @@ def test_a_disk_that_fills_up_is_not_the_heartbeats_to_report(
         if threading.current_thread() is not threading.main_thread():
             raise BadFile(f"{path} cannot be written: No space left on device")
 
-    monkeypatch.setattr("nas.searching.watch.SECONDS_BETWEEN_BEATS", 0.001)
-    monkeypatch.setattr("nas.searching.watch.write_text", full)
+    monkeypatch.setattr("nas.searching.runs.watch.SECONDS_BETWEEN_BEATS", 0.001)
+    monkeypatch.setattr("nas.searching.runs.watch.write_text", full)
     with _watch(tmp_path).over(Session()):  # type: ignore[arg-type]
         for _ in range(5000):
             if len(tries) >= 4:

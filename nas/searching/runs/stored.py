@@ -12,9 +12,9 @@ from nas.core.jsonl import Record
 from nas.core.run_folder import MARKS, SEARCH, check_kind, read_lines
 from nas.core.storage import Place
 from nas.searching.config import SearchConfig, read_config
-from nas.searching.folder import CONFIG, JOURNAL
 from nas.searching.journal import Ask, Tell, events
 from nas.searching.problem import Limit, Objective, Trials, concatenate
+from nas.searching.runs.folder import CONFIG, JOURNAL
 from nas.space.file import load_space
 from nas.space.space import Space
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from nas.core.storage import Place
 from nas.searching.problem import FAILED, INFEASIBLE, OK, STOPPED
-from nas.searching.stored import StoredRun, read_run
-from nas.searching.watch import HEARTBEAT, RUNNING, SILENT_SECONDS, Heartbeat, read_heartbeat
+from nas.searching.runs.stored import StoredRun, read_run
+from nas.searching.runs.watch import HEARTBEAT, RUNNING, SILENT_SECONDS, Heartbeat, read_heartbeat
 
 UNKNOWN, LOST = "unknown", "lost"
 

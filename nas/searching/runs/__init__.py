@@ -1,0 +1,1 @@
+"""Runs as folders: written, read, watched, and compared with measurements."""
