@@ -7,9 +7,10 @@ import click
 from nas.cli._places import PATH
 from nas.cli._print import print_json, print_table, say
 from nas.cli.latency import _options as options
+from nas.latency.measure.compare import Checked
 from nas.latency.measure.run import Target
 from nas.report.tables import Table
-from nas.searching.runs.check import Checked, check_run
+from nas.searching.runs.check import check_run
 
 
 @click.command("check")

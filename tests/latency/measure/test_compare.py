@@ -8,6 +8,7 @@ import pytest
 
 from nas.core.errors import NasError
 from nas.latency.file import load_table
+from nas.latency.measure.compare import compare
 from nas.latency.measure.plan import Plan, plan_check
 from nas.latency.measure.rounds import Rounds
 from nas.latency.measure.run import Target, measure_plan
@@ -17,7 +18,6 @@ from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
 from nas.network.layers import lower
 from nas.network.zoo import load_architecture
-from nas.searching.runs.check import compare
 
 pytest.importorskip("scipy")
 
