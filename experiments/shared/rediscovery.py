@@ -30,7 +30,7 @@ from nas.searching.config import SearchConfig, Setup, prepare
 from nas.searching.evaluators.surrogate import Surrogate
 from nas.searching.loop import search
 from nas.searching.problem import Problem, Trials
-from nas.searching.solutions import reference, references
+from nas.searching.solutions import known_solution, known_solutions
 from nas.space.space import Matrix
 
 Say = Callable[[str], None]
@@ -100,7 +100,7 @@ def main(case: Case, folder: Path) -> None:
     six = partial(significant, digits=6)
     write_text(folder / "result.yaml", data.to_yaml(rounded(result, six)))
     whole = search(space=case.space, trials=TRIALS)
-    draw_front(whole, references(whole.setup), [folder / "front.png"])
+    draw_front(whole, known_solutions(whole.setup), [folder / "front.png"])
     draw_judged(result["judged"], folder / "judged.png", case)
     print(show(result, case))
 
@@ -122,13 +122,13 @@ def _search(problem: Problem, seed: int) -> Trials:
 
 def known(setup: Setup, name: str) -> dict[str, Any]:
     """Return what the table and the model say about a bundled architecture."""
-    member = reference(setup, name)
+    solution = known_solution(setup, name)
     return {
-        "latency_ms": member.latency.ms,
-        setup.accuracy: member.accuracy,
-        "published_top1": member.published,
-        "macs": member.macs,
-        "params": member.params,
+        "latency_ms": solution.latency.ms,
+        setup.accuracy: solution.accuracy,
+        "published_top1": solution.published,
+        "macs": solution.macs,
+        "params": solution.params,
     }
 
 
@@ -140,7 +140,7 @@ def best_of(setup: Setup, trials: Trials) -> int:
 def seed_result(setup: Setup, trials: Trials, front: Floats, point: Floats) -> dict[str, Any]:
     """Return what one search found."""
     best = best_of(setup, trials)
-    baseline = reference(setup, setup.space.baseline)
+    baseline = known_solution(setup, setup.space.baseline)
     accuracy, found = trials.metrics[setup.accuracy], searches.scores(setup.problem, trials)
     return {
         "hypervolume_share": searches.share(found, front, point),
@@ -154,7 +154,7 @@ def seed_result(setup: Setup, trials: Trials, front: Floats, point: Floats) -> d
 
 def reference_result(setup: Setup, case: Case, front: Floats) -> dict[str, Any]:
     """Return how far the baseline is from the reference front."""
-    baseline = reference(setup, case.baseline)
+    baseline = known_solution(setup, case.baseline)
     accuracy, ms = -front[:, 0], front[:, 1]
     return {
         "points": len(front),
@@ -165,7 +165,7 @@ def reference_result(setup: Setup, case: Case, front: Floats) -> dict[str, Any]:
 
 def choices(setup: Setup, case: Case, runs: Sequence[Trials]) -> dict[str, str]:
     """Return, choice by choice, the baseline's pick and those of the best of every seed."""
-    base = reference(setup, case.baseline).picks or {}
+    base = known_solution(setup, case.baseline).picks or {}
     found = [setup.space.unpack(trials.picks[best_of(setup, trials)]) for trials in runs]
     result = {}
     for name in setup.space.choices:
@@ -193,7 +193,7 @@ def judged(setup: Setup, case: Case, rows: Rows, given: Judging, say: Say) -> li
     Returns, for each share of the budget, half and model, the gains over the baseline: their mean
     and range over the seeds, in points.
     """
-    base = setup.space.pack(reference(setup, case.baseline).picks or {})[None]
+    base = setup.space.pack(known_solution(setup, case.baseline).picks or {})[None]
     found = []
     for number in range(given.halves):
         guided = searched(
@@ -223,7 +223,7 @@ def searched(setup: Setup, case: Case, split: Sequence[Rows], given: Judging) ->
     model, _ = fit_model(plan, guide_rows, 0)
     guide = replace(model, scale=SCALES[case.space])
     problem = with_judge(setup, guide)
-    known = reference(setup, case.baseline)
+    known = known_solution(setup, case.baseline)
     base = guide.predict_matrix(setup.space.pack(known.picks or {})[None])
     budgets = {f"{100 * part:.0f} %": part * case.limit_ms for part in SHARES}
     best: dict[str, list[Matrix]] = {name: [] for name in (*budgets, AS_GOOD)}

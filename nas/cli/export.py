@@ -7,7 +7,7 @@ import click
 
 from nas.cli._places import PATH
 from nas.cli._print import print_json, say
-from nas.core.storage import is_url, split_member
+from nas.core.storage import is_url, split_name
 from nas.exporting.export import export
 from nas.network.checkpoint import find_checkpoint, load_checkpoint
 from nas.searching.runs.folder import find_architecture
@@ -26,9 +26,9 @@ def command(arch: str, form: str, out: Path | None, opset: int | None, as_json: 
     """
     trained = load_checkpoint(arch) if find_checkpoint(arch) else None
     network = trained.arch if trained else find_architecture(arch)
-    folder, member = split_member(arch)
-    if out is None and member is not None:
-        network = replace(network, name=f"{Path(folder).name}-{member}")
+    folder, solution = split_name(arch)
+    if out is None and solution is not None:
+        network = replace(network, name=f"{Path(folder).name}-{solution}")
     elif out is None and trained and Path(arch).is_dir():
         network = replace(network, name=Path(arch).resolve().name)
     path = export(network, out, form=form, trained=trained, opset=opset)

@@ -30,7 +30,7 @@ from nas.searching.loop import Run, explore, write
 from nas.searching.problem import FAILED, STOPPED
 from nas.searching.runs.folder import CONFIG, MAY_CHANGE
 from nas.searching.runs.watch import open_run
-from nas.searching.solutions import Member, left_out, record, references
+from nas.searching.solutions import Solution, known_solutions, left_out, record
 from nas.space.file import load_space
 
 _DEFAULTS = SearchConfig()
@@ -96,7 +96,7 @@ def _flag(name: str, help_text: str, **more: Any) -> Callable[[Any], Any]:
     type=click.IntRange(min=1),
     default=20,
     show_default=True,
-    help="Members of the front to print.",
+    help="Solutions of the front to print.",
 )
 @click.option("--plot/--no-plot", default=True, help="Draw the front into the run folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -121,10 +121,10 @@ def command(
         else:
             with extra("the table of the front", say):
                 _print_front(run, known, top)
-        if plot and run.members:
+        if plot and run.solutions:
             with extra("the picture", say):
                 _draw(run, known, out)
-    if run.members:
+    if run.solutions:
         _say_where(run)
     if len(run.trials) and len(run.trials.errors) == len(run.trials):
         raise click.exceptions.Exit(1)
@@ -139,12 +139,12 @@ def _again(config: SearchConfig, out: Place) -> str:
     return f"nas search --out {out}{trust}"
 
 
-def _known(run: Run) -> tuple[Member, ...]:
+def _known(run: Run) -> tuple[Solution, ...]:
     """Return the architectures to compare with; one line says which are left out."""
     with extra("known architectures", say):
-        if run.members and (line := left_out(run.setup)):
+        if run.solutions and (line := left_out(run.setup)):
             say(line)
-        return references(run.setup)
+        return known_solutions(run.setup)
     return ()
 
 
@@ -186,22 +186,22 @@ def _default_folder(settings: SearchConfig) -> Path:
     return Path("runs") / f"{space}-{table}-{digest}"
 
 
-def _print_front(run: Run, known: Sequence[Member], top: int) -> None:
+def _print_front(run: Run, known: Sequence[Solution], top: int) -> None:
     """Print the front with what belongs beside its numbers; where things lie goes to stderr."""
     setup, table = run.setup, run.setup.table
-    if not run.members:
+    if not run.solutions:
         say(_why_nothing(run))
         return
-    print_table(front_table(run, references=known, top=top))
+    print_table(front_table(run, known=known, top=top))
     put()
-    for line in headlines(run.members, run.baseline, accuracy=setup.accuracy):
+    for line in headlines(run.solutions, run.baseline, accuracy=setup.accuracy):
         put(line)
     if setup.judge.note:
         put(setup.judge.note)
-    for note in accuracy_notes(run.members):
+    for note in accuracy_notes(run.solutions):
         put(f"{EXTRAPOLATED} {setup.accuracy}: {note}")
     put(f"latency_ms: {table.name}, {table.device}, {table.runtime}")
-    for note in (*latency_notes(run.members), *notes(table)):
+    for note in (*latency_notes(run.solutions), *notes(table)):
         put(f"latency_ms: {note}")
     say(f"{len(run.trials):,} candidates{_became(run)} in {run.seconds:.2f} s{_rate(run)}")
 
@@ -251,14 +251,14 @@ def _document(run: Run) -> dict[str, Any]:
         "failed": len(run.trials.errors),
         "finished": run.finished,
         "hypervolume": run.hypervolume,
-        "reference_point": run.reference_point.tolist() if run.members else None,
+        "reference_point": run.reference_point.tolist() if run.solutions else None,
         "baseline": record(base, setup.accuracy, base) if base else None,
         "best": record(best, setup.accuracy, base) if best else None,
         "pareto": run.records(),
     }
 
 
-def _draw(run: Run, known: Sequence[Member], out: Place) -> None:
+def _draw(run: Run, known: Sequence[Solution], out: Place) -> None:
     from nas.report.plots import draw_front
 
     draw_front(run, known, [out.here / "front.png", out.here / "front.svg"])

@@ -6,7 +6,7 @@ import click
 
 from nas.cli._print import print_json, print_table, say
 from nas.core.run_folder import SEARCH, kind_of
-from nas.core.storage import Place, split_member
+from nas.core.storage import Place, split_name
 from nas.latency.file import load_table
 from nas.network.cost import cost, costs_by_unit
 from nas.report.proof import latency_remarks, notes
@@ -58,9 +58,9 @@ def command(arch: str, latency_table: str | None, era: str | None, as_json: bool
 
 
 def _of_run(arch: str) -> tuple[str, str | None]:
-    """Return the latency table and the era that the run of a member was searched with."""
-    folder, member = split_member(arch)
-    if member is not None:
+    """Return the latency table and the era that the run of a solution was searched with."""
+    folder, solution = split_name(arch)
+    if solution is not None:
         with Place(folder).reading(SEARCH.mark) as here:
             if kind_of(here) is SEARCH:
                 config = read_config(here / SEARCH.mark)

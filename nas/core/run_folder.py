@@ -16,7 +16,7 @@ from nas.core.data import read_mapping
 from nas.core.errors import BadFile, RunError, UnknownName
 from nas.core.files import read_bytes
 from nas.core.jsonl import parse
-from nas.core.storage import is_url, split_member
+from nas.core.storage import is_url, split_name
 from nas.core.text import shown
 
 RUN = "run.yaml"
@@ -179,7 +179,7 @@ def network_of(text: str) -> str:
     """
     if is_url(text):
         return text
-    folder, name = split_member(text)
+    folder, name = split_name(text)
     if name is not None and Path(text).exists():
         folder, name = text, None
     path = Path(folder)

@@ -21,7 +21,7 @@ from nas.core.errors import BadFile, RunError, UnknownName, missing_package
 from nas.core.files import open_regular
 from nas.core.run_folder import TRAINING, kind_of, network_of
 from nas.core.schema import Fraction, Range, Reader, check_schema
-from nas.core.storage import Place, is_url, split_member
+from nas.core.storage import Place, is_url, split_name
 from nas.core.text import shown
 from nas.network.blocks import Architecture, from_mapping
 from nas.network.layers import lower
@@ -110,7 +110,7 @@ def find_checkpoint(text: str) -> Path | None:
 
 def _fetched(url: str) -> Path | None:
     is_file = url.endswith(SUFFIX)
-    folder, name = url.rsplit("/", 1) if is_file else split_member(url)
+    folder, name = url.rsplit("/", 1) if is_file else split_name(url)
     file = name if is_file else f"{name or BEST}{SUFFIX}"
     with Place(folder).reading(SETTINGS, str(file)) as there:
         found = _find(f"{there}/{name}" if is_file else f"{there}:{name}" if name else str(there))
@@ -145,7 +145,7 @@ def load_checkpoint(text: str) -> Checkpoint:
     """
     path = find_checkpoint(text)
     if path is None:
-        kind = None if is_url(text) else kind_of(Path(split_member(text)[0]))
+        kind = None if is_url(text) else kind_of(Path(split_name(text)[0]))
         if kind and kind is not TRAINING:
             raise UnknownName(
                 f"{text} is of {kind.text}, which has architectures without weights; train one: "

@@ -46,7 +46,7 @@ class Training:
     def __post_init__(self) -> None:
         if self.arch != "best" and not self.arch.isdigit():
             raise BadValue(
-                f"arch is best or the number of a member of the front, as '003', not {self.arch!r}",
+                f"arch is best or the number of a solution, as '003', not {self.arch!r}",
                 "arch",
             )
 

@@ -6,7 +6,7 @@ from nas.core.extras import extra
 from nas.latency.table import LatencyTable
 from nas.pruning.netadapt import Result
 from nas.searching.loop import Run
-from nas.searching.solutions import left_out, references
+from nas.searching.solutions import known_solutions, left_out
 
 FRONT, ROUNDS, CHANNELS = "search/front.png", "netadapt/rounds.png", "netadapt/channels.png"
 PICTURES = {
@@ -24,7 +24,7 @@ def draw_front_of(run: Run, out: Path) -> tuple[str, ...]:
         from nas.report.plots import draw_front
 
         said += [line for line in (left_out(run.setup),) if line]
-        draw_front(run, references(run.setup), [out / Path(FRONT).name])
+        draw_front(run, known_solutions(run.setup), [out / Path(FRONT).name])
     return tuple(said)
 
 

@@ -73,14 +73,14 @@ def search_stage(line: Line) -> Done:
     if not run.finished:
         raise KeyboardInterrupt  # the search has taken it for itself
     name = find_architecture(f"{out}:{config.train.arch}").name
-    member = next(one for one in run.members if one.name == name)
+    solution = next(one for one in run.solutions if one.name == name)
     path = out / ARCHS / f"{name}.yaml"
     start = _start(line, path)
     if config.netadapt:
         check(start, line.inputs.table, config.netadapt.settings)
-    scores = {run.setup.accuracy: float(member.accuracy or 0.0)}
+    scores = {run.setup.accuracy: float(solution.accuracy or 0.0)}
     found = _network(line, start, "found", path, scores)
-    line.teller.say(f"{len(run.members)} on the front of {len(run.trials)}; {name} goes on")
+    line.teller.say(f"{len(run.solutions)} on the front of {len(run.trials)}; {name} goes on")
     return Done(networks=(found,), notes=_notes(run.setup.judge.note, *draw_front_of(run, out)))
 
 
@@ -157,7 +157,7 @@ WORK: Mapping[str, Callable[[Line], Done]] = {
 
 
 def _start(line: Line, path: Path) -> Architecture:
-    """Return the network of a member's file as the line trains it, named after the space."""
+    """Return the network of a solution's file as the line trains it, named after the space."""
     name = f"{Path(line.inputs.config.search.space).stem}-{path.stem}"
     return start_of(line.inputs, replace(load_architecture(path), name=name))
 

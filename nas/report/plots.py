@@ -12,28 +12,27 @@ from matplotlib.text import Annotation
 
 from nas.report._drawing import FOUND, GREY, KNOWN, label, place, plain, save, set_log, style
 from nas.searching.loop import Run
-from nas.searching.solutions import FRACTIONS, Member
+from nas.searching.solutions import FRACTIONS, Solution
 
 _WIDE = 1.5
-"""References slower than this times the slowest member are left out, to keep the front readable."""
+"""Known architectures slower than this times the slowest solution are left out."""
 
 
-def draw_front(run: Run, references: Sequence[Member], paths: Sequence[Path]) -> None:
+def draw_front(run: Run, known: Sequence[Solution], paths: Sequence[Path]) -> None:
     """Draw accuracy against latency for a run's front, into PNG or SVG files.
 
-    References that the space contains are filled, at the accuracy that the run's own judge gives.
-    For the others there is only a published accuracy, of another training: where the run's metric
-    is not the published scale they are drawn hollow, at the baseline's accuracy plus the
-    difference between the published numbers.
+    Known architectures in the space are filled, at the accuracy that the run's evaluator gives.
+    Others have only a published accuracy, of another training: where the run's metric is on another
+    scale, they are hollow, at the baseline's accuracy plus the difference of the published ones.
     """
     with style():
         figure = Figure(figsize=(8.4, 5.4), layout="constrained")
         axes = figure.add_subplot()
-        _draw_members(axes, run)
-        labels = _draw_references(axes, run, references)
+        _draw_solutions(axes, run)
+        labels = _draw_known(axes, run, known)
         _describe_axes(axes, run)
         figure.draw_without_rendering()
-        front = [(m.latency.ms, _scale(run) * (m.accuracy or 0.0)) for m in run.members]
+        front = [(s.latency.ms, _scale(run) * (s.accuracy or 0.0)) for s in run.solutions]
         place(labels, axes, np.array(front))
         save(figure, paths)
 
@@ -43,28 +42,28 @@ def _scale(run: Run) -> float:
     return 100.0 if run.setup.accuracy in FRACTIONS else 1.0
 
 
-def _draw_members(axes: Axes, run: Run) -> None:
-    members = sorted(run.members, key=lambda member: member.latency.ms)
-    ms, scale = [m.latency.ms for m in members], _scale(run)
-    heights = [scale * (m.accuracy or 0.0) for m in members]
-    deviation = [scale * (m.deviation or 0.0) for m in members]
+def _draw_solutions(axes: Axes, run: Run) -> None:
+    solutions = sorted(run.solutions, key=lambda solution: solution.latency.ms)
+    ms, scale = [s.latency.ms for s in solutions], _scale(run)
+    heights = [scale * (s.accuracy or 0.0) for s in solutions]
+    deviation = [scale * (s.deviation or 0.0) for s in solutions]
     if any(deviation):
         low = [y - d for y, d in zip(heights, deviation, strict=True)]
         high = [y + d for y, d in zip(heights, deviation, strict=True)]
         text = "one deviation of the accuracy model"
         axes.fill_between(ms, low, high, color=FOUND, alpha=0.18, linewidth=0, label=text)
-    text = f"found: {len(members)} architectures"
+    text = f"found: {len(solutions)} architectures"
     axes.plot(ms, heights, ".-", color=FOUND, linewidth=1, markersize=3.5, label=text)
 
 
-def _draw_references(axes: Axes, run: Run, references: Sequence[Member]) -> list[Annotation]:
-    end = _WIDE * max((m.latency.ms for m in run.members), default=1.0)
-    near = [r for r in references if r.latency.ms <= end]
-    known = [(r, r.accuracy) for r in near if r.accuracy is not None]
+def _draw_known(axes: Axes, run: Run, known: Sequence[Solution]) -> list[Annotation]:
+    end = _WIDE * max((s.latency.ms for s in run.solutions), default=1.0)
+    near = [r for r in known if r.latency.ms <= end]
+    judged = [(r, r.accuracy) for r in near if r.accuracy is not None]
     other = [(r, y) for r in near if r.accuracy is None and (y := _height(run, r)) is not None]
     labels, scale = [], _scale(run)
     for rows, face, edge, text in (
-        (known, KNOWN, KNOWN, "known architectures, judged like the found ones"),
+        (judged, KNOWN, KNOWN, "known architectures, judged like the found ones"),
         (other, "white", GREY, "others: published accuracy" + _relative_to(run)),
     ):
         if rows:
@@ -81,16 +80,16 @@ def _relative_to(run: Run) -> str:
     return f" relative to {run.baseline.name}'s"
 
 
-def _height(run: Run, member: Member) -> float | None:
-    """Return where a reference that the space lacks stands on the axis of the run's metric."""
+def _height(run: Run, solution: Solution) -> float | None:
+    """Return where an architecture that the space lacks stands on the axis of the run's metric."""
     if run.setup.accuracy not in FRACTIONS:
         return None  # published accuracies say nothing on such a scale
-    if member.published is None or run.setup.accuracy == "top1":
-        return member.published
+    if solution.published is None or run.setup.accuracy == "top1":
+        return solution.published
     base = run.baseline
     if base is None or base.accuracy is None or base.published is None:
         return None
-    return base.accuracy + member.published - base.published
+    return base.accuracy + solution.published - base.published
 
 
 def _describe_axes(axes: Axes, run: Run) -> None:

@@ -1,4 +1,4 @@
-"""Tables for the terminal: a front beside its references, one network block by block."""
+"""Tables for the terminal: a front beside known architectures, one network block by block."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from nas.network.blocks import Architecture
 from nas.network.cost import cost, cost_of
 from nas.network.layers import Unit, lower
 from nas.searching.loop import Run
-from nas.searching.solutions import FRACTIONS, Member
+from nas.searching.solutions import FRACTIONS, Solution
 
 _FEW_MS = 10
 EXTRAPOLATED = "*"
@@ -33,20 +33,20 @@ class Table:
     bold: tuple[int, ...] = ()
 
 
-def front_table(run: Run, *, references: Sequence[Member] = (), top: int = 20) -> Table:
-    """Return a run's front as a table, some `top` members spread evenly over the latency.
+def front_table(run: Run, *, known: Sequence[Solution] = (), top: int = 20) -> Table:
+    """Return a run's front as a table, some `top` solutions spread evenly over the latency.
 
-    References that the space contains stand among the members: by their latency, or with one
+    Known architectures that the space contains stand among them: by their latency, or with one
     objective at the end.
     """
-    members, extra = run.members, extra_metrics(run)
-    known = [r for r in references if r.accuracy is not None]
+    solutions, extra = run.solutions, extra_metrics(run)
+    judged = [k for k in known if k.accuracy is not None]
     if len(run.setup.problem.objectives) > 1:
-        shown = spread(members, top, always=highlights(members, run.baseline))
-        rows = sorted([*shown, *known], key=lambda member: member.latency.ms)
-        title = f"Pareto front: {len(members)} architectures, {len(shown)} shown"
+        shown = spread(solutions, top, always=highlights(solutions, run.baseline))
+        rows = sorted([*shown, *judged], key=lambda solution: solution.latency.ms)
+        title = f"Pareto front: {len(solutions)} architectures, {len(shown)} shown"
     else:
-        rows = [*members[:top], *known]
+        rows = [*solutions[:top], *judged]
         title = f"The best architectures by {run.setup.problem.objectives[0].metric}"
     versus = "vs baseline" if run.baseline else "difference"
     return Table(
@@ -61,8 +61,8 @@ def front_table(run: Run, *, references: Sequence[Member] = (), top: int = 20) -
             "params M",
             *extra,
         ),
-        rows=tuple(_front_row(run, member, extra) for member in rows),
-        bold=tuple(i for i, member in enumerate(rows) if member.trial is None),
+        rows=tuple(_front_row(run, solution, extra) for solution in rows),
+        bold=tuple(i for i, solution in enumerate(rows) if solution.trial is None),
     )
 
 
@@ -74,17 +74,19 @@ def extra_metrics(run: Run) -> tuple[str, ...]:
     return tuple(dict.fromkeys(metric for metric in wanted if metric not in usual))
 
 
-def spread(members: Sequence[Member], top: int, *, always: Sequence[Member] = ()) -> list[Member]:
-    """Return some `top` members, evenly over the logarithm of the latency, in their order.
+def spread(
+    solutions: Sequence[Solution], top: int, *, always: Sequence[Solution] = ()
+) -> list[Solution]:
+    """Return some `top` solutions, evenly over the logarithm of the latency, in their order.
 
     Those of `always` are among them.
     """
-    if len(members) <= top:
-        return list(members)
-    logs = np.log([member.latency.ms for member in members])
+    if len(solutions) <= top:
+        return list(solutions)
+    logs = np.log([solution.latency.ms for solution in solutions])
     wanted = np.linspace(logs[0], logs[-1], top)
     nearest = {int(np.abs(logs - place).argmin()) for place in wanted}
-    return [m for i, m in enumerate(members) if i in nearest or any(m is one for one in always)]
+    return [s for i, s in enumerate(solutions) if i in nearest or any(s is one for one in always)]
 
 
 def ms_text(ms: float) -> str:
@@ -92,21 +94,21 @@ def ms_text(ms: float) -> str:
     return f"{ms:.1f}" if ms >= _FEW_MS else f"{ms:.2f}"
 
 
-def _front_row(run: Run, member: Member, extra: Sequence[str]) -> tuple[str, ...]:
-    gain, latency, metric = member.gain(run.baseline), member.latency, run.setup.accuracy
-    accuracy = accuracy_text(member.accuracy or 0.0, metric)
-    if member.deviation is not None:
-        accuracy += f" ±{accuracy_text(member.deviation, metric)}"
-    accuracy += EXTRAPOLATED if member.outside else ""
+def _front_row(run: Run, solution: Solution, extra: Sequence[str]) -> tuple[str, ...]:
+    gain, latency, metric = solution.gain(run.baseline), solution.latency, run.setup.accuracy
+    accuracy = accuracy_text(solution.accuracy or 0.0, metric)
+    if solution.deviation is not None:
+        accuracy += f" ±{accuracy_text(solution.deviation, metric)}"
+    accuracy += EXTRAPOLATED if solution.outside else ""
     return (
-        member.name,
+        solution.name,
         accuracy,
         "" if gain is None else gain_text(gain, metric),
         ms_text(latency.ms),
         f"{ms_text(latency.low_ms)} - {ms_text(latency.high_ms)}",
-        f"{member.macs / 1e6:.0f}",
-        f"{member.params / 1e6:.2f}",
-        *(f"{member.metrics[m]:.6g}" if m in member.metrics else "" for m in extra),
+        f"{solution.macs / 1e6:.0f}",
+        f"{solution.params / 1e6:.2f}",
+        *(f"{solution.metrics[m]:.6g}" if m in solution.metrics else "" for m in extra),
     )
 
 
@@ -120,18 +122,18 @@ def gain_text(gain: float, metric: str) -> str:
     return f"{100 * gain:+.2f}" if metric in FRACTIONS else f"{gain:+.4g}"
 
 
-def accuracy_notes(members: Iterable[Member]) -> tuple[str, ...]:
+def accuracy_notes(solutions: Iterable[Solution]) -> tuple[str, ...]:
     """Say which accuracies lie outside of what their model was fitted on, as `latency_notes`."""
-    return _counted([(member.outside,) if member.outside else () for member in members])
+    return _counted([(solution.outside,) if solution.outside else () for solution in solutions])
 
 
-def latency_notes(members: Iterable[Member]) -> tuple[str, ...]:
-    """Say what lies outside of the latency table's range, once each, and for how many members."""
-    return _counted([member.latency.outside for member in members])
+def latency_notes(solutions: Iterable[Solution]) -> tuple[str, ...]:
+    """Say what lies outside of the latency table's range, once each, and for how many solutions."""
+    return _counted([solution.latency.outside for solution in solutions])
 
 
 def _counted(reasons: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
-    """Return every reason once, with how many members have it unless all do."""
+    """Return every reason once, with how many solutions have it unless all do."""
     counts = Counter(reason for each in reasons for reason in each)
     return tuple(
         reason if count == len(reasons) else f"{reason} (in {count} of {len(reasons)})"
@@ -192,28 +194,28 @@ def _block_cells(unit: Unit) -> tuple[str, ...]:
     )
 
 
-def highlights(members: Sequence[Member], baseline: Member | None) -> tuple[Member, ...]:
-    """Return the most accurate member no slower than the baseline, and the fastest as accurate.
+def highlights(solutions: Sequence[Solution], baseline: Solution | None) -> tuple[Solution, ...]:
+    """Return the most accurate solution no slower than the baseline, and the fastest as accurate.
 
     As accurate is whose gain is 0 or more after one standard deviation of it is taken off.
     """
     if baseline is None or baseline.accuracy is None:
         return ()
-    as_fast = [m for m in members if m.latency.ms <= baseline.latency.ms]
-    as_good = [m for m in members if _least_gain(m, baseline) >= 0]
-    best = max(as_fast, key=lambda m: m.accuracy or 0.0, default=None)
-    fastest = min(as_good, key=lambda m: m.latency.ms, default=None)
-    return tuple(member for member in (best, fastest) if member is not None)
+    as_fast = [s for s in solutions if s.latency.ms <= baseline.latency.ms]
+    as_good = [s for s in solutions if _least_gain(s, baseline) >= 0]
+    best = max(as_fast, key=lambda s: s.accuracy or 0.0, default=None)
+    fastest = min(as_good, key=lambda s: s.latency.ms, default=None)
+    return tuple(solution for solution in (best, fastest) if solution is not None)
 
 
-def _least_gain(member: Member, baseline: Member) -> float:
+def _least_gain(solution: Solution, baseline: Solution) -> float:
     """Return the gain less one standard deviation of it."""
-    gain = member.gain(baseline)
-    return -inf if gain is None else gain - (member.gain_deviation(baseline) or 0.0)
+    gain = solution.gain(baseline)
+    return -inf if gain is None else gain - (solution.gain_deviation(baseline) or 0.0)
 
 
 def headlines(
-    members: Sequence[Member], baseline: Member | None, *, accuracy: str
+    solutions: Sequence[Solution], baseline: Solution | None, *, accuracy: str
 ) -> tuple[str, ...]:
     """Say what the front gains over the baseline, at its latency and at its accuracy.
 
@@ -221,20 +223,20 @@ def headlines(
     """
     if baseline is None:
         return ()
-    shown = highlights(members, baseline)
-    lines = [_headline(member, baseline, accuracy) for member in shown]
-    if any(member.gain_deviation(baseline) is not None for member in shown):
+    shown = highlights(solutions, baseline)
+    lines = [_headline(solution, baseline, accuracy) for solution in shown]
+    if any(solution.gain_deviation(baseline) is not None for solution in shown):
         lines.append(OPTIMISM)
     return tuple(dict.fromkeys(lines))
 
 
-def _headline(member: Member, baseline: Member, accuracy: str) -> str:
-    gain, spread = member.gain(baseline) or 0.0, member.gain_deviation(baseline)
-    saved = 1 - member.latency.ms / baseline.latency.ms
+def _headline(solution: Solution, baseline: Solution, accuracy: str) -> str:
+    gain, spread = solution.gain(baseline) or 0.0, solution.gain_deviation(baseline)
+    saved = 1 - solution.latency.ms / baseline.latency.ms
     within = "" if spread is None else f" ±{accuracy_text(spread, accuracy)}"
     unit = "points of " if accuracy in FRACTIONS else ""
     return (
-        f"{member.name} against {baseline.name}: {gain_text(gain, accuracy)}{within} {unit}"
-        f"{accuracy}, {ms_text(member.latency.ms)} against {ms_text(baseline.latency.ms)} ms "
+        f"{solution.name} against {baseline.name}: {gain_text(gain, accuracy)}{within} {unit}"
+        f"{accuracy}, {ms_text(solution.latency.ms)} against {ms_text(baseline.latency.ms)} ms "
         f"({100 * abs(saved):.0f} % {'less' if saved >= 0 else 'more'})"
     )

@@ -2,6 +2,7 @@
 
 import logging
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, fields, replace
@@ -30,7 +31,7 @@ from nas.searching.runs import folder
 from nas.searching.runs.watch import Watch, open_run
 from nas.searching.screening import Screened
 from nas.searching.session import Session
-from nas.searching.solutions import Member, covers, front_members, record, reference
+from nas.searching.solutions import Solution, covers, front_solutions, known_solution, record
 from nas.searching.streaming import stream
 from nas.searching.warm_start import Seeded
 
@@ -58,12 +59,18 @@ class Run:
     out: Path | str | None = None
 
     @cached_property
-    def members(self) -> tuple[Member, ...]:
+    def solutions(self) -> tuple[Solution, ...]:
         """The front, the fastest first; with one objective the best first."""
-        return front_members(self.setup, self.trials, self.front)
+        return front_solutions(self.setup, self.trials, self.front)
+
+    @property
+    def members(self) -> tuple[Solution, ...]:
+        """The former name of `solutions`."""
+        warnings.warn("Run.members is Run.solutions now", DeprecationWarning, stacklevel=2)
+        return self.solutions
 
     @cached_property
-    def baseline(self) -> Member | None:
+    def baseline(self) -> Solution | None:
         """The architecture that the space's file names for comparison.
 
         None where there is none, or nothing to compare: the latency table does not cover it, or
@@ -72,15 +79,15 @@ class Run:
         name, found = self.setup.space.baseline, None
         if name and covers(self.setup, name):
             with extra(f"a comparison with {name}", logger.warning):
-                found = reference(self.setup, name)
+                found = known_solution(self.setup, name)
         return found
 
     @property
-    def best(self) -> Member | None:
-        """The most accurate member, or with one objective the best; None where there is none."""
+    def best(self) -> Solution | None:
+        """The most accurate solution, or with one objective the best; None where there is none."""
         if len(self.setup.problem.objectives) == 1:
-            return self.members[0] if self.members else None
-        return max(self.members, key=lambda m: m.accuracy or 0.0, default=None)
+            return self.solutions[0] if self.solutions else None
+        return max(self.solutions, key=lambda s: s.accuracy or 0.0, default=None)
 
     @cached_property
     def hypervolume(self) -> float:
@@ -110,10 +117,10 @@ class Run:
         return float(2 * known[objective.metric] if objective.metric in known else found.max())
 
     def records(self) -> list[dict[str, Any]]:
-        """Return the members as plain data, in their order; one of them is the `best`."""
+        """Return the solutions as plain data, in their order; one of them is the `best`."""
         return [
-            {**record(m, self.setup.accuracy, self.baseline), "best": m is self.best}
-            for m in self.members
+            {**record(s, self.setup.accuracy, self.baseline), "best": s is self.best}
+            for s in self.solutions
         ]
 
 
@@ -222,7 +229,7 @@ def write(run: Run) -> None:
         RunError: if the folder cannot be written.
     """
     if run.out:
-        archs = [member.arch for member in run.members]
+        archs = [solution.arch for solution in run.solutions]
         here = Place(run.out).here
         folder.write_results(here, run.records(), archs, folder.environment(run.setup))
         if not all((here / name).is_file() for name in (folder.CONFIG, folder.JOURNAL)):

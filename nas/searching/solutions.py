@@ -1,4 +1,4 @@
-"""Members of a front, and the reference architectures they are compared with."""
+"""Solutions of a front, and the known architectures they are compared with."""
 
 import logging
 from collections.abc import Mapping
@@ -29,18 +29,18 @@ FRACTIONS = ("top1", "top1_proxy")
 """Accuracy metrics that are fractions, shown in per cent; any other is shown as it is."""
 
 JUDGED_SECONDS = 30.0
-"""References are judged where that takes no longer for one; a training is not begun for them."""
+"""Known architectures are judged where that takes no longer for one, never by a training."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
+class Solution:
     """An architecture with everything that is reported of it.
 
-    `accuracy` is on the scale of the run's accuracy metric, with `deviation` where it is
-    predicted, and None where the architecture is no point of the space. `metrics` are those of its
-    trial; for a reference those that are free. `outside` says in what the accuracy lies outside of
-    what its model was fitted on, empty where it does not or nobody knows. `published` is the top-1
-    of its paper, a fraction: another scale unless the metric is `top1`.
+    `accuracy` is on the scale of the run's accuracy metric, with its standard `deviation` where it
+    is predicted, and None where the architecture is not in the space. `metrics` are those of its
+    trial; for a known architecture, the free ones. `outside` says how the accuracy lies outside the
+    range that its model was fitted on. `published` is the top-1 of its paper, a fraction: another
+    scale unless the metric is `top1`.
     """
 
     name: str
@@ -56,13 +56,13 @@ class Member:
     published: float | None = None
     trial: int | None = None
 
-    def gain(self, baseline: "Member | None") -> float | None:
+    def gain(self, baseline: "Solution | None") -> float | None:
         """Return the difference to the baseline's accuracy, on its scale; None where unknown."""
         if baseline is None or self.accuracy is None or baseline.accuracy is None:
             return None
         return self.accuracy - baseline.accuracy
 
-    def gain_deviation(self, baseline: "Member | None") -> float | None:
+    def gain_deviation(self, baseline: "Solution | None") -> float | None:
         """Return one standard deviation of the gain where both are predicted, else None.
 
         The two errors are taken to be independent. What a search found errs upwards besides, since
@@ -76,49 +76,51 @@ class Member:
 _SHOWN = ("latency_ms", "macs", "params")
 
 
-def record(member: Member, accuracy: str, baseline: Member | None) -> dict[str, Any]:
-    """Return what a machine reads of a member; `accuracy` is the name of the run's metric."""
+def record(solution: Solution, accuracy: str, baseline: Solution | None) -> dict[str, Any]:
+    """Return what a machine reads of a solution; `accuracy` is the name of the run's metric."""
     return {
-        "name": member.name,
-        accuracy: member.accuracy,
-        f"{accuracy}_deviation": member.deviation,
-        f"{accuracy}_outside": member.outside,
-        "gain": member.gain(baseline),
-        "gain_deviation": member.gain_deviation(baseline),
-        "latency_ms": member.latency.ms,
-        "latency_low_ms": member.latency.low_ms,
-        "latency_high_ms": member.latency.high_ms,
-        "macs": member.macs,
-        "params": member.params,
-        **{k: v for k, v in member.metrics.items() if k not in _SHOWN and k != accuracy},
-        "trial": member.trial,
-        "fingerprint": member.arch.fingerprint,
-        "picks": member.picks,
+        "name": solution.name,
+        accuracy: solution.accuracy,
+        f"{accuracy}_deviation": solution.deviation,
+        f"{accuracy}_outside": solution.outside,
+        "gain": solution.gain(baseline),
+        "gain_deviation": solution.gain_deviation(baseline),
+        "latency_ms": solution.latency.ms,
+        "latency_low_ms": solution.latency.low_ms,
+        "latency_high_ms": solution.latency.high_ms,
+        "macs": solution.macs,
+        "params": solution.params,
+        **{k: v for k, v in solution.metrics.items() if k not in _SHOWN and k != accuracy},
+        "trial": solution.trial,
+        "fingerprint": solution.arch.fingerprint,
+        "picks": solution.picks,
     }
 
 
-def front_members(setup: Setup, trials: Trials, numbers: NDArray[np.int64]) -> tuple[Member, ...]:
-    """Return the members for some trials, named "001", "002", ... in their order.
+def front_solutions(
+    setup: Setup, trials: Trials, numbers: NDArray[np.int64]
+) -> tuple[Solution, ...]:
+    """Return the solutions for some trials, named "001", "002", ... in their order.
 
     The fastest comes first, or with one objective the best.
     """
-    members = [_found(setup, trials, int(number)) for number in numbers]
+    solutions = [_found(setup, trials, int(number)) for number in numbers]
     deviation = _deviation(setup, trials.picks[numbers])
-    members = [replace(m, deviation=d) for m, d in zip(members, deviation, strict=True)]
+    solutions = [replace(s, deviation=d) for s, d in zip(solutions, deviation, strict=True)]
     (first, *others) = setup.problem.objectives
     if others:
-        members.sort(key=lambda member: member.latency.ms)
+        solutions.sort(key=lambda solution: solution.latency.ms)
     else:
-        members.sort(key=lambda member: first.sign * member.metrics[first.metric])
-    return tuple(_named(member, f"{i:03d}") for i, member in enumerate(members, start=1))
+        solutions.sort(key=lambda solution: first.sign * solution.metrics[first.metric])
+    return tuple(_named(solution, f"{i:03d}") for i, solution in enumerate(solutions, start=1))
 
 
-def _found(setup: Setup, trials: Trials, number: int) -> Member:
-    """Return the member for one trial, without a name and the deviation of its accuracy."""
+def _found(setup: Setup, trials: Trials, number: int) -> Solution:
+    """Return the solution for one trial, without a name and the deviation of its accuracy."""
     row = trials.picks[number]
     arch = setup.space.decode_row(row)
     metrics = {name: float(values[number]) for name, values in trials.metrics.items()}
-    return Member(
+    return Solution(
         name="",
         arch=arch,
         picks=setup.space.unpack(row),
@@ -132,8 +134,8 @@ def _found(setup: Setup, trials: Trials, number: int) -> Member:
     )
 
 
-def reference(setup: Setup, name: str) -> Member:
-    """Return the member for a bundled architecture.
+def known_solution(setup: Setup, name: str) -> Solution:
+    """Return the solution for a bundled architecture.
 
     It has an accuracy where it is a point of the space and the judge takes seconds, not a training.
 
@@ -142,7 +144,7 @@ def reference(setup: Setup, name: str) -> Member:
     """
     arch = load_architecture(name)
     published, counted, latency = load_reference(name), cost(arch), setup.table.predict(arch)
-    member = Member(
+    solution = Solution(
         name=name,
         arch=replace(arch, name=name),
         picks=None,
@@ -155,28 +157,28 @@ def reference(setup: Setup, name: str) -> Member:
     try:
         picks = setup.space.encode(arch)
     except NotInSpace:
-        return member
+        return solution
     row = setup.space.pack(picks)[None]
     free = {metric: float(values[0]) for metric, values in setup.problem.known(row).items()}
-    member = replace(member, picks=picks, metrics=free)
+    solution = replace(solution, picks=picks, metrics=free)
     if setup.judge.seconds > JUDGED_SECONDS:
-        return member
+        return solution
     judged = evaluate(replace(setup.problem, limits=()), row)
     if not judged.ok[0]:
-        return member
+        return solution
     accuracy = float(judged.metrics[setup.accuracy][0])
     return replace(
-        member,
+        solution,
         accuracy=accuracy,
         deviation=_deviation(setup, row)[0],
         outside=_outside(setup, accuracy),
     )
 
 
-def references(setup: Setup) -> tuple[Member, ...]:
-    """Return the members for the bundled architectures that the latency table covers, by name."""
+def known_solutions(setup: Setup) -> tuple[Solution, ...]:
+    """Return the solutions for the bundled architectures that the latency table covers, by name."""
     names = data.bundled("architectures")
-    return tuple(reference(setup, name) for name in names if covers(setup, name))
+    return tuple(known_solution(setup, name) for name in names if covers(setup, name))
 
 
 def covers(setup: Setup, name: str) -> bool:
@@ -197,8 +199,8 @@ def left_out(setup: Setup) -> str:
     )
 
 
-def _named(member: Member, name: str) -> Member:
-    return replace(member, name=name, arch=replace(member.arch, name=name))
+def _named(solution: Solution, name: str) -> Solution:
+    return replace(solution, name=name, arch=replace(solution.arch, name=name))
 
 
 def _deviation(setup: Setup, picks: Matrix) -> list[float | None]:

@@ -80,7 +80,7 @@ def test_a_name_is_no_path(name: str, tmp_path: Path, monkeypatch: pytest.Monkey
     assert load_architecture(path).name == name
 
 
-def test_a_front_leads_to_its_own_members(tmp_path: Path) -> None:
+def test_a_front_leads_to_its_own_solutions(tmp_path: Path) -> None:
     run = tmp_path / "runs" / "r"
     (run / "archs").mkdir(parents=True)
     (run / "run.yaml").write_text("schema: 1\n", encoding="utf-8")

@@ -27,8 +27,8 @@ def test_json_is_one_document_with_the_fixed_names(nas: Nas) -> None:
     assert found["limit"] == ["latency_ms<=120"]
     names = {"name", "top1_proxy", "latency_ms", "latency_low_ms", "latency_high_ms", "macs",
              "params", "picks", "fingerprint"}  # fmt: skip
-    for member in (*found["pareto"], found["best"], found["baseline"]):
-        assert names <= set(member)
+    for solution in (*found["pareto"], found["best"], found["baseline"]):
+        assert names <= set(solution)
     assert found["best"]["top1_proxy"] == max(m["top1_proxy"] for m in found["pareto"])
     (marked,) = (m for m in found["pareto"] if m.pop("best"))
     assert marked == found["best"]
@@ -36,7 +36,7 @@ def test_json_is_one_document_with_the_fixed_names(nas: Nas) -> None:
     settings = (found["era"], found["objective"], found["strategy"])
     assert settings == ("2019", ["max:top1_proxy", "min:latency_ms"], "random")
     assert found["baseline"]["gain"] == 0
-    assert all(member["latency_ms"] <= 120 for member in found["pareto"])
+    assert all(solution["latency_ms"] <= 120 for solution in found["pareto"])
 
 
 def test_the_table_goes_to_stdout_and_the_rest_to_stderr(nas: Nas) -> None:
@@ -156,7 +156,7 @@ def test_a_run_yaml_written_by_hand_begins_a_run(nas: Nas) -> None:
 def test_the_best_of_one_objective_is_the_first_and_the_one_to_export(nas: Nas) -> None:
     words = (*SHORT, "--reward", "target=80", "--limit", "activations<=9M", "--no-plot")
     found = json.loads(nas(*words, "--json").out)
-    rewards = [member["reward"] for member in found["pareto"]]
+    rewards = [solution["reward"] for solution in found["pareto"]]
     assert rewards == sorted(rewards, reverse=True)
     assert found["best"]["reward"] == rewards[0]
     assert found["best"]["top1_proxy"] < max(m["top1_proxy"] for m in found["pareto"])
@@ -169,7 +169,7 @@ def test_the_best_of_one_objective_is_the_first_and_the_one_to_export(nas: Nas) 
     assert lines[2].split()[-2] == f"{rewards[0]:.6g}"
 
 
-def test_members_of_a_run_are_architectures(nas: Nas) -> None:
+def test_solutions_of_a_run_are_architectures(nas: Nas) -> None:
     found = json.loads(nas(*SHORT, "--no-plot", "--json").out)
     best = json.loads(nas("show", "run:best", "--json").out)
     assert best["fingerprint"] == found["best"]["fingerprint"]
@@ -180,7 +180,7 @@ def test_members_of_a_run_are_architectures(nas: Nas) -> None:
     assert json.loads(nas("show", "best.json", "--json").out)["macs"] == best["macs"]
     wrong = nas("show", "run:999")
     assert wrong.code == 2
-    assert "run has members 001 to " in wrong.err
+    assert "run has solutions 001 to " in wrong.err
 
 
 def test_pictures_of_the_same_run_are_the_same(nas: Nas) -> None:

@@ -36,7 +36,7 @@ def test_a_search_trains_on_data(nas: Nas) -> None:
     assert (found["trials"], found["stopped"], found["failed"]) == (8, 4, 0)
     assert found["accuracy"]["metric"] == "top1_proxy"
     assert "2 epochs of recipe quick" in found["accuracy"]["note"]
-    assert all(member["epochs"] == 2 for member in found["pareto"])
+    assert all(solution["epochs"] == 2 for solution in found["pareto"])
     assert len(_trained(Path("run"))) == 12
     again = json.loads(nas(*WORDS, "--trials", "8", "--out", "run").out)
     assert again["pareto"] == found["pareto"]

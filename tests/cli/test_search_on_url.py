@@ -72,7 +72,7 @@ def test_it_goes_on_with_nothing_but_the_url(nas: Nas, url: str, tmp_path: Path)
     assert other.err == f"error: {url} is the run of another search: its seed is 3, not 4; give " \
         "another --out\n"  # fmt: skip
     left = _files(tmp_path / "far" / "archs")
-    assert left == {f"{member['name']}.yaml" for member in found["pareto"]}
+    assert left == {f"{solution['name']}.yaml" for solution in found["pareto"]}
 
 
 def test_status_show_and_export_read_from_the_url(nas: Nas, url: str) -> None:
@@ -89,8 +89,8 @@ def test_status_show_and_export_read_from_the_url(nas: Nas, url: str) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("show", "{url}"), "{url} is a run: name a member of its front, as in {url}:best"),
-        (("show", "{url}:999"), "{url} has members 001 to "),
+        (("show", "{url}"), "{url} is a run: name a solution, as in {url}:best"),
+        (("show", "{url}:999"), "{url} has solutions 001 to "),
         (("show", "{url}/none:best"), "{url}/none:best: no such file"),
         (("status", "{url}/none"), "{url}/none is no run folder: it has no run.yaml"),
         (("status", "sea://a"), "sea://a cannot be read: Protocol not known: sea"),

@@ -49,7 +49,7 @@ def test_multipliers_are_names_too(nas: Nas) -> None:
     assert found["params"] == 2_585_560
 
 
-def test_a_member_of_a_run_is_shown_with_the_table_of_its_run(nas: Nas) -> None:
+def test_a_solution_of_a_run_is_shown_with_the_table_of_its_run(nas: Nas) -> None:
     settings = ("--space", "mbconv", "--latency-table", "pixel3", "--trials", "20", "--no-plot")
     assert nas("search", *settings, "--out", "run").code == 0
     assert "pixel3 (" in nas("show", "run:best").err

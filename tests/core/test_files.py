@@ -69,7 +69,7 @@ READERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "examples": ("journal.jsonl", lambda path: read_examples([_run(path)])),
     "heartbeat": ("heartbeat.json", lambda path: read_heartbeat(path.parent)),
     "front": ("pareto.csv", lambda path: front_names(_run(path))),
-    "member": ("pareto.csv", lambda path: find_architecture(f"{_run(path)}:best")),
+    "solution": ("pareto.csv", lambda path: find_architecture(f"{_run(path)}:best")),
 }
 
 

@@ -73,14 +73,14 @@ def _run() -> Mapping[str, bytes]:
         "trials": 24, "wanted": 30, "seconds": 1.5, "spent_seconds": 1.5, "tasks": 0, "busy": 0,
         "workers": 1,
     }  # fmt: skip
-    member = to_yaml(to_mapping(replace(arch(), name="001")))
+    solution = to_yaml(to_mapping(replace(arch(), name="001")))
     return {
         "run.yaml": to_yaml(_RUN),
         "journal.jsonl": to_lines(records),
         "heartbeat.json": to_json(beat),
         "pareto.csv": b"name,best,top1\n001,True,0.5\n002,False,0.4\n",
-        "archs/001.yaml": member,
-        "archs/002.yaml": member,
+        "archs/001.yaml": solution,
+        "archs/002.yaml": solution,
     }
 
 
@@ -91,7 +91,7 @@ def _resumed(path: Path) -> object:
         return session.trials
 
 
-def _member(path: Path) -> object:
+def _solution(path: Path) -> object:
     front_names(path.parent)
     return find_architecture(f"{path.parent}:best")
 
@@ -197,7 +197,7 @@ ROWS: dict[str, Row] = {
         read=lambda path: read_status(path.parent).heartbeat,
         **JSON,
     ),
-    "front": Row(files=_run, spoilt="pareto.csv", read=_member),
+    "front": Row(files=_run, spoilt="pareto.csv", read=_solution),
     "pipeline.yaml": Row(
         files=one("x.yaml", _pipeline, to_yaml), spoilt="x.yaml", read=read_pipeline, **YAML
     ),

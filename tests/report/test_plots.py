@@ -6,7 +6,7 @@ import pytest
 
 from nas.core.errors import BadFile
 from nas.searching.loop import Run, search
-from nas.searching.solutions import references
+from nas.searching.solutions import known_solutions
 
 pytest.importorskip("matplotlib")
 from nas.report.plots import draw_front
@@ -18,7 +18,7 @@ def run() -> Run:
 
 
 def test_the_same_run_gives_the_same_bytes(run: Run, tmp_path: Path) -> None:
-    known = references(run.setup)
+    known = known_solutions(run.setup)
     paths = [tmp_path / name for name in ("a.png", "b.png", "a.svg", "b.svg")]
     draw_front(run, known, paths)
     png, same_png, svg, same_svg = (path.read_bytes() for path in paths)
@@ -48,7 +48,7 @@ def test_the_line_goes_from_the_fastest_to_the_slowest(
     monkeypatch.setattr("nas.report.plots.Axes.plot", lambda axes, x, *_, **__: drawn.append(x))
     by_reward = search(trials=100, strategy="random", reward="target=80")
     draw_front(by_reward, (), [tmp_path / "front.svg"])
-    assert drawn == [sorted(member.latency.ms for member in by_reward.members)]
+    assert drawn == [sorted(solution.latency.ms for solution in by_reward.solutions)]
 
 
 @pytest.mark.torch
@@ -59,8 +59,8 @@ def test_scores_are_drawn_as_they_are_and_beside_no_published_accuracy(
     drawn: list[list[float]] = []
     monkeypatch.setattr("nas.report.plots.Axes.plot", lambda axes, x, y, *_, **__: drawn.append(y))
     run = search(evaluator="zero_cost:score=params,batch=2", trials=20, strategy="random")
-    draw_front(run, references(run.setup), [tmp_path / "front.svg"])
-    assert drawn == [[float(member.params) for member in run.members]]
+    draw_front(run, known_solutions(run.setup), [tmp_path / "front.svg"])
+    assert drawn == [[float(solution.params) for solution in run.solutions]]
     text = (tmp_path / "front.svg").read_text()
     assert "<!-- zero_cost -->" in text
     assert "<!-- efficientnet_b0 -->" in text

@@ -1,4 +1,4 @@
-"""Tables: the numbers in them, and which members are shown."""
+"""Tables: the numbers in them, and which solutions are shown."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ from nas.report.tables import (
     spread,
 )
 from nas.searching.loop import Run, search
-from nas.searching.solutions import Member, references
+from nas.searching.solutions import Solution, known_solutions
 
 
 @pytest.fixture(scope="module")
@@ -32,24 +32,24 @@ def run() -> Run:
 
 @pytest.mark.parametrize("top", [1, 2, 5, 1000])
 def test_spread_keeps_the_order_and_the_ends(run: Run, top: int) -> None:
-    found = spread(run.members, top)
-    names = [member.name for member in found]
+    found = spread(run.solutions, top)
+    names = [solution.name for solution in found]
     assert names == sorted(set(names))
     assert 1 <= len(found) <= top
     if top > 1:
-        assert (found[0], found[-1]) == (run.members[0], run.members[-1])
+        assert (found[0], found[-1]) == (run.solutions[0], run.solutions[-1])
 
 
 def test_spread_is_even_over_the_latency(run: Run) -> None:
-    ms = np.array([member.latency.ms for member in spread(run.members, 5)])
+    ms = np.array([solution.latency.ms for solution in spread(run.solutions, 5)])
     assert np.diff(np.log(ms)).max() < 2.5 * np.log(ms[-1] / ms[0]) / 4
     assert spread((), 5) == []
 
 
-def test_the_front_stands_with_its_references(run: Run) -> None:
-    table = front_table(run, references=references(run.setup), top=6)
-    shown = spread(run.members, 6, always=highlights(run.members, run.baseline))
-    assert table.title == f"Pareto front: {len(run.members)} architectures, {len(shown)} shown"
+def test_the_front_stands_with_known_architectures(run: Run) -> None:
+    table = front_table(run, known=known_solutions(run.setup), top=6)
+    shown = spread(run.solutions, 6, always=highlights(run.solutions, run.baseline))
+    assert table.title == f"Pareto front: {len(run.solutions)} architectures, {len(shown)} shown"
     assert len({len(row) for row in table.rows} | {len(table.headings)}) == 1
     ms = [float(row[3]) for row in table.rows]
     assert ms == sorted(ms)
@@ -60,30 +60,30 @@ def test_the_front_stands_with_its_references(run: Run) -> None:
     assert baseline[-2:] == ("386", "5.29")
     names = [row[0] for row in table.rows]
     assert len(names) == 1 + len(shown)
-    assert {member.name for member in shown} == {*names} - {"efficientnet_b0"}
+    assert {solution.name for solution in shown} == {*names} - {"efficientnet_b0"}
 
 
 def test_extrapolated_accuracies_are_marked_and_counted(run: Run) -> None:
-    members = [replace(run.members[0], outside="too good"), *run.members[1:]]
+    solutions = [replace(run.solutions[0], outside="too good"), *run.solutions[1:]]
     marked = replace(run)
-    marked.__dict__["members"] = tuple(members)
+    marked.__dict__["solutions"] = tuple(solutions)
     table = front_table(marked, top=1000)
-    assert [EXTRAPOLATED in row[1] for row in table.rows] == [True] + [False] * (len(members) - 1)
-    assert accuracy_notes(members) == (f"too good (in 1 of {len(members)})",)
-    assert accuracy_notes(members[:1]) == ("too good",)
-    assert accuracy_notes(members[1:]) == ()
+    assert [EXTRAPOLATED in row[1] for row in table.rows] == [True] + [False] * (len(solutions) - 1)
+    assert accuracy_notes(solutions) == (f"too good (in 1 of {len(solutions)})",)
+    assert accuracy_notes(solutions[:1]) == ("too good",)
+    assert accuracy_notes(solutions[1:]) == ()
     assert run.records()[0]["top1_proxy_outside"] == ""
 
 
 def test_objectives_and_limits_without_a_column_get_one() -> None:
     by_reward = search(trials=200, strategy="random", reward="target=80",
                        limit=("activations<=9M", "macs<=1G"))  # fmt: skip
-    table = front_table(by_reward, references=references(by_reward.setup), top=4)
+    table = front_table(by_reward, known=known_solutions(by_reward.setup), top=4)
     assert table.title == "The best architectures by reward"
     assert table.headings[-3:] == ("params M", "reward", "activations")
     assert [row[0] for row in table.rows] == ["001", "002", "003", "004", "efficientnet_b0"]
-    for row, member in zip(table.rows[:4], by_reward.members, strict=False):
-        assert row[-2:] == tuple(f"{member.metrics[m]:.6g}" for m in ("reward", "activations"))
+    for row, solution in zip(table.rows[:4], by_reward.solutions, strict=False):
+        assert row[-2:] == tuple(f"{solution.metrics[m]:.6g}" for m in ("reward", "activations"))
     b0 = cost(load_architecture("efficientnet_b0"))
     assert table.rows[-1][-2:] == ("", f"{b0.activations:.6g}")
     assert table.bold == (4,)
@@ -92,44 +92,44 @@ def test_objectives_and_limits_without_a_column_get_one() -> None:
 def test_headlines_compare_with_the_baseline() -> None:
     run = search(trials=3000)
     assert run.baseline is not None
-    best, fastest = highlights(run.members, run.baseline)
+    best, fastest = highlights(run.solutions, run.baseline)
     ms, accuracy = run.baseline.latency.ms, run.baseline.accuracy
-    as_fast = [m for m in run.members if m.latency.ms <= ms]
+    as_fast = [m for m in run.solutions if m.latency.ms <= ms]
     as_good = [
         m
-        for m in run.members
+        for m in run.solutions
         if m.accuracy - np.hypot(m.deviation, run.baseline.deviation) >= accuracy
     ]
     assert best.accuracy == max(m.accuracy for m in as_fast)
     assert fastest.latency.ms == min(m.latency.ms for m in as_good)
-    lines = headlines(run.members, run.baseline, accuracy="top1_proxy")
+    lines = headlines(run.solutions, run.baseline, accuracy="top1_proxy")
     wanted = dict.fromkeys(_headline(m, run.baseline) for m in (best, fastest))
     assert lines == (*wanted, OPTIMISM)
-    assert headlines(run.members, None, accuracy="top1_proxy") == ()
+    assert headlines(run.solutions, None, accuracy="top1_proxy") == ()
     assert headlines((), run.baseline, accuracy="top1_proxy") == ()
 
 
-def _headline(member: Member, base: Member) -> str:
-    ms, base_ms = member.latency.ms, base.latency.ms
+def _headline(solution: Solution, base: Solution) -> str:
+    ms, base_ms = solution.latency.ms, base.latency.ms
     share = f"{abs(100 - 100 * ms / base_ms):.0f} % {'less' if ms <= base_ms else 'more'}"
-    points = 100 * (member.accuracy - base.accuracy)
-    spread = 100 * np.hypot(member.deviation, base.deviation)
+    points = 100 * (solution.accuracy - base.accuracy)
+    spread = 100 * np.hypot(solution.deviation, base.deviation)
     return (
-        f"{member.name} against {base.name}: {points:+.2f} ±{spread:.2f} points of top1_proxy, "
+        f"{solution.name} against {base.name}: {points:+.2f} ±{spread:.2f} points of top1_proxy, "
         f"{ms:.1f} against {base_ms:.1f} ms ({share})"
     )
 
 
-def test_a_member_is_as_good_only_if_its_gain_less_its_deviation_says_so(run: Run) -> None:
+def test_a_solution_is_as_good_only_if_its_gain_less_its_deviation_says_so(run: Run) -> None:
     assert run.baseline is not None
     base = replace(run.baseline, accuracy=0.658, deviation=0.003)
     ms = base.latency.ms
 
-    def member(name: str, accuracy: float, share: float) -> Member:
+    def solution(name: str, accuracy: float, share: float) -> Solution:
         latency = replace(base.latency, ms=share * ms)
         return replace(base, name=name, accuracy=accuracy, deviation=0.004, latency=latency)
 
-    equal, ahead = member("equal", 0.6581, 0.7), member("ahead", 0.6631, 0.9)
+    equal, ahead = solution("equal", 0.6581, 0.7), solution("ahead", 0.6631, 0.9)
     assert [m.name for m in highlights([equal, ahead], base)] == ["ahead", "ahead"]
     assert [m.name for m in highlights([equal], base)] == ["equal"]  # the best, but not as good
     assert "+0.51 ±0.50 points" in headlines([equal, ahead], base, accuracy="top1_proxy")[0]
@@ -155,15 +155,15 @@ def test_fractions_are_shown_in_per_cent_and_scores_as_they_are() -> None:
 def test_a_table_of_scores_has_no_per_cent() -> None:
     pytest.importorskip("torch")
     run = search(evaluator="zero_cost:score=params,batch=2", trials=20, strategy="random")
-    table = front_table(run, references=references(run.setup))
+    table = front_table(run, known=known_solutions(run.setup))
     assert table.headings[1:3] == ("zero_cost", "vs baseline")
     b0 = table.rows[table.bold[0]]
     assert (b0[0], b0[1], b0[2]) == ("efficientnet_b0", "5.28855e+06", "+0")
-    for member in run.members:
-        row = next(row for row in table.rows if row[0] == member.name)
-        assert row[1] == f"{member.params:.6g}"
-        assert float(row[2]) == pytest.approx(member.params - 5_288_548, rel=1e-3)
-    lines = headlines(run.members, run.baseline, accuracy="zero_cost")
+    for solution in run.solutions:
+        row = next(row for row in table.rows if row[0] == solution.name)
+        assert row[1] == f"{solution.params:.6g}"
+        assert float(row[2]) == pytest.approx(solution.params - 5_288_548, rel=1e-3)
+    lines = headlines(run.solutions, run.baseline, accuracy="zero_cost")
     assert not any("points" in line or "%" in line.partition(",")[0] for line in lines)
 
 
@@ -178,16 +178,16 @@ def test_headlines_say_what_is_slower_is_slower(run: Run) -> None:
 
 
 def test_what_is_highlighted_is_always_shown(run: Run) -> None:
-    always = highlights(run.members, run.baseline)
+    always = highlights(run.solutions, run.baseline)
     for top in (1, 2, 3):
-        found = spread(run.members, top, always=always)
-        assert {m.name for m in found} == {m.name for m in (*spread(run.members, top), *always)}
-        assert found == sorted(found, key=lambda member: member.latency.ms)
-    assert highlights(run.members, None) == ()
+        found = spread(run.solutions, top, always=always)
+        assert {m.name for m in found} == {m.name for m in (*spread(run.solutions, top), *always)}
+        assert found == sorted(found, key=lambda solution: solution.latency.ms)
+    assert highlights(run.solutions, None) == ()
 
 
 def test_notes_are_said_once_each(run: Run) -> None:
-    notes = latency_notes(run.members)
+    notes = latency_notes(run.solutions)
     assert len(notes) == len(set(notes)) > 0
     assert latency_notes(()) == ()
 
@@ -206,8 +206,8 @@ def test_a_network_adds_up() -> None:
 
 def test_references_outside_of_the_space_are_left_out() -> None:
     run = search(trials=3, strategy="random")
-    known = references(run.setup)
+    known = known_solutions(run.setup)
     assert len(known) > 10
-    table = front_table(replace(run, front=run.front[:0]), references=known)
+    table = front_table(replace(run, front=run.front[:0]), known=known)
     assert [row[0] for row in table.rows] == ["efficientnet_b0"]
     assert table.title == "Pareto front: 0 architectures, 0 shown"

@@ -75,10 +75,10 @@ def test_limits_that_contradict_each_other_are_said(
 @pytest.mark.parametrize("space", ["mbconv", "mobilenetv3"])
 def test_limits_that_only_the_front_keeps_are_let_pass(space: str) -> None:
     run = search(space=space, trials=800)
-    for member in run.members[:: max(1, len(run.members) // 3)]:
+    for solution in run.solutions[:: max(1, len(run.solutions) // 3)]:
         limits = (
-            f"latency_ms<={1.0001 * member.latency.ms}",
-            f"{run.setup.accuracy}>={member.accuracy or 0.0}",
+            f"latency_ms<={1.0001 * solution.latency.ms}",
+            f"{run.setup.accuracy}>={solution.accuracy or 0.0}",
         )
         check_limits(prepare(SearchConfig(space=space, limit=limits)).problem)
 

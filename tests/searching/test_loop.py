@@ -52,15 +52,15 @@ def test_reward_is_maximised() -> None:
     reward = run.trials.metrics["reward"]
     expected = run.trials.metrics["top1_proxy"] * (run.trials.metrics["latency_ms"] / 80) ** -0.07
     assert reward == pytest.approx(expected)
-    assert len(run.members) == 10
+    assert len(run.solutions) == 10
     assert set(run.front) == set(np.argsort(-reward)[:10])
 
 
 @pytest.mark.parametrize("limit", ["macs<=200M", "params<=4M", "latency_ms<=60"])
-def test_limits_hold_for_every_member(limit: str) -> None:
+def test_limits_hold_for_every_solution(limit: str) -> None:
     run = search(trials=1000, limit=limit)
     metric, value = limit.split("<=")
-    assert len(run.members) > 3
+    assert len(run.solutions) > 3
     bound = float(value.rstrip("M")) * (1e6 if value.endswith("M") else 1)
     assert run.trials.metrics[metric][run.front].max() <= bound
 
@@ -74,7 +74,7 @@ def test_the_same_seed_finds_the_same_and_another_does_not() -> None:
 def test_nothing_that_keeps_the_limits_is_an_empty_front(tmp_path: Path, judge_path: Path) -> None:
     config = _tiny(judge_path, trials=40, limit=("top1>=0.99",))
     run = search(config, out=tmp_path / "run")
-    assert (len(run.trials), run.members, run.best, run.hypervolume) == (40, (), None, 0.0)
+    assert (len(run.trials), run.solutions, run.best, run.hypervolume) == (40, (), None, 0.0)
     assert run.records() == []
     assert (tmp_path / "run" / "pareto.csv").read_text().strip() == ""
 

@@ -16,15 +16,15 @@ from nas.searching.runs.check import check_run
 @click.command("check")
 @click.argument("run", type=PATH)
 @click.option(
-    "--top", type=click.IntRange(min=1), default=5, show_default=True, help="How many members."
+    "--top", type=click.IntRange(min=1), default=5, show_default=True, help="How many solutions."
 )
 @click.option("--table", help="The table to compare with. [default: the run's own]")
 @options.target
 @options.json_flag
 def command(run: Path, top: int, table: str | None, target: Target, as_json: bool) -> None:
-    """Measure members of RUN's front whole on this machine, and compare with the prediction.
+    """Measure solutions of RUN's front whole on this machine, and compare with the prediction.
 
-    The members are spread over the front, from the fastest to the slowest.
+    The solutions are spread over the front, from the fastest to the slowest.
     """
     with options.measuring() as report:
         found = check_run(run, top=top, table=table, target=target, report=report)

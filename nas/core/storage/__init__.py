@@ -120,8 +120,8 @@ def is_url(text: str) -> bool:
     return bool(_IS_URL.match(text))
 
 
-def split_member(text: str) -> tuple[str, str | None]:
+def split_name(text: str) -> tuple[str, str | None]:
     """Return FOLDER and NAME of "FOLDER:NAME", of a URL too; None where there is no name."""
     folder, _, name = text.rpartition(":")
-    is_member = folder and not (is_url(text) and "/" in name)
-    return (folder, name) if is_member else (text, None)
+    is_solution = folder and not (is_url(text) and "/" in name)
+    return (folder, name) if is_solution else (text, None)

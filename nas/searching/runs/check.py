@@ -18,7 +18,7 @@ from nas.searching.runs.folder import CONFIG, find_architecture, front_names
 def check_run(
     run: Path, *, top: int, table: str | None, target: Target, report: VisitReport = quiet
 ) -> tuple[Checked, ...]:
-    """Measure some `top` members of a run's front whole, and the fastest and slowest among them.
+    """Measure some `top` solutions of a run's front whole, and the fastest and slowest among them.
 
     Where the table was measured by this project, the speed of the machine then is what the
     measurement is brought to; otherwise the time is as it was now.

@@ -29,7 +29,7 @@ from nas.core.run_folder import (
     network_of,
 )
 from nas.core.schema import SCHEMA
-from nas.core.storage import Place, split_member
+from nas.core.storage import Place, split_name
 from nas.core.versions import commit, version_of
 from nas.network.blocks import Architecture, to_mapping
 from nas.network.checkpoint import architecture_of, find_checkpoint
@@ -44,7 +44,7 @@ CONFIG, JOURNAL, FRONT, ARCHS, ENVIRONMENT = (
     "env.json",
 )
 
-_MEMBER = re.compile(r"[0-9]{3,9}")
+_NAME = re.compile(r"[0-9]{3,9}")
 
 MAY_CHANGE = (
     *("trials", "batch", "runner", "workers", "ray_address", "gpus_per_trial"),
@@ -77,7 +77,7 @@ def write_results(
 ) -> None:
     """Write the front and its circumstances; every file is replaced at once or not at all.
 
-    `rows` are the records of the members (`picks` inside), `archs` their named architectures.
+    `rows` are the records of the solutions (`picks` inside), `archs` their named architectures.
 
     Raises:
         RunError: if the folder cannot be written.
@@ -125,7 +125,7 @@ def environment(setup: Setup) -> Mapping[str, Any]:
 def find_architecture(text: str) -> Architecture:
     """Return the architecture that `text` means.
 
-    A bundled name, a path to a YAML or JSON file, or RUN_DIR:NAME for a member of a run's front:
+    A bundled name, a path to a YAML or JSON file, or RUN_DIR:NAME for a solution of a run's front:
     its number, or "best" for the most accurate (with one objective, the best of it); RUN_DIR may be
     a URL. A training folder, or a checkpoint, stands for what was trained, and the folder of a
     pruning, a search of how to scale or a pipeline for what it ended with; see `network_of`.
@@ -134,20 +134,20 @@ def find_architecture(text: str) -> Architecture:
         NasError: if there is no such thing; it says what there is.
     """
     text = network_of(text)
-    folder, name = split_member(text)
+    folder, name = split_name(text)
     with Place(folder).reading(*MARKS, FRONT) as here:
         if kind_of(here) is SEARCH:
             if name is None:
-                raise UnknownName(f"{text} is a run: name a member of its front, as in {text}:best")
-            member = f"{ARCHS}/{_member(here, name)}.yaml"
-            with Place(folder).reading(member) as inside:
-                return load_architecture(inside / member)
+                raise UnknownName(f"{text} is a run: name a solution, as in {text}:best")
+            solution = f"{ARCHS}/{_solution(here, name)}.yaml"
+            with Place(folder).reading(solution) as inside:
+                return load_architecture(inside / solution)
     path = find_checkpoint(text)
     return architecture_of(path) if path else load_architecture(text)
 
 
 def front_names(folder: Path) -> tuple[str, ...]:
-    """Return the names of the members of a run's front, in its order.
+    """Return the names of the solutions of a run's front, in its order.
 
     Raises:
         RunError: if the front is empty or not there yet.
@@ -158,13 +158,13 @@ def front_names(folder: Path) -> tuple[str, ...]:
     return names
 
 
-def _member(folder: Path, name: str) -> str:
-    """Return the name under which a member of the front lies in `ARCHS`."""
+def _solution(folder: Path, name: str) -> str:
+    """Return the name under which a solution of the front lies in `ARCHS`."""
     known = _front(folder)
     first, *_, last = (*front_names(folder), *known)
     wanted = next(n for n, best in known.items() if best) if name == "best" else name.zfill(3)
     if wanted not in known:
-        raise UnknownName(f"{folder} has members {first} to {last} and best, not {name!r}")
+        raise UnknownName(f"{folder} has solutions {first} to {last} and best, not {name!r}")
     return wanted
 
 
@@ -174,7 +174,7 @@ def _front(folder: Path) -> Mapping[str, bool]:
     try:
         rows = csv.DictReader(io.StringIO(read_text(folder / FRONT)))
         front = {row["name"]: row["best"] == "True" for row in rows}
-        if front and (sum(front.values()) != 1 or not all(map(_MEMBER.fullmatch, front))):
+        if front and (sum(front.values()) != 1 or not all(map(_NAME.fullmatch, front))):
             raise ValueError("not one best, or a name that no search gives")
         return front
     except OSError:

@@ -13,7 +13,7 @@ _STARTS = 10
 
 
 class Local:
-    """Visits the neighbours of the climb's front, one member after the other.
+    """Visits the neighbours of the climb's front, one solution after the other.
 
     A climb starts from a few random architectures and ends when every neighbour of its front was
     proposed; with one objective that is hill climbing, with several Pareto local search (Paquete

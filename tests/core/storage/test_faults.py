@@ -178,7 +178,7 @@ def test_a_search_outlives_a_network_that_is_away_for_a_while(flaky: Place, far:
 
     found = search(out=str(flaky), progress=fail, **wanted)
     assert found.out == str(flaky)
-    assert [member.arch for member in found.members] == [member.arch for member in whole.members]
+    assert [s.arch for s in found.solutions] == [s.arch for s in whole.solutions]
     assert (far / "journal.jsonl").read_bytes().count(b"\n") == 121
     assert Flaky.failures == 0
 

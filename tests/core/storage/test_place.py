@@ -10,7 +10,7 @@ import pytest
 from far import content, wait
 
 from nas.core.errors import MissingPackage, NasError, RunError
-from nas.core.storage import Place, split_member
+from nas.core.storage import Place, split_name
 from nas.core.storage.systems import Storage
 
 ROOT = Path(__file__).parents[3]
@@ -212,5 +212,5 @@ def test_a_place_is_a_path_or_a_url(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ("sftp://host:22/run:best", ("sftp://host:22/run", "best")),
     ],
 )
-def test_members_are_told_from_urls(text: str, parts: tuple[str, str | None]) -> None:
-    assert split_member(text) == parts
+def test_solutions_are_told_from_urls(text: str, parts: tuple[str, str | None]) -> None:
+    assert split_name(text) == parts

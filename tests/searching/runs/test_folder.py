@@ -1,4 +1,4 @@
-"""Run folders: what may be continued, and how their members are named."""
+"""Run folders: what may be continued, and how their solutions are named."""
 
 import csv
 from contextlib import closing
@@ -108,39 +108,40 @@ def test_a_finished_run_holds_its_front(run: Run) -> None:
     assert run.out is not None
     with (run.out / "pareto.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["name"] for row in rows] == [member.name for member in run.members]
+    assert [row["name"] for row in rows] == [solution.name for solution in run.solutions]
     assert run.best is not None
     assert [row["name"] for row in rows if row["best"] == "True"] == [run.best.name]
     assert {row["best"] for row in rows} == {"True", "False"}
-    for row, member in zip(rows, run.members, strict=True):
-        assert float(row["latency_ms"]) == member.latency.ms
-        assert float(row["top1_proxy"]) == member.accuracy
-        assert row["stage1_kernel"] == str((member.picks or {})["stage1_kernel"])
-        arch = load_architecture(run.out / "archs" / f"{member.name}.yaml")
-        assert arch == member.arch
+    for row, solution in zip(rows, run.solutions, strict=True):
+        assert float(row["latency_ms"]) == solution.latency.ms
+        assert float(row["top1_proxy"]) == solution.accuracy
+        assert row["stage1_kernel"] == str((solution.picks or {})["stage1_kernel"])
+        arch = load_architecture(run.out / "archs" / f"{solution.name}.yaml")
+        assert arch == solution.arch
         assert arch.fingerprint == row["fingerprint"]
     assert len(list((run.out / "archs").iterdir())) == len(rows)
 
 
-def test_members_are_found_by_number_and_as_the_best(run: Run) -> None:
+def test_solutions_are_found_by_number_and_as_the_best(run: Run) -> None:
     assert run.best is not None
-    assert run.best.accuracy == max(member.accuracy for member in run.members)
+    assert run.best.accuracy == max(solution.accuracy for solution in run.solutions)
     assert find_architecture(f"{run.out}:best") == run.best.arch
     for name in ("3", "03", "003"):
-        assert find_architecture(f"{run.out}:{name}") == run.members[2].arch
+        assert find_architecture(f"{run.out}:{name}") == run.solutions[2].arch
     assert find_architecture("efficientnet_b0").name == "efficientnet_b0"
     path = f"{run.out}/archs/001.yaml"
-    assert find_architecture(path) == run.members[0].arch
+    assert find_architecture(path) == run.solutions[0].arch
 
 
 @pytest.mark.parametrize("name", ["", "0", "999", "-1", "worst", "best ", "1.5", "../001"])
-def test_a_member_that_is_not_there_is_said(run: Run, name: str) -> None:
-    with pytest.raises(UnknownName, match=f"has members 001 to {len(run.members):03d} and best"):
+def test_a_solution_that_is_not_there_is_said(run: Run, name: str) -> None:
+    last = f"{len(run.solutions):03d}"
+    with pytest.raises(UnknownName, match=f"has solutions 001 to {last} and best"):
         find_architecture(f"{run.out}:{name}")
 
 
 def test_a_folder_alone_is_no_architecture(run: Run) -> None:
-    with pytest.raises(UnknownName, match=r"is a run: name a member of its front, as in .*:best"):
+    with pytest.raises(UnknownName, match=r"is a run: name a solution, as in .*:best"):
         find_architecture(str(run.out))
 
 
