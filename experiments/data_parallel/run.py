@@ -30,8 +30,8 @@ from nas.core.workers.join import Need, connect
 from nas.network.multipliers import scale_resolution
 from nas.network.zoo import load_architecture
 from nas.training.data import load_data
-from nas.training.distributed import Crew, train_together
-from nas.training.job import Job
+from nas.training.distributed import Workers, train_distributed
+from nas.training.job import TrainingJob
 from nas.training.recipes import adapt, find_recipe
 from nas.training.run import Trained, carry_through, plan
 
@@ -86,17 +86,17 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _job(seed: int, epochs: int) -> Job:
+def _job(seed: int, epochs: int) -> TrainingJob:
     arch = scale_resolution(load_architecture(NETWORK), SIDE)
     recipe = adapt(find_recipe(RECIPE), epochs=epochs)
     return plan(arch, load_data("digits"), recipe, seed=seed)
 
 
-def _train(job: Job, workers: int, out: Path) -> Trained:
+def _train(job: TrainingJob, workers: int, out: Path) -> Trained:
     """Train, one worker in this process; what is there already is read."""
     if workers == 1:
         return carry_through(job, out)
-    return train_together(job, Place(out), Crew(workers=workers, need=NEED))
+    return train_distributed(job, Place(out), Workers(count=workers, need=NEED))
 
 
 def _row(found: Mapping[int, Sequence[float]], workers: int) -> dict[str, Any]:

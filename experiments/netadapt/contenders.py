@@ -24,7 +24,7 @@ from nas.network.checkpoint import Checkpoint, load_checkpoint
 from nas.network.cost import cost
 from nas.network.weights import Weights
 from nas.pruning.channels import groups, narrowed
-from nas.pruning.job import Job
+from nas.pruning.job import PruningJob
 from nas.pruning.netadapt import Result, Settings, cuts_of
 from nas.pruning.proposals import Cuts, latency_meter
 from nas.pruning.run import netadapt
@@ -32,7 +32,7 @@ from nas.pruning.slicing import sliced, strongest
 from nas.pruning.taylor import BATCHES, effects
 from nas.training.data import Data
 from nas.training.evaluate import score
-from nas.training.fine_tune import Bench, held_out
+from nas.training.fine_tune import FineTuningSetup, held_out
 from nas.training.job import Options
 from nas.training.recipes import Recipe, adapt
 from nas.training.run import train
@@ -129,7 +129,7 @@ def compare(piece: Piece) -> Iterator[Row]:
 
 def search(piece: Piece) -> tuple[Architecture, Weights, float]:
     """Prune by NetAdapt; return the network, its weights, and what that has cost."""
-    job = Job(
+    job = PruningJob(
         start=piece.start,
         data=piece.data,
         table=piece.plan.table,
@@ -166,9 +166,9 @@ def epochs_of(piece: Piece, images: int) -> int:
 
 def cut(piece: Piece, name: str, widths: Widths, ms: float) -> Contender:
     """Return the start with other widths, cut at once: the channels that do most for the loss."""
-    bench = Bench(data=piece.seen, recipe=piece.plan.recipe, epochs=0, seed=piece.seed)
+    setup = FineTuningSetup(data=piece.seen, recipe=piece.plan.recipe, epochs=0, seed=piece.seed)
     arch, weights = piece.start.arch, piece.start.weights
-    known = effects(bench, arch, weights, number=0)
+    known = effects(setup, arch, weights, number=0)
     for group in cuts_of(arch, piece.plan.settings(piece.seed)).groups(arch):
         width = widths[group.name]
         if width == group.width:

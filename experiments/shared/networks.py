@@ -9,7 +9,7 @@ import torch  # fits what ships, never ships itself
 from numpy.typing import NDArray
 
 from experiments.shared.muon import Muon
-from nas.accuracy.predictor import Floats, Network, Weights
+from nas.accuracy.predictor import MLP, Floats, Weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ class Networks:
         found: Floats = torch.cat(parts, dim=1).numpy().astype(float) * self._unit + self._mean
         return found
 
-    def export(self) -> Network:
+    def export(self) -> MLP:
         """Return the first member with the scales worked into its first and last layer."""
         weights = [weight[0].detach().numpy().astype(float) for weight in self._weights]
         biases = [bias[0, 0].detach().numpy().astype(float) for bias in self._biases]
@@ -67,7 +67,7 @@ class Networks:
         biases[0] = biases[0] - self._shift @ weights[0]
         weights[-1] = weights[-1] * self._unit
         biases[-1] = biases[-1] * self._unit + self._mean
-        return Network(weights=_single(weights), biases=_single(biases))
+        return MLP(weights=_single(weights), biases=_single(biases))
 
     def _scaled(self, inputs: Weights) -> torch.Tensor:
         return torch.tensor((inputs - self._shift) / self._spread, dtype=torch.float32)

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nas.accuracy.predictor import Floats, Network, Weights
+from nas.accuracy.predictor import MLP, Floats, Weights
 
 _RATE, _DECAY = 5e-3, 0.01
 _CLIP = 1.0
@@ -15,7 +15,7 @@ _CLIP = 1.0
 
 def imitate(
     inputs: Weights, targets: Floats, *, hidden: tuple[int, ...], steps: int, batch: int, seed: int
-) -> Network:
+) -> MLP:
     """Return a network with layers of `hidden` widths that gives `targets`, shape (n,).
 
     `inputs` has shape (n, features). AdamW (Loshchilov & Hutter, 2019) on the squared error, under
@@ -58,11 +58,11 @@ def _forward(inputs: Tensor, weights: list[Tensor], biases: list[Tensor]) -> Ten
     return (inputs @ weights[-1] + biases[-1])[:, 0]
 
 
-def _network(weights: list[Tensor], biases: list[Tensor], mean: float, unit: float) -> Network:
+def _network(weights: list[Tensor], biases: list[Tensor], mean: float, unit: float) -> MLP:
     plain, shifts = [_array(weight) for weight in weights], [_array(bias) for bias in biases]
     plain[-1] = plain[-1] * np.float32(unit)
     shifts[-1] = shifts[-1] * np.float32(unit) + np.float32(mean)
-    return Network(weights=tuple(plain), biases=tuple(shifts))
+    return MLP(weights=tuple(plain), biases=tuple(shifts))
 
 
 def _array(tensor: Tensor) -> NDArray[np.float32]:

@@ -13,11 +13,11 @@ from nas.accuracy.examples import Examples
 from nas.accuracy.gaussian import GaussianProcess, average, tune
 from nas.accuracy.imitate import imitate
 from nas.accuracy.predictor import (
+    MLP,
     Accuracy,
     AccuracyModel,
     Floats,
     HeldOut,
-    Network,
     Weights,
     one_hot,
 )
@@ -202,9 +202,9 @@ def _shrink(
 
 def _mean_network(
     inputs: Weights, wanted: Floats, fresh: Weights, taught: Floats, *, seed: int
-) -> Network:
+) -> MLP:
     """Return the network that is closest to `taught` on `fresh`; one attempt is mostly enough."""
-    found: list[tuple[float, Network]] = []
+    found: list[tuple[float, MLP]] = []
     for attempt in range(_ATTEMPTS):
         steps = _STEPS * 2**attempt
         network = imitate(inputs, wanted, hidden=_HIDDEN, steps=steps, batch=_BATCH, seed=seed)
@@ -214,7 +214,7 @@ def _mean_network(
     return max(found, key=lambda pair: pair[0])[1]
 
 
-def _agreement(network: Network, inputs: Weights, taught: Floats) -> tuple[float, float]:
+def _agreement(network: MLP, inputs: Weights, taught: Floats) -> tuple[float, float]:
     """Return R2 and the root mean square error of `network` on `taught`."""
     square = float(np.mean((network(inputs).astype(float) - taught) ** 2))
     return 1 - square / float(np.var(taught)), square**0.5

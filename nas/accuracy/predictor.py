@@ -83,7 +83,7 @@ class HeldOut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
+class MLP:
     """A fully connected network with one output and x * sigmoid(x) between its layers.
 
     Attributes:
@@ -146,8 +146,8 @@ class AccuracyModel:
     metric: str
     source: str
     note: str
-    mean: Network
-    spread: Network
+    mean: MLP
+    spread: MLP
     scale: Scale = Scale()
     held_out: HeldOut | None = None
     fitted_range: tuple[float, float] | None = None
@@ -232,7 +232,7 @@ class AccuracyModel:
         return np.round(self.scale.intercept + self.scale.slope * mean, DECIMALS)
 
     @one_blas_thread()
-    def _run(self, matrix: Matrix, networks: Sequence[Network]) -> Floats:
+    def _run(self, matrix: Matrix, networks: Sequence[MLP]) -> Floats:
         """Return the outputs of `networks`, shape (networks, rows)."""
         result = np.empty((len(networks), len(matrix)))
         exact = [replace(n, weights=tuple(w.astype(float) for w in n.weights)) for n in networks]
@@ -293,7 +293,7 @@ def write_accuracy_model(model: AccuracyModel, path: Path) -> None:
     }
     arrays: dict[str, Any] = {"header": np.array(strict_json.dumps(header))}
     for name in _NETWORKS:
-        network: Network = getattr(model, name)
+        network: MLP = getattr(model, name)
         for i, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
             arrays |= {f"{name}_weight{i}": weight, f"{name}_bias{i}": bias}
     with atomic_path(path, follow=True) as temporary, temporary.open("wb") as file:
@@ -376,10 +376,10 @@ def _header(arrays: Mapping[str, NDArray[Any]]) -> _Header:
     return Reader("header").record(header, _Header)
 
 
-def _network(arrays: Mapping[str, NDArray[Any]], name: str) -> Network:
+def _network(arrays: Mapping[str, NDArray[Any]], name: str) -> MLP:
     layers = range(sum(entry.startswith(f"{name}_weight") for entry in arrays))
     try:
-        return Network(
+        return MLP(
             weights=tuple(_floats(arrays, f"{name}_weight{i}") for i in layers),
             biases=tuple(_floats(arrays, f"{name}_bias{i}") for i in layers),
         )

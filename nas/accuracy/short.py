@@ -1,4 +1,4 @@
-"""Short trainings, in legs: the same for every candidate, each in a folder of its own."""
+"""Short trainings up to a rung: the same for every candidate, each in a folder of its own."""
 
 from dataclasses import dataclass, replace
 
@@ -9,7 +9,7 @@ from nas.network.checkpoint import LAST, SUFFIX
 from nas.training.data import Data
 from nas.training.job import Options
 from nas.training.recipes import Recipe
-from nas.training.run import carry_through, fit, plan
+from nas.training.run import Reached, carry_through, fit, plan
 
 
 class TooSlow(NasError):
@@ -17,12 +17,12 @@ class TooSlow(NasError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Bench:
+class ShortTrainingSetup:
     """What the trainings of a search share.
 
     `resolution` is that of training (0: each architecture's own); `seconds` is how long one
-    candidate may train in all (0: for ever); the trainings lie in `folder` by fingerprint, each a
-    place of its own.
+    candidate may train in all (0: no limit); each training has a folder in `folder`, named by the
+    fingerprint.
     """
 
     data: Data
@@ -48,49 +48,40 @@ class Bench:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Leg:
-    """Train `arch` until the end of an epoch, from 1, in whatever legs before."""
+class Segment:
+    """The part of a training of `arch` up to the end of the epoch `until`, counted from 1."""
 
     arch: Architecture
     until: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reached:
-    """The result of a leg: the best accuracy so far, a fraction, after `epochs` and `seconds`."""
-
-    top1: float
-    epochs: int
-    seconds: float
-
-
-def advance(bench: Bench, leg: Leg) -> Reached:
-    """Return what `leg.arch` reaches by the end of the leg, going on from the one before.
+def advance(setup: ShortTrainingSetup, segment: Segment) -> Reached:
+    """Train `segment.arch` to the end of the segment, from where it stopped, and return the result.
 
     Raises:
         Diverged: if the loss is no number any more.
         OutOfMemory: if a batch does not fit.
         RunError: if the training cannot be kept.
-        TooSlow: if it would take longer than the bench allows.
+        TooSlow: if it would take longer than `setup` allows.
     """
-    with bench.place(leg.arch).open(patient=True) as out:
-        options = Options(device=bench.device, until=leg.until, seconds=bench.seconds)
-        arch = bench.prepared(leg.arch)
-        job = plan(arch, bench.data, bench.recipe, seed=bench.seed, options=options)
+    with setup.place(segment.arch).open(patient=True) as out:
+        options = Options(device=setup.device, until=segment.until, seconds=setup.seconds)
+        arch = setup.prepared(segment.arch)
+        job = plan(arch, setup.data, setup.recipe, seed=setup.seed, options=options)
         trained = carry_through(job, out)
-    if trained.top1 is None or trained.epochs < leg.until:
+    if trained.top1 is None or trained.epochs < segment.until:
         raise TooSlow(
             f"after {trained.seconds:.0f} s, the most that trial_seconds allows, "
-            f"{trained.epochs} of {leg.until} epochs were done"
+            f"{trained.epochs} of {segment.until} epochs were done"
         )
     return Reached(top1=trained.top1, epochs=trained.epochs, seconds=trained.seconds)
 
 
-def finish(bench: Bench, arch: Architecture) -> None:
-    """Remove what only a training that goes on needs; its best weights stay."""
-    bench.place(arch).remove(f"{LAST}{SUFFIX}")
+def finish(setup: ShortTrainingSetup, arch: Architecture) -> None:
+    """Remove what only a training that is resumed needs; its best weights stay."""
+    setup.place(arch).remove(f"{LAST}{SUFFIX}")
 
 
-def discard(bench: Bench, arch: Architecture) -> None:
-    """Remove the weights of a training that does not go on; what it logged stays."""
-    bench.place(arch).remove(f"*{SUFFIX}")
+def discard(setup: ShortTrainingSetup, arch: Architecture) -> None:
+    """Remove the weights of a training that is not resumed; its log stays."""
+    setup.place(arch).remove(f"*{SUFFIX}")

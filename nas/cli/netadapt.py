@@ -34,7 +34,7 @@ from nas.pruning.netadapt import BY, CHOICES, DEFAULT_KINDS, Result, Round, Sett
 from nas.pruning.slicing import IMPORTANCES
 
 if TYPE_CHECKING:
-    from nas.pruning.job import Job
+    from nas.pruning.job import PruningJob
 
 _DEFAULTS = Settings(target_ms=1.0)
 RESULT = "result.json"
@@ -229,9 +229,9 @@ def _kept(known: Mapping[str, Any], name: str, default: Any) -> Any:
 
 def _job(
     start: Checkpoint, table: LatencyTable, settings: Settings, flags: dict[str, Any]
-) -> "Job":
+) -> "PruningJob":
     try:
-        from nas.pruning.job import Job, check_job
+        from nas.pruning.job import PruningJob, check_job
         from nas.training.data import load_data
         from nas.training.recipes import adapt, find_recipe
     except ModuleNotFoundError as error:
@@ -239,7 +239,7 @@ def _job(
     recipe = adapt(find_recipe(flags["recipe"]), batch=flags["batch"] or 0)
     recipe = replace(recipe, lr=flags["lr"] or recipe.lr)
     data = load_data(flags["data"])
-    job = Job(
+    job = PruningJob(
         start=start, data=data, table=table, settings=settings, recipe=recipe,
         device=flags["device"],
     )  # fmt: skip
@@ -247,7 +247,7 @@ def _job(
     return job
 
 
-def _default_folder(job: "Job") -> Path:
+def _default_folder(job: "PruningJob") -> Path:
     """Return a folder for these settings, the same for the same ones."""
     what = (job.settings, job.recipe, job.data.name, job.table.name, str(job.start.path))
     digest = hashlib.sha256(repr(what).encode()).hexdigest()[:6]
@@ -255,7 +255,7 @@ def _default_folder(job: "Job") -> Path:
     return Path("runs") / f"netadapt-{named(job.start.arch)}-{table}-{digest}"
 
 
-def _prune(job: "Job", folder: Path, flags: dict[str, Any], *, quiet: bool) -> Result:
+def _prune(job: "PruningJob", folder: Path, flags: dict[str, Any], *, quiet: bool) -> Result:
     """Run the rounds, a line for each."""
     from nas.pruning.run import Listener, netadapt
 

@@ -20,7 +20,7 @@ from nas.network.multipliers import scale_resolution
 from nas.searching.runs.folder import find_architecture
 
 if TYPE_CHECKING:
-    from nas.training.job import Job
+    from nas.training.job import TrainingJob
     from nas.training.run import Trained
 
 _HOW = ("device", "workers", "ray_address", "cpus_per_worker", "gpus_per_worker")
@@ -138,19 +138,19 @@ def _train(network: Architecture, out: Place, **flags: Any) -> "Trained":
         if flags["workers"] == 1 and not flags["ray_address"]:
             with out.open() as folder:
                 return carry_out(job, folder)
-        return _train_together(job, out, flags)
+        return _train_distributed(job, out, flags)
 
 
-def _train_together(job: "Job", out: Place, flags: Mapping[str, Any]) -> "Trained":
+def _train_distributed(job: "TrainingJob", out: Place, flags: Mapping[str, Any]) -> "Trained":
     """Train with the workers of a Ray cluster."""
     try:
         from nas.core.workers.join import Need
-        from nas.training.distributed import Crew, train_together
+        from nas.training.distributed import Workers, train_distributed
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="training with --workers") from None
     need = Need(cpus=flags["cpus_per_worker"], gpus=flags["gpus_per_worker"])
-    crew = Crew(workers=flags["workers"], need=need, address=flags["ray_address"])
-    return train_together(job, out, crew)
+    group = Workers(count=flags["workers"], need=need, address=flags["ray_address"])
+    return train_distributed(job, out, group)
 
 
 def _default_folder(network: Architecture, flags: dict[str, Any]) -> Path:

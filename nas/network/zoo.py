@@ -16,7 +16,7 @@ _SCALED = re.compile(r"(?P<base>\w+)@(?P<width>\d*\.?\d+)(-(?P<resolution>\d{1,1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
+class PublishedAccuracy:
     """What was published about an architecture: ImageNet top-1 as a fraction, and where."""
 
     top1: float
@@ -55,7 +55,7 @@ def _scale(match: re.Match[str]) -> Architecture:
     return replace(arch, name=match[0])
 
 
-def load_reference(name: str) -> Reference | None:
+def published_accuracy(name: str) -> PublishedAccuracy | None:
     """Return what was published about a bundled architecture, None where nothing is known."""
     path = data.bundled("architectures").get(name)
     if path is None:
@@ -67,4 +67,4 @@ def load_reference(name: str) -> Reference | None:
     check_keys(content, known=keys, required=keys, place=f"{path}: reference")
     if not isinstance(content["top1"], float) or not 0 < content["top1"] < 1:
         raise BadFile(f"{path}: reference top1 must be a fraction, not {content['top1']!r}")
-    return Reference(**content)
+    return PublishedAccuracy(**content)

@@ -26,7 +26,7 @@ MAY_CHANGE = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
+class NetworkRecord:
     """A network of the line, as its stage left it.
 
     `part` is "found", "trained", "pruned" or "scaled", `path` its file or folder in the run;
@@ -52,14 +52,14 @@ class Network:
 class Done:
     """The result of a stage: networks, files it wrote for others, and what a reader should know."""
 
-    networks: tuple[Network, ...] = ()
+    networks: tuple[NetworkRecord, ...] = ()
     files: tuple[Mapping[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
     measured: Mapping[str, Any] | None = None
     seconds: Seconds = 0.0
 
 
-def all_networks(done: Mapping[str, Done]) -> tuple[Network, ...]:
+def all_networks(done: Mapping[str, Done]) -> tuple[NetworkRecord, ...]:
     """Return the networks of all stages: found, trained, pruned, scaled."""
     return tuple(network for stage in done.values() for network in stage.networks)
 

@@ -8,7 +8,7 @@ from typing import Any
 from nas.core.schema import SCHEMA
 from nas.latency.table import LatencyTable
 from nas.pipeline.config import PipelineConfig, to_mapping
-from nas.pipeline.journal import MEASURE, Done, Network, all_networks
+from nas.pipeline.journal import MEASURE, Done, NetworkRecord, all_networks
 from nas.report.proof import notes
 from nas.report.tables import Table, accuracy_text
 from nas.searching.solutions import FRACTIONS
@@ -24,7 +24,7 @@ class Outcome:
     done: Mapping[str, Done]
 
     @property
-    def networks(self) -> tuple[Network, ...]:
+    def networks(self) -> tuple[NetworkRecord, ...]:
         """All networks in the order of the line: found, trained, pruned, scaled."""
         return all_networks(self.done)
 
@@ -38,7 +38,7 @@ class Outcome:
         """What was measured on this machine, and with what; None where nothing was."""
         return self.done[MEASURE].measured if MEASURE in self.done else None
 
-    def measured_of(self, network: Network) -> Mapping[str, Any] | None:
+    def measured_of(self, network: NetworkRecord) -> Mapping[str, Any] | None:
         """Return what was measured of one network: ms with its interval."""
         found: Mapping[str, Any] = (self.measured or {}).get("networks", {})
         name = "trained" if network.part == "found" else network.name  # the same architecture
@@ -84,7 +84,7 @@ class Outcome:
             "seconds": round(sum(done.seconds for done in self.done.values()), 3),
         }
 
-    def _network(self, network: Network) -> dict[str, Any]:
+    def _network(self, network: NetworkRecord) -> dict[str, Any]:
         found = self.measured_of(network) or {}
         names = ("latency_ms", "latency_low_ms", "latency_high_ms", "macs", "params")
         return {
@@ -122,7 +122,7 @@ def networks_table(outcome: Outcome) -> Table:
     )
 
 
-def _row(outcome: Outcome, network: Network, extra: tuple[str, ...]) -> tuple[str, ...]:
+def _row(outcome: Outcome, network: NetworkRecord, extra: tuple[str, ...]) -> tuple[str, ...]:
     found, scores = outcome.measured_of(network), network.scores
     title = network.part if network.name == network.part else f"{network.part}: {network.name}"
     return (

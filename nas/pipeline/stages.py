@@ -19,10 +19,10 @@ from nas.network.checkpoint import ARCH, SUFFIX, find_checkpoint, load_checkpoin
 from nas.network.cost import cost
 from nas.network.zoo import load_architecture
 from nas.pipeline.inputs import Inputs, recipe_of, start_of
-from nas.pipeline.journal import Done, Network, all_networks
+from nas.pipeline.journal import Done, NetworkRecord, all_networks
 from nas.pipeline.pictures import draw_front_of, draw_rounds_of
 from nas.pruning.folder import FINAL
-from nas.pruning.job import Job
+from nas.pruning.job import PruningJob
 from nas.pruning.netadapt import check
 from nas.pruning.run import Listener, netadapt
 from nas.report.proof import latency_remarks
@@ -56,11 +56,11 @@ class Line:
     done: Mapping[str, Done]
 
     @property
-    def networks(self) -> tuple[Network, ...]:
+    def networks(self) -> tuple[NetworkRecord, ...]:
         """All networks so far, in the order of the line."""
         return all_networks(self.done)
 
-    def last(self, *parts: str) -> Network:
+    def last(self, *parts: str) -> NetworkRecord:
         """Return the last network that is one of `parts`."""
         return [network for network in self.networks if network.part in parts][-1]
 
@@ -96,7 +96,7 @@ def netadapt_stage(line: Line) -> Done:
     inputs, part, out = line.inputs, line.inputs.config.netadapt, line.out / "netadapt"
     assert part is not None
     assert inputs.tuning is not None  # the two come together
-    job = Job(
+    job = PruningJob(
         start=load_checkpoint(str(line.out / line.last("trained").path)),
         data=inputs.data,
         table=inputs.table,
@@ -164,10 +164,10 @@ def _start(line: Line, path: Path) -> Architecture:
 
 def _network(
     line: Line, arch: Architecture, part: str, path: Path, scores: Mapping[str, float]
-) -> Network:
+) -> NetworkRecord:
     """Return what is told of a network; only scaled ones have names of their own."""
     latency, counted = line.inputs.table.predict(arch), cost(arch)
-    return Network(
+    return NetworkRecord(
         part=part,
         name=arch.name if part == "scaled" else part,
         path=str(path.relative_to(line.out)),
@@ -183,7 +183,7 @@ def _network(
     )
 
 
-def _trained(line: Line, arch: Architecture, part: str, out: Path, recipe: Recipe) -> Network:
+def _trained(line: Line, arch: Architecture, part: str, out: Path, recipe: Recipe) -> NetworkRecord:
     """Train a network in a folder of its own."""
     config, data = line.inputs.config, line.inputs.data
     with line.teller.progress(f"training {arch.name}", "images") as update:
@@ -202,7 +202,7 @@ def _scores(top1: float | None, test: float | None) -> dict[str, float]:
     return {k: v for k, v in (("top1", top1), ("test", test)) if v is not None}
 
 
-def _exported(line: Line, network: Network, form: str) -> Mapping[str, Any]:
+def _exported(line: Line, network: NetworkRecord, form: str) -> Mapping[str, Any]:
     """Write one network in one format, its weights with it where there are any."""
     path = str(line.out / network.path)
     trained = load_checkpoint(path) if find_checkpoint(path) else None

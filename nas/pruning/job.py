@@ -17,7 +17,7 @@ from nas.training.trained import check_classes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Job:
+class PruningJob:
     """What is pruned, for which table, on which data, and how; `recipe` is that of fine-tuning."""
 
     start: Checkpoint
@@ -28,7 +28,7 @@ class Job:
     device: str = "auto"
 
 
-def check_job(job: Job) -> None:
+def check_job(job: PruningJob) -> None:
     """Refuse what cannot end well, before any work.
 
     Raises:
@@ -39,7 +39,7 @@ def check_job(job: Job) -> None:
     check(job.start.arch, job.table, job.settings)
 
 
-def identity(job: Job) -> Mapping[str, Any]:
+def identity(job: PruningJob) -> Mapping[str, Any]:
     """Return what decides a run, as plain data."""
     table = json.dumps(table_mapping(job.table), sort_keys=True)
     found: Mapping[str, Any] = json.loads(

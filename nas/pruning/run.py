@@ -19,7 +19,7 @@ from nas.network.checkpoint import SUFFIX, load_checkpoint
 from nas.network.cost import cost
 from nas.network.weights import Weights
 from nas.pruning.folder import TUNING, NetAdaptFolder
-from nas.pruning.job import Job, check_job, identity
+from nas.pruning.job import PruningJob, check_job, identity
 from nas.pruning.netadapt import (
     Point,
     Result,
@@ -32,10 +32,10 @@ from nas.pruning.proposals import Proposal, latency_meter, promising, proposals
 from nas.pruning.slicing import Effects, importance, sliced, strongest
 from nas.pruning.taylor import effects
 from nas.training.data import Images
-from nas.training.fine_tune import Bench, Task, Tuned, accuracy, held_out, save, tune
+from nas.training.fine_tune import FineTuningSetup, Task, accuracy, held_out, save, tune
 from nas.training.job import Options
 from nas.training.recipes import adapt
-from nas.training.run import carry_through, fit_recipe, plan
+from nas.training.run import Reached, carry_through, fit_recipe, plan
 from nas.training.steps import begun
 
 _NOTHING_LEFT = "nothing was left to cut before the target was reached"
@@ -58,7 +58,7 @@ class _State:
 
 
 def netadapt(
-    job: Job, out: Path, *, runner: Runner | None = None, listener: Listener | None = None
+    job: PruningJob, out: Path, *, runner: Runner | None = None, listener: Listener | None = None
 ) -> Result:
     """Prune a trained network until a table predicts the target, and return the result.
 
@@ -80,13 +80,13 @@ class _Run:
     """A run on its way."""
 
     def __init__(
-        self, job: Job, folder: NetAdaptFolder, runner: Runner, listener: Listener
+        self, job: PruningJob, folder: NetAdaptFolder, runner: Runner, listener: Listener
     ) -> None:
         self.folder, self.runner, self.listener = folder, runner, listener
         self.settings, self.start = job.settings, job.start
         own = replace(job.data, mean=job.start.mean, deviation=job.start.deviation)
         self.data = own
-        self.bench = Bench(
+        self.setup = FineTuningSetup(
             data=held_out(own, job.settings.held_out, seed=job.settings.seed),
             recipe=fit_recipe(job.recipe, own),
             epochs=job.settings.epochs,
@@ -127,7 +127,7 @@ class _Run:
             return _State(arch=arch, weights=found.weights, point=point)
         arch, weights = self.start.arch, self.start.weights
         if self.folder.start is None:
-            top1 = self._score(begun(arch, weights), self.bench.data.val)
+            top1 = self._score(begun(arch, weights), self.setup.data.val)
             self.folder.log_start(self._point(arch, held_out=top1))
         assert self.folder.start is not None  # just noted
         return _State(arch=arch, weights=weights, point=self.folder.start)
@@ -161,7 +161,7 @@ class _Run:
         """Return what every channel does for the loss, where the settings ask for it."""
         if self.settings.importance != "taylor" and not self.settings.shortlist:
             return None
-        return effects(self.bench, now.arch, now.weights, number=number)
+        return effects(self.setup, now.arch, now.weights, number=number)
 
     def _promising(
         self, now: _State, found: tuple[Proposal, ...], before: float
@@ -189,7 +189,7 @@ class _Run:
         missing = [proposal for proposal in found if proposal.group.name not in known]
         tasks = (self._task(number, now, proposal) for proposal in missing)
         done = len(found) - len(missing)
-        for index, outcome in outcomes(self.runner, tune, self.bench, tasks):
+        for index, outcome in outcomes(self.runner, tune, self.setup, tasks):
             done += 1
             tried = self._tried(missing[index], outcome)
             self.folder.log_tried(number, tried)
@@ -204,7 +204,7 @@ class _Run:
             path=self.folder.proposal(number, proposal.group.name),
         )
 
-    def _tried(self, proposal: Proposal, outcome: Tuned | Failure) -> Tried:
+    def _tried(self, proposal: Proposal, outcome: Reached | Failure) -> Tried:
         group = proposal.group
         tried = Tried(group=group.name, was=group.width, width=proposal.width)
         if isinstance(outcome, Failure):
@@ -222,7 +222,7 @@ class _Run:
         )
 
     def _score(self, model: Network, images: Images) -> float:
-        return accuracy(self.bench, model, images, self.start.arch.resolution)
+        return accuracy(self.setup, model, images, self.start.arch.resolution)
 
     def _judged(self, point: Point, model: Network, *, test: bool) -> Point:
         """Return `point` with the accuracies on images that pruning has not seen."""
@@ -257,14 +257,14 @@ class _Run:
         """Return the last network after the long fine-tuning, and its held-out accuracy."""
         if not self.settings.final_epochs:
             return begun(last.arch, last.weights), last.point.held_out
-        recipe = self.bench.recipe
+        recipe = self.setup.recipe
         job = plan(
             last.arch,
-            self.bench.data,
+            self.setup.data,
             adapt(recipe, epochs=self.settings.final_epochs, accumulate=recipe.accumulate),
             seed=self.settings.seed,
             options=Options(
-                device=self.bench.device, weights=last.weights, report=self.listener.update
+                device=self.setup.device, weights=last.weights, report=self.listener.update
             ),
         )
         trained = carry_through(job, self.folder.path / TUNING)

@@ -10,7 +10,7 @@ from nas.network.weights import Weights
 from nas.pruning.slicing import Effects, Floats
 from nas.training.batches import Batches
 from nas.training.evaluate import memory_named, pick_device, placed
-from nas.training.fine_tune import Bench
+from nas.training.fine_tune import FineTuningSetup
 from nas.training.losses import cross_entropy
 from nas.training.steps import begun
 
@@ -18,7 +18,9 @@ BATCHES = 4
 _NORM = "norm.weight"
 
 
-def effects(bench: Bench, arch: Architecture, weights: Weights, *, number: int) -> Effects:
+def effects(
+    setup: FineTuningSetup, arch: Architecture, weights: Weights, *, number: int
+) -> Effects:
     """Return what every channel of a network does for the loss on some training images.
 
     Taking a channel away scales what makes it, and its bias, by 0: to first order that changes the
@@ -28,15 +30,15 @@ def effects(bench: Bench, arch: Architecture, weights: Weights, *, number: int) 
     and dropout are as in validation.
     """
     model = begun(arch, weights)
-    device = pick_device(bench.device)
+    device = pick_device(setup.device)
     placed(model, device)
     model.eval()
     batches = Batches(
-        bench.data.train, batch=bench.recipe.batch, side=arch.resolution, data=bench.data,
-        seed=bench.seed, epoch=number, shuffle=True, device=str(device),
+        setup.data.train, batch=setup.recipe.batch, side=arch.resolution, data=setup.data,
+        seed=setup.seed, epoch=number, shuffle=True, device=str(device),
     )  # fmt: skip
     found: dict[str, list[Floats]] = {}
-    with memory_named(bench.recipe.batch, arch.resolution):
+    with memory_named(setup.recipe.batch, arch.resolution):
         for images, labels in islice(batches, BATCHES):
             model.zero_grad()
             cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]  # torch's

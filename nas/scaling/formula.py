@@ -74,8 +74,8 @@ class Compound:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
-    """A published member of the EfficientNet family, in multiples of B0."""
+class PublishedModel:
+    """A published network of the EfficientNet family, in multiples of B0."""
 
     width: float
     depth: float
@@ -83,17 +83,17 @@ class Member:
     dropout: float
 
 
-PUBLISHED: Mapping[int, Member] = {
-    1: Member(width=1.0, depth=1.1, resolution=240, dropout=0.2),
-    2: Member(width=1.1, depth=1.2, resolution=260, dropout=0.3),
-    3: Member(width=1.2, depth=1.4, resolution=300, dropout=0.3),
-    4: Member(width=1.4, depth=1.8, resolution=380, dropout=0.4),
-    5: Member(width=1.6, depth=2.2, resolution=456, dropout=0.4),
-    6: Member(width=1.8, depth=2.6, resolution=528, dropout=0.5),
-    7: Member(width=2.0, depth=3.1, resolution=600, dropout=0.5),
+PUBLISHED: Mapping[int, PublishedModel] = {
+    1: PublishedModel(width=1.0, depth=1.1, resolution=240, dropout=0.2),
+    2: PublishedModel(width=1.1, depth=1.2, resolution=260, dropout=0.3),
+    3: PublishedModel(width=1.2, depth=1.4, resolution=300, dropout=0.3),
+    4: PublishedModel(width=1.4, depth=1.8, resolution=380, dropout=0.4),
+    5: PublishedModel(width=1.6, depth=2.2, resolution=456, dropout=0.4),
+    6: PublishedModel(width=1.8, depth=2.6, resolution=528, dropout=0.5),
+    7: PublishedModel(width=2.0, depth=3.1, resolution=600, dropout=0.5),
 }
 """The rows of the code published with the paper. Its drop-connect is 0.2 for all: the blocks at the
-end of every member are dropped as often, but a deeper one has more of them."""
+end of every network are dropped as often, but a deeper one has more of them."""
 
 
 def grow(
@@ -125,13 +125,13 @@ def _grown(rate: float, phi: float) -> float:
 
 
 def published(arch: Architecture, number: float) -> Architecture:
-    """Return the published member B1 to B7 of the family that begins with `arch`.
+    """Return the published network B1 to B7 of the family that begins with `arch`.
 
     The classes are those of `arch`.
 
     Raises:
         NasError: if the body of `arch` is not EfficientNet-B0's.
-        BadValue: if there is no such member.
+        BadValue: if there is no such network.
     """
     base = load_architecture(PUBLISHED_BASE)
     if (arch.stem, arch.stages, arch.head[:-1]) != (base.stem, base.stages, base.head[:-1]):
@@ -144,7 +144,7 @@ def published(arch: Architecture, number: float) -> Architecture:
     row = PUBLISHED.get(int(number)) if isfinite(number) and number == int(number) else None
     if row is None:
         raise BadValue(
-            f"no member was published for phi {number:g}; there are 0 to {max(PUBLISHED)}; "
+            f"nothing was published for phi {number:g}; there are 0 to {max(PUBLISHED)}; "
             "leave out `published` to scale by the formula",
             "phi",
         )

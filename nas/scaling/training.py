@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.accuracy.short import Bench, Leg, advance
+from nas.accuracy.short import Segment, ShortTrainingSetup, advance
 from nas.core.machine import machine_memory
 from nas.core.storage import Place
 from nas.core.workers.runner import Failure, Runner, outcomes
@@ -51,11 +51,13 @@ def by_training(
     every = [scale(arch, factor) for arch in (base, *(point.arch for point in points))]
     wanted = [fit(arch, images, batch=recipe.batch) for arch in every]
     _check_memory(wanted, recipe.batch, runner.workers)
-    bench = Bench(data=images, recipe=recipe, seed=scheme.seed, folder=Place(folder / FOLDER))
+    setup = ShortTrainingSetup(
+        data=images, recipe=recipe, seed=scheme.seed, folder=Place(folder / FOLDER)
+    )
 
     def score(archs: Sequence[Architecture]) -> Iterator[tuple[int, float | Failure]]:
-        legs = [Leg(arch=scale(arch, factor), until=recipe.epochs) for arch in archs]
-        for number, outcome in outcomes(runner, advance, bench, legs):
+        segments = [Segment(arch=scale(arch, factor), until=recipe.epochs) for arch in archs]
+        for number, outcome in outcomes(runner, advance, setup, segments):
             yield number, outcome if isinstance(outcome, Failure) else outcome.top1
 
     return Judge(

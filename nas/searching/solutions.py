@@ -16,7 +16,7 @@ from nas.latency.table import Latency
 from nas.network.blocks import Architecture
 from nas.network.cost import cost
 from nas.network.layers import lower
-from nas.network.zoo import load_architecture, load_reference
+from nas.network.zoo import load_architecture, published_accuracy
 from nas.searching.config import Setup
 from nas.searching.evaluate import evaluate
 from nas.searching.problem import Candidates, Metrics, Trials
@@ -143,7 +143,7 @@ def known_solution(setup: Setup, name: str) -> Solution:
         MissingEntry: if the latency table does not cover it; see `covers`.
     """
     arch = load_architecture(name)
-    published, counted, latency = load_reference(name), cost(arch), setup.table.predict(arch)
+    published, counted, latency = published_accuracy(name), cost(arch), setup.table.predict(arch)
     solution = Solution(
         name=name,
         arch=replace(arch, name=name),

@@ -15,7 +15,7 @@ from nas.core.errors import BadValue
 from nas.core.machine import available_cores
 from nas.training.augment import Augment
 from nas.training.data import Data, Images, check_side
-from nas.training.peers import ALONE, Peers
+from nas.training.process_group import SINGLE, ProcessGroup
 
 MOST_THREADS = 32
 LEAST_CHUNK = 8
@@ -38,7 +38,7 @@ class Batches:
     at a later batch gives exactly the rest of the epoch. `drop_last` leaves out a last batch that
     is smaller than `batch`, unless it is the only one. Every iteration begins anew, and its threads
     end with it, also where it is left early; what fails in them is raised where batches are taken.
-    Of every batch this one of `peers` takes its share, if there is one left.
+    Of every batch this process of `group` takes its share, if there is one left.
     `threads` of 0 reads with as many as there are cores; `ahead` batches are made in advance.
     """
 
@@ -56,7 +56,7 @@ class Batches:
     drop_last: bool = False
     threads: int = 0
     ahead: int = 3
-    peers: Peers = ALONE
+    group: ProcessGroup = SINGLE
 
     def __post_init__(self) -> None:
         """Refuse sizes that give no batches."""
@@ -81,7 +81,7 @@ class Batches:
         waiting: deque[Future[_Made]] = deque()
         try:
             for number in range(self.start, self.start + len(self)):
-                rows = self.peers.share(order[number * self.batch : (number + 1) * self.batch])
+                rows = self.group.share(order[number * self.batch : (number + 1) * self.batch])
                 if not len(rows):
                     continue
                 size = max(ceil(len(rows) / threads), LEAST_CHUNK)
@@ -136,7 +136,7 @@ class Batches:
         return values.contiguous(memory_format=torch.channels_last), labels
 
     def _seed_of(self, number: int) -> int:
-        seeds = np.random.SeedSequence([self.seed, self.epoch, number, self.peers.rank])
+        seeds = np.random.SeedSequence([self.seed, self.epoch, number, self.group.rank])
         return int(seeds.generate_state(1, np.uint64)[0] >> 1)
 
 

@@ -1,8 +1,8 @@
 """Train one network with several workers of a Ray cluster, by Ray Train.
 
-Every worker holds the network and takes its share of every batch; see `nas.training.peers`. The
-first of them keeps the training folder, as a training in one process does, so that either goes on
-with what the other left.
+Every worker holds the network and takes its share of every batch (`nas.training.process_group`).
+Rank 0 keeps the training folder, as a training in one process does, so that either resumes what
+the other left.
 """
 
 import logging
@@ -36,8 +36,8 @@ from nas.core.storage import Place, is_url
 from nas.core.workers.join import Need, can_add, connect, slots
 from nas.network.checkpoint import SETTINGS
 from nas.training.folder import METRICS
-from nas.training.job import Job
-from nas.training.peers import Peers
+from nas.training.job import TrainingJob
+from nas.training.process_group import ProcessGroup
 from nas.training.run import Trained, carry_out, is_finished
 from nas.training.task import check_batch
 
@@ -49,29 +49,29 @@ _SCRATCH = ".ray"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Crew:
-    """Who trains: so many `workers` with what each needs, on the cluster at `address`.
+class Workers:
+    """The workers that train: how many, what each needs, and the `address` of their cluster.
 
-    Where workers are lost, all begin anew from the last checkpoint, until `attempts` in a row came
-    to no epoch more.
+    Where some are lost, all begin again from the last checkpoint, until `attempts` in a row have
+    not finished an epoch.
     """
 
-    workers: int
+    count: int
     need: Need
     address: str = ""
     attempts: int = 3
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name in ("workers", "attempts"):
-            if getattr(self, name) < 1:
-                raise BadValue(f"{name} must be 1 or more, not {getattr(self, name)}", name)
+        for name, value in (("workers", self.count), ("attempts", self.attempts)):
+            if value < 1:
+                raise BadValue(f"{name} must be 1 or more, not {value}", name)
         if self.need.gpus % 1:
             raise BadValue(f"a worker needs whole GPUs or none, not {self.need.gpus:g}", "gpus")
 
 
-def train_together(job: Job, out: Place, crew: Crew) -> Trained:
-    """Train as `nas.training.run.carry_out` does, with all of `crew`, and return the result.
+def train_distributed(job: TrainingJob, out: Place, workers: Workers) -> Trained:
+    """Train as `nas.training.run.carry_out` does, with all of `workers`, and return the result.
 
     `out` must be a folder that this process and the workers share, or at a URL.
 
@@ -80,9 +80,9 @@ def train_together(job: Job, out: Place, crew: Crew) -> Trained:
         NasError: as `train` does; if there is no such cluster, or it has too little; if workers
             are lost again and again.
     """
-    _check_shares(job, crew)
+    _check_shares(job, workers)
     if not _is_finished(job, out):
-        _run(job, out, crew)
+        _run(job, out, workers)
     with out.open() as folder:
         if not is_finished(job, folder):
             raise RunError(f"the workers ended, but the training in {out} is not at its end")
@@ -90,20 +90,20 @@ def train_together(job: Job, out: Place, crew: Crew) -> Trained:
         return carry_out(replace(job, options=options), folder)
 
 
-def _is_finished(job: Job, out: Place) -> bool:
+def _is_finished(job: TrainingJob, out: Place) -> bool:
     with out.open() as folder:
         return is_finished(job, folder)
 
 
-def _check_shares(job: Job, crew: Crew) -> None:
+def _check_shares(job: TrainingJob, workers: Workers) -> None:
     """Check that every batch has an equal share for every worker."""
     batch, images = job.recipe.batch, len(job.data.train)
-    if batch % crew.workers:
+    if batch % workers.count:
         raise NasError(
-            f"{crew.workers} workers cannot share batches of {batch} images equally; "
-            f"give `batch={-(-batch // crew.workers) * crew.workers}`"
+            f"{workers.count} workers cannot share batches of {batch} images equally; "
+            f"give `batch={-(-batch // workers.count) * workers.count}`"
         )
-    check_batch(job.arch, batch // crew.workers)
+    check_batch(job.arch, batch // workers.count)
     if batch > images:
         raise NasError(
             f"{job.data.name} has {images} training images, too few for one batch of {batch}; "
@@ -113,17 +113,17 @@ def _check_shares(job: Job, crew: Crew) -> None:
         raise NasError("several workers train to the end, not to an epoch or for some seconds")
 
 
-def _run(job: Job, out: Place, crew: Crew) -> None:
+def _run(job: TrainingJob, out: Place, workers: Workers) -> None:
     """Train to the end, and begin anew from the last checkpoint where workers are lost."""
-    mine = connect(crew.address, crew.need, workers=crew.workers, environment="")
+    mine = connect(workers.address, workers.need, workers=workers.count, environment="")
     try:
-        _check_room(crew)
+        _check_room(workers)
         losses, epochs = 0, _epochs(out)
-        while failures := _once(job, out, crew, report=job.options.report):
+        while failures := _once(job, out, workers, report=job.options.report):
             before, epochs = epochs, _epochs(out)
             losses = 1 if epochs > before else losses + 1
             line = typed_line(failures[0])
-            if losses == crew.attempts:
+            if losses == workers.attempts:
                 raise NasError(f"workers were lost {losses} times without an epoch done: {line}")
             logger.warning("lost workers (%s); all begin anew from the last checkpoint", line)
     finally:
@@ -139,17 +139,19 @@ def _epochs(out: Place) -> int:
         return read_bytes(path).count(b'"epoch"') if path.is_file() else 0
 
 
-def _check_room(crew: Crew) -> None:
+def _check_room(workers: Workers) -> None:
     """Check that the nodes that are there, or that the cluster may add, have room for all."""
-    room = slots(crew.need)
-    if room < crew.workers and not can_add(crew.need):
+    room = slots(workers.need)
+    if room < workers.count and not can_add(workers.need):
         raise NasError(
-            f"the cluster has room for {room} workers with {crew.need} each, not for "
-            f"{crew.workers}; give less to each, or take fewer"
+            f"the cluster has room for {room} workers with {workers.need} each, not for "
+            f"{workers.count}; give less to each, or take fewer"
         )
 
 
-def _once(job: Job, out: Place, crew: Crew, *, report: Report | None) -> list[BaseException]:
+def _once(
+    job: TrainingJob, out: Place, workers: Workers, *, report: Report | None
+) -> list[BaseException]:
     """Train as far as workers live; return how they were lost, nothing at the end.
 
     Raises:
@@ -161,10 +163,10 @@ def _once(job: Job, out: Place, crew: Crew, *, report: Report | None) -> list[Ba
         job.options,
         report=None,
         teacher=_reachable(job.options.teacher),
-        device=job.options.device if crew.need.gpus else "cpu",
+        device=job.options.device if workers.need.gpus else "cpu",
     )
     job = replace(job, options=options)
-    trainer = _trainer(ray.put(job), queue, out, crew)
+    trainer = _trainer(ray.put(job), queue, out, workers)
     try:
         failures = _followed(trainer, queue, report)
     finally:
@@ -179,7 +181,7 @@ def _once(job: Job, out: Place, crew: Crew, *, report: Report | None) -> list[Ba
 
 
 def _is_loss(failure: BaseException) -> bool:
-    """Tell the loss of a worker, its own or a peer's, from what goes wrong every time."""
+    """Tell the loss of a worker, its own or another's, from what goes wrong every time."""
     return isinstance(failure, RuntimeError) or type(failure).__module__.startswith("ray.")
 
 
@@ -188,8 +190,8 @@ def _reachable(teacher: str) -> str:
     return teacher if not teacher or is_url(teacher) else os.path.abspath(teacher)
 
 
-def _trainer(job: Any, queue: Queue, out: Place, crew: Crew) -> TorchTrainer:
-    resources = {"CPU": crew.need.cpus, "GPU": crew.need.gpus}
+def _trainer(job: Any, queue: Queue, out: Place, workers: Workers) -> TorchTrainer:
+    resources = {"CPU": workers.need.cpus, "GPU": workers.need.gpus}
     return TorchTrainer(
         _work,
         train_loop_config={
@@ -200,8 +202,8 @@ def _trainer(job: Any, queue: Queue, out: Place, crew: Crew) -> TorchTrainer:
         },
         torch_config=_OwnGroup(),
         scaling_config=ray_train.ScalingConfig(
-            num_workers=crew.workers,
-            use_gpu=crew.need.gpus > 0,
+            num_workers=workers.count,
+            use_gpu=workers.need.gpus > 0,
             resources_per_worker={name: amount for name, amount in resources.items() if amount},
         ),
         run_config=ray_train.RunConfig(name=_SCRATCH, **_storage(out)),
@@ -273,14 +275,14 @@ class _OwnGroup(TorchConfig):
 def _work(settings: Mapping[str, Any]) -> None:
     """Train in one worker."""
     context = ray_train.get_context()
-    peers = Peers(rank=context.get_world_rank(), count=context.get_world_size())
+    group = ProcessGroup(rank=context.get_world_rank(), size=context.get_world_size())
     queue: Queue = settings["queue"]
-    job: Job = ray.get(settings["job"])
-    first = peers.rank == 0
+    job: TrainingJob = ray.get(settings["job"])
+    first = group.rank == 0
     report = (lambda *told: queue.put(told)) if first else None
-    job = replace(job, options=replace(job.options, peers=peers, report=report))
+    job = replace(job, options=replace(job.options, group=group, report=report))
     try:
-        with _group(peers), _opened(settings["out"] if first else None) as folder:
+        with _joined(group), _opened(settings["out"] if first else None) as folder:
             if folder and not (folder / SETTINGS).is_file():
                 raise NasError(
                     f"{settings['out']} is not shared with the workers; give an `out` that is"
@@ -295,23 +297,23 @@ def _opened(out: Place | None) -> AbstractContextManager[Path | None]:
 
 
 @contextmanager
-def _group(peers: Peers) -> Iterator[None]:
+def _joined(group: ProcessGroup) -> Iterator[None]:
     """Join torch's process group, on this node's own address and no other."""
     address = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
-    listener = socket.create_server((address, 0)) if peers.rank == 0 else None
+    listener = socket.create_server((address, 0)) if group.rank == 0 else None
     place = (address, listener.getsockname()[1]) if listener else None
     host, port = ray.train.collective.broadcast_from_rank_zero(place)
     store = distributed.TCPStore(  # type: ignore[attr-defined]  # torch does export it
         host,
         port,
-        peers.count,
+        group.size,
         is_master=listener is not None,
         master_listen_fd=listener.detach() if listener else None,
         wait_for_workers=False,
     )
     _keep_to(address)
     kinds = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    distributed.init_process_group(kinds, store=store, rank=peers.rank, world_size=peers.count)
+    distributed.init_process_group(kinds, store=store, rank=group.rank, world_size=group.size)
     try:
         yield
     finally:

@@ -12,7 +12,7 @@ from nas.core.errors import NasError, UnknownName
 from nas.training.batches import Batch, Batches
 from nas.training.data import Data, Images
 from nas.training.losses import cross_entropy
-from nas.training.peers import ALONE, Peers
+from nas.training.process_group import SINGLE, ProcessGroup
 
 SPLITS = ("val", "test")
 
@@ -77,12 +77,12 @@ def split_of(data: Data, name: str) -> Images:
 
 def score(
     model: nn.Module, images: Images, data: Data, *, side: int, batch: int = 256,
-    peers: Peers = ALONE,
+    group: ProcessGroup = SINGLE,
 ) -> Score:  # fmt: skip
     """Return how well `model`, where it lies, does on all of `images`, normalised as `data` says.
 
     The images are `side` x `side`, and not augmented; dropout is off, and `model` comes back in the
-    mode it was in. Each of `peers` takes its share, and learns what all of them found.
+    mode it was in. Each process of `group` scores its share, and gets the result of all.
 
     Raises:
         OutOfMemory: if a batch does not fit.
@@ -97,13 +97,15 @@ def score(
         epoch=0,
         shuffle=False,
         device=str(device),
-        peers=peers,
+        group=group,
     )
     with memory_named(batch, side), in_eval_mode(model), torch.inference_mode():
-        return _sum(model, batches, device, peers)
+        return _sum(model, batches, device, group)
 
 
-def _sum(model: nn.Module, batches: Iterable[Batch], device: torch.device, peers: Peers) -> Score:
+def _sum(
+    model: nn.Module, batches: Iterable[Batch], device: torch.device, group: ProcessGroup
+) -> Score:
     right = torch.zeros((), dtype=torch.int64, device=device)
     loss = torch.zeros((), dtype=torch.float64, device=device)
     count = torch.zeros((), dtype=torch.int64, device=device)
@@ -113,8 +115,8 @@ def _sum(model: nn.Module, batches: Iterable[Batch], device: torch.device, peers
         right += (logits.argmax(1) == labels).sum()
         loss += cross_entropy(logits, labels).double() * len(labels)
         count += len(labels)
-    images = int(peers.sum_(count))
-    right, loss = peers.sum_(right), peers.sum_(loss)
+    images = int(group.sum_(count))
+    right, loss = group.sum_(right), group.sum_(loss)
     return Score(top1=right.item() / images, loss=loss.item() / images, images=images)
 
 

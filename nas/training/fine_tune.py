@@ -1,4 +1,4 @@
-"""Fine-tune networks for a short time, and judge them on images that are held out of training."""
+"""Fine-tune networks for a short time, and score them on hold-out images."""
 
 import time
 from collections.abc import Callable
@@ -21,18 +21,18 @@ from nas.training.evaluate import pick_device, placed, score
 from nas.training.job import Options
 from nas.training.loop import facts
 from nas.training.recipes import Recipe, adapt
-from nas.training.run import carry_through, plan
+from nas.training.run import Reached, carry_through, plan
 from nas.training.steps import begun
 
 _LEAST_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Bench:
+class FineTuningSetup:
     """What all fine-tunings share.
 
-    Networks train on the training images of `data` and are judged on its validation images (see
-    `held_out`), for `epochs`, or for `steps` where that is not 0; with both 0 they are only judged.
+    Networks train on the training images of `data` and are scored on its validation images (see
+    `held_out`), for `epochs`, or for `steps` where that is not 0; with both 0 they are only scored.
     """
 
     data: Data
@@ -51,14 +51,6 @@ class Task:
     weights: Weights
     round: int
     path: Path
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tuned:
-    """The result of a fine-tuning: the accuracy on the held-out images, after `seconds`."""
-
-    top1: float
-    seconds: float
 
 
 def held_out(data: Data, share: float, *, seed: int) -> Data:
@@ -90,8 +82,8 @@ def _read(
     return read(rows[indices], side)
 
 
-def tune(bench: Bench, task: Task) -> Tuned:
-    """Fine-tune one network and keep its weights; a worker's part of a round.
+def tune(setup: FineTuningSetup, task: Task) -> Reached:
+    """Fine-tune one network, save its weights, and return its accuracy on the hold-out images.
 
     Raises:
         Diverged: if the loss is no number any more.
@@ -99,37 +91,37 @@ def tune(bench: Bench, task: Task) -> Tuned:
         KeyboardInterrupt: if it was interrupted.
     """
     started = time.monotonic()
-    if bench.epochs or bench.steps:
-        data, recipe = _allotted(bench, task.round)
-        options = Options(device=bench.device, weights=task.weights)
-        seed = bench.seed + task.round
+    if setup.epochs or setup.steps:
+        data, recipe = _allotted(setup, task.round)
+        options = Options(device=setup.device, weights=task.weights)
+        seed = setup.seed + task.round
         trained = carry_through(plan(task.arch, data, recipe, seed=seed, options=options))
         assert trained.top1 is not None
-        model, top1 = trained.model, trained.top1
+        model, top1, epochs = trained.model, trained.top1, trained.epochs
     else:
-        model = begun(task.arch, task.weights)
-        top1 = accuracy(bench, model, bench.data.val, task.arch.resolution)
-    save(task.path, model, task.arch, bench.data, top1)
-    return Tuned(top1=top1, seconds=time.monotonic() - started)
+        model, epochs = begun(task.arch, task.weights), 0
+        top1 = accuracy(setup, model, setup.data.val, task.arch.resolution)
+    save(task.path, model, task.arch, setup.data, top1)
+    return Reached(top1=top1, epochs=epochs, seconds=time.monotonic() - started)
 
 
-def _allotted(bench: Bench, round_number: int) -> tuple[Data, Recipe]:
+def _allotted(setup: FineTuningSetup, round_number: int) -> tuple[Data, Recipe]:
     """Return what a fine-tuning of this round may see: in a few steps, that many images."""
-    data, recipe = bench.data, bench.recipe
+    data, recipe = setup.data, setup.recipe
     count = len(data.train)
-    wanted = bench.steps * recipe.images_a_step
-    epochs = max(1, round(wanted / count)) if bench.steps else bench.epochs
+    wanted = setup.steps * recipe.images_a_step
+    epochs = max(1, round(wanted / count)) if setup.steps else setup.epochs
     if 0 < wanted < count:
-        rows = np.random.default_rng([bench.seed, round_number]).permutation(count)[:wanted]
+        rows = np.random.default_rng([setup.seed, round_number]).permutation(count)[:wanted]
         data = replace(data, train=some(data.train, np.sort(rows)))
     return data, adapt(recipe, epochs=epochs, accumulate=recipe.accumulate)
 
 
-def accuracy(bench: Bench, model: Network, images: Images, side: int) -> float:
+def accuracy(setup: FineTuningSetup, model: Network, images: Images, side: int) -> float:
     """Return the share of `images` that `model` gets right."""
-    placed(model, pick_device(bench.device))
-    batch = max(bench.recipe.batch, _LEAST_BATCH)
-    return score(model, images, bench.data, side=side, batch=batch).top1
+    placed(model, pick_device(setup.device))
+    batch = max(setup.recipe.batch, _LEAST_BATCH)
+    return score(model, images, setup.data, side=side, batch=batch).top1
 
 
 def save(path: Path, model: Network, arch: Architecture, data: Data, top1: float | None) -> None:

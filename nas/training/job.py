@@ -7,7 +7,7 @@ from nas.network.blocks import Architecture
 from nas.network.weights import Weights
 from nas.training.batches import Batches
 from nas.training.data import Data
-from nas.training.peers import ALONE, Peers
+from nas.training.process_group import SINGLE, ProcessGroup
 from nas.training.recipes import Recipe
 
 SAVE_SECONDS = 60.0
@@ -22,7 +22,7 @@ class Options:
     stop after, before the last; `seconds`: the time to stop after, earlier runs counted in; both
     leave a training that can go on (0: to the end). `save_seconds`: how often to keep everything
     within an epoch. `report` is called with how many images are done, of how many, and a note.
-    `peers` train together, with a share of every batch each; the first of them keeps the folder.
+    The processes of `group` train on a share of every batch each; rank 0 keeps the folder.
     """
 
     device: str = "auto"
@@ -32,11 +32,11 @@ class Options:
     seconds: float = 0.0
     save_seconds: float = SAVE_SECONDS
     report: Report | None = None
-    peers: Peers = ALONE
+    group: ProcessGroup = SINGLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class TrainingJob:
     """What is trained: an architecture made for the data, by a recipe in its final form."""
 
     arch: Architecture
@@ -59,5 +59,5 @@ class Job:
             device=self.options.device,
             start=start,
             drop_last=True,
-            peers=self.options.peers,
+            group=self.options.group,
         )

@@ -16,11 +16,12 @@ from nas.core.progress import Report
 from nas.core.schema import Fraction, Reader, Seconds, Signed
 from nas.network.blocks import Architecture, to_mapping
 from nas.network.checkpoint import BEST, LAST, SUFFIX
+from nas.training.batches import Batch
 from nas.training.data import Data
 from nas.training.evaluate import Score, memory_named, score
 from nas.training.folder import TrainingFolder
-from nas.training.job import Job
-from nas.training.steps import Batch, Stepper
+from nas.training.job import TrainingJob
+from nas.training.steps import Stepper
 
 SECONDS_BETWEEN_REPORTS = 0.2
 STEPS_BETWEEN_LOOKS = 25
@@ -33,7 +34,7 @@ class Diverged(NasError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class TrainingProgress:
     """How far a training is: whole epochs, batches of the next one, and steps in all.
 
     `loss` is the sum over the steps of this epoch; `top1` that of the last validation, None before
@@ -51,7 +52,7 @@ class Progress:
     scaler: Mapping[str, Any]
 
 
-def read_progress(progress: Mapping[str, Any], source: Path | str) -> Progress:
+def read_progress(progress: Mapping[str, Any], source: Path | str) -> TrainingProgress:
     """Return how far the checkpoint says that its training is.
 
     Raises:
@@ -61,16 +62,16 @@ def read_progress(progress: Mapping[str, Any], source: Path | str) -> Progress:
     loss = progress.get("loss", 0.0)
     if loss is None or loss != loss:
         raise Diverged(f"{source}: the loss is no number; {_GENTLER}")
-    return Reader(source).record(progress, Progress)
+    return Reader(source).record(progress, TrainingProgress)
 
 
 class Loop:
     """A training on its way."""
 
-    def __init__(self, job: Job, stepper: Stepper, folder: TrainingFolder | None) -> None:
+    def __init__(self, job: TrainingJob, stepper: Stepper, folder: TrainingFolder | None) -> None:
         """Begin, or go on from the last checkpoint in `folder`."""
         self.job, self.stepper, self.folder = job, stepper, folder
-        self.now = Progress(scaler={})
+        self.now = TrainingProgress(scaler={})
         self.best: dict[str, Tensor] = {}
         self.history: list[Mapping[str, Any]] = []
         self._resume()
@@ -81,7 +82,7 @@ class Loop:
         self._before, self._reported = self.now.seconds, 0.0
 
     def _resume(self) -> None:
-        found = self.job.options.peers.told(self.folder.load() if self.folder else None)
+        found = self.job.options.group.broadcast(self.folder.load() if self.folder else None)
         if found:
             tensors, progress = found
             self.now = read_progress(progress, "the last checkpoint")
@@ -108,10 +109,10 @@ class Loop:
     def epoch(self) -> bool:
         """Do the rest of an epoch; tell whether there was time for it."""
         batches = self.job.batches(self.now.epoch, self.now.batch)
-        for group in _groups(batches, self.job.recipe.accumulate):
-            loss = self.stepper.step(group, step=self.now.step, steps_an_epoch=self.steps_an_epoch)
+        for part in _parts(batches, self.job.recipe.accumulate):
+            loss = self.stepper.step(part, step=self.now.step, steps_an_epoch=self.steps_an_epoch)
             self._total += loss
-            done = self.now.batch + len(group)
+            done = self.now.batch + len(part)
             self.now = replace(self.now, batch=done, step=self.now.step + 1)
             self._look()
             if self._is_due():
@@ -121,11 +122,11 @@ class Loop:
         return True
 
     def _is_due(self) -> bool:
-        """Tell whether to keep everything now: all peers, when the first of them says so."""
-        peers = self.job.options.peers
-        if peers.count > 1 and self.now.step % STEPS_BETWEEN_LOOKS:
+        """Tell whether to save now; rank 0 decides for its group."""
+        group = self.job.options.group
+        if group.size > 1 and self.now.step % STEPS_BETWEEN_LOOKS:
             return False
-        return peers.told(time.monotonic() - self._saved >= self.job.options.save_seconds)
+        return group.broadcast(time.monotonic() - self._saved >= self.job.options.save_seconds)
 
     def _look(self) -> None:
         """Check the loss now and then, and tell how far it is."""
@@ -157,7 +158,7 @@ class Loop:
         data, side = self.job.data, self.job.arch.resolution
         batch = max(self.job.recipe.batch, 64)
         model = self.stepper.average.model
-        found = score(model, data.val, data, side=side, batch=batch, peers=self.job.options.peers)
+        found = score(model, data.val, data, side=side, batch=batch, group=self.job.options.group)
         self._check(found.loss)
         loss = float(self._total) / self.steps_an_epoch
         self._total.zero_()
@@ -170,9 +171,9 @@ class Loop:
         self._save()
 
     def _agree(self) -> None:
-        """Let all peers have the same statistics and loss: the means of theirs."""
+        """Give all processes the same running statistics and loss: their means."""
         self.stepper.settle()
-        self.job.options.peers.mean_([self._total])
+        self.job.options.group.mean_([self._total])
         self._check(float(self._total))
 
     def _log(self, loss: float, found: Score) -> None:
@@ -223,8 +224,8 @@ def facts(arch: Architecture, data: Data, progress: Mapping[str, Any]) -> dict[s
     }
 
 
-def _groups(batches: Iterable[Batch], size: int) -> Iterator[tuple[Batch, ...]]:
-    """Yield `size` batches at a time; the last group may be shorter."""
+def _parts(batches: Iterable[Batch], size: int) -> Iterator[tuple[Batch, ...]]:
+    """Yield `size` batches at a time; the last part may be shorter."""
     rest = iter(batches)
-    while group := tuple(islice(rest, size)):
-        yield group
+    while part := tuple(islice(rest, size)):
+        yield part

@@ -19,7 +19,7 @@ from nas.training.data import Data
 from nas.training.distill import Teacher, load_teacher
 from nas.training.evaluate import pick_device
 from nas.training.folder import TrainingFolder
-from nas.training.job import Job, Options
+from nas.training.job import Options, TrainingJob
 from nas.training.loop import Loop, read_progress
 from nas.training.recipes import Recipe
 from nas.training.steps import Stepper
@@ -48,6 +48,15 @@ class Trained:
     interrupted: bool
     history: tuple[Mapping[str, Any], ...]
     out: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """The result of a short training, without its network: the best accuracy, a fraction."""
+
+    top1: float
+    epochs: int
+    seconds: float
 
 
 def train(
@@ -82,7 +91,7 @@ def plan(
     *,
     seed: int = 0,
     options: Options = Options(),  # noqa: B008  # frozen
-) -> Job:
+) -> TrainingJob:
     """Return the training of `arch` by `recipe`, both made for `data`; see `train`.
 
     Raises:
@@ -90,8 +99,8 @@ def plan(
             fit the architecture.
     """
     recipe = fit_recipe(recipe, data)
-    share = max(recipe.batch // options.peers.count, 1)
-    job = Job(
+    share = max(recipe.batch // options.group.size, 1)
+    job = TrainingJob(
         arch=fit(arch, data, batch=share), data=data, recipe=recipe, seed=seed, options=options
     )
     if options.weights:
@@ -99,7 +108,7 @@ def plan(
     return job
 
 
-def carry_through(job: Job, out: Path | None = None) -> Trained:
+def carry_through(job: TrainingJob, out: Path | None = None) -> Trained:
     """Do what `train` does, for a training as it was planned, but let an interrupt through.
 
     Raises:
@@ -111,7 +120,7 @@ def carry_through(job: Job, out: Path | None = None) -> Trained:
     return trained
 
 
-def carry_out(job: Job, out: Path | None = None) -> Trained:
+def carry_out(job: TrainingJob, out: Path | None = None) -> Trained:
     """Do what `train` does, for a training as it was planned."""
     device = pick_device(job.options.device)
     job = replace(job, options=replace(job.options, device=str(device)))
@@ -126,7 +135,7 @@ def carry_out(job: Job, out: Path | None = None) -> Trained:
     return _result(loop, out, interrupted=interrupted)
 
 
-def is_finished(job: Job, out: Path) -> bool:
+def is_finished(job: TrainingJob, out: Path) -> bool:
     """Tell whether the training in the folder `out`, if there is one, has all its epochs.
 
     Raises:
@@ -166,14 +175,14 @@ def fit_recipe(recipe: Recipe, data: Data) -> Recipe:
     return replace(recipe, augment=replace(recipe.augment, flip=flip))
 
 
-def _folder(out: Path | None, job: Job, teacher: Teacher | None) -> Any:
+def _folder(out: Path | None, job: TrainingJob, teacher: Teacher | None) -> Any:
     """Return a context with the folder of the training, None where it leaves none."""
     if out is None:
         return nullcontext(None)
     return closing(TrainingFolder(out, job.arch, _settings(job, teacher)))
 
 
-def _settings(job: Job, teacher: Teacher | None) -> Mapping[str, Any]:
+def _settings(job: TrainingJob, teacher: Teacher | None) -> Mapping[str, Any]:
     """Return what decides the outcome of a training, as plain data."""
     by = {"name": job.options.teacher, "fingerprint": teacher.fingerprint} if teacher else None
     begin = job.options.weights

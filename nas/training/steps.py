@@ -13,17 +13,16 @@ from nas.models.build import NORM_MOMENTUM, Network, build_model
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import AVERAGE
 from nas.network.weights import Weights
+from nas.training.batches import Batch
 from nas.training.distill import Teacher
 from nas.training.ema import Average
 from nas.training.evaluate import placed, precision
-from nas.training.job import Job
+from nas.training.job import TrainingJob
 from nas.training.losses import cross_entropy, distillation
 from nas.training.optim import build_optimizer
-from nas.training.peers import running_statistics
+from nas.training.process_group import running_statistics
 from nas.training.schedule import learning_rate, warm_decay
 from nas.training.trained import with_weights
-
-Batch = tuple[Tensor, Tensor]
 
 
 def begun(arch: Architecture, weights: Weights) -> Network:
@@ -39,14 +38,16 @@ class Stepper:
     that a training which goes on from a checkpoint draws what it would have drawn.
     """
 
-    def __init__(self, job: Job, *, device: torch.device, teacher: Teacher | None = None) -> None:
+    def __init__(
+        self, job: TrainingJob, *, device: torch.device, teacher: Teacher | None = None
+    ) -> None:
         """Build the model of `job` on `device`, with its weights, or some drawn with its seed."""
-        self.recipe, self.seed, self.peers = job.recipe, job.seed, job.options.peers
+        self.recipe, self.seed, self.group = job.recipe, job.seed, job.options.group
         self.device = device
         weights = job.options.weights
         self.model = begun(job.arch, weights) if weights else build_model(job.arch, seed=job.seed)
         placed(self.model, device)
-        self._together = self.peers.together(self.model)
+        self._together = self.group.wrapped(self.model)
         self.average = Average(self.model, decay=self.recipe.ema)
         self.optimizer = build_optimizer(self.recipe, self.model)
         self.teacher = teacher
@@ -56,13 +57,13 @@ class Stepper:
         self.scaler = torch.amp.GradScaler(device.type, enabled=half)
         self._norms = [m for m in self.model.modules() if isinstance(m, nn.BatchNorm2d)]
 
-    def step(self, group: Sequence[Batch], *, step: int, steps_an_epoch: int) -> Tensor:
-        """Change the weights once, for the batches of `group`; return the mean loss, on the device.
+    def step(self, batches: Sequence[Batch], *, step: int, steps_an_epoch: int) -> Tensor:
+        """Change the weights once, for all `batches`; return the mean loss, on the device.
 
         `step` counts from 0 over all epochs.
         """
         self._prepare(step, steps_an_epoch)
-        losses = [self._backward(batch, len(group)) for batch in group]
+        losses = [self._backward(batch, len(batches)) for batch in batches]
         if self.recipe.clip:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
@@ -74,7 +75,7 @@ class Stepper:
 
     def _prepare(self, step: int, steps_an_epoch: int) -> None:
         """Set what depends on the step: random numbers, the rate, and the pace of statistics."""
-        seeds = np.random.SeedSequence((self.seed, step, self.peers.rank))
+        seeds = np.random.SeedSequence((self.seed, step, self.group.rank))
         torch.manual_seed(int(seeds.generate_state(1, np.uint64)[0]))
         lr = learning_rate(self.recipe, step=step, steps_an_epoch=steps_an_epoch)
         for parameters in self.optimizer.param_groups:
@@ -99,10 +100,10 @@ class Stepper:
         return loss.detach()
 
     def settle(self) -> None:
-        """Let all peers have the same running statistics: the mean of theirs."""
-        self.peers.mean_(running_statistics(self.model))
+        """Give all processes of the group the same running statistics: their means."""
+        self.group.mean_(running_statistics(self.model))
         if self.recipe.ema:
-            self.peers.mean_(running_statistics(self.average.model))
+            self.group.mean_(running_statistics(self.average.model))
 
     @property
     def lr(self) -> float:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from nas.accuracy.predictor import (
+    MLP,
     AccuracyModel,
     HeldOut,
-    Network,
     Scale,
     domain_fingerprint,
     load_accuracy_model,
@@ -32,7 +32,7 @@ DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 def network(space, hidden=4, seed=0):
     rng = np.random.default_rng(seed)
     sizes = [int(space.widths.sum()), hidden, 1]
-    return Network(
+    return MLP(
         weights=tuple(rng.normal(size=s).astype(np.float32) for s in [sizes[:2], sizes[1:]]),
         biases=tuple(rng.normal(size=n).astype(np.float32) for n in sizes[1:]),
     )
@@ -192,8 +192,8 @@ def test_known_network_gives_known_answer():
     size = int(space.widths.sum())
     weight = np.zeros((size, 1), dtype=np.float32)
     weight[:3, 0] = (0.25, 0.5, 0.75)  # the first choice is the first stage's expansion
-    flat = Network(weights=(weight,), biases=(np.array([0.125], dtype=np.float32),))
-    zero = Network(weights=(0 * weight,), biases=(np.log([0.25]).astype(np.float32),))
+    flat = MLP(weights=(weight,), biases=(np.array([0.125], dtype=np.float32),))
+    zero = MLP(weights=(0 * weight,), biases=(np.log([0.25]).astype(np.float32),))
     known = AccuracyModel(
         domain=space, metric="top1", source="s", note="n", mean=flat, spread=zero,
         scale=Scale(intercept=0.5, slope=0.5, deviation=0.125 * 3**0.5),
@@ -208,7 +208,7 @@ def test_known_network_gives_known_answer():
 def test_one_hidden_unit_is_x_times_sigmoid():
     one = np.ones((1, 1), dtype=np.float32)
     zero = np.zeros(1, dtype=np.float32)
-    unit = Network(weights=(one, one), biases=(zero, zero))
+    unit = MLP(weights=(one, one), biases=(zero, zero))
     values = unit(np.array([[1.0], [-1000.0], [1000.0]], dtype=np.float32))
     np.testing.assert_allclose(values, [0.7310586, 0, 1000], atol=1e-6)
 

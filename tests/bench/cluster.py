@@ -34,7 +34,7 @@ from nas.core.plugins import Plugin
 from nas.core.workers.join import Need, connect
 from nas.core.workers.runner import Runner
 from nas.core.workers.runners import local
-from nas.core.workers.runners._pool import Actor, Pool
+from nas.core.workers.runners._pool import Actor, WorkerPool
 from nas.core.workers.runners.ray import Ray, create
 from nas.searching.evaluate import evaluate
 from nas.searching.evaluators import costs
@@ -47,7 +47,7 @@ HISTORY = {"random": 10_000, "evolution": 10_000, "guided": 10_000, "tpe": 1000}
 """Up to how many trials a strategy is asked; TPE looks at every one of them for each proposal."""
 
 
-class Simulated(Pool):
+class Simulated(WorkerPool):
     """Has many workers in few processes, as threads."""
 
     def __init__(self, *, workers: int, threads: int) -> None:

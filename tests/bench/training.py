@@ -22,7 +22,7 @@ from nas.network.multipliers import scale_resolution
 from nas.network.zoo import load_architecture
 from nas.training.data import load_data
 from nas.training.evaluate import pick_device, placed, precision
-from nas.training.job import Job, Options
+from nas.training.job import Options, TrainingJob
 from nas.training.loop import Loop
 from nas.training.losses import cross_entropy
 from nas.training.optim import build_optimizer
@@ -31,7 +31,7 @@ from nas.training.run import fit, fit_recipe
 from nas.training.steps import Stepper
 
 
-def our_loop(job: Job, device: torch.device) -> Callable[[], None]:
+def our_loop(job: TrainingJob, device: torch.device) -> Callable[[], None]:
     """Return a function that trains for one epoch with our loop."""
     stepper = Stepper(job, device=device)
     loop = Loop(job, stepper, None)
@@ -44,7 +44,7 @@ def our_loop(job: Job, device: torch.device) -> Callable[[], None]:
     return epoch
 
 
-def bare_loop(job: Job, device: torch.device) -> Callable[[], None]:
+def bare_loop(job: TrainingJob, device: torch.device) -> Callable[[], None]:
     """Return a function that trains for one epoch over tensors in memory."""
     batches = list(job.batches(0))
     model = build_model(job.arch)
@@ -72,7 +72,9 @@ def seconds_of(call: Callable[[], None]) -> tuple[float, float]:
     return time.perf_counter() - start, time.process_time() - used
 
 
-def compare(job: Job, device: torch.device, rounds: int) -> tuple[float, float, float, float]:
+def compare(
+    job: TrainingJob, device: torch.device, rounds: int
+) -> tuple[float, float, float, float]:
     """Return images a second of both loops, and their ratios by the clock and the processor."""
     ours, bare = our_loop(job, device), bare_loop(job, device)
     images = len(job.batches(0)) * job.recipe.batch
@@ -104,7 +106,7 @@ def main() -> None:
           f"{asked.threads} threads, torch {torch.__version__}")  # fmt: skip
     for recipe_name in asked.recipe:
         recipe = fit_recipe(adapt(find_recipe(recipe_name), batch=asked.batch), data)
-        job = Job(arch=arch, data=data, recipe=recipe, seed=0,
+        job = TrainingJob(arch=arch, data=data, recipe=recipe, seed=0,
                   options=Options(device=str(device), save_seconds=1e9))  # fmt: skip
         ours, bare, clock, processor = compare(job, device, asked.rounds)
         print(f"{recipe_name:13} {ours:8,.0f} images a second, bare {bare:8,.0f}: ratio "

@@ -5,7 +5,7 @@ import pytest
 from nas.core.data import bundled, first_comment
 from nas.core.errors import BadFile, NasError, UnknownName
 from nas.network.cost import cost
-from nas.network.zoo import load_architecture, load_reference
+from nas.network.zoo import load_architecture, published_accuracy
 
 PARAMS = {
     "mobilenet_v1": 4_231_976,
@@ -94,14 +94,14 @@ def test_every_bundled_file_says_what_it_is(name: str) -> None:
 
 @pytest.mark.parametrize("name", PARAMS)
 def test_every_published_network_has_its_reference(name: str) -> None:
-    reference = load_reference(name)
+    reference = published_accuracy(name)
     assert reference is not None
     assert 0.6 < reference.top1 < 0.9
     assert reference.source
 
 
 def test_nothing_is_known_about_other_names() -> None:
-    assert load_reference("nothing") is None
+    assert published_accuracy("nothing") is None
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from nas.core.errors import BadFile, RunError
 from nas.latency.file import load_table
 from nas.pipeline.config import PipelineConfig, Scaling, read_pipeline, write_pipeline
-from nas.pipeline.journal import MEASURE, Done, Network, PipelineFolder
+from nas.pipeline.journal import MEASURE, Done, NetworkRecord, PipelineFolder
 from nas.pipeline.outcome import Outcome, networks_table
 from nas.pipeline.report import write_report
 
@@ -30,7 +30,7 @@ scale:
 export: {format: yaml}
 """
 INPUTS = {"data": "d", "space": "s", "table": "t"}
-FOUND = Network(
+FOUND = NetworkRecord(
     part="found", name="found", path="search/archs/007.yaml", fingerprint="f", resolution=32,
     latency_ms=1.5, latency_low_ms=1.0, latency_high_ms=2.0, macs=1_500_000, params=20_000,
     scores={"top1_proxy": 0.5}, remarks=("a remark",),

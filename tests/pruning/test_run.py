@@ -18,7 +18,7 @@ from nas.latency.file import load_table  # noqa: E402
 from nas.network.blocks import Architecture, Block  # noqa: E402
 from nas.network.checkpoint import Checkpoint, load_checkpoint  # noqa: E402
 from nas.network.zoo import load_architecture  # noqa: E402
-from nas.pruning.job import Job  # noqa: E402
+from nas.pruning.job import PruningJob  # noqa: E402
 from nas.pruning.netadapt import Result, Round, Settings  # noqa: E402
 from nas.pruning.run import Listener, netadapt  # noqa: E402
 from nas.training.data import Data, load_data  # noqa: E402
@@ -72,8 +72,8 @@ def start(trained: Path) -> Checkpoint:
 
 
 @pytest.fixture
-def job(start: Checkpoint, digits: Data) -> Job:
-    return Job(start=start, data=digits, table=TABLE, settings=SETTINGS, recipe=RECIPE)
+def job(start: Checkpoint, digits: Data) -> PruningJob:
+    return PruningJob(start=start, data=digits, table=TABLE, settings=SETTINGS, recipe=RECIPE)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def done(
 ) -> tuple[Path, Result]:
     out = tmp_path_factory.mktemp("runs") / "pruned"
     torch.set_num_threads(1)
-    job = Job(start=start, data=digits, table=TABLE, settings=SETTINGS, recipe=RECIPE)
+    job = PruningJob(start=start, data=digits, table=TABLE, settings=SETTINGS, recipe=RECIPE)
     return out, netadapt(job, out)
 
 
@@ -128,7 +128,7 @@ def test_every_round_chose_its_most_accurate_proposal(done: tuple[Path, Result])
         assert len({tried.group for tried in one.tried}) == len(one.tried) > 1
 
 
-def test_pruning_never_sees_validation_and_test_images(job: Job, tmp_path: Path) -> None:
+def test_pruning_never_sees_validation_and_test_images(job: PruningJob, tmp_path: Path) -> None:
     """Wrong labels in both change nothing but the scores at the end."""
     rng = np.random.default_rng(0)
     test = job.data.test
@@ -157,7 +157,7 @@ def untimed(one: Round) -> Any:
 
 
 def test_a_finished_run_is_read_not_run_again(
-    done: tuple[Path, Result], job: Job, monkeypatch: pytest.MonkeyPatch
+    done: tuple[Path, Result], job: PruningJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, result = done
     monkeypatch.setattr("nas.pruning.run.accuracy", lambda *_: pytest.fail("scored again"))
@@ -173,7 +173,7 @@ class Never(InProcess):
         pytest.fail("carried out again")
 
 
-def test_another_setting_is_refused_by_its_name(done: tuple[Path, Result], job: Job) -> None:
+def test_another_setting_is_refused_by_its_name(done: tuple[Path, Result], job: PruningJob) -> None:
     out, _ = done
     other = replace(job, settings=replace(SETTINGS, choose="ratio"))
     with pytest.raises(RunError, match=r"settings\.choose is 'accuracy', not 'ratio'"):
@@ -199,7 +199,7 @@ class Counting(InProcess):
 
 
 def test_a_run_goes_on_in_the_middle_of_a_round(
-    job: Job, tmp_path: Path, done: tuple[Path, Result]
+    job: PruningJob, tmp_path: Path, done: tuple[Path, Result]
 ) -> None:
     _, wanted = done
     tasks = sum(len(one.tried) for one in wanted.rounds)
@@ -229,7 +229,7 @@ class Broken(InProcess):
                 yield number, work(shared, task)
 
 
-def test_failed_proposals_are_noted_and_left_out(job: Job, tmp_path: Path) -> None:
+def test_failed_proposals_are_noted_and_left_out(job: PruningJob, tmp_path: Path) -> None:
     easy = replace(job, settings=replace(SETTINGS, target_ms=0.9 * FULL_MS, final_epochs=0))
     rounds: list[Round] = []
     netadapt(easy, tmp_path, runner=Broken("stem.0.out"), listener=Listener(round=rounds.append))
@@ -240,7 +240,7 @@ def test_failed_proposals_are_noted_and_left_out(job: Job, tmp_path: Path) -> No
     assert '"error":"the loss is nan"' in (tmp_path / "journal.jsonl").read_text()
 
 
-def test_a_round_of_failures_says_the_first(job: Job, tmp_path: Path) -> None:
+def test_a_round_of_failures_says_the_first(job: PruningJob, tmp_path: Path) -> None:
     with pytest.raises(NasError, match=r"all \d proposals of a round failed.*the loss is nan"):
         netadapt(job, tmp_path, runner=Broken("all"))
 
@@ -250,7 +250,7 @@ def test_a_round_of_failures_says_the_first(job: Job, tmp_path: Path) -> None:
     [(1.0, "is not below the"), (2.0, "is not below the"), (0.01, r"pruning can reach .* at 8")],
 )
 def test_a_target_out_of_reach_is_refused_before_any_work(
-    job: Job, tmp_path: Path, share: float, message: str
+    job: PruningJob, tmp_path: Path, share: float, message: str
 ) -> None:
     far = replace(job, settings=replace(SETTINGS, target_ms=share * FULL_MS))
     with pytest.raises(Unreachable, match=message):
@@ -258,13 +258,13 @@ def test_a_target_out_of_reach_is_refused_before_any_work(
     assert not (tmp_path / "run").exists()
 
 
-def test_data_of_other_classes_are_refused(job: Job, tmp_path: Path) -> None:
+def test_data_of_other_classes_are_refused(job: PruningJob, tmp_path: Path) -> None:
     other = replace(job, data=load_data("shapes:count=40,classes=4"))
     with pytest.raises(NasError, match="10 classes of digits"):
         netadapt(other, tmp_path / "run")
 
 
-def test_proposals_without_fine_tuning_are_only_scored(job: Job, tmp_path: Path) -> None:
+def test_proposals_without_fine_tuning_are_only_scored(job: PruningJob, tmp_path: Path) -> None:
     settings = replace(SETTINGS, target_ms=0.9 * FULL_MS, steps=0, final_epochs=0)
     result = netadapt(replace(job, settings=settings), tmp_path)
     assert result.best.held_out == result.rounds[-1].point.held_out
@@ -272,7 +272,7 @@ def test_proposals_without_fine_tuning_are_only_scored(job: Job, tmp_path: Path)
 
 
 def test_a_run_that_finds_nothing_more_to_cut_ends_there_and_says_so(
-    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    job: PruningJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from nas.pruning.proposals import proposals
 
@@ -297,13 +297,13 @@ class Full(InProcess):
             yield number, Failure("no space left", fatal=True) if number else outcome
 
 
-def test_a_full_disk_ends_the_run_and_fails_no_proposal(job: Job, tmp_path: Path) -> None:
+def test_a_full_disk_ends_the_run_and_fails_no_proposal(job: PruningJob, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no space left"):
         netadapt(job, tmp_path / "run", runner=Full())
     assert "no space left" not in (tmp_path / "run/journal.jsonl").read_text()
 
 
-def test_a_short_list_tries_few_and_goes_on_after_a_kill(job: Job, tmp_path: Path) -> None:
+def test_a_short_list_tries_few_and_goes_on_after_a_kill(job: PruningJob, tmp_path: Path) -> None:
     settings = replace(
         SETTINGS, shortlist=2, importance="taylor", target_ms=0.85 * FULL_MS, final_epochs=0
     )

@@ -16,7 +16,7 @@ from nas.pruning.slicing import importance  # noqa: E402
 from nas.pruning.taylor import effects  # noqa: E402
 from nas.training.data import Data, load_data  # noqa: E402
 from nas.training.evaluate import score  # noqa: E402
-from nas.training.fine_tune import Bench, held_out  # noqa: E402
+from nas.training.fine_tune import FineTuningSetup, held_out  # noqa: E402
 from nas.training.recipes import adapt, quick  # noqa: E402
 from nas.training.steps import begun  # noqa: E402
 
@@ -34,11 +34,11 @@ ARCH = Architecture(
 
 
 @pytest.fixture(scope="module")
-def bench() -> Bench:
+def setup() -> FineTuningSetup:
     data = held_out(load_data("digits"), 0.2, seed=0)
     few = replace(data, train=data.val)
     one_batch = adapt(quick(), batch=len(few.train))
-    return Bench(data=few, recipe=one_batch, epochs=0, device="cpu")
+    return FineTuningSetup(data=few, recipe=one_batch, epochs=0, device="cpu")
 
 
 def loss(data: Data, weights: dict[str, np.ndarray]) -> float:
@@ -50,22 +50,24 @@ def loss(data: Data, weights: dict[str, np.ndarray]) -> float:
     ["stem.0.conv.norm.weight", "stages.0.0.depthwise.norm.weight",
      "stages.0.0.squeeze.reduce.weight", "head.1.linear.weight"],
 )  # fmt: skip
-def test_an_effect_is_the_derivative_by_a_factor_on_the_channel(bench: Bench, weight: str) -> None:
+def test_an_effect_is_the_derivative_by_a_factor_on_the_channel(
+    setup: FineTuningSetup, weight: str
+) -> None:
     weights = random_weights(lower(ARCH), seed=1)
-    found = effects(bench, ARCH, weights, number=1)[weight]
+    found = effects(setup, ARCH, weights, number=1)[weight]
     channel = found.argmax()
     bias, losses, small = weight.removesuffix("weight") + "bias", [], 0.02
     for factor in (1 - small, 1 + small):
         changed = {name: weights[name].copy() for name in (weight, bias)}
         for value in changed.values():
             value[channel] *= factor
-        losses.append(loss(bench.data, {**weights, **changed}))
+        losses.append(loss(setup.data, {**weights, **changed}))
     assert found[channel] == pytest.approx(abs(losses[1] - losses[0]) / (2 * small), rel=0.02)
 
 
-def test_every_group_has_an_effect_for_each_of_its_channels(bench: Bench) -> None:
+def test_every_group_has_an_effect_for_each_of_its_channels(setup: FineTuningSetup) -> None:
     weights = random_weights(lower(ARCH), seed=1)
-    found = effects(bench, ARCH, weights, number=1)
+    found = effects(setup, ARCH, weights, number=1)
     for group in groups(ARCH, own_squeeze=True):
         values = importance(weights, group, by="taylor", effects=found)
         assert values.shape == (group.width,)

@@ -26,7 +26,7 @@ from readers.rows import (
     to_yaml,
 )
 
-from nas.accuracy.predictor import AccuracyModel, Network, load_accuracy_model, write_accuracy_model
+from nas.accuracy.predictor import MLP, AccuracyModel, load_accuracy_model, write_accuracy_model
 from nas.latency.correction import FEATURES, Boundary
 from nas.latency.file import load_table, table_mapping
 from nas.latency.importing import read_dialect
@@ -78,7 +78,7 @@ def _dialect(name: str) -> Any:
 @cache
 def _model() -> bytes:
     inputs = int(tiny().widths.sum())
-    network = Network(
+    network = MLP(
         weights=(np.full((inputs, 2), 0.1, np.float32), np.full((2, 1), 0.1, np.float32)),
         biases=(np.zeros(2, np.float32), np.zeros(1, np.float32)),
     )

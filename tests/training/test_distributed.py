@@ -25,7 +25,7 @@ from nas.network.multipliers import scale_resolution  # noqa: E402
 from nas.network.zoo import load_architecture  # noqa: E402
 from nas.training import distributed as training  # noqa: E402
 from nas.training.data import load_data  # noqa: E402
-from nas.training.job import Job  # noqa: E402
+from nas.training.job import TrainingJob  # noqa: E402
 from nas.training.recipes import adapt, find_recipe  # noqa: E402
 from nas.training.run import plan  # noqa: E402
 
@@ -43,11 +43,11 @@ WORDS = ("train", "mobilenet_v3_small@0.35", "--data", "digits", "--recipe", "qu
          "--resolution", "32", "--json")  # fmt: skip
 
 
-def _crew(workers: int) -> Any:
-    return training.Crew(workers=workers, need=Need(cpus=1, gpus=0))
+def _workers(count: int) -> Any:
+    return training.Workers(count=count, need=Need(cpus=1, gpus=0))
 
 
-def _job(**changes: Any) -> Job:
+def _job(**changes: Any) -> TrainingJob:
     arch = scale_resolution(load_architecture("mobilenet_v3_small@0.35"), 32)
     return plan(arch, load_data("digits"), adapt(find_recipe("quick"), **changes))
 
@@ -55,8 +55,8 @@ def _job(**changes: Any) -> Job:
 def test_a_share_of_one_image_is_refused() -> None:
     """No cluster is begun: the network has maps of one pixel at this resolution."""
     with pytest.raises(NasError, match="cannot train on one image at a time at a resolution of 32"):
-        training._check_shares(_job(batch=2), _crew(2))
-    training._check_shares(_job(batch=4), _crew(2))
+        training._check_shares(_job(batch=2), _workers(2))
+    training._check_shares(_job(batch=4), _workers(2))
 
 
 def _started(out: Path, *words: str) -> "subprocess.Popen[str]":
@@ -121,23 +121,23 @@ def test_a_training_goes_on_without_a_worker_and_after_ctrl_c(
 
 def test_what_a_worker_finds_wrong_ends_it_at_once(tmp_path: Path) -> None:
     with pytest.raises(NasError, match=r"the loss is .* train anew with a lower `lr`"):
-        training.train_together(_job(epochs=2, lr=1e9), Place(tmp_path / "run"), _crew(2))
+        training.train_distributed(_job(epochs=2, lr=1e9), Place(tmp_path / "run"), _workers(2))
 
 
 def test_what_cannot_be_shared_is_refused_before_anything_starts(tmp_path: Path) -> None:
     out = tmp_path / "run"
     with pytest.raises(NasError, match=r"3 workers cannot share .* give `batch=66`"):
-        training.train_together(_job(), Place(out), _crew(3))
+        training.train_distributed(_job(), Place(out), _workers(3))
     with pytest.raises(NasError, match="too few for one batch of 4096; give a smaller `batch`"):
-        training.train_together(_job(batch=4096), Place(out), _crew(2))
+        training.train_distributed(_job(batch=4096), Place(out), _workers(2))
     with pytest.raises(NasError, match="workers must be 1 or more, not 0"):
-        _crew(0)
+        _workers(0)
     with pytest.raises(NasError, match=r"a worker needs whole GPUs or none, not 0\.5"):
-        training.Crew(workers=2, need=Need(cpus=1, gpus=0.5))
+        training.Workers(count=2, need=Need(cpus=1, gpus=0.5))
     job = _job()
     early = replace(job, options=replace(job.options, until=1))
     with pytest.raises(NasError, match="several workers train to the end"):
-        training.train_together(early, Place(out), _crew(2))
+        training.train_distributed(early, Place(out), _workers(2))
     assert not out.exists()
 
 

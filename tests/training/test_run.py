@@ -25,7 +25,7 @@ from nas.training.data import Data, Images, load_data  # noqa: E402
 from nas.training.evaluate import OutOfMemory, Score, score  # noqa: E402
 from nas.training.job import Options  # noqa: E402
 from nas.training.loop import Diverged  # noqa: E402
-from nas.training.peers import Peers  # noqa: E402
+from nas.training.process_group import ProcessGroup  # noqa: E402
 from nas.training.recipes import Recipe, adapt, quick  # noqa: E402
 from nas.training.run import Trained, carry_through, plan, train  # noqa: E402
 from nas.training.trained import score_checkpoint  # noqa: E402
@@ -369,7 +369,7 @@ def test_what_does_not_fit_is_said_before_anything_is_written(digits: Data, tmp_
     one = replace(RECIPE, batch=1)
     with pytest.raises(BadValue, match="cannot train on one image at a time at a resolution of 4"):
         train(replace(ARCH, resolution=4), digits, one, out=out)
-    two, shared = replace(RECIPE, batch=2), Options(peers=Peers(rank=0, count=2))
+    two, shared = replace(RECIPE, batch=2), Options(group=ProcessGroup(rank=0, size=2))
     with pytest.raises(
         BadValue, match=r"2 images or more \(for every worker\), or a resolution of"
     ):

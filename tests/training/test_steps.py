@@ -10,7 +10,7 @@ from torch import Tensor  # noqa: E402, TID253  # skipped above where there is n
 
 from nas.network.blocks import Architecture, Block  # noqa: E402
 from nas.training.data import Data, Images  # noqa: E402
-from nas.training.job import Job, Options  # noqa: E402
+from nas.training.job import Options, TrainingJob  # noqa: E402
 from nas.training.recipes import Recipe, quick  # noqa: E402
 from nas.training.steps import Stepper  # noqa: E402
 
@@ -33,7 +33,7 @@ def _stepper(recipe: Recipe) -> Stepper:
         name="none", classes=("a", "b"), train=nothing, val=nothing, test=None,
         mean=(0, 0, 0), deviation=(1, 1, 1), fingerprint="0" * 16, notes=(),
     )  # fmt: skip
-    job = Job(arch=ARCH, data=data, recipe=recipe, seed=0, options=Options(device="cpu"))
+    job = TrainingJob(arch=ARCH, data=data, recipe=recipe, seed=0, options=Options(device="cpu"))
     return Stepper(job, device=torch.device("cpu"))
 
 

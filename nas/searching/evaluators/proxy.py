@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nas.accuracy.short import Bench, Leg, Reached, advance, discard, finish
+from nas.accuracy.short import Segment, ShortTrainingSetup, advance, discard, finish
 from nas.core.errors import BadValue, NasError
 from nas.core.jsonl import Lines, Record, line_reader, resumed
 from nas.core.run_folder import other
@@ -23,6 +23,7 @@ from nas.searching.rungs import Floats, expected, promoted, schedule
 from nas.space.space import Space
 from nas.training.data import check_side, load_data
 from nas.training.recipes import adapt, find_recipe
+from nas.training.run import Reached
 
 FOLDER, LOG = "trainings", "log.jsonl"
 ACCURACY = "top1_proxy"
@@ -43,17 +44,24 @@ class Proxy:
     seconds = 60.0
 
     def __init__(
-        self, bench: Bench, log: Path, *, ends: tuple[int, ...], eta: int, runner: Runner, text: str
+        self,
+        setup: ShortTrainingSetup,
+        log: Path,
+        *,
+        ends: tuple[int, ...],
+        eta: int,
+        runner: Runner,
+        text: str,
     ) -> None:
-        """Train on `bench`; rungs end at the epochs `ends`; the file `log` remembers them."""
-        self._bench, self._log, self._ends, self._eta = bench, log, ends, eta
+        """Train on `setup`; rungs end at the epochs `ends`; the file `log` remembers them."""
+        self._setup, self._log, self._ends, self._eta = setup, log, ends, eta
         self._runner, self._text = runner, text
 
     @property
     def note(self) -> str:
         """What the numbers are."""
-        size = f" at {self._bench.resolution} px" if self._bench.resolution else ""
-        data, recipe = self._bench.data.name, self._bench.recipe.name
+        size = f" at {self._setup.resolution} px" if self._setup.resolution else ""
+        data, recipe = self._setup.data.name, self._setup.recipe.name
         return (
             f"{ACCURACY} is the accuracy on {data} after {self._ends[-1]} epochs of recipe "
             f"{recipe}{size}; train what you choose in full: nas train RUN:best --data {data}"
@@ -78,18 +86,18 @@ class Proxy:
         """Train the candidates `going` to the end of a rung, unless the log has it already."""
         archs = candidates.archs
         missing = [i for i in going if log.find(rung, archs[i].fingerprint) is None]
-        legs = [Leg(arch=archs[i], until=self._ends[rung]) for i in missing]
-        most = GRACE * self._bench.seconds
-        for number, outcome in outcomes(self._runner, advance, self._bench, legs, seconds=most):
+        segments = [Segment(arch=archs[i], until=self._ends[rung]) for i in missing]
+        most = GRACE * self._setup.seconds
+        for number, outcome in outcomes(self._runner, advance, self._setup, segments, seconds=most):
             i = missing[number]
             if isinstance(outcome, Failure):
                 log.failed(rung, archs[i].fingerprint, outcome.text)
-                discard(self._bench, archs[i])
+                discard(self._setup, archs[i])
             else:
                 scores = _scores(candidates, i, outcome)
                 log.reached(rung, archs[i].fingerprint, outcome, scores)
                 if rung == len(self._ends) - 1:
-                    finish(self._bench, archs[i])
+                    finish(self._setup, archs[i])
 
     def _fit_to_go_on(
         self, candidates: Candidates, going: Sequence[int], rung: int, log: "_Log"
@@ -101,7 +109,7 @@ class Proxy:
         good = {names[i] for i in np.flatnonzero(promoted(scores, eta=self._eta))}
         on = [i for i in going if candidates.archs[i].fingerprint in good]
         for i in set(going) - set(on):
-            discard(self._bench, candidates.archs[i])
+            discard(self._setup, candidates.archs[i])
         return on
 
     def deviation(self, candidates: Candidates) -> Metrics:
@@ -265,7 +273,7 @@ def create(  # noqa: PLR0913  # a parameter for every option
     ends = schedule(epochs, rungs=rungs, eta=eta)
     loaded = load_data(data)  # split as everywhere: what is found is trained and judged on it
     out = out or _temporary_folder()
-    bench = Bench(
+    setup = ShortTrainingSetup(
         data=loaded,
         recipe=adapt(find_recipe(recipe), epochs=epochs, batch=batch, lr=lr),
         seed=seed,
@@ -274,10 +282,10 @@ def create(  # noqa: PLR0913  # a parameter for every option
         resolution=resolution,
         seconds=trial_seconds,
     )
-    bench.prepared(space.decode_row(space.sample_matrix(np.random.default_rng(0), 1)[0]))
+    setup.prepared(space.decode_row(space.sample_matrix(np.random.default_rng(0), 1)[0]))
     text = (
         f"proxy:{loaded.fingerprint} {recipe} epochs {','.join(map(str, ends))} of eta {eta} "
-        f"resolution {resolution} batch {bench.recipe.batch} lr {bench.recipe.lr:g} seed {seed}"
+        f"resolution {resolution} batch {setup.recipe.batch} lr {setup.recipe.lr:g} seed {seed}"
     )
     log = out.here / FOLDER / LOG
-    return Proxy(bench, log, ends=ends, eta=eta, runner=runner or InProcess(), text=text)
+    return Proxy(setup, log, ends=ends, eta=eta, runner=runner or InProcess(), text=text)

@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from nas.accuracy.short import Bench, Leg, Reached, advance  # noqa: E402
+from nas.accuracy.short import Segment, ShortTrainingSetup, advance  # noqa: E402
 from nas.core import plugins  # noqa: E402
 from nas.core.errors import NasError, RunError  # noqa: E402
 from nas.core.plugins import Plugin  # noqa: E402
@@ -21,35 +21,36 @@ from nas.space.file import load_space  # noqa: E402
 from nas.space.space import Space  # noqa: E402
 from nas.training.data import load_data  # noqa: E402
 from nas.training.loop import Diverged  # noqa: E402
+from nas.training.run import Reached  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 DATA = "shapes:count=128,difficulty=0,classes=2"
 
 
 class Made:
-    """A runner that makes accuracies up, or does what `spoil` returns for a leg."""
+    """A runner that makes accuracies up, or does what `spoil` returns for a segment."""
 
     workers = 1
 
     def __init__(self, spoil: object = None) -> None:
-        self.legs: list[Leg] = []
+        self.segments: list[Segment] = []
         self.seconds: set[float] = set()
         self._spoil = spoil
 
     def map(self, work, shared, tasks, *, seconds=0.0):  # type: ignore[no-untyped-def]
         self.seconds.add(seconds)
-        for number, leg in enumerate(tasks):
-            self.legs.append(leg)
-            spoilt = self._spoil(leg) if self._spoil else None  # type: ignore[operator]
-            yield number, spoilt or attempt(_made_up, shared, leg)
+        for number, segment in enumerate(tasks):
+            self.segments.append(segment)
+            spoilt = self._spoil(segment) if self._spoil else None  # type: ignore[operator]
+            yield number, spoilt or attempt(_made_up, shared, segment)
 
     def close(self) -> None: ...
 
 
-def _made_up(bench: Bench, leg: Leg) -> Reached:
+def _made_up(setup: ShortTrainingSetup, segment: Segment) -> Reached:
     """Return an accuracy that is better for larger networks and longer trainings."""
-    size = sum(b.hidden_channels + b.out_channels for row in leg.arch.stages for b in row)
-    return Reached(top1=1 - 1 / (1 + size / 50) / leg.until, epochs=leg.until, seconds=1.0)
+    size = sum(b.hidden_channels + b.out_channels for row in segment.arch.stages for b in row)
+    return Reached(top1=1 - 1 / (1 + size / 50) / segment.until, epochs=segment.until, seconds=1.0)
 
 
 def _proxy(space: Space, out: Path, **options: object) -> Proxy:
@@ -65,7 +66,7 @@ def _batch(space: Space, count: int, seed: int = 0) -> Candidates:
 def test_only_the_better_half_trains_on(tiny: Space, tmp_path: Path) -> None:
     runner = Made()
     said = _proxy(tiny, tmp_path, runner=runner)(_batch(tiny, 8))
-    assert [leg.until for leg in runner.legs] == [1] * 8 + [2] * 4 + [4] * 2
+    assert [segment.until for segment in runner.segments] == [1] * 8 + [2] * 4 + [4] * 2
     assert len(said.stopped) == 6
     assert sorted(said.metrics["epochs"]) == [1, 1, 1, 1, 2, 2, 4, 4]
     done = [i for i in range(8) if i not in said.stopped]
@@ -84,8 +85,8 @@ def test_a_training_that_hangs_has_twice_the_time_of_one_that_is_late(
 def test_who_stops_gets_the_accuracy_to_be_expected(tiny: Space, tmp_path: Path) -> None:
     batch = _batch(tiny, 8)
     found = _proxy(tiny, tmp_path, runner=Made())(batch).metrics["top1_proxy"]
-    bench = Bench(data=None, recipe=None, seed=0, folder=Place(tmp_path))  # type: ignore[arg-type]
-    full = [_made_up(bench, Leg(arch=arch, until=4)).top1 for arch in batch.archs]
+    setup = ShortTrainingSetup(data=None, recipe=None, seed=0, folder=Place(tmp_path))  # type: ignore[arg-type]
+    full = [_made_up(setup, Segment(arch=arch, until=4)).top1 for arch in batch.archs]
     assert found == pytest.approx(full)
 
 
@@ -108,8 +109,8 @@ def test_failures_are_recorded_and_the_others_go_on(tiny: Space, tmp_path: Path)
     batch = _batch(tiny, 6)
     bad = batch.archs[2].fingerprint
 
-    def spoil(leg: Leg) -> Failure | None:
-        return Failure("the loss is nan") if leg.arch.fingerprint == bad else None
+    def spoil(segment: Segment) -> Failure | None:
+        return Failure("the loss is nan") if segment.arch.fingerprint == bad else None
 
     said = _proxy(tiny, tmp_path, runner=Made(spoil))(batch)
     assert said.errors == {2: "the loss is nan"}
@@ -117,7 +118,7 @@ def test_failures_are_recorded_and_the_others_go_on(tiny: Space, tmp_path: Path)
 
 
 def test_a_full_disk_ends_the_search_and_fails_nobody(tiny: Space, tmp_path: Path) -> None:
-    full = Made(lambda leg: Failure("no space left", fatal=True))
+    full = Made(lambda segment: Failure("no space left", fatal=True))
     with pytest.raises(RunError, match="no space left"):
         _proxy(tiny, tmp_path, runner=full)(_batch(tiny, 3))
     assert not _proxy(tiny, tmp_path, runner=Made())(_batch(tiny, 3)).errors
@@ -133,7 +134,7 @@ def test_it_goes_on_where_it_was_killed(tiny: Space, tmp_path: Path, lines: int)
     log.write_bytes(b"".join(kept[:lines]))
     runner = Made()
     again = _proxy(tiny, tmp_path, runner=runner)(batch)
-    assert len(runner.legs) == 15 - lines
+    assert len(runner.segments) == 15 - lines
     assert log.read_bytes() == b"".join(kept)
     assert again.stopped == whole.stopped
     for name, values in whole.metrics.items():
@@ -164,17 +165,17 @@ def test_real_trainings_keep_the_weights_of_who_finishes(tiny: Space, tmp_path: 
 
 def test_a_training_in_stages_is_one_in_a_row(tiny: Space, tmp_path: Path) -> None:
     arch = _batch(tiny, 1).archs[0]
-    one = _proxy(tiny, tmp_path / "one", epochs=3)._bench
-    two = _proxy(tiny, tmp_path / "two", epochs=3)._bench
-    advance(one, Leg(arch=arch, until=1))
-    staged, whole = (advance(bench, Leg(arch=arch, until=3)) for bench in (one, two))
+    one = _proxy(tiny, tmp_path / "one", epochs=3)._setup
+    two = _proxy(tiny, tmp_path / "two", epochs=3)._setup
+    advance(one, Segment(arch=arch, until=1))
+    staged, whole = (advance(setup, Segment(arch=arch, until=3)) for setup in (one, two))
     assert (staged.top1, staged.epochs) == (whole.top1, whole.epochs)
 
 
 def test_a_training_that_diverges_says_so(tiny: Space, tmp_path: Path) -> None:
-    bench = _proxy(tiny, tmp_path, lr=1e30)._bench
+    setup = _proxy(tiny, tmp_path, lr=1e30)._setup
     with pytest.raises(Diverged, match="the loss is"):
-        advance(bench, Leg(arch=_batch(tiny, 1).archs[0], until=2))
+        advance(setup, Segment(arch=_batch(tiny, 1).archs[0], until=2))
 
 
 def test_a_training_that_takes_too_long_fails(tiny: Space, tmp_path: Path) -> None:
@@ -185,7 +186,7 @@ def test_a_training_that_takes_too_long_fails(tiny: Space, tmp_path: Path) -> No
 
 def test_a_resolution_of_its_own_is_trained_at(tiny: Space, tmp_path: Path) -> None:
     proxy = _proxy(tiny, tmp_path, resolution=16)
-    assert proxy._bench.prepared(_batch(tiny, 1).archs[0]).resolution == 16
+    assert proxy._setup.prepared(_batch(tiny, 1).archs[0]).resolution == 16
     assert "at 16 px" in proxy.note
     assert "resolution 16" in str(proxy)
 
@@ -229,4 +230,4 @@ def test_batches_too_small_for_the_resolution_are_refused() -> None:
 
 
 def test_its_images_are_split_as_nas_train_and_nas_eval_split_them(tiny: Space) -> None:
-    assert create(tiny, data=DATA, seed=5)._bench.data.fingerprint == load_data(DATA).fingerprint
+    assert create(tiny, data=DATA, seed=5)._setup.data.fingerprint == load_data(DATA).fingerprint

@@ -61,7 +61,7 @@ class Actor:
         return attempt(work, self._shared, task)
 
 
-class Pool:
+class WorkerPool:
     """A worker for every task that runs at a time, each with what all tasks share."""
 
     def __init__(self, *, need: Need, most: int, attempts: int) -> None:
@@ -141,10 +141,10 @@ class _Running:
 
 
 @dataclass(slots=True, kw_only=True)
-class Batch:
+class TaskQueue:
     """The tasks of one `map`: waiting for a worker, running, done."""
 
-    pool: Pool
+    pool: WorkerPool
     work: Work
     seconds: float
     waiting: deque[_Task] = field(default_factory=deque)

@@ -9,7 +9,7 @@ from nas.core.errors import BadValue
 from nas.core.plugins import check_allowed
 from nas.core.workers.join import Need, connect
 from nas.core.workers.runner import Work
-from nas.core.workers.runners._pool import Batch, Pool
+from nas.core.workers.runners._pool import TaskQueue, WorkerPool
 
 
 class Ray:
@@ -19,7 +19,7 @@ class Ray:
     keeps torch, the GPU and what all tasks share from one task to the next.
     """
 
-    def __init__(self, pool: Pool, *, mine: bool) -> None:
+    def __init__(self, pool: WorkerPool, *, mine: bool) -> None:
         """Use a pool of workers; `mine` says to leave its cluster in the end."""
         self._pool, self._mine = pool, mine
 
@@ -40,7 +40,7 @@ class Ray:
             NasError: if something cannot be sent to the workers, or these cannot start.
         """
         self._pool.share(shared)
-        batch = Batch(pool=self._pool, work=work, seconds=seconds)
+        batch = TaskQueue(pool=self._pool, work=work, seconds=seconds)
         try:
             yield from batch.outcomes(iter(tasks))
         finally:
@@ -83,4 +83,4 @@ def create(
         raise BadValue(f"attempts must be 1 or more, not {attempts}", "attempts")
     need = Need(cpus=cpus, gpus=gpus)
     mine = connect(address, need, workers=workers, environment=environment)
-    return Ray(Pool(need=need, most=workers, attempts=attempts), mine=mine)
+    return Ray(WorkerPool(need=need, most=workers, attempts=attempts), mine=mine)

@@ -20,8 +20,8 @@ from nas.training.augment import Augment  # noqa: E402
 from nas.training.batches import Batches  # noqa: E402
 from nas.training.data import Data, Images, load_data  # noqa: E402
 from nas.training.evaluate import score  # noqa: E402
-from nas.training.job import Job, Options  # noqa: E402
-from nas.training.peers import Peers, running_statistics  # noqa: E402
+from nas.training.job import Options, TrainingJob  # noqa: E402
+from nas.training.process_group import ProcessGroup, running_statistics  # noqa: E402
 from nas.training.recipes import adapt, quick  # noqa: E402
 from nas.training.run import train  # noqa: E402
 from nas.training.steps import Stepper  # noqa: E402
@@ -55,8 +55,8 @@ def images_and_labels() -> tuple[Any, Any]:
     return images, torch.arange(16) % 10
 
 
-def stepper(data: Data, peers: Peers) -> Stepper:
-    job = Job(arch=ARCH, data=data, recipe=RECIPE, seed=0, options=Options(peers=peers))
+def stepper(data: Data, group: ProcessGroup) -> Stepper:
+    job = TrainingJob(arch=ARCH, data=data, recipe=RECIPE, seed=0, options=Options(group=group))
     return Stepper(job, device=torch.device("cpu"))
 
 
@@ -65,18 +65,18 @@ def peer(rank: int, folder: Path) -> None:
     torch.set_num_threads(1)
     store = torch.distributed.FileStore(str(folder / "store"), COUNT)
     torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=COUNT)
-    peers, data = Peers(rank=rank, count=COUNT), some(load_data("digits"))
-    found = stepper(data, peers)
+    group, data = ProcessGroup(rank=rank, size=COUNT), some(load_data("digits"))
+    found = stepper(data, group)
     images, labels = images_and_labels()
-    share = peers.share(np.arange(16))
+    share = group.share(np.arange(16))
     found.step([(images[share], labels[share])], step=0, steps_an_epoch=10)
     np.savez(folder / f"own{rank}.npz", *map(np.array, running_statistics(found.model)))
     found.settle()
     model = found.model
-    together = score(model, data.val, data, side=16, batch=64, peers=peers)
+    together = score(model, data.val, data, side=16, batch=64, group=group)
     alone = score(model, data.val, data, side=16, batch=64)
     facts = {
-        "told": peers.told(f"of {rank}"),
+        "told": group.broadcast(f"of {rank}"),
         "together": [together.top1, together.loss, together.images],
         "alone": [alone.top1, alone.loss, alone.images],
     }
@@ -84,28 +84,28 @@ def peer(rank: int, folder: Path) -> None:
     np.savez(folder / f"weights{rank}.npz", **{k: np.array(v) for k, v in _state(model)})
     for name, stops in (("whole", (3,)), ("parts", (1, 3))):
         for until in stops:
-            options = Options(peers=peers, until=until)
+            options = Options(group=group, until=until)
             out = folder / name if rank == 0 else None
             trained = train(ARCH, data, VARIED, out=out, options=options)
         np.savez(folder / f"{name}{rank}.npz", **{k: np.array(v) for k, v in _state(trained.model)})
         (folder / f"{name}{rank}.txt").write_text(repr(trained.top1))
-    _stopped_within_an_epoch(data, peers, folder)
+    _stopped_within_an_epoch(data, group, folder)
     torch.distributed.destroy_process_group()
 
 
-def _stopped_within_an_epoch(data: Data, peers: Peers, folder: Path) -> None:
+def _stopped_within_an_epoch(data: Data, group: ProcessGroup, folder: Path) -> None:
     """Train for an epoch, straight and stopped in its last step, behind a checkpoint."""
     loop.STEPS_BETWEEN_LOOKS, loop.SECONDS_BETWEEN_REPORTS = 1, 0.0
-    straight, out = (folder / n if peers.rank == 0 else None for n in ("straight", "stopped"))
+    straight, out = (folder / n if group.rank == 0 else None for n in ("straight", "stopped"))
 
     def stop(done: int, total: int, note: str) -> None:
         if done > 150:
             raise KeyboardInterrupt
 
-    train(ARCH, data, VARIED, out=straight, options=Options(peers=peers, until=1))
-    options = Options(peers=peers, save_seconds=0, report=stop)
+    train(ARCH, data, VARIED, out=straight, options=Options(group=group, until=1))
+    options = Options(group=group, save_seconds=0, report=stop)
     assert not train(ARCH, data, VARIED, out=out, options=options).finished
-    train(ARCH, data, VARIED, out=out, options=Options(peers=peers, until=1))
+    train(ARCH, data, VARIED, out=out, options=Options(group=group, until=1))
 
 
 def _state(model: Any) -> list[tuple[str, Any]]:
@@ -114,24 +114,24 @@ def _state(model: Any) -> list[tuple[str, Any]]:
 
 @pytest.fixture(scope="module")
 def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder where the peers left what they found."""
-    folder = tmp_path_factory.mktemp("peers")
+    """Return the folder where the processes left what they found."""
+    folder = tmp_path_factory.mktemp("group")
     code = f"""
 import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
-from pathlib import Path; import test_peers
-test_peers.peer(int(sys.argv[1]), Path(sys.argv[2]))
+from pathlib import Path; import test_process_group
+test_process_group.peer(int(sys.argv[1]), Path(sys.argv[2]))
 """
     words = [sys.executable, "-W", "error::FutureWarning", "-c", code]
-    peers = [
+    processes = [
         subprocess.Popen([*words, str(rank), str(folder)], stderr=subprocess.PIPE, text=True)
         for rank in range(COUNT)
     ]
     try:
-        said = [process.communicate(timeout=240)[1] for process in peers]
+        said = [process.communicate(timeout=240)[1] for process in processes]
     finally:
-        for process in peers:
+        for process in processes:
             process.kill()
-    assert [process.returncode for process in peers] == [0, 0], said
+    assert [process.returncode for process in processes] == [0, 0], said
     return folder
 
 
@@ -146,9 +146,9 @@ def _arrays(path: Path) -> dict[str, Any]:
 
 
 def test_a_step_is_that_of_one_worker_which_adds_the_shares_up(left: Path, data: Data) -> None:
-    alone = stepper(data, Peers())
+    alone = stepper(data, ProcessGroup())
     images, labels = images_and_labels()
-    shares = [Peers(rank=rank, count=COUNT).share(np.arange(16)) for rank in range(COUNT)]
+    shares = [ProcessGroup(rank=rank, size=COUNT).share(np.arange(16)) for rank in range(COUNT)]
     alone.step([(images[s], labels[s]) for s in shares], step=0, steps_an_epoch=10)
     wanted = {k: v.detach().numpy() for k, v in alone.model.named_parameters()}
     for rank in range(COUNT):
@@ -195,29 +195,29 @@ def test_a_training_together_goes_on_within_an_epoch(left: Path) -> None:
 
 
 def test_shares_make_up_every_batch_and_are_varied_differently(data: Data) -> None:
-    def batches(peers: Peers, augment: Augment | None) -> list[tuple[Any, Any]]:
+    def batches(group: ProcessGroup, augment: Augment | None) -> list[tuple[Any, Any]]:
         return list(
             Batches(data.train, batch=64, side=16, data=data, seed=1, epoch=0, shuffle=True,
-                    augment=augment, peers=peers)
+                    augment=augment, group=group)
         )  # fmt: skip
 
-    whole = batches(Peers(), None)
-    shares = [batches(Peers(rank=rank, count=3), None) for rank in range(3)]
+    whole = batches(ProcessGroup(), None)
+    shares = [batches(ProcessGroup(rank=rank, size=3), None) for rank in range(3)]
     for number, (images, labels) in enumerate(whole):
         for rank in range(3):
             assert torch.equal(shares[rank][number][0], images[rank::3])
             assert torch.equal(shares[rank][number][1], labels[rank::3])
-    assert len(batches(Peers(rank=9, count=10), None)) == 3  # the last batch has 8 images
+    assert len(batches(ProcessGroup(rank=9, size=10), None)) == 3  # the last batch has 8 images
 
 
-def test_peers_vary_equal_images_differently(data: Data) -> None:
+def test_processes_vary_equal_images_differently(data: Data) -> None:
     image = np.arange(16 * 16 * 3, dtype=np.uint8).reshape(1, 3, 16, 16)
     twins = Images(labels=np.zeros(2, np.int64), read=lambda rows, side: image[rows * 0])
     found = [
         next(
             iter(
                 Batches(twins, batch=2, side=16, data=data, seed=1, epoch=0, shuffle=False,
-                        augment=Augment(crop=0.2), peers=Peers(rank=rank, count=2))
+                        augment=Augment(crop=0.2), group=ProcessGroup(rank=rank, size=2))
             )
         )[0]
         for rank in range(2)
