@@ -23,7 +23,7 @@ from nas.accuracy.predictor import (
     Accuracy,
     AccuracyModel,
     Floats,
-    HeldOut,
+    HoldOut,
     Scale,
     load_accuracy_model,
     one_hot,
@@ -148,7 +148,7 @@ def finished(model: AccuracyModel, average: dict[str, float], rows: int) -> Accu
     return replace(
         model,
         scale=SCALES[model.space],
-        held_out=HeldOut(rows=rows, **{key: round(v, 5) for key, v in average.items()}),
+        held_out=HoldOut(rows=rows, **{key: round(v, 5) for key, v in average.items()}),
     )
 
 

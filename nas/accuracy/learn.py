@@ -17,7 +17,7 @@ from nas.accuracy.predictor import (
     Accuracy,
     AccuracyModel,
     Floats,
-    HeldOut,
+    HoldOut,
     Weights,
     one_hot,
 )
@@ -141,7 +141,7 @@ def _folds(count: int, seed: int) -> list[Indices]:
     return np.array_split(order, count if count <= FEW else FOLDS)
 
 
-def _judge(predicted: Accuracy, truth: Floats, parts: list[Indices]) -> tuple[HeldOut, float]:
+def _judge(predicted: Accuracy, truth: Floats, parts: list[Indices]) -> tuple[HoldOut, float]:
     """Return the figures of held-out predictions, and the factor that deviations need."""
     from scipy.stats import kendalltau
 
@@ -150,7 +150,7 @@ def _judge(predicted: Accuracy, truth: Floats, parts: list[Indices]) -> tuple[He
     within = np.empty(len(truth))
     for fold in parts:
         within[fold] = ratio[fold] / _factor(np.delete(ratio, fold))
-    figures = HeldOut(
+    figures = HoldOut(
         rows=len(truth),
         tau=round(float(kendalltau(predicted.accuracy, truth).statistic), 5),
         r2=round(float(1 - np.mean(error**2) / np.var(truth)), 5),

@@ -1,9 +1,9 @@
 """Predict ImageNet accuracy from picks with a small network that needs numpy alone.
 
 A model belongs to one space. Its input is the one-hot form of the picks, all zero where a choice
-is inactive; one network gives the accuracy, a second one the logarithm of its deviation. A file of
-weights is an `.npz` without pickles whose entry `header` is a JSON string;
-`accuracy_models/README.md` says what stands in it.
+is inactive; one network gives the accuracy, a second one the logarithm of its standard deviation. A
+file of weights is an `.npz` without pickles whose entry `header` is a JSON string, described in
+`accuracy_models/README.md`.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from nas.core import data, strict_json
 from nas.core.blas import one_blas_thread
 from nas.core.errors import BadFile, BadValue
 from nas.core.files import atomic_path, open_regular
-from nas.core.schema import SCHEMA, OneOf, Range, Reader, Signed
+from nas.core.schema import SCHEMA, OneOf, Range, Reader, Signed, check_schema
 from nas.core.text import LONGEST_VALUE, printable, shown
 from nas.network.blocks import Architecture
 from nas.space.file import load_space
@@ -57,8 +57,8 @@ class Accuracy(NamedTuple):
 class Scale:
     """The way from the scale of the data to the scale that is reported, in fractions.
 
-    Accuracy `a` becomes `intercept + slope * a`; `deviation` is what this mapping leaves
-    unexplained, and counts in every predicted deviation.
+    Accuracy `a` becomes `intercept + slope * a`; `deviation` is the standard deviation of what this
+    mapping leaves unexplained, and part of every predicted one.
     """
 
     intercept: _Moderate = 0.0
@@ -67,11 +67,11 @@ class Scale:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HeldOut:
+class HoldOut:
     """How well the model did on rows that it was not fitted on.
 
     `mae` is in fractions, on the scale of the data; `within_one` and `within_two` are the shares of
-    rows closer than one and two predicted deviations (0.68 and 0.95 if they are normal).
+    rows closer than one and two predicted standard deviations (0.68 and 0.95 if normal).
     """
 
     rows: int
@@ -97,17 +97,17 @@ class MLP:
     def __post_init__(self) -> None:
         """Refuse layers that do not fit each other."""
         if not self.weights or len(self.weights) != len(self.biases):
-            raise BadFile("a network needs layers, each with a weight and a bias")
+            raise BadValue("a network needs layers, each with a weight and a bias")
         outputs = [weight.shape[-1] for weight in self.weights]
         inputs = [weight.shape[0] for weight in self.weights[1:]]
         if any(weight.ndim != 2 for weight in self.weights) or outputs != [*inputs, 1]:
             shapes = ", ".join(str(weight.shape) for weight in self.weights)
-            raise BadFile(f"layers of shapes {shapes} do not chain to one output")
+            raise BadValue(f"layers of shapes {shapes} do not chain to one output")
         if [bias.shape for bias in self.biases] != [(n,) for n in outputs]:
             shapes = ", ".join(str(bias.shape) for bias in self.biases)
-            raise BadFile(f"biases of shapes {shapes} do not fit layers of {outputs} outputs")
+            raise BadValue(f"biases of shapes {shapes} do not fit layers of {outputs} outputs")
         if not all(np.isfinite(array).all() for array in (*self.weights, *self.biases)):
-            raise BadFile("a weight is not a finite number")
+            raise BadValue("a weight is not a finite number")
 
     @property
     def inputs(self) -> int:
@@ -135,11 +135,11 @@ class AccuracyModel:
         source: the data it was fitted on, and their authors.
         note: one sentence that belongs beside every number it gives.
         mean: the network for the accuracy, on the scale of the data.
-        spread: the network for the natural logarithm of the deviation, on the same scale.
+        spread: the network for the natural logarithm of the standard deviation, on the same scale.
         scale: from the scale of the data to the reported one.
-        held_out: its error on rows that it was not fitted on, None where nobody measured it.
+        held_out: its error on rows that it was not fitted on, None where it was not measured.
         fitted_range: the least and the largest accuracy that it was fitted on, on the scale of the
-            data, None where nobody knows; what it predicts beyond them is extrapolated.
+            data, None where it is not known; what it predicts beyond them is extrapolated.
     """
 
     domain: Space
@@ -149,17 +149,17 @@ class AccuracyModel:
     mean: MLP
     spread: MLP
     scale: Scale = Scale()
-    held_out: HeldOut | None = None
+    held_out: HoldOut | None = None
     fitted_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         """Refuse an unknown metric, and networks of another space."""
         if self.metric not in METRICS:
-            raise BadFile(f"metric must be {' or '.join(METRICS)}, not {self.metric!r}")
+            raise BadValue(f"metric must be {' or '.join(METRICS)}, not {self.metric!r}")
         wanted = int(self.domain.widths.sum())
         for network in (self.mean, self.spread):
             if network.inputs != wanted:
-                raise BadFile(
+                raise BadValue(
                     f"a network has {network.inputs} inputs; space {self.space} needs {wanted}"
                 )
 
@@ -225,7 +225,7 @@ class AccuracyModel:
         return Accuracy(self._scaled(mean), deviation)
 
     def accuracy(self, matrix: Matrix) -> Floats:
-        """Return what `predict_matrix` does without the deviations, in less time."""
+        """Return the accuracies of `predict_matrix` alone, in less time."""
         return self._scaled(self._run(matrix, (self.mean,))[0])
 
     def _scaled(self, mean: Floats) -> Floats:
@@ -271,27 +271,18 @@ def load_accuracy_model(name: str | Path | Space, space: Space | None = None) ->
     if isinstance(name, Space):
         return load_accuracy_model(name.name, name)
     path = data.find("accuracy model", name, where="accuracy_models", suffix=".npz")
-    arrays = _read_arrays(path)
-    try:
-        return _from_arrays(arrays, space)
-    except BadFile as error:
-        raise BadFile(f"{path}: {error}") from None
+    return _from_arrays(Reader(path), _read_arrays(path), space)
 
 
 def write_accuracy_model(model: AccuracyModel, path: Path) -> None:
-    """Write `model` to `path`, whole or not at all."""
-    header = {
-        "schema": SCHEMA,
-        "space": model.space,
-        "fingerprint": domain_fingerprint(model.domain),
-        "metric": model.metric,
-        "source": model.source,
-        "note": model.note,
-        "scale": asdict(model.scale),
-        "held_out": asdict(model.held_out) if model.held_out else None,
-        "fitted_range": list(model.fitted_range) if model.fitted_range else None,
-    }
-    arrays: dict[str, Any] = {"header": np.array(strict_json.dumps(header))}
+    """Write `model` to `path` atomically."""
+    header = _Header(
+        schema=SCHEMA,
+        space=model.space,
+        fingerprint=domain_fingerprint(model.domain),
+        **{name: getattr(model, name) for name in _SAID},
+    )
+    arrays: dict[str, Any] = {"header": np.array(strict_json.dumps(asdict(header)))}
     for name in _NETWORKS:
         network: MLP = getattr(model, name)
         for i, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
@@ -301,6 +292,8 @@ def write_accuracy_model(model: AccuracyModel, path: Path) -> None:
 
 
 _MOST_BYTES = 256 * 2**20
+_SAID = ("metric", "source", "note", "scale", "held_out", "fitted_range")
+"""What the header says of a model besides its space."""
 
 
 def _read_arrays(path: Path) -> Mapping[str, NDArray[Any]]:
@@ -326,10 +319,11 @@ class _Header:
     source: str
     note: str
     scale: Scale
-    held_out: HeldOut | None
+    held_out: HoldOut | None
     fitted_range: tuple[float, float] | None = None  # older files have none
 
     def __post_init__(self) -> None:
+        """Refuse a range without order, and texts that say nothing."""
         if self.fitted_range and self.fitted_range[0] > self.fitted_range[1]:
             raise BadValue("fitted_range must be the least value and the largest", "fitted_range")
         for name in ("space", "source", "note"):
@@ -337,58 +331,51 @@ class _Header:
                 raise BadValue(f"{name} must be text", name)
 
 
-def _from_arrays(arrays: Mapping[str, NDArray[Any]], space: Space | None) -> AccuracyModel:
-    header = _header(arrays)
+def _from_arrays(read: Reader, arrays: Mapping[str, Any], space: Space | None) -> AccuracyModel:
+    header = _header(read, arrays)
     space = load_space(header.space) if space is None else space
     if header.fingerprint != domain_fingerprint(space):
-        raise BadFile(
+        raise read.fail(
             f"the model was fitted to networks of space {printable(header.space, LONGEST_VALUE)}; "
             f"those of this space {space.name} have other choices, widths, resolutions or "
             "activations: fit one for it"
         )
-    networks = {name: _network(arrays, name) for name in _NETWORKS}
-    layers = sum(2 * len(network.weights) for network in networks.values())
-    if len(arrays) != 1 + layers:
-        names = shown(sorted(arrays))
-        raise BadFile(f"entries besides the header and the layers: {names}")
-    return AccuracyModel(
-        domain=space,
-        metric=header.metric,
-        source=header.source,
-        note=header.note,
-        scale=header.scale,
-        held_out=header.held_out,
-        fitted_range=header.fitted_range,
-        **networks,
-    )
+    try:
+        mean, spread = (_network(arrays, name) for name in _NETWORKS)
+        if len(arrays) != 1 + 2 * (len(mean.weights) + len(spread.weights)):
+            raise BadValue(f"entries besides the header and the layers: {shown(sorted(arrays))}")
+        facts = {name: getattr(header, name) for name in _SAID}
+        return AccuracyModel(domain=space, mean=mean, spread=spread, **facts)
+    except BadValue as error:
+        raise read.fail(str(error)) from None
 
 
-def _header(arrays: Mapping[str, NDArray[Any]]) -> _Header:
+def _header(read: Reader, arrays: Mapping[str, Any]) -> _Header:
     entry = arrays.get("header")
     if entry is None or entry.dtype.kind != "U" or entry.shape:
-        raise BadFile("no entry 'header' with a JSON string")
+        raise read.fail("no entry 'header' with a JSON string")
     try:
-        header = strict_json.parse(str(entry))
+        content = strict_json.parse(str(entry))
     except strict_json.BadJson as error:
-        raise BadFile(f"header: {error}") from None
-    if not isinstance(header, dict) or header.get("schema") != SCHEMA:
-        raise BadFile(f"header: this version reads a mapping with schema {SCHEMA}")
-    return Reader("header").record(header, _Header)
+        raise read.fail(f"header: {error}") from None
+    inside = f"{read.path}: header"
+    check_schema(read.get({"header": content}, "header", Mapping[str, Any]), place=inside)
+    return Reader(inside).record(content, _Header)
 
 
-def _network(arrays: Mapping[str, NDArray[Any]], name: str) -> MLP:
+def _network(arrays: Mapping[str, Any], name: str) -> MLP:
     layers = range(sum(entry.startswith(f"{name}_weight") for entry in arrays))
     try:
         return MLP(
             weights=tuple(_floats(arrays, f"{name}_weight{i}") for i in layers),
             biases=tuple(_floats(arrays, f"{name}_bias{i}") for i in layers),
         )
-    except BadFile as error:
-        raise BadFile(f"network {name!r}: {error}") from None
+    except BadValue as error:
+        raise BadValue(f"network {name!r}: {error}") from None
 
 
-def _floats(arrays: Mapping[str, NDArray[Any]], name: str) -> Weights:
-    array = arrays.get(name)
+def _floats(arrays: Mapping[str, Any], name: str) -> Weights:
+    array: NDArray[Any] | None = arrays.get(name)
     if array is None or array.dtype != np.float32:
-        raise BadFile(f"{name} must be float32, found {'none' if array is None else array.dtype}")
+        raise BadValue(f"{name} must be float32, found {'none' if array is None else array.dtype}")
     return array

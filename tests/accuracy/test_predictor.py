@@ -12,7 +12,7 @@ import pytest
 from nas.accuracy.predictor import (
     MLP,
     AccuracyModel,
-    HeldOut,
+    HoldOut,
     Scale,
     domain_fingerprint,
     load_accuracy_model,
@@ -49,7 +49,7 @@ def model():
         mean=network(space),
         spread=network(space, seed=1),
         scale=Scale(intercept=0.1, slope=0.5, deviation=0.02),
-        held_out=HeldOut(rows=3, tau=0.5, r2=0.5, mae=0.01, within_one=0.7, within_two=0.9),
+        held_out=HoldOut(rows=3, tau=0.5, r2=0.5, mae=0.01, within_one=0.7, within_two=0.9),
     )
 
 
@@ -298,7 +298,7 @@ def test_model_of_other_choices_is_refused(model, tmp_path):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"schema": 2}, "schema 1"),
+        ({"schema": 2}, "own.npz: header: schema is 2; this version reads 1"),
         ({"colour": "red"}, "unknown key 'colour'"),
         ({"metric": "loss"}, "metric must be one of top1, top1_proxy, not 'loss'"),
         ({"source": 3}, "header: source must be a text, not 3"),
