@@ -11,7 +11,7 @@ import pytest
 
 from nas.cli import main
 from nas.searching.evaluators.costs import create as create_costs
-from nas.searching.problem import Candidates, Limit, Metrics, Objective, Problem
+from nas.searching.problem import Candidates, Constraint, Metrics, Objective, Problem
 from nas.space.file import load_space
 from nas.space.space import Space
 
@@ -92,7 +92,7 @@ def problem(tiny: Space, fake: Fake) -> Problem:
 
 
 @pytest.fixture
-def with_limits(tiny: Space, fake: Fake) -> Callable[..., Problem]:
+def with_constraints(tiny: Space, fake: Fake) -> Callable[..., Problem]:
     return lambda *limits: make_problem(tiny, fake, limits)
 
 
@@ -101,7 +101,7 @@ def make_problem(space: Space, fake: Fake, limits: Sequence[str] = ()) -> Proble
         space=space,
         evaluators=(create_costs(space), fake),
         objectives=(Objective.parse("top1"), Objective.parse("macs")),
-        limits=tuple(Limit.parse(text) for text in limits),
+        limits=tuple(Constraint.parse(text) for text in limits),
     )
 
 

@@ -13,7 +13,7 @@ from nas.searching.evaluate import evaluate
 from nas.searching.evaluators import costs, table
 from nas.searching.journal import NoJournal
 from nas.searching.pareto import hypervolume, non_dominated
-from nas.searching.problem import Evaluator, Limit, Objective, Problem, Strategy, Trials
+from nas.searching.problem import Constraint, Evaluator, Objective, Problem, Strategy, Trials
 from nas.searching.session import Session
 from nas.space.space import Space
 
@@ -31,7 +31,7 @@ def problem_on_pixel1(space: Space, judge: Evaluator, limit_ms: float | None) ->
         space=space,
         evaluators=(costs.create(space), latency, judge),
         objectives=(Objective.parse(judge.provides[0]), Objective.parse("latency_ms")),
-        limits=tuple(Limit(metric="latency_ms", at_most=True, value=ms) for ms in within),
+        limits=tuple(Constraint(metric="latency_ms", at_most=True, value=ms) for ms in within),
     )
 
 

@@ -129,12 +129,12 @@ def command(
     if len(run.trials) and len(run.trials.errors) == len(run.trials):
         raise click.exceptions.Exit(1)
     if not run.finished:
-        say(f"stopped after {len(run.trials)} trials; go on: {_again(run.setup.config, out)}")
+        say(f"stopped after {len(run.trials)} trials; resume: {_again(run.setup.config, out)}")
         raise click.Abort
 
 
 def _again(config: SearchConfig, out: Place) -> str:
-    """Return the command that goes on with a search, by what its run folder may say alone."""
+    """Return the command that resumes a search, with --allow-plugins where its settings need it."""
     trust = " --allow-plugins" if names_code(config) else ""
     return f"nas search --out {out}{trust}"
 
@@ -225,10 +225,10 @@ def _why_nothing(run: Run) -> str:
     if failed:
         number, text = next(iter(failed.items()))
         return (
-            f"{len(failed)} of {len(run.trials)} trials failed, and no other kept the limits; "
-            f"trial {number}: {text}; mend it and give another --out"
+            f"{len(failed)} of {len(run.trials)} trials failed, and the others are infeasible; "
+            f"trial {number}: {text}; fix it and give another --out"
         )
-    return f"nothing of {len(run.trials)} trials kept the limits; more --trials may"
+    return f"none of {len(run.trials)} trials satisfied the constraints; more --trials may"
 
 
 def _say_where(run: Run) -> None:

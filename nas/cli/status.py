@@ -65,7 +65,7 @@ def _summary_lines(summary: Summary) -> list[str]:
     if summary.state == FINISHED:
         lines.append(f"next: nas show {out}, or nas export {out} --format onnx")
     else:
-        lines.append(f"go on: the same {kind.command} command")
+        lines.append(f"resume: the same {kind.command} command")
     return lines
 
 
@@ -89,9 +89,9 @@ def _lines(status: Status) -> list[str]:
     if beat and status.silent_seconds is not None:
         passed = status.silent_seconds
         when = f"{_duration(passed)} ago" if passed >= 0 else f"{_duration(-passed)} in the future"
-        lines.append(f"last word: {when}, process {beat.pid} on {beat.host}")
+        lines.append(f"last heartbeat: {when}, process {beat.pid} on {beat.host}")
     if status.state in (LOST, "stopped"):
-        lines.append(f"go on: nas search --out {status.out}")
+        lines.append(f"resume: nas search --out {status.out}")
     return lines
 
 

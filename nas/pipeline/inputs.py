@@ -19,7 +19,7 @@ from nas.pruning.netadapt import cuts_of
 from nas.pruning.proposals import check_covered, latency_meter
 from nas.scaling.growth import grown
 from nas.searching.config import Setup, prepare
-from nas.searching.constraints import check_limits
+from nas.searching.constraints import check_constraints
 from nas.searching.problem import Problem
 from nas.training.data import Data, fingerprint_of, load_data
 from nas.training.distill import load_teacher
@@ -52,7 +52,7 @@ def load_inputs(config: PipelineConfig) -> Inputs:
         NasError: if something is unknown, missing, or does not fit.
     """
     setup = prepare(config.search)
-    check_limits(setup.problem, seed=config.seed)
+    check_constraints(setup.problem, seed=config.seed)
     loaded = load_data(config.data)
     made = Inputs(
         config=config,

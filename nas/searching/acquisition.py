@@ -1,4 +1,4 @@
-"""Which candidates promise the most, by predicted scores and predicted breaches of limits."""
+"""Rank candidates by predicted scores and predicted violations of constraints."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,15 +10,15 @@ _BLOCK = 4_000_000
 
 
 def violation(problem: Problem, metrics: Metrics, count: int) -> Floats:
-    """Return by how much `count` candidates break the limits, shape (count,), 0 where they do not.
+    """Return by how much `count` candidates violate the constraints, shape (count,).
 
-    The excesses count relative to the limits and add up; metrics that are absent or NaN count 0.
+    The violations count relative to the limits and add up; absent or NaN metrics count 0.
     """
     total = np.zeros(count)
-    for limit in problem.limits:
-        if limit.metric in metrics:
-            excess = (metrics[limit.metric] - limit.value) * (1 if limit.at_most else -1)
-            total += np.nan_to_num(np.maximum(excess, 0) / (abs(limit.value) or 1.0), nan=0.0)
+    for c in problem.limits:
+        if c.metric in metrics:
+            excess = np.maximum(c.excess(metrics[c.metric]), 0)
+            total += np.nan_to_num(excess / c.scale, nan=0.0)
     return total
 
 
@@ -49,8 +49,8 @@ def ahead(scores: Floats, front: Floats, extent: Floats | None = None) -> Floats
 def quickly_ahead(scores: Floats, front: Floats, extent: Floats) -> Floats:
     """Return how far `scores` are ahead of a front that is sorted by its last objective.
 
-    With two objectives only the first one is moved, which is much faster and orders alike; in all
-    else it is `ahead`.
+    With two objectives only the first one is moved, which is much faster and gives the same order;
+    otherwise it is `ahead`.
     """
     if scores.shape[1] != 2:
         return ahead(scores, front, extent)
@@ -60,17 +60,19 @@ def quickly_ahead(scores: Floats, front: Floats, extent: Floats) -> Floats:
     return result
 
 
-def promising(scores: Floats, broken: Floats, front: Floats, *, count: int) -> NDArray[np.int64]:
+def promising(
+    scores: Floats, violations: Floats, front: Floats, *, count: int
+) -> NDArray[np.int64]:
     """Return the positions of up to `count` candidates, the most promising first.
 
-    Each is the one that is furthest `ahead` of the front and of those taken before it, less
-    `broken`, by how much it breaks limits, shape (n,).
+    Each is the one that is furthest `ahead` of the front and of those taken before it, less its
+    `violations` of constraints, shape (n,).
     """
     worth, extent = ahead(scores, front), extent_of(front)
     left = np.ones(len(scores), dtype=bool)
     chosen = []
     for _ in range(min(count, len(scores))):
-        best = int(np.where(left, worth - broken, -np.inf).argmax())
+        best = int(np.where(left, worth - violations, -np.inf).argmax())
         best = best if left[best] else int(left.argmax())  # what is left has no prediction
         chosen.append(best)
         left[best] = False

@@ -15,7 +15,7 @@ from nas.core.workers.runner import Runner
 from nas.latency.file import load_table
 from nas.latency.table import ON_MISSING, LatencyTable
 from nas.network.zoo import load_architecture
-from nas.searching.problem import Evaluator, Limit, Objective, Problem, Reward, Strategy
+from nas.searching.problem import Constraint, Evaluator, Objective, Problem, Reward, Strategy
 from nas.space.file import load_space
 from nas.space.space import Space
 
@@ -214,7 +214,7 @@ def prepare(
         space=space,
         evaluators=evaluators,
         objectives=_objectives(config, accuracy),
-        limits=tuple(Limit.parse(text) for text in config.limit),
+        limits=tuple(Constraint.parse(text) for text in config.limit),
         reward=reward,
     )
     setup = Setup(

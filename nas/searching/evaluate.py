@@ -1,4 +1,4 @@
-"""Evaluate candidates: limits first, expensive evaluators last, failures one by one."""
+"""Evaluate candidates: constraints first, expensive evaluators last, failures one by one."""
 
 import time
 from dataclasses import dataclass, field, replace
@@ -30,11 +30,11 @@ from nas.space.space import Matrix
 def evaluate(problem: Problem, picks: Matrix, *, first: int = 0) -> Trials:
     """Return the trials of `picks`, numbered from `first`.
 
-    The free evaluators answer for all candidates; the others only for those that still keep every
-    limit. An evaluator that raises fails the candidates it raises for, and no others.
+    The free evaluators are asked about all candidates, the others only about those that satisfy
+    the constraints so far. An evaluator that raises fails the candidates it raises for, no others.
 
     Raises:
-        RunError: if an evaluator cannot keep what it has to keep.
+        RunError: if an evaluator cannot write its files.
     """
     started = time.perf_counter()
     found = _Found(problem, picks)
@@ -43,7 +43,7 @@ def evaluate(problem: Problem, picks: Matrix, *, first: int = 0) -> Trials:
     if problem.reward:
         reward = {"reward": problem.reward(found.metrics)}
         found.metrics |= reward
-        found.keeps &= problem.keeps_limits(reward, len(picks))
+        found.feasible &= problem.satisfies(reward, len(picks))
     return Trials(
         first=first,
         picks=picks,
@@ -63,15 +63,15 @@ class _Found:
     metrics: dict[str, Floats] = field(default_factory=dict)
     errors: dict[int, str] = field(default_factory=dict)
     stopped: set[int] = field(default_factory=set)
-    keeps: NDArray[np.bool_] = field(init=False)
+    feasible: NDArray[np.bool_] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.keeps = np.ones(len(self.picks), dtype=bool)
+        self.feasible = np.ones(len(self.picks), dtype=bool)
 
     def ask(self, evaluator: Evaluator) -> None:
-        """Ask about all candidates if that is free, otherwise about those that keep all limits."""
+        """Ask about all candidates if that is free, otherwise about the feasible ones."""
         count = len(self.picks)
-        asked = np.ones(count, dtype=bool) if evaluator.seconds == 0 else self.keeps.copy()
+        asked = np.ones(count, dtype=bool) if evaluator.seconds == 0 else self.feasible.copy()
         asked[[*self.errors, *self.stopped]] = False
         new = {name: np.full(count, np.nan) for name in evaluator.provides}
         waiting = [np.flatnonzero(asked)] if asked.any() else []
@@ -86,10 +86,10 @@ class _Found:
             for name, values in said.metrics.items():
                 new[name][rows] = values
         self.metrics |= new
-        self.keeps &= self.problem.keeps_limits(new, count) | ~asked
+        self.feasible &= self.problem.satisfies(new, count) | ~asked
 
     def _said(self, evaluator: Evaluator, rows: NDArray[np.int64]) -> Answers | None:
-        """Return the answers for some candidates, None where it has to be asked one by one."""
+        """Return the answers for some candidates, None where each must be asked about alone."""
         known = {name: values[rows] for name, values in self.metrics.items()}
         candidates = Candidates(
             space=self.problem.space,
@@ -100,7 +100,7 @@ class _Found:
         try:
             said = answers(evaluator, candidates)
             return replace(said, metrics={name: said.metrics[name] for name in evaluator.provides})
-        except RunError:  # nothing can be kept any more: that ends the search, not the trials
+        except RunError:  # files cannot be written: that ends the search, not the trials
             raise
         except Exception as error:  # whatever an evaluator raises is the trial's error, not ours
             if len(rows) > 1:
@@ -108,13 +108,13 @@ class _Found:
             return Answers(metrics={}, errors={0: typed_line(error)})
 
     def status(self) -> NDArray[np.str_]:
-        """Return what became of every candidate."""
+        """Return the status of every candidate."""
         for objective in self.problem.objectives:
             values = self.metrics[objective.metric]
-            for i in np.flatnonzero(self.keeps & ~plausible(objective.metric, values)):
+            for i in np.flatnonzero(self.feasible & ~plausible(objective.metric, values)):
                 self.errors.setdefault(int(i), _implausible(objective.metric, float(values[i])))
-        status = np.where(self.keeps, OK, INFEASIBLE).astype(STATUS_TYPE)
-        status[[i for i in self.stopped if self.keeps[i]]] = STOPPED
+        status = np.where(self.feasible, OK, INFEASIBLE).astype(STATUS_TYPE)
+        status[[i for i in self.stopped if self.feasible[i]]] = STOPPED
         status[list(self.errors)] = FAILED
         return status
 

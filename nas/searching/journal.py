@@ -1,7 +1,7 @@
-"""The journal of a run: JSON lines, of which nothing is lost.
+"""The journal of a run: JSON lines that survive a kill.
 
 The first line is a header; every other line is an ask (proposals, before their evaluation) or a
-tell (what became of some of them, in whatever order they came back).
+tell (the trials of some of them, in the order in which they were finished).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -48,7 +48,7 @@ def open_journal(path: Path) -> Lines:
 
 
 class NoJournal:
-    """A journal that remembers nothing, for searches that leave no run folder."""
+    """A journal that stores nothing, for searches without a run folder."""
 
     path = Path()
 
@@ -80,7 +80,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tell:
-    """What became of proposals, by their numbers. Trials are numbered as they are told."""
+    """The trials of some `proposals`, given by their numbers. Trials are numbered as told."""
 
     proposals: tuple[int, ...]
     trials: Trials
@@ -114,13 +114,13 @@ def events(
     source: str,
     needed: Sequence[str] = (),
 ) -> Iterator[Ask | Tell]:
-    """Yield what the records after the header stand for.
+    """Yield the asks and tells of the records after the header.
 
     `widths` are those of the space: how many values every column of picks has. A trial that is
     "ok" has a plausible number for each of the metrics `needed`.
 
     Raises:
-        RunError: naming the line of a record that is damaged, or out of its place, and the key.
+        RunError: naming the line and the key of a record that is damaged or out of order.
     """
     waiting: dict[int, NDArray[np.uint8]] = {}
     asked = told = 0
@@ -174,7 +174,7 @@ def _told(
         proposals = tuple(range(first, first + count))
     distinct = len(set(proposals)) == len(proposals) == count
     if not distinct or any(number not in waiting for number in proposals):
-        raise read.fail("it tells of proposals that nobody asked for, or of some twice")
+        raise read.fail("it tells of proposals that were never asked for, or of one twice")
     status = np.array([_LETTERS[letter] for letter in line.status], dtype=STATUS_TYPE)
     trials = Trials(
         first=first,
@@ -204,7 +204,7 @@ def _metric(read: Reader, record: Record, name: str, count: int) -> Floats:
 
 
 def _check_needed(read: Reader, trials: Trials, name: str) -> None:
-    """Refuse trials that are ok, or were stopped, with another value than the metric can have."""
+    """Refuse trials that are ok or stopped with a value that the metric cannot have."""
     values = trials.metrics.get(name, np.full(len(trials), np.nan))
     if np.isnan(values[trials.ok]).any():
         raise read.fail(f"a trial is ok without a number for {name}")
@@ -214,10 +214,10 @@ def _check_needed(read: Reader, trials: Trials, name: str) -> None:
 
 
 def _implausible(read: Reader, name: str, place: str, value: float) -> NasError:
-    """Return the error for what an evaluator said: the file is whole."""
+    """Return the error for a value that an evaluator gave: the file is sound."""
     where = f"{read.path}, line {read.line}: {place}"
     wanted = f"{name} must be {possible(name)}"
-    return RunError(f"{where} is {value:g}, but {wanted}; mend the evaluator and begin a new run")
+    return RunError(f"{where} is {value:g}, but {wanted}; fix the evaluator and begin a new run")
 
 
 def _errors(read: Reader, errors: Mapping[str, str], numbers: range) -> dict[int, str]:

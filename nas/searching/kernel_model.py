@@ -1,6 +1,6 @@
-"""Kernel ridge regressions of the expensive metrics, quick enough to be refitted after every tell.
+"""Kernel ridge regressions of the expensive metrics, quick enough to refit after every tell.
 
-They are better than linear ones from few trials.
+They are better than linear ones when there are few trials.
 """
 
 import numpy as np
@@ -85,7 +85,7 @@ class _Kernel:
 
 
 class KernelModel:
-    """Predicts every metric that objectives and limits need; the free ones exactly.
+    """Predicts every metric that objectives and constraints need; the free ones exactly.
 
     A metric is the mean of a Gaussian process whose kernel is linear in picks and free metrics plus
     a smooth part. At most the `most` latest trials count, which bounds the time.
@@ -106,14 +106,14 @@ class KernelModel:
         return all(self._known(name)[1].size > 1 for name in self._problem.learned)
 
     def tell(self, trials: Trials) -> None:
-        """Take in trials; what is no finite number is left out, and who failed is learned."""
+        """Take in trials, their failures included; values that are not finite are left out."""
         embedded = self._places(trials.picks, self._problem.known(trials.picks))
         failed = trials.status == FAILED
         tried = [
             np.isfinite(trials.metrics[n]) for n in self._problem.learned if n in trials.metrics
         ]
-        fared = np.where(failed, 1.0, np.where(np.any(tried, axis=0), 0.0, np.nan))
-        self._told.append((embedded, {**trials.metrics, FAILED: fared}))
+        outcome = np.where(failed, 1.0, np.where(np.any(tried, axis=0), 0.0, np.nan))
+        self._told.append((embedded, {**trials.metrics, FAILED: outcome}))
         self._any_failed |= bool(failed.any())
         self._fits = {}
 
@@ -126,17 +126,17 @@ class KernelModel:
 
     @one_blas_thread()
     def scores(self, rows: Matrix) -> tuple[Floats, Floats]:
-        """Return the predicted scores of `rows`, and by how much they break limits or will fail.
+        """Return the predicted scores of `rows`, and their violations of constraints.
 
-        Where a failure is likelier than not, its probability counts as a breach.
+        Where a failure is likelier than not, its probability counts as a violation.
         """
         known = self._problem.known(rows)
         metrics = self.predict(rows, known)
-        excess = violation(self._problem, metrics, len(rows))
+        violations = violation(self._problem, metrics, len(rows))
         if self._any_failed:
             chance = self._predicted(FAILED, self._places(rows, known))
-            excess += np.where(chance > _LIKELY, chance, 0.0)
-        return self._problem.scores(metrics), excess
+            violations += np.where(chance > _LIKELY, chance, 0.0)
+        return self._problem.scores(metrics), violations
 
     def _predicted(self, name: str, embedded: Floats) -> Floats:
         if name not in self._fits:

@@ -23,7 +23,7 @@ from nas.core.storage import Place
 from nas.core.workers.runner import Lazy, Runner
 from nas.network.zoo import load_architecture
 from nas.searching.config import SearchConfig, Setup, prepare, write_config
-from nas.searching.constraints import check_limits
+from nas.searching.constraints import check_constraints
 from nas.searching.journal import NoJournal, open_journal
 from nas.searching.pareto import hypervolume, non_dominated
 from nas.searching.problem import Objective, Strategy, Trials
@@ -43,11 +43,10 @@ BEST_OF_ONE = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What a search has found: all trials, and the numbers of those on the front.
+    """The result of a search: all trials, and the numbers of those on the front.
 
     `seconds` is the time of this search alone, without loading; `new` its number of trials, fewer
-    than all where an earlier search was continued; `out` is its run folder,
-    a path or a URL.
+    than all where an earlier search was resumed; `out` is its run folder, a path or a URL.
     """
 
     setup: Setup
@@ -73,8 +72,7 @@ class Run:
     def baseline(self) -> Solution | None:
         """The architecture that the space's file names for comparison.
 
-        None where there is none, or nothing to compare: the latency table does not cover it, or
-        its evaluation fails.
+        None where it names none, the latency table does not cover it, or its evaluation fails.
         """
         name, found = self.setup.space.baseline, None
         if name and covers(self.setup, name):
@@ -101,15 +99,15 @@ class Run:
     def reference_point(self) -> NDArray[np.float64]:
         """The worst value of each objective, signed so that smaller is better.
 
-        That is its limit; without one 0 (or the worst found, if that is below) where larger is
+        That is its constraint; without one 0 (or the worst found, if that is below) where larger is
         better, otherwise twice the baseline's, and without a baseline the worst value found.
         """
         return np.array([self._worst(o) for o in self.setup.problem.objectives])
 
     def _worst(self, objective: Objective) -> float:
-        for limit in self.setup.problem.limits:
-            if limit.metric == objective.metric and limit.at_most == (objective.sign > 0):
-                return objective.sign * limit.value
+        for c in self.setup.problem.limits:
+            if c.metric == objective.metric and c.at_most == (objective.sign > 0):
+                return objective.sign * c.value
         found = objective.sign * self.trials.metrics[objective.metric][self.trials.ok]
         if objective.sign < 0:
             return max(0.0, float(found.max()))
@@ -133,16 +131,15 @@ def search(
 ) -> Run:
     """Search as `config` says, changed by `settings`, and return what was found.
 
-    `progress` is called with the trials done, the trials wanted, and what was trained meanwhile.
+    `progress` is called with the trials done, the trials wanted, and the number of trainings.
     `settings` are fields of `SearchConfig`, so that `search(space="mbconv", trials=500)` is enough.
-    With `out`, everything is kept in that run folder, a path or any URL that fsspec knows. A search
-    that was interrupted there resumes where it stopped, and a finished one if `config` wants more
-    trials. An interrupt (Ctrl-C) ends the search early: the result then says that it is not
-    finished.
+    With `out`, everything is kept in that run folder, a path or any URL that fsspec knows. An
+    interrupted search resumes there, and so does a finished one if `config` wants more trials. An
+    interrupt (Ctrl-C) ends the search early: the result then says that it is not finished.
 
     Raises:
-        NasError: if a setting is wrong, a limit cannot be met, or the folder cannot be written;
-            before the search starts, or with everything found so far kept.
+        NasError: if a setting is wrong, a constraint cannot be satisfied, or the folder cannot be
+            written; before the search starts, or with everything found so far kept.
     """
     known = [f.name for f in fields(SearchConfig)]
     for name in settings:
@@ -161,7 +158,7 @@ def search(
 def explore(
     config: SearchConfig, *, out: Place | None = None, progress: Report | None = None
 ) -> Run:
-    """Do what `search` does, but leave nothing in the run folder besides settings and journal.
+    """Do what `search` does, but write only settings and journal into the run folder.
 
     The folder must be open; see `open_run`.
     """
@@ -171,10 +168,10 @@ def explore(
 
 
 def _runner(config: SearchConfig) -> Callable[[], Runner]:
-    """Return a way to make what carries tasks out.
+    """Return a function that creates the runner.
 
     Raises:
-        NasError: if it is unknown, or does not know a setting.
+        NasError: if it is unknown, or has no such setting.
     """
     plugin = Plugin.parse(config.runner)
     plugins.load("runners", plugin.name)
@@ -189,7 +186,7 @@ def _runner(config: SearchConfig) -> Callable[[], Runner]:
 
 def _explore(setup: Setup, out: Place | None, watch: Watch) -> Run:
     config, path = setup.config, out.here if out else None
-    check_limits(setup.problem, seed=config.seed)
+    check_constraints(setup.problem, seed=config.seed)
     if path:
         folder.check_folder(path, config)
     with closing(open_journal(path / folder.JOURNAL) if path else NoJournal()) as journal:
@@ -204,7 +201,7 @@ def _explore(setup: Setup, out: Place | None, watch: Watch) -> Run:
 
 
 def _restore(journal: Lines | NoJournal, config: SearchConfig, path: Path) -> None:
-    """Write journal and settings anew where the run folder was removed during the search."""
+    """Write journal and settings again where the run folder was removed during the search."""
     journal.restore()
     if not (path / folder.CONFIG).is_file():
         write_config(config, path / folder.CONFIG)

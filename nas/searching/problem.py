@@ -1,4 +1,4 @@
-"""What is searched for: objectives, limits, and the evaluators that answer for candidates.
+"""What is searched for: objectives, constraints, and the evaluators that give metrics.
 
 Batches are the unit of work: candidates are a matrix of picks, metrics are arrays with a number
 for every candidate.
@@ -58,11 +58,11 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """What an evaluator returns where arrays of numbers do not say it all.
+    """What an evaluator returns where candidates failed or were stopped.
 
-    `errors` tells, by position in the batch, why a candidate has no answer; its numbers are NaN.
-    `stopped` are the positions of candidates that were found too weak to be worked out in full;
-    their numbers are estimates, from which strategies learn, and they come onto no front.
+    `errors` tells, by position in the batch, why a candidate failed; its numbers are NaN.
+    `stopped` are the positions of candidates that were stopped early as too weak; their numbers are
+    estimates, from which strategies learn, and they are never on a front.
     """
 
     metrics: Metrics
@@ -71,7 +71,7 @@ class Answers:
 
 
 def plausible(metric: str, values: Floats) -> NDArray[np.bool_]:
-    """Tell which of `values` the metric can have: finite numbers, and for accuracies fractions."""
+    """Return which of `values` the metric can have: finite numbers, for accuracies fractions."""
     finite: NDArray[np.bool_] = np.isfinite(values)
     if metric not in METRICS:
         return finite
@@ -84,16 +84,16 @@ def possible(metric: str) -> str:
 
 
 class Evaluator(Protocol):
-    """Answers for some metrics of a batch of candidates.
+    """Gives some metrics of a batch of candidates.
 
-    `seconds` is the typical time for one candidate. At 0 the evaluator is exact and free: limits
-    on its metrics are checked before any other evaluator runs, and strategies may ask it about
-    candidates that they then do not propose. An evaluator must not keep the order of calls in
-    mind: the same candidate gets the same answer, unless it compares candidates to stop some. Its
-    `str` should name what its answers depend on: a run is continued only with evaluators of the
-    same text, or of one that its attribute `earlier`, if any, lists as given by earlier versions.
-    It may have a method `outside(accuracy) -> str` that says in what a predicted number lies
-    outside of what was learned from; nothing where it does not.
+    `seconds` is the typical time for one candidate. At 0 the evaluator is exact and free:
+    constraints on its metrics are checked before any other evaluator runs, and strategies may ask
+    it about candidates that they then do not propose. The order of calls must not matter: the same
+    candidate gets the same answer, unless the evaluator compares candidates to stop some. Its `str`
+    should name what its answers depend on: a run is resumed only with evaluators of the same text,
+    or of one in the optional attribute `earlier`, the texts of earlier versions. An optional method
+    `outside(accuracy) -> str` says how a predicted number lies outside the range of the data that
+    the evaluator learned from, with an empty text where it does not.
     """
 
     @property
@@ -106,31 +106,31 @@ class Evaluator(Protocol):
 
     @property
     def note(self) -> str:
-        """A sentence that belongs beside the numbers wherever they are shown, or nothing."""
+        """A sentence to show beside the numbers, or nothing."""
 
     def __call__(self, candidates: Candidates) -> Metrics | Answers:
         """Return an array of shape (len(candidates),) for every provided metric.
 
-        Whatever it raises fails the candidates, which it is then asked about one by one; `Answers`
-        fails single ones.
+        Where it raises, it is called again for each candidate alone, and those for which it raises
+        fail; `Answers` fails single candidates at once.
         """
 
     def deviation(self, candidates: Candidates) -> Metrics:
-        """Return one standard deviation of every metric that is predicted, none where exact.
+        """Return the standard deviation of every predicted metric, nothing for exact ones.
 
         Called for what is reported, not in the search.
         """
 
 
 def answers(evaluator: Evaluator, candidates: Candidates) -> Answers:
-    """Return what `evaluator` says of `candidates`, in the one form that says it all."""
+    """Return what `evaluator` says of `candidates`, as `Answers`."""
     found = evaluator(candidates)
     return found if isinstance(found, Answers) else Answers(metrics=found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
-    """A metric to make as large ("max") or as small ("min") as can be."""
+    """A metric to maximise ("max") or minimise ("min")."""
 
     metric: str
     direction: str
@@ -155,16 +155,16 @@ class Objective:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limit:
-    """A bound that every result must keep, as in latency_ms <= 80."""
+class Constraint:
+    """A constraint on every result, as in latency_ms <= 80."""
 
     metric: str
     at_most: bool
     value: float
 
     @classmethod
-    def parse(cls, text: str) -> "Limit":
-        """Return the limit of "latency_ms<=80" or "top1_proxy>=0.6".
+    def parse(cls, text: str) -> "Constraint":
+        """Return the constraint of "latency_ms<=80" or "top1_proxy>=0.6".
 
         A number may end in k, M or G.
         """
@@ -181,9 +181,18 @@ class Limit:
         return cls(metric=match[1], at_most=match[2] == "<=", value=value)
 
     def holds(self, values: Floats) -> NDArray[np.bool_]:
-        """Return where `values` keep the limit; NaN does not."""
+        """Return where `values` satisfy the constraint; NaN does not."""
         held: NDArray[np.bool_] = values <= self.value if self.at_most else values >= self.value
         return held
+
+    def excess(self, values: Floats) -> Floats:
+        """Return by how much `values` violate the constraint, 0 or less where they satisfy it."""
+        return (values - self.value) * (1 if self.at_most else -1)
+
+    @property
+    def scale(self) -> float:
+        """What its excess is divided by, to compare constraints."""
+        return abs(self.value) or 1.0
 
     def __str__(self) -> str:
         """Return the text that `parse` reads."""
@@ -219,9 +228,9 @@ class Reward:
 class Trials:
     """Evaluated candidates: numbers first, first + 1, ... in the order of `picks`.
 
-    `status` holds "ok", "infeasible" (a limit is not kept; metrics that were not worked out are
-    NaN), "stopped" (too weak to be worked out in full; metrics are estimates) or "failed" (with the
-    reason in `errors`, by number).
+    `status` holds "ok", "infeasible" (a constraint is violated; metrics not evaluated are NaN),
+    "stopped" (early, as too weak; metrics are estimates) or "failed" (with the reason in `errors`,
+    by number).
     """
 
     first: int
@@ -237,7 +246,7 @@ class Trials:
 
     @property
     def ok(self) -> NDArray[np.bool_]:
-        """Which of them have all metrics and keep all limits."""
+        """Which of them have all metrics and satisfy all constraints."""
         ok: NDArray[np.bool_] = self.status == OK
         return ok
 
@@ -260,17 +269,17 @@ def concatenate(parts: Sequence[Trials], columns: int) -> Trials:
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """A space, what to optimise in it, the limits to keep, and who answers.
+    """A space, the objectives, the constraints (`limits`), and the evaluators.
 
     Raises:
-        NasError: if no evaluator provides the metric of an objective, a limit or the reward, or
-            several provide the same one.
+        NasError: if no evaluator provides the metric of an objective, a constraint or the reward,
+            or several provide the same one.
     """
 
     space: Space
     evaluators: tuple[Evaluator, ...]
     objectives: tuple[Objective, ...]
-    limits: tuple[Limit, ...] = ()
+    limits: tuple[Constraint, ...] = ()
     reward: Reward | None = None
 
     def __post_init__(self) -> None:
@@ -308,17 +317,17 @@ class Problem:
         return tuple(metric for e in self.expensive for metric in e.provides)
 
     def known(self, picks: Matrix) -> Metrics:
-        """Return the metrics of the free evaluators, without making a trial of anything."""
+        """Return the metrics of the free evaluators for rows that are not trials yet."""
         candidates = Candidates(space=self.space, picks=picks)
         return {name: v for e in self.free for name, v in answers(e, candidates).metrics.items()}
 
-    def keeps_limits(self, metrics: Metrics, count: int) -> NDArray[np.bool_]:
-        """Return which of `count` candidates keep the limits on the metrics that are there."""
-        keeps = np.ones(count, dtype=bool)
-        for limit in self.limits:
-            if limit.metric in metrics:
-                keeps &= limit.holds(metrics[limit.metric])
-        return keeps
+    def satisfies(self, metrics: Metrics, count: int) -> NDArray[np.bool_]:
+        """Return which of `count` candidates satisfy the constraints on the given metrics."""
+        feasible = np.ones(count, dtype=bool)
+        for constraint in self.limits:
+            if constraint.metric in metrics:
+                feasible &= constraint.holds(metrics[constraint.metric])
+        return feasible
 
     def with_reward(self, metrics: Metrics) -> Metrics:
         """Return `metrics` with the reward, if there is one: NaN where a latency is below 0."""
@@ -339,19 +348,19 @@ class Problem:
         return np.stack([o.sign * metrics[o.metric] for o in there], axis=1)
 
     def describe(self) -> Mapping[str, Any]:
-        """Return what makes the problem this one, in plain data."""
+        """Return what identifies the problem, as plain data."""
         return {
             "space": self.space.name,
             "choices": self.space.fingerprint,
             "evaluators": [_identity(evaluator) for evaluator in self.evaluators],
             "objectives": [str(o) for o in self.objectives],
-            "limits": [str(limit) for limit in self.limits],
+            "limits": [str(constraint) for constraint in self.limits],
             "reward": str(self.reward) if self.reward else None,
         }
 
 
 def _identity(evaluator: Evaluator) -> str:
-    """Return what `str` says of an evaluator, or its class where that says nothing lasting."""
+    """Return the `str` of an evaluator, or its class where it defines none."""
     kind = type(evaluator)
     if kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__:
         return f"{kind.__module__}.{kind.__qualname__}"
@@ -359,16 +368,16 @@ def _identity(evaluator: Evaluator) -> str:
 
 
 class Strategy(Protocol):
-    """Proposes architectures, and learns from what became of them.
+    """Proposes architectures, and learns from their trials.
 
-    The same seed and the same tells give the same asks. Everything proposed lies in the space:
-    rows are canonical. `tell` may bring trials that were never asked for (a warm start). `batch`
-    is how many candidates it likes to be asked for at once.
+    The same seed and the same tells give the same asks. Rows are canonical, in the space. `tell`
+    may bring trials that were never asked for (a warm start). `batch` is the preferred number of
+    candidates per ask.
     """
 
     @property
     def batch(self) -> int:
-        """The natural number of candidates per ask."""
+        """The preferred number of candidates per ask."""
 
     def ask(self, count: int) -> Matrix:
         """Return up to `count` rows of picks; none while nothing is running means finished."""

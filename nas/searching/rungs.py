@@ -1,4 +1,4 @@
-"""Rungs: train all a little, and only the better ones on, under several objectives.
+"""Successive halving with several objectives: train all briefly, only the better ones on.
 
 Successive halving (Jamieson & Talwalkar, 2016) with the promotion rule of its asynchronous form
 (ASHA, Li et al., 2020), and NSGA-II's order (Deb et al., 2002) in the place of a single score.
@@ -29,10 +29,10 @@ def schedule(epochs: int, *, rungs: int, eta: int) -> tuple[int, ...]:
 
 
 def promoted(scores: Points, *, eta: int) -> NDArray[np.bool_]:
-    """Return which rows of `scores`, shape (n, objectives), all minimised, may train on.
+    """Return which rows of `scores`, shape (n, objectives), all minimised, are promoted.
 
-    That is the best n/eta of them, rounded up, by non-dominated rank, and within a rank by the
-    room around them. Rows with NaN never do.
+    That is the best n/eta of them, rounded up, by non-dominated rank, and within a rank by crowding
+    distance. Rows with NaN never are.
     """
     real = int((~np.isnan(scores).any(axis=1)).sum())
     keep = np.zeros(len(scores), dtype=bool)
@@ -43,21 +43,18 @@ def promoted(scores: Points, *, eta: int) -> NDArray[np.bool_]:
 def order(scores: Points) -> NDArray[np.int64]:
     """Return the rows of `scores`, the best first: by rank, then by crowding distance.
 
-    Without several objectives that is the order of the one; rows with NaN come last.
+    With one objective that is its order; rows with NaN come last.
     """
     rank = ranks(scores)
-    room = np.zeros(len(scores))
+    distance = np.zeros(len(scores))
     for level in np.unique(rank):
         rows = np.flatnonzero(rank == level)
-        room[rows] = crowding(scores[rows])
-    return np.lexsort((-room, rank))
+        distance[rows] = crowding(scores[rows])
+    return np.lexsort((-distance, rank))
 
 
 def crowding(points: Points) -> Floats:
-    """Return NSGA-II's crowding distance of every row: the extent of the gap that it stands in.
-
-    The ends of every objective have infinite ones.
-    """
+    """Return NSGA-II's crowding distance of every row; infinite at the ends of every objective."""
     result = np.zeros(len(points))
     for column in points.T:
         places = np.argsort(column, kind="stable")
@@ -71,9 +68,9 @@ def crowding(points: Points) -> Floats:
 def expected(top1: float, *, before: Floats, after: Floats) -> float:
     """Return the accuracy that a stopped candidate would have reached, a fraction.
 
-    `before` and `after` are the accuracies of those that went on, at the end of the stopped one's
-    rung and in the end. The error is taken to shrink as theirs did in the median; without any of
-    them, or where theirs grew, the accuracy stays what it is.
+    `before` and `after` are the accuracies of candidates that trained to the end, at the stopped
+    one's rung and at the last. The error is taken to shrink as theirs did in the median; without
+    any of them, or where theirs grew, the accuracy stays the same.
     """
     error = 1 - np.asarray(before, dtype=float)
     real = error > 0

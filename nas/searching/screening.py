@@ -1,4 +1,4 @@
-"""Screening: of many candidates that a strategy proposes, only the most promising are evaluated."""
+"""Screening: evaluate only the most promising of many candidates that a strategy proposes."""
 
 import numpy as np
 
@@ -12,22 +12,22 @@ INITIAL = 15
 """Trials with a number for every objective that come before the first model."""
 
 EXPLORE = 0.1
-"""The share of candidates that is taken at random, so that the model also learns elsewhere."""
+"""The share of candidates chosen at random, so that the model also learns elsewhere."""
 
 _BATCH = 10
-"""Candidates at once where nobody asks for more: the model is refitted after each batch."""
+"""Most candidates per batch, since the model is refitted after each."""
 _MOST_FITTED = 1000
 _MOST_WAITING = 2000
 
 
 class Screened:
-    """Asks `strategy` for `times` as many candidates, and proposes those that promise the most.
+    """Asks `strategy` for `times` as many candidates, and proposes the most promising.
 
-    What a candidate promises is said by a model of all trials so far, refitted after every tell:
-    how far it would be ahead of the front and of the others of the batch, less what it would break
-    of limits. The others wait, and stand for election again in the next ask, under the next model;
-    so nothing that the strategy proposed is lost by an early, bad model. The strategy is told every
-    trial, and never about candidates that wait: to it they are still being evaluated.
+    A model of all trials so far, refitted after every tell, predicts how far a candidate is ahead
+    of the front and of the others of the batch, less its violations of constraints. Those not
+    chosen wait, and are considered again in the next ask, under the next model, so that an early,
+    bad model loses nothing. The strategy is told every trial; candidates that wait seem to it to be
+    still in evaluation.
     """
 
     def __init__(self, strategy: Strategy, problem: Problem, *, times: int, seed: int) -> None:
@@ -41,7 +41,7 @@ class Screened:
 
     @property
     def batch(self) -> int:
-        """As the strategy likes it, but few enough for the model to keep up."""
+        """The strategy's preferred number, but few enough for the model to keep up."""
         return min(_BATCH, self._strategy.batch)
 
     def ask(self, count: int) -> Matrix:
@@ -50,12 +50,12 @@ class Screened:
         if self._learned < INITIAL or not self._model.ready:
             rows = self._strategy.ask(count)
         else:
-            rows = self._elect(self._strategy.ask(count * self._times), count)
+            rows = self._choose(self._strategy.ask(count * self._times), count)
         self._seen.update(row.tobytes() for row in rows)
         return rows
 
     def tell(self, trials: Trials) -> None:
-        """Hand the trials on, and learn from them."""
+        """Pass the trials on, and learn from them."""
         self._strategy.tell(trials)
         self._model.tell(trials)
         self._seen.update(row.tobytes() for row in trials.picks)
@@ -64,24 +64,24 @@ class Screened:
         front = np.concatenate([self._front, scores[trials.ok]])
         self._front = front[non_dominated(front)]
 
-    def _elect(self, proposed: Matrix, count: int) -> Matrix:
+    def _choose(self, proposed: Matrix, count: int) -> Matrix:
         """Return `count` of what waits and of what is `proposed`, and let the rest wait."""
         rows = self._new(np.concatenate([self._waiting, proposed]))
         if not len(rows):  # a strategy that repeats itself has seen everything
             return proposed[:count]
         rng = np.random.default_rng((self._seed % 2**32, self._asks))
-        scores, broken = self._model.scores(rows)
+        scores, violations = self._model.scores(rows)
         count = min(count, len(rows))
         explored = rng.binomial(count, EXPLORE)
-        best = promising(scores, broken, self._front, count=count - explored)
+        best = promising(scores, violations, self._front, count=count - explored)
         rest = rng.permutation(np.delete(np.arange(len(rows)), best))
         left = rest[explored:]
-        worth = ahead(scores[left], self._front) - broken[left]
+        worth = ahead(scores[left], self._front) - violations[left]
         self._waiting = rows[left[np.argsort(-worth, kind="stable")[:_MOST_WAITING]]]
-        elected: Matrix = rows[np.concatenate([best, rest[:explored]])]
-        return elected
+        chosen: Matrix = rows[np.concatenate([best, rest[:explored]])]
+        return chosen
 
     def _new(self, rows: Matrix) -> Matrix:
-        """Return the rows that were not proposed yet, each once, in their order."""
+        """Return the rows that were not proposed yet, each once, in order."""
         once = {row.tobytes(): i for i, row in reversed(list(enumerate(rows)))}
         return rows[sorted(i for key, i in once.items() if key not in self._seen)]

@@ -1,7 +1,7 @@
 """A session: a problem, a strategy and a journal, advanced by asks and tells.
 
-The journal is the memory. Opening a session on a journal that is not empty replays it: the
-strategy is asked and told again, in the same order, and so comes to the state in which it was.
+The journal is the memory. Opening a session on a journal that is not empty replays it: the strategy
+is asked and told again, in the same order, which restores its state.
 """
 
 import logging
@@ -28,8 +28,7 @@ _EARLIER = re.compile(r"(table:.+) [0-9a-f]{16}")
 class Session:
     """The state of a search.
 
-    `waiting` holds what was asked for and not told yet, by its number; `asked` is how many there
-    were in all.
+    `waiting` holds the proposals that were not told yet, by number; `asked` counts all proposals.
 
     Raises:
         RunError: if the journal belongs to another problem or strategy.
@@ -43,7 +42,7 @@ class Session:
         *,
         header: Mapping[str, Any],
     ) -> None:
-        """Open a session; `header` is what must be equal for a journal to be continued."""
+        """Open a session; a journal is resumed only with an equal `header`."""
         self.problem, self.strategy, self.journal = problem, strategy, journal
         self._parts: list[Trials] = []
         self._seen: dict[bytes, int] = {}
@@ -95,7 +94,7 @@ class Session:
         return tuple(number for number in proposals if number in self.waiting)
 
     def tell(self, proposals: Sequence[int], trials: Trials) -> None:
-        """Take what became of `proposals`; the trials get the next numbers."""
+        """Take in the `trials` of `proposals`; they get the next numbers."""
         shift = self._count - trials.first
         errors = {number + shift: text for number, text in trials.errors.items()}
         trials = replace(trials, first=self._count, errors=errors)
@@ -118,7 +117,7 @@ class Session:
         self.strategy.tell(trials)
 
     def _evaluate(self, picks: Matrix) -> Trials:
-        """Evaluate what was not evaluated before; copy the rest from the earlier trial.
+        """Evaluate the rows that are new; copy the others from their earlier trials.
 
         A failure is copied like any result: the same row would most likely fail again.
         """
@@ -183,14 +182,14 @@ class Session:
             if faithful and not np.array_equal(self.strategy.ask(event.wanted), event.picks):
                 faithful = False
                 logger.warning(
-                    "%s: this version proposes otherwise; going on from the results",
+                    "%s: this version proposes otherwise; resuming from the results",
                     source,
                 )
             self._asked(event.picks)
         self.journal.records = self.journal.records[:1]
 
     def _otherwise(self, found: Any, wanted: Sequence[str]) -> list[str] | None:
-        """Return which of `wanted` cannot be told from what an earlier version named in `found`.
+        """Return which of `wanted` cannot be compared with what an earlier version wrote.
 
         None where an evaluator is another. Earlier versions ended the text of a latency table in
         sixteen digits of its sums, whose last bits depend on the Python that adds; now "sha256:"

@@ -1,4 +1,4 @@
-"""Keep many workers busy: ask whenever one is free, tell whatever comes back first."""
+"""Keep many workers busy: ask whenever one is free, tell results as they come."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -26,14 +26,14 @@ def stream(
 ) -> Iterator[None]:
     """Evaluate candidates on `runner` until `wanted` are told or `over()`; yield after every tell.
 
-    What waits from an earlier search comes first. A batch of candidates is asked for when none is
-    left: `batch`, or an eighth of the workers at most, so that a strategy learns from what there is
-    without being asked for each. A task that takes more than `seconds` fails (0: it may).
-    Nothing is evaluated twice: a proposal equal to one that was told, failed ones too, has its
-    result, and one equal to another that is being evaluated waits for it.
+    Proposals that wait from an earlier search come first. When none is left, `batch` candidates are
+    asked for, by default at most an eighth of the workers, so that the strategy has learned from
+    the results so far. A task that takes more than `seconds` fails (0: no limit). Nothing is
+    evaluated twice: a proposal equal to one that was told, even a failed one, gets its result, and
+    one equal to another that is being evaluated waits for it.
 
     Raises:
-        RunError: if something cannot be kept.
+        RunError: if a file cannot be written.
     """
     size = _rows_per_task(session)
     at_once = batch or max(size, min(session.strategy.batch, runner.workers // 8))
@@ -79,7 +79,7 @@ class _Proposals:
                 return
 
     def _ask(self) -> None:
-        """Ask until there is something new, or nothing more to be had for now."""
+        """Ask until there is something new, or the strategy has nothing for now."""
         session = self._session
         while not self._left and not self._over() and session.asked < self._wanted:
             numbers = session.ask(min(self._at_once, self._wanted - session.asked))
@@ -88,7 +88,7 @@ class _Proposals:
                 return
 
     def _take(self, numbers: tuple[int, ...]) -> None:
-        """Recall what was told before; put the rest in the queue, or behind its twin."""
+        """Answer what was told before; put the rest into the queue, or behind its twin."""
         for number in self._session.recall(numbers):
             row = self._session.waiting[number].tobytes()
             if row in self._under_way:
@@ -109,12 +109,12 @@ class _Proposals:
         return self._out.pop(task)
 
     def told(self) -> None:
-        """Give what waits for a twin its result, where that is there now."""
+        """Give proposals that wait for a twin its result, if there is one now."""
         self._twins = self._session.recall(self._twins)
 
 
 def _failed(session: Session, numbers: tuple[int, ...], failure: Failure) -> Trials:
-    """Return the trials of a task that failed: all that it held."""
+    """Return the failed trials of a task that failed."""
     picks = np.stack([session.waiting[number] for number in numbers])
     known: Problem = session.problem
     nothing = np.full(len(numbers), np.nan)

@@ -15,7 +15,7 @@ class Seeded:
 
     @property
     def batch(self) -> int:
-        """As the wrapped strategy likes it."""
+        """The preferred number of the wrapped strategy."""
         return self._strategy.batch
 
     def ask(self, count: int) -> Matrix:
@@ -26,5 +26,5 @@ class Seeded:
         return np.concatenate([given, self._strategy.ask(count - len(given))])
 
     def tell(self, trials: Trials) -> None:
-        """Hand the trials on."""
+        """Pass the trials on."""
         self._strategy.tell(trials)

@@ -84,7 +84,7 @@ def test_without_a_command_the_help_is_shown(nas: Nas) -> None:
         ("search --limit latency_ms<80", "expected METRIC<=NUMBER or METRIC>=NUMBER"),
         ("search --limit latency<=80", "unknown metric 'latency'; did you mean latency_ms"),
         ("search --limit latency_ms<=5", "is at least 1"),
-        ("search --limit params>=1G", "limit params>=1000000000 cannot be met: params in space mb"),
+        ("search --limit params>=1G", "params>=1000000000 cannot be satisfied: params in space mb"),
         ("search --limit params<=1000", "params in space mbconv is at least 1798072"),
         ("search --limit macs<=60M --limit params>=8M", "contradict each other"),
         ("search --config nowhere.yaml", "nowhere.yaml: No such file"),

@@ -250,7 +250,10 @@ def test_a_target_that_cannot_be_reached_is_known_before_the_training_and_can_be
         ({"train__arch": "worst"}, "arch is best or the number of a solution"),
         ({"search__data": "digits"}, "unknown key 'data'"),
         ({"search__space": "mbcon"}, "did you mean mbconv?"),
-        ({"search__limit": ["latency_ms<=0.001"]}, "limit latency_ms<=0.001 cannot be met"),
+        (
+            {"search__limit": ["latency_ms<=0.001"]},
+            "latency_ms<=0.001 cannot be satisfied",
+        ),
         ({"data": "digit"}, "did you mean digits?"),
         ({"latency_table": "pixel9"}, "did you mean pixel"),
         ({"netadapt": {"step": "8%"}}, "missing target_ms"),

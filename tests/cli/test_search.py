@@ -200,7 +200,7 @@ def test_nothing_that_keeps_the_limits_is_said(nas: Nas, judge_path: Path) -> No
              "--trials", "20", "--out", "run")  # fmt: skip
     reply = nas(*words)
     assert (reply.code, reply.out) == (0, "")
-    assert "nothing of 20 trials kept the limits" in reply.err
+    assert "none of 20 trials satisfied the constraints" in reply.err
     found = json.loads(nas(*words, "--json").out, parse_constant=pytest.fail)
     assert (found["pareto"], found["best"], found["hypervolume"]) == ([], None, 0.0)
     assert "the front of run is empty" in nas("show", "run:best").err

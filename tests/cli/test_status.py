@@ -40,7 +40,7 @@ def test_a_lost_search_says_how_to_go_on(searched: Nas) -> None:
     reply = searched("status", "run")
     assert "run: lost" in reply.out
     assert "workers: 2 of " in reply.out
-    assert reply.out.endswith("go on: nas search --out run\n")
+    assert reply.out.endswith("resume: nas search --out run\n")
 
 
 def test_what_is_no_run_is_one_line(nas: Nas) -> None:

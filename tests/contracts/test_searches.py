@@ -208,7 +208,7 @@ def test_one_worker_leaves_the_journal_of_a_search_without(
     assert len(_told(place.journal())) == TRIALS
 
 
-def test_several_workers_find_as_good_a_front_and_could_go_on_alone(
+def test_several_workers_find_as_good_a_front_and_could_resumed_alone(
     place: Place, alone: Callable[..., Place], caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = {"strategy": "evolution", "trials": 120}
@@ -307,8 +307,8 @@ def test_ctrl_c_stops_cleanly_and_the_search_goes_on(place: Place) -> None:
         code, _, said = _broken_off(place, held, end, bare=bare)
         *lines, last = said.splitlines()
         again = f"nas search --out {place.out} --allow-plugins"
-        go_on = f"stopped after {held[0]} trials; go on: {again}"
-        assert (code, last) == (130, go_on)
+        resumed = f"stopped after {held[0]} trials; resume: {again}"
+        assert (code, last) == (130, resumed)
         assert [line.split()[0] for line in lines] == ["everything", "nas"]
     assert place.search(workers=2).trials.ok.all()
     _check_complete(place, times_begun=AGAIN)

@@ -10,7 +10,15 @@ import pytest
 from nas.core.plugins import Plugin, available, create
 from nas.searching.evaluate import evaluate
 from nas.searching.evaluators.costs import create as create_costs
-from nas.searching.problem import Candidates, Limit, Metrics, Objective, Problem, Reward, Trials
+from nas.searching.problem import (
+    Candidates,
+    Constraint,
+    Metrics,
+    Objective,
+    Problem,
+    Reward,
+    Trials,
+)
 from nas.space.file import load_space
 from nas.space.space import Matrix, Space
 
@@ -72,7 +80,7 @@ def problem_of(space: Space, *objectives: str, limits: Sequence[str] = (), **jud
         space=space,
         evaluators=(costs_of(space), Judge(**judge)),
         objectives=tuple(Objective.parse(o) for o in objectives or ("top1", "macs")),
-        limits=tuple(Limit.parse(limit) for limit in limits),
+        limits=tuple(Constraint.parse(limit) for limit in limits),
     )
 
 

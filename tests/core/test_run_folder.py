@@ -222,7 +222,7 @@ def test_status_says_something_of_every_kind(nas: Nas, folders: Path) -> None:
         "rounds: 1",
         "latency_ms: 3",
         "target_ms: 2.5",
-        "go on: the same nas netadapt command",
+        "resume: the same nas netadapt command",
     ]
     assert nas("status", "trained").out.splitlines()[3] == "top1: 50.00 %"
     assert "next: nas show scaled" in nas("status", "scaled").out

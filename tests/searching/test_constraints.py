@@ -8,7 +8,7 @@ import pytest
 
 from nas.core.errors import Unreachable
 from nas.searching.config import SearchConfig, prepare
-from nas.searching.constraints import check_limits
+from nas.searching.constraints import check_constraints
 from nas.searching.evaluate import evaluate
 from nas.searching.loop import search
 from nas.searching.problem import Problem
@@ -16,41 +16,41 @@ from nas.searching.problem import Problem
 
 @pytest.mark.parametrize("metric", ["macs", "params", "activations", "top1"])
 def test_the_nearest_reachable_value_is_the_best_of_all(
-    with_limits: Callable[..., Problem], everything: np.ndarray, metric: str
+    with_constraints: Callable[..., Problem], everything: np.ndarray, metric: str
 ) -> None:
-    with_limits().evaluators[1].seconds = 1e-6  # a look-up, so that it is tried
-    values = evaluate(with_limits(), everything).metrics[metric]
+    with_constraints().evaluators[1].seconds = 1e-6  # a look-up, so that it is tried
+    values = evaluate(with_constraints(), everything).metrics[metric]
     for text, best in ((f"{metric}<=0.1", values.min()), (f"{metric}>=9G", values.max())):
-        with pytest.raises(Unreachable, match=f"limit {metric}.* cannot be met") as caught:
-            check_limits(with_limits(text))
+        with pytest.raises(Unreachable, match=f"{metric}.* cannot be satisfied") as caught:
+            check_constraints(with_constraints(text))
         found = re.search(r"is at (?:least|most) (\S+)$", str(caught.value))
         assert found
         assert float(found[1]) == pytest.approx(best, rel=1e-5)
 
 
 def test_limits_at_the_edge_of_the_space_are_let_pass(
-    with_limits: Callable[..., Problem], everything: np.ndarray
+    with_constraints: Callable[..., Problem], everything: np.ndarray
 ) -> None:
-    macs = evaluate(with_limits(), everything).metrics["macs"]
-    check_limits(with_limits(f"macs<={macs.min():.0f}"))
-    check_limits(with_limits(f"macs>={macs.max():.0f}"))
-    check_limits(with_limits(f"macs<={macs.max():.0f}", f"macs>={macs.max():.0f}"))
+    macs = evaluate(with_constraints(), everything).metrics["macs"]
+    check_constraints(with_constraints(f"macs<={macs.min():.0f}"))
+    check_constraints(with_constraints(f"macs>={macs.max():.0f}"))
+    check_constraints(with_constraints(f"macs<={macs.max():.0f}", f"macs>={macs.max():.0f}"))
 
 
 @pytest.mark.parametrize("limit", ["latency_ms<=1", "macs<=1k", "params>=9G", "top1_proxy>=0.9"])
 def test_the_value_that_is_named_can_be_met(limit: str) -> None:
     with pytest.raises(Unreachable) as caught:
-        check_limits(prepare(SearchConfig(limit=(limit,))).problem)
+        check_constraints(prepare(SearchConfig(limit=(limit,))).problem)
     value = str(caught.value).split()[-1]
     relation = "<=" if "<=" in limit else ">="
     metric = limit.partition(relation)[0]
     assert value.isdigit() == (metric in ("macs", "params"))
-    check_limits(prepare(SearchConfig(limit=(f"{metric}{relation}{value}",))).problem)
+    check_constraints(prepare(SearchConfig(limit=(f"{metric}{relation}{value}",))).problem)
 
 
-def test_metrics_that_are_dear_are_not_tried(with_limits: Callable[..., Problem]) -> None:
-    problem = with_limits("top1>=2")
-    check_limits(problem)
+def test_metrics_that_are_dear_are_not_tried(with_constraints: Callable[..., Problem]) -> None:
+    problem = with_constraints("top1>=2")
+    check_constraints(problem)
     assert problem.evaluators[1].calls == []
 
 
@@ -63,12 +63,12 @@ def test_metrics_that_are_dear_are_not_tried(with_limits: Callable[..., Problem]
     ],
 )
 def test_limits_that_contradict_each_other_are_said(
-    with_limits: Callable[..., Problem], limits: tuple[str, str]
+    with_constraints: Callable[..., Problem], limits: tuple[str, str]
 ) -> None:
     tiny = "k" in limits[0]
-    problem = with_limits(*limits) if tiny else prepare(SearchConfig(limit=limits)).problem
+    problem = with_constraints(*limits) if tiny else prepare(SearchConfig(limit=limits)).problem
     with pytest.raises(Unreachable, match=r"contradict each other .* the nearest found has ") as e:
-        check_limits(problem)
+        check_constraints(problem)
     assert "\n" not in str(e.value)
 
 
@@ -80,7 +80,7 @@ def test_limits_that_only_the_front_keeps_are_let_pass(space: str) -> None:
             f"latency_ms<={1.0001 * solution.latency.ms}",
             f"{run.setup.accuracy}>={solution.accuracy or 0.0}",
         )
-        check_limits(prepare(SearchConfig(space=space, limit=limits)).problem)
+        check_constraints(prepare(SearchConfig(space=space, limit=limits)).problem)
 
 
 def test_every_space_says_its_least_latency() -> None:

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from nas.searching.evaluate import evaluate
-from nas.searching.problem import Limit, Objective, Problem, Reward
+from nas.searching.problem import Constraint, Objective, Problem, Reward
 
 
 def test_limit_stops_before_expensive_evaluator(
-    with_limits: Callable[..., Problem], everything: np.ndarray
+    with_constraints: Callable[..., Problem], everything: np.ndarray
 ) -> None:
-    problem = with_limits("macs<=400k")
+    problem = with_constraints("macs<=400k")
     trials = evaluate(problem, everything)
     kept = trials.metrics["macs"] <= 400_000
     assert 0 < kept.sum() < len(everything)
@@ -23,18 +23,18 @@ def test_limit_stops_before_expensive_evaluator(
 
 
 def test_dear_evaluators_do_not_run_when_nothing_keeps_the_limits(
-    with_limits: Callable[..., Problem], everything: np.ndarray
+    with_constraints: Callable[..., Problem], everything: np.ndarray
 ) -> None:
-    problem = with_limits("params<=1")
+    problem = with_constraints("params<=1")
     trials = evaluate(problem, everything)
     assert problem.evaluators[1].calls == []
     assert not trials.ok.any()
 
 
 def test_a_limit_on_a_dear_metric_is_checked_too(
-    with_limits: Callable[..., Problem], everything: np.ndarray
+    with_constraints: Callable[..., Problem], everything: np.ndarray
 ) -> None:
-    trials = evaluate(with_limits("top1>=0.51"), everything)
+    trials = evaluate(with_constraints("top1>=0.51"), everything)
     assert np.array_equal(trials.ok, trials.metrics["top1"] >= 0.51)
 
 
@@ -46,7 +46,7 @@ def test_the_quickest_of_the_dear_evaluators_comes_first(
     problem = replace(
         problem,
         evaluators=(problem.evaluators[0], slow, quick),
-        limits=(Limit.parse("top1>=0.51"),),
+        limits=(Constraint.parse("top1>=0.51"),),
     )
     trials = evaluate(problem, everything)
     assert quick.calls == [len(everything)]
@@ -111,7 +111,7 @@ def test_reward_is_worked_out_and_limits_on_it_hold(
         problem,
         reward=reward,
         objectives=(Objective.parse("reward"),),
-        limits=(Limit.parse("reward>=0.51"),),
+        limits=(Constraint.parse("reward>=0.51"),),
     )
     trials = evaluate(problem, everything)
     assert trials.metrics["reward"] == pytest.approx(reward(trials.metrics))

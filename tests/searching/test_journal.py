@@ -174,9 +174,21 @@ def test_the_last_value_of_a_choice_is_a_pick_and_one_more_is_not(tiny: Space) -
 @pytest.mark.parametrize(
     ("metric", "value", "message"),
     [
-        ("top1", inf, r"is inf, but top1 must be a fraction \(a number from -0.5 to 1.5\); mend"),
-        ("top1", 75.2, r"is 75.2, but top1 must be a fraction \(a number from -0.5 to 1.5\); mend"),
-        ("macs", -inf, r"is -inf, but macs must be a finite number; mend the evaluator and begin"),
+        (
+            "top1",
+            inf,
+            r"is inf, but top1 must be a fraction \(a number from -0.5 to 1.5\); fix",
+        ),
+        (
+            "top1",
+            75.2,
+            r"is 75.2, but top1 must be a fraction \(a number from -0.5 to 1.5\); fix",
+        ),
+        (
+            "macs",
+            -inf,
+            r"is -inf, but macs must be a finite number; fix the evaluator and begin",
+        ),
     ],
 )
 def test_what_an_objective_cannot_have_is_told_with_its_place(

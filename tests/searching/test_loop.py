@@ -170,7 +170,7 @@ def test_a_file_that_changed_under_a_run_is_noticed(tmp_path: Path, judge_path: 
 
 
 def test_an_unreachable_limit_leaves_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(NasError, match="cannot be met"):
+    with pytest.raises(NasError, match="cannot be satisfied"):
         search(limit="latency_ms<=1", out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

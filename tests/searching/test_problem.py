@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nas.core.errors import NasError, UnknownName
-from nas.searching.problem import Limit, Objective, Problem, Reward, Trials, concatenate
+from nas.searching.problem import Constraint, Objective, Problem, Reward, Trials, concatenate
 
 
 @pytest.mark.parametrize(
@@ -43,9 +43,9 @@ def test_an_objective_has_one_of_two_directions() -> None:
     ],
 )
 def test_limits_parse(text: str, value: float, at_most: bool) -> None:
-    limit = Limit.parse(text)
+    limit = Constraint.parse(text)
     assert (limit.value, limit.at_most) == (value, at_most)
-    assert Limit.parse(str(limit)) == limit
+    assert Constraint.parse(str(limit)) == limit
 
 
 @pytest.mark.parametrize(
@@ -55,13 +55,13 @@ def test_limits_parse(text: str, value: float, at_most: bool) -> None:
 )  # fmt: skip
 def test_a_limit_that_is_none_says_what_one_looks_like(text: str) -> None:
     with pytest.raises(NasError, match="expected METRIC<=NUMBER or METRIC>=NUMBER, as in lat"):
-        Limit.parse(text)
+        Constraint.parse(text)
 
 
 def test_limits_hold_at_their_value_and_never_for_nan() -> None:
     values = np.array([79.0, 80.0, 81.0, np.nan])
-    assert Limit.parse("latency_ms<=80").holds(values).tolist() == [True, True, False, False]
-    assert Limit.parse("latency_ms>=80").holds(values).tolist() == [False, True, True, False]
+    assert Constraint.parse("latency_ms<=80").holds(values).tolist() == [True, True, False, False]
+    assert Constraint.parse("latency_ms>=80").holds(values).tolist() == [False, True, True, False]
 
 
 def test_reward_is_the_published_formula() -> None:
@@ -82,7 +82,7 @@ def test_a_reward_needs_a_target(changes: dict[str, float]) -> None:
 
 def test_a_problem_refuses_metrics_that_nobody_provides(problem: Problem) -> None:
     with pytest.raises(UnknownName, match="unknown metric 'mac'; did you mean macs"):
-        replace(problem, limits=(Limit.parse("mac<=5M"),))
+        replace(problem, limits=(Constraint.parse("mac<=5M"),))
     with pytest.raises(UnknownName, match="unknown metric 'top5'; did you mean top1"):
         replace(problem, objectives=(Objective.parse("max:top5"),))
     with pytest.raises(UnknownName, match="unknown metric 'reward'"):

@@ -11,7 +11,15 @@ from nas.searching.evaluate import evaluate
 from nas.searching.evaluators.costs import create as create_costs
 from nas.searching.journal import NoJournal, open_journal
 from nas.searching.pareto import hypervolume
-from nas.searching.problem import Candidates, Limit, Metrics, Objective, Problem, Strategy, Trials
+from nas.searching.problem import (
+    Candidates,
+    Constraint,
+    Metrics,
+    Objective,
+    Problem,
+    Strategy,
+    Trials,
+)
 from nas.searching.screening import INITIAL, Screened
 from nas.searching.session import Session
 from nas.space.file import load_space
@@ -70,7 +78,7 @@ def problem_of(space: Space, *limits: str, objectives: tuple[str, ...] = ("top1"
         space=space,
         evaluators=(create_costs(space), Judge(broken=broken)),
         objectives=tuple(Objective.parse(text) for text in objectives),
-        limits=tuple(Limit.parse(text) for text in limits),
+        limits=tuple(Constraint.parse(text) for text in limits),
     )
 
 

@@ -18,10 +18,10 @@ from nas.searching.runs.folder import CONFIG, find_architecture, front_names
 def check_run(
     run: Path, *, top: int, table: str | None, target: Target, report: VisitReport = quiet
 ) -> tuple[Checked, ...]:
-    """Measure some `top` solutions of a run's front whole, and the fastest and slowest among them.
+    """Measure `top` solutions of a run end to end, spread from the fastest to the slowest.
 
-    Where the table was measured by this project, the speed of the machine then is what the
-    measurement is brought to; otherwise the time is as it was now.
+    Where the table was measured by this project, times are given for the speed of the machine at
+    that time, otherwise as measured now.
 
     Raises:
         NasError: if there is no front, or nothing can be measured.

@@ -1,4 +1,4 @@
-"""Finished trials of run folders, as examples to learn an accuracy model from."""
+"""Trials of run folders, as examples to learn an accuracy model from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ from nas.searching.runs.stored import StoredRun, read_run
 def read_examples(runs: Sequence[Place | Path | str]) -> Examples:
     """Return the trials with status "ok" of run folders that measured the same thing.
 
-    Trials that were stopped early have estimates and do not count, nor do those that failed or
-    broke a limit. What the runs' evaluators need (images, torch) need not be there.
+    Trials that were stopped early have estimates and do not count, nor do failed and infeasible
+    ones. What the runs' evaluators need (images, torch) need not be there.
 
     Raises:
         RunError: if a folder is no run, is damaged, or measured another space, metric or evaluator

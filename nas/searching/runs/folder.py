@@ -1,7 +1,7 @@
-"""Run folders: what a search leaves behind, and how to come back to it.
+"""Run folders: writing the results of a search, and finding its architectures again.
 
-`run.yaml` holds the settings, `journal.jsonl` everything proposed and found, `pareto.csv` and
-`archs/` the front, `env.json` what the numbers came from.
+`run.yaml` holds the settings, `journal.jsonl` all proposals and trials, `pareto.csv` and `archs/`
+the front, `env.json` versions, machine and inputs.
 """
 
 import csv
@@ -50,14 +50,14 @@ MAY_CHANGE = (
     *("trials", "batch", "runner", "workers", "ray_address", "gpus_per_trial"),
     *("trial_seconds", "max_seconds", "max_epochs"),
 )
-"""Settings that may change when a run is continued."""
+"""Settings that may change when a run is resumed."""
 
 RESOLVED = ("era", "objective", "strategy")
 """Settings that a run.yaml written by hand may leave empty; a search writes the result."""
 
 
 def check_folder(out: Path, config: SearchConfig) -> None:
-    """Check that `out` is free, or holds a run of `config` that can be continued.
+    """Check that `out` is free, or holds a run of `config` that can be resumed.
 
     Raises:
         RunError: if it holds another search, or something else.
@@ -75,9 +75,9 @@ def write_results(
     archs: Sequence[Architecture],
     environment: Mapping[str, Any],
 ) -> None:
-    """Write the front and its circumstances; every file is replaced at once or not at all.
+    """Write the front and its `environment`; every file is replaced at once or not at all.
 
-    `rows` are the records of the solutions (`picks` inside), `archs` their named architectures.
+    `rows` are the records of the solutions, with their `picks`; `archs` are their architectures.
 
     Raises:
         RunError: if the folder cannot be written.
@@ -106,7 +106,7 @@ def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def environment(setup: Setup) -> Mapping[str, Any]:
-    """Return what the numbers of a run came from: versions, machine, table, problem, seed."""
+    """Return where the numbers of a run are from: versions, machine, table, problem, seed."""
     packages = ("nas", "numpy", "optuna", "torch")
     return {
         "schema": SCHEMA,
@@ -127,8 +127,8 @@ def find_architecture(text: str) -> Architecture:
 
     A bundled name, a path to a YAML or JSON file, or RUN_DIR:NAME for a solution of a run's front:
     its number, or "best" for the most accurate (with one objective, the best of it); RUN_DIR may be
-    a URL. A training folder, or a checkpoint, stands for what was trained, and the folder of a
-    pruning, a search of how to scale or a pipeline for what it ended with; see `network_of`.
+    a URL. A training folder or a checkpoint means its trained network, the folder of a pruning, a
+    scaling search or a pipeline its final one; see `network_of`.
 
     Raises:
         NasError: if there is no such thing; it says what there is.
@@ -147,14 +147,14 @@ def find_architecture(text: str) -> Architecture:
 
 
 def front_names(folder: Path) -> tuple[str, ...]:
-    """Return the names of the solutions of a run's front, in its order.
+    """Return the names of the solutions of a run, in the order of the front.
 
     Raises:
         RunError: if the front is empty or not there yet.
     """
     names = tuple(_front(folder))
     if not names:
-        raise RunError(f"the front of {folder} is empty: nothing kept the limits")
+        raise RunError(f"the front of {folder} is empty: no trial satisfied the constraints")
     return names
 
 
@@ -181,5 +181,5 @@ def _front(folder: Path) -> Mapping[str, bool]:
         raise RunError(f"{folder} has no front yet; finish it: nas search --out {folder}") from None
     except (KeyError, ValueError, TypeError, IndexError, csv.Error):
         raise RunError(
-            f"{folder / FRONT} is damaged; write it anew: nas search --out {folder}"
+            f"{folder / FRONT} is damaged; write it again: nas search --out {folder}"
         ) from None

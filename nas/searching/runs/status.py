@@ -1,4 +1,4 @@
-"""How a search is doing, read from its run folder, wherever it runs."""
+"""The status of a search, read from its run folder, wherever it runs."""
 
 import time
 from dataclasses import dataclass
@@ -18,11 +18,10 @@ UNKNOWN, LOST = "unknown", "lost"
 class Status:
     """What is known of a search.
 
-    `state` is "running", "finished" (it has all it was asked
-    for, or its time is up), "stopped", "lost" (it says it is
-    running, but has been silent) or "unknown". `counts` are those of the trials by what became of
-    them; `waiting` are proposals without an answer. `best` is the best value of every objective.
-    `silent_seconds` have passed since the last word; fewer than 0 where its clock is ahead of ours.
+    `state` is "running", "finished" (its trials are done or its time is up), "stopped", "lost" (its
+    heartbeat says "running" but is old) or "unknown". `counts` are the trials by status; `waiting`
+    is the number of proposals that were not told yet. `best` is the best value of every objective.
+    `silent_seconds` have passed since the last heartbeat; below 0 where its clock is ahead of ours.
     """
 
     out: Place
@@ -36,7 +35,7 @@ class Status:
 
 
 def read_status(out: Place | Path | str, *, now: float | None = None) -> Status:
-    """Return how the search in a run folder is doing; nothing in the folder is touched.
+    """Return the status of the search in a run folder, without changing the folder.
 
     `now` is the time in seconds since 1970, that of the system where it is left out.
 

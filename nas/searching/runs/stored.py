@@ -1,6 +1,6 @@
-"""A search as its folder keeps it, read without touching it, wherever the search runs.
+"""The run of a search, read from its folder without changing it.
 
-None of the plugins that it names is needed for that.
+The plugins that it names need not be there.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from nas.core.run_folder import MARKS, SEARCH, check_kind, read_lines
 from nas.core.storage import Place
 from nas.searching.config import SearchConfig, read_config
 from nas.searching.journal import Ask, Tell, events
-from nas.searching.problem import Limit, Objective, Trials, concatenate
+from nas.searching.problem import Constraint, Objective, Trials, concatenate
 from nas.searching.runs.folder import CONFIG, JOURNAL
 from nas.space.file import load_space
 from nas.space.space import Space
@@ -21,10 +21,10 @@ from nas.space.space import Space
 
 @dataclass(frozen=True, kw_only=True)
 class StoredRun:
-    """The settings of a search, and the lines of its journal with what they stand for.
+    """The settings of a search and the lines of its journal; `out` is where the run is kept.
 
-    What is worked out from them is so when it is asked for, and raises a NasError where the space
-    is unknown or a line is damaged. `out` is where the run is kept.
+    The properties are worked out when they are read, and raise a NasError where the space is
+    unknown or a line is damaged.
     """
 
     out: Place
@@ -38,13 +38,13 @@ class StoredRun:
 
     @cached_property
     def objectives(self) -> tuple[Objective, ...]:
-        """What was searched for; nothing where the settings leave it to a default."""
+        """The objectives; none where the settings leave them to a default."""
         return tuple(map(Objective.parse, self.config.objective))
 
     @cached_property
-    def limits(self) -> tuple[Limit, ...]:
-        """The limits that results had to keep."""
-        return tuple(map(Limit.parse, self.config.limit))
+    def constraints(self) -> tuple[Constraint, ...]:
+        """The constraints on the results."""
+        return tuple(map(Constraint.parse, self.config.limit))
 
     @cached_property
     def _events(self) -> tuple[Ask | Tell, ...]:
@@ -66,7 +66,7 @@ class StoredRun:
 
 
 def read_run(out: Place | Path | str) -> StoredRun:
-    """Return the run of a search; a last line that is not finished is passed over.
+    """Return the run of a search; an unfinished last line is ignored.
 
     Raises:
         RunError: if `out` is no such run, or its journal cannot be read.

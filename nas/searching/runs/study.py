@@ -22,8 +22,8 @@ def to_study(out: Path, storage: str, *, name: str) -> int:
     """Write the trials of a run folder into a new Optuna study; return how many there are.
 
     `storage` is the path of a new Optuna journal file, or the URL of a database, which takes
-    Optuna some hundredths of a second per trial. Objectives keep their direction; limits become
-    constraints (positive where not kept), other metrics user attributes.
+    Optuna some hundredths of a second per trial. Objectives keep their direction; constraints
+    are positive where violated; other metrics become user attributes.
 
     Raises:
         NasError: if the folder is no run, the storage cannot be opened, or the study exists.
@@ -45,7 +45,7 @@ def to_study(out: Path, storage: str, *, name: str) -> int:
 
 
 def _fill_file(run: StoredRun, path: Path, *, name: str) -> None:
-    """Write a study into a journal file: in memory first, then at once."""
+    """Write a study into a journal file, at once: it is built in memory first."""
     from optuna.storages import JournalStorage
     from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 
@@ -110,8 +110,8 @@ def _frozen(run: StoredRun, i: int) -> "FrozenTrial":
         distributions={n: CategoricalDistribution(run.space.choices[n]) for n in picks},
         user_attrs={**known, "error": trials.errors.get(trials.first + i, "")},
         constraints={
-            str(limit): (known[limit.metric] - limit.value) * (1 if limit.at_most else -1)
-            for limit in run.limits
-            if limit.metric in known
+            str(c): float(c.excess(np.array(known[c.metric])))
+            for c in run.constraints
+            if c.metric in known
         },
     )

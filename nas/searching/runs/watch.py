@@ -1,4 +1,4 @@
-"""Watch a search: tell how far it is, leave word of it in the run folder, end it in time."""
+"""Watch a search: report its progress, write its heartbeat, end it in time."""
 
 import os
 import socket
@@ -26,14 +26,14 @@ from nas.searching.session import Session
 HEARTBEAT = "heartbeat.json"
 SECONDS_BETWEEN_BEATS = 5.0
 SILENT_SECONDS = 60.0
-"""A search that says it is running, and said nothing for so long, is not."""
+"""A search whose last heartbeat says "running" and is older has died."""
 
 RUNNING, FINISHED, STOPPED = "running", "finished", "stopped"
 ProcessId = Annotated[int, Range(1, 2**31 - 1)]
 
 
 class TimeUp(KeyboardInterrupt):
-    """The end of the time that a search was given; nothing catches it but the search."""
+    """The end of the time that a search was given; only the search catches it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +41,8 @@ class Heartbeat:
     """How a search was doing at `updated`, in seconds since 1970.
 
     `started` trials were there when it began, `seconds` ago; all searches of this run together have
-    taken `spent_seconds`; `tasks` are the trainings, or
-    evaluations elsewhere, that it has behind it; `busy` of its `workers` had something to do.
-    `state` is "running", "finished" or "stopped".
+    taken `spent_seconds`. `tasks` counts trainings, or evaluations by workers, so far; `busy` of
+    its `workers` had a task. `state` is "running", "finished" or "stopped".
     """
 
     host: str
@@ -75,7 +74,7 @@ def read_heartbeat(out: Path) -> Heartbeat | None:
     path = out / HEARTBEAT
     if not path.exists():
         return None
-    read = Reader(path, then="; a running search writes it anew")
+    read = Reader(path, then="; a running search writes it again")
     content = dict(data.read_mapping(path))
     del content["schema"]
     return read.record(content, Heartbeat)
@@ -83,7 +82,7 @@ def read_heartbeat(out: Path) -> Heartbeat | None:
 
 @contextmanager
 def open_run(out: Place) -> Iterator[None]:
-    """Open a run folder to search in it; nothing is done for a local one, whose files are locked.
+    """Open a run folder to search in it; a local one has locked files.
 
     Raises:
         RunError: if it cannot be read or written, or another search is writing there.
@@ -95,8 +94,8 @@ def open_run(out: Place) -> Iterator[None]:
 
 
 def _check_unattended(out: Place) -> None:
-    """Refuse a run folder of which another search left word a moment ago."""
-    with out.reading(HEARTBEAT) as folder, suppress(BadFile):  # damaged, it says nothing
+    """Refuse a run folder with a recent heartbeat of another search."""
+    with out.reading(HEARTBEAT) as folder, suppress(BadFile):  # a damaged one says nothing
         beat = read_heartbeat(folder)
         if beat and beat.state == RUNNING and _may_live(beat):
             left = SILENT_SECONDS - max(time.time() - beat.updated, -SILENT_SECONDS)
@@ -107,13 +106,13 @@ def _check_unattended(out: Place) -> None:
 
 
 def _may_live(beat: Heartbeat) -> bool:
-    """Tell whether another process that left word is to be reckoned with."""
+    """Return whether the process of a heartbeat may still run."""
     silent = time.time() - beat.updated
     if silent > SILENT_SECONDS:
         return False
     if beat.host != socket.gethostname() or os.name != "posix":
-        return silent >= -SILENT_SECONDS  # a clock has jumped: of one that lives we hear again
-    with suppress(PermissionError):  # then it is somebody else's, and lives
+        return silent >= -SILENT_SECONDS  # a clock has jumped, unless a new heartbeat comes
+    with suppress(PermissionError):  # of another user, and alive
         try:
             os.kill(beat.pid, 0)
         except ProcessLookupError:
@@ -122,12 +121,12 @@ def _may_live(beat: Heartbeat) -> bool:
 
 
 class Watch:
-    """Tells how far a search is, and ends it when it has had what it was given."""
+    """Reports the progress of a search, and ends it when its trials, epochs or time are used up."""
 
     def __init__(
         self, config: SearchConfig, runner: Runner, *, out: Path | None, progress: Report | None
     ) -> None:
-        """Begin to watch; `runner` is what carries tasks out, and is watched from then on."""
+        """Begin to watch, the tasks of `runner` included."""
         self._config, self._out, self._progress = config, out, progress
         self.runner = Watched(runner, self._task_done)
         self._until, self._began = inf, time.monotonic()
@@ -135,7 +134,7 @@ class Watch:
         self._spent = 0.0
 
     def _spent_before(self) -> float:
-        """Return the seconds that earlier searches of this run took, as far as they left word."""
+        """Return the seconds that earlier searches of this run took, by the last heartbeat."""
         with suppress(BadFile):
             before = read_heartbeat(self._out) if self._out else None
             return before.spent_seconds if before else 0.0
@@ -143,7 +142,7 @@ class Watch:
 
     @contextmanager
     def over(self, session: Session) -> Iterator[None]:
-        """Count the time, less what earlier searches of this run took, and leave word regularly.
+        """Count the time, that of earlier searches of this run included, and write heartbeats.
 
         Raises:
             BadFile: if the run folder cannot be written.
@@ -167,16 +166,16 @@ class Watch:
             ended.set()
             beats.join()
             self._trials = len(session)
-            with suppress(BadFile):  # where the disk is full, the journal says so
+            with suppress(BadFile):  # where the disk is full, the journal raises
                 self._beat(state)
 
     def _beat_until(self, ended: threading.Event) -> None:
         while not ended.wait(SECONDS_BETWEEN_BEATS):
-            with suppress(BadFile):  # the journal will say it too
+            with suppress(BadFile):  # the journal raises the same
                 self._beat(RUNNING)
 
     def is_over(self, session: Session) -> bool:
-        """Tell whether the trials are done, or the time or the epochs are spent."""
+        """Return whether the trials are done, or the time or the epochs are used up."""
         if self._config.max_epochs:
             trials = session.trials
             _, first = np.unique(trials.picks, axis=0, return_index=True)  # copies train nothing
@@ -189,29 +188,29 @@ class Watch:
         return self._until < inf and time.monotonic() >= self._until
 
     def told(self, session: Session) -> None:
-        """Say how many trials there are."""
+        """Report how many trials there are."""
         self._trials = len(session)
-        self._say()
+        self._report_progress()
 
     def _task_done(self) -> None:
-        """Say that something was trained or evaluated.
+        """Report that a task is done.
 
         Raises:
             TimeUp: if the time is over.
         """
         self._tasks += 1
-        self._say()
+        self._report_progress()
         if self._is_late():
             raise TimeUp
 
-    def _say(self) -> None:
+    def _report_progress(self) -> None:
         if self._progress:
             new = self._trials - self._started
             note = f"{self._tasks} trainings" if self._tasks > new else ""
             self._progress(self._trials, self._config.trials, note)
 
     def _beat(self, state: str) -> None:
-        """Leave word in the run folder, if there is one; one that was removed is not made anew."""
+        """Write the heartbeat, unless there is no run folder, or it was removed."""
         if self._out is None or not self._out.is_dir():
             return
         elapsed = time.monotonic() - self._began

@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 
 from nas.searching.acquisition import violation
 from nas.searching.problem import Floats, Metrics, Problem
-from nas.searching.strategies._pool import Pool, spread
-from nas.searching.strategies._progress import Progress
+from nas.searching.strategies._pareto_archive import ParetoArchive, spread
+from nas.searching.strategies._progress import SearchProgress
 from nas.searching.strategies._vary import mix, mutate
 from nas.space.space import Matrix
 
 _NEAR, _FAR = 3, 6
-"""Ranks in the pool between siblings' parents, and between the two parents of a child."""
+"""Ranks in the archive between siblings' parents, and between the two parents of a child."""
 _MIXED = 0.7
 """The share of children with two parents."""
 
@@ -32,7 +32,7 @@ class Predicts(Protocol):
 
 
 class Breed:
-    """Breeds from a pool.
+    """Breeds from an archive.
 
     Parents are spread over the objectives. Most children take picks from a second, near parent; all
     are mutated. Of `siblings` children with near parents the one that is predicted to
@@ -46,20 +46,20 @@ class Breed:
 
     def __call__(
         self,
-        pool: Pool,
+        archive: ParetoArchive,
         model: Predicts,
         *,
         count: int,
-        progress: Progress,
+        progress: SearchProgress,
         rng: np.random.Generator,
     ) -> Matrix:
-        """Return up to `count` new children that keep the free limits, none twice."""
-        found = pool.rows[:0]
-        errors = self._errors(pool, model) if model.ready else None
+        """Return up to `count` new children that satisfy the free constraints, none twice."""
+        found = archive.rows[:0]
+        errors = self._errors(archive, model) if model.ready else None
         for _ in range(_ROUNDS):
             groups = count - len(found) + 8
-            children, parents = self._children(pool, groups, rng)
-            worth = self._worth(pool, model, children, parents, errors)
+            children, parents = self._children(archive, groups, rng)
+            worth = self._worth(archive, model, children, parents, errors)
             worth[~progress.unseen(children)] = -np.inf
             best = worth.reshape(-1, groups).argmax(axis=0) * groups + np.arange(groups)
             found = np.concatenate([found, children[best[worth[best] > -np.inf]]])
@@ -69,34 +69,34 @@ class Breed:
         return found
 
     def _children(
-        self, pool: Pool, groups: int, rng: np.random.Generator
+        self, archive: ParetoArchive, groups: int, rng: np.random.Generator
     ) -> tuple[Matrix, NDArray[np.int64]]:
         """Return the children, sibling by sibling of all groups, and their first parents."""
         radii = (_NEAR,) * self._siblings + (_FAR,) * self._siblings
-        parents, others = spread(pool.scores, groups, radii, rng).reshape(2, -1)
+        parents, others = spread(archive.scores, groups, radii, rng).reshape(2, -1)
         others = np.where(rng.random(len(others)) < _MIXED, others, parents)
-        mixed = mix(pool.rows[parents], pool.rows[others], rng)
+        mixed = mix(archive.rows[parents], archive.rows[others], rng)
         return mutate(self._problem.space, mixed, self._mutations, rng), parents
 
-    def _errors(self, pool: Pool, model: Predicts) -> Floats:
-        """Return by how much the scores of the pool are larger than predicted."""
-        known = self._problem.known(pool.rows)
-        return pool.scores - self._problem.scores(model.predict(pool.rows, known))
+    def _errors(self, archive: ParetoArchive, model: Predicts) -> Floats:
+        """Return by how much the scores of the archive are larger than predicted."""
+        known = self._problem.known(archive.rows)
+        return archive.scores - self._problem.scores(model.predict(archive.rows, known))
 
     def _worth(
         self,
-        pool: Pool,
+        archive: ParetoArchive,
         model: Predicts,
         children: Matrix,
         parents: NDArray[np.int64],
         errors: Floats | None,
     ) -> Floats:
-        """Return how promising every child is, -inf where it breaks a free limit."""
+        """Return how promising every child is, -inf where it violates a free constraint."""
         known = self._problem.known(children)
-        worth = np.where(self._problem.keeps_limits(known, len(children)), 0.0, -np.inf)
+        worth = np.where(self._problem.satisfies(known, len(children)), 0.0, -np.inf)
         if errors is not None:
             metrics = model.predict(children, known)
             scores = self._problem.scores(metrics) + errors[parents]
-            worth += pool.ahead(scores)
+            worth += archive.ahead(scores)
             worth -= violation(self._problem, metrics, len(children))
         return np.where(np.isnan(worth), -np.inf, worth)

@@ -74,7 +74,7 @@ class _Sums:
 
 
 class LinearModel:
-    """Predicts every metric that objectives and limits need; the free ones exactly."""
+    """Predicts every metric that objectives and constraints need; the free ones exactly."""
 
     def __init__(
         self, problem: Problem, *, most_pairs: int, penalty: float, forget: float = 1.0
@@ -88,7 +88,7 @@ class LinearModel:
 
     @one_blas_thread()
     def tell(self, trials: Trials) -> None:
-        """Take in trials; what is no finite number is left out."""
+        """Take in trials; values that are not finite are left out."""
         self._stale = True
         if not self._problem.learned:
             return

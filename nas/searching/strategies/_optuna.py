@@ -2,9 +2,9 @@
 
 Every choice is a parameter, active or not; rows are made canonical afterwards, so that different
 parameters may give the same row, and a row may come twice: the session then answers from the
-journal. Limits are Optuna constraints. A trial without a value, because it broke a limit before,
-counts as the worst value so far. So does a failed one, in every objective, and as what breaks the
-limits most: a sampler that is told nothing of a failure proposes it again and again.
+journal. Constraints are Optuna's. A trial without a value, because it violated a constraint before,
+has the worst value so far. So has a failed one, in every objective, with the largest violation: a
+sampler that is told nothing of a failure proposes it again and again.
 """
 
 import importlib.util
@@ -30,8 +30,8 @@ class OptunaStrategy:
     """Asks one Optuna study, kept in memory.
 
     With `scalar`, for samplers that know one objective and no constraints, the value is the
-    problem's reward; without one, the first objective that costs something to evaluate. What
-    breaks a limit gets the worst value so far plus its violation.
+    problem's reward; without one, the first objective that costs something to evaluate. An
+    infeasible trial gets the worst value so far plus its violation.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class OptunaStrategy:
         self._pending: dict[bytes, list[Trial]] = {}
         self._failed: list[Trial] = []
         self._worst = np.full(1 if scalar else len(problem.objectives), -np.inf)
-        self._most_broken = 0.0
+        self._worst_violation = 0.0
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         directions = [StudyDirection.MINIMIZE] * len(self._worst)
         self._study = optuna.create_study(sampler=sampler, directions=directions)
@@ -61,21 +61,20 @@ class OptunaStrategy:
         return rows
 
     def tell(self, trials: Trials) -> None:
-        """Tell the study; what it did not ask for is enqueued and asked first."""
+        """Tell the study; trials that it did not ask for are enqueued and asked first."""
         values = self._values(trials)
         failed = trials.status == FAILED
-        of_use = values[~failed]
-        self._worst = np.fmax(self._worst, np.fmax.reduce(of_use, axis=0, initial=-np.inf))
-        broken = violation(self._problem, trials.metrics, len(trials))
-        broken = np.where(trials.status == INFEASIBLE, np.maximum(broken, 1e-6), 0.0)
-        self._most_broken = max(self._most_broken, broken.max(initial=0.0))
+        self._worst = np.fmax(self._worst, np.fmax.reduce(values[~failed], axis=0, initial=-np.inf))
+        violations = violation(self._problem, trials.metrics, len(trials))
+        violations = np.where(trials.status == INFEASIBLE, np.maximum(violations, 1e-6), 0.0)
+        self._worst_violation = max(self._worst_violation, violations.max(initial=0.0))
         with _quiet():
             for i, row in enumerate(trials.picks):
                 trial = self._trial_of(row)
                 if failed[i]:
                     self._failed.append(trial)
                 else:
-                    self._tell(trial, values[i], float(broken[i]))
+                    self._tell(trial, values[i], float(violations[i]))
             self._tell_failed()
 
     def _tell_failed(self) -> None:
@@ -84,17 +83,17 @@ class OptunaStrategy:
             return
         nothing = np.full(len(self._worst), np.nan)
         for trial in self._failed:
-            self._tell(trial, nothing, self._most_broken or float(bool(self._problem.limits)))
+            self._tell(trial, nothing, self._worst_violation or float(bool(self._problem.limits)))
         self._failed.clear()
 
-    def _tell(self, trial: Trial, values: Floats, broken: float) -> None:
-        """Tell `values`, NaN where they are unknown, of a trial that breaks limits by `broken`."""
+    def _tell(self, trial: Trial, values: Floats, violated: float) -> None:
+        """Tell `values`, NaN where they are unknown, and the violation of a trial."""
         worst = np.where(np.isfinite(self._worst), self._worst, 0.0)
         told = np.where(np.isfinite(values), values, worst)
-        if self._scalar and broken:
-            told = worst + broken * np.maximum(np.abs(worst), 1.0)
+        if self._scalar and violated:
+            told = worst + violated * np.maximum(np.abs(worst), 1.0)
         elif self._problem.limits and not self._scalar:
-            trial.set_constraint("limits", broken)
+            trial.set_constraint("constraints", violated)
         self._study.tell(trial, told.tolist())
 
     def _trial_of(self, row: Matrix) -> Trial:

@@ -1,7 +1,7 @@
-"""What a strategy asked and was told so far: rows that are no longer new, and its random numbers.
+"""What a strategy asked and was told so far: which rows are new, and its random numbers.
 
-The random numbers of an ask depend on the seed and on how far the search has come, not on the asks
-before: a strategy that is told the same trials goes on the same way, asked before or not.
+The random numbers of an ask depend on the seed and on the trials told, not on the asks before: a
+strategy that is told the same trials continues the same way, asked before or not.
 """
 
 import numpy as np
@@ -14,8 +14,8 @@ _KEYS_SEED = 1905
 """Fixed, so that a row has the same hash in every run."""
 
 
-class Progress:
-    """The rows asked and told; two different rows share a hash once in 2^64 pairs."""
+class SearchProgress:
+    """The rows asked and told, by a hash that two different rows share once in 2^64 pairs."""
 
     def __init__(self, space: Space, seed: int) -> None:
         """Start with nothing asked and nothing told."""

@@ -13,7 +13,7 @@ _ALL = 200_000
 def mutate(space: Space, rows: Matrix, most: int, rng: np.random.Generator) -> Matrix:
     """Return canonical copies of `rows` with 1 to `most` picks changed in each.
 
-    Inactive picks are drawn anew first: a layer that a mutation adds is random, not always the
+    Inactive picks are drawn first, so that a layer that a mutation adds is random, not always the
     first value of every choice. A change of a pick that stays inactive is lost.
     """
     result = np.where(space.active(rows), rows, _random(space, rows.shape, rng))

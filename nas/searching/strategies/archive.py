@@ -4,8 +4,8 @@ from nas.searching.problem import Problem, Trials
 from nas.searching.strategies._breed import Breed
 from nas.searching.strategies._fresh import Fresh
 from nas.searching.strategies._linear_model import LinearModel
-from nas.searching.strategies._pool import Pool
-from nas.searching.strategies._progress import Progress
+from nas.searching.strategies._pareto_archive import ParetoArchive
+from nas.searching.strategies._progress import SearchProgress
 from nas.space.space import Matrix
 
 _SLACK = 0.002
@@ -14,13 +14,13 @@ _MOST_PAIRS = 200
 """More pairs of picks cost more time than they save evaluations."""
 _PENALTY = 0.1
 _FORGET = 0.9
-"""Old batches count less: the model is to be right near the front."""
+"""Old batches count less, as the model should be accurate near the front."""
 
 
 class Archive:
     """Keeps the front and what is close behind it, and breeds from that.
 
-    Of several children of near parents only the one goes out that a linear model, refitted to
+    Of several children of near parents only the one is proposed that a linear model, refitted to
     every batch, predicts to be furthest ahead of the front. With one objective the archive is the
     elite.
     """
@@ -31,26 +31,28 @@ class Archive:
         """Start with an empty archive."""
         self.batch = batch
         self._problem, self._initial = problem, initial
-        self._progress = Progress(problem.space, seed)
+        self._progress = SearchProgress(problem.space, seed)
         self._fresh = Fresh(problem, self._progress)
         columns = len(problem.space.columns)
-        self._pool = Pool(columns, len(problem.objectives), slack=_SLACK)
+        self._archive = ParetoArchive(columns, len(problem.objectives), slack=_SLACK)
         self._model = LinearModel(problem, most_pairs=_MOST_PAIRS, penalty=_PENALTY, forget=_FORGET)
         self._breed = Breed(problem, siblings=siblings, mutations=_MUTATIONS)
 
     def ask(self, count: int) -> Matrix:
         """Return up to `count` new rows: random ones first, then children of the archive."""
         rng = self._progress.rng()
-        if self._progress.count < self._initial or not len(self._pool):
+        if self._progress.count < self._initial or not len(self._archive):
             return self._progress.ask(self._fresh.draw(count, rng))
-        found = self._breed(self._pool, self._model, count=count, progress=self._progress, rng=rng)
+        found = self._breed(
+            self._archive, self._model, count=count, progress=self._progress, rng=rng
+        )
         return self._progress.ask(self._fresh.fill(found, count, rng))
 
     def tell(self, trials: Trials) -> None:
         """Let the best into the archive and refit the model."""
         self._progress.tell(trials)
         self._model.tell(trials)
-        self._pool.tell(self._problem, trials)
+        self._archive.tell(self._problem, trials)
 
 
 def create(

@@ -5,7 +5,7 @@ import numpy as np
 from nas.searching.pareto import ranks
 from nas.searching.problem import Floats, Problem, Trials
 from nas.searching.strategies._fresh import Fresh
-from nas.searching.strategies._progress import Progress
+from nas.searching.strategies._progress import SearchProgress
 from nas.searching.strategies._vary import mutate
 from nas.space.space import Matrix
 
@@ -16,14 +16,14 @@ class Evolution:
     """Changes one pick of the winner of every tournament; the oldest trials leave.
 
     With several objectives the winner is drawn among those that no other of the tournament
-    dominates. Trials that keep no limit or failed do not enter the population.
+    dominates. Infeasible and failed trials do not enter the population.
     """
 
     def __init__(self, problem: Problem, seed: int, *, population: int, tournament: int) -> None:
         """Start with an empty population."""
         self.batch = max(1, population // 4)
         self._problem, self._size, self._tournament = problem, population, tournament
-        self._progress = Progress(problem.space, seed)
+        self._progress = SearchProgress(problem.space, seed)
         self._fresh = Fresh(problem, self._progress)
         self._rows: Matrix = np.zeros((0, len(problem.space.columns)), dtype=np.uint8)
         self._scores: Floats = np.zeros((0, len(problem.objectives)))

@@ -1,4 +1,4 @@
-"""All architectures in an order whose every beginning covers the space; ends on small spaces."""
+"""All architectures, in an order that covers the space evenly from the start."""
 
 from math import gcd, prod
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from nas.searching.problem import Problem, Trials
 from nas.searching.strategies._fresh import Fresh
-from nas.searching.strategies._progress import Progress
+from nas.searching.strategies._progress import SearchProgress
 from nas.space.space import Matrix
 
 _GOLDEN = 0.6180339887498949
@@ -17,7 +17,7 @@ class Grid:
     """Counts through the combinations of picks in strides of the golden section of their number.
 
     The stride has no common divisor with the number, so that every combination comes once. Where
-    the limits leave almost nothing, it ends the search of blocks and proposes what `Fresh` finds.
+    the constraints leave almost nothing, it stops counting and proposes what `Fresh` finds.
     """
 
     batch = 200
@@ -32,7 +32,7 @@ class Grid:
         self._stride, self._place, self._start = stride, 0, seed
         self._left = np.zeros((0, len(self._widths)), dtype=np.uint8)
         self._space = problem.space
-        self._progress = Progress(problem.space, seed)
+        self._progress = SearchProgress(problem.space, seed)
         self._fresh = Fresh(problem, self._progress)
 
     def ask(self, count: int) -> Matrix:
@@ -59,7 +59,7 @@ class Grid:
         return self._space.canonical(rows)
 
     def tell(self, trials: Trials) -> None:
-        """Remember what needs no proposal any more."""
+        """Remember which rows are no longer new."""
         self._progress.tell(trials)
 
 

@@ -8,8 +8,8 @@ from nas.searching.kernel_model import KernelModel
 from nas.searching.problem import Problem, Trials
 from nas.searching.strategies._breed import Breed
 from nas.searching.strategies._fresh import Fresh
-from nas.searching.strategies._pool import Pool
-from nas.searching.strategies._progress import Progress
+from nas.searching.strategies._pareto_archive import ParetoArchive
+from nas.searching.strategies._progress import SearchProgress
 from nas.space.space import Matrix
 
 _SLACK, _INNER_SLACK = 0.05, 0.005
@@ -21,7 +21,7 @@ _LEAST, _SHARE = 4, 20
 
 
 class Guided:
-    """Fits a model to all trials, evolves an archive inside it, proposes what promises the most.
+    """Fits a model to all trials, evolves an archive inside it, proposes the most promising.
 
     The first trials are random and spread over the objectives that cost nothing. Then every batch
     takes the candidates that are predicted to be furthest ahead of the front and of each other,
@@ -34,9 +34,9 @@ class Guided:
         """Start without trials."""
         self.batch = batch
         self._problem, self._initial, self._explore = problem, initial, explore
-        self._progress = Progress(problem.space, seed)
+        self._progress = SearchProgress(problem.space, seed)
         self._fresh = Fresh(problem, self._progress)
-        self._pool = self._new_pool(_SLACK)
+        self._archive = self._new_archive(_SLACK)
         self._model = KernelModel(problem, most=_MOST_FITTED)
         self._breed = Breed(problem, siblings=1, mutations=3)
 
@@ -46,7 +46,7 @@ class Guided:
         missing = self._initial - self._progress.count
         if missing > 0:
             return self._progress.ask(self._start(min(count, missing), rng))
-        if not len(self._pool) or not self._model.ready:
+        if not len(self._archive) or not self._model.ready:
             return self._progress.ask(self._fresh.draw(count, rng))
         count = min(count, max(_LEAST, self._progress.count // _SHARE))
         found = self._candidates(rng)
@@ -59,15 +59,15 @@ class Guided:
         """Take the trials into the model's data."""
         self._progress.tell(trials)
         self._model.tell(trials)
-        self._pool.tell(self._problem, trials)
+        self._archive.tell(self._problem, trials)
 
-    def _new_pool(self, slack: float) -> Pool:
+    def _new_archive(self, slack: float) -> ParetoArchive:
         columns = len(self._problem.space.columns)
-        return Pool(columns, len(self._problem.objectives), slack=slack, least=100)
+        return ParetoArchive(columns, len(self._problem.objectives), slack=slack, least=100)
 
     def _start(self, count: int, rng: np.random.Generator) -> Matrix:
         """Return random rows, spread over the first objective that is free if there is one."""
-        known = self._problem.known(self._pool.rows[:0])
+        known = self._problem.known(self._archive.rows[:0])
         free = [o.metric for o in self._problem.objectives if o.metric in known]
         rows = self._fresh.draw(_SUPPLY if free else count, rng)
         if not free or len(rows) <= count:
@@ -83,22 +83,22 @@ class Guided:
 
     def _candidates(self, rng: np.random.Generator) -> Matrix:
         """Return new rows near the front of the model, by an archive evolution inside it."""
-        pool = self._new_pool(_INNER_SLACK)
-        pool.add(self._pool.rows, self._pool.scores)
+        archive = self._new_archive(_INNER_SLACK)
+        archive.add(self._archive.rows, self._archive.scores)
         for _ in range(_GENERATIONS):
             children = self._breed(
-                pool, self._model, count=_CHILDREN, progress=self._progress, rng=rng
+                archive, self._model, count=_CHILDREN, progress=self._progress, rng=rng
             )
             if not len(children):
                 break
-            scores, broken = self._model.scores(children)
-            pool.add(children[broken == 0], scores[broken == 0])
-        return pool.rows[self._progress.new(pool.rows)]
+            scores, violations = self._model.scores(children)
+            archive.add(children[violations == 0], scores[violations == 0])
+        return archive.rows[self._progress.new(archive.rows)]
 
     def _promising(self, rows: Matrix, count: int) -> NDArray[np.int64]:
         """Return the positions of up to `count` rows, each the furthest ahead of all before it."""
-        scores, broken = self._model.scores(rows)
-        return promising(scores, broken, self._pool.rivals, count=count)
+        scores, violations = self._model.scores(rows)
+        return promising(scores, violations, self._archive.rivals, count=count)
 
 
 def create(

@@ -4,8 +4,8 @@ import numpy as np
 
 from nas.searching.problem import Problem, Trials
 from nas.searching.strategies._fresh import Fresh
-from nas.searching.strategies._pool import Pool
-from nas.searching.strategies._progress import Progress
+from nas.searching.strategies._pareto_archive import ParetoArchive
+from nas.searching.strategies._progress import SearchProgress
 from nas.searching.strategies._vary import neighbours
 from nas.space.space import Matrix
 
@@ -13,7 +13,7 @@ _STARTS = 10
 
 
 class Local:
-    """Visits the neighbours of the climb's front, one solution after the other.
+    """Proposes the neighbours of the climb's front, one solution after the other.
 
     A climb starts from a few random architectures and ends when every neighbour of its front was
     proposed; with one objective that is hill climbing, with several Pareto local search (Paquete
@@ -25,7 +25,7 @@ class Local:
     def __init__(self, problem: Problem, seed: int) -> None:
         """Start without a climb."""
         self._problem = problem
-        self._progress = Progress(problem.space, seed)
+        self._progress = SearchProgress(problem.space, seed)
         self._fresh = Fresh(problem, self._progress)
         self._climb = self._new_climb()
         self._visited: set[bytes] = set()
@@ -49,14 +49,14 @@ class Local:
         return self._progress.ask(found[:count])
 
     def tell(self, trials: Trials) -> None:
-        """Let what is on the front of the climb into it."""
+        """Let trials into the front of the climb."""
         self._progress.tell(trials)
         ok = trials.ok
         self._climb.add(trials.picks[ok], self._problem.scores(trials.metrics)[ok])
 
-    def _new_climb(self) -> Pool:
+    def _new_climb(self) -> ParetoArchive:
         columns = len(self._problem.space.columns)
-        return Pool(columns, len(self._problem.objectives), slack=0.0, least=1)
+        return ParetoArchive(columns, len(self._problem.objectives), slack=0.0, least=1)
 
 
 def create(problem: Problem, *, seed: int) -> Local:

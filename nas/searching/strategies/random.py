@@ -1,8 +1,8 @@
-"""Uniformly random architectures within the free limits, none twice."""
+"""Uniformly random architectures that satisfy the free constraints, none twice."""
 
 from nas.searching.problem import Problem, Trials
 from nas.searching.strategies._fresh import Fresh
-from nas.searching.strategies._progress import Progress
+from nas.searching.strategies._progress import SearchProgress
 from nas.space.space import Matrix
 
 
@@ -13,7 +13,7 @@ class Random:
 
     def __init__(self, problem: Problem, seed: int) -> None:
         """Start with nothing proposed."""
-        self._progress = Progress(problem.space, seed)
+        self._progress = SearchProgress(problem.space, seed)
         self._fresh = Fresh(problem, self._progress)
 
     def ask(self, count: int) -> Matrix:
@@ -21,7 +21,7 @@ class Random:
         return self._progress.ask(self._fresh.draw(count, self._progress.rng()))
 
     def tell(self, trials: Trials) -> None:
-        """Remember what needs no proposal any more."""
+        """Remember which rows are no longer new."""
         self._progress.tell(trials)
 
 

@@ -150,7 +150,7 @@ def test_a_run_without_a_front_says_so(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=f"no front yet; finish it: nas search --out {tmp_path}"):
         find_architecture(f"{tmp_path}:best")
     (tmp_path / "pareto.csv").write_text("\n")
-    with pytest.raises(RunError, match="is empty: nothing kept the limits"):
+    with pytest.raises(RunError, match="is empty: no trial satisfied the constraints"):
         find_architecture(f"{tmp_path}:best")
 
 

@@ -8,7 +8,7 @@ import pytest
 from nas.core.plugins import Plugin, create
 from nas.searching.evaluate import evaluate
 from nas.searching.evaluators.costs import create as create_costs
-from nas.searching.problem import Candidates, Limit, Metrics, Objective, Problem, Trials
+from nas.searching.problem import Candidates, Constraint, Metrics, Objective, Problem, Trials
 from nas.space.file import load_space
 from nas.space.space import Space
 
@@ -38,7 +38,7 @@ def problem_of(space: Space, *objectives: str, limits: Sequence[str] = ()) -> Pr
         space=space,
         evaluators=(create_costs(space), Judge()),
         objectives=tuple(Objective.parse(o) for o in objectives),
-        limits=tuple(Limit.parse(text) for text in limits),
+        limits=tuple(Constraint.parse(text) for text in limits),
     )
 
 
@@ -64,8 +64,8 @@ def test_a_failed_trial_is_told_as_the_worst(name: str, limits: Sequence[str]) -
     failed = [t for t in told if t.number < 5]
     assert all(t.values == worst.tolist() for t in failed)
     if limits:
-        most = max(t.constraints["limits"] for t in told)
-        assert all(t.constraints["limits"] == most > 0 for t in failed)
+        most = max(t.constraints["constraints"] for t in told)
+        assert all(t.constraints["constraints"] == most > 0 for t in failed)
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from nas.latency.file import load_table
 from nas.searching.evaluate import evaluate
 from nas.searching.evaluators import costs, surrogate, table
 from nas.searching.pareto import hypervolume
-from nas.searching.problem import Limit, Objective, Problem
+from nas.searching.problem import Constraint, Objective, Problem
 from nas.space.file import load_space
 
 POINT = np.array([-0.5, 130.0])
@@ -22,7 +22,7 @@ def shipped() -> Problem:
         space=space,
         evaluators=(costs.create(space), latency, surrogate.create(space)),
         objectives=(Objective.parse("top1_proxy"), Objective.parse("latency_ms")),
-        limits=(Limit.parse("latency_ms<=130"),),
+        limits=(Constraint.parse("latency_ms<=130"),),
     )
 
 

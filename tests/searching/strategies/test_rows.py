@@ -8,9 +8,9 @@ from nas.core.plugins import Plugin, create
 from nas.searching.acquisition import violation
 from nas.searching.evaluate import evaluate
 from nas.searching.evaluators.costs import create as create_costs
-from nas.searching.problem import Candidates, Limit, Objective, Problem
+from nas.searching.problem import Candidates, Constraint, Objective, Problem
 from nas.searching.strategies._fresh import Fresh
-from nas.searching.strategies._progress import Progress
+from nas.searching.strategies._progress import SearchProgress
 from nas.searching.strategies._vary import everything, mutate, neighbours
 from nas.space.file import load_space
 from nas.space.space import Space
@@ -53,7 +53,7 @@ def test_a_new_layer_has_random_picks() -> None:
 
 
 def test_progress_knows_rows_asked_and_told(tiny: Space, problem: Problem) -> None:
-    progress = Progress(tiny, 0)
+    progress = SearchProgress(tiny, 0)
     rows = np.unique(tiny.sample_matrix(np.random.default_rng(0), 20), axis=0)
     progress.ask(rows[:3])
     progress.tell(evaluate(problem, rows[3:5]))
@@ -63,15 +63,15 @@ def test_progress_knows_rows_asked_and_told(tiny: Space, problem: Problem) -> No
 
 def test_random_numbers_depend_on_tells_not_on_asks_before(tiny: Space, problem: Problem) -> None:
     rows = tiny.sample_matrix(np.random.default_rng(0), 4)
-    asked, told = Progress(tiny, 5), Progress(tiny, 5)
+    asked, told = SearchProgress(tiny, 5), SearchProgress(tiny, 5)
     asked.ask(rows)
     for progress in (asked, told):
         progress.tell(evaluate(problem, rows))
     assert asked.rng().random() == told.rng().random()
 
 
-def test_violation_is_relative_and_adds_up(with_limits: Callable[..., Problem]) -> None:
-    problem = with_limits("macs<=100", "top1>=0.5")
+def test_violation_is_relative_and_adds_up(with_constraints: Callable[..., Problem]) -> None:
+    problem = with_constraints("macs<=100", "top1>=0.5")
     metrics = {"macs": np.array([100.0, 150.0]), "top1": np.array([0.25, np.nan])}
     assert violation(problem, metrics, 2) == pytest.approx([0.5, 0.5])
 
@@ -85,11 +85,11 @@ def test_a_limit_that_few_keep_is_reached() -> None:
         space=space,
         evaluators=(made,),
         objectives=(Objective.parse("params"),),
-        limits=(Limit(metric="macs", at_most=True, value=0.8 * macs.min()),),
+        limits=(Constraint(metric="macs", at_most=True, value=0.8 * macs.min()),),
     )
-    found = Fresh(problem, Progress(space, 0)).draw(20, np.random.default_rng(0))
+    found = Fresh(problem, SearchProgress(space, 0)).draw(20, np.random.default_rng(0))
     assert len(found) == 20
-    assert problem.keeps_limits(problem.known(found), 20).all()
+    assert problem.satisfies(problem.known(found), 20).all()
 
 
 def test_the_grid_is_the_same_asked_for_one_by_one(problem: Problem) -> None:

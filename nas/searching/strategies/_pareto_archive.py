@@ -12,13 +12,13 @@ _RIVALS, _MOST = 128, 1500
 """With three objectives and more a front grows long: this bounds comparisons and rows."""
 
 _BEYOND = 0.25
-"""By this share of its range draws go beyond both ends of an objective, that is, to the ends."""
+"""Draws go beyond both ends of an objective by this share of its range, that is, to the ends."""
 
 _END_REACH = 8
-"""There the radii are so many times wider: a best architecture is left only through others."""
+"""The radii are so many times wider at the ends, so that the best are not only bred alone."""
 
 
-class Pool:
+class ParetoArchive:
     """Rows with scores (all minimised) that no other row is ahead of by more than `slack`.
 
     `slack` is in shares of the extent of the front in every objective; with one objective the best
@@ -47,13 +47,13 @@ class Pool:
         return quickly_ahead(scores, self.rivals, extent_of(self.front))
 
     def tell(self, problem: Problem, trials: Trials) -> None:
-        """Take in the trials that kept all limits."""
+        """Take in the feasible trials."""
         ok = trials.ok
         if ok.any():
             self.add(trials.picks[ok], problem.scores(trials.metrics)[ok])
 
     def add(self, rows: Matrix, scores: Floats) -> None:
-        """Take in rows, drop what fell behind."""
+        """Take in rows, and drop those that fell behind."""
         self.rows = np.concatenate([self.rows, rows])
         self.scores = np.concatenate([self.scores, scores])
         self.front = _merged(self.front, scores)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nas.searching.strategies._pool import Pool, spread
+from nas.searching.strategies._pareto_archive import ParetoArchive, spread
 
 
 def rows_for(scores: np.ndarray) -> np.ndarray:
@@ -9,24 +9,24 @@ def rows_for(scores: np.ndarray) -> np.ndarray:
 
 
 def test_what_fell_behind_leaves() -> None:
-    pool = Pool(1, 2, slack=0.1, least=1)
+    archive = ParetoArchive(1, 2, slack=0.1, least=1)
     scores = np.array([[0.0, 10.0], [10.0, 0.0], [0.5, 10.0], [5.0, 10.0]])
-    pool.add(rows_for(scores), scores)
-    assert sorted(pool.rows[:, 0].tolist()) == [0, 1, 2]
-    assert len(pool.front) == 2
+    archive.add(rows_for(scores), scores)
+    assert sorted(archive.rows[:, 0].tolist()) == [0, 1, 2]
+    assert len(archive.front) == 2
 
 
 def test_the_least_number_stays_even_if_behind() -> None:
-    pool = Pool(1, 1, slack=0.0, least=3)
+    archive = ParetoArchive(1, 1, slack=0.0, least=3)
     scores = np.array([[5.0], [1.0], [4.0], [2.0], [3.0]])
-    pool.add(rows_for(scores), scores)
-    assert sorted(pool.scores[:, 0].tolist()) == [1.0, 2.0, 3.0]
+    archive.add(rows_for(scores), scores)
+    assert sorted(archive.scores[:, 0].tolist()) == [1.0, 2.0, 3.0]
 
 
 @pytest.mark.parametrize("objectives", [2, 3])
 def test_the_front_is_that_of_all_rows_whatever_the_batches(objectives: int) -> None:
     scores = np.random.default_rng(0).random((300, objectives))
-    whole, parts = (Pool(1, objectives, slack=0.0) for _ in range(2))
+    whole, parts = (ParetoArchive(1, objectives, slack=0.0) for _ in range(2))
     whole.add(np.zeros((300, 1), np.uint8), scores)
     for part in np.array_split(scores, 7):
         parts.add(np.zeros((len(part), 1), np.uint8), part)
