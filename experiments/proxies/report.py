@@ -69,7 +69,7 @@ def _ranked(values: Values, seconds: Mapping[str, float], picks: np.ndarray) -> 
 
 
 def detectable(networks: int) -> float:
-    """Return the Kendall tau that so many networks show with a power of 80 % at the level of 5 %.
+    """Return the Kendall tau-b that so many networks show with a power of 80 % at the level of 5 %.
 
     By the normal approximation of its distribution without any correlation.
     """
@@ -92,19 +92,19 @@ def _learned(picks: np.ndarray, taught: np.ndarray, accuracy: np.ndarray) -> np.
 def _row(scores: np.ndarray, truth: np.ndarray, cost: float) -> dict[str, float | list[float]]:
     low, high = _interval(scores, truth)
     return {
-        "tau": _tau(scores, truth),
+        "tau": _tau_b(scores, truth),
         "tau_interval": [low, high],
         "spearman": float(spearmanr(scores, truth).statistic),
         "cost": float(cost),
     }
 
 
-def _tau(one: np.ndarray, other: np.ndarray) -> float:
+def _tau_b(one: np.ndarray, other: np.ndarray) -> float:
     return float(kendalltau(one, other).statistic)
 
 
 def _interval(scores: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
-    """Return the 95 % interval of tau over draws of networks."""
+    """Return the 95 % interval of tau-b over draws of networks."""
     found = bootstrap(
         (scores, truth),
         lambda a, b: kendalltau(a, b).statistic,

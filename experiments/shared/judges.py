@@ -28,10 +28,10 @@ STRENGTHS = (10.0, 30.0, 100.0, 300.0, 1000.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judge:
-    """A model, and its Kendall tau on a tenth of its rows that a trial fit had not seen."""
+    """A model, and its Kendall tau-b on a tenth of its rows that a trial fit had not seen."""
 
     predict: Predict
-    tau: float
+    tau_b: float
 
     def __call__(self, matrix: Matrix) -> Floats:
         """Return the accuracies of picks, fractions on the reported scale, as the guide's are."""
@@ -61,8 +61,8 @@ def fit_judges(rows: Rows, seed: int = 0) -> Mapping[str, Judge]:
     for name, plain in (("boosted trees", _boosted_trees), ("ridge on pairs", _ridge)):
         fit = _saturating(plain)
         trial = Accuracy(fit(rest, seed)(rows.matrix[tenth]), np.zeros(len(tenth)))
-        tau = figures(trial, rows.top1[tenth])["tau"]
-        judges[name] = Judge(predict=_scaled(fit(rows, seed), scale), tau=tau)
+        tau_b = figures(trial, rows.top1[tenth])["tau"]
+        judges[name] = Judge(predict=_scaled(fit(rows, seed), scale), tau_b=tau_b)
     return judges
 
 

@@ -66,7 +66,7 @@ def folds(rows: Rows, count: int, seed: int) -> list[NDArray[np.intp]]:
 
 
 def figures(predicted: Accuracy, top1: Floats) -> dict[str, float]:
-    """Return Kendall's tau, R2, the mean absolute error and the cover of the deviations."""
+    """Return Kendall's tau-b, R2, the mean absolute error and the cover of the deviations."""
     from scipy.stats import kendalltau
 
     error = np.abs(predicted.accuracy - top1)

@@ -70,8 +70,9 @@ class Scale:
 class HoldOut:
     """How well the model did on rows that it was not fitted on.
 
-    `mae` is in fractions, on the scale of the data; `within_one` and `within_two` are the shares of
-    rows closer than one and two predicted standard deviations (0.68 and 0.95 if normal).
+    `tau` is Kendall's tau-b, `mae` a fraction on the scale of the data; `within_one` and
+    `within_two` are the shares of rows closer than one and two predicted standard deviations (0.68
+    and 0.95 if normal).
     """
 
     rows: int

@@ -42,7 +42,8 @@ class Validation:
     """Predicted against measured latency of networks that had no part in the table.
 
     All are fractions of the measured latency: `bias` is the mean error, `mape` the mean size of
-    the error, `worst` the largest; `within_5` and `within_10` are shares of the networks.
+    the error, `worst` the largest; `within_5` and `within_10` are shares of the networks;
+    `kendall_tau` is tau-a.
     `noise_floor` is `mape` between two measurements of the same networks, `noise_worst` the
     largest difference between them. `speed` is what the references took then over what they took
     for the table. `points` are (predicted, measured) milliseconds by name.

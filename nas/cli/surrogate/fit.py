@@ -70,7 +70,7 @@ def _lines(fitted: "Fitted") -> list[str]:
     assert held_out is not None  # every fit is judged
     return [
         f"{model.metric} of space {model.space}, learned from {model.source}",
-        f"held out: tau {held_out.tau:.3f}, R2 {held_out.r2:.3f}, mean absolute error "
+        f"hold-out: Kendall tau-b {held_out.tau:.3f}, R2 {held_out.r2:.3f}, mean absolute error "
         f"{held_out.mae:.4f} over {held_out.rows} architectures",
         f"deviations: {held_out.within_one:.0%} of them within one, {held_out.within_two:.0%} "
         "within two (68% and 95% if normal)",

@@ -81,7 +81,7 @@ def _scores(
         worst=round(float(np.abs(error).max()), 5),
         within_5=round(float(np.mean(np.abs(error) <= 0.05)), 4),
         within_10=round(float(np.mean(np.abs(error) <= 0.1)), 4),
-        kendall_tau=round(kendall_tau(predicted, measured), 4),
+        kendall_tau=round(tau_a(predicted, measured), 4),
         noise_floor=round(float(twice.mean()), 5),
         noise_worst=round(float(twice.max()), 5),
         speed=round(speed, 4),
@@ -90,8 +90,8 @@ def _scores(
     )
 
 
-def kendall_tau(first: Floats, second: Floats) -> float:
-    """Return the rank correlation tau-a of two series: 1 for one order, -1 for the opposite."""
+def tau_a(first: Floats, second: Floats) -> float:
+    """Return Kendall's tau-a of two series: concordant less discordant pairs, over all pairs."""
     rows, columns = np.triu_indices(len(first), k=1)
     signs = np.sign(first[rows] - first[columns]) * np.sign(second[rows] - second[columns])
     return float(signs.mean())
