@@ -1,6 +1,7 @@
 """Read search spaces from YAML: a list is a choice, a scalar is fixed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from nas.core.schema import Reader, check_keys
 from nas.core.text import shown
 from nas.network.blocks import ACTS, GATES, MOST_CHANNELS, MOST_PIXELS, MOST_WINDOW, SKIPS
 from nas.network.layers import BLOCKS
-from nas.space.rows import Row, Squeezing, Value
+from nas.space.rows import SHARED, Row, Squeezing, Squeezings, Value
 from nas.space.space import Space
 
 _DEFAULTS: Mapping[str, Value] = {
@@ -36,7 +37,25 @@ _ALLOWED: Mapping[str, tuple[str, ...]] = {
     "skip": SKIPS,
     "per_layer": _PER_LAYER,
 }
-_FIXED = ("stride", "act", "se_act", "gate")
+_OPTIONAL = ("expansion_rest", "width_ratio")
+"""Fields that a row has only where they are given."""
+_CHOICES = {
+    "stem": ("width", "kernel"),
+    "stages": (
+        "kind",
+        "width",
+        "layers",
+        "expansion",
+        "expansion_rest",
+        "kernel",
+        "se",
+        "act",
+        "skip",
+    ),
+}
+_RATIOS = ("expansion", "expansion_rest", "width_ratio")
+_LARGEST_RATIO, _LARGEST_MULTIPLIER = 1_000, 100
+_MOST_AROUND = 10_000
 _MOST = 255
 _MOST_ROWS, _MOST_LAYERS = 100, 100
 _LARGEST = {"layers": _MOST_LAYERS, "kernel": MOST_WINDOW, "stride": MOST_WINDOW}
@@ -47,6 +66,8 @@ _KEYS = (
     "source",
     "baseline",
     "resolution",
+    "multiplier",
+    "act",
     "dropout",
     "drop_connect",
     "fixed_features",
@@ -81,20 +102,31 @@ def space_from_mapping(content: Mapping[str, Any], *, source: str = "space") -> 
     _check_plain(content, source)
     defaults = content.get("defaults", {})
     _check_row(defaults, f"{source}: defaults")
+    acts, squeezings = _acts(content, source), _squeezings(content, source)
+    read = partial(_rows, acts=acts, squeezings=squeezings)
     space = Space(
         name=content["name"],
         resolutions=_resolutions(content, source),
-        stem=_rows(content, "stem", {}, source),
-        stages=_rows(content, "stages", defaults, source),
-        head=_rows(content, "head", {}, source),
-        squeezing=_squeezing(content.get("se", {}), f"{source}: se"),
+        multipliers=_multipliers(content, source),
+        acts=acts,
+        stem=read(content, "stem", {}, source),
+        stages=read(content, "stages", defaults, source),
+        heads=_heads(content, source, read),
+        squeezings=squeezings,
         dropout=content.get("dropout", 0.0),
         drop_connect=content.get("drop_connect", 0.0),
         baseline=content.get("baseline", ""),
         fixed_features=content.get("fixed_features", False),
     )
+    _check_strides(space, content, source)
     if not space.columns:
         raise BadFile(f"{source}: no field has a list, so there is nothing to choose")
+    around = prod(len(c.values) for c in space.columns if c.stage is None)
+    if around > _MOST_AROUND * len(space.resolutions) * len(space.multipliers):
+        raise BadFile(
+            f"{source}: act, stem and head have {around:,} combinations; {_MOST_AROUND:,} "
+            "are the most"
+        )
     return space
 
 
@@ -118,31 +150,106 @@ def _resolutions(content: Mapping[str, Any], source: str) -> tuple[int, ...]:
     return tuple(int(value) for value in values)
 
 
+def _multipliers(content: Mapping[str, Any], source: str) -> tuple[float, ...]:
+    values = _values(content, "multiplier", source) if "multiplier" in content else (1.0,)
+    for value in values:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not 0 < float(value) <= _LARGEST_MULTIPLIER:
+            wanted = f"must be numbers above 0, {_LARGEST_MULTIPLIER} at most, not {shown(value)}"
+            raise _bad(content, "multiplier", source, wanted)
+    return tuple(float(value) for value in values)
+
+
+def _acts(content: Mapping[str, Any], source: str) -> tuple[str, ...]:
+    """Return the activations that rows of stem and head take which have none of their own."""
+    if "act" not in content:
+        return ()
+    values = _values(content, "act", source)
+    for value in values:
+        if value not in ACTS:
+            wanted = f"must be one of {', '.join(ACTS)}, not {shown(value)}"
+            raise _bad(content, "act", source, wanted)
+    return tuple(str(value) for value in values)
+
+
+def _squeezings(content: Mapping[str, Any], source: str) -> Squeezings:
+    """Return the one kind of squeeze-and-excitation, or those that have names."""
+    found, place = content.get("se", {}), f"{source}: se"
+    if not isinstance(found, Mapping) or not any(isinstance(v, Mapping) for v in found.values()):
+        return {True: _squeezing(found, place)}
+    for name, value in found.items():
+        if not isinstance(name, str) or not isinstance(value, Mapping):
+            raise Reader(place).fail(f"{shown(name)} must be a name with a mapping", found, name)
+    return {name: _squeezing(value, f"{place}.{name}") for name, value in found.items()}
+
+
 def _squeezing(content: Any, place: str) -> Squeezing:
     Reader(place).record(content, Squeezing)
     return Squeezing(**content)  # its numbers as they stand there: fingerprints tell 1 from 1.0
 
 
+def _heads(
+    content: Mapping[str, Any], source: str, read: Callable[..., tuple[Row, ...]]
+) -> Mapping[str, tuple[Row, ...]]:
+    """Return the rows of the only head, or those of each head that has a name."""
+    found = content["head"]
+    if not isinstance(found, Mapping) or not found:
+        return {"": read(content, "head", {}, source)}
+    for name in found:
+        if not isinstance(name, str) or not name:
+            raise _bad(content, "head", source, f"needs texts as names, not {shown(name)}")
+    return {n: read({f"head.{n}": rows}, f"head.{n}", {}, source) for n, rows in found.items()}
+
+
+def _check_strides(space: Space, content: Mapping[str, Any], source: str) -> None:
+    """Refuse a stage that may be dropped together with its stride."""
+    for s, row in enumerate(space.stages):
+        if 0 in row.options["layers"] and row.options["stride"] != (1,):
+            raise Reader(f"{source}: stages.{s}").fail(
+                f"a stage of stride {row.options['stride'][0]} cannot have 0 layers, "
+                "since what follows would be larger; give it 1 or more, or stride 1",
+                content["stages"][s],
+                "layers",
+            )
+
+
 def _rows(
-    content: Mapping[str, Any], key: str, defaults: Mapping[str, Any], source: str
+    content: Mapping[str, Any],
+    key: str,
+    defaults: Mapping[str, Any],
+    source: str,
+    *,
+    acts: tuple[str, ...],
+    squeezings: Squeezings,
 ) -> tuple[Row, ...]:
     rows = content[key]
     if not isinstance(rows, list) or not rows:
         raise _bad(content, key, source, f"must be a list of rows, not {shown(rows)}")
     if len(rows) > _MOST_ROWS:
         raise _bad(content, key, source, f"has at most {_MOST_ROWS} rows, not {len(rows)}")
-    places = [f"{source}: {key}.{i}" for i in range(len(rows))]
-    for row, place in zip(rows, places, strict=True):
+    read = []
+    for i, row in enumerate(rows):
+        place = f"{source}: {key}.{i}"
         _check_row(row, place)
-    fixed = key != "stages"
-    return tuple(_row(r, defaults, place, fixed) for r, place in zip(rows, places, strict=True))
+        plain = {} if key == "stages" or not acts else {"act": SHARED}
+        read.append(_row(row, {**plain, **defaults}, place, key))
+        _check_se(row, read[-1], place, squeezings)
+    return tuple(read)
+
+
+def _check_se(row: Mapping[str, Any], made: Row, place: str, squeezings: Squeezings) -> None:
+    """Refuse a squeeze-and-excitation that the file does not describe."""
+    for value in made.options["se"]:
+        if value is not False and value not in squeezings:
+            names = ", ".join("true" if name is True else str(name) for name in squeezings)
+            raise _bad(row, "se", place, f"must be false or one of {names}, not {shown(value)}")
 
 
 def _check_row(row: Any, place: str) -> None:
     """Refuse what is no mapping of fields, and values that no field can have."""
     if not isinstance(row, Mapping):
         raise BadFile(f"{place}: expected a mapping of fields, found {shown(row)}")
-    check_keys(row, known=(*_DEFAULTS, "per_layer"), required=(), place=place)
+    check_keys(row, known=(*_DEFAULTS, *_OPTIONAL, "per_layer"), required=(), place=place)
     for field in row:
         if field == "per_layer" and row[field] == []:
             continue
@@ -152,13 +259,15 @@ def _check_row(row: Any, place: str) -> None:
                 raise _bad(row, field, place, f"must be {wanted}, not {shown(value)}")
 
 
-def _row(row: Mapping[str, Any], defaults: Mapping[str, Any], place: str, fixed: bool) -> Row:
+def _row(row: Mapping[str, Any], defaults: Mapping[str, Any], place: str, part: str) -> Row:
+    """Return the row of a `part`: "stem" and "stages" may have choices, heads have none."""
     merged = {**_DEFAULTS, **defaults, **row}
     per_layer = merged.pop("per_layer", ())
     options = {f: tuple(v) if isinstance(v, list) else (v,) for f, v in merged.items()}
     for field, values in options.items():
-        if len(values) > 1 and (fixed or field in _FIXED):
+        if len(values) > 1 and field not in _CHOICES.get(part, ()):
             raise _bad(row, field, place, "cannot be a choice here; give one value")
+    _check_layers(row, options, place, part)
     many = prod(len(values) for field, values in options.items() if field != "layers")
     if many > _MOST_KINDS_OF_BLOCKS:
         raise Reader(place).fail(
@@ -170,12 +279,33 @@ def _row(row: Mapping[str, Any], defaults: Mapping[str, Any], place: str, fixed:
     return Row(options=options, per_layer=tuple(f for f in wanted if len(options[f]) > 1))
 
 
+def _check_layers(
+    row: Mapping[str, Any], options: Mapping[str, tuple[Value, ...]], place: str, part: str
+) -> None:
+    """Refuse what only stages can have, or only stem and head, and what excludes each other."""
+    inside = part == "stages"
+    if not inside and options["layers"] != (1,):
+        raise _bad(row, "layers", place, "must be 1 in stem and head")
+    for field, fits in (("expansion_rest", inside), ("width_ratio", not inside)):
+        if field in options and not fits:
+            where = "stages" if field == "expansion_rest" else "stem and head"
+            raise _bad(row, field, place, f"belongs in {where} only")
+    if "width_ratio" in row and "width" in row:
+        raise _bad(row, "width_ratio", place, "stands in the place of width; give one of them")
+    if "expansion_rest" in options and "expansion" in row.get("per_layer", ()):
+        raise _bad(row, "per_layer", place, "has expansion, which expansion_rest excludes")
+
+
 def _wanted(field: str, value: Any) -> str:
     """Say what `field` takes where `value` is something else, nothing where it fits."""
     if field in _ALLOWED:
         return "" if value in _ALLOWED[field] else f"one of {', '.join(_ALLOWED[field])}"
     if field == "se":
-        return "" if type(value) is bool else "true or false"
+        return "" if type(value) in (bool, str) else "true or false"
+    if field == "layers" and type(value) is int and value == 0:
+        return ""
+    if field in _RATIOS and type(value) is float:
+        return "" if 1 <= value <= _LARGEST_RATIO else f"numbers from 1 to {_LARGEST_RATIO:,}"
     if type(value) is not int or value < 1:
         return "whole numbers >= 1"
     most = _LARGEST.get(field, MOST_CHANNELS)

@@ -2,34 +2,29 @@
 
 Whatever adds up over units (MACs, parameters, predicted milliseconds) is worked out once for
 every unit that a space can contain. A matrix of picks is then a matrix of table positions, and a
-sum over its columns is the answer.
+sum over its columns is the answer. A large space has too many units for that: theirs are worked
+out when they are first asked for.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from itertools import product
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas.core.blas import one_blas_thread
 from nas.network.blocks import Block
-from nas.network.layers import Shape, Unit, lower, lower_chain
-from nas.network.multipliers import scale_resolution
-from nas.space.rows import Picks
+from nas.network.layers import Shape, Unit
+from nas.space.slots import Digits, slots_of
 from nas.space.space import Matrix, Space
 
 UnitValues = Callable[[Unit], tuple[float, ...]]
 Floats = NDArray[np.float64]
 
+_MOST_AT_ONCE = 50_000
+"""Entries of all tables up to which they are filled before the first question."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Slot:
-    """A part of every architecture: the columns that decide it, and the units for their values."""
-
-    columns: tuple[int, ...]
-    units: Callable[[Picks], tuple[Unit, ...]]
+_SAMPLE = 1_000
+"""Random architectures whose units are worked out at once where all units are too many."""
 
 
 class Lookup:
@@ -45,34 +40,82 @@ class Lookup:
         (1000, 1)
     """
 
-    def __init__(self, space: Space, values: UnitValues) -> None:
-        """Work out `values` for every unit of `space`; all its tuples have the same length."""
-        slots, measure = tuple(_slots(space)), _remembered(values)
-        self._step = np.zeros((len(space.columns), len(slots)), dtype=np.float32)
-        self._offset = np.zeros(len(slots), dtype=np.int32)
-        tables: list[Floats] = []
-        for s, slot in enumerate(slots):
-            size = 1
-            for column in reversed(slot.columns):
-                self._step[column, s] = size
-                size *= len(space.columns[column].values)
-            self._offset[s] = sum(len(table) for table in tables)
-            tables.append(_table(space, slot, measure))
-        table = np.concatenate(tables)
-        self._tables = tuple(np.ascontiguousarray(table[:, k]) for k in range(table.shape[1]))
+    def __init__(self, space: Space, values: UnitValues, *, whole: bool = False) -> None:
+        """Work out `values` for every unit of `space`; all its tuples have the same length.
+
+        Where these are very many, only the units of a thousand random architectures are worked out
+        here, the others when they are asked for; `whole` works out all of them.
+        """
+        self._digits, self._slots = Digits(space), slots_of(space)
+        self._total = _Remembered(values)
+        sizes = [slot.size for slot in self._slots]
+        self._offset = np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp)
+        self._step = np.zeros((self._digits.count, len(sizes)))
+        for s, slot in enumerate(self._slots):
+            self._step[list(slot.digits), s] = slot.steps
+        first = self._worth(0, 0)
+        self._tables = [np.full(self._offset[-1], np.nan) for _ in range(first.size)]
+        if whole or self._offset[-1] <= _MOST_AT_ONCE:
+            self._fill(np.arange(self._offset[-1]))
+        else:
+            self(space.sample_matrix(np.random.default_rng(0), _SAMPLE))
 
     @one_blas_thread()
     def __call__(self, matrix: Matrix) -> Floats:
         """Return the sums for every row of `matrix`, shape (rows, values)."""
-        position = (matrix.astype(np.float32) @ self._step).astype(np.intp) + self._offset
+        digits = self._digits(matrix)
+        position = (digits @ self._step).astype(np.intp) + self._offset[:-1]
         by_slot = np.ascontiguousarray(position.T)  # adding long rows is twice as fast
-        return np.stack([table.take(by_slot).sum(axis=0) for table in self._tables], axis=1)
+        counts = [slot.counts(matrix) for slot in self._slots]
+        self._fill_missing(by_slot, counts)
+        return np.stack([self._sum(table.take(by_slot), counts) for table in self._tables], axis=1)
+
+    def _fill_missing(self, by_slot: NDArray[np.intp], counts: Sequence[Floats | None]) -> None:
+        """Work out what `by_slot` asks for the first time, but for what does not count."""
+        missing = np.isnan(self._tables[0].take(by_slot))
+        if missing.any():
+            for line, count in zip(missing, counts, strict=True):
+                if count is not None:
+                    line &= count > 0
+            self._fill(np.unique(by_slot[missing]))
+
+    def _sum(self, found: Floats, counts: Sequence[Floats | None]) -> Floats:
+        for line, count in zip(found, counts, strict=True):
+            if count is not None:
+                line[count == 0] = 0.0  # a unit that is not there may not have been worked out
+                line *= count
+        total: Floats = found.sum(axis=0)
+        return total
+
+    def _fill(self, positions: NDArray[np.intp]) -> None:
+        owners = np.searchsorted(self._offset, positions, side="right") - 1
+        for position, s in zip(positions.tolist(), owners.tolist(), strict=True):
+            worth = np.broadcast_to(self._worth(s, position - self._offset[s]), len(self._tables))
+            for table, value in zip(self._tables, worth, strict=True):
+                table[position] = value
+
+    def _worth(self, slot: int, code: int) -> Floats:
+        worth: Floats = self._total(self._slots[slot].units(int(code)))
+        return worth
+
+    def met(self) -> tuple[Unit, ...]:
+        """Return the units that were worked out, each once."""
+        return tuple(unit for unit, _ in self._total.known.values())
 
     def least(self) -> Floats:
-        """Return a lower bound of every sum over the whole space, shape (values,)."""
-        starts = self._offset
-        parts = [np.minimum.reduceat(table, starts).sum() for table in self._tables]
-        return np.array(parts)
+        """Return a lower bound of every sum over what was worked out, shape (values,)."""
+        ends = zip(self._offset[:-1], self._offset[1:], self._slots, strict=True)
+        parts = [
+            [slot.least_count * _least(table[start:end]) for table in self._tables]
+            for start, end, slot in ends
+        ]
+        least: Floats = np.array(parts).sum(axis=0)
+        return least
+
+
+def _least(values: Floats) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.min()) if known.size else 0.0
 
 
 def embed(space: Space, rows: Matrix, tables: Sequence[Floats]) -> Floats:
@@ -87,90 +130,28 @@ def embed(space: Space, rows: Matrix, tables: Sequence[Floats]) -> Floats:
 
 def distinct_units(space: Space) -> Mapping[str, Unit]:
     """Return every unit that an architecture of `space` can contain, by its key."""
+    units = Lookup(space, lambda unit: (0.0,), whole=True).met()
     found: dict[str, Unit] = {}
-
-    def collect(unit: Unit) -> tuple[float, ...]:
+    for unit in units:
         found.setdefault(unit.key, unit)
-        return (0.0,)
-
-    Lookup(space, collect)
     return found
 
 
-def _remembered(values: UnitValues) -> Callable[[tuple[Unit, ...]], Floats]:
-    """Return a function that sums `values` over units and works each unit out once."""
-    known: dict[tuple[Block, Shape], Floats] = {}
+class _Remembered:
+    """Sums values over units and works each unit out once; what it knows does not travel."""
 
-    def total(units: tuple[Unit, ...]) -> Floats:
-        for unit in units:
-            if (unit.block, unit.in_shape) not in known:
-                known[unit.block, unit.in_shape] = np.asarray(values(unit), dtype=float)
-        return sum((known[u.block, u.in_shape] for u in units), start=np.zeros(1))
+    def __init__(self, values: UnitValues) -> None:
+        self._values = values
+        self.known: dict[tuple[Block, Shape], tuple[Unit, Floats]] = {}
 
-    return total
+    def __reduce__(self) -> tuple[type["_Remembered"], tuple[UnitValues]]:
+        return _Remembered, (self._values,)
 
+    def __call__(self, units: tuple[Unit, ...]) -> Floats:
+        return sum(map(self._of, units), start=np.zeros(1))
 
-def _table(space: Space, slot: _Slot, total: Callable[[tuple[Unit, ...]], Floats]) -> Floats:
-    """Return the values of a slot for all combinations of its columns, the last one fastest."""
-    columns = [space.columns[i] for i in slot.columns]
-    combinations = product(*(column.values for column in columns))
-    rows = [
-        total(slot.units({c.name: v for c, v in zip(columns, values, strict=True)}))
-        for values in combinations
-    ]
-    width = max(row.size for row in rows)
-    return np.array([np.broadcast_to(row, (width,)) for row in rows])
-
-
-def _slots(space: Space) -> Iterator[_Slot]:
-    """Yield the parts that every architecture of `space` is the sum of."""
-    resolution = [i for i, c in enumerate(space.columns) if c.field == "resolution"]
-    sides = {r: _sides(space, r) for r in space.resolutions}
-
-    def side(picks: Picks, place: int) -> int:
-        return sides[int(picks.get("resolution", space.resolutions[0]))][place]
-
-    def width(stage: int, picks: Picks) -> int:
-        if stage < 0:
-            return space.fixed_blocks(space.stem, space.input_channels)[-1].out_channels
-        return int(picks.get(f"stage{stage + 1}_width", space.stages[stage].options["width"][0]))
-
-    def stem(picks: Picks) -> tuple[Unit, ...]:
-        blocks = space.fixed_blocks(space.stem, space.input_channels)
-        return lower_chain(blocks, (space.input_channels, side(picks, 0), side(picks, 0)))
-
-    def head(picks: Picks) -> tuple[Unit, ...]:
-        channels = width(len(space.stages) - 1, picks)
-        where = side(picks, len(space.stages) + 1)
-        return lower_chain(space.fixed_blocks(space.head, channels), (channels, where, where))
-
-    def stage(number: int, layer: int | None, picks: Picks) -> tuple[Unit, ...]:
-        channels, where = width(number - 1, picks), side(picks, number + 1)
-        units = lower_chain(space.stage_blocks(number, picks, channels), (channels, where, where))
-        return units if layer is None else units[layer : layer + 1]
-
-    def widths_of(number: int) -> list[int]:
-        return [i for i, c in enumerate(space.columns) if c.stage == number and c.field == "width"]
-
-    yield _Slot(columns=tuple(resolution), units=stem)
-    for number, row in enumerate(space.stages):
-        before = resolution + widths_of(number - 1)
-        for layer in range(row.max_layers) if row.per_layer else (None,):
-            own = [
-                i
-                for i, c in enumerate(space.columns)
-                if c.stage == number and c.layer in (None, layer)
-            ]
-            yield _Slot(columns=(*before, *own), units=partial(stage, number, layer))
-    yield _Slot(columns=(*resolution, *widths_of(len(space.stages) - 1)), units=head)
-
-
-def _sides(space: Space, resolution: int) -> tuple[int, ...]:
-    """Return the height of the input of the stem, of every stage and of the head, in pixels.
-
-    Strides are no choice, so any one architecture of the space tells it.
-    """
-    first = space.decode_row(np.zeros(len(space.columns), dtype=np.uint8))
-    units = {u.name: u for u in lower(scale_resolution(first, resolution))}
-    places = ["stem.0", *(f"stages.{s}.0" for s in range(len(space.stages))), "head.0"]
-    return tuple(units[place].in_shape[1] for place in places)
+    def _of(self, unit: Unit) -> Floats:
+        key = (unit.block, unit.in_shape)
+        if key not in self.known:
+            self.known[key] = (unit, np.asarray(self._values(unit), dtype=float))
+        return self.known[key][1]

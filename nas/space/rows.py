@@ -8,23 +8,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.core.schema import Count, OneOf, Range
-from nas.network.blocks import Block
+from nas.network.blocks import ACTS, GATES, Block
 from nas.network.multipliers import round_channels
 
-Value = int | bool | str
+Value = int | float | bool | str
 Picks = Mapping[str, Value]
 
-APPLIES_TO = {"expansion": ("mbconv",), "skip": ("mbconv",)}
+APPLIES_TO = {"expansion": ("mbconv",), "expansion_rest": ("mbconv",), "skip": ("mbconv",)}
 """Fields that only some kinds of block have; for the other kinds a choice of them is inactive."""
+
+SHARED = ""
+"""The activation of a row of stem or head that takes the one of the whole space."""
+
+SAME = "same"
+"""The activation of a squeeze-and-excitation that takes the one of its block."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Squeezing:
-    """How wide a squeeze-and-excitation is: `ratio` of the block's "input" or "hidden" channels."""
+    """How wide a squeeze-and-excitation is: `ratio` of the block's "input" or "hidden" channels.
+
+    `act` and `gate`, where they are given, stand in the place of the row's `se_act` and `gate`;
+    the act "same" is that of the block.
+    """
 
     ratio: Annotated[float, Range(0, 1, above=True)] = 0.25
     of: Annotated[str, OneOf(("input", "hidden"))] = "input"
     divisor: Count = 1
+    act: Annotated[str, OneOf(("", SAME, *ACTS))] = ""
+    gate: Annotated[str, OneOf(("", *GATES))] = ""
 
     def channels(self, in_channels: int, hidden_channels: int) -> int:
         """Return the width in whole channels, a multiple of `divisor`."""
@@ -34,6 +46,15 @@ class Squeezing:
             if self.divisor > 1
             else max(1, int(wanted))
         )
+
+    def fields(self, act: str, se_act: str, gate: str) -> dict[str, str]:
+        """Return `se_act` and `gate` of a block, whose row has these values of its own."""
+        own = act if self.act == SAME else self.act
+        return {"se_act": own or se_act, "gate": self.gate or gate}
+
+
+Squeezings = Mapping[Value, Squeezing]
+"""By the values of the field `se` that ask for one: its name, or true for the only one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,31 +69,63 @@ class Row:
         """The largest depth."""
         return max(int(n) for n in self.options["layers"])
 
-    def block(self, values: Picks, in_channels: int, layer: int, squeezing: Squeezing) -> Block:
+    def block(
+        self,
+        values: Picks,
+        in_channels: int,
+        layer: int,
+        squeezings: Squeezings,
+        *,
+        multiplier: float = 1.0,
+    ) -> Block:
         """Return the block that stands at `layer`, from 0, for one value of every field."""
-        kind, width = str(values["kind"]), int(values["width"])
-        hidden = in_channels * int(values["expansion"]) if kind == "mbconv" else 0
-        has_se = bool(values["se"])
+        kind, squeezing = str(values["kind"]), squeezings.get(values["se"])
+        hidden = times(in_channels, _expansion(values, layer)) if kind == "mbconv" else 0
+        act = "relu6" if kind == "pool" else str(values["act"])
+        of_se = {"se_act": "relu", "gate": "sigmoid"}
+        if squeezing:
+            of_se = squeezing.fields(act, str(values["se_act"]), str(values["gate"]))
         return Block(
             kind=kind,
             in_channels=in_channels,
-            out_channels=in_channels if kind == "pool" else width,
+            out_channels=in_channels if kind == "pool" else _width(values, in_channels, multiplier),
             hidden_channels=hidden,
             kernel=int(values["kernel"]),
             stride=int(values["stride"]) if layer == 0 else 1,
-            se_channels=squeezing.channels(in_channels, hidden or in_channels) if has_se else 0,
-            act="relu6" if kind == "pool" else str(values["act"]),
-            se_act=str(values["se_act"]) if has_se else "relu",
-            gate=str(values["gate"]) if has_se else "sigmoid",
+            se_channels=squeezing.channels(in_channels, hidden or in_channels) if squeezing else 0,
+            act=act,
             skip=str(values["skip"]) if kind in APPLIES_TO["skip"] else "identity",
+            **of_se,
         )
+
+
+def times(channels: int, ratio: float | str) -> int:
+    """Return `channels` times `ratio`, to a multiple of 8 where the ratio is a fraction."""
+    ratio = float(ratio)
+    return channels * int(ratio) if ratio.is_integer() else round_channels(channels * ratio)
+
+
+def multiplied(width: int, multiplier: float) -> int:
+    """Return the width of a stage under a width multiplier."""
+    return width if multiplier == 1 else round_channels(width * multiplier)
+
+
+def _expansion(values: Picks, layer: int) -> Value:
+    return values.get("expansion_rest", values["expansion"]) if layer else values["expansion"]
+
+
+def _width(values: Picks, in_channels: int, multiplier: float) -> int:
+    if "width_ratio" in values:
+        return times(in_channels, values["width_ratio"])
+    return multiplied(int(values["width"]), multiplier)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """One choice: its name, its values, and where in the space it acts (stage and layer from 0).
 
-    `stage` is None for the resolution; `layer` is None where the choice holds for a whole stage.
+    `stage` is None for what holds for the whole network, its stem or its head; `layer` is None
+    where the choice holds for a whole stage.
     """
 
     name: str
@@ -81,26 +134,63 @@ class Column:
     stage: int | None = None
     layer: int | None = None
 
+    @property
+    def least_layers(self) -> int:
+        """The depth of its stage from which on the choice has an influence."""
+        if self.stage is None or self.field == "layers":
+            return 0
+        if self.layer is not None:
+            return self.layer + 1
+        return 2 if self.field == "expansion_rest" else 1
+
     def is_active(self, kind: str, layers: int) -> bool:
         """Return whether the choice has an influence in a stage of `kind` and depth `layers`."""
-        fits = kind in APPLIES_TO.get(self.field, (kind,))
-        return fits and (self.layer is None or self.layer < layers)
+        return kind in APPLIES_TO.get(self.field, (kind,)) and layers >= self.least_layers
 
 
-def columns_of(resolutions: tuple[int, ...], stages: tuple[Row, ...]) -> Iterator[Column]:
-    """Yield the choices of a space, the resolution first, then stage by stage."""
-    if len(resolutions) > 1:
-        yield Column(name="resolution", values=resolutions, field="resolution")
+def stem_columns(rows: tuple[Row, ...]) -> Iterator[Column]:
+    """Yield the choices of the stem."""
+    for number, row in enumerate(rows):
+        for field, values in row.options.items():
+            if len(values) > 1:
+                yield Column(name=f"stem{number + 1}_{field}", values=values, field=field)
+
+
+def stage_columns(stages: tuple[Row, ...]) -> Iterator[Column]:
+    """Yield the choices of the stages, one after the other."""
     for s, row in enumerate(stages):
         for field, values in row.options.items():
             if len(values) > 1 and field not in row.per_layer:
-                yield Column(name=f"stage{s + 1}_{field}", values=values, field=field, stage=s)
+                column = Column(name=f"stage{s + 1}_{field}", values=values, field=field, stage=s)
+                if column.least_layers <= row.max_layers:
+                    yield column
         for layer in range(row.max_layers if row.per_layer else 0):
             for field in row.per_layer:
                 name = f"stage{s + 1}_layer{layer + 1}_{field}"
                 yield Column(
                     name=name, values=row.options[field], field=field, stage=s, layer=layer
                 )
+
+
+Condition = tuple[int, int, NDArray[np.bool_]]
+"""A column, the column that it depends on, and for which values of that one it is active."""
+
+
+def conditions(columns: tuple[Column, ...]) -> Iterator[Condition]:
+    """Yield what decides whether a choice has an influence."""
+    index = {column.name: i for i, column in enumerate(columns)}
+    for i, column in enumerate(columns):
+        if column.stage is None:
+            continue
+        stage = f"stage{column.stage + 1}"
+        kinds, depth = index.get(f"{stage}_kind"), index.get(f"{stage}_layers")
+        if column.field in APPLIES_TO and kinds is not None:
+            fits = [kind in APPLIES_TO[column.field] for kind in columns[kinds].values]
+            yield i, kinds, np.array(fits)
+        if column.least_layers and depth is not None:
+            deep = [int(n) >= column.least_layers for n in columns[depth].values]
+            if not all(deep):
+                yield i, depth, np.array(deep)
 
 
 def coordinates(values: tuple[Value, ...]) -> NDArray[np.float64]:

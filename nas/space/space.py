@@ -9,8 +9,8 @@ its index is 0 in a canonical matrix, and picks leave it out.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from itertools import product
 from math import prod
 from typing import Any
@@ -20,25 +20,44 @@ from numpy.typing import NDArray
 
 from nas.core.errors import NotInSpace, unknown
 from nas.network.blocks import Architecture, Block, Blocks
-from nas.space.rows import APPLIES_TO, Column, Picks, Row, Squeezing, Value, columns_of
+from nas.space.matching import Nearest, difference, plausible
+from nas.space.rows import (
+    SHARED,
+    Column,
+    Condition,
+    Picks,
+    Row,
+    Squeezing,
+    Squeezings,
+    Value,
+    conditions,
+    multiplied,
+    stage_columns,
+    stem_columns,
+)
 
 Matrix = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """A search space: fixed stem and head, and stages whose fields may be choices.
+    """A search space: a stem, stages and a head, whose fields may be choices.
 
-    `baseline` names the bundled architecture that results are compared with; `fixed_features` is
-    that of all its architectures.
+    `heads` are the heads that there are, by name; a single one is named "". `multipliers` are
+    those of the stages' widths. `acts` are the activations of what has none of its own in stem and
+    head. `squeezings` stand under the values of the field `se` that ask for them. `baseline` names
+    the bundled architecture that results are compared with; `fixed_features` is that of all its
+    architectures.
     """
 
     name: str
     resolutions: tuple[int, ...]
     stem: tuple[Row, ...]
     stages: tuple[Row, ...]
-    head: tuple[Row, ...]
-    squeezing: Squeezing = field(default_factory=Squeezing)
+    heads: Mapping[str, tuple[Row, ...]]
+    multipliers: tuple[float, ...] = (1.0,)
+    acts: tuple[str, ...] = ()
+    squeezings: Squeezings = field(default_factory=lambda: {True: Squeezing()})
     dropout: float = 0.0
     drop_connect: float = 0.0
     input_channels: int = 3
@@ -48,7 +67,14 @@ class Space:
     @cached_property
     def columns(self) -> tuple[Column, ...]:
         """The choices in the order of a matrix's columns."""
-        return tuple(columns_of(self.resolutions, self.stages))
+        whole: dict[str, tuple[Value, ...]] = {
+            "resolution": self.resolutions,
+            "multiplier": self.multipliers,
+            "act": self.acts,
+            "head": tuple(self.heads),
+        }
+        first = [Column(name=n, values=v, field=n) for n, v in whole.items() if len(v) > 1]
+        return (*first, *stem_columns(self.stem), *stage_columns(self.stages))
 
     @cached_property
     def choices(self) -> Mapping[str, tuple[Value, ...]]:
@@ -63,32 +89,55 @@ class Space:
     @cached_property
     def fingerprint(self) -> str:
         """Sixteen hex digits that are equal for equal spaces, whatever their names."""
+        rows = [row for head in self.heads.values() for row in head]
+        only = self.squeezings.get(True, Squeezing())
         content = {
             "input": [self.input_channels, *self.resolutions],
             "rows": [
                 [sorted((key, list(v)) for key, v in row.options.items()), list(row.per_layer)]
-                for row in (*self.stem, *self.stages, *self.head)
+                for row in (*self.stem, *self.stages, *rows)
             ],
-            "parts": [len(self.stem), len(self.stages), len(self.head)],
-            "se": [self.squeezing.ratio, self.squeezing.of, self.squeezing.divisor],
+            "parts": [len(self.stem), len(self.stages), len(rows)],
+            "se": [only.ratio, only.of, only.divisor],
             "drop": [self.dropout, self.drop_connect],
+            **self._younger(),
         }
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
+    def _younger(self) -> Mapping[str, Any]:
+        """Return what spaces could not have at first, where this one has it."""
+        plain = self.squeezings.keys() == {True} and self.squeezings[True].fields("", "", "")
+        se = [[str(n), *(getattr(s, f) for f in s.__slots__)] for n, s in self.squeezings.items()]
+        found = {
+            "multipliers": list(self.multipliers) if self.multipliers != (1.0,) else [],
+            "acts": list(self.acts),
+            "heads": [[n, len(rows)] for n, rows in self.heads.items()]
+            if self.heads.keys() != {""}
+            else [],
+            "squeezings": se if plain != {"se_act": "", "gate": ""} else [],
+        }
+        return {key: value for key, value in found.items() if value}
+
     @cached_property
     def size(self) -> int:
-        """The number of different architectures."""
-        return len(self.resolutions) * prod(self._stage_size(s) for s in range(len(self.stages)))
+        """The number of different picks.
+
+        Some may give equal networks: 0.5 times a width of 32 is 1 times one of 16.
+        """
+        whole = prod(len(column.values) for column in self.columns if column.stage is None)
+        return whole * prod(self._stage_size(s) for s in range(len(self.stages)))
 
     def _stage_size(self, stage: int) -> int:
         row, columns = self.stages[stage], [c for c in self.columns if c.stage == stage]
+        kinds, depths = row.options["kind"], row.options["layers"]
         return sum(
             prod(
                 len(c.values)
                 for c in columns
                 if c.field not in ("kind", "layers") and c.is_active(str(kind), int(layers))
             )
-            for kind, layers in product(row.options["kind"], row.options["layers"])
+            for kind, layers in product(kinds, depths)
+            if layers or kind == kinds[0]
         )
 
     # Picks and matrices
@@ -110,20 +159,8 @@ class Space:
         return result
 
     @cached_property
-    def _conditions(self) -> tuple[tuple[int, int, NDArray[np.bool_]], ...]:
-        """(column, the column it depends on, for which values of that one it is active)."""
-        found = []
-        index = {column.name: i for i, column in enumerate(self.columns)}
-        for i, column in enumerate(self.columns):
-            stage = f"stage{(column.stage or 0) + 1}"
-            kinds, depth = index.get(f"{stage}_kind"), index.get(f"{stage}_layers")
-            if column.field in APPLIES_TO and kinds is not None:
-                fits = [k in APPLIES_TO[column.field] for k in self.columns[kinds].values]
-                found.append((i, kinds, np.array(fits)))
-            if column.layer is not None and depth is not None:
-                deep = [int(n) > column.layer for n in self.columns[depth].values]
-                found.append((i, depth, np.array(deep)))
-        return tuple(found)
+    def _conditions(self) -> tuple[Condition, ...]:
+        return tuple(conditions(self.columns))
 
     def pack(self, picks: Picks) -> Matrix:
         """Return the row of `picks`, shape (columns,); inactive choices may be left out.
@@ -173,30 +210,41 @@ class Space:
     def decode_row(self, row: Matrix) -> Architecture:
         """Return the architecture of one row of a matrix."""
         values = {c.name: c.values[i] for c, i in zip(self.columns, row, strict=True)}
-        stem = self.fixed_blocks(self.stem, self.input_channels)
+        stem = self.stem_blocks(values)
         channels = stem[-1].out_channels
         stages = []
         for s in range(len(self.stages)):
             stages.append(self.stage_blocks(s, values, channels))
-            channels = stages[-1][-1].out_channels
-        head = self.fixed_blocks(self.head, channels)
+            channels = stages[-1][-1].out_channels if stages[-1] else channels
         return Architecture(
             resolution=int(values.get("resolution", self.resolutions[0])),
             stem=stem,
             stages=tuple(stages),
-            head=head,
+            head=self.head_blocks(values, channels),
             input_channels=self.input_channels,
             dropout=self.dropout,
             drop_connect=self.drop_connect,
             fixed_features=self.fixed_features,
         )
 
-    def fixed_blocks(self, rows: tuple[Row, ...], channels: int) -> Blocks:
-        """Return the blocks of the stem or head, the first with `channels` input channels."""
+    def stem_blocks(self, values: Picks) -> Blocks:
+        """Return the blocks of the stem for one value of each of its choices."""
+        return self._blocks_around(self.stem, "stem", values, self.input_channels)
+
+    def head_blocks(self, values: Picks, in_channels: int) -> Blocks:
+        """Return the blocks of the head that `values` names."""
+        name = values.get("head", next(iter(self.heads)))
+        return self._blocks_around(self.heads[str(name)], "head", values, in_channels)
+
+    def _blocks_around(
+        self, rows: tuple[Row, ...], place: str, values: Picks, channels: int
+    ) -> Blocks:
         blocks = []
-        for row in rows:
-            values = {key: options[0] for key, options in row.options.items()}
-            blocks.append(row.block(values, channels, 0, self.squeezing))
+        for number, row in enumerate(rows, 1):
+            own = {k: values.get(f"{place}{number}_{k}", v[0]) for k, v in row.options.items()}
+            if own["act"] == SHARED:
+                own["act"] = values.get("act", self.acts[0])
+            blocks.append(row.block(own, channels, 0, self.squeezings))
             channels = blocks[-1].out_channels
         return tuple(blocks)
 
@@ -206,10 +254,11 @@ class Space:
         blocks: list[Block] = []
         for layer in range(int(values.get(name, depths[0]))):
             channels = blocks[-1].out_channels if blocks else in_channels
-            blocks.append(self._layer_block(stage, layer, values, channels))
+            blocks.append(self.layer_block(stage, layer, values, channels))
         return tuple(blocks)
 
-    def _layer_block(self, stage: int, layer: int, values: Picks, in_channels: int) -> Block:
+    def layer_block(self, stage: int, layer: int, values: Picks, in_channels: int) -> Block:
+        """Return the block of one layer, from 0, of a stage."""
         row, prefix = self.stages[stage], f"stage{stage + 1}_"
         own = {
             key: values.get(
@@ -218,10 +267,13 @@ class Space:
             )
             for key, options in row.options.items()
         }
-        return row.block(own, in_channels, layer, self.squeezing)
+        multiplier = float(values.get("multiplier", self.multipliers[0]))
+        return row.block(own, in_channels, layer, self.squeezings, multiplier=multiplier)
 
     def encode(self, arch: Architecture) -> Picks:
-        """Return the picks whose architecture is `arch`.
+        """Return the picks whose architecture is `arch`, the first where there are several.
+
+        The rates of dropout take no part: they are of a training, and the space has its own.
 
         Raises:
             NotInSpace: if it is no point of this space; the message says what differs first.
@@ -231,67 +283,91 @@ class Space:
             raise self._no_point(what, f"resolution is {arch.resolution}", self.resolutions)
         if len(arch.stages) != len(self.stages):
             raise self._no_point(what, f"it has {len(arch.stages)} stages", (len(self.stages),))
-        picks: dict[str, Value] = (
-            {"resolution": arch.resolution} if len(self.resolutions) > 1 else {}
-        )
-        stem = self.fixed_blocks(self.stem, self.input_channels)
-        channels = stem[-1].out_channels
-        if arch.stem != stem:
-            raise self._no_point(what, _difference("stem", arch.stem, stem))
-        for s, blocks in enumerate(arch.stages):
-            key = (s, channels, blocks)
-            if key not in self._encoded:
-                self._encoded[key] = self._encode_stage(what, s, blocks, channels)
-            picks |= self._encoded[key]
-            channels = blocks[-1].out_channels
-        head = self.fixed_blocks(self.head, channels)
-        if arch.head != head:
-            raise self._no_point(what, _difference("head", arch.head, head))
-        for name in ("input_channels", "dropout", "drop_connect"):
-            own, found = getattr(self, name), getattr(arch, name)
-            if own != found:
-                raise self._no_point(what, f"{name} is {found}", (own,))
-        return picks
+        around = self._encode_around(what, arch)
+        inside = self._encode_stages(what, arch)
+        if arch.input_channels != self.input_channels:
+            found = f"input_channels is {arch.input_channels}"
+            raise self._no_point(what, found, (self.input_channels,))
+        picks = {"resolution": arch.resolution, **around, **inside}
+        return {c.name: picks[c.name] for c in self.columns if c.name in picks}
+
+    def _encode_around(self, what: str, arch: Architecture) -> Picks:
+        """Return the picks of stem and head, which may share an activation."""
+        inner = [stage for stage in (arch.stem, *arch.stages) if stage]
+        channels = inner[-1][-1].out_channels if inner else self.input_channels
+        found = Nearest((arch.stem, arch.head))
+        free = [c for c in self.columns if c.stage is None and c.field not in _ELSEWHERE]
+        for values in product(*(c.values for c in free)):
+            picks = {c.name: v for c, v in zip(free, values, strict=True)}
+            found.add(picks, (self.stem_blocks(picks), self.head_blocks(picks, channels)))
+        for place, own, nearest in zip(("stem", "head"), found.wanted, found.blocks, strict=True):
+            if own != nearest:
+                raise self._no_point(what, difference(place, own, nearest))
+        return found.picks
+
+    def _encode_stages(self, what: str, arch: Architecture) -> Picks:
+        """Return the picks of the stages under the first multiplier that fits, and itself."""
+        errors = []
+        for multiplier in sorted(self.multipliers, key=partial(self._misfit, arch)):
+            picks: dict[str, Value] = {"multiplier": multiplier}
+            channels = arch.stem[-1].out_channels if arch.stem else self.input_channels
+            try:
+                for s, blocks in enumerate(arch.stages):
+                    key = (s, channels, blocks, multiplier)
+                    if key not in self._encoded:
+                        self._encoded[key] = self._encode_stage(what, key)
+                    picks |= self._encoded[key]
+                    channels = blocks[-1].out_channels if blocks else channels
+                return picks
+            except NotInSpace as error:
+                errors.append(error)
+        raise errors[0]
+
+    def _misfit(self, arch: Architecture, multiplier: float) -> tuple[int, float]:
+        """Return how many stages have no width of theirs, and how far the multiplier is from 1."""
+        wrong = 0
+        for row, blocks in zip(self.stages, arch.stages, strict=True):
+            widths = [multiplied(int(width), multiplier) for width in row.options["width"]]
+            wrong += any(block.out_channels not in widths for block in blocks)
+        return wrong, abs(multiplier - 1)
 
     @cached_property
-    def _encoded(self) -> dict[tuple[int, int, Blocks], Picks]:
-        """The stages that were encoded before, by number, input channels and blocks."""
+    def _encoded(self) -> dict[tuple[int, int, Blocks, float], Picks]:
+        """The stages that were encoded before: number, input channels, blocks and multiplier."""
         return {}
 
-    def _encode_stage(self, what: str, stage: int, blocks: Blocks, channels: int) -> Picks:
+    def _encode_stage(self, what: str, key: tuple[int, int, Blocks, float]) -> Picks:
+        stage, channels, blocks, multiplier = key
         row, prefix = self.stages[stage], f"stage{stage + 1}_"
         if len(blocks) not in row.options["layers"]:
             raise self._no_point(
                 what, f"stage {stage + 1} has {len(blocks)} layers", row.options["layers"]
             )
-        best: tuple[int, Blocks] | None = None
-        for picks in self._stage_picks(stage, blocks, channels):
-            candidate = self.stage_blocks(stage, picks, channels)
-            if candidate == blocks:
-                full = {
-                    c.name: picks.get(c.name, c.values[0]) for c in self.columns if c.stage == stage
-                }
-                kind = str(picks.get(f"{prefix}kind", row.options["kind"][0]))
-                return {
-                    c.name: full[c.name]
-                    for c in self.columns
-                    if c.stage == stage and c.is_active(kind, len(blocks))
-                }
-            distance = sum(_fields_apart(a, b) for a, b in zip(blocks, candidate, strict=True))
-            best = min(
-                best or (distance, candidate), (distance, candidate), key=lambda pair: pair[0]
-            )
-        nearest = best[1] if best else ()
-        raise self._no_point(what, _difference(f"stage {stage + 1}", blocks, nearest))
+        nearest = Nearest((blocks,))
+        for picks in self._stage_picks(stage, blocks, channels, multiplier):
+            nearest.add(picks, (self.stage_blocks(stage, picks, channels),))
+            if nearest.exact:
+                break
+        if not nearest.exact:
+            raise self._no_point(what, difference(f"stage {stage + 1}", blocks, nearest.blocks[0]))
+        kind = str(nearest.picks.get(f"{prefix}kind", row.options["kind"][0]))
+        return {
+            c.name: nearest.picks.get(c.name, c.values[0])
+            for c in self.columns
+            if c.stage == stage and c.is_active(kind, len(blocks))
+        }
 
-    def _stage_picks(self, stage: int, blocks: Blocks, channels: int) -> Iterator[Picks]:
-        """Yield picks of one stage that may give `blocks`: all of them, layer by layer at best."""
+    def _stage_picks(
+        self, stage: int, blocks: Blocks, channels: int, multiplier: float
+    ) -> Iterator[Picks]:
+        """Yield picks of one stage that may give `blocks`, layer by layer at best."""
         row, prefix = self.stages[stage], f"stage{stage + 1}_"
         shared = [c for c in self.columns if c.stage == stage and c.layer is None]
         free = [c for c in shared if c.field != "layers"]
-        for values in product(*(c.values for c in free)):
+        fitting = [plausible(c, blocks, multiplier) for c in free]
+        for values in product(*fitting):
             picks: dict[str, Value] = {c.name: v for c, v in zip(free, values, strict=True)}
-            picks[f"{prefix}layers"] = len(blocks)
+            picks |= {f"{prefix}layers": len(blocks), "multiplier": multiplier}
             for layer in range(len(blocks) if row.per_layer else 0):
                 picks |= self._nearest_layer(stage, layer, picks, blocks, channels)
             yield picks
@@ -301,32 +377,16 @@ class Space:
     ) -> Picks:
         own = [c for c in self.columns if c.stage == stage and c.layer == layer]
         before = blocks[layer - 1].out_channels if layer else channels
-        options = [
-            {c.name: v for c, v in zip(own, values, strict=True)}
-            for values in product(*(c.values for c in own))
-        ]
-        made = [self._layer_block(stage, layer, {**picks, **o}, before) for o in options]
-        if blocks[layer] in made:
-            return options[made.index(blocks[layer])]
-        distances = [_fields_apart(block, blocks[layer]) for block in made]
-        return options[distances.index(min(distances))]
+        nearest = Nearest((blocks[layer : layer + 1],))
+        for values in product(*(c.values for c in own)):
+            option = {c.name: v for c, v in zip(own, values, strict=True)}
+            nearest.add(option, ((self.layer_block(stage, layer, {**picks, **option}, before),),))
+        return nearest.picks
 
     def _no_point(self, what: str, found: str, there: tuple[Any, ...] = ()) -> NotInSpace:
         has = f"; the space has {', '.join(map(str, there))}" if there else ""
         return NotInSpace(f"{what} is no point of space {self.name}: {found}{has}")
 
 
-def _fields_apart(one: Block, other: Block) -> int:
-    return sum(getattr(one, f.name) != getattr(other, f.name) for f in fields(Block))
-
-
-def _difference(place: str, found: Blocks, nearest: Blocks) -> str:
-    """Say which field differs first between two rows of blocks."""
-    if len(found) != len(nearest):
-        return f"{place} has {len(found)} blocks where the space has {len(nearest)}"
-    for i, (one, other) in enumerate(zip(found, nearest, strict=True)):
-        for f in fields(Block):
-            a, b = getattr(one, f.name), getattr(other, f.name)
-            if a != b:
-                return f"{place}, block {i + 1}: {f.name} is {a}, the nearest choice has {b}"
-    return f"{place} differs"
+_ELSEWHERE = ("resolution", "multiplier")
+"""Choices for the whole network that stem and head know nothing of."""

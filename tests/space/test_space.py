@@ -135,7 +135,6 @@ def test_no_point_of_the_space_says_what_differs() -> None:
     for arch, message in [
         (_b0(resolution=240), "resolution is 240; the space has 224"),
         (_b0(stages=b0.stages[:-1], head=()), "it has 6 stages; the space has 7"),
-        (_b0(dropout=0.5), "dropout is 0.5; the space has 0.2"),
         (_b0(head=b0.head[:-1]), "head has 2 blocks where the space has 3"),
         (
             _b0(stages=(*b0.stages[:2], wide, *b0.stages[3:])),
@@ -148,6 +147,11 @@ def test_no_point_of_the_space_says_what_differs() -> None:
     ]:
         with pytest.raises(NotInSpace, match=message):
             space.encode(arch)
+
+
+def test_rates_of_dropout_make_no_other_point() -> None:
+    space = load_space("mbconv")
+    assert space.encode(_b0(dropout=0.5, drop_connect=0.0)) == space.encode(_b0())
 
 
 def test_networks_of_other_families_are_no_points() -> None:

@@ -1,6 +1,7 @@
 """Latency in milliseconds, summed from a latency table."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from nas.core.errors import NasError
 from nas.latency.table import LatencyTable
@@ -42,22 +43,19 @@ def create(space: Space, *, table: LatencyTable, allow_extrapolation: bool = Fal
             `allow_extrapolation` is false.
         MissingEntry: if the table has neither an entry nor a model for some unit.
     """
-    reasons: dict[str, None] = {}
-    keys: list[str] = []
-
-    def values(unit: Unit) -> tuple[float, ...]:
-        keys.append(unit.key)
-        beyond = table.beyond(unit)
-        reasons.update(dict.fromkeys(beyond))
-        return table.unit_ms(unit), float(bool(beyond))
-
-    lookup = Lookup(space, values)
+    lookup = Lookup(space, partial(_values, table))
     sides = [table.model.resolution_reasons(r) if table.model else () for r in space.resolutions]
-    if all(sides):
-        reasons = dict.fromkeys(reason for side in sides for reason in side)
     if (lookup.least()[1] or all(sides)) and not allow_extrapolation:
+        beyond = [reason for unit in lookup.met() for reason in table.beyond(unit)]
+        reasons = [reason for side in sides for reason in side] if all(sides) else beyond
         raise NasError(
-            f"latency table {table.name} does not cover space {space.name}: {'; '.join(reasons)}; "
+            f"latency table {table.name} does not cover space {space.name}: "
+            f"{'; '.join(dict.fromkeys(reasons))}; "
             "search with `allow_extrapolation` all the same, or take another table"
         )
-    return Table(lookup, table, table.fingerprint(keys))
+    return Table(lookup, table, table.fingerprint(unit.key for unit in lookup.met()))
+
+
+def _values(table: LatencyTable, unit: Unit) -> tuple[float, ...]:
+    """Return the milliseconds of a unit, and 1 where it lies beyond the table's range."""
+    return table.unit_ms(unit), float(bool(table.beyond(unit)))

@@ -1,0 +1,75 @@
+"""How near the blocks of picks are to those of an architecture, and in what they differ."""
+
+from dataclasses import fields
+
+from nas.network.blocks import Block, Blocks
+from nas.space.rows import Column, Picks, Value, multiplied, times
+
+
+class Nearest:
+    """The picks whose blocks differ in the fewest fields from those that are wanted."""
+
+    def __init__(self, wanted: tuple[Blocks, ...]) -> None:
+        """Look for blocks that are equal to `wanted`, which has one or more parts."""
+        self.wanted = wanted
+        self.picks: Picks = {}
+        self.blocks: tuple[Blocks, ...] = tuple(() for _ in wanted)
+        self._distance = float("inf")
+
+    @property
+    def exact(self) -> bool:
+        """Whether the nearest ones are equal."""
+        return self._distance == 0
+
+    def add(self, picks: Picks, blocks: tuple[Blocks, ...]) -> None:
+        """Compare the blocks that `picks` give; of equally near ones the first count."""
+        distance = sum(map(_apart, self.wanted, blocks))
+        if distance < self._distance:
+            self._distance, self.picks, self.blocks = distance, picks, blocks
+
+
+def _apart(one: Blocks, other: Blocks) -> int:
+    """Return in how many fields blocks differ; one too many differs in all of its own."""
+    if one == other:
+        return 0
+    missing = abs(len(one) - len(other)) * len(fields(Block))
+    return missing + sum(_fields_apart(a, b) for a, b in zip(one, other, strict=False))
+
+
+def _fields_apart(one: Block, other: Block) -> int:
+    return sum(getattr(one, f.name) != getattr(other, f.name) for f in fields(Block))
+
+
+def difference(place: str, found: Blocks, nearest: Blocks) -> str:
+    """Say which field differs first between two rows of blocks."""
+    if len(found) != len(nearest):
+        return f"{place} has {len(found)} blocks where the space has {len(nearest)}"
+    for i, (one, other) in enumerate(zip(found, nearest, strict=True)):
+        for f in fields(Block):
+            a, b = getattr(one, f.name), getattr(other, f.name)
+            if a != b:
+                return f"{place}, block {i + 1}: {f.name} is {a}, the nearest choice has {b}"
+    return f"{place} differs"
+
+
+def plausible(column: Column, blocks: Blocks, multiplier: float) -> tuple[Value, ...]:
+    """Return the values of a choice of a whole stage that its blocks may have, at least one."""
+    if not blocks:
+        return column.values[:1]
+    fitting = tuple(v for v in column.values if _fits(column.field, v, blocks, multiplier))
+    return fitting or column.values[:1]
+
+
+def _fits(field: str, value: Value, blocks: Blocks, multiplier: float) -> bool:
+    """Tell whether the first block that a field is about may have come from `value`."""
+    block = blocks[1] if field == "expansion_rest" and len(blocks) > 1 else blocks[0]
+    match field:
+        case "kind" | "kernel" | "act":
+            return bool(getattr(block, field) == value)
+        case "width":
+            return multiplied(int(value), multiplier) == block.out_channels
+        case "expansion" | "expansion_rest":
+            return times(block.in_channels, value) == block.hidden_channels
+        case "se":
+            return bool(value) == bool(block.se_channels)
+    return True
