@@ -12,6 +12,7 @@ from nas.core.run_folder import kind_of
 from nas.latency.file import load_table
 from nas.network.checkpoint import load_checkpoint
 from nas.network.zoo import load_architecture
+from nas.searching.config import read_config
 from nas.searching.runs.folder import find_architecture
 
 Nas = Callable[..., Any]
@@ -35,6 +36,23 @@ def test_a_search_is_continued(here: Path, nas: Nas) -> None:
     assert (reply.code, json.loads(reply.out)["trials"]) == (0, 16)
     assert "proposes otherwise" not in reply.err
     assert (here / "search" / "journal.jsonl").read_text().startswith(before)
+
+
+@pytest.mark.parametrize(
+    ("folder", "table"),
+    [("search_2018", "pixel1_2018"), ("search_own_era", "two_eras.yaml:2019")],
+)
+def test_a_search_in_an_era_is_continued(folder: str, table: str, here: Path, nas: Nas) -> None:
+    front = (here / folder / "pareto.csv").read_bytes()
+    shown = json.loads(nas("show", f"{folder}:best", "--json").out)
+    assert f",{shown['latency_ms']}," in front.decode()
+    reply = nas("search", "--out", folder, "--no-plot", "--json")
+    assert (reply.code, json.loads(reply.out)["trials"]) == (0, 8), reply.err
+    assert "cannot be checked" not in reply.err
+    assert (here / folder / "pareto.csv").read_bytes() == front
+    assert read_config(here / folder / "run.yaml").latency_table == table
+    longer = nas("search", "--out", folder, "--trials", "12", "--no-plot", "--json")
+    assert json.loads(longer.out)["trials"] == 12
 
 
 @pytest.mark.torch

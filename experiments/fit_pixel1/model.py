@@ -42,7 +42,7 @@ class Fit:
     def ms(self, row: Row) -> float:
         """Return the predicted milliseconds; an unknown runtime counts as the reference."""
         linear = sum(ns * row.counts.get(name, 0) for name, ns in self.coefficients.items())
-        return self.factors.get(row.era, 1.0) * linear / _NS_PER_MS + self.hswish.ms(row)
+        return self.factors.get(row.build, 1.0) * linear / _NS_PER_MS + self.hswish.ms(row)
 
 
 def measure_hswish(rows: Sequence[Row]) -> Hswish:
@@ -73,15 +73,15 @@ def fit(networks: Sequence[Row], blocks: Sequence[Row], hswish: Hswish) -> Fit:
     target = published - np.array([hswish.ms(row) for row in rows])
     weight = np.r_[np.full(len(networks), 1 / len(networks)), np.full(len(blocks), 1 / len(blocks))]
     root = np.sqrt(weight) / published
-    eras = np.array([row.era for row in rows])
-    factors = {str(era): 1.0 for era in sorted(set(eras))}
+    builds = np.array([row.build for row in rows])
+    factors = {str(build): 1.0 for build in sorted(set(builds))}
     for _ in range(ROUNDS):
-        factor = np.array([factors[era] for era in eras])
+        factor = np.array([factors[build] for build in builds])
         solution = _nnls(counts * (factor * root)[:, None], target * root)
         linear = counts @ solution
-        for era in set(factors) - {REFERENCE}:
-            a, b = (linear * root)[eras == era], (target * root)[eras == era]
-            factors[era] = float(a @ b / (a @ a))
+        for build in set(factors) - {REFERENCE}:
+            a, b = (linear * root)[builds == build], (target * root)[builds == build]
+            factors[build] = float(a @ b / (a @ a))
     return Fit(
         coefficients=dict(zip(FITTED, map(float, solution), strict=True)),
         factors=factors,
@@ -144,9 +144,11 @@ def cross_validate(
     for name in sorted({group(row) for row in networks}):
         kept = [row for row in networks if group(row) != name]
         fitted = fit(kept, blocks, hswish)
-        known = {row.era for row in kept}
+        known = {row.build for row in kept}
         residuals += [
-            Residual(row=row, group=name, predicted=fitted.ms(row), runtime_known=row.era in known)
+            Residual(
+                row=row, group=name, predicted=fitted.ms(row), runtime_known=row.build in known
+            )
             for row in networks
             if group(row) == name
         ]
@@ -160,9 +162,11 @@ def extrapolate(
     hswish = measure_hswish(networks)
     kept = [row for row in networks if not beyond(row)]
     fitted = fit(kept, [row for row in blocks if not beyond(row)], hswish)
-    known = {row.era for row in kept}
+    known = {row.build for row in kept}
     return [
-        Residual(row=row, group="beyond", predicted=fitted.ms(row), runtime_known=row.era in known)
+        Residual(
+            row=row, group="beyond", predicted=fitted.ms(row), runtime_known=row.build in known
+        )
         for row in networks
         if beyond(row)
     ]

@@ -48,7 +48,7 @@ class Row:
         return self.runtime != "tflite2019"
 
     @property
-    def era(self) -> str:
+    def build(self) -> str:
         """The runtime whose factor holds: optimising h-swish changes nothing else."""
         return self.runtime.removesuffix("-noopt-hswish")
 
@@ -191,7 +191,7 @@ class Check:
 
     name: str
     device: str
-    era: str
+    year: str
     ms: float
     source: str
     arch: Architecture
@@ -214,7 +214,7 @@ def held_back(path: Path, records: Iterable[Mapping[str, Any]]) -> list[Check]:
             Check(
                 name=name,
                 device=device,
-                era=row["era"],
+                year=row["year"],
                 ms=float(ms),
                 source=content["sources"][row["source"]],
                 arch=arch,

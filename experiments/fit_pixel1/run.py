@@ -1,7 +1,7 @@
 """Fit the operator models of the Pixel tables, judge them, and write tables, result and plot."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -40,7 +40,7 @@ from nas.core.data import to_yaml
 from nas.core.files import write_text
 from nas.latency.file import write_table
 from nas.latency.predictor import OpModel
-from nas.latency.table import Era, LatencyTable, Spread, TableError
+from nas.latency.table import LatencyTable, Spread, TableError
 
 HERE = Path(__file__).resolve().parent
 ANCHOR = "MobileNetV2-1.0-224 (2019)"
@@ -84,15 +84,15 @@ def main() -> None:
     fitted = fit(networks, blocks, hswish)
     folds = cross_validate(networks, blocks, by_family)
     spread = make_spread(networks, blocks, folds)
-    model = make_model(records, fitted)
     checks = held_back(HERE / "held_back.yaml", records)
     tables = [
-        make_table(device, model, make_eras(device, fitted, networks), folds, spread)
-        for device in ANCHOR_MS
+        make_table(device, year, make_model(records, per_count), folds, spread)
+        for device, year, per_count in coefficients(fitted, networks)
     ]
     heading = "written by: python -m experiments.fit_pixel1.run --data ../shared/data/pixel1"
     for table in tables:
-        title = f"{table.device} CPU, fitted to published latencies (TensorFlow Lite, float32)"
+        build, _, _ = table.runtime.partition(",")
+        title = f"{table.device} CPU, fitted to published latencies ({build}, float32)"
         path = options.tables / f"{table.name}.yaml"
         write_table(table, path, heading=f"{title}\n{heading}")
     rows = judge(checks, tables)
@@ -105,37 +105,34 @@ def main() -> None:
 digits = partial(significant, digits=5)
 
 
-def make_model(records: Sequence[Mapping[str, Any]], fitted: Fit) -> OpModel:
+def make_model(records: Sequence[Mapping[str, Any]], per_count: Mapping[str, float]) -> OpModel:
     sides = [record["resolution"] for record in records]
     return OpModel(
-        coefficients={name: digits(ns) for name, ns in fitted.coefficients.items()},
+        coefficients=per_count,
         assumed={"swish": "was never measured here; it counts like unoptimised h-swish"},
         ranges=ranges(records),
         resolution=(min(sides), max(sides)),
     )
 
 
-def make_eras(device: str, fitted: Fit, networks: Sequence[Row]) -> dict[str, Era]:
-    """Return the eras of a device; its factor of 2019 makes MobileNetV2 exact."""
+def coefficients(
+    fitted: Fit, networks: Sequence[Row]
+) -> Iterator[tuple[str, str, Mapping[str, float]]]:
+    """Yield device, year and coefficients of each table.
+
+    Those of 2019 are those of 2018 times a factor that makes MobileNetV2 exact.
+    """
     anchor = next(row for row in networks if row.name == ANCHOR)
-    reference = fitted.ms(anchor) / fitted.factors[anchor.era]
-    factor = {name: ms / reference for name, ms in ANCHOR_MS.items()}
-    # h-swish is known in nanoseconds on the clock of Pixel 1 in 2019; a factor applies on top.
+    reference = fitted.ms(anchor) / fitted.factors[anchor.build]
+    shared = {name: digits(ns) for name, ns in fitted.coefficients.items()}
     plain, optimised = fitted.hswish.plain, fitted.hswish.optimised
-    eras = {
-        "2019": Era(
-            runtime=RUNTIMES["2019"],
-            factor=digits(factor[device]),
-            coefficients={
-                "hswish": digits(optimised / factor["pixel1"]),
-                "swish": digits(plain / factor["pixel1"]),
-            },
-        )
-    }
-    if device == "pixel1":
-        both = {"hswish": digits(plain), "swish": digits(plain)}
-        eras["2018"] = Era(runtime=RUNTIMES["2018"], factor=1.0, coefficients=both)
-    return eras
+    # h-swish is known in nanoseconds on the clock of Pixel 1 in 2019; the factor applies on top.
+    of_pixel1 = ANCHOR_MS["pixel1"] / reference
+    hswish = {"hswish": digits(optimised / of_pixel1), "swish": digits(plain / of_pixel1)}
+    for device, ms in ANCHOR_MS.items():
+        factor = digits(ms / reference)
+        yield device, "2019", {k: ns * factor for k, ns in {**shared, **hswish}.items()}
+    yield "pixel1", "2018", {**shared, "hswish": digits(plain), "swish": digits(plain)}
 
 
 def known(folds: Sequence[Residual]) -> list[Residual]:
@@ -168,8 +165,8 @@ def make_spread(
 
 def make_table(
     device: str,
+    year: str,
     model: OpModel,
-    eras: dict[str, Era],
     folds: Sequence[Residual],
     spread: Spread,
 ) -> LatencyTable:
@@ -179,15 +176,14 @@ def make_table(
         note = "cross-validated on Pixel 1; one network, MobileNetV2, ties this device to it"
         widened = _widen(spread)
     return LatencyTable(
-        name=device,
+        name=table_name(device, year),
         device=f"Google Pixel {device[-1]}",
         core=CORES[device],
+        runtime=RUNTIMES[year],
         threads=1,
         dtype="float32",
         sources=tuple(SOURCES),
         weak=tuple(WEAK),
-        era="2019",
-        eras=eras,
         error=TableError(
             scheme="leave one family of networks out",
             networks=len(judged),
@@ -201,6 +197,10 @@ def make_table(
     )
 
 
+def table_name(device: str, year: str) -> str:
+    return device if year == "2019" else f"{device}_{year}"
+
+
 def _widen(spread: Spread) -> Spread:
     values = {name: getattr(spread, name) for name in Spread.__slots__}
     for name in ("relative", "relative_small"):
@@ -211,14 +211,14 @@ def _widen(spread: Spread) -> Spread:
 def judge(checks: Sequence[Check], tables: Sequence[LatencyTable]) -> dict[str, Any]:
     """Compare the tables with the networks kept back."""
     by_name = {table.name: table for table in tables}
-    rows = []
+    rows: list[dict[str, Any]] = []
     for check in checks:
-        latency = by_name[check.device].with_era(check.era).predict(check.arch)
+        name = table_name(check.device, check.year)
+        latency = by_name[name].predict(check.arch)
         rows.append(
             {
                 "network": check.name,
-                "table": check.device,
-                "era": check.era,
+                "table": name,
                 "published_ms": check.ms,
                 "predicted_ms": round(latency.ms, 2),
                 "error_percent": round(100 * (latency.ms / check.ms - 1), 1),
@@ -226,13 +226,10 @@ def judge(checks: Sequence[Check], tables: Sequence[LatencyTable]) -> dict[str, 
                 "source": check.source,
             }
         )
-    groups = sorted({(row["table"], row["era"]) for row in rows})
     return {
         "summary": {
-            f"{table} {era}": _summary(
-                [row for row in rows if (row["table"], row["era"]) == (table, era)]
-            )
-            for table, era in groups
+            table: _summary([row for row in rows if row["table"] == table])
+            for table in sorted({row["table"] for row in rows})
         },
         "networks": rows,
     }
@@ -315,11 +312,10 @@ def plot(folds: Sequence[Residual], rows: Mapping[str, Any], path: Path) -> None
         left_out = [fold for fold in folds if fold.group == family]
         _points(axes[0], [f.row.ms for f in left_out], [f.predicted for f in left_out], family)
     axes[0].set_title("Pixel 1, each family predicted by a fit of the others")
-    for name in rows["summary"]:
-        table, era = name.split()
-        group = [r for r in rows["networks"] if (r["table"], r["era"]) == (table, era)]
+    for table in rows["summary"]:
+        group = [r for r in rows["networks"] if r["table"] == table]
         published = [r["published_ms"] for r in group]
-        _points(axes[1], published, [r["predicted_ms"] for r in group], f"{table}, {era}")
+        _points(axes[1], published, [r["predicted_ms"] for r in group], table)
     axes[1].set_title("Networks kept out of the fit")
     for axis in axes:
         _finish(axis)

@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from nas.cli._data import DATA, as_word
+from nas.cli._era import era
 from nas.cli._places import PATH
 from nas.cli._print import print_json, print_table, put, say
 from nas.cli._progress import progress
@@ -44,7 +45,7 @@ _WHOLE = click.IntRange(min=0)
 @click.command("netadapt")
 @click.argument("arch", metavar="ARCH|RUN")
 @click.option("--latency-table", required=True, help="A bundled table, or a YAML or JSON file.")
-@click.option("--era", help="An era of the table. [default: the table's own]")
+@era()
 @click.option("--target-ms", type=float, required=True, help="Prune until the table says this.")
 @click.option("--data", required=True, help=DATA)
 @click.option("--weights", help="A training folder or a checkpoint with the weights of ARCH.")
@@ -171,7 +172,7 @@ def command(arch: str, as_json: bool, out: Path | None, **flags: Any) -> None:
     command continues a run that was interrupted.
     """
     start = find_trained(arch, flags["weights"])
-    table = load_table(flags["latency_table"], era=flags["era"])
+    table = load_table(flags["latency_table"])
     known = begun_with(out) if out else {}
     settings = _settings(flags, known)
     check(start.arch, table, settings)

@@ -51,7 +51,7 @@ def _flag(name: str, help_text: str, **more: Any) -> Callable[[Any], Any]:
 @click.command("search")
 @_flag("space", "A bundled space or a YAML file.")
 @_flag("latency_table", "A bundled table or a YAML file.")
-@_flag("era", "The era of the table's runtime, as in 2018.")
+@_flag("era", "See nas/latency/eras.py.", hidden=True)
 @_flag("limit", "A hard limit, as in 'latency_ms<=80' or 'params<=5M'; may be repeated.")
 @_flag("objective", "As in max:top1_proxy or min:macs; may be repeated.")
 @_flag("reward", "MnasNet's reward as the objective, as in target=80,below=-0.07,above=-0.07.")

@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 import click
 
+from nas.cli._era import era
 from nas.cli._print import print_json, print_table, say
 from nas.core.run_folder import SEARCH, kind_of
 from nas.core.storage import Place, split_name
@@ -18,17 +19,16 @@ from nas.searching.runs.folder import find_architecture
 @click.command("show")
 @click.argument("arch")
 @click.option("--latency-table", help="A name or a path. [default: that of the run, or pixel1]")
-@click.option("--era", help="The era of the table's runtime, as in 2018.")
+@era(default=SearchConfig().latency_table)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def command(arch: str, latency_table: str | None, era: str | None, as_json: bool) -> None:
+def command(arch: str, latency_table: str | None, as_json: bool) -> None:
     """Show ARCH block by block, with its share of the cost and of the latency.
 
     ARCH is a bundled name ("mobilenet_v1@0.75-192" is one too), a YAML or JSON file, or
     RUN_DIR:best, RUN_DIR:3.
     """
     network = find_architecture(arch)
-    own, its_era = _of_run(arch)
-    table = load_table(latency_table or own, era=era if latency_table or era else its_era)
+    table = load_table(latency_table or _of_run(arch))
     latency = table.predict(network)
     if as_json:
         units = {unit.name: {**asdict(unit)} for unit in latency.units}
@@ -57,12 +57,11 @@ def command(arch: str, latency_table: str | None, era: str | None, as_json: bool
         say(note)
 
 
-def _of_run(arch: str) -> tuple[str, str | None]:
-    """Return the latency table and the era that the run of a solution was searched with."""
+def _of_run(arch: str) -> str:
+    """Return the latency table that the run of a solution was searched with."""
     folder, solution = split_name(arch)
     if solution is not None:
         with Place(folder).reading(SEARCH.mark) as here:
             if kind_of(here) is SEARCH:
-                config = read_config(here / SEARCH.mark)
-                return config.latency_table, config.era or None
-    return SearchConfig().latency_table, None
+                return read_config(here / SEARCH.mark).latency_table
+    return SearchConfig().latency_table

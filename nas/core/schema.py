@@ -70,7 +70,7 @@ Milliseconds = Annotated[float, Range(0, 1e9)]
 Seconds = Annotated[float, Range(0, 1e12)]
 Coefficient = Annotated[float, Range(0, 1e9)]
 Name = Annotated[str, "or a whole number"]
-"""A text that may look like a number, as an era does."""
+"""A text that may look like a number, as the name of a candidate does."""
 Texts = Annotated[tuple[str, ...], "or one text"]
 """A list of texts, or one text, which stands for a list of it."""
 

@@ -9,36 +9,38 @@ from nas.core.data import find, read_mapping, to_json, to_yaml
 from nas.core.errors import BadValue, unknown
 from nas.core.files import write_text
 from nas.core.schema import SCHEMA, Coefficient, Milliseconds, Reader, Signed
-from nas.core.text import shown
 from nas.latency.correction import FEATURES, Boundary
+from nas.latency.eras import earlier_fingerprint, split_era, table_of_era, without_eras
 from nas.latency.predictor import COUNTS, EXTENTS, FINER, OpModel
 from nas.latency.provenance import Provenance, Validation
-from nas.latency.table import Entry, Era, LatencyTable, Spread, TableError
+from nas.latency.table import Entry, LatencyTable, Spread, TableError
 
-_TEXTS = ("name", "device", "core", "dtype")
+_TEXTS = ("name", "device", "core", "runtime", "dtype")
 
 
 def load_table(name: str | Path, *, era: str | int | None = None) -> LatencyTable:
-    """Return a bundled latency table, or one from a YAML or JSON file, in one of its eras.
+    """Return a bundled latency table, or one from a YAML or JSON file.
+
+    `era` is what chose a state of the runtime in version 0.1; see `table_of_era`.
 
     Example:
-        >>> load_table("pixel1", era="2018").era
-        '2018'
+        >>> load_table("pixel1_2018").device
+        'Google Pixel 1'
 
     Raises:
-        UnknownName: if there is no such table, or it has no such era; the closest are named.
+        UnknownName: if there is no such table; the closest are named.
         BadFile: if the file is malformed; file, line where known, and key are named.
     """
-    path = find("latency table", name, where="latency_tables")
-    found = Reader(path).record(read_mapping(path), _File)
-    return _table(found, None if era is None else str(era))
+    place, chosen = split_era(table_of_era(name, era))
+    path = find("latency table", place, where="latency_tables")
+    reader = Reader(path)
+    return _table(reader.record(without_eras(read_mapping(path), reader, chosen), _File))
 
 
 def write_table(table: LatencyTable, path: Path, *, heading: str = "") -> None:
     """Write `table` to `path` atomically; `load_table` gives an equal one back.
 
-    The era in force becomes the default era. `heading` becomes a comment at the top; a path that
-    ends in .json gets JSON, which has no comments.
+    `heading` becomes a comment at the top; a path that ends in .json gets JSON, which has none.
     """
     if path.suffix == ".json":
         write_text(path, to_json(table_mapping(table)), follow=True)
@@ -53,8 +55,6 @@ def table_mapping(table: LatencyTable) -> dict[str, Any]:
     content |= {key: getattr(table, key) for key in (*_TEXTS, "threads")}
     content |= {"sources": list(table.sources), "weak": list(table.weak)}
     content |= {
-        "default_era": table.era,
-        "eras": {name: _era_mapping(era) for name, era in table.eras.items()},
         "error": asdict(table.error),
         "spread": _spread_mapping(table.spread),
         "overhead_ms": table.overhead_ms,
@@ -68,6 +68,11 @@ def table_mapping(table: LatencyTable) -> dict[str, Any]:
         }
     content |= _measured_mapping(table)
     return content
+
+
+def file_fingerprint(table: LatencyTable) -> str:
+    """Return 16 hex digits of all that the file of `table` holds."""
+    return earlier_fingerprint(table_mapping(table))
 
 
 def _measured_mapping(table: LatencyTable) -> dict[str, Any]:
@@ -100,14 +105,6 @@ def _plain(record: dict[str, Any]) -> dict[str, Any]:
     return {key: list(v) if isinstance(v, tuple) else v for key, v in record.items()}
 
 
-def _era_mapping(era: Era) -> dict[str, Any]:
-    return {
-        "runtime": era.runtime,
-        "factor": era.factor,
-        "coefficients": dict(era.coefficients),
-    }
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Model:
     """The section `model`."""
@@ -119,6 +116,9 @@ class _Model:
 
     def __post_init__(self) -> None:
         _check_names(self.coefficients, (*COUNTS, *FINER), "coefficients")
+        missing = set(COUNTS) - set(self.coefficients)  # each would count a silent zero
+        if missing:
+            raise BadValue(f"lacks coefficients for {', '.join(sorted(missing))}", "coefficients")
         _check_names(self.assumed, COUNTS, "assumed")
         _check_names(self.ranges, EXTENTS, "ranges", all_of_them=True)
         for path, (least, largest) in (
@@ -137,12 +137,11 @@ class _File:
     name: str
     device: str
     core: str
+    runtime: str
     dtype: str
     threads: int
     sources: tuple[str, ...]
     weak: tuple[str, ...]
-    default_era: str
-    eras: Mapping[str, Era]
     error: TableError
     spread: Spread
     overhead_ms: Milliseconds = 0.0
@@ -154,11 +153,6 @@ class _File:
     validation: Validation | None = None
 
     def __post_init__(self) -> None:
-        for name, era in self.eras.items():
-            _check_names(era.coefficients, (*COUNTS, *FINER), "eras", name, "coefficients")
-            if self.model and (missing := self._missing(era)):
-                lacks = ", ".join(sorted(missing))
-                raise BadValue(f"era {name} lacks coefficients for {lacks}", "eras", name)
         if self.boundary is not None:
             _check_names(self.boundary, FEATURES, "boundary", all_of_them=True)
         if not self.model and not self.entries:
@@ -168,11 +162,6 @@ class _File:
                 raise BadValue(f"{key} must have low_ms <= ms <= high_ms", "entries", key)
             if entry.ms == 0 and self.provenance:  # an imported unit may be part of another
                 raise BadValue(f"{key} must have more than 0 ms", "entries", key)
-
-    def _missing(self, era: Era) -> set[str]:
-        """Return the counts without a coefficient, each of which would count a silent zero."""
-        assert self.model is not None
-        return set(COUNTS) - set(self.model.coefficients) - set(era.coefficients)
 
 
 def _check_names(
@@ -186,14 +175,10 @@ def _check_names(
         raise BadValue(f"missing {', '.join(missing)}", *path, missing[0])
 
 
-def _table(found: _File, era: str | None) -> LatencyTable:
-    chosen = found.default_era if era is None else era
-    if chosen not in found.eras:
-        raise unknown(f"era of latency table {shown(found.name)}", chosen, found.eras)
-    same = (*_TEXTS, "threads", "sources", "weak", "eras", "error", "spread", "overhead_ms")
+def _table(found: _File) -> LatencyTable:
+    same = (*_TEXTS, "threads", "sources", "weak", "error", "spread", "overhead_ms")
     return LatencyTable(
         **{name: getattr(found, name) for name in (*same, "entries", "lacks")},
-        era=chosen,
         model=OpModel(**_shallow(found.model)) if found.model else None,
         provenance=found.provenance,
         boundary=None if found.boundary is None else Boundary(coefficients=found.boundary),

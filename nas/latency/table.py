@@ -8,15 +8,16 @@ has neither raises, it never counts a silent zero.
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import accumulate
 from math import fsum
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nas.core.errors import MissingEntry, unknown
-from nas.core.schema import Coefficient, Count, Milliseconds
+from nas.core.errors import MissingEntry
+from nas.core.schema import Count, Milliseconds
 from nas.core.text import LONGEST_MESSAGE, LONGEST_VALUE, printable, shown
 from nas.latency.correction import Boundary
 from nas.latency.predictor import OpModel, counts_of
@@ -49,19 +50,6 @@ class Entry:
     isolated_ms: Milliseconds | None = None
     deviation_ms: Milliseconds | None = None
     count: Count | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Era:
-    """One state of a runtime on one device.
-
-    The coefficients of the operator model are those of a reference era times `factor`;
-    `coefficients` (nanoseconds, before the factor) add to or replace the shared ones.
-    """
-
-    runtime: str
-    factor: Coefficient
-    coefficients: Mapping[str, Coefficient]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,22 +122,20 @@ class Latency:
 class LatencyTable:
     """What is known about latency on one core of one device, batch size 1.
 
-    `era` is the one of `eras` in force; `with_era` gives another. `entries` are measured units by
-    `Unit.key`; `model` predicts the others; `lacks` are units that the runtime refused, with its
-    words. `sources` says where the numbers come from, `weak` where to trust them least. A table
-    that was measured has a `provenance`, the `boundary` by which units that were measured alone
-    are corrected, and a `validation` once it was proved.
+    `entries` are measured units by `Unit.key`; `model` predicts the others; `lacks` are units that
+    the runtime refused, with its words. `sources` says where the numbers come from, `weak` where to
+    trust them least. A table that was measured has a `provenance`, the `boundary` by which units
+    that were measured alone are corrected, and a `validation` once it was validated.
     """
 
     name: str
     device: str
     core: str
+    runtime: str
     threads: int
     dtype: str
     sources: tuple[str, ...]
     weak: tuple[str, ...]
-    era: str
-    eras: Mapping[str, Era]
     error: TableError
     spread: Spread
     overhead_ms: float = 0.0
@@ -162,18 +148,9 @@ class LatencyTable:
     _ms: Mapping[str, float] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.era not in self.eras:
-            raise unknown(f"era of latency table {self.name!r}", self.era, self.eras)
-        era = self.eras[self.era]
-        shared = self.model.coefficients if self.model else {}
-        per_count = {**shared, **era.coefficients}
-        scaled = {name: ns * era.factor * _MS_PER_NS for name, ns in per_count.items()}
-        object.__setattr__(self, "_ms", scaled)
-
-    @property
-    def runtime(self) -> str:
-        """The runtime of the era in force."""
-        return self.eras[self.era].runtime
+        coefficients = self.model.coefficients if self.model else {}
+        ms = {name: ns * _MS_PER_NS for name, ns in coefficients.items()}
+        object.__setattr__(self, "_ms", ms)
 
     @property
     def precision(self) -> str:
@@ -186,14 +163,6 @@ class LatencyTable:
         text = f"{self.device}, {self.runtime}, {self.dtype}, {self.threads} thread"
         text += "s" if self.threads > 1 else ""
         return f"{text}, units of {self.provenance.space}" if self.provenance else text
-
-    def with_era(self, era: str) -> "LatencyTable":
-        """Return this table in another of its eras.
-
-        Raises:
-            UnknownName: if it has no such era.
-        """
-        return replace(self, era=era)
 
     def covers(self, unit: Unit) -> bool:
         """Tell whether `unit_ms` has an answer for `unit`."""
@@ -219,20 +188,17 @@ class LatencyTable:
         total = np.asarray(sums, float) + round(self.overhead_ms, DECIMALS)
         return np.round(total, DECIMALS)
 
-    def fingerprint(self, keys: Iterable[str]) -> str:
-        """Return "sha256:" and 16 hex digits of what the units `keys` are predicted from.
+    def inputs(self, keys: Iterable[str]) -> Mapping[str, Any]:
+        """Return what the units `keys` are predicted from, as plain data.
 
         These are numbers as the table's file holds them, not sums of them, whose last digit
         depends on the Python that adds them.
         """
-        era, model = self.eras[self.era], self.model.coefficients if self.model else {}
-        content = {
+        return {
             "overhead_ms": self.overhead_ms,
-            "era": [float(era.factor), era.coefficients, model],
+            "model": dict(self.model.coefficients) if self.model else {},
             "entries": {key: self.entries[key].ms for key in keys if key in self.entries},
         }
-        text = json.dumps(content, sort_keys=True, default=dict)
-        return f"sha256:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
     def _parts_ms(self, unit: Unit) -> dict[str, float]:
         """Return what the operator model says of a unit, by what is counted."""
@@ -355,6 +321,12 @@ class LatencyTable:
     def _lacking(self, key: str) -> str:
         """Return `key`, with what the runtime said where it refused that unit."""
         return f"{key} ({printable(self.lacks[key], LONGEST_VALUE)})" if key in self.lacks else key
+
+
+def fingerprint(inputs: Mapping[str, Any]) -> str:
+    """Return "sha256:" and 16 hex digits of `LatencyTable.inputs`."""
+    text = json.dumps(inputs, sort_keys=True)
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def _listed(texts: Sequence[str], most: int) -> str:

@@ -12,6 +12,7 @@ from nas.core.errors import BadValue
 from nas.core.files import write_text
 from nas.core.plugins import Plugin
 from nas.core.schema import SCHEMA, Name, Reader, Texts, check_keys
+from nas.latency.eras import table_of_era
 from nas.pruning.netadapt import Settings
 from nas.scaling.growth import Growth
 from nas.searching.config import SearchConfig
@@ -20,7 +21,7 @@ STAGES = ("search", "train", "netadapt", "scale", "export")
 """The parts of the line in their order; each has a section in the file and a folder in the run."""
 
 _REQUIRED = ("schema", "data", "latency_table", "search", "train")
-_ONCE = ("data", "latency_table", "era", "seed")
+_ONCE = ("data", "latency_table", "seed")
 """Settings of a search that are given once, for all stages."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _TAKEN = ("found", "trained", "pruned")
@@ -93,13 +94,12 @@ class Exports:
 class PipelineConfig:
     """All settings of a pipeline; None is a stage that is left out.
 
-    `data`, `latency_table`, `era`, `seed` and `device` hold for all stages. All networks are
+    `data`, `latency_table`, `seed` and `device` hold for all stages. All networks are
     measured whole on this machine in the end, in `measure_rounds` visits; 0 measures nothing.
     """
 
     data: str
     latency_table: str
-    era: Name = ""
     seed: int = 0
     device: str = "auto"
     out: str = ""
@@ -121,9 +121,12 @@ def read_pipeline(path: Path, *, allow_plugins: bool = False) -> PipelineConfig:
     content = read_mapping(path)
     reader = Reader(path)
     kinds = get_type_hints(PipelineConfig, include_extras=True)
-    check_keys(content, known=("schema", *kinds), required=_REQUIRED, place=str(path))
+    check_keys(content, known=("schema", "era", *kinds), required=_REQUIRED, place=str(path))
     given = [name for name in kinds if name in content and name not in STAGES]
     once = {name: reader.get(content, name, kinds[name]) for name in given}
+    if "era" in content:
+        era = reader.get(content, "era", Name)
+        once["latency_table"] = table_of_era(once["latency_table"], era)
     parts = {name: _SECTIONS[name](reader, content, once) for name in STAGES if name in content}
     config = PipelineConfig(**once, **parts)
     config = plugins.trusted(config) if allow_plugins else config

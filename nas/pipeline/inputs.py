@@ -1,6 +1,5 @@
 """Everything that a pipeline names, loaded and checked against each other before any work."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -10,7 +9,7 @@ from nas.core import plugins
 from nas.core.errors import NasError
 from nas.core.machine import machine_memory
 from nas.core.plugins import Plugin
-from nas.latency.file import table_mapping
+from nas.latency.file import file_fingerprint
 from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
 from nas.network.multipliers import scale_resolution
@@ -21,7 +20,7 @@ from nas.scaling.growth import grown
 from nas.searching.config import Setup, prepare
 from nas.searching.constraints import check_constraints
 from nas.searching.problem import Problem
-from nas.training.data import Data, fingerprint_of, load_data
+from nas.training.data import Data, load_data
 from nas.training.distill import load_teacher
 from nas.training.evaluate import pick_device
 from nas.training.recipes import Recipe, adapt, find_recipe
@@ -63,7 +62,7 @@ def load_inputs(config: PipelineConfig) -> Inputs:
         fingerprints={
             "data": loaded.fingerprint,
             "space": setup.space.fingerprint,
-            "table": fingerprint_of([json.dumps(table_mapping(setup.table), sort_keys=True)]),
+            "table": file_fingerprint(setup.table),
         },
     )
     pick_device(config.device)

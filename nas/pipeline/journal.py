@@ -13,6 +13,7 @@ from nas.core.data import flat
 from nas.core.jsonl import Record, line_reader, resumed
 from nas.core.run_folder import PIPELINE, check_same, holds
 from nas.core.schema import SCHEMA, Milliseconds, OneOf, Seconds, Signed
+from nas.latency.eras import settings_without_era
 from nas.pipeline.config import STAGES, PipelineConfig, to_mapping, write_pipeline
 
 SETTINGS, JOURNAL = "pipeline.yaml", PIPELINE.mark
@@ -88,7 +89,8 @@ class PipelineFolder:
             if "stage" in record:
                 line = line_reader(self.path / JOURNAL, number).record(record, _Line)
                 start = f"{self.path}: stage {line.stage} is finished, and its"
-                found, wanted = flat(line.settings), flat(self._up_to(line.stage))
+                found = flat(settings_without_era(line.settings))
+                wanted = flat(self._up_to(line.stage))
                 check_same(start, found, wanted, may_change=MAY_CHANGE, verb="was")
                 self.done[line.stage] = line.done
 

@@ -74,7 +74,6 @@ class Outcome:
                 "name": self.table.name,
                 "device": self.table.device,
                 "runtime": self.table.runtime,
-                "era": self.table.era,
             },
             "networks": [self._network(network) for network in self.networks],
             "exported": [dict(file) for file in self.files],

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from nas.latency.file import table_mapping
+from nas.latency.file import file_fingerprint
 from nas.latency.table import LatencyTable
 from nas.network.checkpoint import Checkpoint
 from nas.network.weights import fingerprint
 from nas.pruning.netadapt import Settings, check
-from nas.training.data import Data, fingerprint_of
+from nas.training.data import Data
 from nas.training.recipes import Recipe
 from nas.training.run import fit
 from nas.training.trained import check_classes
@@ -41,7 +41,7 @@ def check_job(job: PruningJob) -> None:
 
 def identity(job: PruningJob) -> Mapping[str, Any]:
     """Return what decides a run, as plain data."""
-    table = json.dumps(table_mapping(job.table), sort_keys=True)
+    table = {"name": job.table.name, "fingerprint": file_fingerprint(job.table)}
     found: Mapping[str, Any] = json.loads(
         json.dumps(
             {
@@ -51,7 +51,7 @@ def identity(job: PruningJob) -> Mapping[str, Any]:
                     "fingerprint": fingerprint(job.start.weights),
                 },
                 "data": {"name": job.data.name, "fingerprint": job.data.fingerprint},
-                "table": {"name": job.table.name, "fingerprint": fingerprint_of([table])},
+                "table": table,
                 "settings": asdict(job.settings),
                 "recipe": asdict(job.recipe),
             }

@@ -1,6 +1,6 @@
 """What the user asks for: the flags of a search, their twins in run.yaml, and the objects."""
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import InitVar, asdict, dataclass, fields, replace
 from math import inf
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +12,7 @@ from nas.core.plugins import Plugin
 from nas.core.schema import SCHEMA, Name, OneOf, Reader, Texts, check_keys
 from nas.core.storage import Place
 from nas.core.workers.runner import Runner
+from nas.latency.eras import table_of_era
 from nas.latency.file import load_table
 from nas.latency.table import ON_MISSING, LatencyTable
 from nas.network.zoo import load_architecture
@@ -30,9 +31,9 @@ LOOKUP_SECONDS = 1e-3
 class SearchConfig:
     """All settings of a search; every field is a flag of `nas search` and a key of run.yaml.
 
-    `space`, `latency_table`: bundled names or paths; `era` is one of the table's, its default
-    where empty. `evaluator`, `strategy`: plugins, as in "tpe" or "surrogate:my.npz"; an empty
-    strategy means "archive" where an evaluation is a look-up and "guided" where it is a training.
+    `space`, `latency_table`: bundled names or paths. `evaluator`, `strategy`: plugins, as in "tpe"
+    or "surrogate:my.npz"; an empty strategy means "archive" where an evaluation is a look-up and
+    "guided" where it is a training.
     `objective`: "max:top1_proxy", "min:latency_ms"; where empty, accuracy and latency. `limit`:
     "latency_ms<=80". `reward`: MnasNet's, as in "target=80,below=-0.07,above=-0.07"; it is then
     the one objective. `trials` counts proposals, `batch` those asked for at once (0: as the
@@ -52,7 +53,7 @@ class SearchConfig:
 
     space: str = "mbconv"
     latency_table: str = "pixel1"
-    era: Name = ""
+    era: InitVar[str | int] = ""
     evaluator: str = "surrogate"
     objective: Texts = ()
     limit: Texts = ()
@@ -74,8 +75,8 @@ class SearchConfig:
     max_seconds: int = 0
     max_epochs: int = 0
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "era", str(self.era))
+    def __post_init__(self, era: str | int) -> None:
+        object.__setattr__(self, "latency_table", table_of_era(self.latency_table, era))
         for name in ("objective", "limit", "seed_arch"):
             value = getattr(self, name)
             object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
@@ -98,9 +99,10 @@ def read_config(path: Path) -> SearchConfig:
         BadFile: if it is missing or malformed, or a value is not of its type.
     """
     content = data.read_mapping(path)
-    names = [f.name for f in fields(SearchConfig)]
-    check_keys(content, known=("schema", *names), required=("schema",), place=str(path))
-    return Reader(path).record(content, SearchConfig, more=True)
+    reader, names = Reader(path), [f.name for f in fields(SearchConfig)]
+    check_keys(content, known=("schema", "era", *names), required=("schema",), place=str(path))
+    found = reader.record(content, SearchConfig, more=True)
+    return replace(found, era=reader.get(content, "era", Name)) if "era" in content else found
 
 
 def names_code(config: SearchConfig) -> bool:
@@ -169,12 +171,11 @@ def _check_evaluator(evaluator: Evaluator, name: str) -> None:
         )
 
 
-def _resolved(config: SearchConfig, table: LatencyTable, problem: Problem) -> SearchConfig:
+def _resolved(config: SearchConfig, problem: Problem) -> SearchConfig:
     """Return `config` with what was left to defaults that depend on other settings."""
     slow = any(e.seconds > LOOKUP_SECONDS for e in problem.expensive)
     return replace(
         config,
-        era=table.era,
         objective=tuple(str(objective) for objective in problem.objectives),
         strategy=config.strategy or ("guided" if slow else "archive"),
     )
@@ -193,7 +194,7 @@ def prepare(
         NasError: if something is unknown, malformed, or does not fit; before any work is done.
     """
     space = load_space(config.space)
-    table = load_table(config.latency_table, era=config.era or None)
+    table = load_table(config.latency_table)
     if config.on_missing == "fail":
         table = replace(table, model=None)
     judge = _judge(config, space, out, runner)
@@ -218,7 +219,7 @@ def prepare(
         reward=reward,
     )
     setup = Setup(
-        config=_resolved(config, table, problem),
+        config=_resolved(config, problem),
         table=table,
         problem=problem,
         judge=judge,

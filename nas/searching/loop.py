@@ -5,8 +5,9 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +142,7 @@ def search(
         NasError: if a setting is wrong, a constraint cannot be satisfied, or the folder cannot be
             written; before the search starts, or with everything found so far kept.
     """
-    known = [f.name for f in fields(SearchConfig)]
+    known = signature(SearchConfig).parameters
     for name in settings:
         if name not in known:
             raise unknown("setting", name, known)

@@ -22,7 +22,7 @@ from nas.space.space import Matrix
 
 logger = logging.getLogger(__name__)
 
-_EARLIER = re.compile(r"(table:.+) [0-9a-f]{16}")
+_EARLIER = re.compile(r"(table:.+ )[0-9a-f]{16}")
 
 
 class Session:
@@ -200,9 +200,10 @@ class Session:
         earlier = {str(e): getattr(e, "earlier", ()) for e in self.problem.evaluators}
         unsure = []
         for old, new in zip(found, wanted, strict=True):
+            known = {new, *earlier.get(new, ())}
             table = _EARLIER.fullmatch(str(old))
-            if table and new.startswith(f"{table[1]} sha256:"):
+            if table and any(text.startswith(f"{table[1]}sha256:") for text in known):
                 unsure.append(new)
-            elif old != new and old not in earlier.get(new, ()):
+            elif old not in known:
                 return None
         return unsure

@@ -33,8 +33,8 @@ def test_json_is_one_document_with_the_fixed_names(nas: Nas) -> None:
     (marked,) = (m for m in found["pareto"] if m.pop("best"))
     assert marked == found["best"]
     assert found["reference_point"] == [0, 120]
-    settings = (found["era"], found["objective"], found["strategy"])
-    assert settings == ("2019", ["max:top1_proxy", "min:latency_ms"], "random")
+    settings = (found["objective"], found["strategy"])
+    assert settings == (["max:top1_proxy", "min:latency_ms"], "random")
     assert found["baseline"]["gain"] == 0
     assert all(solution["latency_ms"] <= 120 for solution in found["pareto"])
 
@@ -142,11 +142,12 @@ def test_fewer_trials_than_the_folder_holds_are_refused(nas: Nas) -> None:
 
 def test_a_run_yaml_written_by_hand_begins_a_run(nas: Nas) -> None:
     Path("run").mkdir()
-    text = "schema: 1\nera: 2018\nlimit: macs<=300M\ntrials: 40\n"
+    text = "schema: 1\nlatency_table: pixel2\nlimit: macs<=300M\ntrials: 40\n"
     Path("run/run.yaml").write_text(text)
     found = json.loads(nas("search", "--out", "run", "--no-plot", "--json").out)
-    assert (found["trials"], found["era"], found["limit"]) == (40, "2018", ["macs<=300M"])
+    assert (found["trials"], found["limit"]) == (40, ["macs<=300M"])
     resolved = read_config(Path("run/run.yaml"))
+    assert resolved.latency_table == "pixel2"
     assert (resolved.strategy, resolved.objective) == (
         "archive",
         ("max:top1_proxy", "min:latency_ms"),

@@ -36,14 +36,6 @@ def test_the_table_has_a_row_for_every_block(nas: Nas) -> None:
     assert "pixel1 (" in reply.err
 
 
-def test_eras_differ(nas: Nas) -> None:
-    ms = [
-        json.loads(nas("show", "mobilenet_v2", "--era", era, "--json").out)["latency_ms"]
-        for era in ("2018", "2019")
-    ]
-    assert ms[0] > ms[1]
-
-
 def test_multipliers_are_names_too(nas: Nas) -> None:
     found = json.loads(nas("show", "mobilenet_v1@0.75-192", "--json").out)
     assert found["params"] == 2_585_560

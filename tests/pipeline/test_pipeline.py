@@ -46,7 +46,7 @@ def config(tmp_path: Path) -> PipelineConfig:
 
 def test_what_is_given_once_reaches_every_stage(config: PipelineConfig) -> None:
     search = config.search
-    assert (search.latency_table, search.era, search.seed) == ("pixel1", "2018", 3)
+    assert (search.latency_table, search.seed) == (config.latency_table, 3) == ("pixel1_2018", 3)
     assert search.data == ""  # its evaluator does not look at images
     assert config.netadapt
     assert (config.netadapt.settings.seed, config.netadapt.settings.prune) == (3, ("hidden",))
@@ -62,6 +62,23 @@ def test_settings_survive_their_file(config: PipelineConfig, tmp_path: Path) -> 
     for one in (config, short):
         write_pipeline(one, tmp_path / "again.yaml")
         assert read_pipeline(tmp_path / "again.yaml") == one
+
+
+def test_stages_that_were_finished_in_an_era_stay_finished(
+    config: PipelineConfig, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    with closing(PipelineFolder(out, config, INPUTS)) as folder:
+        folder.finish("search", Done(networks=(FOUND,)))
+    path = out / "pipeline.jsonl"
+    old = '"latency_table":"pixel1","era":"2018"'
+    path.write_text(path.read_text().replace('"latency_table":"pixel1_2018"', old))
+    assert old in path.read_text()
+    with closing(PipelineFolder(out, config, INPUTS)) as folder:
+        assert list(folder.done) == ["search"]
+    path.write_text(path.read_text().replace('"era":"2018"', '"era":"2019"'))
+    with pytest.raises(RunError, match="its latency_table was 'pixel1', not 'pixel1_2018'"):
+        PipelineFolder(out, config, INPUTS)
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,13 @@ def _table() -> Any:
     return json.loads(json.dumps(table_mapping(table)))
 
 
+def _table_with_eras() -> Any:
+    """Return the same as version 0.1 wrote it."""
+    content = _table()
+    era = {"runtime": content.pop("runtime"), "factor": 2.0, "coefficients": {"swish": 1.0}}
+    return {**content, "default_era": "a", "eras": {"a": era, "b": {**era, "factor": 1.0}}}
+
+
 def _predicted(path: Path) -> object:
     return load_table(path).predict(arch())
 
@@ -186,6 +193,9 @@ ROWS: dict[str, Row] = {
     ),
     "latency table as YAML": Row(
         files=one("x.yaml", _table, to_yaml), spoilt="x.yaml", read=_predicted, **YAML
+    ),
+    "latency table with eras": Row(
+        files=one("x.json", _table_with_eras, to_json), spoilt="x.json", read=_predicted, **JSON
     ),
     "table of ofa": Row(
         files=one("x.yaml", partial(_dialect, "ofa"), to_yaml),

@@ -12,7 +12,7 @@ from nas.searching.config import SearchConfig, prepare, read_config, write_confi
 
 FULL = SearchConfig(
     space="mobilenetv3",
-    era="2018",
+    latency_table="pixel1_2018",
     objective=("max:top1", "min:macs"),
     limit=("latency_ms<=51", "params<=6M"),
     strategy="random",
@@ -83,13 +83,13 @@ def test_a_file_may_say_it_in_short(tmp_path: Path, text: str, settings: dict[st
 
 def test_an_era_may_be_a_number() -> None:
     assert SearchConfig(era=2018) == SearchConfig(era="2018")
-    assert prepare(SearchConfig(era=2018)).table.era == load_table("pixel1", era=2018).era == "2018"
+    assert prepare(SearchConfig(era=2018)).table == load_table("pixel1_2018")
 
 
 def test_a_setup_leaves_nothing_to_a_default() -> None:
     config = prepare(SearchConfig()).config
     assert config == SearchConfig(
-        era="2019", objective=("max:top1_proxy", "min:latency_ms"), strategy="archive"
+        objective=("max:top1_proxy", "min:latency_ms"), strategy="archive"
     )
     assert prepare(config).config == config
 

@@ -256,4 +256,4 @@ def test_the_journal_holds_the_settings_that_matter(tmp_path: Path) -> None:
     env = json.loads((tmp_path / "env.json").read_text())
     assert env["schema"] == 1
     assert env["seed"] == 0
-    assert env["table"] == {"name": "pixel1", "era": "2019", "device": "Google Pixel 1"}
+    assert env["table"] == {"name": "pixel1", "device": "Google Pixel 1"}

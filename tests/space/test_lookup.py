@@ -32,10 +32,10 @@ def test_sums_equal_the_costs_of_decoded_architectures(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "era"), [*((name, "2019") for name in SPACES), ("mbconv", "2018")]
+    ("name", "of"), [*((name, "pixel1") for name in SPACES), ("mbconv", "pixel1_2018")]
 )
-def test_sums_equal_the_predicted_latency(name: str, era: str) -> None:
-    space, table = load_space(name), load_table("pixel1", era=era)
+def test_sums_equal_the_predicted_latency(name: str, of: str) -> None:
+    space, table = load_space(name), load_table(of)
     rows = space.sample_matrix(np.random.default_rng(6), 20)
     expected = [table.predict(space.decode_row(row)).ms for row in rows]
     assert table.over(space)(rows) == pytest.approx(expected, rel=1e-9)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import click
 
+from nas.cli._era import era
 from nas.cli._print import print_json, print_table, say
 from nas.cli.latency import _options as options
 from nas.latency.measure.make import cover
@@ -16,7 +17,7 @@ from nas.searching.runs.folder import find_architecture
 @click.command("predict")
 @click.argument("archs", metavar="ARCH...", nargs=-1, required=True)
 @click.option("--table", required=True, help="A bundled table or a YAML file.")
-@click.option("--era", help="The era of the table's runtime.")
+@era("table")
 @click.option(
     "--on-missing",
     type=click.Choice(("model", "measure", "fail")),
@@ -25,13 +26,11 @@ from nas.searching.runs.folder import find_architecture
     help="What to do about units that were not measured.",
 )
 @options.json_flag
-def command(
-    archs: tuple[str, ...], table: str, era: str | None, on_missing: str, as_json: bool
-) -> None:
+def command(archs: tuple[str, ...], table: str, on_missing: str, as_json: bool) -> None:
     """Predict the latency of each ARCH, with its interval, and how much of it was measured."""
     networks = [replace(find_architecture(name), name=name) for name in archs]
     with options.measuring() as report:
-        known = cover(table, networks, era=era, on_missing=on_missing, report=report)
+        known = cover(table, networks, on_missing=on_missing, report=report)
     found = [known.predict(network) for network in networks]
     if as_json:
         pairs = zip(networks, found, strict=True)

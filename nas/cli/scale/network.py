@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from nas.cli._era import era
 from nas.cli._places import PATH
 from nas.cli._print import print_json, print_table, say
 from nas.cli.scale._tables import BATCH, facts, scale_table
@@ -35,7 +36,7 @@ from nas.searching.runs.folder import find_architecture
 @click.option("--multiple", type=int, help="Channels are multiples of this. [default: 8]")
 @click.option("--out", type=PATH, help="A YAML or JSON file for the result.")
 @click.option("--latency-table", help="A table to predict the latency with.")
-@click.option("--era", help="The era of the table's runtime, as in 2018.")
+@era()
 @click.option(
     "--memory", "gigabytes", type=float, help="GiB to fit into. [default: this machine's]"
 )
@@ -44,7 +45,6 @@ def network(
     arch: str,
     out: Path | None,
     latency_table: str | None,
-    era: str | None,
     gigabytes: float | None,
     as_json: bool,
     **growth: Any,
@@ -56,7 +56,7 @@ def network(
     cost before.
     """
     base = find_architecture(arch)
-    table = load_table(latency_table, era=era) if latency_table else None
+    table = load_table(latency_table) if latency_table else None
     scaled = grown(base, Growth(**growth), limit=_limit(gigabytes))
     before, after = facts(base, table), facts(scaled, table)
     path = export(scaled, out) if out else None

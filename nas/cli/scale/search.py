@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from nas.cli._data import DATA
+from nas.cli._era import era
 from nas.cli._places import PATH
 from nas.cli._print import print_json, print_table, say
 from nas.cli._progress import progress
@@ -48,7 +49,7 @@ EVALUATORS = ("train", "surrogate", "costs")
     "predicts it) or formula (alpha * beta^2 * gamma^2, not at equal cost).",
 )
 @click.option("--latency-table", help="A table to predict the latency with.")
-@click.option("--era", help="The era of the table's runtime, as in 2018.")
+@era()
 @click.option("--data", default="", help=DATA)
 @click.option("--recipe", default="quick", show_default=True, help="How to train.")
 @click.option("--epochs", type=click.IntRange(min=1), default=10, show_default=True)
@@ -80,7 +81,7 @@ def search(arch: str, evaluator: str, out: Path, plot: bool, as_json: bool, **fl
     names = ("by", "tolerance", "step")
     budget = Budget(factor=flags["budget"], **{name: flags[name] for name in names})
     table = flags["latency_table"]
-    points = grid(base, budget, table=load_table(table, era=flags["era"]) if table else None)
+    points = grid(base, budget, table=load_table(table) if table else None)
     runner = make_runner("local", workers=flags["workers"])
     with closing(runner), progress("scoring", "networks") as update:
         judge = _judge(evaluator, base, points, runner=runner, out=out, flags=flags)

@@ -8,10 +8,9 @@ from nas.core.errors import NasError
 from nas.latency.dialect import DialectEntry
 from nas.latency.exporting import Exported, write_dialect
 from nas.latency.importing import read_dialect
-from nas.latency.table import Entry, Era, LatencyTable, Spread, TableError
+from nas.latency.table import Entry, LatencyTable, Spread, TableError
 
 _DEVIATIONS = 1.645
-_ERA = "imported"
 _USUAL = 0.1
 """Nothing tells the error of an imported sum; a layer-wise sum is about this far off."""
 
@@ -35,12 +34,11 @@ def import_table(
         name=name,
         device=device or Path(files[0]).stem,
         core="as imported",
+        runtime=f"as imported ({dialect})",
         threads=threads,
         dtype="fp32",
         sources=(source,),
         weak=("the error of whole networks is not known",),
-        era=_ERA,
-        eras={_ERA: Era(runtime=f"as imported ({dialect})", factor=1.0, coefficients={})},
         error=TableError(
             scheme="not known", networks=0, mean=_USUAL, mean_large=_USUAL, worst=_USUAL
         ),

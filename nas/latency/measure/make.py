@@ -187,7 +187,6 @@ def cover(
     name: str | Path,
     archs: Sequence[Architecture],
     *,
-    era: str | None = None,
     on_missing: str = "model",
     report: VisitReport = quiet,
 ) -> LatencyTable:
@@ -200,7 +199,7 @@ def cover(
         MissingEntry: if units are missing and may not be modelled; it names them.
         NasError: if `on_missing` is unknown, or the table's file is not the user's to write.
     """
-    table = load_table(name, era=era)
+    table = load_table(name)
     units = [unit for arch in archs for unit in lower(arch)]
     return cover_units(table, units, name, on_missing=on_missing, report=report)
 

@@ -16,7 +16,7 @@ from nas.latency.measure.plan import Plan, from_mapping
 from nas.latency.measure.samples import CALIBRATION, PROBE, UNIT, VALIDATION, Samples
 from nas.latency.measure.validation import validate
 from nas.latency.provenance import Provenance
-from nas.latency.table import Entry, Era, LatencyTable, Spread, TableError
+from nas.latency.table import Entry, LatencyTable, Spread, TableError
 from nas.network.layers import Unit
 
 METHOD = (
@@ -24,7 +24,6 @@ METHOD = (
     "drift of reference networks around it, lower quartile over rounds; each unit corrected by a "
     "factor of its kind and size, fitted by ridge regression on whole networks"
 )
-ERA = "measured"
 _LEAST_NETWORKS = 8
 _LEAST_UNITS = 20
 _OUTSIDE = 0.2
@@ -47,12 +46,11 @@ def tabulate(samples: Samples, *, name: str, version: str) -> LatencyTable:
     table = LatencyTable(
         name=name,
         **_device(samples),
+        runtime=samples.header["runtime"],
         threads=samples.header["threads"],
         dtype=samples.header["dtype"],
         sources=("measured by nas latency measure",),
         weak=_weak(fitted),
-        era=ERA,
-        eras={ERA: Era(runtime=samples.header["runtime"], factor=1.0, coefficients={})},
         error=_error(calibration),
         spread=_spread(calibration.errors, fitted),
         entries=entries,

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from nas.core.errors import NasError
-from nas.latency.table import LatencyTable
+from nas.latency.eras import earlier_text
+from nas.latency.table import LatencyTable, fingerprint
 from nas.network.layers import Unit
 from nas.searching.problem import Candidates, Metrics
 from nas.space.lookup import Lookup
@@ -18,6 +19,7 @@ class Table:
     lookup: Lookup
     table: LatencyTable
     fingerprint: str
+    earlier: frozenset[str]
     provides: tuple[str, ...] = ("latency_ms",)
     seconds: float = 0.0
     note: str = ""
@@ -32,7 +34,7 @@ class Table:
 
     def __str__(self) -> str:
         """Return the text that names this evaluator in a problem."""
-        return f"table:{self.table.name} {self.table.era} {self.fingerprint}"
+        return f"table:{self.table.name} {self.fingerprint}"
 
 
 def create(space: Space, *, table: LatencyTable, allow_extrapolation: bool = False) -> Table:
@@ -53,7 +55,9 @@ def create(space: Space, *, table: LatencyTable, allow_extrapolation: bool = Fal
             f"{'; '.join(dict.fromkeys(reasons))}; "
             "search with `allow_extrapolation` all the same, or take another table"
         )
-    return Table(lookup, table, table.fingerprint(unit.key for unit in lookup.met()))
+    keys = [unit.key for unit in lookup.met()]
+    earlier = frozenset({earlier_text(table, keys)})
+    return Table(lookup, table, fingerprint(table.inputs(keys)), earlier)
 
 
 def _values(table: LatencyTable, unit: Unit) -> tuple[float, ...]:

@@ -30,7 +30,7 @@ def check_run(
     chosen = sorted({round(i * (len(names) - 1) / max(top - 1, 1)) for i in range(top)})
     archs = [replace(find_architecture(f"{run}:{names[i]}"), name=names[i]) for i in chosen]
     config = read_config(run / CONFIG)
-    known = load_table(table or config.latency_table, era=None if table else config.era or None)
+    known = load_table(table or config.latency_table)
     plan = plan_check(run.name, archs)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "samples.jsonl"

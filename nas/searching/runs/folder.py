@@ -52,7 +52,7 @@ MAY_CHANGE = (
 )
 """Settings that may change when a run is resumed."""
 
-RESOLVED = ("era", "objective", "strategy")
+RESOLVED = ("objective", "strategy")
 """Settings that a run.yaml written by hand may leave empty; a search writes the result."""
 
 
@@ -115,7 +115,7 @@ def environment(setup: Setup) -> Mapping[str, Any]:
         "platform": platform.platform(),
         "processor": cpu_name(),
         "cores": os.cpu_count(),
-        "table": {"name": setup.table.name, "era": setup.table.era, "device": setup.table.device},
+        "table": {"name": setup.table.name, "device": setup.table.device},
         "problem": setup.problem.describe(),
         "seed": setup.config.seed,
         "commit": commit(),

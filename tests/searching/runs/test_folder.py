@@ -26,7 +26,7 @@ def test_a_new_folder_gets_its_settings(tmp_path: Path) -> None:
     search(SearchConfig(trials=400, strategy="random"), out=tmp_path / "a" / "b")
     found = read_config(tmp_path / "a" / "b" / "run.yaml")
     assert found == CONFIG
-    assert (found.era, found.objective) == ("2019", ("max:top1_proxy", "min:latency_ms"))
+    assert found.objective == ("max:top1_proxy", "min:latency_ms")
 
 
 def test_checking_a_folder_writes_nothing(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_settings_left_to_defaults_by_hand_are_filled_in(tmp_path: Path) -> None
         search(trials=20, out=tmp_path)
     search(by_hand, out=tmp_path)
     assert read_config(tmp_path / "run.yaml") == prepare(by_hand).config
-    with pytest.raises(RunError, match="its era is '2019', not '2018'"):
+    with pytest.raises(RunError, match="its latency_table is 'pixel1', not 'pixel1_2018'"):
         search(replace(by_hand, era="2018"), out=tmp_path)
 
 

@@ -1,0 +1,174 @@
+"""Eras of version 0.1: a table then held several states of a runtime, one of them in force.
+
+Each is a table of its own now: `pixel1_2018` is what era 2018 of `pixel1` was. Only this file
+knows what `era` meant, in settings, in files of tables and in run folders.
+"""
+
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from nas.core.data import bundled, is_there, read_mapping
+from nas.core.errors import NasError, unknown
+from nas.core.schema import Coefficient, Reader
+from nas.core.strict_yaml import Lined
+from nas.core.text import shown
+from nas.latency.table import LatencyTable, fingerprint
+
+logger = logging.getLogger(__name__)
+
+_TODAY = "2019"
+_ONLY = (_TODAY, "measured", "imported")
+"""What the only era of a table was called, and the default one of `pixel1`."""
+_SUFFIXES = (".yaml", ".yml", ".json")
+
+
+def table_of_era(name: str | Path, era: str | int | None) -> str:
+    """Return the table that `name` and `era` meant, and warn where that is another name.
+
+    An era of a user's own file is written FILE:ERA; without an era it is the table `name`.
+
+    Raises:
+        UnknownName: if there is no such era.
+    """
+    found = _renamed(name, era)
+    if found != str(name):
+        logger.warning(
+            "era %s of latency table %s is a table of its own now: name %s", era, name, found
+        )
+    return found
+
+
+def settings_without_era(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return settings that a run folder holds with `era`, if there is one, in `latency_table`."""
+    if "era" not in settings:
+        return settings
+    named = {"latency_table": _renamed(settings["latency_table"], settings["era"])}
+    return {key: value for key, value in {**settings, **named}.items() if key != "era"}
+
+
+def _renamed(name: str | Path, era: str | int | None) -> str:
+    """Return what `table_of_era` returns, without a warning."""
+    text, wanted = str(name), "" if era is None else str(era)
+    if Path(text).suffix in _SUFFIXES:
+        return _of_file(text, wanted)
+    tables = bundled("latency_tables")
+    if not wanted or text not in tables or wanted in _ONLY:
+        return text
+    if f"{text}_{wanted}" not in tables:
+        known = [table.removeprefix(f"{text}_") for table in tables if table.startswith(f"{text}_")]
+        raise _unknown(text, wanted, (_TODAY, *known))
+    return f"{text}_{wanted}"
+
+
+def _of_file(text: str, wanted: str) -> str:
+    """Return FILE:ERA where the file at `text` holds eras of which `wanted` is not the default."""
+    path = Path(text)
+    content = read_mapping(path) if wanted and is_there(path) else {}
+    if "eras" not in content:
+        return text
+    old = Reader(path).record(content, _Eras, more=True)
+    if wanted not in old.eras:
+        raise _unknown(text, wanted, old.eras)
+    return text if wanted == old.default_era else f"{text}:{wanted}"
+
+
+def _unknown(table: object, era: str, known: Iterable[str]) -> NasError:
+    return unknown(f"era of latency table {shown(table)}", era, known)
+
+
+def split_era(name: str | Path) -> tuple[str, str]:
+    """Split FILE:ERA; the era is empty where none is named."""
+    text, _, era = str(name).rpartition(":")
+    return (text, era) if Path(text).suffix in _SUFFIXES else (str(name), "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Era:
+    runtime: str
+    factor: Coefficient
+    coefficients: Mapping[str, Coefficient]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Eras:
+    default_era: str
+    eras: Mapping[str, _Era]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Model:
+    coefficients: Mapping[str, Coefficient]
+
+
+def without_eras(content: Mapping[str, Any], reader: Reader, era: str = "") -> Mapping[str, Any]:
+    """Return the content of a table's file in one of its eras, or in its default one.
+
+    That era's coefficients add to or replace the shared ones, and its factor applies to all.
+
+    Raises:
+        UnknownName: if it has no such era.
+        BadFile: if its eras are malformed.
+    """
+    if "eras" not in content:
+        return content
+    old = reader.record(content, _Eras, more=True)
+    chosen = era or old.default_era
+    if chosen not in old.eras:
+        raise _unknown(content.get("name"), chosen, old.eras)
+    found = old.eras[chosen]
+    made = _changed(content, {"runtime": found.runtime})
+    del made["eras"], made["default_era"]
+    if content.get("model") is not None:
+        model = reader.record(content["model"], _Model, more=True)
+        every = {**model.coefficients, **found.coefficients}
+        scaled = {name: ns * found.factor for name, ns in every.items()}
+        made["model"] = _changed(content["model"], {"coefficients": scaled})
+    return made
+
+
+def _changed(content: Mapping[str, Any], values: Mapping[str, Any]) -> Lined:
+    made = Lined({**content, **values})
+    made.lines = getattr(content, "lines", {})
+    return made
+
+
+# How run folders of version 0.1 name the tables that they were begun with
+
+_PIXEL = {
+    "sha256:d4fc8667c18ccae8": ("2019", "sha256:0af92e358ca7bc66"),
+    "sha256:bfaa01a2ac962f52": ("2018", "sha256:c296ded2eb165a84"),
+    "sha256:78d4387080c6347e": ("2019", "sha256:471d6ed39d0644e3"),
+    "sha256:9a9424c145ddec57": ("2019", "sha256:3e3bb83b90ef1b07"),
+}
+_PIXEL_FILES = {
+    "062ce0890d6c79be": "45698ab1b04ce78c",
+    "5e5659b85425c800": "27c6e2e9ac2dc21d",
+    "a28bfdb63fdad5d8": "f7a8714d02ddbd7f",
+    "d94a9a918f0f708f": "6f194235b3b0c19d",
+}
+"""What that version called `pixel1`, `pixel1_2018`, `pixel2` and `pixel3`, by their content now."""
+
+
+def earlier_text(table: LatencyTable, keys: Iterable[str]) -> str:
+    """Return how a journal names `table`, the units `keys` of which predict."""
+    era = "measured" if table.provenance else "imported"
+    inputs = dict(table.inputs(keys))
+    inputs["era"] = [1.0, {}, inputs.pop("model")]
+    found = fingerprint(inputs)
+    era, found = _PIXEL.get(found, (era, found))
+    return f"table:{table.name.removesuffix(f'_{era}')} {era} {found}"
+
+
+def earlier_fingerprint(content: Mapping[str, Any]) -> str:
+    """Return how prunings and pipelines name a table whose file has the `content`."""
+    era = "measured" if "provenance" in content else "imported"
+    old = {key: value for key, value in content.items() if key != "runtime"}
+    old["eras"] = {era: {"runtime": content["runtime"], "factor": 1.0, "coefficients": {}}}
+    text = json.dumps({**old, "default_era": era}, sort_keys=True).encode()
+    found = sha256(f"{len(text)}:".encode() + text).hexdigest()[:16]
+    return _PIXEL_FILES.get(found, found)
