@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("scipy")
 
+from nas.accuracy import learn
 from nas.accuracy.examples import LEAST, Examples
 from nas.accuracy.gaussian import GaussianProcess, tune
 from nas.accuracy.learn import (
@@ -59,6 +60,14 @@ def fitted(examples: Examples) -> Fitted:
     return fit_accuracy(examples)
 
 
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the networks follow the process less closely, where that is not what is tested."""
+    monkeypatch.setattr(learn, "_LABELS", 6_000)
+    monkeypatch.setattr(learn, "_STEPS", 400)
+    monkeypatch.setattr(learn, "_ATTEMPTS", 1)
+
+
 @pytest.fixture(scope="module")
 def fresh() -> Matrix:
     return SPACE.sample_matrix(np.random.default_rng(77), 1000)
@@ -99,6 +108,7 @@ def test_the_held_out_figures_are_what_new_measurements_show(
     assert held_out.within_two == pytest.approx(0.95, abs=0.05)
 
 
+@pytest.mark.usefixtures("brief")
 def test_deviations_grow_away_from_the_examples() -> None:
     space, column = load_space("mbconv"), 0
     rows = np.unique(_with(space, 60, column, 0), axis=0)
@@ -142,6 +152,7 @@ def test_a_model_is_written_and_read_like_a_bundled_one(
     assert "a test" in read.note
 
 
+@pytest.mark.usefixtures("brief")
 def test_accuracies_without_any_pattern_are_not_claimed_to_be_understood(tiny: Space) -> None:
     rows = np.unique(tiny.sample_matrix(np.random.default_rng(0), 60), axis=0)
     values = 0.5 + np.random.default_rng(3).normal(0, 0.01, len(rows))
@@ -153,6 +164,7 @@ def test_accuracies_without_any_pattern_are_not_claimed_to_be_understood(tiny: S
     assert held_out.within_one == pytest.approx(0.68, abs=0.15)
 
 
+@pytest.mark.usefixtures("brief")
 def test_the_least_number_of_rows_is_enough_and_repeatable(tiny: Space) -> None:
     rows = np.unique(tiny.sample_matrix(np.random.default_rng(0), 60), axis=0)[:LEAST]
     few = Examples(
