@@ -128,7 +128,9 @@ def _with(space: Space, count: int, column: int, value: int, seed: int = 4) -> M
     return space.canonical(rows)
 
 
+@pytest.mark.usefixtures("brief")
 def test_the_networks_follow_the_process(fitted: Fitted, examples: Examples) -> None:
+    """How closely is measured honestly: on rows that neither the networks nor the figure saw."""
     features = Features(SPACE)
     inputs = features(examples.picks)
     process = GaussianProcess(inputs, examples.accuracy, tune(inputs, examples.accuracy, seed=0))
@@ -136,9 +138,9 @@ def test_the_networks_follow_the_process(fitted: Fitted, examples: Examples) -> 
     rows = covering(SPACE, examples.picks, np.random.default_rng(123), 900)
     wanted = process.mean(features(rows))
     gap = shrunk.model.accuracy(rows) - wanted
-    assert 1 - np.mean(gap**2) / np.var(wanted) > ENOUGH
-    assert fitted.imitation_r2 > ENOUGH
+    assert 1 - np.mean(gap**2) / np.var(wanted) == pytest.approx(shrunk.imitation_r2, abs=0.01)
     assert np.sqrt(np.mean(gap**2)) == pytest.approx(shrunk.imitation_gap, rel=0.3)
+    assert fitted.imitation_r2 > ENOUGH
 
 
 def test_a_model_is_written_and_read_like_a_bundled_one(

@@ -22,6 +22,9 @@ from nas.core.machine import available_cores
 from nas.core.workers.runner import WAIT, Failure, Work, attempt
 from nas.core.workers.runners._sending import refuse
 
+_HEAVY = ("torch", "torch._dynamo")
+"""Loaded once for all workers, where torch is used; every first optimizer imports the second."""
+
 _given: Any = None
 """In a worker: what all tasks share."""
 
@@ -91,7 +94,7 @@ def _context() -> Any:
 
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["nas.core.workers.runners.local", *(["torch"] if _uses_torch() else [])]
+        ["nas.core.workers.runners.local", *(_HEAVY if _uses_torch() else [])]
     )
     resource_tracker.ensure_running()  # the other would start it, and that ends what follows
     with unheard():  # it would tell of Ctrl-C while it starts
