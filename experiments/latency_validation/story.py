@@ -24,7 +24,7 @@ from nas.latency.file import load_table
 from nas.latency.measure.plan import plan_validation
 from nas.latency.measure.samples import VALIDATION
 from nas.latency.table import LatencyTable
-from nas.report.proof import scores
+from nas.report.table_notes import scores
 from nas.space.file import load_space
 
 HERE = Path(__file__).resolve().parent

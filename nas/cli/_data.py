@@ -1,4 +1,4 @@
-"""What the commands that read images say of `--data`, in one place."""
+"""The help text of `--data`."""
 
 import shlex
 
@@ -9,5 +9,5 @@ DATA = (
 
 
 def as_word(data: str) -> str:
-    """Return `data` as a shell takes it, for commands that are proposed."""
+    """Return `data` quoted for a shell, for commands that are shown."""
     return shlex.quote(data)

@@ -1,4 +1,4 @@
-"""Parameters that are files and folders: a path, or also a URL."""
+"""Parameters that are files or folders: a path, or a path or a URL."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from nas.core.storage import Place, is_url
 
 
 class _LocalPath(click.Path):
-    """A path, for what cannot be at a URL; instead of a folder called "s3:"."""
+    """A path; URLs are refused, instead of making a folder called "s3:"."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         if isinstance(value, str) and is_url(value):

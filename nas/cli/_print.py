@@ -1,7 +1,7 @@
-"""Print results on stdout, and everything else on stderr; all that a terminal sees passes here.
+"""Print results on stdout, and everything else on stderr, safely.
 
 Names, error texts and values come from files that anybody may have written: control characters are
-escaped, passwords of URLs masked, and what is long is cut.
+escaped, passwords of URLs masked, and long texts cut.
 """
 
 import logging
@@ -25,7 +25,7 @@ SETTINGS = (
     "networks", "objective", "out", "phi", "published", "resolution", "reward", "runner", "space",
     "step", "storage", "target_ms", "tolerance", "train_resolution", "trials", "width", "workers",
 )  # fmt: skip
-"""What the library's messages name as `lr` or `lr=0.1`, where the command line has --lr."""
+"""Settings that the library's messages name as `lr` or `lr=0.1`, shown as --lr."""
 _SETTING = re.compile(rf"`({'|'.join(SETTINGS)})(?:=([^`]*))?`")
 
 
@@ -69,7 +69,7 @@ def _masked(content: Any) -> Any:
 
 
 def _with_flags(text: str) -> str:
-    """Return a message with flags where it names settings."""
+    """Return a message with flags in place of settings."""
     return _SETTING.sub(_flag, text)
 
 
@@ -84,7 +84,7 @@ def say(text: str) -> None:
 
 
 class LogFormatter(logging.Formatter):
-    """Lets messages of the log look like those of `say`."""
+    """Formats log messages like those of `say`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the message alone."""

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar where that is a terminal, otherwise a line now and then."""
+"""Progress on stderr: a bar in a terminal, otherwise a line every ten seconds."""
 
 import sys
 import time
@@ -14,7 +14,7 @@ _SECONDS_BETWEEN_LINES = 10
 
 @contextmanager
 def progress(doing: str, things: str) -> Iterator[Report]:
-    """Give a function that shows how far one is `doing` something with some `things`."""
+    """Yield a function that shows the progress of `doing` something with some `things`."""
     if not sys.stderr.isatty():
         yield _Lines(things)
         return
@@ -30,7 +30,7 @@ def progress(doing: str, things: str) -> Iterator[Report]:
 
 
 class _Lines:
-    """Says how far it is, at most every ten seconds."""
+    """Prints progress at most every ten seconds."""
 
     def __init__(self, things: str) -> None:
         self._things, self._last = things, time.monotonic()

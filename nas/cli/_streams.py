@@ -1,7 +1,7 @@
-"""The process's own stdout and stderr: what cannot be printed must not cost what is written.
+"""The process's stdout and stderr, which fail no command in the middle of its work.
 
-A full disk, a closed stream or a reader that has gone fails no command in the middle of its work:
-what cannot be printed is dropped, and the exit code tells in the end.
+Output that cannot be printed (full disk, closed stream, reader gone) is dropped, and the exit code
+tells at the end.
 """
 
 import errno
@@ -18,7 +18,7 @@ _STANDARD = (0, 1, 2)
 
 
 class _Sink(io.FileIO):
-    """Writes to a file descriptor, and drops everything from the first failure on."""
+    """Writes to a file descriptor, and drops everything after the first failure."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number, "w", closefd=False)
@@ -48,10 +48,9 @@ class Streams:
         _taken(2, "stderr")
 
     def close(self, code: int) -> int:
-        """Print what is left, and return the exit code: `code`, or that of a failed stdout.
+        """Flush, and return the exit code: `code`, or that of a failed stdout.
 
-        What could not be printed on stdout is said in one line. A reader that has read enough, as
-        `head`, is no reason to say anything.
+        A failure of stdout is printed in one line, unless its reader, as `head`, had enough.
         """
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
@@ -66,9 +65,9 @@ class Streams:
 
 
 def _fill_gaps() -> None:
-    """Let closed streams be the null device, so that no file of a run gets their numbers.
+    """Open the null device for closed streams, so that no file of a run gets their numbers.
 
-    It is opened for reading, so that writing fails, as into what is closed.
+    It is opened for reading, so that writing fails as before.
     """
     for number in _STANDARD:
         try:

@@ -1,4 +1,4 @@
-"""List what there is by name."""
+"""List spaces, tables, architectures and plugins."""
 
 import click
 
@@ -21,7 +21,7 @@ _PLUGINS = {kind: kind for kind in plugins.KINDS if kind != "datasets"} | {"data
 def command(kind: str | None, as_json: bool) -> None:
     """List spaces, tables, architectures, and every kind of plugin.
 
-    KIND is one of these words; all of them without it.
+    KIND is one of these; without it all are listed.
     """
     kinds = (*_FILES, *_PLUGINS)
     if kind is not None and kind not in kinds:

@@ -1,4 +1,4 @@
-"""Search a space for architectures that keep a latency budget."""
+"""Search a space for architectures within a latency budget."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ from nas.core.run_folder import MARKS, SEARCH, begun
 from nas.core.storage import Place
 from nas.core.text import file_name
 from nas.latency.table import ON_MISSING
-from nas.report.proof import notes
+from nas.report.table_notes import notes
 from nas.report.tables import (
     EXTRAPOLATED,
     accuracy_notes,
@@ -52,23 +52,23 @@ def _flag(name: str, help_text: str, **more: Any) -> Callable[[Any], Any]:
 @_flag("space", "A bundled space or a YAML file.")
 @_flag("latency_table", "A bundled table or a YAML file.")
 @_flag("era", "See nas/latency/eras.py.", hidden=True)
-@_flag("limit", "A hard limit, as in 'latency_ms<=80' or 'params<=5M'; may be repeated.")
+@_flag("limit", "A constraint, as in 'latency_ms<=80' or 'params<=5M'; may be repeated.")
 @_flag("objective", "As in max:top1_proxy or min:macs; may be repeated.")
 @_flag("reward", "MnasNet's reward as the objective, as in target=80,below=-0.07,above=-0.07.")
-@_flag("evaluator", "Who answers for accuracy: nas list evaluators.")
-@_flag("strategy", "Who proposes: nas list strategies. [default: by the evaluator's cost]")
+@_flag("evaluator", "The evaluator of accuracy: nas list evaluators.")
+@_flag("strategy", "The search strategy: nas list strategies. [default: by the evaluator's cost]")
 @_flag("trials", "How many candidates.")
-@_flag("batch", "Candidates at once. [default: as the strategy likes]")
+@_flag("batch", "Candidates at once. [default: chosen by the strategy]")
 @_flag("screen", "Candidates for each one that is evaluated, screened by a model of all trials.")
 @_flag("seed", "Seed of all random numbers.")
 @_flag("seed_arch", "An architecture to begin with; may be repeated.")
 @_flag(
     "data", "What --evaluator proxy trains on, as in imagefolder:/path, csv:labels.csv or digits."
 )
-@_flag("runner", "What carries trainings out: nas list runners.")
+@_flag("runner", "What runs trainings: nas list runners.")
 @_flag("workers", "Trainings at a time. [default: one per core]")
 @_flag("ray_address", "The Ray cluster, as in auto. [default: with --runner ray a local one]")
-@_flag("gpus_per_trial", "What a trial has of a GPU on the cluster, as in 0.25.")
+@_flag("gpus_per_trial", "The share of a GPU for each trial on the cluster, as in 0.25.")
 @_flag("trial_seconds", "A trial that takes longer fails.")
 @_flag("max_seconds", "End after this time.")
 @_flag("max_epochs", "End after so many epochs of training in all.")
@@ -82,14 +82,14 @@ def _flag(name: str, help_text: str, **more: Any) -> Callable[[Any], Any]:
     "--on-missing",
     type=click.Choice(ON_MISSING),
     default=None,
-    help="About units that a measured table lacks. [default: model]",
+    help="What to do about units that a measured table lacks. [default: model]",
 )
 @ALLOW_PLUGINS
 @click.option("--config", type=PATH, help="A run.yaml with these settings.")
 @click.option(
     "--out",
     type=PLACE,
-    help="The run folder, a path or a URL; one that exists is continued. [default: runs/...]",
+    help="The run folder, a path or a URL; an existing run is resumed. [default: runs/...]",
 )
 @click.option(
     "--top",
@@ -105,8 +105,8 @@ def command(
 ) -> None:
     """Search a space for the best architectures under a latency budget.
 
-    Everything is kept in the run folder, which may be at a URL; the same command continues a search
-    that was interrupted.
+    Everything is kept in the run folder, which may be at a URL; the same command resumes an
+    interrupted search.
     """
     settings = _settings(config, out, flags)
     _measure_missing(settings)
@@ -140,7 +140,7 @@ def _again(config: SearchConfig, out: Place) -> str:
 
 
 def _known(run: Run) -> tuple[Solution, ...]:
-    """Return the architectures to compare with; one line says which are left out."""
+    """Return the known architectures to compare with; print which are left out."""
     with extra("known architectures", say):
         if run.solutions and (line := left_out(run.setup)):
             say(line)
@@ -166,7 +166,7 @@ def _settings_of(out: Place) -> SearchConfig:
 
 
 def _measure_missing(settings: SearchConfig) -> None:
-    """Measure what the latency table lacks of the space, where that is asked for."""
+    """Measure the units of the space that the latency table lacks, if asked for."""
     if settings.on_missing == "measure":
         from nas.cli.latency._options import measuring
         from nas.latency.measure.make import cover_space
@@ -187,7 +187,7 @@ def _default_folder(settings: SearchConfig) -> Path:
 
 
 def _print_front(run: Run, known: Sequence[Solution], top: int) -> None:
-    """Print the front with what belongs beside its numbers; where things lie goes to stderr."""
+    """Print the front and the notes on its numbers."""
     setup, table = run.setup, run.setup.table
     if not run.solutions:
         say(_why_nothing(run))
@@ -207,7 +207,7 @@ def _print_front(run: Run, known: Sequence[Solution], top: int) -> None:
 
 
 def _became(run: Run) -> str:
-    """Return how many candidates stopped early or failed, where any did."""
+    """Return how many candidates stopped early or failed, if any."""
     counts = {status: int((run.trials.status == status).sum()) for status in (STOPPED, FAILED)}
     said = [f"{count} {status}" for status, count in counts.items() if count]
     return f" ({', '.join(said)})" if said else ""
@@ -235,7 +235,7 @@ def _say_where(run: Run) -> None:
     say(f"everything is in {run.out}; next: nas show {run.out}:best, or")
     say(f"nas export {run.out}:best --format onnx")
     if run.setup.table.provenance and isinstance(run.out, Path):
-        say(f"measure them whole on this machine: nas latency check {run.out} --top 5")
+        say(f"measure them on this machine: nas latency check {run.out} --top 5")
 
 
 def _document(run: Run) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from nas.core.run_folder import SEARCH, kind_of
 from nas.core.storage import Place, split_name
 from nas.latency.file import load_table
 from nas.network.cost import cost, costs_by_unit
-from nas.report.proof import latency_remarks, notes
+from nas.report.table_notes import latency_remarks, notes
 from nas.report.tables import ms_text, network_table
 from nas.searching.config import SearchConfig, read_config
 from nas.searching.runs.folder import find_architecture

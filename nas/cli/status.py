@@ -1,4 +1,4 @@
-"""Say how a search is doing."""
+"""Show the status of a search."""
 
 from dataclasses import asdict
 
@@ -17,7 +17,7 @@ from nas.searching.solutions import FRACTIONS
 @click.argument("run_dir", type=PLACE)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(run_dir: Place, as_json: bool) -> None:
-    """Say how the search in RUN_DIR, or at a URL, is doing, also while it runs elsewhere.
+    """Show the status of the search in RUN_DIR, or at a URL, also while it runs elsewhere.
 
     RUN_DIR may also be the folder of nas train, netadapt, scale search or pipeline.
     """
@@ -54,7 +54,7 @@ def _document(status: Status) -> dict[str, object]:
 
 
 def _summary_lines(summary: Summary) -> list[str]:
-    """Return what is printed of what is no search."""
+    """Return the lines about a folder that holds no search."""
     out, kind = summary.out, summary.kind
     lines = [f"{out}: {kind.text}, {summary.state}"]
     for name, value in summary.facts.items():
@@ -70,7 +70,7 @@ def _summary_lines(summary: Summary) -> list[str]:
 
 
 def _lines(status: Status) -> list[str]:
-    """Return what is printed, a line for each thing."""
+    """Return the lines about a search."""
     counts = ", ".join(f"{count:,} {name}" for name, count in status.counts.items() if count)
     done = sum(status.counts.values())
     lines = [

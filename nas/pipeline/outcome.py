@@ -9,7 +9,7 @@ from nas.core.schema import SCHEMA
 from nas.latency.table import LatencyTable
 from nas.pipeline.config import PipelineConfig, to_mapping
 from nas.pipeline.journal import MEASURE, Done, NetworkRecord, all_networks
-from nas.report.proof import notes
+from nas.report.table_notes import notes
 from nas.report.tables import Table, accuracy_text
 from nas.searching.solutions import FRACTIONS
 

@@ -25,7 +25,7 @@ from nas.pruning.folder import FINAL
 from nas.pruning.job import PruningJob
 from nas.pruning.netadapt import check
 from nas.pruning.run import Listener, netadapt
-from nas.report.proof import latency_remarks
+from nas.report.table_notes import latency_remarks
 from nas.scaling.growth import grown
 from nas.searching.loop import search
 from nas.searching.runs.folder import ARCHS, find_architecture

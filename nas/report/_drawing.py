@@ -1,4 +1,4 @@
-"""What pictures share: style, bytes that depend on the content alone, labels out of the way."""
+"""What pictures share: style, reproducible files, and labels that do not overlap."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -20,7 +20,7 @@ FOUND, KNOWN, GREY = "#1f6fb4", "#c8442c", "#555555"
 
 _OFFSETS = ((6, -3), (-6, -3), (0, 7), (0, -12), (10, 9), (10, -15), (-10, 9), (-10, -15),
             (14, 19), (14, -25), (-14, 19), (-14, -25), (18, 29), (18, -35))  # fmt: skip
-"""Where a label may stand beside its point, in typographic points, the best place first."""
+"""Places for a label beside its point, in typographic points, the best first."""
 
 
 def style() -> AbstractContextManager[None]:
@@ -29,7 +29,7 @@ def style() -> AbstractContextManager[None]:
 
 
 def plain(text: str) -> str:
-    """Return a text as a picture shows it: on one line, and no part of it a formula."""
+    """Return a text for a picture: on one line, and without formulas."""
     return printable(text, LONGEST_VALUE).replace("$", "\\$")
 
 

@@ -1,4 +1,4 @@
-"""Pictures of latency tables: what they predict against what was measured."""
+"""Pictures of latency tables: predicted against measured latency."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -26,45 +26,45 @@ _WIDE_RANGE = 4
 _MARGIN = 1.15
 _OFFSETS = ((-8, 6), (8, -9), (-14, 15), (14, -18), (-22, 26), (22, -29), (-30, 38), (30, -41),
             (-8, -3), (8, -1), (-38, 50), (38, -53), (-46, 62), (46, -65))  # fmt: skip
-"""Where a label may stand: beside the diagonal, further and further away from it."""
+"""Places for labels: beside the diagonal, further and further away."""
 
 
 def draw_validation(table: LatencyTable, paths: Sequence[Path]) -> None:
-    """Draw what `table` predicts for the networks of its validation against what they took.
+    """Draw predicted against measured latency for the networks of a table's validation.
 
-    Networks that are known by name are labelled, random ones are dots.
+    Known architectures are labelled, random networks are dots.
 
     Raises:
         NasError: if the table was not validated.
         BadFile: if a path cannot be written.
     """
-    proof = table.validation
-    if proof is None:
+    validation = table.validation
+    if validation is None:
         raise NasError(
             f"latency table {table.name} was not validated; nas latency validate does it"
         )
     with style():
         figure = Figure(figsize=(6.4, 6.2), layout="constrained")
         axes = figure.add_subplot()
-        labels = _draw_points(axes, proof.points)
+        labels = _draw_points(axes, validation.points)
         axes.set_title("\n".join(map(plain, textwrap.wrap(table.heading, 84))), fontsize=10)
-        _box(axes, _facts(proof))
+        _box(axes, _facts(validation))
         axes.legend(loc="lower right", fontsize=8)
         figure.draw_without_rendering()
-        pairs = _pairs(proof.points)
+        pairs = _pairs(validation.points)
         diagonal = np.geomspace(*_ends(pairs), 300)[:, None].repeat(2, axis=1)
         place(labels, axes, np.concatenate([pairs, diagonal]), offsets=_OFFSETS)
         save(figure, paths)
 
 
-def _facts(proof: Validation) -> tuple[str, ...]:
+def _facts(validation: Validation) -> tuple[str, ...]:
     return (
-        f"{len(proof.points)} networks, {proof.date}",
-        f"bias {100 * proof.bias:+.1f} %",
-        f"mean error {100 * proof.mape:.1f} %, worst {100 * proof.worst:.1f} %",
-        f"the same networks twice: {100 * proof.noise_floor:.1f} %",
-        f"within 5 %: {100 * proof.within_5:.0f} % of them",
-        f"within 10 %: {100 * proof.within_10:.0f} % of them",
+        f"{len(validation.points)} networks, {validation.date}",
+        f"bias {100 * validation.bias:+.1f} %",
+        f"mean error {100 * validation.mape:.1f} %, worst {100 * validation.worst:.1f} %",
+        f"the same networks twice: {100 * validation.noise_floor:.1f} %",
+        f"within 5 %: {100 * validation.within_5:.0f} % of them",
+        f"within 10 %: {100 * validation.within_10:.0f} % of them",
     )
 
 

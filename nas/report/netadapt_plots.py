@@ -20,8 +20,7 @@ def draw_rounds(result: Result, table: LatencyTable, paths: Sequence[Path]) -> N
     """Draw the accuracy of every round against its predicted latency, into PNG or SVG files.
 
     Networks between start and end had a short fine-tuning only; the end is drawn apart. The
-    accuracies are those on the validation images and on the held-out ones that the rounds were
-    judged by.
+    accuracies are on validation images, and on the hold-out images that judged the rounds.
     """
     with style():
         figure = Figure(figsize=(7.4, 4.8), layout="constrained")
@@ -47,7 +46,7 @@ def draw_rounds(result: Result, table: LatencyTable, paths: Sequence[Path]) -> N
 def _line(axes: Axes, points: Sequence[Point]) -> None:
     for name, colour, text in (
         ("top1", FOUND, "validation, after short fine-tuning"),
-        ("held_out", GREY, "held-out training images, which proposals are judged by"),
+        ("held_out", GREY, "hold-out training images, which judge proposals"),
     ):
         known = [point for point in points if getattr(point, name) is not None]
         axes.plot(

@@ -1,4 +1,4 @@
-"""One self-contained HTML page: texts, tables and pictures, and nothing from anywhere else."""
+"""One self-contained HTML page of texts, tables and pictures."""
 
 import base64
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A part of a page: a heading, and below it whatever is given, in this order.
+    """A part of a page: a heading, and below it what is given, in this order.
 
     `points` become a list, `rows` a table under `headings`, `code` is shown as it is.
     """

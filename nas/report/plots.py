@@ -1,4 +1,4 @@
-"""Pictures: a front with the architectures that it is compared with."""
+"""Pictures: a front with the known architectures."""
 
 import textwrap
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ def _draw_solutions(axes: Axes, run: Run) -> None:
     if any(deviation):
         low = [y - d for y, d in zip(heights, deviation, strict=True)]
         high = [y + d for y, d in zip(heights, deviation, strict=True)]
-        text = "one deviation of the accuracy model"
+        text = "one standard deviation of the accuracy model"
         axes.fill_between(ms, low, high, color=FOUND, alpha=0.18, linewidth=0, label=text)
     text = f"found: {len(solutions)} architectures"
     axes.plot(ms, heights, ".-", color=FOUND, linewidth=1, markersize=3.5, label=text)

@@ -1,4 +1,4 @@
-"""The picture of a scaling search: the grid over alpha and beta, coloured by what was found."""
+"""The picture of a scaling search: the grid over alpha and beta, coloured by accuracy."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ from nas.scaling.search import Judge, Scored
 Floats = NDArray[np.float64]
 
 _AREA, _STEP = 300, 0.05
-"""Points are so large at this step of the grid, and smaller on a finer one."""
+"""Size of points at this step of the grid; smaller on a finer one."""
 _SPREAD = 0.5
-"""How far points of one alpha and beta stand apart, in steps of the grid."""
+"""Distance of points of one alpha and beta, in steps of the grid."""
 _MEASURES = {"macs": "counted MACs", "latency": "latency", "formula": "MACs by the formula"}
 
 

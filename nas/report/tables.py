@@ -16,7 +16,7 @@ from nas.searching.solutions import FRACTIONS, Solution
 
 _FEW_MS = 10
 EXTRAPOLATED = "*"
-"""Marks an accuracy outside of what its model was fitted on."""
+"""Marks an accuracy outside the range that its model was fitted on."""
 OPTIMISM = (
     "± is one standard deviation by the model that guided the search; a search favours what its "
     "model overrates, so expect less"
@@ -67,7 +67,7 @@ def front_table(run: Run, *, known: Sequence[Solution] = (), top: int = 20) -> T
 
 
 def extra_metrics(run: Run) -> tuple[str, ...]:
-    """Return the objectives and limits of a run that a table has no column for otherwise."""
+    """Return the metrics of objectives and constraints that have no column otherwise."""
     problem = run.setup.problem
     wanted = [*(o.metric for o in problem.objectives), *(x.metric for x in problem.limits)]
     usual = (run.setup.accuracy, "latency_ms", "macs", "params")
@@ -118,17 +118,17 @@ def accuracy_text(value: float, metric: str) -> str:
 
 
 def gain_text(gain: float, metric: str) -> str:
-    """Return the difference of two accuracies as text, with its sign; in points of per cent."""
+    """Return the difference of two accuracies as text, with its sign; in percentage points."""
     return f"{100 * gain:+.2f}" if metric in FRACTIONS else f"{gain:+.4g}"
 
 
 def accuracy_notes(solutions: Iterable[Solution]) -> tuple[str, ...]:
-    """Say which accuracies lie outside of what their model was fitted on, as `latency_notes`."""
+    """Return notes on accuracies outside the range that their model was fitted on."""
     return _counted([(solution.outside,) if solution.outside else () for solution in solutions])
 
 
 def latency_notes(solutions: Iterable[Solution]) -> tuple[str, ...]:
-    """Say what lies outside of the latency table's range, once each, and for how many solutions."""
+    """Return notes on what lies outside the latency table's range, for how many solutions."""
     return _counted([solution.latency.outside for solution in solutions])
 
 
@@ -197,7 +197,7 @@ def _block_cells(unit: Unit) -> tuple[str, ...]:
 def highlights(solutions: Sequence[Solution], baseline: Solution | None) -> tuple[Solution, ...]:
     """Return the most accurate solution no slower than the baseline, and the fastest as accurate.
 
-    As accurate is whose gain is 0 or more after one standard deviation of it is taken off.
+    A solution is as accurate if its gain less one standard deviation is 0 or more.
     """
     if baseline is None or baseline.accuracy is None:
         return ()
@@ -217,9 +217,9 @@ def _least_gain(solution: Solution, baseline: Solution) -> float:
 def headlines(
     solutions: Sequence[Solution], baseline: Solution | None, *, accuracy: str
 ) -> tuple[str, ...]:
-    """Say what the front gains over the baseline, at its latency and at its accuracy.
+    """Return what the front gains over the baseline, at its latency and at its accuracy.
 
-    A predicted gain has its standard deviation, and a last line says whose prediction it is.
+    Where a gain is predicted, with a standard deviation, a last line warns of optimism.
     """
     if baseline is None:
         return ()

@@ -57,16 +57,16 @@ class Solution:
     trial: int | None = None
 
     def gain(self, baseline: "Solution | None") -> float | None:
-        """Return the difference to the baseline's accuracy, on its scale; None where unknown."""
+        """Return the difference to the baseline's accuracy; None where unknown."""
         if baseline is None or self.accuracy is None or baseline.accuracy is None:
             return None
         return self.accuracy - baseline.accuracy
 
     def gain_deviation(self, baseline: "Solution | None") -> float | None:
-        """Return one standard deviation of the gain where both are predicted, else None.
+        """Return the standard deviation of the gain where both are predicted, else None.
 
-        The two errors are taken to be independent. What a search found errs upwards besides, since
-        it was chosen for what the model says of it.
+        The errors are taken as independent. Solutions are also biased upwards, since the search
+        chose them by the same predictions.
         """
         if baseline is None or self.deviation is None or baseline.deviation is None:
             return None
@@ -137,7 +137,7 @@ def _found(setup: Setup, trials: Trials, number: int) -> Solution:
 def known_solution(setup: Setup, name: str) -> Solution:
     """Return the solution for a bundled architecture.
 
-    It has an accuracy where it is a point of the space and the judge takes seconds, not a training.
+    It has an accuracy where it is in the space and the evaluator needs no training.
 
     Raises:
         MissingEntry: if the latency table does not cover it; see `covers`.
@@ -182,12 +182,12 @@ def known_solutions(setup: Setup) -> tuple[Solution, ...]:
 
 
 def covers(setup: Setup, name: str) -> bool:
-    """Tell whether the latency table has an answer for every unit of a bundled architecture."""
+    """Return whether the latency table covers every unit of a bundled architecture."""
     return all(map(setup.table.covers, lower(load_architecture(name))))
 
 
 def left_out(setup: Setup) -> str:
-    """Say in one line which bundled architectures cannot be compared with; empty where all can."""
+    """Return a line on the bundled architectures that cannot be compared; empty if all can."""
     names = [name for name in data.bundled("architectures") if not covers(setup, name)]
     if not names:
         return ""
@@ -213,6 +213,6 @@ def _deviation(setup: Setup, picks: Matrix) -> list[float | None]:
 
 
 def _outside(setup: Setup, accuracy: float) -> str:
-    """Return what the judge says of an accuracy's range, if it can say anything."""
+    """Return how an accuracy lies outside the evaluator's range, if the evaluator can tell."""
     said = getattr(setup.judge, "outside", None)
     return str(said(accuracy)) if said else ""

@@ -127,7 +127,7 @@ def test_validate_stores_its_figures_in_the_table(nas: Nas, table: Path) -> None
     proof = load_table(table).validation
     assert proof is not None
     assert [getattr(proof, name) for name in figures] == [found[name] for name in figures]
-    assert "checked on" in nas("latency", "predict", "mobilenet_v2", "--table", str(table)).err
+    assert "validated on" in nas("latency", "predict", "mobilenet_v2", "--table", str(table)).err
     assert not list(table.parent.glob("*.validation.jsonl"))
 
 
@@ -199,7 +199,7 @@ def test_search_and_check_use_a_measured_table(nas: Nas, table: Path, tmp_path: 
     settings = ("--space", "mbconv", "--latency-table", str(table), "--trials", "300")
     reply = nas("search", *settings, "--out", str(run), "--no-plot")
     assert f"nas latency check {run} --top 5" in reply.err
-    assert "never checked" in reply.out
+    assert "not validated" in reply.out
     found = json.loads(nas("latency", "check", str(run), "--top", "3", *FAKE, "--json").out)
     assert len({network["name"] for network in found["networks"]}) == 3
     for network in found["networks"]:

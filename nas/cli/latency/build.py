@@ -9,7 +9,7 @@ from nas.cli._print import print_json, put, say
 from nas.cli.latency import _options as options
 from nas.core.extras import extra
 from nas.latency.measure.make import build_table
-from nas.report.proof import facts, width_note
+from nas.report.table_notes import facts, width_note
 
 
 @click.command("build")

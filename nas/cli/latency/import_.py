@@ -9,7 +9,7 @@ from nas.cli._print import print_json, say
 from nas.cli.latency import _options as options
 from nas.latency.file import write_table
 from nas.latency.measure.foreign import import_table
-from nas.report.proof import facts
+from nas.report.table_notes import facts
 
 
 @click.command("import")

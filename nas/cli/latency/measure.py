@@ -12,7 +12,7 @@ from nas.latency.measure.make import add_missing, make_table, samples_path
 from nas.latency.measure.rounds import Rounds
 from nas.latency.measure.run import Target
 from nas.latency.table import LatencyTable
-from nas.report.proof import facts, width_note
+from nas.report.table_notes import facts, width_note
 
 
 @click.command("measure")

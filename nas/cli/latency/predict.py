@@ -9,7 +9,7 @@ from nas.cli._print import print_json, print_table, say
 from nas.cli.latency import _options as options
 from nas.latency.measure.make import cover
 from nas.latency.table import Latency
-from nas.report.proof import facts, notes
+from nas.report.table_notes import facts, notes
 from nas.report.tables import Table
 from nas.searching.runs.folder import find_architecture
 

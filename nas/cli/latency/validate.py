@@ -10,7 +10,7 @@ from nas.cli.latency import _options as options
 from nas.core.extras import extra
 from nas.latency.measure.make import prove_table
 from nas.latency.table import LatencyTable
-from nas.report.proof import facts, speed_note
+from nas.report.table_notes import facts, speed_note
 
 
 @click.command("validate")

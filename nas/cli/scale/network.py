@@ -16,7 +16,7 @@ from nas.latency.file import load_table
 from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture, to_mapping
 from nas.network.memory import gib, memory
-from nas.report.proof import latency_remarks, notes
+from nas.report.table_notes import latency_remarks, notes
 from nas.scaling.growth import Growth, grown
 from nas.searching.runs.folder import find_architecture
 

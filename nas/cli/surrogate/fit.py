@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(runs: tuple[Place, ...], out: Path, seed: int, as_json: bool) -> None:
-    """Learn the accuracy of a whole space from the trials in one or more RUN_DIRs.
+    """Learn the accuracy of a space from the trials in one or more RUN_DIRs.
 
     All runs must have measured the same thing: one space, one metric, one evaluator. The model
-    then answers in the evaluator's stead, a hundred thousand times a second.
+    then replaces the evaluator, with a hundred thousand predictions a second.
     """
     if out.suffix != ".npz":
         raise NasError(f"--out {out}: the name of a model ends in .npz")
@@ -65,7 +65,7 @@ def _fit(examples: Examples, seed: int) -> "Fitted":
 
 
 def _lines(fitted: "Fitted") -> list[str]:
-    """Return what a user should know of the model."""
+    """Return the lines about the model."""
     model, held_out = fitted.model, fitted.model.held_out
     assert held_out is not None  # every fit is judged
     return [

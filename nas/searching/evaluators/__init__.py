@@ -1,1 +1,1 @@
-"""Evaluators: each file answers for some metrics of a batch of candidates."""
+"""Evaluators: each file gives some metrics of a batch of candidates."""

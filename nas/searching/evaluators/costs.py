@@ -11,7 +11,7 @@ from nas.space.space import Space
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Looks the costs of a space's architectures up."""
+    """Looks up the costs of a space's architectures."""
 
     lookup: Lookup
     provides: tuple[str, ...] = ("macs", "params", "activations")

@@ -1,4 +1,4 @@
-"""Accuracy on your own data after a short training, in rungs: the weaker ones stop early."""
+"""Accuracy on your own data after a short training, in rungs: weaker candidates stop early."""
 
 import atexit
 import shutil
@@ -28,16 +28,16 @@ from nas.training.run import Reached
 FOLDER, LOG = "trainings", "log.jsonl"
 ACCURACY = "top1_proxy"
 GRACE = 2
-"""A training that is late ends itself; one that hangs is ended after so many times its time."""
+"""A late training ends itself; one that hangs is ended after so many times its time limit."""
 
 
 class Proxy:
-    """Trains every candidate a little, and only the better ones on.
+    """Trains all candidates briefly, and only the better ones on.
 
-    Every rung that a candidate reaches is a line in `trainings/log.jsonl`; a search that was killed
-    goes on behind the last of them. Which candidates go on is decided among all that ever reached
-    the rung, by all objectives that are known then. A candidate that stops has the accuracy that
-    is to be expected of it, from how the errors of others shrank.
+    Every rung that a candidate reaches is a line in `trainings/log.jsonl`, behind which a killed
+    search resumes. Candidates are promoted among all that ever reached the rung, by all objectives
+    that are known then. A stopped candidate gets the accuracy to be expected of it, from how the
+    errors of others shrank.
     """
 
     provides = (ACCURACY, "epochs")
@@ -79,7 +79,7 @@ class Proxy:
             going = list(range(len(candidates)))
             for rung in range(len(self._ends)):
                 self._climb(candidates, going, rung, log)
-                going = self._fit_to_go_on(candidates, going, rung, log)
+                going = self._promoted(candidates, going, rung, log)
             return _answers(candidates, log, self._ends)
 
     def _climb(self, candidates: Candidates, going: Sequence[int], rung: int, log: "_Log") -> None:
@@ -99,21 +99,21 @@ class Proxy:
                 if rung == len(self._ends) - 1:
                     finish(self._setup, archs[i])
 
-    def _fit_to_go_on(
+    def _promoted(
         self, candidates: Candidates, going: Sequence[int], rung: int, log: "_Log"
     ) -> list[int]:
-        """Return who trains on after a rung; the weights of the others are removed."""
+        """Return the candidates that are promoted; the weights of the others are removed."""
         if rung == len(self._ends) - 1:
             return []
         names, scores = log.population(rung)
         good = {names[i] for i in np.flatnonzero(promoted(scores, eta=self._eta))}
-        on = [i for i in going if candidates.archs[i].fingerprint in good]
-        for i in set(going) - set(on):
+        kept = [i for i in going if candidates.archs[i].fingerprint in good]
+        for i in set(going) - set(kept):
             discard(self._setup, candidates.archs[i])
-        return on
+        return kept
 
     def deviation(self, candidates: Candidates) -> Metrics:
-        """Return nothing: one training says nothing about the next."""
+        """Return nothing: the noise of a training is unknown."""
         return {}
 
     def __str__(self) -> str:
@@ -159,7 +159,7 @@ class _Log:
         """Refuse a line of a candidate that skipped a rung, or with other objectives."""
         before = self._rungs[line.rung - 1].get(line.fingerprint) if line.rung else {}
         if before is None or "error" in before:
-            raise read.fail(f"nothing says that it came through rung {line.rung - 1}")
+            raise read.fail(f"it has no line of rung {line.rung - 1}")
         scored = (r["scores"] for r in self._rungs[line.rung].values() if "error" not in r)
         first = next(scored, line.scores)
         if line.error is None and len(first) != len(line.scores):
@@ -188,12 +188,12 @@ class _Log:
 
     def population(self, rung: int) -> tuple[list[str], Floats]:
         """Return the fingerprints and the scores of all that reached a rung."""
-        rung_now = sorted(self._rungs[rung].items())  # whoever was ready first
+        rung_now = sorted(self._rungs[rung].items())  # in whatever order they were ready
         found = {name: r["scores"] for name, r in rung_now if "error" not in r}
         return list(found), np.array(list(found.values()) or np.zeros((0, 1)), dtype=float)
 
     def gains(self, rung: int) -> tuple[Floats, Floats]:
-        """Return the accuracies at a rung and in the end, of all that got there."""
+        """Return the accuracies at a rung and at the last one, of all that reached it."""
         done = {n: r["top1"] for n, r in self._rungs[-1].items() if "error" not in r}
         before = [self._rungs[rung][name]["top1"] for name in done]
         return np.array(before, dtype=float), np.array(list(done.values()), dtype=float)
@@ -204,7 +204,7 @@ class _Log:
 
 
 def _scores(candidates: Candidates, i: int, reached: Reached) -> list[float]:
-    """Return the objectives of one candidate that are known by now, all to be minimised."""
+    """Return the known objectives of one candidate, all to be minimised."""
     if candidates.score is None:
         return [-reached.top1]
     accuracy = np.full(len(candidates), reached.top1)
@@ -213,7 +213,7 @@ def _scores(candidates: Candidates, i: int, reached: Reached) -> list[float]:
 
 
 def _answers(candidates: Candidates, log: _Log, ends: tuple[int, ...]) -> Answers:
-    """Return what the log says of candidates that train no more."""
+    """Return the answers for candidates from the log."""
     top1, epochs = np.full((2, len(candidates)), np.nan)
     errors: dict[int, str] = {}
     stopped = set()
@@ -257,21 +257,20 @@ def create(  # noqa: PLR0913  # a parameter for every option
 ) -> Proxy:
     """Return the evaluator for one search.
 
-    A full training takes `epochs` epochs of `recipe`; of every rung 1/eta goes on to one that is
-    eta times as long. `resolution` is that of the training images, 0 each architecture's own. A
+    A full training takes `epochs` epochs of `recipe`; 1/eta of every rung is promoted to one that
+    is eta times as long. `resolution` is that of the training images, 0 each architecture's own. A
     candidate that takes more than `trial_seconds` fails. All trainings begin with the same `seed`
-    and see the same images in the same order. They lie in the run folder `out`, if there is one.
+    and see the same images in the same order. They are kept in the run folder `out`, if any.
 
     Raises:
-        NasError: if there is no data, they cannot be used, or an option is out of its range; a
-            resolution that is too small for the strides, too.
+        NasError: if data are missing or unusable, or an option is out of its range.
     """
     if not data:
         raise NasError("evaluator proxy needs data to train on, as in `data=imagefolder:/path`")
     if resolution:
         check_side(resolution)
     ends = schedule(epochs, rungs=rungs, eta=eta)
-    loaded = load_data(data)  # split as everywhere: what is found is trained and judged on it
+    loaded = load_data(data)  # the split of the later training
     out = out or _temporary_folder()
     setup = ShortTrainingSetup(
         data=loaded,

@@ -23,7 +23,7 @@ class Surrogate:
 
     @property
     def note(self) -> str:
-        """What the model says about its own numbers."""
+        """The note of the model."""
         return self.model.note
 
     def __call__(self, candidates: Candidates) -> Metrics:
@@ -31,11 +31,11 @@ class Surrogate:
         return {self.model.metric: self.model.accuracy(candidates.picks)}
 
     def deviation(self, candidates: Candidates) -> Metrics:
-        """Return one standard deviation of every prediction, a fraction."""
+        """Return the standard deviation of every prediction, a fraction."""
         return {self.model.metric: self.model.predict_matrix(candidates.picks).deviation}
 
     def outside(self, accuracy: float) -> str:
-        """Say in what an accuracy lies outside of what the model was fitted on."""
+        """Return how an accuracy lies outside the range that the model was fitted on."""
         return self.model.outside(accuracy)
 
     def __str__(self) -> str:
@@ -57,7 +57,7 @@ def create(space: Space, *, path: str = "") -> Surrogate:
     """
     if not path and space.name not in bundled("accuracy_models", ".npz"):
         raise UnknownName(
-            f"no accuracy model is bundled for space {space.name}; name who answers for accuracy: "
+            f"no accuracy model is bundled for space {space.name}; name an evaluator of accuracy: "
             "`evaluator=surrogate:MODEL.npz`, or `evaluator=my_package.my_evaluator`"
         )
     return Surrogate(load_accuracy_model(path or space.name, space))

@@ -1,4 +1,4 @@
-"""Scores of untrained networks: naswot, synflow, snip, grad_norm, zen; rough, within seconds."""
+"""Scores of untrained networks: naswot, synflow, snip, grad_norm, zen; rough, in seconds."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -76,7 +76,7 @@ class ZeroCost:
         return zero_cost_score(self.score, fitted, images, labels, seed=self.seed)
 
     def deviation(self, candidates: Candidates) -> Metrics:
-        """Return nothing: one seed says nothing about the next."""
+        """Return nothing: the noise of a score is unknown."""
         return {}
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""What a latency table says of itself: where it is from, and how well it was seen to predict."""
+"""Facts and notes about a latency table: its origin, and how well it predicts."""
 
 import os
 from dataclasses import asdict
@@ -30,21 +30,21 @@ def facts(table: LatencyTable) -> dict[str, Any]:
     }
 
 
-def scores(proof: Validation) -> dict[str, Any]:
-    """Return the figures of a validation, and how many networks they are of."""
-    figures = {name: value for name, value in asdict(proof).items() if name != "points"}
-    return {**figures, "networks": len(proof.points)}
+def scores(validation: Validation) -> dict[str, Any]:
+    """Return the figures of a validation, and the number of its networks."""
+    figures = {name: value for name, value in asdict(validation).items() if name != "points"}
+    return {**figures, "networks": len(validation.points)}
 
 
 def notes(table: LatencyTable) -> tuple[str, ...]:
-    """Say what whoever uses a table should know: its proof, and another runtime at hand."""
+    """Return what users of a table should know: its validation, and another runtime here."""
     if table.provenance is None:
         return ()
     said = []
     if table.validation:
-        said.append(f"checked on {table.validation.summary}")
+        said.append(f"validated on {table.validation.summary}")
     else:
-        said.append("never checked; nas latency validate tells how far to trust it")
+        said.append("not validated; nas latency validate measures how far to trust it")
     if table.lacks:
         said.append(f"{len(table.lacks)} units were refused by the runtime and are missing")
     said += [text for text in (other_runtime(table), other_threads(table)) if text]
@@ -52,7 +52,7 @@ def notes(table: LatencyTable) -> tuple[str, ...]:
 
 
 def latency_remarks(latency: Latency) -> tuple[str, ...]:
-    """Say what of a prediction was not measured."""
+    """Return which part of a prediction was not measured."""
     said = [f"beyond the table's measurements: {reason}" for reason in latency.outside]
     modelled = [unit for unit in latency.units if unit.extrapolated]
     if modelled:
@@ -65,7 +65,7 @@ def latency_remarks(latency: Latency) -> tuple[str, ...]:
 
 
 def other_runtime(table: LatencyTable) -> str:
-    """Say that the runtime at hand is of another version than the table's, if it is."""
+    """Return a note if the runtime here is of another version than the table's."""
     name, _, measured = table.runtime.partition(" ")
     try:
         here = version(_PACKAGES.get(name, name))
@@ -77,26 +77,26 @@ def other_runtime(table: LatencyTable) -> str:
 
 
 def other_threads(table: LatencyTable) -> str:
-    """Say that programs are told here to use another number of threads than the table's."""
+    """Return a note if OMP_NUM_THREADS is not the table's number of threads."""
     here = os.environ.get("OMP_NUM_THREADS", "")
     if not here.isdigit() or int(here) == table.threads:
         return ""
     return f"measured with {table.threads} threads, and OMP_NUM_THREADS is {here} here"
 
 
-def speed_note(proof: Validation) -> str:
-    """Say how fast the machine was at the validation, where that differs from the table's time."""
-    if 1 / _SPEED <= proof.speed <= _SPEED:
+def speed_note(validation: Validation) -> str:
+    """Return a note if the machine was faster or slower than when the table was measured."""
+    if 1 / _SPEED <= validation.speed <= _SPEED:
         return ""
-    word = "slower" if proof.speed > 1 else "faster"
+    word = "slower" if validation.speed > 1 else "faster"
     return (
-        f"the machine was {100 * abs(proof.speed - 1):.0f} % {word} than when the table was "
+        f"the machine was {100 * abs(validation.speed - 1):.0f} % {word} than when the table was "
         "measured; times are given for its speed then"
     )
 
 
 def width_note(table: LatencyTable) -> str:
-    """Say how narrow the intervals of the measured units are."""
+    """Return a line on the width of the intervals of the measured units."""
     widths = [(entry.high_ms - entry.low_ms) / 2 / entry.ms for entry in table.entries.values()]
     if not widths:
         return "no unit was measured"
