@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from nas.searching.acquisition import violation
 from nas.searching.problem import Floats, Metrics, Problem
 from nas.searching.strategies._pareto_archive import ParetoArchive, spread
-from nas.searching.strategies._progress import SearchProgress
+from nas.searching.strategies._proposals import Proposals
 from nas.searching.strategies._vary import mix, mutate
 from nas.space.space import Matrix
 
@@ -50,7 +50,7 @@ class Breed:
         model: Predicts,
         *,
         count: int,
-        progress: SearchProgress,
+        proposals: Proposals,
         rng: np.random.Generator,
     ) -> Matrix:
         """Return up to `count` new children that satisfy the free constraints, none twice."""
@@ -60,10 +60,10 @@ class Breed:
             groups = count - len(found) + 8
             children, parents = self._children(archive, groups, rng)
             worth = self._worth(archive, model, children, parents, errors)
-            worth[~progress.unseen(children)] = -np.inf
+            worth[~proposals.unseen(children)] = -np.inf
             best = worth.reshape(-1, groups).argmax(axis=0) * groups + np.arange(groups)
             found = np.concatenate([found, children[best[worth[best] > -np.inf]]])
-            found = found[progress.new(found)][:count]
+            found = proposals.new(found)[:count]
             if len(found) == count:
                 break
         return found

@@ -2,10 +2,9 @@
 
 from nas.searching.problem import Problem, Trials
 from nas.searching.strategies._breed import Breed
-from nas.searching.strategies._fresh import Fresh
 from nas.searching.strategies._linear_model import LinearModel
 from nas.searching.strategies._pareto_archive import ParetoArchive
-from nas.searching.strategies._progress import SearchProgress
+from nas.searching.strategies._proposals import Proposals
 from nas.space.space import Matrix
 
 _SLACK = 0.002
@@ -31,8 +30,7 @@ class Archive:
         """Start with an empty archive."""
         self.batch = batch
         self._problem, self._initial = problem, initial
-        self._progress = SearchProgress(problem.space, seed)
-        self._fresh = Fresh(problem, self._progress)
+        self._proposals = Proposals(problem, seed)
         columns = len(problem.space.columns)
         self._archive = ParetoArchive(columns, len(problem.objectives), slack=_SLACK)
         self._model = LinearModel(problem, most_pairs=_MOST_PAIRS, penalty=_PENALTY, forget=_FORGET)
@@ -40,17 +38,17 @@ class Archive:
 
     def ask(self, count: int) -> Matrix:
         """Return up to `count` new rows: random ones first, then children of the archive."""
-        rng = self._progress.rng()
-        if self._progress.count < self._initial or not len(self._archive):
-            return self._progress.ask(self._fresh.draw(count, rng))
+        rng = self._proposals.rng()
+        if self._proposals.count < self._initial or not len(self._archive):
+            return self._proposals.ask(self._proposals.random(count, rng))
         found = self._breed(
-            self._archive, self._model, count=count, progress=self._progress, rng=rng
+            self._archive, self._model, count=count, proposals=self._proposals, rng=rng
         )
-        return self._progress.ask(self._fresh.fill(found, count, rng))
+        return self._proposals.ask(self._proposals.fill(found, count, rng))
 
     def tell(self, trials: Trials) -> None:
         """Let the best into the archive and refit the model."""
-        self._progress.tell(trials)
+        self._proposals.tell(trials)
         self._model.tell(trials)
         self._archive.tell(self._problem, trials)
 

@@ -4,8 +4,7 @@ import numpy as np
 
 from nas.searching.pareto import ranks
 from nas.searching.problem import Floats, Problem, Trials
-from nas.searching.strategies._fresh import Fresh
-from nas.searching.strategies._progress import SearchProgress
+from nas.searching.strategies._proposals import Proposals
 from nas.searching.strategies._vary import mutate
 from nas.space.space import Matrix
 
@@ -23,25 +22,24 @@ class Evolution:
         """Start with an empty population."""
         self.batch = max(1, population // 4)
         self._problem, self._size, self._tournament = problem, population, tournament
-        self._progress = SearchProgress(problem.space, seed)
-        self._fresh = Fresh(problem, self._progress)
+        self._proposals = Proposals(problem, seed)
         self._rows: Matrix = np.zeros((0, len(problem.space.columns)), dtype=np.uint8)
         self._scores: Floats = np.zeros((0, len(problem.objectives)))
 
     def ask(self, count: int) -> Matrix:
         """Return up to `count` new rows: random ones until the population is complete."""
-        rng = self._progress.rng()
-        if len(self._rows) < self._size and self._progress.count < 4 * self._size:
-            return self._progress.ask(self._fresh.draw(count, rng))
+        rng = self._proposals.rng()
+        if len(self._rows) < self._size and self._proposals.count < 4 * self._size:
+            return self._proposals.ask(self._proposals.random(count, rng))
         found = self._rows[:0]
         for _ in range(_TRIES if len(self._rows) else 0):
             parents = self._rows[self._winners(2 * (count - len(found)) + 8, rng)]
-            children = self._fresh.pick(mutate(self._problem.space, parents, 1, rng))
+            children = self._proposals.feasible(mutate(self._problem.space, parents, 1, rng))
             found = np.concatenate([found, children])
-            found = found[self._progress.new(found)][:count]
+            found = self._proposals.new(found)[:count]
             if len(found) == count:
                 break
-        return self._progress.ask(self._fresh.fill(found, count, rng))
+        return self._proposals.ask(self._proposals.fill(found, count, rng))
 
     def _winners(self, count: int, rng: np.random.Generator) -> list[int]:
         rank = ranks(self._scores)
@@ -52,7 +50,7 @@ class Evolution:
 
     def tell(self, trials: Trials) -> None:
         """Let good trials in, and as many of the oldest go."""
-        self._progress.tell(trials)
+        self._proposals.tell(trials)
         ok = trials.ok
         scores = self._problem.scores(trials.metrics)[ok]
         self._rows = np.concatenate([self._rows, trials.picks[ok]])[-self._size :]

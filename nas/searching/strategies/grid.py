@@ -5,8 +5,7 @@ from math import gcd, prod
 import numpy as np
 
 from nas.searching.problem import Problem, Trials
-from nas.searching.strategies._fresh import Fresh
-from nas.searching.strategies._progress import SearchProgress
+from nas.searching.strategies._proposals import Proposals
 from nas.space.space import Matrix
 
 _GOLDEN = 0.6180339887498949
@@ -17,7 +16,7 @@ class Grid:
     """Counts through the combinations of picks in strides of the golden section of their number.
 
     The stride has no common divisor with the number, so that every combination comes once. Where
-    the constraints leave almost nothing, it stops counting and proposes what `Fresh` finds.
+    the constraints leave almost nothing, it stops counting and proposes random rows.
     """
 
     batch = 200
@@ -32,20 +31,19 @@ class Grid:
         self._stride, self._place, self._start = stride, 0, seed
         self._left = np.zeros((0, len(self._widths)), dtype=np.uint8)
         self._space = problem.space
-        self._progress = SearchProgress(problem.space, seed)
-        self._fresh = Fresh(problem, self._progress)
+        self._proposals = Proposals(problem, seed)
 
     def ask(self, count: int) -> Matrix:
         """Return up to `count` new rows."""
-        found = self._left[self._progress.new(self._left)]
+        found = self._proposals.new(self._left)
         for _ in range(_BLOCKS):
             if len(found) >= count or self._place >= self._total:
                 break
             block = self._block(count - len(found))
-            found = np.concatenate([found, self._fresh.pick(block)])
-            found = found[self._progress.new(found)]
+            found = np.concatenate([found, self._proposals.feasible(block)])
+            found = self._proposals.new(found)
         self._left = found[count:]
-        return self._progress.ask(self._fresh.fill(found, count, self._progress.rng()))
+        return self._proposals.ask(self._proposals.fill(found, count, self._proposals.rng()))
 
     def _block(self, wanted: int) -> Matrix:
         """Return the next combinations; exact whole numbers, as there may be more than 2^64."""
@@ -60,7 +58,7 @@ class Grid:
 
     def tell(self, trials: Trials) -> None:
         """Remember which rows are no longer new."""
-        self._progress.tell(trials)
+        self._proposals.tell(trials)
 
 
 def create(problem: Problem, *, seed: int) -> Grid:

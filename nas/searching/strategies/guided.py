@@ -7,9 +7,8 @@ from nas.searching.acquisition import promising
 from nas.searching.kernel_model import KernelModel
 from nas.searching.problem import Problem, Trials
 from nas.searching.strategies._breed import Breed
-from nas.searching.strategies._fresh import Fresh
 from nas.searching.strategies._pareto_archive import ParetoArchive
-from nas.searching.strategies._progress import SearchProgress
+from nas.searching.strategies._proposals import Proposals
 from nas.space.space import Matrix
 
 _SLACK, _INNER_SLACK = 0.05, 0.005
@@ -34,30 +33,29 @@ class Guided:
         """Start without trials."""
         self.batch = batch
         self._problem, self._initial, self._explore = problem, initial, explore
-        self._progress = SearchProgress(problem.space, seed)
-        self._fresh = Fresh(problem, self._progress)
+        self._proposals = Proposals(problem, seed)
         self._archive = self._new_archive(_SLACK)
         self._model = KernelModel(problem, most=_MOST_FITTED)
         self._breed = Breed(problem, siblings=1, mutations=3)
 
     def ask(self, count: int) -> Matrix:
         """Return up to `count` new rows; fewer while there are few trials to learn from."""
-        rng = self._progress.rng()
-        missing = self._initial - self._progress.count
+        rng = self._proposals.rng()
+        missing = self._initial - self._proposals.count
         if missing > 0:
-            return self._progress.ask(self._start(min(count, missing), rng))
+            return self._proposals.ask(self._start(min(count, missing), rng))
         if not len(self._archive) or not self._model.ready:
-            return self._progress.ask(self._fresh.draw(count, rng))
-        count = min(count, max(_LEAST, self._progress.count // _SHARE))
+            return self._proposals.ask(self._proposals.random(count, rng))
+        count = min(count, max(_LEAST, self._proposals.count // _SHARE))
         found = self._candidates(rng)
         best = self._promising(found, count - rng.binomial(count, self._explore))
         rest = rng.permutation(np.delete(np.arange(len(found)), best))
         rows = found[np.concatenate([best, rest[: count - len(best)]])]
-        return self._progress.ask(self._fresh.fill(rows, count, rng))
+        return self._proposals.ask(self._proposals.fill(rows, count, rng))
 
     def tell(self, trials: Trials) -> None:
         """Take the trials into the model's data."""
-        self._progress.tell(trials)
+        self._proposals.tell(trials)
         self._model.tell(trials)
         self._archive.tell(self._problem, trials)
 
@@ -69,7 +67,7 @@ class Guided:
         """Return random rows, spread over the first objective that is free if there is one."""
         known = self._problem.known(self._archive.rows[:0])
         free = [o.metric for o in self._problem.objectives if o.metric in known]
-        rows = self._fresh.draw(_SUPPLY if free else count, rng)
+        rows = self._proposals.random(_SUPPLY if free else count, rng)
         if not free or len(rows) <= count:
             return rows[:count]
         values = self._problem.known(rows)[free[0]]
@@ -87,13 +85,13 @@ class Guided:
         archive.add(self._archive.rows, self._archive.scores)
         for _ in range(_GENERATIONS):
             children = self._breed(
-                archive, self._model, count=_CHILDREN, progress=self._progress, rng=rng
+                archive, self._model, count=_CHILDREN, proposals=self._proposals, rng=rng
             )
             if not len(children):
                 break
             scores, violations = self._model.scores(children)
             archive.add(children[violations == 0], scores[violations == 0])
-        return archive.rows[self._progress.new(archive.rows)]
+        return self._proposals.new(archive.rows)
 
     def _promising(self, rows: Matrix, count: int) -> NDArray[np.int64]:
         """Return the positions of up to `count` rows, each the furthest ahead of all before it."""

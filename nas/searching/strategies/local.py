@@ -3,9 +3,8 @@
 import numpy as np
 
 from nas.searching.problem import Problem, Trials
-from nas.searching.strategies._fresh import Fresh
 from nas.searching.strategies._pareto_archive import ParetoArchive
-from nas.searching.strategies._progress import SearchProgress
+from nas.searching.strategies._proposals import Proposals
 from nas.searching.strategies._vary import neighbours
 from nas.space.space import Matrix
 
@@ -25,32 +24,31 @@ class Local:
     def __init__(self, problem: Problem, seed: int) -> None:
         """Start without a climb."""
         self._problem = problem
-        self._progress = SearchProgress(problem.space, seed)
-        self._fresh = Fresh(problem, self._progress)
+        self._proposals = Proposals(problem, seed)
         self._climb = self._new_climb()
         self._visited: set[bytes] = set()
 
     def ask(self, count: int) -> Matrix:
         """Return up to `count` new rows: neighbours, or random ones to start a climb."""
-        rng = self._progress.rng()
+        rng = self._proposals.rng()
         found = self._climb.rows[:0]
         for row in self._climb.rows[rng.permutation(len(self._climb))]:
             if row.tobytes() in self._visited:
                 continue
-            new = self._fresh.pick(neighbours(self._problem.space, row))
+            new = self._proposals.feasible(neighbours(self._problem.space, row))
             found = np.concatenate([found, new])
-            found = found[self._progress.new(found)]
+            found = self._proposals.new(found)
             if len(found) >= count:
                 break
             self._visited.add(row.tobytes())
         if not len(found):
             self._climb = self._new_climb()
-            found = self._fresh.draw(min(count, _STARTS), rng)
-        return self._progress.ask(found[:count])
+            found = self._proposals.random(min(count, _STARTS), rng)
+        return self._proposals.ask(found[:count])
 
     def tell(self, trials: Trials) -> None:
         """Let trials into the front of the climb."""
-        self._progress.tell(trials)
+        self._proposals.tell(trials)
         ok = trials.ok
         self._climb.add(trials.picks[ok], self._problem.scores(trials.metrics)[ok])
 

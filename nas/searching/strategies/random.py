@@ -1,8 +1,7 @@
 """Uniformly random architectures that satisfy the free constraints, none twice."""
 
 from nas.searching.problem import Problem, Trials
-from nas.searching.strategies._fresh import Fresh
-from nas.searching.strategies._progress import SearchProgress
+from nas.searching.strategies._proposals import Proposals
 from nas.space.space import Matrix
 
 
@@ -13,16 +12,15 @@ class Random:
 
     def __init__(self, problem: Problem, seed: int) -> None:
         """Start with nothing proposed."""
-        self._progress = SearchProgress(problem.space, seed)
-        self._fresh = Fresh(problem, self._progress)
+        self._proposals = Proposals(problem, seed)
 
     def ask(self, count: int) -> Matrix:
         """Return up to `count` new rows."""
-        return self._progress.ask(self._fresh.draw(count, self._progress.rng()))
+        return self._proposals.ask(self._proposals.random(count, self._proposals.rng()))
 
     def tell(self, trials: Trials) -> None:
         """Remember which rows are no longer new."""
-        self._progress.tell(trials)
+        self._proposals.tell(trials)
 
 
 def create(problem: Problem, *, seed: int) -> Random:

@@ -9,8 +9,7 @@ from nas.searching.acquisition import violation
 from nas.searching.evaluate import evaluate
 from nas.searching.evaluators.costs import create as create_costs
 from nas.searching.problem import Candidates, Constraint, Objective, Problem
-from nas.searching.strategies._fresh import Fresh
-from nas.searching.strategies._progress import SearchProgress
+from nas.searching.strategies._proposals import Proposals
 from nas.searching.strategies._vary import everything, mutate, neighbours
 from nas.space.file import load_space
 from nas.space.space import Space
@@ -52,21 +51,21 @@ def test_a_new_layer_has_random_picks() -> None:
     assert (grown != 0).sum(axis=1).max() > 1
 
 
-def test_progress_knows_rows_asked_and_told(tiny: Space, problem: Problem) -> None:
-    progress = SearchProgress(tiny, 0)
+def test_rows_asked_and_told_are_not_new(tiny: Space, problem: Problem) -> None:
+    proposals = Proposals(problem, 0)
     rows = np.unique(tiny.sample_matrix(np.random.default_rng(0), 20), axis=0)
-    progress.ask(rows[:3])
-    progress.tell(evaluate(problem, rows[3:5]))
-    assert progress.unseen(rows).tolist() == [False] * 5 + [True] * (len(rows) - 5)
-    assert progress.new(np.concatenate([rows, rows])).tolist() == list(range(5, len(rows)))
+    proposals.ask(rows[:3])
+    proposals.tell(evaluate(problem, rows[3:5]))
+    assert proposals.unseen(rows).tolist() == [False] * 5 + [True] * (len(rows) - 5)
+    assert np.array_equal(proposals.new(np.concatenate([rows, rows])), rows[5:])
 
 
 def test_random_numbers_depend_on_tells_not_on_asks_before(tiny: Space, problem: Problem) -> None:
     rows = tiny.sample_matrix(np.random.default_rng(0), 4)
-    asked, told = SearchProgress(tiny, 5), SearchProgress(tiny, 5)
+    asked, told = Proposals(problem, 5), Proposals(problem, 5)
     asked.ask(rows)
-    for progress in (asked, told):
-        progress.tell(evaluate(problem, rows))
+    for proposals in (asked, told):
+        proposals.tell(evaluate(problem, rows))
     assert asked.rng().random() == told.rng().random()
 
 
@@ -87,7 +86,7 @@ def test_a_limit_that_few_keep_is_reached() -> None:
         objectives=(Objective.parse("params"),),
         limits=(Constraint(metric="macs", at_most=True, value=0.8 * macs.min()),),
     )
-    found = Fresh(problem, SearchProgress(space, 0)).draw(20, np.random.default_rng(0))
+    found = Proposals(problem, 0).random(20, np.random.default_rng(0))
     assert len(found) == 20
     assert problem.satisfies(problem.known(found), 20).all()
 
