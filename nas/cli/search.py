@@ -70,8 +70,8 @@ def _flag(name: str, help_text: str, **more: Any) -> Callable[[Any], Any]:
 @_flag("ray_address", "The Ray cluster, as in auto. [default: with --runner ray a local one]")
 @_flag("gpus_per_trial", "The share of a GPU for each trial on the cluster, as in 0.25.")
 @_flag("trial_seconds", "A trial that takes longer fails.")
-@_flag("max_seconds", "End after this time.")
-@_flag("max_epochs", "End after so many epochs of training in all.")
+@_flag("max_seconds", "End after so many seconds, all searches in the run folder together.")
+@_flag("max_epochs", "End after so many epochs of training, together as well.")
 @click.option(
     "--allow-extrapolation",
     is_flag=True,
@@ -131,12 +131,24 @@ def command(
     if not run.finished:
         say(f"stopped after {len(run.trials)} trials; resume: {_again(run.setup.config, out)}")
         raise click.Abort
+    if run.spent:
+        _say_spent(run, out)
 
 
 def _again(config: SearchConfig, out: Place) -> str:
     """Return the command that resumes a search, with --allow-plugins where its settings need it."""
     trust = " --allow-plugins" if names_code(config) else ""
     return f"nas search --out {out}{trust}"
+
+
+def _say_spent(run: Run, out: Place) -> None:
+    """Say which budget ended the search, and how to continue it with twice that."""
+    config, flag = run.setup.config, f"--{run.spent.replace('_', '-')}"
+    given = getattr(config, run.spent)
+    say(
+        f"{flag} {given} is used up after {len(run.trials)} of {config.trials} trials; "
+        f"continue: {_again(config, out)} {flag} {2 * given}"
+    )
 
 
 def _known(run: Run) -> tuple[Solution, ...]:
@@ -228,6 +240,8 @@ def _why_nothing(run: Run) -> str:
             f"{len(failed)} of {len(run.trials)} trials failed, and the others are infeasible; "
             f"trial {number}: {text}; fix it and give another --out"
         )
+    if not len(run.trials):
+        return "no trial was finished"
     return f"none of {len(run.trials)} trials satisfied the constraints; more --trials may"
 
 
@@ -250,6 +264,7 @@ def _document(run: Run) -> dict[str, Any]:
         "stopped": int((run.trials.status == STOPPED).sum()),
         "failed": len(run.trials.errors),
         "finished": run.finished,
+        "spent": run.spent,
         "hypervolume": run.hypervolume,
         "reference_point": run.reference_point.tolist() if run.solutions else None,
         "baseline": record(base, setup.accuracy, base) if base else None,

@@ -10,6 +10,7 @@ from nas.core.run_folder import SEARCH
 from nas.core.storage import Place
 from nas.pipeline.summary import FINISHED, Summary, read_summary
 from nas.searching.runs.status import LOST, Status, read_status
+from nas.searching.runs.watch import SPENT
 from nas.searching.solutions import FRACTIONS
 
 
@@ -92,6 +93,8 @@ def _lines(status: Status) -> list[str]:
         lines.append(f"last heartbeat: {when}, process {beat.pid} on {beat.host}")
     if status.state in (LOST, "stopped"):
         lines.append(f"resume: nas search --out {status.out}")
+    if status.state == SPENT:
+        lines.append(f"resume: nas search --out {status.out}, with a larger budget")
     return lines
 
 

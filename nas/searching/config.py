@@ -47,8 +47,8 @@ class SearchConfig:
     and on a cluster, whatever else takes long is evaluated there too). `ray_address`: the cluster
     of the runner "ray", and `gpus_per_trial` what a trial has of a GPU. A trial that takes more
     than `trial_seconds` fails. The search ends before its trials are done where it has taken
-    `max_seconds`, or trained for `max_epochs` in all; the last batch may go beyond the epochs. For
-    each of these 0 is no limit.
+    `max_seconds`, or trained for `max_epochs`, in all that was done in its run folder; the last
+    batch may go beyond the epochs. For each of these 0 is no limit.
     """
 
     space: str = "mbconv"

@@ -47,7 +47,9 @@ class Run:
     """The result of a search: all trials, and the numbers of those on the front.
 
     `seconds` is the time of this search alone, without loading; `new` its number of trials, fewer
-    than all where an earlier search was resumed; `out` is its run folder, a path or a URL.
+    than all where an earlier search was resumed; `out` is its run folder, a path or a URL. Where a
+    budget ended the search before its trials were done, `spent` names the setting: "max_seconds" or
+    "max_epochs".
     """
 
     setup: Setup
@@ -56,6 +58,7 @@ class Run:
     seconds: float
     new: int
     finished: bool
+    spent: str = ""
     out: Path | str | None = None
 
     @cached_property
@@ -271,6 +274,7 @@ def _advance(setup: Setup, session: Session, watch: Watch, out: Place | None) ->
         seconds=time.perf_counter() - started,
         new=len(session) - before,
         finished=finished,
+        spent=watch.spent(session) if finished else "",
         out=out.kept if out else None,
     )
 

@@ -93,7 +93,9 @@ class Evaluator(Protocol):
     should name what its answers depend on: a run is resumed only with evaluators of the same text,
     or of one in the optional attribute `earlier`, the texts of earlier versions. An optional method
     `outside(accuracy) -> str` says how a predicted number lies outside the range of the data that
-    the evaluator learned from, with an empty text where it does not.
+    the evaluator learned from, with an empty text where it does not. One that takes long over many
+    candidates says in an optional `at_once` how many it is given in a call at most, so that what it
+    found counts before the others have begun.
     """
 
     @property

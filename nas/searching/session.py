@@ -49,6 +49,7 @@ class Session:
         self._count = 0
         self.asked = 0
         self.waiting: dict[int, Matrix] = {}
+        self._at_once = _at_once(problem)
         header = {"schema": 1, **header}
         if journal.records:
             self._replay(header)
@@ -68,11 +69,13 @@ class Session:
     def step(self, count: int) -> int:
         """Ask for up to `count` candidates, evaluate them, tell; return how many there were.
 
+        Where an evaluator takes fewer at once, the others wait for the next step.
+
         Proposals that wait from an earlier search come first.
         """
         if not self.waiting:
             self.ask(count)
-        numbers = tuple(self.waiting)
+        numbers = tuple(self.waiting)[: self._at_once]
         if numbers:
             picks = np.stack([self.waiting[number] for number in numbers])
             self.tell(numbers, self._evaluate(picks))
@@ -207,3 +210,8 @@ class Session:
             elif old not in known:
                 return None
         return unsure
+
+
+def _at_once(problem: Problem) -> int | None:
+    """Return how many candidates the evaluators take at once, None where any number is welcome."""
+    return min((e.at_once for e in problem.expensive if hasattr(e, "at_once")), default=None)

@@ -84,8 +84,14 @@ def _kill_at(out: Path, lines: int) -> None:
 
 def test_a_search_ends_when_its_epochs_are_spent(nas: Nas) -> None:
     words = (*WORDS, "--trials", "40", "--workers", "2", "--out", "run")
-    found = json.loads(nas(*words, "--max-epochs", "8").out)
-    assert (found["trials"], found["finished"]) == (8, True)
+    reply = nas(*words, "--max-epochs", "8")
+    found = json.loads(reply.out)
+    assert (found["trials"], found["finished"], found["spent"]) == (8, True, "max_epochs")
+    assert reply.err.splitlines()[-1] == (
+        "--max-epochs 8 is used up after 8 of 40 trials; "
+        "continue: nas search --out run --max-epochs 16"
+    )
+    assert nas("status", "run").out.startswith("run: out of budget\ntrials: 8 of 40")
     more = json.loads(nas(*words, "--max-epochs", "14").out)
     assert more["trials"] == 12
 
@@ -94,8 +100,10 @@ def test_a_search_ends_within_a_batch_when_its_time_is_up(nas: Nas) -> None:
     words = (*WORDS, "--trials", "400", "--batch", "400", "--workers", "2", "--out", "run")
     reply = nas(*words, "--max-seconds", "2")
     found = json.loads(reply.out)
-    assert (reply.code, found["trials"], found["finished"]) == (0, 0, True)
-    assert 1 <= len(_trained(Path("run"))) < 400
+    assert (reply.code, found["finished"], found["spent"]) == (0, True, "max_seconds")
+    assert found["trials"] % 4 == 0  # what was trained of the next four is kept, and trains on
+    assert 1 <= len(_trained(Path("run"))) <= 6 * (found["trials"] // 4 + 1)
+    assert "--max-seconds 2 is used up" in reply.err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

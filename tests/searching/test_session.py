@@ -64,6 +64,14 @@ def test_steps_number_trials_and_tell_the_strategy(
     assert session.trials.metrics["macs"].shape == (10,)
 
 
+def test_an_evaluator_says_how_many_it_takes_at_once(problem: Problem) -> None:
+    fake = problem.evaluators[-1]
+    fake.at_once = 3  # type: ignore[attr-defined]
+    session = Session(problem, _strategy(problem), NoJournal(), header={})
+    assert [session.step(8) for _ in range(3)] == [3, 3, 2]
+    assert (len(session), session.asked, session.waiting) == (8, 8, {})
+
+
 def test_equal_candidates_are_evaluated_once(problem: Problem, everything: np.ndarray) -> None:
     problem.evaluators[1].broken = 1
     rows = np.concatenate([everything[:2], everything[:2], everything[-1:], everything[-1:]])

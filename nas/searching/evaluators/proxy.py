@@ -58,6 +58,11 @@ class Proxy:
         self._runner, self._text = runner, text
 
     @property
+    def at_once(self) -> int:
+        """Candidates for a call: enough for all workers, in the second rung too."""
+        return self._eta * max(2, self._runner.workers)
+
+    @property
     def note(self) -> str:
         """What the numbers are."""
         size = f" at {self._setup.resolution} px" if self._setup.resolution else ""

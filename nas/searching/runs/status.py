@@ -18,7 +18,7 @@ UNKNOWN, LOST = "unknown", "lost"
 class Status:
     """What is known of a search.
 
-    `state` is "running", "finished" (its trials are done or its time is up), "stopped", "lost" (its
+    `state` is "running", "finished", "stopped", "out of budget" (of time or epochs), "lost" (its
     heartbeat says "running" but is old) or "unknown". `counts` are the trials by status; `waiting`
     is the number of proposals that were not told yet. `best` is the best value of every objective.
     `silent_seconds` have passed since the last heartbeat; below 0 where its clock is ahead of ours.

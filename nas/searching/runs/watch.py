@@ -28,7 +28,7 @@ SECONDS_BETWEEN_BEATS = 5.0
 SILENT_SECONDS = 60.0
 """A search whose last heartbeat says "running" and is older has died."""
 
-RUNNING, FINISHED, STOPPED = "running", "finished", "stopped"
+RUNNING, FINISHED, STOPPED, SPENT = "running", "finished", "stopped", "out of budget"
 ProcessId = Annotated[int, Range(1, 2**31 - 1)]
 
 
@@ -42,13 +42,14 @@ class Heartbeat:
 
     `started` trials were there when it began, `seconds` ago; all searches of this run together have
     taken `spent_seconds`. `tasks` counts trainings, or evaluations by workers, so far; `busy` of
-    its `workers` had a task. `state` is "running", "finished" or "stopped".
+    its `workers` had a task. `state` is "running", "finished",
+    "stopped" or "out of budget".
     """
 
     host: str
     pid: ProcessId
     updated: Seconds
-    state: Annotated[str, OneOf((RUNNING, FINISHED, STOPPED))]
+    state: Annotated[str, OneOf((RUNNING, FINISHED, STOPPED, SPENT))]
     started: int
     trials: int
     wanted: int
@@ -158,10 +159,9 @@ class Watch:
         self._beat(RUNNING)
         beats.start()
         try:
-            yield
-            state = FINISHED
-        except TimeUp:
-            state = FINISHED
+            with suppress(TimeUp):
+                yield
+            state = SPENT if self.spent(session) else FINISHED
         finally:
             ended.set()
             beats.join()
@@ -175,14 +175,17 @@ class Watch:
                 self._beat(RUNNING)
 
     def is_over(self, session: Session) -> bool:
-        """Return whether the trials are done, or the time or the epochs are used up."""
-        if self._config.max_epochs:
-            trials = session.trials
-            _, first = np.unique(trials.picks, axis=0, return_index=True)  # copies train nothing
-            epochs = trials.metrics.get("epochs", np.zeros(len(trials)))[first]
-            if np.nansum(epochs) >= self._config.max_epochs:
-                return True
-        return len(session) >= self._config.trials or self._is_late()
+        """Tell whether the trials are done, or a budget is spent."""
+        return len(session) >= self._config.trials or bool(self.spent(session))
+
+    def spent(self, session: Session) -> str:
+        """Return the setting whose budget ends the search before its trials are done, if any."""
+        if len(session) >= self._config.trials:
+            return ""
+        if self._is_late():
+            return "max_seconds"
+        most = self._config.max_epochs
+        return "max_epochs" if most and _epochs(session) >= most else ""
 
     def _is_late(self) -> bool:
         return self._until < inf and time.monotonic() >= self._until
@@ -230,3 +233,11 @@ class Watch:
         )
         content = {"schema": SCHEMA, **asdict(heartbeat)}
         write_text(self._out / HEARTBEAT, strict_json.dumps(content) + "\n")
+
+
+def _epochs(session: Session) -> float:
+    """Return how many epochs were trained in all; copies train nothing."""
+    trials = session.trials
+    _, first = np.unique(trials.picks, axis=0, return_index=True)
+    epochs = trials.metrics.get("epochs", np.zeros(len(trials)))[first]
+    return float(np.nansum(epochs))
