@@ -1,7 +1,7 @@
 """What pictures share: style, reproducible files, and labels that do not overlap."""
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib as mpl
@@ -23,26 +23,27 @@ _OFFSETS = ((6, -3), (-6, -3), (0, 7), (0, -12), (10, 9), (10, -15), (-10, 9), (
 """Places for a label beside its point, in typographic points, the best first."""
 
 
-def style() -> AbstractContextManager[None]:
-    """Return the context in which pictures are drawn and saved."""
-    return mpl.rc_context({"svg.hashsalt": "nas", "font.size": 9})
+@contextmanager
+def drawing(paths: Sequence[Path], width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
+    """Yield a figure of this size in inches and its axes; then write PNG or SVG files.
+
+    They have no date: the same picture gives the same bytes.
+
+    Raises:
+        BadFile: if a path cannot be written.
+    """
+    with mpl.rc_context({"svg.hashsalt": "nas", "font.size": 9}):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure, figure.add_subplot()
+        for path in paths:
+            metadata = {"Date": None} if path.suffix == ".svg" else {"Software": "nas"}
+            with atomic_path(path) as temporary:
+                figure.savefig(temporary, dpi=160, metadata=metadata)
 
 
 def plain(text: str) -> str:
     """Return a text for a picture: on one line, and without formulas."""
     return printable(text, LONGEST_VALUE).replace("$", "\\$")
-
-
-def save(figure: Figure, paths: Sequence[Path]) -> None:
-    """Write `figure` into PNG or SVG files, without the date: the same picture, the same bytes.
-
-    Raises:
-        BadFile: if a path cannot be written.
-    """
-    for path in paths:
-        metadata = {"Date": None} if path.suffix == ".svg" else {"Software": "nas"}
-        with atomic_path(path) as temporary:
-            figure.savefig(temporary, dpi=160, metadata=metadata)
 
 
 def label(axes: Axes, text: str, point: tuple[float, float], *, color: str) -> Annotation:

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from numpy.typing import NDArray
 
 from nas.core.errors import NasError
 from nas.latency.provenance import Validation
 from nas.latency.table import LatencyTable
-from nas.report._drawing import FOUND, GREY, KNOWN, label, place, plain, save, set_log, style
+from nas.report._drawing import FOUND, GREY, KNOWN, drawing, label, place, plain, set_log
 
 Points = Mapping[str, tuple[float, float]]
 """(predicted, measured) milliseconds by the name of the network."""
@@ -43,9 +42,7 @@ def draw_validation(table: LatencyTable, paths: Sequence[Path]) -> None:
         raise NasError(
             f"latency table {table.name} was not validated; nas latency validate does it"
         )
-    with style():
-        figure = Figure(figsize=(6.4, 6.2), layout="constrained")
-        axes = figure.add_subplot()
+    with drawing(paths, 6.4, 6.2) as (figure, axes):
         labels = _draw_points(axes, validation.points)
         axes.set_title("\n".join(map(plain, textwrap.wrap(table.heading, 84))), fontsize=10)
         _box(axes, _facts(validation))
@@ -54,7 +51,6 @@ def draw_validation(table: LatencyTable, paths: Sequence[Path]) -> None:
         pairs = _pairs(validation.points)
         diagonal = np.geomspace(*_ends(pairs), 300)[:, None].repeat(2, axis=1)
         place(labels, axes, np.concatenate([pairs, diagonal]), offsets=_OFFSETS)
-        save(figure, paths)
 
 
 def _facts(validation: Validation) -> tuple[str, ...]:

@@ -5,13 +5,12 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
 from nas.pruning.channels import groups
 from nas.pruning.netadapt import Point, Result
-from nas.report._drawing import FOUND, GREY, KNOWN, plain, save, style
+from nas.report._drawing import FOUND, GREY, KNOWN, drawing, plain
 
 _LEAST_INCHES, _INCHES_A_GROUP = 3.0, 0.17
 
@@ -22,9 +21,7 @@ def draw_rounds(result: Result, table: LatencyTable, paths: Sequence[Path]) -> N
     Networks between start and end had a short fine-tuning only; the end is drawn apart. The
     accuracies are on validation images, and on the hold-out images that judged the rounds.
     """
-    with style():
-        figure = Figure(figsize=(7.4, 4.8), layout="constrained")
-        axes = figure.add_subplot()
+    with drawing(paths, 7.4, 4.8) as (figure, axes):
         rounds = [one.point for one in result.rounds]
         _line(axes, [result.start, *rounds])
         ends = [point for point in (result.start, result.best) if point.top1 is not None]
@@ -40,7 +37,6 @@ def draw_rounds(result: Result, table: LatencyTable, paths: Sequence[Path]) -> N
         axes.set_title(plain(f"{result.arch.name}, rounds of NetAdapt: {len(rounds)}"))
         axes.grid(alpha=0.25)
         figure.legend(loc="outside lower center", ncols=2, fontsize=8)
-        save(figure, paths)
 
 
 def _line(axes: Axes, points: Sequence[Point]) -> None:
@@ -62,10 +58,8 @@ def _line(axes: Axes, points: Sequence[Point]) -> None:
 def draw_channels(before: Architecture, after: Architecture, paths: Sequence[Path]) -> None:
     """Draw the channels of every group before and after pruning, into PNG or SVG files."""
     old, new = groups(before), {group.name: group.width for group in groups(after)}
-    with style():
-        height = max(_LEAST_INCHES, 1.2 + _INCHES_A_GROUP * len(old))
-        figure = Figure(figsize=(7.4, height), layout="constrained")
-        axes = figure.add_subplot()
+    height = max(_LEAST_INCHES, 1.2 + _INCHES_A_GROUP * len(old))
+    with drawing(paths, 7.4, height) as (figure, axes):
         rows = np.arange(len(old))
         axes.barh(
             rows, [g.width for g in old], color="#d0d0d0", label=plain(f"before: {before.name}")
@@ -80,4 +74,3 @@ def draw_channels(before: Architecture, after: Architecture, paths: Sequence[Pat
         axes.margins(x=0.12, y=0.01)
         axes.set_xlabel("channels")
         figure.legend(loc="outside lower center", ncols=2, fontsize=8)
-        save(figure, paths)

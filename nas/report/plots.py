@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
-from nas.report._drawing import FOUND, GREY, KNOWN, label, place, plain, save, set_log, style
+from nas.report._drawing import FOUND, GREY, KNOWN, drawing, label, place, plain, set_log
 from nas.searching.loop import Run
 from nas.searching.solutions import FRACTIONS, Solution
 
@@ -25,16 +24,13 @@ def draw_front(run: Run, known: Sequence[Solution], paths: Sequence[Path]) -> No
     Others have only a published accuracy, of another training: where the run's metric is on another
     scale, they are hollow, at the baseline's accuracy plus the difference of the published ones.
     """
-    with style():
-        figure = Figure(figsize=(8.4, 5.4), layout="constrained")
-        axes = figure.add_subplot()
+    with drawing(paths, 8.4, 5.4) as (figure, axes):
         _draw_solutions(axes, run)
         labels = _draw_known(axes, run, known)
         _describe_axes(axes, run)
         figure.draw_without_rendering()
         front = [(s.latency.ms, _scale(run) * (s.accuracy or 0.0)) for s in run.solutions]
         place(labels, axes, np.array(front))
-        save(figure, paths)
 
 
 def _scale(run: Run) -> float:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from nas.network.blocks import Architecture
-from nas.report._drawing import GREY, KNOWN, plain, save, style
+from nas.report._drawing import GREY, KNOWN, drawing, plain
 from nas.scaling.grid import Budget
 from nas.scaling.search import Judge, Scored
 
@@ -35,9 +35,7 @@ def draw_grid(
     The colour is the accuracy, or without one the counted MACs in multiples of the base's. Gamma is
     written into each point; failed points are crosses.
     """
-    with style():
-        figure = Figure(figsize=(10, 6.4), layout="constrained")
-        axes = figure.add_subplot()
+    with drawing(paths, 10, 6.4) as (figure, axes):
         axes.margins(0.08)
         values = np.array([_value(row, judge) for row in rows])
         places = _places(rows, budget.step)
@@ -53,7 +51,6 @@ def draw_grid(
         )
         axes.grid(alpha=0.25)
         axes.legend(loc="upper right", fontsize=8)
-        save(figure, paths)
 
 
 def _places(rows: Sequence[Scored], step: float) -> Floats:

@@ -1,4 +1,4 @@
-"""What the user asks for: the flags of a search, their twins in run.yaml, and the objects."""
+"""The settings of a search, by flags or run.yaml, and the objects that they name."""
 
 from dataclasses import InitVar, asdict, dataclass, fields, replace
 from math import inf
@@ -24,31 +24,27 @@ _LEAST = {"trials": 1, "batch": 0, "screen": 0, "seed": 0, "workers": 0, "trial_
           "max_seconds": 0, "max_epochs": 0}  # fmt: skip
 
 LOOKUP_SECONDS = 1e-3
-"""Evaluators that take less for a candidate are look-ups: the default strategy is then another."""
+"""Evaluators that take less for a candidate are look-ups, which have another default strategy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchConfig:
     """All settings of a search; every field is a flag of `nas search` and a key of run.yaml.
 
-    `space`, `latency_table`: bundled names or paths. `evaluator`, `strategy`: plugins, as in "tpe"
-    or "surrogate:my.npz"; an empty strategy means "archive" where an evaluation is a look-up and
-    "guided" where it is a training.
-    `objective`: "max:top1_proxy", "min:latency_ms"; where empty, accuracy and latency. `limit`:
-    "latency_ms<=80". `reward`: MnasNet's, as in "target=80,below=-0.07,above=-0.07"; it is then
-    the one objective. `trials` counts proposals, `batch` those asked for at once (0: as the
-    strategy likes). With `screen`, the strategy proposes so many times as many candidates, of which
-    a model of all trials so far picks those to evaluate (0: none).
-    `seed_arch`: architectures to begin with. `allow_extrapolation`: search also where units lie
-    outside of the latency table's range. `on_missing`: what to do about units that
-    a measured table lacks: "model" (ask its operator model), "measure" (now, into the table's
-    file) or "fail". `data`: what evaluators train on, as in "imagefolder:/path". `runner`: the
-    plugin that carries trainings out, with so many `workers` (0: as it sees fit; with several,
-    and on a cluster, whatever else takes long is evaluated there too). `ray_address`: the cluster
-    of the runner "ray", and `gpus_per_trial` what a trial has of a GPU. A trial that takes more
-    than `trial_seconds` fails. The search ends before its trials are done where it has taken
-    `max_seconds`, or trained for `max_epochs`, in all that was done in its run folder; the last
-    batch may go beyond the epochs. For each of these 0 is no limit.
+    `space`, `latency_table`: bundled names or paths. `evaluator`, `strategy`, `runner`: plugins, as
+    in "surrogate:my.npz"; the default strategy is "archive" where an evaluation is a look-up, else
+    "guided". `objective`: as "max:top1_proxy"; by default accuracy and latency. `limit`: as
+    "latency_ms<=80". `reward`: MnasNet's, as in "target=80,below=-0.07,above=-0.07"; it is then the
+    one objective. `trials` counts proposals, `batch` those asked for at once (0: the strategy's
+    choice). With `screen`, a model of all trials chooses among so many times as many proposals.
+    `seed_arch`: architectures to begin with. `allow_extrapolation`: search also where all units lie
+    outside the latency table's range. `on_missing`: "model" the units that a measured table lacks,
+    "measure" them now, into its file, or "fail". `data`: what evaluators train on. `workers`: of
+    the runner (0: its choice); several, and a cluster, also run other slow evaluators.
+    `ray_address`: of the runner "ray"; `gpus_per_trial`: its share of a GPU. A trial that takes
+    more than `trial_seconds` fails. The search ends early after `max_seconds`, or after training
+    for `max_epochs`, in all that was done in its run folder; the last batch may go beyond the
+    epochs. For each of these 0 means no limit.
     """
 
     space: str = "mbconv"
@@ -106,7 +102,7 @@ def read_config(path: Path) -> SearchConfig:
 
 
 def names_code(config: SearchConfig) -> bool:
-    """Tell whether `config` names what no file may say alone: see `plugins.check_allowed`."""
+    """Return whether `config` names code that needs permission: see `plugins.check_allowed`."""
     texts = (config.evaluator, config.strategy, config.data, config.runner)
     return config.ray_address not in ("", "auto", "local") or any(
         "." in plugin.name
@@ -126,8 +122,8 @@ def write_config(config: SearchConfig, path: Path) -> None:
 class Setup:
     """A search that is ready to run.
 
-    `judge` is the evaluator that answers for accuracy; `streams` tells whether its trials go to
-    workers one by one, as these become free (a judge that has a runner spreads its work itself).
+    `judge` is the evaluator of accuracy; with `streams`, trials go to workers one by one, as these
+    become free (a judge with a runner distributes its work itself).
     """
 
     config: SearchConfig
@@ -161,7 +157,7 @@ _BY_REWARD = ("max:reward",)
 
 
 def _check_evaluator(evaluator: Evaluator, name: str) -> None:
-    """Refuse what lacks a part of `Evaluator` before a search finds out."""
+    """Refuse an object that lacks a part of `Evaluator`."""
     parts = ("provides", "seconds", "note", "deviation", "__call__")
     missing = [part for part in parts if not hasattr(evaluator, part)]
     if missing or not evaluator.provides:
@@ -172,7 +168,7 @@ def _check_evaluator(evaluator: Evaluator, name: str) -> None:
 
 
 def _resolved(config: SearchConfig, problem: Problem) -> SearchConfig:
-    """Return `config` with what was left to defaults that depend on other settings."""
+    """Return `config` with the defaults that depend on other settings."""
     slow = any(e.seconds > LOOKUP_SECONDS for e in problem.expensive)
     return replace(
         config,
@@ -186,9 +182,8 @@ def prepare(
 ) -> Setup:
     """Load what `config` names, and check that it fits together.
 
-    The settings in the result are resolved: nothing is left to a default. Evaluators that train
-    keep their trainings in the run folder `out`, and leave them to `runner`; without one they train
-    in this process.
+    The settings in the result are resolved: none is left to a default. Evaluators that train keep
+    their trainings in the run folder `out`, and run them on `runner`, by default in this process.
 
     Raises:
         NasError: if something is unknown, malformed, or does not fit; before any work is done.
@@ -236,7 +231,7 @@ def prepare(
 def _judge(
     config: SearchConfig, space: Space, out: Place | None, runner: Runner | None
 ) -> Evaluator:
-    """Return the evaluator that answers for accuracy."""
+    """Return the evaluator of accuracy."""
     plugin = Plugin.parse(config.evaluator)
     if config.data and not plugins.takes("evaluators", plugin.name, "data"):
         raise NasError(
@@ -248,7 +243,7 @@ def _judge(
     ):
         raise NasError(
             f"nothing can end a trial of evaluator {plugin.name} after trial_seconds in this "
-            "process; let others do it: `workers=2`"
+            "process; use workers: `workers=2`"
         )
     named: dict[str, Any] = {
         "seed": config.seed,
@@ -266,7 +261,7 @@ def _judge(
 
 
 def _streams(config: SearchConfig) -> bool:
-    """Tell whether trials are evaluated by workers, and by nobody's will but the search's."""
+    """Return whether the search itself sends trials to workers."""
     several = config.workers > 1 or Plugin.parse(config.runner).name != "local"
     judge = Plugin.parse(config.evaluator).name
     return several and not plugins.takes("evaluators", judge, "runner")

@@ -123,13 +123,9 @@ def test_a_page_has_no_control_characters() -> None:
 
 def test_names_in_pictures_are_no_formulas(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    from nas.report._drawing import plain, save, style
+    from nas.report._drawing import drawing, plain
 
-    with style():
-        from matplotlib.figure import Figure
-
-        figure = Figure()
-        figure.subplots().set_title(plain("$\\frac$ and \x1b[31m"))
-        save(figure, [tmp_path / "x.svg"])
+    with drawing([tmp_path / "x.svg"], 6, 4) as (_, axes):
+        axes.set_title(plain("$\\frac$ and \x1b[31m"))
     assert (tmp_path / "x.svg").is_file()
     assert plain("a$b") == r"a\$b"
