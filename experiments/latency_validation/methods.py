@@ -19,12 +19,12 @@ from experiments.shared.results import circumstances
 from nas.accuracy.predictor import Floats
 from nas.core import data
 from nas.core.files import write_text
-from nas.latency.measure.calibration import Network, calibrate
+from nas.latency.measure.correction_fit import MeasuredNetwork, fit_correction
 from nas.latency.measure.estimates import Estimates, at_usual_speed, usual
-from nas.latency.measure.plan import Job, Plan, network_job, plan_units
+from nas.latency.measure.plan import MeasuringJob, Plan, network_job, plan_units
 from nas.latency.measure.rounds import Rounds
 from nas.latency.measure.run import Target, measure_plan
-from nas.latency.measure.samples import CALIBRATION, PROBE, VALIDATION
+from nas.latency.measure.samples import CORRECTION, PROBE, VALIDATION
 from nas.network.blocks import Block
 from nas.network.layers import Conv, Shape, Squeeze, Unit, lower_block
 from nas.space.file import load_space
@@ -66,7 +66,7 @@ def plan(space_name: str) -> Plan:
     rows = [*space.sample_matrix(rng, HALF), *tilted(space, rng, HALF)]
     archs = [space.decode_row(rows[i]) for i in rng.permutation(len(rows))]
     networks = [
-        network_job(arch, f"network {i}", CALIBRATION if i < HALF else VALIDATION)
+        network_job(arch, f"network {i}", CORRECTION if i < HALF else VALIDATION)
         for i, arch in enumerate(archs)
     ]
     units = {unit.key: unit for job in networks for unit in job.units}
@@ -94,7 +94,7 @@ def measured(plan: Plan, found: Estimates) -> tuple[list[Measured], list[Measure
         return ms[f"carried {unit.key}"] - ends / 2
 
     groups: tuple[list[Measured], list[Measured]] = ([], [])
-    for job in plan.of(CALIBRATION, VALIDATION):
+    for job in plan.of(CORRECTION, VALIDATION):
         row = Measured(
             units=job.units,
             alone=np.array([ms[unit.key] for unit in job.units]),
@@ -154,11 +154,11 @@ def _terms(row: Measured) -> Floats:
 
 def shares(known: Sequence[Measured]) -> Predict:
     """Each unit times a factor of its own kind and size (ridge regression): what tables do."""
-    fitted = calibrate(
-        [Network(units=r.units, isolated_ms=r.alone.tolist(), ms=r.ms) for r in known]
+    fitted = fit_correction(
+        [MeasuredNetwork(units=r.units, isolated_ms=r.alone.tolist(), ms=r.ms) for r in known]
     )
     return lambda row: sum(
-        fitted.boundary.corrected_ms(unit, ms)
+        fitted.correction.corrected_ms(unit, ms)
         for unit, ms in zip(row.units, row.alone, strict=True)
     )
 
@@ -203,7 +203,7 @@ def main() -> None:
         predict = method(known)
         result[name] = scores(np.array([predict(row) for row in judging]) / truth - 1)
         print(f"{name:34s}", result[name])
-    series = at_usual_speed(samples.visits, references=samples.references)
+    series = at_usual_speed(samples.repetitions, references=samples.references)
     halves = [
         usual(values[len(values) // 2 :]) / usual(values[: len(values) // 2]) - 1
         for i, values in series.items()

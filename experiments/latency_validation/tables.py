@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.shared.folders import ROOT
-from nas.latency.measure.make import make_table, prove_table
+from nas.latency.measure.make import make_table, validate_table
 from nas.latency.measure.plan import plan_space
-from nas.latency.measure.rounds import Progress, Rounds
+from nas.latency.measure.rounds import MeasuringProgress, Rounds
 from nas.latency.measure.run import Target
 from nas.space.file import load_space
 
@@ -53,15 +53,15 @@ def make(variant: Variant, cpu: str, folder: Path, core: int | None, rounds: Rou
     plan = plan_space(load_space(variant.space))
     table = make_table(plan, target, path, rounds=rounds, report=_say)
     os.sched_setaffinity(0, every)
-    table = prove_table(path, networks=50, cores=cores, report=_say)
+    table = validate_table(path, networks=50, cores=cores, report=_say)
     os.sched_setaffinity(0, every)
     print(f"\r{path.stem}: {table.validation.summary if table.validation else ''}", flush=True)
     shutil.copy(path, BUNDLED / path.name)
 
 
-def _say(now: Progress) -> None:
+def _say(now: MeasuringProgress) -> None:
     if sys.stderr.isatty():
-        print(f"\r{now.done} of {now.total} visits", end="", file=sys.stderr, flush=True)
+        print(f"\r{now.done} of {now.total} repetitions", end="", file=sys.stderr, flush=True)
 
 
 def main() -> None:
@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--cpu", default="epyc_genoa", help="how the file names call this machine")
     parser.add_argument("--core", type=int, help="the core for one thread")
     parser.add_argument("--only", type=int, nargs="*", help="numbers of the variants, from 0")
-    parser.add_argument("--rounds", type=int, help="fewer visits than usual")
+    parser.add_argument("--rounds", type=int, help="fewer repetitions than usual")
     parser.add_argument("--folder", type=Path, default=Path("runs/latency_validation"))
     given = parser.parse_args()
     for number, variant in enumerate(VARIANTS):

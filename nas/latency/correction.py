@@ -14,8 +14,8 @@ from math import log, prod
 from nas.network.cost import cost_of
 from nas.network.layers import Unit
 
-WHOLE = "whole"
-FEATURES = (WHOLE, "shortcut", "squeezed", "hard", "log_elements", "log_params", "log_macs")
+CONSTANT = "whole"
+FEATURES = (CONSTANT, "shortcut", "squeezed", "hard", "log_elements", "log_params", "log_macs")
 """What the factor is linear in; see `features`."""
 
 _ELEMENTS, _PARAMS, _MACS = 1e5, 1e4, 1e7
@@ -44,7 +44,7 @@ def features(unit: Unit) -> tuple[float, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Boundary:
+class Correction:
     """The correction of one table: a coefficient for each of `FEATURES`."""
 
     coefficients: Mapping[str, float]

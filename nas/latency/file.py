@@ -9,7 +9,7 @@ from nas.core.data import find, read_mapping, to_json, to_yaml
 from nas.core.errors import BadValue, unknown
 from nas.core.files import write_text
 from nas.core.schema import SCHEMA, Coefficient, Milliseconds, Reader, Signed
-from nas.latency.correction import FEATURES, Boundary
+from nas.latency.correction import FEATURES, Correction
 from nas.latency.eras import earlier_fingerprint, split_era, table_of_era, without_eras
 from nas.latency.predictor import COUNTS, EXTENTS, FINER, OpModel
 from nas.latency.provenance import Provenance, Validation
@@ -80,8 +80,8 @@ def _measured_mapping(table: LatencyTable) -> dict[str, Any]:
     content: dict[str, Any] = {}
     if table.provenance:
         content["provenance"] = _plain(asdict(table.provenance))
-    if table.boundary:
-        content["boundary"] = dict(table.boundary.coefficients)
+    if table.correction:
+        content["boundary"] = dict(table.correction.coefficients)
     if table.validation:
         points = {name: list(point) for name, point in table.validation.points.items()}
         content["validation"] = _plain({**asdict(table.validation), "points": points})
@@ -181,7 +181,7 @@ def _table(found: _File) -> LatencyTable:
         **{name: getattr(found, name) for name in (*same, "entries", "lacks")},
         model=OpModel(**_shallow(found.model)) if found.model else None,
         provenance=found.provenance,
-        boundary=None if found.boundary is None else Boundary(coefficients=found.boundary),
+        correction=None if found.boundary is None else Correction(coefficients=found.boundary),
         validation=found.validation,
     )
 

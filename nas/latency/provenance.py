@@ -14,7 +14,7 @@ class Provenance:
     and `governor` are the first one's. `space` is what the units are of, `calibrated_on` are the
     fingerprints of the networks that the table may not be validated on. `reference_ms`
     is what the reference networks took: the speed of the machine that all numbers are for.
-    `rounds` is the largest number of visits of a model, `noise` the median deviation of the
+    `rounds` is the largest number of repetitions of a model, `noise` the median deviation of the
     references' (a fraction).
     """
 

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from nas.core.errors import MissingEntry
 from nas.core.schema import Count, Milliseconds
 from nas.core.text import LONGEST_MESSAGE, LONGEST_VALUE, printable, shown
-from nas.latency.correction import Boundary
+from nas.latency.correction import Correction
 from nas.latency.predictor import OpModel, counts_of
 from nas.latency.provenance import Provenance, Validation
 from nas.network.blocks import Architecture
@@ -124,7 +124,7 @@ class LatencyTable:
 
     `entries` are measured units by `Unit.key`; `model` predicts the others; `lacks` are units that
     the runtime refused, with its words. `sources` says where the numbers come from, `weak` where to
-    trust them least. A table that was measured has a `provenance`, the `boundary` by which units
+    trust them least. A table that was measured has a `provenance`, the `correction` by which units
     that were measured alone are corrected, and a `validation` once it was validated.
     """
 
@@ -143,7 +143,7 @@ class LatencyTable:
     model: OpModel | None = None
     lacks: Mapping[str, str] = field(default_factory=dict)
     provenance: Provenance | None = None
-    boundary: Boundary | None = None
+    correction: Correction | None = None
     validation: Validation | None = None
     _ms: Mapping[str, float] = field(init=False, repr=False, compare=False)
 

@@ -8,7 +8,7 @@ from typing import Any
 from nas.core.errors import NasError
 from nas.latency.measure.estimates import Estimates
 from nas.latency.measure.plan import plan_check
-from nas.latency.measure.rounds import Progress, Rounds
+from nas.latency.measure.rounds import MeasuringProgress, Rounds
 from nas.latency.measure.run import measure_plan
 from nas.latency.measure.samples import Samples
 from nas.latency.measure.speedup import target_like
@@ -39,10 +39,10 @@ def _measured(line: Line, archs: list[Architecture]) -> dict[str, Any]:
     plan = plan_check("pipeline", archs)
     with (
         TemporaryDirectory() as folder,
-        line.teller.progress("measuring", "visits") as update,
+        line.teller.progress("measuring", "repetitions") as update,
     ):
 
-        def report(now: Progress) -> None:
+        def report(now: MeasuringProgress) -> None:
             update(now.done, now.total, f"round {now.round}")
 
         path = Path(folder) / "samples.jsonl"
@@ -61,6 +61,6 @@ def _times(archs: list[Architecture], samples: Samples, found: Estimates) -> dic
     times = {}
     for number, arch in enumerate(archs, start=samples.references):
         if number not in found.jobs:
-            raise NasError("; ".join(samples.refused.values()) or "nothing was visited")
+            raise NasError("; ".join(samples.refused.values()) or "nothing was measured")
         times[arch.name] = asdict(found.jobs[number])
     return times

@@ -71,9 +71,9 @@ def test_measure_writes_a_table_and_its_samples(nas: Nas, tmp_path: Path) -> Non
     assert table.provenance is not None
     assert table.provenance.backend == FAKE[1]
     assert table.provenance.rounds == 4
-    before = len(read_samples(tmp_path / "my.samples.jsonl").visits)
+    before = len(read_samples(tmp_path / "my.samples.jsonl").repetitions)
     nas(*words, "--rounds", "4")
-    again = len(read_samples(tmp_path / "my.samples.jsonl").visits)
+    again = len(read_samples(tmp_path / "my.samples.jsonl").repetitions)
     assert again - before == 2 * len(REFERENCES)  # nothing else was left, at either end
 
 
@@ -283,7 +283,9 @@ def test_a_bundle_runs_where_only_numpy_and_the_runtime_are(nas: Nas, tmp_path: 
     assert "nas latency build" in run.stderr
     samples = read_samples(out)
     assert samples.header["runtime"] == f"onnxruntime {ort.__version__}"
-    counts = Counter(visit.job for visit in samples.visits if visit.job >= samples.references)
+    counts = Counter(
+        repetition.job for repetition in samples.repetitions if repetition.job >= samples.references
+    )
     assert counts == dict.fromkeys(range(samples.references, models), 4)
     reply = nas("latency", "build", str(out), "--out", str(tmp_path / "t.yaml"))
     assert "4 networks measured whole" in reply.out

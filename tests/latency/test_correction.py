@@ -5,7 +5,7 @@ from math import log
 
 import pytest
 
-from nas.latency.correction import FEATURES, Boundary, features
+from nas.latency.correction import FEATURES, Correction, features
 from nas.network.blocks import Block
 from nas.network.layers import Unit, lower_block
 
@@ -19,8 +19,8 @@ def _unit(block: Block) -> Unit:
     return lower_block(block, (block.in_channels, 10, 10))
 
 
-def _boundary(**coefficients: float) -> Boundary:
-    return Boundary(coefficients={**dict.fromkeys(FEATURES, 0.0), **coefficients})
+def _boundary(**coefficients: float) -> Correction:
+    return Correction(coefficients={**dict.fromkeys(FEATURES, 0.0), **coefficients})
 
 
 def test_features_match_hand_computation() -> None:

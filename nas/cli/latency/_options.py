@@ -15,7 +15,7 @@ from nas.cli._progress import progress
 from nas.core.errors import NasError
 from nas.latency.measure.bundle import with_validation
 from nas.latency.measure.plan import Plan, plan_networks, plan_space
-from nas.latency.measure.rounds import Progress, Rounds, VisitReport
+from nas.latency.measure.rounds import MeasuringProgress, MeasuringReport, Rounds
 from nas.latency.measure.run import Target
 from nas.searching.runs.folder import find_architecture, front_names
 from nas.space.file import load_space
@@ -104,7 +104,7 @@ def rounds(command: Command) -> Command:
         type=click.IntRange(min=1),
         help="Visits of every model. [default: 16 to 40, as its noise asks for]",
     )
-    @click.option("--minutes", type=float, help="Begin no visit after so many minutes.")
+    @click.option("--minutes", type=float, help="Begin no repetition after so many minutes.")
     @wraps(command)
     def wrapped(count: int | None, minutes: float | None, **rest: Any) -> Any:
         return command(rounds=Rounds.of(count, minutes=minutes), **rest)
@@ -118,11 +118,11 @@ def json_flag(command: Command) -> Command:
 
 
 @contextmanager
-def measuring() -> Iterator[VisitReport]:
+def measuring() -> Iterator[MeasuringReport]:
     """Give a function that shows how far a measurement is."""
     with progress("measuring", "visits") as update:
 
-        def report(now: Progress) -> None:
+        def report(now: MeasuringProgress) -> None:
             left = f"at most {duration_text(now.seconds_left)} left"
             noise = f", noise {100 * now.noise:.0f} %" if now.noise else ""
             update(now.done, now.total, f"round {now.round}, {left}{noise}")

@@ -8,7 +8,7 @@ from nas.cli._places import PATH
 from nas.cli._print import print_json, put, say
 from nas.cli.latency import _options as options
 from nas.core.extras import extra
-from nas.latency.measure.make import prove_table
+from nas.latency.measure.make import validate_table
 from nas.latency.table import LatencyTable
 from nas.report.table_notes import facts, speed_note
 
@@ -36,7 +36,7 @@ def command(
     table and shown wherever it is used.
     """
     with options.measuring() as report:
-        proved = prove_table(table, networks=networks, space=space, cores=cores, report=report)
+        proved = validate_table(table, networks=networks, space=space, cores=cores, report=report)
     proof = proved.validation
     if as_json:
         print_json({"schema": 1, "table": str(table), **facts(proved)["validation"]})

@@ -1,8 +1,7 @@
-"""Measuring latency tables: plan, rounds of visits, estimates, correction, proof.
+"""Measuring latency tables: plan → samples → estimates → table → validation.
 
-`plan` says which models to measure, `rounds` measures them and writes every visit to a file of
-samples, `estimates` turns samples into milliseconds with intervals, `calibration` corrects for
-the boundaries between units, `tabulate` makes the table and `validation` proves it. A device that
-only measures needs `samples`, `rounds`, `estimates`, `machine` and a backend, and of the packages
-numpy and the runtime alone.
+`plan` says which models to measure, `rounds` measures them and writes every repetition to a file of
+samples, `estimates` turns samples into milliseconds with intervals, `correction_fit` and
+`operator_fit` learn from them, `tabulate` makes the table and `validation` validates it. A device
+that only measures needs a bundle, Python, numpy and the runtime.
 """

@@ -11,7 +11,7 @@ from nas.core.progress import Report, quiet
 from nas.core.schema import SCHEMA
 from nas.core.versions import code_version
 from nas.latency.measure.on_target import CARRIED, MANIFEST, PORTABLE
-from nas.latency.measure.plan import Job, Plan, plan_validation, to_mapping
+from nas.latency.measure.plan import MeasuringJob, Plan, plan_validation, to_mapping
 from nas.latency.measure.run import Target
 from nas.latency.measure.samples import VALIDATION
 from nas.space.space import Space
@@ -53,7 +53,7 @@ def write_bundle(
     backend = target.create()
     if target.backend not in PORTABLE:
         raise NasError(f"bundles are for {' and '.join(PORTABLE)}, not for {target.backend}")
-    jobs: list[Job] = []
+    jobs: list[MeasuringJob] = []
     refused: list[str] = []
     with atomic_path(path, follow=True) as temporary, _zip(temporary) as archive:
         for number, job in enumerate(plan.jobs):

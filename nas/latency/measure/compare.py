@@ -67,7 +67,7 @@ def compare(
     Raises:
         NasError: if none of them was measured.
     """
-    found = estimate(samples.visits, references=samples.references)
+    found = estimate(samples.repetitions, references=samples.references)
     if not found.jobs:
         raise NasError(f"nothing could be measured: {'; '.join(samples.refused.values())}")
     said, slower = list[str](), 1.0

@@ -1,11 +1,10 @@
-"""Turn visits into milliseconds with intervals: divide by the drift, take the lower quartile.
+"""Turn repetitions into milliseconds with intervals: divide by the drift, take the lower quartile.
 
-Whatever disturbs a run makes it slower, never faster. So a visit is worth its fastest run; it is
-divided by how much slower or faster than usual the reference networks were around it, which takes
-out what changes slowly (the clock, the memory bandwidth that others use); and over the rounds the
-lower quartile counts: what the machine does when it is left alone, but no lucky exception. Its
-interval is the one that its neighbours in order give, whatever the noise looks like. On a shared
-machine the same networks measured in two processes agree better so than by medians.
+Whatever disturbs a run makes it slower, never faster. So a repetition counts with its fastest run,
+divided by how much slower or faster than usual the reference networks were around it, which removes
+what changes slowly (the clock, the memory bandwidth that others use). Over the rounds the lower
+quartile counts, with the interval of its order statistics, which assumes no distribution. On a
+shared machine two measurements of the same networks agree better so than by medians.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.core.errors import NasError
-from nas.latency.measure.samples import Visit
+from nas.latency.measure.samples import Repetition
 
 Floats = NDArray[np.float64]
 
@@ -28,7 +27,7 @@ _SMOOTHED = 15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """The latency of one model: the lower quartile of `rounds` visits, and its 90 % interval."""
+    """The latency of one model: the lower quartile of `rounds` repetitions, and its 90 % interval."""
 
     ms: float
     low_ms: float
@@ -45,10 +44,9 @@ class Estimate:
 class Estimates:
     """The estimates of a measurement by the number of the job.
 
-    `reference_ms` are the lower quartiles of the reference networks' visits: the speed of
-    the machine that all estimates are given for. `noise` is the median deviation of their visits
-    from these, a fraction; `disturbed` the share of visits whose runs disagreed by more than a
-    tenth.
+    `reference_ms` are the lower quartiles of the reference networks: the speed of the machine that
+    all estimates are given for. `noise` is the median deviation of their repetitions from these, a
+    fraction; `disturbed` the share of repetitions whose runs disagreed by more than a tenth.
     """
 
     jobs: Mapping[int, Estimate]
@@ -60,48 +58,53 @@ class Estimates:
 _DISTURBED = 1.1
 
 
-def estimate(visits: Sequence[Visit], *, references: int) -> Estimates:
-    """Return what `visits` say of every job but the references, which are the first jobs.
+def estimate(repetitions: Sequence[Repetition], *, references: int) -> Estimates:
+    """Return the estimates of all jobs but the references, which are the first jobs.
 
-    Every process that measured must have visited references; visits of one that did not are left
-    out.
+    Repetitions of a process that measured no reference are left out.
     """
-    steady_ms = reference_ms(visits, references=references)
-    drift = [visit.ms / steady_ms[visit.job] for visit in visits if visit.job < references]
+    steady_ms = reference_ms(repetitions, references=references)
+    drift = [
+        repetition.ms / steady_ms[repetition.job]
+        for repetition in repetitions
+        if repetition.job < references
+    ]
     if not drift:
         return Estimates(jobs={}, reference_ms={}, noise=0.0, disturbed=0.0)
-    steady = at_usual_speed(visits, references=references)
+    steady = at_usual_speed(repetitions, references=references)
     return Estimates(
         jobs={job: _of(np.sort(values)) for job, values in steady.items()},
         reference_ms=steady_ms,
         noise=float(np.median(np.abs(np.array(drift) - 1))),
-        disturbed=float(np.mean([v.median_ms > _DISTURBED * v.ms for v in visits])),
+        disturbed=float(np.mean([v.median_ms > _DISTURBED * v.ms for v in repetitions])),
     )
 
 
-def reference_ms(visits: Sequence[Visit], *, references: int) -> Mapping[int, float]:
-    """Return the usual milliseconds of every reference network that was visited."""
+def reference_ms(repetitions: Sequence[Repetition], *, references: int) -> Mapping[int, float]:
+    """Return the usual milliseconds of every reference network that was measured."""
     found: dict[int, list[float]] = {}
-    for visit in visits:
-        if visit.job < references:
-            found.setdefault(visit.job, []).append(visit.ms)
+    for repetition in repetitions:
+        if repetition.job < references:
+            found.setdefault(repetition.job, []).append(repetition.ms)
     return {job: usual(values) for job, values in sorted(found.items())}
 
 
-def at_usual_speed(visits: Sequence[Visit], *, references: int) -> Mapping[int, Floats]:
-    """Return every other job's visits, in order, in milliseconds without the drift around them."""
-    steady_ms = reference_ms(visits, references=references)
+def at_usual_speed(repetitions: Sequence[Repetition], *, references: int) -> Mapping[int, Floats]:
+    """Return every other job's repetitions, in order, in milliseconds divided by the drift."""
+    steady_ms = reference_ms(repetitions, references=references)
     found: dict[int, list[float]] = {}
-    for begin in sorted({visit.begin for visit in visits}):
-        own = [visit for visit in visits if visit.begin == begin]
-        known = [visit for visit in own if visit.job < references]
+    for begin in sorted({repetition.begin for repetition in repetitions}):
+        own = [repetition for repetition in repetitions if repetition.begin == begin]
+        known = [repetition for repetition in own if repetition.job < references]
         if not known:
             continue
-        drift = _smooth(np.array([visit.ms / steady_ms[visit.job] for visit in known]))
-        others = [visit for visit in own if visit.job >= references]
+        drift = _smooth(
+            np.array([repetition.ms / steady_ms[repetition.job] for repetition in known])
+        )
+        others = [repetition for repetition in own if repetition.job >= references]
         around = np.interp([v.at for v in others], [v.at for v in known], drift)
-        for visit, value in zip(others, around, strict=True):
-            found.setdefault(visit.job, []).append(visit.ms / float(value))
+        for repetition, value in zip(others, around, strict=True):
+            found.setdefault(repetition.job, []).append(repetition.ms / float(value))
     return {job: np.array(values) for job, values in found.items()}
 
 
@@ -115,13 +118,13 @@ def speed(now: Mapping[str, float], then: Mapping[str, float]) -> float:
     if not shared:
         raise NasError(
             "no reference network of the table was measured now; the table is of another version "
-            "of this program: measure it anew"
+            "of this program: measure it again"
         )
     return float(np.exp(np.mean([np.log(now[name] / then[name]) for name in shared])))
 
 
 def usual(values: Sequence[float] | Floats) -> float:
-    """Return what a series of visits comes to: its lower quartile."""
+    """Return the lower quartile of a series of repetitions."""
     return float(np.quantile(values, _SHARE))
 
 

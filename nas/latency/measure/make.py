@@ -11,7 +11,7 @@ from nas.core.progress import quiet
 from nas.core.versions import code_version
 from nas.latency.file import load_table, write_table
 from nas.latency.measure.plan import Plan, plan_units, plan_validation
-from nas.latency.measure.rounds import Rounds, VisitReport
+from nas.latency.measure.rounds import MeasuringReport, Rounds
 from nas.latency.measure.run import Target, measure_plan
 from nas.latency.measure.samples import read_samples
 from nas.latency.measure.tabulate import entry_of, tabulate
@@ -24,7 +24,7 @@ from nas.space.lookup import distinct_units
 from nas.space.space import Space
 
 TWICE = Rounds(least=24, most=24)
-"""Whole networks to compare with: twelve visits for each of two measurements."""
+"""Whole networks to compare with: twelve repetitions for each of two measurements."""
 
 _SAME_NETWORKS = "go on as it began (the same `networks` and `space`)"
 
@@ -35,7 +35,7 @@ def samples_path(table: Path) -> Path:
 
 
 def make_table(
-    plan: Plan, target: Target, path: Path, *, rounds: Rounds, report: VisitReport = quiet
+    plan: Plan, target: Target, path: Path, *, rounds: Rounds, report: MeasuringReport = quiet
 ) -> LatencyTable:
     """Measure `plan` and write the table at `path`; go on where a measurement was interrupted.
 
@@ -49,7 +49,7 @@ def make_table(
 
 
 def add_missing(
-    plan: Plan, target: Target, path: Path, *, rounds: Rounds, report: VisitReport = quiet
+    plan: Plan, target: Target, path: Path, *, rounds: Rounds, report: MeasuringReport = quiet
 ) -> LatencyTable:
     """Measure those units of `plan` that the table at `path` lacks, and add them to it.
 
@@ -75,13 +75,13 @@ def build_table(samples: Path, path: Path) -> LatencyTable:
     return table
 
 
-def prove_table(
+def validate_table(
     path: Path,
     *,
     networks: int,
     space: str | None = None,
     cores: tuple[int, ...] | None = None,
-    report: VisitReport = quiet,
+    report: MeasuringReport = quiet,
 ) -> LatencyTable:
     """Measure networks that had no part in the table at `path`, and store the comparison in it.
 
@@ -144,7 +144,7 @@ def complete(
     *,
     cores: tuple[int, ...] | None = None,
     rounds: Rounds | None = None,
-    report: VisitReport = quiet,
+    report: MeasuringReport = quiet,
 ) -> LatencyTable:
     """Return `table` with entries for those of `units` that it lacks, measured now.
 
@@ -154,8 +154,8 @@ def complete(
         NasError: if the table was not measured by this project, or its backend is not here.
     """
     target = target_of(table, cores=cores)
-    boundary = table.boundary
-    if boundary is None:
+    correction = table.correction
+    if correction is None:
         raise NasError(f"latency table {table.name} does not say how units are corrected")
     lacking = {
         unit.key: unit
@@ -179,7 +179,7 @@ def complete(
     new = {}
     for number, alone in found.jobs.items():
         (unit,) = plan.jobs[number].units
-        new[unit.key] = entry_of(unit, alone, boundary, speed=1 / slower)
+        new[unit.key] = entry_of(unit, alone, correction, speed=1 / slower)
     return replace(table, entries={**table.entries, **new}, lacks={**table.lacks, **lacks})
 
 
@@ -188,7 +188,7 @@ def cover(
     archs: Sequence[Architecture],
     *,
     on_missing: str = "model",
-    report: VisitReport = quiet,
+    report: MeasuringReport = quiet,
 ) -> LatencyTable:
     """Return a table that has an answer for every unit of `archs`.
 
@@ -204,7 +204,7 @@ def cover(
     return cover_units(table, units, name, on_missing=on_missing, report=report)
 
 
-def cover_space(name: str | Path, space: Space, *, report: VisitReport = quiet) -> None:
+def cover_space(name: str | Path, space: Space, *, report: MeasuringReport = quiet) -> None:
     """Measure all units of `space` that the table lacks, and add them to its file.
 
     Raises:
@@ -220,7 +220,7 @@ def cover_units(
     name: str | Path,
     *,
     on_missing: str,
-    report: VisitReport = quiet,
+    report: MeasuringReport = quiet,
 ) -> LatencyTable:
     """Return `table`, loaded from `name`, with an answer for every one of `units`; see `cover`."""
     lacking = tuple(unit for unit in units if unit.key not in table.entries)

@@ -1,4 +1,4 @@
-"""Measure a bundle on a device that has Python, numpy and the runtime, and nothing else of this.
+"""Measure a bundle on a device that has only Python, numpy and the runtime.
 
 A bundle is a zip that Python runs: `python bundle.zip --out samples.jsonl`. It carries this file
 and the few it imports, the plan, and the models.
@@ -24,8 +24,8 @@ from nas.core.errors import BadFile, NasError, missing_package
 from nas.core.schema import SCHEMA, OneOf, Reader
 from nas.core.text import shown
 from nas.latency.backends import Backend
-from nas.latency.measure.rounds import Model, Progress, Rounds, measure
-from nas.latency.measure.samples import Job, SampleFile, header
+from nas.latency.measure.rounds import MeasuringProgress, Model, Rounds, measure
+from nas.latency.measure.samples import JobRecord, SampleFile, header
 
 MANIFEST = "bundle.json"
 PORTABLE = ("onnxruntime", "litert")
@@ -60,8 +60,10 @@ def main(bundle: Path) -> int:
     parser.add_argument("--out", type=Path, required=True, help="the file of samples")
     parser.add_argument("--threads", type=int, default=1, help="threads, 1 by default")
     parser.add_argument("--cores", help="cores to stay on, as in 2,3 (default: the fastest)")
-    parser.add_argument("--minutes", type=float, help="begin no visit after so many minutes")
-    parser.add_argument("--rounds", type=int, help="visits of every model (default: as needed)")
+    parser.add_argument("--minutes", type=float, help="begin nothing after so many minutes")
+    parser.add_argument(
+        "--rounds", type=int, help="repetitions of every model (default: as needed)"
+    )
     given = parser.parse_args()
     try:
         cores = tuple(int(core) for core in given.cores.split(",")) if given.cores else None
@@ -76,7 +78,7 @@ def main(bundle: Path) -> int:
         logging.error("error: %s", error)
         return 2
     except KeyboardInterrupt:
-        logging.error("stopped; the same command goes on")
+        logging.error("stopped; the same command resumes")
         return 130
     logging.info("%s is complete; make the table: nas latency build %s", given.out, given.out)
     return 0
@@ -85,7 +87,7 @@ def main(bundle: Path) -> int:
 def run(
     bundle: Path, out: Path, *, threads: int, cores: tuple[int, ...] | None, rounds: Rounds
 ) -> None:
-    """Measure all models in `bundle` into the samples at `out`, going on where that stopped.
+    """Measure all models in `bundle` into the samples at `out`, or resume that.
 
     Raises:
         NasError: if the runtime is missing, or refuses its options or a reference network.
@@ -121,7 +123,7 @@ class _Plan:
     """The plan of a manifest; see `nas.latency.measure.plan`."""
 
     name: str
-    jobs: tuple[Job, ...]
+    jobs: tuple[JobRecord, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,14 +212,17 @@ def _backend(manifest: Manifest, threads: int) -> Backend:
 
 
 class _Lines:
-    """Says how far the measurement is, at most every ten seconds."""
+    """Logs how far the measurement is, at most every ten seconds."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()
 
-    def __call__(self, now: Progress) -> None:
+    def __call__(self, now: MeasuringProgress) -> None:
         if time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
             logging.info(
-                "%d of %d visits, at most %.0f min left", now.done, now.total, now.seconds_left / 60
+                "%d of %d repetitions, at most %.0f min left",
+                now.done,
+                now.total,
+                now.seconds_left / 60,
             )

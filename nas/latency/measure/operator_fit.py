@@ -19,7 +19,7 @@ _FOLDS = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorFit:
-    """A fitted model, and its relative error on each unit when a tenth with it was left out."""
+    """A fitted model, and its relative error on each unit in ten-fold cross-validation."""
 
     model: OpModel
     errors: Floats
@@ -40,7 +40,7 @@ def fit_operators(units: Sequence[Unit], ms: Sequence[float]) -> OperatorFit:
         ranges=_ranges(units),
         resolution=_resolution(units),
     )
-    return OperatorFit(model=model, errors=_held_out(rows, wanted))
+    return OperatorFit(model=model, errors=_cross_validated(rows, wanted))
 
 
 def _counts(unit: Unit) -> list[int]:
@@ -60,8 +60,8 @@ def _solve(rows: Floats, ms: Floats) -> Floats:
     return np.asarray(_NS_PER_MS * solution / scale)
 
 
-def _held_out(rows: Floats, ms: Floats) -> Floats:
-    """Return predicted over measured, minus 1, of every unit by a fit without its fold."""
+def _cross_validated(rows: Floats, ms: Floats) -> Floats:
+    """Return predicted over measured, minus 1, of every unit, by a fit without its fold."""
     fold = np.random.default_rng(0).permutation(len(ms)) % _FOLDS
     errors = np.zeros(len(ms))
     for number in range(_FOLDS):

@@ -11,7 +11,7 @@ from nas.core.data import bundled
 from nas.core.errors import BadFile
 from nas.core.text import shown
 from nas.latency.measure.probes import probes
-from nas.latency.measure.samples import CALIBRATION, PROBE, REFERENCE, UNIT, VALIDATION
+from nas.latency.measure.samples import CORRECTION, PROBE, REFERENCE, UNIT, VALIDATION
 from nas.network.blocks import Architecture, block_mapping, read_blocks
 from nas.network.cost import cost, cost_of
 from nas.network.layers import Unit, lower, lower_chain
@@ -35,7 +35,7 @@ not feel what slows networks down, and several, since no two feel it alike."""
 
 _REFERENCE_SIDE = 192
 
-CALIBRATION_NETWORKS = 40
+CORRECTION_NETWORKS = 40
 PROBES = 120
 RELATIVES = (
     "mobilenet_v1@0.75-192",
@@ -46,13 +46,13 @@ RELATIVES = (
     "mobilenet_v3_small@0.75-224",
     "mobilenet_v3_small@1.5-192",
 )
-"""Networks of other families than the space's that calibrate too; the zoo itself is kept out."""
+"""Networks of other families than the space's that fit_correction too; the zoo itself is kept out."""
 
 _LARGEST_ZOO_MACS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class MeasuringJob:
     """One model to measure: consecutive `units`, and what the measurement is for (`role`).
 
     A unit and a probe are named by their key, a network by its architecture or its number.
@@ -73,19 +73,19 @@ class Plan:
     """What a measurement consists of, the reference networks first."""
 
     name: str
-    jobs: tuple[Job, ...]
+    jobs: tuple[MeasuringJob, ...]
 
-    def of(self, *roles: str) -> tuple[Job, ...]:
+    def of(self, *roles: str) -> tuple[MeasuringJob, ...]:
         """Return the jobs of some roles."""
         return tuple(job for job in self.jobs if job.role in roles)
 
     @property
     def calibrated_on(self) -> tuple[str, ...]:
         """The fingerprints of the calibration networks, which end their names."""
-        return tuple(job.name.rpartition(" ")[2] for job in self.of(CALIBRATION))
+        return tuple(job.name.rpartition(" ")[2] for job in self.of(CORRECTION))
 
 
-def plan_space(space: Space, *, networks: int = CALIBRATION_NETWORKS, seed: int = 0) -> Plan:
+def plan_space(space: Space, *, networks: int = CORRECTION_NETWORKS, seed: int = 0) -> Plan:
     """Return the plan for all units of a space, those of the zoo, probes, and calibration networks.
 
     The zoo's units (of members up to a billion multiply-adds) are there so that baselines are
@@ -106,7 +106,7 @@ def plan_space(space: Space, *, networks: int = CALIBRATION_NETWORKS, seed: int 
 
 
 def plan_networks(name: str, archs: Sequence[Architecture], *, seed: int = 0) -> Plan:
-    """Return the plan for the units of some networks and the zoo; all of them calibrate."""
+    """Return the plan for the units of some networks and the zoo; all of them fit_correction."""
     everyone = [*archs, *small_zoo().values()]
     return _plan(name, _units(everyone), everyone, np.random.default_rng([seed, 0]))
 
@@ -139,7 +139,7 @@ def plan_validation(
     `known` are fingerprints of networks that must not be among them: those of the calibration.
     """
     rng = np.random.default_rng([seed, 1])
-    jobs: dict[str, Job] = {}
+    jobs: dict[str, MeasuringJob] = {}
     for _ in range(20 * networks):
         if len(jobs) == networks:
             break
@@ -160,9 +160,9 @@ def small_zoo() -> Mapping[str, Architecture]:
     return {name: arch for name, arch in archs.items() if cost(arch).macs <= _LARGEST_ZOO_MACS}
 
 
-def network_job(arch: Architecture, name: str, role: str) -> Job:
+def network_job(arch: Architecture, name: str, role: str) -> MeasuringJob:
     """Return the job that measures a whole network."""
-    return Job(name=name, role=role, units=lower(arch))
+    return MeasuringJob(name=name, role=role, units=lower(arch))
 
 
 def _plan(
@@ -172,7 +172,7 @@ def _plan(
     extra = {unit.key: unit for unit in probes(rng, PROBES) if unit.key not in units}
     jobs += [_unit_job(unit, PROBE) for unit in extra.values()]
     jobs += [
-        network_job(arch, f"{CALIBRATION} {i} {arch.fingerprint}", CALIBRATION)
+        network_job(arch, f"{CORRECTION} {i} {arch.fingerprint}", CORRECTION)
         for i, arch in enumerate(networks)
     ]
     return Plan(name=name, jobs=tuple(jobs))
@@ -182,11 +182,11 @@ def _units(archs: Iterable[Architecture]) -> Mapping[str, Unit]:
     return {unit.key: unit for arch in archs for unit in lower(arch)}
 
 
-def _unit_job(unit: Unit, role: str) -> Job:
-    return Job(name=unit.key, role=role, units=(replace(unit, name="unit"),))
+def _unit_job(unit: Unit, role: str) -> MeasuringJob:
+    return MeasuringJob(name=unit.key, role=role, units=(replace(unit, name="unit"),))
 
 
-def _references() -> tuple[Job, ...]:
+def _references() -> tuple[MeasuringJob, ...]:
     archs = {n: scale_resolution(load_architecture(n), _REFERENCE_SIDE) for n in REFERENCES}
     return tuple(
         network_job(arch, f"{name} at {_REFERENCE_SIDE}", REFERENCE) for name, arch in archs.items()
@@ -224,5 +224,5 @@ def from_mapping(content: Mapping[str, Any], *, source: str) -> Plan:
         if not blocks:
             raise BadFile(f"{source}: job {shown(row['name'])} has no blocks")
         units = lower_chain(blocks, tuple(row["input"]))
-        jobs.append(Job(name=row["name"], role=row["role"], units=units))
+        jobs.append(MeasuringJob(name=row["name"], role=row["role"], units=units))
     return Plan(name=content["name"], jobs=tuple(jobs))

@@ -1,8 +1,8 @@
-"""Measure in shuffled rounds: every job is visited once a round, the references all along.
+"""Measure in shuffled rounds: every job once a round, a reference network now and then.
 
-What slows a machine for a while so meets all jobs alike, and the references tell by how much.
-A job whose interval is narrow enough is left out of later rounds. Every visit is written at once;
-a measurement that was interrupted goes on where it stopped.
+So what slows a machine for a while affects all jobs alike, and the references tell by how much.
+A job whose interval is narrow enough is left out of later rounds. Every repetition is written at
+once, so an interrupted measurement can be resumed.
 """
 
 import time
@@ -18,24 +18,24 @@ from nas.core.jsonl import Record
 from nas.core.machine import machine_memory
 from nas.latency.backends import Run
 from nas.latency.measure.estimates import Estimates, estimate
-from nas.latency.measure.samples import SampleFile, Visit
+from nas.latency.measure.samples import Repetition, SampleFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rounds:
     """How a measurement goes.
 
-    Every job is visited in at least `least` rounds and at most `most`; after `least` it is left
-    out when its interval is narrower than `narrow` (half of it, as a fraction). A visit takes at
-    least `runs` runs, and more of a short job until `visit_seconds` are over. A reference is
-    visited again after `reference_seconds`. Nothing is begun after `seconds`.
+    Every job is repeated at least `least` and at most `most` times; after `least` it is left out
+    when its interval is narrower than `narrow` (half of it, as a fraction). A repetition takes at
+    least `runs` runs, and more of a short job until `repetition_seconds` are over. A reference is
+    measured again after `reference_seconds`. Nothing is begun after `seconds`.
     """
 
     least: int = 14
     most: int = 24
     narrow: float = 0.01
     runs: int = 3
-    visit_seconds: float = 0.004
+    repetition_seconds: float = 0.004
     reference_seconds: float = 0.25
     seconds: float = float("inf")
 
@@ -48,15 +48,15 @@ class Rounds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """What it takes to measure one job: a way to its model's file, which may be slow."""
+    """The model of one job; `load` returns the content of its file, which may take long."""
 
     name: str
     load: Callable[[], bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """How far a measurement is: `done` visits of at most `total`, and the noise so far.
+class MeasuringProgress:
+    """How far a measurement is: `done` repetitions of at most `total`, and the noise so far.
 
     `seconds_left` counts on every job going through all rounds; most need fewer.
     """
@@ -68,7 +68,7 @@ class Progress:
     noise: float
 
 
-VisitReport = Callable[[Progress], None]
+MeasuringReport = Callable[[MeasuringProgress], None]
 _MAX_RUNS = 20
 _LONG_SECONDS = 1.0
 _MEMORY_SHARE = 0.25
@@ -82,9 +82,9 @@ def measure(
     *,
     rounds: Rounds,
     machine: Record,
-    report: VisitReport,
+    report: MeasuringReport,
 ) -> Estimates:
-    """Visit `models`, the references first among them, until `rounds` are over; return estimates.
+    """Repetition `models`, the references first among them, until `rounds` are over; return estimates.
 
     A model that cannot be made or opened is noted as refused, and the rest goes on.
 
@@ -94,21 +94,21 @@ def measure(
     """
     file.begin(machine)
     state = _State(models, open_model, file)
-    state.visit_references(rounds)
+    state.measure_references(rounds)
     plan = _Remaining(rounds, len(models), state)
     for number, job in plan:
         if time.monotonic() - state.start > rounds.seconds:
             break
         if state.since_reference() > rounds.reference_seconds:
-            state.visit_reference(rounds)
-        state.visit(job, rounds)
+            state.measure_reference(rounds)
+        state.measure(job, rounds)
         report(plan.progress(number))
-    state.visit_references(rounds)
+    state.measure_references(rounds)
     return state.estimates()
 
 
 class _State:
-    """The models and the visits so far."""
+    """The models and the repetitions so far."""
 
     def __init__(
         self, models: Sequence[Model], open_model: Callable[[bytes], Run], file: SampleFile
@@ -116,55 +116,55 @@ class _State:
         self.file = file
         self.start = time.monotonic()
         self.references = file.samples.references
-        self.visits = list(file.samples.visits)
+        self.repetitions = list(file.samples.repetitions)
         self.refused = dict(file.samples.refused)
         self._begin = len(file.samples.begins)
         self._reference_at, self._asked = self.start, 0
         self._runs = _Runs(models, open_model)
 
     def estimates(self) -> Estimates:
-        return estimate(self.visits, references=self.references)
+        return estimate(self.repetitions, references=self.references)
 
     def since_reference(self) -> float:
         return time.monotonic() - self._reference_at
 
-    def visit_references(self, rounds: Rounds) -> None:
+    def measure_references(self, rounds: Rounds) -> None:
         for _ in range(self.references):
-            self.visit_reference(rounds)
+            self.measure_reference(rounds)
 
-    def visit_reference(self, rounds: Rounds) -> None:
-        """Visit the next of the references."""
+    def measure_reference(self, rounds: Rounds) -> None:
+        """Repetition the next of the references."""
         job = self._asked % self.references
         self._asked += 1
         try:
             run = self._runs(job)
-        except NasError as error:  # not noted: once that is mended, the file can go on
+        except NasError as error:  # not noted, so that the file can be continued
             raise NasError(f"a reference network cannot be measured: {error}") from None
-        self._visit(job, run, rounds)
+        self._measure(job, run, rounds)
         self._reference_at = time.monotonic()
 
-    def visit(self, job: int, rounds: Rounds) -> None:
+    def measure(self, job: int, rounds: Rounds) -> None:
         try:
             run = self._runs(job)
         except NasError as error:
             self.refused[job] = str(error)
             self.file.refused(job, str(error))
             return
-        self._visit(job, run, rounds)
+        self._measure(job, run, rounds)
 
-    def _visit(self, job: int, run: Run, rounds: Rounds) -> None:
+    def _measure(self, job: int, run: Run, rounds: Rounds) -> None:
         at = time.monotonic() - self.start
         run()
         times = list(_times(run, rounds))
         ms = (1e3 * min(times), 1e3 * float(np.median(times)))
-        visit = Visit(job, self._begin, at, *ms)
-        self.visits.append(visit)
-        self.file.visit(visit)
+        repetition = Repetition(job, self._begin, at, *ms)
+        self.repetitions.append(repetition)
+        self.file.add(repetition)
 
 
 def _times(run: Run, rounds: Rounds) -> Iterator[float]:
     total, count = 0.0, 0
-    while count < rounds.runs or (total < rounds.visit_seconds and count < _MAX_RUNS):
+    while count < rounds.runs or (total < rounds.repetition_seconds and count < _MAX_RUNS):
         seconds = run()
         total, count = total + seconds, count + 1
         yield seconds
@@ -178,10 +178,10 @@ def memory_bytes() -> int:
 
 @dataclass
 class _Runs:
-    """Opens models for a visit; keeps their files, and those that take long to open, in memory.
+    """Opens models; keeps their files, and those that take long to open, in memory.
 
     Where a model lies in memory makes it some per cent faster or slower for as long as it is open.
-    So it is opened anew for every visit, and the luck is another one each time.
+    So it is opened again for every repetition.
     """
 
     models: Sequence[Model]
@@ -225,7 +225,7 @@ class _Remaining:
                 self._done += 1
 
     def _left(self, number: int) -> list[int]:
-        """Return the jobs to visit in a round, counted from 0."""
+        """Return the jobs to measure in a round, counted from 0."""
         found = self.state.estimates()
         self._noise = found.noise
         done = {j for j, e in found.jobs.items() if e.rounds > number}
@@ -234,11 +234,11 @@ class _Remaining:
         done |= {*self.state.refused, *range(self.state.references)}
         return [job for job in range(self.jobs) if job not in done]
 
-    def progress(self, number: int) -> Progress:
+    def progress(self, number: int) -> MeasuringProgress:
         """Return how far the measurement is."""
         taken = time.monotonic() - self.state.start
         done = self._done + 1
-        return Progress(
+        return MeasuringProgress(
             done=done,
             total=max(self._expected, done),
             seconds_left=taken / done * max(self._expected - done, 0),

@@ -11,7 +11,7 @@ from nas.core.progress import quiet
 from nas.latency.backends import Backend
 from nas.latency.measure.estimates import Estimates
 from nas.latency.measure.plan import Plan, to_mapping
-from nas.latency.measure.rounds import Model, Rounds, VisitReport, measure
+from nas.latency.measure.rounds import MeasuringReport, Model, Rounds, measure
 from nas.latency.measure.samples import REFERENCE, SampleFile, Samples, header, read_samples
 
 _TRIES = 5
@@ -47,13 +47,13 @@ def measure_plan(
     path: Path,
     *,
     rounds: Rounds,
-    report: VisitReport = quiet,
+    report: MeasuringReport = quiet,
     instead: str = "give another --out",
 ) -> tuple[Samples, Estimates]:
-    """Measure `plan` into the file at `path`, going on where it stopped; return what it holds.
+    """Measure `plan` into the file at `path`, or resume that; return samples and estimates.
 
-    The process stays on the target's cores afterwards. `instead` is what the user is told to do
-    where the file is of another measurement.
+    The process stays pinned to the target's cores. `instead` is what the user is told to do where
+    the file is of another measurement.
 
     Raises:
         NasError: if the backend refuses its options, or a reference network.
@@ -72,7 +72,7 @@ def measure_plan(
 
 
 def duration(plan: Plan, target: Target, rounds: Rounds) -> float:
-    """Return about how many seconds it takes to measure `plan` here, if no job settles early.
+    """Return about how many seconds it takes at most to measure `plan` on this machine.
 
     The references are run a few times; the others are taken to be as fast per multiply-add.
 
@@ -84,8 +84,8 @@ def duration(plan: Plan, target: Target, rounds: Rounds) -> float:
     for job in plan.of(REFERENCE):
         run = backend.open(backend.compile(job.units))
         seconds, macs = seconds + min(run() for _ in range(_TRIES)), macs + job.macs
-    each = [max((rounds.runs + 1) * seconds / macs * job.macs, rounds.visit_seconds)
+    each = [max((rounds.runs + 1) * seconds / macs * job.macs, rounds.repetition_seconds)
             for job in plan.jobs]  # fmt: skip
-    visit = (rounds.runs + 1) * seconds / len(plan.of(REFERENCE))
-    share = 1 + visit / rounds.reference_seconds
+    of_reference = (rounds.runs + 1) * seconds / len(plan.of(REFERENCE))
+    share = 1 + of_reference / rounds.reference_seconds
     return rounds.most * share * (sum(each) + _SECONDS_BESIDE * len(each))

@@ -1,8 +1,8 @@
-"""Samples: what was measured, visit by visit, in a file that a kill leaves whole.
+"""Samples: what was measured, in a file of JSON lines that survives a kill.
 
-The first line is a header with the plan, so that a file tells everything of itself; a line
-"begin" stands where a process began to measure, and one "visit" or "refused" for each model that
-was visited. Nothing here needs more than Python.
+The first line is a header with the plan, so that a file describes itself; a line "begin" stands
+where a process began to measure, a line "visit" for each repetition, and a line "refused" for each
+model that the runtime would not run. Nothing here needs more than Python.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,16 +17,17 @@ from nas.core.schema import Count, Milliseconds, OneOf, Reader, Seconds
 from nas.core.text import shown
 
 REFERENCE, UNIT, PROBE = "reference", "unit", "probe"
-CALIBRATION, VALIDATION = "calibration", "validation"
-ROLES = (REFERENCE, UNIT, PROBE, CALIBRATION, VALIDATION)
-"""What a model is measured for; the references are the first jobs of a plan."""
+CORRECTION, VALIDATION = "calibration", "validation"
+ROLES = (REFERENCE, UNIT, PROBE, CORRECTION, VALIDATION)
+"""What a model is measured for: as a reference network, for the table, for the operator model, for
+the correction, or to validate the table. The references are the first jobs of a plan."""
 
 SCHEMA = 1
 _SAME = ("schema", "name", "runtime", "threads", "dtype", "jobs")
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class Repetition:
     """A few runs of one model, one after the other.
 
     `job` counts the plan's jobs from 0, `begin` the processes that measured; `at` is in seconds
@@ -60,12 +61,12 @@ class Samples:
     """The content of a file of samples.
 
     `header` holds the plan and the runtime, `begins` what was known of the machine each time,
-    `refused` the runtime's words on jobs it would not run.
+    `refused` the runtime's messages about jobs that it would not run.
     """
 
     header: Record
     begins: tuple[Machine, ...]
-    visits: tuple[Visit, ...]
+    repetitions: tuple[Repetition, ...]
     refused: Mapping[int, str]
 
     @property
@@ -117,22 +118,24 @@ def samples_of(records: Sequence[Record], *, source: str) -> Samples:
         raise RunError(f"{source}: schema is {found}; this version reads {SCHEMA}")
     head = line_reader(source, 1).record(records[0], _Header)
     begins: list[Machine] = []
-    visits: list[Visit] = []
+    repetitions: list[Repetition] = []
     refused: dict[int, str] = {}
     for number, record in enumerate(records[1:], start=2):
         read = line_reader(source, number)
         if "begin" in record:
             begins.append(read.record(record["begin"], Machine, more=True))
         elif "refused" in record:
-            one = read.record(record, _Refused)
+            one = read.record(record, _RefusedLine)
             refused[_job(read, one.refused, len(head.jobs))] = one.error
         else:
-            visits.append(_visit(read, record, len(begins), len(head.jobs)))
-    return Samples(header=records[0], begins=tuple(begins), visits=tuple(visits), refused=refused)
+            repetitions.append(_repetition(read, record, len(begins), len(head.jobs)))
+    return Samples(
+        header=records[0], begins=tuple(begins), repetitions=tuple(repetitions), refused=refused
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class JobRecord:
     """A job of the header's plan; see `nas.latency.measure.plan`."""
 
     name: str
@@ -150,11 +153,11 @@ class _Header:
     runtime: str
     threads: Count
     dtype: str
-    jobs: tuple[Job, ...]
+    jobs: tuple[JobRecord, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Refused:
+class _RefusedLine:
     """A line "refused"."""
 
     refused: int
@@ -162,19 +165,19 @@ class _Refused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Visited:
-    """A line "visit": the job, seconds after the begin, the fastest run, the median."""
+class _VisitLine:
+    """A line "visit": job, seconds after the begin, fastest run, median."""
 
     visit: tuple[int, Seconds, Milliseconds, Milliseconds]
 
 
-def _visit(read: Reader, record: Record, begins: int, jobs: int) -> Visit:
-    job, at, ms, median_ms = read.record(record, _Visited).visit
+def _repetition(read: Reader, record: Record, begins: int, jobs: int) -> Repetition:
+    job, at, ms, median_ms = read.record(record, _VisitLine).visit
     if not begins:
         raise read.fail("a visit before any begin")
     if not 0 < ms <= median_ms:
         raise read.bad(record, "visit", "[job, seconds, fastest ms, median ms]")
-    return Visit(_job(read, job, jobs), begins - 1, at, ms, median_ms)
+    return Repetition(_job(read, job, jobs), begins - 1, at, ms, median_ms)
 
 
 def _job(read: Reader, number: int, jobs: int) -> int:
@@ -187,9 +190,9 @@ class SampleFile:
     """An open file of samples, which is appended to.
 
     Raises:
-        RunError: if it cannot be opened, another process writes into it, it is damaged, or what
-            it holds is of another plan, runtime, number of threads or dtype than `header` says;
-            `instead` is what the message tells the user to do then.
+        RunError: if it cannot be opened, another process writes into it, it is damaged, or it is
+            of another plan, runtime, number of threads or dtype than `header`; the message then
+            tells the user to do what `instead` says.
     """
 
     def __init__(self, path: Path, header: Record, *, instead: str = "give another --out") -> None:
@@ -210,18 +213,18 @@ class SampleFile:
                 )
 
     def begin(self, machine: Record) -> None:
-        """Note that a process begins to measure on `machine`."""
+        """Append that a process begins to measure on `machine`."""
         self._lines.append({"begin": dict(machine)})
 
-    def visit(self, visit: Visit) -> None:
-        """Note a visit of the process that began last."""
-        numbers = [round(visit.at, 3), round(visit.ms, 6), round(visit.median_ms, 6)]
-        self._lines.append({"visit": [visit.job, *numbers]})
+    def add(self, repetition: Repetition) -> None:
+        """Append a repetition by the process that began last."""
+        numbers = [round(repetition.at, 3), round(repetition.ms, 6), round(repetition.median_ms, 6)]
+        self._lines.append({"visit": [repetition.job, *numbers]})
 
     def refused(self, job: int, error: str) -> None:
-        """Note that the runtime refuses a job."""
+        """Append that the runtime refuses a job."""
         self._lines.append({"refused": job, "error": error})
 
     def close(self) -> None:
-        """Bring everything to the disk and let others write."""
+        """Flush to the disk and release the file."""
         self._lines.close()

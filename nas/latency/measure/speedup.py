@@ -1,4 +1,4 @@
-"""Measure two networks whole, in turns, and say how much faster one is than the other."""
+"""Measure two networks end to end, in turns, and return how much faster one is."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +9,7 @@ from nas.core.errors import NasError
 from nas.core.progress import quiet
 from nas.latency.measure.estimates import Estimate, Estimates
 from nas.latency.measure.plan import plan_check
-from nas.latency.measure.rounds import Rounds, VisitReport
+from nas.latency.measure.rounds import MeasuringReport, Rounds
 from nas.latency.measure.run import Target, measure_plan
 from nas.latency.measure.samples import Samples
 from nas.latency.table import LatencyTable
@@ -69,11 +69,11 @@ def measure_speedup(
     target: Target,
     *,
     rounds: Rounds,
-    report: VisitReport = quiet,
+    report: MeasuringReport = quiet,
 ) -> Speedup:
-    """Measure both networks on this machine, visiting them in turns, and return what they take.
+    """Measure both networks in turns on this machine.
 
-    The process stays on the target's cores afterwards.
+    The process stays pinned to the target's cores.
 
     Raises:
         NasError: if the runtime is missing or refuses a network.
@@ -88,7 +88,7 @@ def measure_speedup(
 def _speedup(samples: Samples, found: Estimates, target: Target) -> Speedup:
     first = samples.references
     if not {first, first + 1} <= set(found.jobs):
-        reasons = "; ".join(samples.refused.values()) or "nothing was visited"
+        reasons = "; ".join(samples.refused.values()) or "nothing was measured"
         raise NasError(f"the networks could not be measured: {reasons}")
     return Speedup(
         before=found.jobs[first],

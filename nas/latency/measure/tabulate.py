@@ -8,19 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.core.errors import NasError
-from nas.latency.correction import Boundary
-from nas.latency.measure.calibration import Calibration, Network, calibrate
+from nas.latency.correction import Correction
+from nas.latency.measure.correction_fit import CorrectionFit, MeasuredNetwork, fit_correction
 from nas.latency.measure.estimates import COVERAGE, Estimate, Estimates, estimate, quantile
 from nas.latency.measure.operator_fit import OperatorFit, fit_operators
 from nas.latency.measure.plan import Plan, from_mapping
-from nas.latency.measure.samples import CALIBRATION, PROBE, UNIT, VALIDATION, Samples
+from nas.latency.measure.samples import CORRECTION, PROBE, UNIT, VALIDATION, Samples
 from nas.latency.measure.validation import validate
 from nas.latency.provenance import Provenance
 from nas.latency.table import Entry, LatencyTable, Spread, TableError
 from nas.network.layers import Unit
 
 METHOD = (
-    "units and whole networks in shuffled rounds, each visit (its fastest run) divided by the "
+    "units and whole networks in shuffled rounds, each repetition (its fastest run) divided by the "
     "drift of reference networks around it, lower quartile over rounds; each unit corrected by a "
     "factor of its kind and size, fitted by ridge regression on whole networks"
 )
@@ -37,11 +37,11 @@ def tabulate(samples: Samples, *, name: str, version: str) -> LatencyTable:
         NasError: if they hold too little for a table: the measurement has to go on.
     """
     plan = from_mapping(samples.header, source="samples")
-    found = estimate(samples.visits, references=samples.references)
+    found = estimate(samples.repetitions, references=samples.references)
     units, isolated = _units(plan, found)
-    calibration = calibrate(_networks(plan, found, isolated))
-    boundary = calibration.boundary
-    entries = {key: entry_of(units[key], alone, boundary) for key, alone in isolated.items()}
+    calibration = fit_correction(_networks(plan, found, isolated))
+    correction = calibration.correction
+    entries = {key: entry_of(units[key], alone, correction) for key, alone in isolated.items()}
     fitted = fit_operators(list(units.values()), [entries[key].ms for key in units])
     table = LatencyTable(
         name=name,
@@ -57,7 +57,7 @@ def tabulate(samples: Samples, *, name: str, version: str) -> LatencyTable:
         model=fitted.model,
         lacks=_refused(plan, samples),
         provenance=_provenance(samples, plan, found, version),
-        boundary=boundary,
+        correction=correction,
     )
     if not plan.of(VALIDATION):
         return table
@@ -81,15 +81,15 @@ def _units(plan: Plan, found: Estimates) -> tuple[Mapping[str, Unit], Mapping[st
 
 def _networks(
     plan: Plan, found: Estimates, isolated: Mapping[str, Estimate]
-) -> tuple[Network, ...]:
+) -> tuple[MeasuredNetwork, ...]:
     """Return the calibration networks whose units were all measured."""
     networks = []
     for number, job in enumerate(plan.jobs):
         known = all(unit.key in isolated for unit in job.units)
-        if job.role == CALIBRATION and number in found.jobs and known:
+        if job.role == CORRECTION and number in found.jobs and known:
             alone = [isolated[unit.key].ms for unit in job.units]
             whole = found.jobs[number].ms
-            networks.append(Network(units=job.units, isolated_ms=alone, ms=whole))
+            networks.append(MeasuredNetwork(units=job.units, isolated_ms=alone, ms=whole))
     if len(networks) < _LEAST_NETWORKS:
         raise NasError(
             f"only {len(networks)} whole networks are measured, {_LEAST_NETWORKS} are needed; "
@@ -98,13 +98,13 @@ def _networks(
     return tuple(networks)
 
 
-def entry_of(unit: Unit, alone: Estimate, boundary: Boundary, *, speed: float = 1.0) -> Entry:
+def entry_of(unit: Unit, alone: Estimate, correction: Correction, *, speed: float = 1.0) -> Entry:
     """Return the entry of a unit; its interval is the relative one of the unit alone.
 
     `speed` brings milliseconds of another time to those of the table.
     """
     isolated_ms = speed * alone.ms
-    ms = boundary.corrected_ms(unit, isolated_ms)
+    ms = correction.corrected_ms(unit, isolated_ms)
     low_ms, high_ms = ms * alone.low_ms / alone.ms, ms * alone.high_ms / alone.ms
     # rounded as in a table's file, so that a table that was written and read predicts the same
     return Entry(
@@ -121,7 +121,7 @@ def _refused(plan: Plan, samples: Samples) -> Mapping[str, str]:
     return {job.name: text for job, text in words if job.role in (UNIT, PROBE)}
 
 
-def _error(calibration: Calibration) -> TableError:
+def _error(calibration: CorrectionFit) -> TableError:
     size = np.abs(calibration.errors)
     mean = round(float(size.mean()), 4)
     return TableError(

@@ -15,28 +15,28 @@ from nas.latency.provenance import Validation
 from nas.latency.table import LatencyTable
 
 Floats = NDArray[np.float64]
-_LEAST_VISITS = 4
+_LEAST_REPETITIONS = 4
 
 
 def validate(table: LatencyTable, plan: Plan, samples: Samples, *, date: str) -> LatencyTable:
     """Return `table` with what the validation networks of `plan` say of it.
 
     All times are given for the speed that the machine had when the table was measured, as the
-    reference networks tell it. The first and the second half of the visits are the two
+    reference networks tell it. The first and the second half of the repetitions are the two
     measurements that tell the noise floor. The table's interval becomes as wide as the errors
     found here ask for.
 
     Raises:
         NasError: if the networks were not visited often enough.
     """
-    now = reference_ms(samples.visits, references=samples.references)
+    now = reference_ms(samples.repetitions, references=samples.references)
     slower = speed_of(table, plan, now)
-    values = at_usual_speed(samples.visits, references=samples.references)
+    values = at_usual_speed(samples.repetitions, references=samples.references)
     points, halves = {}, []
     for number, job in enumerate(plan.jobs):
         own = values.get(number, np.zeros(0))
         covered = all(table.covers(unit) for unit in job.units)
-        if job.role == VALIDATION and covered and len(own) >= _LEAST_VISITS:
+        if job.role == VALIDATION and covered and len(own) >= _LEAST_REPETITIONS:
             middle = len(own) // 2
             halves.append((usual(own[:middle]), usual(own[middle:])))
             points[job.name] = (units_ms(table, plan, number), usual(own) / slower)

@@ -9,14 +9,14 @@ from nas.latency.file import load_table
 from nas.latency.measure.compare import Checked, compare
 from nas.latency.measure.make import TWICE
 from nas.latency.measure.plan import plan_check
-from nas.latency.measure.rounds import VisitReport
+from nas.latency.measure.rounds import MeasuringReport
 from nas.latency.measure.run import Target, measure_plan
 from nas.searching.config import read_config
 from nas.searching.runs.folder import CONFIG, find_architecture, front_names
 
 
 def check_run(
-    run: Path, *, top: int, table: str | None, target: Target, report: VisitReport = quiet
+    run: Path, *, top: int, table: str | None, target: Target, report: MeasuringReport = quiet
 ) -> tuple[Checked, ...]:
     """Measure `top` solutions of a run end to end, spread from the fastest to the slowest.
 

@@ -7,7 +7,7 @@ import pytest
 from nas.latency.measure.plan import Plan, plan_space, plan_validation
 from nas.latency.measure.rounds import Rounds
 from nas.latency.measure.run import Target, measure_plan
-from nas.latency.measure.samples import CALIBRATION, Samples
+from nas.latency.measure.samples import CORRECTION, Samples
 from nas.space.file import load_space
 from nas.space.space import Space
 
@@ -36,7 +36,7 @@ def mbconv_plan(mbconv: Space) -> Plan:
 def exact(mbconv: Space, mbconv_plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Measured:
     """Measure `mbconv` on the fake backend, without noise."""
     folder = tmp_path_factory.mktemp("exact")
-    names = [job.name for job in mbconv_plan.of(CALIBRATION)]
+    names = [job.name for job in mbconv_plan.of(CORRECTION)]
     known = frozenset(name.rpartition(" ")[2] for name in names)
     proof = plan_validation(mbconv, networks=20, known=known)
     target, rounds = Target(backend="fake:noise=0"), Rounds(least=4, most=4)

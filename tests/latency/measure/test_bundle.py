@@ -12,7 +12,7 @@ from nas.latency.measure.bundle import with_validation, write_bundle
 from nas.latency.measure.on_target import main
 from nas.latency.measure.plan import Plan, plan_space, small_zoo
 from nas.latency.measure.run import Target
-from nas.latency.measure.samples import CALIBRATION, VALIDATION
+from nas.latency.measure.samples import CORRECTION, VALIDATION
 from nas.space.space import Space
 
 
@@ -29,7 +29,7 @@ def test_validation_networks_are_added_behind_and_are_none_of_the_calibration(
     proof = both.jobs[len(plan.jobs) :]
     assert {job.role for job in proof} == {VALIDATION}
     assert len(proof) == 5 + len(small_zoo())
-    calibration = {job.units for job in plan.of(CALIBRATION)}
+    calibration = {job.units for job in plan.of(CORRECTION)}
     assert not calibration & {job.units for job in proof}
 
 

@@ -16,17 +16,17 @@ from nas.latency.measure.estimates import (
     reference_ms,
     speed,
 )
-from nas.latency.measure.samples import Visit
+from nas.latency.measure.samples import Repetition
 
 
-def _visits(times: list[float], *, begin: int = 0, slower: float = 1.0) -> list[Visit]:
-    """Return visits of job 2, each between two of the references: jobs 0 and 1 in turn."""
+def _repetitions(times: list[float], *, begin: int = 0, slower: float = 1.0) -> list[Repetition]:
+    """Return repetitions of job 2, each between two of the references: jobs 0 and 1 in turn."""
     usual = (2.0 * slower, 6.0 * slower)
-    found = [Visit(0, begin, 0.0, usual[0], usual[0])]
+    found = [Repetition(0, begin, 0.0, usual[0], usual[0])]
     for i, ms in enumerate(times):
         job = (i + 1) % 2
-        found.append(Visit(2, begin, i + 0.5, ms, ms))
-        found.append(Visit(job, begin, i + 1.0, usual[job], usual[job]))
+        found.append(Repetition(2, begin, i + 0.5, ms, ms))
+        found.append(Repetition(job, begin, i + 1.0, usual[job], usual[job]))
     return found
 
 
@@ -47,30 +47,30 @@ def _visits(times: list[float], *, begin: int = 0, slower: float = 1.0) -> list[
 def test_lower_quartile_and_interval_match_hand_computation(
     times: list[float], wanted: tuple[float, float, float]
 ) -> None:
-    found = estimate(_visits(times), references=2).jobs[2]
+    found = estimate(_repetitions(times), references=2).jobs[2]
     assert (found.ms, found.low_ms, found.high_ms) == pytest.approx(wanted)
     assert found.rounds == len(times)
     assert found.width == pytest.approx((wanted[2] - wanted[1]) / 2 / wanted[0])
 
 
 def test_one_slow_visit_does_not_count() -> None:
-    found = estimate(_visits([1.0] * 9 + [1000.0]), references=2)
+    found = estimate(_repetitions([1.0] * 9 + [1000.0]), references=2)
     assert found.jobs[2] == Estimate(ms=1.0, low_ms=1.0, high_ms=1.0, rounds=10)
 
 
 def test_a_reference_that_was_disturbed_once_does_not_count() -> None:
-    visits = _visits([1.0] * 20)
-    visits[20] = replace(visits[20], ms=50.0, median_ms=50.0)
-    assert at_usual_speed(visits, references=2)[2] == pytest.approx(np.ones(20))
+    repetitions = _repetitions([1.0] * 20)
+    repetitions[20] = replace(repetitions[20], ms=50.0, median_ms=50.0)
+    assert at_usual_speed(repetitions, references=2)[2] == pytest.approx(np.ones(20))
 
 
 def test_what_makes_one_reference_slower_than_another_is_no_drift() -> None:
-    visits = _visits([1.0] * 8)
-    assert reference_ms(visits, references=2) == {0: 2.0, 1: 6.0}
-    found = estimate(visits, references=2)
+    repetitions = _repetitions([1.0] * 8)
+    assert reference_ms(repetitions, references=2) == {0: 2.0, 1: 6.0}
+    found = estimate(repetitions, references=2)
     assert found.reference_ms == {0: 2.0, 1: 6.0}
     assert found.noise == 0.0
-    assert at_usual_speed(visits, references=2)[2] == pytest.approx(np.ones(8))
+    assert at_usual_speed(repetitions, references=2)[2] == pytest.approx(np.ones(8))
 
 
 DRIFTS: dict[str, Callable[[float], float]] = {
@@ -85,34 +85,37 @@ def test_what_slows_all_alike_cancels(drift: str) -> None:
     slow = DRIFTS[drift]
     rng = np.random.default_rng(0)
     true = {0: 2.0, 1: 7.0, 2: 5.0, 3: 0.2, 4: 31.0}
-    visits = []
+    repetitions = []
     for i in range(200):
         for step, job in enumerate((i % 2, *rng.permutation([2, 3, 4]).tolist())):
             at = i + step / 4
             ms = true[job] * slow(at)
-            visits.append(Visit(job, 0, at, ms, ms))
-    found = estimate(visits, references=2)
+            repetitions.append(Repetition(job, 0, at, ms, ms))
+    found = estimate(repetitions, references=2)
     factor = found.reference_ms[0] / true[0]  # how slow the machine usually was
     assert found.reference_ms[1] / true[1] == pytest.approx(factor, rel=0.01)
     for job in (2, 3, 4):
         assert found.jobs[job].ms == pytest.approx(factor * true[job], rel=0.02)
         assert found.jobs[job].ms / found.jobs[2].ms == pytest.approx(true[job] / 5.0, rel=0.005)
         assert found.jobs[job].width < 0.02
-    raw = [v.ms for v in visits if v.job == 2]
+    raw = [v.ms for v in repetitions if v.job == 2]
     assert np.ptp(raw) / np.median(raw) > 0.3  # while the times themselves tell little
 
 
 def test_processes_that_ran_at_different_speeds_agree() -> None:
-    visits = [*_visits([1.0, 1.0, 1.0]), *_visits([3.0, 3.0, 3.0], begin=1, slower=3.0)]
-    found = estimate(visits, references=2)
+    repetitions = [
+        *_repetitions([1.0, 1.0, 1.0]),
+        *_repetitions([3.0, 3.0, 3.0], begin=1, slower=3.0),
+    ]
+    found = estimate(repetitions, references=2)
     assert found.reference_ms == {0: 2.0, 1: 6.0}  # the usual speed is that of the faster one
-    assert at_usual_speed(visits, references=2)[2] == pytest.approx([1.0] * 6)
+    assert at_usual_speed(repetitions, references=2)[2] == pytest.approx([1.0] * 6)
     assert found.jobs[2].ms == pytest.approx(1.0)
 
 
 def test_a_process_that_did_not_visit_a_reference_is_left_out() -> None:
-    lost = [Visit(2, 1, 0.1, 99.0, 99.0), Visit(3, 1, 0.2, 99.0, 99.0)]
-    found = estimate([*_visits([1.0, 1.0]), *lost], references=2)
+    lost = [Repetition(2, 1, 0.1, 99.0, 99.0), Repetition(3, 1, 0.2, 99.0, 99.0)]
+    found = estimate([*_repetitions([1.0, 1.0]), *lost], references=2)
     assert found.jobs == {2: Estimate(ms=1.0, low_ms=1.0, high_ms=1.0, rounds=2)}
     assert estimate(lost, references=2).jobs == estimate([], references=2).jobs == {}
 
@@ -128,12 +131,14 @@ def test_two_sessions_are_compared_by_the_references_of_both() -> None:
             speed(now, then)
 
 
-def test_noise_is_the_references_and_disturbed_counts_visits_whose_runs_disagree() -> None:
+def test_noise_is_the_references_and_disturbed_counts_repetitions_whose_runs_disagree() -> None:
     times = (1.8, 1.9, 2.0, 2.1, 2.4)
-    visits = [Visit(0, 0, float(i), ms, ms) for i, ms in enumerate(times)]
-    visits += [Visit(1, 0, i + 0.2, 3 * v.ms, 3 * v.ms) for i, v in enumerate(visits)]
-    visits += [Visit(2, 0, 2.5, 1.0, 1.2), Visit(2, 0, 2.6, 1.0, 1.05)]
-    found = estimate(visits, references=2)
+    repetitions = [Repetition(0, 0, float(i), ms, ms) for i, ms in enumerate(times)]
+    repetitions += [
+        Repetition(1, 0, i + 0.2, 3 * v.ms, 3 * v.ms) for i, v in enumerate(repetitions)
+    ]
+    repetitions += [Repetition(2, 0, 2.5, 1.0, 1.2), Repetition(2, 0, 2.6, 1.0, 1.05)]
+    found = estimate(repetitions, references=2)
     assert found.reference_ms == pytest.approx({0: 1.9, 1: 5.7})
     assert found.noise == pytest.approx(0.1 / 1.9)  # each is off by 0.1, 0, 0.1, 0.2, 0.5 ms
     assert found.disturbed == pytest.approx(1 / 12)
@@ -143,11 +148,11 @@ def test_noise_is_the_references_and_disturbed_counts_visits_whose_runs_disagree
 def test_about_ninety_of_a_hundred_intervals_hold_the_true_quartile(rounds: int) -> None:
     rng = np.random.default_rng(rounds)
     jobs = 1500
-    visits = [Visit(0, 0, 0.0, 1.0, 1.0)]
+    repetitions = [Repetition(0, 0, 0.0, 1.0, 1.0)]
     for job in range(1, jobs + 1):  # skewed noise, as of a busy machine; its quartile is ln 4/3
         times = 1 + rng.exponential(0.1, rounds)
-        visits += [Visit(job, 0, 0.0, float(ms), float(ms)) for ms in times]
-    found = estimate(visits, references=1).jobs.values()
+        repetitions += [Repetition(job, 0, 0.0, float(ms), float(ms)) for ms in times]
+    found = estimate(repetitions, references=1).jobs.values()
     covered = np.mean([e.low_ms <= 1 + 0.1 * math.log(4 / 3) <= e.high_ms for e in found])
     assert 0.86 < covered < 0.98
 

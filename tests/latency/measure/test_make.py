@@ -11,14 +11,14 @@ from nas.latency.measure.make import (
     complete,
     cover,
     make_table,
-    prove_table,
     samples_path,
     target_of,
+    validate_table,
 )
 from nas.latency.measure.plan import Plan, plan_space
 from nas.latency.measure.rounds import Rounds
 from nas.latency.measure.run import Target, duration
-from nas.latency.measure.samples import CALIBRATION, REFERENCE, read_samples
+from nas.latency.measure.samples import CORRECTION, REFERENCE, read_samples
 from nas.latency.table import LatencyTable
 from nas.network.layers import lower
 from nas.network.zoo import load_architecture
@@ -49,7 +49,7 @@ def test_a_table_is_written_beside_its_samples(made: Path, mbconv_plan: Plan) ->
     table = load_table(made)
     assert table.name == "my_cpu"
     assert made.read_text().startswith(f"# {table.heading}\n")
-    counts = {visit.job for visit in read_samples(samples_path(made)).visits}
+    counts = {repetition.job for repetition in read_samples(samples_path(made)).repetitions}
     assert counts == set(range(len(mbconv_plan.jobs)))
 
 
@@ -96,7 +96,7 @@ def test_a_name_that_is_no_tables_is_refused_before_anything_is_measured(
 
 
 def test_a_proof_is_stored_in_the_table_and_leaves_no_scratch(path: Path) -> None:
-    proved = prove_table(path, networks=10)
+    proved = validate_table(path, networks=10)
     assert load_table(path) == proved
     assert proved.validation is not None
     assert sum(name.startswith("network ") for name in proved.validation.points) == 10
@@ -108,7 +108,7 @@ def test_a_proof_is_stored_in_the_table_and_leaves_no_scratch(path: Path) -> Non
 def test_a_table_that_is_no_file_cannot_be_proved(tmp_path: Path) -> None:
     for name in (tmp_path / "none.yaml", Path("pixel1")):
         with pytest.raises(BadFile, match="no such file; the result is stored in the table"):
-            prove_table(name, networks=3)
+            validate_table(name, networks=3)
 
 
 def test_a_proof_that_was_broken_off_goes_on_with_the_same_networks_only(
@@ -116,18 +116,18 @@ def test_a_proof_that_was_broken_off_goes_on_with_the_same_networks_only(
 ) -> None:
     monkeypatch.setattr("nas.latency.measure.make.TWICE", Rounds(least=1, most=1))
     with pytest.raises(NasError, match="fewer than two networks are measured; start the same"):
-        prove_table(path, networks=3)
+        validate_table(path, networks=3)
     monkeypatch.undo()
     scratch = path.with_suffix(".validation.jsonl")
     before = scratch.read_bytes()
     with pytest.raises(RunError) as error:
-        prove_table(path, networks=4)
+        validate_table(path, networks=4)
     assert str(error.value) == (
         f"{scratch} was measured with another plan; go on as it began (the same `networks` and "
         "`space`), or delete it"
     )
     assert scratch.read_bytes() == before
-    assert prove_table(path, networks=3).validation is not None
+    assert validate_table(path, networks=3).validation is not None
     assert not scratch.exists()
 
 
@@ -136,8 +136,8 @@ def test_a_table_of_no_bundled_space_asks_for_one(path: Path) -> None:
     assert table.provenance is not None
     write_table(replace(table, provenance=replace(table.provenance, space="front")), path)
     with pytest.raises(NasError, match="measured for 'front', which is no bundled space; name a"):
-        prove_table(path, networks=3)
-    assert prove_table(path, networks=3, space="mbconv").validation is not None
+        validate_table(path, networks=3)
+    assert validate_table(path, networks=3, space="mbconv").validation is not None
 
 
 def test_missing_units_are_measured_and_corrected_like_the_others(made: Path) -> None:
@@ -212,7 +212,7 @@ def test_a_table_that_was_not_measured_here_is_named(made: Path) -> None:
     for call in (target_of, lambda table: complete(table, lower(V2))):
         with pytest.raises(NasError, match="pixel1 was not measured by nas latency measure"):
             call(pixel)
-    without = replace(load_table(made), boundary=None)
+    without = replace(load_table(made), correction=None)
     with pytest.raises(NasError, match="my_cpu does not say how units are corrected"):
         complete(without, lower(ODD))
     assert target_of(load_table(made), cores=(0,)) == replace(EXACT, cores=(0,))
@@ -228,7 +228,7 @@ def test_int8_and_threads_are_kept(mbconv_plan: Plan, tmp_path: Path) -> None:
 
 def _some(plan: Plan) -> tuple:  # type: ignore[type-arg]
     """Return the references, the calibration networks, and their units."""
-    networks = plan.of(CALIBRATION)[:10]
+    networks = plan.of(CORRECTION)[:10]
     keys = {unit.key for job in networks for unit in job.units}
     return (*plan.of(REFERENCE), *networks, *(job for job in plan.jobs if job.name in keys))
 

@@ -10,10 +10,10 @@ import pytest
 from nas.core.data import bundled
 from nas.core.errors import BadFile
 from nas.latency.measure.plan import (
-    CALIBRATION_NETWORKS,
+    CORRECTION_NETWORKS,
     REFERENCES,
     RELATIVES,
-    Job,
+    MeasuringJob,
     Plan,
     from_mapping,
     network_job,
@@ -26,7 +26,7 @@ from nas.latency.measure.plan import (
     to_mapping,
 )
 from nas.latency.measure.probes import probes
-from nas.latency.measure.samples import CALIBRATION, PROBE, REFERENCE, ROLES, UNIT, VALIDATION
+from nas.latency.measure.samples import CORRECTION, PROBE, REFERENCE, ROLES, UNIT, VALIDATION
 from nas.network.cost import cost
 from nas.network.layers import lower, lower_block
 from nas.network.multipliers import scale_resolution
@@ -36,7 +36,7 @@ from nas.space.space import Space
 
 
 def _known(plan: Plan) -> frozenset[str]:
-    return frozenset(job.name.rpartition(" ")[2] for job in plan.of(CALIBRATION))
+    return frozenset(job.name.rpartition(" ")[2] for job in plan.of(CORRECTION))
 
 
 @pytest.mark.parametrize("name", ["mbconv", "mobilenetv3"])
@@ -56,7 +56,7 @@ def test_the_references_are_first_and_every_job_has_a_role(mbconv_plan: Plan) ->
     assert set(roles) == set(ROLES) - {VALIDATION}
     assert roles[: len(REFERENCES)] == [REFERENCE] * len(REFERENCES)
     assert Counter(roles)[REFERENCE] == len(REFERENCES) > 1
-    assert Counter(roles)[CALIBRATION] == CALIBRATION_NETWORKS + len(RELATIVES)
+    assert Counter(roles)[CORRECTION] == CORRECTION_NETWORKS + len(RELATIVES)
     for name, job in zip(REFERENCES, mbconv_plan.of(REFERENCE), strict=True):
         assert job.name == f"{name} at 192"
         assert job.macs == cost(scale_resolution(load_architecture(name), 192)).macs
@@ -111,10 +111,10 @@ def test_validation_networks_are_new_distinct_and_come_with_the_zoo(tiny: Space)
     assert {job.name for job in networks[50:]} == set(small_zoo())
     ours = {_keys(job) for job in networks[:50]}
     assert len(ours) == 50
-    assert not ours & {_keys(job) for job in plan_space(tiny).of(CALIBRATION)}
+    assert not ours & {_keys(job) for job in plan_space(tiny).of(CORRECTION)}
 
 
-def _keys(job: Job) -> tuple[str, ...]:
+def _keys(job: MeasuringJob) -> tuple[str, ...]:
     return tuple(unit.key for unit in job.units)
 
 

@@ -1,4 +1,4 @@
-"""Rounds of visits: who is visited how often, in which order, and what stops or delays it."""
+"""Rounds of repetitions: who is visited how often, in which order, and what stops or delays it."""
 
 import os
 import signal
@@ -19,8 +19,15 @@ from nas.core.errors import NasError, RunError
 from nas.latency.backends import Run
 from nas.latency.measure import rounds as module
 from nas.latency.measure.estimates import Estimates
-from nas.latency.measure.rounds import Model, Progress, Rounds, measure, memory_bytes
-from nas.latency.measure.samples import REFERENCE, UNIT, SampleFile, Visit, header, read_samples
+from nas.latency.measure.rounds import MeasuringProgress, Model, Rounds, measure, memory_bytes
+from nas.latency.measure.samples import (
+    REFERENCE,
+    UNIT,
+    Repetition,
+    SampleFile,
+    header,
+    read_samples,
+)
 
 ROOT = Path(__file__).parents[3]
 
@@ -42,7 +49,7 @@ class Bench:
     loaded: list[int] = field(default_factory=list)
     opened: list[int] = field(default_factory=list)
     runs: Counter[int] = field(default_factory=Counter)
-    reports: list[Progress] = field(default_factory=list)
+    reports: list[MeasuringProgress] = field(default_factory=list)
 
     def monotonic(self) -> float:
         return self.now
@@ -84,11 +91,13 @@ class Bench:
             )
 
     @property
-    def visits(self) -> tuple[Visit, ...]:
-        return read_samples(self.path).visits
+    def repetitions(self) -> tuple[Repetition, ...]:
+        return read_samples(self.path).repetitions
 
     def counts(self) -> Counter[int]:
-        return Counter(visit.job for visit in self.visits if visit.job >= self.references)
+        return Counter(
+            repetition.job for repetition in self.repetitions if repetition.job >= self.references
+        )
 
 
 @pytest.fixture
@@ -104,7 +113,7 @@ def _noisy(job: int, run: int) -> float:
 
 def test_every_job_is_visited_in_the_least_rounds_and_settled_ones_no_more(bench: Bench) -> None:
     bench.seconds = _noisy
-    found = bench.measure(least=7, most=12, runs=3, visit_seconds=0.0)
+    found = bench.measure(least=7, most=12, runs=3, repetition_seconds=0.0)
     assert bench.counts() == {1: 7, 2: 7, 3: 12, 4: 7, 5: 7}
     assert found.jobs[3].width > 0.01 >= found.jobs[2].width
     assert found.jobs[2].ms == pytest.approx(3.0)
@@ -112,13 +121,13 @@ def test_every_job_is_visited_in_the_least_rounds_and_settled_ones_no_more(bench
 
 def test_a_visit_is_the_fastest_of_its_runs_after_one_to_warm_up(bench: Bench) -> None:
     bench.seconds = lambda job, run: [0.9, 0.003, 0.002, 0.007][run % 4]
-    bench.measure(least=2, most=2, runs=3, visit_seconds=0.0)
-    assert {(v.ms, v.median_ms) for v in bench.visits} == {(2.0, 3.0)}
+    bench.measure(least=2, most=2, runs=3, repetition_seconds=0.0)
+    assert {(v.ms, v.median_ms) for v in bench.repetitions} == {(2.0, 3.0)}
 
 
 def test_a_short_job_is_run_until_its_visit_is_long_enough(bench: Bench) -> None:
     bench.seconds = lambda job, run: [0.5, 0.001, 0.01, 1e-9][min(job, 3)]
-    bench.measure(least=1, most=1, runs=3, visit_seconds=0.008)
+    bench.measure(least=1, most=1, runs=3, repetition_seconds=0.008)
     assert bench.runs[1] == 1 + 8
     assert bench.runs[2] == 1 + 3
     assert bench.runs[3] == 1 + 20
@@ -127,10 +136,10 @@ def test_a_short_job_is_run_until_its_visit_is_long_enough(bench: Bench) -> None
 def test_the_order_is_shuffled_every_round_and_always_the_same(bench: Bench) -> None:
     bench.jobs = 40
     bench.measure(least=3, most=3)
-    order = [visit.job for visit in bench.visits if visit.job]
+    order = [repetition.job for repetition in bench.repetitions if repetition.job]
     bench.path.unlink()
     bench.measure(least=3, most=3)
-    assert [visit.job for visit in bench.visits if visit.job] == order
+    assert [repetition.job for repetition in bench.repetitions if repetition.job] == order
     rounds = [order[i : i + 39] for i in (0, 39, 78)]
     assert all(sorted(one) == list(range(1, 40)) for one in rounds)
     assert all(one != other for one, other in [*pairwise(rounds), (rounds[0], sorted(rounds[0]))])
@@ -138,19 +147,19 @@ def test_the_order_is_shuffled_every_round_and_always_the_same(bench: Bench) -> 
 
 def test_the_reference_comes_first_last_and_whenever_its_time_is_over(bench: Bench) -> None:
     bench.seconds = lambda job, run: 0.01
-    bench.measure(least=5, most=5, runs=3, visit_seconds=0.0, reference_seconds=0.1)
-    jobs = [visit.job for visit in bench.visits]
+    bench.measure(least=5, most=5, runs=3, repetition_seconds=0.0, reference_seconds=0.1)
+    jobs = [repetition.job for repetition in bench.repetitions]
     assert jobs[0] == jobs[-1] == 0
-    at = [visit.at for visit in bench.visits if visit.job == 0]
-    # what is over 0.1 s is noticed before the next visit, which together with the reference is 0.08
+    at = [repetition.at for repetition in bench.repetitions if repetition.job == 0]
+    # what is over 0.1 s is noticed before the next repetition, which together with the reference is 0.08
     assert max(later - earlier for earlier, later in pairwise(at)) < 0.1 + 0.08 + 0.04
 
 
 def test_references_take_turns_and_all_of_them_come_first_and_last(bench: Bench) -> None:
     bench.references, bench.jobs = 3, 9
     bench.seconds = lambda job, run: 0.01
-    found = bench.measure(least=6, most=6, runs=3, visit_seconds=0.0, reference_seconds=0.1)
-    jobs = [visit.job for visit in bench.visits]
+    found = bench.measure(least=6, most=6, runs=3, repetition_seconds=0.0, reference_seconds=0.1)
+    jobs = [repetition.job for repetition in bench.repetitions]
     assert jobs[:3] == [0, 1, 2]
     assert sorted(jobs[-3:]) == [0, 1, 2]
     turns = [job for job in jobs if job < 3]
@@ -164,7 +173,7 @@ def test_references_take_turns_and_all_of_them_come_first_and_last(bench: Bench)
 def test_every_visit_opens_its_model_anew_and_reads_its_file_once(bench: Bench) -> None:
     bench.references = 2
     bench.measure(least=10, most=10, reference_seconds=0.0)
-    assert len(bench.opened) == len(bench.visits)
+    assert len(bench.opened) == len(bench.repetitions)
     assert Counter(bench.loaded) == dict.fromkeys(range(6), 1)
 
 
@@ -205,12 +214,12 @@ def test_a_refused_reference_stops_until_it_is_mended(bench: Bench) -> None:
 
 def test_nothing_is_begun_after_the_time_budget(bench: Bench) -> None:
     bench.seconds = lambda job, run: 0.1
-    bench.measure(least=50, most=50, runs=3, visit_seconds=0.0, seconds=10.0)
-    last = [visit.at for visit in bench.visits if visit.job][-1]
+    bench.measure(least=50, most=50, runs=3, repetition_seconds=0.0, seconds=10.0)
+    last = [repetition.at for repetition in bench.repetitions if repetition.job][-1]
     assert 9.0 < last <= 10.0
     assert bench.now < 10.0 + 3 * 0.4
     before = bench.counts()
-    bench.measure(least=50, most=50, runs=3, visit_seconds=0.0, seconds=1e9)
+    bench.measure(least=50, most=50, runs=3, repetition_seconds=0.0, seconds=1e9)
     assert bench.counts() == dict.fromkeys(range(1, 6), 50)
     assert sum(before.values()) < 5 * 50
 
@@ -253,7 +262,7 @@ def test_progress_only_goes_on(bench: Bench) -> None:
     assert (reports[-1].seconds_left, reports[-1].done) == (0, reports[-1].total)
 
 
-def test_a_finished_measurement_that_is_started_again_only_visits_the_reference(
+def test_a_finished_measurement_that_is_started_again_only_repetitions_the_reference(
     bench: Bench,
 ) -> None:
     first = bench.measure(least=4, most=4)
@@ -266,14 +275,14 @@ def test_a_finished_measurement_that_is_started_again_only_visits_the_reference(
 def test_what_cannot_be_written_stops_the_measurement_and_is_no_refusal(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written = SampleFile.visit
+    written = SampleFile.add
 
-    def full(file: SampleFile, visit: Visit) -> None:
-        if visit.job == 3:
+    def full(file: SampleFile, repetition: Repetition) -> None:
+        if repetition.job == 3:
             raise RunError("no space left")
-        written(file, visit)
+        written(file, repetition)
 
-    monkeypatch.setattr(SampleFile, "visit", full)
+    monkeypatch.setattr(SampleFile, "add", full)
     with pytest.raises(RunError, match="no space left"):
         bench.measure(least=2, most=2)
     assert read_samples(bench.path).refused == {}
@@ -320,13 +329,15 @@ def test_killed_in_the_middle_it_goes_on_and_repeats_no_finished_visit(tmp_path:
     process.wait()
     before = path.read_bytes()
     whole = before[: before.rfind(b"\n") + 1]
-    done = read_samples(path).visits
+    done = read_samples(path).repetitions
     assert 30 <= len(done) < 8 * 12
     subprocess.run([*words, "0"], cwd=ROOT, check=True)
     assert path.read_bytes().startswith(whole)
     samples = read_samples(path)
-    assert samples.visits[: len(done)] == done
+    assert samples.repetitions[: len(done)] == done
     assert len(samples.begins) == 2
     first = samples.references
-    counts = Counter(visit.job for visit in samples.visits if visit.job >= first)
+    counts = Counter(
+        repetition.job for repetition in samples.repetitions if repetition.job >= first
+    )
     assert counts == dict.fromkeys(range(first, first + 12), 8)

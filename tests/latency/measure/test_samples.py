@@ -15,11 +15,15 @@ import pytest
 
 from nas.core.errors import RunError
 from nas.core.schema import FromFile
-from nas.latency.measure.samples import Machine, SampleFile, Visit, header, read_samples
+from nas.latency.measure.samples import Machine, Repetition, SampleFile, header, read_samples
 
 JOBS = [{"name": name, "role": "unit", "input": [3, 8, 8], "blocks": []} for name in "abc"]
 HEAD = header({"name": "p", "jobs": JOBS}, runtime="fake 1", threads=1, dtype="fp32")
-VISITS = (Visit(0, 0, 0.0, 2.0, 2.5), Visit(1, 0, 0.25, 1.0, 1.0), Visit(0, 1, 0.5, 2.0, 2.0))
+REPETITIONS = (
+    Repetition(0, 0, 0.0, 2.0, 2.5),
+    Repetition(1, 0, 0.25, 1.0, 1.0),
+    Repetition(0, 1, 0.5, 2.0, 2.0),
+)
 
 
 @pytest.fixture
@@ -28,12 +32,12 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "samples.jsonl"
     with closing(SampleFile(path, HEAD)) as file:
         file.begin({"cpu": "x"})
-        file.visit(VISITS[0])
+        file.add(REPETITIONS[0])
         file.refused(2, "no such operator")
-        file.visit(VISITS[1])
+        file.add(REPETITIONS[1])
     with closing(SampleFile(path, HEAD)) as file:
         file.begin({"cpu": "y"})
-        file.visit(VISITS[2])
+        file.add(REPETITIONS[2])
     return path
 
 
@@ -41,7 +45,7 @@ def test_what_was_written_is_read_back(path: Path) -> None:
     samples = read_samples(path)
     assert samples.header == HEAD
     assert samples.begins == (Machine(cpu="x"), Machine(cpu="y"))
-    assert samples.visits == VISITS
+    assert samples.repetitions == REPETITIONS
     assert samples.refused == {2: "no such operator"}
     with closing(SampleFile(path, HEAD)) as file:
         assert file.samples == samples
@@ -74,12 +78,12 @@ def test_a_last_line_that_was_not_finished_is_dropped_at_every_byte(
         path.write_bytes(content[:cut])
         caplog.clear()
         with caplog.at_level(logging.WARNING):
-            assert read_samples(path).visits == VISITS[:2]
+            assert read_samples(path).repetitions == REPETITIONS[:2]
         assert "dropped a last line that was not finished" in caplog.text
         assert path.read_bytes() == content[:cut]  # reading changes nothing
     with closing(SampleFile(path, HEAD)) as file:
-        file.visit(VISITS[2])
-    assert read_samples(path).visits == VISITS
+        file.add(REPETITIONS[2])
+    assert read_samples(path).repetitions == REPETITIONS
     assert path.read_bytes() == content
 
 
@@ -194,14 +198,14 @@ _FILL = """
 import sys
 from pathlib import Path
 from nas.core.errors import RunError
-from nas.latency.measure.samples import SampleFile, Visit, header
+from nas.latency.measure.samples import SampleFile, Repetition, header
 job = {"name": "a", "role": "unit", "input": [3, 8, 8], "blocks": []}
 head = header({"name": "p", "jobs": [job]}, runtime="fake 1", threads=1, dtype="fp32")
 try:
     file = SampleFile(Path(sys.argv[1]), head)
     file.begin({})
     for i in range(100):
-        file.visit(Visit(0, 0, float(i), 1.0, 1.0))
+        file.add(Repetition(0, 0, float(i), 1.0, 1.0))
 except RunError as error:
     print(error)
 """
@@ -222,7 +226,10 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, bytes_free: int) -> None:
     )
     assert "everything before is kept: make room and start the same command again" in done.stdout
     subprocess.run(words, check=True, cwd=root)  # goes on where there is room again
-    visits = read_samples(path).visits
-    kept = len(visits) - 100
-    assert kept == (0 if bytes_free == 40 else len([v for v in visits if v.begin == 0]))
-    assert [visit.at for visit in visits] == [*map(float, range(kept)), *map(float, range(100))]
+    repetitions = read_samples(path).repetitions
+    kept = len(repetitions) - 100
+    assert kept == (0 if bytes_free == 40 else len([v for v in repetitions if v.begin == 0]))
+    assert [repetition.at for repetition in repetitions] == [
+        *map(float, range(kept)),
+        *map(float, range(100)),
+    ]

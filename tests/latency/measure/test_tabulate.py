@@ -16,13 +16,13 @@ from nas.latency.measure.plan import Plan
 from nas.latency.measure.rounds import Rounds
 from nas.latency.measure.run import Target, measure_plan
 from nas.latency.measure.samples import (
-    CALIBRATION,
+    CORRECTION,
     PROBE,
     REFERENCE,
     UNIT,
     VALIDATION,
+    Repetition,
     Samples,
-    Visit,
 )
 from nas.latency.measure.tabulate import tabulate
 from nas.latency.measure.validation import tau_a, units_ms, validate
@@ -95,7 +95,7 @@ def test_a_table_says_how_it_was_made(exact: Measured, table: LatencyTable) -> N
     assert len(references) > 1
     true = {job.name: _true_ms(job.units) for job in references}
     assert source.reference_ms == pytest.approx(true, rel=1e-5)
-    networks = exact.plan.of(CALIBRATION)
+    networks = exact.plan.of(CORRECTION)
     assert len(source.calibrated_on) == table.error.networks == len(networks)
     assert table.error.mean < 0.02
     assert table.error.mean <= table.error.worst < 0.1
@@ -163,7 +163,7 @@ def test_the_interval_becomes_as_wide_as_the_validation_asks_for(
 def test_a_machine_that_is_slower_now_changes_speed_and_nothing_else(
     exact: Measured, table: LatencyTable, proved: LatencyTable
 ) -> None:
-    slow = _changed(exact.proof_samples, lambda visit: 1.25)
+    slow = _changed(exact.proof_samples, lambda repetition: 1.25)
     found = validate(table, exact.proof, slow, date="2026-11-22").validation
     assert found is not None
     assert proved.validation is not None
@@ -171,21 +171,21 @@ def test_a_machine_that_is_slower_now_changes_speed_and_nothing_else(
     assert replace(found, speed=1.0) == proved.validation
 
 
-def _changed(samples: Samples, slower: Callable[[Visit], float]) -> Samples:
-    """Return samples whose visits took `slower` times as long."""
-    visits = [
-        replace(visit, ms=factor * visit.ms, median_ms=factor * visit.median_ms)
-        for visit in samples.visits
-        for factor in [slower(visit)]
+def _changed(samples: Samples, slower: Callable[[Repetition], float]) -> Samples:
+    """Return samples whose repetitions took `slower` times as long."""
+    repetitions = [
+        replace(repetition, ms=factor * repetition.ms, median_ms=factor * repetition.median_ms)
+        for repetition in samples.repetitions
+        for factor in [slower(repetition)]
     ]
-    return replace(samples, visits=tuple(visits))
+    return replace(samples, repetitions=tuple(repetitions))
 
 
 def test_a_reference_that_is_slower_by_itself_counts_as_one_of_them(
     exact: Measured, table: LatencyTable
 ) -> None:
     count = exact.proof_samples.references
-    odd = _changed(exact.proof_samples, lambda visit: 1.5 if visit.job == 0 else 1.0)
+    odd = _changed(exact.proof_samples, lambda repetition: 1.5 if repetition.job == 0 else 1.0)
     found = validate(table, exact.proof, odd, date="x").validation
     assert found is not None
     assert found.speed == pytest.approx(1.5 ** (1 / count), abs=1e-4)
@@ -205,9 +205,13 @@ def test_the_noise_floor_is_the_difference_between_two_measurements(
 ) -> None:
     seen: Counter[int] = Counter()
 
-    def later_slower(visit: Visit) -> float:
-        seen[visit.job] += 1
-        return 1.02 if visit.job >= exact.proof_samples.references and seen[visit.job] > 2 else 1.0
+    def later_slower(repetition: Repetition) -> float:
+        seen[repetition.job] += 1
+        return (
+            1.02
+            if repetition.job >= exact.proof_samples.references and seen[repetition.job] > 2
+            else 1.0
+        )
 
     later = _changed(exact.proof_samples, later_slower)
     found = validate(table, exact.proof, later, date="x").validation
@@ -229,12 +233,12 @@ def test_a_proved_table_is_read_back_as_it_was_written(
 
 def _only(samples: Samples, jobs: set[int]) -> Samples:
     kept = {*range(samples.references), *jobs}
-    return replace(samples, visits=tuple(v for v in samples.visits if v.job in kept))
+    return replace(samples, repetitions=tuple(v for v in samples.repetitions if v.job in kept))
 
 
 def test_a_measurement_that_is_too_small_says_to_go_on(exact: Measured) -> None:
     roles = [job.role for job in exact.plan.jobs]
-    networks = {i for i, role in enumerate(roles) if role == CALIBRATION}
+    networks = {i for i, role in enumerate(roles) if role == CORRECTION}
     others = {i for i, role in enumerate(roles) if role in (UNIT, PROBE)}
     for kept, message in (
         (set(sorted(others)[:5]), "only 5 units are measured; start the same command again"),
@@ -253,7 +257,7 @@ def test_a_validation_that_is_too_small_says_to_go_on(exact: Measured, table: La
     for few in (
         _only(samples, {samples.references}),
         _only(samples, set()),
-        replace(samples, visits=samples.visits[:40]),
+        replace(samples, repetitions=samples.repetitions[:40]),
     ):
         with pytest.raises(NasError, match="fewer than two networks are measured; start"):
             validate(table, exact.proof, few, date="x")
@@ -279,7 +283,7 @@ def test_units_that_the_runtime_refuses_are_lacking_and_nothing_else(
     assert len(refused) == 4  # of stride 1 and 2, with and without squeeze-and-excitation
     assert lacking.lacks == {key: f"fake refuses {key}" for key in refused}
     assert set(lacking.entries) == units - refused
-    networks = mbconv_plan.of(CALIBRATION)
+    networks = mbconv_plan.of(CORRECTION)
     held = [any(REFUSED in unit.key for unit in job.units) for job in networks]
     assert sum(held) > 0
     assert lacking.error.networks == len(networks) - sum(held)

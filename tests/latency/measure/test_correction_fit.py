@@ -3,23 +3,23 @@
 import numpy as np
 import pytest
 
-from nas.latency.correction import FEATURES, WHOLE, Boundary
-from nas.latency.measure.calibration import Network, _ridge, calibrate
+from nas.latency.correction import CONSTANT, FEATURES, Correction
+from nas.latency.measure.correction_fit import MeasuredNetwork, _ridge, fit_correction
 from nas.network.layers import lower
 from nas.space.space import Space
 
 SHARES = (0.05, -0.04, 0.03, -0.02, 0.025)
-TRUE = Boundary(
-    coefficients={name: SHARES[i % 5] for i, name in enumerate(FEATURES)} | {WHOLE: 0.8}
+TRUE = Correction(
+    coefficients={name: SHARES[i % 5] for i, name in enumerate(FEATURES)} | {CONSTANT: 0.8}
 )
 
 
 def _networks(
-    space: Space, count: int, *, seed: int, boundary: Boundary | None = TRUE, noise: float = 0.0
-) -> list[Network]:
-    """Return random networks that take what `boundary` says of their units, or are off by `noise`.
+    space: Space, count: int, *, seed: int, correction: Correction | None = TRUE, noise: float = 0.0
+) -> list[MeasuredNetwork]:
+    """Return random networks that take what `correction` says of their units, or are off by `noise`.
 
-    Without a boundary they take the sum of their units.
+    Without a correction they take the sum of their units.
     """
     rng = np.random.default_rng(seed)
     networks = []
@@ -27,47 +27,47 @@ def _networks(
         units = lower(space.decode_row(row))
         alone = rng.uniform(0.2, 2.0, len(units)).tolist()
         ms = sum(
-            boundary.corrected_ms(unit, one) if boundary else one
+            correction.corrected_ms(unit, one) if correction else one
             for unit, one in zip(units, alone, strict=True)
         )
         ms *= 1 + noise * float(rng.normal())
-        networks.append(Network(units=units, isolated_ms=alone, ms=ms))
+        networks.append(MeasuredNetwork(units=units, isolated_ms=alone, ms=ms))
     return networks
 
 
-def _predicted(boundary: Boundary, network: Network) -> float:
+def _predicted(correction: Correction, network: MeasuredNetwork) -> float:
     pairs = zip(network.units, network.isolated_ms, strict=True)
-    return sum(boundary.corrected_ms(unit, ms) for unit, ms in pairs)
+    return sum(correction.corrected_ms(unit, ms) for unit, ms in pairs)
 
 
 def test_a_correction_is_found_again_without_noise(mbconv: Space) -> None:
-    found = calibrate(_networks(mbconv, 40, seed=0))
+    found = fit_correction(_networks(mbconv, 40, seed=0))
     assert np.abs(found.errors).max() < 2e-3
     for network in _networks(mbconv, 20, seed=1):
         assert abs(sum(network.isolated_ms) / network.ms - 1) > 0.05
-        assert _predicted(found.boundary, network) == pytest.approx(network.ms, rel=2e-3)
+        assert _predicted(found.correction, network) == pytest.approx(network.ms, rel=2e-3)
         for unit in network.units:
-            assert found.boundary.factor(unit) == pytest.approx(TRUE.factor(unit), abs=0.01)
+            assert found.correction.factor(unit) == pytest.approx(TRUE.factor(unit), abs=0.01)
 
 
 def test_networks_that_are_the_sum_of_their_units_need_no_correction(mbconv: Space) -> None:
-    found = calibrate(_networks(mbconv, 12, seed=0, boundary=None))
+    found = fit_correction(_networks(mbconv, 12, seed=0, correction=None))
     assert np.abs(found.errors).max() < 1e-9
     for unit in _networks(mbconv, 1, seed=5)[0].units:
-        assert found.boundary.corrected_ms(unit, 1.7) == pytest.approx(1.7)
+        assert found.correction.corrected_ms(unit, 1.7) == pytest.approx(1.7)
 
 
 def test_what_no_network_has_is_not_corrected_for(mbconv: Space) -> None:
-    found = calibrate([_without_squeeze(network) for network in _networks(mbconv, 20, seed=0)])
-    assert found.boundary.coefficients["squeezed"] == 0.0
-    assert sum(found.boundary.coefficients.values()) == pytest.approx(0.8, abs=0.02)
+    found = fit_correction([_without_squeeze(network) for network in _networks(mbconv, 20, seed=0)])
+    assert found.correction.coefficients["squeezed"] == 0.0
+    assert sum(found.correction.coefficients.values()) == pytest.approx(0.8, abs=0.02)
 
 
-def _without_squeeze(network: Network) -> Network:
+def _without_squeeze(network: MeasuredNetwork) -> MeasuredNetwork:
     """Return a network without its squeezed units that takes 0.8 of what is left."""
     pairs = zip(network.units, network.isolated_ms, strict=True)
     units, alone = zip(*(p for p in pairs if not p[0].block.se_channels), strict=True)
-    return Network(units=units, isolated_ms=alone, ms=0.8 * sum(alone))
+    return MeasuredNetwork(units=units, isolated_ms=alone, ms=0.8 * sum(alone))
 
 
 def test_errors_are_those_of_leaving_each_row_out() -> None:
@@ -86,13 +86,13 @@ def test_errors_are_those_of_leaving_each_row_out() -> None:
 
 
 def test_with_many_networks_the_noise_of_each_is_averaged_out(mbconv: Space) -> None:
-    found = calibrate(_networks(mbconv, 60, seed=0, noise=0.03))
+    found = fit_correction(_networks(mbconv, 60, seed=0, noise=0.03))
     assert 0.02 < found.errors.std() < 0.045
     new = _networks(mbconv, 60, seed=1)
-    off = [_predicted(found.boundary, network) / network.ms - 1 for network in new]
+    off = [_predicted(found.correction, network) / network.ms - 1 for network in new]
     assert np.abs(off).mean() < 0.015
 
 
 def test_without_networks_there_is_no_correction() -> None:
     with pytest.raises(ValueError, match="there are none"):
-        calibrate([])
+        fit_correction([])

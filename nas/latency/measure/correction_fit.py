@@ -1,4 +1,4 @@
-"""Fit the correction for the boundaries between units, on networks that were measured whole."""
+"""Fit the correction of units that were measured alone, on networks measured end to end."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.latency.correction import FEATURES, WHOLE, Boundary, features
+from nas.latency.correction import CONSTANT, FEATURES, Correction, features
 from nas.network.layers import Unit
 
 Floats = NDArray[np.float64]
@@ -15,8 +15,8 @@ _STRENGTHS = tuple(float(10**power) for power in np.arange(-4.0, 0.01, 0.5))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
-    """A network that was measured whole: its units, what each took alone, and the whole, in ms."""
+class MeasuredNetwork:
+    """A network measured end to end (`ms`): its units, and what each of them took alone."""
 
     units: Sequence[Unit]
     isolated_ms: Sequence[float]
@@ -24,19 +24,18 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Calibration:
+class CorrectionFit:
     """A fitted correction, and its relative error on each network when that was left out."""
 
-    boundary: Boundary
+    correction: Correction
     errors: Floats
 
 
-def calibrate(networks: Sequence[Network]) -> Calibration:
-    """Return the correction that brings the sums of units to the networks' latency.
+def fit_correction(networks: Sequence[MeasuredNetwork]) -> CorrectionFit:
+    """Return the correction by which the sums over units best equal the networks' latency.
 
-    A ridge regression of the relative error, drawn to a factor of 1: where the networks say
-    nothing, units keep what they took alone. How strongly it is drawn is chosen by
-    leaving one network out at a time.
+    A ridge regression of the relative error towards a factor of 1, whose strength is chosen by
+    leave-one-out cross-validation.
 
     Raises:
         ValueError: if there are no networks.
@@ -44,14 +43,14 @@ def calibrate(networks: Sequence[Network]) -> Calibration:
     if not networks:
         raise ValueError("a correction is fitted on networks, and there are none")
     rows = np.array([_row(network) for network in networks])
-    prior = (np.array(FEATURES) == WHOLE).astype(float)
+    prior = (np.array(FEATURES) == CONSTANT).astype(float)
     fits = [_ridge(rows, prior, strength) for strength in _STRENGTHS]
     solution, errors = min(fits, key=lambda fit: float((fit[1] ** 2).sum()))
     coefficients = dict(zip(FEATURES, solution.tolist(), strict=True))
-    return Calibration(boundary=Boundary(coefficients=coefficients), errors=errors)
+    return CorrectionFit(correction=Correction(coefficients=coefficients), errors=errors)
 
 
-def _row(network: Network) -> Floats:
+def _row(network: MeasuredNetwork) -> Floats:
     """Return the features of a network: those of its units, weighted by their share of its time."""
     shares = np.array(network.isolated_ms) / network.ms
     return np.asarray(shares @ np.array([features(unit) for unit in network.units]))
