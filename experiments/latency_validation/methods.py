@@ -73,9 +73,11 @@ def plan(space_name: str) -> Plan:
     carried = [unit for unit in units.values() if unit.block.kind == "mbconv"]
     shapes = {shape for unit in carried for shape in (unit.in_shape, unit.out_shape)}
     jobs = plan_units(space.name, tuple(units.values())).jobs
-    jobs += tuple(Job(name=f"carried {u.key}", role=PROBE, units=carrier(u)) for u in carried)
     jobs += tuple(
-        Job(
+        MeasuringJob(name=f"carried {u.key}", role=PROBE, units=carrier(u)) for u in carried
+    )
+    jobs += tuple(
+        MeasuringJob(
             name=f"empty {shape}", role=PROBE, units=(plain(shape, "before"), plain(shape, "after"))
         )
         for shape in sorted(shapes)

@@ -1,10 +1,10 @@
 """Correct what a unit takes alone to what it adds to a network.
 
-A unit that is measured alone pays for its ends: the runtime brings the input into its own layout
-and the output back, and starts once for every unit. Inside a network it does not, but finds its
-weights and its input in a colder cache. What is gained or lost is a share of the unit's time that
-goes with its kind and its size, so it is corrected by a factor, fitted on networks that were
-measured whole. A sum of terms in milliseconds was worse, and can make a unit cost nothing.
+A unit that is measured alone includes the start of the runtime, which also brings the input into
+its own layout and the output back. Inside a network it does not, but finds its weights and its
+input in a colder cache. The difference is a share of the unit's time that depends on its kind and
+size, so it is corrected by a factor, fitted on networks that were measured end to end. A sum of
+terms in milliseconds was worse, and can make a unit cost nothing.
 """
 
 from collections.abc import Mapping
@@ -25,10 +25,9 @@ _LOWEST, _HIGHEST = 0.2, 3.0
 def features(unit: Unit) -> tuple[float, ...]:
     """Return the features of one unit in the order of `FEATURES`.
 
-    1 for each unit; 1 where there is a shortcut, where there is squeeze-and-excitation, and where
-    the activation is h-swish, for which runtimes leave their own layout; the logarithms of the
-    elements at both ends, of the parameters and of the multiply-adds, from those of a unit of
-    medium size.
+    1 for each unit; 1 with a shortcut, with squeeze-and-excitation, and with h-swish, for which
+    runtimes leave their own layout; the logarithms of the elements in and out, of the parameters
+    and of the multiply-adds, relative to a unit of medium size.
     """
     cost = cost_of(unit)
     elements = prod(unit.in_shape) + prod(unit.out_shape)

@@ -1,8 +1,8 @@
-"""Predict latency from what operators count: a linear model with coefficients >= 0.
+"""Predict latency from counts of operators: a linear model with coefficients >= 0.
 
 Each layer is described by a few counts (multiply-adds, elements read and written, weights), and a
-unit costs the sum of counts times coefficients. Such a model is additive and extrapolates; trees
-fitted to the same data do neither.
+unit costs the sum of counts times coefficients. So the model is additive and extrapolates, which
+trees fitted to the same data do not.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ COUNTS = (
     "hswish",
     "swish",
 )
-"""What every model counts, in the order of the fit; see `counts` for the meaning of each."""
+"""What every model counts, in the order of the fit; see `counts`."""
 
 FINER = (
     "layers",
@@ -68,10 +68,10 @@ def counts(layer: Layer) -> dict[str, int]:
 
     Finer: `layers` is 1 each; `spatial_macs` are the `conv_macs` of kernels above 1; `odd_macs`
     and `odd_depthwise_macs` are multiply-adds between channels that are no multiple of 4, for
-    which many runtimes have slower kernels;
-    `depthwise_reads` and `depthwise_writes` elements in and out, `depthwise_strided` the
-    multiply-adds with a stride; `squeezes` 1 for a squeeze-and-excitation; `clipped` elements
-    through ReLU or ReLU6, `pooled` those of global pooling.
+    which many runtimes have slower kernels; `depthwise_reads` and `depthwise_writes` elements in
+    and out, `depthwise_strided` the multiply-adds with a stride; `squeezes` 1 for a
+    squeeze-and-excitation; `clipped` elements through ReLU or ReLU6, `pooled` those of global
+    pooling.
     """
     return {"layers": 1} | _counts(layer)
 
@@ -156,9 +156,8 @@ def extents(layer: Layer) -> dict[str, int]:
 class OpModel:
     """Coefficients of the counts, and the range of the layers they were fitted on.
 
-    `coefficients` are nanoseconds per count, >= 0; `assumed` names those that rest on an
-    assumption instead of a measurement. `ranges` gives the least and largest measured value of
-    each of `EXTENTS`. An input of more than `resolution[1]` pixels is extrapolated.
+    `coefficients` are nanoseconds per count, >= 0; `assumed` says why some were not measured.
+    `ranges` and `resolution` are the least and largest measured values, of `EXTENTS` and of inputs.
     """
 
     coefficients: Mapping[str, float]
@@ -167,11 +166,11 @@ class OpModel:
     resolution: tuple[int, int]
 
     def reasons(self, unit: Unit) -> tuple[str, ...]:
-        """Say, once each, what in `unit` lies outside of what was measured; empty for nothing."""
+        """Name, once each, what in `unit` was not measured."""
         return tuple(dict.fromkeys(self._reasons(unit)))
 
     def beyond(self, unit: Unit) -> tuple[str, ...]:
-        """Say, once each, which operators of `unit` lie outside of the measured range."""
+        """Name, once each, the operators of `unit` that lie outside of the measured range."""
         return tuple(dict.fromkeys(self._beyond(unit)))
 
     def _reasons(self, unit: Unit) -> Iterator[str]:
@@ -193,7 +192,7 @@ class OpModel:
             yield "pooled shortcuts (never measured; counted as 3x3 depthwise convolutions)"
 
     def resolution_reasons(self, resolution: int) -> tuple[str, ...]:
-        """Say whether an input of `resolution` pixels lies outside of what was measured."""
+        """Name an input of `resolution` pixels that lies outside of the measured range."""
         low, high = self.resolution
         if low <= resolution <= high:
             return ()

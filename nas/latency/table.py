@@ -1,8 +1,7 @@
 """Latency tables: milliseconds per unit, measured or from an operator model, with an interval.
 
-A table is additive: a network costs `overhead_ms` plus the sum over its units. A unit that was
-measured (`entries`) costs what was measured, any other what the operator model says; a table that
-has neither raises, it never counts a silent zero.
+A table is additive: a network costs `overhead_ms` plus the sum over its units. A unit costs what
+was measured (`entries`), or else what the operator model predicts; a table with neither raises.
 """
 
 import hashlib
@@ -40,8 +39,8 @@ Floats = NDArray[np.float64]
 class Entry:
     """What one measured unit adds to a network, in milliseconds, and the 90 % interval of that.
 
-    `isolated_ms` is what it took alone, where that was measured; `deviation_ms` the standard
-    deviation of one run, and `count` the number of runs, where another project's table says so.
+    `isolated_ms` is what it took alone. Tables of other projects have the standard deviation of one
+    run, `deviation_ms`, and the number of runs, `count`.
     """
 
     ms: Milliseconds
@@ -54,11 +53,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableError:
-    """How wrong predictions were on networks kept out of the fit, as fractions.
+    """The relative error on hold-out networks.
 
-    `mean` and `worst` are over all `networks`, `mean_large` over those of at least the resolution
-    from which on `Spread.relative` holds; `scheme` says what was kept out, `note` what else a
-    reader must know.
+    `mean` and `worst` are over all `networks`, `mean_large` over those of at least
+    `Spread.small_below` pixels; `scheme` says how these were chosen.
     """
 
     scheme: str
@@ -73,11 +71,10 @@ class TableError:
 class Spread:
     """The half-widths of prediction intervals, as fractions.
 
-    The interval is to cover `coverage` of the networks; in cross-validation it covered
-    `covered`. It is `relative` of the prediction, `relative_small` below `small_below` pixels. What
-    rests on an assumption may be wrong by `assumed` of itself, what lies outside of the
-    measured range by `outside` of itself, and, in a table of measured units, what the operator
-    model says of another one by `modelled` of itself, on top.
+    The interval is meant to cover `coverage` of the networks; in cross-validation it covered
+    `covered`. It is `relative` of the prediction, `relative_small` below `small_below` pixels,
+    widened by a share of what is `assumed` without a measurement, of what lies `outside` of the
+    measured range, and, in a table of measured units, of what is `modelled`.
     """
 
     coverage: float
@@ -123,9 +120,9 @@ class LatencyTable:
     """What is known about latency on one core of one device, batch size 1.
 
     `entries` are measured units by `Unit.key`; `model` predicts the others; `lacks` are units that
-    the runtime refused, with its words. `sources` says where the numbers come from, `weak` where to
-    trust them least. A table that was measured has a `provenance`, the `correction` by which units
-    that were measured alone are corrected, and a `validation` once it was validated.
+    the runtime refused, with its message. `sources` says where the numbers come from, `weak` where
+    to trust them least. A measured table has a `provenance`, the `correction` of units that were
+    measured alone, and a `validation` once it was validated.
     """
 
     name: str
@@ -208,8 +205,7 @@ class LatencyTable:
     def doubt_ms(self, unit: Unit) -> float:
         """Return by how many milliseconds the unit may be off beyond the usual error.
 
-        Not zero for what rests on an assumption or lies outside of the measured range; the doubts
-        of the units of a network add up to the `doubt_ms` of `interval`.
+        Zero for what was measured; the sum over a network is the `doubt_ms` of `interval`.
         """
         if self.model is None or unit.key in self.entries:
             return 0.0
@@ -228,13 +224,13 @@ class LatencyTable:
         return bool(self.entries) and unit.key not in self.entries
 
     def beyond(self, unit: Unit) -> tuple[str, ...]:
-        """Say what `outside` says, but for what rests on a stated assumption."""
+        """Name what `outside` names, without what is merely assumed."""
         if self.model is None or unit.key in self.entries:
             return ()
         return self.model.beyond(unit)
 
     def outside(self, unit: Unit) -> tuple[str, ...]:
-        """Say, once each, what in `unit` lies outside of the range of the table."""
+        """Name, once each, what in `unit` lies outside of the range of the table."""
         if self.model is None or unit.key in self.entries:
             return ()
         return self.model.reasons(unit)
@@ -244,9 +240,9 @@ class LatencyTable:
     ) -> tuple[Floats, Floats]:
         """Return the lower and upper ends of the prediction intervals around `ms`.
 
-        All arguments are numbers or arrays that broadcast: predicted milliseconds, the summed
-        `doubt_ms` of the units, and the side of the input in pixels. The usual error and the doubt
-        are independent and add in quadrature; the lower end is never below 0.
+        The arguments broadcast: predicted milliseconds, the summed `doubt_ms` of the units, and the
+        side of the input in pixels. The usual error and the doubt add in quadrature; the lower end
+        is never below 0.
         """
         predicted, side = np.asarray(ms, float), np.asarray(resolution)
         spread = self.spread
@@ -262,8 +258,7 @@ class LatencyTable:
         """Sum the latency of every unit of `arch`, and `overhead_ms` once.
 
         Raises:
-            MissingEntry: if the table lacks units and has no operator model; it names as many as a
-                message holds, and says how many more there are.
+            MissingEntry: if the table lacks units and has no operator model; see `missing`.
         """
         units = lower(arch)
         absent = tuple(unit for unit in units if not self.covers(unit))
@@ -298,10 +293,10 @@ class LatencyTable:
         return part, doubt
 
     def over(self, space: Space) -> Callable[[Matrix], Floats]:
-        """Return the vectorised form of `predict` for one space: rows of picks to milliseconds.
+        """Return the vectorised form of `predict` for one space.
 
-        The function takes a matrix of shape (n, columns) and returns shape (n,); it looks every
-        unit up, at millions of architectures a second.
+        The function takes encodings as a matrix of shape (n, columns) and returns milliseconds of
+        shape (n,); it looks every unit up, at millions of architectures a second.
 
         Raises:
             MissingEntry: if the table has neither an entry nor a model for some unit.
@@ -319,7 +314,7 @@ class LatencyTable:
         return MissingEntry(start + _listed(texts, LONGEST_MESSAGE - len(start)))
 
     def _lacking(self, key: str) -> str:
-        """Return `key`, with what the runtime said where it refused that unit."""
+        """Return `key`, with the runtime's message if it refused that unit."""
         return f"{key} ({printable(self.lacks[key], LONGEST_VALUE)})" if key in self.lacks else key
 
 
@@ -331,9 +326,9 @@ def fingerprint(inputs: Mapping[str, Any]) -> str:
 
 def _listed(texts: Sequence[str], most: int) -> str:
     """Return the first of `texts`, and how many more there are, in `most` characters."""
-    whole = "; ".join(texts)
-    if len(whole) <= most:
-        return whole
+    joined = "; ".join(texts)
+    if len(joined) <= most:
+        return joined
     room = most - len(f" (and {len(texts)} more)")
     ends = accumulate(len(text) + len("; ") for text in texts)
     named = max(sum(end - len("; ") <= room for end in ends), 1)

@@ -1,4 +1,4 @@
-"""Measure, prove and use latency tables."""
+"""Measure, validate and use latency tables."""
 
 from nas.cli._group import group
 

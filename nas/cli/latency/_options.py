@@ -32,8 +32,8 @@ class What:
     arch: tuple[str, ...]
     run: Path | None
 
-    def plan(self, *, proof: int = 0) -> Plan:
-        """Return the plan, with `proof` random networks for a validation.
+    def plan(self, *, validation: int = 0) -> Plan:
+        """Return the plan, with so many random networks for a `validation`.
 
         Raises:
             NasError: if nothing is named, or two things.
@@ -43,7 +43,7 @@ class What:
         if self.space is not None:
             space = load_space(self.space)
             plan = plan_space(space)
-            return with_validation(plan, space, proof) if proof else plan
+            return with_validation(plan, space, validation) if validation else plan
         if self.run is not None:
             names = [f"{self.run}:{name}" for name in front_names(self.run)]
             return plan_networks(self.run.name, [find_architecture(name) for name in names])
@@ -102,9 +102,9 @@ def rounds(command: Command) -> Command:
         "--rounds",
         "count",
         type=click.IntRange(min=1),
-        help="Visits of every model. [default: 16 to 40, as its noise asks for]",
+        help="Repetitions of every model. [default: 14 to 24, by its noise]",
     )
-    @click.option("--minutes", type=float, help="Begin no repetition after so many minutes.")
+    @click.option("--minutes", type=float, help="Begin nothing after so many minutes.")
     @wraps(command)
     def wrapped(count: int | None, minutes: float | None, **rest: Any) -> Any:
         return command(rounds=Rounds.of(count, minutes=minutes), **rest)
@@ -120,7 +120,7 @@ def json_flag(command: Command) -> Command:
 @contextmanager
 def measuring() -> Iterator[MeasuringReport]:
     """Give a function that shows how far a measurement is."""
-    with progress("measuring", "visits") as update:
+    with progress("measuring", "repetitions") as update:
 
         def report(now: MeasuringProgress) -> None:
             left = f"at most {duration_text(now.seconds_left)} left"
@@ -130,7 +130,7 @@ def measuring() -> Iterator[MeasuringReport]:
         try:
             yield report
         except KeyboardInterrupt:
-            say("stopped; what was measured is kept, and the same command goes on")
+            say("stopped; what was measured is kept, and the same command resumes")
             raise
 
 

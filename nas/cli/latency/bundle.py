@@ -20,7 +20,7 @@ from nas.latency.measure.run import Target
     type=click.IntRange(min=0),
     default=50,
     show_default=True,
-    help="Random networks of the space that prove the table; 0 for none.",
+    help="Random networks of the space that validate the table; 0 for none.",
 )
 @click.option("--backend", default="onnxruntime", show_default=True, help="onnxruntime or litert.")
 @click.option("--dtype", default="fp32", show_default=True, help="fp32 or int8.")
@@ -32,7 +32,7 @@ def command(
 
     The target needs Python, numpy and the runtime, and neither this package nor torch.
     """
-    plan, target = asked.plan(proof=networks), Target(backend=backend, dtype=dtype)
+    plan, target = asked.plan(validation=networks), Target(backend=backend, dtype=dtype)
     with progress("writing", "models") as report:
         refused = write_bundle(plan, out, target=target, report=report)
     if as_json:

@@ -22,9 +22,9 @@ from nas.searching.runs.check import check_run
 @options.target
 @options.json_flag
 def command(run: Path, top: int, table: str | None, target: Target, as_json: bool) -> None:
-    """Measure solutions of RUN's front whole on this machine, and compare with the prediction.
+    """Measure solutions of RUN end to end on this machine, and compare with the prediction.
 
-    The solutions are spread over the front, from the fastest to the slowest.
+    They are spread over the front, from the fastest to the slowest.
     """
     with options.measuring() as report:
         found = check_run(run, top=top, table=table, target=target, report=report)
@@ -33,7 +33,7 @@ def command(run: Path, top: int, table: str | None, target: Target, as_json: boo
         return
     headings = ("architecture", "predicted ms", "interval", "measured ms", "interval", "error")
     rows = tuple(_row(one) for one in found)
-    print_table(Table(title=f"{run}, measured whole", headings=headings, rows=rows))
+    print_table(Table(title=f"{run}, measured end to end", headings=headings, rows=rows))
     for note in dict.fromkeys(note for one in found for note in one.notes):
         say(note)
 

@@ -32,7 +32,7 @@ def command(
 ) -> None:
     """Measure the units of a space, some architectures or a front, and make a table of them.
 
-    Every repetition is written beside the table at once; the same command goes on after a kill.
+    Samples are written beside the table at once; the same command resumes after a kill.
     """
     make = add_missing if only_missing else make_table
     with options.measuring() as report:
@@ -52,5 +52,5 @@ def _say(table: LatencyTable, out: Path) -> None:
     if table.provenance:
         options.say_noise(table.provenance.noise)
     if samples_path(out).exists():
-        say(f"every repetition is in {samples_path(out)}")
+        say(f"samples: {samples_path(out)}")
     say(f"next: nas latency validate --table {out}")

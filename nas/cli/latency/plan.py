@@ -1,4 +1,4 @@
-"""Say what a measurement needs: units, networks, time."""
+"""Show what a measurement needs: units, networks, time."""
 
 import click
 
@@ -13,7 +13,7 @@ _WHY = {
     "reference": "everything is divided by their drift",
     "unit": "entries of the table",
     "probe": "random units, for the operator model and shapes that were not measured",
-    "calibration": "whole networks, to correct the sum of units for their boundaries",
+    "calibration": "networks end to end, to fit the correction of units that are measured alone",
 }
 
 
@@ -22,7 +22,7 @@ _WHY = {
 @options.target
 @options.json_flag
 def command(asked: options.What, target: Target, as_json: bool) -> None:
-    """Say which units a table of a space, some architectures or a front needs, and how long."""
+    """Show which units a table of a space, some architectures or a front needs, and the time."""
     plan = asked.plan()
     try:
         seconds = duration(plan, target, Rounds())

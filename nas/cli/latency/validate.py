@@ -1,4 +1,4 @@
-"""Prove a latency table on networks that had no part in it."""
+"""Validate a latency table on networks that it was not fitted on."""
 
 from pathlib import Path
 
@@ -30,23 +30,25 @@ def command(
     plot: bool,
     as_json: bool,
 ) -> None:
-    """Measure random networks and the zoo whole, and compare them with what TABLE predicts.
+    """Measure random networks and the zoo end to end, and compare with what TABLE predicts.
 
-    Every network is measured twice, which tells the noise floor. The result is stored in the
+    Every network is measured twice, which gives the noise floor. The result is stored in the
     table and shown wherever it is used.
     """
     with options.measuring() as report:
-        proved = validate_table(table, networks=networks, space=space, cores=cores, report=report)
-    proof = proved.validation
+        validated = validate_table(
+            table, networks=networks, space=space, cores=cores, report=report
+        )
+    validation = validated.validation
     if as_json:
-        print_json({"schema": 1, "table": str(table), **facts(proved)["validation"]})
-    elif proof:
+        print_json({"schema": 1, "table": str(table), **facts(validated)["validation"]})
+    elif validation:
         with extra("the summary", say):
-            put(proof.summary)
-            say(speed_note(proof) or "the machine was as fast as when the table was measured")
+            put(validation.summary)
+            say(speed_note(validation) or "the machine was as fast as when the table was measured")
     if plot:
         with extra("the picture", say):
-            _draw(proved, table)
+            _draw(validated, table)
 
 
 def _draw(table: LatencyTable, path: Path) -> None:

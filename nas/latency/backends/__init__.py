@@ -46,7 +46,7 @@ class Backend(Protocol):
         """Return the function that runs `model`; dropping it frees what it holds.
 
         Raises:
-            NasError: if the runtime refuses the model; the runtime's own words are kept.
+            NasError: if the runtime refuses the model, with its own message.
         """
 
 

@@ -30,21 +30,15 @@ _INIT = '"""The part of the package that measures a bundle; version {version}.""
 
 
 def with_validation(plan: Plan, space: Space, networks: int) -> Plan:
-    """Return `plan` with random networks of `space` and the zoo, to prove the table with."""
-    proof = plan_validation(space, networks=networks, known=frozenset(plan.calibrated_on))
-    return replace(plan, jobs=(*plan.jobs, *proof.of(VALIDATION)))
+    """Return `plan` with random networks of `space` and the zoo, to validate the table with."""
+    validation = plan_validation(space, networks=networks, known=frozenset(plan.fitted_on))
+    return replace(plan, jobs=(*plan.jobs, *validation.of(VALIDATION)))
 
 
 def write_bundle(
-    plan: Plan,
-    path: Path,
-    *,
-    target: Target,
-    report: Report = quiet,
+    plan: Plan, path: Path, *, target: Target, report: Report = quiet
 ) -> tuple[str, ...]:
     """Write the models of `plan` with what measures them; return what the backend refused.
-
-    `report` is called with the number of models written, of how many, and a note.
 
     Raises:
         NasError: if the backend needs more on the target than its runtime, or its converter is

@@ -19,10 +19,9 @@ _SLOWER = 1.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """One network: what the table says, and what was measured, with 90 % intervals.
+    """One network as predicted and as measured, with 90 % intervals.
 
-    `predicted` is None where the table lacks units of it. `notes` say what makes the two hard to
-    compare.
+    `predicted` is None where the table lacks units of it. `notes` say what limits the comparison.
     """
 
     name: str
@@ -60,9 +59,7 @@ def compare(
     samples: Samples,
     target: Target,
 ) -> tuple[Checked, ...]:
-    """Return what `table` says of `archs` beside their samples, the jobs after the references.
-
-    A comparison that is not possible is left out, and said in the notes.
+    """Compare predictions for `archs` with their samples, the jobs after the references.
 
     Raises:
         NasError: if none of them was measured.

@@ -1,4 +1,4 @@
-"""Turn repetitions into milliseconds with intervals: divide by the drift, take the lower quartile.
+"""Turn repetitions into milliseconds with intervals.
 
 Whatever disturbs a run makes it slower, never faster. So a repetition counts with its fastest run,
 divided by how much slower or faster than usual the reference networks were around it, which removes
@@ -27,7 +27,7 @@ _SMOOTHED = 15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """The latency of one model: the lower quartile of `rounds` repetitions, and its 90 % interval."""
+    """The latency of a model: the lower quartile of `rounds` repetitions, and its 90 % interval."""
 
     ms: float
     low_ms: float

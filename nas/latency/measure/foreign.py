@@ -1,4 +1,4 @@
-"""Tables of other projects as ours, and ours as theirs."""
+"""Import and export the latency tables of other projects."""
 
 from collections.abc import Sequence
 from math import sqrt
@@ -12,16 +12,16 @@ from nas.latency.table import Entry, LatencyTable, Spread, TableError
 
 _DEVIATIONS = 1.645
 _USUAL = 0.1
-"""Nothing tells the error of an imported sum; a layer-wise sum is about this far off."""
+"""The error of an imported table is not known; sums over layers are usually about so far off."""
 
 
 def import_table(
     dialect: str, files: Sequence[str | Path], *, device: str, threads: int, name: str
 ) -> tuple[LatencyTable, tuple[str, ...]]:
-    """Return a table of entries from files of another project, and what to know about it.
+    """Return a table of entries from files of another project, and notes on it.
 
-    A unit's interval is 90 % of its mean, from deviation and count; where the file does not
-    tell them the interval is the mean itself. The table has no operator model.
+    A unit's 90 % interval is that of its mean, by standard deviation and count; without these it
+    is the mean itself. The table has no operator model.
 
     Raises:
         BadFile: if a file is malformed; see `read_dialect`.
@@ -38,7 +38,7 @@ def import_table(
         threads=threads,
         dtype="fp32",
         sources=(source,),
-        weak=("the error of whole networks is not known",),
+        weak=("the error for networks is not known",),
         error=TableError(
             scheme="not known", networks=0, mean=_USUAL, mean_large=_USUAL, worst=_USUAL
         ),
@@ -72,8 +72,8 @@ def _entry(entry: DialectEntry) -> Entry:
 def export_table(table: LatencyTable, dialect: str, path: Path) -> Exported:
     """Write the measured units of `table` in a dialect.
 
-    The spread there is the deviation of one run: a table that was measured here, which knows the
-    interval of the mean alone, is written without.
+    The spread there is the standard deviation of one run. A table that was measured here holds
+    only the interval of the mean, so it is written without a spread.
 
     Raises:
         NasError: if the table has none, or the dialect can express none of them.

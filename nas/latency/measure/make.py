@@ -1,4 +1,4 @@
-"""Make, prove and complete tables: the steps behind the commands."""
+"""Make, validate and complete tables: the steps behind the commands."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -24,9 +24,8 @@ from nas.space.lookup import distinct_units
 from nas.space.space import Space
 
 TWICE = Rounds(least=24, most=24)
-"""Whole networks to compare with: twelve repetitions for each of two measurements."""
-
-_SAME_NETWORKS = "go on as it began (the same `networks` and `space`)"
+"""Of networks to compare with: twelve repetitions for each of two measurements."""
+_SAME_NETWORKS = "resume with the same `networks` and `space`"
 
 
 def samples_path(table: Path) -> Path:
@@ -37,7 +36,7 @@ def samples_path(table: Path) -> Path:
 def make_table(
     plan: Plan, target: Target, path: Path, *, rounds: Rounds, report: MeasuringReport = quiet
 ) -> LatencyTable:
-    """Measure `plan` and write the table at `path`; go on where a measurement was interrupted.
+    """Measure `plan`, or resume that, and write the table at `path`.
 
     Raises:
         NasError: as `measure_plan` and `tabulate` do.
@@ -53,7 +52,7 @@ def add_missing(
 ) -> LatencyTable:
     """Measure those units of `plan` that the table at `path` lacks, and add them to it.
 
-    They are measured as the table was; of `target` only the cores count.
+    They are measured as the table was; of `target` only the cores are used.
 
     Raises:
         NasError: if the table was not measured by this project.
@@ -83,7 +82,7 @@ def validate_table(
     cores: tuple[int, ...] | None = None,
     report: MeasuringReport = quiet,
 ) -> LatencyTable:
-    """Measure networks that had no part in the table at `path`, and store the comparison in it.
+    """Measure networks that the table at `path` was not fitted on, and store the validation in it.
 
     They are random ones of `space`, by default what the table was measured for, and the zoo.
 
@@ -101,11 +100,11 @@ def validate_table(
     samples, _ = measure_plan(
         plan, target, scratch, rounds=TWICE, report=report, instead=_SAME_NETWORKS
     )
-    proved = validate(table, plan, samples, date=samples.machine.date)
-    write_table(proved, path, heading=proved.heading)
+    validated = validate(table, plan, samples, date=samples.machine.date)
+    write_table(validated, path, heading=validated.heading)
     with suppress(OSError):
         scratch.unlink()
-    return proved
+    return validated
 
 
 def _space(table: LatencyTable, name: str | None) -> Space:
@@ -148,7 +147,7 @@ def complete(
 ) -> LatencyTable:
     """Return `table` with entries for those of `units` that it lacks, measured now.
 
-    What is measured is brought to the speed that the machine had when the table was measured.
+    They are brought to the speed that the machine had when the table was measured.
 
     Raises:
         NasError: if the table was not measured by this project, or its backend is not here.
@@ -190,18 +189,17 @@ def cover(
     on_missing: str = "model",
     report: MeasuringReport = quiet,
 ) -> LatencyTable:
-    """Return a table that has an answer for every unit of `archs`.
+    """Return the table `name`, which then covers every unit of `archs`.
 
-    For units that were not measured `on_missing` asks the operator model ("model"), measures them
-    now and adds them to the table's file ("measure"), or refuses ("fail").
+    Units that were not measured are left to the operator model (`on_missing` is "model"), measured
+    now and added to the table's file ("measure"), or refused ("fail").
 
     Raises:
         MissingEntry: if units are missing and may not be modelled; it names them.
         NasError: if `on_missing` is unknown, or the table's file is not the user's to write.
     """
-    table = load_table(name)
     units = [unit for arch in archs for unit in lower(arch)]
-    return cover_units(table, units, name, on_missing=on_missing, report=report)
+    return cover_units(load_table(name), units, name, on_missing=on_missing, report=report)
 
 
 def cover_space(name: str | Path, space: Space, *, report: MeasuringReport = quiet) -> None:
@@ -222,7 +220,7 @@ def cover_units(
     on_missing: str,
     report: MeasuringReport = quiet,
 ) -> LatencyTable:
-    """Return `table`, loaded from `name`, with an answer for every one of `units`; see `cover`."""
+    """Return `table`, loaded from `name`, which then covers all of `units`; see `cover`."""
     lacking = tuple(unit for unit in units if unit.key not in table.entries)
     if not lacking or on_missing == "model":
         return table

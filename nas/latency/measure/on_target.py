@@ -221,8 +221,5 @@ class _Lines:
         if time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
             logging.info(
-                "%d of %d repetitions, at most %.0f min left",
-                now.done,
-                now.total,
-                now.seconds_left / 60,
+                "%d of %d done, at most %.0f min left", now.done, now.total, now.seconds_left / 60
             )

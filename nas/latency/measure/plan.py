@@ -30,8 +30,8 @@ REFERENCES = (
     "single_path_nas",
 )
 """Every other measurement is divided by the drift of what these take around it, at another
-resolution than the zoo's. They are whole networks, since something that fits a small cache would
-not feel what slows networks down, and several, since no two feel it alike."""
+resolution than the zoo's. They are networks, since what fits into a small cache is not slowed down
+as networks are, and several, since no two are slowed down alike."""
 
 _REFERENCE_SIDE = 192
 
@@ -46,14 +46,15 @@ RELATIVES = (
     "mobilenet_v3_small@0.75-224",
     "mobilenet_v3_small@1.5-192",
 )
-"""Networks of other families than the space's that fit_correction too; the zoo itself is kept out."""
+"""Networks of other families than the space's that the correction is fitted on too. The zoo itself
+is not among them, so that it can validate."""
 
 _LARGEST_ZOO_MACS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuringJob:
-    """One model to measure: consecutive `units`, and what the measurement is for (`role`).
+    """One model to measure: consecutive `units`, and what for (`role`).
 
     A unit and a probe are named by their key, a network by its architecture or its number.
     """
@@ -80,18 +81,18 @@ class Plan:
         return tuple(job for job in self.jobs if job.role in roles)
 
     @property
-    def calibrated_on(self) -> tuple[str, ...]:
-        """The fingerprints of the calibration networks, which end their names."""
+    def fitted_on(self) -> tuple[str, ...]:
+        """The fingerprints of the networks for the correction, which end their names."""
         return tuple(job.name.rpartition(" ")[2] for job in self.of(CORRECTION))
 
 
 def plan_space(space: Space, *, networks: int = CORRECTION_NETWORKS, seed: int = 0) -> Plan:
-    """Return the plan for all units of a space, those of the zoo, probes, and calibration networks.
+    """Return the plan for a table of a space.
 
-    The zoo's units (of members up to a billion multiply-adds) are there so that baselines are
-    measured too, the probes so that the operator model sees more than one family. Half of the
-    calibration networks are drawn uniformly, half with a bias of their own to small or large
-    choices, so that they reach further than random networks do; `RELATIVES` of the zoo join them.
+    It measures all units of the space and of the zoo's networks of up to a billion multiply-adds,
+    for baselines; probes, so that the operator model is fitted on more than one family; and
+    networks for the correction. Half of these are drawn uniformly, half with a bias to small or
+    large choices, so that they cover a wider range; `RELATIVES` of the zoo join them.
     """
     rng = np.random.default_rng([seed, 0])
     half = networks // 2
@@ -106,7 +107,7 @@ def plan_space(space: Space, *, networks: int = CORRECTION_NETWORKS, seed: int =
 
 
 def plan_networks(name: str, archs: Sequence[Architecture], *, seed: int = 0) -> Plan:
-    """Return the plan for the units of some networks and the zoo; all of them fit_correction."""
+    """Return the plan for the units of some networks and the zoo, and for all of these."""
     everyone = [*archs, *small_zoo().values()]
     return _plan(name, _units(everyone), everyone, np.random.default_rng([seed, 0]))
 
@@ -117,7 +118,7 @@ def plan_units(name: str, units: Sequence[Unit]) -> Plan:
 
 
 def plan_check(name: str, archs: Sequence[Architecture]) -> Plan:
-    """Return the plan that measures some networks whole, by their names.
+    """Return the plan that measures some networks end to end, by their names.
 
     Where several have the same name, the later ones get a number: "best", "best (2)".
     """
@@ -134,9 +135,9 @@ def plan_check(name: str, archs: Sequence[Architecture]) -> Plan:
 def plan_validation(
     space: Space, *, networks: int, known: frozenset[str] = frozenset(), seed: int = 0
 ) -> Plan:
-    """Return the plan of random networks of `space` and the zoo, measured whole.
+    """Return the plan that measures random networks of `space` and the zoo end to end.
 
-    `known` are fingerprints of networks that must not be among them: those of the calibration.
+    `known` are fingerprints of networks that must not be among them: what the table is fitted on.
     """
     rng = np.random.default_rng([seed, 1])
     jobs: dict[str, MeasuringJob] = {}
@@ -161,7 +162,7 @@ def small_zoo() -> Mapping[str, Architecture]:
 
 
 def network_job(arch: Architecture, name: str, role: str) -> MeasuringJob:
-    """Return the job that measures a whole network."""
+    """Return the job that measures a network end to end."""
     return MeasuringJob(name=name, role=role, units=lower(arch))
 
 

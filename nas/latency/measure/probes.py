@@ -1,4 +1,4 @@
-"""Random units from a wide range, for an operator model that has seen more than one family."""
+"""Random units from a wide range, to fit an operator model on more than one family."""
 
 from collections.abc import Iterator
 

@@ -84,12 +84,12 @@ def measure(
     machine: Record,
     report: MeasuringReport,
 ) -> Estimates:
-    """Repetition `models`, the references first among them, until `rounds` are over; return estimates.
+    """Measure `models`, the references first among them, until `rounds` are over.
 
-    A model that cannot be made or opened is noted as refused, and the rest goes on.
+    A model that cannot be made or opened is noted as refused; the others are measured.
 
     Raises:
-        NasError: if a reference is refused: nothing can be measured then.
+        NasError: if a reference is refused.
         RunError: if the file cannot be written; everything before is kept.
     """
     file.begin(machine)
@@ -133,7 +133,6 @@ class _State:
             self.measure_reference(rounds)
 
     def measure_reference(self, rounds: Rounds) -> None:
-        """Repetition the next of the references."""
         job = self._asked % self.references
         self._asked += 1
         try:

@@ -20,9 +20,9 @@ from nas.latency.table import Entry, LatencyTable, Spread, TableError
 from nas.network.layers import Unit
 
 METHOD = (
-    "units and whole networks in shuffled rounds, each repetition (its fastest run) divided by the "
+    "units and networks in shuffled rounds, each repetition (its fastest run) divided by the "
     "drift of reference networks around it, lower quartile over rounds; each unit corrected by a "
-    "factor of its kind and size, fitted by ridge regression on whole networks"
+    "factor of its kind and size, fitted by ridge regression on networks measured end to end"
 )
 _LEAST_NETWORKS = 8
 _LEAST_UNITS = 20
@@ -34,13 +34,13 @@ def tabulate(samples: Samples, *, name: str, version: str) -> LatencyTable:
     """Return the table that `samples` give, with a validation where they hold one.
 
     Raises:
-        NasError: if they hold too little for a table: the measurement has to go on.
+        NasError: if they hold too little for a table.
     """
     plan = from_mapping(samples.header, source="samples")
     found = estimate(samples.repetitions, references=samples.references)
     units, isolated = _units(plan, found)
-    calibration = fit_correction(_networks(plan, found, isolated))
-    correction = calibration.correction
+    correction_fit = fit_correction(_networks(plan, found, isolated))
+    correction = correction_fit.correction
     entries = {key: entry_of(units[key], alone, correction) for key, alone in isolated.items()}
     fitted = fit_operators(list(units.values()), [entries[key].ms for key in units])
     table = LatencyTable(
@@ -51,8 +51,8 @@ def tabulate(samples: Samples, *, name: str, version: str) -> LatencyTable:
         dtype=samples.header["dtype"],
         sources=("measured by nas latency measure",),
         weak=_weak(fitted),
-        error=_error(calibration),
-        spread=_spread(calibration.errors, fitted),
+        error=_error(correction_fit),
+        spread=_spread(correction_fit.errors, fitted),
         entries=entries,
         model=fitted.model,
         lacks=_refused(plan, samples),
@@ -82,31 +82,31 @@ def _units(plan: Plan, found: Estimates) -> tuple[Mapping[str, Unit], Mapping[st
 def _networks(
     plan: Plan, found: Estimates, isolated: Mapping[str, Estimate]
 ) -> tuple[MeasuredNetwork, ...]:
-    """Return the calibration networks whose units were all measured."""
+    """Return the networks for the correction whose units were all measured."""
     networks = []
     for number, job in enumerate(plan.jobs):
         known = all(unit.key in isolated for unit in job.units)
         if job.role == CORRECTION and number in found.jobs and known:
             alone = [isolated[unit.key].ms for unit in job.units]
-            whole = found.jobs[number].ms
-            networks.append(MeasuredNetwork(units=job.units, isolated_ms=alone, ms=whole))
+            ms = found.jobs[number].ms
+            networks.append(MeasuredNetwork(units=job.units, isolated_ms=alone, ms=ms))
     if len(networks) < _LEAST_NETWORKS:
         raise NasError(
-            f"only {len(networks)} whole networks are measured, {_LEAST_NETWORKS} are needed; "
+            f"only {len(networks)} networks are measured, {_LEAST_NETWORKS} are needed; "
             "start the same command again"
         )
     return tuple(networks)
 
 
 def entry_of(unit: Unit, alone: Estimate, correction: Correction, *, speed: float = 1.0) -> Entry:
-    """Return the entry of a unit; its interval is the relative one of the unit alone.
+    """Return the entry of a unit, with the relative interval of the unit alone.
 
-    `speed` brings milliseconds of another time to those of the table.
+    `speed` brings what was measured at another time to the speed of the table.
     """
     isolated_ms = speed * alone.ms
     ms = correction.corrected_ms(unit, isolated_ms)
     low_ms, high_ms = ms * alone.low_ms / alone.ms, ms * alone.high_ms / alone.ms
-    # rounded as in a table's file, so that a table that was written and read predicts the same
+    # rounded as in a table's file, so that the table predicts the same when it is read again
     return Entry(
         ms=round(ms, 6),
         low_ms=round(low_ms, 6),
@@ -116,16 +116,16 @@ def entry_of(unit: Unit, alone: Estimate, correction: Correction, *, speed: floa
 
 
 def _refused(plan: Plan, samples: Samples) -> Mapping[str, str]:
-    """Return the runtime's words on units, by key; networks that it refuses hold such units."""
-    words = [(plan.jobs[number], text) for number, text in samples.refused.items()]
-    return {job.name: text for job, text in words if job.role in (UNIT, PROBE)}
+    """Return the runtime's messages about units that it refuses, by key."""
+    refused = [(plan.jobs[number], text) for number, text in samples.refused.items()]
+    return {job.name: text for job, text in refused if job.role in (UNIT, PROBE)}
 
 
-def _error(calibration: CorrectionFit) -> TableError:
-    size = np.abs(calibration.errors)
+def _error(fit: CorrectionFit) -> TableError:
+    size = np.abs(fit.errors)
     mean = round(float(size.mean()), 4)
     return TableError(
-        scheme="calibration networks, each left out of the correction in turn",
+        scheme="leave one network out of the fit of the correction",
         networks=len(size),
         mean=mean,
         mean_large=mean,
@@ -171,7 +171,7 @@ def _provenance(samples: Samples, plan: Plan, found: Estimates, version: str) ->
         reference_ms=references_by_name(plan, found),
         rounds=max(e.rounds for e in found.jobs.values()),
         noise=round(found.noise, 4),
-        calibrated_on=plan.calibrated_on,
+        calibrated_on=plan.fitted_on,
     )
 
 

@@ -1,4 +1,4 @@
-"""Prove a table on networks that had no part in it, measured whole."""
+"""Validate a table on networks that it was not fitted on, measured end to end."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,15 +19,14 @@ _LEAST_REPETITIONS = 4
 
 
 def validate(table: LatencyTable, plan: Plan, samples: Samples, *, date: str) -> LatencyTable:
-    """Return `table` with what the validation networks of `plan` say of it.
+    """Return `table` with its validation on the networks of `plan`.
 
-    All times are given for the speed that the machine had when the table was measured, as the
-    reference networks tell it. The first and the second half of the repetitions are the two
-    measurements that tell the noise floor. The table's interval becomes as wide as the errors
-    found here ask for.
+    All times are brought to the speed that the machine had when the table was measured, by the
+    reference networks. The first and the second half of the repetitions are the two measurements
+    whose difference is the noise floor. The table's interval becomes as wide as the errors require.
 
     Raises:
-        NasError: if the networks were not visited often enough.
+        NasError: if the networks were not measured often enough.
     """
     now = reference_ms(samples.repetitions, references=samples.references)
     slower = speed_of(table, plan, now)
@@ -42,17 +41,17 @@ def validate(table: LatencyTable, plan: Plan, samples: Samples, *, date: str) ->
             points[job.name] = (units_ms(table, plan, number), usual(own) / slower)
     if len(points) < 2:
         raise NasError("fewer than two networks are measured; start the same command again")
-    proof = _scores(points, np.array(halves), slower, date)
+    validation = _scores(points, np.array(halves), slower, date)
     wide = quantile(np.array([abs(predicted / ms - 1) for predicted, ms in points.values()]))
     spread = replace(table.spread, relative=round(wide, 4), relative_small=round(wide, 4))
-    return replace(table, validation=proof, spread=spread)
+    return replace(table, validation=validation, spread=spread)
 
 
 def speed_of(table: LatencyTable, plan: Plan, now: Mapping[int, float]) -> float:
     """Return how much longer the reference networks take `now` than when `table` was measured.
 
-    `now` are their milliseconds by the number of the job in `plan`; for a table that was not
-    measured by this project there is nothing to compare with, and the result is 1.
+    `now` are their milliseconds by the number of the job in `plan`; the result is 1 for a table
+    that was not measured by this project.
 
     Raises:
         NasError: if the table was measured with other references.

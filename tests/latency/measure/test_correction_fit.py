@@ -1,4 +1,4 @@
-"""The correction for boundaries: known ones come back, and what is not known stays as it was."""
+"""The fit of the correction: known ones come back, and what is not known stays as it was."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ TRUE = Correction(
 def _networks(
     space: Space, count: int, *, seed: int, correction: Correction | None = TRUE, noise: float = 0.0
 ) -> list[MeasuredNetwork]:
-    """Return random networks that take what `correction` says of their units, or are off by `noise`.
+    """Return random networks as `correction` says of their units, off by `noise`.
 
     Without a correction they take the sum of their units.
     """

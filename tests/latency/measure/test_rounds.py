@@ -151,7 +151,7 @@ def test_the_reference_comes_first_last_and_whenever_its_time_is_over(bench: Ben
     jobs = [repetition.job for repetition in bench.repetitions]
     assert jobs[0] == jobs[-1] == 0
     at = [repetition.at for repetition in bench.repetitions if repetition.job == 0]
-    # what is over 0.1 s is noticed before the next repetition, which together with the reference is 0.08
+    # what is over 0.1 s is noticed before the next one, which together with the reference is 0.08
     assert max(later - earlier for earlier, later in pairwise(at)) < 0.1 + 0.08 + 0.04
 
 
