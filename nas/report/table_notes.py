@@ -103,5 +103,5 @@ def width_note(table: LatencyTable) -> str:
     middle, wide = 100 * float(np.median(widths)), 100 * float(np.quantile(widths, 0.9))
     return (
         f"90 % intervals of the units: ±{middle:.1f} % in the middle, ±{wide:.1f} % for the widest "
-        f"tenth; networks of the calibration left out: {100 * table.error.mean:.1f} % off"
+        f"tenth; error on networks left out of the fit: {100 * table.error.mean:.1f} %"
     )

@@ -288,7 +288,7 @@ def test_a_bundle_runs_where_only_numpy_and_the_runtime_are(nas: Nas, tmp_path: 
     )
     assert counts == dict.fromkeys(range(samples.references, models), 4)
     reply = nas("latency", "build", str(out), "--out", str(tmp_path / "t.yaml"))
-    assert "4 networks measured whole" in reply.out
+    assert "4 networks measured end to end" in reply.out
     assert load_table(tmp_path / "t.yaml").validation is not None
 
 

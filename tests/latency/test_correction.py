@@ -19,7 +19,7 @@ def _unit(block: Block) -> Unit:
     return lower_block(block, (block.in_channels, 10, 10))
 
 
-def _boundary(**coefficients: float) -> Correction:
+def _correction(**coefficients: float) -> Correction:
     return Correction(coefficients={**dict.fromkeys(FEATURES, 0.0), **coefficients})
 
 
@@ -46,15 +46,15 @@ def test_shortcut_squeeze_and_h_swish_are_told() -> None:
 
 
 def test_the_factor_is_the_sum_of_its_parts_and_scales_the_time_alone() -> None:
-    assert _boundary(whole=0.8, shortcut=0.1, squeezed=-0.2).factor(_unit(MBCONV)) == pytest.approx(
-        0.7
-    )
-    assert _boundary(whole=0.8).corrected_ms(_unit(PLAIN), 2.5) == pytest.approx(2.0)
-    assert _boundary(whole=1.0).corrected_ms(_unit(MBCONV), 2.5) == 2.5
-    sized = _boundary(whole=1.0, log_elements=0.1)
+    assert _correction(whole=0.8, shortcut=0.1, squeezed=-0.2).factor(
+        _unit(MBCONV)
+    ) == pytest.approx(0.7)
+    assert _correction(whole=0.8).corrected_ms(_unit(PLAIN), 2.5) == pytest.approx(2.0)
+    assert _correction(whole=1.0).corrected_ms(_unit(MBCONV), 2.5) == 2.5
+    sized = _correction(whole=1.0, log_elements=0.1)
     assert sized.factor(_unit(PLAIN)) == pytest.approx(1 + 0.1 * log(2400 / 1e5))
 
 
 def test_no_unit_becomes_less_than_a_fifth_or_more_than_three_times_itself() -> None:
-    assert _boundary(whole=-3.0).corrected_ms(_unit(PLAIN), 1.0) == 0.2
-    assert _boundary(whole=9.0).corrected_ms(_unit(PLAIN), 1.0) == 3.0
+    assert _correction(whole=-3.0).corrected_ms(_unit(PLAIN), 1.0) == 0.2
+    assert _correction(whole=9.0).corrected_ms(_unit(PLAIN), 1.0) == 3.0

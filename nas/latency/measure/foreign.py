@@ -38,7 +38,7 @@ def import_table(
         threads=threads,
         dtype="fp32",
         sources=(source,),
-        weak=("the error for networks is not known",),
+        weak=("the error of whole networks is not known",),
         error=TableError(
             scheme="not known", networks=0, mean=_USUAL, mean_large=_USUAL, worst=_USUAL
         ),

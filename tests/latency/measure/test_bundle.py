@@ -21,7 +21,7 @@ def plan(tiny: Space) -> Plan:
     return plan_space(tiny, networks=10)
 
 
-def test_validation_networks_are_added_behind_and_are_none_of_the_calibration(
+def test_validation_networks_are_added_behind_and_are_none_of_the_correction(
     plan: Plan, tiny: Space
 ) -> None:
     both = with_validation(plan, tiny, 5)
@@ -29,8 +29,8 @@ def test_validation_networks_are_added_behind_and_are_none_of_the_calibration(
     proof = both.jobs[len(plan.jobs) :]
     assert {job.role for job in proof} == {VALIDATION}
     assert len(proof) == 5 + len(small_zoo())
-    calibration = {job.units for job in plan.of(CORRECTION)}
-    assert not calibration & {job.units for job in proof}
+    fitted_on = {job.units for job in plan.of(CORRECTION)}
+    assert not fitted_on & {job.units for job in proof}
 
 
 def test_a_backend_that_needs_more_than_its_runtime_is_not_bundled(

@@ -53,7 +53,7 @@ def test_lower_quartile_and_interval_match_hand_computation(
     assert found.width == pytest.approx((wanted[2] - wanted[1]) / 2 / wanted[0])
 
 
-def test_one_slow_visit_does_not_count() -> None:
+def test_one_slow_repetition_does_not_count() -> None:
     found = estimate(_repetitions([1.0] * 9 + [1000.0]), references=2)
     assert found.jobs[2] == Estimate(ms=1.0, low_ms=1.0, high_ms=1.0, rounds=10)
 
@@ -113,7 +113,7 @@ def test_processes_that_ran_at_different_speeds_agree() -> None:
     assert found.jobs[2].ms == pytest.approx(1.0)
 
 
-def test_a_process_that_did_not_visit_a_reference_is_left_out() -> None:
+def test_a_process_that_measured_no_reference_is_left_out() -> None:
     lost = [Repetition(2, 1, 0.1, 99.0, 99.0), Repetition(3, 1, 0.2, 99.0, 99.0)]
     found = estimate([*_repetitions([1.0, 1.0]), *lost], references=2)
     assert found.jobs == {2: Estimate(ms=1.0, low_ms=1.0, high_ms=1.0, rounds=2)}

@@ -111,7 +111,7 @@ def test_a_table_that_is_no_file_cannot_be_proved(tmp_path: Path) -> None:
             validate_table(name, networks=3)
 
 
-def test_a_proof_that_was_broken_off_goes_on_with_the_same_networks_only(
+def test_an_interrupted_validation_is_resumed_with_the_same_networks_only(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nas.latency.measure.make.TWICE", Rounds(least=1, most=1))
@@ -123,8 +123,8 @@ def test_a_proof_that_was_broken_off_goes_on_with_the_same_networks_only(
     with pytest.raises(RunError) as error:
         validate_table(path, networks=4)
     assert str(error.value) == (
-        f"{scratch} was measured with another plan; go on as it began (the same `networks` and "
-        "`space`), or delete it"
+        f"{scratch} was measured with another plan; resume with the same `networks` and "
+        "`space`, or delete it"
     )
     assert scratch.read_bytes() == before
     assert validate_table(path, networks=3).validation is not None
@@ -227,7 +227,7 @@ def test_int8_and_threads_are_kept(mbconv_plan: Plan, tmp_path: Path) -> None:
 
 
 def _some(plan: Plan) -> tuple:  # type: ignore[type-arg]
-    """Return the references, the calibration networks, and their units."""
+    """Return the references, the networks for the correction, and their units."""
     networks = plan.of(CORRECTION)[:10]
     keys = {unit.key for job in networks for unit in job.units}
     return (*plan.of(REFERENCE), *networks, *(job for job in plan.jobs if job.name in keys))

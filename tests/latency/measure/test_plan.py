@@ -64,7 +64,7 @@ def test_the_references_are_first_and_every_job_has_a_role(mbconv_plan: Plan) ->
     assert all(len(job.units) == 1 for job in mbconv_plan.of(UNIT, PROBE))
 
 
-def test_calibration_networks_are_of_the_space_and_relatives_of_the_zoo_by_fingerprint(
+def test_networks_for_the_correction_are_of_the_space_and_relatives_of_the_zoo_by_fingerprint(
     tiny: Space, everything: np.ndarray
 ) -> None:
     there = {tiny.decode_row(row).fingerprint for row in everything}
@@ -118,7 +118,7 @@ def _keys(job: MeasuringJob) -> tuple[str, ...]:
     return tuple(unit.key for unit in job.units)
 
 
-def test_a_zoo_network_that_was_calibrated_on_is_not_validated_on(tiny: Space) -> None:
+def test_a_zoo_network_that_was_fitted_on_is_not_validated_on(tiny: Space) -> None:
     b0 = load_architecture("efficientnet_b0")
     plan = plan_validation(tiny, networks=1, known=frozenset([b0.fingerprint]))
     names = {job.name for job in plan.jobs}
@@ -141,7 +141,7 @@ def test_the_small_zoo_is_what_has_at_most_a_billion_macs() -> None:
         assert (name in small) == (cost(load_architecture(name)).macs <= 1_000_000_000)
 
 
-def test_networks_without_a_space_are_calibrated_on_themselves_and_the_zoo(tiny: Space) -> None:
+def test_networks_without_a_space_are_fitted_on_themselves_and_the_zoo(tiny: Space) -> None:
     archs = [tiny.decode_row(row) for row in tiny.sample_matrix(np.random.default_rng(0), 2)]
     plan = plan_networks("two", archs)
     everyone = [*archs, *small_zoo().values()]

@@ -1,4 +1,4 @@
-"""Rounds of repetitions: who is visited how often, in which order, and what stops or delays it."""
+"""Rounds of repetitions: who is measured how often, in which order, and what stops or delays it."""
 
 import os
 import signal
@@ -111,7 +111,7 @@ def _noisy(job: int, run: int) -> float:
     return 0.001 * (job + 1) * (1 + (run // 4 % 5) / 10 if job == 3 else 1)
 
 
-def test_every_job_is_visited_in_the_least_rounds_and_settled_ones_no_more(bench: Bench) -> None:
+def test_every_job_is_measured_in_the_least_rounds_and_settled_ones_no_more(bench: Bench) -> None:
     bench.seconds = _noisy
     found = bench.measure(least=7, most=12, runs=3, repetition_seconds=0.0)
     assert bench.counts() == {1: 7, 2: 7, 3: 12, 4: 7, 5: 7}
@@ -119,13 +119,13 @@ def test_every_job_is_visited_in_the_least_rounds_and_settled_ones_no_more(bench
     assert found.jobs[2].ms == pytest.approx(3.0)
 
 
-def test_a_visit_is_the_fastest_of_its_runs_after_one_to_warm_up(bench: Bench) -> None:
+def test_a_repetition_is_the_fastest_of_its_runs_after_one_to_warm_up(bench: Bench) -> None:
     bench.seconds = lambda job, run: [0.9, 0.003, 0.002, 0.007][run % 4]
     bench.measure(least=2, most=2, runs=3, repetition_seconds=0.0)
     assert {(v.ms, v.median_ms) for v in bench.repetitions} == {(2.0, 3.0)}
 
 
-def test_a_short_job_is_run_until_its_visit_is_long_enough(bench: Bench) -> None:
+def test_a_short_job_is_run_until_its_repetition_is_long_enough(bench: Bench) -> None:
     bench.seconds = lambda job, run: [0.5, 0.001, 0.01, 1e-9][min(job, 3)]
     bench.measure(least=1, most=1, runs=3, repetition_seconds=0.008)
     assert bench.runs[1] == 1 + 8
@@ -170,7 +170,7 @@ def test_references_take_turns_and_all_of_them_come_first_and_last(bench: Bench)
     assert set(found.jobs) == set(range(3, 9))
 
 
-def test_every_visit_opens_its_model_anew_and_reads_its_file_once(bench: Bench) -> None:
+def test_every_repetition_opens_its_model_again_and_reads_its_file_once(bench: Bench) -> None:
     bench.references = 2
     bench.measure(least=10, most=10, reference_seconds=0.0)
     assert len(bench.opened) == len(bench.repetitions)
@@ -316,7 +316,7 @@ measure_plan(plan, Target(backend="fake"), path, rounds=Rounds(least=8, most=8))
 """
 
 
-def test_killed_in_the_middle_it_goes_on_and_repeats_no_finished_visit(tmp_path: Path) -> None:
+def test_killed_in_the_middle_it_resumes_and_repeats_nothing(tmp_path: Path) -> None:
     path = tmp_path / "samples.jsonl"
     words = [sys.executable, "-c", _SLOW, str(path)]
     process = subprocess.Popen([*words, "0.0005"], cwd=ROOT)

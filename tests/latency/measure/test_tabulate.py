@@ -1,4 +1,4 @@
-"""From samples to a table and its proof, on computed times whose truth is known."""
+"""From samples to a table and its validation, on computed times whose truth is known."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -117,7 +117,7 @@ def test_what_was_not_measured_comes_from_the_operator_model_with_more_doubt(
     assert elsewhere.ms == pytest.approx(_true_ms(lower(wide)), rel=0.15)
 
 
-def test_validation_compares_networks_that_had_no_part_in_the_table(
+def test_validation_compares_networks_that_the_table_was_not_fitted_on(
     exact: Measured, proved: LatencyTable
 ) -> None:
     proof, source = proved.validation, proved.provenance
@@ -140,7 +140,7 @@ def test_validation_compares_networks_that_had_no_part_in_the_table(
     assert (proof.noise_floor, proof.noise_worst, proof.speed) == (0.0, 0.0, 1.0)
     assert proof.kendall_tau > 0.95
     assert proof.date == "2026-11-22"
-    assert f"{len(errors)} networks measured whole" in proof.summary
+    assert f"{len(errors)} networks measured end to end" in proof.summary
 
 
 def test_the_interval_becomes_as_wide_as_the_validation_asks_for(
@@ -236,7 +236,7 @@ def _only(samples: Samples, jobs: set[int]) -> Samples:
     return replace(samples, repetitions=tuple(v for v in samples.repetitions if v.job in kept))
 
 
-def test_a_measurement_that_is_too_small_says_to_go_on(exact: Measured) -> None:
+def test_a_measurement_that_is_too_small_says_to_resume(exact: Measured) -> None:
     roles = [job.role for job in exact.plan.jobs]
     networks = {i for i, role in enumerate(roles) if role == CORRECTION}
     others = {i for i, role in enumerate(roles) if role in (UNIT, PROBE)}
@@ -245,7 +245,7 @@ def test_a_measurement_that_is_too_small_says_to_go_on(exact: Measured) -> None:
         (set(), "only 0 units are measured"),
         (
             others | set(sorted(networks)[:3]),
-            "only 3 whole networks are measured, 8 are needed; start the same command again",
+            "only 3 networks are measured, 8 are needed; start the same command again",
         ),
     ):
         with pytest.raises(NasError, match=message):
