@@ -31,7 +31,7 @@ from nas.latency.correction import FEATURES, Correction
 from nas.latency.file import load_table, table_mapping
 from nas.latency.importing import read_dialect
 from nas.latency.measure import on_target
-from nas.latency.measure.plan import Job, Plan
+from nas.latency.measure.plan import MeasuringJob, Plan
 from nas.latency.measure.plan import from_mapping as plan_from
 from nas.latency.measure.plan import to_mapping as plan_mapping
 from nas.latency.measure.samples import UNIT, header, read_samples
@@ -128,8 +128,8 @@ def _plan() -> Any:
     from nas.network.layers import lower
 
     units = lower(arch())
-    jobs = [Job(name="net", role="reference", units=units)]
-    jobs += [Job(name=unit.key, role=UNIT, units=(unit,)) for unit in units[:3]]
+    jobs = [MeasuringJob(name="net", role="reference", units=units)]
+    jobs += [MeasuringJob(name=unit.key, role=UNIT, units=(unit,)) for unit in units[:3]]
     return json.loads(json.dumps(plan_mapping(Plan(name="p", jobs=tuple(jobs)))))
 
 
