@@ -52,3 +52,21 @@ def test_workers_end_with_the_process_that_started_them(tmp_path: Path) -> None:
                 return
             time.sleep(0.05)
         pytest.fail("the worker outlived its driver")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals")
+def test_a_script_that_every_worker_would_run_again_is_refused(tmp_path: Path) -> None:
+    script = tmp_path / "driver.py"
+    start, _, end = DRIVER.partition('if __name__ == "__main__":\n    ')
+    script.write_text(start + end)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, script, tmp_path / "pid"],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f"nas.core.errors.RunError: several workers would each run {script} again; put what it "
+        'does under `if __name__ == "__main__":`, or take `workers=1`'
+    )
+    assert not (tmp_path / "pid").exists()

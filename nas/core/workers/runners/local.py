@@ -16,7 +16,7 @@ from typing import Any
 from pebble import ProcessExpired, ProcessPool
 
 from nas.core import plugins
-from nas.core.errors import NasError, typed_line
+from nas.core.errors import NasError, RunError, typed_line
 from nas.core.interrupts import undisturbed, unheard
 from nas.core.machine import available_cores
 from nas.core.workers.runner import WAIT, Failure, Work, attempt
@@ -66,6 +66,7 @@ class Local:
     def _pool_for(self, shared: Any) -> ProcessPool:
         if self._pool is None or self._shared is not shared:
             self.close()
+            _check_main()
             refuse(shared, ForkingPickler.dumps, name="what all tasks share")
             threads = max(1, available_cores() // self.workers)
             self._pool = ProcessPool(
@@ -83,6 +84,23 @@ class Local:
             self._pool.stop()  # type: ignore[no-untyped-call]  # pebble's
             self._pool.join()
             self._pool = self._shared = None
+
+
+def _check_main() -> None:
+    """Refuse a script that every worker would run again: it imports the script to know its names.
+
+    Raises:
+        RunError: if the script asks nowhere whether it is the main program.
+    """
+    path = getattr(sys.modules.get("__main__"), "__file__", None)
+    if path is None or not os.path.isfile(path):
+        return  # a notebook, or typed in
+    with open(path, "rb") as script:
+        if b"__name__" not in script.read() and not path.endswith("__main__.py"):
+            raise RunError(  # it ends the search; another error would fail its trials
+                f"several workers would each run {path} again; put what it does under "
+                '`if __name__ == "__main__":`, or take `workers=1`'
+            )
 
 
 @lru_cache(maxsize=1)
