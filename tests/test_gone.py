@@ -32,8 +32,8 @@ def test_a_file_that_is_removed_is_written_anew(
     lines.close()
     assert path.read_text() == '{"a":1}\n{"a":2}\n'
     assert [record.message for record in caplog.records] == [
-        f"{tmp_path / 'run'} was removed; writing it anew, with log.jsonl",
-        f"{path} was removed; writing it anew, with log.jsonl",
+        f"{tmp_path / 'run'} was removed; writing it again, with log.jsonl",
+        f"{path} was removed; writing it again, with log.jsonl",
     ]
 
 
@@ -73,7 +73,7 @@ def test_a_search_whose_folder_is_removed_writes_it_anew(
     run = search(out=tmp_path / "run", progress=remove, **config)
     whole = search(out=tmp_path / "whole", **config)
     assert run.finished
-    assert f"{tmp_path / 'run'} was removed; writing it anew" in caplog.text
+    assert f"{tmp_path / 'run'} was removed; writing it again" in caplog.text
     for name in ("run.yaml", "pareto.csv"):
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     longer = search(out=tmp_path / "run", **{**config, "trials": 80})

@@ -13,7 +13,7 @@ from nas.cli._print import print_json, print_table, put, say
 from nas.cli._progress import progress
 from nas.core.extras import extra
 from nas.core.plugins import trusted
-from nas.core.run_folder import MARKS, SEARCH, begun
+from nas.core.run_folder import MARKS, SEARCH, is_begun
 from nas.core.storage import Place
 from nas.core.text import file_name
 from nas.latency.table import ON_MISSING
@@ -174,7 +174,7 @@ def _settings(config: Path | None, out: Place | None, flags: Mapping[str, Any]) 
 def _settings_of(out: Place) -> SearchConfig:
     """Return the settings of a run folder, the defaults where there is none yet."""
     with out.reading(*MARKS) as folder:
-        return read_config(folder / CONFIG) if begun(folder, SEARCH) else _DEFAULTS
+        return read_config(folder / CONFIG) if is_begun(folder, SEARCH) else _DEFAULTS
 
 
 def _measure_missing(settings: SearchConfig) -> None:

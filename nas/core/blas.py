@@ -1,4 +1,4 @@
-"""One thread for the linear algebra of numpy, which decides speed here and nothing else."""
+"""One thread for the linear algebra of numpy, which is faster for small matrices."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +10,9 @@ from typing import Any
 def one_blas_thread() -> Iterator[None]:
     """Let numpy's matrix products run in one thread inside; a decorator as well.
 
-    The matrices of a search are small: threads cost more than they bring, tenfold on a busy
-    machine. Nothing changes outside, whatever was imported first. The number of threads belongs to
-    the process: another Python thread that multiplies meanwhile does so in one thread, too.
+    On small matrices threads cost more than they save, tenfold on a busy machine. The number of
+    threads belongs to the process: another Python thread that multiplies meanwhile uses one, too.
+    Afterwards it is as before.
     """
     libraries = [(library, library.get_num_threads()) for library in _libraries()]
     several = [(library, count) for library, count in libraries if count > 1]
@@ -27,7 +27,7 @@ def one_blas_thread() -> Iterator[None]:
 
 @cache
 def _libraries() -> tuple[Any, ...]:
-    """Return what sets the threads of the linear algebra that is loaded; numpy must be."""
+    """Return the loaded libraries of linear algebra; numpy must be imported."""
     from threadpoolctl import ThreadpoolController  # when first asked for, as it takes 20 ms
 
     return tuple(ThreadpoolController().select(user_api="blas").lib_controllers)

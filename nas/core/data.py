@@ -105,6 +105,11 @@ def first_comment(path: Path) -> str:
     return line.removeprefix("#").strip() if line.startswith("#") else ""
 
 
+def as_json(data: Any) -> Any:
+    """Return `data` as it is read back from JSON: tuples as lists."""
+    return strict_json.parse(strict_json.dumps(data), constants=True)
+
+
 def to_json(data: Any) -> str:
     """Return `data` as indented JSON, null for what is no finite number."""
     return strict_json.dumps(data, indent=2, ascii_only=False) + "\n"

@@ -7,7 +7,7 @@ from nas.core.text import LONGEST_VALUE, one_line, shown
 
 
 class NasError(Exception):
-    """Something the user can mend; the message says what was found, where, and what to do.
+    """Something the user can correct; the message says what was found, where, and what to do.
 
     Whatever the message quotes, it is one line of at most 1,000 characters, without control
     characters and without the passwords of URLs.
@@ -19,7 +19,7 @@ class NasError(Exception):
 
 
 class UnknownName(NasError):
-    """A name that stands for nothing here."""
+    """A name that is not known."""
 
 
 class BadFile(NasError):
@@ -40,11 +40,11 @@ class NotInSpace(NasError):
 
 
 class MissingEntry(NasError):
-    """Units that a latency table has neither measured nor a model for."""
+    """Units that a latency table has not measured and cannot predict."""
 
 
 class Unreachable(NasError):
-    """A limit that nothing can meet."""
+    """A constraint that nothing can satisfy."""
 
 
 class RunError(NasError):
@@ -80,7 +80,7 @@ _PACKAGES = {
     "sklearn": "scikit-learn",
     "yaml": "PyYAML",
 }
-"""Modules that are not named like the package that holds them."""
+"""Packages whose modules have other names."""
 
 
 def missing_package(error: ModuleNotFoundError, *, wanted_by: str) -> MissingPackage:

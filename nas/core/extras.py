@@ -1,7 +1,7 @@
-"""Extras: what a result can do without, as a picture, a comparison or a summary.
+"""Extras: optional parts of a result, as a picture, a comparison or a summary.
 
-A result is written first. Whatever adorns it may then fail without taking the result with it: one
-line says what is missing, and why.
+A result is written first. An extra may then fail without losing it: one line says what is missing,
+and why.
 """
 
 import traceback
@@ -17,14 +17,14 @@ Say = Callable[[str], None]
 
 @contextmanager
 def extra(what: str, say: Say) -> Iterator[None]:
-    """Do something that a result can do without; where it fails, `say` is told in one line.
+    """Make an extra; where that fails, call `say` with one line.
 
-    `what` names it, as in "the picture". A bug in it is a line as well, with the place to look at.
-    An interrupt is no failure, and passes.
+    `what` names it, as in "the picture". For a bug the line names the place in the code. An
+    interrupt is raised.
     """
     try:
         yield
-    except Exception as error:  # whatever it is, it must not cost what is written already
+    except Exception as error:  # whatever it is, the result must not be lost
         say(printable(_reason(what, error)))
 
 

@@ -1,7 +1,7 @@
 """Read regular files only, and write files so that a kill loses nothing.
 
 A FIFO would block for ever and `/dev/zero` never end, so neither is read. Nothing here needs more
-than Python, so that a device on which units are measured can use it.
+than Python, for devices that measure.
 """
 
 import errno
@@ -39,7 +39,7 @@ def open_regular(path: Path, *, append: bool = False) -> IO[bytes]:
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    """Open a file, and a FIFO without waiting for whoever is at its other end."""
+    """Open a file, and a FIFO without waiting for its other end."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
 
 
@@ -70,10 +70,10 @@ def read_text(path: Path, *, most: int = MOST_TEXT) -> str:
 def atomic_path(path: Path, *, follow: bool = False) -> Iterator[Path]:
     """Give a temporary path beside `path`, which replaces it when the block ends well.
 
-    Whoever reads `path` sees the old content or the new, never a part. A new file has the mode that
-    the umask leaves, an old one keeps its own. A link is replaced like a file, so that none in a
-    run folder from elsewhere leads out of it. With `follow`, for a path that the user names, what
-    the link leads to is replaced instead, and a FIFO or a device such as /dev/stdout is written to.
+    Readers of `path` see the old content or the new, never a part. A new file has the mode that the
+    umask leaves, an old one keeps its own. A link is replaced like a file, so that no link in a
+    foreign run folder leads out of it. With `follow`, for a path that the user names, the target of
+    the link is replaced instead, and a FIFO or a device such as /dev/stdout is written to.
 
     Raises:
         BadFile: if `path` cannot be written.
@@ -91,10 +91,10 @@ def atomic_path(path: Path, *, follow: bool = False) -> Iterator[Path]:
 
 
 def _is_stream(path: Path) -> bool:
-    """Tell whether `path` is no file to replace; /dev/stdout is none, wherever it leads.
+    """Tell whether `path` is to be written to, not replaced; so is /dev/stdout, even as a file.
 
     Raises:
-        OSError: for a disk, which nobody means.
+        OSError: for a disk.
     """
     if not path.exists():
         return False
@@ -112,7 +112,7 @@ def _write_through(source: Path, path: Path) -> None:
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
-    """Give a new file beside `path`, with its mode, which takes its place in the end."""
+    """Give a new file beside `path`, with its mode, which replaces it in the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
     old = path.lstat().st_mode if os.path.lexists(path) else None
     if old and not (stat.S_ISREG(old) or stat.S_ISLNK(old) or stat.S_ISDIR(old)):

@@ -1,4 +1,4 @@
-"""Have Ctrl-C wait while what it would leave half done cannot be mended."""
+"""Delay Ctrl-C while an interrupt would leave something broken."""
 
 import signal
 import threading
@@ -9,7 +9,7 @@ from typing import Any
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Have Ctrl-C wait until this is over, unless it comes twice."""
+    """Delay Ctrl-C until the block ends, unless it comes twice."""
     handler = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(handler):
         yield
@@ -32,7 +32,7 @@ def undisturbed() -> Iterator[None]:
 
 @contextmanager
 def unheard() -> Iterator[None]:
-    """Have processes that are started meanwhile hear nothing of Ctrl-C; not on Windows."""
+    """Let processes that are started in the block ignore Ctrl-C; not on Windows."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield

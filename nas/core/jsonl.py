@@ -1,7 +1,7 @@
 """Files of JSON lines that are appended to and survive a kill at any byte.
 
-A last line without its end was being written when the process died: it is dropped, and said.
-Nothing here needs more than Python, so that a device on which units are measured can use it.
+A last line without its end was being written when the process died: it is dropped with a warning.
+Nothing here needs more than Python, for devices that measure.
 """
 
 import logging
@@ -29,8 +29,8 @@ _THEN = "; restore the file or begin a new one"
 class Lines:
     """An open file of JSON lines: what it held when it was opened, and a way to append.
 
-    `writer` says in an error who else may be writing: "another search". A file that is removed
-    while it is open, its folder with it perhaps, is written anew with everything that it held.
+    `writer` names in an error who else may be writing: "another search". A file that is removed
+    while it is open, alone or with its folder, is written again with everything that it held.
 
     Raises:
         RunError: if it cannot be opened or written, another process writes into it, or a line
@@ -65,7 +65,7 @@ class Lines:
         return file
 
     def restore(self) -> None:
-        """Write the file anew where it was removed meanwhile.
+        """Write the file again where it was removed meanwhile.
 
         Raises:
             RunError: if that is not possible, or another file is in its place.
@@ -74,7 +74,7 @@ class Lines:
             same = os.path.samestat(os.fstat(self._file.fileno()), self._there.stat())
         except OSError:
             gone = self.path if self._there.parent.is_dir() else self.path.parent
-            logger.warning("%s was removed; writing it anew, with %s", gone, self.path.name)
+            logger.warning("%s was removed; writing it again, with %s", gone, self.path.name)
             old, self._file = self._file, self._opened()
             with old:
                 old.seek(0)
@@ -102,7 +102,7 @@ class Lines:
             ) from None
 
     def close(self) -> None:
-        """Bring everything to the disk and let others write."""
+        """Flush everything to the disk and let others write."""
         if self._file.closed:
             return
         with self._file:
@@ -111,9 +111,9 @@ class Lines:
 
 @contextmanager
 def resumed(path: Path, header: Record, *, writer: str) -> Iterator[Lines]:
-    """Give the lines at `path`, which `header` begins where there are none, to be read.
+    """Give the lines at `path`, to be read; where there are none, `header` is the first.
 
-    They stay open, but for an error: then what they hold cannot be continued.
+    They stay open, unless the block raises a RunError: then they cannot be continued.
     """
     lines = Lines(path, writer=writer)
     try:
@@ -127,17 +127,16 @@ def resumed(path: Path, header: Record, *, writer: str) -> Iterator[Lines]:
 
 
 def parse(content: bytes, *, source: str) -> tuple[list[Record], int]:
-    """Return the records in `content`, and how many bytes of it are whole lines.
+    """Return the records in `content`, and how many bytes of it are finished lines.
 
-    NaN and Infinity, which earlier versions wrote, are let through: what they may stand for is
-    left to whoever reads the record.
+    NaN and Infinity, which earlier versions wrote, are returned as they are.
 
     Raises:
         RunError: if a line that has an end is no record.
     """
     end = content.rfind(b"\n") + 1
     if not end and not b"{".startswith(content[:1]):
-        raise damaged(source, 1)  # nothing of ours, which must not be cut off
+        raise damaged(source, 1)  # another file, which must not be truncated
     if end < len(content):
         logger.warning("%s: dropped a last line that was not finished", source)
     records: list[Record] = []
@@ -159,5 +158,5 @@ def damaged(source: Path | str, number: int, problem: str = "") -> RunError:
 
 
 def line_reader(source: Path | str, number: int) -> Reader:
-    """Return what reads values of a line, from 1, and says that it is damaged if they are."""
+    """Return the reader of a line, counted from 1; what is wrong in it is reported as damage."""
     return Reader(source, line=number, error=RunError, damage="damaged: ", then=_THEN)

@@ -1,4 +1,4 @@
-"""What is known of the machine that measures; and keeping the process on some of its cores."""
+"""Facts about this machine, and pinning the process to some of its cores."""
 
 import os
 import platform
@@ -21,9 +21,9 @@ _CGROUPS = (
 
 
 def describe(cores: Sequence[int]) -> Record:
-    """Return what a table should tell of this machine; what cannot be read is empty.
+    """Return the facts about this machine for a table; what cannot be read is empty.
 
-    `cores` are those that the process is kept on.
+    `cores` are those that the process is pinned to.
     """
     first = f"cpu{cores[0]}/cpufreq" if cores else "cpu0/cpufreq"
     return {
@@ -59,10 +59,7 @@ def available_cores() -> int:
 
 
 def machine_memory() -> float:
-    """Return the bytes that this machine, or the container around the process, allows.
-
-    Infinite where the system does not tell.
-    """
+    """Return the bytes that this machine, or the container, allows; infinity if not known."""
     limits = [_number(path) for path in _CGROUPS]
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         limits.append(float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")))
@@ -78,14 +75,13 @@ def _number(path: Path) -> float:
 
 
 def pin(cores: Sequence[int] | None, *, threads: int) -> tuple[int, ...]:
-    """Keep this process on `cores`, or on as many of the fastest as there are threads.
+    """Pin this process to `cores`, or to as many of the fastest as there are threads.
 
-    Returns the cores, or nothing where the system does not allow it. On processors with cores of
-    several kinds the fastest are those with the highest clock; among equals the last, since the
-    first ones answer the devices.
+    Returns the cores, or nothing where the system does not allow it. The fastest cores are those
+    with the highest clock; among equals the last, since the first ones handle the devices.
 
     Raises:
-        NasError: if a core of `cores` is not there.
+        NasError: if one of `cores` cannot be used.
     """
     if not hasattr(os, "sched_setaffinity"):  # macOS and Windows
         return ()

@@ -1,8 +1,8 @@
 """Find plugins: a plugin is a file with a one-line docstring and a function `create`.
 
-The file's name is its registration. Listing a kind reads the files' first lines and imports
-nothing; a dotted path ("my_package.my_evaluator") is accepted wherever a name is. Importing it runs
-its code, so one that was read from a file (`FromFile`) is refused unless the user allows it.
+The file's name is the plugin's. Listing a kind reads the files' first lines and imports nothing; a
+dotted path ("my_package.my_evaluator") is accepted wherever a name is. Importing it runs its code,
+so one that was read from a file (`FromFile`) is refused unless the user allows it.
 """
 
 import ast
@@ -44,7 +44,7 @@ _PAIR = rf"\s*{_KEY}(?>\s*{_QUOTED}\s*(?=,|\Z)|[^,]*)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plugin:
-    """A plugin as the user names it: "surrogate:my.npz" with its options as text."""
+    """A plugin with its options as text: "surrogate:my.npz"."""
 
     name: str
     options: Mapping[str, str]
@@ -53,10 +53,9 @@ class Plugin:
     def parse(cls, text: str) -> "Plugin":
         """Return the plugin of "NAME", "NAME:PATH", or either with ",key=value" after it.
 
-        What comes first and has no key is the option `path`. A path may hold colons, commas and
-        equals signs: only what follows its last part without a key is taken for options. A path
-        or a value in double quotes is taken as it is, and a quote in it is written twice:
-        `imagefolder:"/data/a b,c=d",val=0.2`.
+        A first part without a key is the option `path`. A path may hold colons, commas and equals
+        signs: options begin after its last part without a key. A path or a value may stand in
+        double quotes, and a quote in it is written twice: `imagefolder:"/data/a b,c=d",val=0.2`.
 
         Raises:
             NasError: if a part after the first option has no key, or a quote does not end.
@@ -79,7 +78,7 @@ class Plugin:
 
 
 def _path_and_pairs(text: str) -> tuple[str, list[str]]:
-    """Return the path that `text` begins with, or nothing, and its parts after that."""
+    """Return the path that `text` begins with, if any, and the parts after it."""
     if re.match(rf"\s*{_KEY}", text) or not text:
         return "", _parts(text)
     if quoted := re.match(rf"({_QUOTED})\s*(?:,|\Z)", text):
@@ -90,7 +89,7 @@ def _path_and_pairs(text: str) -> tuple[str, list[str]]:
 
 
 def _parts(text: str) -> list[str]:
-    """Return what stands between the commas of `text`, but for those in quoted values."""
+    """Split `text` at its commas, but not at those in quoted values."""
     return re.findall(rf"{_PAIR}|[^,]+", text)
 
 
@@ -211,7 +210,7 @@ def _convert(text: str, wanted: Any, place: str) -> Any:
 
 
 def trusted(value: T) -> T:
-    """Return `value` as if the user had said it: records and lists without any `FromFile`."""
+    """Return `value` without any `FromFile`, as if the user had given it."""
     made: Any = value
     if isinstance(value, FromFile):
         made = str(value)
@@ -226,10 +225,10 @@ def trusted(value: T) -> T:
 
 
 def check_allowed(text: str, what: str) -> None:
-    """Refuse what a file names, as `what` says, unless the user's configuration allows it.
+    """Refuse `text` from a file, unless the user's configuration allows it.
 
     Raises:
-        NasError: saying what it would do, and how to allow it.
+        NasError: saying, as `what` does, what it would do, and how to allow it.
     """
     if not isinstance(text, FromFile) or any(fnmatchcase(text, p) for p in _allowed()):
         return
@@ -261,13 +260,13 @@ def _allowed() -> Sequence[str]:
 
 
 class _InFolder:
-    """Finds one package in one folder, and nothing else there."""
+    """Finds one package in one folder."""
 
     def __init__(self, package: str, folder: str) -> None:
         self.package, self.folder = package, folder
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        """Return where the package is; whatever else is asked for is not found."""
+        """Return where the package is; nothing else is found."""
         return PathFinder.find_spec(name, [self.folder]) if name == self.package else None
 
 
@@ -275,14 +274,14 @@ class _InFolder:
 class Folders:
     """The packages of plugins that were found in working folders, and where.
 
-    Unpickled in another process, they are looked for there, too, where the folder exists: send this
-    before what is of a plugin.
+    Unpickled in another process, it makes them found there, too, where the folder exists: send it
+    before anything of a plugin.
     """
 
     of: Mapping[str, str]
 
     def __reduce__(self) -> tuple[Callable[..., "Folders"], tuple[dict[str, str]]]:
-        """Return how to make it anew in another process."""
+        """Return how another process makes it."""
         return look_in, (dict(self.of),)
 
 
@@ -293,7 +292,7 @@ def folders() -> Folders:
 
 
 def look_in(where: Mapping[str, str]) -> Folders:
-    """Look for each package, where nothing else has it, in its folder."""
+    """Let each package be found in its folder, where it is nowhere else."""
     known = folders().of
     for package, folder in where.items():
         if known.get(package) != folder:
@@ -302,7 +301,7 @@ def look_in(where: Mapping[str, str]) -> Folders:
 
 
 def _look_here(package: str) -> None:
-    """Look for a package in the working folder, if it is nowhere else."""
+    """Let a package be found in the working folder, if it is nowhere else."""
     here = os.getcwd()
     if package in sys.modules or importlib.util.find_spec(package):
         return

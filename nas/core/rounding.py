@@ -1,8 +1,8 @@
-"""Numbers rounded far above what processors differ by, and far below what they mean.
+"""Numbers rounded far above the noise of processors, and far below what they mean.
 
 Sums, matrix products, solutions and logarithms differ in their last bits between processors,
-numbers of threads and sizes of a batch. What a search decides by is worked out in float64 and
-rounded here or by its own module, so that the same seed gives the same search everywhere.
+numbers of threads and batch sizes. What a search decides by is computed in float64 and rounded,
+here or by its own module, so that the same seed gives the same search everywhere.
 """
 
 from collections.abc import Sequence

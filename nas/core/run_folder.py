@@ -1,8 +1,7 @@
 """Run folders: of a search, a training, a pruning, a scaling search, a pipeline.
 
-Every command leaves a folder that is known by a file in it. This is the one place that tells them
-apart, that says whether a command may begin or continue in one, and that knows which file of a
-folder stands for its network.
+Every command leaves a folder that is known by a file in it. This module tells them apart, says
+whether a command may begin or continue in one, and knows which file of a folder is its network.
 """
 
 import os
@@ -29,8 +28,8 @@ class Kind:
     """A kind of folder.
 
     `text` says what such a folder is, `word` names what it holds, `command` makes and continues
-    it, `mark` is the file that it is known by, `own` are what names begin with that a command
-    killed at its very start may have left.
+    it, `mark` is the file that it is known by, `own` are prefixes of files that a command killed
+    right after its start may have left.
     """
 
     text: str
@@ -81,7 +80,7 @@ _ENDS: Mapping[Kind, str] = {NETADAPT: PRUNED, SCALING: SCALED}
 
 
 def kind_of(folder: Path) -> Kind | None:
-    """Return what kind of folder this is; None if no command of ours has made it."""
+    """Return the kind of a folder; None if no command of ours has made it."""
     for kind in (PIPELINE, SCALING, TRAINING):
         if (folder / kind.mark).is_file():
             return kind
@@ -90,14 +89,14 @@ def kind_of(folder: Path) -> Kind | None:
     try:
         return NETADAPT if "settings" in read_mapping(folder / RUN) else SEARCH
     except BadFile:
-        return SEARCH  # whoever reads the settings says what is wrong with them
+        return SEARCH  # what is wrong with the settings is said where they are read
 
 
 def check_kind(folder: Path, wanted: Kind) -> None:
-    """Refuse a folder of another kind.
+    """Refuse a folder of another kind, or of none.
 
     Raises:
-        RunError: if it is of another kind, which is named with a command for it, or of none.
+        RunError: naming the kind, with a command for it.
     """
     found = kind_of(folder)
     if found is None:
@@ -106,11 +105,11 @@ def check_kind(folder: Path, wanted: Kind) -> None:
         raise RunError(f"{folder} is {found.text}, not {wanted.text}; see: nas status {folder}")
 
 
-def begun(folder: Path, wanted: Kind) -> bool:
-    """Tell whether a `wanted` was begun in `folder`, whatever else lies there.
+def is_begun(folder: Path, wanted: Kind) -> bool:
+    """Tell whether `folder` is of the kind `wanted`, whatever else lies there.
 
     Raises:
-        RunError: if one of another kind was.
+        RunError: if it is of another kind.
     """
     found = kind_of(folder)
     if found not in (None, wanted):
@@ -124,7 +123,7 @@ def holds(folder: Path, wanted: Kind) -> bool:
     Raises:
         RunError: if it holds something else.
     """
-    if begun(folder, wanted):
+    if is_begun(folder, wanted):
         return True
     if folder.is_dir() and any(not name.startswith(wanted.own) for name in os.listdir(folder)):
         raise RunError(f"{folder} is not empty and holds no {wanted.word}; give another `out`")
@@ -139,9 +138,9 @@ def check_same(
     may_change: Collection[str] = (),
     verb: str = "is",
 ) -> None:
-    """Refuse to continue with `wanted` what was begun with the settings `found`.
+    """Refuse to continue with the settings `wanted` what began with the settings `found`.
 
-    `start` is how the message begins, as in "runs/a is another training: its".
+    `start` begins the message, as in "runs/a is another training: its".
 
     Raises:
         RunError: naming the first setting that differs, with both values.
@@ -153,7 +152,7 @@ def check_same(
 
 
 def other(start: str, found: object, wanted: object) -> RunError:
-    """Return the error for what was begun with another value than is `wanted`."""
+    """Return the error for what began with the value `found`, not with `wanted`."""
     now = "and is not given now" if wanted is None else f"not {_text(wanted)}"
     return RunError(f"{start} {_text(found)}, {now}; give another `out`")
 
@@ -197,7 +196,7 @@ def _only(folder: Path, name: str | None, kind: Kind) -> str:
     if name not in (None, BEST):
         raise UnknownName(f"{folder} is {kind.text}: it has {BEST}, not {shown(name)}")
     if not (folder / file).is_file():
-        raise RunError(f"{folder} is not finished; go on with the same {kind.command} command")
+        raise RunError(f"{folder} is not finished; resume with the same {kind.command} command")
     return file
 
 
@@ -211,7 +210,7 @@ def _of_pipeline(folder: Path, name: str) -> str:
             raise ValueError("a network outside of the folder")
         ends = [str(n["name"]) for n in networks if n["part"] in ("trained", "pruned")]
     if name == BEST and not ends:
-        again = f"go on with the same {PIPELINE.command} command"
+        again = f"resume with the same {PIPELINE.command} command"
         raise RunError(f"{folder} has trained nothing yet; {again}")
     wanted = ends[-1] if name == BEST else name
     if wanted not in known:
@@ -220,7 +219,7 @@ def _of_pipeline(folder: Path, name: str) -> str:
 
 
 def read_lines(path: Path) -> list[Any]:
-    """Return the whole lines of a file of JSON lines.
+    """Return the finished lines of a file of JSON lines.
 
     Raises:
         RunError: if it cannot be read, or a line is damaged.
@@ -234,11 +233,7 @@ def read_lines(path: Path) -> list[Any]:
 
 @contextmanager
 def sound(path: Path) -> Iterator[None]:
-    """Let records of another shape be a damaged file.
-
-    Raises:
-        RunError: naming `path`.
-    """
+    """Turn the errors of reading records of another shape into a RunError that names `path`."""
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError, IndexError):

@@ -3,7 +3,7 @@
 A record is read by the annotations of its class: `str`, `bool`, `int` (a whole number >= 0),
 `float` (a finite number >= 0), `X | None`, `tuple[X, ...]`, `tuple[X, Y]`, `Mapping[str, X]`,
 another dataclass, `list`, or `Any`. Other ranges are annotated, as in `Fraction` and `Signed`.
-Nothing here needs more than Python, so that a device on which units are measured can use it.
+Nothing here needs more than Python, for devices that measure.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -76,19 +76,19 @@ Texts = Annotated[tuple[str, ...], "or one text"]
 
 
 class FromFile(str):
-    """A text that stands in a file; code that it names runs only where the user allows that."""
+    """A text from a file; code that it names runs only where the user allows that."""
 
     __slots__ = ()
 
 
 class Wrong(Exception):
-    """A value of a record that cannot be; `path` leads to it. `Reader` says in which file.
+    """A wrong value of a record; `path` leads to it. `Reader` says in which file.
 
     `about_keys`: what is wrong are the keys of the mapping around the last step.
     """
 
     def __init__(self, problem: str, *path: str | int, about_keys: bool = False) -> None:
-        """Keep what is wrong, and the way to it."""
+        """Keep what is wrong, and where."""
         super().__init__(problem)
         self.problem, self.path, self.about_keys = problem, path, about_keys
 
@@ -98,7 +98,7 @@ class Wrong(Exception):
 
 
 class Reader:
-    """Reads values of one file, or of one line of it, and says where a bad one stands."""
+    """Reads values of one file, or of one line of it, and says where a bad one is."""
 
     def __init__(
         self,
@@ -111,8 +111,7 @@ class Reader:
     ) -> None:
         """Read values of the file at `path`, of its `line` where it has one record a line.
 
-        What is wrong is raised as `error`. The word `damage` stands before what is wrong, and
-        `then`, what to do, behind it.
+        What is wrong is raised as `error`, between the words `damage` and `then`, what to do.
         """
         self.path, self.line, self._error = path, line, error
         self._damage, self._then = damage, then
@@ -130,11 +129,10 @@ class Reader:
     def record(self, data: Any, kind: type[T], *, more: bool = False) -> T:
         """Return the record of class `kind` that the mapping `data` holds.
 
-        A field with a default may be missing; with `more`, other keys are passed over.
+        A field with a default may be missing; with `more`, other keys are ignored.
 
         Raises:
-            BadFile: or the reader's own error, naming the key that is unknown, missing, or has a
-                value that cannot be.
+            BadFile: or the reader's own error, naming the key that is unknown, missing or wrong.
         """
         made: T = self._read(data, partial(_record, kind=kind, more=more))
         return made

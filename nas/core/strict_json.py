@@ -1,6 +1,6 @@
-"""JSON as its standard has it, in and out: whatever is read or written as JSON goes through here.
+"""Strict JSON, in and out: everything that is read or written as JSON goes through here.
 
-Nothing here needs more than Python, so that a device on which units are measured can use it.
+Nothing here needs more than Python, for devices that measure.
 """
 
 import json
@@ -14,9 +14,9 @@ from typing import Any
 from nas.core.text import shown
 
 DEEPEST = 64
-"""Lists and mappings inside of each other, of which Python's recursion bears a multiple."""
+"""Levels of lists and mappings; Python's recursion allows a multiple."""
 MOST_DIGITS = 100
-"""Digits of a whole number; Python refuses to read or write some thousand of them."""
+"""Digits of a whole number; Python refuses some thousand of them."""
 
 _TEXT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z)', re.DOTALL)
 _NO_BRACKET = re.compile(r"[^\[\]{}]+")
@@ -38,7 +38,7 @@ def parse(text: str | bytes, *, constants: bool = False) -> Any:
 
     Keys given twice, numbers of more than `MOST_DIGITS` digits or beyond the range of a float,
     halves of characters, and more than `DEEPEST` levels are refused. So are NaN and Infinity,
-    which are no JSON, unless `constants` are let through.
+    which are no JSON, unless `constants` are allowed.
 
     Raises:
         BadJson: saying what is wrong, and in which line where that is known.

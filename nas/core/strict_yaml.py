@@ -1,4 +1,4 @@
-"""Safe YAML that refuses keys given twice, and whatever would make a small file expensive."""
+"""Safe YAML that refuses keys given twice, deep nesting and too many values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ def parse(text: str) -> Any:
 
 
 class _StrictLoader(_Parser):  # type: ignore[misc]  # chosen at run time
-    """Remembers where keys stand."""
+    """Remembers the lines of keys."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         """Build one value; what Python cannot read is an error of the file, with its line."""

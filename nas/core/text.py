@@ -1,12 +1,13 @@
 """Make text from anywhere safe to print, and names from anywhere safe as file names.
 
-Names, classes, error texts and values of files come from whoever wrote them. A terminal obeys
-control characters, a path follows `../`, and a small file can hold a value of enormous text.
+Names, classes, error texts and values of files may come from anybody. A terminal obeys control
+characters, a path follows `../`, and a small file can hold a value of enormous text.
 """
 
 import re
 import reprlib
 import unicodedata
+from collections.abc import Sequence
 
 LONGEST_VALUE = 200
 """Characters of a value from a file, where a message shows it."""
@@ -26,13 +27,13 @@ _IS_SECRET = re.compile(
     re.IGNORECASE,
 )
 _LONGEST_READ = 10 * LONGEST_MESSAGE
-"""Characters of a text that are looked at; what lies beyond is not shown anyway."""
+"""Characters of a text that are looked at; more would not be shown anyway."""
 
 _LONGEST_NUMBER = 256  # bits
 
 
 class _Bounded(reprlib.Repr):
-    """Writes only as much of a value as is shown, of whatever size it is."""
+    """Writes only as much of a value as is shown."""
 
     def repr1(self, x: object, level: int) -> str:
         """Write one value; subclasses of dict, too, are cut before they are written."""
@@ -62,8 +63,7 @@ def printable(text: str, most: int = LONGEST_MESSAGE) -> str:
 def shown(value: object, most: int = LONGEST_VALUE) -> str:
     """Return `value` as Python writes it, printable, and cut to `most` characters.
 
-    Only as much of a nested value is written as is shown, so that the aliases of a small YAML file
-    make no text of gigabytes.
+    No more is written than is shown: the aliases of a small YAML file can stand for gigabytes.
     """
     if isinstance(value, str):
         value = without_secrets(value[:_LONGEST_READ])
@@ -85,11 +85,17 @@ def one_line(text: str, most: int = LONGEST_MESSAGE) -> str:
     return printable(without_secrets(text[:_LONGEST_READ]), most)
 
 
+def few(texts: Sequence[str], most: int = 3, between: str = ", ") -> str:
+    """Return the first few of `texts`, and how many more there are."""
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return between.join(texts[:most]) + more
+
+
 def file_name(name: str, *, default: str) -> str:
     """Return `name` as a file name that leads to no other folder, `default` if nothing is left.
 
-    What is no letter, digit, or one of `.+@-_` becomes an underscore. The result never has a
-    folder in it, never begins with a dot or a dash, and has at most 80 characters.
+    Other characters than letters, digits and `.+@-_` become underscores. The result never begins
+    with a dot or a dash, and has at most 80 characters.
     """
     safe = re.sub(r"[^\w.+@-]+", "_", name[: 2 * _LONGEST_FILE_NAME]).lstrip("._-")
     return safe[:_LONGEST_FILE_NAME] or default

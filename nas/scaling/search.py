@@ -20,7 +20,7 @@ from nas.core.errors import BadValue, NasError, NotInSpace
 from nas.core.files import write_text
 from nas.core.jsonl import Lines, line_reader, resumed
 from nas.core.progress import Report, quiet
-from nas.core.run_folder import SCALED, SCALING, begun, check_same
+from nas.core.run_folder import SCALED, SCALING, check_same, is_begun
 from nas.core.schema import SCHEMA, Predicted
 from nas.core.workers.runner import Failure
 from nas.network.blocks import Architecture, to_mapping
@@ -112,7 +112,7 @@ def search(
         RunError: if `out` holds another search, or cannot be written.
     """
     settings = _settings(base, budget, points, judge)
-    begun(out, SCALING)
+    is_begun(out, SCALING)
     with resumed(out / JOURNAL, settings, writer="another search") as lines, closing(lines):
         scores = _replay(lines, settings)
         missing = {p.arch.fingerprint: p.arch for p in points if p.arch.fingerprint not in scores}

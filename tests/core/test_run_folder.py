@@ -143,12 +143,12 @@ def test_a_folder_stands_for_the_network_that_it_ended_with(folders: Path) -> No
 @pytest.mark.parametrize(
     ("text", "error", "message"),
     [
-        ("pruned", RunError, "pruned is not finished; go on with the same nas netadapt command"),
+        ("pruned", RunError, "pruned is not finished; resume with the same nas netadapt command"),
         ("pruned:3", UnknownName, "pruned is a pruning by NetAdapt: it has best, not '3'"),
         (
             "line",
             RunError,
-            "line has trained nothing yet; go on with the same nas pip",
+            "line has trained nothing yet; resume with the same nas pip",
         ),
         ("line:pruned", UnknownName, "line has the networks found, not 'pruned'"),
     ],

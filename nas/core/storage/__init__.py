@@ -1,4 +1,4 @@
-"""Folders that are kept at a URL, and worked on here meanwhile."""
+"""Folders at a path or at a URL, with a working copy here."""
 
 import hashlib
 import os
@@ -23,9 +23,9 @@ _BROKEN_URL = re.compile(r"[A-Za-z][\w+.-]+:")
 class Place:
     """A folder, by its path or by the URL where it is kept (any that fsspec knows).
 
-    A path is worked on where it is. What is kept at a URL is worked on in the folder `here`, in the
-    user's cache, while it is open. Its files, and those in its folders, are its own; whatever lies
-    deeper belongs to places of their own.
+    A path is worked on where it is. While a URL is open, it has a working copy in the folder
+    `here`, in the user's cache. Its files, and those in its folders, belong to it; what lies deeper
+    belongs to other places.
 
     Raises:
         NasError: if it is a URL of nothing, or one that was made a path.
@@ -47,7 +47,7 @@ class Place:
 
     @property
     def here(self) -> Path:
-        """The folder itself, or the one in which it is worked on."""
+        """The folder itself, or that of the working copy."""
         if isinstance(self.kept, Path):
             return self.kept
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -65,22 +65,12 @@ class Place:
         return str(self.kept)
 
     def resolved(self) -> "Place":
-        """Return the same folder for processes that run in another one."""
+        """Return the same folder for processes with another working folder."""
         return Place(self.kept.resolve()) if isinstance(self.kept, Path) else self
 
     @contextmanager
     def open(self, *, patient: bool = False) -> Iterator[Path]:
-        """Give the folder to work in; nothing is done for a path.
-
-        From a URL everything is fetched. What changes is sent every few seconds, and once more at
-        the end; then nothing is left here. After a kill, what is at the URL counts, and of a file
-        of JSON lines what was never sent besides, if this is the same machine. A sending that
-        fails is tried again. `patient`: so is the fetching, instead of failing at once.
-
-        Raises:
-            RunError: if the URL cannot be read or written, or another process of this machine has
-                opened it. Errors that name the folder here name the URL instead.
-        """
+        """Give the folder to work in; for a URL that is a working copy, see `working_copy`."""
         if isinstance(self.kept, Path):
             yield self.kept
             return
@@ -89,7 +79,7 @@ class Place:
 
     @contextmanager
     def reading(self, *names: str) -> Iterator[Path]:
-        """Give a folder that holds the files called `names`, as far as there are such, to read.
+        """Give a folder with the files called `names` that exist, to read.
 
         Raises:
             RunError: if the URL cannot be read.

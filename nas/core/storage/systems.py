@@ -1,8 +1,8 @@
 """Files at a URL of any file system that fsspec knows: s3, gs, sftp, file and many more.
 
-Whoever reads a file there sees the old content or the new, never a part: objects are put at once,
-and where there are folders a file is written beside its name and moved. What lies deeper than in
-a folder of the URL is not looked at, nor what is hidden: names that begin with a dot.
+Readers of a file see the old content or the new, never a part: objects are put at once, and where
+there are folders a file is written beside its name and moved. Files deeper than in a folder of the
+URL are ignored, and hidden ones, whose names begin with a dot.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 LOG = ".jsonl"
-"""How files end that grow by lines; of these whole lines are sent."""
+"""The suffix of files that grow by lines; only finished lines are sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Storage:
     """The files at a URL; their names are relative to it, as in "archs/001.yaml".
 
-    Every method raises a RunError, in one line, where the file system does not let it; a
-    MissingPackage where the package for it is not installed.
+    Every method raises a RunError, in one line, where the file system fails, and a MissingPackage
+    where its package is not installed.
     """
 
     url: str
@@ -45,7 +45,7 @@ class Storage:
             return sorted(found)
 
     def read(self, name: str) -> bytes:
-        """Return the content of a file; none where there is no file."""
+        """Return the content of a file; nothing where there is no file."""
         with self._opened("read") as (system, root):
             try:
                 return bytes(system.cat_file(f"{root}/{name}"))
@@ -62,7 +62,7 @@ class Storage:
                 path.unlink(missing_ok=True)
 
     def send(self, path: Path, name: str) -> None:
-        """Copy the file at `path` here; of one that grows by lines those that are whole."""
+        """Copy the file at `path` here; of one that grows by lines the finished ones."""
         if path.suffix == LOG:
             content = path.read_bytes()
             self.write(name, content[: content.rfind(b"\n") + 1])
@@ -84,7 +84,7 @@ class Storage:
 
     @contextmanager
     def _replacing(self, name: str) -> Iterator[tuple["AbstractFileSystem", str]]:
-        """Give the file system, and what to write for `name` to be replaced in one go."""
+        """Give the file system, and the path to write, which replaces `name` in the end."""
         with self._opened("written") as (system, root):
             if not _has_folders(root):
                 yield system, f"{root}/{name}"
@@ -96,7 +96,7 @@ class Storage:
 
     @contextmanager
     def _opened(self, how: str) -> Iterator[tuple["AbstractFileSystem", str]]:
-        """Give the file system and the path on it; whatever it raises becomes one line."""
+        """Give the file system and the path on it; its errors become one line."""
         try:
             from fsspec.core import url_to_fs
 
@@ -111,16 +111,15 @@ class Storage:
 
 
 def _has_folders(root: str) -> bool:
-    """Tell folders from names that only look like paths.
+    """Tell whether a file system has folders: fsspec's paths there begin with a slash or a drive.
 
-    fsspec begins a path with a slash (or a drive) where there are folders, and with the bucket
-    where there are objects. Making a "folder" there would make the bucket.
+    Where there are only objects they begin with the bucket, which making a "folder" would make.
     """
     return root.startswith("/") or root[1:2] == ":"
 
 
 def _entries(system: "AbstractFileSystem", path: str) -> list[dict[str, Any]]:
-    """Return what lies in a folder and is not hidden; some file systems name the folder too."""
+    """Return what is in a folder and not hidden; some file systems list the folder too."""
     try:
         found = system.ls(path, detail=True)
     except FileNotFoundError:
@@ -134,7 +133,7 @@ def _last(entry: dict[str, Any]) -> str:
 
 
 def _missing(error: ImportError, url: str) -> NasError:
-    """Return the error for a package that is not there: fsspec itself, or that of a protocol."""
+    """Return the error for a missing package: fsspec itself, or that of a protocol."""
     cause = error if isinstance(error, ModuleNotFoundError) else error.__cause__
     if isinstance(cause, ModuleNotFoundError):
         return missing_package(cause, wanted_by=url)

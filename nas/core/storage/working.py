@@ -1,8 +1,8 @@
-"""A working copy: what is kept at a URL, in a folder here while it is worked on.
+"""A working copy: a folder here, of what is kept at a URL, while it is worked on.
 
-Everything is fetched, what changes is sent every few seconds, and once more at the end; then
-nothing is left here. A process that is killed leaves its copy, and the next one finds in it the
-lines that were never sent.
+Everything is fetched; changes are sent every few seconds, and once more at the end; then nothing is
+left here. A process that is killed leaves its copy, in which the next one finds the lines that were
+never sent.
 """
 
 import logging
@@ -24,18 +24,19 @@ Stamp = tuple[int, int, int]
 
 SECONDS_BETWEEN_SENDS = 5.0
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
-"""Seconds between the attempts at what must not fail because a network does for a while."""
+"""Seconds between the attempts at what must survive a failing network."""
 
 _MARK = ".unsent"
-"""What lies at a URL while something here may not be there yet; says where."""
+"""A file at a URL while something here may not have been sent yet; it says where."""
 
 
 @contextmanager
 def working_copy(url: str, here: Path, *, patient: bool) -> Iterator[None]:
-    """Keep the folder `here` a copy of what is kept at `url`, which is written in the block.
+    """Keep the folder `here` a copy of what is at `url`, to work in.
 
-    `patient`: a fetching that fails is tried again, as every sending is, and so is the opening
-    where another process has it, whose search may just have been killed.
+    After a kill, what is at the URL counts, and of files of JSON lines also the lines that were
+    never sent, on the same machine. A failed sending is tried again. With `patient`, so is a failed
+    fetching, and opening what another process has open, whose search may just have been killed.
 
     Raises:
         RunError: if the URL cannot be read or written, or another process of this machine works on
@@ -51,7 +52,7 @@ def working_copy(url: str, here: Path, *, patient: bool) -> Iterator[None]:
 
 
 class _Copy:
-    """What is kept at a URL, in a folder here; remembers what of it was sent."""
+    """The copy, in a folder here, of what is at a URL; remembers what was sent."""
 
     def __init__(self, url: str, here: Path) -> None:
         self.url, self.here = url, here
@@ -60,7 +61,7 @@ class _Copy:
         self._mark = f"{uuid4()} {socket.gethostname()} {here}".encode()
 
     def fetch(self) -> None:
-        """Make the folder here what is there, but for lines that were never sent."""
+        """Make the folder here equal to the URL, but for lines that were never sent."""
         if not self._there.read(_MARK):
             _set_aside(self.here, self.url)
         self._there.write(_MARK, self._mark)
@@ -72,15 +73,15 @@ class _Copy:
                 (self.here / name).unlink()
         for name in names:
             path = self.here / name
-            if not (name.endswith(LOG) and _goes_on(path, self._there.read(name))):
+            if not (name.endswith(LOG) and _is_longer(path, self._there.read(name))):
                 self._there.fetch(name, path)
                 self._sent[name] = _stamp(path)
 
     def send(self) -> None:
         """Send what has changed, and remove there what was removed here.
 
-        What was written first goes first, so that what a kill leaves there was once the case here;
-        but logs come last: where one says more than the files beside it, these are made once more.
+        What was written first is sent first, so that a kill leaves a state that existed here. Logs
+        are sent last, so that none says more than the files beside it.
         """
         if not self.here.is_dir():
             raise NasError(f"{self.here} was removed, in which {self.url} is worked on")
@@ -97,7 +98,7 @@ class _Copy:
             del self._sent[name]
 
     def _check_owner(self) -> None:
-        """Refuse to replace what another process has begun to write; begin anew where all is gone.
+        """Refuse to replace what another process writes; send all again where all is gone.
 
         Raises:
             NasError: if there is another.
@@ -113,8 +114,8 @@ class _Copy:
         self._sent = {}
 
     def send_until(self, ended: threading.Event) -> None:
-        """Send again and again; what fails will be sent the next time."""
-        failing, pause = False, SECONDS_BETWEEN_SENDS / 10  # the beginning shall be there soon
+        """Send again and again; what fails is sent the next time."""
+        failing, pause = False, SECONDS_BETWEEN_SENDS / 10  # the first files soon
         while not ended.wait(pause):
             pause = SECONDS_BETWEEN_SENDS
             try:
@@ -122,11 +123,11 @@ class _Copy:
                 failing = False
             except (NasError, OSError) as error:
                 if not failing:
-                    logger.warning("%s; going on, and trying again", error)
+                    logger.warning("%s; will try again", error)
                 failing = True
 
     def finish(self) -> None:
-        """Send the rest; then nothing has to stay here.
+        """Send the rest, and remove the copy.
 
         Raises:
             RunError: if it cannot be sent; it says where it is.
@@ -136,15 +137,15 @@ class _Copy:
         except NasError as error:
             raise RunError(
                 f"{error}; everything is in {self.here} on {socket.gethostname()}, where the same "
-                "command goes on with it"
+                "command resumes it"
             ) from None
-        shutil.rmtree(self.here, ignore_errors=True)  # first: a kill in between leaves a mark, only
+        shutil.rmtree(self.here, ignore_errors=True)  # first: a kill in between leaves only a mark
         patiently(lambda: self._there.remove([_MARK]))
 
 
 @contextmanager
 def _sending(copy: _Copy) -> Iterator[None]:
-    """Send what changes, in a thread, and the rest in the end, however it ends."""
+    """Send changes in a thread, and the rest in the end, after errors too."""
     ended = threading.Event()
     thread = threading.Thread(target=copy.send_until, args=(ended,), daemon=True)
     thread.start()
@@ -155,7 +156,7 @@ def _sending(copy: _Copy) -> Iterator[None]:
         thread.join()
         try:
             copy.finish()
-        except NasError as error:  # what ended the work is the error to show
+        except NasError as error:  # the error that ended the work is raised
             logger.warning("%s", error)
         raise
     ended.set()
@@ -165,7 +166,7 @@ def _sending(copy: _Copy) -> Iterator[None]:
 
 @contextmanager
 def named(here: Path, url: str) -> Iterator[None]:
-    """Let errors name `url` where they name the folder here."""
+    """Let errors of the block name `url` instead of the folder `here`."""
     try:
         yield
     except NasError as error:
@@ -200,15 +201,15 @@ def _lock(here: Path, url: str) -> Iterator[None]:
 
 
 def _set_aside(here: Path, url: str) -> None:
-    """Move what lies here away: nothing there says that some of it was never sent."""
+    """Move what is here away: no mark says that some of it was never sent."""
     if _stamps(here):
         aside = here.with_name(f"{here.name}-{time.time():.0f}")
         here.rename(aside)
-        logger.warning("%s begins anew; what lay here of an earlier one is now in %s", url, aside)
+        logger.warning("%s begins again; the copy of an earlier one is now in %s", url, aside)
 
 
 def _stamps(here: Path) -> Mapping[str, Stamp]:
-    """Return what tells whether a file has changed, for all by their names."""
+    """Return the stamps of all files by their names, to see what has changed."""
     found = {}
     for path in (*here.glob("*"), *here.glob("*/*")):
         parts = path.relative_to(here).parts
@@ -223,8 +224,8 @@ def _stamp(path: Path) -> Stamp:
     return found.st_mtime_ns, found.st_ino, found.st_size
 
 
-def _goes_on(path: Path, there: bytes) -> bool:
-    """Tell whether the lines in a file here are those there, and more."""
+def _is_longer(path: Path, there: bytes) -> bool:
+    """Tell whether a file here has the lines of the one there, and more."""
     lines = there[: there.rfind(b"\n") + 1]
     here = path.read_bytes() if path.is_file() else b""
     return len(here) > len(lines) and here.startswith(lines)
@@ -235,7 +236,7 @@ def _once(action: Callable[[], None]) -> None:
 
 
 def patiently(action: Callable[[], None]) -> None:
-    """Do it, again and again where it fails, and in the end for good."""
+    """Do it, and try again after each of the pauses where it fails."""
     for pause in PAUSES:
         try:
             return action()

@@ -1,4 +1,4 @@
-"""Join a Ray cluster, or start one on this machine, and say at once what would not work there."""
+"""Join a Ray cluster, or start one on this machine, and check at once that tasks fit there."""
 
 import math
 import os
@@ -26,7 +26,7 @@ _SECONDS_TO_CONNECT = 5.0
 
 
 class NoCluster(NasError):
-    """A Ray cluster that is not there, or cannot be used from here."""
+    """A Ray cluster that does not exist, or cannot be used from here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,14 +61,14 @@ class Need:
 
 
 def connect(address: str, need: Need, *, workers: int, environment: str) -> bool:
-    """Connect this process to the cluster at `address`, and tell whether `close` must undo that.
+    """Connect to the cluster at `address`, and return whether the caller must disconnect.
 
     Without an address it is the one that RAY_ADDRESS names (as in a job of `ray job submit`), and
     without that a new one on this machine, reachable from here only, for so many workers. Where
     this process is connected to a cluster already, that is used.
 
     Raises:
-        NoCluster: if there is none, if it refuses, or if no node of it has what a task needs.
+        NoCluster: if there is none, if it refuses, or if no node has what a task needs.
         BadFile: if `environment`, a YAML file as `ray job submit` takes it, cannot be read.
     """
     if ray.is_initialized():
@@ -78,12 +78,12 @@ def connect(address: str, need: Need, *, workers: int, environment: str) -> bool
     if environment:
         settings["runtime_env"] = dict(read_foreign(Path(environment)))
     try:
-        with undisturbed():  # Ray would crash in the end
+        with undisturbed():  # an interrupt would crash Ray
             if address or os.environ.get(_ADDRESS):
                 _join(address, settings)
             else:
                 _start(need, workers, settings)
-        worker_module._worker_logs_enabled = False  # Ray would print what it sees on stdout
+        worker_module._worker_logs_enabled = False  # Ray would print them on stdout
         check_fits(need)
     except BaseException:
         ray.shutdown()
@@ -108,7 +108,7 @@ def _join(address: str, settings: dict[str, Any]) -> None:
 
 
 def _resolved(address: str) -> str:
-    """Return the address that stands behind "auto" or nothing."""
+    """Return the address that "auto" or nothing means."""
     if address not in ("", "auto"):
         return address
     try:
@@ -118,7 +118,7 @@ def _resolved(address: str) -> str:
 
 
 def _check_answers(place: str) -> str:
-    """Return the host of an address where somebody listens; Ray itself would try for a minute."""
+    """Return the host of an address that answers; Ray itself would try for a minute."""
     host, _, port = place.removeprefix("ray://").rpartition(":")
     host = host.strip("[]")
     if not host or not port.isdigit():
@@ -132,9 +132,9 @@ def _check_answers(place: str) -> str:
 
 @contextmanager
 def _on_loopback(wanted: bool = True) -> Iterator[None]:
-    """Let Ray take 127.0.0.1 for what it is: it replaces it by an address that others can reach.
+    """Keep Ray from replacing 127.0.0.1 by an address that others can reach.
 
-    The variable is what it reads at its first import, here and in the processes it starts.
+    It reads the variable at its first import, here and in the processes it starts.
     """
     before = ray_constants.ENABLE_RAY_CLUSTER
     ray_constants.ENABLE_RAY_CLUSTER = before and not wanted
@@ -160,7 +160,7 @@ def _variable(name: str, value: str | None) -> Iterator[None]:
 
 @contextmanager
 def _silenced() -> Iterator[None]:
-    """Have Ray's core write nothing to the terminal; it would for every try to connect."""
+    """Keep Ray's core from writing to the terminal at every attempt to connect."""
     kept = os.dup(2)
     try:
         with open(os.devnull, "wb") as nowhere:
@@ -173,7 +173,7 @@ def _silenced() -> Iterator[None]:
 
 @contextmanager
 def _explained(place: str) -> Iterator[None]:
-    """Turn what Ray raises when it connects into one line."""
+    """Turn Ray's errors while connecting into one line."""
     try:
         yield
     except (RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
@@ -199,7 +199,7 @@ def _reason(place: str, text: str) -> str:
 
 
 def slots(need: Need) -> int:
-    """Return how many tasks fit on the nodes that are there."""
+    """Return how many tasks fit on the present nodes."""
     return sum(need.times_in(resources) for resources in _nodes())
 
 
@@ -208,7 +208,7 @@ def _nodes() -> list[dict[str, float]]:
 
 
 def check_fits(need: Need) -> None:
-    """Check that a task fits on some node that is there, or that the cluster may add.
+    """Check that a task fits on some node, or on one that the cluster may add.
 
     Raises:
         NoCluster: if none does; it names the largest.
@@ -229,7 +229,7 @@ def can_add(need: Need) -> bool:
 
 def _addable() -> list[dict[str, float]]:
     """Return the resources of every kind of node that an autoscaler may add."""
-    # Through ray:// the configuration of the cluster cannot be read.
+    # through ray:// the configuration of the cluster cannot be read
     if ray.util.client.ray.is_connected():  # type: ignore[no-untyped-call]
         return []
     config = ray._private.state.state.get_cluster_config()

@@ -1,7 +1,7 @@
-"""What carries tasks out: in this process, in others, or on other machines.
+"""Runners carry out tasks: in this process, in others, or on other machines.
 
 A task is one call of a function with two arguments: what all tasks share (a dataset, say), which
-travels once to whoever works, and what is its own. Functions and arguments must be picklable.
+is sent once to every worker, and its own. Functions and arguments must be picklable.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -17,14 +17,14 @@ Work = Callable[[Any, Any], Any]
 
 
 WAIT = object()
-"""In the place of a task: what comes next depends on results that are not there yet."""
+"""In the place of a task: the next one depends on results that are still missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What takes the place of a result where a task failed: the reason, in one line.
+    """The reason, in one line, in the place of the result of a task that failed.
 
-    It is `fatal` where the next task would fare no better: the disk is full, an image is damaged.
+    It is `fatal` where the next task would fail, too: the disk is full, an image is damaged.
     """
 
     text: str
@@ -43,18 +43,18 @@ class Runner(Protocol):
     ) -> Iterator[tuple[int, Any]]:
         """Yield the number of every task, from 0, and its result or `Failure`, as they finish.
 
-        `tasks` are drawn one by one as workers become free. Where one is `WAIT` nothing begins
-        until the next result was taken; numbers do not count it, and it must not come while nothing
-        runs. A task that takes longer than `seconds` is ended, and is a failure (0: it may take for
-        ever). Whatever is still running when the iteration ends early is ended too.
+        `tasks` are drawn one by one as workers become free. After a `WAIT` nothing begins until the
+        next result was taken; it has no number, and must not come while nothing runs. A task that
+        takes longer than `seconds` is ended, and is a failure (0: no limit). Tasks that still run
+        when the iteration ends early are ended too.
         """
 
     def close(self) -> None:
-        """End whatever is running, and let go of what is held."""
+        """End everything that is running, and release what is held."""
 
 
 class InProcess:
-    """Carries tasks out one after the other, where it is asked; it cannot end one that hangs."""
+    """Carries tasks out one after the other in this process; it cannot end one that hangs."""
 
     workers = 1
 
@@ -82,7 +82,7 @@ def make_runner(text: str, *, workers: int) -> Runner:
 
 
 class Lazy:
-    """A runner that is made when it is first needed: mistakes elsewhere come to light first."""
+    """A runner that is made when it is first needed, after other settings were checked."""
 
     def __init__(self, make: Callable[[], Runner]) -> None:
         """Keep the way to make it."""
@@ -112,7 +112,7 @@ class Lazy:
 
 
 class Watched:
-    """A runner that calls `after` behind every task; what that raises ends the iteration.
+    """A runner that calls `after` after every task; what that raises ends the iteration.
 
     `busy` is how many tasks were drawn and are not done.
     """
@@ -154,7 +154,7 @@ class Watched:
 def outcomes(
     runner: Runner, work: Work, shared: Any, tasks: Iterable[Any], *, seconds: float = 0.0
 ) -> Iterator[tuple[int, Any]]:
-    """Yield what `runner.map` does, up to a failure after which the next task would fare no better.
+    """Yield what `runner.map` does, up to a fatal failure.
 
     Raises:
         RunError: at such a failure, with its reason.
@@ -171,5 +171,5 @@ def attempt(work: Work, shared: Any, task: Any) -> Any:
         return work(shared, task)
     except NasError as error:
         return Failure(str(error), fatal=isinstance(error, RunError | BadFile))
-    except Exception as error:  # whatever a task raises is its own failure, not the runner's
+    except Exception as error:  # whatever a task raises
         return Failure(typed_line(error))

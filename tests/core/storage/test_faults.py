@@ -42,7 +42,7 @@ def test_a_failure_in_the_middle_is_said_once_and_mended(
         assert content(flaky)["a"] in (b"old", b"new")  # and never a half
         wait(lambda: content(flaky)["a"] == b"new")
     said = [r.message for r in caplog.records if r.levelno == logging.WARNING]
-    assert said == [f"{flaky} cannot be written: the network is away; going on, and trying again"]
+    assert said == [f"{flaky} cannot be written: the network is away; will try again"]
     assert {name for name in content(flaky) if not name.endswith(".part")} == {"a"}
 
 

@@ -160,7 +160,7 @@ def test_a_url_that_was_emptied_begins_anew_and_nothing_is_thrown_away(
         assert list(folder.iterdir()) == []
     (aside,) = place.here.parent.iterdir()
     assert (aside / "log.jsonl").read_text() == "1\n"
-    assert f"{place} begins anew; what lay here of an earlier one is now in {aside}" in caplog.text
+    assert f"{place} begins again; the copy of an earlier one is now in {aside}" in caplog.text
 
 
 def test_two_processes_do_not_work_on_one_place(place: Place) -> None:

@@ -1,4 +1,4 @@
-"""Workers of a Ray cluster, and the tasks that they are given."""
+"""Workers of a Ray cluster, and their tasks."""
 
 import logging
 import math
@@ -23,27 +23,27 @@ from nas.core.workers.runners._sending import refuse
 logger = logging.getLogger(__name__)
 
 Worker = Any
-"""A handle of an `Actor` somewhere in the cluster; Ray makes its methods up."""
+"""A handle of an `Actor` in the cluster; Ray gives it the methods."""
 Ref = Any
-"""What stands for the end of a call that a worker was sent."""
+"""A reference to the result of a worker's call."""
 
 _LOOK_SECONDS = 2.0
-"""How often it is seen what has joined the cluster, where nothing else happens."""
+"""How often to look for new nodes of the cluster, where nothing else happens."""
 _PATIENCE_SECONDS = 60.0
-"""After how long without any worker a line says so."""
+"""How long to be without any worker before a line says so."""
 
 
 class Actor:
-    """A worker process: it keeps what all tasks share, and does one task after the other."""
+    """A worker process: it holds what all tasks share, and does one task after the other."""
 
     def __init__(
         self, folders: Sequence[str] = (), found: Folders | None = None, *, gpus: bool = True
     ) -> None:
-        """Hold nothing yet; what is not found here is looked for in those `folders` that exist.
+        """Hold nothing yet; modules are also looked for in those of `folders` that exist.
 
-        They come last, so that what is installed here goes before what the driver has. Arriving
-        here, `found` are where packages of plugins are looked for besides. Without
-        `gpus` those of the node, which Ray shows to everybody, are not seen.
+        These come last, after what is installed here. `found` is sent since unpickling it lets the
+        packages of plugins be found. Without `gpus` those of the node, which Ray shows to all
+        workers, are hidden.
         """
         if not gpus:
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -57,12 +57,12 @@ class Actor:
         self._shared = shared
 
     def run(self, work: Work, task: Any) -> Any:
-        """Return what a task comes to, or its `Failure`."""
+        """Return the result of a task, or its `Failure`."""
         return attempt(work, self._shared, task)
 
 
 class WorkerPool:
-    """A worker for every task that runs at a time, each with what all tasks share."""
+    """A worker for each task that runs at a time; each holds what all tasks share."""
 
     def __init__(self, *, need: Need, most: int, attempts: int) -> None:
         """Start nothing yet; at most `most` tasks will run at a time, 0: all that fit."""
@@ -78,7 +78,7 @@ class WorkerPool:
 
     @property
     def size(self) -> int:
-        """How many tasks run at a time: as asked for, or what the nodes that are there allow."""
+        """How many tasks run at a time: as asked for, or as many as the present nodes allow."""
         if not self._most and time.monotonic() >= self._slots_until:
             self._slots, self._slots_until = slots(self.need), time.monotonic() + _LOOK_SECONDS
         return self._most or max(1, self._slots)
@@ -92,13 +92,13 @@ class WorkerPool:
             self.check()
 
     def check(self) -> None:
-        """Have idle workers take what is shared once more; those that are dead will not."""
+        """Let idle workers take what is shared again; dead ones will not answer."""
         while self.idle:
             self._start(self.idle.pop())
 
     def hire(self) -> None:
         """Ask the cluster for one more worker."""
-        # Where the driver found a plugin, workers that see the same files find it, too.
+        # where the driver found a plugin, workers that see the same files find it, too
         folders = [os.path.abspath(folder) for folder in sys.path]
         self._start(self._kind.remote(folders, plugins.folders(), gpus=self.need.gpus > 0))
 
@@ -133,7 +133,7 @@ class _Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Running:
-    """A task that a worker works on, and when its time is over."""
+    """A task, its worker, and when its time is over."""
 
     task: _Task
     worker: Worker
@@ -156,9 +156,9 @@ class TaskQueue:
     alone_since: float = field(default_factory=time.monotonic)
 
     def outcomes(self, tasks: Iterator[Any]) -> Iterator[tuple[int, Any]]:
-        """Yield every outcome; what comes next is drawn when all that is done was taken."""
+        """Yield every outcome; new tasks are drawn when all outcomes were taken."""
         while True:
-            self._send()  # what was drawn already need not wait for that
+            self._send()  # tasks that were drawn before need not wait for that
             while self.done:
                 yield self.done.popleft()
                 self.flowing = True
@@ -169,7 +169,7 @@ class TaskQueue:
             self._wait()
 
     def _draw(self, tasks: Iterator[Any]) -> None:
-        """Draw tasks for as many workers as there may be; the end of them is like a `WAIT`."""
+        """Draw tasks for as many workers as there may be; their end is like a `WAIT`."""
         while self.flowing and len(self.waiting) + len(self.running) < self.pool.size:
             task = next(tasks, WAIT)
             self.flowing = task is not WAIT
@@ -178,7 +178,7 @@ class TaskQueue:
                 self.count += 1
 
     def _send(self) -> None:
-        """Give waiting tasks to idle workers, and ask for workers for those that are left."""
+        """Give waiting tasks to idle workers, and ask for workers for the others."""
         while self.waiting and self.pool.idle:
             task, worker = self.waiting.popleft(), self.pool.idle.pop()
             ref = sent(worker.run.remote, self.work, task.task, name="a task")
@@ -188,7 +188,7 @@ class TaskQueue:
             self.pool.hire()
 
     def _wait(self) -> None:
-        """Wait for something to happen, and see to all that has happened."""
+        """Wait for something to happen, and handle all that has happened."""
         refs = [*self.running, *self.pool.starting]
         now = time.monotonic()
         left = min((running.until for running in self.running.values()), default=math.inf) - now
@@ -211,11 +211,11 @@ class TaskQueue:
         self.done.append((running.task.number, outcome))
 
     def _lost(self, running: _Running, error: RayError) -> None:
-        """Have a task done again whose worker is gone, unless it is to blame for that."""
+        """Repeat a task whose worker is gone, unless it caused too many losses."""
         self.pool.end(running.worker)  # it may only be out of reach
         task = running.task
         task.losses += 1
-        self.pool.check()  # others may be gone with the same node, and no task should find out
+        self.pool.check()  # others may be gone with the same node
         if isinstance(error, OutOfMemoryError):
             failure = Failure(
                 "killed by Ray, since its node ran out of memory; run fewer at a time"
@@ -230,10 +230,10 @@ class TaskQueue:
         self.done.append((task.number, failure))
 
     def _started(self, ref: Ref) -> None:
-        """Take a worker on that holds what it needs.
+        """Add a worker that holds what it needs.
 
         Raises:
-            NasError: if that can never be, or failed again and again.
+            NasError: if workers cannot start, or fail again and again.
         """
         worker = self.pool.starting.pop(ref)
         try:
@@ -257,7 +257,7 @@ class TaskQueue:
             self.done.append((running.task.number, failure))
 
     def _say_if_alone(self) -> None:
-        """Say what is waited for where no worker is left and none comes."""
+        """Warn where no worker is left and none comes."""
         if self.running or self.done or self.pool.idle:
             self.alone_since = time.monotonic()
         elif time.monotonic() - self.alone_since > _PATIENCE_SECONDS:
@@ -266,7 +266,7 @@ class TaskQueue:
             logger.warning("waiting for a node of the cluster with %s to spare", self.pool.need)
 
     def end(self) -> None:
-        """End what still runs."""
+        """End the tasks that still run."""
         for running in self.running.values():
             self.pool.end(running.worker)
         self.running.clear()

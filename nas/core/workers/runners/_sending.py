@@ -1,4 +1,4 @@
-"""Say which part of a thing cannot be sent to a worker, and why."""
+"""Find the part of an object that cannot be sent to a worker, and why."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -6,16 +6,16 @@ from typing import Any
 from nas.core.errors import NasError, typed_line
 
 Pack = Callable[[Any], Any]
-"""Turns a thing into bytes, or raises."""
+"""Turns an object into bytes, or raises."""
 
 _DEEPEST = 8
 
 
 def refuse(thing: Any, pack: Pack, *, name: str) -> None:
-    """Do nothing where `thing` can be sent.
+    """Refuse an object that cannot be sent.
 
     Raises:
-        NasError: where it cannot; it names the innermost part that cannot.
+        NasError: naming the innermost part that cannot.
     """
     reason = _hindrance(thing, pack)
     if reason is None:
@@ -32,7 +32,7 @@ def refuse(thing: Any, pack: Pack, *, name: str) -> None:
 
 
 def _hindrance(thing: Any, pack: Pack) -> str | None:
-    """Return why a thing cannot be packed, in one line; None where it can."""
+    """Return why an object cannot be packed, in one line; None where it can."""
     try:
         pack(thing)
     except Exception as error:  # whatever a __reduce__ raises
@@ -41,7 +41,7 @@ def _hindrance(thing: Any, pack: Pack) -> str | None:
 
 
 def _parts(thing: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what a thing is made of, with what stands behind its name to reach it."""
+    """Yield the parts of an object, each with the text that follows its name."""
     if isinstance(thing, Mapping):
         yield from ((f"[{key!r}]", value) for key, value in thing.items())
     elif isinstance(thing, list | tuple | set | frozenset):

@@ -30,7 +30,7 @@ _given: Any = None
 
 
 class Local:
-    """Keeps a pool of worker processes for as long as the tasks share the same thing."""
+    """Keeps a pool of worker processes for as long as the tasks share the same object."""
 
     def __init__(self, *, workers: int) -> None:
         """Start nothing yet."""
@@ -105,7 +105,7 @@ def _check_main() -> None:
 
 @lru_cache(maxsize=1)
 def _context() -> Any:
-    """Return a way to start processes: from one that has torch loaded, where there is such."""
+    """Return a way to start processes: from one that has torch loaded, where that is possible."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     from multiprocessing import forkserver, resource_tracker  # not on Windows
@@ -114,8 +114,8 @@ def _context() -> Any:
     context.set_forkserver_preload(
         ["nas.core.workers.runners.local", *(_HEAVY if _uses_torch() else [])]
     )
-    resource_tracker.ensure_running()  # the other would start it, and that ends what follows
-    with unheard():  # it would tell of Ctrl-C while it starts
+    resource_tracker.ensure_running()  # the fork server would start it, which ends `unheard`
+    with unheard():  # the fork server would print a traceback on Ctrl-C while it starts
         forkserver.ensure_running()
     return context
 
@@ -127,7 +127,7 @@ def _uses_torch() -> bool:
 def _begin(folders: plugins.Folders, shared: Any, threads: int) -> None:
     """Prepare a worker: it ends with its parent, and leaves Ctrl-C to it.
 
-    Arriving here, `folders` are where plugins are looked for, which `shared` may need.
+    `folders` is sent before `shared`, since unpickling it lets the packages of plugins be found.
     """
     global _given
     _given = shared
@@ -151,10 +151,10 @@ def _run(work: Work, task: Any) -> Any:
 
 
 def _outcome(future: Future[Any], seconds: float, sent: tuple[Any, ...]) -> Any:
-    """Return the result of a future, or why there is none.
+    """Return the result of a future, or its failure.
 
     Raises:
-        NasError: if what was `sent` could not be, or the next task would fare no better.
+        NasError: if what was `sent` cannot be, or no worker can start.
     """
     try:
         return future.result()
@@ -173,7 +173,7 @@ def _outcome(future: Future[Any], seconds: float, sent: tuple[Any, ...]) -> Any:
 
 
 def _death(code: int | None) -> str:
-    """Return what a worker's exit code says."""
+    """Return why a worker died, by its exit code."""
     if code == -signal.SIGKILL:
         return "the process was killed by the system, most likely out of memory"
     name = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"

@@ -1,4 +1,4 @@
-"""Workers of a Ray cluster, on this machine or on many; what a lost one did is done again."""
+"""Workers of a Ray cluster, on this machine or on many; tasks of lost ones are repeated."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -13,10 +13,10 @@ from nas.core.workers.runners._pool import TaskQueue, WorkerPool
 
 
 class Ray:
-    """Keeps a worker for every task that runs at a time, for as long as it is open.
+    """Keeps a worker for each task that runs at a time, for as long as it is open.
 
-    Workers are actors: one is sent its next task in a third of the time that a Ray task takes, and
-    keeps torch, the GPU and what all tasks share from one task to the next.
+    Workers are actors: sending one a task takes a third of the time of a Ray task, and they keep
+    torch, the GPU and what all tasks share from one task to the next.
     """
 
     def __init__(self, pool: WorkerPool, *, mine: bool) -> None:
@@ -25,7 +25,7 @@ class Ray:
 
     @property
     def workers(self) -> int:
-        """How many tasks run at a time: as asked for, or what the nodes that are there allow."""
+        """How many tasks run at a time: as asked for, or as many as the present nodes allow."""
         return self._pool.size
 
     def map(
@@ -33,8 +33,8 @@ class Ray:
     ) -> Iterator[tuple[int, Any]]:
         """Yield the number and the result or `Failure` of every task, as they finish.
 
-        A task whose worker or node is lost is begun anew by another, a few times. The time of a
-        task counts from when its worker begins it, not from when it is drawn.
+        A task whose worker or node is lost is repeated by another, a few times. The time of a task
+        counts from when its worker begins it, not from when it is drawn.
 
         Raises:
             NasError: if something cannot be sent to the workers, or these cannot start.
@@ -47,7 +47,7 @@ class Ray:
             batch.end()
 
     def close(self) -> None:
-        """End all workers, and leave the cluster; one that was started here ends, too."""
+        """End all workers, and leave the cluster, which ends if it was started here."""
         self._pool.close()
         if self._mine:
             ray.shutdown()
@@ -67,11 +67,11 @@ def create(
     Without an address that is the cluster of RAY_ADDRESS, and without that a new one on this
     machine. At most `workers` tasks run at a time (0: as many as the nodes allow, counted again as
     nodes come and go), each with so many `cpus` and `gpus`, which may be shares of one. A task is
-    given up when `attempts` workers were lost over it. `environment` is a YAML file with the
-    runtime environment of the workers, for a cluster where nas is not installed.
+    given up after the loss of `attempts` workers. `environment` is a YAML file with the runtime
+    environment of the workers, for a cluster where nas is not installed.
 
     Raises:
-        NasError: if there is no such cluster, if it refuses, or no node has what a task needs.
+        NasError: if there is no such cluster, it refuses, or no node has what a task needs.
     """
     if address not in ("", "auto", "local"):
         check_allowed(address, f"runner ray would connect to {address}, which can run code here")
