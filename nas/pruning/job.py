@@ -1,10 +1,10 @@
 """What a NetAdapt run is about: a trained network, a table, data, and settings that fit."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from nas.core.data import as_json
 from nas.latency.file import file_fingerprint
 from nas.latency.table import LatencyTable
 from nas.network.checkpoint import Checkpoint
@@ -41,20 +41,15 @@ def check_job(job: PruningJob) -> None:
 
 def identity(job: PruningJob) -> Mapping[str, Any]:
     """Return what decides a run, as plain data."""
-    table = {"name": job.table.name, "fingerprint": file_fingerprint(job.table)}
-    found: Mapping[str, Any] = json.loads(
-        json.dumps(
-            {
-                "arch": {"name": job.start.arch.name, "fingerprint": job.start.arch.fingerprint},
-                "weights": {
-                    "name": str(job.start.path),
-                    "fingerprint": fingerprint(job.start.weights),
-                },
-                "data": {"name": job.data.name, "fingerprint": job.data.fingerprint},
-                "table": table,
-                "settings": asdict(job.settings),
-                "recipe": asdict(job.recipe),
-            }
-        )
+    weights = {"name": str(job.start.path), "fingerprint": fingerprint(job.start.weights)}
+    found: Mapping[str, Any] = as_json(
+        {
+            "arch": {"name": job.start.arch.name, "fingerprint": job.start.arch.fingerprint},
+            "weights": weights,
+            "data": {"name": job.data.name, "fingerprint": job.data.fingerprint},
+            "table": {"name": job.table.name, "fingerprint": file_fingerprint(job.table)},
+            "settings": asdict(job.settings),
+            "recipe": asdict(job.recipe),
+        }
     )
     return found

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import inf
 
 from nas.core.errors import BadValue, MissingEntry, NasError, unknown
+from nas.core.text import few
 from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture, Block
 from nas.network.cost import cost_of
@@ -14,7 +15,7 @@ from nas.pruning.channels import KINDS, Group, groups, narrowed
 Meter = Callable[[Architecture], float]
 """Returns what an architecture costs: milliseconds, or multiply-adds."""
 
-_NAMED = 4
+
 _HALVINGS = 12
 
 
@@ -179,10 +180,4 @@ def narrowest(arch: Architecture, cuts: Cuts) -> Architecture:
 def floor_text(arch: Architecture, cuts: Cuts) -> str:
     """Say which groups of the narrowest `arch` are how narrow."""
     least = narrowest(arch, cuts)
-    return few([f"{group.name} at {group.width}" for group in cuts.groups(least)])
-
-
-def few(texts: Sequence[str]) -> str:
-    """Return the first few of `texts`, and how many more there are."""
-    rest = f" and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
-    return ", ".join(texts[:_NAMED]) + rest
+    return few([f"{group.name} at {group.width}" for group in cuts.groups(least)], most=4)

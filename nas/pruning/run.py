@@ -36,7 +36,7 @@ from nas.training.fine_tune import FineTuningSetup, Task, accuracy, held_out, sa
 from nas.training.job import Options
 from nas.training.recipes import adapt
 from nas.training.run import Reached, carry_through, fit_recipe, plan
-from nas.training.steps import begun
+from nas.training.steps import trainable
 
 _NOTHING_LEFT = "nothing was left to cut before the target was reached"
 
@@ -127,7 +127,7 @@ class _Run:
             return _State(arch=arch, weights=found.weights, point=point)
         arch, weights = self.start.arch, self.start.weights
         if self.folder.start is None:
-            top1 = self._score(begun(arch, weights), self.setup.data.val)
+            top1 = self._score(trainable(arch, weights), self.setup.data.val)
             self.folder.log_start(self._point(arch, held_out=top1))
         assert self.folder.start is not None  # just noted
         return _State(arch=arch, weights=weights, point=self.folder.start)
@@ -240,11 +240,11 @@ class _Run:
         save(self.folder.final(SUFFIX), model, last.arch, self.data, best.top1)
         write_text(self.folder.final(".yaml"), to_yaml(to_mapping(last.arch)))
         first = self._state(0)
-        start = self._judged(first.point, begun(first.arch, first.weights), test=True)
+        start = self._judged(first.point, trainable(first.arch, first.weights), test=True)
         points = []
         for one in rounds:
             state = self._state(one.number)
-            points.append(self._judged(one.point, begun(state.arch, state.weights), test=False))
+            points.append(self._judged(one.point, trainable(state.arch, state.weights), test=False))
         missed = last.point.latency_ms > self.settings.target_ms
         return {
             "start": asdict(start),
@@ -256,7 +256,7 @@ class _Run:
     def _tuned(self, last: _State) -> tuple[Network, float | None]:
         """Return the last network after the long fine-tuning, and its held-out accuracy."""
         if not self.settings.final_epochs:
-            return begun(last.arch, last.weights), last.point.held_out
+            return trainable(last.arch, last.weights), last.point.held_out
         recipe = self.setup.recipe
         job = plan(
             last.arch,

@@ -12,7 +12,7 @@ from nas.training.batches import Batches
 from nas.training.evaluate import memory_named, pick_device, placed
 from nas.training.fine_tune import FineTuningSetup
 from nas.training.losses import cross_entropy
-from nas.training.steps import begun
+from nas.training.steps import trainable
 
 BATCHES = 4
 _NORM = "norm.weight"
@@ -29,7 +29,7 @@ def effects(
     is the mean of the absolute sums of a few batches, which `number` picks; running statistics
     and dropout are as in validation.
     """
-    model = begun(arch, weights)
+    model = trainable(arch, weights)
     device = pick_device(setup.device)
     placed(model, device)
     model.eval()

@@ -1,8 +1,8 @@
-"""Vary training images in batches: crops, flips, RandAugment, erasing, mixup.
+"""Augment training images in batches: crops, flips, RandAugment, erasing, mixup.
 
-Everything random is drawn from a generator that is handed in, one value for each image, on the
-CPU: the same generator gives the same images on every device and in every thread. That is why
-kornia lends its operations here and not its classes, which draw from torch's global generator.
+Everything random is drawn from the generator given, one value for each image, on the CPU: the same
+generator gives the same images on every device and in every thread. So kornia's operations are
+used, but not its classes, which draw from torch's global generator.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Give a trainer its batches: read ahead by threads, varied, normalised, the same on every run."""
+"""Batches of images: read ahead by threads, augmented, normalised, the same on every run."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -30,14 +30,14 @@ _Made = tuple[Tensor, Tensor, torch.cuda.Event | None]
 class Batches:
     """The batches (images, labels) of one epoch over `images`, from batch `start` on.
 
-    Images are float32 of shape (batch, 3, side, side), channels last, less the mean of `data` and
-    divided by its deviation. Labels are int64 of shape (batch,); where `augment` mixes, they are
-    float32 of shape (batch, classes). Both are on `device`.
+    Images are float32 of shape (batch, 3, side, side), channels last, normalised with the mean and
+    standard deviation of `data`. Labels are int64 of shape (batch,); where `augment` mixes, they
+    are float32 of shape (batch, classes). Both are on `device`.
 
-    Order and augmentation follow from `seed`, `epoch` and the number of the batch alone: starting
-    at a later batch gives exactly the rest of the epoch. `drop_last` leaves out a last batch that
-    is smaller than `batch`, unless it is the only one. Every iteration begins anew, and its threads
-    end with it, also where it is left early; what fails in them is raised where batches are taken.
+    Order and augmentation depend only on `seed`, `epoch` and the number of the batch: starting at a
+    later batch gives exactly the rest of the epoch. `drop_last` leaves out a last batch that is
+    smaller than `batch`, unless it is the only one. The threads of an iteration end with it, also
+    where it is left early; what fails in them is raised where batches are taken.
     Of every batch this process of `group` takes its share, if there is one left.
     `threads` of 0 reads with as many as there are cores; `ahead` batches are made in advance.
     """
@@ -141,14 +141,14 @@ class Batches:
 
 
 def _stream(device: str | torch.device) -> torch.cuda.Stream | None:
-    """Return a stream for a GPU, so that copies do not wait for the training to end."""
+    """Return a stream for a GPU, so that copies do not wait for the training."""
     if torch.device(device).type != "cuda":
         return None
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
 
 def _taken(made: _Made) -> Batch:
-    """Let the stream of training wait for a batch, and keep the batch until that has used it."""
+    """Let the stream of training wait for a batch, whose memory is kept until it was used."""
     images, labels, event = made
     if event is not None:
         stream = torch.cuda.current_stream(images.device)

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+Read = Callable[[NDArray[np.int64], int], NDArray[np.uint8]]
+"""Returns the images at some indices, at a side: uint8 of shape (len(indices), 3, side, side)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shelf:
@@ -21,7 +24,7 @@ class _Shelf:
 class _Cache:
     """Reads through `read`, and remembers; the sides in use share `budget` bytes."""
 
-    read: Callable[[NDArray[np.int64], int], NDArray[np.uint8]]
+    read: Read
     count: int
     budget: int
     shelves: dict[int, _Shelf] = field(default_factory=dict)
@@ -44,16 +47,14 @@ class _Cache:
         return cached, (self.read, self.count, self.budget)
 
     def _shelf(self, side: int) -> _Shelf | None:
-        """Return the shelf of `side`; sides used longest ago make room, None if it never fits."""
+        """Return the shelf of `side`, without those used longest ago; None if it never fits."""
         size = self.count * 3 * side**2
         if size > self.budget:
             return None
         with self.lock:
             shelf = self.shelves.pop(side, None)
             if shelf is None:
-                while (
-                    sum(kept.pixels.nbytes for kept in self.shelves.values()) + size > self.budget
-                ):
+                while sum(s.pixels.nbytes for s in self.shelves.values()) + size > self.budget:
                     del self.shelves[next(iter(self.shelves))]
                 shelf = _Shelf(
                     pixels=np.empty((self.count, 3, side, side), np.uint8),
@@ -63,8 +64,6 @@ class _Cache:
             return shelf
 
 
-def cached(
-    read: Callable[[NDArray[np.int64], int], NDArray[np.uint8]], count: int, budget: int
-) -> Callable[[NDArray[np.int64], int], NDArray[np.uint8]]:
+def cached(read: Read, count: int, budget: int) -> Read:
     """Return `read` with a memory of up to `budget` bytes for its `count` images."""
     return _Cache(read=read, count=count, budget=budget)

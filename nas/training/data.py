@@ -1,12 +1,12 @@
-"""Load labelled images for training: classes found, mean and deviation measured, memory used.
+"""Load labelled images for training, with their classes, mean and standard deviation.
 
 A dataset is named by text, as plugins are: "imagefolder:/path", "imagefolder:/path,val=0.2",
-"hf:NAME_OR_PATH", "cifar10:/path", "digits", "shapes:difficulty=0.7". What stands behind the name
-is a file in `nas/training/datasets`, which yields a `Source`; what all of them need is done here.
+"hf:NAME_OR_PATH", "cifar10:/path", "digits", "shapes:difficulty=0.7". Each name is a file in
+`nas/training/datasets` whose `create` returns a `Source`; what all of them need is done here.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from nas.core.errors import BadFile, BadValue, NasError
 from nas.core.machine import available_cores
 from nas.core.plugins import Plugin, create
-from nas.core.text import LONGEST_VALUE, printable
-from nas.training.cache import cached
+from nas.core.text import LONGEST_VALUE, few, printable
+from nas.training.cache import Read, cached
 
 logger = logging.getLogger(__name__)
 
@@ -26,22 +26,21 @@ KIND = "datasets"
 LEAST_SIDE = 8
 MEASURED_IMAGES = 2048
 MEASURED_SIDE = 64
-"""Mean and deviation are those of so many training images, read at this side."""
+"""Mean and standard deviation are measured on so many training images, read at this side."""
 LEAST_DEVIATION = 1 / 255
 IMBALANCE = 3.0
-"""The largest class over the smallest from which on a note is worth it."""
+"""Ratio of the largest class to the smallest from which a note says so."""
 CACHE_MB = 1024
 
 Triple = tuple[float, float, float]
-Read = Callable[[NDArray[np.int64], int], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Images:
     """Labelled images of one split.
 
-    `labels` has shape (n,) and values from 0. `read(indices, side)` returns those images as uint8
-    of shape (len(indices), 3, side, side), RGB; it may be called by several threads at once.
+    `labels` has shape (n,) and values from 0. `read` returns RGB, and may be called by several
+    threads at once.
     """
 
     labels: NDArray[np.int64]
@@ -56,8 +55,7 @@ class Images:
 class Source:
     """What a file of `nas/training/datasets` finds: the splits, before anything is measured.
 
-    `fingerprint` is one of files, sizes, labels and split. `mirrored` says whether an image and its
-    mirror image are of the same class, so that augmentation may flip.
+    `fingerprint` is of files, sizes, labels and split; `mirrored` is that of `Data`.
     """
 
     classes: tuple[str, ...]
@@ -73,10 +71,10 @@ class Source:
 class Data:
     """A dataset that is ready for training.
 
-    `mean` and `deviation` are those of the training images, per channel, on the scale 0 to 1.
-    `fingerprint` is 16 hex digits: equal data and splits have equal ones wherever they lie.
-    `notes` tell what a user should know: skipped images, imbalance. `mirrored` is False where
-    augmentation must not flip: a mirrored 2 is no digit.
+    `mean` and `deviation` are mean and standard deviation of the training images, per channel, on
+    the scale 0 to 1. `fingerprint` is 16 hex digits that depend on images, labels and splits, not
+    on where they lie. `notes` are for the user: skipped images, imbalance. `mirrored` is False
+    where augmentation must not flip: a mirrored 2 is no digit.
     """
 
     name: str
@@ -94,9 +92,9 @@ class Data:
 def load_data(text: str, *, seed: int = 0) -> Data:
     """Return the dataset that `text` names: "NAME", "NAME:PATH", "NAME:PATH,key=value".
 
-    `seed` decides the split where the data bring none. Every dataset knows the option `cache`: the
-    megabytes of decoded images to keep in memory, 1024 unless told; a split that does not fit into
-    its share is decoded anew in every epoch. What a user should know of the data is logged.
+    `seed` decides the split where the data have none. Every dataset has the option `cache`: the
+    megabytes of decoded images to keep in memory, 1024 by default; a split that does not fit into
+    its share is decoded again in every epoch. Notes on the data are logged.
 
     Raises:
         UnknownName: if there is no such dataset, or it has no such option.
@@ -143,10 +141,10 @@ def check_side(side: int) -> int:
 
 
 def measure(images: Images) -> tuple[Triple, Triple]:
-    """Return mean and deviation per channel, from 0 to 1, of a few thousand of `images`.
+    """Return mean and standard deviation per channel, from 0 to 1, of a few thousand of `images`.
 
-    Which ones depends on their number alone. A deviation is at least one step of 8 bits, so that
-    images of one colour can be divided by it.
+    Which ones depends on their number alone. A standard deviation is at least one step of 8 bits,
+    so that images of one colour can be divided by it.
     """
     count = min(len(images), MEASURED_IMAGES)
     chosen = np.sort(np.random.default_rng(0).choice(len(images), count, replace=False))
@@ -208,9 +206,7 @@ def _check(source: Source, name: str) -> None:
     counts = np.bincount(source.train.labels, minlength=count)
     if (counts == 0).any():
         empty = [source.classes[index] for index in np.flatnonzero(counts == 0)]
-        raise NasError(
-            f"{name}: no training images of {_some(empty)}; add some, or remove the class"
-        )
+        raise NasError(f"{name}: no training images of {few(empty)}; add some, or remove the class")
 
 
 def _imbalance(source: Source) -> tuple[str, ...]:
@@ -223,9 +219,3 @@ def _imbalance(source: Source) -> tuple[str, ...]:
         f"classes are imbalanced {ratio:.3g} to 1: {counts[most]} training images of "
         f"{source.classes[most]}, {counts[least]} of {source.classes[least]}",
     )
-
-
-def _some(names: Sequence[str], most: int = 3) -> str:
-    """Return the first few of `names`, and how many more there are."""
-    rest = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + rest

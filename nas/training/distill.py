@@ -13,7 +13,7 @@ from nas.training.trained import check_classes, network_of
 
 
 class Teacher(nn.Module):
-    """A trained network, frozen, that sees the images of its student as it is used to them."""
+    """A trained network, frozen; the student's images are normalised and resized for it."""
 
     scale: Tensor
     shift: Tensor

@@ -71,12 +71,12 @@ class Workers:
 
 
 def train_distributed(job: TrainingJob, out: Place, workers: Workers) -> Trained:
-    """Train as `nas.training.run.carry_out` does, with all of `workers`, and return the result.
+    """Train as `nas.training.run.carry_out` does, with all `workers`, and return the result.
 
     `out` must be a folder that this process and the workers share, or at a URL.
 
     Raises:
-        KeyboardInterrupt: on Ctrl-C; the same call goes on from the last checkpoint.
+        KeyboardInterrupt: on Ctrl-C; the same call resumes from the last checkpoint.
         NasError: as `train` does; if there is no such cluster, or it has too little; if workers
             are lost again and again.
     """
@@ -114,7 +114,7 @@ def _check_shares(job: TrainingJob, workers: Workers) -> None:
 
 
 def _run(job: TrainingJob, out: Place, workers: Workers) -> None:
-    """Train to the end, and begin anew from the last checkpoint where workers are lost."""
+    """Train to the end, and begin again from the last checkpoint where workers are lost."""
     mine = connect(workers.address, workers.need, workers=workers.count, environment="")
     try:
         _check_room(workers)
@@ -125,7 +125,7 @@ def _run(job: TrainingJob, out: Place, workers: Workers) -> None:
             line = typed_line(failures[0])
             if losses == workers.attempts:
                 raise NasError(f"workers were lost {losses} times without an epoch done: {line}")
-            logger.warning("lost workers (%s); all begin anew from the last checkpoint", line)
+            logger.warning("lost workers (%s); all begin again from the last checkpoint", line)
     finally:
         if mine:
             ray.shutdown()
@@ -140,7 +140,7 @@ def _epochs(out: Place) -> int:
 
 
 def _check_room(workers: Workers) -> None:
-    """Check that the nodes that are there, or that the cluster may add, have room for all."""
+    """Check that the nodes of the cluster, or those it may add, have room for all."""
     room = slots(workers.need)
     if room < workers.count and not can_add(workers.need):
         raise NasError(
@@ -152,7 +152,7 @@ def _check_room(workers: Workers) -> None:
 def _once(
     job: TrainingJob, out: Place, workers: Workers, *, report: Report | None
 ) -> list[BaseException]:
-    """Train as far as workers live; return how they were lost, nothing at the end.
+    """Train until workers are lost; return their failures, none at the end.
 
     Raises:
         NasError: if a worker says what is wrong.
@@ -170,7 +170,7 @@ def _once(
     try:
         failures = _followed(trainer, queue, report)
     finally:
-        queue.shutdown(force=True)  # whoever still trains finds nobody to tell, and ends
+        queue.shutdown(force=True)  # workers that still train cannot report any more, and end
     for failure in failures:
         if isinstance(failure, NasError):
             raise failure
@@ -181,7 +181,7 @@ def _once(
 
 
 def _is_loss(failure: BaseException) -> bool:
-    """Tell the loss of a worker, its own or another's, from what goes wrong every time."""
+    """Tell whether a worker was lost, or saw another lost; what else fails fails every time."""
     return isinstance(failure, RuntimeError) or type(failure).__module__.startswith("ray.")
 
 
@@ -228,10 +228,10 @@ def _clear(out: Place) -> None:
 
 
 def _followed(trainer: TorchTrainer, queue: Queue, report: Report | None) -> list[BaseException]:
-    """Let `trainer` train, pass on how far it is, and return what went wrong.
+    """Let `trainer` train, report its progress, and return what went wrong.
 
-    Ray Train would take Ctrl-C for itself in the main thread; it is kept here. Where workers do not
-    begin for a while, that is said: the cluster may be busy, or have lost a node.
+    It runs in a thread, since Ray Train would handle Ctrl-C itself in the main one. A warning says
+    where workers do not begin for a while: the cluster may be busy, or have lost a node.
     """
     failures: list[BaseException] = []
     silent_since = time.monotonic()
@@ -243,9 +243,9 @@ def _followed(trainer: TorchTrainer, queue: Queue, report: Report | None) -> lis
         except Empty:
             if time.monotonic() - silent_since > _PATIENCE_SECONDS:
                 silent_since = time.monotonic()
-                logger.warning("no word from the workers; does the cluster have room for all?")
+                logger.warning("the workers do not answer; does the cluster have room for all?")
             continue
-        except RayError as error:  # nobody can tell any more; the workers will end of that, too
+        except RayError as error:  # the queue is lost, which ends the workers, too
             thread.join()
             return failures or [error]
         silent_since = time.monotonic()
@@ -260,12 +260,12 @@ def _fit(trainer: TorchTrainer, failures: list[BaseException]) -> None:
     except ray_train.WorkerGroupError as error:
         ranks = sorted(error.worker_failures)
         failures.extend(error.worker_failures[rank] for rank in ranks)
-    except BaseException as error:  # whatever it is, it must not be lost with its thread
+    except BaseException as error:  # it must not be lost with its thread
         failures.append(error)
 
 
 class _OwnGroup(TorchConfig):
-    """Leaves the process group to the workers: Ray's would listen on every address."""
+    """Leaves the process group to the workers: Ray's would listen on all addresses."""
 
     @property
     def backend_cls(self) -> type[Backend]:
@@ -289,7 +289,7 @@ def _work(settings: Mapping[str, Any]) -> None:
                 )
             carry_out(job, folder)
     except NasError as error:
-        raise NasError(str(error)) from None  # others may not survive the way to the driver
+        raise NasError(str(error)) from None  # subclasses may not be picklable
 
 
 def _opened(out: Place | None) -> AbstractContextManager[Path | None]:
@@ -298,7 +298,7 @@ def _opened(out: Place | None) -> AbstractContextManager[Path | None]:
 
 @contextmanager
 def _joined(group: ProcessGroup) -> Iterator[None]:
-    """Join torch's process group, on this node's own address and no other."""
+    """Join torch's process group, on this node's own address only."""
     address = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
     listener = socket.create_server((address, 0)) if group.rank == 0 else None
     place = (address, listener.getsockname()[1]) if listener else None

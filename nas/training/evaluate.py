@@ -18,12 +18,12 @@ SPLITS = ("val", "test")
 
 
 class OutOfMemory(NasError):
-    """The memory does not hold what was asked for."""
+    """A batch that does not fit into the memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """How well a model does: the share of right answers, the mean cross-entropy, of how many."""
+    """The share of right answers, the mean cross-entropy, and the number of images."""
 
     top1: float
     loss: float
@@ -48,7 +48,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def placed(model: nn.Module, device: torch.device) -> None:
-    """Move `model` to `device`, with its filters in the layout that suits images channels last."""
+    """Move `model` to `device`, with its filters in the layout for images channels last."""
     model.to(device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch forgot it
 
@@ -79,10 +79,10 @@ def score(
     model: nn.Module, images: Images, data: Data, *, side: int, batch: int = 256,
     group: ProcessGroup = SINGLE,
 ) -> Score:  # fmt: skip
-    """Return how well `model`, where it lies, does on all of `images`, normalised as `data` says.
+    """Return the score of `model`, on its device, on all of `images`, normalised as `data` says.
 
-    The images are `side` x `side`, and not augmented; dropout is off, and `model` comes back in the
-    mode it was in. Each process of `group` scores its share, and gets the result of all.
+    The images are `side` x `side`, and not augmented; dropout is off, and the mode of `model` is
+    restored. Each process of `group` scores its share, and gets the result of all.
 
     Raises:
         OutOfMemory: if a batch does not fit.
@@ -133,11 +133,7 @@ def in_eval_mode(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def memory_named(batch: int, side: int) -> Iterator[None]:
-    """Turn what torch says when memory is short into an error that says what to do.
-
-    Raises:
-        OutOfMemory: instead.
-    """
+    """Turn torch's error when memory is short into an `OutOfMemory` that says what to do."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:

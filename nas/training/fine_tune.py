@@ -1,7 +1,6 @@
 """Fine-tune networks for a short time, and score them on hold-out images."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from nas.models.build import Network
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import MODEL
 from nas.network.weights import Weights
+from nas.training.cache import Read
 from nas.training.data import Data, Images, fingerprint_of
 from nas.training.datasets._split import split
 from nas.training.evaluate import pick_device, placed, score
@@ -22,8 +22,9 @@ from nas.training.job import Options
 from nas.training.loop import facts
 from nas.training.recipes import Recipe, adapt
 from nas.training.run import Reached, carry_through, plan
-from nas.training.steps import begun
+from nas.training.steps import trainable
 
+Indices = NDArray[np.int64]
 _LEAST_BATCH = 64
 
 
@@ -54,31 +55,29 @@ class Task:
 
 
 def held_out(data: Data, share: float, *, seed: int) -> Data:
-    """Return `data` with a part of its training images, of every class its `share`, to judge with.
+    """Return `data` whose validation images are a hold-out `share` of the training images.
 
-    They take the place of the validation images; those and the test images are not in the result.
+    Every class gives its share. The original validation and test images are not in the result.
 
     Raises:
         BadValue: if nothing is left to train on.
     """
     rest, part = split(data.train.labels, (share,), seed=seed)
-    told = fingerprint_of([data.fingerprint, f"held out {share} {seed}"])
     return replace(
-        data, train=some(data.train, rest), val=some(data.train, part), test=None, fingerprint=told
+        data,
+        train=some(data.train, rest),
+        val=some(data.train, part),
+        test=None,
+        fingerprint=fingerprint_of([data.fingerprint, f"held out {share} {seed}"]),
     )
 
 
-def some(images: Images, rows: NDArray[np.int64]) -> Images:
+def some(images: Images, rows: Indices) -> Images:
     """Return the images at `rows`."""
     return Images(labels=images.labels[rows], read=partial(_read, images.read, rows))
 
 
-def _read(
-    read: Callable[[NDArray[np.int64], int], NDArray[np.uint8]],
-    rows: NDArray[np.int64],
-    indices: NDArray[np.int64],
-    side: int,
-) -> NDArray[np.uint8]:
+def _read(read: Read, rows: Indices, indices: Indices, side: int) -> NDArray[np.uint8]:
     return read(rows[indices], side)
 
 
@@ -99,14 +98,14 @@ def tune(setup: FineTuningSetup, task: Task) -> Reached:
         assert trained.top1 is not None
         model, top1, epochs = trained.model, trained.top1, trained.epochs
     else:
-        model, epochs = begun(task.arch, task.weights), 0
+        model, epochs = trainable(task.arch, task.weights), 0
         top1 = accuracy(setup, model, setup.data.val, task.arch.resolution)
     save(task.path, model, task.arch, setup.data, top1)
     return Reached(top1=top1, epochs=epochs, seconds=time.monotonic() - started)
 
 
 def _allotted(setup: FineTuningSetup, round_number: int) -> tuple[Data, Recipe]:
-    """Return what a fine-tuning of this round may see: in a few steps, that many images."""
+    """Return data and recipe of a round: with fewer steps than an epoch, as many images."""
     data, recipe = setup.data, setup.recipe
     count = len(data.train)
     wanted = setup.steps * recipe.images_a_step
@@ -126,5 +125,5 @@ def accuracy(setup: FineTuningSetup, model: Network, images: Images, side: int) 
 
 def save(path: Path, model: Network, arch: Architecture, data: Data, top1: float | None) -> None:
     """Keep a network as a checkpoint with the accuracy it has."""
-    said = {"schema": SCHEMA, **facts(arch, data, {"top1": top1})}
-    checkpoint.save(path, checkpoint.model_tensors(model, MODEL), said)
+    content = {"schema": SCHEMA, **facts(arch, data, {"top1": top1})}
+    checkpoint.save(path, checkpoint.model_tensors(model, MODEL), content)

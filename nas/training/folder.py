@@ -1,4 +1,4 @@
-"""Training folders: what a training leaves behind, and whether it may be continued there.
+"""Training folders: the files of a training, and whether it may be continued there.
 
 `arch.yaml` and `train.yaml` say what is trained and how, `metrics.jsonl` how it went, epoch by
 epoch, and the two checkpoints (`nas.network.checkpoint`) hold the weights. TensorBoard's event
@@ -36,7 +36,7 @@ Record = Mapping[str, Any]
 
 
 class TrainingFolder:
-    """The folder of one training, open for writing; nobody else can open it at the same time.
+    """The folder of one training, open for writing in one process at a time.
 
     Raises:
         RunError: if it holds another training, or something else, or cannot be written.
@@ -56,7 +56,7 @@ class TrainingFolder:
         write_text(self.path / SETTINGS, to_yaml(self._settings))
 
     def load(self) -> tuple[dict[str, Tensor], Record] | None:
-        """Return the last checkpoint: its tensors and its progress; None if there is none.
+        """Return the tensors and the progress of the last checkpoint; None if there is none.
 
         Raises:
             NasError: if it is damaged.
@@ -73,7 +73,7 @@ class TrainingFolder:
         return checkpoint.load(path), read_header(path).progress
 
     def progress(self) -> Record | None:
-        """Return how far the last checkpoint is; None if there is none."""
+        """Return the progress of the last checkpoint; None if there is none."""
         path = self.path / f"{LAST}{SUFFIX}"
         return read_header(path).progress if path.is_file() else None
 
@@ -93,7 +93,7 @@ class TrainingFolder:
         checkpoint.save(self.path / f"{name}{SUFFIX}", tensors, {"schema": SCHEMA, **facts})
 
     def rewind(self, epoch: int) -> tuple[Record, ...]:
-        """Drop the metrics from after `epoch`, which will come again, and return the others."""
+        """Drop the metrics of the epochs after `epoch`, and return the others."""
         kept = [
             record
             for number, record in enumerate(self._log.records, start=1)
@@ -113,7 +113,7 @@ class TrainingFolder:
     def log(self, record: Record) -> None:
         """Add the metrics of an epoch, to the lines and to TensorBoard."""
         self._log.append(record)
-        events, self._events = self._events, None  # said once, and then done without
+        events, self._events = self._events, None  # a failure is said once
         if events:
             with extra("TensorBoard's files", logger.warning):
                 for name, value in record.items():
@@ -132,7 +132,7 @@ class TrainingFolder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Epoch:
-    """What the line of an epoch says at least; the first line, the header, has no epoch."""
+    """The required keys of the line of an epoch; the first line, the header, has no epoch."""
 
     epoch: int
     step: int
@@ -151,17 +151,14 @@ def _event_writer(path: Path, step: int) -> Any:
     with extra("TensorBoard's files", logger.warning):
         try:
             from torch.utils.tensorboard import SummaryWriter
-        except ModuleNotFoundError:  # nobody has asked for it
+        except ModuleNotFoundError:  # an optional package
             return None
         return SummaryWriter(str(path), purge_step=step + 1)
     return None
 
 
 def _check(path: Path, settings: Mapping[str, Any]) -> None:
-    """Check that `path` is free, or holds a training of `settings`.
-
-    What has a fingerprint may change its name.
-    """
+    """Refuse a `path` that holds another training; names may change where fingerprints agree."""
     if holds(path, TRAINING):
         found = read_mapping(path / SETTINGS)
         check_keys(found, known=(*_KEYS, *_MORE), required=_KEYS, place=str(path / SETTINGS))

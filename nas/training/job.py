@@ -1,4 +1,4 @@
-"""A training as it was planned: what is trained, on what, how, and how it is run."""
+"""A training before it starts: what is trained, on what, how, and how it is run."""
 
 from dataclasses import dataclass, field
 
@@ -15,13 +15,13 @@ SAVE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How a training is run; `teacher` and `weights` alone change what comes out of it.
+    """How a training is run; only `teacher` and `weights` change its result.
 
     `device`: "auto", "cpu" or "cuda". `teacher`: a trained network to learn from, a training folder
     or a checkpoint. `weights`: what to begin with, instead of random numbers. `until`: the epoch to
-    stop after, before the last; `seconds`: the time to stop after, earlier runs counted in; both
-    leave a training that can go on (0: to the end). `save_seconds`: how often to keep everything
-    within an epoch. `report` is called with how many images are done, of how many, and a note.
+    stop after, before the last; `seconds`: the time to stop after, including earlier runs; both
+    leave a training that can be resumed (0: to the end). `save_seconds`: how often to save within
+    an epoch. `report` is called with how many images are done, of how many, and a note.
     The processes of `group` train on a share of every batch each; rank 0 keeps the folder.
     """
 
@@ -37,7 +37,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingJob:
-    """What is trained: an architecture made for the data, by a recipe in its final form."""
+    """What is trained: an architecture and a recipe, both made for the data."""
 
     arch: Architecture
     data: Data

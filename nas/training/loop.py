@@ -24,21 +24,21 @@ from nas.training.job import TrainingJob
 from nas.training.steps import Stepper
 
 SECONDS_BETWEEN_REPORTS = 0.2
-STEPS_BETWEEN_LOOKS = 25
-"""A look at the loss of a GPU waits for it; the CPU's is looked at in every step."""
-_GENTLER = "train anew with a lower `lr`"
+STEPS_BETWEEN_CHECKS = 25
+"""Reading the loss of a GPU waits for it; on the CPU it is read in every step."""
+_GENTLER = "train again with a lower `lr`"
 
 
 class Diverged(NasError):
-    """A training whose loss is no number any more."""
+    """A training whose loss is NaN or infinite."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingProgress:
-    """How far a training is: whole epochs, batches of the next one, and steps in all.
+    """How far a training is: finished epochs, batches of the next one, and steps in all.
 
     `loss` is the sum over the steps of this epoch; `top1` that of the last validation, None before
-    the first; `best` the highest of them, of epoch `best_epoch`, from 1. `seconds` count all runs.
+    the first; `best` the highest, of epoch `best_epoch`, from 1. `seconds` count all runs.
     """
 
     epoch: int = 0
@@ -53,11 +53,11 @@ class TrainingProgress:
 
 
 def read_progress(progress: Mapping[str, Any], source: Path | str) -> TrainingProgress:
-    """Return how far the checkpoint says that its training is.
+    """Return the progress in a checkpoint.
 
     Raises:
-        Diverged: if its loss is no number, as earlier versions kept it.
-        BadFile: naming `source` and what cannot be.
+        Diverged: if its loss is no number; earlier versions saved such checkpoints.
+        BadFile: naming `source` and what is wrong.
     """
     loss = progress.get("loss", 0.0)
     if loss is None or loss != loss:
@@ -66,10 +66,10 @@ def read_progress(progress: Mapping[str, Any], source: Path | str) -> TrainingPr
 
 
 class Loop:
-    """A training on its way."""
+    """A training in progress."""
 
     def __init__(self, job: TrainingJob, stepper: Stepper, folder: TrainingFolder | None) -> None:
-        """Begin, or go on from the last checkpoint in `folder`."""
+        """Begin, or resume from the last checkpoint in `folder`."""
         self.job, self.stepper, self.folder = job, stepper, folder
         self.now = TrainingProgress(scaler={})
         self.best: dict[str, Tensor] = {}
@@ -92,7 +92,7 @@ class Loop:
             self.history.extend(self.folder.rewind(self.now.epoch))
 
     def run(self) -> None:
-        """Train to the end, or as far as the options say; everything is kept then.
+        """Train to the end, or as far as the options say, and save.
 
         Raises:
             Diverged: if the loss is no number any more.
@@ -107,14 +107,14 @@ class Loop:
                 self._validate()
 
     def epoch(self) -> bool:
-        """Do the rest of an epoch; tell whether there was time for it."""
+        """Do the rest of an epoch; return whether there was time for all of it."""
         batches = self.job.batches(self.now.epoch, self.now.batch)
         for part in _parts(batches, self.job.recipe.accumulate):
             loss = self.stepper.step(part, step=self.now.step, steps_an_epoch=self.steps_an_epoch)
             self._total += loss
             done = self.now.batch + len(part)
             self.now = replace(self.now, batch=done, step=self.now.step + 1)
-            self._look()
+            self._check_and_report()
             if self._is_due():
                 self._save()
             if 0 < self.job.options.seconds <= self._seconds():
@@ -124,21 +124,21 @@ class Loop:
     def _is_due(self) -> bool:
         """Tell whether to save now; rank 0 decides for its group."""
         group = self.job.options.group
-        if group.size > 1 and self.now.step % STEPS_BETWEEN_LOOKS:
+        if group.size > 1 and self.now.step % STEPS_BETWEEN_CHECKS:
             return False
         return group.broadcast(time.monotonic() - self._saved >= self.job.options.save_seconds)
 
-    def _look(self) -> None:
-        """Check the loss now and then, and tell how far it is."""
+    def _check_and_report(self) -> None:
+        """Check the loss now and then, and report the progress."""
         on_cpu = self.stepper.device.type == "cpu"
-        if on_cpu or self.now.step % STEPS_BETWEEN_LOOKS == 0:
+        if on_cpu or self.now.step % STEPS_BETWEEN_CHECKS == 0:
             self._check(float(self._total))
         now = time.monotonic()
         if self.job.options.report and now - self._reported >= SECONDS_BETWEEN_REPORTS:
             self._reported = now
-            self._tell(self.job.options.report)
+            self._report_progress(self.job.options.report)
 
-    def _tell(self, report: Report) -> None:
+    def _report_progress(self, report: Report) -> None:
         epochs, images = self.job.recipe.epochs, len(self.job.data.train)
         done = self.now.epoch + self.now.batch / self.batches_an_epoch
         best = "" if self.now.best is None else f", top1 {self.now.best:.3f}"
@@ -154,7 +154,7 @@ class Loop:
 
     def _validate(self) -> None:
         """Finish an epoch: score the averaged weights, and keep them if they are the best."""
-        self._agree()
+        self._synchronise()
         data, side = self.job.data, self.job.arch.resolution
         batch = max(self.job.recipe.batch, 64)
         model = self.stepper.average.model
@@ -170,7 +170,7 @@ class Loop:
         self._log(loss, found)
         self._save()
 
-    def _agree(self) -> None:
+    def _synchronise(self) -> None:
         """Give all processes the same running statistics and loss: their means."""
         self.stepper.settle()
         self.job.options.group.mean_([self._total])
@@ -191,8 +191,8 @@ class Loop:
             self.folder.log(record)
 
     def _save(self) -> None:
-        """Keep everything that is needed to go on."""
-        self._agree()
+        """Save everything that is needed to resume."""
+        self._synchronise()
         loss, scaler = float(self._total), self.stepper.scaler.state_dict()
         self.now = replace(self.now, loss=loss, seconds=self._seconds(), scaler=scaler)
         self._write(LAST, self.stepper.tensors())
@@ -210,7 +210,7 @@ class Loop:
 
 
 def facts(arch: Architecture, data: Data, progress: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a checkpoint says about its tensors; `progress` has `top1`, if anything."""
+    """Return the facts of a checkpoint; `progress` has `top1`, if anything."""
     return {
         "arch": to_mapping(arch),
         "data": {

@@ -1,4 +1,4 @@
-"""Recipes: how a network is trained, from the papers, and adapted to a batch size and a length."""
+"""Recipes: how networks are trained, from the papers, adapted to a batch size and a length."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -16,16 +16,16 @@ _BELOW_ONE = ("ema", "label_smoothing")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How to train: everything about it that is neither the architecture nor the data.
+    """How to train, apart from the architecture and the data.
 
     A step takes `batch` images `accumulate` times and changes the weights once. `lr` is the
     highest learning rate; it is reached after `warmup` epochs, and then decays: "exponential" by
     `decay_rate` every `decay_every` epochs, as a staircase, or as a half "cosine" to 0 at the end.
 
     `weight_decay` spares norms, biases and depthwise filters. `ema` is the decay of the average of
-    the weights, which is what is validated, kept and exported; 0 is for none. `clip` bounds the
-    norm of the gradient; 0 is for no bound. With a teacher, `distillation` is its share of the
-    loss, at `temperature`.
+    the weights, which is validated, kept and exported; 0 for none. `clip` bounds the norm of the
+    gradient; 0 for no bound. With a teacher, `distillation` is its share of the loss, at
+    `temperature`.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Recipe:
 
     @property
     def images_a_step(self) -> int:
-        """Images that one change of the weights sees."""
+        """Images for one change of the weights."""
         return self.batch * self.accumulate
 
 
@@ -128,10 +128,10 @@ def adamw() -> Recipe:
 
 
 def quick() -> Recipe:
-    """Return a recipe for short trainings on small data, where only the order counts.
+    """Return a recipe for short trainings on small data, where only the ranking counts.
 
-    AdamW, a short warm-up and a cosine over whatever length is asked for; no augmentation, which
-    pays only in long trainings, and takes time.
+    AdamW, a short warm-up and a cosine over the whole length; no augmentation, which pays off only
+    in long trainings.
     """
     return Recipe(
         name="quick",
@@ -152,7 +152,7 @@ RECIPES: Mapping[str, Callable[[], Recipe]] = {
     "adamw": adamw,
     "quick": quick,
 }
-"""The presets; they are made when asked for, since some augmentations need a package."""
+"""The presets; built when asked for, since some augmentations need a package."""
 
 
 def find_recipe(name: str) -> Recipe:

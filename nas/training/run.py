@@ -1,6 +1,5 @@
-"""Train an architecture on data by a recipe, and go on where a killed training stopped."""
+"""Train an architecture on data by a recipe, and resume where a training stopped."""
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -9,6 +8,7 @@ from typing import Any
 
 import torch
 
+from nas.core.data import as_json
 from nas.core.errors import BadValue
 from nas.models.build import Network
 from nas.network.blocks import Architecture
@@ -33,9 +33,8 @@ class Trained:
 
     `top1` is the best accuracy on the validation images, of epoch `best_epoch`, and `model` has the
     weights of that epoch, on the CPU; None and the present weights before the first validation.
-    `epochs` are those that are done, `finished` tells whether these are all, `interrupted` whether
-    Ctrl-C ended it, `seconds` count every run of the training. `history` holds the metrics of each
-    epoch.
+    `epochs` are done, `finished` tells whether these are all, `interrupted` whether Ctrl-C ended
+    it, `seconds` count all runs. `history` holds the metrics of each epoch.
     """
 
     arch: Architecture
@@ -70,16 +69,15 @@ def train(
 ) -> Trained:
     """Train `arch`, with a classifier for the classes of `data`, and return the result.
 
-    `recipe` is taken as it is: length, batch size and rate are its own (`adapt` changes them). With
-    `out` everything is kept in that folder, and a training that was interrupted there goes on; on a
-    CPU with the same number of threads it ends with the very weights it would have ended with. An
-    interrupt (Ctrl-C) ends it early: the result then says that it is not finished.
+    `recipe` is taken as it is (`adapt` changes length, batch size and rate). With `out` everything
+    is kept in that folder, and an interrupted training is resumed there; on a CPU with the same
+    number of threads it ends with the same weights as without the interruption. An interrupt
+    (Ctrl-C) ends it early: the result then says that it is not finished.
 
     Raises:
         Diverged: if the loss is no number any more.
         OutOfMemory: if a batch does not fit.
-        NasError: if the architecture does not fit the data, the weights to begin with do not fit
-            the architecture, or the folder holds another training.
+        NasError: as `plan` does, or if the folder holds another training.
     """
     return carry_out(plan(arch, data, recipe, seed=seed, options=options), out)
 
@@ -100,19 +98,17 @@ def plan(
     """
     recipe = fit_recipe(recipe, data)
     share = max(recipe.batch // options.group.size, 1)
-    job = TrainingJob(
-        arch=fit(arch, data, batch=share), data=data, recipe=recipe, seed=seed, options=options
-    )
+    arch = fit(arch, data, batch=share)
     if options.weights:
-        check_weights(lower(job.arch), options.weights)
-    return job
+        check_weights(lower(arch), options.weights)
+    return TrainingJob(arch=arch, data=data, recipe=recipe, seed=seed, options=options)
 
 
 def carry_through(job: TrainingJob, out: Path | None = None) -> Trained:
-    """Do what `train` does, for a training as it was planned, but let an interrupt through.
+    """Do what `train` does for a planned training, but raise on an interrupt.
 
     Raises:
-        KeyboardInterrupt: on Ctrl-C, with everything kept; the same call goes on.
+        KeyboardInterrupt: on Ctrl-C, with everything kept; the same call resumes.
     """
     trained = carry_out(job, out)
     if trained.interrupted:
@@ -121,10 +117,10 @@ def carry_through(job: TrainingJob, out: Path | None = None) -> Trained:
 
 
 def carry_out(job: TrainingJob, out: Path | None = None) -> Trained:
-    """Do what `train` does, for a training as it was planned."""
+    """Do what `train` does for a planned training."""
     device = pick_device(job.options.device)
     job = replace(job, options=replace(job.options, device=str(device)))
-    teacher = load_teacher(job.options.teacher, job.data) if job.options.teacher else None
+    teacher = _teacher(job)
     with _own_random_numbers(device), _folder(out, job, teacher) as folder:
         loop = Loop(job, Stepper(job, device=device, teacher=teacher), folder)
         interrupted = False
@@ -141,8 +137,7 @@ def is_finished(job: TrainingJob, out: Path) -> bool:
     Raises:
         RunError: if it is another training, or cannot be written.
     """
-    teacher = load_teacher(job.options.teacher, job.data) if job.options.teacher else None
-    with _folder(out, job, teacher) as folder:
+    with _folder(out, job, _teacher(job)) as folder:
         progress = folder.progress()
     if progress is None:
         return False
@@ -152,11 +147,11 @@ def is_finished(job: TrainingJob, out: Path) -> bool:
 def fit(arch: Architecture, data: Data, *, batch: int = 0) -> Architecture:
     """Return `arch` with a classifier for the classes of `data`.
 
-    `batch` is the size of the batches that it is to be trained with, 0 if it is not trained.
+    `batch` is the size of the batches it will be trained with, 0 if it is not trained.
 
     Raises:
-        BadValue: if it is no classifier of colour images, or its resolution is too small for it,
-            or for the size of the batches.
+        BadValue: if it is no classifier of colour images, or its resolution is too small for its
+            strides, or for the size of the batches.
     """
     if arch.input_channels != len(data.mean):
         raise BadValue(
@@ -175,6 +170,10 @@ def fit_recipe(recipe: Recipe, data: Data) -> Recipe:
     return replace(recipe, augment=replace(recipe.augment, flip=flip))
 
 
+def _teacher(job: TrainingJob) -> Teacher | None:
+    return load_teacher(job.options.teacher, job.data) if job.options.teacher else None
+
+
 def _folder(out: Path | None, job: TrainingJob, teacher: Teacher | None) -> Any:
     """Return a context with the folder of the training, None where it leaves none."""
     if out is None:
@@ -186,17 +185,15 @@ def _settings(job: TrainingJob, teacher: Teacher | None) -> Mapping[str, Any]:
     """Return what decides the outcome of a training, as plain data."""
     by = {"name": job.options.teacher, "fingerprint": teacher.fingerprint} if teacher else None
     begin = job.options.weights
-    settings: Mapping[str, Any] = json.loads(
-        json.dumps(
-            {
-                "arch": {"name": job.arch.name, "fingerprint": job.arch.fingerprint},
-                "data": {"name": job.data.name, "fingerprint": job.data.fingerprint},
-                "recipe": asdict(job.recipe),
-                "seed": job.seed,
-                "teacher": by,
-                **({"weights": {"fingerprint": fingerprint(begin)}} if begin else {}),
-            }
-        )
+    settings: Mapping[str, Any] = as_json(
+        {
+            "arch": {"name": job.arch.name, "fingerprint": job.arch.fingerprint},
+            "data": {"name": job.data.name, "fingerprint": job.data.fingerprint},
+            "recipe": asdict(job.recipe),
+            "seed": job.seed,
+            "teacher": by,
+            **({"weights": {"fingerprint": fingerprint(begin)}} if begin else {}),
+        }
     )
     return settings
 

@@ -1,4 +1,4 @@
-"""The learning rate at every step of a training, and how fast averages may move."""
+"""The learning rate at every step of a training, and the decay of averages."""
 
 from math import cos, floor, pi
 
@@ -24,7 +24,7 @@ def learning_rate(recipe: Recipe, *, step: int, steps_an_epoch: int) -> float:
 def warm_decay(decay: float, step: int) -> float:
     """Return the decay of an average after `step` updates: `decay`, less in the beginning.
 
-    As in TensorFlow's averages, it is (1 + step) / (10 + step) at first, so that the average looks
-    back over a tenth of the training and the beginning does not weigh on a short one.
+    As in TensorFlow's averages, it is (1 + step) / (10 + step) at first, so that the average covers
+    a tenth of the training, and its beginning has no weight in a short one.
     """
     return min(decay, (1 + step) / (10 + step))

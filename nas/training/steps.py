@@ -1,4 +1,4 @@
-"""The state of a training, and one step of it."""
+"""The state of a training, and one step."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -25,7 +25,7 @@ from nas.training.schedule import learning_rate, warm_decay
 from nas.training.trained import with_weights
 
 
-def begun(arch: Architecture, weights: Weights) -> Network:
+def trainable(arch: Architecture, weights: Weights) -> Network:
     """Return the torch model of `arch` with a copy of its `weights`, in training mode."""
     tensors = {name: torch.tensor(value) for name, value in weights.items()}
     return with_weights(arch, tensors).train()
@@ -35,7 +35,7 @@ class Stepper:
     """A model in training with its average, its optimizer and, if it has one, its teacher.
 
     The random numbers of a step (dropout, drop-connect) depend on the seed and the step alone, so
-    that a training which goes on from a checkpoint draws what it would have drawn.
+    that a resumed training draws the same ones.
     """
 
     def __init__(
@@ -45,9 +45,11 @@ class Stepper:
         self.recipe, self.seed, self.group = job.recipe, job.seed, job.options.group
         self.device = device
         weights = job.options.weights
-        self.model = begun(job.arch, weights) if weights else build_model(job.arch, seed=job.seed)
+        self.model = (
+            trainable(job.arch, weights) if weights else build_model(job.arch, seed=job.seed)
+        )
         placed(self.model, device)
-        self._together = self.group.wrapped(self.model)
+        self._wrapped = self.group.wrapped(self.model)
         self.average = Average(self.model, decay=self.recipe.ema)
         self.optimizer = build_optimizer(self.recipe, self.model)
         self.teacher = teacher
@@ -74,7 +76,7 @@ class Stepper:
         return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
 
     def _prepare(self, step: int, steps_an_epoch: int) -> None:
-        """Set what depends on the step: random numbers, the rate, and the pace of statistics."""
+        """Set what depends on the step: random numbers, the rate, momentum of the statistics."""
         seeds = np.random.SeedSequence((self.seed, step, self.group.rank))
         torch.manual_seed(int(seeds.generate_state(1, np.uint64)[0]))
         lr = learning_rate(self.recipe, step=step, steps_an_epoch=steps_an_epoch)
@@ -88,7 +90,7 @@ class Stepper:
     def _backward(self, batch: Batch, parts: int) -> Tensor:
         images, labels = batch
         with precision(self.device):
-            logits = self._together(images)
+            logits = self._wrapped(images)
             taught = self.teacher(images) if self.teacher else None
         loss = cross_entropy(logits, labels, smoothing=self.recipe.label_smoothing)
         if taught is not None:
@@ -118,14 +120,14 @@ class Stepper:
         }
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return everything that goes on, by name."""
+        """Return all tensors that a checkpoint holds, by name."""
         found = checkpoint.model_tensors(self.model)
         if self.recipe.ema:
             found |= checkpoint.model_tensors(self.average.model, AVERAGE)
         return found | checkpoint.optimizer_tensors(self.optimizer, self.model)
 
     def restore(self, tensors: Mapping[str, Tensor], scaler: Mapping[str, Any]) -> None:
-        """Go on from `tensors` and the state of the loss scaler.
+        """Resume from `tensors` and the state of the loss scaler.
 
         Raises:
             BadFile: if they are of another architecture.

@@ -1,4 +1,4 @@
-"""Make an architecture fit a task: its number of classes, its resolution."""
+"""Make an architecture fit a task, and check its resolution."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ def for_classes(arch: Architecture, classes: int) -> Architecture:
 
 
 def check_resolution(arch: Architecture) -> None:
-    """Refuse a resolution at which a layer with a stride has a single pixel left to stride over.
+    """Refuse a resolution at which a layer with a stride reads maps of a single pixel.
 
     Raises:
         BadValue: it names the block, and the least resolution that is enough.
@@ -40,10 +40,10 @@ def check_resolution(arch: Architecture) -> None:
 
 
 def check_batch(arch: Architecture, images: int) -> None:
-    """Refuse training with batches of one image where a map has a single pixel, too.
+    """Refuse training with batches of one image where a map has a single pixel.
 
-    Batch normalisation then has one value per channel, and no deviation to divide by. `images` is
-    the size of the smallest batch, or of a worker's share of it.
+    Batch normalisation then has one value per channel, without a variance. `images` is the size of
+    the smallest batch, or of a worker's share of it.
 
     Raises:
         BadValue: it names the block, and what to change.
@@ -51,7 +51,7 @@ def check_batch(arch: Architecture, images: int) -> None:
     block = None if images > 1 else _single_pixel(arch)
     if block is None:
         return
-    enough = _resolution_for(arch, last=2)
+    enough = least_resolution(arch, last=2)
     helps = _single_pixel(replace(arch, resolution=enough)) is None
     more = f", or a resolution of {enough} or more" if helps else ""
     raise BadValue(
@@ -70,13 +70,8 @@ def _single_pixel(arch: Architecture) -> str | None:
     return None
 
 
-def least_resolution(arch: Architecture) -> int:
-    """Return the least resolution at which every stride has more than one pixel before it."""
-    return _resolution_for(arch, last=1)
-
-
-def _resolution_for(arch: Architecture, *, last: int) -> int:
-    """Return the least resolution whose last maps have `last` pixels to a side, none before 1."""
+def least_resolution(arch: Architecture, *, last: int = 1) -> int:
+    """Return the least resolution whose last maps have `last` pixels to a side, all others 2."""
     strides = [
         layer.stride
         for unit in lower(arch)

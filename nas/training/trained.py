@@ -1,12 +1,13 @@
-"""Trained networks as torch models, and how well they do."""
+"""Trained networks as torch models, and their scores."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from nas.core.errors import NasError
+from nas.core.text import few
 from nas.models.build import Network
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint, load_checkpoint
@@ -29,7 +30,7 @@ def with_weights(arch: Architecture, weights: Mapping[str, Tensor]) -> Network:
 
 
 def check_classes(found: Checkpoint, data: Data) -> None:
-    """Refuse data with other classes than a trained network knows.
+    """Refuse data with other classes than those of a trained network.
 
     Raises:
         NasError: naming both.
@@ -37,20 +38,20 @@ def check_classes(found: Checkpoint, data: Data) -> None:
     if found.classes != data.classes:
         raise NasError(
             f"{found.path} tells {len(found.classes)} classes of {found.data} apart "
-            f"({_few(found.classes)}), {data.name} has {len(data.classes)} ({_few(data.classes)})"
+            f"({few(found.classes)}), {data.name} has {len(data.classes)} ({few(data.classes)})"
         )
 
 
 def score_checkpoint(
     text: str, data: Data, *, split: str = "val", device: str = "auto", batch: int = 256
 ) -> Score:
-    """Return how well the trained network that `text` means does on a split, "val" or "test".
+    """Score the trained network that `text` means on a split, "val" or "test".
 
-    The images are normalised as they were in its training. `text` is a training folder (then its
-    best), FOLDER:last, or a .safetensors file.
+    The images are normalised as in its training. `text` is a training folder (then its best),
+    FOLDER:last, or a .safetensors file.
 
     Raises:
-        NasError: if there is no such network or split, or it knows other classes.
+        NasError: if there is no such network or split, or the classes differ.
     """
     found = load_checkpoint(text)
     check_classes(found, data)
@@ -58,7 +59,3 @@ def score_checkpoint(
     placed(model, pick_device(device))
     own = replace(data, mean=found.mean, deviation=found.deviation)
     return score(model, images, own, side=found.arch.resolution, batch=batch)
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

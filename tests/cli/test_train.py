@@ -122,7 +122,7 @@ def test_the_same_command_finds_its_folder_again(nas: Nas) -> None:
         (("--resolution", "1"), "a resolution of 1 is too small: at stem.0"),
         (("--device", "tpu!"), "unknown device 'tpu!'; there are: auto, cpu, cuda"),
         (("--teacher", "nobody"), "nobody is no trained network; give a training folder"),
-        (("--lr", "1e30"), "train anew with a lower --lr"),
+        (("--lr", "1e30"), "train again with a lower --lr"),
     ],
 )
 def test_mistakes_are_one_line(nas: Nas, words: tuple[str, ...], message: str) -> None:

@@ -18,7 +18,7 @@ from nas.training.data import Data, load_data  # noqa: E402
 from nas.training.evaluate import score  # noqa: E402
 from nas.training.fine_tune import FineTuningSetup, held_out  # noqa: E402
 from nas.training.recipes import adapt, quick  # noqa: E402
-from nas.training.steps import begun  # noqa: E402
+from nas.training.steps import trainable  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 
@@ -42,7 +42,7 @@ def setup() -> FineTuningSetup:
 
 
 def loss(data: Data, weights: dict[str, np.ndarray]) -> float:
-    return score(begun(ARCH, weights), data.train, data, side=ARCH.resolution).loss
+    return score(trainable(ARCH, weights), data.train, data, side=ARCH.resolution).loss
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ WORDS = ("train", "mobilenet_v3_small@0.35", "--data", "digits", "--recipe", "qu
          "--resolution", "32", "--json")  # fmt: skip
 
 
-def _workers(count: int) -> Any:
+def _group_of(count: int) -> Any:
     return training.Workers(count=count, need=Need(cpus=1, gpus=0))
 
 
@@ -55,8 +55,8 @@ def _job(**changes: Any) -> TrainingJob:
 def test_a_share_of_one_image_is_refused() -> None:
     """No cluster is begun: the network has maps of one pixel at this resolution."""
     with pytest.raises(NasError, match="cannot train on one image at a time at a resolution of 32"):
-        training._check_shares(_job(batch=2), _workers(2))
-    training._check_shares(_job(batch=4), _workers(2))
+        training._check_shares(_job(batch=2), _group_of(2))
+    training._check_shares(_job(batch=4), _group_of(2))
 
 
 def _started(out: Path, *words: str) -> "subprocess.Popen[str]":
@@ -104,7 +104,7 @@ def test_a_training_goes_on_without_a_worker_and_after_ctrl_c(
     printed, said = process.communicate(timeout=60)
     assert (process.returncode, printed) == (130, "")
     assert "lost workers (" in said
-    assert said.splitlines()[-1] == "stopped; go on with the same command"
+    assert said.splitlines()[-1] == "stopped; resume with the same command"
     assert "Traceback" not in said
     _, alive = psutil.wait_procs(before, timeout=30)
     assert not alive
@@ -120,24 +120,24 @@ def test_a_training_goes_on_without_a_worker_and_after_ctrl_c(
 
 
 def test_what_a_worker_finds_wrong_ends_it_at_once(tmp_path: Path) -> None:
-    with pytest.raises(NasError, match=r"the loss is .* train anew with a lower `lr`"):
-        training.train_distributed(_job(epochs=2, lr=1e9), Place(tmp_path / "run"), _workers(2))
+    with pytest.raises(NasError, match=r"the loss is .* train again with a lower `lr`"):
+        training.train_distributed(_job(epochs=2, lr=1e9), Place(tmp_path / "run"), _group_of(2))
 
 
 def test_what_cannot_be_shared_is_refused_before_anything_starts(tmp_path: Path) -> None:
     out = tmp_path / "run"
     with pytest.raises(NasError, match=r"3 workers cannot share .* give `batch=66`"):
-        training.train_distributed(_job(), Place(out), _workers(3))
+        training.train_distributed(_job(), Place(out), _group_of(3))
     with pytest.raises(NasError, match="too few for one batch of 4096; give a smaller `batch`"):
-        training.train_distributed(_job(batch=4096), Place(out), _workers(2))
+        training.train_distributed(_job(batch=4096), Place(out), _group_of(2))
     with pytest.raises(NasError, match="workers must be 1 or more, not 0"):
-        _workers(0)
+        _group_of(0)
     with pytest.raises(NasError, match=r"a worker needs whole GPUs or none, not 0\.5"):
         training.Workers(count=2, need=Need(cpus=1, gpus=0.5))
     job = _job()
     early = replace(job, options=replace(job.options, until=1))
     with pytest.raises(NasError, match="several workers train to the end"):
-        training.train_distributed(early, Place(out), _workers(2))
+        training.train_distributed(early, Place(out), _group_of(2))
     assert not out.exists()
 
 

@@ -95,7 +95,7 @@ def peer(rank: int, folder: Path) -> None:
 
 def _stopped_within_an_epoch(data: Data, group: ProcessGroup, folder: Path) -> None:
     """Train for an epoch, straight and stopped in its last step, behind a checkpoint."""
-    loop.STEPS_BETWEEN_LOOKS, loop.SECONDS_BETWEEN_REPORTS = 1, 0.0
+    loop.STEPS_BETWEEN_CHECKS, loop.SECONDS_BETWEEN_REPORTS = 1, 0.0
     straight, out = (folder / n if group.rank == 0 else None for n in ("straight", "stopped"))
 
     def stop(done: int, total: int, note: str) -> None:

@@ -43,10 +43,10 @@ class Layout:
 def read(path: str, layout: Layout, *, val: float, seed: int) -> Source:
     """Return the images of an archive; a share `val` of training is for validation.
 
-    The test images stay for testing. `path` is the archive, its folder, or where that lies.
+    `path` is the archive, its folder, or the folder above that.
 
     Raises:
-        BadFile: if the archive is not there, incomplete, or holds something else.
+        BadFile: if the archive is missing, incomplete, or holds something else.
     """
     take, place = _taker(Path(path).expanduser(), layout)
     meta = unpickle(take(layout.meta), place=f"{place}/{layout.meta}")
@@ -98,7 +98,7 @@ def _from_folder(folder: Path, name: str) -> bytes:
 
 
 def _from_tar(archive: Path, layout: Layout) -> Take:
-    """Read the archive's files once, since going back means to decompress it anew."""
+    """Read the archive's files once, since going back means decompressing it again."""
     wanted = {f"{layout.folder}/{name}" for name in (*layout.train, layout.test, layout.meta)}
     try:
         with archive.open("rb") as file, _unpacked(file) as plain:
@@ -124,7 +124,7 @@ def _unpacked(file: BinaryIO) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Bounded:
-    """A file that is never read into memory in large parts, whatever a header says of them."""
+    """A file that is never read in parts larger than `LARGEST`, whatever a header says."""
 
     file: Any
 

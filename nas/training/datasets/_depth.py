@@ -1,9 +1,9 @@
 """What is white in images of more than 8 bits a channel: decided for a data set, not an image.
 
-A file of 16 bits may hold values of 12, one of fractions may reach to 1 or to 255. Where the file
-says it, its word is taken: TIFF by the tags of its samples; PGM and JPEG 2000, whose values Pillow
-scales to 16 bits. PNG's sBIT says how exact values are, not how far they reach. Else the data set
-decides: the least common depth that holds the largest value in any of its images.
+A file of 16 bits may hold values of 12, one of fractions may reach to 1 or to 255. The file decides
+where it says so: TIFF by the tags of its samples; PGM and JPEG 2000, whose values Pillow scales to
+16 bits. PNG's sBIT says how exact values are, not how far they reach. Else the data set decides:
+the least common depth that holds the largest value in any of its images.
 """
 
 from collections.abc import Iterable, Mapping
@@ -33,7 +33,7 @@ class White:
 
     whole: float = 65535.0
     fraction: float = 1.0
-    told: bool = False
+    told: bool = False  # its repr is part of fingerprints
 
     def of(self, image: Image.Image) -> float:
         """Return the value that is white in `image`."""
@@ -91,9 +91,9 @@ def is_cut(image: Image.Image) -> bool:
 
 
 def decide(found: Iterable[Largest], depth: int) -> tuple[White, tuple[str, ...]]:
-    """Return what is white in a data set, and a note if any image's depth had to be found.
+    """Return what is white in a data set, and a note if it was found by the largest values.
 
-    `depth` is the user's word, in bits; 0 where there is none.
+    `depth` is what the user says, in bits; 0 for nothing.
     """
     most: dict[str, float] = {}
     for one in found:

@@ -1,4 +1,4 @@
-"""Read a CSV of labels into a table, strictly: whatever is odd is refused with its line."""
+"""Read a CSV of labels into a table, strictly: whatever is wrong is refused with its line."""
 
 import csv
 import io
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from nas.core.errors import BadFile, BadValue, unknown
-from nas.core.text import printable, shown
+from nas.core.text import few, printable, shown
 from nas.training.datasets._pictures import most_bad
 from nas.training.datasets._table import Table
 
@@ -55,7 +55,7 @@ def read_labels(
     """Return the images that a CSV names, and notes on those that are not used.
 
     Raises:
-        BadFile: if it cannot be read, or says something odd; with its line.
+        BadFile: if it cannot be read, or a line is wrong; it names the line.
     """
     rows, twice = _without_repeats(path, list(_rows(path, columns)))
     if not rows:
@@ -163,7 +163,7 @@ def _row(
 
 
 def _without_repeats(path: Path, rows: Sequence[_Row]) -> tuple[list[_Row], tuple[str, ...]]:
-    """Return each image once; what says different things of one is refused."""
+    """Return each image once; refuse two lines that contradict each other."""
     first: dict[str, _Row] = {}
     for row in rows:
         before = first.setdefault(row.image, row)
@@ -186,8 +186,7 @@ def _without_missing(
         return list(rows), ()
     limit = most_bad(len(rows), max_bad)
     gone = [row for row in rows if row.line in missing]
-    some = ", ".join(f"{printable(row.image, _LONGEST)} (line {row.line})" for row in gone[:3])
-    said = some + (f" and {len(gone) - 3} more" if len(gone) > 3 else "")
+    said = few([f"{printable(row.image, _LONGEST)} (line {row.line})" for row in gone])
     if len(missing) > limit or len(missing) == len(rows):
         raise BadFile(
             f"{path}: {len(missing)} of {len(rows)} images are not in {folder}: {said}; max_bad "

@@ -16,6 +16,7 @@ from PIL.Image import Resampling, Transpose
 
 from nas.core.errors import BadFile, BadValue
 from nas.core.machine import available_cores
+from nas.core.text import few
 from nas.training.data import Images, check_side
 from nas.training.datasets._depth import (
     MODES,
@@ -29,7 +30,7 @@ from nas.training.datasets._depth import (
 
 Image.init()
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
-"""An image of more than 89 million pixels is a bad one; Pillow itself refuses twice as many."""
+"""Images of more than 89 million pixels are refused; Pillow itself refuses twice as many."""
 FORMATS = tuple(
     name
     for name in ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
@@ -67,9 +68,8 @@ Open = Callable[[int], Path | bytes]
 def square(file: Path | bytes, side: int, white: White = White()) -> NDArray[np.uint8]:  # noqa: B008  # frozen
     """Return the centre of an image, its shorter side resized to `side`: uint8 (3, side, side).
 
-    Of an animation it is the first frame; what is transparent becomes white, which is what such
-    pictures are mostly drawn for; the orientation of EXIF is followed. `white` says how far the
-    values of images with more than 8 bits reach.
+    Of an animation it is the first frame; transparent becomes white; the orientation of EXIF is
+    followed. `white` says how far the values of images with more than 8 bits reach.
     """
     with _opened(file) as image:
         turn = TURNS.get(_orientation(image))
@@ -196,17 +196,16 @@ def find_bad(opens: Open, names: Sequence[str], *, check: str, max_bad: int) -> 
             cut += sum(one.cut for one in looks)
             if len(bad) > limit:
                 break
-    some = "; ".join(f"{names[index]}: {why}" for index, why in list(bad.items())[:3])
+    some = few([f"{names[index]}: {why}" for index, why in bad.items()], between="; ")
     if len(bad) > limit:
         raise BadFile(
             f"{len(bad)} of the first {part.stop} images cannot be decoded, more than the "
-            f"{limit} that max_bad allows: {some}. Mend or remove them, or raise max_bad"
+            f"{limit} that max_bad allows: {some}. Repair or remove them, or raise max_bad"
         )
-    more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
     return Checked(
         good=np.array([index for index in range(len(names)) if index not in bad], np.int64),
         notes=(
-            *((f"skipped corrupt images ({len(bad)}): {some}{more}",) if bad else ()),
+            *((f"skipped corrupt images ({len(bad)}): {some}",) if bad else ()),
             *((f"{_CUT} ({cut})",) if cut else ()),
         ),
         largest=tuple(most),

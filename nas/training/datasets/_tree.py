@@ -1,4 +1,4 @@
-"""Find image files under folders: none twice, nothing hidden, and what is left out is told."""
+"""Find image files under folders: none twice, nothing hidden, with notes on what is left out."""
 
 import os
 from collections import Counter
@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nas.core.errors import BadFile
+from nas.core.text import few
 from nas.training.datasets._pictures import SUFFIXES
 
 _HIDDEN = (".", "__")
-"""How names begin that are of no user's: .ipynb_checkpoints, .Trash-0, __MACOSX."""
+"""Prefixes of names that no user chose: .ipynb_checkpoints, .Trash-0, __MACOSX."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,21 +46,15 @@ class Tree:
         return new
 
     def folders(self, folder: Path) -> tuple[Path, ...]:
-        """Return the folders in `folder` that are to be read, sorted, those of links last met."""
-        entries = _entries(folder)
-        hidden = [path for path in entries if path.name.startswith(_HIDDEN) and path.is_dir()]
-        self._hide(hidden)
-        self.strays += [
-            path for path in entries if not path.is_dir() and not path.name.startswith(_HIDDEN)
-        ]
-        there = [path for path in entries if path.is_dir() and path not in hidden]
-        new = []
-        for path in sorted(there, key=lambda path: (path.is_symlink(), path)):
-            if self.enter(path):
-                new.append(path)
-            else:
-                self.again.append(path)
-        return tuple(sorted(new))
+        """Return the folders in `folder` that are to be read, sorted; links are entered last."""
+        entries = [Path(entry.path) for entry in _scanned(folder)]
+        folders = [path for path in entries if path.is_dir()]
+        self._hide(path for path in folders if path.name.startswith(_HIDDEN))
+        shown = [path for path in entries if not path.name.startswith(_HIDDEN)]
+        self.strays += [path for path in shown if not path.is_dir()]
+        there = [path for path in shown if path.is_dir()]
+        in_order = sorted(there, key=lambda path: (path.is_symlink(), path))
+        return tuple(sorted(path for path in in_order if self._is_new(path)))
 
     def images(self, folders: Sequence[Path]) -> list[list[Path]]:
         """Return the image files at any depth of each of `folders`, sorted.
@@ -73,7 +68,7 @@ class Tree:
             for start, number in waiting:
                 inside = self._walk(start, folders[number], found[number])
                 links += [(path, number) for path in inside]
-            waiting = [(path, number) for path, number in links if self._enter_link(path)]
+            waiting = [(path, number) for path, number in links if self._is_new(path)]
         return [sorted(files) for files in found]
 
     def _walk(self, start: Path, owner: Path, files: list[Path]) -> list[Path]:
@@ -87,7 +82,7 @@ class Tree:
                 elif entry.is_dir():
                     if entry.is_symlink():
                         links.append(path)
-                    elif self._enter_link(path):
+                    elif self._is_new(path):
                         folders.append(path)
                 elif path.suffix.lower() in SUFFIXES and not _is_special(entry):
                     files.append(path)
@@ -95,7 +90,8 @@ class Tree:
                     self.others.setdefault(owner, Counter())[path.suffix.lower() or path.name] += 1
         return links
 
-    def _enter_link(self, path: Path) -> bool:
+    def _is_new(self, path: Path) -> bool:
+        """Enter a folder, and note it where it is met again."""
         new = self.enter(path)
         if not new:
             self.again.append(path)
@@ -115,38 +111,23 @@ class Tree:
     def notes(self) -> tuple[str, ...]:
         """Return a line for each kind of thing that was left out."""
         kinds = sum(self.others.values(), Counter[str]())
-        return tuple(
-            f"skipped {what} ({many}): {which}"
-            for what, many, which in (
-                (
-                    "images in hidden folders",
-                    self.hidden_images,
-                    self._some(self.hidden),
-                ),
-                (
-                    "folders that are read elsewhere, or that a link leads back to",
-                    len(self.again),
-                    self._some(self.again),
-                ),
-                ("files that lie in no class", len(self.strays), self._some(self.strays)),
-                ("files that are no images of a known kind", kinds.total(), counted(kinds)),
-            )
-            if many
+        again = "folders that are read elsewhere, or that a link leads back to"
+        left_out = (
+            ("images in hidden folders", self.hidden_images, self._some(self.hidden)),
+            (again, len(self.again), self._some(self.again)),
+            ("files that lie in no class", len(self.strays), self._some(self.strays)),
+            ("files that are no images of a known kind", kinds.total(), counted(kinds)),
         )
+        return tuple(f"skipped {what} ({many}): {which}" for what, many, which in left_out if many)
 
     def _some(self, paths: Sequence[Path]) -> str:
-        names = [path.relative_to(self.root).as_posix() for path in paths[:3]]
-        return ", ".join(names) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
+        return few([path.relative_to(self.root).as_posix() for path in paths])
 
 
 def counted(kinds: Counter[str]) -> str:
     """Return how many files there are of each kind, as in "12 .heic, 1 .txt"."""
     some = ", ".join(f"{many} {kind}" for kind, many in kinds.most_common(5))
     return some + (" and others" if len(kinds) > 5 else "")
-
-
-def _entries(folder: Path) -> list[Path]:
-    return [Path(entry.path) for entry in _scanned(folder)]
 
 
 def _scanned(folder: Path) -> list["os.DirEntry[str]"]:

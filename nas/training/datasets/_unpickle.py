@@ -1,10 +1,10 @@
 """Read the pickles of the CIFAR archives without running what a pickle may hold.
 
-A pickle is a program for a machine with a stack. These archives are published as pickles, so they
-must be read, but not by Python's machine: that one imports what a file names, and reserves memory
-for whatever a file counts. The one here knows the instructions that such files need and no other.
-It imports and calls nothing, keeps no more than the file holds, and takes texts alone for keys.
-What comes out is dictionaries, lists, texts, numbers and arrays of bytes. Nothing is ever written.
+A pickle is a program for a machine with a stack. These archives are published as pickles, but
+Python's machine imports what a file names, and reserves memory for whatever a file counts. The one
+here knows the instructions that such files need and no other. It imports and calls nothing, keeps
+no more than the file holds, and takes texts alone for keys. Its results are dictionaries, lists,
+texts, numbers and arrays of bytes.
 """
 
 import pickletools
@@ -21,7 +21,7 @@ from nas.core.text import shown
 
 @dataclass(slots=True)
 class _Array:
-    """An array of bytes, once its state has been told."""
+    """An array of bytes, once its state is known."""
 
     pixels: NDArray[np.uint8] | None = None
 
@@ -44,12 +44,12 @@ class _Name:
 _ARRAY, _TYPE, _ENCODE = "numpy.ndarray", "numpy.dtype", "_codecs.encode"
 _RECONSTRUCT = ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct")
 _KNOWN = (_ARRAY, _TYPE, _ENCODE, *_RECONSTRUCT)
-"""The names that stand in such files; they are looked at, never imported."""
+"""The names in such files, which are never imported."""
 
 
 @dataclass(slots=True)
 class _Machine:
-    """The state of the reader: its stack, those below open marks, what is remembered.
+    """The state of the reader: its stack, those below open marks, and its memo.
 
     `left` is how many bytes may still be made of texts: no more than the file has.
     """

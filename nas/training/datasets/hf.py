@@ -83,9 +83,9 @@ def create(  # noqa: PLR0913  # all of them are options of the user
     """Return a dataset with a column of images and one of class labels, found by their types.
 
     `image` and `label` name the columns where several fit; `config` is the hub's. Without a
-    validation split, a share `val` of training is taken. What comes from the hub lies where the
-    environment says (HF_HOME); what has been saved with `save_to_disk` needs no network.
-    `depth` is the number of bits that images of more than 8 use, 0 what file or data set say.
+    validation split, a share `val` of training is taken. What comes from the hub is kept in
+    HF_HOME; what was saved with `save_to_disk` needs no network. `depth` is the number of bits that
+    images of more than 8 use, 0 what file or data set say.
 
     Raises:
         NasError: if it cannot be loaded, or has no such columns.

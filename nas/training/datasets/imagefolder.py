@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from nas.core.errors import BadFile, NasError
+from nas.core.text import few
 from nas.training.data import Source
 from nas.training.datasets._pictures import SUFFIXES, check_options
 from nas.training.datasets._table import Table, Wanted, source_of
@@ -17,7 +18,7 @@ SPLITS: Mapping[str, tuple[str, ...]] = {
     "val": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }
-"""The folders that are taken for splits, in small or capital letters."""
+"""Names of folders that are splits, in small or capital letters."""
 
 
 def create(  # noqa: PLR0913  # all of them are options of the user
@@ -50,10 +51,10 @@ def create(  # noqa: PLR0913  # all of them are options of the user
 
 
 def _table(tree: Tree, top: Sequence[Path]) -> tuple[Table, tuple[str, ...]]:
-    """Return the images of all splits, and notes on folders that are none.
+    """Return the images of all splits, and notes on folders that are no splits.
 
     A folder called train that holds images itself is a class: there are data sets of vehicles.
-    Where there is no split, all is to be split from the root.
+    Without any split, all folders of the root are classes.
     """
     named = _named(top)
     inner = {name: tree.folders(folder) for name, folder in named.items() if _has_folders(folder)}
@@ -65,13 +66,13 @@ def _table(tree: Tree, top: Sequence[Path]) -> tuple[Table, tuple[str, ...]]:
     notes = [note for name, at in named.items() if name not in inner for note in _flat(at, name)]
     rest = [folder.name for folder in top if folder not in named.values()]
     if rest:
-        notes.append(f"skipped folders beside train/ ({len(rest)}): {', '.join(rest[:3])}")
+        notes.append(f"skipped folders beside train/ ({len(rest)}): {few(rest)}")
     folders = {name: named[name] for name in inner}
     return _labelled(tree, folders, inner), (*notes, *_alike(inner["train"]))
 
 
 def _named(top: Sequence[Path]) -> Mapping[str, Path]:
-    """Return the folders that are called like splits."""
+    """Return the folders with the name of a split, by split."""
     found: dict[str, Path] = {}
     for name, names in SPLITS.items():
         called = [folder for folder in top if folder.name.lower() in names]
@@ -94,7 +95,7 @@ def _has_folders(folder: Path) -> bool:
 
 
 def _flat(folder: Path, name: str) -> list[str]:
-    """Return what to say of a folder for a split that has no class folders."""
+    """Return the note on a split's folder without class folders; refuse one of val images."""
     loose = _loose(folder)
     if loose and name == "val":
         raise BadFile(
@@ -132,8 +133,7 @@ def _label(folder: Path, classes: tuple[str, ...]) -> int:
     if folder.name in classes:
         return classes.index(folder.name)
     raise NasError(
-        f"{folder}: class {folder.name} has no training images; found the classes "
-        f"{', '.join(classes[:5])}{' ...' if len(classes) > 5 else ''}"
+        f"{folder}: class {folder.name} has no training images; found the classes {few(classes, 5)}"
     )
 
 
@@ -161,7 +161,7 @@ def _alike(folders: Sequence[Path]) -> tuple[str, ...]:
     for folder in folders:
         by_name[folder.name.casefold()].append(folder.name)
     same = [" and ".join(names) for names in by_name.values() if len(names) > 1]
-    return (f"classes differ in capital letters only: {', '.join(same[:3])}",) if same else ()
+    return (f"classes differ in capital letters only: {few(same)}",) if same else ()
 
 
 def _loose(folder: Path) -> int:
