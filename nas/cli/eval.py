@@ -5,6 +5,7 @@ from dataclasses import asdict
 import click
 
 from nas.cli._data import DATA
+from nas.cli._options import COUNT, DEVICE, JSON, option
 from nas.cli._print import print_json, put, say
 from nas.core.errors import missing_package
 
@@ -12,12 +13,10 @@ from nas.core.errors import missing_package
 @click.command("eval")
 @click.argument("trained")
 @click.option("--data", required=True, help=DATA)
-@click.option("--split", type=click.Choice(["val", "test"]), default="val", show_default=True)
-@click.option(
-    "--batch", type=click.IntRange(min=1), default=256, show_default=True, help="Images at once."
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")  # fmt: skip
+@option("--split", "val", kind=click.Choice(["val", "test"]))
+@option("--batch", 256, "Images at once.", COUNT)
+@DEVICE
+@JSON
 def command(trained: str, data: str, split: str, batch: int, device: str, as_json: bool) -> None:
     """Score TRAINED: a training folder (its best epoch), FOLDER:last, or a .safetensors file."""
     try:

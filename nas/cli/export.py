@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from nas.cli._options import JSON
 from nas.cli._places import PATH
 from nas.cli._print import print_json, say
 from nas.core.storage import is_url, split_name
@@ -18,7 +19,7 @@ from nas.searching.runs.folder import find_architecture
 @click.option("--format", "form", default="", help="yaml, json, onnx, tflite; or as --out ends.")
 @click.option("--out", type=PATH, help="The file. [default: named after ARCH]")
 @click.option("--opset", type=int, help="The version of ONNX's operators; 17 by default.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@JSON
 def command(arch: str, form: str, out: Path | None, opset: int | None, as_json: bool) -> None:
     """Export ARCH: a bundled name, a YAML or JSON file, or RUN_DIR:best, RUN_DIR:3.
 

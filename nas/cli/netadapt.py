@@ -1,7 +1,7 @@
 """Prune the channels of a trained network until it is fast enough."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +12,7 @@ from click.core import ParameterSource
 
 from nas.cli._data import DATA, as_word
 from nas.cli._era import era
+from nas.cli._options import COUNT, DEVICE, JSON, RATE, WHOLE, F, option
 from nas.cli._places import PATH
 from nas.cli._print import print_json, print_table, put, say
 from nas.cli._progress import progress
@@ -39,7 +40,11 @@ if TYPE_CHECKING:
 
 _DEFAULTS = Settings(target_ms=1.0)
 RESULT = "result.json"
-_WHOLE = click.IntRange(min=0)
+
+
+def _setting(name: str, text: str, kind: Any = None) -> Callable[[F], F]:
+    """Return the option of a field of `Settings`."""
+    return option(f"--{name.replace('_', '-')}", getattr(_DEFAULTS, name), text, kind)
 
 
 @click.command("netadapt")
@@ -49,120 +54,53 @@ _WHOLE = click.IntRange(min=0)
 @click.option("--target-ms", type=float, required=True, help="Prune until the table says this.")
 @click.option("--data", required=True, help=DATA)
 @click.option("--weights", help="A training folder or a checkpoint with the weights of ARCH.")
-@click.option(
-    "--epochs",
-    type=_WHOLE,
-    default=_DEFAULTS.epochs,
-    show_default=True,
-    help="Fine-tuning of every proposal.",
+@_setting("epochs", "Fine-tuning of every proposal.", WHOLE)
+@click.option("--steps", type=WHOLE, default=0, help="The same in steps, instead of --epochs.")
+@_setting("final_epochs", "Fine-tuning of the pruned network.", WHOLE)
+@_setting("step", "What a round saves: 0.01 or 1% of the present latency, or 2ms.")
+@_setting("decay", "A factor on the step in every round.", float)
+@_setting(
+    "by", "What a round saves a step of; the target is a latency in any case.", click.Choice(BY)
 )
-@click.option("--steps", type=_WHOLE, default=0, help="The same in steps, instead of --epochs.")
-@click.option(
-    "--final-epochs",
-    type=_WHOLE,
-    default=_DEFAULTS.final_epochs,
-    show_default=True,
-    help="Fine-tuning of the pruned network.",
+@_setting(
+    "choose",
+    "The most accurate proposal, or the best change of accuracy for what it saves.",
+    click.Choice(CHOICES),
 )
-@click.option(
-    "--step",
-    default=_DEFAULTS.step,
-    show_default=True,
-    help="What a round saves: 0.01 or 1% of the present latency, or 2ms.",
-)
-@click.option(
-    "--decay",
-    type=float,
-    default=_DEFAULTS.decay,
-    show_default=True,
-    help="A factor on the step in every round.",
-)
-@click.option(
-    "--by",
-    type=click.Choice(BY),
-    default=_DEFAULTS.by,
-    show_default=True,
-    help="What a round saves a step of; the target is a latency in any case.",
-)
-@click.option(
-    "--choose",
-    type=click.Choice(CHOICES),
-    default=_DEFAULTS.choose,
-    show_default=True,
-    help="The most accurate proposal, or the best change of accuracy for what it saves.",
-)
-@click.option(
-    "--prune",
-    default=",".join(DEFAULT_KINDS),
-    show_default=True,
-    help=f"What may be cut, of: {', '.join(KINDS)}.",
-)
-@click.option(
-    "--multiple",
-    type=click.IntRange(min=1),
-    default=_DEFAULTS.multiple,
-    show_default=True,
-    help="Channel counts are multiples of this.",
-)
-@click.option(
-    "--importance",
-    type=click.Choice(IMPORTANCES),
-    default=_DEFAULTS.importance,
-    show_default=True,
-    help="Which channels stay: those with the largest norm (l1, l2: of the filters; bn: of the "
+@option("--prune", ",".join(DEFAULT_KINDS), f"What may be cut, of: {', '.join(KINDS)}.")
+@_setting("multiple", "Channel counts are multiples of this.", COUNT)
+@_setting(
+    "importance",
+    "Which channels stay: those with the largest norm (l1, l2: of the filters; bn: of the "
     "normalisation), or those that do most for the loss, to first order (taylor).",
+    click.Choice(IMPORTANCES),
 )
-@click.option(
-    "--shortlist",
-    type=_WHOLE,
-    default=_DEFAULTS.shortlist,
-    show_default=True,
-    help="Proposals of a round that are fine-tuned: those that promise most, to first order. "
+@_setting(
+    "shortlist",
+    "Proposals of a round that are fine-tuned: those that promise most, to first order. "
     "0 is for all, as in the paper.",
+    WHOLE,
 )
-@click.option(
-    "--held-out",
-    type=float,
-    default=_DEFAULTS.held_out,
-    show_default=True,
-    help="The share of the training images that judges proposals.",
-)
-@click.option("--recipe", default="quick", show_default=True, help="How to fine-tune.")
-@click.option(
-    "--lr",
-    type=click.FloatRange(min=0, min_open=True),
-    help="The highest rate of fine-tuning. [default: the recipe's]",
-)
-@click.option("--batch", type=click.IntRange(min=1), help="Images at once. [default: the recipe's]")
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Proposals at a time.",
-)
-@click.option("--runner", default="local", show_default=True, help="Where several workers run.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option(
+@_setting("held_out", "The hold-out share of the training images, which scores proposals.", float)
+@option("--recipe", "quick", "How to fine-tune.")
+@click.option("--lr", type=RATE, help="The highest rate of fine-tuning. [default: the recipe's]")
+@click.option("--batch", type=COUNT, help="Images at once. [default: the recipe's]")
+@option("--workers", 1, "Proposals at a time.", COUNT)
+@option("--runner", "local", "Where several workers run.")
+@DEVICE
+@option(
     "--measure-rounds",
-    type=_WHOLE,
-    default=24,
-    show_default=True,
-    help="Visits of start and result when they are measured here; 0 measures nothing.",
+    24,
+    "Repetitions of start and result when they are measured here; 0 measures nothing.",
+    WHOLE,
 )
 @click.option(
     "--out",
     type=PATH,
     help="The run folder; one that exists is continued. [default: runs/netadapt-...]",
 )
-@click.option(
-    "--seed",
-    type=_WHOLE,
-    default=0,
-    show_default=True,
-    help="Seed of held-out images, order and augmentation.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")  # fmt: skip
+@_setting("seed", "Seed of hold-out images, order and augmentation.", WHOLE)
+@JSON
 def command(arch: str, as_json: bool, out: Path | None, **flags: Any) -> None:
     """Prune the channels of a trained network until a latency table predicts the target.
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from nas.cli._options import JSON
 from nas.cli._places import ALLOW_PLUGINS, PATH
 from nas.cli._print import print_json, print_table, say
 from nas.cli._progress import progress
@@ -23,7 +24,7 @@ from nas.pipeline.outcome import networks_table
     "file's out]",
 )
 @ALLOW_PLUGINS
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@JSON
 def command(config: Path, out: Path | None, allow_plugins: bool, as_json: bool) -> None:
     """Search, train, prune, scale and export, as RUN.yaml says, and write one report.
 
@@ -40,7 +41,7 @@ def command(config: Path, out: Path | None, allow_plugins: bool, as_json: bool) 
     try:
         outcome = run_pipeline(asked, folder, Teller(say=say, progress=progress))
     except KeyboardInterrupt:
-        say(f"stopped; everything so far is in {folder}: go on with the same command")
+        say(f"stopped; everything so far is in {folder}: resume with the same command")
         raise
     if as_json:
         print_json(outcome.record())

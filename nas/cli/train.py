@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nas.cli._data import DATA, as_word
+from nas.cli._options import COUNT, DEVICE, JSON, RATE, WHOLE, option
 from nas.cli._places import PLACE
 from nas.cli._print import print_json, put, say
 from nas.cli._progress import progress
@@ -24,33 +25,18 @@ if TYPE_CHECKING:
     from nas.training.run import Trained
 
 _HOW = ("device", "workers", "ray_address", "cpus_per_worker", "gpus_per_worker")
-"""Settings that may change when a training goes on."""
+"""Settings that may change when a training is resumed."""
 
 
 @click.command("train")
 @click.argument("arch")
 @click.option("--data", required=True, help=DATA)
-@click.option(
-    "--recipe",
-    default="adamw",
-    show_default=True,
-    help="efficientnet, mobilenetv3, adamw or quick.",
-)
-@click.option("--epochs", type=click.IntRange(min=1), help="[default: the recipe's]")
-@click.option("--batch", type=click.IntRange(min=1), help="Images at once. [default: the recipe's]")
-@click.option(
-    "--accumulate",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Batches for one change of the weights.",
-)
-@click.option(
-    "--lr",
-    type=click.FloatRange(min=0, min_open=True),
-    help="The highest learning rate. [default: it follows --batch]",
-)
-@click.option("--resolution", type=click.IntRange(min=1), help="[default: the architecture's]")
+@option("--recipe", "adamw", "efficientnet, mobilenetv3, adamw or quick.")
+@click.option("--epochs", type=COUNT, help="[default: the recipe's]")
+@click.option("--batch", type=COUNT, help="Images at once. [default: the recipe's]")
+@option("--accumulate", 1, "Batches for one change of the weights.", COUNT)
+@click.option("--lr", type=RATE, help="The highest learning rate. [default: it follows --batch]")
+@click.option("--resolution", type=COUNT, help="[default: the architecture's]")
 @click.option("--teacher", default="", help="A training folder or a checkpoint to learn from.")
 @click.option(
     "--out",
@@ -58,31 +44,13 @@ _HOW = ("device", "workers", "ray_address", "cpus_per_worker", "gpus_per_worker"
     help="The training folder, a path or a URL; one that exists is continued. "
     "[default: runs/train-...]",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Seed of weights, order and augmentation.",
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Workers of a Ray cluster that share every batch.",
-)
+@option("--seed", 0, "Seed of weights, order and augmentation.", WHOLE)
+@DEVICE
+@option("--workers", 1, "Workers of a Ray cluster that share every batch.", COUNT)
 @click.option("--ray-address", default="", help="Their cluster, as in auto. [default: a local one]")
-@click.option(
-    "--cpus-per-worker",
-    type=click.FloatRange(min=0),
-    default=1.0,
-    show_default=True,
-    help="What each has of a node.",
-)
-@click.option("--gpus-per-worker", type=click.FloatRange(min=0), default=0.0, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")  # fmt: skip
+@option("--cpus-per-worker", 1.0, "What each has of a node.", click.FloatRange(min=0))
+@option("--gpus-per-worker", 0.0, kind=click.FloatRange(min=0))
+@JSON
 def command(arch: str, as_json: bool, resolution: int | None, **flags: Any) -> None:
     """Train ARCH on images, and keep its weights in a training folder.
 
@@ -97,10 +65,10 @@ def command(arch: str, as_json: bool, resolution: int | None, **flags: Any) -> N
     try:
         trained = _train(network, out, **flags)
     except KeyboardInterrupt:
-        say("stopped; go on with the same command")
+        say("stopped; resume with the same command")
         raise click.Abort from None
     if not trained.finished:
-        say(f"stopped after {trained.epochs} epochs; go on with the same command")
+        say(f"stopped after {trained.epochs} epochs; resume with the same command")
         raise click.Abort
     if as_json:
         print_json(_document(trained, out, flags))

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from nas.cli._era import era
+from nas.cli._options import JSON
 from nas.cli._places import PATH
 from nas.cli._print import print_json, print_table, say
 from nas.cli.scale._tables import BATCH, facts, scale_table
@@ -40,7 +41,7 @@ from nas.searching.runs.folder import find_architecture
 @click.option(
     "--memory", "gigabytes", type=float, help="GiB to fit into. [default: this machine's]"
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@JSON
 def network(
     arch: str,
     out: Path | None,

@@ -9,6 +9,7 @@ import click
 
 from nas.cli._data import DATA
 from nas.cli._era import era
+from nas.cli._options import COUNT, JSON, WHOLE, option
 from nas.cli._places import PATH
 from nas.cli._print import print_json, print_table, say
 from nas.cli._progress import progress
@@ -32,42 +33,28 @@ EVALUATORS = ("train", "surrogate", "costs")
 @click.option(
     "--evaluator", required=True, help="train (needs --data), surrogate or costs (no accuracy)."
 )
-@click.option("--budget", type=float, default=2.0, show_default=True, help="Times the base's cost.")
-@click.option(
-    "--tolerance",
-    type=float,
-    default=0.1,
-    show_default=True,
-    help="As in 1.9 to 2.1 times for 0.1 and a budget of 2.",
-)
-@click.option("--step", type=float, default=0.05, show_default=True, help="Step of the grid.")
-@click.option(
+@option("--budget", 2.0, "Times the base's cost.", float)
+@option("--tolerance", 0.1, "As in 1.9 to 2.1 times for 0.1 and a budget of 2.", float)
+@option("--step", 0.05, "Step of the grid.", float)
+@option(
     "--by",
-    default="macs",
-    show_default=True,
-    help="What the budget bounds: macs (counted, of the rounded network), latency (as the table "
+    "macs",
+    "What the budget bounds: macs (counted, of the rounded network), latency (as the table "
     "predicts it) or formula (alpha * beta^2 * gamma^2, not at equal cost).",
 )
 @click.option("--latency-table", help="A table to predict the latency with.")
 @era()
 @click.option("--data", default="", help=DATA)
-@click.option("--recipe", default="quick", show_default=True, help="How to train.")
-@click.option("--epochs", type=click.IntRange(min=1), default=10, show_default=True)
+@option("--recipe", "quick", "How to train.")
+@option("--epochs", 10, kind=COUNT)
 @click.option(
     "--train-resolution", type=click.IntRange(min=8), help="Pixels for the base. [default: its own]"
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option(
-    "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="At a time."
-)
-@click.option(
-    "--out",
-    type=PATH,
-    required=True,
-    help="The folder; the same command goes on in one that exists.",
-)
+@option("--seed", 0, kind=WHOLE)
+@option("--workers", 1, "At a time.", COUNT)
+@click.option("--out", type=PATH, required=True, help="The folder; one that exists is continued.")
 @click.option("--plot/--no-plot", default=True, help="Draw the grid into the folder.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@JSON
 def search(arch: str, evaluator: str, out: Path, plot: bool, as_json: bool, **flags: Any) -> None:
     """Search how ARCH should grow: alpha, beta, gamma of 1 or more, under one budget.
 

@@ -1,0 +1,18 @@
+"""Options that several commands share, and the form of those that show their default."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+COUNT, WHOLE = click.IntRange(min=1), click.IntRange(min=0)
+RATE = click.FloatRange(min=0, min_open=True)
+DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+def option(name: str, default: Any, text: str | None = None, kind: Any = None) -> Callable[[F], F]:
+    """Return the option called `name`, whose help is `text` with the default."""
+    return click.option(name, default=default, show_default=True, help=text, type=kind)
