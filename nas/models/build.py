@@ -1,8 +1,8 @@
-"""Build the torch model of an architecture from its lowered layers.
+"""The torch model of an architecture, built from its lowered layers.
 
-The layers say all there is to know, so a new kind of block needs no change here. The names of the
-weights are those of the units and layers, and of nothing else: "stages.2.0.expand.weight",
-"stages.2.0.expand.norm.running_mean", "stages.2.0.squeeze.reduce.bias", "head.2.linear.weight".
+A new kind of block needs no change here. The names of the weights are those of the units and
+layers: "stages.2.0.expand.weight", "stages.2.0.expand.norm.running_mean",
+"stages.2.0.squeeze.reduce.bias", "head.2.linear.weight".
 `nas.exporting.onnx` writes the same network, with the same names, without torch.
 """
 

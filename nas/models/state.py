@@ -1,4 +1,4 @@
-"""Write and read everything that a training consists of: tensors by name, and plain facts."""
+"""Write and read the state of a training: tensors by name, and plain facts."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

@@ -16,7 +16,7 @@ SKIPS = ("identity", "pool", "none")
 MOST_CHANNELS, MOST_PIXELS, MOST_BLOCKS, MOST_WINDOW = 1_000_000, 10_000, 2_000, 1_000
 """The most channels of a block, pixels of a side, blocks, and steps of a kernel or a stride.
 
-No network comes near; beyond them, numbers of a few bytes would take hours, or gigabytes.
+Real networks are far below; a small file with larger numbers would take hours, or gigabytes.
 """
 
 _POSITIVE = ("in_channels", "out_channels", "kernel", "stride")
@@ -87,11 +87,10 @@ class Architecture:
     """A convolutional classifier: a stem, stages of blocks, and a head, at one input resolution.
 
     `resolution` is the side of the square input in pixels. `dropout` stands before the last linear
-    layer; `drop_connect` is the rate of dropping residual branches at the end of the stages,
-    growing linearly from 0 at their first block (Huang et al., 2016): as in EfficientNet, the last
-    of n blocks has (n - 1) / n of it. `name` is a label, and `fixed_features` says how a width
-    multiplier treats the head's last features (1280, say): they keep their number, where they would
-    otherwise grow. Neither takes part in comparison or fingerprint.
+    layer; `drop_connect` is the rate of dropping residual branches, which grows linearly from 0 at
+    the first block of the stages (Huang et al., 2016): as in EfficientNet, the last of n blocks has
+    (n - 1) / n of it. `name` is a label; with `fixed_features` a width multiplier leaves the head's
+    last features (1280, say) as they are. Neither takes part in comparison or fingerprint.
     """
 
     resolution: int

@@ -1,8 +1,8 @@
-"""Checkpoints of trained networks: what a file says and the weights it holds; without torch.
+"""Checkpoints of trained networks: their facts and weights; without torch.
 
-A checkpoint is one safetensors file: the tensors, and in its header, as JSON, what they belong to.
-So it is whole or not there, and can be moved about by itself. A training folder holds two: `best`
-(of the best epoch, the averaged weights alone) and `last` (all that a training needs to go on).
+A checkpoint is one safetensors file, written at once: the tensors, and in its header, as JSON, what
+they belong to. A training folder holds two: `best` (of the best epoch, only the averaged weights)
+and `last` (everything that is needed to resume the training).
 """
 
 import atexit
@@ -34,7 +34,7 @@ HEADER = "nas"
 """The key of the header's metadata that holds our JSON."""
 
 MODEL, AVERAGE = "model.", "average."
-"""What the names of weights begin with: as they were trained, and their moving average."""
+"""Prefixes of the names of weights: as they were trained, and their moving average."""
 
 _LENGTH_BYTES = 8
 _LARGEST_HEADER = 100_000_000
@@ -56,8 +56,8 @@ class DataFacts:
 class Facts:
     """What a checkpoint says about its tensors.
 
-    `arch` is what the file of an architecture holds; `progress` says how far the training was,
-    with `top1`, if anything.
+    `arch` is the content of an architecture's file; `progress` says how far the training was, with
+    `top1`, if anything.
     """
 
     schema: int
@@ -70,8 +70,8 @@ class Facts:
 class Checkpoint:
     """A trained network: its architecture, weights, and what it was trained on.
 
-    `mean` and `deviation` of the three channels are what images, as fractions of 255, are
-    normalised with; `top1` is the accuracy on the validation images, None before the first.
+    Images, as fractions of 255, are normalised with `mean` and `deviation` of the three channels;
+    `top1` is the accuracy on the validation images, None before the first validation.
     """
 
     path: Path
@@ -85,7 +85,7 @@ class Checkpoint:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What an exported file should say about the network, lists as JSON."""
+        """The metadata of an exported file, lists as JSON."""
         return {
             "data": self.data,
             "classes": json.dumps(self.classes),
@@ -96,14 +96,13 @@ class Checkpoint:
 
 
 def find_checkpoint(text: str) -> Path | None:
-    """Return the file of the checkpoint that `text` means, None where it means something else.
+    """Return the file of the checkpoint that `text` names, None where it names something else.
 
-    It means one if it is a training folder (then its best), DIR:best, DIR:last, or a path that
-    ends in .safetensors. What is at a URL is fetched, into a file that lasts as long as this
-    process.
+    That is a training folder (then its best), DIR:best, DIR:last, or a path that ends in
+    .safetensors. A file at a URL is fetched, and removed when this process ends.
 
     Raises:
-        NasError: if it does, but there is no such checkpoint.
+        NasError: if there is no such checkpoint.
     """
     return _fetched(text) if is_url(text) else _find(text)
 
@@ -138,7 +137,7 @@ def _find(text: str) -> Path | None:
 
 
 def load_checkpoint(text: str) -> Checkpoint:
-    """Return the checkpoint that `text` means; see `find_checkpoint`.
+    """Return the checkpoint that `text` names; see `find_checkpoint`.
 
     Raises:
         NasError: if there is none, it is damaged, or its weights are not those of its architecture.
@@ -172,7 +171,7 @@ def load_checkpoint(text: str) -> Checkpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Scored:
-    """What every progress may say."""
+    """The part of a progress that is read."""
 
     top1: Fraction | None = None
 
@@ -229,4 +228,4 @@ def _read_weights(path: Path) -> Weights:
 
 
 _UNREADABLE = (ValueError, TypeError, KeyError, AttributeError)
-"""What safetensors raises for a type of numbers that numpy does not have."""
+"""The errors of safetensors for types of numbers that numpy does not have."""

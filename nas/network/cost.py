@@ -4,10 +4,10 @@ One multiply-add counts as one. Convolutions and linear layers count, those insi
 squeeze-and-excitation too; pooling, normalisation, activations, the SE product and residual
 additions do not.
 
-fvcore, run on the torch model, agrees to the digit with its operators "conv" and "linear". It
-counts two more, left out here: "batch_norm", two per element, which deployment folds away, and
-"adaptive_avg_pool2d", one per element. It counts no activations, SE products, residual additions
-or the average pooling of a pooled shortcut, and no more do we.
+fvcore, run on the torch model, agrees to the digit with its operators "conv" and "linear". It also
+counts "batch_norm", two per element, which deployment folds away, and "adaptive_avg_pool2d", one
+per element. Neither counts activations, SE products, residual additions or the average pooling of a
+pooled shortcut.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from nas.network.layers import Conv, Layer, Linear, Pool, Squeeze, Unit, lower
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What a network asks for at batch size 1.
+    """What a network costs at batch size 1.
 
     `activations` are the elements that convolutions and linear layers write (Radosavovic et al.,
     2020).

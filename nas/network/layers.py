@@ -237,10 +237,7 @@ def lower_block(block: Block, in_shape: Shape, *, name: str = "") -> Unit:
 
 
 def takes_any_size(units: Sequence[Unit]) -> bool:
-    """Tell whether consecutive units take maps of any height and width.
-
-    They do where global pooling stands before all that needs a fixed number of features.
-    """
+    """Tell whether units take maps of any height and width: they pool before any linear layer."""
     layers = (layer for unit in units for layer in unit.layers)
     first = next((layer for layer in layers if isinstance(layer, Pool | Linear)), None)
     return isinstance(first, Pool)

@@ -1,8 +1,8 @@
 """How much memory a network takes, estimated before it is built.
 
 All figures are of 32-bit floats. A training holds the weights, their gradients, two moments of the
-optimizer and an average; and of every convolution its output, and what normalisation and activation
-make of it.
+optimizer and an average; and the output of every convolution, before and after normalisation and
+activation.
 """
 
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ _BYTES = 4
 _COPIES_OF_WEIGHTS = 5
 _COPIES_OF_ACTIVATIONS = 3
 _BLOCK_BYTES = 4096
-"""A block with its unit and layers, as plain data."""
+"""Of a block with its unit and layers, as plain data."""
 
 
 class TooLarge(NasError):
-    """A network that the memory does not hold."""
+    """A network that does not fit into the memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,30 +42,17 @@ class Memory:
         return _COPIES_OF_WEIGHTS * self.weights + activations + self.blocks
 
 
-def memory(arch: Architecture) -> Memory:
-    """Return what `arch` takes."""
-    return _memory(arch, Multipliers())
+def memory(arch: Architecture, by: Multipliers = Multipliers()) -> Memory:  # noqa: B008  # frozen
+    """Return what `arch` takes, or would about take once scaled.
 
-
-def memory_scaled(arch: Architecture, by: Multipliers) -> Memory:
-    """Return about what `arch` would take once scaled, without scaling it.
-
-    Rounding adds some 10 to 60 % where the multipliers are small.
+    Rounding adds some 10 to 60 % to a scaled network where the multipliers are small.
     """
-    return _memory(arch, by)
-
-
-def _memory(arch: Architecture, by: Multipliers) -> Memory:
-    found, blocks = cost(arch), len(arch.named_blocks())
+    found = cost(arch)
+    activations = found.activations * by.depth * by.width * by.resolution * by.resolution
     return Memory(
         weights=_BYTES * found.params * by.depth * by.width * by.width,
-        activations=_BYTES
-        * found.activations
-        * by.depth
-        * by.width
-        * by.resolution
-        * by.resolution,
-        blocks=_BLOCK_BYTES * blocks * by.depth,
+        activations=_BYTES * activations,
+        blocks=_BLOCK_BYTES * len(arch.named_blocks()) * by.depth,
     )
 
 

@@ -18,7 +18,7 @@ Weights = Mapping[str, Array]
 """Weights and running statistics by name."""
 
 _TILE = 4093
-"""A prime, so that rows of weights differ; small enough for the window of a packer."""
+"""A prime, so that rows of weights differ; small enough for a compressor's window."""
 
 _STATISTICS = ("weight", "bias", "running_mean", "running_var")
 
@@ -65,10 +65,10 @@ def _layer_shapes(layer: Layer) -> Mapping[str, tuple[int, ...]]:
 
 
 def random_weights(units: Sequence[Unit], *, seed: int = 0) -> dict[str, Array]:
-    """Return random weights that keep the signal in scale, with statistics off 0 and 1.
+    """Return random weights that keep the signal in scale, with statistics other than 0 and 1.
 
     Convolutions have variance 2 / fan-in before an activation and 1 / fan-in otherwise, so that
-    neither zeros nor infinities nor denormal numbers bend what is measured with them.
+    zeros, infinities and denormal numbers do not distort measurements.
     """
     rng = np.random.default_rng(seed)
     linear = {
@@ -91,9 +91,9 @@ def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...], *, gain: 
 
 
 def tiled_weights(units: Sequence[Unit]) -> dict[str, Array]:
-    """Return weights of a few thousand random values over and over, in scale, with idle norms.
+    """Return weights that repeat a few thousand random values, in scale, with idle norms.
 
-    They are for timing, which does not depend on the values: a file of them packs well.
+    They are for timing, which does not depend on the values, and compress well.
     """
     pool = np.random.default_rng(0).standard_normal(_TILE).astype(np.float32)
     idle = {"norm.weight": 1.0, "running_var": 1.0 - NORM_EPSILON}

@@ -1,4 +1,4 @@
-"""The bundled reference architectures, and architectures from files, by name."""
+"""Architectures by name: those that are bundled, with their published accuracy, and files."""
 
 import re
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nas.core import data
 from nas.core.errors import BadFile, BadValue, NasError
-from nas.core.schema import check_keys, locate
+from nas.core.schema import Fraction, Reader, locate
 from nas.core.text import LONGEST_VALUE, printable
 from nas.network.blocks import Architecture, from_mapping
 from nas.network.layers import lower
@@ -17,9 +17,9 @@ _SCALED = re.compile(r"(?P<base>\w+)@(?P<width>\d*\.?\d+)(-(?P<resolution>\d{1,1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedAccuracy:
-    """What was published about an architecture: ImageNet top-1 as a fraction, and where."""
+    """The published ImageNet top-1 of an architecture, and where it was published."""
 
-    top1: float
+    top1: Fraction
     source: str
 
 
@@ -60,11 +60,8 @@ def published_accuracy(name: str) -> PublishedAccuracy | None:
     path = data.bundled("architectures").get(name)
     if path is None:
         return None
-    content = data.read_mapping(path).get("reference")
-    if content is None:
-        return None
-    keys = ("top1", "source")
-    check_keys(content, known=keys, required=keys, place=f"{path}: reference")
-    if not isinstance(content["top1"], float) or not 0 < content["top1"] < 1:
-        raise BadFile(f"{path}: reference top1 must be a fraction, not {content['top1']!r}")
-    return PublishedAccuracy(**content)
+    content = data.read_mapping(path)
+    found: PublishedAccuracy | None = None
+    if "reference" in content:
+        found = Reader(path).get(content, "reference", PublishedAccuracy | None)
+    return found

@@ -9,7 +9,7 @@ from nas.core.machine import machine_memory
 from nas.latency.table import Latency, LatencyTable
 from nas.network.blocks import Architecture
 from nas.network.cost import Cost, cost
-from nas.network.memory import check_memory, memory_scaled
+from nas.network.memory import check_memory, memory
 from nas.network.multipliers import DIVISOR
 from nas.scaling.formula import Compound, grow, predict_macs
 
@@ -142,7 +142,7 @@ def _check_size(base: Architecture, budget: Budget) -> None:
         raise BadValue(f"a step of {budget.step:g} gives {count:,.0f} points; take a larger `step`")
     widest = Compound(gamma=sqrt(budget.most), alpha=1, beta=1)
     check_memory(
-        memory_scaled(base, widest.at(1)).building,
+        memory(base, widest.at(1)).building,
         what=f"a network of {budget.most:g} times the cost of {base.name or base.fingerprint}",
         limit=machine_memory(),
         then="take a smaller `budget` or base",

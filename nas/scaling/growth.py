@@ -5,7 +5,7 @@ from math import isfinite
 
 from nas.core.errors import NasError
 from nas.network.blocks import Architecture
-from nas.network.memory import check_memory, memory, memory_scaled
+from nas.network.memory import check_memory, memory
 from nas.network.multipliers import DIVISOR, LEAST_RESOLUTION, Multipliers, scale
 from nas.scaling.formula import Compound, grow, published
 
@@ -89,7 +89,7 @@ def grown(base: Architecture, growth: Growth, *, limit: float) -> Architecture:
         return scaled
     by = growth.multipliers(base)
     label = growth.label(by)
-    _check(base, label, memory_scaled(base, by).building, limit)
+    _check(base, label, memory(base, by).building, limit)
     multiple = DIVISOR if growth.multiple is None else growth.multiple
     if growth.phi is None:
         scaled = scale(base, by, multiple=multiple)

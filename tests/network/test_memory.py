@@ -3,7 +3,7 @@
 import pytest
 
 from nas.network.cost import cost
-from nas.network.memory import Memory, TooLarge, check_memory, memory, memory_scaled
+from nas.network.memory import Memory, TooLarge, check_memory, memory
 from nas.network.multipliers import Multipliers, scale
 from nas.network.zoo import load_architecture
 
@@ -25,12 +25,12 @@ def test_training_grows_with_the_batch_by_activations_alone() -> None:
 
 def test_the_estimate_before_scaling_is_near_what_scaling_gives() -> None:
     for by in (Multipliers(width=2), Multipliers(depth=3), Multipliers(resolution=2)):
-        guess, exact = memory_scaled(B0, by), memory(scale(B0, by))
+        guess, exact = memory(B0, by), memory(scale(B0, by))
         assert guess.building == pytest.approx(exact.building, rel=0.35)
 
 
 def test_the_estimate_of_something_astronomic_is_a_number() -> None:
-    huge = memory_scaled(B0, Multipliers(width=1e60, depth=1e60, resolution=1e60))
+    huge = memory(B0, Multipliers(width=1e60, depth=1e60, resolution=1e60))
     assert huge.building > 1e100
 
 
