@@ -9,7 +9,7 @@ from nas.core.errors import NasError
 from nas.space.space import Matrix, Space
 
 LEAST = 20
-"""Examples below which no model is worth its name."""
+"""The least number of examples for a model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Examples:
     source: str
 
     def __post_init__(self) -> None:
-        """Refuse what nothing can be learned from."""
+        """Refuse too few examples, and equal ones."""
         if len(self.picks) < LEAST:
             raise NasError(
                 f"{len(self.picks)} different architectures with a {self.metric} are too few to "

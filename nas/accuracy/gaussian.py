@@ -1,4 +1,4 @@
-"""A Gaussian process for few, noisy rows: what a small network is taught by."""
+"""A Gaussian process for few, noisy rows, which a small network then imitates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -12,13 +12,13 @@ from nas.accuracy.predictor import Accuracy, Floats
 
 _STEPS, _RATE = 60, 0.1
 _MOST_TUNING = 400
-"""Rows that hyperparameters are tuned on, drawn anew for every step where there are more."""
+"""Rows that hyperparameters are tuned on, drawn again for every step where there are more."""
 _APART = 0.5
-"""Prior deviation of a feature's logarithmic length, and weight, from those of all features."""
+"""Prior standard deviation of a feature's logarithmic length and weight from the common ones."""
 _BROAD = 1.5
-"""Prior deviation of the other logarithms from where they start."""
+"""Prior standard deviation of the other logarithms."""
 _NOISE_WIDTH = 0.6
-"""That of the noise, narrower: few rows are easily explained without any noise."""
+"""That of the noise, narrower, since few rows are easily explained without any noise."""
 _WIDTHS = (_BROAD, _BROAD, _APART, _BROAD, _APART, _NOISE_WIDTH)
 """Of the priors, in the order of `Kernel`."""
 _LEAST_NOISE = 1e-4
@@ -29,8 +29,8 @@ _BLOCK = 2048
 class Kernel:
     """A squared exponential, a linear part, a constant and noise; all are logarithms.
 
-    `rate`, one over a length, and `slope`, the weight in the linear part, hold for all features;
-    `rates` and `slopes` are what single features differ by.
+    `rate`, one over a length, and `slope`, the weight in the linear part, are common to all
+    features; `rates` and `slopes` are the differences of single features.
     """
 
     amplitude: Tensor
@@ -87,7 +87,7 @@ class GaussianProcess:
         return result
 
     def __call__(self, inputs: Floats) -> Accuracy:
-        """Return the predictions, and the deviations of new measurements, noise included."""
+        """Return the predictions, and the standard deviations of new measurements, with noise."""
         means, deviations = [], []
         for start in _starts(inputs):
             rows, across = self._across(inputs, start)
@@ -101,17 +101,17 @@ class GaussianProcess:
         )
 
     def left_out(self) -> Floats:
-        """Return the deviation of every row as it is without that row itself, shape (rows,).
+        """Return the leave-one-out standard deviation of every row, shape (rows,).
 
-        That needs no second fit: it is one over the root of the inverse covariance's diagonal
-        (Rasmussen & Williams, 2006, equation 5.12).
+        It is one over the root of the inverse covariance's diagonal (Rasmussen & Williams, 2006,
+        equation 5.12).
         """
         precision = torch.cholesky_inverse(self._factor).diagonal()
         result: Floats = precision.rsqrt().numpy() * self._unit
         return result
 
     def _across(self, inputs: Floats, start: int) -> tuple[Tensor, Tensor]:
-        """Return some rows, and their covariances with those that are known."""
+        """Return some rows, and their covariances with the fitted ones."""
         rows = torch.tensor(inputs[start : start + _BLOCK])
         return rows, self._kernel.between(self._rows, rows)
 
@@ -121,7 +121,7 @@ def _starts(inputs: Floats) -> range:
 
 
 def _scale(targets: Floats) -> tuple[float, float]:
-    """Return the mean of targets and their deviation, 1 where that is 0."""
+    """Return the mean of targets and their standard deviation, 1 where that is 0."""
     return float(targets.mean()), float(targets.std()) or 1.0
 
 
@@ -135,9 +135,9 @@ def average(kernels: Sequence[Kernel]) -> Kernel:
 def tune(features: Floats, wanted: Floats, *, seed: int) -> Kernel:
     """Return the kernel of the largest posterior density, by Adam.
 
-    `features` of shape (rows, features) should have a deviation of about 1 each. Every one has its
-    own length and its own linear weight, but a prior draws them towards common ones: with few rows
-    they hardly differ, with many the features that do not matter fall away.
+    `features` of shape (rows, features) should have a standard deviation of about 1 each. Each has
+    its own length and linear weight, which a prior draws towards common ones: with few rows they
+    hardly differ, with many those of irrelevant features vanish.
     """
     mean, unit = _scale(wanted)
     inputs, targets = torch.tensor(features), torch.tensor((wanted - mean) / unit)
@@ -161,7 +161,7 @@ def tune(features: Floats, wanted: Floats, *, seed: int) -> Kernel:
 
 
 def _start(count: int) -> tuple[Kernel, list[Tensor]]:
-    """Return the kernel to begin with, for `count` features, and the centres of the priors."""
+    """Return the first kernel for `count` features, and the centres of the priors."""
     values = (0.0, -0.5 * log(4 * count), 0.0, -0.5 * log(4 * count), 0.0, -1.2)
     sizes = ((), (), (count,), (), (count,), ())
     centres = [

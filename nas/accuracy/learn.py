@@ -1,7 +1,7 @@
 """Learn an accuracy model from few, noisy examples.
 
 A Gaussian process learns from the examples; two small networks, which need numpy alone, are then
-fitted to its mean and its deviation at many picks of the space.
+fitted to its mean and its standard deviation at many rows of the space.
 """
 
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ from nas.space.space import Matrix, Space
 
 FOLDS = 10
 FEW = 30
-"""Up to so many examples every one is held out by itself."""
+"""Up to so many examples the folds have one example each."""
 
 ENOUGH = 0.99
 """R2 that the networks must reach on the process, or they are fitted again for longer."""
@@ -40,21 +40,21 @@ _LABELS, _DEVIATIONS = 60_000, 6_000
 _HIDDEN, _STEPS, _BATCH = (96, 64), 3_000, 256
 _ATTEMPTS = 3
 _TRUSTED = 20
-"""So many held-out examples weigh as much as the process's own deviations."""
+"""So many hold-out examples weigh as much as the process's own standard deviations."""
 _TINY = 1e-9
 _ONE, _TWO = 0.6827, 0.9545
-"""Shares of a normal distribution within one and two deviations."""
+"""Shares of a normal distribution within one and two standard deviations."""
 
 Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
-    """A model, and how closely its networks follow the Gaussian process on picks new to both.
+    """A model, and how closely its networks follow the Gaussian process on rows new to both.
 
-    `imitation_r2` is R2 of the means, `imitation_gap` the root mean square of what is between
-    them, a fraction. `widened` is the factor on the process's own deviations that held-out
-    examples asked for.
+    `imitation_r2` is R2 of the means, `imitation_gap` the root mean square error between them, a
+    fraction. `widened` is the factor on the process's own standard deviations that hold-out
+    examples need.
     """
 
     model: AccuracyModel
@@ -64,16 +64,16 @@ class Fitted:
 
 
 def fit_accuracy(examples: Examples, *, seed: int = 0, report: Report = quiet) -> Fitted:
-    """Return a model of the accuracies of `examples`, with its figures on held-out ones.
+    """Return a model of the accuracies of `examples`, with its figures by cross-validation.
 
-    The predictions behind the figures are those of a Gaussian process that was fitted, its
-    hyperparameters included, without the held-out examples; their deviations are left-one-out ones
-    under the hyperparameters that ship. What ships stands for a process on all examples, with the
-    averages of those hyperparameters, to within `imitation_gap`, which the deviations contain.
-    Its deviations are scaled so that 68 and 95 per cent of the held-out examples lie within one and
-    two of them; each fold is counted under the scale of the others.
+    The model imitates a Gaussian process on all examples, whose hyperparameters are the averages
+    over the folds; its standard deviations contain the `imitation_gap`. The predictions behind the
+    figures are those of processes fitted, hyperparameters included, without the fold; their
+    standard deviations are leave-one-out ones of the process on all examples. Standard deviations
+    are scaled so that 68 and 95 per cent of the hold-out examples lie within one and two of them;
+    each fold is counted under the scale of the others.
 
-    `report` is called with the steps done, of how many, and what comes next.
+    `report` is called with the steps done, of how many, and the next step.
     """
     parts = _folds(len(examples), seed)
     total = len(parts) + 1
@@ -95,12 +95,11 @@ def fit_accuracy(examples: Examples, *, seed: int = 0, report: Report = quiet) -
 
 
 class Features:
-    """Turns picks into what a Gaussian process learns from.
+    """Turns rows of picks into the features of a Gaussian process.
 
-    These are coordinates of the picks (see `nas.space.rows.coordinates`), the values between the
-    first and the last of a choice once more by themselves, and the logarithms of MACs and params
-    with their squares; all have mean 0 and deviation 1 over the space. What is inactive is 0 before
-    that.
+    These are coordinates of the picks (see `nas.space.rows.coordinates`), an indicator for each
+    value between the first and the last of a choice, and the logarithms of MACs and params with
+    their squares, normalised over the space. Inactive choices are 0 before that.
     """
 
     def __init__(self, space: Space) -> None:
@@ -142,7 +141,7 @@ def _folds(count: int, seed: int) -> list[Indices]:
 
 
 def _judge(predicted: Accuracy, truth: Floats, parts: list[Indices]) -> tuple[HoldOut, float]:
-    """Return the figures of held-out predictions, and the factor that deviations need."""
+    """Return the figures of hold-out predictions, and the factor for standard deviations."""
     from scipy.stats import kendalltau
 
     error = np.abs(predicted.accuracy - truth)
@@ -162,9 +161,9 @@ def _judge(predicted: Accuracy, truth: Floats, parts: list[Indices]) -> tuple[Ho
 
 
 def _factor(ratio: Floats) -> float:
-    """Return what deviations must be multiplied by, between what either share asks for.
+    """Return the factor for standard deviations: the mean of those of both shares.
 
-    Few ratios say little: the factor is then drawn towards 1.
+    With few ratios it is drawn towards 1.
     """
     one, two = np.quantile(ratio, [_ONE, _TWO])
     return float(np.sqrt(one * two / 2) ** (len(ratio) / (len(ratio) + _TRUSTED)))
@@ -178,7 +177,7 @@ def _shrink(
     widened: float,
     seed: int,
 ) -> Fitted:
-    """Return the networks that stand for `process`."""
+    """Return the model whose networks imitate `process`."""
     space, rng = examples.space, np.random.default_rng(seed)
     rows, fresh = (covering(space, examples.picks, rng, n) for n in (_LABELS, _DEVIATIONS))
     wanted, taught = process.mean(features(rows)), process(features(fresh))
@@ -203,7 +202,7 @@ def _shrink(
 def _mean_network(
     inputs: Weights, wanted: Floats, fresh: Weights, taught: Floats, *, seed: int
 ) -> MLP:
-    """Return the network that is closest to `taught` on `fresh`; one attempt is mostly enough."""
+    """Return the network that is closest to `taught` on `fresh`, mostly the first attempt."""
     found: list[tuple[float, MLP]] = []
     for attempt in range(_ATTEMPTS):
         steps = _STEPS * 2**attempt

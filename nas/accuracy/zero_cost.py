@@ -1,9 +1,9 @@
 """Scores of untrained networks by name: zero-cost proxies from the literature, and plain counts.
 
 Every score is a function of an architecture, a batch of images, its labels and a seed for the
-weights, and larger is meant to be better. Each builds its own network, with the initialisation of
-`build_model`; batch normalisation uses the statistics of the batch unless told otherwise.
-`zero_cost_score` checks what it gives them.
+weights; larger is meant to be better. Each builds its own network, with the initialisation of
+`build_model`; batch normalisation uses the statistics of the batch unless a score says otherwise.
+`zero_cost_score` checks the arguments.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -191,7 +191,7 @@ def zero_cost_score(
     value = SCORES[name](replace(arch, dropout=0.0, drop_connect=0.0), images, labels, seed)
     if not isfinite(value):
         raise NasError(
-            f"{name} of {arch.name or arch.fingerprint} came out as {value}; "
+            f"{name} of {arch.name or arch.fingerprint} is {value}; "
             "take more varied images, another seed, or another score"
         )
     return value
@@ -200,7 +200,7 @@ def zero_cost_score(
 def first_batch(data: Data, *, batch: int, side: int, seed: int) -> Batch:
     """Return the first `batch` training images after shuffling with `seed`, and their labels.
 
-    Fewer where there are not so many. Images are normalised, and have sides of `side` pixels.
+    They are normalised, with sides of `side` pixels; fewer where there are not so many.
     """
     batches = Batches(
         data.train, batch=batch, side=side, data=data, seed=seed, epoch=0, shuffle=True, ahead=1

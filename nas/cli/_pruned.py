@@ -1,4 +1,4 @@
-"""A pruning in words and numbers: a line for every round, and what came of it."""
+"""A pruning in words and numbers: a line for every round, and the result."""
 
 from nas.latency.measure.speedup import Speedup
 from nas.latency.table import LatencyTable
@@ -14,7 +14,7 @@ def round_text(one: Round) -> str:
     failed = sum(not tried.point for tried in one.tried)
     return (
         f"round {one.number}: {point.latency_ms:.4g} ms, {choice.group} from {choice.was} to "
-        f"{choice.width}, held-out top1 {point.held_out:.4f}, {len(one.tried)} tried"
+        f"{choice.width}, hold-out top1 {point.held_out:.4f}, {len(one.tried)} tried"
         + (f", {failed} failed" if failed else "")
     )
 
@@ -34,19 +34,19 @@ def ends_table(result: Result, table: LatencyTable) -> Table:
     start, best = result.start, result.best
     return Table(
         title=f"{result.arch.name}, {len(result.rounds)} rounds, predicted for {table.device}",
-        headings=("", "MACs M", "params M", "predicted ms", "top1 %", "test %", "held out %"),
+        headings=("", "MACs M", "params M", "predicted ms", "top1 %", "test %", "hold-out %"),
         rows=(_row("start", start), _row("best", best), _row_of_shares(start, best)),
     )
 
 
 def notes(result: Result, table: LatencyTable, speedup: Speedup | None) -> tuple[str, ...]:
-    """Return what a reader should know about the numbers."""
+    """Return notes about the numbers for readers."""
     found = [f"{result.note}: {result.best.latency_ms:.4g} ms"] if result.note else []
     held, top1 = result.start.held_out or 0.0, result.start.top1 or 0.0
     if held - top1 > _KNOWN_BY_HEART:
         found.append(
-            f"the start knows the held-out images from its training ({100 * held:.1f} % right, "
-            f"{100 * top1:.1f} % of the validation images): they judge proposals mildly"
+            f"the start was trained on the hold-out images ({100 * held:.1f} % right, "
+            f"{100 * top1:.1f} % of the validation images): they overrate proposals"
         )
     if speedup and (table.provenance is None or table.provenance.cpu != speedup.cpu):
         found.append(f"the table is of another device, {table.device}, than was measured on")

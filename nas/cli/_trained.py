@@ -1,4 +1,4 @@
-"""Find the trained network that a command's arguments mean."""
+"""Find the trained network that a command's arguments name."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from nas.searching.runs.folder import find_architecture
 def find_trained(arch: str, weights: str | None) -> Checkpoint:
     """Return the trained network of `arch`, a training folder or a checkpoint.
 
-    With `weights`, which then are that, `arch` is an architecture; it must be the one they are of.
+    With `weights`, a training folder or a checkpoint, `arch` is their architecture.
 
     Raises:
         NasError: if it is not trained, or has other weights.

@@ -31,7 +31,7 @@ from nas.latency.measure.speedup import Speedup, measure_speedup, target_like
 from nas.latency.table import LatencyTable
 from nas.network.checkpoint import Checkpoint
 from nas.pruning.channels import KINDS
-from nas.pruning.folder import begun_with
+from nas.pruning.folder import settings_in
 from nas.pruning.netadapt import BY, CHOICES, DEFAULT_KINDS, Result, Round, Settings, check
 from nas.pruning.slicing import IMPORTANCES
 
@@ -104,19 +104,18 @@ def _setting(name: str, text: str, kind: Any = None) -> Callable[[F], F]:
 def command(arch: str, as_json: bool, out: Path | None, **flags: Any) -> None:
     """Prune the channels of a trained network until a latency table predicts the target.
 
-    ARCH is a training folder, a checkpoint, or with --weights an architecture. Every round cuts one
-    group of channels: the one whose loss costs the least accuracy (NetAdapt; with --choose ratio
-    the variant of MobileNetV3). As in the paper it is with --shortlist 0 --importance l2. The same
-    command continues a run that was interrupted.
+    ARCH is a training folder, a checkpoint, or with --weights an architecture. Every round cuts the
+    group of channels whose loss costs the least accuracy (NetAdapt; with --choose ratio the variant
+    of MobileNetV3). The paper's algorithm is --shortlist 0 --importance l2. The same command
+    resumes a run that was interrupted.
     """
     start = find_trained(arch, flags["weights"])
     table = load_table(flags["latency_table"])
-    known = begun_with(out) if out else {}
+    known = settings_in(out) if out else {}
     settings = _settings(flags, known)
     check(start.arch, table, settings)
-    job = _job(
-        start, table, settings, {**flags, "lr": flags["lr"] or _kept(known, "recipe.lr", 0.0)}
-    )
+    lr = flags["lr"] or _kept(known, "recipe.lr", 0.0)
+    job = _job(start, table, settings, {**flags, "lr": lr})
     folder = out or _default_folder(job)
     result = _prune(job, folder, flags, quiet=as_json)
     document = {"schema": 1, "run": str(folder), **result.record(), "measured": None}
@@ -150,7 +149,7 @@ def _print(result: Result, table: LatencyTable, speedup: Speedup | None) -> None
 
 
 def _settings(flags: dict[str, Any], known: Mapping[str, Any]) -> Settings:
-    """Return the settings of the flags; what they leave open is as in the run that is `known`."""
+    """Return the settings of the flags; where they are defaults, those of the run `known`."""
     own = {name: flags[name] for name in Settings.__dataclass_fields__}
     own["prune"] = own["prune"].replace(" ", "").split(",")
     source = click.get_current_context().get_parameter_source
@@ -161,7 +160,7 @@ def _settings(flags: dict[str, Any], known: Mapping[str, Any]) -> Settings:
 
 
 def _kept(known: Mapping[str, Any], name: str, default: Any) -> Any:
-    """Return what a run was begun with, where that is of the right kind."""
+    """Return a setting of a known run, where it has the right type."""
     found = known.get(name)
     return found if type(found) is type(default) else default
 
@@ -187,7 +186,7 @@ def _job(
 
 
 def _default_folder(job: "PruningJob") -> Path:
-    """Return a folder for these settings, the same for the same ones."""
+    """Return a folder named after the settings."""
     what = (job.settings, job.recipe, job.data.name, job.table.name, str(job.start.path))
     digest = hashlib.sha256(repr(what).encode()).hexdigest()[:6]
     table = file_name(job.table.name, default="table")
@@ -210,19 +209,15 @@ def _prune(job: "PruningJob", folder: Path, flags: dict[str, Any], *, quiet: boo
 
 
 def _measured(result: Result, table: LatencyTable, rounds: int) -> Speedup | None:
-    """Measure start and result whole on this machine; None where that is not wanted."""
+    """Measure start and result end to end on this machine; None without `rounds`."""
     if not rounds:
         return None
     from nas.cli.latency import _options as options
 
     with options.measuring() as report:
-        return measure_speedup(
-            result.arch,
-            result.best_arch,
-            target_like(table),
-            rounds=Rounds.of(rounds),
-            report=report,
-        )
+        target = target_like(table)
+        archs = result.arch, result.best_arch
+        return measure_speedup(*archs, target, rounds=Rounds.of(rounds), report=report)
 
 
 def _draw(result: Result, table: LatencyTable, folder: Path) -> None:

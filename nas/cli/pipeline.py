@@ -1,4 +1,4 @@
-"""Run the whole line: search, train, NetAdapt, scale, export."""
+"""Run a pipeline: search, train, NetAdapt, scale, export."""
 
 from pathlib import Path
 

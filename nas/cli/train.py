@@ -55,7 +55,7 @@ def command(arch: str, as_json: bool, resolution: int | None, **flags: Any) -> N
     """Train ARCH on images, and keep its weights in a training folder.
 
     ARCH is a bundled name, a YAML or JSON file, RUN_DIR:best, RUN_DIR:3, or a training folder. Its
-    classifier is made for the classes of the data. The same command continues a training that was
+    classifier gets the classes of the data. The same command resumes a training that was
     interrupted, also with more or fewer workers.
     """
     network = find_architecture(arch)
@@ -79,7 +79,7 @@ def command(arch: str, as_json: bool, resolution: int | None, **flags: Any) -> N
 
 
 def _check_cluster(flags: Mapping[str, Any]) -> None:
-    """Refuse what only workers of a cluster would heed."""
+    """Refuse settings of workers without a cluster."""
     if flags["workers"] > 1 or flags["ray_address"]:
         return
     for name, alone in (("cpus_per_worker", 1.0), ("gpus_per_worker", 0.0)):
@@ -122,7 +122,7 @@ def _train_distributed(job: "TrainingJob", out: Place, flags: Mapping[str, Any])
 
 
 def _default_folder(network: Architecture, flags: dict[str, Any]) -> Path:
-    """Return a folder for these settings, the same for the same ones."""
+    """Return a folder named after the settings."""
     what = {key: value for key, value in flags.items() if key not in _HOW}
     digest = hashlib.sha256(repr((network.fingerprint, what)).encode()).hexdigest()[:6]
     source = file_name(flags["data"].partition(":")[0], default="data")

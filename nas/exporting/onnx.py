@@ -1,9 +1,8 @@
 """Write units as an ONNX graph, from the same layers as everything else and without torch.
 
-This is the form for deployment and for measuring: batch normalisation is folded into the
-convolution before it, dropout and drop-connect are gone. Padding is the same on both sides, so
-that one graph is right for every size of its input. onnx is imported when a graph is written, not
-before.
+For deployment and measuring, batch normalisation is folded into the convolution before it, and
+dropout and drop-connect are left out. Padding is the same on both sides, so that one graph is right
+for every size of its input. onnx is imported when a graph is written.
 """
 
 from collections.abc import Mapping, Sequence, Set
@@ -27,7 +26,7 @@ OPSET = 17
 
 _LOWEST_OPSET = 9
 _NEEDED_OPSETS: Mapping[str, int] = {"Clip": 11, "Unsqueeze": 13, "HardSwish": 14}
-"""The first versions in which operators take what is written here; the rest do from the lowest."""
+"""The first versions of operators with the inputs written here; the others have the lowest."""
 
 _SIMPLE_ACTS = {"relu": "Relu", "hswish": "HardSwish", "sigmoid": "Sigmoid"}
 
@@ -50,8 +49,8 @@ def to_onnx(
     `arch`, and what is given as `metadata`.
 
     Raises:
-        NasError: if a weight is missing, unknown, or of another shape; if `batch` is not positive,
-            or `opset` is none that onnx knows and the operators can do with.
+        NasError: if a weight is missing, unknown, or of another shape; if `batch` is not positive;
+            if onnx does not know `opset`, or the operators need a later one.
         MissingPackage: if onnx is not installed.
     """
     return units_to_onnx(lower(arch), weights, seed=seed, batch=batch, opset=opset,
@@ -211,7 +210,7 @@ def _to_model(
 
 
 def _check_opset(opset: int, operators: Set[str]) -> None:
-    """Refuse a version in which `operators` are not what is written here, or unknown to onnx."""
+    """Refuse a version that is too low for `operators`, or unknown to onnx."""
     from onnx import __version__, defs
 
     needed = {op: _NEEDED_OPSETS.get(op, _LOWEST_OPSET) for op in operators}

@@ -1,13 +1,12 @@
 """Write units as a TensorFlow Lite graph, from the same layers as everything else.
 
-It computes what the graph of `nas.exporting.onnx` computes, with the same weights, but for one
-thing: its values are (batch, height, width, channels), as everywhere in TensorFlow Lite, its input
-included. Batch normalisation is folded. "Same" padding is torch's, the same on both sides; where
-TensorFlow's differs, which for stride 2 puts nothing before and all after an even side, a PAD
-stands before the convolution, and XNNPACK makes one operation of both.
+It computes the same as the graph of `nas.exporting.onnx`, with the same weights, but its values are
+(batch, height, width, channels), as everywhere in TensorFlow Lite, its input included. "Same"
+padding is torch's, equal on both sides; where TensorFlow's differs, which for stride 2 adds nothing
+before and all after an even side, a PAD stands before the convolution, and XNNPACK fuses both.
 
 The input of a graph for deployment can be resized (`Interpreter.resize_tensor_input`); a graph that
-is timed has one shape. Where height and width can be resized, every PAD is the same on both sides,
+is timed has one shape. Where height and width can be resized, every PAD is equal on both sides,
 which is right for even and odd ones.
 """
 

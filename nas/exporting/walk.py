@@ -1,4 +1,4 @@
-"""Walk over the operators of a network, in the order in which every graph has them.
+"""Walk over the operators of a network in the order of a graph.
 
 A new kind of layer is a case in `_layer`; a new operator is a method in `Writer` and each writer.
 """
@@ -15,7 +15,7 @@ INPUT = "input"
 OUTPUT = "logits"
 
 V = TypeVar("V")
-"""What a writer calls the values of its graph."""
+"""A value of a writer's graph."""
 
 
 class Writer(Protocol[V]):

@@ -1,1 +1,1 @@
-"""The whole line: search, train, NetAdapt, scale, export; each part goes on after a kill."""
+"""Search, train, NetAdapt, scale and export in one pipeline, which resumes after a kill."""

@@ -1,7 +1,7 @@
-"""What the user asks of a pipeline: a YAML file with a section for each command of the line."""
+"""The settings of a pipeline: a YAML file with a section for each of its stages."""
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -18,7 +18,7 @@ from nas.scaling.growth import Growth
 from nas.searching.config import SearchConfig
 
 STAGES = ("search", "train", "netadapt", "scale", "export")
-"""The parts of the line in their order; each has a section in the file and a folder in the run."""
+"""The stages in their order; each has a section in the file and a folder in the run."""
 
 _REQUIRED = ("schema", "data", "latency_table", "search", "train")
 _ONCE = ("data", "latency_table", "seed")
@@ -54,7 +54,7 @@ class Training:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FineTuning:
-    """How NetAdapt fine-tunes, and where: flags of `nas netadapt`, which say more of them."""
+    """How NetAdapt fine-tunes, and where: flags of `nas netadapt`."""
 
     recipe: str = "quick"
     lr: float = 0.0
@@ -77,7 +77,7 @@ class Pruning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scaling:
-    """The networks that the line's network is scaled to, by name; trained for `epochs` if not 0."""
+    """The networks to scale to, by name; they are trained for `epochs` if not 0."""
 
     networks: Mapping[str, Growth]
     epochs: int = 0
@@ -94,8 +94,8 @@ class Exports:
 class PipelineConfig:
     """All settings of a pipeline; None is a stage that is left out.
 
-    `data`, `latency_table`, `seed` and `device` hold for all stages. All networks are
-    measured whole on this machine in the end, in `measure_rounds` visits; 0 measures nothing.
+    `data`, `latency_table`, `seed` and `device` are for all stages. In the end all networks are
+    measured end to end on this machine, `measure_rounds` times; 0 measures nothing.
     """
 
     data: str
@@ -115,8 +115,8 @@ def read_pipeline(path: Path, *, allow_plugins: bool = False) -> PipelineConfig:
     """Read the file of a pipeline, whose dotted plugins run only with `allow_plugins`.
 
     Raises:
-        BadFile: if it is missing or malformed, a key is unknown or missing, or a value cannot be;
-            it names the line and the key.
+        BadFile: if it is missing or malformed, or a key is unknown, missing or wrong; it names the
+            line and the key.
     """
     content = read_mapping(path)
     reader = Reader(path)
@@ -127,11 +127,17 @@ def read_pipeline(path: Path, *, allow_plugins: bool = False) -> PipelineConfig:
     if "era" in content:
         era = reader.get(content, "era", Name)
         once["latency_table"] = table_of_era(once["latency_table"], era)
-    parts = {name: _SECTIONS[name](reader, content, once) for name in STAGES if name in content}
-    config = PipelineConfig(**once, **parts)
+    config = PipelineConfig(
+        **once,
+        search=_search(reader, content, once),
+        train=_record(reader, content, "train", Training),
+        netadapt=_netadapt(reader, content, once.get("seed", 0)) if "netadapt" in content else None,
+        scale=_scale(reader, content) if "scale" in content else None,
+        export=_record(reader, content, "export", Exports) if "export" in content else None,
+    )
     config = plugins.trusted(config) if allow_plugins else config
-    judge = Plugin.parse(config.search.evaluator).name
-    trains = plugins.takes("evaluators", judge, "data")
+    evaluator = Plugin.parse(config.search.evaluator).name
+    trains = plugins.takes("evaluators", evaluator, "data")
     return replace(config, search=replace(config.search, data=config.data if trains else ""))
 
 
@@ -172,7 +178,7 @@ def _record(
     *,
     known: Collection[str] | None = None,
 ) -> T:
-    """Return the record that one section holds, beside others where more keys are `known`."""
+    """Return the record in one section; with `known` keys the section may hold others, too."""
     section, inside = reader.get(data, key, _MAPPING), Reader(f"{reader.path}, {key}")
     if known is not None:
         check_keys(section, known=known, required=(), place=str(inside.path))
@@ -189,18 +195,14 @@ def _search(reader: Reader, content: Mapping[str, Any], once: Mapping[str, Any])
     return replace(made, **{key: once[key] for key in _ONCE if key in once and key != "data"})
 
 
-def _train(reader: Reader, content: Mapping[str, Any], once: Mapping[str, Any]) -> Training:
-    return _record(reader, content, "train", Training)
-
-
-def _netadapt(reader: Reader, content: Mapping[str, Any], once: Mapping[str, Any]) -> Pruning:
+def _netadapt(reader: Reader, content: Mapping[str, Any], seed: int) -> Pruning:
     known = _names(Settings, FineTuning, without=("seed",))
     settings = _record(reader, content, "netadapt", Settings, known=known)
     tuning = _record(reader, content, "netadapt", FineTuning, known=known)
-    return Pruning(settings=replace(settings, seed=once.get("seed", 0)), tuning=tuning)
+    return Pruning(settings=replace(settings, seed=seed), tuning=tuning)
 
 
-def _scale(reader: Reader, content: Mapping[str, Any], once: Mapping[str, Any]) -> Scaling:
+def _scale(reader: Reader, content: Mapping[str, Any]) -> Scaling:
     section, place = reader.get(content, "scale", _MAPPING), f"{reader.path}, scale"
     known = _names(Scaling, without=())
     check_keys(section, known=known, required=("networks",), place=place)
@@ -216,13 +218,3 @@ def _scale(reader: Reader, content: Mapping[str, Any], once: Mapping[str, Any]) 
     networks = {name: _record(reader, wanted, name, Growth) for name in wanted}
     epochs = reader.get(section, "epochs", int) if "epochs" in section else 0
     return Scaling(networks=networks, epochs=epochs)
-
-
-def _export(reader: Reader, content: Mapping[str, Any], once: Mapping[str, Any]) -> Exports:
-    return _record(reader, content, "export", Exports)
-
-
-_Section = Callable[[Reader, Mapping[str, Any], Mapping[str, Any]], Any]
-_SECTIONS: Mapping[str, _Section] = dict(
-    zip(STAGES, (_search, _train, _netadapt, _scale, _export), strict=True)
-)

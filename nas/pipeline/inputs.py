@@ -29,7 +29,7 @@ from nas.training.run import fit
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Inputs:
-    """What a pipeline works with; `tuning` is the recipe of NetAdapt's fine-tuning.
+    """The inputs of a pipeline; `tuning` is the recipe of NetAdapt's fine-tuning.
 
     `fingerprints` are those of data, space and table, which the settings only name.
     """
@@ -86,7 +86,7 @@ def recipe_of(training: Training, *, epochs: int = 0) -> Recipe:
 
 
 def start_of(inputs: Inputs, arch: Architecture) -> Architecture:
-    """Return `arch` as the line trains it: with its resolution, and the classes of the data."""
+    """Return `arch` as the pipeline trains it: with its resolution, and the classes of the data."""
     pixels = inputs.config.train.resolution
     batch = min(one.batch for one in (inputs.recipe, inputs.tuning) if one)
     return fit(scale_resolution(arch, pixels) if pixels else arch, inputs.data, batch=batch)
@@ -105,7 +105,7 @@ def _random(setup: Setup) -> Architecture:
 
 
 def _check_network(inputs: Inputs, arch: Architecture) -> None:
-    """Refuse what no network of the space can go through."""
+    """Refuse settings that do not fit a network of the space."""
     config, network = inputs.config, start_of(inputs, arch)
     check_covered(inputs.table, network)
     if config.netadapt:
@@ -116,7 +116,7 @@ def _check_network(inputs: Inputs, arch: Architecture) -> None:
 
 
 def _check_target(config: PipelineConfig, problem: Problem) -> None:
-    """Refuse a target for NetAdapt that the search's limit on the latency meets already."""
+    """Refuse a target for NetAdapt that the search's latency constraint already ensures."""
     if config.netadapt is None:
         return
     target = config.netadapt.settings.target_ms
@@ -129,7 +129,7 @@ def _check_target(config: PipelineConfig, problem: Problem) -> None:
 
 
 def _check_plugins(config: PipelineConfig) -> None:
-    """Refuse exporters and runners that cannot be had."""
+    """Refuse exporters and runners that cannot be loaded."""
     for form in config.export.format if config.export else ():
         plugins.create("exporters", Plugin.parse(form))
     if config.netadapt:

@@ -1,7 +1,7 @@
 """The folder of a pipeline: its settings, and a line for every stage that is finished.
 
-`pipeline.yaml` holds the settings and can be run again; `pipeline.jsonl` says of every finished
-stage with what settings it ran and what came out. Each stage has a folder of its own beside them.
+`pipeline.yaml` holds the settings and can be run again; `pipeline.jsonl` has the settings and the
+result of every finished stage. Each stage has a folder of its own beside them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,17 +18,17 @@ from nas.pipeline.config import STAGES, PipelineConfig, to_mapping, write_pipeli
 
 SETTINGS, JOURNAL = "pipeline.yaml", PIPELINE.mark
 MEASURE = "measure"
-"""The last line: all networks measured whole on this machine."""
+"""The last line: all networks measured end to end on this machine."""
 MAY_CHANGE = (
     *("out", "device", "measure_rounds", "netadapt.runner", "netadapt.workers"),
     *(f"search.{name}" for name in ("runner", "workers", "ray_address", "gpus_per_trial")),
 )
-"""Settings that change nothing in what comes out."""
+"""Settings that do not change the results."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkRecord:
-    """A network of the line, as its stage left it.
+    """The record of a network that a stage made.
 
     `part` is "found", "trained", "pruned" or "scaled", `path` its file or folder in the run;
     `scores` are accuracies by their metrics: `top1` on validation images, `test` on test images.
@@ -51,7 +51,7 @@ class NetworkRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """The result of a stage: networks, files it wrote for others, and what a reader should know."""
+    """The result of a stage: networks, exported files, notes for readers, measured latencies."""
 
     networks: tuple[NetworkRecord, ...] = ()
     files: tuple[Mapping[str, Any], ...] = ()
@@ -66,7 +66,7 @@ def all_networks(done: Mapping[str, Done]) -> tuple[NetworkRecord, ...]:
 
 
 class PipelineFolder:
-    """The folder of one pipeline, open for writing; nobody else can open it at the same time.
+    """The folder of one pipeline, open for writing in one process at a time.
 
     `inputs` are fingerprints of what the settings name: data, table and space.
 
@@ -95,7 +95,7 @@ class PipelineFolder:
                 self.done[line.stage] = line.done
 
     def _up_to(self, stage: str) -> dict[str, Any]:
-        """Return the settings that decide a stage: those of later ones do not."""
+        """Return the settings that decide a stage: all but those of later ones."""
         later = STAGES[STAGES.index(stage) + 1 :] if stage in STAGES else ()
         return {name: value for name, value in self._settings.items() if name not in later}
 

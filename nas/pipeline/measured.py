@@ -1,4 +1,4 @@
-"""Measure all networks of a line whole on this machine, in turns."""
+"""Measure all networks of a pipeline end to end on this machine, in turns."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from nas.searching.runs.folder import find_architecture
 def measure_networks(line: Line) -> Done:
     """Measure every network but the found one, which is the trained one.
 
-    Where the runtime is missing or refuses a network, the reason is noted and nothing measured.
+    Where the runtime is missing or refuses a network, nothing is measured, and a note says why.
     """
     networks = [network for network in line.networks if network.part != "found"]
     archs = [

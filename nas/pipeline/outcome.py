@@ -1,7 +1,7 @@
 """The result of a pipeline: the same numbers for machines, the terminal and the report."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from nas.searching.solutions import FRACTIONS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """A pipeline at its end: what was asked, and the result of each finished stage."""
+    """A finished pipeline: its settings, and the result of each stage."""
 
     config: PipelineConfig
     out: Path
@@ -25,7 +25,7 @@ class Outcome:
 
     @property
     def networks(self) -> tuple[NetworkRecord, ...]:
-        """All networks in the order of the line: found, trained, pruned, scaled."""
+        """All networks in the order of the stages: found, trained, pruned, scaled."""
         return all_networks(self.done)
 
     @property
@@ -35,18 +35,18 @@ class Outcome:
 
     @property
     def measured(self) -> Mapping[str, Any] | None:
-        """What was measured on this machine, and with what; None where nothing was."""
+        """The measurements on this machine, with runtime and processor; None without any."""
         return self.done[MEASURE].measured if MEASURE in self.done else None
 
     def measured_of(self, network: NetworkRecord) -> Mapping[str, Any] | None:
-        """Return what was measured of one network: ms with its interval."""
+        """Return the measured ms of one network with its interval."""
         found: Mapping[str, Any] = (self.measured or {}).get("networks", {})
         name = "trained" if network.part == "found" else network.name  # the same architecture
         return found.get(name)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader should know about the numbers."""
+        """Notes about the numbers for readers."""
         said = [note for done in self.done.values() for note in done.notes]
         said += [f"latency_ms: {note}" for note in notes(self.table)]
         remarks: dict[str, list[str]] = {}
@@ -63,7 +63,7 @@ class Outcome:
         return tuple(said)
 
     def record(self) -> dict[str, Any]:
-        """Return what a machine reads of it."""
+        """Return the outcome as plain data."""
         measured = dict(self.measured or {})
         measured.pop("networks", None)
         return {
@@ -85,14 +85,10 @@ class Outcome:
 
     def _network(self, network: NetworkRecord) -> dict[str, Any]:
         found = self.measured_of(network) or {}
-        names = ("latency_ms", "latency_low_ms", "latency_high_ms", "macs", "params")
+        facts = asdict(network)
+        del facts["scores"], facts["remarks"]
         return {
-            "part": network.part,
-            "name": network.name,
-            "path": network.path,
-            "fingerprint": network.fingerprint,
-            "resolution": network.resolution,
-            **{name: getattr(network, name) for name in names},
+            **facts,
             **{f"measured_{k}": found.get(k) for k in ("ms", "low_ms", "high_ms")},
             "top1": None,
             "test": None,

@@ -14,9 +14,9 @@ PAGE, RESULT = "index.html", "result.json"
 
 
 def write_report(outcome: Outcome, say: Say) -> None:
-    """Write the document and the page into `report/` of the run, each at once or not at all.
+    """Write the document and the page into `report/` of the run, each atomically.
 
-    The page can be done without: what keeps it from being written is said.
+    Where the page cannot be written, a line says why.
 
     Raises:
         BadFile: if the document cannot be written.
@@ -62,7 +62,7 @@ def _texts(outcome: Outcome) -> tuple[str, ...]:
     ]
     if measured:
         said.append(
-            f"Measured whole, in turns: {measured['cpu']}, {measured['runtime']}, "
+            f"Measured end to end, in turns: {measured['cpu']}, {measured['runtime']}, "
             f"{measured['threads']} thread(s), {measured['dtype']}."
         )
     return tuple(said)

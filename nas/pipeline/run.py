@@ -17,14 +17,14 @@ from nas.pipeline.stages import WORK, Line, Teller
 
 
 def run_pipeline(config: PipelineConfig, out: Path, teller: Teller) -> Outcome:
-    """Do what `config` asks for in the folder `out`, and return what came of it.
+    """Run the pipeline of `config` in the folder `out`, and return its outcome.
 
-    Stages that are finished there are not done again; one that was interrupted goes on where it
-    stopped. The report is written anew in any case. An interrupt (Ctrl-C) leaves everything so far.
+    Finished stages are not repeated, an interrupted one is resumed, and the report is always
+    written again. An interrupt (Ctrl-C) and the error of a stage keep everything so far.
 
     Raises:
         NasError: if the settings do not fit together, or the folder is that of another pipeline,
-            before any work; later what a stage raises, with everything before it kept.
+            before any work; if a stage fails.
     """
     inputs = load_inputs(config)
     with closing(PipelineFolder(out, config, inputs.fingerprints)) as folder:
@@ -34,14 +34,14 @@ def run_pipeline(config: PipelineConfig, out: Path, teller: Teller) -> Outcome:
                 _do(stage, WORK[stage], line, folder)
         if config.measure_rounds:
             _do(MEASURE, measure_networks, line, folder)
-        _check_whole(out, line)
+        _check_files(out, line)
         outcome = Outcome(config=config, out=out, table=inputs.table, done=dict(folder.done))
         write_report(outcome, teller.say)
     return outcome
 
 
-def _check_whole(out: Path, line: Line) -> None:
-    """Refuse to report what is not there any more.
+def _check_files(out: Path, line: Line) -> None:
+    """Refuse to report files that are gone.
 
     Raises:
         RunError: if a network or a file of a finished stage is gone.

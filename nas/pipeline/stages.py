@@ -1,4 +1,4 @@
-"""The stages of a pipeline: each works in its own folder, and says what came of it."""
+"""The stages of a pipeline: each works in its own folder, and returns its result."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing
@@ -37,10 +37,7 @@ from nas.training.trained import score_checkpoint
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Teller:
-    """What is told of the work: lines of text, and how far it is.
-
-    `progress` is called with what is being done, and to how many of what.
-    """
+    """Reports the work: `say` a line of text, `progress` of what is being done, in what units."""
 
     say: Callable[[str], None]
     progress: Callable[[str, str], AbstractContextManager[Report]]
@@ -48,7 +45,7 @@ class Teller:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A pipeline on its way: what it works with, where, who is told, and what is done."""
+    """A pipeline in progress: its inputs, its folder, its reports, and what is done."""
 
     inputs: Inputs
     out: Path
@@ -57,7 +54,7 @@ class Line:
 
     @property
     def networks(self) -> tuple[NetworkRecord, ...]:
-        """All networks so far, in the order of the line."""
+        """All networks so far, in the order of the stages."""
         return all_networks(self.done)
 
     def last(self, *parts: str) -> NetworkRecord:
@@ -66,7 +63,7 @@ class Line:
 
 
 def search_stage(line: Line) -> Done:
-    """Search the space, and choose the candidate that goes on."""
+    """Search the space, and choose the solution that is trained."""
     out, config = line.out / "search", line.inputs.config
     with line.teller.progress("searching", "candidates") as update:
         run = search(config.search, out=out, progress=update)
@@ -80,7 +77,9 @@ def search_stage(line: Line) -> Done:
         check(start, line.inputs.table, config.netadapt.settings)
     scores = {run.setup.accuracy: float(solution.accuracy or 0.0)}
     found = _network(line, start, "found", path, scores)
-    line.teller.say(f"{len(run.solutions)} on the front of {len(run.trials)}; {name} goes on")
+    line.teller.say(
+        f"{len(run.solutions)} on the front of {len(run.trials)}; {name} is trained next"
+    )
     return Done(networks=(found,), notes=_notes(run.setup.judge.note, *draw_front_of(run, out)))
 
 
@@ -118,7 +117,7 @@ def netadapt_stage(line: Line) -> Done:
 
 
 def scale_stage(line: Line) -> Done:
-    """Scale the line's network, and train what comes of it where epochs are given."""
+    """Scale the network, and train the results where epochs are given."""
     config = line.inputs.config
     assert config.scale is not None
     origin = line.last("trained", "pruned")
@@ -137,7 +136,7 @@ def scale_stage(line: Line) -> Done:
 
 
 def export_stage(line: Line) -> Done:
-    """Export what the line ends in: the pruned network, or the trained one, and the scaled ones."""
+    """Export the pruned network, or else the trained one, and the scaled ones."""
     config = line.inputs.config
     assert config.export is not None
     ends = [line.last("trained", "pruned"), *(n for n in line.networks if n.part == "scaled")]
@@ -153,7 +152,7 @@ WORK: Mapping[str, Callable[[Line], Done]] = {
     "scale": scale_stage,
     "export": export_stage,
 }
-"""What does the work of each stage; see `nas.pipeline.config.STAGES`."""
+"""The work of each stage; see `nas.pipeline.config.STAGES`."""
 
 
 def _start(line: Line, path: Path) -> Architecture:
@@ -165,7 +164,7 @@ def _start(line: Line, path: Path) -> Architecture:
 def _network(
     line: Line, arch: Architecture, part: str, path: Path, scores: Mapping[str, float]
 ) -> NetworkRecord:
-    """Return what is told of a network; only scaled ones have names of their own."""
+    """Return the record of a network; only scaled ones have names of their own."""
     latency, counted = line.inputs.table.predict(arch), cost(arch)
     return NetworkRecord(
         part=part,

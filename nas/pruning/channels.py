@@ -1,8 +1,8 @@
 """Find the channels of an architecture that can be cut, and cut them.
 
-Channels that must be cut together are one group: what a convolution makes, the normalisation and
-the depthwise filters on it, whoever reads it, and, across shortcuts, whoever adds to it. All of it
-is read off the lowered layers, so a new kind of block needs no change here.
+Channels that must be cut together are one group: the output of a convolution with its normalisation
+and depthwise filters, the layers that read it, and, across shortcuts, those that add to it. Groups
+are found in the lowered layers, so a new kind of block needs no change here.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ _SIDE = 8
 class Slot:
     """An axis of a weight along which the channels of a group lie.
 
-    `makes` tells that the channels come from here: a filter and its normalisation, not a reader.
+    `makes` is for the weights whose output the channels are: a filter and its normalisation.
     """
 
     weight: str
@@ -38,8 +38,8 @@ class Slot:
 class Group:
     """Channels that can only be cut together.
 
-    `fields` are the blocks' fields that hold their number, as (place, field). `followers` are the
-    squeeze-and-excitations on them, whose inner width keeps its share of theirs.
+    `fields` are the blocks' fields with their number, as (place, field). `followers` are the
+    squeeze-and-excitations on them, whose inner width keeps its ratio to theirs.
     """
 
     name: str
@@ -66,12 +66,12 @@ class Follower:
 def groups(
     arch: Architecture, *, origin: Architecture | None = None, own_squeeze: bool = False
 ) -> tuple[Group, ...]:
-    """Return what can be cut of `arch`, in the order of the forward pass.
+    """Return the groups of `arch` that can be cut, in the order of the forward pass.
 
-    The channels of images, the classes (whatever the last block gives), and single channels are
-    left out. The widths of squeeze-and-excitation follow the channels that they squeeze, by the
-    ratio that they have in `origin` (in `arch` itself by default; after many small cuts rounding
-    would have changed it); with `own_squeeze` they are groups of their own.
+    The channels of images, the classes (the output of the last block), and single channels are left
+    out. The widths of squeeze-and-excitation follow the channels that they squeeze, by their ratio
+    in `origin` (by default `arch`, whose ratio rounding changes with many small cuts); with
+    `own_squeeze` they are groups of their own.
     """
     found = _trace(arch)
     if own_squeeze:
@@ -143,7 +143,7 @@ def _changed(place: str, block: Block, values: Mapping[str, int]) -> Block:
 
 
 def _alone(block: Block) -> Unit:
-    """Return what `block` becomes on a map of some size."""
+    """Return the unit of `block` on a map of some size."""
     side = 1 if block.kind == "linear" else _SIDE
     return lower_block(block, (block.in_channels, side, side))
 
@@ -216,7 +216,7 @@ def _is_depthwise(layer: Conv) -> bool:
 
 @dataclass(slots=True)
 class _Channels:
-    """Channels by number, with what is known of them; `join` makes two numbers one."""
+    """Sets of channels by number, with their widths, slots and fields; `join` unites two."""
 
     widths: list[int] = field(default_factory=list)
     same: list[int] = field(default_factory=list)

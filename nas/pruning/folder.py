@@ -1,8 +1,8 @@
 """The folder of a NetAdapt run: its settings, a journal of all proposals, and the chosen weights.
 
-`run.yaml` says what decides the run, `journal.jsonl` has a line for every proposal as it ends and
-for every choice, `rounds/001.safetensors` is the network after a round; `rounds/001/` has those
-that wait for the choice. `final.safetensors` and `final.yaml` are the result.
+`run.yaml` holds the settings, `journal.jsonl` a line for every finished proposal and every choice;
+`rounds/001.safetensors` is the network after a round, `rounds/001/` has those to choose from.
+`final.safetensors` and `final.yaml` are the result.
 """
 
 import os
@@ -54,9 +54,9 @@ class _Line:
 
 
 class NetAdaptFolder:
-    """The folder of one run, open for writing; nobody else can open it at the same time.
+    """The folder of one run, open for writing in one process at a time.
 
-    `start` is what was found of the network before, `end` what was found at the end; None before.
+    `start` has the scores of the network before, `end` those at the end; None until then.
 
     Raises:
         RunError: if it holds another run, or something else, or cannot be written.
@@ -87,7 +87,7 @@ class NetAdaptFolder:
             self.end = line.end
 
     def tried(self, number: int) -> Mapping[str, Tried]:
-        """Return the proposals of a round that need not be tried again, by their groups."""
+        """Return the finished proposals of a round by their groups."""
         found = self._tried.get(number, {})
         kept = self.checkpoint(number).is_file()
         return {
@@ -97,7 +97,7 @@ class NetAdaptFolder:
         }
 
     def chosen(self, number: int) -> str | None:
-        """Return the group that a finished round has cut, None for a round that is not finished."""
+        """Return the group that a finished round has cut, None for other rounds."""
         found = self._chosen.get(number)
         return found if found and self.checkpoint(number).is_file() else None
 
@@ -114,17 +114,17 @@ class NetAdaptFolder:
         return self.path / f"{FINAL}{suffix}"
 
     def log_start(self, point: Point) -> None:
-        """Note what the network before is worth."""
+        """Log the scores of the network before."""
         self.start = point
         self._lines.append({"start": asdict(point)})
 
     def log_tried(self, number: int, tried: Tried) -> None:
-        """Note how a proposal ended."""
+        """Log the result of a proposal."""
         self._tried.setdefault(number, {})[tried.group] = tried
         self._lines.append({"round": number, "tried": asdict(tried)})
 
     def log_chosen(self, number: int, group: str) -> None:
-        """Keep the network of the chosen proposal, note it, and remove the others."""
+        """Keep the network of the chosen proposal, log it, and remove the others."""
         if self.proposal(number, group).is_file():
             os.replace(self.proposal(number, group), self.checkpoint(number))
         self._chosen[number] = group
@@ -132,7 +132,7 @@ class NetAdaptFolder:
         shutil.rmtree(self.proposal(number, group).parent, ignore_errors=True)
 
     def log_end(self, end: Record) -> None:
-        """Note the result of the run."""
+        """Log the result of the run."""
         self.end = end
         self._lines.append({"end": end})
         if not (self.path / SETTINGS).is_file():  # the folder was removed meanwhile
@@ -143,11 +143,8 @@ class NetAdaptFolder:
         self._lines.close()
 
 
-def begun_with(path: Path) -> Mapping[str, Any]:
-    """Return what decides the run in the folder `path`, as "settings.step" or "recipe.lr".
-
-    Nothing is known where no run was begun.
-    """
+def settings_in(path: Path) -> Mapping[str, Any]:
+    """Return the settings of the run in a folder, as "settings.step" or "recipe.lr", if any."""
     if not (path / SETTINGS).is_file():
         return {}
     found = flat(read_mapping(path / SETTINGS))
@@ -158,7 +155,7 @@ def begun_with(path: Path) -> Mapping[str, Any]:
 def _check(path: Path, settings: Mapping[str, Any]) -> None:
     """Check that `path` is free, or holds a run of `settings`."""
     if holds(path, NETADAPT):
-        found, wanted = begun_with(path), flat(settings)
+        found, wanted = settings_in(path), flat(settings)
         names = [name for name in {**wanted, **found} if name.endswith(".name")]
         start = f"{path} is the run of another pruning: its"
         check_same(start, found, wanted, may_change=names)

@@ -1,4 +1,4 @@
-"""What a NetAdapt run is about: a trained network, a table, data, and settings that fit."""
+"""The inputs of a NetAdapt run: a trained network, a table, data, and settings that fit."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -29,7 +29,7 @@ class PruningJob:
 
 
 def check_job(job: PruningJob) -> None:
-    """Refuse what cannot end well, before any work.
+    """Refuse what cannot succeed, before any work.
 
     Raises:
         NasError: if the target cannot be reached, or table or data do not fit the network.

@@ -1,11 +1,11 @@
-"""NetAdapt (Yang et al., 2018): what decides a run, what a round tried, and how one is chosen.
+"""NetAdapt (Yang et al., 2018): the settings, rounds and result of a run, and the choice.
 
-Every round cuts the channels of one group: of each group the widest network that saves a step is
-proposed; of all proposals, or of those on a short list, each is fine-tuned for a short time, and
-the best one goes into the next round. The paper has no short list and goes by the L2 norm
-(`shortlist=0, importance="l2"`). With steps of 1 % and the choice "ratio" besides it is the variant
-that gave MobileNetV3 (Howard et al., 2019, section 4.2), but that a share is one of the present
-latency here; an amount in ms keeps steps alike.
+Every round cuts the channels of one group. For each group the widest network that saves a step is
+proposed; all proposals, or those on a short list, are fine-tuned for a short time, and the best one
+is the start of the next round. The paper has no short list and uses the L2 norm (`shortlist=0,
+importance="l2"`). With steps of 1 % and the choice "ratio" besides, it is the variant behind
+MobileNetV3 (Howard et al., 2019, section 4.2), except that a share is one of the present latency
+here; an amount in ms gives equal steps.
 """
 
 import re
@@ -78,13 +78,13 @@ class Settings:
 
     Pruning ends at `target_ms` or below, by the table. A round saves `step` (see `Step.parse`) of
     the quantity `by`, "latency" or "macs", times `decay` to the power of the rounds before.
-    `choose` takes the highest accuracy, or the highest change of it for what is saved ("ratio").
-    `prune` are kinds of channels (`nas.pruning.channels.KINDS`), cut to multiples of `multiple`,
-    the least by `importance` first. `shortlist` proposals are fine-tuned in a round, those whose
-    cut channels do least for the loss, to first order, for every unit saved; 0 is for all.
-    A proposal is fine-tuned for `epochs`, or for `steps` where that is not 0 (rounded to whole
-    epochs above one; with both 0 it is only scored), and judged on the share `held_out` of the
-    training images, which no fine-tuning sees; the result is fine-tuned for `final_epochs`.
+    `choose` takes the highest accuracy, or its best change for what is saved ("ratio"). `prune` are
+    kinds of channels (`nas.pruning.channels.KINDS`), cut to multiples of `multiple`, the least by
+    `importance` first. `shortlist` proposals are fine-tuned in a round, those whose cut channels
+    matter least for the loss, to first order, for every unit saved; 0 for all. A proposal is
+    fine-tuned for `epochs`, or for `steps` where that is not 0 (rounded to whole epochs above one;
+    with both 0 it is only scored), and scored on the hold-out share `held_out` of the training
+    images, which no fine-tuning sees; the result is fine-tuned for `final_epochs`.
     """
 
     target_ms: float
@@ -117,13 +117,13 @@ class Settings:
         Step.parse(self.step, by=self.by)
 
     def meter(self, table: LatencyTable) -> Meter:
-        """Return what a round's saving is measured in."""
+        """Return the meter of what a round saves."""
         return latency_meter(table) if self.by == "latency" else macs_meter()
 
     def within(self, cost: float, *, round_number: int) -> float:
-        """Return what a network of `cost` may cost after round `round_number`, from 1.
+        """Return what a network of `cost` may cost after round `round_number`, counted from 1.
 
-        Where the latency counts, no round saves more than the target asks for.
+        By "latency" no round saves more than the target needs.
         """
         step = Step.parse(self.step, by=self.by).of(cost)
         within = cost - step * self.decay ** (round_number - 1)
@@ -134,9 +134,9 @@ class Settings:
 class Point:
     """A network's predicted latency, its size, and its accuracy.
 
-    `held_out` is the accuracy on the training images that were kept for judging proposals; `top1`
-    that on the validation images and `test` on the test images, which pruning never sees. None
-    where it is not known (yet), or there are none.
+    `held_out` is the accuracy on the hold-out images, which score proposals; `top1` that on the
+    validation images and `test` on the test images, which pruning never sees. None where it is not
+    known (yet), or there are no such images.
     """
 
     latency_ms: Milliseconds
@@ -149,7 +149,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
-    """One proposal of a round: a group cut from `was` channels to `width`, and what came of it.
+    """One proposal of a round: a group cut from `was` channels to `width`, and its result.
 
     `point` is None where its fine-tuning failed, and `error` says why.
     """
@@ -173,7 +173,7 @@ class Round:
 
     @property
     def choice(self) -> Tried:
-        """The proposal that went into the next round."""
+        """The proposal that the next round starts from."""
         return self.tried[self.chosen]
 
 
@@ -192,7 +192,7 @@ class Result:
     note: str = ""
 
     def record(self) -> dict[str, Any]:
-        """Return what a machine reads of it."""
+        """Return the result as plain data."""
         return {
             "start": asdict(self.start),
             "rounds": [round_record(one) for one in self.rounds],
@@ -201,7 +201,7 @@ class Result:
 
 
 def round_record(one: Round) -> dict[str, Any]:
-    """Return what a machine reads of a round: its network, and what was cut for it."""
+    """Return a round as plain data: its network, and what was cut for it."""
     choice = one.choice
     return {
         "round": one.number,
@@ -236,13 +236,13 @@ def choose(
     if not ranks:
         raise NasError(
             f"all {len(tried)} proposals of a round failed, the first with: {tried[0].error}; "
-            "begin anew with another `lr`, `batch` or `out`"
+            "begin again with another `lr`, `batch` or `out`"
         )
     return max(ranks, key=lambda i: ranks[i])
 
 
 def check(arch: Architecture, table: LatencyTable, settings: Settings) -> None:
-    """Refuse what cannot end well, before any work.
+    """Refuse what cannot succeed, before any work.
 
     Raises:
         MissingEntry: if the table does not cover the architecture.

@@ -1,4 +1,4 @@
-"""Propose narrower architectures: in every group the most channels that keep to a budget."""
+"""Propose narrower architectures: in every group the most channels within a budget."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ _HALVINGS = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cuts:
-    """What may be cut: groups of the kinds `kinds`, to multiples of `multiple` channels.
+    """What may be cut: groups of these `kinds`, to multiples of `multiple` channels.
 
-    `origin` is the architecture before any cut, whose ratios squeeze-and-excitation keeps.
+    `origin` is the architecture before any cut; squeeze-and-excitation keeps its ratios there.
     """
 
     origin: Architecture
@@ -72,7 +72,7 @@ def latency_meter(table: LatencyTable) -> Meter:
     """Return a function that predicts milliseconds as `table.predict` does, each unit once.
 
     Raises:
-        NasError: if the table has no operator model: it cannot know most channel counts.
+        NasError: if the table has no operator model, which most channel counts need.
     """
     if table.model is None:
         raise NasError(
@@ -106,7 +106,7 @@ def _meter(of_unit: Callable[[Unit], float], whole: Callable[[float], float]) ->
 
 
 def check_covered(table: LatencyTable, arch: Architecture) -> None:
-    """Refuse a table that cannot tell the latency of `arch`.
+    """Refuse a table that cannot predict the latency of `arch`.
 
     Raises:
         MissingEntry: if it lacks units; see `LatencyTable.missing`.
@@ -121,7 +121,7 @@ def widest(
 ) -> Proposal | None:
     """Return the most channels of `group` with which `arch` costs `within` or less, if any.
 
-    Latency need not fall with every channel, so all widths are looked at, from the widest.
+    Latency need not fall with every channel, so all widths are tried, from the widest.
     """
     for width, small in cuts.narrower(arch, group):
         cost = _cost(meter, small)
@@ -178,6 +178,6 @@ def narrowest(arch: Architecture, cuts: Cuts) -> Architecture:
 
 
 def floor_text(arch: Architecture, cuts: Cuts) -> str:
-    """Say which groups of the narrowest `arch` are how narrow."""
+    """Return the widths of some groups of the narrowest `arch` as text."""
     least = narrowest(arch, cuts)
     return few([f"{group.name} at {group.width}" for group in cuts.groups(least)], most=4)

@@ -1,4 +1,4 @@
-"""Run NetAdapt: rounds of proposals, each fine-tuned for a short time; the last one for long."""
+"""Run NetAdapt: rounds of proposals, each fine-tuned for a short time, the result for longer."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -20,14 +20,7 @@ from nas.network.cost import cost
 from nas.network.weights import Weights
 from nas.pruning.folder import TUNING, NetAdaptFolder
 from nas.pruning.job import PruningJob, check_job, identity
-from nas.pruning.netadapt import (
-    Point,
-    Result,
-    Round,
-    Tried,
-    choose,
-    cuts_of,
-)
+from nas.pruning.netadapt import Point, Result, Round, Tried, choose, cuts_of
 from nas.pruning.proposals import Proposal, latency_meter, promising, proposals
 from nas.pruning.slicing import Effects, importance, sliced, strongest
 from nas.pruning.taylor import effects
@@ -43,7 +36,7 @@ _NOTHING_LEFT = "nothing was left to cut before the target was reached"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
-    """Is told of every round as it ends, and in between how much is done, of how much."""
+    """Functions that are called with every finished round, and with the progress within one."""
 
     round: Callable[[Round], None] = quiet
     update: Report = quiet
@@ -62,9 +55,9 @@ def netadapt(
 ) -> Result:
     """Prune a trained network until a table predicts the target, and return the result.
 
-    Everything is kept in `out`, and a run that was interrupted there resumes with the proposals
-    that are missing. Proposals of a round are carried out by `runner`, by default one by one. The
-    result is `final.safetensors` in `out`, and its architecture `final.yaml`.
+    Everything is kept in `out`, and an interrupted run resumes there with the proposals that are
+    missing. The proposals of a round are fine-tuned by `runner`, by default one by one. The result
+    is `final.safetensors` in `out`, with its architecture in `final.yaml`.
 
     Raises:
         NasError: if the target cannot be reached, table, weights and data do not fit the network,
@@ -77,7 +70,7 @@ def netadapt(
 
 
 class _Run:
-    """A run on its way."""
+    """A run in progress."""
 
     def __init__(
         self, job: PruningJob, folder: NetAdaptFolder, runner: Runner, listener: Listener
@@ -99,7 +92,7 @@ class _Run:
         self.cuts = cuts_of(job.start.arch, job.settings)
 
     def result(self) -> Result:
-        """Return the result of the run, now or when it ended before."""
+        """Return the result of the run, which may have ended before."""
         rounds = []
         for one in self._rounds():
             self.listener.round(one)
@@ -119,7 +112,7 @@ class _Run:
             number += 1
 
     def _state(self, number: int) -> _State:
-        """Return the network after a round; before the first, it is the one given."""
+        """Return the network after a round; 0 is the network given."""
         if number:
             found = load_checkpoint(str(self.folder.checkpoint(number)))
             arch = replace(found.arch, name=self.start.arch.name)
@@ -141,7 +134,7 @@ class _Run:
         return _round(number, tuple(tried.values()), list(tried).index(chosen))
 
     def _round(self, number: int, now: _State) -> Round | None:
-        """Try the proposals of a round, choose, and keep the chosen one; None if there are none."""
+        """Try the proposals of a round, and keep the best; None if there are none."""
         before = self.cost(now.arch)
         within = self.settings.within(before, round_number=number)
         found = proposals(now.arch, self.cuts, self.cost, within=within)
@@ -158,7 +151,7 @@ class _Run:
         return _round(number, tried, chosen)
 
     def _effects(self, number: int, now: _State) -> Effects | None:
-        """Return what every channel does for the loss, where the settings ask for it."""
+        """Return the effect of every channel on the loss, where the settings need it."""
         if self.settings.importance != "taylor" and not self.settings.shortlist:
             return None
         return effects(self.setup, now.arch, now.weights, number=number)
@@ -166,7 +159,7 @@ class _Run:
     def _promising(
         self, now: _State, found: tuple[Proposal, ...], before: float
     ) -> tuple[Proposal, ...]:
-        """Return the proposals on the short list: of the least loss, to first order, for a unit."""
+        """Return the proposals on the short list: those of the least loss, to first order."""
         if now.effects is None or not self.settings.shortlist:
             return found
         losses = [
@@ -184,7 +177,7 @@ class _Run:
         return strongest(now.weights, one.group, one.width, by=by, effects=now.effects)
 
     def _try(self, number: int, now: _State, found: Sequence[Proposal]) -> None:
-        """Fine-tune the proposals that have not been; every one is noted as it ends."""
+        """Fine-tune the proposals that have not been; each is logged as it ends."""
         known = self.folder.tried(number)
         missing = [proposal for proposal in found if proposal.group.name not in known]
         tasks = (self._task(number, now, proposal) for proposal in missing)
@@ -205,8 +198,7 @@ class _Run:
         )
 
     def _tried(self, proposal: Proposal, outcome: Reached | Failure) -> Tried:
-        group = proposal.group
-        tried = Tried(group=group.name, was=group.width, width=proposal.width)
+        tried = Tried(group=proposal.group.name, was=proposal.group.width, width=proposal.width)
         if isinstance(outcome, Failure):
             return replace(tried, error=outcome.text)
         point = self._point(proposal.arch, held_out=outcome.top1)
@@ -234,7 +226,7 @@ class _Run:
         )
 
     def _ended(self, rounds: Sequence[Round], last: _State) -> Mapping[str, Any]:
-        """Fine-tune the last network for long, keep it, and score all networks of the run."""
+        """Fine-tune the last network for longer, save it, and score all networks of the run."""
         model, held = self._tuned(last)
         best = self._judged(replace(last.point, held_out=held), model, test=True)
         save(self.folder.final(SUFFIX), model, last.arch, self.data, best.top1)
@@ -254,7 +246,7 @@ class _Run:
         }
 
     def _tuned(self, last: _State) -> tuple[Network, float | None]:
-        """Return the last network after the long fine-tuning, and its held-out accuracy."""
+        """Return the last network after the final fine-tuning, and its hold-out accuracy."""
         if not self.settings.final_epochs:
             return trainable(last.arch, last.weights), last.point.held_out
         recipe = self.setup.recipe

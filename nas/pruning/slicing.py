@@ -1,4 +1,4 @@
-"""Cut channels out of weights, and say which of them matter least; without torch."""
+"""Cut channels out of weights, and rank them by importance; without torch."""
 
 from collections.abc import Callable, Mapping
 
@@ -18,8 +18,8 @@ _NORMS: Mapping[str, Callable[[Array], Floats]] = {
 }
 IMPORTANCES = (*_NORMS, "bn", "taylor")
 Effects = Mapping[str, Floats]
-"""What every channel does for the loss, shape (width,), by the name of a weight that makes it: how
-much the loss would change without the channel, to first order (Molchanov et al., 2019)."""
+"""How much the loss would change without each channel, to first order (Molchanov et al., 2019):
+shape (width,), by the name of the weight that makes it."""
 
 
 def sliced(arch: Architecture, weights: Weights, group: Group, keep: ArrayLike) -> dict[str, Array]:
@@ -27,8 +27,8 @@ def sliced(arch: Architecture, weights: Weights, group: Group, keep: ArrayLike) 
 
     They are the weights of `narrowed(arch, group, len(keep))`. `keep` are indices from 0 in rising
     order. Of a squeeze-and-excitation that follows the group the inner channels of the largest L1
-    norm stay. If what is left out was zero, filters and normalisation, and so is an
-    activation of zero, the network gives what it gave before.
+    norm stay. Cutting channels whose filters and normalisation are zero does not change the output,
+    where an activation of zero is zero.
 
     Raises:
         BadValue: if `keep` is not in rising order within the group.
@@ -66,10 +66,10 @@ def importance(
     """Return how much every channel of `group` matters, shape (width,), never negative.
 
     "l1" and "l2" are the norms of the filters that make it (Li et al., 2017; Yang et al., 2018),
-    summed over the layers that do: both the expansion and the depthwise filters of a block, every
-    block that adds to a stage's channels. "bn" are the absolute scales of their normalisations
-    (Liu et al., 2017); where there are none (linear layers, squeeze-and-excitation) it is "l1".
-    "taylor" sums the `effects` on the loss (Molchanov et al., 2019), which need data to be known.
+    summed over layers: the expansion and the depthwise filters of a block, every block that adds to
+    a stage's channels. "bn" are the absolute scales of their normalisations (Liu et al., 2017), or
+    "l1" where there are none (linear layers, squeeze-and-excitation). "taylor" sums the `effects`
+    on the loss (Molchanov et al., 2019), which need data.
 
     Raises:
         UnknownName: if there is no such measure.

@@ -1,4 +1,4 @@
-"""Tell how much the loss would change without a channel, to first order."""
+"""How much the loss would change without a channel, to first order."""
 
 from itertools import islice
 
@@ -21,13 +21,13 @@ _NORM = "norm.weight"
 def effects(
     setup: FineTuningSetup, arch: Architecture, weights: Weights, *, number: int
 ) -> Effects:
-    """Return what every channel of a network does for the loss on some training images.
+    """Return the effect of every channel of a network on the loss of some training images.
 
-    Taking a channel away scales what makes it, and its bias, by 0: to first order that changes the
-    loss by the sum of their products with their gradients. These are scales and shifts of the
-    normalisation where there is one (Molchanov et al., 2019), else rows of the weight. The result
-    is the mean of the absolute sums of a few batches, which `number` picks; running statistics
-    and dropout are as in validation.
+    Removing a channel scales its weights and bias by 0: to first order that changes the loss by the
+    sum of their products with their gradients. These are scales and shifts of the normalisation
+    where there is one (Molchanov et al., 2019), else rows of the weight. The result is the mean of
+    the absolute sums of a few batches, chosen by `number`; running statistics and dropout are as in
+    validation.
     """
     model = trainable(arch, weights)
     device = pick_device(setup.device)

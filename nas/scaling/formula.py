@@ -1,11 +1,10 @@
-"""Compound scaling: depth, width and resolution grown together (Tan & Le, 2019).
+"""Compound scaling: depth, width and resolution grow together (Tan & Le, 2019).
 
-Equation 3 of the paper: depth alpha^phi, width beta^phi, resolution gamma^phi, with
-alpha * beta^2 * gamma^2 about 2, so that the MACs grow about 2^phi times. The published family
-follows it roughly: width and depth have one decimal there, and no phi gives all three multipliers
-of one of B4 to B7. The best are 0.34, 1.03, 1.95, 3.47, 4.65, 5.63 and 6.57, from which depth,
-width and resolution are at most 3.4 % away up to B3, where one decimal explains it, and 4.6 to
-7.4 % from B4 on, where it does not.
+Equation 3 of the paper: depth alpha^phi, width beta^phi, resolution gamma^phi, with alpha * beta^2
+* gamma^2 about 2, so that the MACs grow about 2^phi times. The published family follows it roughly,
+with one decimal of width and depth. The phi of B1 to B7 that fit best are 0.34, 1.03, 1.95, 3.47,
+4.65, 5.63 and 6.57; depth, width and resolution differ from theirs by at most 3.4 % up to B3, which
+rounding explains, and by 4.6 to 7.4 % from B4 on, which it does not.
 """
 
 from collections.abc import Mapping
@@ -29,8 +28,8 @@ from nas.network.zoo import load_architecture
 PUBLISHED_BASE = "efficientnet_b0"
 HIGHEST_RATE = 0.5
 RATE_STEP = 0.3 / 7
-"""How much dropout grows with every step of phi: from 0.2 at B0 to 0.5 at B7 (Tan & Le, 2019,
-section 5.2)."""
+"""Growth of dropout with every step of phi: from 0.2 at B0 to 0.5 at B7 (Tan & Le, 2019, section
+5.2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,12 +153,11 @@ def published(arch: Architecture, number: float) -> Architecture:
 
 
 def predict_macs(base: Architecture, scaled: Architecture) -> float:
-    """Return the MACs of `scaled` by the formula, unit by unit, with the multipliers rounding left.
+    """Return the MACs of `scaled` by equation 3, unit by unit, after rounding.
 
     A unit has the MACs of the unit of `base` that it comes from, times the growth of its input
-    channels, of its output channels and of its pixels: equation 3 with depth counted in whole
-    blocks, and width and resolution as they are after rounding. Depthwise convolutions grow with
-    the width alone, which it leaves aside.
+    channels, its output channels and its pixels. That ignores that depthwise convolutions grow with
+    the width alone.
     """
     known = {unit.name: unit for unit in lower(base)}
     total = 0.0

@@ -1,4 +1,4 @@
-"""The grid of a search for alpha, beta and gamma: all that keep one budget (Tan & Le, 2019)."""
+"""The grid of a search for alpha, beta and gamma: all within one budget (Tan & Le, 2019)."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -22,10 +22,10 @@ _MOST_BUDGET, _STEPS = 16.0, (0.005, 1.0)
 class Budget:
     """What one step of phi may cost: `factor` times the base, `tolerance` more or less.
 
-    `by` "macs" are the MACs of the scaled network, counted with its rounded channels, blocks and
-    pixels; "latency" is what a table predicts for it. "formula" is the paper's constraint,
-    alpha * beta^2 * gamma^2, which bounds no network's cost: rounding adds up to two thirds to it
-    in EfficientNet-B0's grid. `step` is that of the grid.
+    `by` "macs" are the MACs of the scaled network, counted after rounding channels, blocks and
+    pixels; "latency" is its prediction by a table. "formula" is the paper's constraint, alpha *
+    beta^2 * gamma^2, which does not bound a network's cost: rounding adds up to two thirds in
+    EfficientNet-B0's grid. `step` is that of the grid.
 
     Raises:
         NasError: if something is unknown or out of its range.
@@ -53,24 +53,24 @@ class Budget:
 
     @property
     def most(self) -> float:
-        """The largest growth that is allowed."""
+        """The largest growth allowed."""
         return self.factor + self.tolerance
 
     def off(self, ratio: float) -> float:
         """Return how far a growth is from the budget."""
         return abs(ratio - self.factor)
 
-    def keeps(self, ratio: float) -> bool:
+    def holds(self, ratio: float) -> bool:
         """Tell whether a growth is within the tolerance."""
         return self.off(ratio) <= self.tolerance + 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """A point of the grid with the network it gives.
+    """A point of the grid with its network.
 
     `ratio` is what the budget bounds and `times` are the counted MACs, both in multiples of the
-    base's. `predicted_macs` are what the formula makes of the rounded network, unit by unit; from
+    base's. `predicted_macs` is the formula applied to the rounded network, unit by unit; applied to
     alpha, beta and gamma alone it predicts `by.growth` times the base's.
     """
 
@@ -84,15 +84,12 @@ class Point:
 
     @property
     def prediction_error(self) -> float:
-        """How far the MACs predicted from the rounded network are above the counted ones."""
+        """The relative error of the MACs predicted from the rounded network, a fraction."""
         return self.predicted_macs / self.cost.macs - 1
 
     @property
     def formula_error(self) -> float:
-        """How far the MACs predicted from alpha, beta and gamma alone are above the counted ones.
-
-        That is a fraction, as `prediction_error` is.
-        """
+        """The relative error of the MACs predicted from alpha, beta and gamma alone, a fraction."""
         return self.by.growth / self.times - 1
 
 
@@ -103,7 +100,7 @@ def grid(
     table: LatencyTable | None = None,
     multiple: int = DIVISOR,
 ) -> tuple[Point, ...]:
-    """Return all points that keep `budget`, in the order of alpha, beta and gamma.
+    """Return all points within `budget`, in the order of alpha, beta and gamma.
 
     Raises:
         NasError: if there are none, too many to look at, or a budget of latency without a table.
@@ -123,7 +120,7 @@ def grid(
     start = measured(base)
     plain = budget.by == "formula"
     seen = list(_walk(budget, lambda by: by.growth if plain else measured(network(by)) / start))
-    kept = [(by, ratio) for by, ratio in seen if budget.keeps(ratio)]
+    kept = [(by, ratio) for by, ratio in seen if budget.holds(ratio)]
     if not kept:
         nearest = min((ratio for _, ratio in seen), key=budget.off)
         raise NasError(
@@ -135,7 +132,7 @@ def grid(
 
 
 def _check_size(base: Architecture, budget: Budget) -> None:
-    """Refuse a grid of too many points, and networks that the memory does not hold."""
+    """Refuse a grid of too many points, and networks that do not fit into the memory."""
     side = (sqrt(budget.most) - 1) / budget.step + 1
     count = ((budget.most - 1) / budget.step + 1) * side**2 / 3
     if count > _MOST_LOOKED_AT:
@@ -150,10 +147,7 @@ def _check_size(base: Architecture, budget: Budget) -> None:
 
 
 def _walk(budget: Budget, ratio: Callable[[Compound], float]) -> Iterator[tuple[Compound, float]]:
-    """Yield the points from 1 upwards with their growth; each axis ends beyond the budget.
-
-    That is right since nothing becomes cheaper by growing.
-    """
+    """Yield the points from 1 upwards with their growth; each axis ends beyond the budget."""
     for alpha in _axis(budget):
         for beta in _axis(budget):
             for gamma in _axis(budget):

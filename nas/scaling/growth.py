@@ -1,4 +1,4 @@
-"""Scale a network as asked for, if the memory holds the result."""
+"""Scale a network by the options of a command, if the result fits into the memory."""
 
 from dataclasses import dataclass, replace
 from math import isfinite
@@ -14,7 +14,7 @@ PARTS, COMPOUND = ("width", "depth", "resolution"), ("alpha", "beta", "gamma")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Growth:
-    """How to scale, as the options of the command line say it; None is what was not given.
+    """How to scale, by the options of the command line; None for those not given.
 
     Either `phi`, with `alpha`, `beta`, `gamma` or as `published`, or some of `width`, `depth` and
     `resolution`: pixels, or below 8 a multiplier. Channels become multiples of `multiple`.
@@ -75,9 +75,9 @@ class Growth:
 
 
 def grown(base: Architecture, growth: Growth, *, limit: float) -> Architecture:
-    """Return `base` scaled; `limit` are the bytes that its weights and activations may take.
+    """Return `base` scaled; its weights and activations may take `limit` bytes.
 
-    What is far too large is refused before it is built.
+    Networks that are far too large are refused before they are built.
 
     Raises:
         NasError: if a number is out of its range, or nothing is published for `base`.

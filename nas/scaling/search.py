@@ -1,7 +1,7 @@
 """Search alpha, beta and gamma: score every network of the grid, and survive a kill.
 
-`grid.jsonl` holds the settings and then a line for every network that was scored; `grid.csv` is the
-whole grid, the best first, and `best.yaml` the first network of it.
+`grid.jsonl` holds the settings and a line for every scored network; `grid.csv` is the grid, the
+best first, and `best.yaml` its first network.
 """
 
 import csv
@@ -35,10 +35,10 @@ Score = Callable[[Sequence[Architecture]], Iterator[tuple[int, float | Failure]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judge:
-    """Who scores the networks of a grid.
+    """What scores the networks of a grid.
 
-    `metric` is the accuracy's name, empty where there is none and costs are all that is asked for;
-    `text` names what the scores depend on, `note` belongs beside them.
+    `metric` is the name of the accuracy, empty where only costs are asked for; `text` names what
+    the scores depend on, `note` is shown beside them.
     """
 
     metric: str = ""
@@ -57,10 +57,10 @@ class Scored:
 
 
 def by_model(points: Sequence[Point]) -> Judge:
-    """Return the judge that asks a bundled accuracy model whose space holds all networks.
+    """Return the judge by a bundled accuracy model whose space contains all networks.
 
     Raises:
-        NotInSpace: if there is none; it says what every space lacks.
+        NotInSpace: if there is none; it says why for each space.
     """
     reasons = []
     for name in bundled("accuracy_models", ".npz"):
@@ -85,7 +85,7 @@ def by_model(points: Sequence[Point]) -> Judge:
 def _predict(
     model: AccuracyModel, archs: Sequence[Architecture]
 ) -> Iterator[tuple[int, float | Failure]]:
-    """Return the accuracies; the drop rates, which grow with a network, take no part in them."""
+    """Return the accuracies; the drop rates, which grow with a network, do not change them."""
     space = model.domain
     plain = [
         replace(arch, dropout=space.dropout, drop_connect=space.drop_connect) for arch in archs
@@ -104,9 +104,9 @@ def search(
 ) -> tuple[Scored, ...]:
     """Return every point with its score, the best first, and keep all in the folder `out`.
 
-    Points that round to the same network are scored once. A search that was interrupted goes on
-    with the networks that have no score yet; what failed is tried again. Without an accuracy the
-    points nearest to the budget come first.
+    Points that round to the same network are scored once. An interrupted search is resumed with the
+    networks that have no score yet; failed ones are tried again. Without an accuracy the points
+    nearest to the budget come first.
 
     Raises:
         RunError: if `out` holds another search, or cannot be written.
@@ -201,7 +201,7 @@ class _Line:
 
 
 def record(row: Scored, judge: Judge) -> dict[str, Any]:
-    """Return what a machine reads of a point."""
+    """Return a point as plain data."""
     point = row.point
     score = None if np.isnan(row.score) else row.score
     return {

@@ -15,7 +15,7 @@ from nas.network.multipliers import Multipliers, scale
 from nas.scaling.grid import Point
 from nas.scaling.search import Judge
 from nas.training.data import load_data
-from nas.training.recipes import Recipe, adapt, find_recipe
+from nas.training.recipes import adapt, find_recipe
 from nas.training.run import fit
 
 METRIC, FOLDER = "top1_proxy", "trainings"
@@ -25,8 +25,8 @@ METRIC, FOLDER = "top1_proxy", "trainings"
 class Scheme:
     """How every network of a grid is trained.
 
-    `epochs` of 0 are the recipe's. `resolution` is that of the base, 0 for its own; every network
-    trains at the pixels that its gamma makes of it.
+    `epochs` of 0 are the recipe's. `resolution` is that of the base, 0 for its own, which gamma
+    multiplies.
     """
 
     data: str
@@ -39,18 +39,25 @@ class Scheme:
 def by_training(
     base: Architecture, points: Sequence[Point], scheme: Scheme, *, runner: Runner, folder: Path
 ) -> Judge:
-    """Return the judge that trains every network a little, each in a folder of its own in `folder`.
+    """Return the judge by short trainings, each in a folder of its own in `folder`.
 
     Raises:
-        TooLarge: if this machine's memory does not hold the trainings that run at once.
+        TooLarge: if the trainings that run at once do not fit into this machine's memory.
         NasError: if data, recipe or resolution cannot be used.
     """
-    images, recipe = load_data(scheme.data), _recipe(scheme)
+    images = load_data(scheme.data)
+    recipe = adapt(find_recipe(scheme.recipe), epochs=scheme.epochs)
     side = scheme.resolution or base.resolution
     factor = Multipliers(resolution=side / base.resolution)
     every = [scale(arch, factor) for arch in (base, *(point.arch for point in points))]
     wanted = [fit(arch, images, batch=recipe.batch) for arch in every]
-    _check_memory(wanted, recipe.batch, runner.workers)
+    check_memory(
+        runner.workers * max(memory(arch).training(recipe.batch) for arch in wanted),
+        what="training the largest networks of the grid, "
+        f"{recipe.batch} images and {runner.workers} at once,",
+        limit=machine_memory(),
+        then="take a smaller `train_resolution`, `budget` or `workers`",
+    )
     setup = ShortTrainingSetup(
         data=images, recipe=recipe, seed=scheme.seed, folder=Place(folder / FOLDER)
     )
@@ -73,23 +80,9 @@ def by_training(
 
 
 def _as_trained(archs: Sequence[Architecture]) -> str:
-    """Say what the networks cost as they train, where pixels are rounded anew: base first."""
+    """Say what the networks cost at the rounded pixels of their training; the base is first."""
     base, *costs = (cost(arch).macs for arch in archs)
     return (
         f"; as trained, the counted MACs are {min(costs) / base:.2f} to {max(costs) / base:.2f} "
         "times the base's"
-    )
-
-
-def _recipe(scheme: Scheme) -> Recipe:
-    return adapt(find_recipe(scheme.recipe), epochs=scheme.epochs)
-
-
-def _check_memory(archs: Sequence[Architecture], batch: int, workers: int) -> None:
-    """Refuse trainings that this machine's memory does not hold."""
-    check_memory(
-        workers * max(memory(arch).training(batch) for arch in archs),
-        what=f"training the largest networks of the grid, {batch} images and {workers} at once,",
-        limit=machine_memory(),
-        then="take a smaller `train_resolution`, `budget` or `workers`",
     )

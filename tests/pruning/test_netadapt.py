@@ -10,7 +10,7 @@ import pytest
 from nas.core.errors import BadValue, NasError, RunError, UnknownName, Unreachable
 from nas.latency.file import load_table
 from nas.network.zoo import load_architecture
-from nas.pruning.folder import NetAdaptFolder, begun_with
+from nas.pruning.folder import NetAdaptFolder, settings_in
 from nas.pruning.netadapt import Point, Result, Round, Settings, Step, Tried, check, choose
 
 PIXEL = load_table("pixel1")
@@ -150,11 +150,11 @@ def test_a_run_from_before_a_setting_is_one_that_did_without_it(tmp_path: Path) 
     settings = json.loads(json.dumps(asdict(Settings(target_ms=40, shortlist=0))))
     before = {name: value for name, value in settings.items() if name != "shortlist"}
     NetAdaptFolder(tmp_path, {"settings": before}).close()
-    assert begun_with(tmp_path)["settings.shortlist"] == 0
+    assert settings_in(tmp_path)["settings.shortlist"] == 0
     with pytest.raises(RunError, match=r"settings\.shortlist is 0, not 3"):
         NetAdaptFolder(tmp_path, {"settings": {**settings, "shortlist": 3}})
     NetAdaptFolder(tmp_path, {"settings": settings}).close()
-    assert begun_with(tmp_path / "none") == {}
+    assert settings_in(tmp_path / "none") == {}
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:

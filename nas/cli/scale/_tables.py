@@ -13,14 +13,15 @@ from nas.scaling.grid import Budget
 from nas.scaling.search import Judge, Scored
 
 BATCH = 32
-"""Images at once that the memory of a training is given for."""
+"""Images at once in the memory of a training."""
 _MIB = 2**20
 
 
 def facts(arch: Architecture, table: LatencyTable | None) -> dict[str, Any]:
-    """Return what is told of a network before and after; bytes are of 32-bit floats."""
+    """Return the facts of a network as plain data; bytes are of 32-bit floats."""
     found, need = cost(arch), memory(arch)
     latency = table.predict(arch) if table else None
+    predicted = ("ms", "low_ms", "high_ms") if latency else ()
     return {
         "name": arch.name,
         "fingerprint": arch.fingerprint,
@@ -36,15 +37,7 @@ def facts(arch: Architecture, table: LatencyTable | None) -> dict[str, Any]:
         "training_bytes": round(need.training(BATCH)),
         "dropout": arch.dropout,
         "drop_connect": arch.drop_connect,
-        **(
-            {
-                "latency_ms": latency.ms,
-                "latency_low_ms": latency.low_ms,
-                "latency_high_ms": latency.high_ms,
-            }
-            if latency
-            else {}
-        ),
+        **{f"latency_{name}": getattr(latency, name) for name in predicted},
     }
 
 
@@ -86,26 +79,12 @@ def _joined(values: Sequence[int]) -> str:
 
 
 def grid_table(rows: Sequence[Scored], judge: Judge, base: Architecture) -> Table:
-    """Return the whole grid as a table, in the order of `rows`, the first in bold."""
-    timed = bool(rows) and rows[0].point.latency is not None
-    accuracy = (f"{judge.metric} %",) if judge.metric else ()
+    """Return the grid as a table, in the order of `rows`, the first in bold."""
+    cells = [_cells(row, judge.metric) for row in rows]
     return Table(
         title=f"{base.name or base.fingerprint}: {len(rows)} grid points, the best first",
-        headings=(
-            "alpha",
-            "beta",
-            "gamma",
-            *accuracy,
-            "formula",
-            "predicted M",
-            "MACs M",
-            "times",
-            "params M",
-            *(("latency ms",) if timed else ()),
-            "px",
-            "error",
-        ),
-        rows=tuple(_grid_row(row, bool(accuracy)) for row in rows),
+        headings=tuple(cells[0]),
+        rows=tuple(tuple(row.values()) for row in cells),
         bold=(0,),
     )
 
@@ -114,7 +93,7 @@ def grid_remarks(rows: Sequence[Scored], budget: Budget) -> tuple[str, ...]:
     """Say whether the networks of a grid cost the same, and how well that is predicted."""
     times = [row.point.times for row in rows]
     spread = f"{min(times):.2f} to {max(times):.2f} times the base's"
-    if all(map(budget.keeps, times)):
+    if all(map(budget.holds, times)):
         first = f"the networks are compared at equal cost: their counted MACs are {spread}"
     elif budget.by == "latency":
         first = f"the networks are compared at equal latency; their counted MACs are {spread}"
@@ -133,20 +112,21 @@ def grid_remarks(rows: Sequence[Scored], budget: Budget) -> tuple[str, ...]:
     )
 
 
-def _grid_row(row: Scored, accuracy: bool) -> tuple[str, ...]:
+def _cells(row: Scored, metric: str) -> dict[str, str]:
+    """Return the cells of a row by their headings."""
     point = row.point
     score = "" if row.score != row.score else f"{100 * row.score:.2f}"
-    return (
-        f"{point.by.alpha:g}",
-        f"{point.by.beta:g}",
-        f"{point.by.gamma:g}",
-        *((score,) if accuracy else ()),
-        f"{point.by.growth:.3f}",
-        f"{point.predicted_macs / 1e6:.1f}",
-        f"{point.cost.macs / 1e6:.1f}",
-        f"{point.times:.2f}",
-        f"{point.cost.params / 1e6:.2f}",
-        *((f"{point.latency.ms:.2f}",) if point.latency else ()),
-        str(point.arch.resolution),
-        row.error,
-    )
+    return {
+        "alpha": f"{point.by.alpha:g}",
+        "beta": f"{point.by.beta:g}",
+        "gamma": f"{point.by.gamma:g}",
+        **({f"{metric} %": score} if metric else {}),
+        "formula": f"{point.by.growth:.3f}",
+        "predicted M": f"{point.predicted_macs / 1e6:.1f}",
+        "MACs M": f"{point.cost.macs / 1e6:.1f}",
+        "times": f"{point.times:.2f}",
+        "params M": f"{point.cost.params / 1e6:.2f}",
+        **({"latency ms": f"{point.latency.ms:.2f}"} if point.latency else {}),
+        "px": str(point.arch.resolution),
+        "error": row.error,
+    }

@@ -14,8 +14,8 @@ from nas.network.weights import Weights
 class Exporter(Protocol):
     """Writes architectures to files; what `create()` of a file in this folder returns.
 
-    It is called once per architecture and must write atomically, so that whoever reads the path
-    sees a whole file or none. It must not change the architecture or touch other files.
+    It is called once per architecture and must write atomically, so that readers of the path see a
+    complete file or none. It must not change the architecture or touch other files.
     """
 
     @property
