@@ -38,8 +38,11 @@ SPACE_DEFAULTS = {"resolution": "32", "stages": "- {layers: [1, 2], width: 8}"}
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"channels": "1" * 60}, "line 3: block out_channels must be 1,000,000 at most, not 111"),
-        ({"kernel": 10**12 + 1}, "line 3: block kernel must be 1,000 at most, not 1000000000001"),
+        (
+            {"channels": "1" * 60},
+            "line 3: stem.0.out_channels must be a whole number of at most 92",
+        ),
+        ({"kernel": 10**12 + 1}, "line 3: stem.0: block kernel must be 1,000 at most, not 100000"),
         ({"resolution": 10**12}, "line 2: resolution must be 10,000 at most, not 1000000000000"),
         ({"stages": f"[{', '.join([BLOCK] * 2_500)}]"}, "line 4: an architecture has at most 2,0"),
     ],

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from nas.core.errors import BadFile, BadValue
-from nas.core.schema import SCHEMA, check_keys, check_schema, locate
+from nas.core.errors import BadValue
+from nas.core.schema import SCHEMA, Reader, check_keys, check_schema
 from nas.core.text import shown
 
 ACTS = ("none", "relu", "relu6", "swish", "hswish", "sigmoid", "hsigmoid")
@@ -128,7 +128,7 @@ class Architecture:
         for place, block in self.named_blocks():
             if block.in_channels != channels:
                 raise BadValue(
-                    f"{place}: in_channels is {block.in_channels}, "
+                    f"in_channels of {place} is {block.in_channels}, "
                     f"but the block before it gives {channels}",
                     *steps(place),
                     "in_channels",
@@ -160,7 +160,6 @@ def steps(place: str) -> tuple[str | int, ...]:
 
 
 _BLOCK_FIELDS = {f.name: f.default for f in fields(Block)}
-_BLOCK_REQUIRED = ("kind", "in_channels", "out_channels")
 _ARCH_FIELDS = tuple(f.name for f in fields(Architecture))
 _LABELS = tuple(f.name for f in fields(Architecture) if not f.compare)
 _FILE_KEYS = ("schema", "reference", *_ARCH_FIELDS)
@@ -201,46 +200,4 @@ def from_mapping(data: Mapping[str, Any], *, source: str = "architecture") -> Ar
     """
     check_keys(data, known=_FILE_KEYS, required=_FILE_REQUIRED, place=source)
     check_schema(data, place=source)
-    content = {key: value for key, value in data.items() if key in _ARCH_FIELDS}
-    stem, stages, head = (_list(data, key, source) for key in ("stem", "stages", "head"))
-    try:
-        return Architecture(
-            **{
-                **content,
-                "stem": read_blocks(stem, f"{source}: stem"),
-                "stages": tuple(
-                    read_blocks(s, f"{source}: stages.{i}") for i, s in enumerate(stages)
-                ),
-                "head": read_blocks(head, f"{source}: head"),
-            }
-        )
-    except BadValue as error:
-        raise BadFile(f"{locate(data, error.path, source)}: {error}") from None
-
-
-def _list(data: Mapping[str, Any], key: str, source: str) -> list[Any]:
-    if not isinstance(data[key], list):
-        raise BadFile(
-            f"{locate(data, (key,), source)}: {key} must be a list, not {shown(data[key])}"
-        )
-    return list(data[key])
-
-
-def read_blocks(rows: Any, place: str) -> Blocks:
-    """Return the blocks that `rows`, a list of mappings of fields, describes.
-
-    Raises:
-        BadFile: naming `place`, the block's number and the field.
-    """
-    if not isinstance(rows, list):
-        raise BadFile(f"{place} must be a list of blocks, not {shown(rows)}")
-    blocks = []
-    for i, row in enumerate(rows):
-        if not isinstance(row, Mapping):
-            raise BadFile(f"{place}.{i}: expected a mapping of block fields, found {shown(row)}")
-        check_keys(row, known=_BLOCK_FIELDS, required=_BLOCK_REQUIRED, place=f"{place}.{i}")
-        try:
-            blocks.append(Block(**row))
-        except BadValue as error:
-            raise BadFile(f"{locate(row, error.path, f'{place}.{i}')}: {error}") from None
-    return tuple(blocks)
+    return Reader(source).record(data, Architecture, more=True)

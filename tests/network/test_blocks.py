@@ -110,7 +110,7 @@ def test_architecture_refuses(field: str, value: Any) -> None:
 
 def test_channels_must_meet() -> None:
     odd = Block(kind="pool", in_channels=9, out_channels=9)
-    with pytest.raises(NasError, match=r"head\.0: in_channels is 9, but the block before it giv"):
+    with pytest.raises(NasError, match=r"in_channels of head\.0 is 9, but the block before it giv"):
         small(head=(odd,))
 
 
@@ -124,12 +124,12 @@ STEM = "in_channels: 3, out_channels: 16, kernel: 3"
 
 MALFORMED = {
     "an unknown key": ("dropout:", "dropuot:", "line 9: unknown key 'dropuot'; did you mean"),
-    "an unknown block key": (STEM, f"{STEM}, strid: 2", "stem.0, line 12: unknown key 'strid'"),
+    "an unknown block key": (STEM, f"{STEM}, strid: 2", "line 12: stem.0: unknown key 'strid'"),
     "a missing key": ("resolution: 224\n", "", "line 2: missing resolution"),
-    "a missing block key": (STEM, "kernel: 3", "stem.0, line 12: missing in_channels, out_ch"),
+    "a missing block key": (STEM, "kernel: 3", "line 12: stem.0: missing in_channels, out_ch"),
     "a kernel in quotes": (STEM, 'in_channels: 3, out_channels: 16, kernel: "3"',
-                           "stem.0, line 12: block kernel must be"),
-    "a fractional kernel": ("kernel: 5", "kernel: 3.0", "stages.2.0, line 17: block kernel"),
+                           "line 12: stem.0.kernel must be a whole number"),
+    "a fractional kernel": ("kernel: 5", "kernel: 3.0", "line 17: stages.2.0.kernel must be a"),
     "no resolution": ("224", "null", "line 7: resolution must be"),
     "a key twice": ("dropout:", "resolution: 5\ndropout:", "line 9: key 'resolution' is given tw"),
     "a block key twice": (STEM, f"{STEM}, kernel: 3", "line 12: key 'kernel' is given twice"),
@@ -140,7 +140,7 @@ MALFORMED = {
     "no hidden channels": ("hidden_channels: 72, ", "", "line 15: stages.1.0: an mbconv block ne"),
     "channels that do not meet": ("in_channels: 24, out_channels: 24",
                                   "in_channels: 25, out_channels: 24",
-                                  "line 16: stages.1.1: in_channels is 25, but the block before"),
+                                  "line 16: stages.1.1: in_channels of stages.1.1 is 25, but"),
     "no pool": ("kind: pool", "kind: linear", "head.1: a linear block must stand after a pool"),
     "a bad indent": ("stages:\n", "stages:\n  x: 1\n", "line 1"),
     "an open bracket": (STEM, "in_channels: [3", "line 1"),
@@ -152,7 +152,7 @@ MALFORMED = {
     "an unknown alias": ("0.2", "*nothing", "line 9: found undefined alias"),
     "a loop": ("stem:\n", "stem: &loop\n- *loop\n", "line 11: found unconstructable recursive"),
     "a stem that is a number": ("stem:\n", "stem: 5\nx:\n", "unknown key 'x'"),
-    "a block that is a number": ("- {kind: conv", "- 5\n- {kind: conv", "stem.0: expected a map"),
+    "a block that is a number": ("- {kind: conv", "- 5\n- {kind: conv", "stem.0 must be a map"),
     "a control character": ("0.2", "\x00", "control characters are not allowed"),
 }  # fmt: skip
 

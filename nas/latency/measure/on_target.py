@@ -164,7 +164,7 @@ def read_manifest(archive: zipfile.ZipFile, path: Path) -> Manifest:
     read = Reader(f"{path}: {MANIFEST}")
     try:
         content = strict_json.parse(_content(archive, path, MANIFEST))
-    except strict_json.BadJson as error:
+    except strict_json.Malformed as error:
         raise read.fail(str(error)) from None
     found = read.record(content, Manifest)
     if found.schema != SCHEMA:

@@ -9,10 +9,11 @@ import numpy as np
 
 from nas.core.data import bundled
 from nas.core.errors import BadFile
+from nas.core.schema import Reader
 from nas.core.text import shown
 from nas.latency.measure.probes import probes
 from nas.latency.measure.samples import CORRECTION, PROBE, REFERENCE, UNIT, VALIDATION
-from nas.network.blocks import Architecture, block_mapping, read_blocks
+from nas.network.blocks import Architecture, Blocks, block_mapping
 from nas.network.cost import cost, cost_of
 from nas.network.layers import Unit, lower, lower_chain
 from nas.network.multipliers import scale_resolution
@@ -221,7 +222,7 @@ def from_mapping(content: Mapping[str, Any], *, source: str) -> Plan:
     """
     jobs = []
     for row in content["jobs"]:
-        blocks = read_blocks(list(row["blocks"]), f"{source}: {row['name']}")
+        blocks = Reader(f"{source}: {row['name']}").get(row, "blocks", Blocks)
         if not blocks:
             raise BadFile(f"{source}: job {shown(row['name'])} has no blocks")
         units = lower_chain(blocks, tuple(row["input"]))
