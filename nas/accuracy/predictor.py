@@ -357,7 +357,7 @@ def _header(read: Reader, arrays: Mapping[str, Any]) -> _Header:
         raise read.fail("no entry 'header' with a JSON string")
     try:
         content = strict_json.parse(str(entry))
-    except strict_json.BadJson as error:
+    except strict_json.Malformed as error:
         raise read.fail(f"header: {error}") from None
     inside = f"{read.path}: header"
     check_schema(read.get({"header": content}, "header", Mapping[str, Any]), place=inside)

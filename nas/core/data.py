@@ -38,7 +38,7 @@ def read_foreign(path: Path) -> Mapping[str, Any]:
         data = (strict_json if path.suffix == ".json" else strict_yaml).parse(text)
     except OSError as error:
         raise BadFile(f"{path}: {error.strerror or error}") from None
-    except (strict_json.BadJson, strict_yaml.BadYaml) as error:
+    except strict_json.Malformed as error:
         line = f", line {error.line}" if error.line else ""
         raise BadFile(f"{path}{line}: {error}") from None
     except ValueError as error:

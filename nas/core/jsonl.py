@@ -143,7 +143,7 @@ def parse(content: bytes, *, source: str) -> tuple[list[Record], int]:
     for number, line in enumerate(content[:end].split(b"\n")[:-1], start=1):
         try:
             record = strict_json.parse(line, constants=True)
-        except strict_json.BadJson as error:
+        except strict_json.Malformed as error:
             raise damaged(source, number, str(error)) from None
         if not isinstance(record, dict):
             raise damaged(source, number, "is no mapping")

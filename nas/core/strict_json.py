@@ -24,8 +24,8 @@ _STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 _HALF_CHARACTER = re.compile(r"\\ud[89a-f]", re.IGNORECASE)
 
 
-class BadJson(ValueError):
-    """Text that is no JSON, with the line, from 1, where that shows; None where it does not."""
+class Malformed(ValueError):
+    """Text that is no JSON, or no YAML, with the line, from 1; None where it is not known."""
 
     def __init__(self, problem: str, line: int | None = None) -> None:
         """Keep what is wrong, and where."""
@@ -41,7 +41,7 @@ def parse(text: str | bytes, *, constants: bool = False) -> Any:
     which are no JSON, unless `constants` are allowed.
 
     Raises:
-        BadJson: saying what is wrong, and in which line where that is known.
+        Malformed: saying what is wrong, and in which line where that is known.
     """
     try:
         text = text if isinstance(text, str) else text.decode("utf-8")
@@ -56,11 +56,11 @@ def parse(text: str | bytes, *, constants: bool = False) -> Any:
         if _HALF_CHARACTER.search(text):
             json.dumps(found, ensure_ascii=False).encode("utf-8")
     except json.JSONDecodeError as error:
-        raise BadJson(error.msg, error.lineno) from None
+        raise Malformed(error.msg, error.lineno) from None
     except UnicodeDecodeError as error:
-        raise BadJson(f"is no UTF-8 text at byte {error.start}") from None
+        raise Malformed(f"is no UTF-8 text at byte {error.start}") from None
     except UnicodeEncodeError:
-        raise BadJson("holds half a character (a lone surrogate)") from None
+        raise Malformed("holds half a character (a lone surrogate)") from None
     return found
 
 
@@ -97,7 +97,7 @@ def _check_depth(text: str) -> None:
         return
     brackets = _NO_BRACKET.sub("", _TEXT.sub("", text))
     if max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > DEEPEST:
-        raise BadJson(f"is nested deeper than {DEEPEST} levels")
+        raise Malformed(f"is nested deeper than {DEEPEST} levels")
 
 
 def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -105,22 +105,22 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(result) < len(pairs):
         seen: set[str] = set()
         twin = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]  # set.add gives None
-        raise BadJson(f"key {shown(twin)} is given twice")
+        raise Malformed(f"key {shown(twin)} is given twice")
     return result
 
 
 def _whole(digits: str) -> int:
     if len(digits) > MOST_DIGITS:
-        raise BadJson(f"has a number of {len(digits)} digits")
+        raise Malformed(f"has a number of {len(digits)} digits")
     return int(digits)
 
 
 def _number(digits: str, *, constants: bool) -> float:
     value = float(digits)
     if not constants and not isfinite(value):
-        raise BadJson(f"{shown(digits)} is beyond the range of numbers")
+        raise Malformed(f"{shown(digits)} is beyond the range of numbers")
     return value
 
 
 def _no_constant(name: str) -> float:
-    raise BadJson(f"{name} is no JSON")
+    raise Malformed(f"{name} is no JSON")

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from nas.core.errors import first_line
-from nas.core.strict_json import DEEPEST, MOST_DIGITS
+from nas.core.strict_json import DEEPEST, MOST_DIGITS, Malformed
 from nas.core.text import shown
 
 MOST_VALUES = 2_000_000
@@ -20,15 +20,6 @@ _TOO_LONG = f"has a number of more than {MOST_DIGITS} digits"
 _Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class BadYaml(ValueError):
-    """Text that is no YAML, with the line, from 1, where that is known."""
-
-    def __init__(self, problem: str, line: int | None = None) -> None:
-        """Keep what is wrong, and where."""
-        super().__init__(problem)
-        self.line = line
-
-
 class Lined(dict[str, Any]):
     """A mapping from a YAML file that knows the line of each of its keys."""
 
@@ -39,16 +30,16 @@ def parse(text: str) -> Any:
     """Return what YAML says; its mappings are `Lined`.
 
     Raises:
-        BadYaml: saying what is wrong, and in which line where that is known.
+        Malformed: saying what is wrong, and in which line where that is known.
     """
     try:
         _check_cost(text)
         return yaml.load(text, _StrictLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        raise BadYaml(error.problem or "is no YAML", mark.line + 1 if mark else None) from None
+        raise Malformed(error.problem or "is no YAML", mark.line + 1 if mark else None) from None
     except yaml.YAMLError as error:
-        raise BadYaml(first_line(error)) from None
+        raise Malformed(first_line(error)) from None
 
 
 class _StrictLoader(_Parser):  # type: ignore[misc]  # chosen at run time

@@ -10,7 +10,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
@@ -81,18 +81,15 @@ def train_distributed(job: TrainingJob, out: Place, workers: Workers) -> Trained
             are lost again and again.
     """
     _check_shares(job, workers)
-    if not _is_finished(job, out):
+    with out.open() as folder:
+        finished = is_finished(job, folder)
+    if not finished:
         _run(job, out, workers)
     with out.open() as folder:
         if not is_finished(job, folder):
             raise RunError(f"the workers ended, but the training in {out} is not at its end")
         options = replace(job.options, device="cpu", report=None)
         return carry_out(replace(job, options=options), folder)
-
-
-def _is_finished(job: TrainingJob, out: Place) -> bool:
-    with out.open() as folder:
-        return is_finished(job, folder)
 
 
 def _check_shares(job: TrainingJob, workers: Workers) -> None:
@@ -278,22 +275,17 @@ def _work(settings: Mapping[str, Any]) -> None:
     group = ProcessGroup(rank=context.get_world_rank(), size=context.get_world_size())
     queue: Queue = settings["queue"]
     job: TrainingJob = ray.get(settings["job"])
+    out: Place = settings["out"]
     first = group.rank == 0
     report = (lambda *told: queue.put(told)) if first else None
     job = replace(job, options=replace(job.options, group=group, report=report))
     try:
-        with _joined(group), _opened(settings["out"] if first else None) as folder:
+        with _joined(group), out.open(patient=True) if first else nullcontext() as folder:
             if folder and not (folder / SETTINGS).is_file():
-                raise NasError(
-                    f"{settings['out']} is not shared with the workers; give an `out` that is"
-                )
+                raise NasError(f"{out} is not shared with the workers; give an `out` that is")
             carry_out(job, folder)
     except NasError as error:
         raise NasError(str(error)) from None  # subclasses may not be picklable
-
-
-def _opened(out: Place | None) -> AbstractContextManager[Path | None]:
-    return out.open(patient=True) if out else nullcontext(None)
 
 
 @contextmanager

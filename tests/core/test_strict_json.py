@@ -6,7 +6,7 @@ from time import perf_counter
 
 import pytest
 
-from nas.core.strict_json import DEEPEST, BadJson, dumps, parse
+from nas.core.strict_json import DEEPEST, Malformed, dumps, parse
 
 
 @pytest.mark.parametrize("value", [None, True, 1, -1.5, "a[{\u00e9", [1, [2]], {"a": {"b": []}}])
@@ -34,12 +34,12 @@ def test_what_is_written_is_read_back(value: object) -> None:
     ],
 )
 def test_what_is_no_json_is_refused(text: str | bytes, message: str) -> None:
-    with pytest.raises(BadJson, match=message):
+    with pytest.raises(Malformed, match=message):
         parse(text)
 
 
 def test_the_line_is_told() -> None:
-    with pytest.raises(BadJson) as error:
+    with pytest.raises(Malformed) as error:
         parse('{"a": 1,\n"b" 2}')
     assert error.value.line == 2
 
@@ -55,7 +55,7 @@ def test_brackets_in_texts_do_not_nest() -> None:
 @pytest.mark.parametrize("text", ['"' + '\\"' * 300_000, "[" * 70 + '"' * 300_001, "[]" * 300_000])
 def test_odd_texts_take_no_time(text: str) -> None:
     began = perf_counter()
-    with pytest.raises(BadJson):
+    with pytest.raises(Malformed):
         parse(text)
     assert perf_counter() - began < 20  # seconds; minutes if it grew with the square
 

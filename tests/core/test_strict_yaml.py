@@ -8,8 +8,8 @@ import pytest
 from nas.core import strict_yaml
 from nas.core.data import read_mapping
 from nas.core.errors import BadFile
-from nas.core.strict_json import DEEPEST
-from nas.core.strict_yaml import BadYaml, parse
+from nas.core.strict_json import DEEPEST, Malformed
+from nas.core.strict_yaml import parse
 from nas.core.text import LONGEST_MESSAGE, shown
 
 
@@ -24,7 +24,7 @@ def _bomb(levels: int) -> str:
     ids=["lists", "dashes", "mappings", "keys", "inside"],
 )
 def test_deep_nesting_is_refused_and_not_followed(text: str) -> None:
-    with pytest.raises(BadYaml, match=f"is nested deeper than {DEEPEST} levels"):
+    with pytest.raises(Malformed, match=f"is nested deeper than {DEEPEST} levels"):
         parse(text)
 
 
@@ -34,14 +34,14 @@ def test_as_deep_as_said(levels: int, fits: bool) -> None:
     if fits:
         assert parse(text) == eval(text)
     else:
-        with pytest.raises(BadYaml, match="deeper"):
+        with pytest.raises(Malformed, match="deeper"):
             parse(text)
 
 
 def test_levels_count_through_aliases() -> None:
     half = "[" * 40 + "]" * 40
     assert parse(f"a: &a {half}\nb: *a\n")
-    with pytest.raises(BadYaml, match="deeper") as caught:
+    with pytest.raises(Malformed, match="deeper") as caught:
         parse(f"a: &a {half}\nb: {'[' * 40}*a{']' * 40}\n")
     assert caught.value.line == 2
 
@@ -65,7 +65,7 @@ def test_what_aliases_repeat_is_cut_before_it_is_written() -> None:
 
 def test_what_holds_itself_is_refused() -> None:
     for text in ("a: &a [*a]", "a: &a {b: *a}", "a: *a"):
-        with pytest.raises(BadYaml):
+        with pytest.raises(Malformed):
             parse(text)
 
 
@@ -73,20 +73,22 @@ def test_what_holds_itself_is_refused() -> None:
     "number", ["9" * 400, "-" + "9" * 400, "0x" + "f" * 50_000, "1" + ":1" * 50_000, "1_" * 200]
 )
 def test_a_number_of_many_digits_is_refused(number: str) -> None:
-    with pytest.raises(BadYaml, match=r"has a number of more than 100 digits|cannot read") as said:
+    with pytest.raises(
+        Malformed, match=r"has a number of more than 100 digits|cannot read"
+    ) as said:
         parse(f"schema: 1\nwidth: {number}\n")
     assert said.value.line == 2
 
 
 def test_a_float_beyond_its_range_is_one_line() -> None:
-    with pytest.raises(BadYaml, match="cannot read this value"):
+    with pytest.raises(Malformed, match="cannot read this value"):
         parse("a: !!float " + "1:" * 500 + "1.0")
 
 
 def test_without_the_c_library_the_same_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(strict_yaml, "_Parser", strict_yaml.yaml.SafeLoader)
     for text in ("[" * 500, _bomb(9)):
-        with pytest.raises(BadYaml, match=r"deeper|more than"):
+        with pytest.raises(Malformed, match=r"deeper|more than"):
             parse(text)
 
 

@@ -10,7 +10,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
@@ -43,10 +43,10 @@ def working_copy(url: str, here: Path, *, patient: bool) -> Iterator[None]:
             it. Errors of the block that name `here` name the URL instead.
     """
     copy = _Copy(url, here)
-    attempt = patiently if patient else _once
+    pauses = PAUSES if patient else ()
     with ExitStack() as stack:
-        attempt(lambda: stack.enter_context(_lock(here, url)))
-        attempt(copy.fetch)
+        patiently(lambda: stack.enter_context(_lock(here, url)), pauses)
+        patiently(copy.fetch, pauses)
         with _sending(copy), named(here, url):
             yield
 
@@ -231,13 +231,9 @@ def _is_longer(path: Path, there: bytes) -> bool:
     return len(here) > len(lines) and here.startswith(lines)
 
 
-def _once(action: Callable[[], None]) -> None:
-    action()
-
-
-def patiently(action: Callable[[], None]) -> None:
+def patiently(action: Callable[[], None], pauses: Sequence[float] | None = None) -> None:
     """Do it, and try again after each of the pauses where it fails."""
-    for pause in PAUSES:
+    for pause in PAUSES if pauses is None else pauses:
         try:
             return action()
         except RunError as error:
