@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.core.errors import NasError, RunError
+from nas.core.errors import RunError
 from nas.core.jsonl import Lines, Record, line_reader
 from nas.core.schema import Count, Reader, Seconds
 from nas.core.text import shown
@@ -210,14 +210,10 @@ def _check_needed(read: Reader, trials: Trials, name: str) -> None:
         raise read.fail(f"a trial is ok without a number for {name}")
     settled = (trials.ok | (trials.status == STOPPED)) & ~np.isnan(values)
     for i in np.flatnonzero(settled & ~plausible(name, values)):
-        raise _implausible(read, name, f"metrics.{name}.{i}", float(values[i]))
-
-
-def _implausible(read: Reader, name: str, place: str, value: float) -> NasError:
-    """Return the error for a value that an evaluator gave: the file is sound."""
-    where = f"{read.path}, line {read.line}: {place}"
-    wanted = f"{name} must be {possible(name)}"
-    return RunError(f"{where} is {value:g}, but {wanted}; fix the evaluator and begin a new run")
+        raise RunError(
+            f"{read.path}, line {read.line}: metrics.{name}.{i} is {values[i]:g}, but {name} must "
+            f"be {possible(name)}; fix the evaluator and begin a new run"
+        )
 
 
 def _errors(read: Reader, errors: Mapping[str, str], numbers: range) -> dict[int, str]:

@@ -124,40 +124,23 @@ class Session:
 
         A failure is copied like any result: the same row would most likely fail again.
         """
-        first = self._count
-        own = np.arange(first, first + len(picks))
-        seen: dict[bytes, int] = {}
-        source = own.copy()
-        for i, row in enumerate(picks):
-            key = row.tobytes()
-            source[i] = self._seen.get(key, seen.setdefault(key, first + i))
-        new = source == own
-        trials = evaluate(self.problem, picks[new], first=first)
+        first, seen = self._count, dict[bytes, int]()
+        keys = [(first + i, row.tobytes()) for i, row in enumerate(picks)]
+        source = np.array([self._seen.get(key, seen.setdefault(key, n)) for n, key in keys])
+        new = source == np.arange(first, first + len(picks))
+        fresh = evaluate(self.problem, picks[new], first=first)
         if new.all():
-            return trials
-        return self._with_copies(trials, picks, source, new)
-
-    def _with_copies(
-        self, fresh: Trials, picks: Matrix, source: np.ndarray[Any, Any], new: np.ndarray[Any, Any]
-    ) -> Trials:
-        first = fresh.first
-        own = np.flatnonzero(new) + first
-        errors = {int(own[n - first]): text for n, text in fresh.errors.items()}
-        position = {int(n): i for i, n in enumerate(own)}
-        earlier = self.trials
-        metrics = {}
-        status = np.empty(len(picks), dtype=fresh.status.dtype)
-        for name, values in fresh.metrics.items():
-            old = earlier.metrics.get(name, np.zeros(0))
-            metrics[name] = np.array(
-                [values[position[n]] if n in position else old[n] for n in source.tolist()]
-            )
-        for i, n in enumerate(source.tolist()):
-            status[i] = fresh.status[position[n]] if n in position else earlier.status[n]
-            text = errors.get(n, earlier.errors.get(n))
-            if text is not None:
-                errors[first + i] = text
-        return replace(fresh, picks=picks, metrics=metrics, status=status, errors=errors)
+            return fresh
+        known = concatenate([self.trials, fresh], picks.shape[1])
+        place = np.concatenate([np.arange(first), first - 1 + np.cumsum(new)])[source]
+        errors = {first + i: known.errors[n] for i, n in enumerate(place) if n in known.errors}
+        return replace(
+            fresh,
+            picks=picks,
+            metrics={name: known.metrics[name][place] for name in fresh.metrics},
+            status=known.status[place],
+            errors=errors,
+        )
 
     def _replay(self, header: Mapping[str, Any]) -> None:
         found = self.journal.records[0]
@@ -184,10 +167,8 @@ class Session:
                 continue
             if faithful and not np.array_equal(self.strategy.ask(event.wanted), event.picks):
                 faithful = False
-                logger.warning(
-                    "%s: this version proposes otherwise; resuming from the results",
-                    source,
-                )
+                text = "%s: this version proposes otherwise; resuming from the results"
+                logger.warning(text, source)
             self._asked(event.picks)
         self.journal.records = self.journal.records[:1]
 

@@ -36,13 +36,8 @@ from nas.network.checkpoint import architecture_of, find_checkpoint
 from nas.network.zoo import load_architecture
 from nas.searching.config import SearchConfig, Setup, read_config
 
-CONFIG, JOURNAL, FRONT, ARCHS, ENVIRONMENT = (
-    RUN,
-    "journal.jsonl",
-    "pareto.csv",
-    "archs",
-    "env.json",
-)
+CONFIG, JOURNAL, FRONT = RUN, "journal.jsonl", "pareto.csv"
+ARCHS, ENVIRONMENT = "archs", "env.json"
 
 _NAME = re.compile(r"[0-9]{3,9}")
 

@@ -137,8 +137,8 @@ class Watch:
     def _spent_before(self) -> float:
         """Return the seconds that earlier searches of this run took, by the last heartbeat."""
         with suppress(BadFile):
-            before = read_heartbeat(self._out) if self._out else None
-            return before.spent_seconds if before else 0.0
+            if self._out and (before := read_heartbeat(self._out)):
+                return before.spent_seconds
         return 0.0
 
     @contextmanager
