@@ -17,10 +17,13 @@ from nas.core.storage import Place
 from nas.core.text import file_name
 from nas.exporting.export import named
 from nas.network.blocks import Architecture
+from nas.network.checkpoint import find_checkpoint, load_checkpoint
 from nas.network.multipliers import scale_resolution
+from nas.network.weights import Weights
 from nas.searching.runs.folder import find_architecture
 
 if TYPE_CHECKING:
+    from nas.training.data import Data
     from nas.training.job import TrainingJob
     from nas.training.run import Trained
 
@@ -36,6 +39,9 @@ _HOW = ("device", "workers", "ray_address", "cpus_per_worker", "gpus_per_worker"
 @click.option("--batch", type=COUNT, help="Images at once. [default: the recipe's]")
 @option("--accumulate", 1, "Batches for one change of the weights.", COUNT)
 @click.option("--lr", type=RATE, help="The highest learning rate. [default: it follows --batch]")
+@click.option(
+    "--from-scratch", is_flag=True, help="Begin with random weights although ARCH has some."
+)
 @click.option("--resolution", type=COUNT, help="[default: the architecture's]")
 @click.option("--teacher", default="", help="A training folder or a checkpoint to learn from.")
 @click.option(
@@ -54,16 +60,19 @@ _HOW = ("device", "workers", "ray_address", "cpus_per_worker", "gpus_per_worker"
 def command(arch: str, as_json: bool, resolution: int | None, **flags: Any) -> None:
     """Train ARCH on images, and keep its weights in a training folder.
 
-    ARCH is a bundled name, a YAML or JSON file, RUN_DIR:best, RUN_DIR:3, or a training folder. Its
-    classifier gets the classes of the data. The same command resumes a training that was
-    interrupted, also with more or fewer workers.
+    ARCH is a bundled name, a YAML or JSON file, RUN_DIR:best, RUN_DIR:3, or a training folder,
+    whose best weights are then fine-tuned. The classifier gets the classes of the data. The same
+    command resumes a training that was interrupted, also with more or fewer workers.
     """
     network = find_architecture(arch)
+    start = "" if flags.pop("from_scratch") or find_checkpoint(arch) is None else arch
     network = scale_resolution(network, resolution) if resolution else network
     _check_cluster(flags)
-    out = flags.pop("out") or Place(_default_folder(network, flags))
+    out = flags.pop("out") or Place(
+        _default_folder(network, {**flags, "start": start} if start else flags)
+    )
     try:
-        trained = _train(network, out, **flags)
+        trained = _train(network, start, out, **flags)
     except KeyboardInterrupt:
         say("stopped; resume with the same command")
         raise click.Abort from None
@@ -88,8 +97,8 @@ def _check_cluster(flags: Mapping[str, Any]) -> None:
             raise NasError(f"{flag} is for a cluster: give --workers or --ray-address, too")
 
 
-def _train(network: Architecture, out: Place, **flags: Any) -> "Trained":
-    """Read the data, and train."""
+def _train(network: Architecture, start: str, out: Place, **flags: Any) -> "Trained":
+    """Read the data, and train, from the weights of the trained network `start` if there is one."""
     try:
         from nas.training.data import load_data
         from nas.training.job import Options
@@ -100,13 +109,27 @@ def _train(network: Architecture, out: Place, **flags: Any) -> "Trained":
     changes = {key: flags[key] or 0 for key in ("epochs", "batch", "lr", "accumulate")}
     recipe = adapt(find_recipe(flags["recipe"]), **changes)
     data = load_data(flags["data"])
+    weights = _weights(start, data, seed=flags["seed"]) if start else None
     with progress("training", "images") as update:
-        options = Options(device=flags["device"], teacher=flags["teacher"], report=update)
+        options = Options(
+            device=flags["device"], teacher=flags["teacher"], weights=weights, report=update
+        )
         job = plan(network, data, recipe, seed=flags["seed"], options=options)
         if flags["workers"] == 1 and not flags["ray_address"]:
             with out.open() as folder:
                 return carry_out(job, folder)
         return _train_distributed(job, out, flags)
+
+
+def _weights(start: str, data: "Data", *, seed: int) -> Weights:
+    """Return the weights to fine-tune, and say where they come from."""
+    from nas.training.trained import starting_weights
+
+    found = load_checkpoint(start)
+    was = "" if found.top1 is None else f", top1 {found.top1:.4f} on {found.data}"
+    new = "" if found.classes == data.classes else ", with a new classifier for other classes"
+    say(f"fine-tuning {found.path}{was}{new}; --from-scratch begins with random weights")
+    return starting_weights(found, data, seed=seed)
 
 
 def _train_distributed(job: "TrainingJob", out: Place, flags: Mapping[str, Any]) -> "Trained":

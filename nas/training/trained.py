@@ -8,11 +8,15 @@ from torch import Tensor
 
 from nas.core.errors import NasError
 from nas.core.text import few
-from nas.models.build import Network
+from nas.models.build import Network, build_model
+from nas.models.state import model_tensors
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint, load_checkpoint
+from nas.network.layers import lower
+from nas.network.weights import Weights
 from nas.training.data import Data
 from nas.training.evaluate import Score, pick_device, placed, score, split_of
+from nas.training.task import for_classes
 
 
 def network_of(found: Checkpoint) -> Network:
@@ -27,6 +31,21 @@ def with_weights(arch: Architecture, weights: Mapping[str, Tensor]) -> Network:
     network.to_empty(device="cpu")
     network.load_state_dict(weights, strict=False)  # the counters of batches are not kept
     return network.eval()
+
+
+def starting_weights(found: Checkpoint, data: Data, *, seed: int) -> Weights:
+    """Return the weights of a trained network to begin a training on `data` with.
+
+    Where it knows other classes, it gets a new classifier, drawn with `seed`.
+    """
+    if found.classes == data.classes:
+        return found.weights
+    arch = for_classes(found.arch, len(data.classes))
+    classifier = f"{lower(arch)[-1].name}."
+    drawn = model_tensors(build_model(arch, seed=seed), "")
+    fresh = {name: drawn[name].numpy() for name in drawn if name.startswith(classifier)}
+    kept = {k: v for k, v in found.weights.items() if not k.startswith(classifier)}
+    return {**kept, **fresh}
 
 
 def check_classes(found: Checkpoint, data: Data) -> None:

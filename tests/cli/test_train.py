@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
 from nas.core.data import to_yaml  # noqa: E402
+from nas.network.checkpoint import load_checkpoint  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -112,6 +113,33 @@ def test_the_same_command_finds_its_folder_again(nas: Nas) -> None:
     again = nas(*WORDS, "--epochs", "1")
     assert again.out == first.out
     assert len(list(Path("runs").iterdir())) == 1
+
+
+def test_a_training_folder_is_fine_tuned_from_its_best_weights(nas: Nas) -> None:
+    before = json.loads(nas(*WORDS, "--out", "run", "--json").out)
+    gentle = ("train", "run", *WORDS[2:], "--epochs", "1", "--lr", "1e-7", "--json")
+    reply = nas(*gentle, "--out", "tuned")
+    assert reply.code == 0, reply.err
+    assert reply.err.startswith(
+        f"fine-tuning run/best.safetensors, top1 {before['top1']:.4f} on digits; --from-scratch"
+    )
+    assert json.loads(reply.out)["top1"] == pytest.approx(before["top1"], abs=0.06)
+    again = nas(*gentle, "--out", "tuned")
+    assert json.loads(again.out)["top1"] == json.loads(reply.out)["top1"]
+    fresh = nas(*gentle, "--from-scratch", "--out", "fresh")
+    assert "fine-tuning" not in fresh.err
+    assert json.loads(fresh.out)["top1"] < before["top1"] - 0.06
+
+
+def test_fine_tuning_to_other_classes_makes_a_new_classifier(nas: Nas) -> None:
+    assert nas(*WORDS, "--out", "run").code == 0
+    words = ("--data", "shapes:count=60,classes=3", "--recipe", "quick", "--device", "cpu")
+    reply = nas("train", "run", *words, "--epochs", "1", "--lr", "1e-9", "--out", "shapes")
+    assert reply.code == 0, reply.err
+    assert "with a new classifier for other classes" in reply.err
+    old, new = (load_checkpoint(name).weights for name in ("run", "shapes"))
+    assert new["head.1.linear.weight"].shape == (3, 24)
+    assert np.allclose(new["stem.0.conv.weight"], old["stem.0.conv.weight"], atol=1e-6)
 
 
 @pytest.mark.parametrize(
