@@ -142,12 +142,12 @@ def _again(config: SearchConfig, out: Place) -> str:
 
 
 def _say_spent(run: Run, out: Place) -> None:
-    """Say which budget ended the search, and how to continue it with twice that."""
+    """Print which budget ended the search, and how to resume it with twice that."""
     config, flag = run.setup.config, f"--{run.spent.replace('_', '-')}"
     given = getattr(config, run.spent)
     say(
         f"{flag} {given} is used up after {len(run.trials)} of {config.trials} trials; "
-        f"continue: {_again(config, out)} {flag} {2 * given}"
+        f"resume: {_again(config, out)} {flag} {2 * given}"
     )
 
 

@@ -79,7 +79,7 @@ def plausible(metric: str, values: Floats) -> NDArray[np.bool_]:
 
 
 def possible(metric: str) -> str:
-    """Say what values are `plausible`: "a finite number"."""
+    """Return which values are `plausible`, as in "a finite number"."""
     return f"a fraction (a number{PREDICTED})" if metric in METRICS else "a finite number"
 
 

@@ -38,7 +38,7 @@ _ALLOWED: Mapping[str, tuple[str, ...]] = {
     "per_layer": _PER_LAYER,
 }
 _OPTIONAL = ("expansion_rest", "width_ratio")
-"""Fields that a row has only where they are given."""
+"""Fields without a default."""
 _CHOICES = {
     "stem": ("width", "kernel"),
     "stages": (
@@ -91,11 +91,11 @@ def load_space(name: str | Path) -> Space:
 
 
 def space_from_mapping(content: Mapping[str, Any], *, source: str = "space") -> Space:
-    """Return the space that `content`, what a space's file holds, describes.
+    """Return the space that the `content` of a file describes.
 
     Raises:
         BadFile: if a key is unknown or missing or a value is out of its range; it names the key,
-            and the line where that is known.
+            and the line if known.
     """
     required = ("schema", "name", "resolution", "stem", "stages", "head")
     check_keys(content, known=_KEYS, required=required, place=source)
@@ -161,7 +161,7 @@ def _multipliers(content: Mapping[str, Any], source: str) -> tuple[float, ...]:
 
 
 def _acts(content: Mapping[str, Any], source: str) -> tuple[str, ...]:
-    """Return the activations that rows of stem and head take which have none of their own."""
+    """Return the activations of rows of stem and head without their own."""
     if "act" not in content:
         return ()
     values = _values(content, "act", source)
@@ -173,7 +173,7 @@ def _acts(content: Mapping[str, Any], source: str) -> tuple[str, ...]:
 
 
 def _squeezings(content: Mapping[str, Any], source: str) -> Squeezings:
-    """Return the one kind of squeeze-and-excitation, or those that have names."""
+    """Return the one kind of squeeze-and-excitation, or the named ones."""
     found, place = content.get("se", {}), f"{source}: se"
     if not isinstance(found, Mapping) or not any(isinstance(v, Mapping) for v in found.values()):
         return {True: _squeezing(found, place)}
@@ -185,13 +185,13 @@ def _squeezings(content: Mapping[str, Any], source: str) -> Squeezings:
 
 def _squeezing(content: Any, place: str) -> Squeezing:
     Reader(place).record(content, Squeezing)
-    return Squeezing(**content)  # its numbers as they stand there: fingerprints tell 1 from 1.0
+    return Squeezing(**content)  # with its numbers as given: fingerprints tell 1 from 1.0
 
 
 def _heads(
     content: Mapping[str, Any], source: str, read: Callable[..., tuple[Row, ...]]
 ) -> Mapping[str, tuple[Row, ...]]:
-    """Return the rows of the only head, or those of each head that has a name."""
+    """Return the rows of the only head, or those of each named head."""
     found = content["head"]
     if not isinstance(found, Mapping) or not found:
         return {"": read(content, "head", {}, source)}
@@ -238,7 +238,7 @@ def _rows(
 
 
 def _check_se(row: Mapping[str, Any], made: Row, place: str, squeezings: Squeezings) -> None:
-    """Refuse a squeeze-and-excitation that the file does not describe."""
+    """Refuse a squeeze-and-excitation that the file does not define."""
     for value in made.options["se"]:
         if value is not False and value not in squeezings:
             names = ", ".join("true" if name is True else str(name) for name in squeezings)
@@ -246,7 +246,7 @@ def _check_se(row: Mapping[str, Any], made: Row, place: str, squeezings: Squeezi
 
 
 def _check_row(row: Any, place: str) -> None:
-    """Refuse what is no mapping of fields, and values that no field can have."""
+    """Refuse a row that is no mapping of fields, and values that a field cannot have."""
     if not isinstance(row, Mapping):
         raise BadFile(f"{place}: expected a mapping of fields, found {shown(row)}")
     check_keys(row, known=(*_DEFAULTS, *_OPTIONAL, "per_layer"), required=(), place=place)
@@ -282,7 +282,7 @@ def _row(row: Mapping[str, Any], defaults: Mapping[str, Any], place: str, part: 
 def _check_layers(
     row: Mapping[str, Any], options: Mapping[str, tuple[Value, ...]], place: str, part: str
 ) -> None:
-    """Refuse what only stages can have, or only stem and head, and what excludes each other."""
+    """Refuse fields in the wrong part, and fields that exclude each other."""
     inside = part == "stages"
     if not inside and options["layers"] != (1,):
         raise _bad(row, "layers", place, "must be 1 in stem and head")
@@ -297,7 +297,7 @@ def _check_layers(
 
 
 def _wanted(field: str, value: Any) -> str:
-    """Say what `field` takes where `value` is something else, nothing where it fits."""
+    """Return the values that `field` takes if `value` is none of them, else nothing."""
     if field in _ALLOWED:
         return "" if value in _ALLOWED[field] else f"one of {', '.join(_ALLOWED[field])}"
     if field == "se":

@@ -2,8 +2,8 @@
 
 Whatever adds up over units (MACs, parameters, predicted milliseconds) is worked out once for
 every unit that a space can contain. A matrix of picks is then a matrix of table positions, and a
-sum over its columns is the answer. A large space has too many units for that: theirs are worked
-out when they are first asked for.
+sum over its columns is the answer. A large space has too many units: they are worked out when they
+are first needed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,10 +21,10 @@ UnitValues = Callable[[Unit], tuple[float, ...]]
 Floats = NDArray[np.float64]
 
 _MOST_AT_ONCE = 50_000
-"""Entries of all tables up to which they are filled before the first question."""
+"""Tables with at most so many entries in all are filled at once."""
 
 _SAMPLE = 1_000
-"""Random architectures whose units are worked out at once where all units are too many."""
+"""Random architectures whose units are worked out at once for larger tables."""
 
 
 class Lookup:
@@ -43,8 +43,8 @@ class Lookup:
     def __init__(self, space: Space, values: UnitValues, *, whole: bool = False) -> None:
         """Work out `values` for every unit of `space`; all its tuples have the same length.
 
-        Where these are very many, only the units of a thousand random architectures are worked out
-        here, the others when they are asked for; `whole` works out all of them.
+        Of very many units only those of a thousand random architectures are worked out here, the
+        others when they are needed; `whole` works out all.
         """
         self._digits, self._slots = Digits(space), slots_of(space)
         self._total = _Remembered(values)
@@ -71,7 +71,7 @@ class Lookup:
         return np.stack([self._sum(table.take(by_slot), counts) for table in self._tables], axis=1)
 
     def _fill_missing(self, by_slot: NDArray[np.intp], counts: Sequence[Floats | None]) -> None:
-        """Work out what `by_slot` asks for the first time, but for what does not count."""
+        """Work out the new units of `by_slot` that occur at least once."""
         missing = np.isnan(self._tables[0].take(by_slot))
         if missing.any():
             for line, count in zip(missing, counts, strict=True):
@@ -82,7 +82,7 @@ class Lookup:
     def _sum(self, found: Floats, counts: Sequence[Floats | None]) -> Floats:
         for line, count in zip(found, counts, strict=True):
             if count is not None:
-                line[count == 0] = 0.0  # a unit that is not there may not have been worked out
+                line[count == 0] = 0.0  # an absent unit may not have been worked out
                 line *= count
         total: Floats = found.sum(axis=0)
         return total
@@ -119,9 +119,9 @@ def _least(values: Floats) -> float:
 
 
 def embed(space: Space, rows: Matrix, tables: Sequence[Floats]) -> Floats:
-    """Return what `tables`, one for every choice with a line for each value, have for `rows`.
+    """Return the lines of `tables` for `rows`: a table for every choice, a line for each value.
 
-    The lines stand side by side, shape (rows, their numbers); those of inactive choices are 0.
+    The lines are concatenated, shape (rows, numbers); those of inactive choices are 0.
     """
     active = space.active(rows)[:, :, None]
     found = [table[rows[:, i]] * active[:, i] for i, table in enumerate(tables)]
@@ -138,7 +138,7 @@ def distinct_units(space: Space) -> Mapping[str, Unit]:
 
 
 class _Remembered:
-    """Sums values over units and works each unit out once; what it knows does not travel."""
+    """Sums values over units and works each unit out once; pickled, it forgets them."""
 
     def __init__(self, values: UnitValues) -> None:
         self._values = values

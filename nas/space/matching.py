@@ -1,4 +1,4 @@
-"""How near the blocks of picks are to those of an architecture, and in what they differ."""
+"""Compare the blocks of picks with those of an architecture."""
 
 from dataclasses import fields
 
@@ -7,7 +7,7 @@ from nas.space.rows import Column, Picks, Value, multiplied, times
 
 
 class Nearest:
-    """The picks whose blocks differ in the fewest fields from those that are wanted."""
+    """The picks whose blocks differ in the fewest fields from the wanted ones."""
 
     def __init__(self, wanted: tuple[Blocks, ...]) -> None:
         """Look for blocks that are equal to `wanted`, which has one or more parts."""
@@ -22,14 +22,14 @@ class Nearest:
         return self._distance == 0
 
     def add(self, picks: Picks, blocks: tuple[Blocks, ...]) -> None:
-        """Compare the blocks that `picks` give; of equally near ones the first count."""
+        """Compare the blocks of `picks`; of equally near ones the first is kept."""
         distance = sum(map(_apart, self.wanted, blocks))
         if distance < self._distance:
             self._distance, self.picks, self.blocks = distance, picks, blocks
 
 
 def _apart(one: Blocks, other: Blocks) -> int:
-    """Return in how many fields blocks differ; one too many differs in all of its own."""
+    """Return in how many fields blocks differ; a missing block differs in all."""
     if one == other:
         return 0
     missing = abs(len(one) - len(other)) * len(fields(Block))
@@ -41,7 +41,7 @@ def _fields_apart(one: Block, other: Block) -> int:
 
 
 def difference(place: str, found: Blocks, nearest: Blocks) -> str:
-    """Say which field differs first between two rows of blocks."""
+    """Return a text on the first field that differs between two rows of blocks."""
     if len(found) != len(nearest):
         return f"{place} has {len(found)} blocks where the space has {len(nearest)}"
     for i, (one, other) in enumerate(zip(found, nearest, strict=True)):
@@ -53,7 +53,7 @@ def difference(place: str, found: Blocks, nearest: Blocks) -> str:
 
 
 def plausible(column: Column, blocks: Blocks, multiplier: float) -> tuple[Value, ...]:
-    """Return the values of a choice of a whole stage that its blocks may have, at least one."""
+    """Return the values of a choice of a stage that its blocks may have, at least one."""
     if not blocks:
         return column.values[:1]
     fitting = tuple(v for v in column.values if _fits(column.field, v, blocks, multiplier))
@@ -61,7 +61,7 @@ def plausible(column: Column, blocks: Blocks, multiplier: float) -> tuple[Value,
 
 
 def _fits(field: str, value: Value, blocks: Blocks, multiplier: float) -> bool:
-    """Tell whether the first block that a field is about may have come from `value`."""
+    """Return whether the first block with this field may have come from `value`."""
     block = blocks[1] if field == "expansion_rest" and len(blocks) > 1 else blocks[0]
     match field:
         case "kind" | "kernel" | "act":

@@ -15,21 +15,21 @@ Value = int | float | bool | str
 Picks = Mapping[str, Value]
 
 APPLIES_TO = {"expansion": ("mbconv",), "expansion_rest": ("mbconv",), "skip": ("mbconv",)}
-"""Fields that only some kinds of block have; for the other kinds a choice of them is inactive."""
+"""Fields that only some kinds of block have; for other kinds their choices are inactive."""
 
 SHARED = ""
-"""The activation of a row of stem or head that takes the one of the whole space."""
+"""The activation of rows of stem and head that use the one of the space."""
 
 SAME = "same"
-"""The activation of a squeeze-and-excitation that takes the one of its block."""
+"""The activation of a squeeze-and-excitation that uses the one of its block."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Squeezing:
     """How wide a squeeze-and-excitation is: `ratio` of the block's "input" or "hidden" channels.
 
-    `act` and `gate`, where they are given, stand in the place of the row's `se_act` and `gate`;
-    the act "same" is that of the block.
+    `act` and `gate`, if given, replace the row's `se_act` and `gate`; the act "same" is that of
+    the block.
     """
 
     ratio: Annotated[float, Range(0, 1, above=True)] = 0.25
@@ -48,18 +48,18 @@ class Squeezing:
         )
 
     def fields(self, act: str, se_act: str, gate: str) -> dict[str, str]:
-        """Return `se_act` and `gate` of a block, whose row has these values of its own."""
+        """Return `se_act` and `gate` of a block, given those of its row."""
         own = act if self.act == SAME else self.act
         return {"se_act": own or se_act, "gate": self.gate or gate}
 
 
 Squeezings = Mapping[Value, Squeezing]
-"""By the values of the field `se` that ask for one: its name, or true for the only one."""
+"""By the values of the field `se`: a name, or true for the only one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One row of a space's file: every field with its choices, a single one where it is fixed."""
+    """One row of a space's file: the choices of every field, a single one where it is fixed."""
 
     options: Mapping[str, tuple[Value, ...]]
     per_layer: tuple[str, ...] = ()
@@ -78,7 +78,7 @@ class Row:
         *,
         multiplier: float = 1.0,
     ) -> Block:
-        """Return the block that stands at `layer`, from 0, for one value of every field."""
+        """Return the block at `layer`, from 0, for one value of every field."""
         kind, squeezing = str(values["kind"]), squeezings.get(values["se"])
         hidden = times(in_channels, _expansion(values, layer)) if kind == "mbconv" else 0
         act = "relu6" if kind == "pool" else str(values["act"])
@@ -124,8 +124,8 @@ def _width(values: Picks, in_channels: int, multiplier: float) -> int:
 class Column:
     """One choice: its name, its values, and where in the space it acts (stage and layer from 0).
 
-    `stage` is None for what holds for the whole network, its stem or its head; `layer` is None
-    where the choice holds for a whole stage.
+    `stage` is None for choices of the network, its stem or its head; `layer` is None for choices
+    of all layers of a stage.
     """
 
     name: str
@@ -136,7 +136,7 @@ class Column:
 
     @property
     def least_layers(self) -> int:
-        """The depth of its stage from which on the choice has an influence."""
+        """The least depth of its stage at which the choice has an influence."""
         if self.stage is None or self.field == "layers":
             return 0
         if self.layer is not None:
@@ -173,11 +173,11 @@ def stage_columns(stages: tuple[Row, ...]) -> Iterator[Column]:
 
 
 Condition = tuple[int, int, NDArray[np.bool_]]
-"""A column, the column that it depends on, and for which values of that one it is active."""
+"""A column, the column that it depends on, and the values of that one for which it is active."""
 
 
 def conditions(columns: tuple[Column, ...]) -> Iterator[Condition]:
-    """Yield what decides whether a choice has an influence."""
+    """Yield the conditions under which choices have an influence."""
     index = {column.name: i for i, column in enumerate(columns)}
     for i, column in enumerate(columns):
         if column.stage is None:

@@ -1,6 +1,6 @@
-"""Random rows that reach further than uniform ones: to the corners of a space, and around rows.
+"""Random rows that reach further than uniform ones: to the corners of a space, and near rows.
 
-What a choice adds averages out over uniform rows, so that small and large networks are rare there.
+The effects of choices average out over uniform rows, so that small and large networks are rare.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ _TILT = 1.5
 
 
 def tilted(space: Space, rng: np.random.Generator, count: int) -> Matrix:
-    """Return random rows, each with a bias of its own to the first or the last values."""
+    """Return random rows, each with a random bias to the first or the last values."""
     tilts = rng.uniform(-_TILT, _TILT, count)
     rows = np.zeros((count, len(space.widths)), dtype=np.uint8)
     for column, width in enumerate(space.widths):
@@ -42,9 +42,9 @@ def near(space: Space, rows: Matrix, rng: np.random.Generator, count: int) -> Ma
 
 
 def covering(space: Space, rows: Matrix, rng: np.random.Generator, count: int) -> Matrix:
-    """Return rows to teach a model on that was learned from `rows`: uniform, `leaning`, `near`.
+    """Return rows to train a model on that learned from `rows`: uniform, `leaning`, `near`.
 
-    A search goes to the corners, so that the model must be right there as well.
+    A search goes to the corners, so the model must be accurate there as well.
     """
     each = count // 3
     uniform = space.sample_matrix(rng, count - 2 * each)

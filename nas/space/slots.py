@@ -1,9 +1,9 @@
-"""The parts that every architecture of a space is the sum of, numbered by what decides them.
+"""The parts of a space's architectures (slots), numbered by the choices that decide them.
 
-A part (stem, head, the first layer of a stage, the layers behind it) depends on few choices, and on
-the channels that enter it. These come from the width of the nearest stage before that is not
-dropped, so that a matrix gets more columns, its *digits*: for each part, which stage and width that
-is.
+A part (stem, head, the first layer of a stage, the layers after it) depends on few choices, and on
+the channels that enter it. These come from the width of the last stage before it that is not
+dropped. So a matrix gets more columns, its *digits*: for each part, the stage and width of its
+input.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,9 +25,9 @@ _Build = Callable[[Picks, int], tuple[Unit, ...]]
 
 @dataclass(frozen=True)
 class Slot:
-    """A part of every architecture: the digits that decide it, and the units for their values.
+    """A part of all architectures: the digits that decide it, and the units for their values.
 
-    `counts` gives how often the part occurs in each row of a matrix, None where it is always once.
+    `counts` gives how often the part occurs in each row of a matrix, None for always once.
     """
 
     digits: tuple[int, ...]
@@ -38,25 +38,25 @@ class Slot:
 
     @cached_property
     def size(self) -> int:
-        """How many values there are, of all digits together."""
+        """The number of combinations of digits."""
         return prod(self.sizes)
 
     @cached_property
     def steps(self) -> tuple[int, ...]:
-        """What one more of each digit adds to the number of a value."""
+        """What each digit is multiplied by in the number of a combination."""
         return tuple(prod(self.sizes[i + 1 :]) for i in range(len(self.sizes)))
 
     def units(self, code: int) -> tuple[Unit, ...]:
-        """Return the units of the value of this number."""
+        """Return the units of a combination by its number."""
         digits = zip(self.steps, self.sizes, strict=True)
         return self.units_of(tuple(code // step % size for step, size in digits))
 
 
 class Digits:
-    """Turns rows of picks into digits: the picks, then for each part where its channels come from.
+    """Turns rows of picks into digits: the picks, then for each stage and the head its source.
 
-    The parts are the stages and the head. A digit counts the widths of the stem, then those of the
-    first stage, and so on, as far as they can be the ones in question.
+    The digit of a source counts the widths of the stem, then those of the first stage, and so on,
+    as far as they can enter the part.
     """
 
     def __init__(self, space: Space) -> None:
@@ -92,7 +92,7 @@ class Digits:
         return np.full(len(matrix), depths[0]) if place is None else depths[matrix[:, place]]
 
     def occurrences(self, stage: int, layer: int | None, matrix: Matrix) -> Floats:
-        """Return how often a layer occurs; None is for all behind the first."""
+        """Return how often a layer occurs; None means all after the first."""
         layers = self._layers(matrix, stage)
         return np.maximum(layers - 1, 0) if layer is None else (layers > layer).astype(float)
 
@@ -112,11 +112,11 @@ def _sources(space: Space) -> Sequence[tuple[_Source, ...]]:
 
 
 def _always(_: Matrix) -> None:
-    """Return how often a part occurs that is in every network: once."""
+    """Return how often a part of every network occurs: once."""
 
 
 def slots_of(space: Space) -> tuple[Slot, ...]:
-    """Return the parts that every architecture of `space` is the sum of."""
+    """Return the parts of the architectures of `space`."""
     return _Slots(space).all()
 
 

@@ -1,9 +1,9 @@
-"""Search spaces: named choices, and the way from picks to an architecture and back.
+"""Search spaces: named choices, and the encoding of architectures as picks.
 
 Picks are a mapping from the name of a choice to its value. A matrix of picks has a row for each
 architecture and a column for each choice, holding the index of the value; batches travel in this
-form. A choice that has no influence (the kernel of a layer beyond the stage's depth) is inactive:
-its index is 0 in a canonical matrix, and picks leave it out.
+form. A choice without influence (the kernel of a layer beyond the stage's depth) is inactive: its
+index is 0 in a canonical matrix, and picks leave it out.
 """
 
 import hashlib
@@ -43,11 +43,10 @@ Matrix = NDArray[np.uint8]
 class Space:
     """A search space: a stem, stages and a head, whose fields may be choices.
 
-    `heads` are the heads that there are, by name; a single one is named "". `multipliers` are
-    those of the stages' widths. `acts` are the activations of what has none of its own in stem and
-    head. `squeezings` stand under the values of the field `se` that ask for them. `baseline` names
-    the bundled architecture that results are compared with; `fixed_features` is that of all its
-    architectures.
+    `heads` are by name; a single one is named "". `multipliers` are of the stages' widths. `acts`
+    are the activations of rows of stem and head without their own. `squeezings` are by the values
+    of the field `se`. `baseline` names the bundled architecture that results are compared with;
+    `fixed_features` is that of all architectures.
     """
 
     name: str
@@ -100,12 +99,12 @@ class Space:
             "parts": [len(self.stem), len(self.stages), len(rows)],
             "se": [only.ratio, only.of, only.divisor],
             "drop": [self.dropout, self.drop_connect],
-            **self._younger(),
+            **self._later_parts(),
         }
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
-    def _younger(self) -> Mapping[str, Any]:
-        """Return what spaces could not have at first, where this one has it."""
+    def _later_parts(self) -> Mapping[str, Any]:
+        """Return the parts that earlier versions lacked, if any: old fingerprints stay."""
         plain = self.squeezings.keys() == {True} and self.squeezings[True].fields("", "", "")
         se = [[str(n), *(getattr(s, f) for f in s.__slots__)] for n, s in self.squeezings.items()]
         found = {
@@ -273,10 +272,10 @@ class Space:
     def encode(self, arch: Architecture) -> Picks:
         """Return the picks whose architecture is `arch`, the first where there are several.
 
-        The rates of dropout take no part: they are of a training, and the space has its own.
+        Dropout is ignored: it belongs to a training, and the space has its own.
 
         Raises:
-            NotInSpace: if it is no point of this space; the message says what differs first.
+            NotInSpace: if it is not in this space; the message names the first difference.
         """
         what = arch.name or "the architecture"
         if arch.resolution not in self.resolutions:
@@ -306,7 +305,7 @@ class Space:
         return found.picks
 
     def _encode_stages(self, what: str, arch: Architecture) -> Picks:
-        """Return the picks of the stages under the first multiplier that fits, and itself."""
+        """Return the first multiplier that fits, and the picks of the stages under it."""
         errors = []
         for multiplier in sorted(self.multipliers, key=partial(self._misfit, arch)):
             picks: dict[str, Value] = {"multiplier": multiplier}
@@ -324,7 +323,7 @@ class Space:
         raise errors[0]
 
     def _misfit(self, arch: Architecture, multiplier: float) -> tuple[int, float]:
-        """Return how many stages have no width of theirs, and how far the multiplier is from 1."""
+        """Return how many stages lack a fitting width, and how far the multiplier is from 1."""
         wrong = 0
         for row, blocks in zip(self.stages, arch.stages, strict=True):
             widths = [multiplied(int(width), multiplier) for width in row.options["width"]]
@@ -389,4 +388,4 @@ class Space:
 
 
 _ELSEWHERE = ("resolution", "multiplier")
-"""Choices for the whole network that stem and head know nothing of."""
+"""Choices of the network that do not affect stem and head."""

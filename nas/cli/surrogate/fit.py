@@ -72,8 +72,8 @@ def _lines(fitted: "Fitted") -> list[str]:
         f"{model.metric} of space {model.space}, learned from {model.source}",
         f"hold-out: Kendall tau-b {held_out.tau:.3f}, R2 {held_out.r2:.3f}, mean absolute error "
         f"{held_out.mae:.4f} over {held_out.rows} architectures",
-        f"deviations: {held_out.within_one:.0%} of them within one, {held_out.within_two:.0%} "
-        "within two (68% and 95% if normal)",
+        f"within one standard deviation: {held_out.within_one:.0%} of them, within two: "
+        f"{held_out.within_two:.0%} (68% and 95% if normal)",
         f"networks: R2 {fitted.imitation_r2:.4f} on the Gaussian process that they stand for, "
         f"{fitted.imitation_gap:.5f} from it",
     ]

@@ -175,7 +175,7 @@ class Watch:
                 self._beat(RUNNING)
 
     def is_over(self, session: Session) -> bool:
-        """Tell whether the trials are done, or a budget is spent."""
+        """Return whether the trials are done, or a budget is spent."""
         return len(session) >= self._config.trials or bool(self.spent(session))
 
     def spent(self, session: Session) -> str:
