@@ -8,17 +8,28 @@ from nas.cli._places import PATH
 from nas.cli._print import print_json, say
 from nas.searching.runs.study import to_study
 
+SAMPLE = 1000
+"""Trials that a dashboard shows without delay."""
+
 
 @click.command("study")
 @click.argument("run", type=PATH)
 @click.option("--storage", help="A new journal file, or a database's URL. [default: RUN/study.log]")
 @click.option("--name", help="The study's name; the run folder's by default.")
+@click.option("--all", "everything", is_flag=True, help="Write all trials, however many.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def command(run: Path, storage: str | None, name: str | None, as_json: bool) -> None:
-    """Export the journal of RUN as an Optuna study, for optuna-dashboard and Optuna's plots."""
+def command(
+    run: Path, storage: str | None, name: str | None, everything: bool, as_json: bool
+) -> None:
+    """Export the journal of RUN as an Optuna study, for optuna-dashboard and Optuna's plots.
+
+    Of more than 1,000 trials it holds the front and 1,000 of the others.
+    """
     where = storage or str(run / "study.log")
-    count = to_study(run, where, name=name or run.resolve().name)
+    most = 0 if everything else SAMPLE
+    count = to_study(run, where, name=name or run.resolve().name, most=most)
     if as_json:
         print_json({"schema": 1, "storage": where, "trials": count})
     else:
-        say(f"wrote {count} trials; look at them: optuna-dashboard {where}")
+        kept = "" if everything or count < SAMPLE else ", the front and a sample (--all: every one)"
+        say(f"wrote {count:,} trials{kept}; look at them: optuna-dashboard {where}")

@@ -1,25 +1,34 @@
 """The journal of a run as an Optuna study."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nas.core.errors import NasError, RunError, first_line, missing_package
 from nas.core.files import atomic_path
+from nas.searching.pareto import non_dominated
 from nas.searching.problem import FAILED, STOPPED
 from nas.searching.runs.folder import CONFIG
 from nas.searching.runs.stored import StoredRun, read_run
 
+Rows = NDArray[np.int64]
+"""Numbers of trials."""
+
 if TYPE_CHECKING:
+    from optuna.distributions import CategoricalDistribution
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
 
-def to_study(out: Path, storage: str, *, name: str) -> int:
-    """Write the trials of a run folder into a new Optuna study; return how many there are.
+def to_study(out: Path, storage: str, *, name: str, most: int = 0) -> int:
+    """Write the trials of a run folder into a new Optuna study; return how many that are.
+
+    With `most` above 0 these are all of the front, and so many at even distances of the others: a
+    dashboard takes minutes to load 10,000. The user attribute `trial` is the number in the run.
 
     `storage` is the path of a new Optuna journal file, or the URL of a database, which takes
     Optuna some hundredths of a second per trial. Objectives keep their direction; constraints
@@ -35,16 +44,27 @@ def to_study(out: Path, storage: str, *, name: str) -> int:
     run = read_run(out)
     if not run.objectives:
         raise RunError(f"{out / CONFIG} names no objective; finish the search first")
-    count = len(run.trials)
+    rows = _chosen(run, most)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if "://" in storage:
-        _fill(run, storage, name=name, where=storage)
+        _fill(run, rows, storage, name=name, where=storage)
     else:
-        _fill_file(run, Path(storage), name=name)
-    return count
+        _fill_file(run, rows, Path(storage), name=name)
+    return len(rows)
 
 
-def _fill_file(run: StoredRun, path: Path, *, name: str) -> None:
+def _chosen(run: StoredRun, most: int) -> Rows:
+    """Return the numbers of the trials to write, in their order."""
+    trials, count = run.trials, len(run.trials)
+    if not 0 < most < count:
+        return np.arange(count)
+    ok = np.flatnonzero(trials.ok)
+    scores = np.stack([o.sign * trials.metrics[o.metric][ok] for o in run.objectives], axis=1)
+    spread = np.linspace(0, count - 1, most).round().astype(np.int64)
+    return np.union1d(ok[non_dominated(scores)], spread)
+
+
+def _fill_file(run: StoredRun, rows: Rows, path: Path, *, name: str) -> None:
     """Write a study into a journal file, at once: it is built in memory first."""
     from optuna.storages import JournalStorage
     from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
@@ -64,7 +84,7 @@ def _fill_file(run: StoredRun, path: Path, *, name: str) -> None:
     if not path.name or path.exists():
         raise NasError(f"cannot open storage {path}: it exists already; give another `storage`")
     memory = Memory()
-    _fill(run, JournalStorage(memory), name=name, where=str(path))
+    _fill(run, rows, JournalStorage(memory), name=name, where=str(path))
     try:
         with atomic_path(path) as temporary:
             JournalFileBackend(str(temporary)).append_logs(memory.records)
@@ -72,9 +92,12 @@ def _fill_file(run: StoredRun, path: Path, *, name: str) -> None:
         raise NasError(f"cannot open storage {path}: {error.strerror or error}") from None
 
 
-def _fill(run: StoredRun, storage: "str | BaseStorage", *, name: str, where: str) -> None:
+def _fill(
+    run: StoredRun, rows: Rows, storage: "str | BaseStorage", *, name: str, where: str
+) -> None:
     """Create the study and give it the trials."""
     import optuna
+    from optuna.distributions import CategoricalDistribution
 
     directions: list[Literal["minimize", "maximize"]] = [
         "minimize" if o.sign > 0 else "maximize" for o in run.objectives
@@ -88,12 +111,14 @@ def _fill(run: StoredRun, storage: "str | BaseStorage", *, name: str, where: str
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Optuna calls names of metrics experimental
         study.set_metric_names([o.metric for o in run.objectives])
-    study.add_trials([_frozen(run, i) for i in range(len(run.trials))])
+    kinds = {n: CategoricalDistribution(values) for n, values in run.space.choices.items()}
+    study.add_trials([_frozen(run, i, kinds) for i in rows.tolist()])
 
 
-def _frozen(run: StoredRun, i: int) -> "FrozenTrial":
+def _frozen(
+    run: StoredRun, i: int, kinds: "Mapping[str, CategoricalDistribution]"
+) -> "FrozenTrial":
     """Return one trial as Optuna keeps it; infeasible ones without values count as pruned."""
-    from optuna.distributions import CategoricalDistribution
     from optuna.trial import TrialState, create_trial
 
     trials = run.trials
@@ -107,8 +132,12 @@ def _frozen(run: StoredRun, i: int) -> "FrozenTrial":
         state=TrialState.COMPLETE if complete else broken,
         values=values if complete else None,
         params=dict(picks),
-        distributions={n: CategoricalDistribution(run.space.choices[n]) for n in picks},
-        user_attrs={**known, "error": trials.errors.get(trials.first + i, "")},
+        distributions={name: kinds[name] for name in picks},
+        user_attrs={
+            **known,
+            "trial": trials.first + i,
+            "error": trials.errors.get(trials.first + i, ""),
+        },
         constraints={
             str(c): float(c.excess(np.array(known[c.metric])))
             for c in run.constraints

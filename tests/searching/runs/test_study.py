@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nas.core.errors import NasError, RunError
@@ -31,6 +32,19 @@ def test_a_study_holds_every_trial(tmp_path: Path) -> None:
     assert study.trials[1].user_attrs["macs"] == run.trials.metrics["macs"][1]
     front = {trial.number for trial in study.best_trials}
     assert front == set(run.front.tolist())
+
+
+def test_a_study_may_hold_the_front_and_a_sample(tmp_path: Path) -> None:
+    run = search(trials=200, strategy="random", out=tmp_path / "run")
+    path = tmp_path / "study.log"
+    count = to_study(tmp_path / "run", str(path), name="mine", most=20)
+    study = optuna.load_study(study_name="mine", storage=_storage(path))
+    assert len(study.trials) == count <= 20 + len(run.front)
+    front = {trial.user_attrs["trial"] for trial in study.best_trials}
+    assert front == set(run.front.tolist())
+    kept = [trial.user_attrs["trial"] for trial in study.trials]
+    assert kept == sorted(kept)
+    assert np.diff(kept).max() <= 11
 
 
 def test_what_breaks_a_limit_has_a_positive_constraint(tmp_path: Path, judge_path: Path) -> None:
