@@ -25,11 +25,11 @@ class ParetoArchive:
     `least` rows stay.
     """
 
-    def __init__(self, columns: int, objectives: int, *, slack: float, least: int = 30) -> None:
+    def __init__(self, problem: Problem, *, slack: float, least: int = 30) -> None:
         """Start empty."""
-        self._slack, self._least = slack, least
-        self.rows: Matrix = np.zeros((0, columns), dtype=np.uint8)
-        self.scores: Floats = np.zeros((0, objectives))
+        self._problem, self._slack, self._least = problem, slack, least
+        self.rows: Matrix = np.zeros((0, len(problem.space.columns)), dtype=np.uint8)
+        self.scores: Floats = np.zeros((0, len(problem.objectives)))
         self.front: Floats = self.scores
 
     def __len__(self) -> int:
@@ -46,11 +46,11 @@ class ParetoArchive:
         """Return how far `scores` are ahead of the front, which must not be empty."""
         return quickly_ahead(scores, self.rivals, extent_of(self.front))
 
-    def tell(self, problem: Problem, trials: Trials) -> None:
-        """Take in the feasible trials."""
+    def tell(self, trials: Trials) -> None:
+        """Take in the trials that are ok."""
         ok = trials.ok
         if ok.any():
-            self.add(trials.picks[ok], problem.scores(trials.metrics)[ok])
+            self.add(trials.picks[ok], self._problem.scores(trials.metrics)[ok])
 
     def add(self, rows: Matrix, scores: Floats) -> None:
         """Take in rows, and drop those that fell behind."""

@@ -29,10 +29,9 @@ class Archive:
     ) -> None:
         """Start with an empty archive."""
         self.batch = batch
-        self._problem, self._initial = problem, initial
+        self._initial = initial
         self._proposals = Proposals(problem, seed)
-        columns = len(problem.space.columns)
-        self._archive = ParetoArchive(columns, len(problem.objectives), slack=_SLACK)
+        self._archive = ParetoArchive(problem, slack=_SLACK)
         self._model = LinearModel(problem, most_pairs=_MOST_PAIRS, penalty=_PENALTY, forget=_FORGET)
         self._breed = Breed(problem, siblings=siblings, mutations=_MUTATIONS)
 
@@ -50,7 +49,7 @@ class Archive:
         """Let the best into the archive and refit the model."""
         self._proposals.tell(trials)
         self._model.tell(trials)
-        self._archive.tell(self._problem, trials)
+        self._archive.tell(trials)
 
 
 def create(

@@ -1,7 +1,6 @@
 """Model-guided search; the default where an evaluation is a training."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nas.searching.acquisition import promising
 from nas.searching.kernel_model import KernelModel
@@ -12,6 +11,7 @@ from nas.searching.strategies._proposals import Proposals
 from nas.space.space import Matrix
 
 _SLACK, _INNER_SLACK = 0.05, 0.005
+_LEAST_KEPT = 100
 _GENERATIONS, _CHILDREN = 10, 300
 _MOST_FITTED = 1000
 _SUPPLY = 2000
@@ -34,7 +34,7 @@ class Guided:
         self.batch = batch
         self._problem, self._initial, self._explore = problem, initial, explore
         self._proposals = Proposals(problem, seed)
-        self._archive = self._new_archive(_SLACK)
+        self._archive = ParetoArchive(problem, slack=_SLACK, least=_LEAST_KEPT)
         self._model = KernelModel(problem, most=_MOST_FITTED)
         self._breed = Breed(problem, siblings=1, mutations=3)
 
@@ -48,7 +48,9 @@ class Guided:
             return self._proposals.ask(self._proposals.random(count, rng))
         count = min(count, max(_LEAST, self._proposals.count // _SHARE))
         found = self._candidates(rng)
-        best = self._promising(found, count - rng.binomial(count, self._explore))
+        explored = rng.binomial(count, self._explore)
+        scores = self._model.scores(found)
+        best = promising(*scores, self._archive.rivals, count=count - explored)
         rest = rng.permutation(np.delete(np.arange(len(found)), best))
         rows = found[np.concatenate([best, rest[: count - len(best)]])]
         return self._proposals.ask(self._proposals.fill(rows, count, rng))
@@ -57,11 +59,7 @@ class Guided:
         """Take the trials into the model's data."""
         self._proposals.tell(trials)
         self._model.tell(trials)
-        self._archive.tell(self._problem, trials)
-
-    def _new_archive(self, slack: float) -> ParetoArchive:
-        columns = len(self._problem.space.columns)
-        return ParetoArchive(columns, len(self._problem.objectives), slack=slack, least=100)
+        self._archive.tell(trials)
 
     def _start(self, count: int, rng: np.random.Generator) -> Matrix:
         """Return random rows, spread over the first objective that is free if there is one."""
@@ -81,7 +79,7 @@ class Guided:
 
     def _candidates(self, rng: np.random.Generator) -> Matrix:
         """Return new rows near the front of the model, by an archive evolution inside it."""
-        archive = self._new_archive(_INNER_SLACK)
+        archive = ParetoArchive(self._problem, slack=_INNER_SLACK, least=_LEAST_KEPT)
         archive.add(self._archive.rows, self._archive.scores)
         for _ in range(_GENERATIONS):
             children = self._breed(
@@ -92,11 +90,6 @@ class Guided:
             scores, violations = self._model.scores(children)
             archive.add(children[violations == 0], scores[violations == 0])
         return self._proposals.new(archive.rows)
-
-    def _promising(self, rows: Matrix, count: int) -> NDArray[np.int64]:
-        """Return the positions of up to `count` rows, each the furthest ahead of all before it."""
-        scores, violations = self._model.scores(rows)
-        return promising(scores, violations, self._archive.rivals, count=count)
 
 
 def create(

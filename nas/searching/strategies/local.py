@@ -49,12 +49,10 @@ class Local:
     def tell(self, trials: Trials) -> None:
         """Let trials into the front of the climb."""
         self._proposals.tell(trials)
-        ok = trials.ok
-        self._climb.add(trials.picks[ok], self._problem.scores(trials.metrics)[ok])
+        self._climb.tell(trials)
 
     def _new_climb(self) -> ParetoArchive:
-        columns = len(self._problem.space.columns)
-        return ParetoArchive(columns, len(self._problem.objectives), slack=0.0, least=1)
+        return ParetoArchive(self._problem, slack=0.0, least=1)
 
 
 def create(problem: Problem, *, seed: int) -> Local:

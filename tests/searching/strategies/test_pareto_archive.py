@@ -1,7 +1,18 @@
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
 from nas.searching.strategies._pareto_archive import ParetoArchive, spread
+
+
+def _archive(objectives: int, **settings: Any) -> ParetoArchive:
+    """Return an empty archive of rows with one pick."""
+    problem: Any = SimpleNamespace(
+        space=SimpleNamespace(columns=(0,)), objectives=(0,) * objectives
+    )
+    return ParetoArchive(problem, **settings)
 
 
 def rows_for(scores: np.ndarray) -> np.ndarray:
@@ -9,7 +20,7 @@ def rows_for(scores: np.ndarray) -> np.ndarray:
 
 
 def test_what_fell_behind_leaves() -> None:
-    archive = ParetoArchive(1, 2, slack=0.1, least=1)
+    archive = _archive(2, slack=0.1, least=1)
     scores = np.array([[0.0, 10.0], [10.0, 0.0], [0.5, 10.0], [5.0, 10.0]])
     archive.add(rows_for(scores), scores)
     assert sorted(archive.rows[:, 0].tolist()) == [0, 1, 2]
@@ -17,7 +28,7 @@ def test_what_fell_behind_leaves() -> None:
 
 
 def test_the_least_number_stays_even_if_behind() -> None:
-    archive = ParetoArchive(1, 1, slack=0.0, least=3)
+    archive = _archive(1, slack=0.0, least=3)
     scores = np.array([[5.0], [1.0], [4.0], [2.0], [3.0]])
     archive.add(rows_for(scores), scores)
     assert sorted(archive.scores[:, 0].tolist()) == [1.0, 2.0, 3.0]
@@ -26,7 +37,7 @@ def test_the_least_number_stays_even_if_behind() -> None:
 @pytest.mark.parametrize("objectives", [2, 3])
 def test_the_front_is_that_of_all_rows_whatever_the_batches(objectives: int) -> None:
     scores = np.random.default_rng(0).random((300, objectives))
-    whole, parts = (ParetoArchive(1, objectives, slack=0.0) for _ in range(2))
+    whole, parts = (_archive(objectives, slack=0.0) for _ in range(2))
     whole.add(np.zeros((300, 1), np.uint8), scores)
     for part in np.array_split(scores, 7):
         parts.add(np.zeros((len(part), 1), np.uint8), part)
