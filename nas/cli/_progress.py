@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from nas.cli._print import say
 from nas.core.progress import Report
@@ -30,13 +31,25 @@ def progress(doing: str, things: str) -> Iterator[Report]:
 
 
 class _Lines:
-    """Prints progress at most every ten seconds."""
+    """Prints progress at most every ten seconds, and at once where nothing is done yet."""
 
     def __init__(self, things: str) -> None:
         self._things, self._last = things, time.monotonic()
+        self._began, self._start = self._last, -1
 
     def __call__(self, done: int, total: int, note: str) -> None:
-        if time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
-            self._last = time.monotonic()
-            more = f", {note}" if note else ""
-            say(f"{done:,} of {total:,} {self._things}{more}")
+        now = time.monotonic()
+        if self._start < 0:
+            self._began, self._start = now, done
+        if done and now - self._last < _SECONDS_BETWEEN_LINES:
+            return
+        self._last = now
+        facts = [f"{done:,} of {total:,} {self._things}", note, self._left(done, total, now)]
+        say(", ".join(fact for fact in facts if fact))
+
+    def _left(self, done: int, total: int, now: float) -> str:
+        """Return the time that is left at the rate so far, nothing where that is not known."""
+        if done <= self._start:
+            return ""
+        seconds = (now - self._began) / (done - self._start) * (total - done)
+        return f"about {timedelta(seconds=round(seconds))} left"

@@ -69,7 +69,7 @@ def test_progress_is_a_line_now_and_then_where_stderr_is_no_terminal(
     reply = nas(*SHORT, "--batch", "50", "--no-plot", "--json")
     said = [line for line in reply.err.splitlines() if " of 300 candidates" in line]
     assert 1 <= len(said) <= 3
-    assert said[0] == "150 of 300 candidates"
+    assert said[0] == "150 of 300 candidates, about 0:00:12 left"
     assert nas(*SHORT, "--no-plot", "--json").err.splitlines() == reply.err.splitlines()[-2:]
 
 

@@ -25,6 +25,8 @@ from nas.searching.session import Session
 
 HEARTBEAT = "heartbeat.json"
 SECONDS_BETWEEN_BEATS = 5.0
+SLOW_SECONDS = 1.0
+"""Where a candidate takes longer, the search says at once that it has begun."""
 SILENT_SECONDS = 60.0
 """A search whose last heartbeat says "running" and is older has died."""
 
@@ -159,6 +161,8 @@ class Watch:
         self._beat(RUNNING)
         beats.start()
         try:
+            if sum(evaluator.seconds for evaluator in session.problem.expensive) > SLOW_SECONDS:
+                self._report_progress()
             with suppress(TimeUp):
                 yield
             state = SPENT if self.spent(session) else FINISHED
@@ -209,8 +213,13 @@ class Watch:
     def _report_progress(self) -> None:
         if self._progress:
             new = self._trials - self._started
-            note = f"{self._tasks} trainings" if self._tasks > new else ""
+            note = self._trainings() if self._tasks > new else ""
             self._progress(self._trials, self._config.trials, note)
+
+    def _trainings(self) -> str:
+        """Return how many trainings there were, and how long one takes."""
+        each = (time.monotonic() - self._began) * self.runner.workers / self._tasks
+        return f"{self._tasks} trainings, {each:.3g} s each"
 
     def _beat(self, state: str) -> None:
         """Write the heartbeat, unless there is no run folder, or it was removed."""
