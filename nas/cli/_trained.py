@@ -39,7 +39,7 @@ def _check_same(found: Checkpoint, wanted: Architecture, weights: str, text: str
     """Refuse weights of another architecture; the number of classes is that of the weights."""
     from nas.training.task import for_classes
 
-    wanted = for_classes(wanted, len(found.classes))
+    wanted = for_classes(wanted, len(found.data.classes))
     if found.arch.fingerprint == wanted.fingerprint:
         return
     ours = dict(wanted.named_blocks())

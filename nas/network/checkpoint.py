@@ -43,7 +43,10 @@ _Deviation = Annotated[float, Range(0, 1, above=True)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataFacts:
-    """What a checkpoint says of the data: see `Checkpoint`."""
+    """What a checkpoint says of the data.
+
+    Images, as fractions of 255, are normalised with `mean` and `deviation` of the three channels.
+    """
 
     name: str
     fingerprint: str
@@ -70,27 +73,23 @@ class Facts:
 class Checkpoint:
     """A trained network: its architecture, weights, and what it was trained on.
 
-    Images, as fractions of 255, are normalised with `mean` and `deviation` of the three channels;
     `top1` is the accuracy on the validation images, None before the first validation.
     """
 
     path: Path
     arch: Architecture
     weights: Weights
-    data: str
-    classes: tuple[str, ...]
-    mean: tuple[float, float, float]
-    deviation: tuple[float, float, float]
+    data: DataFacts
     top1: float | None
 
     @property
     def metadata(self) -> dict[str, str]:
         """The metadata of an exported file, lists as JSON."""
         return {
-            "data": self.data,
-            "classes": json.dumps(self.classes),
-            "mean": json.dumps(self.mean),
-            "deviation": json.dumps(self.deviation),
+            "data": self.data.name,
+            "classes": json.dumps(self.data.classes),
+            "mean": json.dumps(self.data.mean),
+            "deviation": json.dumps(self.data.deviation),
             **({"top1": repr(self.top1)} if self.top1 is not None else {}),
         }
 
@@ -161,10 +160,7 @@ def load_checkpoint(text: str) -> Checkpoint:
         path=path,
         arch=arch,
         weights=weights,
-        data=facts.data.name,
-        classes=facts.data.classes,
-        mean=facts.data.mean,
-        deviation=facts.data.deviation,
+        data=facts.data,
         top1=Reader(path).record(facts.progress, _Scored, more=True).top1,
     )
 

@@ -11,7 +11,7 @@ from nas.core.data import read_mapping, to_yaml
 from nas.core.errors import BadValue
 from nas.core.files import write_text
 from nas.core.plugins import Plugin
-from nas.core.schema import SCHEMA, Name, Reader, Texts, check_keys
+from nas.core.schema import SCHEMA, Count, Name, Reader, Texts, check_keys
 from nas.latency.eras import table_of_era
 from nas.pruning.netadapt import Settings
 from nas.scaling.growth import Growth
@@ -59,12 +59,8 @@ class FineTuning:
     recipe: str = "quick"
     lr: float = 0.0
     batch: int = 0
-    workers: int = 1
+    workers: Count = 1
     runner: str = "local"
-
-    def __post_init__(self) -> None:
-        if self.workers < 1:
-            raise BadValue("workers must be a whole number >= 1, not 0", "workers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,7 +77,7 @@ class _Run:
     ) -> None:
         self.folder, self.runner, self.listener = folder, runner, listener
         self.settings, self.start = job.settings, job.start
-        own = replace(job.data, mean=job.start.mean, deviation=job.start.deviation)
+        own = replace(job.data, mean=job.start.data.mean, deviation=job.start.data.deviation)
         self.data = own
         self.setup = FineTuningSetup(
             data=held_out(own, job.settings.held_out, seed=job.settings.seed),

@@ -24,7 +24,10 @@ class Teacher(nn.Module):
         self.network = network_of(found)
         self.side = found.arch.resolution
         self.fingerprint = _digest(found)
-        theirs, ours = _columns(data.mean, data.deviation), _columns(found.mean, found.deviation)
+        theirs, ours = (
+            _columns(data.mean, data.deviation),
+            _columns(found.data.mean, found.data.deviation),
+        )
         self.register_buffer("scale", theirs[1] / ours[1])
         self.register_buffer("shift", (theirs[0] - ours[0]) / ours[1])
         self.requires_grad_(False).eval()

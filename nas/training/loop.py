@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
 from math import isfinite
 from pathlib import Path
@@ -15,7 +15,7 @@ from nas.core.errors import NasError
 from nas.core.progress import Report
 from nas.core.schema import Fraction, Reader, Seconds, Signed
 from nas.network.blocks import Architecture, to_mapping
-from nas.network.checkpoint import BEST, LAST, SUFFIX
+from nas.network.checkpoint import BEST, LAST, SUFFIX, DataFacts
 from nas.training.batches import Batch
 from nas.training.data import Data
 from nas.training.evaluate import Score, memory_named, score
@@ -213,13 +213,7 @@ def facts(arch: Architecture, data: Data, progress: Mapping[str, Any]) -> dict[s
     """Return the facts of a checkpoint; `progress` has `top1`, if anything."""
     return {
         "arch": to_mapping(arch),
-        "data": {
-            "name": data.name,
-            "fingerprint": data.fingerprint,
-            "classes": list(data.classes),
-            "mean": list(data.mean),
-            "deviation": list(data.deviation),
-        },
+        "data": {field.name: getattr(data, field.name) for field in fields(DataFacts)},
         "progress": dict(progress),
     }
 

@@ -54,10 +54,11 @@ def check_classes(found: Checkpoint, data: Data) -> None:
     Raises:
         NasError: naming both.
     """
-    if found.classes != data.classes:
+    known = found.data.classes
+    if known != data.classes:
         raise NasError(
-            f"{found.path} tells {len(found.classes)} classes of {found.data} apart "
-            f"({few(found.classes)}), {data.name} has {len(data.classes)} ({few(data.classes)})"
+            f"{found.path} tells {len(known)} classes of {found.data.name} apart ({few(known)}), "
+            f"{data.name} has {len(data.classes)} ({few(data.classes)})"
         )
 
 
@@ -76,5 +77,5 @@ def score_checkpoint(
     check_classes(found, data)
     images, model = split_of(data, split), network_of(found)
     placed(model, pick_device(device))
-    own = replace(data, mean=found.mean, deviation=found.deviation)
+    own = replace(data, mean=found.data.mean, deviation=found.data.deviation)
     return score(model, images, own, side=found.arch.resolution, batch=batch)

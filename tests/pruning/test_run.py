@@ -114,7 +114,7 @@ def test_the_result_is_a_checkpoint_and_an_architecture(
     out, result = done
     found = load_checkpoint(str(out / "final.safetensors"))
     assert found.arch == load_architecture(str(out / "final.yaml")) == result.best_arch
-    assert found.classes == digits.classes
+    assert found.data.classes == digits.classes
     scored = score_checkpoint(str(out / "final.safetensors"), digits)
     assert scored.top1 == result.best.top1 == found.top1
 

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 
 from nas.models.build import build_model, weights_of  # noqa: E402
 from nas.network.blocks import Architecture, Block  # noqa: E402
-from nas.network.checkpoint import Checkpoint  # noqa: E402
+from nas.network.checkpoint import Checkpoint, DataFacts  # noqa: E402
 from nas.training.data import Data, Images  # noqa: E402
 from nas.training.distill import Teacher  # noqa: E402
 
@@ -38,10 +38,13 @@ def test_a_teacher_gets_its_own_normalisation() -> None:
         path=Path("teacher.safetensors"),
         arch=ARCH,
         weights=weights_of(network),
-        classes=("a", "b"),
-        mean=OWN_MEAN,
-        deviation=OWN_DEVIATION,
-        data="others",
+        data=DataFacts(
+            name="others",
+            fingerprint="1" * 16,
+            classes=("a", "b"),
+            mean=OWN_MEAN,
+            deviation=OWN_DEVIATION,
+        ),
         top1=None,
     )
     nothing = Images(labels=torch.zeros(0, dtype=torch.int64).numpy(), read=lambda i, s: None)

@@ -127,7 +127,7 @@ def test_a_folder_says_what_was_trained_and_how(learned: Trained) -> None:
     assert found.arch == learned.arch
     assert found.arch.head[-1].out_channels == 10
     assert found.top1 == learned.top1
-    assert found.classes == tuple("0123456789")
+    assert found.data.classes == tuple("0123456789")
     lines = (out / "metrics.jsonl").read_text().splitlines()
     assert json.loads(lines[0]) == {"schema": 1}
     assert [json.loads(line) for line in lines[1:]] == list(learned.history)
