@@ -44,9 +44,8 @@ def to_onnx(
 
     The input is (batch, channels, resolution, resolution), the output (batch, classes). A `batch`
     of None leaves the batch size open, and height and width where the network pools
-    (`takes_any_size`): any sizes, whatever resolution the weights are for. Without `weights` they
-    are random (`random_weights`). The metadata hold the fingerprint, the name and the resolution of
-    `arch`, and what is given as `metadata`.
+    (`takes_any_size`). Without `weights` they are random (`random_weights`). The metadata hold the
+    fingerprint, name and resolution of `arch`, and what is given as `metadata`.
 
     Raises:
         NasError: if a weight is missing, unknown, or of another shape; if `batch` is not positive;
@@ -68,9 +67,8 @@ def units_to_onnx(
 ) -> "onnx.ModelProto":
     """Return consecutive units, one or more, as an ONNX model; see `to_onnx`.
 
-    The input has the shape of the first unit's, the output that of the last unit's, without
-    height and width where both are 1. Every value inside is named after the unit and layer that
-    gives it.
+    The output is without height and width where both are 1. Every value inside is named after its
+    unit and layer.
 
     Raises:
         NasError: also if there are no units, or two of them have the same name.

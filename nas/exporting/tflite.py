@@ -52,10 +52,9 @@ def to_tflite(
     """Return `arch` as the content of a .tflite file that maps "input" to "logits".
 
     The input is (batch, resolution, resolution, channels), the output (batch, classes). A `batch`
-    of None gives 1, and leaves it open: the input may be resized to any batch, and to any height
-    and width where the signature of its shape has -1 for them, too (`takes_any_size`; a strided
-    shortcut that pools fixes both). Without `weights` they are random (`random_weights`). The
-    metadata hold fingerprint, name and resolution of `arch`, and what is given as `metadata`.
+    of None gives 1, which may be resized; so may height and width where the network pools
+    (`takes_any_size`; a strided shortcut that pools fixes both). Weights and metadata are those of
+    `nas.exporting.onnx.to_onnx`.
 
     Raises:
         NasError: if a weight is missing, unknown, or of another shape.

@@ -118,7 +118,7 @@ class UnitModule(nn.Sequential):
 
 
 class Network(nn.Module):
-    """The model of a whole architecture."""
+    """The model of an architecture."""
 
     def __init__(self, arch: Architecture) -> None:
         """Make every unit of `arch`, with weights yet to be set."""

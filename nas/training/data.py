@@ -186,7 +186,7 @@ def _megabytes(text: str) -> float:
 
 
 def _check(source: Source, name: str) -> None:
-    """Refuse what cannot be trained on, whoever made the source."""
+    """Refuse a source that cannot be trained on."""
     count = len(source.classes)
     if count < 2:
         found = f"one class only ({source.classes[0]})" if count else "no classes"

@@ -147,7 +147,7 @@ def _value(kind: str) -> Any:
         ([None, None, None], _value("string"), "found no classes"),
         (["a", "b", "c"], _value("string"), "has another value in each of 3 rows, such as 'a'"),
         (["a", None, "b", "a"], _value("string"), "1 labels of train are outside of 0..1"),
-        ([], None, r"cannot be loaded: .*; is it whole, and not empty\?"),
+        ([], None, r"cannot be loaded: .*; is it complete, and not empty\?"),
         ([0, 0, 0], datasets.ClassLabel(names=["x\x1b[31m", "y"]), r"no training images of y"),
         ([0, 0, 0], datasets.ClassLabel(names=["y", "x\x1b[31m"]), r"images of x\\x1b\[31m"),
         ([0, 1], datasets.ClassLabel(num_classes=3), "no training images of 2"),

@@ -144,7 +144,7 @@ def _load(path: str, config: str) -> Any:
         return datasets.load_dataset(str(folder) if folder.exists() else path, config or None)
     except Exception as error:  # corrupt files make the library raise almost anything
         known = isinstance(error, OSError | ValueError | datasets.exceptions.DatasetsError)
-        hint = "" if known else "; is it whole, and not empty?"
+        hint = "" if known else "; is it complete, and not empty?"
         raise BadFile(f"hf:{path} cannot be loaded: {first_line(error)}{hint}") from None
 
 
