@@ -105,7 +105,7 @@ def test_a_bug_in_an_extra_of_a_search_costs_nothing(
     ("where", "what"),
     [
         ("nas.report.scale_plots.draw_grid", "the picture"),
-        ("nas.cli.scale._tables._grid_row", "the table of the grid"),
+        ("nas.cli.scale._tables._cells", "the table of the grid"),
     ],
 )
 def test_a_bug_in_an_extra_of_a_scaling_search_costs_nothing(
