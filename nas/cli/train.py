@@ -126,8 +126,8 @@ def _weights(start: str, data: "Data", *, seed: int) -> Weights:
     from nas.training.trained import starting_weights
 
     found = load_checkpoint(start)
-    was = "" if found.top1 is None else f", top1 {found.top1:.4f} on {found.data}"
-    new = "" if found.classes == data.classes else ", with a new classifier for other classes"
+    was = "" if found.top1 is None else f", top1 {found.top1:.4f} on {found.data.name}"
+    new = "" if found.data.classes == data.classes else ", with a new classifier for other classes"
     say(f"fine-tuning {found.path}{was}{new}; --from-scratch begins with random weights")
     return starting_weights(found, data, seed=seed)
 

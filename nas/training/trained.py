@@ -38,7 +38,7 @@ def starting_weights(found: Checkpoint, data: Data, *, seed: int) -> Weights:
 
     Where it knows other classes, it gets a new classifier, drawn with `seed`.
     """
-    if found.classes == data.classes:
+    if found.data.classes == data.classes:
         return found.weights
     arch = for_classes(found.arch, len(data.classes))
     classifier = f"{lower(arch)[-1].name}."
