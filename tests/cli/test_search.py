@@ -4,6 +4,7 @@ import itertools
 import json
 import re
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -233,4 +234,4 @@ def test_every_flag_has_a_key_in_run_yaml(nas: Nas) -> None:
 def read_config_names() -> tuple[str, ...]:
     from nas.searching.config import SearchConfig
 
-    return tuple(SearchConfig.__dataclass_fields__)
+    return tuple(field.name for field in fields(SearchConfig))  # without the hidden era
