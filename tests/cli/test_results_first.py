@@ -77,9 +77,9 @@ def broken(*_: Any, **__: Any) -> Any:
         ("nas.report.plots.draw_front", "the picture"),
         ("nas.cli.search.front_table", "the table of the front"),
         ("nas.cli.search.notes", "the table of the front"),
-        ("nas.cli.search.references", "known architectures"),
+        ("nas.cli.search.known_solutions", "known architectures"),
         ("nas.cli.search.left_out", "known architectures"),
-        ("nas.searching.loop.reference", "a comparison with efficientnet_b0"),
+        ("nas.searching.loop.known_solution", "a comparison with efficientnet_b0"),
     ],
 )
 def test_a_bug_in_an_extra_of_a_search_costs_nothing(
