@@ -26,6 +26,21 @@ class Lined(dict[str, Any]):
     lines: Mapping[str, int]
 
 
+def changed(content: Mapping[str, Any], **values: Any) -> Lined:
+    """Return a mapping with other `values`, which knows the lines of `content`."""
+    made = Lined({**content, **values})
+    made.lines = getattr(content, "lines", {})
+    return made
+
+
+def without(content: Mapping[str, Any], *keys: str) -> Lined:
+    """Return a mapping without some keys, which knows its lines."""
+    made = changed(content)
+    for key in keys:
+        made.pop(key, None)
+    return made
+
+
 def parse(text: str) -> Any:
     """Return what YAML says; its mappings are `Lined`.
 

@@ -7,19 +7,41 @@ size, so it is corrected by a factor, fitted on networks that were measured end 
 terms in milliseconds was worse, and can make a unit cost nothing.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import log, prod
 
+from nas.core.schema import Signed
 from nas.network.cost import cost_of
 from nas.network.layers import Unit
 
-CONSTANT = "whole"
-FEATURES = (CONSTANT, "shortcut", "squeezed", "hard", "log_elements", "log_params", "log_macs")
-"""What the factor is linear in; see `features`."""
-
 _ELEMENTS, _PARAMS, _MACS = 1e5, 1e4, 1e7
 _LOWEST, _HIGHEST = 0.2, 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correction:
+    """The coefficients of the factor of one table, which is linear in `features`."""
+
+    whole: Signed
+    shortcut: Signed
+    squeezed: Signed
+    hard: Signed
+    log_elements: Signed
+    log_params: Signed
+    log_macs: Signed
+
+    def factor(self, unit: Unit) -> float:
+        """Return what `unit` costs in a network over what it costs alone, between 1/5 and 3."""
+        values = zip(FEATURES, features(unit), strict=True)
+        total: float = sum(getattr(self, name) * value for name, value in values)
+        return min(max(total, _LOWEST), _HIGHEST)
+
+    def corrected_ms(self, unit: Unit, isolated_ms: float) -> float:
+        """Return what `unit`, measured alone as `isolated_ms`, adds to a network."""
+        return self.factor(unit) * isolated_ms
+
+
+FEATURES = tuple(f.name for f in fields(Correction))
 
 
 def features(unit: Unit) -> tuple[float, ...]:
@@ -40,20 +62,3 @@ def features(unit: Unit) -> tuple[float, ...]:
         log(max(cost.params, 1) / _PARAMS),
         log(max(cost.macs, 1) / _MACS),
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Correction:
-    """The correction of one table: a coefficient for each of `FEATURES`."""
-
-    coefficients: Mapping[str, float]
-
-    def factor(self, unit: Unit) -> float:
-        """Return what `unit` costs in a network over what it costs alone, between 1/5 and 3."""
-        values = zip(FEATURES, features(unit), strict=True)
-        total = sum(self.coefficients[name] * value for name, value in values)
-        return min(max(total, _LOWEST), _HIGHEST)
-
-    def corrected_ms(self, unit: Unit, isolated_ms: float) -> float:
-        """Return what `unit`, measured alone as `isolated_ms`, adds to a network."""
-        return self.factor(unit) * isolated_ms

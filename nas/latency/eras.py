@@ -15,7 +15,7 @@ from typing import Any
 from nas.core.data import bundled, is_there, read_mapping
 from nas.core.errors import NasError, unknown
 from nas.core.schema import Coefficient, Reader
-from nas.core.strict_yaml import Lined
+from nas.core.strict_yaml import changed, without
 from nas.core.text import shown
 from nas.latency.table import LatencyTable, fingerprint
 
@@ -121,19 +121,12 @@ def without_eras(content: Mapping[str, Any], reader: Reader, era: str = "") -> M
     if chosen not in old.eras:
         raise _unknown(content.get("name"), chosen, old.eras)
     found = old.eras[chosen]
-    made = _changed(content, {"runtime": found.runtime})
-    del made["eras"], made["default_era"]
+    made = changed(without(content, "eras", "default_era"), runtime=found.runtime)
     if content.get("model") is not None:
         model = reader.record(content["model"], _Model, more=True)
         every = {**model.coefficients, **found.coefficients}
         scaled = {name: ns * found.factor for name, ns in every.items()}
-        made["model"] = _changed(content["model"], {"coefficients": scaled})
-    return made
-
-
-def _changed(content: Mapping[str, Any], values: Mapping[str, Any]) -> Lined:
-    made = Lined({**content, **values})
-    made.lines = getattr(content, "lines", {})
+        made["model"] = changed(content["model"], coefficients=scaled)
     return made
 
 

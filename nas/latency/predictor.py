@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 
+from nas.core.errors import BadValue, unknown
+from nas.core.schema import Coefficient
 from nas.network.layers import Conv, Layer, Linear, Pool, Squeeze, Unit
 
 CACHE_ELEMENTS = 250_000
@@ -160,10 +162,23 @@ class OpModel:
     `ranges` and `resolution` are the least and largest measured values, of `EXTENTS` and of inputs.
     """
 
-    coefficients: Mapping[str, float]
+    coefficients: Mapping[str, Coefficient]
     assumed: Mapping[str, str]
     ranges: Mapping[str, tuple[int, int]]
     resolution: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        known = {"coefficients": (*COUNTS, *FINER), "assumed": COUNTS, "ranges": EXTENTS}
+        for key, names in known.items():
+            for name in set(getattr(self, key)) - set(names):
+                raise BadValue(str(unknown("key", name, names)), key, name)
+        if missing := [name for name in EXTENTS if name not in self.ranges]:
+            raise BadValue(f"missing {', '.join(missing)}", "ranges", missing[0])
+        for name, (least, largest) in self.ranges.items():
+            if least > largest:
+                raise BadValue(f"{name} must be the least value and the largest", "ranges", name)
+        if self.resolution[0] > self.resolution[1]:
+            raise BadValue("resolution must be the least value and the largest", "resolution")
 
     def reasons(self, unit: Unit) -> tuple[str, ...]:
         """Name, once each, what in `unit` was not measured."""

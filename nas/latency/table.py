@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nas.core.errors import MissingEntry
+from nas.core.errors import BadValue, MissingEntry
 from nas.core.schema import Count, Milliseconds
 from nas.core.text import LONGEST_MESSAGE, LONGEST_VALUE, printable, shown
 from nas.latency.correction import Correction
@@ -49,6 +49,10 @@ class Entry:
     isolated_ms: Milliseconds | None = None
     deviation_ms: Milliseconds | None = None
     count: Count | None = None
+
+    def __post_init__(self) -> None:
+        if not self.low_ms <= self.ms <= self.high_ms:
+            raise BadValue("must have low_ms <= ms <= high_ms", "ms")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +139,7 @@ class LatencyTable:
     weak: tuple[str, ...]
     error: TableError
     spread: Spread
-    overhead_ms: float = 0.0
+    overhead_ms: Milliseconds = 0.0
     entries: Mapping[str, Entry] = field(default_factory=dict)
     model: OpModel | None = None
     lacks: Mapping[str, str] = field(default_factory=dict)

@@ -20,7 +20,7 @@ def _unit(block: Block) -> Unit:
 
 
 def _correction(**coefficients: float) -> Correction:
-    return Correction(coefficients={**dict.fromkeys(FEATURES, 0.0), **coefficients})
+    return Correction(**{**dict.fromkeys(FEATURES, 0.0), **coefficients})
 
 
 def test_features_match_hand_computation() -> None:

@@ -90,7 +90,7 @@ def _measured() -> LatencyTable:
         load_table("pixel1"),
         entries={KEY: Entry(ms=1.5, low_ms=1.25, high_ms=1.75, isolated_ms=2.0)},
         lacks={"mbconv of a kind": "no kernel: for this"},
-        correction=Correction(coefficients={name: -0.5 + i for i, name in enumerate(FEATURES)}),
+        correction=Correction(**{name: -0.5 + i for i, name in enumerate(FEATURES)}),
         provenance=Provenance(
             backend="fake:noise=0.02", space="mbconv", cpu="A CPU @ 2.4GHz", cpu_count=8,
             cores=(2, 3), governor="", clock_mhz=2400, system="Linux 6 x86_64", python="3.11.1",

@@ -48,7 +48,7 @@ def _table() -> Any:
         load_table("pixel1"),
         entries={"a unit": Entry(ms=1.5, low_ms=1.25, high_ms=1.75, isolated_ms=2.0)},
         lacks={"another": "no kernel"},
-        correction=Correction(coefficients=dict.fromkeys(FEATURES, 0.5)),
+        correction=Correction(**dict.fromkeys(FEATURES, 0.5)),
         provenance=Provenance(
             backend="fake", space="mbconv", cpu="a", cpu_count=8, cores=(2, 3), governor="",
             clock_mhz=2400, system="b", python="c", batch=1, method="d", date="2026-11-22",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.latency.correction import CONSTANT, FEATURES, Correction, features
+from nas.latency.correction import FEATURES, Correction, features
 from nas.network.layers import Unit
 
 Floats = NDArray[np.float64]
@@ -43,11 +43,11 @@ def fit_correction(networks: Sequence[MeasuredNetwork]) -> CorrectionFit:
     if not networks:
         raise ValueError("a correction is fitted on networks, and there are none")
     rows = np.array([_row(network) for network in networks])
-    prior = (np.array(FEATURES) == CONSTANT).astype(float)
+    prior = (np.array(FEATURES) == "whole").astype(float)
     fits = [_ridge(rows, prior, strength) for strength in _STRENGTHS]
     solution, errors = min(fits, key=lambda fit: float((fit[1] ** 2).sum()))
     coefficients = dict(zip(FEATURES, solution.tolist(), strict=True))
-    return CorrectionFit(correction=Correction(coefficients=coefficients), errors=errors)
+    return CorrectionFit(correction=Correction(**coefficients), errors=errors)
 
 
 def _row(network: MeasuredNetwork) -> Floats:

@@ -1,17 +1,17 @@
 """The fit of the correction: known ones come back, and what is not known stays as it was."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
-from nas.latency.correction import CONSTANT, FEATURES, Correction
+from nas.latency.correction import FEATURES, Correction
 from nas.latency.measure.correction_fit import MeasuredNetwork, _ridge, fit_correction
 from nas.network.layers import lower
 from nas.space.space import Space
 
 SHARES = (0.05, -0.04, 0.03, -0.02, 0.025)
-TRUE = Correction(
-    coefficients={name: SHARES[i % 5] for i, name in enumerate(FEATURES)} | {CONSTANT: 0.8}
-)
+TRUE = Correction(**{name: SHARES[i % 5] for i, name in enumerate(FEATURES)} | {"whole": 0.8})
 
 
 def _networks(
@@ -59,8 +59,8 @@ def test_networks_that_are_the_sum_of_their_units_need_no_correction(mbconv: Spa
 
 def test_what_no_network_has_is_not_corrected_for(mbconv: Space) -> None:
     found = fit_correction([_without_squeeze(network) for network in _networks(mbconv, 20, seed=0)])
-    assert found.correction.coefficients["squeezed"] == 0.0
-    assert sum(found.correction.coefficients.values()) == pytest.approx(0.8, abs=0.02)
+    assert found.correction.squeezed == 0.0
+    assert sum(asdict(found.correction).values()) == pytest.approx(0.8, abs=0.02)
 
 
 def _without_squeeze(network: MeasuredNetwork) -> MeasuredNetwork:
