@@ -32,6 +32,7 @@ from nas.searching.runs.folder import CONFIG, MAY_CHANGE
 from nas.searching.runs.watch import open_run
 from nas.searching.solutions import Solution, known_solutions, left_out, record
 from nas.space.file import load_space
+from nas.space.lookup import distinct_units
 
 _DEFAULTS = SearchConfig()
 
@@ -181,10 +182,11 @@ def _measure_missing(settings: SearchConfig) -> None:
     """Measure the units of the space that the latency table lacks, if asked for."""
     if settings.on_missing == "measure":
         from nas.cli.latency._options import measuring
-        from nas.latency.measure.make import cover_space
+        from nas.latency.measure.make import cover
 
+        units = distinct_units(load_space(settings.space)).values()
         with measuring() as report:
-            cover_space(settings.latency_table, load_space(settings.space), report=report)
+            cover(settings.latency_table, units, on_missing="measure", report=report)
 
 
 def _default_folder(settings: SearchConfig) -> Path:

@@ -8,7 +8,8 @@ from nas.cli._era import era
 from nas.cli._print import print_json, print_table, say
 from nas.cli.latency import _options as options
 from nas.latency.measure.make import cover
-from nas.latency.table import Latency
+from nas.latency.table import ON_MISSING, Latency
+from nas.network.layers import lower
 from nas.report.table_notes import facts, notes
 from nas.report.tables import Table
 from nas.searching.runs.folder import find_architecture
@@ -20,7 +21,7 @@ from nas.searching.runs.folder import find_architecture
 @era("table")
 @click.option(
     "--on-missing",
-    type=click.Choice(("model", "measure", "fail")),
+    type=click.Choice(ON_MISSING),
     default="model",
     show_default=True,
     help="What to do about units that were not measured.",
@@ -29,8 +30,9 @@ from nas.searching.runs.folder import find_architecture
 def command(archs: tuple[str, ...], table: str, on_missing: str, as_json: bool) -> None:
     """Predict the latency of each ARCH, with its interval, and how much of it was measured."""
     networks = [replace(find_architecture(name), name=name) for name in archs]
+    units = [unit for network in networks for unit in lower(network)]
     with options.measuring() as report:
-        known = cover(table, networks, on_missing=on_missing, report=report)
+        known = cover(table, units, on_missing=on_missing, report=report)
     found = [known.predict(network) for network in networks]
     if as_json:
         pairs = zip(networks, found, strict=True)

@@ -46,16 +46,12 @@ class Estimates:
 
     `reference_ms` are the lower quartiles of the reference networks: the speed of the machine that
     all estimates are given for. `noise` is the median deviation of their repetitions from these, a
-    fraction; `disturbed` the share of repetitions whose runs disagreed by more than a tenth.
+    fraction.
     """
 
     jobs: Mapping[int, Estimate]
     reference_ms: Mapping[int, float]
     noise: float
-    disturbed: float
-
-
-_DISTURBED = 1.1
 
 
 def estimate(repetitions: Sequence[Repetition], *, references: int) -> Estimates:
@@ -70,13 +66,12 @@ def estimate(repetitions: Sequence[Repetition], *, references: int) -> Estimates
         if repetition.job < references
     ]
     if not drift:
-        return Estimates(jobs={}, reference_ms={}, noise=0.0, disturbed=0.0)
+        return Estimates(jobs={}, reference_ms={}, noise=0.0)
     steady = at_usual_speed(repetitions, references=references)
     return Estimates(
         jobs={job: _of(np.sort(values)) for job, values in steady.items()},
         reference_ms=steady_ms,
         noise=float(np.median(np.abs(np.array(drift) - 1))),
-        disturbed=float(np.mean([v.median_ms > _DISTURBED * v.ms for v in repetitions])),
     )
 
 

@@ -1,6 +1,6 @@
 """Make, validate and complete tables: the steps behind the commands."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +17,8 @@ from nas.latency.measure.samples import read_samples
 from nas.latency.measure.tabulate import entry_of, tabulate
 from nas.latency.measure.validation import speed_of, validate
 from nas.latency.table import ON_MISSING, LatencyTable
-from nas.network.blocks import Architecture
-from nas.network.layers import Unit, lower
+from nas.network.layers import Unit
 from nas.space.file import load_space
-from nas.space.lookup import distinct_units
 from nas.space.space import Space
 
 TWICE = Rounds(least=24, most=24)
@@ -39,7 +37,7 @@ def make_table(
     """Measure `plan`, or resume that, and write the table at `path`.
 
     Raises:
-        NasError: as `measure_plan` and `tabulate` do.
+        NasError: see `measure_plan` and `tabulate`.
     """
     if path.suffix not in (".yaml", ".yml", ".json"):
         raise NasError(f"{path}: a table's name ends in .yaml or .json")
@@ -184,43 +182,21 @@ def complete(
 
 def cover(
     name: str | Path,
-    archs: Sequence[Architecture],
+    units: Iterable[Unit],
     *,
     on_missing: str = "model",
     report: MeasuringReport = quiet,
 ) -> LatencyTable:
-    """Return the table `name`, which then covers every unit of `archs`.
+    """Return the table `name`, which then covers all of `units`.
 
-    Units that were not measured are left to the operator model (`on_missing` is "model"), measured
-    now and added to the table's file ("measure"), or refused ("fail").
+    What was not measured is left to the operator model (`on_missing` is "model"), measured now and
+    added to the table's file ("measure"), or refused ("fail").
 
     Raises:
         MissingEntry: if units are missing and may not be modelled; it names them.
-        NasError: if `on_missing` is unknown, or the table's file is not the user's to write.
+        NasError: if `on_missing` is unknown, or the table is bundled.
     """
-    units = [unit for arch in archs for unit in lower(arch)]
-    return cover_units(load_table(name), units, name, on_missing=on_missing, report=report)
-
-
-def cover_space(name: str | Path, space: Space, *, report: MeasuringReport = quiet) -> None:
-    """Measure all units of `space` that the table lacks, and add them to its file.
-
-    Raises:
-        NasError: as `cover` does.
-    """
-    units = tuple(distinct_units(space).values())
-    cover_units(load_table(name), units, name, on_missing="measure", report=report)
-
-
-def cover_units(
-    table: LatencyTable,
-    units: Sequence[Unit],
-    name: str | Path,
-    *,
-    on_missing: str,
-    report: MeasuringReport = quiet,
-) -> LatencyTable:
-    """Return `table`, loaded from `name`, which then covers all of `units`; see `cover`."""
+    table = load_table(name)
     lacking = tuple(unit for unit in units if unit.key not in table.entries)
     if not lacking or on_missing == "model":
         return table

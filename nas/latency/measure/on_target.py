@@ -24,7 +24,7 @@ from nas.core.errors import BadFile, NasError, missing_package
 from nas.core.schema import SCHEMA, OneOf, Reader
 from nas.core.text import shown
 from nas.latency.backends import Backend
-from nas.latency.measure.rounds import MeasuringProgress, Model, Rounds, measure
+from nas.latency.measure.rounds import MeasuringProgress, Rounds, measure
 from nas.latency.measure.samples import JobRecord, SampleFile, header
 
 MANIFEST = "bundle.json"
@@ -97,23 +97,13 @@ def run(
     with open_bundle(bundle) as archive:
         manifest = read_manifest(archive, bundle)
         backend = _backend(manifest, threads)
-        plan, dtype = manifest.plan, manifest.dtype
-        head = header(plan, runtime=backend.runtime, threads=threads, dtype=dtype)
-        models = [
-            Model(name=job["name"], load=partial(_content, archive, bundle, name))
-            for job, name in zip(plan["jobs"], manifest.models, strict=True)
-        ]
+        head = header(manifest.plan, runtime=backend.runtime, threads=threads, dtype=manifest.dtype)
+        models = [partial(_content, archive, bundle, name) for name in manifest.models]
         with closing(SampleFile(out, head)) as file:
             kept = machine.pin(cores, threads=threads)
             known = {**machine.describe(kept), "backend": manifest.backend}
-            report = _Lines()
             found = measure(
-                models,
-                backend.open,
-                file,
-                rounds=rounds,
-                machine=known,
-                report=report,
+                models, backend.open, file, rounds=rounds, machine=known, report=_Lines()
             )
     logging.info("noise of the machine: %.1f %%", 100 * found.noise)
 

@@ -47,14 +47,6 @@ class Rounds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
-    """The model of one job; `load` returns the content of its file, which may take long."""
-
-    name: str
-    load: Callable[[], bytes]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuringProgress:
     """How far a measurement is: `done` repetitions of at most `total`, and the noise so far.
 
@@ -68,6 +60,8 @@ class MeasuringProgress:
     noise: float
 
 
+Load = Callable[[], bytes]
+"""Returns the content of a model's file, which may take long."""
 MeasuringReport = Callable[[MeasuringProgress], None]
 _MAX_RUNS = 20
 _LONG_SECONDS = 1.0
@@ -76,7 +70,7 @@ _MEMORY_BYTES_WHERE_UNKNOWN = 1_000_000_000
 
 
 def measure(
-    models: Sequence[Model],
+    models: Sequence[Load],
     open_model: Callable[[bytes], Run],
     file: SampleFile,
     *,
@@ -111,7 +105,7 @@ class _State:
     """The models and the repetitions so far."""
 
     def __init__(
-        self, models: Sequence[Model], open_model: Callable[[bytes], Run], file: SampleFile
+        self, models: Sequence[Load], open_model: Callable[[bytes], Run], file: SampleFile
     ) -> None:
         self.file = file
         self.start = time.monotonic()
@@ -183,7 +177,7 @@ class _Runs:
     So it is opened again for every repetition.
     """
 
-    models: Sequence[Model]
+    models: Sequence[Load]
     open_model: Callable[[bytes], Run]
     memory_bytes: int = field(default_factory=memory_bytes)
     _files: OrderedDict[int, bytes] = field(default_factory=OrderedDict)
@@ -201,7 +195,7 @@ class _Runs:
 
     def _file(self, job: int) -> bytes:
         if job not in self._files:
-            self._files[job] = self.models[job].load()
+            self._files[job] = self.models[job]()
         self._files.move_to_end(job)
         while len(self._files) > 1 and sum(map(len, self._files.values())) > self.memory_bytes:
             self._files.popitem(last=False)

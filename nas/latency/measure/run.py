@@ -11,7 +11,7 @@ from nas.core.progress import quiet
 from nas.latency.backends import Backend
 from nas.latency.measure.estimates import Estimates
 from nas.latency.measure.plan import Plan, to_mapping
-from nas.latency.measure.rounds import MeasuringReport, Model, Rounds, measure
+from nas.latency.measure.rounds import MeasuringReport, Rounds, measure
 from nas.latency.measure.samples import REFERENCE, SampleFile, Samples, header, read_samples
 
 _TRIES = 5
@@ -63,7 +63,7 @@ def measure_plan(
     head = header(
         to_mapping(plan), runtime=backend.runtime, threads=target.threads, dtype=target.dtype
     )
-    models = [Model(name=job.name, load=partial(backend.compile, job.units)) for job in plan.jobs]
+    models = [partial(backend.compile, job.units) for job in plan.jobs]
     with closing(SampleFile(path, head, instead=instead)) as file:
         cores = machine.pin(target.cores, threads=target.threads)
         known = {**machine.describe(cores), "backend": target.backend}
@@ -77,7 +77,7 @@ def duration(plan: Plan, target: Target, rounds: Rounds) -> float:
     The references are run a few times; the others are taken to be as fast per multiply-add.
 
     Raises:
-        NasError: as `Target.create` and the backend do.
+        NasError: see `Target.create`.
     """
     backend = target.create()
     seconds, macs = 0.0, 0

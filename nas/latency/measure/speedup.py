@@ -7,6 +7,7 @@ from typing import Any
 
 from nas.core.errors import NasError
 from nas.core.progress import quiet
+from nas.latency.backends import DTYPES
 from nas.latency.measure.estimates import Estimate, Estimates
 from nas.latency.measure.plan import plan_check
 from nas.latency.measure.rounds import MeasuringReport, Rounds
@@ -14,8 +15,6 @@ from nas.latency.measure.run import Target, measure_plan
 from nas.latency.measure.samples import Samples
 from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
-
-DTYPES = ("fp32", "int8")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -190,21 +190,21 @@ def test_missing_units_that_are_refused_are_lacking(made: Path) -> None:
 
 def test_what_to_do_with_missing_units_is_the_users_choice(path: Path) -> None:
     before = path.read_bytes()
-    assert cover(path, [ODD]).predict(ODD).units[0].extrapolated
+    assert cover(path, lower(ODD)).predict(ODD).units[0].extrapolated
     with pytest.raises(MissingEntry, match="'my_cpu' was not measured for: conv 208x208x3"):
-        cover(path, [ODD], on_missing="fail")
+        cover(path, lower(ODD), on_missing="fail")
     with pytest.raises(UnknownName, match="did you mean measure"):
-        cover(path, [ODD], on_missing="mesure")
+        cover(path, lower(ODD), on_missing="mesure")
     assert path.read_bytes() == before
-    full = cover(path, [ODD], on_missing="measure")
+    full = cover(path, lower(ODD), on_missing="measure")
     assert not any(part.extrapolated for part in full.predict(ODD).units)
     assert load_table(path) == full
-    assert cover(path, [ODD], on_missing="fail") == full
+    assert cover(path, lower(ODD), on_missing="fail") == full
 
 
 def test_a_bundled_table_is_not_measured_into() -> None:
     with pytest.raises((BadFile, NasError), match="pixel1"):
-        cover("pixel1", [ODD], on_missing="measure")
+        cover("pixel1", lower(ODD), on_missing="measure")
 
 
 def test_a_table_that_was_not_measured_here_is_named(made: Path) -> None:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from nas.core.errors import NasError, RunError
 from nas.latency.backends import Run
 from nas.latency.measure import rounds as module
 from nas.latency.measure.estimates import Estimates
-from nas.latency.measure.rounds import MeasuringProgress, Model, Rounds, measure, memory_bytes
+from nas.latency.measure.rounds import MeasuringProgress, Rounds, measure, memory_bytes
 from nas.latency.measure.samples import (
     REFERENCE,
     UNIT,
@@ -83,7 +84,7 @@ class Bench:
             for job in range(self.jobs)
         ]
         head = header({"name": "p", "jobs": jobs}, runtime="bench 1", threads=1, dtype="fp32")
-        models = [Model(name=str(j), load=lambda j=j: self._load(j)) for j in range(self.jobs)]
+        models = [partial(self._load, job) for job in range(self.jobs)]
         rounds = Rounds(**options)  # type: ignore[arg-type]
         with closing(SampleFile(self.path, head)) as file:
             return measure(
