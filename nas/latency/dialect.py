@@ -1,10 +1,8 @@
 """What the latency tables of other projects have in common.
 
-A dialect is a file in `nas/latency/dialects/`: it says which units a key of its tables stands for,
-and which keys could stand for given units. `importing` reads such tables, `exporting`
-writes them. Under a key stand `mean` in milliseconds, `count` (how many measurements) and their
-spread, as `std` in milliseconds or as `var` in its square. Whole networks are sums, as in our own
-tables.
+A dialect is a file in `nas/latency/dialects/`: it knows which units a key stands for. `importing`
+reads such tables, `exporting` writes them. Under a key stand `mean` in milliseconds, `count` (of
+runs) and their spread, as `std` or as its square `var`. Networks are sums, as in our own tables.
 """
 
 import re
@@ -34,10 +32,9 @@ class Dialect:
     """What a file in `nas/latency/dialects/` knows; its `create()` returns this.
 
     `units` returns the units that one key stands for, and raises NasError with the reason if there
-    are none. Where a key stands for several, its time is counted at the first. `keys` proposes
-    keys for given units, each with the units it would stand for, in the order of `units`; what
-    `units` does not confirm is not used, so that no key says more or less than the units do.
-    `spread` is the name under which files have the spread, "std" or "var".
+    are none; the time of several is counted at the first. `keys` proposes keys for given units,
+    each with the units it would stand for, in their order; only those that `units` confirms are
+    used. `spread` is "std" or "var".
     """
 
     name: str
@@ -50,7 +47,7 @@ def load_dialect(name: str) -> Dialect:
     """Return a dialect by its name, with options where it has some: "proxylessnas:act=relu".
 
     Raises:
-        UnknownName: if there is no such dialect; it lists the closest ones.
+        UnknownName: if there is no such dialect.
     """
     dialect: Dialect = create("dialects", Plugin.parse(name))
     return dialect

@@ -31,13 +31,11 @@ def write_dialect(
 
     A `path` that ends in .yaml, .yml or .json becomes one file. Any other is a folder, with a file
     `RESOLUTION_lookup_table.yaml` for every resolution at which there is an entry for a stem; an
-    entry stands in the file of each resolution that leads to its shape. `heading` becomes a
-    comment at the top of YAML files.
+    entry stands in the file of each resolution that leads to its shape.
 
     Raises:
-        UnknownName: if there is no such dialect; it lists the closest ones.
-        NasError: if it can express none of the entries, or no entry tells a resolution.
-        BadFile: if a file cannot be written.
+        UnknownName: if there is no such dialect.
+        NasError: if it can express none of the entries, or no entry is of a stem.
     """
     chosen, target = load_dialect(dialect), Path(path)
     keys, left_out = _expressible(chosen, entries)

@@ -1,10 +1,9 @@
 """Read the latency tables of other projects.
 
-Several files become one table, since keys hold shapes: published tables come as one file per
-resolution, and shapes that two resolutions share were measured in both, a few per cent apart. They
-are pooled as if all runs had been made at once: the mean by counts, the variance of one run by the
-law of total variance. Two that are further apart than `APART`, and than their own deviations
-explain, are hardly of one device and in one unit, and refused.
+Published tables come as one file per resolution; shapes that two of them share were measured in
+both, a few per cent apart. They are pooled as if all runs had been made at once: the mean by
+counts, the variance of one run by the law of total variance. Two that are further apart than
+`APART` and than their standard deviations explain are refused: another device, or another unit.
 """
 
 import math
@@ -23,7 +22,7 @@ from nas.latency.dialect import ENDING, Dialect, DialectEntry, load_dialect
 from nas.network.layers import Unit
 
 APART = 0.5
-"""By how much of the smaller one two latencies of a unit may differ, whatever their deviations."""
+"""Two latencies of a unit may differ by this share of the smaller one in any case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +49,9 @@ def read_dialect(dialect: str, paths: Sequence[str | Path]) -> Imported:
     A folder stands for its files called `RESOLUTION_lookup_table.yaml` (or `.json`).
 
     Raises:
-        UnknownName: if there is no such dialect; it lists the closest ones.
-        BadFile: if a file is malformed, a latency is missing or no number >= 0, most of the keys
-            are not of the dialect, or two files contradict each other; file, line and key are
-            named.
+        UnknownName: if there is no such dialect.
+        BadFile: if a file is malformed, most of its keys are not of the dialect, or two files
+            contradict each other.
     """
     chosen = load_dialect(dialect)
     rows: list[_Row] = []
@@ -130,7 +128,7 @@ def _entry(found: _Statistics) -> DialectEntry:
 
 
 def _shares(row: _Row) -> Iterable[tuple[str, _Row]]:
-    """Yield what a row says of each of its units: all of the time is at the first."""
+    """Yield the row of each unit of a row; all of the time is at the first."""
     first, *others = row.units
     yield first.key, row
     for unit in others:
@@ -150,11 +148,7 @@ def _joint_notes(rows: Sequence[_Row]) -> Iterable[str]:
 
 
 def _pool(key: str, rows: Sequence[_Row]) -> DialectEntry:
-    """Return one entry for all rows of a unit, weighted by their counts where all have one.
-
-    Raises:
-        BadFile: if two of them are further apart than `APART` and than their deviations explain.
-    """
+    """Return one entry for all rows of a unit, weighted by their counts where all have one."""
     entries = [row.entry for row in rows]
     if len(set(entries)) == 1:
         return entries[0]

@@ -65,15 +65,12 @@ def counts(layer: Layer) -> dict[str, int]:
     depthwise one counts `depthwise_macs` and, as `depthwise_spill`, the input elements beyond
     `CACHE_ELEMENTS`. `linear_weights` are those of fully connected layers, also inside
     squeeze-and-excitation, whose pooled and rescaled elements are `se_elements`. `hswish` and
-    `swish` are the elements through these activations, or through the hard sigmoid and the sigmoid
-    that they are made of.
+    `swish` are the elements through these activations, or through their (hard) sigmoids.
 
-    Finer: `layers` is 1 each; `spatial_macs` are the `conv_macs` of kernels above 1; `odd_macs`
-    and `odd_depthwise_macs` are multiply-adds between channels that are no multiple of 4, for
-    which many runtimes have slower kernels; `depthwise_reads` and `depthwise_writes` elements in
-    and out, `depthwise_strided` the multiply-adds with a stride; `squeezes` 1 for a
-    squeeze-and-excitation; `clipped` elements through ReLU or ReLU6, `pooled` those of global
-    pooling.
+    Finer: `layers` is 1 each; `spatial_macs` are the `conv_macs` of kernels above 1; `odd_...` are
+    multiply-adds between channels that are no multiple of 4, for which many runtimes have slower
+    kernels; `depthwise_strided` those with a stride; `squeezes` is 1 for a squeeze-and-excitation;
+    `clipped` are elements through ReLU or ReLU6, `pooled` those of global pooling.
     """
     return {"layers": 1} | _counts(layer)
 
@@ -140,8 +137,7 @@ def counts_of(unit: Unit) -> dict[str, int]:
 def extents(layer: Layer) -> dict[str, int]:
     """Return the quantities of `layer` that a measured range can bound.
 
-    `channels` are the widest of a convolution or linear layer, `se_size` is the side in pixels
-    of the map that squeeze-and-excitation pools.
+    `channels` are the widest of a layer, `se_size` the side of the map that is squeezed.
     """
     match layer:
         case Conv(in_shape=(inputs, _, _), out_shape=(outputs, _, _), kernel=kernel):

@@ -30,8 +30,7 @@ _MS_PER_NS = 1e-6
 ON_MISSING = ("model", "measure", "fail")
 """What may be done about units that a measured table lacks."""
 DECIMALS = 6
-"""What a unit takes and every sum are rounded to nanoseconds, a thousandth of what can be measured.
-So the sums are equal in whatever order they are added, and on every machine."""
+"""Units and sums are rounded to nanoseconds, so that sums are equal in any order and everywhere."""
 Floats = NDArray[np.float64]
 
 
@@ -93,10 +92,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitLatency:
-    """The part of one unit; `outside` says what in it lies outside of the range of the table.
-
-    `extrapolated` is true where a table of measured units has not measured this one.
-    """
+    """The part of one unit; see `LatencyTable.outside` and `LatencyTable.extrapolates`."""
 
     name: str
     key: str
@@ -107,10 +103,7 @@ class UnitLatency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
-    """A predicted latency in milliseconds, with its interval and its parts.
-
-    `outside` names, once each, what lies outside of the range of the table.
-    """
+    """A predicted latency with its interval and its parts, and what in it lies `outside`."""
 
     ms: float
     low_ms: float
@@ -190,10 +183,9 @@ class LatencyTable:
         return np.round(total, DECIMALS)
 
     def inputs(self, keys: Iterable[str]) -> Mapping[str, Any]:
-        """Return what the units `keys` are predicted from, as plain data.
+        """Return the numbers in the table's file that the units `keys` are predicted from.
 
-        These are numbers as the table's file holds them, not sums of them, whose last digit
-        depends on the Python that adds them.
+        Sums of them would depend, in their last digit, on the Python that adds them.
         """
         return {
             "overhead_ms": self.overhead_ms,
@@ -268,33 +260,24 @@ class LatencyTable:
         absent = tuple(unit for unit in units if not self.covers(unit))
         if absent:
             raise self.missing(absent)
-        parts, doubts = zip(*(self._part(unit) for unit in units), strict=True)
+        parts = tuple(map(self._part, units))
         ms = float(self.total_ms(fsum(part.ms for part in parts)))
-        doubt = round(fsum(doubts), DECIMALS)
+        doubt = round(fsum(map(self.doubt_ms, units)), DECIMALS)
         low, high = self.interval(ms, doubt_ms=doubt, resolution=arch.resolution)
         reasons = [reason for part in parts for reason in part.outside]
         if self.model is not None:
             reasons = [*self.model.resolution_reasons(arch.resolution), *reasons]
-        return Latency(
-            ms=ms,
-            low_ms=float(low),
-            high_ms=float(high),
-            units=parts,
-            outside=tuple(dict.fromkeys(reasons)),
-        )
+        outside = tuple(dict.fromkeys(reasons))
+        return Latency(ms=ms, low_ms=float(low), high_ms=float(high), units=parts, outside=outside)
 
-    def _part(self, unit: Unit) -> tuple[UnitLatency, float]:
-        """Return what `unit_ms` and `outside` say of a unit, and its `doubt_ms`, at once."""
-        reasons = self.outside(unit)
-        doubt = self.doubt_ms(unit) if reasons or self.entries else 0.0
-        part = UnitLatency(
+    def _part(self, unit: Unit) -> UnitLatency:
+        return UnitLatency(
             name=unit.name,
             key=unit.key,
             ms=self.unit_ms(unit),
-            outside=reasons,
+            outside=self.outside(unit),
             extrapolated=self.extrapolates(unit),
         )
-        return part, doubt
 
     def over(self, space: Space) -> Callable[[Matrix], Floats]:
         """Return the vectorised form of `predict` for one space.
@@ -309,10 +292,7 @@ class LatencyTable:
         return lambda matrix: self.total_ms(lookup(matrix)[:, 0])
 
     def missing(self, units: Sequence[Unit]) -> MissingEntry:
-        """Return the error that names units which the table has no number for.
-
-        It names as many as a message holds, and says how many more there are.
-        """
+        """Return the error that names units which the table lacks, as many as a message holds."""
         start = f"latency table {shown(self.name)} was not measured for: "
         texts = [self._lacking(key) for key in dict.fromkeys(unit.key for unit in units)]
         return MissingEntry(start + _listed(texts, LONGEST_MESSAGE - len(start)))

@@ -21,9 +21,9 @@ class Backend(Protocol):
     """Turns units into models of one runtime and runs them; what `create()` here returns.
 
     `compile` is called once per model and may need packages for conversion; `open` is called once
-    or more with what it returned, perhaps on another machine, and needs the runtime alone. Both
-    must give the same result every time, and must not change global settings that another backend
-    would notice. `create` takes `threads` and `dtype` as keywords, and refuses what it cannot do.
+    or more with the result, perhaps on another machine, and needs the runtime alone. Both must be
+    deterministic, and must not change global settings that another backend would notice. `create`
+    takes `threads` and `dtype` as keywords, and refuses what it does not support.
     """
 
     @property
@@ -53,9 +53,8 @@ class Backend(Protocol):
 def timed(call: Callable[[], object], *, threads: int) -> Run:
     """Return a function that calls `call` once and returns the seconds it took.
 
-    With one thread it is the processor time of the calling thread, which leaves out what other
-    processes took in between; with more it is the time on the clock, and so it is where the
-    system counts a thread's time too coarsely.
+    With one thread that is the thread's processor time, without what other processes took in
+    between; with more, or where the system counts that too coarsely, it is the time on the clock.
     """
     fine = time.get_clock_info("thread_time").resolution <= _FINE_SECONDS
     clock = time.thread_time if threads == 1 and fine else time.perf_counter

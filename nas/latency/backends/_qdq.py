@@ -1,10 +1,8 @@
 """Turn a float ONNX graph into an int8 one by writing Q/DQ nodes with constant scales onto it.
 
-What this is for is latency, which depends on shapes and types and not on the values of the scales,
-so that nothing is calibrated: every activation has one of a few fixed ranges, wide enough for the
-random weights of `nas.network.weights`. onnxruntime's `quantize_static` gives, once optimised, the
-same operators and the same latency, but needs seconds for a network where this needs a tenth of
-one.
+Latency depends on shapes and types, not on the values of the scales, so every activation has one of
+a few fixed ranges, wide enough for the random weights of `nas.network.weights`. onnxruntime's
+`quantize_static` gives the same operators and latency, but takes ten times as long.
 """
 
 from collections.abc import Iterable, Mapping

@@ -15,17 +15,17 @@ _SECONDS = {
     "depthwise_macs": 120e-12, "depthwise_spill": 150e-12, "linear_weights": 150e-12,
     "se_elements": 900e-12, "hswish": 300e-12, "swish": 800e-12,
 }  # fmt: skip
-_BOUNDARY_SECONDS = 1.2e-9
+_END_SECONDS = 1.2e-9
 _START_SECONDS = 1e-5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fake:
-    """Gives every model the time of a small roofline, with noise around it.
+    """Gives every model the time of a linear model, with noise.
 
-    Like a real runtime it pays for every element at the ends of a model, so the sum of isolated
-    units is more than the network. `noise` is the relative standard deviation of one run; a unit
-    whose key contains `refuse` is refused.
+    Elements in and out of a model cost, so the sum of isolated units is more than the network.
+    `noise` is the relative standard deviation of one run; units with `refuse` in their key are
+    refused.
     """
 
     dtype: str
@@ -49,7 +49,7 @@ class Fake:
         )
         ends = int(np.prod(units[0].in_shape) + np.prod(units[-1].out_shape))
         refused = [unit.key for unit in units if self.refuse and self.refuse in unit.key]
-        seconds = _START_SECONDS + work + _BOUNDARY_SECONDS * ends
+        seconds = _START_SECONDS + work + _END_SECONDS * ends
         return strict_json.dumps({"seconds": seconds, "refused": refused}).encode()
 
     def open(self, model: bytes) -> Run:
@@ -83,7 +83,7 @@ def create(
 
 
 def _draws(seed: int) -> Iterator[float]:
-    """Yield how far runs are off, in deviations; slower far more often than faster, as in life."""
+    """Yield how much slower runs are, in standard deviations."""
     rng = np.random.default_rng(seed)
     while True:
         yield float(abs(rng.standard_normal()))

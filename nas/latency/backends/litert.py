@@ -1,9 +1,5 @@
 """LiteRT (TensorFlow Lite) with XNNPACK kernels, as on Android phones, fp32 or int8.
 
-It was chosen over ExecuTorch, which has the same kernels: it installs in 60 MB without torch, and
-its models can be written straight from our layers (`nas.exporting.tflite`), so that there is no
-converter to refuse or rewrite a unit, and a file for deployment comes with it.
-
 In fp32 XNNPACK runs the whole graph. In int8 (signed bytes, a scale per channel of a convolution)
 it runs all but h-swish, for which LiteRT has a kernel of its own; every change between the two
 costs something. A graph takes and gives floats at its ends in either case.
@@ -39,9 +35,7 @@ class LiteRt:
 
     def compile(self, units: "Sequence[Unit]") -> bytes:
         """Return `units` as a .tflite model with random weights."""
-        from nas.exporting.tflite import (
-            units_to_tflite,  # a target that only runs models does without
-        )
+        from nas.exporting.tflite import units_to_tflite  # not on a device that only measures
         from nas.network.weights import tiled_weights
 
         return units_to_tflite(units, tiled_weights(units), batch=1, dtype=self.dtype)

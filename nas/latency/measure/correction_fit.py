@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nas.latency.correction import FEATURES, Correction, features
+from nas.latency.measure.estimates import Floats
 from nas.network.layers import Unit
-
-Floats = NDArray[np.float64]
 
 _STRENGTHS = tuple(float(10**power) for power in np.arange(-4.0, 0.01, 0.5))
 

@@ -4,13 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nas.core.errors import missing_package
+from nas.latency.measure.estimates import Floats
 from nas.latency.predictor import COUNTS, EXTENTS, FINER, OpModel, counts_of, extents
 from nas.network.layers import Unit
-
-Floats = NDArray[np.float64]
 
 _NAMES = (*COUNTS, *FINER)
 _NS_PER_MS = 1e6

@@ -52,8 +52,7 @@ def measure_plan(
 ) -> tuple[Samples, Estimates]:
     """Measure `plan` into the file at `path`, or resume that; return samples and estimates.
 
-    The process stays pinned to the target's cores. `instead` is what the user is told to do where
-    the file is of another measurement.
+    The process stays pinned to the target's cores. `instead`: see `SampleFile`.
 
     Raises:
         NasError: if the backend refuses its options, or a reference network.

@@ -28,10 +28,10 @@ _SAME = ("schema", "name", "runtime", "threads", "dtype", "jobs")
 
 @dataclass(frozen=True, slots=True)
 class Repetition:
-    """A few runs of one model, one after the other.
+    """A few runs of one model in a row: the fastest (`ms`) and their median.
 
     `job` counts the plan's jobs from 0, `begin` the processes that measured; `at` is in seconds
-    after that process began. `ms` is the fastest run, `median_ms` the median of all.
+    after that process began.
     """
 
     job: int

@@ -5,12 +5,11 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nas.core.errors import NasError
 from nas.latency.correction import Correction
 from nas.latency.measure.correction_fit import CorrectionFit, MeasuredNetwork, fit_correction
-from nas.latency.measure.estimates import COVERAGE, Estimate, Estimates, estimate, quantile
+from nas.latency.measure.estimates import COVERAGE, Estimate, Estimates, Floats, estimate, quantile
 from nas.latency.measure.operator_fit import OperatorFit, fit_operators
 from nas.latency.measure.plan import Plan, from_mapping
 from nas.latency.measure.samples import CORRECTION, PROBE, UNIT, VALIDATION, Samples
@@ -133,7 +132,7 @@ def _error(fit: CorrectionFit) -> TableError:
     )
 
 
-def _spread(errors: NDArray[np.float64], fitted: OperatorFit) -> Spread:
+def _spread(errors: Floats, fitted: OperatorFit) -> Spread:
     relative = quantile(np.abs(errors))
     return Spread(
         coverage=COVERAGE,

@@ -5,16 +5,21 @@ from dataclasses import replace
 from math import fsum
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nas.core.errors import NasError
-from nas.latency.measure.estimates import at_usual_speed, quantile, reference_ms, speed, usual
+from nas.latency.measure.estimates import (
+    Floats,
+    at_usual_speed,
+    quantile,
+    reference_ms,
+    speed,
+    usual,
+)
 from nas.latency.measure.plan import Plan
 from nas.latency.measure.samples import VALIDATION, Samples
 from nas.latency.provenance import Validation
 from nas.latency.table import LatencyTable
 
-Floats = NDArray[np.float64]
 _LEAST_REPETITIONS = 4
 
 
