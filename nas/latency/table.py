@@ -262,7 +262,8 @@ class LatencyTable:
             raise self.missing(absent)
         parts = tuple(map(self._part, units))
         ms = float(self.total_ms(fsum(part.ms for part in parts)))
-        doubt = round(fsum(map(self.doubt_ms, units)), DECIMALS)
+        doubtful = (u for u, part in zip(units, parts, strict=True) if part.outside or self.entries)
+        doubt = round(fsum(map(self.doubt_ms, doubtful)), DECIMALS)
         low, high = self.interval(ms, doubt_ms=doubt, resolution=arch.resolution)
         reasons = [reason for part in parts for reason in part.outside]
         if self.model is not None:
