@@ -14,10 +14,13 @@ _SECONDS_BETWEEN_LINES = 10
 
 
 @contextmanager
-def progress(doing: str, things: str) -> Iterator[Report]:
-    """Yield a function that shows the progress of `doing` something with some `things`."""
+def progress(doing: str, things: str, *, at_once: bool = False) -> Iterator[Report]:
+    """Yield a function that shows the progress of `doing` something with some `things`.
+
+    A log has a line after ten seconds, and one `at_once` for what may be silent for longer.
+    """
     if not sys.stderr.isatty():
-        yield _Lines(things)
+        yield _Lines(things, at_once=at_once)
         return
     from rich.console import Console
     from rich.markup import escape
@@ -31,17 +34,18 @@ def progress(doing: str, things: str) -> Iterator[Report]:
 
 
 class _Lines:
-    """Prints progress at most every ten seconds, and at once where nothing is done yet."""
+    """Prints progress at most every ten seconds, and `at_once` where nothing is done yet."""
 
-    def __init__(self, things: str) -> None:
-        self._things, self._last = things, time.monotonic()
+    def __init__(self, things: str, *, at_once: bool) -> None:
+        self._things, self._at_once, self._last = things, at_once, time.monotonic()
         self._began, self._start = self._last, -1
 
     def __call__(self, done: int, total: int, note: str) -> None:
         now = time.monotonic()
         if self._start < 0:
             self._began, self._start = now, done
-        if done and now - self._last < _SECONDS_BETWEEN_LINES:
+        early = now - self._last < _SECONDS_BETWEEN_LINES
+        if early and (done or not self._at_once):
             return
         self._last = now
         facts = [f"{done:,} of {total:,} {self._things}", note, self._left(done, total, now)]

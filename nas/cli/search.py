@@ -113,7 +113,7 @@ def command(
     _measure_missing(settings)
     out = out or Place(_default_folder(settings))
     with open_run(out):
-        with progress("searching", "candidates") as update:
+        with progress("searching", "candidates", at_once=True) as update:
             run = explore(settings, out=out, progress=update)
         write(run)
         known = _known(run)
