@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas.accuracy.predictor import load_accuracy_model
+from nas.accuracy.predictor import load_accuracy_model, modelled_spaces
 from nas.core import data
 from nas.latency.file import load_table
 from nas.network.layers import lower
@@ -49,7 +49,7 @@ def test_every_table_answers_for_every_space(table: str, space: str) -> None:
         assert 1 < load_table(table).predict(load_space(space).decode_row(row)).ms < 2000
 
 
-@pytest.mark.parametrize("name", [n for n in data.bundled("accuracy_models", ".npz")])
+@pytest.mark.parametrize("name", modelled_spaces())
 def test_every_accuracy_model_serves_its_space(name: str) -> None:
     space = load_space(name)
     rows = space.sample_matrix(np.random.default_rng(0), 50)

@@ -9,7 +9,7 @@ import torch  # fits what ships, never ships itself
 from numpy.typing import NDArray
 
 from experiments.shared.muon import Muon
-from nas.accuracy.predictor import MLP, Floats, Weights
+from nas.accuracy.mlp import MLP, Floats, Weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

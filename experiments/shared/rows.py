@@ -18,11 +18,15 @@ from nas.space.space import Matrix, Space
 
 Features = Callable[[Matrix], Floats]
 
-SCALES = {"mbconv": Scale(), "mobilenetv3": Scale(intercept=0.1297, slope=0.773, deviation=0.0027)}
+SCALES = {
+    "mbconv": Scale(),
+    "mnasnet_b0": Scale(),
+    "mobilenetv3": Scale(intercept=0.1297, slope=0.773, deviation=0.0027),
+}
 """From the scale of the data to the published one. That of `mobilenetv3` was fitted to 17
 published networks of its space (Cai et al., 2020), which it misses by 0.27 points."""
 
-_TARGETS = {"mbconv": "val_top1", "mobilenetv3": "predicted_top1"}
+_TARGETS = {"mbconv": "val_top1", "mnasnet_b0": "val_top1", "mobilenetv3": "predicted_top1"}
 _SHORT = {"expansion": "e", "kernel": "k", "layers": "l", "se": "se"}
 
 
@@ -55,7 +59,8 @@ def read_rows(folder: Path, space_name: str) -> Rows:
 
 def _key(space_name: str, column: Column) -> str:
     """Return the name that the data has for a choice."""
-    return f"block{column.stage}_{_SHORT[column.field]}" if space_name == "mbconv" else column.name
+    block = f"block{column.stage}_{_SHORT.get(column.field)}"
+    return block if _TARGETS[space_name] == "val_top1" else column.name
 
 
 def folds(rows: Rows, count: int, seed: int) -> list[NDArray[np.intp]]:

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nas.accuracy.predictor import MLP, Floats, Weights
+from nas.accuracy.mlp import MLP, Floats, Weights
 
 _RATE, _DECAY = 5e-3, 0.01
 _CLIP = 1.0

@@ -15,20 +15,19 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from nas.core import data, strict_json
+from nas.accuracy.mlp import MLP as MLP
+from nas.accuracy.mlp import Floats as Floats
+from nas.accuracy.mlp import Weights as Weights
+from nas.accuracy.mlp import read_arrays, read_header, read_network, write_arrays
+from nas.core import data
 from nas.core.blas import one_blas_thread
-from nas.core.errors import BadFile, BadValue
-from nas.core.files import atomic_path, open_regular
-from nas.core.schema import SCHEMA, OneOf, Range, Reader, Signed, check_schema
+from nas.core.errors import BadValue
+from nas.core.schema import SCHEMA, OneOf, Range, Reader, Signed
 from nas.core.text import LONGEST_VALUE, printable, shown
 from nas.network.blocks import Architecture
 from nas.space.file import load_space
 from nas.space.space import Matrix, Space
-
-Floats = NDArray[np.float64]
-Weights = NDArray[np.floating]
 
 DECIMALS = 6
 """Predictions are rounded to so many decimals of a fraction. They are worked out in float64, whose
@@ -36,9 +35,6 @@ noise near 1e-15 differs between processors and batches; no model means anything
 
 _ROWS = 512
 """Rows of every matrix product: what it reads and writes stays in the cache."""
-
-_LOWEST = -700.0
-"""Below this, exp(-x) leaves the range of float64, and x * sigmoid(x) is zero anyway."""
 
 _NETWORKS = ("mean", "spread")
 _Moderate = Annotated[float, Range(-100, 100)]
@@ -81,49 +77,6 @@ class HoldOut:
     mae: float
     within_one: float
     within_two: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MLP:
-    """A fully connected network with one output and x * sigmoid(x) between its layers.
-
-    Attributes:
-        weights: one matrix a layer, shape (inputs, outputs).
-        biases: one vector a layer, shape (outputs,).
-    """
-
-    weights: tuple[Weights, ...]
-    biases: tuple[Weights, ...]
-
-    def __post_init__(self) -> None:
-        """Refuse layers that do not fit each other."""
-        if not self.weights or len(self.weights) != len(self.biases):
-            raise BadValue("a network needs layers, each with a weight and a bias")
-        outputs = [weight.shape[-1] for weight in self.weights]
-        inputs = [weight.shape[0] for weight in self.weights[1:]]
-        if any(weight.ndim != 2 for weight in self.weights) or outputs != [*inputs, 1]:
-            shapes = ", ".join(str(weight.shape) for weight in self.weights)
-            raise BadValue(f"layers of shapes {shapes} do not chain to one output")
-        if [bias.shape for bias in self.biases] != [(n,) for n in outputs]:
-            shapes = ", ".join(str(bias.shape) for bias in self.biases)
-            raise BadValue(f"biases of shapes {shapes} do not fit layers of {outputs} outputs")
-        if not all(np.isfinite(array).all() for array in (*self.weights, *self.biases)):
-            raise BadValue("a weight is not a finite number")
-
-    @property
-    def inputs(self) -> int:
-        """The length of an input."""
-        return int(self.weights[0].shape[0])
-
-    def __call__(self, inputs: NDArray[np.floating]) -> Floats:
-        """Return the output for every row of `inputs`, shape (rows,), worked out in float64."""
-        hidden = inputs.astype(np.float64)
-        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            hidden = hidden @ weight
-            hidden += bias
-            hidden /= 1 + np.exp(-np.maximum(hidden, _LOWEST))
-        result: Floats = (hidden @ self.weights[-1])[:, 0] + self.biases[-1]
-        return result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,6 +212,12 @@ def domain_fingerprint(space: Space) -> str:
     return replace(space, dropout=0.0, drop_connect=0.0).fingerprint
 
 
+def modelled_spaces() -> tuple[str, ...]:
+    """Return the bundled spaces that have a bundled model of their own."""
+    spaces = data.bundled("search_spaces")
+    return tuple(name for name in data.bundled("accuracy_models", ".npz") if name in spaces)
+
+
 def load_accuracy_model(name: str | Path | Space, space: Space | None = None) -> AccuracyModel:
     """Return the bundled model of a space, or the model of an `.npz` file.
 
@@ -272,7 +231,7 @@ def load_accuracy_model(name: str | Path | Space, space: Space | None = None) ->
     if isinstance(name, Space):
         return load_accuracy_model(name.name, name)
     path = data.find("accuracy model", name, where="accuracy_models", suffix=".npz")
-    return _from_arrays(Reader(path), _read_arrays(path), space)
+    return _from_arrays(Reader(path), read_arrays(path), space)
 
 
 def write_accuracy_model(model: AccuracyModel, path: Path) -> None:
@@ -283,30 +242,11 @@ def write_accuracy_model(model: AccuracyModel, path: Path) -> None:
         fingerprint=domain_fingerprint(model.domain),
         **{name: getattr(model, name) for name in _SAID},
     )
-    arrays: dict[str, Any] = {"header": np.array(strict_json.dumps(asdict(header)))}
-    for name in _NETWORKS:
-        network: MLP = getattr(model, name)
-        for i, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
-            arrays |= {f"{name}_weight{i}": weight, f"{name}_bias{i}": bias}
-    with atomic_path(path, follow=True) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **arrays)
+    write_arrays(path, asdict(header), {name: getattr(model, name) for name in _NETWORKS})
 
 
-_MOST_BYTES = 256 * 2**20
 _SAID = ("metric", "source", "note", "scale", "held_out", "fitted_range")
 """What the header says of a model besides its space."""
-
-
-def _read_arrays(path: Path) -> Mapping[str, NDArray[Any]]:
-    try:
-        with open_regular(path) as file, np.load(file, allow_pickle=False) as arrays:
-            if sum(part.file_size for part in arrays.zip.infolist()) > _MOST_BYTES:
-                raise ValueError(f"unpacked it has more than {_MOST_BYTES / 2**20:g} MiB")
-            return {name: arrays[name] for name in arrays.files}
-    except OSError as error:
-        raise BadFile(f"{path}: {error.strerror or error}") from None
-    except Exception as error:  # numpy, zipfile and zlib have a dozen kinds for damaged files
-        raise BadFile(f"{path}: no .npz of plain arrays ({error})") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -333,7 +273,7 @@ class _Header:
 
 
 def _from_arrays(read: Reader, arrays: Mapping[str, Any], space: Space | None) -> AccuracyModel:
-    header = _header(read, arrays)
+    header = read_header(read, arrays, _Header)
     space = load_space(header.space) if space is None else space
     if header.fingerprint != domain_fingerprint(space):
         raise read.fail(
@@ -342,41 +282,10 @@ def _from_arrays(read: Reader, arrays: Mapping[str, Any], space: Space | None) -
             "activations: fit one for it"
         )
     try:
-        mean, spread = (_network(arrays, name) for name in _NETWORKS)
+        mean, spread = (read_network(arrays, name) for name in _NETWORKS)
         if len(arrays) != 1 + 2 * (len(mean.weights) + len(spread.weights)):
             raise BadValue(f"entries besides the header and the layers: {shown(sorted(arrays))}")
         facts = {name: getattr(header, name) for name in _SAID}
         return AccuracyModel(domain=space, mean=mean, spread=spread, **facts)
     except BadValue as error:
         raise read.fail(str(error)) from None
-
-
-def _header(read: Reader, arrays: Mapping[str, Any]) -> _Header:
-    entry = arrays.get("header")
-    if entry is None or entry.dtype.kind != "U" or entry.shape:
-        raise read.fail("no entry 'header' with a JSON string")
-    try:
-        content = strict_json.parse(str(entry))
-    except strict_json.Malformed as error:
-        raise read.fail(f"header: {error}") from None
-    inside = f"{read.path}: header"
-    check_schema(read.get({"header": content}, "header", Mapping[str, Any]), place=inside)
-    return Reader(inside).record(content, _Header)
-
-
-def _network(arrays: Mapping[str, Any], name: str) -> MLP:
-    layers = range(sum(entry.startswith(f"{name}_weight") for entry in arrays))
-    try:
-        return MLP(
-            weights=tuple(_floats(arrays, f"{name}_weight{i}") for i in layers),
-            biases=tuple(_floats(arrays, f"{name}_bias{i}") for i in layers),
-        )
-    except BadValue as error:
-        raise BadValue(f"network {name!r}: {error}") from None
-
-
-def _floats(arrays: Mapping[str, Any], name: str) -> Weights:
-    array: NDArray[Any] | None = arrays.get(name)
-    if array is None or array.dtype != np.float32:
-        raise BadValue(f"{name} must be float32, found {'none' if array is None else array.dtype}")
-    return array

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from nas.accuracy.predictor import AccuracyModel, load_accuracy_model
-from nas.core.data import bundled, to_yaml
+from nas.accuracy.predictor import AccuracyModel, load_accuracy_model, modelled_spaces
+from nas.core.data import to_yaml
 from nas.core.errors import BadValue, NasError, NotInSpace
 from nas.core.files import write_text
 from nas.core.jsonl import Lines, line_reader, resumed
@@ -63,7 +63,7 @@ def by_model(points: Sequence[Point]) -> Judge:
         NotInSpace: if there is none; it says why for each space.
     """
     reasons = []
-    for name in bundled("accuracy_models", ".npz"):
+    for name in modelled_spaces():
         model = load_accuracy_model(name)
         try:
             _predict(model, [point.arch for point in points])

@@ -16,6 +16,7 @@ from nas.accuracy.predictor import (
     Scale,
     domain_fingerprint,
     load_accuracy_model,
+    modelled_spaces,
     one_hot,
     write_accuracy_model,
 )
@@ -25,7 +26,7 @@ from nas.network.zoo import load_architecture
 from nas.searching.evaluators.surrogate import Surrogate
 from nas.space.file import load_space
 
-MODELS = tuple(bundled("accuracy_models", ".npz"))
+MODELS = modelled_spaces()
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 

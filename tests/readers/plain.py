@@ -26,7 +26,8 @@ from readers.rows import (
     to_yaml,
 )
 
-from nas.accuracy.predictor import MLP, AccuracyModel, load_accuracy_model, write_accuracy_model
+from nas.accuracy.mlp import MLP
+from nas.accuracy.predictor import AccuracyModel, load_accuracy_model, write_accuracy_model
 from nas.latency.correction import FEATURES, Correction
 from nas.latency.file import load_table, table_mapping
 from nas.latency.importing import read_dialect

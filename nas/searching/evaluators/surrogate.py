@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from nas.accuracy.predictor import AccuracyModel, load_accuracy_model
-from nas.core.data import bundled
+from nas.accuracy.predictor import AccuracyModel, load_accuracy_model, modelled_spaces
 from nas.core.errors import UnknownName
 from nas.searching.problem import Candidates, Metrics
 from nas.space.space import Space
@@ -55,9 +54,10 @@ def create(space: Space, *, path: str = "") -> Surrogate:
         UnknownName: if there is no bundled model for the space.
         BadFile: if the model was learned on another space.
     """
-    if not path and space.name not in bundled("accuracy_models", ".npz"):
+    if not path and space.name not in modelled_spaces():
         raise UnknownName(
             f"no accuracy model is bundled for space {space.name}; name an evaluator of accuracy: "
-            "`evaluator=surrogate:MODEL.npz`, or `evaluator=my_package.my_evaluator`"
+            "`evaluator=published` for MBConv blocks, `evaluator=surrogate:MODEL.npz`, or "
+            "`evaluator=my_package.my_evaluator`"
         )
     return Surrogate(load_accuracy_model(path or space.name, space))

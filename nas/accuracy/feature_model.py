@@ -1,0 +1,223 @@
+"""Predict the published top-1 of any classifier of MBConv blocks from its features.
+
+What one `AccuracyModel` knows of one space, this model knows of networks: of rows of picks of every
+space whose blocks its features describe, of the networks of the zoo, of pruned and scaled ones.
+A file is an `.npz` without pickles whose entry `header` is a JSON string, described in
+`accuracy_models/README.md`.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+
+from nas.accuracy.features import NAMES, Floats, features
+from nas.accuracy.mlp import (
+    MLP,
+    Weights,
+    read_arrays,
+    read_floats,
+    read_header,
+    read_network,
+    write_arrays,
+)
+from nas.accuracy.picks import PicksFeatures
+from nas.accuracy.predictor import DECIMALS, Accuracy
+from nas.core import data
+from nas.core.blas import one_blas_thread
+from nas.core.errors import BadValue
+from nas.core.schema import SCHEMA, OneOf, Range, Reader
+from nas.network.blocks import Architecture
+from nas.space.space import Matrix, Space
+
+_ROWS = 2_048
+_WIDENING = 0.05
+"""Logits by which a deviation grows for each deviation that a feature lies outside of the data."""
+
+_GROUPS = {
+    "g": "size",
+    "r": "resolution",
+    "h": "features before the classifier",
+    "n": "depth",
+    "w": "width",
+    "e": "expansion",
+    "k": "kernels",
+    "s": "squeeze-and-excitation",
+    "a": "activations",
+    "c": "hidden channels",
+    "x": "shortcuts",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureHeader:
+    """What the entry `header` holds.
+
+    `family` is the deviation, in logits, of a constant that a new family of networks has to itself;
+    `left_out` is the mean absolute error, a fraction, on families that the fit had not seen.
+    """
+
+    schema: int
+    metric: Annotated[str, OneOf(("top1",))]
+    features: tuple[str, ...]
+    source: str
+    note: str
+    family: Annotated[float, Range(0, 10)]
+    left_out: Annotated[float, Range(0, 1)]
+
+    def __post_init__(self) -> None:
+        """Refuse features that this version does not know."""
+        for name in self.features:
+            if name not in NAMES:
+                raise BadValue(f"feature {name!r} is unknown to this version", "features")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureModel:
+    """Logits of top-1: a linear part and a network for the mean, a network for log deviations.
+
+    Attributes:
+        header: what it predicts, from which features, and how well.
+        mean, unit: of every feature, by which it is standardised.
+        low, high: the least and the largest value of every feature in the data.
+        linear: the linear part's weight of each feature.
+        network: what is not linear in the mean.
+        spread: the natural logarithm of the deviation, in logits, without that of a family.
+    """
+
+    header: FeatureHeader
+    mean: Weights
+    unit: Weights
+    low: Weights
+    high: Weights
+    linear: Weights
+    network: MLP
+    spread: MLP
+
+    def __post_init__(self) -> None:
+        """Refuse arrays that do not fit the features."""
+        count = len(self.header.features)
+        for name in _ARRAYS:
+            if getattr(self, name).shape != (count,):
+                raise BadValue(f"{name} must have a number for each of {count} features")
+        if not (self.unit > 0).all():
+            raise BadValue("unit must be above 0")
+        if {self.network.inputs, self.spread.inputs} != {count}:
+            raise BadValue(f"the networks must have {count} inputs")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that are equal for equal models."""
+        arrays = [getattr(self, name) for name in _ARRAYS]
+        arrays += [a for n in (self.network, self.spread) for a in (*n.weights, *n.biases)]
+        content = repr(self.header).encode() + b"".join(a.tobytes() for a in arrays)
+        return hashlib.sha256(content).hexdigest()[:16]
+
+    @cached_property
+    def _columns(self) -> list[int]:
+        return [NAMES.index(name) for name in self.header.features]
+
+    def predict(
+        self, archs: Architecture | Sequence[Architecture], *, family: bool = True
+    ) -> Accuracy:
+        """Return the accuracies of architectures; without `family`, deviations lack its constant.
+
+        Example:
+            >>> from nas.network.zoo import load_architecture
+            >>> load_feature_model().predict(load_architecture("mobilenet_v3_large")).accuracy
+            array([0.752...])
+        """
+        return self.predict_features(features(archs), family=family)
+
+    def over(self, space: Space) -> "PicksModel":
+        """Return the function from matrices of picks of one space to accuracies."""
+        return PicksModel(self, PicksFeatures(space))
+
+    @one_blas_thread()
+    def predict_features(self, found: Floats, *, family: bool = True) -> Accuracy:
+        """Return the accuracies of networks with these features, shape (networks, `NAMES`)."""
+        inputs = self._standardised(found)
+        logits = inputs @ self.linear.astype(float) + self.network(inputs)
+        spread = np.exp(self.spread(inputs))
+        spread = np.hypot(spread, _WIDENING * self._excess(inputs).sum(axis=1))
+        spread = np.hypot(spread, self.header.family if family else 0.0)
+        accuracy = 1 / (1 + np.exp(-logits))
+        deviation = spread * accuracy * (1 - accuracy)
+        return Accuracy(np.round(accuracy, DECIMALS), np.round(deviation, DECIMALS))
+
+    def _standardised(self, found: Floats) -> Floats:
+        standardised: Floats = (found[:, self._columns] - self.mean) / self.unit
+        return standardised
+
+    def _excess(self, inputs: Floats) -> Floats:
+        """Return how many deviations every feature lies outside of the data."""
+        low, high = ((edge - self.mean) / self.unit for edge in (self.low, self.high))
+        return np.maximum(0, np.maximum(low - inputs, inputs - high))
+
+    def outside(self, arch: Architecture) -> str:
+        """Say in what a network lies outside of the data, or nothing.
+
+        Example:
+            >>> from nas.network.zoo import load_architecture
+            >>> load_feature_model().outside(load_architecture("efficientnet_b7"))
+            'size, resolution, ... beyond the networks that the predictor was fitted on'
+        """
+        excess = self._excess(self._standardised(features(arch)))[0]
+        groups = [name.split("_")[0] for name in self.header.features]
+        beyond = dict.fromkeys(
+            _GROUPS[g] for g, e in zip(groups, excess, strict=True) if e > _SLACK
+        )
+        if not beyond:
+            return ""
+        return f"{', '.join(beyond)} beyond the networks that the predictor was fitted on"
+
+
+@dataclass(frozen=True, slots=True)
+class PicksModel:
+    """A model of features for one space: some 100,000 rows of picks a second."""
+
+    model: FeatureModel
+    described: PicksFeatures
+
+    def __call__(self, matrix: Matrix, *, family: bool = True) -> Accuracy:
+        """Return the accuracies of the rows of a matrix; `family` as in `FeatureModel.predict`."""
+        parts = [
+            self.model.predict_features(self.described(matrix[i : i + _ROWS]), family=family)
+            for i in range(0, len(matrix), _ROWS)
+        ]
+        return Accuracy(*map(np.concatenate, zip(*parts, strict=True))) if parts else _NOTHING
+
+
+_ARRAYS = ("mean", "unit", "low", "high", "linear")
+_NETWORKS = ("network", "spread")
+_SLACK = 0.05
+_NOTHING = Accuracy(np.zeros(0), np.zeros(0))
+
+
+def load_feature_model(name: str | Path = "published") -> FeatureModel:
+    """Return a bundled model of features, or the one of an `.npz` file.
+
+    Raises:
+        UnknownName: if no bundled model has the name; it lists the closest ones.
+        BadFile: if the file is malformed.
+    """
+    path = data.find("accuracy model", name, where="accuracy_models", suffix=".npz")
+    read, arrays = Reader(path), read_arrays(path)
+    header = read_header(read, arrays, FeatureHeader)
+    try:
+        network, spread = (read_network(arrays, name) for name in _NETWORKS)
+        plain = {name: read_floats(arrays, name) for name in _ARRAYS}
+        return FeatureModel(header=header, network=network, spread=spread, **plain)
+    except BadValue as error:
+        raise read.fail(str(error)) from None
+
+
+def write_feature_model(model: FeatureModel, path: Path) -> None:
+    """Write `model` to `path` atomically."""
+    header = {**asdict(model.header), "schema": SCHEMA, "features": list(model.header.features)}
+    plain = {name: getattr(model, name) for name in _ARRAYS}
+    write_arrays(path, header, {name: getattr(model, name) for name in _NETWORKS}, plain)

@@ -1,0 +1,204 @@
+"""What an accuracy predictor knows of a network: numbers with names, from blocks or from picks.
+
+They say how large the network is, and what its layers are like at each stride of the feature maps
+(2, 4, 8, 16, 32): how many there are, how wide, with which expansion, kernel, share of
+squeeze-and-excitation and of smooth activations. A classifier of MBConv blocks is described well;
+of other blocks the features tell what they share with those.
+
+`features` takes architectures; `PicksFeatures` takes matrices of picks of one space, a few
+microseconds a row, and gives the same numbers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.network.blocks import Architecture, Block
+
+Floats = NDArray[np.float64]
+
+STRIDES = (2, 4, 8, 16, 32)
+"""Of the feature maps; what is finer or coarser counts with the nearest."""
+
+_PER_STRIDE = ("n", "w", "e", "k", "s", "a", "c")
+NAMES = (
+    *("g_macs", "g_params", "g_small", "g_depth", "r_side", "h_features", "w_stem"),
+    *("s_share", "s_width", "a_share", "k_mean", "x_shortcuts"),
+    *(f"{kind}_{stride}" for stride in STRIDES for kind in _PER_STRIDE),
+)
+"""The features, in the order of the columns; the letter before the underscore names a group:
+
+`g` the size of the network, `r` its resolution, `h` its head, `n` depth, `w` width, `e` expansion,
+`k` kernels, `s` squeeze-and-excitation, `a` smooth activations, `c` capacity (hidden channels in
+all), `x` shortcuts. `accuracy_models/README.md` has their formulas.
+"""
+
+SMOOTH = ("swish", "hswish")
+_SE_RATIO = 0.25
+_MILLION = 1e6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layers:
+    """One layer of each of some networks: arrays of one length, or single numbers for all.
+
+    `hidden` are the channels of the depthwise convolution, the input's where there is no expansion;
+    `dense` is 1 for a plain convolution; `smooth` is 1 for a smooth activation. `count` tells how
+    often the layer occurs, 0 where it is not there.
+    """
+
+    inputs: Floats | float
+    hidden: Floats | float
+    outputs: Floats | float
+    kernel: Floats | float
+    se: Floats | float
+    smooth: Floats | float
+    shortcut: Floats | float
+    dense: Floats | float = 0.0
+    count: Floats | float = 1.0
+
+
+def layers_of(block: Block) -> Layers:
+    """Return one block as the layer of one network."""
+    joins = block.kind == "mbconv" and block.in_channels == block.out_channels
+    return Layers(
+        inputs=float(block.in_channels),
+        hidden=float(block.hidden_channels or block.in_channels),
+        outputs=float(block.out_channels),
+        kernel=float(block.kernel),
+        se=float(block.se_channels),
+        smooth=float(block.act in SMOOTH),
+        shortcut=float(joins and shortcut(block.stride, block.skip)),
+        dense=float(block.kind == "conv"),
+    )
+
+
+def shortcut(stride: int, skip: str) -> bool:
+    """Tell whether a block of equal widths has a shortcut."""
+    return skip == "pool" or (skip == "identity" and stride == 1)
+
+
+@dataclass(slots=True)
+class _AtStride:
+    """Sums over the layers at one stride, an array or a number each."""
+
+    depth: Floats | float = 0.0
+    inputs: Floats | float = 0.0
+    hidden: Floats | float = 0.0
+    outputs: Floats | float = 0.0
+    kernels: Floats | float = 0.0
+    se: Floats | float = 0.0
+    smooth: Floats | float = 0.0
+    last: Floats | float = field(default=0.0)
+
+
+class Description:
+    """Collects the layers of some networks of one skeleton, in their order, and describes them."""
+
+    def __init__(self, resolution: Floats, stem: Layers, stride: int) -> None:
+        """Begin with the resolutions, shape (networks,), and the first convolution."""
+        self._rows, self._side = len(resolution), np.ceil(resolution / stride)
+        self._resolution, self._stride = resolution, stride
+        weights = stem.inputs * stem.outputs * stem.kernel**2
+        self._macs, self._params = weights * self._side**2, weights + 0.0 * resolution
+        self._stem, self._end = stem.outputs, stem.outputs + 0.0 * resolution
+        self._at = [_AtStride() for _ in STRIDES]
+        self._se_channels, self._shortcuts = 0.0 * resolution, 0.0 * resolution
+
+    def add(self, layers: Layers, stride: int = 1) -> None:
+        """Add the next layer of every network, or some equal ones."""
+        before, self._side = self._side, np.ceil(self._side / stride)
+        self._stride *= stride
+        count, inputs, hidden = layers.count, layers.inputs, layers.hidden
+        expand = np.where(np.equal(inputs, hidden), 0.0, inputs * hidden)
+        spatial = layers.kernel**2 * np.where(layers.dense, inputs * layers.outputs, hidden)
+        rest = spatial + np.where(layers.dense, 0.0, hidden * layers.outputs)
+        self._macs = self._macs + count * (expand * before**2 + rest * self._side**2)
+        self._params = self._params + count * (expand + rest + 2 * hidden * layers.se)
+        self._se_channels = self._se_channels + count * layers.se
+        self._shortcuts = self._shortcuts + count * layers.shortcut
+        self._end = np.where(np.greater(count, 0), layers.outputs, self._end)
+        place, together = self._at[_place(self._stride)], count * hidden
+        place.depth = place.depth + count
+        place.inputs = place.inputs + count * inputs
+        place.outputs = place.outputs + count * layers.outputs
+        place.hidden = place.hidden + together
+        place.kernels = place.kernels + together * (layers.kernel - 3) / 2
+        place.se = place.se + together * np.greater(layers.se, 0)
+        place.smooth = place.smooth + together * layers.smooth
+        place.last = self._end
+
+    def features(self, features: Floats | float, head_weights: Floats | float) -> Floats:
+        """Return the features of all networks, shape (networks, `NAMES`).
+
+        `features` enter the classifier; `head_weights` are those of the head's convolutions.
+        """
+        at, found = self._at, np.empty((self._rows, len(NAMES)))
+        depth, hidden = sum(p.depth for p in at), sum(p.hidden for p in at)
+        depth, hidden = np.maximum(depth, 1), np.maximum(hidden, 1)
+        squeezed = sum(p.se for p in at)
+        columns = {
+            "g_macs": np.log(self._macs + head_weights * self._side**2),
+            "g_params": np.log(self._params),
+            "g_small": (_MILLION / self._params) ** 0.5,
+            "g_depth": np.log(depth),
+            "r_side": np.log(self._resolution),
+            "h_features": np.log(features),
+            "w_stem": np.log(self._stem),
+            "s_share": squeezed / hidden,
+            "s_width": self._se_channels / np.maximum(squeezed, 1) / _SE_RATIO,
+            "a_share": sum(p.smooth for p in at) / hidden,
+            "k_mean": sum(p.kernels for p in at) / hidden,
+            "x_shortcuts": self._shortcuts / depth,
+        }
+        for stride, place in zip(STRIDES, at, strict=True):
+            columns |= {f"{kind}_{stride}": value for kind, value in self._of(place).items()}
+        for i, name in enumerate(NAMES):
+            found[:, i] = columns[name]
+        return found
+
+    def _of(self, place: _AtStride) -> dict[str, Floats | float]:
+        """Return the features of one stride; where it has no layers, the width before it goes on.
+
+        It is called stride by stride, from the finest.
+        """
+        there, share = np.greater(place.depth, 0), np.maximum(place.hidden, 1)
+        self._width = np.where(there, place.last, getattr(self, "_width", self._stem))
+        mean = np.where(there, place.outputs / np.maximum(place.depth, 1), self._width)
+        return {
+            "n": np.log1p(place.depth),
+            "w": np.log(mean),
+            "e": np.log((place.hidden + self._width) / (place.inputs + self._width)),
+            "k": place.kernels / share,
+            "s": place.se / share,
+            "a": place.smooth / share,
+            "c": np.log1p(place.hidden),
+        }
+
+
+def _place(stride: int) -> int:
+    distances = [abs(np.log2(stride / s)) for s in STRIDES]
+    return int(np.argmin(distances))
+
+
+def features(archs: Architecture | Sequence[Architecture]) -> Floats:
+    """Return the features of architectures, shape (architectures, `NAMES`)."""
+    archs = [archs] if isinstance(archs, Architecture) else archs
+    return np.concatenate([np.empty((0, len(NAMES))), *map(_features, archs)])
+
+
+def _features(arch: Architecture) -> Floats:
+    blocks = [*arch.stem, *(block for stage in arch.stages for block in stage)]
+    start = layers_of(blocks[0])
+    described = Description(np.array([float(arch.resolution)]), start, blocks[0].stride)
+    for block in blocks[1:]:
+        described.add(layers_of(block), block.stride)
+    return described.features(*head_of(arch.head))
+
+
+def head_of(head: Sequence[Block]) -> tuple[float, float]:
+    """Return the features that enter the classifier, and the weights of the convolutions before."""
+    weights = [b.in_channels * b.out_channels * b.kernel**2 for b in head if b.kind == "conv"]
+    return float(head[-1].in_channels), float(sum(weights))

@@ -1,0 +1,194 @@
+"""The features of rows of picks, without an architecture for each."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import product
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.accuracy.features import SMOOTH, Description, Floats, Layers, head_of, layers_of, shortcut
+from nas.space.rows import Row, Squeezing, Value, multiplied, times
+from nas.space.space import Matrix, Space
+
+_Ints = NDArray[np.intp]
+
+
+class PicksFeatures:
+    """Turns rows of picks of one space into features, shape (rows, `nas.accuracy.features.NAMES`).
+
+    Whatever is rounded (widths, hidden channels, those of squeeze-and-excitation) is tabulated once
+    for all numbers of channels that occur, by the functions that make the blocks.
+    """
+
+    def __init__(self, space: Space) -> None:
+        """Prepare for `space`."""
+        self.space = space
+        self._columns = {column.name: i for i, column in enumerate(space.columns)}
+        stem = [c for c in space.columns if c.name.startswith("stem") or c.name == "act"]
+        self._stem_columns = [self._columns[c.name] for c in stem]
+        self._stem_sizes = [len(c.values) for c in stem]
+        self._stems = [
+            space.stem_blocks({c.name: v for c, v in zip(stem, values, strict=True)})
+            for values in product(*(c.values for c in stem))
+        ]
+        self._channels = self._occurring()
+        self._heads = self._head_table()
+        self._hidden: dict[tuple[Value, ...], _Ints] = {}
+        self._squeezed: dict[tuple[Squeezing, tuple[Value, ...]], _Ints] = {}
+
+    def __call__(self, matrix: Matrix) -> Floats:
+        """Return the features of the rows of a matrix, canonical or not."""
+        space, rows = self.space, len(matrix)
+        resolution = self.worth(matrix, "resolution", space.resolutions) + np.zeros(rows)
+        stems = self._stem_layers(matrix)
+        described = Description(resolution, stems[0], self._stems[0][0].stride)
+        for layers, block in zip(stems[1:], self._stems[0][1:], strict=True):
+            described.add(layers, block.stride)
+        channels = np.asarray(stems[-1].outputs + np.zeros(rows)).astype(np.intp)
+        for number, row in enumerate(space.stages):
+            channels = self._add_stage(described, matrix, number, row, channels)
+        found = self._heads[self.index(matrix, "head"), channels]
+        return described.features(found[..., 0], found[..., 1])
+
+    def index(self, matrix: Matrix, name: str) -> _Ints | int:
+        """Return the position of the value of a choice in every row, 0 where nothing is chosen."""
+        place = self._columns.get(name)
+        return 0 if place is None else matrix[:, place].astype(np.intp)
+
+    def worth(
+        self,
+        matrix: Matrix,
+        name: str,
+        values: tuple[Value, ...],
+        number: Callable[[Value], float] = float,
+    ) -> Floats | float:
+        """Return `number` of the value of a choice in every row, or of the only value."""
+        if name not in self._columns:
+            return number(values[0])
+        return np.array([number(value) for value in values])[self.index(matrix, name)]
+
+    def _stem_layers(self, matrix: Matrix) -> list[Layers]:
+        """Return the layers of the stem, which are tabulated for all picks of it."""
+        code = np.zeros(len(matrix), dtype=np.intp)
+        for place, column in enumerate(self._stem_columns):
+            code += matrix[:, column].astype(np.intp) * prod(self._stem_sizes[place + 1 :])
+        found = []
+        for blocks in zip(*self._stems, strict=True):
+            parts = [layers_of(block) for block in blocks]
+            names = Layers.__slots__
+            found.append(
+                Layers(**{n: np.array([getattr(p, n) for p in parts])[code] for n in names})
+            )
+        return found
+
+    def _add_stage(
+        self, described: Description, matrix: Matrix, number: int, row: Row, channels: _Ints
+    ) -> _Ints:
+        """Add the layers of one stage; return the channels behind it."""
+        depth = self.worth(matrix, f"stage{number + 1}_layers", row.options["layers"])
+        stride = int(row.options["stride"][0])
+        width = self._widths(matrix, number, row)
+        for layer in range(row.max_layers if row.per_layer else min(row.max_layers, 2)):
+            behind = layer == 1 and not row.per_layer
+            count = np.maximum(depth - 1, 0) if behind else np.greater(depth, layer) * 1.0
+            stage = _Stage(self, matrix, number, layer)
+            layers = stage.layers(width if layer else channels, width)
+            described.add(replace(layers, count=count), stride if layer == 0 else 1)
+        return np.where(np.greater(depth, 0), width, channels)
+
+    def _widths(self, matrix: Matrix, number: int, row: Row) -> _Ints:
+        """Return the channels of one stage in every row."""
+        space, values = self.space, row.options["width"]
+        table = np.array([[multiplied(int(v), m) for v in values] for m in space.multipliers])
+        multiplier = self.index(matrix, "multiplier")
+        channels = table[multiplier, self.index(matrix, f"stage{number + 1}_width")]
+        return np.broadcast_to(channels, len(matrix))
+
+    def _occurring(self) -> tuple[int, ...]:
+        """Return all numbers of channels between blocks."""
+        found = {blocks[-1].out_channels for blocks in self._stems}
+        for row, by in product(self.space.stages, self.space.multipliers):
+            found |= {multiplied(int(width), by) for width in row.options["width"]}
+        return tuple(sorted(found))
+
+    def _head_table(self) -> Floats:
+        """Return what `head_of` gives for each head behind each number of channels."""
+        table = np.zeros((len(self.space.heads), self._channels[-1] + 1, 2))
+        for (i, name), channels in product(enumerate(self.space.heads), self._channels):
+            picks = {"head": name, "act": (self.space.acts or ("relu",))[0]}
+            table[i, channels] = head_of(self.space.head_blocks(picks, channels))
+        return table
+
+    def hidden_table(self, ratios: tuple[Value, ...]) -> _Ints:
+        """Return the hidden channels of some expansions, shape (input channels, expansions)."""
+        if ratios not in self._hidden:
+            table = np.zeros((self._channels[-1] + 1, len(ratios)), dtype=np.intp)
+            for channels in self._channels:
+                table[channels] = [times(channels, ratio) for ratio in ratios]
+            self._hidden[ratios] = table
+        return self._hidden[ratios]
+
+    def squeeze_table(self, squeezing: Squeezing, ratios: tuple[Value, ...]) -> _Ints:
+        """Return the channels of a squeeze-and-excitation by those that its width follows."""
+        key = (squeezing, ratios)
+        if key not in self._squeezed:
+            most = self.hidden_table(ratios)
+            occurring = {*self._channels, *most[list(self._channels)].ravel().tolist()}
+            table = np.zeros(max(occurring) + 1, dtype=np.intp)
+            for channels in occurring:
+                table[channels] = squeezing.channels(channels, channels)
+            self._squeezed[key] = table
+        return self._squeezed[key]
+
+
+class _Stage:
+    """One layer of one stage, in the rows of a matrix."""
+
+    def __init__(self, of: PicksFeatures, matrix: Matrix, number: int, layer: int) -> None:
+        self._of, self._matrix = of, matrix
+        self._number, self._layer = number, layer
+        self._row = of.space.stages[number]
+
+    def layers(self, inputs: _Ints, outputs: _Ints) -> Layers:
+        """Return the layer in every row, with these channels before and behind it."""
+        inverted = self._worth("kind", lambda kind: float(kind == "mbconv"))
+        rest = "expansion_rest" if "expansion_rest" in self._row.options else "expansion"
+        field = rest if self._layer else "expansion"
+        ratios = self._row.options[field]
+        hidden = self._of.hidden_table(ratios)[inputs, self._index(field)]
+        hidden = np.where(inverted, hidden, inputs)
+        stride = int(self._row.options["stride"][0]) if self._layer == 0 else 1
+        joins = self._worth("skip", lambda skip: float(shortcut(stride, str(skip))))
+        return Layers(
+            inputs=inputs.astype(float),
+            hidden=hidden.astype(float),
+            outputs=outputs.astype(float),
+            kernel=self._worth("kernel", float),
+            se=self._squeezes(inputs, hidden, ratios),
+            smooth=self._worth("act", lambda act: float(act in SMOOTH)),
+            shortcut=inverted * joins * (inputs == outputs),
+            dense=self._worth("kind", lambda kind: float(kind == "conv")),
+        )
+
+    def _squeezes(self, inputs: _Ints, hidden: _Ints, ratios: tuple[Value, ...]) -> Floats:
+        chosen, found = self._index("se"), np.zeros(len(inputs))
+        for place, value in enumerate(self._row.options["se"]):
+            squeezing = self._of.space.squeezings.get(value)
+            if squeezing:
+                follows = inputs if squeezing.of == "input" else hidden
+                wide = self._of.squeeze_table(squeezing, ratios)[follows]
+                found = np.where(np.equal(chosen, place), wide, found)
+        return found
+
+    def _name(self, field: str) -> str:
+        own = f"layer{self._layer + 1}_" if field in self._row.per_layer else ""
+        return f"stage{self._number + 1}_{own}{field}"
+
+    def _index(self, field: str) -> _Ints | int:
+        return self._of.index(self._matrix, self._name(field))
+
+    def _worth(self, field: str, number: Callable[[Value], float]) -> Floats | float:
+        values = self._row.options[field]
+        return self._of.worth(self._matrix, self._name(field), values, number)
