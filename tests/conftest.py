@@ -37,6 +37,14 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fit accuracy models less closely, where that is not what is tested."""
+    for name, value in (("_LABELS", 6_000), ("_STEPS", 400), ("_ATTEMPTS", 1)):
+        monkeypatch.setattr(f"nas.accuracy.learn.{name}", value)
+    monkeypatch.setattr("nas.accuracy.gaussian._STEPS", 30)
+
+
 @dataclass(kw_only=True)
 class Fake:
     """Answers with a made-up accuracy, and remembers how many candidates every call had.

@@ -104,5 +104,5 @@ def _check(base: Architecture, label: str, need: float, limit: float) -> None:
         need,
         what=f"{base.name or base.fingerprint} at {label}",
         limit=limit,
-        then="scale it less, or say how much there is elsewhere: --memory GIB",
+        then="scale it less, or say how much there is elsewhere: `memory=GIB`",
     )

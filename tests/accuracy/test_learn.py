@@ -9,7 +9,6 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("scipy")
 
-from nas.accuracy import learn
 from nas.accuracy.examples import LEAST, Examples
 from nas.accuracy.gaussian import GaussianProcess, tune
 from nas.accuracy.learn import (
@@ -58,14 +57,6 @@ def examples() -> Examples:
 @pytest.fixture(scope="module")
 def fitted(examples: Examples) -> Fitted:
     return fit_accuracy(examples)
-
-
-@pytest.fixture
-def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the networks follow the process less closely, where that is not what is tested."""
-    monkeypatch.setattr(learn, "_LABELS", 6_000)
-    monkeypatch.setattr(learn, "_STEPS", 400)
-    monkeypatch.setattr(learn, "_ATTEMPTS", 1)
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ SEARCH = (
 
 @pytest.mark.slow
 @pytest.mark.torch
+@pytest.mark.usefixtures("brief")
 def test_a_model_learned_from_two_runs_answers_in_a_search(nas: Callable, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("scipy")
