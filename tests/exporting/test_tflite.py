@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from zoo import VARIED
 
-from nas.core.data import bundled
 from nas.core.errors import MissingPackage, NasError
 from nas.exporting.onnx import units_to_onnx
 from nas.exporting.tflite import to_tflite, units_to_tflite
@@ -23,7 +23,6 @@ pytest.importorskip("onnx")
 
 TOLERANCE = 1e-5
 """Of the largest output."""
-LARGE = tuple(f"efficientnet_b{i}" for i in (2, 3, 4, 5, 6, 7))
 
 
 def opened(model: bytes) -> Any:
@@ -56,13 +55,7 @@ def check_equal(units: tuple[Unit, ...], *, batch: int = 1) -> None:
     assert np.abs(found - expected).max() <= TOLERANCE * np.abs(expected).max()
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(n, marks=pytest.mark.slow if n in LARGE else ())
-        for n in bundled("architectures")
-    ],
-)
+@pytest.mark.parametrize("name", VARIED)
 def test_it_computes_what_the_onnx_graph_does(name: str) -> None:
     check_equal(lower(scale_resolution(load_architecture(name), 64)))
 

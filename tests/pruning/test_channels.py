@@ -3,20 +3,14 @@
 from dataclasses import replace
 
 import pytest
+from zoo import VARIED
 
-from nas.core.data import bundled
 from nas.core.errors import BadValue
 from nas.network.blocks import Architecture, Block
 from nas.network.cost import cost
 from nas.network.layers import lower
 from nas.network.zoo import load_architecture
 from nas.pruning.channels import Group, groups, narrowed
-
-LARGE = ("efficientnet_b4", "efficientnet_b5", "efficientnet_b6", "efficientnet_b7")
-ZOO = [
-    pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else [])
-    for name in bundled("architectures")
-]
 
 
 def named(arch: Architecture, **options: bool) -> dict[str, Group]:
@@ -72,7 +66,7 @@ def test_groups_of_mobilenet_v3_small_by_hand() -> None:
     assert pooled == ["head.0.conv.weight", "head.2.linear.weight"]
 
 
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", VARIED)
 @pytest.mark.parametrize("own_squeeze", [False, True])
 def test_every_narrowed_zoo_member_has_the_same_layers(name: str, own_squeeze: bool) -> None:
     arch = load_architecture(name)

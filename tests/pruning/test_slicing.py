@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from zoo import VARIED
 
-from nas.core.data import bundled
 from nas.core.errors import BadValue, NasError, UnknownName
 from nas.network.blocks import Architecture
 from nas.network.layers import lower
@@ -12,12 +12,6 @@ from nas.network.weights import Weights, random_weights
 from nas.network.zoo import load_architecture
 from nas.pruning.channels import Group, groups, narrowed
 from nas.pruning.slicing import importance, sliced, strongest
-
-LARGE = ("efficientnet_b4", "efficientnet_b5", "efficientnet_b6", "efficientnet_b7")
-ZOO = [
-    pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else [])
-    for name in bundled("architectures")
-]
 
 
 def silenced(weights: Weights, group: Group, channels: np.ndarray) -> dict[str, np.ndarray]:
@@ -52,7 +46,7 @@ def kept(group: Group) -> int:
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", VARIED)
 def test_cutting_silent_channels_changes_nothing(name: str) -> None:
     torch = pytest.importorskip("torch")
     from nas.training.trained import with_weights
