@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 _MOST_AT_ONCE = 50_000
 """Tables with at most so many entries in all are filled at once."""
 
-_SAMPLE = 1_000
+_SAMPLE = 200
 """Random architectures whose units are worked out at once for larger tables."""
 
 
@@ -43,7 +43,7 @@ class Lookup:
     def __init__(self, space: Space, values: UnitValues, *, whole: bool = False) -> None:
         """Work out `values` for every unit of `space`; all its tuples have the same length.
 
-        Of very many units only those of a thousand random architectures are worked out here, the
+        Of very many units only those of 200 random architectures are worked out here, the
         others when they are needed; `whole` works out all.
         """
         self._digits, self._slots = Digits(space), slots_of(space)

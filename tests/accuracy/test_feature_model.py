@@ -195,6 +195,22 @@ def test_latency_and_accuracy_of_known_points_are_near_the_published_ones() -> N
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "width", "published"),
+    [
+        ("mobilenet_v3_large", 1.0, 0.752),
+        ("mobilenet_v3_large", 0.75, 0.733),
+        ("mobilenet_v3_small", 1.0, 0.675),
+        ("mobilenet_v3_small", 0.75, 0.654),
+    ],
+)
+def test_mobilenetv3_of_both_widths_is_predicted_within_less_than_a_point(
+    name: str, width: float, published: float
+) -> None:
+    arch = scale(load_architecture(name), Multipliers(width=width))
+    assert load_feature_model().predict(arch).accuracy == pytest.approx([published], abs=0.006)
+
+
 def test_features_alone_are_enough() -> None:
     model, arch = load_feature_model(), load_architecture("mobilenet_v3_small")
     assert np.array_equal(model.predict_features(features(arch)), model.predict(arch))
