@@ -56,7 +56,10 @@ def test_a_search_that_went_silent_is_lost(out: Path) -> None:
         ({"trials": 10**30}, "trials must be a whole number of at most"),
         ({"trials": -1}, "trials must be a whole number >= 0, not -1"),
         ({"pid": 2**40}, "pid must be a whole number from 1 to"),
-        ({"state": "asleep"}, "state must be one of running, finished, stopped, not 'asleep'"),
+        (
+            {"state": "asleep"},
+            "state must be one of running, finished, stopped, out of budget, not 'asleep'",
+        ),
         ({"colour": 1}, "unknown key 'colour'"),
         ({"updated": float("nan")}, "NaN is no JSON"),
     ],

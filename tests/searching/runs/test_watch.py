@@ -21,6 +21,7 @@ from nas.searching.runs.watch import HEARTBEAT, Watch, _check_unattended, read_h
 
 class Session:
     trials = SimpleNamespace(seconds=0.0)
+    problem = SimpleNamespace(expensive=())
 
     def __len__(self) -> int:
         return 3
@@ -41,6 +42,26 @@ def test_the_time_of_all_starts_is_counted(tmp_path: Path) -> None:
     assert (beat.state, beat.trials, beat.wanted) == ("finished", 3, 9)
     assert min(spent[0], beat.seconds) >= 0.05
     assert spent[1] == pytest.approx(spent[0] + beat.seconds, abs=0.002)
+
+
+def test_a_budget_of_time_that_is_used_up_is_named(tmp_path: Path) -> None:
+    config, session = SearchConfig(trials=9, max_seconds=1), Session()
+    watch = Watch(config, InProcess(), out=tmp_path, progress=None)
+    with watch.over(session):  # type: ignore[arg-type]
+        assert (watch.spent(session), watch.is_over(session)) == ("", False)  # type: ignore[arg-type]
+        watch._until = 0.0
+        assert (watch.spent(session), watch.is_over(session)) == ("max_seconds", True)  # type: ignore[arg-type]
+    beat = read_heartbeat(tmp_path)
+    assert beat is not None
+    assert beat.state == "out of budget"
+
+
+def test_a_slow_search_says_at_once_that_it_has_begun(tmp_path: Path) -> None:
+    session, said = Session(), []
+    session.problem = SimpleNamespace(expensive=(SimpleNamespace(seconds=60.0),))
+    report = lambda *told: said.append(told)  # noqa: E731
+    with Watch(SearchConfig(trials=9), InProcess(), out=None, progress=report).over(session):  # type: ignore[arg-type]
+        assert said == [(3, 9, "")]
 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
