@@ -19,6 +19,12 @@ DATA = Path(__file__).parent / "data"
 CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files with slow tests first, so that no process is left with one of them in the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(autouse=True)
 def all_cores() -> Iterator[None]:
     """Give the process back the cores that a measurement took from it."""
