@@ -48,7 +48,8 @@ class _Lines:
         if early and (done or not self._at_once):
             return
         self._last = now
-        facts = [f"{done:,} of {total:,} {self._things}", note, self._left(done, total, now)]
+        left = "" if " left" in note else self._left(done, total, now)
+        facts = [f"{done:,} of {total:,} {self._things}", note, left]
         say(", ".join(fact for fact in facts if fact))
 
     def _left(self, done: int, total: int, now: float) -> str:
