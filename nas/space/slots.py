@@ -71,7 +71,7 @@ class Digits:
         result = np.empty((len(matrix), self.count))
         result[:, : len(self._columns)] = matrix
         first = len(self._columns)
-        result[:, first] = self._picked(matrix, f"stem{len(self._space.stem)}_width")
+        result[:, first] = self._picked(matrix, _stem_width(self._space))
         for s, row in enumerate(self._space.stages):
             before = result[:, first + s]
             own = self._picked(matrix, f"stage{s + 1}_width")
@@ -103,12 +103,22 @@ _Source = tuple[int, Value]
 
 def _sources(space: Space) -> Sequence[tuple[_Source, ...]]:
     """Return, for every stage and the head, which widths may enter it."""
-    stem = tuple((-1, width) for width in space.stem[-1].options["width"])
-    found = [stem]
+    number = int(_stem_width(space).removeprefix("stem").removesuffix("_width"))
+    found = [tuple((-1, width) for width in space.stem[number - 1].options["width"])]
     for s, row in enumerate(space.stages):
         own = tuple((s, width) for width in row.options["width"])
         found.append((*found[-1], *own) if 0 in row.options["layers"] else own)
     return found
+
+
+def _stem_width(space: Space) -> str:
+    """Return the name of the width that decides how many channels leave the stem."""
+    own = [
+        number
+        for number, row in enumerate(space.stem, 1)
+        if "width_ratio" not in row.options and row.options["kind"] != ("pool",)
+    ]
+    return f"stem{own[-1] if own else 1}_width"
 
 
 def _always(_: Matrix) -> None:
@@ -199,13 +209,16 @@ class _Slots:
         """Return the units of one value of a slot's digits."""
         named = [self._space.columns[i] for i in columns]
         picks = {c.name: c.values[digit] for c, digit in zip(named, digits, strict=False)}
-        source = (-1, 0) if part is None else self._digits.sources[part][digits[-1]]
-        return build(picks, self._channels(source, picks))
+        if part is None:  # the stem, which knows what enters it
+            return build(picks, 0)
+        return build(picks, self._channels(self._digits.sources[part][digits[-1]], picks))
 
     def _channels(self, source: _Source, picks: Picks) -> int:
         stage, width = source
+        if stage < 0:
+            return self._space.stem_blocks({_stem_width(self._space): width})[-1].out_channels
         multiplier = float(picks.get("multiplier", self._space.multipliers[0]))
-        return int(width) if stage < 0 else multiplied(int(width), multiplier)
+        return multiplied(int(width), multiplier)
 
     def _side(self, picks: Picks, place: int) -> int:
         return self._sides[int(picks.get("resolution", self._space.resolutions[0]))][place]

@@ -214,3 +214,20 @@ def test_a_mistake_is_named(old: str, new: str, message: str) -> None:
 
 def test_mnasnet_b0_is_the_space_of_the_trainings() -> None:
     assert load_space("mnasnet_b0").fingerprint == load_space("mbconv").fingerprint
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        "{kind: conv, width_ratio: 2}",
+        "{kind: pool}",
+        "{kind: conv, width_ratio: 2, kernel: 3}\n- {kind: conv, width_ratio: 1.5}",
+    ],
+)
+def test_sums_know_the_channels_of_a_stem_that_ends_without_a_width(behind: str) -> None:
+    first = "- {kind: conv, width: [8, 16], kernel: 3, stride: 2}\n"
+    space = space_from_mapping(strict_yaml.parse(SMALL.replace(first, f"{first}- {behind}\n")))
+    rows = space.sample_matrix(np.random.default_rng(3), 60)
+    sums = Lookup(space, lambda unit: (float(cost_of(unit).macs), float(cost_of(unit).params)))
+    expected = [cost(space.decode_row(row)) for row in rows]
+    assert sums(rows).tolist() == [[c.macs, c.params] for c in expected]
