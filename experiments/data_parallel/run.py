@@ -5,7 +5,7 @@ python -m experiments.data_parallel.run --read
 
 Trains one network on `digits` with every number of workers and every seed; a run that was broken
 off goes on. Writes result.yaml and accuracy.png beside itself. `--read` trains nothing, and
-computes the differences anew from the accuracies in result.yaml.
+computes the differences again from the accuracies in result.yaml.
 """
 
 import argparse

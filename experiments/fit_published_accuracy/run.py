@@ -66,7 +66,7 @@ HERE = Path(__file__).resolve().parent
 TUNING, CONDITIONING = 200, 1_000
 """Rows of each of the two large sets."""
 ROUNDS = 1
-"""How often the student is taught anew on the front that it leads a search to."""
+"""How often the student is taught again on the front that it leads a search to."""
 PACKAGES = ("numpy", "scipy", "torch")
 SOURCE = (
     "204 published networks (papers and model pages named in the records), the trainings of "

@@ -3,7 +3,7 @@
 python -m experiments.proxies.run measure [--data digits] [--seeds 2] [--threads 1]
 python -m experiments.proxies.run report
 
-`measure` appends to runs/proxies/NAME.jsonl and goes on where it was stopped; `report` writes
+`measure` appends to runs/proxies/NAME.jsonl and resumes where it was stopped; `report` writes
 result.yaml and correlation.png beside itself from all of them.
 """
 

@@ -41,11 +41,11 @@ class _Lines:
         self._began, self._start = self._last, -1
 
     def __call__(self, done: int, total: int, note: str) -> None:
-        now = time.monotonic()
-        if self._start < 0:
+        now, first = time.monotonic(), self._start < 0
+        if first:
             self._began, self._start = now, done
         early = now - self._last < _SECONDS_BETWEEN_LINES
-        if early and (done or not self._at_once):
+        if early and not (first and self._at_once and not done):
             return
         self._last = now
         left = "" if " left" in note else self._left(done, total, now)

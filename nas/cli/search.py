@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -143,12 +144,12 @@ def _again(config: SearchConfig, out: Place) -> str:
 
 
 def _say_spent(run: Run, out: Place) -> None:
-    """Print which budget ended the search, and how to resume it with twice that."""
+    """Print which budget ended the search, and how to resume it with as much again."""
     config, flag = run.setup.config, f"--{run.spent.replace('_', '-')}"
     given = getattr(config, run.spent)
     say(
         f"{flag} {given} is used up after {len(run.trials)} of {config.trials} trials; "
-        f"resume: {_again(config, out)} {flag} {2 * given}"
+        f"resume: {_again(config, out)} {flag} {ceil(run.used) + given}"
     )
 
 

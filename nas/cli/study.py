@@ -23,7 +23,7 @@ def command(
 ) -> None:
     """Export the journal of RUN as an Optuna study, for optuna-dashboard and Optuna's plots.
 
-    Of more than 1,000 trials it holds the front and 1,000 of the others.
+    Of more than 1,000 trials it holds the front and a sample of 1,000.
     """
     where = storage or str(run / "study.log")
     most = 0 if everything else SAMPLE
@@ -31,5 +31,7 @@ def command(
     if as_json:
         print_json({"schema": 1, "storage": where, "trials": count})
     else:
-        kept = "" if everything or count < SAMPLE else ", the front and a sample (--all: every one)"
+        kept = (
+            "" if everything or count <= SAMPLE else ", the front and a sample (--all: every one)"
+        )
         say(f"wrote {count:,} trials{kept}; look at them: optuna-dashboard {where}")

@@ -12,7 +12,9 @@ from nas.cli._options import COUNT, DEVICE, JSON, RATE, WHOLE, option
 from nas.cli._places import PLACE
 from nas.cli._print import print_json, put, say
 from nas.cli._progress import progress
+from nas.core.data import read_mapping
 from nas.core.errors import NasError, missing_package
+from nas.core.run_folder import MARKS, TRAINING, is_begun
 from nas.core.storage import Place
 from nas.core.text import file_name
 from nas.exporting.export import named
@@ -65,7 +67,7 @@ def command(arch: str, as_json: bool, resolution: int | None, **flags: Any) -> N
     command resumes a training that was interrupted, also with more or fewer workers.
     """
     network = find_architecture(arch)
-    start = "" if flags.pop("from_scratch") or find_checkpoint(arch) is None else arch
+    start = _start(arch, from_scratch=flags.pop("from_scratch"), out=flags["out"])
     network = scale_resolution(network, resolution) if resolution else network
     _check_cluster(flags)
     out = flags.pop("out") or Place(
@@ -85,6 +87,21 @@ def command(arch: str, as_json: bool, resolution: int | None, **flags: Any) -> N
         put(f"top1 {trained.top1:.4f} on the validation images, epoch {trained.best_epoch}")
         say(f"{trained.epochs} epochs in {trained.seconds:.1f} s; the weights are in {out}; next:")
         say(f"nas eval {out} --data {as_word(flags['data'])}, or nas export {out} --format onnx")
+
+
+def _start(arch: str, *, from_scratch: bool, out: Place | None) -> str:
+    """Return the trained network to begin with, nothing for random weights.
+
+    A training that began with random weights in `out` is resumed, whatever ARCH is by now.
+    """
+    if from_scratch or find_checkpoint(arch) is None:
+        return ""
+    if out is not None:
+        with out.reading(*MARKS) as folder:
+            if is_begun(folder, TRAINING):
+                settings = read_mapping(folder / TRAINING.mark)
+                return arch if "weights" in settings else ""
+    return arch
 
 
 def _check_cluster(flags: Mapping[str, Any]) -> None:

@@ -48,8 +48,8 @@ class Run:
 
     `seconds` is the time of this search alone, without loading; `new` its number of trials, fewer
     than all where an earlier search was resumed; `out` is its run folder, a path or a URL. Where a
-    budget ended the search before its trials were done, `spent` names the setting: "max_seconds" or
-    "max_epochs".
+    budget ended the search before its trials were done, `spent` names the setting, "max_seconds" or
+    "max_epochs", and `used` is what was used of it, which may be more than there was.
     """
 
     setup: Setup
@@ -59,6 +59,7 @@ class Run:
     new: int
     finished: bool
     spent: str = ""
+    used: float = 0.0
     out: Path | str | None = None
 
     @cached_property
@@ -275,6 +276,7 @@ def _advance(setup: Setup, session: Session, watch: Watch, out: Place | None) ->
         new=len(session) - before,
         finished=finished,
         spent=watch.spent(session) if finished else "",
+        used=watch.used(session) if finished else 0.0,
         out=out.kept if out else None,
     )
 

@@ -201,6 +201,10 @@ class Constraint:
         return f"{self.metric}{'<=' if self.at_most else '>='}{self.value:.12g}"
 
 
+Limit = Constraint
+"""The former name, for plugins that import it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reward:
     """MnasNet's reward, accuracy * (latency / target) ** w (Tan et al., 2019, equation 2).

@@ -49,7 +49,6 @@ class Session:
         self._count = 0
         self.asked = 0
         self.waiting: dict[int, Matrix] = {}
-        self._at_once = _at_once(problem)
         header = {"schema": 1, **header}
         if journal.records:
             self._replay(header)
@@ -75,7 +74,7 @@ class Session:
         """
         if not self.waiting:
             self.ask(count)
-        numbers = tuple(self.waiting)[: self._at_once]
+        numbers = tuple(self.waiting)[: _at_once(self.problem)]
         if numbers:
             picks = np.stack([self.waiting[number] for number in numbers])
             self.tell(numbers, self._evaluate(picks))
@@ -195,4 +194,5 @@ class Session:
 
 def _at_once(problem: Problem) -> int | None:
     """Return how many candidates the evaluators take at once, None where any number is welcome."""
-    return min((e.at_once for e in problem.expensive if hasattr(e, "at_once")), default=None)
+    asked = (getattr(evaluator, "at_once", None) for evaluator in problem.expensive)
+    return min((max(1, count) for count in asked if count is not None), default=None)

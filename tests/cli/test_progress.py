@@ -26,6 +26,16 @@ def test_a_line_says_what_is_done_and_what_is_left(capsys: pytest.CaptureFixture
     ]
 
 
+def test_a_search_says_once_at_once_that_it_has_begun(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("nas.cli._progress.time", SimpleNamespace(monotonic=lambda: 0.0))
+    with progress("searching", "candidates", at_once=True) as report:
+        for tasks in range(4):
+            report(0, 9, f"{tasks} trainings")
+    assert capsys.readouterr().err == "0 of 9 candidates, 0 trainings\n"
+
+
 def test_work_that_was_done_before_does_not_count_as_fast(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -89,7 +89,7 @@ def test_a_search_ends_when_its_epochs_are_spent(nas: Nas) -> None:
     assert (found["trials"], found["finished"], found["spent"]) == (8, True, "max_epochs")
     assert reply.err.splitlines()[-1] == (
         "--max-epochs 8 is used up after 8 of 40 trials; "
-        "resume: nas search --out run --max-epochs 16"
+        "resume: nas search --out run --max-epochs 20"
     )
     assert nas("status", "run").out.startswith("run: out of budget\ntrials: 8 of 40")
     more = json.loads(nas(*words, "--max-epochs", "14").out)

@@ -131,6 +131,13 @@ def test_a_training_folder_is_fine_tuned_from_its_best_weights(nas: Nas) -> None
     assert json.loads(fresh.out)["top1"] < before["top1"] - 0.06
 
 
+def test_a_training_is_resumed_also_where_its_folder_is_the_architecture(nas: Nas) -> None:
+    before = json.loads(nas(*WORDS, "--out", "run", "--json").out)
+    again = nas("train", "run", *WORDS[2:], "--out", "run", "--json")
+    assert again.code == 0, again.err
+    assert json.loads(again.out)["top1"] == before["top1"]
+
+
 def test_fine_tuning_to_other_classes_makes_a_new_classifier(nas: Nas) -> None:
     assert nas(*WORDS, "--out", "run").code == 0
     words = ("--data", "shapes:count=60,classes=3", "--recipe", "quick", "--device", "cpu")

@@ -44,8 +44,7 @@ class Heartbeat:
 
     `started` trials were there when it began, `seconds` ago; all searches of this run together have
     taken `spent_seconds`. `tasks` counts trainings, or evaluations by workers, so far; `busy` of
-    its `workers` had a task. `state` is "running", "finished",
-    "stopped" or "out of budget".
+    its `workers` had a task. `state` is "running", "finished", "stopped" or "out of budget".
     """
 
     host: str
@@ -190,6 +189,16 @@ class Watch:
             return "max_seconds"
         most = self._config.max_epochs
         return "max_epochs" if most and _epochs(session) >= most else ""
+
+    def used(self, session: Session) -> float:
+        """Return how much of the budget that is `spent` was used, which may be more than there was.
+
+        Epochs, or seconds of all searches in the run folder; 0 where none is spent.
+        """
+        spent = self.spent(session)
+        if spent == "max_epochs":
+            return _epochs(session)
+        return self._spent + time.monotonic() - self._began if spent else 0.0
 
     def _is_late(self) -> bool:
         return self._until < inf and time.monotonic() >= self._until

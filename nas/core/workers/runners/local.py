@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import threading
@@ -24,6 +25,9 @@ from nas.core.workers.runners._sending import refuse
 
 _HEAVY = ("torch", "torch._dynamo")
 """Loaded once for all workers, where torch is used; every first optimizer imports the second."""
+
+_GUARD = re.compile(rb"__name__\s*[!=]=|[!=]=\s*__name__")
+"""How a script asks whether it is the main program."""
 
 _given: Any = None
 """In a worker: what all tasks share."""
@@ -90,13 +94,14 @@ def _check_main() -> None:
     """Refuse a script that every worker would run again: it imports the script to know its names.
 
     Raises:
-        RunError: if the script asks nowhere whether it is the main program.
+        RunError: if the script compares `__name__` nowhere.
     """
     path = getattr(sys.modules.get("__main__"), "__file__", None)
     if path is None or not os.path.isfile(path):
         return  # a notebook, or typed in
     with open(path, "rb") as script:
-        if b"__name__" not in script.read() and not path.endswith("__main__.py"):
+        guarded = _GUARD.search(script.read())
+        if not guarded and not path.endswith("__main__.py"):
             raise RunError(  # it ends the search; another error would fail its trials
                 f"several workers would each run {path} again; put what it does under "
                 '`if __name__ == "__main__":`, or take `workers=1`'
