@@ -16,6 +16,7 @@ from nas.space.file import load_space
 from nas.space.space import Space
 
 DATA = Path(__file__).parent / "data"
+sys.path.append(str(DATA.parents[1]))  # for the experiments; `nas` is the installed one
 CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
 
 

@@ -79,5 +79,5 @@ def test_the_same_block_with_se_and_swish_differs_in_these_alone() -> None:
     other = replace(plain, stages=((replace(block, se_channels=16, act="swish"),),))
     before, after = _of(plain), _of(other)
     changed = {name for name in NAMES if before[name] != after[name]}
-    assert changed == {"g_params", "s_share", "s_width", "s_2", "a_share", "a_2"}
+    assert changed == {"g_params", "g_small", "s_share", "s_width", "s_2", "a_share", "a_2"}
     assert after["s_width"] == pytest.approx(1)  # a quarter of the hidden channels

@@ -54,7 +54,7 @@ def test_every_task_is_answered_once_as_in_process(runner: Runner) -> None:
 
 def test_workers_are_other_processes_that_work_at_the_same_time(runner: Runner) -> None:
     list(runner.map(work, SHARED, ["warm"] * 4))
-    done = list(runner.map(work, SHARED, ["sleep 0.5", "sleep 0.5"]))
+    done = list(runner.map(work, SHARED, ["sleep 2", "sleep 2"]))
     assert len({pid for _, (_, pid) in done} | {os.getpid()}) == 3
 
 
