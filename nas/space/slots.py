@@ -71,7 +71,7 @@ class Digits:
         result = np.empty((len(matrix), self.count))
         result[:, : len(self._columns)] = matrix
         first = len(self._columns)
-        result[:, first] = self._picked(matrix, _stem_width(self._space))
+        result[:, first] = self._picked(matrix, f"stem{_stem_row(self._space)}_width")
         for s, row in enumerate(self._space.stages):
             before = result[:, first + s]
             own = self._picked(matrix, f"stage{s + 1}_width")
@@ -103,22 +103,22 @@ _Source = tuple[int, Value]
 
 def _sources(space: Space) -> Sequence[tuple[_Source, ...]]:
     """Return, for every stage and the head, which widths may enter it."""
-    number = int(_stem_width(space).removeprefix("stem").removesuffix("_width"))
-    found = [tuple((-1, width) for width in space.stem[number - 1].options["width"])]
+    stem = space.stem[_stem_row(space) - 1]
+    found = [tuple((-1, width) for width in stem.options["width"])]
     for s, row in enumerate(space.stages):
         own = tuple((s, width) for width in row.options["width"])
         found.append((*found[-1], *own) if 0 in row.options["layers"] else own)
     return found
 
 
-def _stem_width(space: Space) -> str:
-    """Return the name of the width that decides how many channels leave the stem."""
+def _stem_row(space: Space) -> int:
+    """Return the number, from 1, of the row whose width decides how many channels leave the stem."""
     own = [
         number
         for number, row in enumerate(space.stem, 1)
         if "width_ratio" not in row.options and row.options["kind"] != ("pool",)
     ]
-    return f"stem{own[-1] if own else 1}_width"
+    return own[-1] if own else 1
 
 
 def _always(_: Matrix) -> None:
@@ -216,7 +216,8 @@ class _Slots:
     def _channels(self, source: _Source, picks: Picks) -> int:
         stage, width = source
         if stage < 0:
-            return self._space.stem_blocks({_stem_width(self._space): width})[-1].out_channels
+            chosen = {f"stem{_stem_row(self._space)}_width": width}
+            return self._space.stem_blocks(chosen)[-1].out_channels
         multiplier = float(picks.get("multiplier", self._space.multipliers[0]))
         return multiplied(int(width), multiplier)
 

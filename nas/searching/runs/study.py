@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def to_study(out: Path, storage: str, *, name: str, most: int = 0) -> int:
     """Write the trials of a run folder into a new Optuna study; return how many that are.
 
-    With `most` above 0 these are all of the front, and so many at even distances of the others: a
+    With `most` above 0 these are all of the front, and so many at even distances among all: a
     dashboard takes minutes to load 10,000. The user attribute `trial` is the number in the run.
 
     `storage` is the path of a new Optuna journal file, or the URL of a database, which takes
