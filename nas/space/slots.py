@@ -112,7 +112,7 @@ def _sources(space: Space) -> Sequence[tuple[_Source, ...]]:
 
 
 def _stem_row(space: Space) -> int:
-    """Return the number, from 1, of the row whose width decides how many channels leave the stem."""
+    """Return the number, from 1, of the row whose width decides what channels leave the stem."""
     own = [
         number
         for number, row in enumerate(space.stem, 1)
