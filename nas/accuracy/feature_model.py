@@ -129,7 +129,7 @@ class FeatureModel:
         Example:
             >>> from nas.network.zoo import load_architecture
             >>> load_feature_model().predict(load_architecture("mobilenet_v3_large")).accuracy
-            array([0.752...])
+            array([0.747...])
         """
         return self.predict_features(features(archs), family=family)
 
@@ -164,7 +164,7 @@ class FeatureModel:
         Example:
             >>> from nas.network.zoo import load_architecture
             >>> load_feature_model().outside(load_architecture("efficientnet_b7"))
-            'size, resolution, ... beyond the networks that the predictor was fitted on'
+            'size, resolution beyond the networks that the predictor was fitted on'
         """
         excess = self._excess(self._standardised(features(arch)))[0]
         groups = [name.split("_")[0] for name in self.header.features]

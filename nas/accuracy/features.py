@@ -10,7 +10,7 @@ microseconds a row, and gives the same numbers.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +91,11 @@ class _AtStride:
     kernels: Floats | float = 0.0
     se: Floats | float = 0.0
     smooth: Floats | float = 0.0
-    last: Floats | float = field(default=0.0)
+    last: Floats | float = 0.0
+
+    def width(self, before: Floats | float) -> Floats | float:
+        """Return the width at the end of the stride, that `before` it where it has no layers."""
+        return np.where(np.greater(self.depth, 0), self.last, before)
 
 
 class Description:
@@ -153,29 +157,29 @@ class Description:
             "k_mean": sum(p.kernels for p in at) / hidden,
             "x_shortcuts": self._shortcuts / depth,
         }
+        width = self._stem
         for stride, place in zip(STRIDES, at, strict=True):
-            columns |= {f"{kind}_{stride}": value for kind, value in self._of(place).items()}
+            at_stride = _at_stride(place, width)
+            columns |= {f"{kind}_{stride}": value for kind, value in at_stride.items()}
+            width = place.width(width)
         for i, name in enumerate(NAMES):
             found[:, i] = columns[name]
         return found
 
-    def _of(self, place: _AtStride) -> dict[str, Floats | float]:
-        """Return the features of one stride; where it has no layers, the width before it goes on.
 
-        It is called stride by stride, from the finest.
-        """
-        there, share = np.greater(place.depth, 0), np.maximum(place.hidden, 1)
-        self._width = np.where(there, place.last, getattr(self, "_width", self._stem))
-        mean = np.where(there, place.outputs / np.maximum(place.depth, 1), self._width)
-        return {
-            "n": np.log1p(place.depth),
-            "w": np.log(mean),
-            "e": np.log((place.hidden + self._width) / (place.inputs + self._width)),
-            "k": place.kernels / share,
-            "s": place.se / share,
-            "a": place.smooth / share,
-            "c": np.log1p(place.hidden),
-        }
+def _at_stride(place: _AtStride, before: Floats | float) -> dict[str, Floats | float]:
+    """Return the features of one stride, which networks of the width `before` enter."""
+    share, width = np.maximum(place.hidden, 1), place.width(before)
+    mean = np.where(np.greater(place.depth, 0), place.outputs / np.maximum(place.depth, 1), width)
+    return {
+        "n": np.log1p(place.depth),
+        "w": np.log(mean),
+        "e": np.log((place.hidden + width) / (place.inputs + width)),
+        "k": place.kernels / share,
+        "s": place.se / share,
+        "a": place.smooth / share,
+        "c": np.log1p(place.hidden),
+    }
 
 
 def _place(stride: int) -> int:
