@@ -25,7 +25,7 @@ from nas.space.file import load_space
 from nas.space.space import Matrix
 
 MARKS = (100, 300, 1_000, 3_000, 10_000)
-FAST = ("random", "grid", "local", "evolution", "archive")
+FAST = ("random", "grid", "local", "evolution", "reinforce", "archive")
 CAPS = {"guided": 3_000, "cmaes": 3_000, "nsga2": 3_000, "nsga3": 3_000, "tpe": 300, "gp": 100}
 """Evaluations at most, where a strategy's own cost grows beyond the use of more."""
 SLOW_SEEDS = {"guided": 10, "gp": 1}
@@ -63,11 +63,11 @@ def problem_of(name: str, limited: bool) -> Problem:
     return searches.problem_on_pixel1(space, surrogate.create(space), limit_ms)
 
 
-def search(problem: Problem, name: str, trials: int, seed: int) -> tuple[Floats, float]:
-    """Return the scores in order (NaN where a limit is broken) and own seconds per candidate."""
+def search(problem: Problem, name: str, trials: int, seed: int) -> tuple[Trials, float]:
+    """Return the trials in order, and the strategy's own seconds per candidate."""
     timed = Timed(searches.strategy(problem, name, seed))
     done = searches.run(problem, timed, trials)
-    return searches.scores(problem, done), timed.seconds / max(1, len(done))
+    return done, timed.seconds / max(1, len(done))
 
 
 def reference(problem: Problem) -> Floats:
@@ -83,7 +83,8 @@ def reference(problem: Problem) -> Floats:
 def measure(problem: Problem, name: str, seeds: int, front: Floats) -> dict[str, Any]:
     """Return the shares of one strategy at all marks, and what it costs."""
     marks = [mark for mark in MARKS if mark <= CAPS.get(name, MARKS[-1])]
-    runs = [search(problem, name, marks[-1], seed) for seed in range(seeds)]
+    found = [search(problem, name, marks[-1], seed) for seed in range(seeds)]
+    runs = [(searches.scores(problem, trials), seconds) for trials, seconds in found]
     shares: dict[str, Any] = {}
     for label, point in searches.reference_points(problem, front).items():
         values = {m: [searches.share(s[:m], front, point) for s, _ in runs] for m in marks}
