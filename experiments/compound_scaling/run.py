@@ -33,7 +33,8 @@ from nas.core.files import write_text
 from nas.core.jsonl import Lines
 from nas.network.cost import cost
 from nas.training.data import load_data
-from nas.training.recipes import adapt, find_recipe
+from nas.training.recipe_files import find_recipe
+from nas.training.recipes import adapt
 from nas.training.run import carry_through, plan
 
 HERE = Path(__file__).resolve().parent

@@ -32,7 +32,8 @@ from nas.network.zoo import load_architecture
 from nas.training.data import load_data
 from nas.training.distributed import Workers, train_distributed
 from nas.training.job import TrainingJob
-from nas.training.recipes import adapt, find_recipe
+from nas.training.recipe_files import find_recipe
+from nas.training.recipes import adapt
 from nas.training.run import Trained, carry_through, plan
 
 HERE = Path(__file__).resolve().parent

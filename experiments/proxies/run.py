@@ -25,7 +25,8 @@ from nas.accuracy.zero_cost import SCORES, first_batch, zero_cost_score
 from nas.core.jsonl import Lines
 from nas.network.blocks import Architecture
 from nas.training.data import Data, Images, load_data
-from nas.training.recipes import adapt, find_recipe
+from nas.training.recipe_files import find_recipe
+from nas.training.recipes import adapt
 from nas.training.run import fit, train
 
 HERE = Path(__file__).resolve().parent

@@ -9,6 +9,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 COUNT, WHOLE = click.IntRange(min=1), click.IntRange(min=0)
 RATE = click.FloatRange(min=0, min_open=True)
+RECIPE = "A name (nas list recipes), NAME:key=value,... or a YAML file."
 DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 

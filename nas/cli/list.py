@@ -1,4 +1,4 @@
-"""List spaces, tables, architectures and plugins."""
+"""List spaces, tables, architectures, recipes and plugins."""
 
 import click
 
@@ -6,6 +6,7 @@ from nas.cli._print import print_json, print_table
 from nas.core import data, plugins
 from nas.core.errors import unknown
 from nas.report.tables import Table
+from nas.training.recipes import descriptions
 
 _FILES = {
     "spaces": "search_spaces",
@@ -19,11 +20,11 @@ _PLUGINS = {kind: kind for kind in plugins.KINDS if kind != "datasets"} | {"data
 @click.argument("kind", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(kind: str | None, as_json: bool) -> None:
-    """List spaces, tables, architectures, and every kind of plugin.
+    """List spaces, tables, architectures, recipes, and every kind of plugin.
 
     KIND is one of these; without it all are listed.
     """
-    kinds = (*_FILES, *_PLUGINS)
+    kinds = (*_FILES, "recipes", *_PLUGINS)
     if kind is not None and kind not in kinds:
         raise unknown("kind", kind, kinds)
     found = {name: _entries(name) for name in ((kind,) if kind else kinds)}
@@ -38,5 +39,7 @@ def command(kind: str | None, as_json: bool) -> None:
 def _entries(kind: str) -> dict[str, str]:
     if kind in _PLUGINS:
         return dict(plugins.available(_PLUGINS[kind]))
+    if kind == "recipes":
+        return dict(descriptions())
     files = data.bundled(_FILES[kind])
     return {name: data.first_comment(path) for name, path in files.items()}

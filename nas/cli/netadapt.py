@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from nas.cli._data import DATA, as_word
 from nas.cli._era import era
-from nas.cli._options import COUNT, DEVICE, JSON, RATE, WHOLE, F, option
+from nas.cli._options import COUNT, DEVICE, JSON, RATE, RECIPE, WHOLE, F, option
 from nas.cli._places import PATH
 from nas.cli._print import print_json, print_table, put, say
 from nas.cli._progress import progress
@@ -34,6 +34,8 @@ from nas.pruning.channels import KINDS
 from nas.pruning.folder import settings_in
 from nas.pruning.netadapt import BY, CHOICES, DEFAULT_KINDS, Result, Round, Settings, check
 from nas.pruning.slicing import IMPORTANCES
+from nas.training.recipe_files import find_recipe
+from nas.training.recipes import RECIPES, adapt
 
 if TYPE_CHECKING:
     from nas.pruning.job import PruningJob
@@ -82,7 +84,7 @@ def _setting(name: str, text: str, kind: Any = None) -> Callable[[F], F]:
     WHOLE,
 )
 @_setting("held_out", "The hold-out share of the training images, which scores proposals.", float)
-@option("--recipe", "quick", "How to fine-tune.")
+@option("--recipe", "quick", f"How to fine-tune. {RECIPE}")
 @click.option("--lr", type=RATE, help="The highest rate of fine-tuning. [default: the recipe's]")
 @click.option("--batch", type=COUNT, help="Images at once. [default: the recipe's]")
 @option("--workers", 1, "Proposals at a time.", COUNT)
@@ -114,7 +116,8 @@ def command(arch: str, as_json: bool, out: Path | None, **flags: Any) -> None:
     known = settings_in(out) if out else {}
     settings = _settings(flags, known)
     check(start.arch, table, settings)
-    lr = flags["lr"] or _kept(known, "recipe.lr", 0.0)
+    of_run = flags["recipe"] in RECIPES  # other recipes say their rate
+    lr = flags["lr"] or (_kept(known, "recipe.lr", 0.0) if of_run else 0.0)
     job = _job(start, table, settings, {**flags, "lr": lr})
     folder = out or _default_folder(job)
     result = _prune(job, folder, flags, quiet=as_json)
@@ -171,7 +174,6 @@ def _job(
     try:
         from nas.pruning.job import PruningJob, check_job
         from nas.training.data import load_data
-        from nas.training.recipes import adapt, find_recipe
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="nas netadapt") from None
     recipe = adapt(find_recipe(flags["recipe"]), batch=flags["batch"] or 0)

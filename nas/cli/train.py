@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nas.cli._data import DATA, as_word
-from nas.cli._options import COUNT, DEVICE, JSON, RATE, WHOLE, option
+from nas.cli._options import COUNT, DEVICE, JSON, RATE, RECIPE, WHOLE, option
 from nas.cli._places import PLACE
 from nas.cli._print import print_json, put, say
 from nas.cli._progress import progress
@@ -23,6 +23,8 @@ from nas.network.checkpoint import find_checkpoint, load_checkpoint
 from nas.network.multipliers import scale_resolution
 from nas.network.weights import Weights
 from nas.searching.runs.folder import find_architecture
+from nas.training.recipe_files import find_recipe, pinned
+from nas.training.recipes import adapt
 
 if TYPE_CHECKING:
     from nas.training.data import Data
@@ -36,10 +38,14 @@ _HOW = ("device", "workers", "ray_address", "cpus_per_worker", "gpus_per_worker"
 @click.command("train")
 @click.argument("arch")
 @click.option("--data", required=True, help=DATA)
-@option("--recipe", "adamw", "efficientnet, mobilenetv3, adamw or quick.")
+@option("--recipe", "adamw", f"How to train. {RECIPE}")
 @click.option("--epochs", type=COUNT, help="[default: the recipe's]")
 @click.option("--batch", type=COUNT, help="Images at once. [default: the recipe's]")
-@option("--accumulate", 1, "Batches for one change of the weights.", COUNT)
+@click.option(
+    "--accumulate",
+    type=COUNT,
+    help="Batches for one change of the weights. [default: the recipe's]",
+)
 @click.option("--lr", type=RATE, help="The highest learning rate. [default: it follows --batch]")
 @click.option(
     "--from-scratch", is_flag=True, help="Begin with random weights although ARCH has some."
@@ -119,7 +125,6 @@ def _train(network: Architecture, start: str, out: Place, **flags: Any) -> "Trai
     try:
         from nas.training.data import load_data
         from nas.training.job import Options
-        from nas.training.recipes import adapt, find_recipe
         from nas.training.run import carry_out, plan
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="nas train") from None
@@ -164,6 +169,7 @@ def _train_distributed(job: "TrainingJob", out: Place, flags: Mapping[str, Any])
 def _default_folder(network: Architecture, flags: dict[str, Any]) -> Path:
     """Return a folder named after the settings."""
     what = {key: value for key, value in flags.items() if key not in _HOW}
+    what |= {"recipe": pinned(flags["recipe"]), "accumulate": flags["accumulate"] or 1}
     digest = hashlib.sha256(repr((network.fingerprint, what)).encode()).hexdigest()[:6]
     source = file_name(flags["data"].partition(":")[0], default="data")
     return Path("runs") / f"train-{named(network)}-{source}-{digest}"

@@ -31,8 +31,8 @@ _TAKEN = ("found", "trained", "pruned")
 class Training:
     """How the candidate `arch` of the search is trained: "best", or the name of one of the front.
 
-    The other names are the flags of `nas train`; 0 leaves a value to the recipe, or the resolution
-    to the architecture.
+    The other names are the flags of `nas train`; 0 leaves a value to the recipe, and so does an
+    `accumulate` of 1, or the resolution to the architecture.
     """
 
     arch: Name = "best"

@@ -23,7 +23,8 @@ from nas.searching.problem import Problem
 from nas.training.data import Data, load_data
 from nas.training.distill import load_teacher
 from nas.training.evaluate import pick_device
-from nas.training.recipes import Recipe, adapt, find_recipe
+from nas.training.recipe_files import find_recipe
+from nas.training.recipes import Recipe, adapt
 from nas.training.run import fit
 
 
@@ -80,7 +81,7 @@ def recipe_of(training: Training, *, epochs: int = 0) -> Recipe:
         find_recipe(training.recipe),
         epochs=epochs or training.epochs,
         batch=training.batch,
-        accumulate=training.accumulate,
+        accumulate=training.accumulate if training.accumulate > 1 else 0,
         lr=training.lr,
     )
 

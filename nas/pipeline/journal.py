@@ -15,6 +15,9 @@ from nas.core.run_folder import PIPELINE, check_same, holds
 from nas.core.schema import SCHEMA, Milliseconds, OneOf, Seconds, Signed
 from nas.latency.eras import settings_without_era
 from nas.pipeline.config import STAGES, PipelineConfig, to_mapping, write_pipeline
+from nas.training.recipe_files import load_recipe
+from nas.training.recipe_files import to_mapping as recipe_mapping
+from nas.training.recipes import RECIPES
 
 SETTINGS, JOURNAL = "pipeline.yaml", PIPELINE.mark
 MEASURE = "measure"
@@ -68,7 +71,8 @@ def all_networks(done: Mapping[str, Done]) -> tuple[NetworkRecord, ...]:
 class PipelineFolder:
     """The folder of one pipeline, open for writing in one process at a time.
 
-    `inputs` are fingerprints of what the settings name: data, table and space.
+    `inputs` are fingerprints of what the settings name: data, table and space. A recipe that is no
+    preset counts with its content.
 
     Raises:
         RunError: if a finished stage had other settings or inputs, or the folder holds something
@@ -78,7 +82,7 @@ class PipelineFolder:
     def __init__(self, path: Path, config: PipelineConfig, inputs: Mapping[str, str]) -> None:
         """Open or make the folder at `path`."""
         holds(path, PIPELINE)
-        self.path, self._settings = path, {"inputs": dict(inputs), **to_mapping(config)}
+        self.path, self._settings = path, {"inputs": dict(inputs), **_pinned(config)}
         self.done: dict[str, Done] = {}
         with resumed(path / JOURNAL, {"schema": SCHEMA}, writer="another pipeline") as self._lines:
             self._replay(self._lines.records)
@@ -107,6 +111,16 @@ class PipelineFolder:
     def close(self) -> None:
         """Let others write."""
         self._lines.close()
+
+
+def _pinned(config: PipelineConfig) -> dict[str, Any]:
+    """Return the settings with the content of recipes that are no presets."""
+    made = to_mapping(config)
+    for name in ("train", "netadapt"):
+        section = made.get(name)
+        if section and section["recipe"] not in RECIPES:
+            section["recipe"] = recipe_mapping(load_recipe(section["recipe"]))
+    return made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

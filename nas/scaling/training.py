@@ -15,7 +15,8 @@ from nas.network.multipliers import Multipliers, scale
 from nas.scaling.grid import Point
 from nas.scaling.search import Judge
 from nas.training.data import load_data
-from nas.training.recipes import adapt, find_recipe
+from nas.training.recipe_files import find_recipe
+from nas.training.recipes import adapt
 from nas.training.run import fit
 
 METRIC, FOLDER = "top1_proxy", "trainings"

@@ -169,4 +169,5 @@ def _check(path: Path, settings: Mapping[str, Any]) -> None:
                 if old != new:
                     raise other(f"{start} is", old, new)
             elif "fingerprint" not in new or old.get("fingerprint") != new["fingerprint"]:
-                check_same(f"{start}: its", old, new)
+                named = ("name",) if key == "recipe" else ()
+                check_same(f"{start}: its", old, new, may_change=named)

@@ -1,7 +1,7 @@
 """Recipes: how networks are trained, from the papers, adapted to a batch size and a length."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from nas.core.errors import BadValue, unknown
 from nas.training.augment import Augment
@@ -25,10 +25,10 @@ class Recipe:
     `weight_decay` spares norms, biases and depthwise filters. `ema` is the decay of the average of
     the weights, which is validated, kept and exported; 0 for none. `clip` bounds the norm of the
     gradient; 0 for no bound. With a teacher, `distillation` is its share of the loss, at
-    `temperature`.
+    `temperature`. Recipes are equal that differ in nothing but their names.
     """
 
-    name: str
+    name: str = field(compare=False)
     optimizer: str
     lr: float
     batch: int = 256
@@ -44,7 +44,7 @@ class Recipe:
     clip: float = 0.0
     distillation: float = 0.5
     temperature: float = 2.0
-    augment: Augment
+    augment: Augment = field(default_factory=Augment)
 
     def __post_init__(self) -> None:
         for name, known in (("optimizer", OPTIMIZERS), ("decay", DECAYS)):
@@ -152,30 +152,25 @@ RECIPES: Mapping[str, Callable[[], Recipe]] = {
     "adamw": adamw,
     "quick": quick,
 }
-"""The presets; built when asked for, since some augmentations need a package."""
+"""The presets."""
 
 
-def find_recipe(name: str) -> Recipe:
-    """Return the preset called `name`.
-
-    Raises:
-        UnknownName: if there is none; it names the closest.
-        MissingPackage: if its augmentation needs a package that is not installed.
-    """
-    if name not in RECIPES:
-        raise unknown("recipe", name, RECIPES)
-    return RECIPES[name]()
+def descriptions() -> Mapping[str, str]:
+    """Return the presets with a line on each."""
+    lines = {name: (make.__doc__ or "").partition("\n")[0] for name, make in RECIPES.items()}
+    texts = {name: line.removeprefix("Return ").rstrip(".") for name, line in lines.items()}
+    return {name: text[0].upper() + text[1:] for name, text in texts.items()}
 
 
 def adapt(
-    recipe: Recipe, *, epochs: int = 0, batch: int = 0, accumulate: int = 1, lr: float = 0.0
+    recipe: Recipe, *, epochs: int = 0, batch: int = 0, accumulate: int = 0, lr: float = 0.0
 ) -> Recipe:
     """Return `recipe` for another length and batch size; 0 leaves a value as it is.
 
     Without `lr`, the rate follows the images of a step: in proportion for RMSprop (Goyal et al.,
     2017), as the papers do, and as their square root for AdamW (Malladi et al., 2022). A staircase
     keeps its number of stairs, so that a short training ends as low as a long one; the warm-up
-    takes a tenth of it at most.
+    takes a tenth of another length at most.
 
     Raises:
         BadValue: if a value is out of its range.
@@ -185,8 +180,8 @@ def adapt(
         recipe,
         epochs=length,
         batch=batch or recipe.batch,
-        accumulate=accumulate,
-        warmup=min(recipe.warmup, length / 10),
+        accumulate=accumulate or recipe.accumulate,
+        warmup=recipe.warmup if length == recipe.epochs else min(recipe.warmup, length / 10),
         decay_every=recipe.decay_every * length / recipe.epochs,
     )
     growth = changed.images_a_step / recipe.images_a_step

@@ -26,7 +26,8 @@ from nas.training.job import Options, TrainingJob
 from nas.training.loop import Loop
 from nas.training.losses import cross_entropy
 from nas.training.optim import build_optimizer
-from nas.training.recipes import adapt, find_recipe
+from nas.training.recipe_files import find_recipe
+from nas.training.recipes import adapt
 from nas.training.run import fit, fit_recipe
 from nas.training.steps import Stepper
 

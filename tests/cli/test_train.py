@@ -11,7 +11,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
+from nas.cli.train import _default_folder  # noqa: E402
 from nas.core.data import to_yaml  # noqa: E402
+from nas.network.blocks import from_mapping as arch  # noqa: E402
 from nas.network.checkpoint import load_checkpoint  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -103,6 +105,21 @@ def test_tflite_takes_the_weights_along(nas: Nas) -> None:
     logits = runner(input=images.astype(np.float32))["logits"]
     top1 = float((logits.argmax(1) == data.val.labels).mean())
     assert top1 == score_checkpoint("run", data).top1
+
+
+def test_a_recipe_may_be_a_file_whose_content_counts(nas: Nas, tmp_path: Path) -> None:
+    mine = nas("recipe", "show", "quick:epochs=1,flip=true")
+    (tmp_path / "mine.yaml").write_text(mine.out)
+    words = (*WORDS[:4], "--resolution", "16", "--device", "cpu")
+    first = nas(*words, "--recipe", "mine.yaml", "--out", "run")
+    assert first.code == 0, first.err
+    assert nas(*words, "--recipe", "quick:epochs=1,flip=true", "--out", "run").out == first.out
+    (tmp_path / "mine.yaml").write_text(mine.out.replace("lr: 0.004", "lr: 0.01"))
+    changed = nas(*words, "--recipe", "mine.yaml", "--out", "run")
+    assert "another recipe: its lr is 0.004, not 0.01; give another --out" in changed.err
+    names = [_default_folder(arch(SMALL), {"recipe": text, "accumulate": None, "data": "digits"})
+             for text in ("mine.yaml", "quick:epochs=1,flip=true,lr=0.01", "quick")]  # fmt: skip
+    assert names[0] == names[1] != names[2]
 
 
 def test_the_same_command_finds_its_folder_again(nas: Nas) -> None:

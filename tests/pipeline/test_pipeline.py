@@ -64,6 +64,21 @@ def test_settings_survive_their_file(config: PipelineConfig, tmp_path: Path) -> 
         assert read_pipeline(tmp_path / "again.yaml") == one
 
 
+def test_a_finished_stage_keeps_the_content_of_its_recipe(
+    config: PipelineConfig, tmp_path: Path
+) -> None:
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("schema: 1\noptimizer: adamw\nlr: 0.1\n")
+    mine = replace(config, train=replace(config.train, recipe=str(recipe)))
+    with closing(PipelineFolder(tmp_path / "run", mine, INPUTS)) as folder:
+        folder.finish("train", Done())
+    with closing(PipelineFolder(tmp_path / "run", mine, INPUTS)) as folder:
+        assert "train" in folder.done
+    recipe.write_text("schema: 1\noptimizer: adamw\nlr: 0.2\n")
+    with pytest.raises(RunError, match=r"train is finished, and its train.recipe.lr was 0.1, not"):
+        PipelineFolder(tmp_path / "run", mine, INPUTS)
+
+
 def test_stages_that_were_finished_in_an_era_stay_finished(
     config: PipelineConfig, tmp_path: Path
 ) -> None:

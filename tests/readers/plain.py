@@ -41,6 +41,8 @@ from nas.latency.table import Entry
 from nas.network.blocks import to_mapping
 from nas.network.zoo import load_architecture
 from nas.space.file import load_space
+from nas.training.recipe_files import load_recipe, read_recipe
+from nas.training.recipe_files import to_mapping as recipe_mapping
 
 
 def _table() -> Any:
@@ -181,6 +183,12 @@ ROWS: dict[str, Row] = {
         files=one("x.yaml", lambda: to_mapping(arch()), to_yaml),
         spoilt="x.yaml",
         read=load_architecture,
+        **YAML,
+    ),
+    "recipe": Row(
+        files=one("x.yaml", lambda: recipe_mapping(load_recipe("adamw")), to_yaml),
+        spoilt="x.yaml",
+        read=read_recipe,
         **YAML,
     ),
     "architecture as JSON": Row(

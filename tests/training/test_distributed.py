@@ -26,7 +26,8 @@ from nas.network.zoo import load_architecture  # noqa: E402
 from nas.training import distributed as training  # noqa: E402
 from nas.training.data import load_data  # noqa: E402
 from nas.training.job import TrainingJob  # noqa: E402
-from nas.training.recipes import adapt, find_recipe  # noqa: E402
+from nas.training.recipe_files import find_recipe  # noqa: E402
+from nas.training.recipes import adapt  # noqa: E402
 from nas.training.run import plan  # noqa: E402
 
 pytestmark = [

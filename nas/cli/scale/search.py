@@ -9,7 +9,7 @@ import click
 
 from nas.cli._data import DATA
 from nas.cli._era import era
-from nas.cli._options import COUNT, JSON, WHOLE, option
+from nas.cli._options import COUNT, JSON, RECIPE, WHOLE, option
 from nas.cli._places import PATH
 from nas.cli._print import print_json, print_table, say
 from nas.cli._progress import progress
@@ -45,7 +45,7 @@ EVALUATORS = ("train", "surrogate", "costs")
 @click.option("--latency-table", help="A table to predict the latency with.")
 @era()
 @click.option("--data", default="", help=DATA)
-@option("--recipe", "quick", "How to train.")
+@option("--recipe", "quick", f"How to train. {RECIPE}")
 @option("--epochs", 10, kind=COUNT)
 @click.option(
     "--train-resolution", type=click.IntRange(min=8), help="Pixels for the base. [default: its own]"

@@ -22,7 +22,8 @@ from nas.searching.problem import Answers, Candidates, Metrics
 from nas.searching.rungs import Floats, expected, promoted, schedule
 from nas.space.space import Space
 from nas.training.data import check_side, load_data
-from nas.training.recipes import adapt, find_recipe
+from nas.training.recipe_files import find_recipe, pinned
+from nas.training.recipes import adapt
 from nas.training.run import Reached
 
 FOLDER, LOG = "trainings", "log.jsonl"
@@ -288,8 +289,9 @@ def create(  # noqa: PLR0913  # a parameter for every option
     )
     setup.prepared(space.decode_row(space.sample_matrix(np.random.default_rng(0), 1)[0]))
     text = (
-        f"proxy:{loaded.fingerprint} {recipe} epochs {','.join(map(str, ends))} of eta {eta} "
-        f"resolution {resolution} batch {setup.recipe.batch} lr {setup.recipe.lr:g} seed {seed}"
+        f"proxy:{loaded.fingerprint} {pinned(recipe)} epochs {','.join(map(str, ends))} "
+        f"of eta {eta} resolution {resolution} batch {setup.recipe.batch} lr {setup.recipe.lr:g} "
+        f"seed {seed}"
     )
     log = out.here / FOLDER / LOG
     return Proxy(setup, log, ends=ends, eta=eta, runner=runner or InProcess(), text=text)

@@ -219,6 +219,11 @@ def test_options_come_from_text(tiny: Space) -> None:
     assert str(made).endswith("seed 3")
 
 
+def test_a_recipe_with_options_counts_with_its_content(tiny: Space, tmp_path: Path) -> None:
+    texts = [str(_proxy(tiny, tmp_path, recipe=f"quick:ema={ema}")) for ema in (0.9, "9e-1", 0.8)]
+    assert texts[0] == texts[1] != texts[2]
+
+
 def test_a_resolution_too_small_for_the_strides_is_refused() -> None:
     with pytest.raises(NasError, match="a resolution of 16 is too small"):
         create(load_space("mbconv"), data=DATA, resolution=16)
