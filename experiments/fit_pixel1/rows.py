@@ -165,7 +165,7 @@ def ranges(records: Iterable[Mapping[str, Any]]) -> dict[str, tuple[int, int]]:
     for record in records:
         for unit in lower(to_architecture(record)):
             for layer in unit.layers:
-                for name, value in extents(layer).items():
+                for name, value in extents(layer):
                     values.setdefault(name, []).append(value)
     return {name: (min(seen), max(seen)) for name, seen in values.items()}
 

@@ -12,7 +12,7 @@ from nas.accuracy.predictor import Accuracy, Floats, Scale
 from nas.network.cost import cost_of
 from nas.network.layers import Unit
 from nas.space.file import load_space
-from nas.space.lookup import Lookup
+from nas.space.lookup import Lookup, UnitValues
 from nas.space.rows import Column
 from nas.space.space import Matrix, Space
 
@@ -105,20 +105,20 @@ def rich_features(space: Space) -> Features:
     return features
 
 
-def _stage_costs(space: Space) -> Callable[[Unit], tuple[float, ...]]:
-    """Return a function that files a unit's costs under its stage, the rest under the last place.
+def _stage_costs(space: Space) -> UnitValues:
+    """Return a function that files costs under the stages of units, the rest under the last place.
 
     Stages are told by their widths, which no two of them share.
     """
     widths = [int(row.options["width"][0]) for row in space.stages]
 
-    def values(unit: Unit) -> tuple[float, ...]:
-        total, table = cost_of(unit), np.zeros((3, len(widths) + 1))
-        width = unit.block.out_channels
-        inside = unit.block.kind == "mbconv" and width in widths
-        place = widths.index(width) if inside else len(widths)
-        table[:, place] = total.macs, total.params, total.activations
-        return tuple(table.ravel())
+    def values(units: Unit) -> Floats:
+        total, width = cost_of(units), units.block.out_channels
+        inside = units.block.kind == "mbconv"
+        here = [np.equal(width, own) & inside for own in widths]
+        here.append(~np.any(here, axis=0))
+        values = (total.macs, total.params, total.activations)
+        return np.concatenate([np.multiply(here, value) for value in values])
 
     return values
 

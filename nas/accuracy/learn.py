@@ -129,9 +129,9 @@ def _table(values: tuple[Value, ...]) -> Floats:
     return np.concatenate([placed, between], axis=1)
 
 
-def _costs(unit: Unit) -> tuple[float, ...]:
-    found = cost_of(unit)
-    return float(found.macs), float(found.params)
+def _costs(units: Unit) -> tuple[float, ...]:
+    found = cost_of(units)
+    return found.macs, found.params
 
 
 def _folds(count: int, seed: int) -> list[Indices]:

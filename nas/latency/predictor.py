@@ -9,6 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nas.core.errors import BadValue, unknown
 from nas.core.schema import Coefficient
 from nas.network.layers import Conv, Layer, Linear, Pool, Squeeze, Unit
@@ -90,26 +93,26 @@ def _counts(layer: Layer) -> dict[str, int]:
 
 def _conv_counts(layer: Conv) -> dict[str, int]:
     channels, pixels = layer.out_shape[0], layer.out_shape[1] * layer.out_shape[2]
-    if layer.groups == layer.in_shape[0] > 1:
-        macs = pixels * channels * layer.kernel**2
+    if layer.depthwise:
+        macs, spill = pixels * channels * layer.kernel**2, prod(layer.in_shape) - CACHE_ELEMENTS
         return {
             "depthwise_macs": macs,
-            "odd_depthwise_macs": macs if channels % _EVEN else 0,
-            "depthwise_spill": max(0, prod(layer.in_shape) - CACHE_ELEMENTS),
+            "odd_depthwise_macs": macs * (channels % _EVEN > 0),
+            "depthwise_spill": spill * (spill > 0),
             "depthwise_reads": prod(layer.in_shape),
             "depthwise_writes": pixels * channels,
-            "depthwise_strided": macs if layer.stride > 1 else 0,
+            "depthwise_strided": macs * (layer.stride > 1),
         }
     inputs = layer.in_shape[0]
     taps = inputs // layer.groups * layer.kernel**2
-    odd = channels % _EVEN or (inputs % _EVEN and inputs != _IMAGE_CHANNELS)
+    odd = (channels % _EVEN > 0) | ((inputs % _EVEN > 0) & (inputs != _IMAGE_CHANNELS))
     return {
         "conv_macs": pixels * taps * channels,
         "conv_reads": pixels * taps * layer.groups,
         "conv_writes": pixels * channels,
         "conv_weights": taps * channels,
-        "spatial_macs": pixels * taps * channels if layer.kernel > 1 else 0,
-        "odd_macs": pixels * taps * channels if odd else 0,
+        "spatial_macs": pixels * taps * channels * (layer.kernel > 1),
+        "odd_macs": pixels * taps * channels * odd,
     }
 
 
@@ -134,20 +137,22 @@ def counts_of(unit: Unit) -> dict[str, int]:
     return total
 
 
-def extents(layer: Layer) -> dict[str, int]:
-    """Return the quantities of `layer` that a measured range can bound.
+def extents(layer: Layer) -> tuple[tuple[str, int], ...]:
+    """Return the quantities of `layer` that a measured range can bound, by their names.
 
-    `channels` are the widest of a layer, `se_size` the side of the map that is squeezed.
+    `channels` are the features of a linear layer, or the channels on the wider side of a
+    convolution; `se_size` is the side of the map that is squeezed.
     """
     match layer:
         case Conv(in_shape=(inputs, _, _), out_shape=(outputs, _, _), kernel=kernel):
-            return {"kernel": kernel, "channels": max(inputs, outputs)}
+            wider = inputs + (outputs - inputs) * (outputs > inputs)
+            return ("kernel", kernel), ("channels", wider)
         case Squeeze(shape=(_, height, _), channels=inner):
-            return {"se_channels": inner, "se_size": height}
+            return ("se_channels", inner), ("se_size", height)
         case Linear(in_features=inputs):
-            return {"channels": inputs}
+            return (("channels", inputs),)
         case Pool():
-            return {}
+            return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,29 +183,32 @@ class OpModel:
 
     def reasons(self, unit: Unit) -> tuple[str, ...]:
         """Name, once each, what in `unit` was not measured."""
-        return tuple(dict.fromkeys(self._reasons(unit)))
+        assumed = [f"{n} {self.assumed[n]}" for n in counts_of(unit) if n in self.assumed]
+        return tuple(dict.fromkeys([*assumed, *self.beyond(unit)]))
 
     def beyond(self, unit: Unit) -> tuple[str, ...]:
         """Name, once each, the operators of `unit` that lie outside of the measured range."""
-        return tuple(dict.fromkeys(self._beyond(unit)))
+        return tuple(dict.fromkeys(name for is_so, name in self._outside(unit) if is_so))
 
-    def _reasons(self, unit: Unit) -> Iterator[str]:
-        for name in counts_of(unit):
-            if name in self.assumed:
-                yield f"{name} {self.assumed[name]}"
-        yield from self._beyond(unit)
+    def are_beyond(self, units: Unit) -> NDArray[np.bool_]:
+        """Tell which of many units, whose numbers are arrays, `beyond` has names for."""
+        shape = np.shape(units.block.in_channels)
+        flags = [np.broadcast_to(is_so, shape) for is_so, _ in self._outside(units)]
+        found: NDArray[np.bool_] = np.any(flags, axis=0)
+        return found
 
-    def _beyond(self, unit: Unit) -> Iterator[str]:
+    def _outside(self, unit: Unit) -> Iterator[tuple[bool, str]]:
+        """Yield whether something lies outside, and its name."""
         for layer in unit.layers:
-            for name, value in extents(layer).items():
+            for name, value in extents(layer):
                 low, high = self.ranges[name]
-                if not low <= value <= high:
-                    side, bound = ("below", low) if value < low else ("above", high)
-                    yield f"{_WORDS[name]} {side} the measured {bound}"
-            if isinstance(layer, Conv):
-                yield from _odd_conv(layer)
-        if unit.shortcut == "pool":
-            yield "pooled shortcuts (never measured; counted as 3x3 depthwise convolutions)"
+                yield value < low, f"{_WORDS[name]} below the measured {low}"
+                yield value > high, f"{_WORDS[name]} above the measured {high}"
+            if isinstance(layer, Conv) and not layer.depthwise:
+                full = (layer.kernel > 1) & (layer.in_shape[0] > _IMAGE_CHANNELS)
+                yield full, "full convolutions behind the stem (never measured)"
+        pools = "pooled shortcuts (never measured; counted as 3x3 depthwise convolutions)"
+        yield unit.shortcut == "pool", pools
 
     def resolution_reasons(self, resolution: int) -> tuple[str, ...]:
         """Name an input of `resolution` pixels that lies outside of the measured range."""
@@ -216,14 +224,3 @@ _WORDS = {
     "se_channels": "squeeze-and-excitation channels",
     "se_size": "squeeze-and-excitation map size",
 }
-
-
-def _odd_conv(layer: Conv) -> Iterator[str]:
-    """Name convolutions that are neither pointwise, nor depthwise, nor a stem."""
-    inputs = layer.in_shape[0]
-    if layer.groups == inputs > 1:
-        return
-    if layer.groups > 1:
-        yield f"convolutions in {layer.groups} groups (never measured)"
-    elif layer.kernel > 1 and inputs > 3:
-        yield "full convolutions behind the stem (never measured)"

@@ -19,8 +19,10 @@ from nas.core.errors import BadValue, MissingEntry
 from nas.core.schema import Count, Milliseconds
 from nas.core.text import LONGEST_MESSAGE, LONGEST_VALUE, printable, shown
 from nas.latency.correction import Correction
+from nas.latency.keys import KeyIndex
 from nas.latency.predictor import OpModel, counts_of
 from nas.latency.provenance import Provenance, Validation
+from nas.network.arrays import Places, unit_at
 from nas.network.blocks import Architecture
 from nas.network.layers import Unit, lower
 from nas.space.lookup import Lookup
@@ -31,7 +33,10 @@ ON_MISSING = ("model", "measure", "fail")
 """What may be done about units that a measured table lacks."""
 DECIMALS = 6
 """Units and sums are rounded to nanoseconds, so that sums are equal in any order and everywhere."""
+_HALFWAY = 1e-5
+"""Sums so near to half a nanosecond are added exactly, since their last digit decides."""
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +180,7 @@ class LatencyTable:
             return round(measured.ms, DECIMALS)
         if not self.covers(unit):
             raise self.missing((unit,))
-        return round(fsum(self._parts_ms(unit).values()), DECIMALS)
+        return round(fsum(self.parts_ms(unit).values()), DECIMALS)
 
     def total_ms(self, sums: ArrayLike) -> Floats:
         """Return what networks take whose units add up to `sums`, to the nanosecond."""
@@ -193,7 +198,7 @@ class LatencyTable:
             "entries": {key: self.entries[key].ms for key in keys if key in self.entries},
         }
 
-    def _parts_ms(self, unit: Unit) -> dict[str, float]:
+    def parts_ms(self, unit: Unit) -> dict[str, float]:
         """Return what the operator model says of a unit, by what is counted."""
         counts = counts_of(unit)
         return {name: ms * counts.get(name, 0) for name, ms in self._ms.items()}
@@ -205,7 +210,7 @@ class LatencyTable:
         """
         if self.model is None or unit.key in self.entries:
             return 0.0
-        parts = self._parts_ms(unit)
+        parts = self.parts_ms(unit)
         total = fsum(parts.values())
         assumed = fsum(ms for name, ms in parts.items() if name in self.model.assumed)
         doubt = self.spread.assumed * assumed
@@ -289,7 +294,8 @@ class LatencyTable:
         Raises:
             MissingEntry: if the table has neither an entry nor a model for some unit.
         """
-        lookup = Lookup(space, lambda unit: (self.unit_ms(unit),))
+        table = UnitTable(self)
+        lookup = Lookup(space, lambda units: (table.ms(units, table.places(units)),))
         return lambda matrix: self.total_ms(lookup(matrix)[:, 0])
 
     def missing(self, units: Sequence[Unit]) -> MissingEntry:
@@ -301,6 +307,45 @@ class LatencyTable:
     def _lacking(self, key: str) -> str:
         """Return `key`, with the runtime's message if it refused that unit."""
         return f"{key} ({printable(self.lacks[key], LONGEST_VALUE)})" if key in self.lacks else key
+
+
+class UnitTable:
+    """A latency table for many units, as `nas.network.arrays.lower_arrays` gives them."""
+
+    def __init__(self, table: LatencyTable) -> None:
+        """Prepare `table`."""
+        self._table = table
+        self._entries, self._refused = KeyIndex(table.entries), KeyIndex(table.lacks)
+        measured = [entry.ms for entry in table.entries.values()]
+        self._measured: Floats = np.array([*measured, np.nan])
+
+    def places(self, units: Unit) -> Places:
+        """Return the place of each unit among the entries of the table, -1 where it has none."""
+        return self._entries.find(units)
+
+    def ms(self, units: Unit, places: Places) -> Floats:
+        """Return `LatencyTable.unit_ms` of each unit, given their places.
+
+        Raises:
+            MissingEntry: if units were not measured and the table has no operator model.
+        """
+        table, modelled = self._table, np.zeros(len(places))
+        absent = (places < 0) & ((table.model is None) | (self._refused.find(units) >= 0))
+        if absent.any():
+            raise table.missing([unit_at(units, i) for i in np.flatnonzero(absent).tolist()])
+        for ms in table.parts_ms(units).values():
+            modelled += ms
+        exact: Floats = np.where(places < 0, modelled, self._measured[places])
+        rounded = exact.round(DECIMALS)
+        halfway = np.abs(np.abs(exact - rounded) * 10**DECIMALS - 0.5) < _HALFWAY
+        for i in np.flatnonzero(halfway).tolist():
+            rounded[i] = table.unit_ms(unit_at(units, i))
+        return rounded
+
+    def beyond(self, units: Unit, places: Places) -> Flags:
+        """Return for which units `LatencyTable.beyond` names something, given their places."""
+        model = self._table.model
+        return (places < 0) & (model is not None and model.are_beyond(units))
 
 
 def fingerprint(inputs: Mapping[str, Any]) -> str:

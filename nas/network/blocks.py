@@ -66,6 +66,21 @@ class Block:
                     name,
                 )
 
+    @property
+    def expands(self) -> bool:
+        """Whether an MBConv block has an expansion layer."""
+        return self.hidden_channels != self.in_channels
+
+    @property
+    def squeezes(self) -> bool:
+        """Whether it has squeeze-and-excitation."""
+        return self.se_channels > 0
+
+    @property
+    def keeps_channels(self) -> bool:
+        """Whether it has as many channels behind it as before."""
+        return self.in_channels == self.out_channels
+
 
 Blocks = tuple[Block, ...]
 

@@ -29,6 +29,11 @@ class Conv:
     groups: int = 1
     act: str = "none"
 
+    @property
+    def depthwise(self) -> bool:
+        """Whether each channel is convolved alone; only then may `groups` be an array."""
+        return not isinstance(self.groups, int) or 1 < self.groups == self.in_shape[0]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Squeeze:
@@ -80,41 +85,51 @@ class Unit:
     @property
     def key(self) -> str:
         """A readable key, equal for equal work: kind, shapes, and what differs from plain."""
+        texts = (w if isinstance(w, str) else "x".join(map(str, w)) for w in self.key_words)
+        return " ".join(texts)
+
+    @property
+    def key_words(self) -> tuple[str | tuple[int, ...], ...]:
+        """The words of `key`: texts and numbers, several of which are joined by an "x"."""
         block = self.block
         (c_in, h_in, w_in), (c_out, h_out, w_out) = self.in_shape, self.out_shape
-        words = [block.kind, f"{h_in}x{w_in}x{c_in}", "->", f"{h_out}x{w_out}x{c_out}"]
-        if block.hidden_channels:
-            words += ["hidden", str(block.hidden_channels)]
+        words: list[str | tuple[int, ...]] = [block.kind, (h_in, w_in, c_in), "->"]
+        words += [(h_out, w_out, c_out)]
+        if block.kind == "mbconv":
+            words += ["hidden", (block.hidden_channels,)]
         if block.kind not in ("pool", "linear"):
-            words += ["kernel", str(block.kernel), "stride", str(block.stride)]
-        if block.se_channels:
-            words += ["se", str(block.se_channels), block.se_act, block.gate]
+            words += ["kernel", (block.kernel,), "stride", (block.stride,)]
+        if block.squeezes:
+            words += ["se", (block.se_channels,), block.se_act, block.gate]
         words += [block.act] if block.kind != "pool" else []
         words += [f"skip-{self.shortcut}"] if self.shortcut != "none" else []
-        return " ".join(words)
+        return tuple(words)
 
 
-def _conv(name: str, block: Block, shape: Shape, out_channels: int, **options: int | str) -> Conv:
-    stride = int(options.get("stride", 1))
-    out = (out_channels, -(-shape[1] // stride), -(-shape[2] // stride))
+def _pointwise(name: str, shape: Shape, out_channels: int, act: str) -> Conv:
+    return Conv(name=name, in_shape=shape, out_shape=(out_channels, *shape[1:]), act=act)
+
+
+def _spatial(name: str, block: Block, shape: Shape, out_channels: int, groups: int) -> Conv:
+    """Return a convolution with the kernel and the stride of its block."""
+    stride = block.stride
     return Conv(
         name=name,
         in_shape=shape,
-        out_shape=out,
-        kernel=int(options.get("kernel", 1)),
+        out_shape=(out_channels, -(-shape[1] // stride), -(-shape[2] // stride)),
+        kernel=block.kernel,
         stride=stride,
-        groups=int(options.get("groups", 1)),
-        act=str(options.get("act", block.act)),
+        groups=groups,
+        act=block.act,
     )
 
 
 def _depthwise(block: Block, shape: Shape) -> Conv:
-    return _conv("depthwise", block, shape, shape[0], kernel=block.kernel,
-                 stride=block.stride, groups=shape[0])  # fmt: skip
+    return _spatial("depthwise", block, shape, shape[0], groups=shape[0])
 
 
 def _squeeze(block: Block, shape: Shape) -> tuple[Layer, ...]:
-    if not block.se_channels:
+    if not block.squeezes:
         return ()
     return (
         Squeeze(
@@ -129,15 +144,14 @@ def _squeeze(block: Block, shape: Shape) -> tuple[Layer, ...]:
 
 def conv(block: Block, shape: Shape) -> tuple[Layer, ...]:
     """Lower a plain convolution: convolution, normalisation, activation, and SE if asked for."""
-    first = _conv("conv", block, shape, block.out_channels,
-                  kernel=block.kernel, stride=block.stride)  # fmt: skip
+    first = _spatial("conv", block, shape, block.out_channels, groups=1)
     return (first, *_squeeze(block, first.out_shape))
 
 
 def separable(block: Block, shape: Shape) -> tuple[Layer, ...]:
     """Lower a depthwise-separable convolution, both parts activated (MobileNetV1)."""
     depthwise = _depthwise(block, shape)
-    pointwise = _conv("pointwise", block, depthwise.out_shape, block.out_channels)
+    pointwise = _pointwise("pointwise", depthwise.out_shape, block.out_channels, block.act)
     return (depthwise, *_squeeze(block, depthwise.out_shape), pointwise)
 
 
@@ -147,14 +161,12 @@ def mbconv(block: Block, shape: Shape) -> tuple[Layer, ...]:
     Where the hidden channels equal the input channels there is no expansion layer.
     """
     expand: tuple[Layer, ...] = ()
-    if not block.hidden_channels:
-        raise NasError("an mbconv block needs hidden_channels")
     inner = shape
-    if block.hidden_channels != block.in_channels:
-        layer = _conv("expand", block, shape, block.hidden_channels)
+    if block.expands:
+        layer = _pointwise("expand", shape, block.hidden_channels, block.act)
         expand, inner = (layer,), layer.out_shape
     depthwise = _depthwise(block, inner)
-    project = _conv("project", block, depthwise.out_shape, block.out_channels, act="none")
+    project = _pointwise("project", depthwise.out_shape, block.out_channels, "none")
     return (*expand, depthwise, *_squeeze(block, depthwise.out_shape), project)
 
 
@@ -164,13 +176,7 @@ def pool(block: Block, shape: Shape) -> tuple[Layer, ...]:
 
 
 def linear(block: Block, shape: Shape) -> tuple[Layer, ...]:
-    """Lower a fully connected layer; it must stand after the pooling.
-
-    Raises:
-        NasError: if the input is not pooled.
-    """
-    if shape[1:] != (1, 1):
-        raise NasError("a linear block must stand after a pool block")
+    """Lower a fully connected layer; it must stand after the pooling."""
     return (
         Linear(
             name="linear",
@@ -204,8 +210,9 @@ def out_shape(layers: tuple[Layer, ...]) -> Shape:
             return (features, 1, 1)
 
 
-def _shortcut(block: Block) -> str:
-    joins = block.kind in RESIDUAL_KINDS and block.in_channels == block.out_channels
+def shortcut(block: Block) -> str:
+    """Return the shortcut that `block` has: "identity", "pool" or "none"."""
+    joins = block.kind in RESIDUAL_KINDS and block.keeps_channels
     if not joins or (block.skip == "identity" and block.stride != 1):
         return "none"
     return block.skip
@@ -219,6 +226,10 @@ def lower_block(block: Block, in_shape: Shape, *, name: str = "") -> Unit:
     """
     if block.kind not in BLOCKS:
         raise unknown("block kind", block.kind, BLOCKS)
+    if block.kind == "mbconv" and not block.hidden_channels:
+        raise NasError("an mbconv block needs hidden_channels")
+    if block.kind == "linear" and in_shape[1:] != (1, 1):
+        raise NasError("a linear block must stand after a pool block")
     layers = BLOCKS[block.kind](block, in_shape)
     result = out_shape(layers)
     if (block.in_channels, block.out_channels) != (in_shape[0], result[0]):
@@ -232,7 +243,7 @@ def lower_block(block: Block, in_shape: Shape, *, name: str = "") -> Unit:
         in_shape=in_shape,
         out_shape=result,
         layers=layers,
-        shortcut=_shortcut(block),
+        shortcut=shortcut(block),
     )
 
 

@@ -2,29 +2,30 @@
 
 Whatever adds up over units (MACs, parameters, predicted milliseconds) is worked out once for
 every unit that a space can contain. A matrix of picks is then a matrix of table positions, and a
-sum over its columns is the answer. A large space has too many units: they are worked out when they
-are first needed.
+sum over its columns is the answer.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas.core.blas import one_blas_thread
-from nas.network.blocks import Block
-from nas.network.layers import Shape, Unit
-from nas.space.slots import Digits, slots_of
+from nas.core.errors import NasError
+from nas.network.arrays import NUMBERS, BlockArrays, Places, lower_arrays, unit_at
+from nas.network.layers import Unit
+from nas.space.slots import Digits, Part, Slot, slots_of
 from nas.space.space import Matrix, Space
 
-UnitValues = Callable[[Unit], tuple[float, ...]]
 Floats = NDArray[np.float64]
+UnitValues = Callable[[Unit], Iterable[Floats | float]]
 
-_MOST_AT_ONCE = 50_000
-"""Tables with at most so many entries in all are filled at once."""
+_AT_ONCE = 200_000
+"""Blocks that are lowered together, which bounds the memory."""
 
-_SAMPLE = 200
-"""Random architectures whose units are worked out at once for larger tables."""
+_MOST = 50_000_000
+"""Numbers that a table may have for each value: gigabytes."""
 
 
 class Lookup:
@@ -40,25 +41,35 @@ class Lookup:
         (1000, 1)
     """
 
-    def __init__(self, space: Space, values: UnitValues, *, whole: bool = False) -> None:
-        """Work out `values` for every unit of `space`; all its tuples have the same length.
+    def __init__(self, space: Space, values: UnitValues) -> None:
+        """Work out `values` for every unit of `space`; all its results have the same length.
 
-        Of very many units only those of 200 random architectures are worked out here, the
-        others when they are needed; `whole` works out all.
+        The units come many at once, as `nas.network.arrays.lower_arrays` gives them: the numbers in
+        their layers, and those returned, are arrays.
+
+        Raises:
+            NasError: if the space has too many combinations of choices for a part of its networks.
         """
-        self._digits, self._slots = Digits(space), slots_of(space)
-        self._total = _Remembered(values)
-        sizes = [slot.size for slot in self._slots]
+        self._digits, slots = Digits(space), slots_of(space)
+        sizes = [slot.size for slot in slots]
+        if sum(sizes) > _MOST:
+            raise NasError(
+                f"space {space.name} has {sum(sizes):,} combinations of choices for parts of its "
+                f"networks, which are too many to tabulate; {_MOST:,} are the most"
+            )
         self._offset = np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp)
         self._step = np.zeros((self._digits.count, len(sizes)))
-        for s, slot in enumerate(self._slots):
+        for s, slot in enumerate(slots):
             self._step[list(slot.digits), s] = slot.steps
-        first = self._worth(0, 0)
-        self._tables = [np.full(self._offset[-1], np.nan) for _ in range(first.size)]
-        if whole or self._offset[-1] <= _MOST_AT_ONCE:
-            self._fill(np.arange(self._offset[-1]))
-        else:
-            self(space.sample_matrix(np.random.default_rng(0), _SAMPLE))
+        self._counts = [slot.counts for slot in slots]
+        self._least_counts = np.array([slot.least_count for slot in slots])
+        self._tables: list[Floats] = []
+        for places, units in _units(slots):
+            worth = tuple(values(units))
+            if not self._tables:
+                self._tables = [np.zeros(self._offset[-1]) for _ in worth]
+            for table, value in zip(self._tables, worth, strict=True):
+                table[places] += value
 
     @one_blas_thread()
     def __call__(self, matrix: Matrix) -> Floats:
@@ -66,56 +77,50 @@ class Lookup:
         digits = self._digits(matrix)
         position = (digits @ self._step).astype(np.intp) + self._offset[:-1]
         by_slot = np.ascontiguousarray(position.T)  # adding long rows is twice as fast
-        counts = [slot.counts(matrix) for slot in self._slots]
-        self._fill_missing(by_slot, counts)
-        return np.stack([self._sum(table.take(by_slot), counts) for table in self._tables], axis=1)
-
-    def _fill_missing(self, by_slot: NDArray[np.intp], counts: Sequence[Floats | None]) -> None:
-        """Work out the new units of `by_slot` that occur at least once."""
-        missing = np.isnan(self._tables[0].take(by_slot))
-        if missing.any():
-            for line, count in zip(missing, counts, strict=True):
-                if count is not None:
-                    line &= count > 0
-            self._fill(np.unique(by_slot[missing]))
-
-    def _sum(self, found: Floats, counts: Sequence[Floats | None]) -> Floats:
-        for line, count in zip(found, counts, strict=True):
-            if count is not None:
-                line[count == 0] = 0.0  # an absent unit may not have been worked out
-                line *= count
-        total: Floats = found.sum(axis=0)
-        return total
-
-    def _fill(self, positions: NDArray[np.intp]) -> None:
-        owners = np.searchsorted(self._offset, positions, side="right") - 1
-        for position, s in zip(positions.tolist(), owners.tolist(), strict=True):
-            worth = np.broadcast_to(self._worth(s, position - self._offset[s]), len(self._tables))
-            for table, value in zip(self._tables, worth, strict=True):
-                table[position] = value
-
-    def _worth(self, slot: int, code: int) -> Floats:
-        worth: Floats = self._total(self._slots[slot].units(int(code)))
-        return worth
-
-    def met(self) -> tuple[Unit, ...]:
-        """Return the units that were worked out, each once."""
-        return tuple(unit for unit, _ in self._total.known.values())
+        counts = [count(matrix) for count in self._counts]
+        return np.stack([_sum(table.take(by_slot), counts) for table in self._tables], axis=1)
 
     def least(self) -> Floats:
-        """Return a lower bound of every sum over what was worked out, shape (values,)."""
-        ends = zip(self._offset[:-1], self._offset[1:], self._slots, strict=True)
-        parts = [
-            [slot.least_count * _least(table[start:end]) for table in self._tables]
-            for start, end, slot in ends
-        ]
-        least: Floats = np.array(parts).sum(axis=0)
-        return least
+        """Return a lower bound of every sum, shape (values,)."""
+        least = [np.minimum.reduceat(table, self._offset[:-1]) for table in self._tables]
+        total: Floats = (self._least_counts * least).sum(axis=1)
+        return total
 
 
-def _least(values: Floats) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.min()) if known.size else 0.0
+def _sum(found: Floats, counts: Sequence[Floats | None]) -> Floats:
+    for line, count in zip(found, counts, strict=True):
+        if count is not None:
+            line *= count
+    total: Floats = found.sum(axis=0)
+    return total
+
+
+def _units(slots: Sequence[Slot]) -> Iterator[tuple[Places, Unit]]:
+    """Yield the units of all slots, many that are alike at once, and their places in a table.
+
+    No place occurs twice among them.
+    """
+    waiting: dict[tuple[int | str, ...], list[tuple[int, Part]]] = defaultdict(list)
+    start = count = 0
+    for slot in slots:
+        for part in slot.parts():
+            waiting[part.level, *part.blocks.common].append((start, part))
+            count += len(part.places)
+            if count >= _AT_ONCE:
+                yield from _lowered(waiting.values())
+                waiting.clear()
+                count = 0
+        start += slot.size
+    yield from _lowered(waiting.values())
+
+
+def _lowered(groups: Iterable[Sequence[tuple[int, Part]]]) -> Iterator[tuple[Places, Unit]]:
+    for parts in groups:
+        places = np.concatenate([part.places + start for start, part in parts])
+        blocks = BlockArrays.join([part.blocks for _, part in parts])
+        side = np.concatenate([part.side for _, part in parts])
+        for own, units in lower_arrays(blocks, side):
+            yield places[own], units
 
 
 def embed(space: Space, rows: Matrix, tables: Sequence[Floats]) -> Floats:
@@ -130,28 +135,12 @@ def embed(space: Space, rows: Matrix, tables: Sequence[Floats]) -> Floats:
 
 def distinct_units(space: Space) -> Mapping[str, Unit]:
     """Return every unit that an architecture of `space` can contain, by its key."""
-    units = Lookup(space, lambda unit: (0.0,), whole=True).met()
-    found: dict[str, Unit] = {}
-    for unit in units:
-        found.setdefault(unit.key, unit)
-    return found
-
-
-class _Remembered:
-    """Sums values over units and works each unit out once; pickled, it forgets them."""
-
-    def __init__(self, values: UnitValues) -> None:
-        self._values = values
-        self.known: dict[tuple[Block, Shape], tuple[Unit, Floats]] = {}
-
-    def __reduce__(self) -> tuple[type["_Remembered"], tuple[UnitValues]]:
-        return _Remembered, (self._values,)
-
-    def __call__(self, units: tuple[Unit, ...]) -> Floats:
-        return sum(map(self._of, units), start=np.zeros(1))
-
-    def _of(self, unit: Unit) -> Floats:
-        key = (unit.block, unit.in_shape)
-        if key not in self.known:
-            self.known[key] = (unit, np.asarray(self._values(unit), dtype=float))
-        return self.known[key][1]
+    found: list[tuple[int, Unit]] = []
+    for places, units in _units(slots_of(space)):
+        numbers = (getattr(units.block, name) for name in NUMBERS)
+        order = np.argsort(places, kind="stable")
+        rows = np.stack([units.in_shape[1], *numbers], axis=1)[order]
+        first = order[np.unique(rows, axis=0, return_index=True)[1]]
+        found += [(int(places[i]), unit_at(units, i)) for i in first.tolist()]
+    found.sort(key=lambda placed: placed[0])
+    return {unit.key: unit for _, unit in found}

@@ -1,18 +1,20 @@
 """The rows of a search space: fields with their choices, and the blocks they give."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas.core.schema import Count, OneOf, Range
-from nas.network.blocks import ACTS, GATES, Block
+from nas.network.blocks import ACTS, GATES
 from nas.network.multipliers import round_channels
 
 Value = int | float | bool | str
 Picks = Mapping[str, Value]
+Whole = TypeVar("Whole", int, NDArray[np.int64])
+"""A whole number, or an array of some."""
 
 APPLIES_TO = {"expansion": ("mbconv",), "expansion_rest": ("mbconv",), "skip": ("mbconv",)}
 """Fields that only some kinds of block have; for other kinds their choices are inactive."""
@@ -38,14 +40,15 @@ class Squeezing:
     act: Annotated[str, OneOf(("", SAME, *ACTS))] = ""
     gate: Annotated[str, OneOf(("", *GATES))] = ""
 
-    def channels(self, in_channels: int, hidden_channels: int) -> int:
-        """Return the width in whole channels, a multiple of `divisor`."""
-        wanted = self.ratio * (in_channels if self.of == "input" else hidden_channels)
-        return (
-            round_channels(wanted, divisor=self.divisor)
-            if self.divisor > 1
-            else max(1, int(wanted))
-        )
+    def channels(self, in_channels: Whole, hidden_channels: Whole) -> Whole:
+        """Return the width in whole channels, a multiple of `divisor`; arrays give arrays."""
+        return each(self._width, in_channels if self.of == "input" else hidden_channels)
+
+    def _width(self, channels: int) -> int:
+        wanted = self.ratio * channels
+        if self.divisor == 1:
+            return max(1, int(wanted))
+        return round_channels(wanted, divisor=self.divisor)
 
     def fields(self, act: str, se_act: str, gate: str) -> dict[str, str]:
         """Return `se_act` and `gate` of a block, given those of its row."""
@@ -69,40 +72,52 @@ class Row:
         """The largest depth."""
         return max(int(n) for n in self.options["layers"])
 
-    def block(
-        self,
-        values: Picks,
-        in_channels: int,
-        layer: int,
-        squeezings: Squeezings,
-        *,
-        multiplier: float = 1.0,
-    ) -> Block:
-        """Return the block at `layer`, from 0, for one value of every field."""
+    def fields(
+        self, values: Mapping[str, Any], in_channels: Any, layer: int, squeezings: Squeezings
+    ) -> dict[str, Any]:
+        """Return the fields of the block at `layer`, from 0, for one value of every field.
+
+        `in_channels`, width and kernel may be arrays of numbers: then so are fields that follow.
+        """
         kind, squeezing = str(values["kind"]), squeezings.get(values["se"])
         hidden = times(in_channels, _expansion(values, layer)) if kind == "mbconv" else 0
         act = "relu6" if kind == "pool" else str(values["act"])
-        of_se = {"se_act": "relu", "gate": "sigmoid"}
+        found = {
+            "kind": kind,
+            "in_channels": in_channels,
+            "out_channels": in_channels if kind == "pool" else _width(values, in_channels),
+            "hidden_channels": hidden,
+            "kernel": values["kernel"],
+            "stride": int(values["stride"]) if layer == 0 else 1,
+            "se_channels": 0,
+            "act": act,
+            "se_act": "relu",
+            "gate": "sigmoid",
+            "skip": str(values["skip"]) if kind in APPLIES_TO["skip"] else "identity",
+        }
         if squeezing:
-            of_se = squeezing.fields(act, str(values["se_act"]), str(values["gate"]))
-        return Block(
-            kind=kind,
-            in_channels=in_channels,
-            out_channels=in_channels if kind == "pool" else _width(values, in_channels, multiplier),
-            hidden_channels=hidden,
-            kernel=int(values["kernel"]),
-            stride=int(values["stride"]) if layer == 0 else 1,
-            se_channels=squeezing.channels(in_channels, hidden or in_channels) if squeezing else 0,
-            act=act,
-            skip=str(values["skip"]) if kind in APPLIES_TO["skip"] else "identity",
-            **of_se,
-        )
+            inner = hidden if kind == "mbconv" else in_channels
+            found["se_channels"] = squeezing.channels(in_channels, inner)
+            found |= squeezing.fields(act, str(values["se_act"]), str(values["gate"]))
+        return found
 
 
-def times(channels: int, ratio: float | str) -> int:
+def each(function: Callable[[int], int], numbers: Whole) -> Whole:
+    """Return `function` of a number, or of every element of an array."""
+    if not isinstance(numbers, np.ndarray):
+        return function(numbers)
+    occurring = np.flatnonzero(np.bincount(numbers))
+    table = np.zeros(occurring[-1] + 1, dtype=np.int64)
+    table[occurring] = [function(number) for number in occurring.tolist()]
+    return table[numbers]
+
+
+def times(channels: Whole, ratio: float | str) -> Whole:
     """Return `channels` times `ratio`, to a multiple of 8 where the ratio is a fraction."""
     ratio = float(ratio)
-    return channels * int(ratio) if ratio.is_integer() else round_channels(channels * ratio)
+    if ratio.is_integer():
+        return channels * int(ratio)
+    return each(lambda number: round_channels(number * ratio), channels)
 
 
 def multiplied(width: int, multiplier: float) -> int:
@@ -110,14 +125,14 @@ def multiplied(width: int, multiplier: float) -> int:
     return width if multiplier == 1 else round_channels(width * multiplier)
 
 
-def _expansion(values: Picks, layer: int) -> Value:
-    return values.get("expansion_rest", values["expansion"]) if layer else values["expansion"]
+def _expansion(values: Mapping[str, Any], layer: int) -> float | str:
+    name = "expansion_rest" if layer and "expansion_rest" in values else "expansion"
+    return values[name]  # type: ignore[no-any-return]  # a ratio is never an array
 
 
-def _width(values: Picks, in_channels: int, multiplier: float) -> int:
-    if "width_ratio" in values:
-        return times(in_channels, values["width_ratio"])
-    return multiplied(int(values["width"]), multiplier)
+def _width(values: Mapping[str, Any], in_channels: Any) -> Any:
+    ratio = values.get("width_ratio")
+    return values["width"] if ratio is None else times(in_channels, ratio)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

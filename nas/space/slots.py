@@ -6,33 +6,55 @@ dropped. So a matrix gets more columns, its *digits*: for each part, the stage a
 input.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import product
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.network.layers import Unit, lower, lower_chain
+from nas.network.arrays import BlockArrays, Ints, Places, side_behind
+from nas.network.layers import lower
 from nas.network.multipliers import scale_resolution
-from nas.space.rows import Column, Picks, Value, multiplied
+from nas.space.rows import Column, Value, multiplied
 from nas.space.space import Matrix, Space
 
 Floats = NDArray[np.float64]
-_Build = Callable[[Picks, int], tuple[Unit, ...]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """At most one block of each of some combinations, by the numbers of these.
+
+    `side` is that of the input of each block; `level` is the place of the blocks in a chain.
+    """
+
+    places: Places
+    blocks: BlockArrays
+    side: Ints
+    level: int = 0
+
+
+_ARRAYS = ("resolution", "multiplier", "width", "kernel")
+"""The fields whose values may be arrays in `Row.fields`, or are looked up in tables."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A part of all architectures: the digits that decide it, and the units for their values.
+    """A part of all architectures: the digits that decide it, and the blocks for their values.
 
-    `counts` gives how often the part occurs in each row of a matrix, None for always once.
+    `build` yields the blocks of some combinations, given their numbers and digits. Digits that are
+    `joint` come as arrays, of the others a combination at a time. `counts` gives how often the part
+    occurs in each row of a matrix, None for always once.
     """
 
     digits: tuple[int, ...]
     sizes: tuple[int, ...]
-    units_of: Callable[[tuple[int, ...]], tuple[Unit, ...]]
+    joint: tuple[bool, ...]
+    build: Callable[[Places, Sequence[Ints | int]], Iterator[Part]]
     counts: Callable[[Matrix], Floats | None]
     least_count: float
 
@@ -46,10 +68,19 @@ class Slot:
         """What each digit is multiplied by in the number of a combination."""
         return tuple(prod(self.sizes[i + 1 :]) for i in range(len(self.sizes)))
 
-    def units(self, code: int) -> tuple[Unit, ...]:
-        """Return the units of a combination by its number."""
-        digits = zip(self.steps, self.sizes, strict=True)
-        return self.units_of(tuple(code // step % size for step, size in digits))
+    def parts(self) -> Iterator[Part]:
+        """Yield the blocks of all combinations."""
+        inner = [i for i, joint in enumerate(self.joint) if joint]
+        outer = [i for i, joint in enumerate(self.joint) if not joint]
+        sizes = [self.sizes[i] for i in inner]
+        grid = np.indices(sizes).reshape(len(sizes), prod(sizes))
+        inner_places = np.array([self.steps[i] for i in inner], dtype=np.intp) @ grid
+        together = dict(zip(inner, grid, strict=True))
+        for picked in product(*(range(self.sizes[i]) for i in outer)):
+            one = dict(zip(outer, picked, strict=True))
+            places = inner_places + sum(self.steps[i] * digit for i, digit in one.items())
+            digits = together | one
+            yield from self.build(places, [digits[i] for i in range(len(digits))])
 
 
 class Digits:
@@ -134,25 +165,22 @@ class _Slots:
     def __init__(self, space: Space) -> None:
         self._space, self._digits = space, Digits(space)
         self._around = self._columns(lambda c: c.field in ("resolution", "multiplier"))
-        self._sides = {r: _sides(space, r) for r in space.resolutions}
+        self._sides = np.array([_sides(space, r) for r in space.resolutions])
 
     def all(self) -> tuple[Slot, ...]:
-        space, found = self._space, []
+        space = self._space
         of_stem = self._columns(lambda c: c.name == "act" or c.name.startswith("stem"))
-        found.append(self._whole(self._around + of_stem, None, self._stem))
+        found = [self._slot(of_stem, None, self._stem, counts=_always)]
         for s, row in enumerate(space.stages):
             several = row.max_layers > 1
             layers = range(row.max_layers) if row.per_layer else (0, None) if several else (0,)
             found += [self._layer(s, layer) for layer in layers]
         of_head = self._columns(lambda c: c.name in ("act", "head"))
-        found.append(self._whole(self._around + of_head, len(space.stages), self._head))
+        found.append(self._slot(of_head, len(space.stages), self._head, counts=_always))
         return tuple(found)
 
     def _columns(self, wanted: Callable[[Column], bool]) -> tuple[int, ...]:
         return tuple(i for i, column in enumerate(self._space.columns) if wanted(column))
-
-    def _whole(self, columns: tuple[int, ...], part: int | None, build: _Build) -> Slot:
-        return self._slot(columns, part, build, counts=_always, least_count=1.0)
 
     def _layer(self, stage: int, layer: int | None) -> Slot:
         row = self._space.stages[stage]
@@ -174,9 +202,9 @@ class _Slots:
         always = first and least > 0
         counts = partial(self._digits.occurrences, stage, layer)
         return self._slot(
-            self._around + self._columns(decides),
+            self._columns(decides),
             stage if first else None,
-            partial(self._layer_units, stage, 1 if layer is None else layer),
+            self._stage_layer(stage, 1 if layer is None else layer),
             counts=_always if always else counts,
             least_count=float(max(least - 1, 0) if layer is None else least > layer),
         )
@@ -185,62 +213,94 @@ class _Slots:
         self,
         columns: tuple[int, ...],
         part: int | None,
-        build: _Build,
+        build: Callable[["_Chosen"], Iterator[Part]],
         *,
         counts: Callable[[Matrix], Floats | None],
-        least_count: float,
+        least_count: float = 1.0,
     ) -> Slot:
         """Return the slot that `columns` decide, and for a `part` the channels that enter it."""
-        space, sources = self._space, self._digits.sources
-        entering = () if part is None else (len(space.columns) + part,)
-        sizes = [len(space.columns[i].values) for i in columns]
+        columns = (*self._around, *columns)
+        chosen = [self._space.columns[i] for i in columns]
+        entering = () if part is None else (len(self._space.columns) + part,)
+        sizes = [len(column.values) for column in chosen]
+
+        def built(places: Places, digits: Sequence[Ints | int]) -> Iterator[Part]:
+            by_name = {c.name: digit for c, digit in zip(chosen, digits, strict=False)}
+            inputs = None
+            if part is not None:
+                inputs = self._entering(part)[digits[-1], by_name.get("multiplier", 0)]
+            values = {c.name: _value(c, by_name[c.name]) for c in chosen}
+            return build(_Chosen(places, by_name, values, inputs))
 
         return Slot(
             digits=(*columns, *entering),
-            sizes=(*sizes, *(() if part is None else (len(sources[part]),))),
-            units_of=partial(self._units_of, columns, part, build),
+            sizes=(*sizes, *(() if part is None else (len(self._digits.sources[part]),))),
+            joint=(*(column.field in _ARRAYS for column in chosen), *(True for _ in entering)),
+            build=built,
             counts=counts,
             least_count=least_count,
         )
 
-    def _units_of(
-        self, columns: tuple[int, ...], part: int | None, build: _Build, digits: tuple[int, ...]
-    ) -> tuple[Unit, ...]:
-        """Return the units of one value of a slot's digits."""
-        named = [self._space.columns[i] for i in columns]
-        picks = {c.name: c.values[digit] for c, digit in zip(named, digits, strict=False)}
-        if part is None:  # the stem, which knows what enters it
-            return build(picks, 0)
-        return build(picks, self._channels(self._digits.sources[part][digits[-1]], picks))
+    def _entering(self, part: int) -> Ints:
+        """Return the channels that may enter a part, shape (sources, multipliers)."""
+        return np.array([self._channels(*source) for source in self._digits.sources[part]])
 
-    def _channels(self, source: _Source, picks: Picks) -> int:
-        stage, width = source
+    def _channels(self, stage: int, width: Value) -> list[int]:
+        """Return the channels behind a stage, or behind the stem (-1), for each multiplier."""
+        multipliers = self._space.multipliers
         if stage < 0:
             chosen = {f"stem{_stem_row(self._space)}_width": width}
-            return self._space.stem_blocks(chosen)[-1].out_channels
-        multiplier = float(picks.get("multiplier", self._space.multipliers[0]))
-        return multiplied(int(width), multiplier)
+            return [self._space.stem_blocks(chosen)[-1].out_channels] * len(multipliers)
+        return [multiplied(int(width), multiplier) for multiplier in multipliers]
 
-    def _side(self, picks: Picks, place: int) -> int:
-        return self._sides[int(picks.get("resolution", self._space.resolutions[0]))][place]
+    def _side(self, chosen: "_Chosen", place: int) -> Ints:
+        side = self._sides[chosen.digits.get("resolution", 0), place]
+        return np.full(len(chosen.places), side)
 
-    def _stem(self, picks: Picks, _: int) -> tuple[Unit, ...]:
-        side = self._side(picks, 0)
-        blocks = self._space.stem_blocks(picks)
-        return lower_chain(blocks, (self._space.input_channels, side, side))
+    def _stem(self, chosen: "_Chosen") -> Iterator[Part]:
+        return self._chain("stem", chosen, self._space.input_channels, self._side(chosen, 0))
 
-    def _head(self, picks: Picks, channels: int) -> tuple[Unit, ...]:
-        side = self._side(picks, len(self._space.stages) + 1)
-        return lower_chain(self._space.head_blocks(picks, channels), (channels, side, side))
+    def _head(self, chosen: "_Chosen") -> Iterator[Part]:
+        side = self._side(chosen, len(self._space.stages) + 1)
+        return self._chain("head", chosen, chosen.inputs, side)
 
-    def _layer_units(self, stage: int, layer: int, picks: Picks, channels: int) -> tuple[Unit, ...]:
-        space, row = self._space, self._space.stages[stage]
-        if layer:
-            width = picks.get(f"stage{stage + 1}_width", row.options["width"][0])
-            channels = self._channels((stage, width), picks)
-        side = self._side(picks, stage + 1 + (layer > 0))
-        block = space.layer_block(stage, layer, picks, channels)
-        return lower_chain((block,), (channels, side, side))
+    def _chain(
+        self, place: str, chosen: "_Chosen", inputs: Ints | int | None, side: Ints
+    ) -> Iterator[Part]:
+        chain = self._space.fields_around(place, chosen.values, inputs)
+        for level, fields in enumerate(chain):
+            blocks = BlockArrays.of(fields, len(chosen.places))
+            yield Part(chosen.places, blocks, side, level)
+            side = side_behind(blocks, side)
+
+    def _stage_layer(self, stage: int, layer: int) -> Callable[["_Chosen"], Iterator[Part]]:
+        row, name = self._space.stages[stage], f"stage{stage + 1}_width"
+        widths = np.array([self._channels(stage, width) for width in row.options["width"]])
+
+        def build(chosen: "_Chosen") -> Iterator[Part]:
+            own = self._space.layer_values(stage, layer, chosen.values)
+            digits = chosen.digits
+            own["width"] = widths[digits.get(name, 0), digits.get("multiplier", 0)]
+            inputs = own["width"] if chosen.inputs is None else chosen.inputs
+            fields = row.fields(own, inputs, layer, self._space.squeezings)
+            blocks = BlockArrays.of(fields, len(chosen.places))
+            yield Part(chosen.places, blocks, self._side(chosen, stage + 1 + (layer > 0)))
+
+        return build
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Some combinations: the digits and values of their choices, and the channels that enter."""
+
+    places: Places
+    digits: Mapping[str, Ints | int]
+    values: Mapping[str, Any]
+    inputs: Ints | None
+
+
+def _value(column: Column, digit: Ints | int) -> Any:
+    return column.values[digit] if isinstance(digit, int) else np.array(column.values)[digit]
 
 
 def _sides(space: Space, resolution: int) -> tuple[int, ...]:

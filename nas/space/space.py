@@ -228,24 +228,24 @@ class Space:
 
     def stem_blocks(self, values: Picks) -> Blocks:
         """Return the blocks of the stem for one value of each of its choices."""
-        return self._blocks_around(self.stem, "stem", values, self.input_channels)
+        return tuple(Block(**f) for f in self.fields_around("stem", values, self.input_channels))
 
     def head_blocks(self, values: Picks, in_channels: int) -> Blocks:
         """Return the blocks of the head that `values` names."""
-        name = values.get("head", next(iter(self.heads)))
-        return self._blocks_around(self.heads[str(name)], "head", values, in_channels)
+        return tuple(Block(**f) for f in self.fields_around("head", values, in_channels))
 
-    def _blocks_around(
-        self, rows: tuple[Row, ...], place: str, values: Picks, channels: int
-    ) -> Blocks:
-        blocks = []
-        for number, row in enumerate(rows, 1):
+    def fields_around(
+        self, place: str, values: Mapping[str, Any], channels: Any
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the fields of each block of the stem or the head; see `Row.fields`."""
+        head = self.heads[str(values.get("head", next(iter(self.heads))))]
+        for number, row in enumerate(self.stem if place == "stem" else head, 1):
             own = {k: values.get(f"{place}{number}_{k}", v[0]) for k, v in row.options.items()}
             if own["act"] == SHARED:
                 own["act"] = values.get("act", self.acts[0])
-            blocks.append(row.block(own, channels, 0, self.squeezings))
-            channels = blocks[-1].out_channels
-        return tuple(blocks)
+            fields = row.fields(own, channels, 0, self.squeezings)
+            yield fields
+            channels = fields["out_channels"]
 
     def stage_blocks(self, stage: int, values: Picks, in_channels: int) -> Blocks:
         """Return the blocks of one stage, from 0, for one value of each of its choices."""
@@ -258,16 +258,21 @@ class Space:
 
     def layer_block(self, stage: int, layer: int, values: Picks, in_channels: int) -> Block:
         """Return the block of one layer, from 0, of a stage."""
+        own = self.layer_values(stage, layer, values)
+        multiplier = float(values.get("multiplier", self.multipliers[0]))
+        own["width"] = multiplied(own["width"], multiplier)
+        return Block(**self.stages[stage].fields(own, in_channels, layer, self.squeezings))
+
+    def layer_values(self, stage: int, layer: int, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values of the fields of one layer, from 0, of a stage."""
         row, prefix = self.stages[stage], f"stage{stage + 1}_"
-        own = {
+        return {
             key: values.get(
                 f"{prefix}layer{layer + 1}_{key}" if key in row.per_layer else f"{prefix}{key}",
                 options[0],
             )
             for key, options in row.options.items()
         }
-        multiplier = float(values.get("multiplier", self.multipliers[0]))
-        return row.block(own, in_channels, layer, self.squeezings, multiplier=multiplier)
 
     def encode(self, arch: Architecture) -> Picks:
         """Return the picks whose architecture is `arch`, the first where there are several.

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from nas.core import strict_yaml
-from nas.core.errors import BadFile, NotInSpace
+from nas.core.errors import BadFile, NasError, NotInSpace
 from nas.latency.file import load_table
 from nas.network.cost import cost, cost_of
-from nas.network.layers import lower
+from nas.network.layers import Unit, lower
 from nas.network.zoo import load_architecture
 from nas.space import lookup
 from nas.space.file import load_space, space_from_mapping
@@ -80,6 +80,11 @@ V3_SMALL = {
 }  # fmt: skip
 
 
+def macs_and_params(units: Unit) -> tuple[int, int]:
+    found = cost_of(units)
+    return found.macs, found.params
+
+
 @pytest.fixture(scope="module")
 def small() -> Space:
     return space_from_mapping(strict_yaml.parse(SMALL))
@@ -131,18 +136,22 @@ def test_every_network_round_trips(small: Space, rows: np.ndarray) -> None:
         assert small.decode(small.encode(arch)) == arch
 
 
-@pytest.mark.parametrize("at_once", [0, 10**6])
-def test_sums_are_exact_whether_filled_at_once_or_when_asked(
-    small: Space, rows: np.ndarray, at_once: int, monkeypatch: pytest.MonkeyPatch
+def test_sums_are_exact_however_many_units_are_lowered_at_once(
+    small: Space, rows: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lookup, "_MOST_AT_ONCE", at_once)
-    monkeypatch.setattr(lookup, "_SAMPLE", 3)
-    sums = Lookup(small, lambda unit: (float(cost_of(unit).macs), float(cost_of(unit).params)))
+    monkeypatch.setattr(lookup, "_AT_ONCE", 3)
+    sums = Lookup(small, macs_and_params)
     found = sums(rows[::5])
     expected = [cost(small.decode_row(row)) for row in rows[::5]]
     assert found[:, 0].tolist() == [each.macs for each in expected]
     assert found[:, 1].tolist() == [each.params for each in expected]
     assert (sums.least() <= found.min(axis=0)).all()
+
+
+def test_too_many_combinations_are_refused(small: Space, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookup, "_MOST", 100)
+    with pytest.raises(NasError, match=r"combinations of choices .* too many to tabulate; 100"):
+        Lookup(small, macs_and_params)
 
 
 def test_units_are_those_of_all_networks(small: Space, rows: np.ndarray) -> None:
@@ -228,6 +237,6 @@ def test_sums_know_the_channels_of_a_stem_that_ends_without_a_width(behind: str)
     first = "- {kind: conv, width: [8, 16], kernel: 3, stride: 2}\n"
     space = space_from_mapping(strict_yaml.parse(SMALL.replace(first, f"{first}- {behind}\n")))
     rows = space.sample_matrix(np.random.default_rng(3), 60)
-    sums = Lookup(space, lambda unit: (float(cost_of(unit).macs), float(cost_of(unit).params)))
+    sums = Lookup(space, macs_and_params)
     expected = [cost(space.decode_row(row)) for row in rows]
     assert sums(rows).tolist() == [[c.macs, c.params] for c in expected]

@@ -74,7 +74,7 @@ def _ranges(units: Sequence[Unit]) -> Mapping[str, tuple[int, int]]:
     seen: dict[str, list[int]] = {name: [] for name in EXTENTS}
     for unit in units:
         for layer in unit.layers:
-            for name, value in extents(layer).items():
+            for name, value in extents(layer):
                 seen[name].append(value)
     return {name: (min(values, default=0), max(values, default=0)) for name, values in seen.items()}
 

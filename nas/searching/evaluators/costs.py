@@ -32,9 +32,9 @@ class Costs:
         return "costs"
 
 
-def _costs(unit: Unit) -> tuple[float, ...]:
-    found = cost_of(unit)
-    return float(found.macs), float(found.params), float(found.activations)
+def _costs(units: Unit) -> tuple[float, ...]:
+    found = cost_of(units)
+    return found.macs, found.params, found.activations
 
 
 def create(space: Space) -> Costs:

@@ -1,14 +1,15 @@
 """Latency in milliseconds, summed from a latency table."""
 
 from dataclasses import dataclass
-from functools import partial
+
+import numpy as np
 
 from nas.core.errors import NasError
 from nas.latency.eras import earlier_text
-from nas.latency.table import LatencyTable, fingerprint
+from nas.latency.table import LatencyTable, UnitTable, fingerprint
 from nas.network.layers import Unit
-from nas.searching.problem import Candidates, Metrics
-from nas.space.lookup import Lookup
+from nas.searching.problem import Candidates, Floats, Metrics
+from nas.space.lookup import Lookup, distinct_units
 from nas.space.space import Space
 
 
@@ -45,21 +46,24 @@ def create(space: Space, *, table: LatencyTable, allow_extrapolation: bool = Fal
             `allow_extrapolation` is false.
         MissingEntry: if the table has neither an entry nor a model for some unit.
     """
-    lookup = Lookup(space, partial(_values, table))
+    many, used = UnitTable(table), np.zeros(len(table.entries) + 1, bool)
+
+    def values(units: Unit) -> tuple[Floats, Floats]:
+        """Return the milliseconds of units, and 1 where they lie beyond the table's range."""
+        places = many.places(units)
+        used[places] = True
+        return many.ms(units, places), many.beyond(units, places).astype(float)
+
+    lookup = Lookup(space, values)
     sides = [table.model.resolution_reasons(r) if table.model else () for r in space.resolutions]
     if (lookup.least()[1] or all(sides)) and not allow_extrapolation:
-        beyond = [reason for unit in lookup.met() for reason in table.beyond(unit)]
+        beyond = [r for unit in distinct_units(space).values() for r in table.beyond(unit)]
         reasons = [reason for side in sides for reason in side] if all(sides) else beyond
         raise NasError(
             f"latency table {table.name} does not cover space {space.name}: "
             f"{'; '.join(dict.fromkeys(reasons))}; "
             "search with `allow_extrapolation` all the same, or take another table"
         )
-    keys = [unit.key for unit in lookup.met()]
+    keys = [key for key, occurs in zip(table.entries, used, strict=False) if occurs]
     earlier = frozenset({earlier_text(table, keys)})
     return Table(lookup, table, fingerprint(table.inputs(keys)), earlier)
-
-
-def _values(table: LatencyTable, unit: Unit) -> tuple[float, ...]:
-    """Return the milliseconds of a unit, and 1 where it lies beyond the table's range."""
-    return table.unit_ms(unit), float(bool(table.beyond(unit)))
