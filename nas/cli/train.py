@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nas.cli._begun import Begun, find_begun, settings_of
 from nas.cli._data import DATA, as_word
 from nas.cli._options import COUNT, DEVICE, JSON, RATE, RECIPE, WHOLE, option
 from nas.cli._places import PLACE
 from nas.cli._print import print_json, put, say
 from nas.cli._progress import progress
-from nas.core.data import read_mapping
 from nas.core.errors import NasError, missing_package
-from nas.core.run_folder import MARKS, TRAINING, is_begun
-from nas.core.storage import Place
+from nas.core.storage import Place, split_name
 from nas.core.text import file_name
 from nas.exporting.export import named
 from nas.network.blocks import Architecture
@@ -24,7 +23,7 @@ from nas.network.multipliers import scale_resolution
 from nas.network.weights import Weights
 from nas.searching.runs.folder import find_architecture
 from nas.training.recipe_files import find_recipe, pinned
-from nas.training.recipes import adapt
+from nas.training.recipes import Recipe, adapt
 
 if TYPE_CHECKING:
     from nas.training.data import Data
@@ -36,10 +35,15 @@ _HOW = ("device", "workers", "ray_address", "cpus_per_worker", "gpus_per_worker"
 
 
 @click.command("train")
-@click.argument("arch")
-@click.option("--data", required=True, help=DATA)
+@click.argument("arch", required=False)
+@click.option("--data", help=f"{DATA} Required with ARCH.")
 @option("--recipe", "adamw", f"How to train. {RECIPE}")
-@click.option("--epochs", type=COUNT, help="[default: the recipe's]")
+@click.option(
+    "--epochs",
+    type=COUNT,
+    help="The length of the training; with more than it has, the training in --out is extended, "
+    "and its learning rate follows the schedule of the new length. [default: the recipe's]",
+)
 @click.option("--batch", type=COUNT, help="Images at once. [default: the recipe's]")
 @click.option(
     "--accumulate",
@@ -49,6 +53,12 @@ _HOW = ("device", "workers", "ray_address", "cpus_per_worker", "gpus_per_worker"
 @click.option("--lr", type=RATE, help="The highest learning rate. [default: it follows --batch]")
 @click.option(
     "--from-scratch", is_flag=True, help="Begin with random weights although ARCH has some."
+)
+@click.option(
+    "--weights",
+    default="",
+    help="Begin with these: a training folder, a checkpoint, or a plain .safetensors or .pth file "
+    "with the names that the model of nas.build_model has.",
 )
 @click.option("--resolution", type=COUNT, help="[default: the architecture's]")
 @click.option("--teacher", default="", help="A training folder or a checkpoint to learn from.")
@@ -65,22 +75,29 @@ _HOW = ("device", "workers", "ray_address", "cpus_per_worker", "gpus_per_worker"
 @option("--cpus-per-worker", 1.0, "What each has of a node.", click.FloatRange(min=0))
 @option("--gpus-per-worker", 0.0, kind=click.FloatRange(min=0))
 @JSON
-def command(arch: str, as_json: bool, resolution: int | None, **flags: Any) -> None:
+def command(arch: str | None, as_json: bool, resolution: int | None, **flags: Any) -> None:
     """Train ARCH on images, and keep its weights in a training folder.
 
     ARCH is a bundled name, a YAML or JSON file, RUN_DIR:best, RUN_DIR:3, or a training folder,
     whose best weights are then fine-tuned. The classifier gets the classes of the data. The same
-    command resumes a training that was interrupted, also with more or fewer workers.
+    command resumes a training that was interrupted, also with more or fewer workers, and so does
+    nas train --out FOLDER, with the settings of the training there.
     """
-    network = find_architecture(arch)
-    start = _start(arch, from_scratch=flags.pop("from_scratch"), out=flags["out"])
+    begun = find_begun(flags["out"])
+    if arch is None:
+        flags = settings_of(begun, flags)
+    elif flags["data"] is None:
+        raise NasError("--data is missing: the images to train on, as in imagefolder:/path")
+    start = _start(arch, begun, flags)
+    network = begun.arch if begun and arch is None else find_architecture(str(arch))
     network = scale_resolution(network, resolution) if resolution else network
     _check_cluster(flags)
     out = flags.pop("out") or Place(
         _default_folder(network, {**flags, "start": start} if start else flags)
     )
+    own = begun.weights if begun and not start else ""
     try:
-        trained = _train(network, start, out, **flags)
+        trained = _train(network, start, out, began=own, **flags)
     except KeyboardInterrupt:
         say("stopped; resume with the same command")
         raise click.Abort from None
@@ -95,19 +112,19 @@ def command(arch: str, as_json: bool, resolution: int | None, **flags: Any) -> N
         say(f"nas eval {out} --data {as_word(flags['data'])}, or nas export {out} --format onnx")
 
 
-def _start(arch: str, *, from_scratch: bool, out: Place | None) -> str:
-    """Return the trained network to begin with, nothing for random weights.
+def _start(arch: str | None, begun: Begun | None, flags: dict[str, Any]) -> str:
+    """Return the trained network, or the file of weights, to begin with; "" for random weights.
 
-    A training that began with random weights in `out` is resumed, whatever ARCH is by now.
+    It is "" as well for a training in `out` that is resumed without what it began with: one of
+    random weights, whatever ARCH is by now, and one whose own folder is ARCH.
     """
-    if from_scratch or find_checkpoint(arch) is None:
-        return ""
-    if out is not None:
-        with out.reading(*MARKS) as folder:
-            if is_begun(folder, TRAINING):
-                settings = read_mapping(folder / TRAINING.mark)
-                return arch if "weights" in settings else ""
-    return arch
+    weights, from_scratch = flags.pop("weights"), flags.pop("from_scratch")
+    if weights and from_scratch:
+        raise NasError("--weights and --from-scratch contradict each other; give one of them")
+    if weights or arch is None or from_scratch or find_checkpoint(arch) is None:
+        return str(weights)
+    is_own = split_name(arch)[0].rstrip("/") == str(flags["out"])
+    return "" if begun and (is_own or not begun.weights) else arch
 
 
 def _check_cluster(flags: Mapping[str, Any]) -> None:
@@ -120,8 +137,11 @@ def _check_cluster(flags: Mapping[str, Any]) -> None:
             raise NasError(f"{flag} is for a cluster: give --workers or --ray-address, too")
 
 
-def _train(network: Architecture, start: str, out: Place, **flags: Any) -> "Trained":
-    """Read the data, and train, from the weights of the trained network `start` if there is one."""
+def _train(network: Architecture, start: str, out: Place, *, began: str, **flags: Any) -> "Trained":
+    """Read the data, and train, from the weights that `start` names if it is not empty.
+
+    `began` is the fingerprint of those that a training to resume began with.
+    """
     try:
         from nas.training.data import load_data
         from nas.training.job import Options
@@ -129,12 +149,18 @@ def _train(network: Architecture, start: str, out: Place, **flags: Any) -> "Trai
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="nas train") from None
     changes = {key: flags[key] or 0 for key in ("epochs", "batch", "lr", "accumulate")}
-    recipe = adapt(find_recipe(flags["recipe"]), **changes)
+    recipe = flags["recipe"]
+    recipe = adapt(recipe if isinstance(recipe, Recipe) else find_recipe(recipe), **changes)
     data = load_data(flags["data"])
-    weights = _weights(start, data, seed=flags["seed"]) if start else None
+    weights = _weights(start, network, data, seed=flags["seed"]) if start else None
     with progress("training", "images") as update:
         options = Options(
-            device=flags["device"], teacher=flags["teacher"], weights=weights, report=update
+            device=flags["device"],
+            teacher=flags["teacher"],
+            weights=weights,
+            began=began,
+            extend=True,
+            report=update,
         )
         job = plan(network, data, recipe, seed=flags["seed"], options=options)
         if flags["workers"] == 1 and not flags["ray_address"]:
@@ -143,10 +169,16 @@ def _train(network: Architecture, start: str, out: Place, **flags: Any) -> "Trai
         return _train_distributed(job, out, flags)
 
 
-def _weights(start: str, data: "Data", *, seed: int) -> Weights:
+def _weights(start: str, arch: Architecture, data: "Data", *, seed: int) -> Weights:
     """Return the weights to fine-tune, and say where they come from."""
+    from nas.training.plain_weights import is_plain, plain_weights
     from nas.training.trained import starting_weights
 
+    if is_plain(start):
+        weights, is_new = plain_weights(Path(start), arch, data, seed=seed)
+        new = ", with a new classifier for the classes of the data" if is_new else ""
+        say(f"fine-tuning the weights in {start}{new}")
+        return weights
     found = load_checkpoint(start)
     was = "" if found.top1 is None else f", top1 {found.top1:.4f} on {found.data.name}"
     new = "" if found.data.classes == data.classes else ", with a new classifier for other classes"
@@ -176,11 +208,12 @@ def _default_folder(network: Architecture, flags: dict[str, Any]) -> Path:
 
 
 def _document(trained: "Trained", out: Place, flags: dict[str, Any]) -> dict[str, Any]:
+    recipe = flags["recipe"]
     return {
         "schema": 1,
         "run": str(out),
         "data": flags["data"],
-        "recipe": flags["recipe"],
+        "recipe": recipe.name if isinstance(recipe, Recipe) else recipe,
         "fingerprint": trained.arch.fingerprint,
         "best_epoch": trained.best_epoch,
         "history": list(trained.history),

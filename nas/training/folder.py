@@ -7,7 +7,7 @@ files lie beside them where tensorboard is installed.
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +20,21 @@ from nas.core.extras import extra
 from nas.core.files import write_text
 from nas.core.jsonl import Lines, line_reader
 from nas.core.run_folder import TRAINING, check_same, holds, other
-from nas.core.schema import SCHEMA, Fraction, Seconds, check_keys
+from nas.core.schema import SCHEMA, Fraction, Reader, Seconds, check_keys
 from nas.models import state as checkpoint
 from nas.network.blocks import Architecture, to_mapping
 from nas.network.checkpoint import ARCH, BEST, LAST, SETTINGS, SUFFIX, architecture_of, read_header
+from nas.training.extension import Extended, extension
 
 logger = logging.getLogger(__name__)
 
 METRICS = "metrics.jsonl"
 _KEYS = ("schema", "arch", "data", "recipe", "seed", "teacher")
-_MORE = ("weights",)
-"""Only in a training that began with given weights."""
+_MORE = ("weights", "extended")
+"""Only in a training that began with given weights; only in one that got more epochs."""
 
 Record = Mapping[str, Any]
+_Lengths = tuple[Extended, ...]
 
 
 class TrainingFolder:
@@ -42,14 +44,41 @@ class TrainingFolder:
         RunError: if it holds another training, or something else, or cannot be written.
     """
 
-    def __init__(self, path: Path, arch: Architecture, settings: Mapping[str, Any]) -> None:
-        """Open or make the folder at `path` for a training of `arch` with `settings`."""
+    def __init__(
+        self,
+        path: Path,
+        arch: Architecture,
+        settings: Mapping[str, Any],
+        *,
+        extend: bool = False,
+    ) -> None:
+        """Open or make the folder at `path` for a training of `arch` with `settings`.
+
+        With `extend`, it may hold the same training with fewer epochs.
+        """
         self.path, self.arch = path, arch
-        self._settings = {"schema": SCHEMA, **settings}
-        _check(path, self._settings)
+        self._settings = self._checked({"schema": SCHEMA, **settings}, extend)
         self._log = Lines(path / METRICS, writer="another training")
         self._events: Any = None
         self._write_settings()
+
+    def _checked(self, settings: Record, extend: bool) -> dict[str, Any]:
+        """Return the settings to keep; refuse a folder that holds another training."""
+        path = self.path / SETTINGS
+        if not holds(self.path, TRAINING):
+            return dict(settings)
+        found = read_mapping(path)
+        check_keys(found, known=(*_KEYS, *_MORE), required=_KEYS, place=str(path))
+        earlier = Reader(path).get(found, "extended", _Lengths) if "extended" in found else ()
+        done = int((self.progress() or {}).get("epoch", 0)) if extend else 0
+        said = extension(found, settings, done=done, path=path) if extend else None
+        if said:
+            earlier = (*earlier, Extended(epochs=found["recipe"]["epochs"], done=done))
+            found = {**found, "recipe": settings["recipe"]}
+        _check(self.path, found, settings)
+        if said:
+            logger.info("%s", said)
+        return {**settings, **({"extended": [asdict(e) for e in earlier]} if earlier else {})}
 
     def _write_settings(self) -> None:
         write_text(self.path / ARCH, to_yaml(to_mapping(self.arch)))
@@ -157,17 +186,14 @@ def _event_writer(path: Path, step: int) -> Any:
     return None
 
 
-def _check(path: Path, settings: Mapping[str, Any]) -> None:
-    """Refuse a `path` that holds another training; names may change where fingerprints agree."""
-    if holds(path, TRAINING):
-        found = read_mapping(path / SETTINGS)
-        check_keys(found, known=(*_KEYS, *_MORE), required=_KEYS, place=str(path / SETTINGS))
-        for key in (*_KEYS, *_MORE):
-            start = f"{path} is a training with another {key}"
-            old, new = found.get(key), settings.get(key)
-            if not (isinstance(old, Mapping) and isinstance(new, Mapping)):
-                if old != new:
-                    raise other(f"{start} is", old, new)
-            elif "fingerprint" not in new or old.get("fingerprint") != new["fingerprint"]:
-                named = ("name",) if key == "recipe" else ()
-                check_same(f"{start}: its", old, new, may_change=named)
+def _check(path: Path, found: Record, settings: Record) -> None:
+    """Refuse a `path` with another training, `found`; names may change where fingerprints agree."""
+    for key in (*_KEYS, "weights"):
+        start = f"{path} is a training with another {key}"
+        old, new = found.get(key), settings.get(key)
+        if not (isinstance(old, Mapping) and isinstance(new, Mapping)):
+            if old != new:
+                raise other(f"{start} is", old, new)
+        elif "fingerprint" not in new or old.get("fingerprint") != new["fingerprint"]:
+            named = ("name",) if key == "recipe" else ()
+            check_same(f"{start}: its", old, new, may_change=named)

@@ -18,16 +18,20 @@ class Options:
     """How a training is run; only `teacher` and `weights` change its result.
 
     `device`: "auto", "cpu" or "cuda". `teacher`: a trained network to learn from, a training folder
-    or a checkpoint. `weights`: what to begin with, instead of random numbers. `until`: the epoch to
-    stop after, before the last; `seconds`: the time to stop after, including earlier runs; both
-    leave a training that can be resumed (0: to the end). `save_seconds`: how often to save within
-    an epoch. `report` is called with how many images are done, of how many, and a note.
+    or a checkpoint. `weights`: what to begin with, instead of random numbers; `began`: the
+    fingerprint of those that a training to resume began with, where they are not at hand. `extend`:
+    a folder with fewer epochs of the same recipe gets more. `until`: the epoch to stop after,
+    before the last; `seconds`: the time to stop after, including earlier runs; both leave a
+    training that can be resumed (0: to the end). `save_seconds`: how often to save within an epoch.
+    `report` is called with how many images are done, of how many, and a note.
     The processes of `group` train on a share of every batch each; rank 0 keeps the folder.
     """
 
     device: str = "auto"
     teacher: str = ""
     weights: Weights | None = field(default=None, repr=False, compare=False)
+    began: str = ""
+    extend: bool = False
     until: int = 0
     seconds: float = 0.0
     save_seconds: float = SAVE_SECONDS

@@ -88,6 +88,8 @@ class Loop:
             self.now = read_progress(progress, "the last checkpoint")
             self.stepper.restore(tensors, self.now.scaler)
             self.best = (self.folder.best() if self.folder else None) or {}
+        elif self.job.options.began:
+            raise NasError("the last checkpoint is gone, and so are the weights to begin with")
         if self.folder:
             self.history.extend(self.folder.rewind(self.now.epoch))
 

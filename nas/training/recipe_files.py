@@ -90,6 +90,17 @@ def fingerprint(recipe: Recipe) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
+def uncapped(recipe: Recipe) -> Recipe:
+    """Return an adapted `recipe` with the warm-up that its preset has, where its length cut that.
+
+    `adapt` then gives it the warm-up of a longer training.
+    """
+    text = str(recipe.name)
+    if text.partition(":")[0] not in RECIPES or recipe.warmup != recipe.epochs / 10:
+        return recipe
+    return replace(recipe, warmup=load_recipe(text).warmup)
+
+
 def pinned(text: str) -> str:
     """Return what names a recipe for good: the name of a preset, else the fingerprint."""
     return text if text in RECIPES else fingerprint(load_recipe(text))

@@ -178,13 +178,15 @@ def _folder(out: Path | None, job: TrainingJob, teacher: Teacher | None) -> Any:
     """Return a context with the folder of the training, None where it leaves none."""
     if out is None:
         return nullcontext(None)
-    return closing(TrainingFolder(out, job.arch, _settings(job, teacher)))
+    settings = _settings(job, teacher)
+    return closing(TrainingFolder(out, job.arch, settings, extend=job.options.extend))
 
 
 def _settings(job: TrainingJob, teacher: Teacher | None) -> Mapping[str, Any]:
     """Return what decides the outcome of a training, as plain data."""
     by = {"name": job.options.teacher, "fingerprint": teacher.fingerprint} if teacher else None
     begin = job.options.weights
+    began = fingerprint(begin) if begin else job.options.began
     settings: Mapping[str, Any] = as_json(
         {
             "arch": {"name": job.arch.name, "fingerprint": job.arch.fingerprint},
@@ -192,7 +194,7 @@ def _settings(job: TrainingJob, teacher: Teacher | None) -> Mapping[str, Any]:
             "recipe": asdict(job.recipe),
             "seed": job.seed,
             "teacher": by,
-            **({"weights": {"fingerprint": fingerprint(begin)}} if begin else {}),
+            **({"weights": {"fingerprint": began}} if began else {}),
         }
     )
     return settings

@@ -1,6 +1,7 @@
 """`nas train`, `nas eval` and the export of what was trained."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,15 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
+from safetensors.torch import save_file  # noqa: E402
+
 from nas.cli.train import _default_folder  # noqa: E402
-from nas.core.data import to_yaml  # noqa: E402
+from nas.core.data import read_mapping, to_yaml  # noqa: E402
 from nas.network.blocks import from_mapping as arch  # noqa: E402
 from nas.network.checkpoint import load_checkpoint  # noqa: E402
+from nas.network.layers import lower  # noqa: E402
+from nas.network.weights import random_weights  # noqa: E402
+from nas.training.task import for_classes  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -190,3 +196,110 @@ def test_eval_wants_a_trained_network(nas: Nas) -> None:
     assert "mnasnet_a1 is no trained network" in reply.err
     missing = nas("eval", "gone.safetensors", "--data", "digits")
     assert missing.err == "error: gone.safetensors: No such file or directory\n"
+
+
+MORE = (*WORDS[:-4], "--device", "cpu")
+
+
+def test_more_epochs_extend_a_finished_training(nas: Nas, caplog: pytest.LogCaptureFixture) -> None:
+    first = json.loads(nas(*MORE, "--epochs", "2", "--out", "run", "--json").out)
+    words = ("train", "--out", "run", "--device", "cpu", "--json")
+    longer = nas(*words, "--epochs", "4")
+    assert longer.code == 0, longer.err
+    (said,) = caplog.messages
+    assert said.startswith("run: extending the training from 2 to 4 epochs; the learning rate ")
+    result = json.loads(longer.out)
+    assert (result["epochs"], result["recipe"], result["data"]) == (4, "quick", "digits")
+    assert [e["top1"] for e in result["history"][:2]] == [e["top1"] for e in first["history"]]
+    kept = read_mapping(Path("run/train.yaml"))
+    assert (kept["recipe"]["epochs"], kept["extended"]) == (4, [{"epochs": 2, "done": 2}])
+    again = nas(*MORE, "--epochs", "4", "--out", "run", "--json")
+    assert json.loads(again.out)["top1"] == result["top1"]
+    assert len(caplog.messages) == 1
+    fewer = nas(*words, "--epochs", "3")
+    assert "another recipe: its epochs is 4, not 3; give another --out" in fewer.err
+
+
+def test_only_the_length_of_a_training_may_grow(nas: Nas) -> None:
+    assert nas(*MORE, "--epochs", "1", "--out", "run").code == 0
+    reply = nas(*MORE, "--epochs", "2", "--lr", "0.1", "--out", "run")
+    assert (reply.code, len(reply.err.splitlines())) == (2, 1)
+    assert "is a training with another recipe: its" in reply.err
+
+
+def test_a_fine_tuning_is_extended_by_its_own_folder(nas: Nas) -> None:
+    assert nas(*MORE, "--epochs", "1", "--out", "run").code == 0
+    assert nas("train", "run", *MORE[2:], "--epochs", "1", "--out", "tuned").code == 0
+    for words in (("train",), ("train", "tuned", *MORE[2:])):
+        reply = nas(*words, "--out", "tuned", "--epochs", "2", "--device", "cpu")
+        assert reply.code == 0, reply.err
+
+
+def test_train_without_arch_wants_a_training_folder(nas: Nas) -> None:
+    reply = nas("train", "--epochs", "2")
+    assert "ARCH is missing, and there is no --out to continue; give ARCH and --data" in reply.err
+    assert "new holds no training to continue" in nas("train", "--out", "new").err
+    assert nas("train", "small.yaml").err.startswith("error: --data is missing")
+
+
+def _tensors(**changes: Any) -> dict[str, Any]:
+    units = lower(for_classes(arch(SMALL), 10))
+    weights = {name: torch.tensor(value) for name, value in random_weights(units).items()}
+    return {**weights, "stem.0.conv.norm.num_batches_tracked": torch.tensor(3), **changes}
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
+def test_plain_weights_are_where_a_training_begins(nas: Nas, name: str) -> None:
+    weights = _tensors()
+    if name == "w.pth":
+        torch.save({"state_dict": {f"module.{k}": v for k, v in weights.items()}}, name)
+    else:
+        save_file(weights, name)
+    gentle = (*MORE, "--epochs", "1", "--lr", "1e-9", "--weights", name, "--out", "run")
+    reply = nas(*gentle)
+    assert reply.code == 0, reply.err
+    assert reply.err.startswith(f"fine-tuning the weights in {name}\n")
+    kept = load_checkpoint("run").weights["head.1.linear.weight"]
+    assert np.allclose(kept, weights["head.1.linear.weight"], atol=1e-6)
+
+
+def test_plain_weights_of_other_classes_get_a_new_classifier(nas: Nas) -> None:
+    torch.save(
+        _tensors(**{"head.1.linear.weight": torch.ones(3, 24),
+                    "head.1.linear.bias": torch.ones(3)}), "w.pth"
+    )  # fmt: skip
+    reply = nas(*MORE, "--epochs", "1", "--weights", "w.pth", "--out", "run")
+    assert reply.code == 0, reply.err
+    assert "w.pth, with a new classifier for the classes of the data" in reply.err
+
+
+class _Code:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, ("touch ran",)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"stem.0.conv.weight": torch.ones(2)}, "has shape (2,), the network's has (16, 3, 3, 3)"),
+        ({"features.0.weight": torch.ones(2)}, "tensor 'features.0.weight' is none of the network"),
+        (_Code(), "wants to run code when it is read (posix.system), and is refused"),
+        ({}, "w.pth has no tensor stem.0.conv.weight (and "),
+        ({"epoch": 3}, "'epoch' is no tensor but int; save the weights alone"),
+    ],
+)
+def test_plain_weights_that_do_not_fit_are_one_line(nas: Nas, content: Any, message: str) -> None:
+    torch.save(content, "w.pth")
+    reply = nas(*MORE, "--weights", "w.pth", "--out", "run")
+    assert (reply.code, reply.out, len(reply.err.splitlines())) == (2, "", 1)
+    assert message in reply.err
+    assert not Path("ran").exists()
+    assert not Path("run").exists()
+
+
+def test_damaged_weights_are_one_line(nas: Nas) -> None:
+    for name in ("w.pth", "w.safetensors"):
+        Path(name).write_bytes(b"\x80\x02nothing" * 9)
+        reply = nas(*MORE, "--weights", name, "--out", "run")
+        assert (reply.code, len(reply.err.splitlines())) == (2, 1)
+        assert name in reply.err

@@ -1,0 +1,81 @@
+"""What `nas train` takes from the training in its folder: everything, where ARCH is left out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from nas.core.data import read_mapping
+from nas.core.errors import NasError
+from nas.core.run_folder import MARKS, TRAINING, is_begun
+from nas.core.schema import Reader
+from nas.core.storage import Place
+from nas.network.blocks import Architecture
+from nas.network.checkpoint import ARCH, SETTINGS
+from nas.network.zoo import load_architecture
+from nas.training.recipe_files import uncapped
+from nas.training.recipes import Recipe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A training that a folder holds: its architecture and settings.
+
+    `weights` is the fingerprint of those it began with, nothing for random ones.
+    """
+
+    arch: Architecture
+    recipe: Recipe
+    data: str
+    seed: int
+    teacher: str
+    weights: str
+
+
+def find_begun(out: Place | None) -> Begun | None:
+    """Return the training in `out`; None where there is none.
+
+    Raises:
+        NasError: if its files are damaged, or the folder holds something else.
+    """
+    if out is None:
+        return None
+    with out.reading(*MARKS, ARCH) as folder:
+        if not is_begun(folder, TRAINING):
+            return None
+        path = folder / SETTINGS
+        found, read = read_mapping(path), Reader(path)
+        return Begun(
+            arch=load_architecture(folder / ARCH),
+            recipe=read.get(found, "recipe", Recipe),
+            data=read.get(read.get(found, "data", Mapping[str, Any]), "name", str),
+            seed=read.get(found, "seed", int),
+            teacher=_text(read, found, "teacher", "name"),
+            weights=_text(read, found, "weights", "fingerprint"),
+        )
+
+
+def _text(read: Reader, found: Any, key: str, inside: str) -> str:
+    """Return a text of an entry that may be missing or null."""
+    return read.get(found[key], inside, str) if found.get(key) else ""
+
+
+def settings_of(begun: Begun | None, flags: dict[str, Any]) -> dict[str, Any]:
+    """Return `flags` with the settings of the training in --out where none were given.
+
+    Raises:
+        NasError: if there is no training.
+    """
+    if begun is None:
+        found = f"{flags['out']} holds no training" if flags["out"] else "there is no --out"
+        raise NasError(
+            f"ARCH is missing, and {found} to continue; give ARCH and --data, as in: "
+            "nas train mobilenet_v3_small --data imagefolder:/path/to/images"
+        )
+    source = click.get_current_context().get_parameter_source
+    own = {name: getattr(begun, name) for name in ("data", "recipe", "seed", "teacher")}
+    if flags["epochs"] not in (None, begun.recipe.epochs):
+        own["recipe"] = uncapped(begun.recipe)
+    return flags | {k: v for k, v in own.items() if source(k) is ParameterSource.DEFAULT}
