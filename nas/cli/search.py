@@ -54,7 +54,11 @@ def _flag(name: str, help_text: str, **more: Any) -> Callable[[Any], Any]:
 @_flag("space", "A bundled space or a YAML file.")
 @_flag("latency_table", "A bundled table or a YAML file.")
 @_flag("era", "See nas/latency/eras.py.", hidden=True)
-@_flag("limit", "A constraint, as in 'latency_ms<=80' or 'params<=5M'; may be repeated.")
+@_flag(
+    "limit",
+    "A constraint, as in 'latency_ms<=80', 'params<=5M', 'size_mb<=4' (the weights) or "
+    "'peak_mb<=2' (activations at a time); may be repeated.",
+)
 @_flag("objective", "As in max:top1_proxy or min:macs; may be repeated.")
 @_flag("reward", "MnasNet's reward as the objective, as in target=80,below=-0.07,above=-0.07.")
 @_flag("evaluator", "The evaluator of accuracy: nas list evaluators.")
@@ -211,8 +215,9 @@ def _print_front(run: Run, known: Sequence[Solution], top: int) -> None:
     put()
     for line in headlines(run.solutions, run.baseline, accuracy=setup.accuracy):
         put(line)
-    if setup.judge.note:
-        put(setup.judge.note)
+    for evaluator in (setup.judge, *setup.problem.free):
+        if evaluator.note:
+            put(evaluator.note)
     for note in accuracy_notes(run.solutions):
         put(f"{EXTRAPOLATED} {setup.accuracy}: {note}")
     put(f"latency_ms: {table.name}, {table.device}, {table.runtime}")

@@ -10,6 +10,7 @@ from nas.core.run_folder import SEARCH, kind_of
 from nas.core.storage import Place, split_name
 from nas.latency.file import load_table
 from nas.network.cost import cost, costs_by_unit
+from nas.network.footprint import peak_mb, size_mb
 from nas.report.table_notes import latency_remarks, notes
 from nas.report.tables import ms_text, network_table
 from nas.searching.config import SearchConfig, read_config
@@ -40,6 +41,8 @@ def command(arch: str, latency_table: str | None, as_json: bool) -> None:
                 "name": network.name,
                 "fingerprint": network.fingerprint,
                 **asdict(cost(network)),
+                "size_mb": size_mb(network),
+                "peak_mb": peak_mb(network),
                 "latency_ms": latency.ms,
                 "latency_low_ms": latency.low_ms,
                 "latency_high_ms": latency.high_ms,

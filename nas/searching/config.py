@@ -26,6 +26,9 @@ _LEAST = {"trials": 1, "batch": 0, "screen": 0, "seed": 0, "workers": 0, "trial_
 LOOKUP_SECONDS = 1e-3
 """Evaluators that take less for a candidate are look-ups, which have another default strategy."""
 
+FOOTPRINT = ("size_mb", "peak_mb")
+"""Metrics that are worked out where an objective or a constraint names one of them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchConfig:
@@ -203,6 +206,7 @@ def prepare(
             table=table,
             allow_extrapolation=config.allow_extrapolation,
         ),
+        *_footprint(config, space, table),
         judge,
     )
     reward = _reward(config.reward, accuracy) if config.reward else None
@@ -226,6 +230,16 @@ def prepare(
     if space.baseline:
         load_architecture(space.baseline)
     return setup
+
+
+def _footprint(config: SearchConfig, space: Space, table: LatencyTable) -> tuple[Evaluator, ...]:
+    """Return the evaluator of `FOOTPRINT` where an objective or a constraint names one of them."""
+    named = [Objective.parse(text).metric for text in config.objective]
+    named += [Constraint.parse(text).metric for text in config.limit]
+    if not set(named) & set(FOOTPRINT):
+        return ()
+    dtype = "int8" if table.precision == "int8" else "fp32"
+    return (plugins.create("evaluators", Plugin.parse("footprint"), space, dtype=dtype),)
 
 
 def _judge(

@@ -41,16 +41,18 @@ class Lookup:
         (1000, 1)
     """
 
-    def __init__(self, space: Space, values: UnitValues) -> None:
+    def __init__(self, space: Space, values: UnitValues, *, largest: bool = False) -> None:
         """Work out `values` for every unit of `space`; all its results have the same length.
 
         The units come many at once, as `nas.network.arrays.lower_arrays` gives them: the numbers in
-        their layers, and those returned, are arrays.
+        their layers, and those returned, are arrays. With `largest` the answer is not the sum of
+        the values, which are 0 or more, but the largest.
 
         Raises:
             NasError: if the space has too many combinations of choices for a part of its networks.
         """
         self._digits, slots = Digits(space), slots_of(space)
+        self._join = np.maximum if largest else np.add
         sizes = [slot.size for slot in slots]
         if sum(sizes) > _MOST:
             raise NasError(
@@ -69,30 +71,30 @@ class Lookup:
             if not self._tables:
                 self._tables = [np.zeros(self._offset[-1]) for _ in worth]
             for table, value in zip(self._tables, worth, strict=True):
-                table[places] += value
+                table[places] = self._join(table[places], value)
 
     @one_blas_thread()
     def __call__(self, matrix: Matrix) -> Floats:
-        """Return the sums for every row of `matrix`, shape (rows, values)."""
+        """Return the sums, or the largest, for every row of `matrix`, shape (rows, values)."""
         digits = self._digits(matrix)
         position = (digits @ self._step).astype(np.intp) + self._offset[:-1]
         by_slot = np.ascontiguousarray(position.T)  # adding long rows is twice as fast
         counts = [count(matrix) for count in self._counts]
-        return np.stack([_sum(table.take(by_slot), counts) for table in self._tables], axis=1)
+        columns = [self._joined(table.take(by_slot), counts) for table in self._tables]
+        return np.stack(columns, axis=1)
+
+    def _joined(self, found: Floats, counts: Sequence[Floats | None]) -> Floats:
+        for line, count in zip(found, counts, strict=True):
+            if count is not None:
+                line *= count if self._join is np.add else count > 0
+        total: Floats = self._join.reduce(found)
+        return total
 
     def least(self) -> Floats:
         """Return a lower bound of every sum, shape (values,)."""
         least = [np.minimum.reduceat(table, self._offset[:-1]) for table in self._tables]
         total: Floats = (self._least_counts * least).sum(axis=1)
         return total
-
-
-def _sum(found: Floats, counts: Sequence[Floats | None]) -> Floats:
-    for line, count in zip(found, counts, strict=True):
-        if count is not None:
-            line *= count
-    total: Floats = found.sum(axis=0)
-    return total
 
 
 def _units(slots: Sequence[Slot]) -> Iterator[tuple[Places, Unit]]:

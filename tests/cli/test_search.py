@@ -235,3 +235,13 @@ def read_config_names() -> tuple[str, ...]:
     from nas.searching.config import SearchConfig
 
     return tuple(field.name for field in fields(SearchConfig))  # without the hidden era
+
+
+def test_memory_is_a_constraint_and_a_column(nas: Nas) -> None:
+    words = ("search", "--space", "mobilenetv3", "--trials", "200", "--no-plot", "--out", "run")
+    reply = nas(*words, "--limit", "size_mb<=20", "--limit", "peak_mb<=3")
+    assert reply.code == 0, reply.err
+    assert reply.out.splitlines()[1].endswith("size_mb  peak_mb")
+    assert "size_mb, peak_mb: of weights, of activations at most, in fp32" in reply.out
+    unreachable = nas(*words, "--limit", "peak_mb<=0.1")
+    assert "constraint peak_mb<=0.1 cannot be satisfied: peak_mb in space mob" in unreachable.err
