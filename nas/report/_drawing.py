@@ -7,6 +7,8 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 from matplotlib.ticker import FuncFormatter, LogLocator
@@ -34,11 +36,21 @@ def drawing(paths: Sequence[Path], width: float, height: float) -> Iterator[tupl
     """
     with mpl.rc_context({"svg.hashsalt": "nas", "font.size": 9}):
         figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(figure)  # of which all texts are measured with one renderer
         yield figure, figure.add_subplot()
+        arrange(figure)
         for path in paths:
             metadata = {"Date": None} if path.suffix == ".svg" else {"Software": "nas"}
             with atomic_path(path) as temporary:
                 figure.savefig(temporary, dpi=160, metadata=metadata)
+
+
+def arrange(figure: Figure) -> None:
+    """Give the axes of a figure their places, once: the engine would again for every file."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine(None)
 
 
 def plain(text: str) -> str:
@@ -47,21 +59,22 @@ def plain(text: str) -> str:
 
 
 def label(axes: Axes, text: str, point: tuple[float, float], *, color: str) -> Annotation:
-    """Write `text` beside `point`, with a thin line to it; `place` finds a free place."""
-    return axes.annotate(
+    """Write `text` beside `point`; `place` finds a free place."""
+    found = axes.annotate(
         plain(text),
         point,
         xytext=_OFFSETS[0],
         textcoords="offset points",
         fontsize=7,
         color=color,
-        arrowprops={"arrowstyle": "-", "color": "#aaaaaa", "linewidth": 0.5},
     )
+    found.set_in_layout(False)
+    return found
 
 
 def place(
     labels: Sequence[Annotation],
-    axes: Axes,
+    figure: Figure,
     points: NDArray[np.float64],
     *,
     offsets: Sequence[tuple[int, int]] = _OFFSETS,
@@ -69,10 +82,15 @@ def place(
     """Move every label to the first of `offsets` where it covers neither another nor a point.
 
     `points` are in the units of the axes, shape (n, 2). Where there is no such place, a label
-    covers points. The figure must have been drawn without rendering before.
+    covers points. Thin lines lead from the labels to theirs.
     """
+    arrange(figure)
+    axes, renderer = figure.axes[0], FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]  # of matplotlib
+    for text in labels:
+        text.update_positions(renderer)
     seen = axes.transData.transform(points)
     taken: list[Bbox] = []
+    lines = []
     for text in sorted(labels, key=lambda text: -text.xy[1]):
         free = []
         for offset in offsets:
@@ -81,7 +99,15 @@ def place(
             if inside and not any(box.overlaps(other) for other in taken):
                 free.append((box.count_contains(seen), offset))
         _, offset = min(free, key=lambda place: place[0] > 0, default=(0, offsets[0]))
-        taken.append(_moved(text, offset))
+        box = _moved(text, offset)
+        taken.append(box)
+        end = axes.transData.transform(text.xy)
+        lines.append([np.clip(end, box.min, box.max), end])
+    ends = axes.transData.inverted().transform(np.reshape(lines, (-1, 2)))
+    thin = LineCollection(
+        list(ends.reshape(-1, 2, 2)), colors="#aaaaaa", linewidths=0.5, zorder=2.5
+    )
+    axes.add_collection(thin, autolim=False)
 
 
 def _moved(text: Annotation, offset: tuple[int, int]) -> Bbox:

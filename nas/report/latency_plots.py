@@ -47,10 +47,9 @@ def draw_validation(table: LatencyTable, paths: Sequence[Path]) -> None:
         axes.set_title("\n".join(map(plain, textwrap.wrap(table.heading, 84))), fontsize=10)
         _box(axes, _facts(validation))
         axes.legend(loc="lower right", fontsize=8)
-        figure.draw_without_rendering()
         pairs = _pairs(validation.points)
         diagonal = np.geomspace(*_ends(pairs), 300)[:, None].repeat(2, axis=1)
-        place(labels, axes, np.concatenate([pairs, diagonal]), offsets=_OFFSETS)
+        place(labels, figure, np.concatenate([pairs, diagonal]), offsets=_OFFSETS)
 
 
 def _facts(validation: Validation) -> tuple[str, ...]:

@@ -28,9 +28,8 @@ def draw_front(run: Run, known: Sequence[Solution], paths: Sequence[Path]) -> No
         _draw_solutions(axes, run)
         labels = _draw_known(axes, run, known)
         _describe_axes(axes, run)
-        figure.draw_without_rendering()
         front = [(s.latency.ms, _scale(run) * (s.accuracy or 0.0)) for s in run.solutions]
-        place(labels, axes, np.array(front))
+        place(labels, figure, np.array(front))
 
 
 def _scale(run: Run) -> float:

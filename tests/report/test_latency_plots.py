@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nas.core.errors import BadFile, NasError
@@ -12,6 +13,7 @@ from nas.latency.table import LatencyTable
 
 pytest.importorskip("matplotlib")
 from matplotlib.axes import Axes  # noqa: TID253  # skipped without it
+from matplotlib.figure import Figure  # noqa: TID253  # as above
 from matplotlib.text import Annotation, Text  # noqa: TID253  # as above
 
 from nas.report import latency_plots
@@ -72,9 +74,13 @@ def test_networks_with_names_are_labelled_apart_and_random_ones_are_not(
     labels: list[Annotation] = []
     place = latency_plots.place
 
-    def seen(found: list[Annotation], axes: Axes, *given: object, **named: object) -> None:
-        place(found, axes, *given, **named)  # type: ignore[arg-type]
+    def seen(found: list[Annotation], figure: Figure, *given: object, **named: object) -> None:
+        place(found, figure, *given, **named)  # type: ignore[arg-type]
         labels.extend(found)
+        for one in found:
+            x, y = figure.axes[0].transData.transform(one.xy)
+            box = Text.get_window_extent(one)
+            assert np.hypot(x - np.clip(x, box.x0, box.x1), y - np.clip(y, box.y0, box.y1)) < 60
 
     monkeypatch.setattr(latency_plots, "place", seen)
     draw_validation(_table({**RANDOM, **NAMED}), [tmp_path / "a.png"])
