@@ -1,13 +1,20 @@
 """Score a trained network on labelled images."""
 
 from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nas.cli._data import DATA
 from nas.cli._options import COUNT, DEVICE, JSON, option
-from nas.cli._print import print_json, put, say
+from nas.cli._places import PATH
+from nas.cli._print import print_json, print_table, put, say
 from nas.core.errors import missing_package
+from nas.core.extras import extra
+
+if TYPE_CHECKING:
+    from nas.training.confusion import Evaluation
 
 
 @click.command("eval")
@@ -15,19 +22,54 @@ from nas.core.errors import missing_package
 @click.option("--data", required=True, help=DATA)
 @option("--split", "val", kind=click.Choice(["val", "test"]))
 @option("--batch", 256, "Images at once.", COUNT)
+@click.option("--picture", type=PATH, help="Draw the confusion matrix there: a .png or .svg file.")
 @DEVICE
 @JSON
-def command(trained: str, data: str, split: str, batch: int, device: str, as_json: bool) -> None:
-    """Score TRAINED: a training folder (its best epoch), FOLDER:last, or a .safetensors file."""
+def command(
+    trained: str, data: str, split: str, as_json: bool, picture: Path | None, **how: Any
+) -> None:
+    """Score TRAINED: a training folder (its best epoch), FOLDER:last, or a .safetensors file.
+
+    Says the accuracy of all images and of each class, and which classes are taken for which.
+    """
     try:
+        from nas.training.confusion import evaluate_checkpoint
         from nas.training.data import load_data
-        from nas.training.trained import score_checkpoint
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="nas eval") from None
     images = load_data(data)
-    found = score_checkpoint(trained, images, split=split, device=device, batch=batch)
+    found = evaluate_checkpoint(trained, images, split=split, **how)
     if as_json:
-        print_json({"schema": 1, "data": data, "split": split, **asdict(found)})
+        print_json({"schema": 1, "data": data, "split": split, **_document(found)})
     else:
-        put(f"top1 {found.top1:.4f}, loss {found.loss:.4f}")
-        say(f"{found.images:,} {split} images of {data}")
+        _print(found)
+        say(f"{found.score.images:,} {split} images of {data}")
+    if picture:
+        with extra("the picture", say):
+            _draw(found, picture, f"{trained}, {split} images of {data}")
+
+
+def _document(found: "Evaluation") -> dict[str, Any]:
+    by_class = [
+        {"name": name, "images": int(images), "top1": top1}
+        for name, images, top1 in zip(found.classes, found.images, found.accuracy, strict=True)
+    ]
+    return {**asdict(found.score), "classes": by_class, "confusion": found.counts.tolist()}
+
+
+def _print(found: "Evaluation") -> None:
+    from nas.report.confusion import class_table, confusion_table  # would bring numpy to --help
+
+    put(f"top1 {found.score.top1:.4f}, loss {found.score.loss:.4f}")
+    put()
+    print_table(class_table(found.classes, found.counts))
+    if matrix := confusion_table(found.classes, found.counts):
+        put()
+        print_table(matrix)
+
+
+def _draw(found: "Evaluation", picture: Path, title: str) -> None:
+    from nas.report.confusion_plots import draw_confusion
+
+    draw_confusion(found.classes, found.counts, [picture], title=title)
+    say(f"picture: {picture}")

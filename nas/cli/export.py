@@ -9,14 +9,19 @@ from nas.cli._options import JSON
 from nas.cli._places import PATH
 from nas.cli._print import print_json, say
 from nas.core.storage import is_url, split_name
-from nas.exporting.export import export
+from nas.exporting.export import export, preprocessing_path
 from nas.network.checkpoint import find_checkpoint, load_checkpoint
 from nas.searching.runs.folder import find_architecture
 
 
 @click.command("export")
 @click.argument("arch")
-@click.option("--format", "form", default="", help="yaml, json, onnx, tflite; or as --out ends.")
+@click.option(
+    "--format",
+    "form",
+    default="",
+    help="yaml, json, onnx, tflite, with options as in onnx:opset=18; or as --out ends.",
+)
 @click.option("--out", type=PATH, help="The file. [default: named after ARCH]")
 @click.option("--opset", type=int, help="The version of ONNX's operators; 17 by default.")
 @JSON
@@ -41,3 +46,5 @@ def command(arch: str, form: str, out: Path | None, opset: int | None, as_json: 
         if trained:
             weights = f" with the weights of {arch if is_url(arch) else trained.path}"
         say(f"wrote {path}{weights if graph else ''}")
+        if trained and (beside := preprocessing_path(path)):
+            say(f"wrote {beside}: how images become its input")

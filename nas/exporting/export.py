@@ -1,12 +1,19 @@
 """Export architectures through the exporter of a format."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from nas.core import plugins
+from nas.core.data import to_json
 from nas.core.errors import NasError
+from nas.core.files import write_text
 from nas.core.plugins import Plugin
+from nas.core.schema import SCHEMA
 from nas.core.text import file_name
+from nas.exporting.walk import facts
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint
 from nas.network.weights import Weights
@@ -34,7 +41,8 @@ def export(
     `form` is an exporter ("yaml", "json", "onnx", or one with options, as in "onnx:batch=1");
     without it the ending of `path` decides. Without `path` the file is named after the
     architecture. The weights of `trained`, and what it says about classes and the normalisation of
-    images, go along where the format has room for them. `opset` is that of ONNX, the same as
+    images, go along where the format has room for them; for .tflite files also as JSON in a file
+    beside them, since few runtimes give their metadata. `opset` is that of ONNX, the same as
     "onnx:opset=..." as the format.
 
     Raises:
@@ -52,8 +60,27 @@ def export(
     try:
         if trained and exporter.holds_weights:
             exporter(arch, target, trained.weights, trained.metadata)
+            if beside := preprocessing_path(target):
+                write_text(beside, to_json(_preprocessing(arch, trained.metadata)))
         else:
             exporter(arch, target, weights)
     except OSError as error:
         raise NasError(f"cannot write {target}: {error.strerror or error}") from None
     return target
+
+
+def preprocessing_path(path: Path) -> Path | None:
+    """Return the file beside an exported one that says how images become its input, if it has one.
+
+    That is X.tflite.json for X.tflite.
+    """
+    is_file = path.suffix == ".tflite" and (path.is_file() or not path.exists())
+    return path.with_name(f"{path.name}.json") if is_file else None
+
+
+def _preprocessing(arch: Architecture, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Return the metadata of a .tflite file as plain data."""
+    lists = {k: json.loads(metadata[k]) for k in ("mean", "deviation", "classes")}
+    known = facts(arch, metadata, layout="NHWC")
+    top1 = {"top1": float(known["top1"])} if "top1" in known else {}
+    return {"schema": SCHEMA, **known, "resolution": arch.resolution, **lists, **top1}

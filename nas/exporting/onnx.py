@@ -53,7 +53,7 @@ def to_onnx(
         MissingPackage: if onnx is not installed.
     """
     return units_to_onnx(lower(arch), weights, seed=seed, batch=batch, opset=opset,
-                         metadata=facts(arch, metadata))  # fmt: skip
+                         metadata=facts(arch, metadata, layout="NCHW"))  # fmt: skip
 
 
 def units_to_onnx(

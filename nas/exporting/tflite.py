@@ -61,7 +61,7 @@ def to_tflite(
         MissingPackage: if ai-edge-litert is not installed.
     """
     return units_to_tflite(lower(arch), weights, seed=seed, batch=batch,
-                           metadata=facts(arch, metadata))  # fmt: skip
+                           metadata=facts(arch, metadata, layout="NHWC"))  # fmt: skip
 
 
 def units_to_tflite(

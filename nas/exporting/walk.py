@@ -102,7 +102,15 @@ def prepared(
     return weights
 
 
-def facts(arch: Architecture, metadata: Mapping[str, str] | None) -> dict[str, str]:
-    """Return the metadata of a graph of `arch`: fingerprint, name, resolution, and `metadata`."""
-    own = {"fingerprint": arch.fingerprint, "name": arch.name, "resolution": str(arch.resolution)}
+def facts(arch: Architecture, metadata: Mapping[str, str] | None, *, layout: str) -> dict[str, str]:
+    """Return the metadata of a graph of `arch`, and `metadata`.
+
+    They are its fingerprint, name, resolution, and the `layout` of its input, as in "NCHW".
+    """
+    own = {
+        "fingerprint": arch.fingerprint,
+        "name": arch.name,
+        "resolution": str(arch.resolution),
+        "layout": layout,
+    }
     return {**own, **(metadata or {})}

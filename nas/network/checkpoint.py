@@ -33,6 +33,14 @@ SUFFIX = ".safetensors"
 HEADER = "nas"
 """The key of the header's metadata that holds our JSON."""
 
+PREPROCESSING: Mapping[str, str] = {
+    "crop": "the square in the centre, as large as the shorter side",
+    "interpolation": "bilinear, antialiased where images shrink",
+    "channel_order": "RGB",
+    "range": "0 to 1 (bytes / 255), then (pixels - mean) / deviation",
+}
+"""How images become the input of a trained network, beside its resolution and normalisation."""
+
 MODEL, AVERAGE = "model.", "average."
 """Prefixes of the names of weights: as they were trained, and their moving average."""
 
@@ -90,6 +98,7 @@ class Checkpoint:
             "classes": json.dumps(self.data.classes),
             "mean": json.dumps(self.data.mean),
             "deviation": json.dumps(self.data.deviation),
+            **PREPROCESSING,
             **({"top1": repr(self.top1)} if self.top1 is not None else {}),
         }
 

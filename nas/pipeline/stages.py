@@ -29,10 +29,10 @@ from nas.report.table_notes import latency_remarks
 from nas.scaling.growth import grown
 from nas.searching.loop import search
 from nas.searching.runs.folder import ARCHS, find_architecture
+from nas.training.confusion import score_checkpoint
 from nas.training.job import Options
 from nas.training.recipes import Recipe
 from nas.training.run import carry_through, plan
-from nas.training.trained import score_checkpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

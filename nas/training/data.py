@@ -106,7 +106,7 @@ def load_data(text: str, *, seed: int = 0) -> Data:
     source: Source = create(KIND, Plugin(name=plugin.name, options=options), seed=seed)
     _check(source, plugin.name)
     mean, deviation = measure(source.train)
-    notes = tuple(map(printable, (*source.notes, *_imbalance(source))))
+    notes = tuple(map(printable, (*source.notes, *_imbalance(source), *_unseen(source))))
     for note in notes:
         logger.info("%s: %s", printable(text, LONGEST_VALUE), note)
     total = sum(len(part) for part in (source.train, source.val, source.test) if part is not None)
@@ -219,3 +219,15 @@ def _imbalance(source: Source) -> tuple[str, ...]:
         f"classes are imbalanced {ratio:.3g} to 1: {counts[most]} training images of "
         f"{source.classes[most]}, {counts[least]} of {source.classes[least]}",
     )
+
+
+def _unseen(source: Source) -> tuple[str, ...]:
+    """Return notes on classes without images to validate or test with."""
+    notes = []
+    for split, name in (("val", "validation"), ("test", "test")):
+        images = getattr(source, split)
+        labels = set() if images is None else set(images.labels.tolist())
+        missing = [c for i, c in enumerate(source.classes) if labels and i not in labels]
+        if missing:
+            notes.append(f"no {name} images of {few(missing)}: mistakes there do not show")
+    return tuple(notes)

@@ -1,15 +1,15 @@
 """Score a model on labelled images."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nas.core.errors import NasError, UnknownName
-from nas.training.batches import Batch, Batches
+from nas.training.batches import Batches
 from nas.training.data import Data, Images
 from nas.training.losses import cross_entropy
 from nas.training.process_group import SINGLE, ProcessGroup
@@ -99,22 +99,30 @@ def score(
         device=str(device),
         group=group,
     )
-    with memory_named(batch, side), in_eval_mode(model), torch.inference_mode():
-        return _sum(model, batches, device, group)
+    return score_batches(model, batches)
 
 
-def _sum(
-    model: nn.Module, batches: Iterable[Batch], device: torch.device, group: ProcessGroup
+def score_batches(
+    model: nn.Module, batches: Batches, *, also: Callable[[Tensor, Tensor], None] | None = None
 ) -> Score:
+    """Return the score of `model` on `batches`; `also` gets the logits and labels of each.
+
+    Raises:
+        OutOfMemory: if a batch does not fit.
+    """
+    group, device = batches.group, torch.device(batches.device)
     right = torch.zeros((), dtype=torch.int64, device=device)
     loss = torch.zeros((), dtype=torch.float64, device=device)
     count = torch.zeros((), dtype=torch.int64, device=device)
-    for pixels, labels in batches:
-        with precision(device):
-            logits = model(pixels)
-        right += (logits.argmax(1) == labels).sum()
-        loss += cross_entropy(logits, labels).double() * len(labels)
-        count += len(labels)
+    with memory_named(batches.batch, batches.side), in_eval_mode(model), torch.inference_mode():
+        for pixels, labels in batches:
+            with precision(device):
+                logits = model(pixels)
+            right += (logits.argmax(1) == labels).sum()
+            loss += cross_entropy(logits, labels).double() * len(labels)
+            count += len(labels)
+            if also:
+                also(logits, labels)
     images = int(group.sum_(count))
     right, loss = group.sum_(right), group.sum_(loss)
     return Score(top1=right.item() / images, loss=loss.item() / images, images=images)

@@ -1,7 +1,6 @@
 """Trained networks as torch models, and their scores."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -11,11 +10,10 @@ from nas.core.text import few
 from nas.models.build import Network, build_model
 from nas.models.state import model_tensors
 from nas.network.blocks import Architecture
-from nas.network.checkpoint import Checkpoint, load_checkpoint
+from nas.network.checkpoint import Checkpoint
 from nas.network.layers import lower
 from nas.network.weights import Weights
 from nas.training.data import Data
-from nas.training.evaluate import Score, pick_device, placed, score, split_of
 from nas.training.task import for_classes
 
 
@@ -60,22 +58,3 @@ def check_classes(found: Checkpoint, data: Data) -> None:
             f"{found.path} tells {len(known)} classes of {found.data.name} apart ({few(known)}), "
             f"{data.name} has {len(data.classes)} ({few(data.classes)})"
         )
-
-
-def score_checkpoint(
-    text: str, data: Data, *, split: str = "val", device: str = "auto", batch: int = 256
-) -> Score:
-    """Score the trained network that `text` means on a split, "val" or "test".
-
-    The images are normalised as in its training. `text` is a training folder (then its best),
-    FOLDER:last, or a .safetensors file.
-
-    Raises:
-        NasError: if there is no such network or split, or the classes differ.
-    """
-    found = load_checkpoint(text)
-    check_classes(found, data)
-    images, model = split_of(data, split), network_of(found)
-    placed(model, pick_device(device))
-    own = replace(data, mean=found.data.mean, deviation=found.data.deviation)
-    return score(model, images, own, side=found.arch.resolution, batch=batch)

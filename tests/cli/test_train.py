@@ -99,8 +99,8 @@ def test_formats_without_weights_take_the_architecture(nas: Nas) -> None:
 
 def test_tflite_takes_the_weights_along(nas: Nas) -> None:
     litert = pytest.importorskip("ai_edge_litert.interpreter")
+    from nas.training.confusion import score_checkpoint
     from nas.training.data import load_data
-    from nas.training.trained import score_checkpoint
 
     nas(*WORDS, "--out", "run")
     assert nas("export", "run", "--format", "tflite:batch=359", "--out", "x.tflite").code == 0
@@ -303,3 +303,41 @@ def test_damaged_weights_are_one_line(nas: Nas) -> None:
         reply = nas(*MORE, "--weights", name, "--out", "run")
         assert (reply.code, len(reply.err.splitlines())) == (2, 1)
         assert name in reply.err
+
+
+def test_eval_says_the_accuracy_of_every_class(nas: Nas) -> None:
+    assert nas(*WORDS, "--out", "run").code == 0
+    words = ("eval", "run", "--data", "digits", "--device", "cpu")
+    found = json.loads(nas(*words, "--json").out)
+    counts = np.array(found["confusion"])
+    assert counts.sum() == found["images"] == 359
+    assert counts.diagonal().sum() / 359 == pytest.approx(found["top1"])
+    for row, one in zip(counts, found["classes"], strict=True):
+        assert row.sum() == one["images"]
+        assert row[int(one["name"])] / row.sum() == pytest.approx(one["top1"])
+    pytest.importorskip("matplotlib")
+    reply = nas(*words, "--picture", "c.svg")
+    assert "class  images  top1 %  taken for  times" in reply.out
+    assert "picture: c.svg" in reply.err
+    assert Path("c.svg").is_file()
+
+
+def test_exports_say_how_images_become_their_input(nas: Nas) -> None:
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("ai_edge_litert")
+    assert nas(*WORDS, "--out", "run").code == 0
+    assert nas("export", "run", "--format", "onnx:opset=18", "--out", "x.onnx").code == 0
+    model = onnx.load("x.onnx")
+    assert model.opset_import[0].version == 18
+    said = {entry.key: entry.value for entry in model.metadata_props}
+    reply = nas("export", "run", "--out", "x.tflite")
+    assert reply.err.endswith("wrote x.tflite.json: how images become its input\n")
+    beside = json.loads(Path("x.tflite.json").read_text())
+    assert (said["layout"], beside["layout"]) == ("NCHW", "NHWC")
+    for key in ("crop", "interpolation", "channel_order", "range"):
+        assert said[key] == beside[key]
+    assert (beside["resolution"], beside["classes"]) == (16, list("0123456789"))
+    for key in ("mean", "deviation"):
+        assert (
+            json.loads(said[key]) == beside[key] == list(getattr(load_checkpoint("run").data, key))
+        )

@@ -90,7 +90,7 @@ def test_the_file_is_the_architecture_again(name: str, arch: Architecture, tmp_p
     session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     metadata = session.get_modelmeta().custom_metadata_map
     facts = {"fingerprint": arch.fingerprint, "name": arch.name, "resolution": str(arch.resolution)}
-    assert metadata == facts
+    assert metadata == {**facts, "layout": "NCHW"}
     images = np.zeros((2, 3, arch.resolution, arch.resolution), np.float32)
     assert session.run(["logits"], {"input": images})[0].shape == (2, 1000)
 

@@ -132,6 +132,7 @@ def test_metadata_say_which_architecture_it_is() -> None:
     found = {entry.key: entry.value for entry in model.metadata_props}
     assert found == {
         "fingerprint": arch.fingerprint, "name": "mobilenet_v1@0.25", "resolution": "224",
+        "layout": "NCHW",
     }  # fmt: skip
 
 

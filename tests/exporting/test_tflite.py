@@ -175,7 +175,7 @@ def test_metadata_say_which_architecture_it_is() -> None:
     found = {e.Name(): model.Buffers(e.Buffer()).DataAsNumpy().tobytes() for e in entries}
     assert found == {
         b"fingerprint": arch.fingerprint.encode(), b"name": b"mobilenet_v1@0.25",
-        b"resolution": b"224",
+        b"resolution": b"224", b"layout": b"NHWC",
     }  # fmt: skip
     assert model.Description() == b"mobilenet_v1@0.25"
 

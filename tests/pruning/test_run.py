@@ -21,10 +21,10 @@ from nas.network.zoo import load_architecture  # noqa: E402
 from nas.pruning.job import PruningJob  # noqa: E402
 from nas.pruning.netadapt import Result, Round, Settings  # noqa: E402
 from nas.pruning.run import Listener, netadapt  # noqa: E402
+from nas.training.confusion import score_checkpoint  # noqa: E402
 from nas.training.data import Data, load_data  # noqa: E402
 from nas.training.recipes import adapt, quick  # noqa: E402
 from nas.training.run import train  # noqa: E402
-from nas.training.trained import score_checkpoint  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 

@@ -235,7 +235,7 @@ def test_sources_are_checked_whoever_made_them(
         load_data(f"mine.{name}")
 
 
-def test_an_own_module_is_a_source_and_imbalance_is_noted(
+def test_an_own_module_is_a_source_whose_gaps_are_noted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -244,7 +244,8 @@ def test_an_own_module_is_a_source_and_imbalance_is_noted(
     _module(tmp_path / "own_sources", "nine", body)
     data = load_data("own_sources.nine")
     imbalance = "classes are imbalanced 4.5 to 1: 9 training images of a, 2 of b"
-    assert data.notes == ("a note", imbalance)
+    unseen = "no validation images of b: mistakes there do not show"
+    assert data.notes == ("a note", imbalance, unseen)
     assert data.test is None
     assert data.deviation == pytest.approx((1 / 255,) * 3, abs=1e-6)
     with pytest.raises(UnknownName, match=r"Python finds no module own_sources\.ten"):

@@ -21,6 +21,7 @@ from nas.network.checkpoint import find_checkpoint, load_checkpoint, read_header
 from nas.network.multipliers import scale_resolution  # noqa: E402
 from nas.training import steps  # noqa: E402
 from nas.training.augment import Augment  # noqa: E402
+from nas.training.confusion import score_checkpoint  # noqa: E402
 from nas.training.data import Data, Images, load_data  # noqa: E402
 from nas.training.evaluate import OutOfMemory, Score, score  # noqa: E402
 from nas.training.job import Options  # noqa: E402
@@ -28,7 +29,6 @@ from nas.training.loop import Diverged  # noqa: E402
 from nas.training.process_group import ProcessGroup  # noqa: E402
 from nas.training.recipes import Recipe, adapt, quick  # noqa: E402
 from nas.training.run import Trained, carry_through, plan, train  # noqa: E402
-from nas.training.trained import score_checkpoint  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 

@@ -1,0 +1,83 @@
+"""Score a trained network class by class: which images of a class it takes for which."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nas.network.checkpoint import load_checkpoint
+from nas.training.batches import Batches
+from nas.training.data import Data
+from nas.training.evaluate import Score, pick_device, placed, score_batches, split_of
+from nas.training.trained import check_classes, network_of
+
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evaluation:
+    """The score of a network on a split, and its confusion matrix.
+
+    `counts` has a row for each class of `classes` and a column for each answer.
+    """
+
+    score: Score
+    classes: tuple[str, ...]
+    counts: Counts
+
+    @property
+    def images(self) -> Counts:
+        """The number of images of each class."""
+        found: Counts = self.counts.sum(axis=1)
+        return found
+
+    @property
+    def accuracy(self) -> tuple[float | None, ...]:
+        """The share of right answers of each class, None where the split has no images of it."""
+        right, images = self.counts.diagonal(), self.images
+        return tuple(int(r) / int(n) if n else None for r, n in zip(right, images, strict=True))
+
+
+def evaluate_checkpoint(
+    text: str, data: Data, *, split: str = "val", device: str = "auto", batch: int = 256
+) -> Evaluation:
+    """Evaluate the trained network that `text` means on a split, "val" or "test".
+
+    The images are normalised as in its training. `text` is a training folder (then its best),
+    FOLDER:last, or a .safetensors file.
+
+    Raises:
+        NasError: if there is no such network or split, or the classes differ.
+    """
+    found = load_checkpoint(text)
+    check_classes(found, data)
+    model = network_of(found)
+    placed(model, pick_device(device))
+    batches = Batches(
+        split_of(data, split),
+        batch=batch,
+        side=found.arch.resolution,
+        data=replace(data, mean=found.data.mean, deviation=found.data.deviation),
+        seed=0,
+        epoch=0,
+        shuffle=False,
+        device=str(next(model.parameters()).device),
+    )
+    size = len(data.classes)
+    counts = torch.zeros(size * size, dtype=torch.int64)
+
+    def count(logits: torch.Tensor, labels: torch.Tensor) -> None:
+        places = (labels * size + logits.argmax(1)).cpu()
+        counts.index_add_(0, places, torch.ones_like(places))
+
+    total = score_batches(model, batches, also=count)
+    matrix = counts.numpy().reshape(size, size)
+    return Evaluation(score=total, classes=data.classes, counts=matrix)
+
+
+def score_checkpoint(
+    text: str, data: Data, *, split: str = "val", device: str = "auto", batch: int = 256
+) -> Score:
+    """Return the score that `evaluate_checkpoint` finds."""
+    return evaluate_checkpoint(text, data, split=split, device=device, batch=batch).score
