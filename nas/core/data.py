@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from nas.core.files import open_regular, read_text
 from nas.core.schema import check_schema
 
 _LONGEST_LINE = 1000  # bytes of a comment
+_WIDTH = 1000  # characters of a row
 
 
 def read_mapping(path: Path) -> Mapping[str, Any]:
@@ -117,7 +118,55 @@ def to_json(data: Any) -> str:
 
 def to_yaml(data: Any) -> str:
     """Return `data` as YAML: block style outside, flow style for rows of plain values."""
-    return yaml.dump(data, Dumper=_RowDumper, sort_keys=False, width=1000, allow_unicode=True)
+    if not isinstance(data, dict) or not data:
+        return _dumped(data)
+    return "".join(_entry(key, value) for key, value in data.items())
+
+
+def _dumped(data: Any, *, flow: bool = False) -> str:
+    return yaml.dump(
+        data,
+        Dumper=_RowDumper,
+        default_flow_style=flow,
+        sort_keys=False,
+        width=_WIDTH,
+        allow_unicode=True,
+    )
+
+
+def _entry(key: Any, value: Any) -> str:
+    lines = _lines(value) if str(key).isidentifier() else []
+    return "\n".join([f"{_scalar(key)}:", *lines, ""]) if lines else _dumped({key: value})
+
+
+def _lines(values: Any) -> list[str]:
+    """Return the lines of a list of rows, or of lists of them; none for anything else.
+
+    The blocks of architectures are such rows. The library takes ten times as long for them.
+    """
+    found: list[str] = []
+    for value in values if isinstance(values, list) else ():
+        lines = ["[]"] if value == [] else _lines(value) or _row(value)
+        if not lines:
+            return []
+        found += [f"{'  ' if i else '- '}{line}" for i, line in enumerate(lines)]
+    return found
+
+
+def _row(value: Any) -> list[str]:
+    """Return the line of a mapping of plain values; none for anything else."""
+    if not isinstance(value, dict) or not all(str(key).isidentifier() for key in value):
+        return []
+    if not value or not all(v is None or isinstance(v, str | int | float) for v in value.values()):
+        return []
+    line = ", ".join(f"{_scalar(key)}: {_scalar(item)}" for key, item in value.items())
+    return [f"{{{line}}}"] if len(line) < _WIDTH // 2 and "\n" not in line else []
+
+
+@lru_cache(maxsize=1 << 14, typed=True)
+def _scalar(value: str | float | None) -> str:
+    """Return a plain value as it stands in a row."""
+    return _dumped([value], flow=True)[1:-2]
 
 
 class _RowDumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]  # as above

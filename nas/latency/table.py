@@ -7,7 +7,8 @@ was measured (`entries`), or else what the operator model predicts; a table with
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import accumulate
 from math import fsum
 from typing import Any
@@ -165,7 +166,7 @@ class LatencyTable:
 
     def covers(self, unit: Unit) -> bool:
         """Tell whether `unit_ms` has an answer for `unit`."""
-        if unit.key in self.lacks:
+        if self.lacks and unit.key in self.lacks:
             return False
         return self.model is not None or unit.key in self.entries
 
@@ -261,14 +262,30 @@ class LatencyTable:
         Raises:
             MissingEntry: if the table lacks units and has no operator model; see `missing`.
         """
-        units = lower(arch)
-        absent = tuple(unit for unit in units if not self.covers(unit))
-        if absent:
-            raise self.missing(absent)
-        parts = tuple(map(self._part, units))
+        (latency,) = self.predict_all((arch,))
+        return latency
+
+    def predict_all(self, archs: Iterable[Architecture]) -> tuple[Latency, ...]:
+        """Return `predict` of each of `archs`; units that they share are worked out once.
+
+        Raises:
+            MissingEntry: as `predict`.
+        """
+        part, doubt_ms = cache(self._part), cache(self.doubt_ms)  # equal units may differ in name
+        found = []
+        for arch in archs:
+            units = lower(arch)
+            absent = tuple(unit for unit in units if not self.covers(unit))
+            if absent:
+                raise self.missing(absent)
+            parts = tuple(replace(part(unit), name=unit.name) for unit in units)
+            doubtful = (u for u, p in zip(units, parts, strict=True) if p.outside or self.entries)
+            found.append(self._sum(arch, parts, fsum(map(doubt_ms, doubtful))))
+        return tuple(found)
+
+    def _sum(self, arch: Architecture, parts: tuple[UnitLatency, ...], doubt_ms: float) -> Latency:
         ms = float(self.total_ms(fsum(part.ms for part in parts)))
-        doubtful = (u for u, part in zip(units, parts, strict=True) if part.outside or self.entries)
-        doubt = round(fsum(map(self.doubt_ms, doubtful)), DECIMALS)
+        doubt = round(doubt_ms, DECIMALS)
         low, high = self.interval(ms, doubt_ms=doubt, resolution=arch.resolution)
         reasons = [reason for part in parts for reason in part.outside]
         if self.model is not None:

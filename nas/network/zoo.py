@@ -1,8 +1,11 @@
 """Architectures by name: those that are bundled, with their published accuracy, and files."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from nas.core import data
 from nas.core.errors import BadFile, BadValue, NasError
@@ -36,13 +39,21 @@ def load_architecture(name: str | Path) -> Architecture:
     if scaled:
         return _scale(scaled)
     path = data.find("architecture", name, where="architectures")
-    content = data.read_mapping(path)
+    content = _content(path)
     arch = from_mapping(content, source=str(path))
     try:
         lower(arch)
     except BadValue as error:
         raise BadFile(f"{locate(content, error.path, str(path))}: {error}") from None
     return arch if arch.name else replace(arch, name=printable(path.stem, LONGEST_VALUE))
+
+
+def _content(path: Path) -> Mapping[str, Any]:
+    """Return what a file holds; those that are bundled do not change."""
+    return (_read_once if path.parent == data.folder("architectures") else data.read_mapping)(path)
+
+
+_read_once = cache(data.read_mapping)
 
 
 def _scale(match: re.Match[str]) -> Architecture:
@@ -60,7 +71,7 @@ def published_accuracy(name: str) -> PublishedAccuracy | None:
     path = data.bundled("architectures").get(name)
     if path is None:
         return None
-    content = data.read_mapping(path)
+    content = _content(path)
     found: PublishedAccuracy | None = None
     if "reference" in content:
         found = Reader(path).get(content, "reference", PublishedAccuracy | None)

@@ -104,7 +104,9 @@ def front_solutions(
 
     The fastest comes first, or with one objective the best.
     """
-    solutions = [_found(setup, trials, int(number)) for number in numbers]
+    archs = [setup.space.decode_row(row) for row in trials.picks[numbers]]
+    found = zip(archs, setup.table.predict_all(archs), numbers.tolist(), strict=True)
+    solutions = [_found(setup, trials, number, arch, latency) for arch, latency, number in found]
     deviation = _deviation(setup, trials.picks[numbers])
     solutions = [replace(s, deviation=d) for s, d in zip(solutions, deviation, strict=True)]
     (first, *others) = setup.problem.objectives
@@ -115,16 +117,16 @@ def front_solutions(
     return tuple(_named(solution, f"{i:03d}") for i, solution in enumerate(solutions, start=1))
 
 
-def _found(setup: Setup, trials: Trials, number: int) -> Solution:
+def _found(
+    setup: Setup, trials: Trials, number: int, arch: Architecture, latency: Latency
+) -> Solution:
     """Return the solution for one trial, without a name and the deviation of its accuracy."""
-    row = trials.picks[number]
-    arch = setup.space.decode_row(row)
     metrics = {name: float(values[number]) for name, values in trials.metrics.items()}
     return Solution(
         name="",
         arch=arch,
-        picks=setup.space.unpack(row),
-        latency=setup.table.predict(arch),
+        picks=setup.space.unpack(trials.picks[number]),
+        latency=latency,
         macs=int(metrics["macs"]),
         params=int(metrics["params"]),
         metrics=metrics,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.core import data
+from nas.core import data, strict_yaml
 from nas.core.errors import BadFile, UnknownName
 from nas.core.files import atomic_path, write_text
 from nas.core.schema import check_keys, check_schema, locate
@@ -113,3 +113,25 @@ def test_first_comment_says_what_a_file_is(tmp_path: Path) -> None:
     assert data.first_comment(path) == "What it is"
     path.write_text("schema: 1\n", encoding="utf-8")
     assert data.first_comment(path) == ""
+
+
+TEXTS = ("001", "null", "yes", "a, b", "[a]", "a: b", "a #b", "1e5", "", "é", "a\nb", "'", '"', "-")
+
+
+def test_rows_are_written_as_the_library_writes_them() -> None:
+    row = {"text": "a", "nothing": None, "flag": True, "whole": 1, "real": 1.5, "one": 1.0}
+    wanted = "{text: a, nothing: null, flag: true, whole: 1, real: 1.5, one: 1.0}"
+    content = {"schema": 1, "stem": [row], "stages": [[row, {"a": 0}], [], [{"b": 2}]], "head": []}
+    assert data.to_yaml(content) == (
+        f"schema: 1\nstem:\n- {wanted}\nstages:\n- - {wanted}\n  - {{a: 0}}\n- []\n- - {{b: 2}}\n"
+        "head: []\n"
+    )
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_what_is_written_is_read_again(text: str) -> None:
+    for content in (
+        {"rows": [{"a": text, "b": [text]}, {text: 1}, {"a": text}], text: [{"a": 1}]},
+        {"rows": [{"a": text}, {"b": text}], "lists": [[{"a": text}], [text], [[]]]},
+    ):
+        assert strict_yaml.parse(data.to_yaml(content)) == content
