@@ -109,12 +109,13 @@ def _quoted(text: str) -> str:
 
 def available(kind: str) -> Mapping[str, str]:
     """Return the plugins of one kind with their one-line descriptions, importing nothing."""
+    return {name: _first_line(path) for name, path in _files(kind).items()}
+
+
+def _files(kind: str) -> Mapping[str, Path]:
     folder = Path(__file__).parents[1].joinpath(*KINDS[kind].split("."))
-    return {
-        module.name: _first_line(folder / f"{module.name}.py")
-        for module in pkgutil.iter_modules([str(folder)])
-        if not module.name.startswith("_")
-    }
+    names = (module.name for module in pkgutil.iter_modules([str(folder)]))
+    return {name: folder / f"{name}.py" for name in names if not name.startswith("_")}
 
 
 def _first_line(path: Path) -> str:
@@ -131,8 +132,8 @@ def load(kind: str, name: str) -> Callable[..., Any]:
         NasError: if a file names a dotted path, and the user does not allow it.
     """
     dotted = "." in name
-    if not dotted and name not in available(kind):
-        raise unknown(kind_in_singular(kind), name, available(kind))
+    if not dotted and name not in _files(kind):
+        raise unknown(kind_in_singular(kind), name, _files(kind))
     path = name if dotted else f"nas.{KINDS[kind]}.{name}"
     what = f"{kind_in_singular(kind)} {name}"
     if not all(part.isidentifier() for part in path.split(".")):

@@ -192,9 +192,9 @@ class OpModel:
 
     def are_beyond(self, units: Unit) -> NDArray[np.bool_]:
         """Tell which of many units, whose numbers are arrays, `beyond` has names for."""
-        shape = np.shape(units.block.in_channels)
-        flags = [np.broadcast_to(is_so, shape) for is_so, _ in self._outside(units)]
-        found: NDArray[np.bool_] = np.any(flags, axis=0)
+        found = np.zeros(np.shape(units.block.in_channels), dtype=bool)
+        for is_so, _ in self._outside(units):
+            found |= is_so
         return found
 
     def _outside(self, unit: Unit) -> Iterator[tuple[bool, str]]:

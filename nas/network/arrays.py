@@ -44,8 +44,9 @@ class BlockArrays:
     @classmethod
     def of(cls, values: Mapping[str, Any], count: int) -> "BlockArrays":
         """Return `count` blocks; a number in `values` may be one for all, or an array."""
-        numbers = {name: np.full(count, values[name]) for name in NUMBERS}
-        return cls(**{**values, **numbers})
+        numbers = ((name, values[name]) for name in NUMBERS)
+        arrays = {n: v if isinstance(v, np.ndarray) else np.full(count, v) for n, v in numbers}
+        return cls(**{**values, **arrays})
 
     @classmethod
     def join(cls, parts: Sequence["BlockArrays"]) -> "BlockArrays":

@@ -21,7 +21,7 @@ from nas.space.space import Matrix, Space
 Floats = NDArray[np.float64]
 UnitValues = Callable[[Unit], Iterable[Floats | float]]
 
-_AT_ONCE = 200_000
+_AT_ONCE = 1_000_000
 """Blocks that are lowered together, which bounds the memory."""
 
 _MOST = 50_000_000

@@ -107,8 +107,9 @@ class Digits:
             before = result[:, first + s]
             own = self._picked(matrix, f"stage{s + 1}_width")
             if 0 in row.options["layers"]:
-                there = self._layers(matrix, s) > 0
-                own = np.where(there, own + len(self.sources[s]), before)
+                dropped = np.equal(row.options["layers"], 0)
+                chosen = self._picked(matrix, f"stage{s + 1}_layers").astype(np.intp)
+                own = np.where(dropped[chosen], before, own + len(self.sources[s]))
             result[:, first + s + 1] = own
         return result
 
@@ -116,16 +117,6 @@ class Digits:
         place = self._columns.get(name)
         picked = np.zeros(len(matrix)) if place is None else matrix[:, place].astype(float)
         return picked
-
-    def _layers(self, matrix: Matrix, stage: int) -> Floats:
-        depths = np.array(self._space.stages[stage].options["layers"], dtype=float)
-        place = self._columns.get(f"stage{stage + 1}_layers")
-        return np.full(len(matrix), depths[0]) if place is None else depths[matrix[:, place]]
-
-    def occurrences(self, stage: int, layer: int | None, matrix: Matrix) -> Floats:
-        """Return how often a layer occurs; None means all after the first."""
-        layers = self._layers(matrix, stage)
-        return np.maximum(layers - 1, 0) if layer is None else (layers > layer).astype(float)
 
 
 _Source = tuple[int, Value]
@@ -154,6 +145,11 @@ def _stem_row(space: Space) -> int:
 
 def _always(_: Matrix) -> None:
     """Return how often a part of every network occurs: once."""
+
+
+def _by_value(column: tuple[int, ...], times: Floats, matrix: Matrix) -> Floats:
+    """Return how often a part occurs by the value of a column, or where there is none, always."""
+    return times[matrix[:, column[0]]] if column else np.full(len(matrix), times[0])
 
 
 def slots_of(space: Space) -> tuple[Slot, ...]:
@@ -198,15 +194,16 @@ class _Slots:
                 else (column.field != "expansion")
             )
 
-        least = min(int(n) for n in row.options["layers"])
-        always = first and least > 0
-        counts = partial(self._digits.occurrences, stage, layer)
+        depths = [int(n) for n in row.options["layers"]]
+        times = [max(n - 1, 0) if layer is None else int(n > layer) for n in depths]
+        depth = self._columns(lambda c: c.stage == stage and c.field == "layers")
+        counts = partial(_by_value, depth, np.array(times, dtype=float))
         return self._slot(
             self._columns(decides),
             stage if first else None,
             self._stage_layer(stage, 1 if layer is None else layer),
-            counts=_always if always else counts,
-            least_count=float(max(least - 1, 0) if layer is None else least > layer),
+            counts=_always if set(times) == {1} else counts,
+            least_count=float(min(times)),
         )
 
     def _slot(
