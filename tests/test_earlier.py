@@ -14,6 +14,8 @@ from nas.network.checkpoint import load_checkpoint
 from nas.network.zoo import load_architecture
 from nas.searching.config import read_config
 from nas.searching.runs.folder import find_architecture
+from nas.searching.runs.stored import read_run
+from nas.space.file import load_space
 
 Nas = Callable[..., Any]
 EARLIER = Path(__file__).parent / "data" / "earlier"
@@ -40,9 +42,13 @@ def test_a_search_is_continued(here: Path, nas: Nas) -> None:
 
 @pytest.mark.parametrize(
     ("folder", "table"),
-    [("search_2018", "pixel1_2018"), ("search_own_era", "two_eras.yaml:2019")],
+    [
+        ("search_2018", "pixel1_2018"),
+        ("search_own_era", "two_eras.yaml:2019"),
+        ("search_mbconv", "epyc_genoa_onnxruntime_1t_fp32_mnasnet_b0"),
+    ],
 )
-def test_a_search_in_an_era_is_continued(folder: str, table: str, here: Path, nas: Nas) -> None:
+def test_a_search_keeps_its_table_and_space(folder: str, table: str, here: Path, nas: Nas) -> None:
     front = (here / folder / "pareto.csv").read_bytes()
     shown = json.loads(nas("show", f"{folder}:best", "--json").out)
     assert f",{shown['latency_ms']}," in front.decode()
@@ -51,8 +57,11 @@ def test_a_search_in_an_era_is_continued(folder: str, table: str, here: Path, na
     assert "cannot be checked" not in reply.err
     assert (here / folder / "pareto.csv").read_bytes() == front
     assert read_config(here / folder / "run.yaml").latency_table == table
+    kept = load_space(here / folder / "space.yaml")
+    assert (kept.name, read_config(here / folder / "run.yaml").space) == ("mnasnet_b0", "mbconv")
     longer = nas("search", "--out", folder, "--trials", "12", "--no-plot", "--json")
     assert json.loads(longer.out)["trials"] == 12
+    assert read_run(here / folder).space == kept
 
 
 @pytest.mark.torch

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small import search
 
 from nas.core.errors import RunError
 from nas.core.jsonl import Lines
-from nas.searching.loop import search, write
+from nas.searching.loop import write
 
 Nas = Callable[..., Any]
 

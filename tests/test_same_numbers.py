@@ -19,7 +19,7 @@ def digest(*arrays):
     return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()
 
 found = {}
-for name in ("mbconv", "mobilenetv3"):
+for name in ("mnasnet_b0", "mobilenetv3"):
     model = nas.load_accuracy_model(name)
     rows = model.domain.sample_matrix(np.random.default_rng(0), 2000)
     found[name] = digest(*model.predict_matrix(rows))
@@ -31,7 +31,7 @@ searches = (
     {"strategy": "random", "trials": 40, "screen": 8},
 )
 for settings in searches:
-    run = nas.search(space="mbconv", latency_table="pixel1", seed=3, **settings)
+    run = nas.search(space="mnasnet_b0", latency_table="pixel1", seed=3, **settings)
     metrics = [run.trials.metrics[metric] for metric in sorted(run.trials.metrics)]
     found[str(settings)] = digest(run.trials.picks, run.front, *metrics), len(run.front)
 print(json.dumps(found))

@@ -17,7 +17,7 @@ from nas.space.file import load_space
 from nas.space.sampling import leaning, near
 from nas.space.space import Matrix, Space
 
-SPACE, OTHERS = "mobile", ("mnasnet_b0", "mobilenetv3", "mnasnet")
+SPACE, OTHERS = "mbconv", ("mnasnet_b0", "mobilenetv3", "mnasnet")
 
 HIDDEN, STEPS, BATCH = (40, 32), 14_000, 512
 SPREAD_HIDDEN, SPREAD_STEPS = (24,), 6_000

@@ -1,6 +1,6 @@
 """Which way from units to networks is best: the sum, a factor, or a correction, and of which kind.
 
-python -m experiments.latency_validation.methods --space mbconv
+python -m experiments.latency_validation.methods --space mnasnet_b0
 
 Measures the units of random networks of a space (alone, and between two plain convolutions) and
 the networks themselves in the same rounds. Half of the networks correct, the other half judge.
@@ -188,7 +188,7 @@ def scores(errors: Floats) -> dict[str, float]:
 def main() -> None:
     """Measure, compare, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--space", default="mbconv")
+    parser.add_argument("--space", default="mnasnet_b0")
     parser.add_argument("--core", type=int)
     parser.add_argument("--rounds", type=int, default=24)
     parser.add_argument("--samples", type=Path, default=Path("runs/latency_validation"))

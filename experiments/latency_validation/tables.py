@@ -36,11 +36,11 @@ class Variant:
 
 
 VARIANTS = (
-    Variant(space="mbconv"),
+    Variant(space="mnasnet_b0"),
     Variant(space="mobilenetv3"),
-    Variant(space="mbconv", dtype="int8"),
+    Variant(space="mnasnet_b0", dtype="int8"),
     Variant(space="mobilenetv3", dtype="int8"),
-    Variant(space="mbconv", threads=2),
+    Variant(space="mnasnet_b0", threads=2),
 )
 
 

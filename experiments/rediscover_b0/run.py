@@ -11,7 +11,7 @@ from nas import load_architecture, load_table
 if __name__ == "__main__":
     budget = load_table("pixel1").predict(load_architecture("efficientnet_b0")).ms
     case = Case(
-        space="mbconv",
+        space="mnasnet_b0",
         baseline="efficientnet_b0",
         limit_ms=round(budget, 3) + 1e-3,
         others=("mobilenet_v3_large", "mnasnet_a1"),

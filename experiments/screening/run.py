@@ -34,7 +34,7 @@ TRAINING_SECONDS = 60.0
 
 
 def problem_of() -> Problem:
-    space = load_space("mbconv")
+    space = load_space("mnasnet_b0")
     judge = replace(surrogate.create(space), seconds=TRAINING_SECONDS)
     return searches.problem_on_pixel1(space, judge, searches.b0_ms())
 

@@ -53,8 +53,8 @@ class Plan:
 
 
 PLANS = {
-    "mbconv": Plan(
-        space="mbconv",
+    "mnasnet_b0": Plan(
+        space="mnasnet_b0",
         metric="top1_proxy",
         source="Accel-NASBench (Ahmad et al., 2024; Apache-2.0), ImageNet, shortened training",
         note=(

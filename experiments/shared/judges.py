@@ -3,7 +3,7 @@
 A search exploits the errors of the model that guides it, so the accuracy of what it finds is judged
 by models that it could not see:
 
-    guide_rows, judge_rows = halves(read_rows(folder, "mbconv"), seed=0)
+    guide_rows, judge_rows = halves(read_rows(folder, "mnasnet_b0"), seed=0)
     guide = fit_guide(guide_rows)            # an AccuracyModel: search with it
     for name, judge in fit_judges(judge_rows).items():
         judge(matrix)                        # the verdict on what the search found

@@ -11,7 +11,7 @@ from experiments.shared.rows import Rows, folds, rich_features
 from nas.accuracy.predictor import Accuracy, Floats, one_hot
 from nas.space.space import Matrix
 
-CEILINGS = {"mbconv": 0.75, "mobilenetv3": 0.92}
+CEILINGS = {"mnasnet_b0": 0.75, "mobilenetv3": 0.92}
 """Accuracy saturates: effects add up better in -log(ceiling - top1) than in top1 itself. A ceiling
 has to lie above all accuracies; where above matters little."""
 
@@ -100,6 +100,6 @@ def _spread_line(disagreement: Floats, error: Floats) -> tuple[float, float]:
 
 Teacher = ProcessTeacher | NetworksTeacher
 TEACHERS: Mapping[str, type[Teacher]] = {
-    "mbconv": ProcessTeacher,
+    "mnasnet_b0": ProcessTeacher,
     "mobilenetv3": NetworksTeacher,
 }

@@ -1,6 +1,6 @@
 """Compare all strategies by the share of a reference front's hypervolume they reach.
 
-python -m experiments.strategies.run [--space mbconv] [--no-limit] [--seeds 10] [--only archive]
+python -m experiments.strategies.run [--space mnasnet_b0] [--no-limit] [--seeds 10] [--only archive]
 
 Writes SPACE.yaml and SPACE.png (SPACE_no_limit without the limit) beside itself.
 """
@@ -29,7 +29,7 @@ FAST = ("random", "grid", "local", "evolution", "reinforce", "archive")
 CAPS = {"guided": 3_000, "cmaes": 3_000, "nsga2": 3_000, "nsga3": 3_000, "tpe": 300, "gp": 100}
 """Evaluations at most, where a strategy's own cost grows beyond the use of more."""
 SLOW_SEEDS = {"guided": 10, "gp": 1}
-BUDGET_MS = {"mbconv": None, "mobilenetv3": 51.0}
+BUDGET_MS = {"mnasnet_b0": None, "mobilenetv3": 51.0}
 """None is the predicted latency of EfficientNet-B0."""
 PACKAGES = ("numpy", "optuna", "scikit-learn")
 REFERENCE_RUNS, REFERENCE_EACH = 8, 150_000
@@ -138,7 +138,7 @@ def draw(results: Mapping[str, Any], path: Path, title: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--space", default="mbconv", choices=sorted(BUDGET_MS))
+    parser.add_argument("--space", default="mnasnet_b0", choices=sorted(BUDGET_MS))
     parser.add_argument("--no-limit", action="store_true")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--slow-seeds", type=int, default=2)

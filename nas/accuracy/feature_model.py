@@ -166,14 +166,23 @@ class FeatureModel:
             >>> load_feature_model().outside(load_architecture("efficientnet_b7"))
             'size, resolution beyond the networks that the predictor was fitted on'
         """
-        excess = self._excess(self._standardised(features(arch)))[0]
-        groups = [name.split("_")[0] for name in self.header.features]
-        beyond = dict.fromkeys(
-            _GROUPS[g] for g, e in zip(groups, excess, strict=True) if e > _SLACK
-        )
-        if not beyond:
-            return ""
-        return f"{', '.join(beyond)} beyond the networks that the predictor was fitted on"
+        return self.beyond(features(arch))[0]
+
+    def beyond(self, found: Floats) -> list[str]:
+        """Say in what each network lies outside of the data, by its features, or nothing."""
+        groups = [_GROUPS[name.split("_")[0]] for name in self.header.features]
+        parts = [
+            dict.fromkeys(group for group, e in zip(groups, excess, strict=True) if e > _SLACK)
+            for excess in self._excess(self._standardised(found))
+        ]
+        return [f"{', '.join(p)} beyond {_DATA}" if p else "" for p in parts]
+
+    def widening(self, found: Floats) -> Floats:
+        """Return how many times as wide each interval is as if the network were in the data."""
+        inputs = self._standardised(found)
+        inside = np.exp(self.spread(inputs))
+        wider: Floats = np.hypot(inside, _WIDENING * self._excess(inputs).sum(axis=1)) / inside
+        return wider
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +200,32 @@ class PicksModel:
         ]
         return Accuracy(*map(np.concatenate, zip(*parts, strict=True))) if parts else _NOTHING
 
+    def beyond(self, matrix: Matrix) -> list[str]:
+        """Say in what each row lies outside of the data, or nothing."""
+        return self.model.beyond(self.described(matrix))
+
+    def outside(self) -> str:
+        """Say in what most of the space lies outside of the data, or nothing."""
+        rows = self.described.space.sample_matrix(np.random.default_rng(0), _SAMPLE)
+        found = self.described(rows)
+        said = [text for text in self.model.beyond(found) if text]
+        if 2 * len(said) <= len(rows):
+            return ""
+        parts = dict.fromkeys(
+            part for text in said for part in text.split(" beyond ")[0].split(", ")
+        )
+        wider = float(np.median(self.model.widening(found)))
+        return (
+            f"{100 * len(said) / len(rows):.0f} % of space {self.described.space.name} lie beyond "
+            f"{_DATA} ({', '.join(parts)}): their intervals are {wider:.1f} times as wide"
+        )
+
 
 _ARRAYS = ("mean", "unit", "low", "high", "linear")
 _NETWORKS = ("network", "spread")
 _SLACK = 0.05
+_SAMPLE = 500
+_DATA = "the networks that the predictor was fitted on"
 _NOTHING = Accuracy(np.zeros(0), np.zeros(0))
 
 

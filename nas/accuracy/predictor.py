@@ -145,7 +145,7 @@ class AccuracyModel:
         """Say in what a predicted accuracy lies outside of what was fitted, or nothing.
 
         Example:
-            >>> load_accuracy_model("mbconv").outside(0.3)
+            >>> load_accuracy_model("mnasnet_b0").outside(0.3)
             'below the 42.85 % of the worst network that the model was fitted on'
         """
         if self.fitted_range is None:

@@ -67,7 +67,7 @@ def _flag(name: str, help_text: str, **more: Any) -> Callable[[Any], Any]:
 @_flag("batch", "Candidates at once. [default: chosen by the strategy]")
 @_flag("screen", "Candidates for each one that is evaluated, screened by a model of all trials.")
 @_flag("seed", "Seed of all random numbers.")
-@_flag("seed_arch", "An architecture to begin with; may be repeated.")
+@_flag("seed_arch", "An architecture to begin with, zoo or none; may be repeated.")
 @_flag(
     "data", "What --evaluator proxy trains on, as in imagefolder:/path, csv:labels.csv or digits."
 )

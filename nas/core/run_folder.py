@@ -49,7 +49,7 @@ SEARCH = Kind(
     word="run",
     command="nas search",
     mark=RUN,
-    own=(".", "journal.jsonl", "heartbeat.json"),
+    own=(".", "journal.jsonl", "heartbeat.json", "space.yaml"),
 )
 TRAINING = Kind(
     text="a training",

@@ -1,7 +1,8 @@
-"""Eras of version 0.1: a table then held several states of a runtime, one of them in force.
+"""Former names of latency tables, and the eras of version 0.1.
 
-Each is a table of its own now: `pixel1_2018` is what era 2018 of `pixel1` was. Only this file
-knows what `era` meant, in settings, in files of tables and in run folders.
+A table then held several states of a runtime, one of them in force. Each is a table of its own
+now: `pixel1_2018` is what era 2018 of `pixel1` was. Only this file knows what `era` meant, and what
+tables were called, in settings, in files of tables and in run folders.
 """
 
 import json
@@ -26,6 +27,14 @@ _ONLY = (_TODAY, "measured", "imported")
 """What the only era of a table was called, and the default one of `pixel1`."""
 _SUFFIXES = (".yaml", ".yml", ".json")
 
+_EPYC = "epyc_genoa_onnxruntime"
+_SPACE, _FORMER_SPACE = "mnasnet_b0", "mbconv"
+_FORMER = {
+    f"{_EPYC}_{kind}_{_FORMER_SPACE}": f"{_EPYC}_{kind}_{_SPACE}"
+    for kind in ("1t_fp32", "1t_int8", "2t_fp32")
+}
+"""Tables of a space that was renamed, by their former names."""
+
 
 def table_of_era(name: str | Path, era: str | int | None) -> str:
     """Return the table that `name` and `era` meant, and warn where that is another name.
@@ -36,7 +45,9 @@ def table_of_era(name: str | Path, era: str | int | None) -> str:
         UnknownName: if there is no such era.
     """
     found = _renamed(name, era)
-    if found != str(name):
+    if str(name) in _FORMER:
+        logger.warning("latency table %s is %s now", name, found)
+    elif found != str(name):
         logger.warning(
             "era %s of latency table %s is a table of its own now: name %s", era, name, found
         )
@@ -45,15 +56,15 @@ def table_of_era(name: str | Path, era: str | int | None) -> str:
 
 def settings_without_era(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return settings that a run folder holds with `era`, if there is one, in `latency_table`."""
-    if "era" not in settings:
+    if "latency_table" not in settings:
         return settings
-    named = {"latency_table": _renamed(settings["latency_table"], settings["era"])}
+    named = {"latency_table": _renamed(settings["latency_table"], settings.get("era"))}
     return {key: value for key, value in {**settings, **named}.items() if key != "era"}
 
 
 def _renamed(name: str | Path, era: str | int | None) -> str:
     """Return what `table_of_era` returns, without a warning."""
-    text, wanted = str(name), "" if era is None else str(era)
+    text, wanted = _FORMER.get(str(name), str(name)), "" if era is None else str(era)
     if Path(text).suffix in _SUFFIXES:
         return _of_file(text, wanted)
     tables = bundled("latency_tables")
@@ -147,20 +158,34 @@ _PIXEL_FILES = {
 """What that version called `pixel1`, `pixel1_2018`, `pixel2` and `pixel3`, by their content now."""
 
 
-def earlier_text(table: LatencyTable, keys: Iterable[str]) -> str:
-    """Return how a journal names `table`, the units `keys` of which predict."""
+def earlier_texts(table: LatencyTable, keys: Iterable[str]) -> frozenset[str]:
+    """Return how journals may name `table`, the units `keys` of which predict."""
+    name, keys = _former(table.name), tuple(keys)
+    return frozenset({f"table:{name} {fingerprint(table.inputs(keys))}", _text_01(table, keys)})
+
+
+def _former(name: str) -> str:
+    """Return what table `name` was called."""
+    return {now: before for before, now in _FORMER.items()}.get(name, name)
+
+
+def _text_01(table: LatencyTable, keys: Iterable[str]) -> str:
+    """Return how version 0.1 named a table in a journal."""
     era = "measured" if table.provenance else "imported"
     inputs = dict(table.inputs(keys))
     inputs["era"] = [1.0, {}, inputs.pop("model")]
     found = fingerprint(inputs)
     era, found = _PIXEL.get(found, (era, found))
-    return f"table:{table.name.removesuffix(f'_{era}')} {era} {found}"
+    return f"table:{_former(table.name).removesuffix(f'_{era}')} {era} {found}"
 
 
 def earlier_fingerprint(content: Mapping[str, Any]) -> str:
     """Return how prunings and pipelines name a table whose file has the `content`."""
     era = "measured" if "provenance" in content else "imported"
     old = {key: value for key, value in content.items() if key != "runtime"}
+    if content["name"] in _FORMER.values():
+        old["name"] = _former(content["name"])
+        old["provenance"] = {**content["provenance"], "space": _FORMER_SPACE}
     old["eras"] = {era: {"runtime": content["runtime"], "factor": 1.0, "coefficients": {}}}
     text = json.dumps({**old, "default_era": era}, sort_keys=True).encode()
     found = sha256(f"{len(text)}:".encode() + text).hexdigest()[:16]

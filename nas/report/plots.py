@@ -11,23 +11,28 @@ from matplotlib.text import Annotation
 
 from nas.report._drawing import FOUND, GREY, KNOWN, drawing, label, place, plain, set_log
 from nas.searching.loop import Run
-from nas.searching.solutions import FRACTIONS, Solution
+from nas.searching.problem import FRACTIONS
+from nas.searching.solutions import Solution
 
 _WIDE = 1.5
 """Known architectures slower than this times the slowest solution are left out."""
+_FAST = 0.5
+"""Solutions faster than this times the fastest known architecture are left out."""
 
 
 def draw_front(run: Run, known: Sequence[Solution], paths: Sequence[Path]) -> None:
     """Draw accuracy against latency for a run's front, into PNG or SVG files.
 
-    Known architectures in the space are filled, at the accuracy that the run's evaluator gives.
-    Others have only a published accuracy, of another training: where the run's metric is on another
-    scale, they are hollow, at the baseline's accuracy plus the difference of the published ones.
+    Known architectures in the space are filled, the others hollow. Where the run's metric is
+    `top1`, all stand at their published accuracies. On another scale those in the space stand at
+    the accuracy that the run's evaluator gives, the others at the baseline's plus the difference of
+    the published ones. Solutions much faster than any of them are left out.
     """
     with drawing(paths, 8.4, 5.4) as (figure, axes):
         _draw_solutions(axes, run)
         labels = _draw_known(axes, run, known)
         _describe_axes(axes, run)
+        _look_near(axes, run, known)
         front = [(s.latency.ms, _scale(run) * (s.accuracy or 0.0)) for s in run.solutions]
         place(labels, figure, np.array(front))
 
@@ -54,12 +59,14 @@ def _draw_solutions(axes: Axes, run: Run) -> None:
 def _draw_known(axes: Axes, run: Run, known: Sequence[Solution]) -> list[Annotation]:
     end = _WIDE * max((s.latency.ms for s in run.solutions), default=1.0)
     near = [r for r in known if r.latency.ms <= end]
-    judged = [(r, r.accuracy) for r in near if r.accuracy is not None]
-    other = [(r, y) for r in near if r.accuracy is None and (y := _height(run, r)) is not None]
+    placed = [(r, y) for r in near if (y := _height(run, r)) is not None]
+    inside = [(r, y) for r, y in placed if r.picks is not None]
+    other = [(r, y) for r, y in placed if r.picks is None]
+    same = run.setup.accuracy == "top1"
     labels, scale = [], _scale(run)
     for rows, face, edge, text in (
-        (judged, KNOWN, KNOWN, "known architectures, judged like the found ones"),
-        (other, "white", GREY, "others: published accuracy" + _relative_to(run)),
+        (inside, KNOWN, KNOWN, "in the space, " + ("as published" if same else "predicted alike")),
+        (other, "white", GREY, "other known ones, as published" + _relative_to(run)),
     ):
         if rows:
             ms, heights = [r.latency.ms for r, _ in rows], [scale * y for _, y in rows]
@@ -76,15 +83,30 @@ def _relative_to(run: Run) -> str:
 
 
 def _height(run: Run, solution: Solution) -> float | None:
-    """Return where an architecture that the space lacks stands on the axis of the run's metric."""
-    if run.setup.accuracy not in FRACTIONS:
-        return None  # published accuracies say nothing on such a scale
-    if solution.published is None or run.setup.accuracy == "top1":
+    """Return where a known architecture stands on the axis of the run's metric."""
+    if run.setup.accuracy == "top1" and solution.published is not None:
         return solution.published
+    if solution.accuracy is not None or run.setup.accuracy not in FRACTIONS:
+        return solution.accuracy  # published accuracies say nothing on such a scale
+    if solution.published is None:
+        return None
     base = run.baseline
     if base is None or base.accuracy is None or base.published is None:
         return None
     return base.accuracy + solution.published - base.published
+
+
+def _look_near(axes: Axes, run: Run, known: Sequence[Solution]) -> None:
+    """Leave out what is much faster than all known architectures, and not near any of them."""
+    ms, scale = [s.latency.ms for s in run.solutions], _scale(run)
+    first = _FAST * min((r.latency.ms for r in known), default=0.0)
+    if not ms or not min(ms) < first < max(ms):
+        return
+    heights = [s.accuracy or 0.0 for s in run.solutions if s.latency.ms >= first]
+    heights += [y for r in known if (y := _height(run, r)) is not None]
+    low, high = scale * min(heights), max(axes.get_ylim())
+    axes.set_xlim(left=first)
+    axes.set_ylim(bottom=low - 0.05 * (high - low))
 
 
 def _describe_axes(axes: Axes, run: Run) -> None:
@@ -101,8 +123,8 @@ def _describe_axes(axes: Axes, run: Run) -> None:
     axes.set_title(plain(f"{run.setup.space.name}: the front of {len(run.trials):,} candidates"))
     axes.grid(alpha=0.25)
     axes.legend(loc="lower right", fontsize=8)
-    if base and base.accuracy is not None:
-        zero = _scale(run) * base.accuracy
+    if base and (height := _height(run, base)) is not None:
+        zero = _scale(run) * height
         functions = (partial(np.add, -zero), partial(np.add, zero))
         side = axes.secondary_yaxis("right", functions=functions)
         side.set_ylabel(f"difference to {base.name}" + (" (points)" if fraction else ""))

@@ -12,7 +12,8 @@ from nas.network.blocks import Architecture
 from nas.network.cost import cost, cost_of
 from nas.network.layers import Unit, lower
 from nas.searching.loop import Run
-from nas.searching.solutions import FRACTIONS, Solution
+from nas.searching.problem import FRACTIONS
+from nas.searching.solutions import Solution
 
 _FEW_MS = 10
 EXTRAPOLATED = "*"
@@ -49,19 +50,21 @@ def front_table(run: Run, *, known: Sequence[Solution] = (), top: int = 20) -> T
         rows = [*solutions[:top], *judged]
         title = f"The best architectures by {run.setup.problem.objectives[0].metric}"
     versus = "vs baseline" if run.baseline else "difference"
+    published = run.setup.accuracy == "top1" and any(row.published for row in rows)
     return Table(
         title=title,
         headings=(
             "architecture",
-            run.setup.accuracy + (" %" if run.setup.accuracy in FRACTIONS else ""),
+            _heading(run.setup.accuracy),
+            *(("published %",) if published else ()),
             versus,
             "latency ms",
             "interval",
             "MACs M",
             "params M",
-            *extra,
+            *map(_heading, extra),
         ),
-        rows=tuple(_front_row(run, solution, extra) for solution in rows),
+        rows=tuple(_front_row(run, s, extra, published=published) for s in rows),
         bold=tuple(i for i, solution in enumerate(rows) if solution.trial is None),
     )
 
@@ -94,7 +97,14 @@ def ms_text(ms: float) -> str:
     return f"{ms:.1f}" if ms >= _FEW_MS else f"{ms:.2f}"
 
 
-def _front_row(run: Run, solution: Solution, extra: Sequence[str]) -> tuple[str, ...]:
+def _heading(metric: str) -> str:
+    return metric + (" %" if metric in FRACTIONS else "")
+
+
+def _front_row(
+    run: Run, solution: Solution, extra: Sequence[str], *, published: bool
+) -> tuple[str, ...]:
+    known = "" if solution.published is None else accuracy_text(solution.published, "top1")
     gain, latency, metric = solution.gain(run.baseline), solution.latency, run.setup.accuracy
     accuracy = accuracy_text(solution.accuracy or 0.0, metric)
     if solution.deviation is not None:
@@ -103,13 +113,18 @@ def _front_row(run: Run, solution: Solution, extra: Sequence[str]) -> tuple[str,
     return (
         solution.name,
         accuracy,
+        *((known,) if published else ()),
         "" if gain is None else gain_text(gain, metric),
         ms_text(latency.ms),
         f"{ms_text(latency.low_ms)} - {ms_text(latency.high_ms)}",
         f"{solution.macs / 1e6:.0f}",
         f"{solution.params / 1e6:.2f}",
-        *(f"{solution.metrics[m]:.6g}" if m in solution.metrics else "" for m in extra),
+        *(_metric_text(solution, m) for m in extra),
     )
+
+
+def _metric_text(solution: Solution, metric: str) -> str:
+    return accuracy_text(solution.metrics[metric], metric) if metric in solution.metrics else ""
 
 
 def accuracy_text(value: float, metric: str) -> str:

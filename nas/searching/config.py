@@ -16,15 +16,21 @@ from nas.latency.eras import table_of_era
 from nas.latency.file import load_table
 from nas.latency.table import ON_MISSING, LatencyTable
 from nas.network.zoo import load_architecture
-from nas.searching.problem import Constraint, Evaluator, Objective, Problem, Reward, Strategy
-from nas.space.file import load_space
+from nas.searching.kept_space import space_of
+from nas.searching.problem import (
+    Constraint,
+    Evaluator,
+    Objective,
+    Problem,
+    Reward,
+    Strategy,
+    is_slow,
+)
+from nas.searching.warm_start import ZOO, seed_rows
 from nas.space.space import Space
 
 _LEAST = {"trials": 1, "batch": 0, "screen": 0, "seed": 0, "workers": 0, "trial_seconds": 0,
           "max_seconds": 0, "max_epochs": 0}  # fmt: skip
-
-LOOKUP_SECONDS = 1e-3
-"""Evaluators that take less for a candidate are look-ups, which have another default strategy."""
 
 FOOTPRINT = ("size_mb", "peak_mb")
 """Metrics that are worked out where an objective or a constraint names one of them."""
@@ -36,12 +42,14 @@ class SearchConfig:
 
     `space`, `latency_table`: bundled names or paths. `evaluator`, `strategy`, `runner`: plugins, as
     in "surrogate:my.npz"; the default strategy is "archive" where an evaluation is a look-up, else
-    "guided". `objective`: as "max:top1_proxy"; by default accuracy and latency. `limit`: as
-    "latency_ms<=80". `reward`: MnasNet's, as in "target=80,below=-0.07,above=-0.07"; it is then the
-    one objective. `trials` counts proposals, `batch` those asked for at once (0: the strategy's
-    choice). With `screen`, a model of all trials chooses among so many times as many proposals.
-    `seed_arch`: architectures to begin with. `allow_extrapolation`: search also where all units lie
-    outside the latency table's range. `on_missing`: "model" the units that a measured table lacks,
+    "guided". `objective`: as "max:top1"; by default latency and accuracy, or the lower bound that
+    the evaluator gives of it. `limit`: as "latency_ms<=80". `reward`: MnasNet's, as in
+    "target=80,below=-0.07,above=-0.07"; it is then the one objective. `trials` counts proposals,
+    `batch` those asked for at once (0: the strategy's choice). With `screen`, a model of all trials
+    chooses among so many times as many proposals. `seed_arch`: architectures to begin with; "zoo"
+    means the bundled ones of the space that satisfy the constraints, where an evaluation is a
+    look-up, and "none" no others. `allow_extrapolation`: search also where all units lie outside
+    the latency table's range. `on_missing`: "model" the units that a measured table lacks,
     "measure" them now, into its file, or "fail". `data`: what evaluators train on. `workers`: of
     the runner (0: its choice); several, and a cluster, also run other slow evaluators.
     `ray_address`: of the runner "ray"; `gpus_per_trial`: its share of a GPU. A trial that takes
@@ -53,7 +61,7 @@ class SearchConfig:
     space: str = "mbconv"
     latency_table: str = "pixel1"
     era: InitVar[str | int] = ""
-    evaluator: str = "surrogate"
+    evaluator: str = "published"
     objective: Texts = ()
     limit: Texts = ()
     reward: str = ""
@@ -62,7 +70,7 @@ class SearchConfig:
     batch: int = 0
     screen: int = 0
     seed: int = 0
-    seed_arch: Texts = ()
+    seed_arch: Texts = (ZOO,)
     allow_extrapolation: bool = False
     on_missing: Annotated[str, OneOf(ON_MISSING)] = "model"
     data: str = ""
@@ -79,6 +87,8 @@ class SearchConfig:
         for name in ("objective", "limit", "seed_arch"):
             value = getattr(self, name)
             object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+        if self.seed_arch == ("none",):
+            object.__setattr__(self, "seed_arch", ())
         for name, least in _LEAST.items():
             if type(getattr(self, name)) is not int or getattr(self, name) < least:
                 raise BadValue(f"{name} must be a whole number >= {least}", name)
@@ -141,6 +151,11 @@ class Setup:
         return self.judge.provides[0]
 
     @property
+    def guide(self) -> str:
+        """The metric of accuracy that the search maximises by default, a bound where there is."""
+        return str(getattr(self.judge, "guide", self.accuracy))
+
+    @property
     def space(self) -> Space:
         """The space that is searched."""
         return self.problem.space
@@ -172,11 +187,10 @@ def _check_evaluator(evaluator: Evaluator, name: str) -> None:
 
 def _resolved(config: SearchConfig, problem: Problem) -> SearchConfig:
     """Return `config` with the defaults that depend on other settings."""
-    slow = any(e.seconds > LOOKUP_SECONDS for e in problem.expensive)
     return replace(
         config,
         objective=tuple(str(objective) for objective in problem.objectives),
-        strategy=config.strategy or ("guided" if slow else "archive"),
+        strategy=config.strategy or ("guided" if is_slow(problem) else "archive"),
     )
 
 
@@ -191,12 +205,11 @@ def prepare(
     Raises:
         NasError: if something is unknown, malformed, or does not fit; before any work is done.
     """
-    space = load_space(config.space)
+    space = space_of(config.space, out.here if out else None)
     table = load_table(config.latency_table)
     if config.on_missing == "fail":
         table = replace(table, model=None)
     judge = _judge(config, space, out, runner)
-    accuracy = judge.provides[0]
     evaluators = (
         plugins.create("evaluators", Plugin.parse("costs"), space),
         plugins.create(
@@ -209,11 +222,12 @@ def prepare(
         *_footprint(config, space, table),
         judge,
     )
-    reward = _reward(config.reward, accuracy) if config.reward else None
+    guide = getattr(judge, "guide", judge.provides[0])
+    reward = _reward(config.reward, guide) if config.reward else None
     problem = Problem(
         space=space,
         evaluators=evaluators,
-        objectives=_objectives(config, accuracy),
+        objectives=_objectives(config, guide),
         limits=tuple(Constraint.parse(text) for text in config.limit),
         reward=reward,
     )
@@ -225,8 +239,7 @@ def prepare(
         streams=_streams(config),
     )
     setup.strategy()
-    for name in config.seed_arch:
-        space.encode(load_architecture(name))
+    seed_rows(problem, config.seed_arch)
     if space.baseline:
         load_architecture(space.baseline)
     return setup
@@ -281,15 +294,15 @@ def _streams(config: SearchConfig) -> bool:
     return several and not plugins.takes("evaluators", judge, "runner")
 
 
-def _objectives(config: SearchConfig, accuracy: str) -> tuple[Objective, ...]:
-    usual = _BY_REWARD if config.reward else (f"max:{accuracy}", "min:latency_ms")
+def _objectives(config: SearchConfig, guide: str) -> tuple[Objective, ...]:
+    usual = _BY_REWARD if config.reward else (f"max:{guide}", "min:latency_ms")
     objectives = tuple(Objective.parse(text) for text in config.objective or usual)
     if config.reward and tuple(map(str, objectives)) != _BY_REWARD:
         raise NasError("a reward is the one objective; leave out either `reward` or `objective`")
     return objectives
 
 
-def _reward(text: str, accuracy: str) -> Reward:
+def _reward(text: str, guide: str) -> Reward:
     names = tuple(f.name for f in fields(Reward) if f.name in ("target", "below", "above"))
     options: dict[str, Any] = dict(Plugin.parse(f"reward:{text}").options)
     check_keys(options, known=names, required=("target",), place=f"reward {text!r}")
@@ -297,4 +310,4 @@ def _reward(text: str, accuracy: str) -> Reward:
         numbers: dict[str, Any] = {name: float(value) for name, value in options.items()}
     except ValueError:
         raise NasError(f"reward {text!r}: expected target=80,below=-0.07,above=-0.07") from None
-    return Reward(accuracy=accuracy, **numbers)
+    return Reward(accuracy=guide, **numbers)

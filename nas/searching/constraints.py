@@ -6,8 +6,7 @@ from math import ceil, floor, log10
 import numpy as np
 
 from nas.core.errors import Unreachable
-from nas.searching.config import LOOKUP_SECONDS
-from nas.searching.problem import Candidates, Constraint, Floats, Problem, answers
+from nas.searching.problem import LOOKUP_SECONDS, Candidates, Constraint, Floats, Problem, answers
 from nas.space.space import Matrix, Space
 
 _STARTS = 8

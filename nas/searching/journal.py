@@ -38,6 +38,10 @@ _MOST_WANTED = 1_000_000
 """A damaged number must not ask a strategy for more than memory holds."""
 
 
+JOURNAL = "journal.jsonl"
+"""Its name in a run folder."""
+
+
 def open_journal(path: Path) -> Lines:
     """Return the journal at `path`, a new one where there is none.
 

@@ -22,10 +22,10 @@ from nas.core.plugins import Plugin
 from nas.core.progress import Report
 from nas.core.storage import Place
 from nas.core.workers.runner import Lazy, Runner
-from nas.network.zoo import load_architecture
 from nas.searching.config import SearchConfig, Setup, prepare, write_config
 from nas.searching.constraints import check_constraints
-from nas.searching.journal import NoJournal, open_journal
+from nas.searching.journal import JOURNAL, NoJournal, open_journal
+from nas.searching.kept_space import keep_space
 from nas.searching.pareto import hypervolume, non_dominated
 from nas.searching.problem import Objective, Strategy, Trials
 from nas.searching.runs import folder
@@ -34,7 +34,7 @@ from nas.searching.screening import Screened
 from nas.searching.session import Session
 from nas.searching.solutions import Solution, covers, front_solutions, known_solution, record
 from nas.searching.streaming import stream
-from nas.searching.warm_start import Seeded
+from nas.searching.warm_start import Seeded, seed_rows
 
 logger = logging.getLogger(__name__)
 
@@ -87,10 +87,11 @@ class Run:
 
     @property
     def best(self) -> Solution | None:
-        """The most accurate solution, or with one objective the best; None where there is none."""
+        """The most accurate solution, by the guide; with one objective the best; None for none."""
         if len(self.setup.problem.objectives) == 1:
             return self.solutions[0] if self.solutions else None
-        return max(self.solutions, key=lambda s: s.accuracy or 0.0, default=None)
+        guide = self.setup.guide
+        return max(self.solutions, key=lambda s: s.metrics.get(guide, 0.0), default=None)
 
     @cached_property
     def hypervolume(self) -> float:
@@ -194,22 +195,24 @@ def _explore(setup: Setup, out: Place | None, watch: Watch) -> Run:
     check_constraints(setup.problem, seed=config.seed)
     if path:
         folder.check_folder(path, config)
-    with closing(open_journal(path / folder.JOURNAL) if path else NoJournal()) as journal:
+    with closing(open_journal(path / JOURNAL) if path else NoJournal()) as journal:
         if path:
             _check_trials(journal, config)
             write_config(config, path / folder.CONFIG)
+            keep_space(config.space, setup.space, path)
         session = Session(setup.problem, _strategy(setup), journal, header=_header(setup))
         run = _advance(setup, session, watch, out)
         if path:
-            _restore(journal, config, path)
+            _restore(journal, setup, path)
         return run
 
 
-def _restore(journal: Lines | NoJournal, config: SearchConfig, path: Path) -> None:
+def _restore(journal: Lines | NoJournal, setup: Setup, path: Path) -> None:
     """Write journal and settings again where the run folder was removed during the search."""
     journal.restore()
     if not (path / folder.CONFIG).is_file():
-        write_config(config, path / folder.CONFIG)
+        write_config(setup.config, path / folder.CONFIG)
+    keep_space(setup.config.space, setup.space, path)
 
 
 def _check_trials(journal: Lines | NoJournal, config: SearchConfig) -> None:
@@ -234,7 +237,7 @@ def write(run: Run) -> None:
         archs = [solution.arch for solution in run.solutions]
         here = Place(run.out).here
         folder.write_results(here, run.records(), archs, folder.environment(run.setup))
-        if not all((here / name).is_file() for name in (folder.CONFIG, folder.JOURNAL)):
+        if not all((here / name).is_file() for name in (folder.CONFIG, JOURNAL)):
             raise RunError(f"{run.out} was removed after the search; its journal is gone")
 
 
@@ -253,10 +256,8 @@ def _strategy(setup: Setup) -> Strategy:
     strategy, config = setup.strategy(), setup.config
     if config.screen:
         strategy = Screened(strategy, setup.problem, times=config.screen, seed=config.seed)
-    if not config.seed_arch:
-        return strategy
-    archs = [load_architecture(name) for name in config.seed_arch]
-    return Seeded(strategy, np.stack([setup.space.pack(setup.space.encode(a)) for a in archs]))
+    rows = seed_rows(setup.problem, config.seed_arch)
+    return Seeded(strategy, rows) if len(rows) else strategy
 
 
 def _advance(setup: Setup, session: Session, watch: Watch, out: Place | None) -> Run:

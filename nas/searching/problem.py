@@ -25,11 +25,17 @@ from nas.space.space import Matrix, Space
 Floats = NDArray[np.float64]
 Metrics = Mapping[str, Floats]
 
+LOOKUP_SECONDS = 1e-3
+"""Evaluators that take less for a candidate are look-ups, which have another default strategy."""
+
 OK, INFEASIBLE, STOPPED, FAILED = "ok", "infeasible", "stopped", "failed"
 STATUS_TYPE = "<U10"
 
-HIGHER_IS_BETTER = ("top1", "top1_proxy", "zero_cost", "reward")
+HIGHER_IS_BETTER = ("top1", "top1_lcb", "top1_proxy", "zero_cost", "reward")
 """Metrics that an objective maximises unless told otherwise."""
+
+FRACTIONS = (*METRICS, "top1_lcb")
+"""Metrics that are fractions, shown in per cent; `top1_lcb` is a lower confidence bound."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,14 +79,14 @@ class Answers:
 def plausible(metric: str, values: Floats) -> NDArray[np.bool_]:
     """Return which of `values` the metric can have: finite numbers, for accuracies fractions."""
     finite: NDArray[np.bool_] = np.isfinite(values)
-    if metric not in METRICS:
+    if metric not in FRACTIONS:
         return finite
     return finite & (values >= PREDICTED.least) & (values <= PREDICTED.most)
 
 
 def possible(metric: str) -> str:
     """Return which values are `plausible`, as in "a finite number"."""
-    return f"a fraction (a number{PREDICTED})" if metric in METRICS else "a finite number"
+    return f"a fraction (a number{PREDICTED})" if metric in FRACTIONS else "a finite number"
 
 
 class Evaluator(Protocol):
@@ -93,7 +99,9 @@ class Evaluator(Protocol):
     should name what its answers depend on: a run is resumed only with evaluators of the same text,
     or of one in the optional attribute `earlier`, the texts of earlier versions. An optional method
     `outside(accuracy) -> str` says how a predicted number lies outside the range of the data that
-    the evaluator learned from, with an empty text where it does not. One that takes long over many
+    the evaluator learned from, with an empty text where it does not, and `beyond(candidates)` says
+    so of networks, a text for each. The metric in an optional `guide` is what a search maximises by
+    default, in the place of the first that it provides. One that takes long over many
     candidates says in an optional `at_once` how many it is given in a call at most, so that what it
     found counts before the others have begun.
     """
@@ -363,6 +371,11 @@ class Problem:
             "limits": [str(constraint) for constraint in self.limits],
             "reward": str(self.reward) if self.reward else None,
         }
+
+
+def is_slow(problem: Problem) -> bool:
+    """Return whether some evaluator of `problem` is no look-up."""
+    return any(evaluator.seconds > LOOKUP_SECONDS for evaluator in problem.expensive)
 
 
 def _identity(evaluator: Evaluator) -> str:

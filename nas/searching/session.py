@@ -144,7 +144,7 @@ class Session:
     def _replay(self, header: Mapping[str, Any]) -> None:
         found = self.journal.records[0]
         for key, wanted in header.items():
-            if found.get(key) == wanted:
+            if key == "space" or found.get(key) == wanted:  # its choices count, not its name
                 continue
             others = self._otherwise(found.get(key), wanted) if key == "evaluators" else None
             if others:

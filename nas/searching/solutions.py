@@ -1,7 +1,7 @@
 """Solutions of a front, and the known architectures they are compared with."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import hypot
 from typing import Any
@@ -19,14 +19,11 @@ from nas.network.layers import lower
 from nas.network.zoo import load_architecture, published_accuracy
 from nas.searching.config import Setup
 from nas.searching.evaluate import evaluate
-from nas.searching.problem import Candidates, Metrics, Trials
+from nas.searching.problem import Candidates, Trials
 from nas.space.rows import Picks
 from nas.space.space import Matrix
 
 logger = logging.getLogger(__name__)
-
-FRACTIONS = ("top1", "top1_proxy")
-"""Accuracy metrics that are fractions, shown in per cent; any other is shown as it is."""
 
 JUDGED_SECONDS = 30.0
 """Known architectures are judged where that takes no longer for one, never by a training."""
@@ -38,7 +35,7 @@ class Solution:
 
     `accuracy` is on the scale of the run's accuracy metric, with its standard `deviation` where it
     is predicted, and None where the architecture is not in the space. `metrics` are those of its
-    trial; for a known architecture, the free ones. `outside` says how the accuracy lies outside the
+    trial. `outside` says how the accuracy lies outside the
     range that its model was fitted on. `published` is the top-1 of its paper, a fraction: another
     scale unless the metric is `top1`.
     """
@@ -107,8 +104,8 @@ def front_solutions(
     archs = [setup.space.decode_row(row) for row in trials.picks[numbers]]
     found = zip(archs, setup.table.predict_all(archs), numbers.tolist(), strict=True)
     solutions = [_found(setup, trials, number, arch, latency) for arch, latency, number in found]
-    deviation = _deviation(setup, trials.picks[numbers])
-    solutions = [replace(s, deviation=d) for s, d in zip(solutions, deviation, strict=True)]
+    doubts = _doubts(setup, trials.picks[numbers], [s.accuracy or 0.0 for s in solutions])
+    solutions = [replace(s, **doubt) for s, doubt in zip(solutions, doubts, strict=True)]
     (first, *others) = setup.problem.objectives
     if others:
         solutions.sort(key=lambda solution: solution.latency.ms)
@@ -120,7 +117,7 @@ def front_solutions(
 def _found(
     setup: Setup, trials: Trials, number: int, arch: Architecture, latency: Latency
 ) -> Solution:
-    """Return the solution for one trial, without a name and the deviation of its accuracy."""
+    """Return the solution for one trial, without a name and the doubts about its accuracy."""
     metrics = {name: float(values[number]) for name, values in trials.metrics.items()}
     return Solution(
         name="",
@@ -131,7 +128,6 @@ def _found(
         params=int(metrics["params"]),
         metrics=metrics,
         accuracy=metrics[setup.accuracy],
-        outside=_outside(setup, metrics[setup.accuracy]),
         trial=number,
     )
 
@@ -169,12 +165,9 @@ def known_solution(setup: Setup, name: str) -> Solution:
     if not judged.ok[0]:
         return solution
     accuracy = float(judged.metrics[setup.accuracy][0])
-    return replace(
-        solution,
-        accuracy=accuracy,
-        deviation=_deviation(setup, row)[0],
-        outside=_outside(setup, accuracy),
-    )
+    metrics = {name: float(values[0]) for name, values in judged.metrics.items()}
+    (doubts,) = _doubts(setup, row, [accuracy])
+    return replace(solution, accuracy=accuracy, metrics=metrics, **doubts)
 
 
 def known_solutions(setup: Setup) -> tuple[Solution, ...]:
@@ -205,16 +198,17 @@ def _named(solution: Solution, name: str) -> Solution:
     return replace(solution, name=name, arch=replace(solution.arch, name=name))
 
 
-def _deviation(setup: Setup, picks: Matrix) -> list[float | None]:
-    candidates = Candidates(space=setup.space, picks=picks)
-    values: Metrics = {}
-    if len(picks):
+def _doubts(setup: Setup, picks: Matrix, accuracies: Sequence[float]) -> list[dict[str, Any]]:
+    """Return `deviation` and `outside` of solutions, as far as the evaluator can tell."""
+    candidates, judge, count = Candidates(space=setup.space, picks=picks), setup.judge, len(picks)
+    deviation: list[float | None] = [None] * count
+    outside = [""] * count
+    if count:
         with extra("deviations", logger.warning):
-            values = setup.judge.deviation(candidates)
-    return list(values[setup.accuracy].tolist()) if values else [None] * len(picks)
-
-
-def _outside(setup: Setup, accuracy: float) -> str:
-    """Return how an accuracy lies outside the evaluator's range, if the evaluator can tell."""
-    said = getattr(setup.judge, "outside", None)
-    return str(said(accuracy)) if said else ""
+            values = judge.deviation(candidates)
+            deviation = values[setup.accuracy].tolist() if values else deviation
+            if said := getattr(judge, "outside", None):
+                outside = [str(said(accuracy)) for accuracy in accuracies]
+            elif said := getattr(judge, "beyond", None):
+                outside = list(map(str, said(candidates)))
+    return [{"deviation": d, "outside": text} for d, text in zip(deviation, outside, strict=True)]

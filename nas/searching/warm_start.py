@@ -1,9 +1,17 @@
 """Warm starts: a strategy that proposes given architectures before another one takes over."""
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
-from nas.searching.problem import Strategy, Trials
-from nas.space.space import Matrix
+from nas.core.data import bundled
+from nas.core.errors import NotInSpace
+from nas.network.zoo import load_architecture
+from nas.searching.problem import Problem, Strategy, Trials, is_slow
+from nas.space.space import Matrix, Space
+
+ZOO = "zoo"
+"""Means the bundled architectures of the space that satisfy the constraints."""
 
 
 class Seeded:
@@ -28,3 +36,28 @@ class Seeded:
     def tell(self, trials: Trials) -> None:
         """Pass the trials on."""
         self._strategy.tell(trials)
+
+
+def seed_rows(problem: Problem, names: Sequence[str]) -> Matrix:
+    """Return the rows of the architectures `names`, shape (n, columns); `ZOO` may be one of them.
+
+    The zoo is left out where an evaluation is no look-up: a few trials are then all there are.
+
+    Raises:
+        NotInSpace: if one of the others lies outside of the space.
+    """
+    space = problem.space
+    rows = [space.pack(space.encode(load_architecture(name))) for name in names if name != ZOO]
+    if ZOO in names and not is_slow(problem):
+        known = np.array([*_zoo(space)], np.uint8).reshape(-1, len(space.columns))
+        rows = [*known[problem.satisfies(problem.known(known), len(known))], *rows]
+    return np.array(rows, np.uint8).reshape(-1, len(space.columns))
+
+
+def _zoo(space: Space) -> Iterator[Matrix]:
+    """Give the rows of the bundled architectures that are points of `space`."""
+    for name in bundled("architectures"):
+        try:
+            yield space.pack(space.encode(load_architecture(name)))
+        except NotInSpace:
+            continue

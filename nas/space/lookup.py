@@ -34,7 +34,7 @@ class Lookup:
     Example:
         >>> from nas.network.cost import cost_of
         >>> from nas.space.file import load_space
-        >>> space = load_space("mbconv")
+        >>> space = load_space("mnasnet_b0")
         >>> macs = Lookup(space, lambda unit: (cost_of(unit).macs,))
         >>> rows = space.sample_matrix(np.random.default_rng(0), 1000)
         >>> macs(rows).shape

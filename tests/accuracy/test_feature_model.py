@@ -148,7 +148,7 @@ def test_scaled_networks_are_predicted_too() -> None:
 
 
 def test_a_row_has_the_accuracy_of_its_network_in_every_batch() -> None:
-    space, model = load_space("mobile"), load_feature_model()
+    space, model = load_space("mbconv"), load_feature_model()
     rows = space.sample_matrix(np.random.default_rng(0), 30)
     together = model.over(space)(rows)
     assert np.array_equal(together, model.predict([space.decode_row(row) for row in rows]))
@@ -157,7 +157,7 @@ def test_a_row_has_the_accuracy_of_its_network_in_every_batch() -> None:
 
 
 def test_the_evaluator_answers_for_any_space_of_such_blocks() -> None:
-    for name in ("mobile", "mnasnet", "mobilenetv3"):
+    for name in ("mbconv", "mnasnet", "mobilenetv3"):
         space = load_space(name)
         some = Candidates(space=space, picks=space.sample_matrix(np.random.default_rng(0), 5))
         plain, careful = create(space), create(space, caution=1.0)
@@ -184,7 +184,7 @@ def _more(arch: Architecture, count: int) -> tuple[object, ...]:
 
 
 def test_latency_and_accuracy_of_known_points_are_near_the_published_ones() -> None:
-    space = load_space("mobile")
+    space = load_space("mbconv")
     rows = [
         space.pack(space.encode(load_architecture(n))) for n in ("efficientnet_b0", "mnasnet_a1")
     ]

@@ -12,7 +12,7 @@ from nas.network.zoo import load_architecture
 from nas.space.file import load_space
 from nas.space.space import Space
 
-SPACES = ("mobile", "mbconv", "mobilenetv3", "mnasnet")
+SPACES = ("mbconv", "mnasnet_b0", "mobilenetv3", "mnasnet")
 
 
 def _of(arch: Architecture) -> dict[str, float]:
@@ -35,7 +35,7 @@ def test_every_network_of_a_small_space_has_the_features_of_its_picks(
 
 
 def test_no_rows_and_no_networks_have_no_features() -> None:
-    space = load_space("mobile")
+    space = load_space("mbconv")
     assert PicksFeatures(space)(space.sample_matrix(np.random.default_rng(0), 0)).shape[0] == 0
     assert features([]).shape == (0, len(NAMES))
 

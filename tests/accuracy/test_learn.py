@@ -101,7 +101,7 @@ def test_the_held_out_figures_are_what_new_measurements_show(
 
 @pytest.mark.usefixtures("brief")
 def test_deviations_grow_away_from_the_examples() -> None:
-    space, column = load_space("mbconv"), 0
+    space, column = load_space("mnasnet_b0"), 0
     rows = np.unique(_with(space, 60, column, 0), axis=0)
     model = fit_accuracy(
         Examples(space=space, picks=rows, accuracy=truth(space, rows), metric="top1", source="x")

@@ -71,7 +71,7 @@ def header(model, path, **changed):
 
 
 def test_both_searchable_spaces_have_a_model():
-    assert set(MODELS) >= {"mbconv", "mobilenetv3"}
+    assert set(MODELS) >= {"mnasnet_b0", "mobilenetv3"}
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -87,7 +87,7 @@ def test_bundled_model_is_small_and_says_what_it_is(name):
 
 
 def test_b0_is_on_the_scale_of_the_shortened_scheme():
-    model = load_accuracy_model("mbconv")
+    model = load_accuracy_model("mnasnet_b0")
     top1, deviation = model.predict([load_architecture("efficientnet_b0")])
     assert model.metric == "top1_proxy"
     assert top1 == pytest.approx(0.657, abs=0.003)
@@ -156,7 +156,7 @@ def test_inactive_picks_change_nothing():
 @pytest.mark.parametrize(
     ("name", "folder", "target"),
     [
-        ("mbconv", "imagenet_mnasnet", "val_top1"),
+        ("mnasnet_b0", "imagenet_mnasnet", "val_top1"),
         ("mobilenetv3", "imagenet_mobilenetv3", "predicted_top1"),
     ],
 )
@@ -189,7 +189,7 @@ def picks_of(record, name):
 
 
 def test_known_network_gives_known_answer():
-    space = load_space("mbconv")
+    space = load_space("mnasnet_b0")
     size = int(space.widths.sum())
     weight = np.zeros((size, 1), dtype=np.float32)
     weight[:3, 0] = (0.25, 0.5, 0.75)  # the first choice is the first stage's expansion
@@ -257,7 +257,7 @@ def test_a_file_without_a_range_is_read(model, tmp_path):
 @pytest.mark.parametrize(
     ("name", "folder", "target"),
     [
-        ("mbconv", "imagenet_mnasnet", "val_top1"),
+        ("mnasnet_b0", "imagenet_mnasnet", "val_top1"),
         ("mobilenetv3", "imagenet_mobilenetv3", "predicted_top1"),
     ],
 )
@@ -277,14 +277,14 @@ def test_unknown_model_names_the_closest():
 
 def test_architecture_outside_the_space_is_refused():
     with pytest.raises(NotInSpace, match="mobilenet_v2 is no point of space mbconv"):
-        load_accuracy_model("mbconv").predict([load_architecture("mobilenet_v2")])
+        load_accuracy_model("mnasnet_b0").predict([load_architecture("mobilenet_v2")])
 
 
 def test_model_of_another_space_is_refused(model, tmp_path):
     path = tmp_path / "own.npz"
     write_accuracy_model(model, path)
     with pytest.raises(BadFile, match=r"own\.npz: .* networks of space mobilenetv3"):
-        load_accuracy_model(path, load_space("mbconv"))
+        load_accuracy_model(path, load_space("mnasnet_b0"))
 
 
 def test_model_of_other_choices_is_refused(model, tmp_path):

@@ -97,7 +97,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=1.0, help="time for each rate")
     seconds = parser.parse_args().seconds
-    for space_name in ("mbconv", "mobilenetv3"):
+    for space_name in ("mnasnet_b0", "mobilenetv3"):
         predictions(space_name, seconds)
         loops(space_name)
         process(space_name)

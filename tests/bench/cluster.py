@@ -122,7 +122,7 @@ def predict(model: Any, rows: Any) -> Any:
 
 def batches(rounds: int, size: int) -> None:
     """Print how many candidates a second batches come to, through Ray and through local."""
-    space, model = load_space("mbconv"), load_accuracy_model("mbconv")
+    space, model = load_space("mnasnet_b0"), load_accuracy_model("mnasnet_b0")
     count = int(np.clip(500_000 // size, 20, 500))
     tasks = [space.sample_matrix(np.random.default_rng(i), size) for i in range(count)]
     rates = {"local": [], "ray": []}
@@ -158,7 +158,7 @@ class Trained:
 
 def history(strategy: str, sizes: Sequence[int], asks: int = 30) -> None:
     """Print what an ask for one trial and a tell take when there are so many trials already."""
-    space = load_space("mbconv")
+    space = load_space("mnasnet_b0")
     problem = Problem(
         space=space,
         evaluators=(costs.create(space), Trained()),

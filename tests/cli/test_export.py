@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from small import WORDS
 
 from nas.network.zoo import load_architecture
 
@@ -56,7 +57,7 @@ def test_opsets_that_do_not_fit_are_one_line(nas: Nas, form: str, opset: str, me
 
 
 def test_a_run_becomes_a_study(nas: Nas) -> None:
-    nas("search", "--strategy", "random", "--trials", "20", "--out", "run", "--no-plot")
+    nas("search", *WORDS, "--strategy", "random", "--trials", "20", "--out", "run", "--no-plot")
     reply = nas("study", "run", "--json")
     assert reply.code == 0
     assert json.loads(reply.out)["trials"] == 20

@@ -35,7 +35,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from nas.space.file import load_space
 
     folder = tmp_path_factory.mktemp("measured")
-    plan, target = plan_space(load_space("mbconv")), Target(backend=FAKE[1])
+    plan, target = plan_space(load_space("mnasnet_b0")), Target(backend=FAKE[1])
     make_table(plan, target, folder / "my.yaml", rounds=Rounds.of(6))
     return folder
 
@@ -196,7 +196,7 @@ def test_build_refuses_samples_of_another_version(nas: Nas, tmp_path: Path) -> N
 
 def test_search_and_check_use_a_measured_table(nas: Nas, table: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    settings = ("--space", "mbconv", "--latency-table", str(table), "--trials", "300")
+    settings = ("--space", "mnasnet_b0", "--latency-table", str(table), "--trials", "300")
     reply = nas("search", *settings, "--out", str(run), "--no-plot")
     assert f"nas latency check {run} --top 5" in reply.err
     assert "not validated" in reply.out

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small import WORDS
 
 from nas.latency.file import load_table, write_table
 from nas.latency.table import Entry
@@ -15,7 +16,7 @@ from nas.space.file import load_space
 from nas.space.lookup import distinct_units
 
 Nas = Callable[..., Any]
-SEARCH = ("search", "--strategy", "random", "--trials", "30", "--out", "run")
+SEARCH = ("search", *WORDS, "--strategy", "random", "--trials", "30", "--out", "run")
 TINY = ("--evaluator", "judges.plain", "--allow-extrapolation")
 
 
@@ -25,7 +26,7 @@ def front(run: str = "run") -> list[dict[str, str]]:
 
 
 def test_references_that_a_table_lacks_are_left_out_and_named(nas: Nas) -> None:
-    table = "epyc_genoa_onnxruntime_1t_fp32_mbconv"
+    table = "epyc_genoa_onnxruntime_1t_fp32_mnasnet_b0"
     reply = nas(*SEARCH, "--latency-table", table, "--on-missing", "fail", "--no-plot")
     assert reply.code == 0, reply.err
     assert len(list(Path("run/archs").iterdir())) == len(front()) > 1

@@ -9,11 +9,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from small import WORDS
 
 from nas.searching.config import prepare, read_config
 
 Nas = Callable[..., object]
-SHORT = ("search", "--strategy", "random", "--trials", "300", "--out", "run")
+SHORT = ("search", *WORDS, "--strategy", "random", "--trials", "300", "--out", "run")
 
 
 def test_json_is_one_document_with_the_fixed_names(nas: Nas) -> None:
@@ -121,7 +122,7 @@ def test_a_truncated_line_is_dropped_and_said(nas: Nas, caplog: pytest.LogCaptur
 
 
 def test_without_a_folder_the_same_command_means_the_same_run(nas: Nas) -> None:
-    words = ("search", "--strategy", "random", "--no-plot", "--json", "--trials")
+    words = ("search", *WORDS, "--strategy", "random", "--no-plot", "--json", "--trials")
     one, again = (json.loads(nas(*words, "50").out) for _ in range(2))
     others = [
         json.loads(nas(*words, *more).out) for more in (("80",), ("20",), ("50", "--seed", "1"))

@@ -16,7 +16,8 @@ import pytest
 
 pytest.importorskip("fsspec")
 
-from nas.searching.loop import search
+from small import WORDS, search
+
 from nas.searching.runs.folder import find_architecture
 from nas.searching.runs.status import read_status
 
@@ -52,7 +53,7 @@ def _files(folder: Path) -> set[str]:
 def test_a_run_at_a_url_is_what_it_is_in_a_folder(
     nas: Nas, url: str, cache: Path, tmp_path: Path
 ) -> None:
-    words = ("search", "--strategy", "random", "--trials", "300")
+    words = ("search", *WORDS, "--strategy", "random", "--trials", "300")
     reply, local = nas(*words, "--out", url), nas(*words, "--out", "near")
     assert (reply.code, reply.out) == (0, local.out)
     assert f"picture: {url}/front.png\neverything is in {url}; next: nas show {url}:best" in (
@@ -65,7 +66,7 @@ def test_a_run_at_a_url_is_what_it_is_in_a_folder(
 
 
 def test_it_goes_on_with_nothing_but_the_url(nas: Nas, url: str, tmp_path: Path) -> None:
-    nas("search", "--strategy", "random", "--trials", "200", "--seed", "3", "--out", url)
+    nas("search", *WORDS, "--strategy", "random", "--trials", "200", "--seed", "3", "--out", url)
     found = json.loads(nas("search", "--out", url, "--trials", "300", "--json").out)
     assert (found["run"], found["seed"], found["trials"]) == (url, 3, 300)
     other = nas("search", "--out", url, "--trials", "300", "--seed", "4")
@@ -76,7 +77,7 @@ def test_it_goes_on_with_nothing_but_the_url(nas: Nas, url: str, tmp_path: Path)
 
 
 def test_status_show_and_export_read_from_the_url(nas: Nas, url: str) -> None:
-    nas("search", "--strategy", "random", "--trials", "200", "--no-plot", "--out", url)
+    nas("search", *WORDS, "--strategy", "random", "--trials", "200", "--no-plot", "--out", url)
     status = nas("status", url)
     assert status.out.startswith(f"{url}: finished\ntrials: 200 of 200 (200 ok)\n")
     shown = json.loads(nas("show", f"{url}:3", "--json").out)

@@ -42,7 +42,7 @@ def test_multipliers_are_names_too(nas: Nas) -> None:
 
 
 def test_a_solution_of_a_run_is_shown_with_the_table_of_its_run(nas: Nas) -> None:
-    settings = ("--space", "mbconv", "--latency-table", "pixel3", "--trials", "20", "--no-plot")
+    settings = ("--space", "mnasnet_b0", "--latency-table", "pixel3", "--trials", "20", "--no-plot")
     assert nas("search", *settings, "--out", "run").code == 0
     assert "pixel3 (" in nas("show", "run:best").err
     assert "pixel2 (" in nas("show", "run:best", "--latency-table", "pixel2").err

@@ -5,13 +5,25 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from small import WORDS
 
 Nas = Callable[..., object]
 
 
 @pytest.fixture
 def searched(nas: Nas) -> Nas:
-    nas("search", "--strategy", "random", "--trials", "30", "--out", "run", "--no-plot", "--json")
+    nas(
+        "search",
+        *WORDS,
+        "--strategy",
+        "random",
+        "--trials",
+        "30",
+        "--out",
+        "run",
+        "--no-plot",
+        "--json",
+    )
     return nas
 
 

@@ -19,7 +19,7 @@ GIVEN = {
     "proxy": {"data": "shapes:count=64,classes=2", "seed": 0},
 }
 OPTIONS = {"proxy": f"proxy:{QUICK}", "zero_cost": "zero_cost:batch=4,resolution=32"}
-SPACE = load_space("mbconv")
+SPACE = load_space("mnasnet_b0")
 Batch = Callable[[int], Candidates]
 TORCH = ("proxy", "zero_cost", "supernet")
 NAMES = [

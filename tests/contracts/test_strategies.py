@@ -162,7 +162,7 @@ def test_proposals_are_of_the_space(name: str, objectives: tuple[str, ...], spac
 
 
 def test_it_works_in_every_bundled_space(name: str) -> None:
-    for bundled in ("mbconv", "mnasnet"):
+    for bundled in ("mnasnet_b0", "mnasnet"):
         problem = problem_of(load_space(bundled))
         check(problem, search(problem, strategy(name, problem), asks=3, count=4))
 

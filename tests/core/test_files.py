@@ -199,7 +199,7 @@ def test_a_link_that_leads_to_itself_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_model_of_any_file_name_is_whole(tmp_path: Path) -> None:
-    model = load_accuracy_model("mbconv")
+    model = load_accuracy_model("mnasnet_b0")
     write_accuracy_model(model, tmp_path / "my.model")
     assert os.listdir(tmp_path) == ["my.model"]
     assert (tmp_path / "my.model").stat().st_size > 50_000

@@ -92,7 +92,7 @@ def _measured() -> LatencyTable:
         lacks={"mbconv of a kind": "no kernel: for this"},
         correction=Correction(**{name: -0.5 + i for i, name in enumerate(FEATURES)}),
         provenance=Provenance(
-            backend="fake:noise=0.02", space="mbconv", cpu="A CPU @ 2.4GHz", cpu_count=8,
+            backend="fake:noise=0.02", space="mnasnet_b0", cpu="A CPU @ 2.4GHz", cpu_count=8,
             cores=(2, 3), governor="", clock_mhz=2400, system="Linux 6 x86_64", python="3.11.1",
             batch=1, method="rounds: shuffled", date="2026-11-22", code_version="0.1.0",
             reference_ms={"mobilenet_v2 at 192": 9.5, "mnasnet_a1 at 192": 8.5}, rounds=30,

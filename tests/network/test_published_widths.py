@@ -98,7 +98,7 @@ def test_scaled_networks_are_those_of_the_published_latencies(family: str, base:
     assert checked >= 17
 
 
-@pytest.mark.parametrize(("space", "fixed"), [("mbconv", False), ("mobilenetv3", True)])
+@pytest.mark.parametrize(("space", "fixed"), [("mnasnet_b0", False), ("mobilenetv3", True)])
 def test_what_a_space_holds_scales_like_its_family(space: str, fixed: bool) -> None:
     found = load_space(space)
     arch = found.decode_row(found.sample_matrix(np.random.default_rng(0), 1)[0])

@@ -102,7 +102,7 @@ def _pipeline() -> Any:
         "data": "digits",
         "latency_table": "pixel1",
         "seed": 1,
-        "search": {"space": "mbconv", "trials": 10, "limit": ["latency_ms<=80"]},
+        "search": {"space": "mnasnet_b0", "trials": 10, "limit": ["latency_ms<=80"]},
         "train": {"recipe": "quick", "epochs": 2, "lr": 0.1},
         "netadapt": {"target_ms": 5.0, "prune": ["hidden"], "epochs": 1},
         "scale": {"networks": {"big": {"phi": 1.0, "alpha": 1.2}}, "epochs": 1},

@@ -53,7 +53,7 @@ def _table() -> Any:
         lacks={"another": "no kernel"},
         correction=Correction(**dict.fromkeys(FEATURES, 0.5)),
         provenance=Provenance(
-            backend="fake", space="mbconv", cpu="a", cpu_count=8, cores=(2, 3), governor="",
+            backend="fake", space="mnasnet_b0", cpu="a", cpu_count=8, cores=(2, 3), governor="",
             clock_mhz=2400, system="b", python="c", batch=1, method="d", date="2026-11-22",
             code_version="0.1.0", reference_ms={"x": 9.5}, rounds=30, noise=0.015,
             calibrated_on=("0123456789abcdef",),

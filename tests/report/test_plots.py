@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from small import search
 
 from nas.core.errors import BadFile
-from nas.searching.loop import Run, search
+from nas.searching.loop import Run
 from nas.searching.solutions import known_solutions
 
 pytest.importorskip("matplotlib")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small import small
 
 from nas.core.errors import BadFile, NasError, NotInSpace, UnknownName
 from nas.latency.file import load_table
@@ -83,14 +84,12 @@ def test_a_file_may_say_it_in_short(tmp_path: Path, text: str, settings: dict[st
 
 def test_an_era_may_be_a_number() -> None:
     assert SearchConfig(era=2018) == SearchConfig(era="2018")
-    assert prepare(SearchConfig(era=2018)).table == load_table("pixel1_2018")
+    assert prepare(small(era=2018)).table == load_table("pixel1_2018")
 
 
 def test_a_setup_leaves_nothing_to_a_default() -> None:
     config = prepare(SearchConfig()).config
-    assert config == SearchConfig(
-        objective=("max:top1_proxy", "min:latency_ms"), strategy="archive"
-    )
+    assert config == SearchConfig(objective=("max:top1_lcb", "min:latency_ms"), strategy="archive")
     assert prepare(config).config == config
 
 
@@ -135,14 +134,18 @@ def test_where_an_evaluation_is_a_training_the_default_strategy_is_guided(judge_
         ({"reward": "target=80", "objective": ["min:reward"]}, NasError, "the one objective"),
         ({"seed_arch": ["efficientnet_b1"]}, NotInSpace, "efficientnet_b1 is no point of space"),
         ({"seed_arch": ["efficientnet_b9"]}, UnknownName, "did you mean efficientnet_b"),
-        ({"space": "mobilenetv3", "evaluator": "surrogate:path=mbconv"}, NasError, "mobilenetv3"),
+        (
+            {"space": "mobilenetv3", "evaluator": "surrogate:path=mnasnet_b0"},
+            NasError,
+            "mobilenetv3",
+        ),
     ],
 )
 def test_what_does_not_fit_is_said_first(
     settings: dict[str, object], error: type[NasError], message: str
 ) -> None:
     with pytest.raises(error, match=message) as caught:
-        prepare(SearchConfig(**settings))
+        prepare(small(**settings))
     assert "\n" not in str(caught.value)
 
 
@@ -157,15 +160,30 @@ def test_an_unknown_baseline_is_said_first(tmp_path: Path, judge_path: Path) -> 
 
 
 def test_the_default_problem_is_accuracy_against_latency() -> None:
-    setup = prepare(SearchConfig())
-    assert [str(o) for o in setup.problem.objectives] == ["max:top1_proxy", "min:latency_ms"]
-    assert type(setup.strategy()).__name__ == "Archive"
-    assert setup.accuracy == "top1_proxy"
+    for config, metrics in (
+        (SearchConfig(), ("top1", "top1_lcb")),
+        (small(), ("top1_proxy", "top1_proxy")),
+    ):
+        setup = prepare(config)
+        objectives = [f"max:{metrics[1]}", "min:latency_ms"]
+        assert [str(o) for o in setup.problem.objectives] == objectives
+        assert type(setup.strategy()).__name__ == "Archive"
+        assert (setup.accuracy, setup.guide) == metrics
+
+
+def test_a_reward_is_of_the_bound() -> None:
+    setup = prepare(SearchConfig(space="mnasnet_b0", reward="target=80"))
+    assert setup.problem.reward is not None
+    assert setup.problem.reward.accuracy == "top1_lcb"
+
+
+def test_no_architecture_to_begin_with_is_a_word() -> None:
+    assert SearchConfig(seed_arch=("none",)) == SearchConfig(seed_arch=())
 
 
 def test_a_reward_is_the_one_objective() -> None:
     for objective in ((), ("max:reward",), ("reward",)):
-        setup = prepare(SearchConfig(reward="target=80", objective=objective))
+        setup = prepare(small(reward="target=80", objective=objective))
         assert setup.config.objective == ("max:reward",)
         assert [str(o) for o in setup.problem.objectives] == ["max:reward"]
         assert setup.problem.reward is not None
@@ -173,7 +191,7 @@ def test_a_reward_is_the_one_objective() -> None:
 
 
 def test_the_description_tells_problems_apart() -> None:
-    config = SearchConfig(strategy="random")
+    config = small(strategy="random")
     base = prepare(config).problem.describe()
     assert prepare(replace(config, seed=1)).problem.describe() == base
     for change in ({"era": "2018"}, {"latency_table": "pixel2"}, {"limit": "macs<=1G"},
@@ -192,7 +210,7 @@ def test_the_description_tells_problems_apart() -> None:
 )
 def test_limits_that_nobody_can_keep_are_refused(settings: dict[str, object], message: str) -> None:
     with pytest.raises(NasError, match=message):
-        prepare(SearchConfig(**settings))  # type: ignore[arg-type]
+        prepare(small(**settings))
 
 
 def test_a_whole_number_is_a_number(tmp_path: Path) -> None:

@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from small import search, small
 
 from nas.core.errors import Unreachable
-from nas.searching.config import SearchConfig, prepare
+from nas.searching.config import prepare
 from nas.searching.constraints import check_constraints
 from nas.searching.evaluate import evaluate
-from nas.searching.loop import search
 from nas.searching.problem import Problem
 
 
@@ -40,12 +40,12 @@ def test_limits_at_the_edge_of_the_space_are_let_pass(
 @pytest.mark.parametrize("limit", ["latency_ms<=1", "macs<=1k", "params>=9G", "top1_proxy>=0.9"])
 def test_the_value_that_is_named_can_be_met(limit: str) -> None:
     with pytest.raises(Unreachable) as caught:
-        check_constraints(prepare(SearchConfig(limit=(limit,))).problem)
+        check_constraints(prepare(small(limit=(limit,))).problem)
     value = str(caught.value).split()[-1]
     relation = "<=" if "<=" in limit else ">="
     metric = limit.partition(relation)[0]
     assert value.isdigit() == (metric in ("macs", "params"))
-    check_constraints(prepare(SearchConfig(limit=(f"{metric}{relation}{value}",))).problem)
+    check_constraints(prepare(small(limit=(f"{metric}{relation}{value}",))).problem)
 
 
 def test_metrics_that_are_dear_are_not_tried(with_constraints: Callable[..., Problem]) -> None:
@@ -66,13 +66,13 @@ def test_limits_that_contradict_each_other_are_said(
     with_constraints: Callable[..., Problem], limits: tuple[str, str]
 ) -> None:
     tiny = "k" in limits[0]
-    problem = with_constraints(*limits) if tiny else prepare(SearchConfig(limit=limits)).problem
+    problem = with_constraints(*limits) if tiny else prepare(small(limit=limits)).problem
     with pytest.raises(Unreachable, match=r"contradict each other .* the nearest found has ") as e:
         check_constraints(problem)
     assert "\n" not in str(e.value)
 
 
-@pytest.mark.parametrize("space", ["mbconv", "mobilenetv3"])
+@pytest.mark.parametrize("space", ["mnasnet_b0", "mobilenetv3"])
 def test_limits_that_only_the_front_keeps_are_let_pass(space: str) -> None:
     run = search(space=space, trials=800)
     for solution in run.solutions[:: max(1, len(run.solutions) // 3)]:
@@ -80,10 +80,10 @@ def test_limits_that_only_the_front_keeps_are_let_pass(space: str) -> None:
             f"latency_ms<={1.0001 * solution.latency.ms}",
             f"{run.setup.accuracy}>={solution.accuracy or 0.0}",
         )
-        check_constraints(prepare(SearchConfig(space=space, limit=limits)).problem)
+        check_constraints(prepare(small(space=space, limit=limits)).problem)
 
 
 def test_every_space_says_its_least_latency() -> None:
-    for space, table in (("mbconv", "pixel1"), ("mobilenetv3", "pixel3")):
+    for space, table in (("mnasnet_b0", "pixel1"), ("mobilenetv3", "pixel3")):
         with pytest.raises(Unreachable, match=f"latency_ms in space {space} is at least"):
             search(space=space, latency_table=table, limit="latency_ms<=1")

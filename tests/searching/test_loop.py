@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small import search, small
 
 from nas.core.errors import NasError, RunError, UnknownName
 from nas.network.cost import cost
 from nas.network.zoo import load_architecture
 from nas.searching.config import SearchConfig
-from nas.searching.loop import search
 from nas.searching.pareto import non_dominated
 
 ROOT = Path(__file__).parents[2]
@@ -161,7 +161,7 @@ def test_a_file_that_changed_under_a_run_is_noticed(tmp_path: Path, judge_path: 
     text = (judge_path / "tiny.yaml").read_text(encoding="utf-8")
     space = tmp_path / "mine.yaml"
     space.write_text(text)
-    config = SearchConfig(space=str(space), evaluator="judges.plain", allow_extrapolation=True,
+    config = small(space=str(space), evaluator="judges.plain", allow_extrapolation=True,
                           trials=20, strategy="random")  # fmt: skip
     search(config, out=tmp_path / "run")
     space.write_text(text.replace("width: 16", "width: 24"))
@@ -206,7 +206,16 @@ def _kill_at(config: SearchConfig, out: Path, size: int) -> None:
     words = [f"--{name}={getattr(config, name)}" for name in names]
     code = "from nas.cli import main; main()"
     process = subprocess.Popen(
-        [sys.executable, "-c", code, "search", *words, "--allow-extrapolation", f"--out={out}"],
+        [
+            sys.executable,
+            "-c",
+            code,
+            "search",
+            *words,
+            "--allow-extrapolation",
+            "--seed-arch=none",
+            f"--out={out}",
+        ],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'data'}"},
         stdout=subprocess.DEVNULL,
@@ -235,7 +244,7 @@ def _tiny(
     limit: tuple[str, ...] = (),
     delay: float = 0.0,
 ) -> SearchConfig:
-    return SearchConfig(
+    return small(
         space=str(data / "tiny.yaml"),
         evaluator=f"judges.plain:delay={delay}" if delay else "judges.plain",
         strategy=strategy,
@@ -250,7 +259,7 @@ def test_the_journal_holds_the_settings_that_matter(tmp_path: Path) -> None:
     search(trials=10, strategy="random", limit="macs<=1G", out=tmp_path)
     header = json.loads((tmp_path / "journal.jsonl").read_text().splitlines()[0])
     assert header["schema"] == 1
-    assert header["space"] == "mbconv"
+    assert header["space"] == "mnasnet_b0"
     assert header["limits"] == ["macs<=1000000000"]
     assert header["evaluators"][0] == "costs"
     env = json.loads((tmp_path / "env.json").read_text())

@@ -131,7 +131,7 @@ def test_proposals_without_an_answer_are_evaluated_first(
         assert session.step(3) == 10
 
 
-@pytest.mark.parametrize("header", [{"space": "other"}, {"space": "tiny", "seed": 1}])
+@pytest.mark.parametrize("header", [{"choices": "other"}, {"space": "tiny", "seed": 1}])
 def test_the_journal_of_another_problem_is_refused(
     problem: Problem, tmp_path: Path, header: dict[str, object]
 ) -> None:

@@ -12,7 +12,7 @@ from nas.space.space import Matrix, Space
 
 
 @pytest.mark.parametrize("sample", [tilted, leaning])
-@pytest.mark.parametrize("name", ["mbconv", "mobilenetv3"])
+@pytest.mark.parametrize("name", ["mnasnet_b0", "mobilenetv3"])
 def test_rows_are_legal_and_reach_further_than_uniform_ones(
     name: str, sample: Callable[[Space, np.random.Generator, int], Matrix]
 ) -> None:
@@ -33,7 +33,7 @@ def test_rows_are_legal_and_reach_further_than_uniform_ones(
 
 
 def test_rows_near_others_are_mostly_made_of_them() -> None:
-    space = load_space("mbconv")
+    space = load_space("mnasnet_b0")
     rng = np.random.default_rng(0)
     known = space.sample_matrix(rng, 1)
     rows = near(space, known, rng, 400)
@@ -42,7 +42,7 @@ def test_rows_near_others_are_mostly_made_of_them() -> None:
 
 
 def test_a_third_each_is_uniform_leaning_and_near() -> None:
-    space = load_space("mbconv")
+    space = load_space("mnasnet_b0")
     known = space.sample_matrix(np.random.default_rng(1), 5)
     rows = covering(space, known, np.random.default_rng(0), 20)
     rng = np.random.default_rng(0)

@@ -13,12 +13,12 @@ from nas.network.zoo import load_architecture
 from nas.space.file import load_space, space_from_mapping
 from nas.space.space import Space
 
-SPACES = ("mbconv", "mobilenetv3", "mnasnet")
+SPACES = ("mnasnet_b0", "mobilenetv3", "mnasnet")
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 
 def test_published_spaces_have_their_sizes() -> None:
-    assert load_space("mbconv").size == 36**6 * 48 == 104_485_552_128
+    assert load_space("mnasnet_b0").size == 36**6 * 48 == 104_485_552_128
     assert load_space("mobilenetv3").size == 5 * (9**2 + 9**3 + 9**4) ** 5
 
 
@@ -62,13 +62,13 @@ def test_samples_are_canonical_and_take_every_value(name: str) -> None:
 
 
 def test_the_same_seed_gives_the_same_samples() -> None:
-    space = load_space("mbconv")
+    space = load_space("mnasnet_b0")
     one = space.sample_matrix(np.random.default_rng(7), 50)
     assert np.array_equal(one, space.sample_matrix(np.random.default_rng(7), 50))
 
 
 def test_b0_is_the_stated_point_of_mbconv() -> None:
-    picks = load_space("mbconv").encode(load_architecture("efficientnet_b0"))
+    picks = load_space("mnasnet_b0").encode(load_architecture("efficientnet_b0"))
     assert [picks[f"stage{s}_expansion"] for s in range(1, 8)] == [1, 6, 6, 6, 6, 6, 6]
     assert [picks[f"stage{s}_kernel"] for s in range(1, 8)] == [3, 3, 5, 3, 5, 5, 3]
     assert [picks[f"stage{s}_layers"] for s in range(1, 8)] == [1, 2, 2, 3, 3, 4, 1]
@@ -129,7 +129,7 @@ def _b0(**changes: object) -> Architecture:
 
 
 def test_no_point_of_the_space_says_what_differs() -> None:
-    space, b0 = load_space("mbconv"), load_architecture("efficientnet_b0")
+    space, b0 = load_space("mnasnet_b0"), load_architecture("efficientnet_b0")
     stage = b0.stages[2]
     wide = tuple(replace(block, kernel=7) for block in stage)
     for arch, message in [
@@ -150,12 +150,12 @@ def test_no_point_of_the_space_says_what_differs() -> None:
 
 
 def test_rates_of_dropout_make_no_other_point() -> None:
-    space = load_space("mbconv")
+    space = load_space("mnasnet_b0")
     assert space.encode(_b0(dropout=0.5, drop_connect=0.0)) == space.encode(_b0())
 
 
 def test_networks_of_other_families_are_no_points() -> None:
-    for name, space in [("mobilenet_v1", "mbconv"), ("efficientnet_b0", "mnasnet"),
+    for name, space in [("mobilenet_v1", "mnasnet_b0"), ("efficientnet_b0", "mnasnet"),
                         ("mobilenet_v3_large", "mobilenetv3")]:  # fmt: skip
         with pytest.raises(NotInSpace, match=f"{name} is no point of space {space}: "):
             load_space(space).encode(load_architecture(name))
@@ -175,7 +175,7 @@ def test_a_choice_of_one_value_is_fixed() -> None:
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the data sets are not here")
 def test_columns_of_the_mbconv_data_set_are_choices() -> None:
-    space = load_space("mbconv")
+    space = load_space("mnasnet_b0")
     names = {"expansion": "e", "kernel": "k", "layers": "l", "se": "se"}
     with (SHARED / "imagenet_mnasnet" / "train.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

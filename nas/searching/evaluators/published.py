@@ -1,51 +1,74 @@
 """Accuracy on the published scale, from features of the blocks; for any space of MBConv blocks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from nas.accuracy.feature_model import PicksModel, load_feature_model
-from nas.searching.problem import Candidates, Metrics
+from nas.accuracy.predictor import DECIMALS
+from nas.core.errors import NasError
+from nas.searching.problem import Candidates, Floats, Metrics
 from nas.space.space import Space
 
+WALL = 0.045
+"""Logits. A search is kept to networks of which the predictor is at least so sure."""
+_STEEPNESS = 5.0
+"""How often what a deviation exceeds the wall by is taken off."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Published:
     """Predicts the top-1 that the networks of a space would be published with.
 
-    `caution` deviations, without the constant of a family, are taken off every accuracy: what a
-    search finds is then good beyond what the predictor may be wrong about.
+    `top1` is the mean of the prediction. `top1_lcb`, its lower confidence bound, is the mean less
+    `caution` standard deviations, those of a network of a known family: a search that maximises it
+    is not drawn to what the predictor knows least of. Beyond `WALL` the bound falls steeply.
     """
 
     model: PicksModel
-    caution: float = 0.0
-    provides: tuple[str, ...] = ("top1",)
+    caution: float = 1.0
+    provides: tuple[str, ...] = ("top1", "top1_lcb")
+    guide: str = "top1_lcb"
     seconds: float = 1e-5
 
-    @property
+    @cached_property
     def note(self) -> str:
-        """The note of the model, and how careful its numbers are."""
-        note = self.model.model.header.note
-        return f"{note}; {self.caution:g} deviations are taken off" if self.caution else note
+        """The note of the model, how careful the bound is, and what of the space lies outside."""
+        bound = f"top1_lcb is top1 less {self.caution:g} of its own standard deviations"
+        return "; ".join(filter(None, (self.model.model.header.note, bound, self.model.outside())))
 
     def __call__(self, candidates: Candidates) -> Metrics:
-        """Return the predicted top-1 of every candidate, a fraction."""
-        accuracy, deviation = self.model(candidates.picks, family=False)
-        return {"top1": np.maximum(accuracy - self.caution * deviation, 0.0)}
+        """Return the predicted top-1 of every candidate and its lower bound, fractions."""
+        found = self.model(candidates.picks, family=False)
+        mean: Floats = found.accuracy
+        deviation: Floats = found.deviation
+        wall = WALL * mean * (1 - mean)
+        doubt: Floats = deviation + _STEEPNESS * np.maximum(deviation - wall, 0.0)
+        bound = np.maximum(mean - self.caution * doubt, 0.0)
+        return {"top1": mean, "top1_lcb": np.asarray(np.round(bound, DECIMALS))}
 
     def deviation(self, candidates: Candidates) -> Metrics:
-        """Return the standard deviation of every prediction, a fraction."""
+        """Return the standard deviation of every prediction, a fraction, family and all."""
         return {"top1": self.model(candidates.picks).deviation}
+
+    def beyond(self, candidates: Candidates) -> Sequence[str]:
+        """Say in what each candidate lies outside of the data, or nothing."""
+        return self.model.beyond(candidates.picks)
 
     def __str__(self) -> str:
         """Return the text that names this evaluator in a problem."""
         return f"published:{self.model.model.fingerprint} caution={self.caution:g}"
 
 
-def create(space: Space, *, path: str = "", caution: float = 0.0) -> Published:
+def create(space: Space, *, path: str = "", caution: float = 1.0) -> Published:
     """Return the evaluator for one space, from the bundled model or the file at `path`.
 
     Raises:
         BadFile: if the file is malformed.
+        NasError: if `caution` is below 0.
     """
-    return Published(load_feature_model(path or "published").over(space), caution)
+    if not caution >= 0:
+        raise NasError(f"caution must be a number >= 0, not {caution:g}")
+    return Published(model=load_feature_model(path or "published").over(space), caution=caution)

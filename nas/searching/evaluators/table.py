@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas.core.errors import NasError
-from nas.latency.eras import earlier_text
+from nas.latency.eras import earlier_texts
 from nas.latency.table import LatencyTable, UnitTable, fingerprint
 from nas.network.layers import Unit
 from nas.searching.problem import Candidates, Floats, Metrics
@@ -65,5 +65,4 @@ def create(space: Space, *, table: LatencyTable, allow_extrapolation: bool = Fal
             "search with `allow_extrapolation` all the same, or take another table"
         )
     keys = [key for key, occurs in zip(table.entries, used, strict=False) if occurs]
-    earlier = frozenset({earlier_text(table, keys)})
-    return Table(lookup, table, fingerprint(table.inputs(keys)), earlier)
+    return Table(lookup, table, fingerprint(table.inputs(keys)), earlier_texts(table, keys))

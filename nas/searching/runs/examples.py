@@ -9,8 +9,8 @@ from nas.accuracy.examples import Examples
 from nas.accuracy.predictor import METRICS
 from nas.core.errors import RunError
 from nas.core.storage import Place
+from nas.searching.journal import JOURNAL
 from nas.searching.problem import concatenate
-from nas.searching.runs.folder import JOURNAL
 from nas.searching.runs.stored import StoredRun, read_run
 
 

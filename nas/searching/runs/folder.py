@@ -1,7 +1,7 @@
 """Run folders: writing the results of a search, and finding its architectures again.
 
-`run.yaml` holds the settings, `journal.jsonl` all proposals and trials, `pareto.csv` and `archs/`
-the front, `env.json` versions, machine and inputs.
+`run.yaml` holds the settings, `space.yaml` the space, `journal.jsonl` all proposals and trials,
+`pareto.csv` and `archs/` the front, `env.json` versions, machine and inputs.
 """
 
 import csv
@@ -36,7 +36,7 @@ from nas.network.checkpoint import architecture_of, find_checkpoint
 from nas.network.zoo import load_architecture
 from nas.searching.config import SearchConfig, Setup, read_config
 
-CONFIG, JOURNAL, FRONT = RUN, "journal.jsonl", "pareto.csv"
+CONFIG, FRONT = RUN, "pareto.csv"
 ARCHS, ENVIRONMENT = "archs", "env.json"
 
 _NAME = re.compile(r"[0-9]{3,9}")

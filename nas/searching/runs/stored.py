@@ -12,16 +12,18 @@ from nas.core.jsonl import Record
 from nas.core.run_folder import MARKS, SEARCH, check_kind, read_lines
 from nas.core.storage import Place
 from nas.searching.config import SearchConfig, read_config
-from nas.searching.journal import Ask, Tell, events
+from nas.searching.journal import JOURNAL, Ask, Tell, events
+from nas.searching.kept_space import SPACE, kept_space, named_space
 from nas.searching.problem import Constraint, Objective, Trials, concatenate
-from nas.searching.runs.folder import CONFIG, JOURNAL
-from nas.space.file import load_space
+from nas.searching.runs.folder import CONFIG
 from nas.space.space import Space
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredRun:
     """The settings of a search and the lines of its journal; `out` is where the run is kept.
+
+    `kept` is the space that its folder holds; those of earlier versions hold none.
 
     The properties are worked out when they are read, and raise a NasError where the space is
     unknown or a line is damaged.
@@ -30,11 +32,13 @@ class StoredRun:
     out: Place
     config: SearchConfig
     records: Sequence[Record]
+    kept: Space | None = None
 
     @cached_property
     def space(self) -> Space:
-        """The space that was searched, as it is now."""
-        return load_space(self.config.space)
+        """The space that was searched."""
+        header = self.records[0] if self.records else {}
+        return self.kept or named_space(self.config.space, header.get("choices"))
 
     @cached_property
     def objectives(self) -> tuple[Objective, ...]:
@@ -73,7 +77,8 @@ def read_run(out: Place | Path | str) -> StoredRun:
         BadFile: if its settings are damaged.
     """
     place = out if isinstance(out, Place) else Place(out)
-    with place.reading(*MARKS, JOURNAL) as here:
+    with place.reading(*MARKS, JOURNAL, SPACE) as here:
         check_kind(here, SEARCH)
         config, records = read_config(here / CONFIG), read_lines(here / JOURNAL)
-    return StoredRun(out=place, config=config, records=records)
+        kept = kept_space(config.space, here)
+    return StoredRun(out=place, config=config, records=records, kept=kept)

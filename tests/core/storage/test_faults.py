@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from far import Flaky, MemoryFileSystem, content, wait
+from small import search
 
 from nas.core.errors import BadValue, RunError
 from nas.core.storage import Place
-from nas.searching.loop import search
 
 ROOT = Path(__file__).parents[3]
 

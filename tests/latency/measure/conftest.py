@@ -24,7 +24,7 @@ class Measured:
 
 @pytest.fixture(scope="session")
 def mbconv() -> Space:
-    return load_space("mbconv")
+    return load_space("mnasnet_b0")
 
 
 @pytest.fixture(scope="session")

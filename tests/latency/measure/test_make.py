@@ -137,7 +137,7 @@ def test_a_table_of_no_bundled_space_asks_for_one(path: Path) -> None:
     write_table(replace(table, provenance=replace(table.provenance, space="front")), path)
     with pytest.raises(NasError, match="measured for 'front', which is no bundled space; name a"):
         validate_table(path, networks=3)
-    assert validate_table(path, networks=3, space="mbconv").validation is not None
+    assert validate_table(path, networks=3, space="mnasnet_b0").validation is not None
 
 
 def test_missing_units_are_measured_and_corrected_like_the_others(made: Path) -> None:

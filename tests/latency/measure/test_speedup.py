@@ -36,9 +36,9 @@ def test_a_network_is_as_fast_as_itself() -> None:
 
 
 def test_what_is_measured_on_follows_the_table() -> None:
-    two = target_like(load_table("epyc_genoa_onnxruntime_2t_fp32_mbconv"))
+    two = target_like(load_table("epyc_genoa_onnxruntime_2t_fp32_mnasnet_b0"))
     assert (two.backend, two.threads, two.dtype) == ("onnxruntime", 2, "fp32")
-    assert target_like(load_table("epyc_genoa_onnxruntime_1t_int8_mbconv")).dtype == "int8"
+    assert target_like(load_table("epyc_genoa_onnxruntime_1t_int8_mnasnet_b0")).dtype == "int8"
     assert target_like(load_table("pixel1")).dtype == "fp32"
 
 

@@ -88,7 +88,7 @@ def test_a_table_says_how_it_was_made(exact: Measured, table: LatencyTable) -> N
     assert source is not None
     assert (table.runtime, table.threads, table.dtype) == ("fake 1", 1, "fp32")
     assert (table.device, source.cpu) == (begin.cpu, begin.cpu)
-    assert (source.space, source.backend) == ("mbconv", "fake:noise=0")
+    assert (source.space, source.backend) == ("mnasnet_b0", "fake:noise=0")
     assert (source.batch, source.rounds, source.noise) == (1, 4, 0.0)
     assert source.code_version == "0.1.0"
     references = exact.plan.of(REFERENCE)

@@ -226,12 +226,12 @@ def test_a_recipe_with_options_counts_with_its_content(tiny: Space, tmp_path: Pa
 
 def test_a_resolution_too_small_for_the_strides_is_refused() -> None:
     with pytest.raises(NasError, match="a resolution of 16 is too small"):
-        create(load_space("mbconv"), data=DATA, resolution=16)
+        create(load_space("mnasnet_b0"), data=DATA, resolution=16)
 
 
 def test_batches_too_small_for_the_resolution_are_refused() -> None:
     with pytest.raises(NasError, match="cannot train on one image at a time at a resolution of 32"):
-        create(load_space("mbconv"), data=DATA, resolution=32, batch=1)
+        create(load_space("mnasnet_b0"), data=DATA, resolution=32, batch=1)
 
 
 def test_its_images_are_split_as_nas_train_and_nas_eval_split_them(tiny: Space) -> None:

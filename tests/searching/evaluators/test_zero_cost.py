@@ -8,13 +8,15 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from small import search  # noqa: E402
+
 from nas.accuracy.zero_cost import LABELLED, SCORES, first_batch, zero_cost_score  # noqa: E402
 from nas.core import plugins  # noqa: E402  # skipped above where there is no torch
 from nas.core.errors import NasError  # noqa: E402
 from nas.core.plugins import Plugin  # noqa: E402
 from nas.network.cost import cost  # noqa: E402
 from nas.searching.evaluators.zero_cost import SECONDS, ZeroCost, create  # noqa: E402
-from nas.searching.loop import Run, search  # noqa: E402
+from nas.searching.loop import Run  # noqa: E402
 from nas.searching.problem import Candidates, Objective  # noqa: E402
 from nas.space.file import load_space  # noqa: E402
 from nas.training.data import load_data  # noqa: E402
@@ -109,7 +111,7 @@ def test_bad_options_are_named(options: str, message: str) -> None:
 
 def test_a_resolution_too_small_for_the_strides_is_refused_before_any_work() -> None:
     with pytest.raises(NasError, match=r"a resolution of 8 is too small.* use \d+ or more"):
-        create(load_space("mbconv"), resolution=8)
+        create(load_space("mnasnet_b0"), resolution=8)
 
 
 @pytest.fixture(scope="module")

@@ -6,15 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from small import search, small
 
 from nas.core.errors import BadFile, NasError, RunError, UnknownName
 from nas.network.zoo import load_architecture
-from nas.searching.config import SearchConfig, prepare, read_config, write_config
+from nas.searching.config import prepare, read_config, write_config
 from nas.searching.journal import open_journal
-from nas.searching.loop import Run, search
+from nas.searching.loop import Run
 from nas.searching.runs.folder import check_folder, find_architecture, to_csv
 
-CONFIG = prepare(SearchConfig(trials=400, strategy="random")).config
+CONFIG = prepare(small(trials=400, strategy="random")).config
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_a_new_folder_gets_its_settings(tmp_path: Path) -> None:
-    search(SearchConfig(trials=400, strategy="random"), out=tmp_path / "a" / "b")
+    search(small(trials=400, strategy="random"), out=tmp_path / "a" / "b")
     found = read_config(tmp_path / "a" / "b" / "run.yaml")
     assert found == CONFIG
     assert found.objective == ("max:top1_proxy", "min:latency_ms")
@@ -40,7 +41,7 @@ def test_checking_a_folder_writes_nothing(tmp_path: Path) -> None:
 
 
 def test_settings_left_to_defaults_by_hand_are_filled_in(tmp_path: Path) -> None:
-    by_hand = SearchConfig(limit=("macs<=1G",), trials=20)
+    by_hand = small(limit=("macs<=1G",), trials=20)
     write_config(by_hand, tmp_path / "run.yaml")
     with pytest.raises(RunError, match="its limit is macs<=1G, not none"):
         search(trials=20, out=tmp_path)

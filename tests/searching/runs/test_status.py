@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from small import search
 
 from nas.core.errors import NasError
-from nas.searching.loop import search
 from nas.searching.runs.status import read_status
 from nas.searching.runs.watch import HEARTBEAT
 

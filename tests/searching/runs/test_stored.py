@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small import search
 
 from nas.core.errors import RunError
-from nas.searching.loop import search
 from nas.searching.runs.stored import read_run
 
 

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small import search, small
 
 from nas.core.errors import NasError, RunError
-from nas.searching.config import SearchConfig
-from nas.searching.loop import search
 from nas.searching.runs.study import to_study
 
 optuna = pytest.importorskip("optuna")
@@ -48,7 +47,7 @@ def test_a_study_may_hold_the_front_and_a_sample(tmp_path: Path) -> None:
 
 
 def test_what_breaks_a_limit_has_a_positive_constraint(tmp_path: Path, judge_path: Path) -> None:
-    config = SearchConfig(space=str(judge_path / "tiny.yaml"), evaluator="judges.plain",
+    config = small(space=str(judge_path / "tiny.yaml"), evaluator="judges.plain",
                           limit=("top1>=0.55",), allow_extrapolation=True, trials=20,
                           strategy="random")  # fmt: skip
     run = search(config, out=tmp_path / "run")

@@ -49,7 +49,7 @@ def _trials(problem: Problem, rows: np.ndarray) -> Trials:
 @pytest.mark.parametrize("limits", [(), ("macs<=400M",)])
 @pytest.mark.parametrize("name", ["tpe", "nsga2"])
 def test_a_failed_trial_is_told_as_the_worst(name: str, limits: Sequence[str]) -> None:
-    space = load_space("mbconv")
+    space = load_space("mnasnet_b0")
     problem = problem_of(space, "top1", "macs", limits=limits)
     made = create("strategies", Plugin.parse(name), problem, seed=0)
     rows = space.sample_matrix(np.random.default_rng(0), 300)
@@ -85,7 +85,7 @@ def test_gp_does_not_ask_for_one_failing_architecture_again_and_again(tiny: Spac
 
 @pytest.mark.parametrize("objectives", [("top1",), ("top1", "macs")])
 def test_guided_learns_where_candidates_fail(objectives: tuple[str, ...]) -> None:
-    problem = problem_of(load_space("mbconv"), *objectives)
+    problem = problem_of(load_space("mnasnet_b0"), *objectives)
     made = create("strategies", Plugin.parse("guided"), problem, seed=0)
     failed = []
     while len(failed) < 60:

@@ -16,7 +16,7 @@ POINT = np.array([-0.5, 130.0])
 
 @pytest.fixture(scope="module")
 def shipped() -> Problem:
-    space = load_space("mbconv")
+    space = load_space("mnasnet_b0")
     latency = table.create(space, table=load_table("pixel1"), allow_extrapolation=True)
     return Problem(
         space=space,

@@ -15,7 +15,7 @@ from nas.searching.strategies.reinforce import Policies, Reinforce
 from nas.space.file import load_space
 from nas.space.space import Matrix, Space
 
-SPACE = load_space("mbconv")
+SPACE = load_space("mnasnet_b0")
 
 
 @dataclass(frozen=True, kw_only=True)

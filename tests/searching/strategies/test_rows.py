@@ -36,7 +36,7 @@ def test_neighbours_differ_in_one_active_pick(tiny: Space) -> None:
 
 
 def test_mutants_are_canonical_and_change_no_more_than_allowed() -> None:
-    space, rng = load_space("mbconv"), np.random.default_rng(2)
+    space, rng = load_space("mnasnet_b0"), np.random.default_rng(2)
     rows = space.sample_matrix(rng, 500)
     changes = (mutate(space, rows, 3, rng) != rows).sum(axis=1)
     assert set(changes) == {0, 1, 2, 3} or set(changes) == {1, 2, 3}
@@ -76,7 +76,7 @@ def test_violation_is_relative_and_adds_up(with_constraints: Callable[..., Probl
 
 
 def test_a_limit_that_few_keep_is_reached() -> None:
-    space = load_space("mbconv")
+    space = load_space("mnasnet_b0")
     made = create_costs(space)
     rows = space.sample_matrix(np.random.default_rng(1), 20_000)
     macs = made(Candidates(space=space, picks=rows))["macs"]

@@ -1,6 +1,6 @@
 """Fit and judge the accuracy model of `mbconv`; write model, result and plot.
 
-python -m experiments.fit_mbconv_accuracy.run --data ../shared/data/imagenet_mnasnet
+python -m experiments.fit_mnasnet_b0_accuracy.run --data ../shared/data/imagenet_mnasnet
 """
 
 from pathlib import Path
@@ -8,4 +8,4 @@ from pathlib import Path
 from experiments.shared.fitting import main
 
 if __name__ == "__main__":
-    main("mbconv", Path(__file__).resolve().parent, "imagenet_mnasnet")
+    main("mnasnet_b0", Path(__file__).resolve().parent, "imagenet_mnasnet")

@@ -1,0 +1,63 @@
+"""The space of a run: its folder keeps the file, for a version that has another of the name."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from nas.core.data import bundled, find, is_there
+from nas.core.files import read_text, write_text
+from nas.core.run_folder import read_lines
+from nas.searching.journal import JOURNAL
+from nas.space.file import load_space
+from nas.space.space import Space
+
+logger = logging.getLogger(__name__)
+
+SPACE = "space.yaml"
+
+
+def named_space(name: str, choices: str | None) -> Space:
+    """Return the space `name`, or the bundled one of these `choices` where that is another.
+
+    `choices` is the fingerprint that a run of an earlier version was begun with: a bundled space
+    may have had another name then.
+    """
+    named = load_space(name)
+    if choices in (None, named.fingerprint) or is_there(Path(name)):
+        return named
+    for other in map(load_space, bundled("search_spaces")):
+        if other.fingerprint == choices:
+            logger.warning("the space of this run, %s, is called %s now", name, other.name)
+            return other
+    return named
+
+
+def kept_space(name: str, folder: Path) -> Space | None:
+    """Return the space that a run folder keeps; None where it keeps none, or `name` is a file.
+
+    A file that a user has changed since is then noticed, as the space of another search.
+    """
+    kept = folder / SPACE
+    return load_space(kept) if kept.is_file() and not is_there(Path(name)) else None
+
+
+def space_of(name: str, folder: Path | None) -> Space:
+    """Return the space `name` for a run in `folder`: the one that it was begun in, if it was.
+
+    Raises:
+        NasError: if there is no such space, or a file is malformed.
+    """
+    if folder is None or not (folder / JOURNAL).is_file():
+        return load_space(name)
+    if kept := kept_space(name, folder):
+        return kept
+    header: Any = next(iter(read_lines(folder / JOURNAL)), {})
+    return named_space(name, header.get("choices"))
+
+
+def keep_space(name: str, space: Space, folder: Path) -> None:
+    """Copy the file of the `space` that was called `name` into a run folder that lacks it."""
+    if not (folder / SPACE).is_file():
+        same = is_there(Path(name)) or load_space(name).fingerprint == space.fingerprint
+        path = find("search space", name if same else space.name, where="search_spaces")
+        write_text(folder / SPACE, read_text(path))
