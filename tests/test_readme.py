@@ -52,7 +52,7 @@ def test_python_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_readme_opens_with_two_install_commands() -> None:
     commands = [line for line in README.splitlines() if line.startswith("pip install")]
     assert commands == [
-        'pip install -c constraints.txt ".[plot,measure]" && nas search --space mnasnet_b0 '
+        'pip install -c constraints.txt ".[plot,measure]" && nas search --space mbconv '
         "--latency-table pixel1",
         'pip install -c constraints.txt ".[dev]" && pytest',
     ]

@@ -12,6 +12,7 @@ import click
 from nas.cli._places import ALLOW_PLUGINS, PATH, PLACE
 from nas.cli._print import print_json, print_table, put, say
 from nas.cli._progress import progress
+from nas.core.errors import NasError
 from nas.core.extras import extra
 from nas.core.plugins import trusted
 from nas.core.run_folder import MARKS, SEARCH, is_begun
@@ -188,8 +189,15 @@ def _measure_missing(settings: SearchConfig) -> None:
     if settings.on_missing == "measure":
         from nas.cli.latency._options import measuring
         from nas.latency.measure.make import cover
+        from nas.latency.measure.plan import measurable
 
-        units = distinct_units(load_space(settings.space)).values()
+        space = load_space(settings.space)
+        if not measurable(space):
+            raise NasError(
+                f"space {space.name} has too many units to measure them all; its table models most "
+                "of them: `on_missing=model`"
+            )
+        units = distinct_units(space).values()
         with measuring() as report:
             cover(settings.latency_table, units, on_missing="measure", report=report)
 

@@ -37,11 +37,11 @@ class Table:
 def front_table(run: Run, *, known: Sequence[Solution] = (), top: int = 20) -> Table:
     """Return a run's front as a table, some `top` solutions spread evenly over the latency.
 
-    Known architectures that the space contains stand among them: by their latency, or with one
-    objective at the end.
+    Known architectures that the space contains stand among them, and on the published scale the
+    others too: by their latency, or with one objective at the end.
     """
     solutions, extra = run.solutions, extra_metrics(run)
-    judged = [k for k in known if k.accuracy is not None]
+    judged = [k for k in known if k.accuracy is not None or _is_near(run, k)]
     if len(run.setup.problem.objectives) > 1:
         shown = spread(solutions, top, always=highlights(solutions, run.baseline))
         rows = sorted([*shown, *judged], key=lambda solution: solution.latency.ms)
@@ -67,6 +67,13 @@ def front_table(run: Run, *, known: Sequence[Solution] = (), top: int = 20) -> T
         rows=tuple(_front_row(run, s, extra, published=published) for s in rows),
         bold=tuple(i for i, solution in enumerate(rows) if solution.trial is None),
     )
+
+
+def _is_near(run: Run, known: Solution) -> bool:
+    """Return whether a known architecture's published accuracy says something beside the front."""
+    slowest = max((s.latency.ms for s in run.solutions), default=0.0)
+    comparable = run.setup.accuracy == "top1" and known.published is not None
+    return comparable and known.latency.ms <= slowest
 
 
 def extra_metrics(run: Run) -> tuple[str, ...]:
@@ -106,7 +113,7 @@ def _front_row(
 ) -> tuple[str, ...]:
     known = "" if solution.published is None else accuracy_text(solution.published, "top1")
     gain, latency, metric = solution.gain(run.baseline), solution.latency, run.setup.accuracy
-    accuracy = accuracy_text(solution.accuracy or 0.0, metric)
+    accuracy = "" if solution.accuracy is None else accuracy_text(solution.accuracy, metric)
     if solution.deviation is not None:
         accuracy += f" ±{accuracy_text(solution.deviation, metric)}"
     accuracy += EXTRAPOLATED if solution.outside else ""

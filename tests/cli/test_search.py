@@ -144,7 +144,7 @@ def test_fewer_trials_than_the_folder_holds_are_refused(nas: Nas) -> None:
 
 def test_a_run_yaml_written_by_hand_begins_a_run(nas: Nas) -> None:
     Path("run").mkdir()
-    text = "schema: 1\nlatency_table: pixel2\nlimit: macs<=300M\ntrials: 40\n"
+    text = "schema: 1\nspace: mnasnet_b0\nlatency_table: pixel2\nlimit: macs<=300M\ntrials: 40\n"
     Path("run/run.yaml").write_text(text)
     found = json.loads(nas("search", "--out", "run", "--no-plot", "--json").out)
     assert (found["trials"], found["limit"]) == (40, ["macs<=300M"])
@@ -152,7 +152,7 @@ def test_a_run_yaml_written_by_hand_begins_a_run(nas: Nas) -> None:
     assert resolved.latency_table == "pixel2"
     assert (resolved.strategy, resolved.objective) == (
         "archive",
-        ("max:top1_proxy", "min:latency_ms"),
+        ("max:top1_lcb", "min:latency_ms"),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nas.core.data import bundled
 from nas.core.errors import BadFile
@@ -20,6 +21,7 @@ from nas.network.multipliers import scale_resolution
 from nas.network.zoo import load_architecture
 from nas.space.lookup import distinct_units
 from nas.space.sampling import tilted
+from nas.space.slots import slots_of
 from nas.space.space import Space
 
 REFERENCES = (
@@ -49,6 +51,11 @@ RELATIVES = (
 )
 """Networks of other families than the space's that the correction is fitted on too. The zoo itself
 is not among them, so that it can validate."""
+
+SAMPLED = 24
+"""Further networks whose units are measured where a space has too many units."""
+_MOST_PLACES = 20_000
+"""Combinations of choices for a part of a network, of which many give the same unit."""
 
 _LARGEST_ZOO_MACS = 1_000_000_000
 
@@ -90,21 +97,37 @@ class Plan:
 def plan_space(space: Space, *, networks: int = CORRECTION_NETWORKS, seed: int = 0) -> Plan:
     """Return the plan for a table of a space.
 
-    It measures all units of the space and of the zoo's networks of up to a billion multiply-adds,
-    for baselines; probes, so that the operator model is fitted on more than one family; and
-    networks for the correction. Half of these are drawn uniformly, half with a bias to small or
-    large choices, so that they cover a wider range; `RELATIVES` of the zoo join them.
+    It measures all units of the space, or of a sample of its networks where it is not `measurable`;
+    those of the zoo's networks of up to a billion multiply-adds, for baselines; probes, so that the
+    operator model is fitted on more than one family; and networks for the correction. Half of these
+    are drawn uniformly, half with a bias to small or large choices, so that they cover a wider
+    range; `RELATIVES` of the zoo join them.
     """
     rng = np.random.default_rng([seed, 0])
     half = networks // 2
     rows = [*space.sample_matrix(rng, networks - half), *tilted(space, rng, half)]
-    relatives = [load_architecture(name) for name in RELATIVES]
-    return _plan(
-        space.name,
-        {**distinct_units(space), **_units([*small_zoo().values(), *relatives])},
-        [*(space.decode_row(row) for row in rows), *relatives],
-        rng,
-    )
+    drawn, relatives = _decoded(space, rows), [load_architecture(name) for name in RELATIVES]
+    if measurable(space):
+        units = distinct_units(space)
+    else:
+        units = _units([*drawn, *_decoded(space, space.sample_matrix(rng, SAMPLED))])
+    known = _units([*small_zoo().values(), *relatives])
+    return _plan(space.name, {**units, **known}, [*drawn, *relatives], rng)
+
+
+def measurable(space: Space) -> bool:
+    """Return whether all units of a space can be measured; else the operator model does for most.
+
+    Example:
+        >>> from nas.space.file import load_space
+        >>> measurable(load_space("mnasnet_b0")), measurable(load_space("mbconv"))
+        (True, False)
+    """
+    return sum(slot.size for slot in slots_of(space)) <= _MOST_PLACES
+
+
+def _decoded(space: Space, rows: Iterable[NDArray[np.uint8]]) -> list[Architecture]:
+    return [space.decode_row(row) for row in rows]
 
 
 def plan_networks(name: str, archs: Sequence[Architecture], *, seed: int = 0) -> Plan:
