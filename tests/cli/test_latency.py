@@ -132,7 +132,7 @@ def test_validate_stores_its_figures_in_the_table(nas: Nas, table: Path) -> None
 
 
 def test_validate_says_when_the_space_is_not_bundled(nas: Nas, table: Path) -> None:
-    text = table.read_text().replace("space: mbconv", "space: mine")
+    text = table.read_text().replace("space: mnasnet_b0", "space: mine")
     table.write_text(text)
     reply = nas("latency", "validate", "--table", str(table))
     assert reply.code == 2
