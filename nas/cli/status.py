@@ -9,7 +9,7 @@ from nas.cli._print import print_json, put
 from nas.core.run_folder import SEARCH
 from nas.core.storage import Place
 from nas.pipeline.summary import FINISHED, Summary, read_summary
-from nas.searching.problem import FRACTIONS
+from nas.searching.metrics import FRACTIONS
 from nas.searching.runs.status import LOST, Status, read_status
 from nas.searching.runs.watch import SPENT
 

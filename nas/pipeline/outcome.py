@@ -11,7 +11,7 @@ from nas.pipeline.config import PipelineConfig, to_mapping
 from nas.pipeline.journal import MEASURE, Done, NetworkRecord, all_networks
 from nas.report.table_notes import notes
 from nas.report.tables import Table, accuracy_text
-from nas.searching.problem import FRACTIONS
+from nas.searching.metrics import FRACTIONS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

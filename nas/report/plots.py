@@ -11,7 +11,7 @@ from matplotlib.text import Annotation
 
 from nas.report._drawing import FOUND, GREY, KNOWN, drawing, label, place, plain, set_log
 from nas.searching.loop import Run
-from nas.searching.problem import FRACTIONS
+from nas.searching.metrics import FRACTIONS
 from nas.searching.solutions import Solution
 
 _WIDE = 1.5

@@ -12,7 +12,7 @@ from nas.network.blocks import Architecture
 from nas.network.cost import cost, cost_of
 from nas.network.layers import Unit, lower
 from nas.searching.loop import Run
-from nas.searching.problem import FRACTIONS
+from nas.searching.metrics import FRACTIONS
 from nas.searching.solutions import Solution
 
 _FEW_MS = 10

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.core.errors import RunError, typed_line
+from nas.searching.metrics import plausible, possible
 from nas.searching.problem import (
     FAILED,
     INFEASIBLE,
@@ -21,8 +22,6 @@ from nas.searching.problem import (
     Problem,
     Trials,
     answers,
-    plausible,
-    possible,
 )
 from nas.space.space import Matrix
 

@@ -18,6 +18,7 @@ from nas.core.errors import RunError
 from nas.core.jsonl import Lines, Record, line_reader
 from nas.core.schema import Count, Reader, Seconds
 from nas.core.text import shown
+from nas.searching.metrics import plausible, possible
 from nas.searching.problem import (
     FAILED,
     INFEASIBLE,
@@ -26,8 +27,6 @@ from nas.searching.problem import (
     STOPPED,
     Floats,
     Trials,
-    plausible,
-    possible,
 )
 from nas.space.space import Matrix
 

@@ -15,11 +15,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.accuracy.predictor import METRICS
 from nas.core.errors import NasError, unknown
 from nas.core.rounding import significant
-from nas.core.schema import PREDICTED
 from nas.network.blocks import Architecture
+from nas.searching.metrics import HIGHER_IS_BETTER
 from nas.space.space import Matrix, Space
 
 Floats = NDArray[np.float64]
@@ -30,12 +29,6 @@ LOOKUP_SECONDS = 1e-3
 
 OK, INFEASIBLE, STOPPED, FAILED = "ok", "infeasible", "stopped", "failed"
 STATUS_TYPE = "<U10"
-
-HIGHER_IS_BETTER = ("top1", "top1_lcb", "top1_proxy", "zero_cost", "reward")
-"""Metrics that an objective maximises unless told otherwise."""
-
-FRACTIONS = (*METRICS, "top1_lcb")
-"""Metrics that are fractions, shown in per cent; `top1_lcb` is a lower confidence bound."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,19 +67,6 @@ class Answers:
     metrics: Metrics
     errors: Mapping[int, str] = field(default_factory=dict)
     stopped: frozenset[int] = frozenset()
-
-
-def plausible(metric: str, values: Floats) -> NDArray[np.bool_]:
-    """Return which of `values` the metric can have: finite numbers, for accuracies fractions."""
-    finite: NDArray[np.bool_] = np.isfinite(values)
-    if metric not in FRACTIONS:
-        return finite
-    return finite & (values >= PREDICTED.least) & (values <= PREDICTED.most)
-
-
-def possible(metric: str) -> str:
-    """Return which values are `plausible`, as in "a finite number"."""
-    return f"a fraction (a number{PREDICTED})" if metric in FRACTIONS else "a finite number"
 
 
 class Evaluator(Protocol):

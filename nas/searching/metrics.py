@@ -1,0 +1,26 @@
+"""What is known of metrics by their names: which are fractions, which are to be maximised."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.accuracy.predictor import METRICS
+from nas.core.schema import PREDICTED
+
+HIGHER_IS_BETTER = ("top1", "top1_lcb", "top1_proxy", "zero_cost", "reward")
+"""Metrics that an objective maximises unless told otherwise."""
+
+FRACTIONS = (*METRICS, "top1_lcb")
+"""Metrics that are fractions, shown in per cent; `top1_lcb` is a lower confidence bound."""
+
+
+def plausible(metric: str, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which of `values` the metric can have: finite numbers, for accuracies fractions."""
+    finite: NDArray[np.bool_] = np.isfinite(values)
+    if metric not in FRACTIONS:
+        return finite
+    return finite & (values >= PREDICTED.least) & (values <= PREDICTED.most)
+
+
+def possible(metric: str) -> str:
+    """Return which values are `plausible`, as in "a finite number"."""
+    return f"a fraction (a number{PREDICTED})" if metric in FRACTIONS else "a finite number"
