@@ -135,8 +135,13 @@ def _dumped(data: Any, *, flow: bool = False) -> str:
 
 
 def _entry(key: Any, value: Any) -> str:
-    lines = _lines(value) if str(key).isidentifier() else []
-    return "\n".join([f"{_scalar(key)}:", *lines, ""]) if lines else _dumped({key: value})
+    if not str(key).isidentifier():
+        return _dumped({key: value})
+    if lines := _lines(value):
+        return "\n".join([f"{_scalar(key)}:", *lines, ""])
+    if isinstance(value, int | float | None) or str(value).isidentifier():
+        return f"{_scalar(key)}: {_scalar(value)}\n"
+    return _dumped({key: value})
 
 
 def _lines(values: Any) -> list[str]:

@@ -85,7 +85,7 @@ class Run:
                 found = known_solution(self.setup, name)
         return found
 
-    @property
+    @cached_property
     def best(self) -> Solution | None:
         """The most accurate solution, by the guide; with one objective the best; None for none."""
         if len(self.setup.problem.objectives) == 1:
