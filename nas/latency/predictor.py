@@ -9,9 +9,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 
-import numpy as np
-from numpy.typing import NDArray
-
 from nas.core.errors import BadValue, unknown
 from nas.core.schema import Coefficient
 from nas.network.layers import Conv, Layer, Linear, Pool, Squeeze, Unit
@@ -188,17 +185,13 @@ class OpModel:
 
     def beyond(self, unit: Unit) -> tuple[str, ...]:
         """Name, once each, the operators of `unit` that lie outside of the measured range."""
-        return tuple(dict.fromkeys(name for is_so, name in self._outside(unit) if is_so))
+        return tuple(dict.fromkeys(name for is_so, name in self.outside(unit) if is_so))
 
-    def are_beyond(self, units: Unit) -> NDArray[np.bool_]:
-        """Tell which of many units, whose numbers are arrays, `beyond` has names for."""
-        found = np.zeros(np.shape(units.block.in_channels), dtype=bool)
-        for is_so, _ in self._outside(units):
-            found |= is_so
-        return found
+    def outside(self, unit: Unit) -> Iterator[tuple[bool, str]]:
+        """Yield whether something lies outside of the measured range, and its name.
 
-    def _outside(self, unit: Unit) -> Iterator[tuple[bool, str]]:
-        """Yield whether something lies outside, and its name."""
+        For units of arrays (`nas.network.arrays.lower_arrays`) it may be an array of bools.
+        """
         for layer in unit.layers:
             for name, value in extents(layer):
                 low, high = self.ranges[name]

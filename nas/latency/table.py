@@ -6,7 +6,7 @@ was measured (`entries`), or else what the operator model predicts; a table with
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import accumulate
@@ -359,10 +359,10 @@ class UnitTable:
             rounded[i] = table.unit_ms(unit_at(units, i))
         return rounded
 
-    def beyond(self, units: Unit, places: Places) -> Flags:
-        """Return for which units `LatencyTable.beyond` names something, given their places."""
-        model = self._table.model
-        return (places < 0) & (model is not None and model.are_beyond(units))
+    def beyond(self, units: Unit, places: Places) -> Iterator[tuple[Flags, str]]:
+        """Yield what `LatencyTable.beyond` may name, after which of the units it is named of."""
+        for is_so, name in self._table.model.outside(units) if self._table.model else ():
+            yield (places < 0) & is_so, name
 
 
 def fingerprint(inputs: Mapping[str, Any]) -> str:

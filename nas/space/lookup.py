@@ -66,7 +66,7 @@ class Lookup:
         self._counts = [slot.counts for slot in slots]
         self._least_counts = np.array([slot.least_count for slot in slots])
         self._tables: list[Floats] = []
-        for places, units in _units(slots):
+        for places, units in _of_slots(slots):
             worth = tuple(values(units))
             if not self._tables:
                 self._tables = [np.zeros(self._offset[-1]) for _ in worth]
@@ -97,7 +97,12 @@ class Lookup:
         return total
 
 
-def _units(slots: Sequence[Slot]) -> Iterator[tuple[Places, Unit]]:
+def units_of(space: Space) -> Iterator[tuple[Places, Unit]]:
+    """Yield all units of a space, many that are alike at once, and their places in an order."""
+    return _of_slots(slots_of(space))
+
+
+def _of_slots(slots: Sequence[Slot]) -> Iterator[tuple[Places, Unit]]:
     """Yield the units of all slots, many that are alike at once, and their places in a table.
 
     No place occurs twice among them.
@@ -138,7 +143,7 @@ def embed(space: Space, rows: Matrix, tables: Sequence[Floats]) -> Floats:
 def distinct_units(space: Space) -> Mapping[str, Unit]:
     """Return every unit that an architecture of `space` can contain, by its key."""
     found: list[tuple[int, Unit]] = []
-    for places, units in _units(slots_of(space)):
+    for places, units in units_of(space):
         numbers = (getattr(units.block, name) for name in NUMBERS)
         order = np.argsort(places, kind="stable")
         rows = np.stack([units.in_shape[1], *numbers], axis=1)[order]

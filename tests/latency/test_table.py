@@ -9,14 +9,16 @@ from statistics import fmean
 import numpy as np
 import pytest
 
-from nas.core.errors import MissingEntry
+from nas.core.errors import MissingEntry, NasError
 from nas.latency.file import load_table
 from nas.latency.predictor import OpModel
 from nas.latency.table import Entry, LatencyTable, Spread, fingerprint
 from nas.network.blocks import Architecture, Block
 from nas.network.layers import lower, lower_block
 from nas.network.zoo import load_architecture
+from nas.searching.evaluators.table import create as create_evaluator
 from nas.space.file import load_space
+from nas.space.lookup import distinct_units
 
 TABLES = ("pixel1", "pixel2", "pixel3")
 V2_MS = {"pixel1": 64.0, "pixel2": 76.0, "pixel3": 56.0}  # Howard et al., 2019, table 3
@@ -324,3 +326,14 @@ def test_a_refused_unit_is_not_modelled_but_named_with_the_reason() -> None:
         table.predict(arch)
     assert f"{refused} (no such kernel)" in str(error.value)
     assert lower(arch)[4].key not in str(error.value)
+
+
+def test_an_uncovered_space_is_told_in_the_order_of_its_units() -> None:
+    pixel1, space = load_table("pixel1"), load_space("mnasnet_b0")
+    assert pixel1.model is not None
+    ranges = {"kernel": (1, 1), "channels": (20, 100), "se_channels": (5, 8), "se_size": (10, 14)}
+    narrow = replace(pixel1, model=replace(pixel1.model, ranges=ranges))
+    named = (reason for unit in distinct_units(space).values() for reason in narrow.beyond(unit))
+    with pytest.raises(NasError) as caught:
+        create_evaluator(space, table=narrow)
+    assert "; ".join(dict.fromkeys(named)) in str(caught.value)

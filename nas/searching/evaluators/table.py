@@ -9,7 +9,7 @@ from nas.latency.eras import earlier_texts
 from nas.latency.table import LatencyTable, UnitTable, fingerprint
 from nas.network.layers import Unit
 from nas.searching.problem import Candidates, Floats, Metrics
-from nas.space.lookup import Lookup, distinct_units
+from nas.space.lookup import Lookup, units_of
 from nas.space.space import Space
 
 
@@ -52,13 +52,16 @@ def create(space: Space, *, table: LatencyTable, allow_extrapolation: bool = Fal
         """Return the milliseconds of units, and 1 where they lie beyond the table's range."""
         places = many.places(units)
         used[places] = True
-        return many.ms(units, places), many.beyond(units, places).astype(float)
+        beyond = np.zeros(len(places), bool)
+        for is_so, _ in many.beyond(units, places):
+            beyond |= is_so
+        return many.ms(units, places), beyond.astype(float)
 
     lookup = Lookup(space, values)
     sides = [table.model.resolution_reasons(r) if table.model else () for r in space.resolutions]
     if (lookup.least()[1] or all(sides)) and not allow_extrapolation:
-        beyond = [r for unit in distinct_units(space).values() for r in table.beyond(unit)]
-        reasons = [reason for side in sides for reason in side] if all(sides) else beyond
+        sides_beyond = [reason for side in sides for reason in side] if all(sides) else []
+        reasons = sides_beyond or _beyond(many, space)
         raise NasError(
             f"latency table {table.name} does not cover space {space.name}: "
             f"{'; '.join(dict.fromkeys(reasons))}; "
@@ -66,3 +69,13 @@ def create(space: Space, *, table: LatencyTable, allow_extrapolation: bool = Fal
         )
     keys = [key for key, occurs in zip(table.entries, used, strict=False) if occurs]
     return Table(lookup, table, fingerprint(table.inputs(keys)), earlier_texts(table, keys))
+
+
+def _beyond(table: UnitTable, space: Space) -> list[str]:
+    """Name what lies beyond the range of a table, in the order of the units of a space."""
+    first: dict[str, int] = {}
+    for at, units in units_of(space):
+        for is_so, name in table.beyond(units, table.places(units)):
+            if is_so.any():
+                first[name] = min(int(at[is_so].min()), first.get(name, at.max()))
+    return sorted(first, key=lambda name: first[name])
