@@ -1,8 +1,9 @@
 """Tables for the terminal: a front beside known architectures, one network block by block."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 
 import numpy as np
@@ -49,24 +50,38 @@ def front_table(run: Run, *, known: Sequence[Solution] = (), top: int = 20) -> T
     else:
         rows = [*solutions[:top], *judged]
         title = f"The best architectures by {run.setup.problem.objectives[0].metric}"
-    versus = "vs baseline" if run.baseline else "difference"
-    published = run.setup.accuracy == "top1" and any(row.published for row in rows)
+    columns = _columns(run, rows, extra)
     return Table(
         title=title,
-        headings=(
-            "architecture",
-            _heading(run.setup.accuracy),
-            *(("published %",) if published else ()),
-            versus,
-            "latency ms",
-            "interval",
-            "MACs M",
-            "params M",
-            *map(_heading, extra),
-        ),
-        rows=tuple(_front_row(run, s, extra, published=published) for s in rows),
+        headings=tuple(columns),
+        rows=tuple(tuple(text(row) for text in columns.values()) for row in rows),
         bold=tuple(i for i, solution in enumerate(rows) if solution.trial is None),
     )
+
+
+def _columns(
+    run: Run, rows: Sequence[Solution], extra: Sequence[str]
+) -> Mapping[str, Callable[[Solution], str]]:
+    """Return the text of a solution in every column of a front, by the heading."""
+    metric, base = run.setup.accuracy, run.baseline
+    columns: dict[str, Callable[[Solution], str]] = {
+        "architecture": lambda s: s.name,
+        _heading(metric): lambda s: _predicted(s, metric),
+    }
+    if any(row.judged is not None for row in rows):
+        columns["judged %"] = lambda s: _or_nothing(s.judged, metric)
+    if metric == "top1" and any(row.published is not None for row in rows):
+        columns["published %"] = lambda s: _or_nothing(s.published, metric)
+    columns |= {
+        "vs baseline" if base else "difference": lambda s: _gain(s, base, metric),
+        "latency ms": lambda s: ms_text(s.latency.ms),
+        "interval": lambda s: f"{ms_text(s.latency.low_ms)} - {ms_text(s.latency.high_ms)}",
+        "MACs M": lambda s: f"{s.macs / 1e6:.0f}",
+        "params M": lambda s: f"{s.params / 1e6:.2f}",
+    }
+    for name in extra:
+        columns[_heading(name)] = partial(_metric_text, metric=name)
+    return columns
 
 
 def _is_near(run: Run, known: Solution) -> bool:
@@ -108,30 +123,27 @@ def _heading(metric: str) -> str:
     return metric + (" %" if metric in FRACTIONS else "")
 
 
-def _front_row(
-    run: Run, solution: Solution, extra: Sequence[str], *, published: bool
-) -> tuple[str, ...]:
-    known = "" if solution.published is None else accuracy_text(solution.published, "top1")
-    gain, latency, metric = solution.gain(run.baseline), solution.latency, run.setup.accuracy
-    accuracy = "" if solution.accuracy is None else accuracy_text(solution.accuracy, metric)
-    if solution.deviation is not None:
-        accuracy += f" ±{accuracy_text(solution.deviation, metric)}"
-    accuracy += EXTRAPOLATED if solution.outside else ""
-    return (
-        solution.name,
-        accuracy,
-        *((known,) if published else ()),
-        "" if gain is None else gain_text(gain, metric),
-        ms_text(latency.ms),
-        f"{ms_text(latency.low_ms)} - {ms_text(latency.high_ms)}",
-        f"{solution.macs / 1e6:.0f}",
-        f"{solution.params / 1e6:.2f}",
-        *(_metric_text(solution, m) for m in extra),
-    )
+def _predicted(solution: Solution, metric: str) -> str:
+    """Return an accuracy with its deviation, and a mark where it is extrapolated."""
+    if solution.accuracy is None:
+        return ""
+    spread = solution.deviation
+    within = "" if spread is None else f" ±{accuracy_text(spread, metric)}"
+    mark = EXTRAPOLATED if solution.outside else ""
+    return accuracy_text(solution.accuracy, metric) + within + mark
+
+
+def _gain(solution: Solution, baseline: Solution | None, metric: str) -> str:
+    gain = solution.gain(baseline)
+    return "" if gain is None else gain_text(gain, metric)
 
 
 def _metric_text(solution: Solution, metric: str) -> str:
-    return accuracy_text(solution.metrics[metric], metric) if metric in solution.metrics else ""
+    return _or_nothing(solution.metrics.get(metric), metric)
+
+
+def _or_nothing(value: float | None, metric: str) -> str:
+    return "" if value is None else accuracy_text(value, metric)
 
 
 def accuracy_text(value: float, metric: str) -> str:

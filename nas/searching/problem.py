@@ -80,8 +80,9 @@ class Evaluator(Protocol):
     or of one in the optional attribute `earlier`, the texts of earlier versions. An optional method
     `outside(accuracy) -> str` says how a predicted number lies outside the range of the data that
     the evaluator learned from, with an empty text where it does not, and `beyond(candidates)` says
-    so of networks, a text for each. The metric in an optional `guide` is what a search maximises by
-    default, in the place of the first that it provides. One that takes long over many
+    so of networks, a text for each; `judged(candidates)` gives the numbers of a second opinion, by
+    a model that did not guide the search. The metric in an optional `guide` is what a search
+    maximises by default, in the place of the first that it provides. One that takes long over many
     candidates says in an optional `at_once` how many it is given in a call at most, so that what it
     found counts before the others have begun.
     """

@@ -35,8 +35,8 @@ class Solution:
 
     `accuracy` is on the scale of the run's accuracy metric, with its standard `deviation` where it
     is predicted, and None where the architecture is not in the space. `metrics` are those of its
-    trial. `outside` says how the accuracy lies outside the
-    range that its model was fitted on. `published` is the top-1 of its paper, a fraction: another
+    trial. `outside` says how the accuracy lies outside the range that its model was fitted on,
+    `judged` is a second opinion on it. `published` is the top-1 of its paper, a fraction: another
     scale unless the metric is `top1`.
     """
 
@@ -50,6 +50,7 @@ class Solution:
     accuracy: float | None = None
     deviation: float | None = None
     outside: str = ""
+    judged: float | None = None
     published: float | None = None
     trial: int | None = None
 
@@ -80,6 +81,7 @@ def record(solution: Solution, accuracy: str, baseline: Solution | None) -> dict
         accuracy: solution.accuracy,
         f"{accuracy}_deviation": solution.deviation,
         f"{accuracy}_outside": solution.outside,
+        **({} if solution.judged is None else {f"{accuracy}_judged": solution.judged}),
         "gain": solution.gain(baseline),
         "gain_deviation": solution.gain_deviation(baseline),
         "latency_ms": solution.latency.ms,
@@ -199,9 +201,10 @@ def _named(solution: Solution, name: str) -> Solution:
 
 
 def _doubts(setup: Setup, picks: Matrix, accuracies: Sequence[float]) -> list[dict[str, Any]]:
-    """Return `deviation` and `outside` of solutions, as far as the evaluator can tell."""
+    """Return `deviation`, `outside` and `judged` of solutions, as far as the evaluator can tell."""
     candidates, judge, count = Candidates(space=setup.space, picks=picks), setup.judge, len(picks)
     deviation: list[float | None] = [None] * count
+    judged: list[float | None] = [None] * count
     outside = [""] * count
     if count:
         with extra("deviations", logger.warning):
@@ -211,4 +214,8 @@ def _doubts(setup: Setup, picks: Matrix, accuracies: Sequence[float]) -> list[di
                 outside = [str(said(accuracy)) for accuracy in accuracies]
             elif said := getattr(judge, "beyond", None):
                 outside = list(map(str, said(candidates)))
-    return [{"deviation": d, "outside": text} for d, text in zip(deviation, outside, strict=True)]
+            second = getattr(judge, "judged", None)
+            if second and (others := second(candidates)) is not None:
+                judged = others.tolist()
+    rows = zip(deviation, outside, judged, strict=True)
+    return [{"deviation": d, "outside": text, "judged": other} for d, text, other in rows]

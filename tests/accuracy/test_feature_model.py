@@ -21,8 +21,6 @@ from nas.latency.file import load_table
 from nas.network.blocks import Architecture
 from nas.network.multipliers import Multipliers, scale
 from nas.network.zoo import load_architecture
-from nas.searching.evaluators.published import create
-from nas.searching.problem import Candidates
 from nas.space.file import load_space
 
 PUBLISHED = {
@@ -154,17 +152,6 @@ def test_a_row_has_the_accuracy_of_its_network_in_every_batch() -> None:
     assert np.array_equal(together, model.predict([space.decode_row(row) for row in rows]))
     assert np.array_equal(model.over(space)(rows[7:8]), np.stack(together)[:, 7:8])
     assert model.over(space)(rows[:0]).accuracy.shape == (0,)
-
-
-def test_the_evaluator_answers_for_any_space_of_such_blocks() -> None:
-    for name in ("mbconv", "mnasnet", "mobilenetv3"):
-        space = load_space(name)
-        some = Candidates(space=space, picks=space.sample_matrix(np.random.default_rng(0), 5))
-        plain, careful = create(space), create(space, caution=1.0)
-        assert (careful(some)["top1"] < plain(some)["top1"]).all()
-        assert (plain.deviation(some)["top1"] > 0).all()
-        assert str(plain) != str(careful)
-        assert "1 deviations are taken off" in careful.note
 
 
 def test_a_kernel_or_a_depth_never_seen_is_named_and_less_sure() -> None:

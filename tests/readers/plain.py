@@ -26,6 +26,8 @@ from readers.rows import (
     to_yaml,
 )
 
+from nas.accuracy.features import NAMES
+from nas.accuracy.judges import SQUARED, Judges, JudgesHeader, load_judges, write_judges
 from nas.accuracy.mlp import MLP
 from nas.accuracy.predictor import AccuracyModel, load_accuracy_model, write_accuracy_model
 from nas.latency.correction import FEATURES, Correction
@@ -107,17 +109,36 @@ def _written(suffix: str, write: Callable[[Path], object]) -> bytes:
         return path.read_bytes()
 
 
+@cache
+def _judges() -> bytes:
+    count = len(NAMES)
+    judges = Judges(
+        header=JudgesHeader(schema=1, metric="top1", families=("a",), source="s"),
+        mean=np.zeros(count, np.float32),
+        unit=np.ones(count, np.float32),
+        weights=np.ones((1, count + len(SQUARED) + 1), np.float32),
+        known=np.zeros((2, count), np.float32),
+        family=np.zeros(2, np.float32),
+    )
+    return _written(".npz", partial(write_judges, judges))
+
+
 def _model_header(content: bytes) -> Any:
     with np.load(io.BytesIO(content)) as arrays:
         return json.loads(str(arrays["header"]))
 
 
-def _with_header(header: Any) -> bytes:
-    with np.load(io.BytesIO(_model())) as arrays:
+def _with_header(header: Any, whole: Callable[[], bytes] = _model) -> bytes:
+    with np.load(io.BytesIO(whole())) as arrays:
         content = {**arrays, "header": np.array(json.dumps(header))}
     file = io.BytesIO()
     np.savez(file, **content)
     return file.getvalue()
+
+
+def _judged(path: Path) -> object:
+    with np.errstate(all="ignore"):
+        return load_judges(path)(np.zeros((2, len(NAMES))))
 
 
 def _predict_all(path: Path) -> object:
@@ -224,6 +245,13 @@ ROWS: dict[str, Row] = {
         read=_predict_all,
         hear=_model_header,
         say=_with_header,
+    ),
+    "judges of accuracies": Row(
+        files=cache(lambda: {"x.npz": _judges()}),
+        spoilt="x.npz",
+        read=_judged,
+        hear=_model_header,
+        say=partial(_with_header, whole=_judges),
     ),
     "samples": Row(
         files=one("x.jsonl", _samples, to_lines),

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from nas.accuracy.feature_model import PicksModel, load_feature_model
+from nas.accuracy.judges import Judges, load_judges
 from nas.accuracy.predictor import DECIMALS
 from nas.core.errors import NasError
 from nas.searching.problem import Candidates, Floats, Metrics
@@ -28,6 +29,7 @@ class Published:
     """
 
     model: PicksModel
+    judges: Judges | None = None
     caution: float = 1.0
     provides: tuple[str, ...] = ("top1", "top1_lcb")
     guide: str = "top1_lcb"
@@ -37,7 +39,10 @@ class Published:
     def note(self) -> str:
         """The note of the model, how careful the bound is, and what of the space lies outside."""
         bound = f"top1_lcb is top1 less {self.caution:g} of its own standard deviations"
-        return "; ".join(filter(None, (self.model.model.header.note, bound, self.model.outside())))
+        judges = "judged: a second opinion, of ridge regressions fitted without the nearest family"
+        second = judges if self.judges else ""
+        said = (self.model.model.header.note, bound, second, self.model.outside())
+        return "; ".join(filter(None, said))
 
     def __call__(self, candidates: Candidates) -> Metrics:
         """Return the predicted top-1 of every candidate and its lower bound, fractions."""
@@ -52,6 +57,12 @@ class Published:
     def deviation(self, candidates: Candidates) -> Metrics:
         """Return the standard deviation of every prediction, a fraction, family and all."""
         return {"top1": self.model(candidates.picks).deviation}
+
+    def judged(self, candidates: Candidates) -> Floats | None:
+        """Return what models of another kind say, fitted without the family nearest to each."""
+        if self.judges is None:
+            return None
+        return self.judges(self.model.described(candidates.picks)).accuracy
 
     def beyond(self, candidates: Candidates) -> Sequence[str]:
         """Say in what each candidate lies outside of the data, or nothing."""
@@ -71,4 +82,5 @@ def create(space: Space, *, path: str = "", caution: float = 1.0) -> Published:
     """
     if not caution >= 0:
         raise NasError(f"caution must be a number >= 0, not {caution:g}")
-    return Published(model=load_feature_model(path or "published").over(space), caution=caution)
+    model = load_feature_model(path or "published").over(space)
+    return Published(model=model, judges=None if path else load_judges(), caution=caution)
