@@ -8,6 +8,6 @@ DATA = (
 )
 
 
-def as_word(data: str) -> str:
-    """Return `data` quoted for a shell, for commands that are shown."""
-    return shlex.quote(data)
+def as_word(text: object) -> str:
+    """Return a path or another text quoted for a shell, for commands that are shown."""
+    return shlex.quote(str(text))

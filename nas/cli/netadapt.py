@@ -138,8 +138,9 @@ def command(arch: str, as_json: bool, out: Path | None, **flags: Any) -> None:
         _draw(result, table, folder)
     if not as_json:
         data = as_word(flags["data"])
-        say(f"the result is in {folder}; next: nas eval {folder} --data {data}, or")
-        say(f"nas export {folder} --format onnx")
+        word = as_word(folder)
+        say(f"the result is in {folder}; next: nas eval {word} --data {data}, or")
+        say(f"nas export {word} --format onnx")
 
 
 def _print(result: Result, table: LatencyTable, speedup: Speedup | None) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from nas.cli._data import as_word
 from nas.cli._places import ALLOW_PLUGINS, PATH, PLACE
 from nas.cli._print import print_json, print_table, put, say
 from nas.cli._progress import progress
@@ -262,10 +263,11 @@ def _why_nothing(run: Run) -> str:
 
 
 def _say_where(run: Run) -> None:
-    say(f"everything is in {run.out}; next: nas show {run.out}:best, or")
-    say(f"nas export {run.out}:best --format onnx")
+    best = as_word(f"{run.out}:best")
+    say(f"everything is in {run.out}; next: nas show {best}, or")
+    say(f"nas export {best} --format onnx")
     if run.setup.table.provenance and isinstance(run.out, Path):
-        say(f"measure them on this machine: nas latency check {run.out} --top 5")
+        say(f"measure them on this machine: nas latency check {as_word(run.out)} --top 5")
 
 
 def _document(run: Run) -> dict[str, Any]:

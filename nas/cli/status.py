@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 import click
 
+from nas.cli._data import as_word
 from nas.cli._places import PLACE
 from nas.cli._print import print_json, put
 from nas.core.run_folder import SEARCH
@@ -64,7 +65,8 @@ def _summary_lines(summary: Summary) -> list[str]:
         elif value is not None:
             lines.append(f"{name}: {_value(name, value)}")
     if summary.state == FINISHED:
-        lines.append(f"next: nas show {out}, or nas export {out} --format onnx")
+        word = as_word(out)
+        lines.append(f"next: nas show {word}, or nas export {word} --format onnx")
     else:
         lines.append(f"resume: the same {kind.command} command")
     return lines

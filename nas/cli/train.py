@@ -108,8 +108,9 @@ def command(arch: str | None, as_json: bool, resolution: int | None, **flags: An
         print_json(_document(trained, out, flags))
     else:
         put(f"top1 {trained.top1:.4f} on the validation images, epoch {trained.best_epoch}")
+        word = as_word(out)
         say(f"{trained.epochs} epochs in {trained.seconds:.1f} s; the weights are in {out}; next:")
-        say(f"nas eval {out} --data {as_word(flags['data'])}, or nas export {out} --format onnx")
+        say(f"nas eval {word} --data {as_word(flags['data'])}, or nas export {word} --format onnx")
 
 
 def _start(arch: str | None, begun: Begun | None, flags: dict[str, Any]) -> str:

@@ -74,6 +74,17 @@ def typed_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
+_EXTRAS = {
+    "torch": ("torch", "safetensors"),
+    "measure": ("onnx", "onnxruntime", "scipy"),
+    "litert": ("ai_edge_litert", "flatbuffers"),
+    "data": ("datasets", "kornia", "PIL", "sklearn"),
+    "train": ("tensorboard",),
+    "ray": ("ray", "fsspec"),
+    "plot": ("matplotlib",),
+}
+"""The extras of this package with the modules that they bring."""
+
 _PACKAGES = {
     "ai_edge_litert": "ai-edge-litert",
     "PIL": "pillow",
@@ -84,7 +95,9 @@ _PACKAGES = {
 
 
 def missing_package(error: ModuleNotFoundError, *, wanted_by: str) -> MissingPackage:
-    """Return the error that says what to install for a failed import."""
+    """Return the error that says what to install for a failed import: an extra if one has it."""
     module = (error.name or "").partition(".")[0]
     package = _PACKAGES.get(module, module)
-    return MissingPackage(f"{wanted_by} needs {package}; install it: pip install {package}")
+    extra = next((extra for extra, modules in _EXTRAS.items() if module in modules), None)
+    what = f"'nas[{extra}]'" if extra else package
+    return MissingPackage(f"{wanted_by} needs {package}; install it: pip install {what}")

@@ -7,8 +7,9 @@ from typing import Any
 
 from nas.core import strict_yaml
 from nas.core.data import find, read_mapping, to_json, to_yaml
-from nas.core.errors import BadValue
+from nas.core.errors import BadFile, BadValue, UnknownName
 from nas.core.files import write_text
+from nas.core.mistaken import TABLE, explained
 from nas.core.schema import SCHEMA, Reader
 from nas.latency.correction import Correction
 from nas.latency.eras import earlier_fingerprint, split_era, table_of_era, without_eras
@@ -36,6 +37,13 @@ def load_table(name: str | Path, *, era: str | int | None = None) -> LatencyTabl
         BadFile: if the file is malformed; file, line where known, and key are named.
     """
     place, chosen = split_era(table_of_era(name, era))
+    try:
+        return _load(place, chosen)
+    except (UnknownName, BadFile) as error:
+        raise explained(error, str(place), TABLE) from None
+
+
+def _load(place: str | Path, chosen: str) -> LatencyTable:
     path = find("latency table", place, where="latency_tables")
     reader = Reader(path)
     content = without_eras(read_mapping(path), reader, chosen)

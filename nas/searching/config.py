@@ -32,6 +32,9 @@ from nas.space.space import Space
 _LEAST = {"trials": 1, "batch": 0, "screen": 0, "seed": 0, "workers": 0, "trial_seconds": 0,
           "max_seconds": 0, "max_epochs": 0}  # fmt: skip
 
+COSTS = "costs"
+"""The evaluator of what is counted; as the evaluator of a search it knows no accuracy."""
+
 FOOTPRINT = ("size_mb", "peak_mb")
 """Metrics that are worked out where an objective or a constraint names one of them."""
 
@@ -210,24 +213,26 @@ def prepare(
     if config.on_missing == "fail":
         table = replace(table, model=None)
     judge = _judge(config, space, out, runner)
+    guide = getattr(judge, "guide", judge.provides[0])
+    objectives = _objectives(config, guide)
+    counts = plugins.create("evaluators", Plugin.parse(COSTS), space)
     evaluators = (
-        plugins.create("evaluators", Plugin.parse("costs"), space),
+        *(() if str(judge) == COSTS else (counts,)),
         plugins.create(
             "evaluators",
             Plugin.parse("table"),
             space,
             table=table,
-            allow_extrapolation=config.allow_extrapolation,
+            allow_extrapolation=config.allow_extrapolation or not asks_latency(config),
         ),
         *_footprint(config, space, table),
         judge,
     )
-    guide = getattr(judge, "guide", judge.provides[0])
     reward = _reward(config.reward, guide) if config.reward else None
     problem = Problem(
         space=space,
         evaluators=evaluators,
-        objectives=_objectives(config, guide),
+        objectives=objectives,
         limits=tuple(Constraint.parse(text) for text in config.limit),
         reward=reward,
     )
@@ -243,6 +248,13 @@ def prepare(
     if space.baseline:
         load_architecture(space.baseline)
     return setup
+
+
+def asks_latency(config: SearchConfig) -> bool:
+    """Tell whether the latency decides anything: an objective, a constraint or a reward."""
+    named = [Objective.parse(text).metric for text in config.objective]
+    limited = [Constraint.parse(text).metric for text in config.limit]
+    return bool(config.reward) or not named or "latency_ms" in (*named, *limited)
 
 
 def _footprint(config: SearchConfig, space: Space, table: LatencyTable) -> tuple[Evaluator, ...]:
@@ -296,6 +308,11 @@ def _streams(config: SearchConfig) -> bool:
 
 def _objectives(config: SearchConfig, guide: str) -> tuple[Objective, ...]:
     usual = _BY_REWARD if config.reward else (f"max:{guide}", "min:latency_ms")
+    if guide == "macs" and not (config.objective or config.reward):
+        raise NasError(
+            "evaluator costs knows no accuracy; say what to search for, as in "
+            "`objective=min:params`"
+        )
     objectives = tuple(Objective.parse(text) for text in config.objective or usual)
     if config.reward and tuple(map(str, objectives)) != _BY_REWARD:
         raise NasError("a reward is the one objective; leave out either `reward` or `objective`")

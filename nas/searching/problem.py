@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from nas.core.errors import NasError, unknown
 from nas.core.rounding import significant
+from nas.core.schema import PREDICTED
 from nas.network.blocks import Architecture
-from nas.searching.metrics import HIGHER_IS_BETTER
+from nas.searching.metrics import FRACTIONS, HIGHER_IS_BETTER
 from nas.space.space import Matrix, Space
 
 Floats = NDArray[np.float64]
@@ -29,6 +30,8 @@ LOOKUP_SECONDS = 1e-3
 
 OK, INFEASIBLE, STOPPED, FAILED = "ok", "infeasible", "stopped", "failed"
 STATUS_TYPE = "<U10"
+
+_UNITS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "%": 0.01}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,20 +158,25 @@ class Constraint:
 
     @classmethod
     def parse(cls, text: str) -> "Constraint":
-        """Return the constraint of "latency_ms<=80" or "top1_proxy>=0.6".
+        """Return the constraint of "latency_ms<=80", "top1_proxy>=0.6" or "top1_proxy>=60%".
 
-        A number may end in k, M or G.
+        A number may end in k, M, G or %.
         """
-        match = re.fullmatch(r"\s*(\w+)\s*(<=|>=)\s*([\d.]+(?:[eE][+-]?\d+)?)\s*([kMG]?)\s*", text)
+        number = r"([\d.]+(?:[eE][+-]?\d+)?)\s*([kMG%]?)"
+        match = re.fullmatch(rf"\s*(\w+)\s*(<=|>=)\s*{number}\s*", text)
         try:
             if match is None:
                 raise ValueError
-            value = float(match[3]) * {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}[match[4]]
+            value = float(match[3]) * _UNITS[match[4]]
         except ValueError:
             raise NasError(
                 f"limit {text!r}: expected METRIC<=NUMBER or METRIC>=NUMBER, as in latency_ms<=80 "
                 "or params<=4M"
             ) from None
+        if match[1] in FRACTIONS and PREDICTED.most < value <= 100:
+            start = f"{match[1]}{match[2]}"
+            better = f"{start}{value / 100:g} or {start}{value:g}%"
+            raise NasError(f"limit {text!r}: {match[1]} is a fraction; give {better}")
         return cls(metric=match[1], at_most=match[2] == "<=", value=value)
 
     def holds(self, values: Floats) -> NDArray[np.bool_]:

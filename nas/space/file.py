@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from nas.core import data
-from nas.core.errors import BadFile, NasError
+from nas.core.errors import BadFile, NasError, UnknownName
+from nas.core.mistaken import SPACE, explained
 from nas.core.schema import Reader, check_keys
 from nas.core.text import shown
 from nas.network.blocks import ACTS, GATES, MOST_CHANNELS, MOST_PIXELS, MOST_WINDOW, SKIPS
@@ -86,8 +87,11 @@ def load_space(name: str | Path) -> Space:
         UnknownName: if no bundled space has the name; it lists the closest ones.
         BadFile: if the file is missing or malformed; it names the line and the key.
     """
-    path = data.find("search space", name, where="search_spaces")
-    return space_from_mapping(data.read_mapping(path), source=str(path))
+    try:
+        path = data.find("search space", name, where="search_spaces")
+        return space_from_mapping(data.read_mapping(path), source=str(path))
+    except (UnknownName, BadFile) as error:
+        raise explained(error, str(name), SPACE) from None
 
 
 def space_from_mapping(content: Mapping[str, Any], *, source: str = "space") -> Space:

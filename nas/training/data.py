@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.core.errors import BadFile, BadValue, NasError
+from nas.core.data import is_there
+from nas.core.errors import BadFile, BadValue, NasError, UnknownName
 from nas.core.machine import available_cores
-from nas.core.plugins import Plugin, create
+from nas.core.plugins import Plugin, available, create
 from nas.core.text import LONGEST_VALUE, few, printable
 from nas.training.cache import Read, cached
 
@@ -101,6 +103,7 @@ def load_data(text: str, *, seed: int = 0) -> Data:
         NasError: if the data cannot be used; the message says what was found and what to do.
     """
     plugin = Plugin.parse(text)
+    _check_named(text, plugin.name)
     options = dict(plugin.options)
     megabytes = _megabytes(options.pop("cache", str(CACHE_MB)))
     source: Source = create(KIND, Plugin(name=plugin.name, options=options), seed=seed)
@@ -127,6 +130,20 @@ def load_data(text: str, *, seed: int = 0) -> Data:
         notes=notes,
         mirrored=source.mirrored,
     )
+
+
+def _check_named(text: str, name: str) -> None:
+    """Refuse a path without the name of what reads it."""
+    path = Path(text if is_there(Path(text)) else text.partition(",")[0])
+    if name in available(KIND) or not is_there(path):
+        return
+    if path.is_dir():
+        raise UnknownName(
+            f"{path} is a folder; say what reads it, as in `data=imagefolder:{path}` for images in "
+            "a folder for each class"
+        )
+    if path.suffix == ".csv":
+        raise UnknownName(f"{path} is a file; say what reads it, as in `data=csv:{path}`")
 
 
 def check_side(side: int) -> int:

@@ -13,7 +13,7 @@ from nas.core.extras import extra
         (OSError(28, "No space left on device"), "without the picture: No space left on device"),
         (
             ModuleNotFoundError("No module named 'matplotlib.figure'", name="matplotlib.figure"),
-            "the picture needs matplotlib; install it: pip install matplotlib",
+            "the picture needs matplotlib; install it: pip install 'nas[plot]'",
         ),
         (ZeroDivisionError("a\nb"), r"without the picture, by a bug: ZeroDivisionError: a\nb (te"),
         (ModuleNotFoundError("No module named 'nas.x'", name="nas.x"), "without the picture, by a"),

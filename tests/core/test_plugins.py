@@ -111,7 +111,7 @@ def test_an_option_without_a_default_must_be_given() -> None:
 
 @pytest.mark.parametrize(
     ("package", "hint"),
-    [("ray", "pip install ray"), ("nowhere_xyz", "pip install nowhere_xyz")],
+    [("ray", r"pip install 'nas\[ray\]'"), ("nowhere_xyz", "pip install nowhere_xyz")],
 )
 def test_a_missing_package_says_what_to_install(
     folder: Path, monkeypatch: pytest.MonkeyPatch, package: str, hint: str

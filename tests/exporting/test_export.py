@@ -33,7 +33,7 @@ def test_a_model_without_torch_says_what_to_install(monkeypatch: pytest.MonkeyPa
     monkeypatch.delitem(sys.modules, "nas.models.build", raising=False)
     with pytest.raises(MissingPackage) as caught:
         _ = nas.build_model
-    assert str(caught.value) == "nas.build_model needs torch; install it: pip install torch"
+    assert str(caught.value) == "nas.build_model needs torch; install it: pip install 'nas[torch]'"
 
 
 def test_a_file_without_a_path_is_named_after_the_architecture(

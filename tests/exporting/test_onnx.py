@@ -207,7 +207,7 @@ def test_weights_must_fit() -> None:
 
 def test_without_onnx_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(MissingPackage, match="pip install onnx"):
+    with pytest.raises(MissingPackage, match=r"pip install 'nas\[measure\]'"):
         to_onnx(load_architecture("mobilenet_v1@0.25"))
 
 

@@ -209,7 +209,7 @@ def test_what_makes_no_graph_is_refused() -> None:
 
 def test_without_the_package_its_name_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
-    with pytest.raises(MissingPackage, match="pip install ai-edge-litert"):
+    with pytest.raises(MissingPackage, match=r"pip install 'nas\[litert\]'"):
         units_to_tflite([unit()])
 
 

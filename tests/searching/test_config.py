@@ -107,7 +107,7 @@ def test_where_an_evaluation_is_a_training_the_default_strategy_is_guided(judge_
         ({"latency_table": "pixel9"}, UnknownName, "did you mean pixel"),
         ({"era": "2017"}, UnknownName, "era .* '2017'; did you mean 2019, 2018"),
         ({"evaluator": "surogate"}, UnknownName, "did you mean surrogate"),
-        ({"evaluator": "costs"}, NasError, "more than one evaluator answers for macs"),
+        ({"evaluator": "costs"}, NasError, "evaluator costs knows no accuracy"),
         ({"evaluator": "table"}, NasError, "evaluator table needs table"),
         ({"evaluator": "surrogate:path=x.npz"}, BadFile, "x.npz: no such file"),
         ({"strategy": "randon"}, UnknownName, "did you mean random"),

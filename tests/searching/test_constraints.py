@@ -49,7 +49,7 @@ def test_the_value_that_is_named_can_be_met(limit: str) -> None:
 
 
 def test_metrics_that_are_dear_are_not_tried(with_constraints: Callable[..., Problem]) -> None:
-    problem = with_constraints("top1>=2")
+    problem = with_constraints("top1>=1.2")
     check_constraints(problem)
     assert problem.evaluators[1].calls == []
 

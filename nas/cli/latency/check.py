@@ -4,9 +4,12 @@ from pathlib import Path
 
 import click
 
+from nas.cli._data import as_word
 from nas.cli._places import PATH
 from nas.cli._print import print_json, print_table, say
 from nas.cli.latency import _options as options
+from nas.core.errors import NasError
+from nas.core.run_folder import SEARCH, TRAINING, kind_of
 from nas.latency.measure.compare import Checked
 from nas.latency.measure.run import Target
 from nas.report.tables import Table
@@ -26,6 +29,12 @@ def command(run: Path, top: int, table: str | None, target: Target, as_json: boo
 
     They are spread over the front, from the fastest to the slowest.
     """
+    if kind_of(run) is TRAINING:
+        measure = f"nas latency measure --arch {as_word(run)} --out table.yaml"
+        raise NasError(
+            f"{run} is {TRAINING.text}, not {SEARCH.text}; see: nas status {run}, or measure the "
+            f"trained network: {measure}"
+        )
     with options.measuring() as report:
         found = check_run(run, top=top, table=table, target=target, report=report)
     if as_json:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from nas.cli._data import as_word
 from nas.cli._places import PATH
 from nas.cli._print import print_json, say
 from nas.cli.latency import _options as options
@@ -41,10 +42,10 @@ def command(
         print_json({"schema": 1, "path": str(out), **facts(table)})
     else:
         with extra("the summary", say):
-            _say(table, out)
+            _say(table, out, asked.space)
 
 
-def _say(table: LatencyTable, out: Path) -> None:
+def _say(table: LatencyTable, out: Path, space: str | None) -> None:
     say(f"{out}: {len(table.entries)} units on {table.heading}")
     for key, text in table.lacks.items():
         say(f"not measured: {key}: {text}")
@@ -53,4 +54,9 @@ def _say(table: LatencyTable, out: Path) -> None:
         options.say_noise(table.provenance.noise)
     if samples_path(out).exists():
         say(f"samples: {samples_path(out)}")
-    say(f"next: nas latency validate --table {out}")
+    check = f"nas latency validate --table {as_word(out)}"
+    if space is None:
+        say(f"next: {check}")
+    else:
+        say(f"next: {check} --space {as_word(space)}, or")
+        say(f"nas search --space {as_word(space)} --latency-table {as_word(out)}")

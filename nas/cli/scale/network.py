@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from nas.cli._data import as_word
 from nas.cli._era import era
 from nas.cli._options import JSON
 from nas.cli._places import PATH
@@ -68,7 +69,8 @@ def network(
     print_table(scale_table(before, after))
     for line in _remarks(scaled, table):
         say(line)
-    say(f"wrote {path}; next: nas train {path} --data ..." if path else "keep it: --out FILE.yaml")
+    wrote = f"wrote {path}; next: nas train {as_word(path)} --data ..."
+    say(wrote if path else "keep it: --out FILE.yaml")
 
 
 def _limit(gigabytes: float | None) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from nas.cli._data import DATA
+from nas.cli._data import DATA, as_word
 from nas.cli._era import era
 from nas.cli._options import COUNT, JSON, RECIPE, WHOLE, option
 from nas.cli._places import PATH
@@ -122,7 +122,7 @@ def _show(rows: Sequence[Scored], judge: Judge, budget: Budget, base: Architectu
 def _suggest(by: Compound, arch: str, out: Path) -> None:
     say(f"the whole grid is in {out / RESULTS}; next:")
     say(
-        f"nas scale {arch} --phi 1 --alpha {by.alpha:g} --beta {by.beta:g} "
+        f"nas scale {as_word(arch)} --phi 1 --alpha {by.alpha:g} --beta {by.beta:g} "
         f"--gamma {by.gamma:g} --out scaled.yaml"
     )
 

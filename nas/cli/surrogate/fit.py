@@ -8,6 +8,7 @@ import click
 
 from nas.accuracy.examples import Examples
 from nas.accuracy.predictor import write_accuracy_model
+from nas.cli._data import as_word
 from nas.cli._places import PATH, PLACE
 from nas.cli._print import print_json, put, say
 from nas.cli._progress import progress
@@ -51,7 +52,8 @@ def command(runs: tuple[Place, ...], out: Path, seed: int, as_json: bool) -> Non
         for line in _lines(fitted):
             put(line)
         space = read_run(runs[0]).config.space
-        say(f"next: nas search --space {space} --evaluator surrogate:{out}")
+        evaluator = as_word(f"surrogate:{out}")
+        say(f"next: nas search --space {as_word(space)} --evaluator {evaluator}")
 
 
 def _fit(examples: Examples, seed: int) -> "Fitted":

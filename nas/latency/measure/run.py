@@ -1,11 +1,14 @@
 """Measure a plan on a backend into a file of samples."""
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from nas.core import machine, plugins
+from nas.core.errors import NasError
+from nas.core.files import read_bytes
 from nas.core.plugins import Plugin
 from nas.core.progress import quiet
 from nas.latency.backends import Backend
@@ -63,11 +66,26 @@ def measure_plan(
         to_mapping(plan), runtime=backend.runtime, threads=target.threads, dtype=target.dtype
     )
     models = [partial(backend.compile, job.units) for job in plan.jobs]
-    with closing(SampleFile(path, head, instead=instead)) as file:
+    with _nothing_left(path), closing(SampleFile(path, head, instead=instead)) as file:
         cores = machine.pin(target.cores, threads=target.threads)
         known = {**machine.describe(cores), "backend": target.backend}
         found = measure(models, backend.open, file, rounds=rounds, machine=known, report=report)
     return read_samples(path), found
+
+
+@contextmanager
+def _nothing_left(path: Path) -> Iterator[None]:
+    """Remove a new file of samples, and new folders, where an error leaves them without samples."""
+    absent = [place for place in (path, *path.parents) if not place.exists()]
+    try:
+        yield
+    except NasError:
+        if path in absent and path.exists() and b'"visit"' not in read_bytes(path):
+            path.unlink()
+            with suppress(OSError):  # something else lies there by now
+                for folder in absent[1:]:
+                    folder.rmdir()
+        raise
 
 
 def duration(plan: Plan, target: Target, rounds: Rounds) -> float:

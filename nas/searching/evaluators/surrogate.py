@@ -57,7 +57,8 @@ def create(space: Space, *, path: str = "") -> Surrogate:
     if not path and space.name not in modelled_spaces():
         raise UnknownName(
             f"no accuracy model is bundled for space {space.name}; name an evaluator of accuracy: "
-            "`evaluator=published` for MBConv blocks, `evaluator=surrogate:MODEL.npz`, or "
-            "`evaluator=my_package.my_evaluator`"
+            "`data=imagefolder:/path` `evaluator=proxy` trains on your images, "
+            "`evaluator=published` predicts for MBConv blocks, `evaluator=surrogate:MODEL.npz` is "
+            "a model of your own, `evaluator=my_package.my_evaluator` another"
         )
     return Surrogate(load_accuracy_model(path or space.name, space))

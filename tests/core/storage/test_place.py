@@ -182,7 +182,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MissingPackage, match=r"^s3://a needs s3fs; install it: pip install s3fs$"):
         Storage("s3://a").names()
     monkeypatch.setitem(sys.modules, "fsspec.core", None)
-    with pytest.raises(MissingPackage, match=r"^s3://a needs fsspec; install it: pip install fs"):
+    with pytest.raises(MissingPackage, match=r"^s3://a needs fsspec; install it: pip install 'nas"):
         Storage("s3://a").names()
 
 
