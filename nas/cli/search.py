@@ -84,7 +84,8 @@ def _flag(name: str, help_text: str, **more: Any) -> Callable[[Any], Any]:
     "--allow-extrapolation",
     is_flag=True,
     default=None,
-    help="Search although all units lie outside of the table's range.",
+    help="Search although all units lie outside of the table's range, or most of the latency was "
+    "not measured but is extrapolated.",
 )
 @click.option(
     "--on-missing",

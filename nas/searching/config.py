@@ -12,6 +12,7 @@ from nas.core.plugins import Plugin
 from nas.core.schema import SCHEMA, Name, OneOf, Reader, Texts, check_keys
 from nas.core.storage import Place
 from nas.core.workers.runner import Runner
+from nas.latency.coverage import Coverage, coverage
 from nas.latency.eras import table_of_era
 from nas.latency.file import load_table
 from nas.latency.table import ON_MISSING, LatencyTable
@@ -52,13 +53,13 @@ class SearchConfig:
     chooses among so many times as many proposals. `seed_arch`: architectures to begin with; "zoo"
     means the bundled ones of the space that satisfy the constraints, where an evaluation is a
     look-up, and "none" no others. `allow_extrapolation`: search also where all units lie outside
-    the latency table's range. `on_missing`: "model" the units that a measured table lacks,
-    "measure" them now, into its file, or "fail". `data`: what evaluators train on. `workers`: of
-    the runner (0: its choice); several, and a cluster, also run other slow evaluators.
-    `ray_address`: of the runner "ray"; `gpus_per_trial`: its share of a GPU. A trial that takes
-    more than `trial_seconds` fails. The search ends early after `max_seconds`, or after training
-    for `max_epochs`, in all that was done in its run folder; the last batch may go beyond the
-    epochs. For each of these 0 means no limit.
+    the latency table's range, or most of the latency is extrapolated. `on_missing`: "model" the
+    units that a measured table lacks, "measure" them now, into its file, or "fail".
+    `data`: what evaluators train on. `workers`: of the runner (0: its choice); several, and a
+    cluster, also run other slow evaluators. `ray_address`: of the runner "ray"; `gpus_per_trial`:
+    its share of a GPU. A trial that takes more than `trial_seconds` fails. The search ends early
+    after `max_seconds`, or after training for `max_epochs`, in all that was done in its run folder;
+    the last batch may go beyond the epochs. For each of these 0 means no limit.
     """
 
     space: str = "mbconv"
@@ -139,7 +140,8 @@ class Setup:
     """A search that is ready to run.
 
     `judge` is the evaluator of accuracy; with `streams`, trials go to workers one by one, as these
-    become free (a judge with a runner distributes its work itself).
+    become free (a judge with a runner distributes its work itself). `coverage` is that of a table
+    of measured units, where the latency decides anything.
     """
 
     config: SearchConfig
@@ -147,6 +149,7 @@ class Setup:
     problem: Problem
     judge: Evaluator
     streams: bool = False
+    coverage: Coverage | None = None
 
     @property
     def accuracy(self) -> str:
@@ -242,6 +245,7 @@ def prepare(
         problem=problem,
         judge=judge,
         streams=_streams(config),
+        coverage=coverage(table, space) if table.entries and asks_latency(config) else None,
     )
     setup.strategy()
     seed_rows(problem, config.seed_arch)

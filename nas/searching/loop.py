@@ -20,8 +20,10 @@ from nas.core.extras import extra
 from nas.core.jsonl import Lines
 from nas.core.plugins import Plugin
 from nas.core.progress import Report
+from nas.core.run_folder import SEARCH, is_begun
 from nas.core.storage import Place
 from nas.core.workers.runner import Lazy, Runner
+from nas.latency.coverage import check_coverage, coverage_text
 from nas.searching.config import SearchConfig, Setup, prepare, write_config
 from nas.searching.constraints import check_constraints
 from nas.searching.journal import JOURNAL, NoJournal, open_journal
@@ -193,6 +195,7 @@ def _runner(config: SearchConfig) -> Callable[[], Runner]:
 def _explore(setup: Setup, out: Place | None, watch: Watch) -> Run:
     config, path = setup.config, out.here if out else None
     check_constraints(setup.problem, seed=config.seed)
+    _check_coverage(setup, path)
     if path:
         folder.check_folder(path, config)
     with closing(open_journal(path / JOURNAL) if path else NoJournal()) as journal:
@@ -205,6 +208,17 @@ def _explore(setup: Setup, out: Place | None, watch: Watch) -> Run:
         if path:
             _restore(journal, setup, path)
         return run
+
+
+def _check_coverage(setup: Setup, path: Path | None) -> None:
+    """Say how much of the latency is extrapolated; refuse to begin where that is most of it."""
+    config, found = setup.config, setup.coverage
+    if found is None or not (text := coverage_text(found, setup.table, setup.space)):
+        return
+    begun = path is not None and is_begun(path, SEARCH)
+    if not (config.allow_extrapolation or begun):
+        check_coverage(found, text, named=config.space)
+    logger.info("%s", text)
 
 
 def _restore(journal: Lines | NoJournal, setup: Setup, path: Path) -> None:

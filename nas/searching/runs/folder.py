@@ -111,6 +111,7 @@ def environment(setup: Setup) -> Mapping[str, Any]:
         "processor": cpu_name(),
         "cores": os.cpu_count(),
         "table": {"name": setup.table.name, "device": setup.table.device},
+        **({"coverage": asdict(setup.coverage)} if setup.coverage else {}),
         "problem": setup.problem.describe(),
         "seed": setup.config.seed,
         "commit": commit(),

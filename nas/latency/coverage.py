@@ -1,0 +1,68 @@
+"""How much of the latency of a space's networks a table of measured units extrapolates."""
+
+import shlex
+from dataclasses import dataclass
+
+import numpy as np
+
+from nas.core.errors import NasError
+from nas.latency.table import LatencyTable
+from nas.space.space import Space
+
+NETWORKS = 64
+MOST = 0.5
+"""Of more than this share of the latency, an extrapolation must be allowed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """What a table of measured units lacks of random networks: shares of units and of latency."""
+
+    networks: int
+    units: float
+    latency: float
+
+
+def coverage(table: LatencyTable, space: Space, *, networks: int = NETWORKS) -> Coverage:
+    """Return how much of `networks` random networks of `space` is extrapolated from `table`.
+
+    That is nothing for a published table, which is a model of operators and has its own range.
+
+    Raises:
+        MissingEntry: if the table has neither an entry nor a model for some unit.
+    """
+    rows = space.sample_matrix(np.random.default_rng(0), networks)
+    archs = [space.decode_row(row) for row in rows]
+    parts = [unit for latency in table.predict_all(archs) for unit in latency.units]
+    missing, total = [unit for unit in parts if unit.extrapolated], sum(unit.ms for unit in parts)
+    return Coverage(
+        networks=networks,
+        units=round(len(missing) / len(parts), 6),
+        latency=round(sum(unit.ms for unit in missing) / total, 6) if total else 0.0,
+    )
+
+
+def coverage_text(found: Coverage, table: LatencyTable, space: Space) -> str:
+    """Return a line on what is extrapolated; empty if nothing is."""
+    if not found.units:
+        return ""
+    measured = f", measured for space {table.provenance.space}," if table.provenance else ""
+    return (
+        f"latency table {table.name}{measured} extrapolates {100 * found.units:.3g} % of the units "
+        f"and {100 * found.latency:.3g} % of the latency of random networks of space {space.name}"
+    )
+
+
+def check_coverage(found: Coverage, text: str, *, named: str) -> None:
+    """Refuse a table that extrapolates most of the latency; `text` is that of `coverage_text`.
+
+    `named` is the name or the file of the space.
+
+    Raises:
+        NasError: with the shares, and what to do.
+    """
+    if found.latency > MOST:
+        raise NasError(
+            f"{text}; measure a table for it: nas latency measure --space {shlex.quote(named)} "
+            "--out table.yaml, or search with `allow_extrapolation` all the same"
+        )
