@@ -3,7 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from nas.core.errors import NasError
+from nas.cli._data import as_word
+from nas.core.errors import NasError, missing_package
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from nas.searching.runs.folder import find_architecture
@@ -26,9 +27,24 @@ def find_trained(arch: str, weights: str | None) -> Checkpoint:
             )
         found = load_checkpoint(arch)
         return replace(found, arch=_named(found.arch, arch))
+    _check_checkpoint(weights, arch)
     found, wanted = load_checkpoint(weights), find_architecture(arch)
     _check_same(found, wanted, weights, arch)
     return replace(found, arch=_named(replace(found.arch, name=wanted.name), arch))
+
+
+def _check_checkpoint(weights: str, arch: str) -> None:
+    """Refuse a plain file of tensors, which does not say its classes and normalisation."""
+    try:
+        from nas.training.plain_weights import is_plain
+    except ModuleNotFoundError as error:
+        raise missing_package(error, wanted_by="reading weights") from None
+    if is_plain(weights):
+        raise NasError(
+            f"{weights} holds weights alone, and pruning needs their classes and normalisation; "
+            f"train them on your data first: nas train {as_word(arch)} --weights "
+            f"{as_word(weights)} --data DATA --out FOLDER, and give FOLDER here"
+        )
 
 
 def _named(arch: Architecture, text: str) -> Architecture:

@@ -147,7 +147,7 @@ def command(
 def _again(config: SearchConfig, out: Place) -> str:
     """Return the command that resumes a search, with --allow-plugins where its settings need it."""
     trust = " --allow-plugins" if names_code(config) else ""
-    return f"nas search --out {out}{trust}"
+    return f"nas search --out {as_word(out)}{trust}"
 
 
 def _say_spent(run: Run, out: Place) -> None:

@@ -94,9 +94,9 @@ def _lines(status: Status) -> list[str]:
         when = f"{_duration(passed)} ago" if passed >= 0 else f"{_duration(-passed)} in the future"
         lines.append(f"last heartbeat: {when}, process {beat.pid} on {beat.host}")
     if status.state in (LOST, "stopped"):
-        lines.append(f"resume: nas search --out {status.out}")
+        lines.append(f"resume: nas search --out {as_word(status.out)}")
     if status.state == SPENT:
-        lines.append(f"resume: nas search --out {status.out}, with a larger budget")
+        lines.append(f"resume: nas search --out {as_word(status.out)}, with a larger budget")
     return lines
 
 

@@ -5,6 +5,7 @@ whether a command may begin or continue in one, and knows which file of a folder
 """
 
 import os
+import shlex
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -102,7 +103,8 @@ def check_kind(folder: Path, wanted: Kind) -> None:
     if found is None:
         raise RunError(f"{folder} is no run folder: it has no {wanted.mark}")
     if found is not wanted:
-        raise RunError(f"{folder} is {found.text}, not {wanted.text}; see: nas status {folder}")
+        see = f"nas status {shlex.quote(str(folder))}"
+        raise RunError(f"{folder} is {found.text}, not {wanted.text}; see: {see}")
 
 
 def is_begun(folder: Path, wanted: Kind) -> bool:

@@ -100,3 +100,9 @@ def test_a_refused_measurement_leaves_nothing(nas: Nas) -> None:
         nas, *words, "--backend", "fake", "--cores", "977"
     )
     assert not Path("new").exists()
+
+
+def test_a_folder_with_spaces_is_quoted_where_its_command_is_shown(nas: Nas) -> None:
+    Path("run").rename("my run")
+    assert "see: nas status 'my run'" in refusal(nas, "latency", "check", "my run")
+    assert "see: nas status 'my run'" in refusal(nas, "study", "my run")

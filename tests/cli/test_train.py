@@ -341,3 +341,11 @@ def test_exports_say_how_images_become_their_input(nas: Nas) -> None:
         assert (
             json.loads(said[key]) == beside[key] == list(getattr(load_checkpoint("run").data, key))
         )
+
+
+def test_pruning_wants_more_than_plain_weights(nas: Nas) -> None:
+    torch.save(_tensors(), "w.pth")
+    words = ("netadapt", "small.yaml", "--latency-table", "pixel1", "--target-ms", "1")
+    reply = nas(*words, "--data", "digits", "--weights", "w.pth")
+    assert (reply.code, len(reply.err.splitlines())) == (2, 1)
+    assert "nas train small.yaml --weights w.pth --data DATA --out FOLDER" in reply.err

@@ -32,8 +32,8 @@ def command(run: Path, top: int, table: str | None, target: Target, as_json: boo
     if kind_of(run) is TRAINING:
         measure = f"nas latency measure --arch {as_word(run)} --out table.yaml"
         raise NasError(
-            f"{run} is {TRAINING.text}, not {SEARCH.text}; see: nas status {run}, or measure the "
-            f"trained network: {measure}"
+            f"{run} is {TRAINING.text}, not {SEARCH.text}; see: nas status {as_word(run)}, "
+            f"or measure the trained network: {measure}"
         )
     with options.measuring() as report:
         found = check_run(run, top=top, table=table, target=target, report=report)

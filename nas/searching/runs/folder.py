@@ -9,6 +9,7 @@ import io
 import os
 import platform
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -164,6 +165,11 @@ def _solution(folder: Path, name: str) -> str:
     return wanted
 
 
+def _again(folder: Path) -> str:
+    """Return the command that resumes a search."""
+    return f"nas search --out {shlex.quote(str(folder))}"
+
+
 def _front(folder: Path) -> Mapping[str, bool]:
     """Return the names of a run's front, and which of them is the best."""
     check_kind(folder, SEARCH)
@@ -174,8 +180,6 @@ def _front(folder: Path) -> Mapping[str, bool]:
             raise ValueError("not one best, or a name that no search gives")
         return front
     except OSError:
-        raise RunError(f"{folder} has no front yet; finish it: nas search --out {folder}") from None
+        raise RunError(f"{folder} has no front yet; finish it: {_again(folder)}") from None
     except (KeyError, ValueError, TypeError, IndexError, csv.Error):
-        raise RunError(
-            f"{folder / FRONT} is damaged; write it again: nas search --out {folder}"
-        ) from None
+        raise RunError(f"{folder / FRONT} is damaged; write it again: {_again(folder)}") from None
