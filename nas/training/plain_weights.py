@@ -22,7 +22,7 @@ from nas.network.weights import Array, Weights, weight_shapes
 from nas.training.data import Data
 from nas.training.task import for_classes
 
-SUFFIXES = (SUFFIX, ".pth", ".pt")
+_PICKLES = (".pth", ".pt")
 _INSIDE = ("state_dict", "model_state_dict", "model")
 """Keys under which programs keep the weights beside other things."""
 _WRAPPED = "module."
@@ -34,10 +34,8 @@ _CODE = re.compile(r"GLOBAL (\S+)")
 def is_plain(text: str) -> bool:
     """Tell a file of tensors alone from a checkpoint of a training, by name and header."""
     path = Path(text)
-    if not path.is_file() or path.suffix not in SUFFIXES:
-        return False
-    if path.suffix != SUFFIX:
-        return True
+    if path.suffix != SUFFIX or not path.is_file():
+        return path.suffix in _PICKLES
     try:
         with safe_open(path, framework="numpy") as file:
             return HEADER not in (file.metadata() or {})

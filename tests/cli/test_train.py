@@ -298,6 +298,8 @@ def test_plain_weights_that_do_not_fit_are_one_line(nas: Nas, content: Any, mess
 
 
 def test_damaged_weights_are_one_line(nas: Nas) -> None:
+    missing = nas(*MORE, "--weights", "none.pth", "--out", "run")
+    assert missing.err == "error: none.pth: No such file or directory\n"
     for name in ("w.pth", "w.safetensors"):
         Path(name).write_bytes(b"\x80\x02nothing" * 9)
         reply = nas(*MORE, "--weights", name, "--out", "run")
