@@ -1,314 +1,258 @@
-"""What both experiments of rediscovery do: search under a known network's latency, and judge."""
+"""What both experiments of rediscovery do: search at a known network's latency, and judge."""
 
 import argparse
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import date
+from dataclasses import dataclass
 from functools import partial
+from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import yaml
 from matplotlib.figure import Figure
 
-from experiments.shared import searches
-from experiments.shared.fitting import PLANS, fit_model
+from experiments.fit_published_accuracy.families import Large
+from experiments.fit_published_accuracy.process import Process, Scaling, percent, tune
+from experiments.fit_published_accuracy.rows import (
+    PREDICTIONS,
+    Table,
+    at_reference,
+    joined,
+    published_table,
+    read_published,
+)
+from experiments.fit_published_accuracy.run import large_rows, scaled, scaling_for
 from experiments.shared.folders import SHARED_DATA
-from experiments.shared.judges import Predict, fit_judges, halves
-from experiments.shared.results import BLUE, RED, circumstances, rounded, save, significant
-from experiments.shared.rows import SCALES, Rows, read_rows
-from nas.accuracy.predictor import Floats
+from experiments.shared.results import BLUE, GREY, RED, circumstances, rounded, save
+from nas.accuracy.feature_model import load_feature_model
+from nas.accuracy.features import Floats, features
+from nas.accuracy.judges import load_judges
 from nas.core import data
 from nas.core.files import write_text
+from nas.latency.file import load_table
+from nas.network.blocks import Architecture, Block
+from nas.network.zoo import load_architecture
 from nas.report.plots import draw_front
-from nas.searching.config import SearchConfig, Setup, prepare
-from nas.searching.evaluators.surrogate import Surrogate
-from nas.searching.loop import search
-from nas.searching.problem import Problem, Trials
-from nas.searching.solutions import known_solution, known_solutions
-from nas.space.space import Matrix
+from nas.searching.config import SearchConfig
+from nas.searching.loop import Run, search
+from nas.searching.solutions import known_solutions
 
-Say = Callable[[str], None]
-PACKAGES = ("numpy", "optuna", "scikit-learn")
-TRIALS, LONG = 10_000, 100_000
-SHARES = (1.0, 0.9, 0.8, 0.75)
-"""Of the budget: the best within each is judged."""
-AS_GOOD = "fastest at least as good"
-"""By one deviation of the difference, as the guide sees it: what `nas search` puts into a line."""
-REACHED = 1e-3
-"""Points: a search this near to the best of the reference has found it."""
+Judge = Callable[[Sequence[Architecture]], Floats]
+"""From networks to top-1 in per cent."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """What is rediscovered: `baseline` is a point of `space`, `limit_ms` the budget on pixel1."""
-
-    space: str
-    baseline: str
-    limit_ms: float
-    others: tuple[str, ...]
-    data: str
+SPACE, TABLE, TRIALS = "mbconv", "pixel1", 10_000
+PACKAGES = ("numpy", "scipy")
+WITHOUT = {
+    "process without MobileNetV3": ("V3",),
+    "process without EfficientNet": ("EfficientNet",),
+    "process without Once-for-All": ("OFA", "OFA-proxyless"),
+}
+"""Judges of the kind that taught the guide, by the families that each is fitted without."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judging:
-    """How thoroughly: halves of the rows that guide, searches with each, labels for a guide."""
+class Target:
+    """A known network, at whose latency is searched; `published` is its top-1 in per cent."""
 
-    halves: int
-    seeds: int
-    labels: int
+    name: str
+    published: float
+
+    @property
+    def arch(self) -> Architecture:
+        """The network."""
+        return load_architecture(self.name)
+
+    @property
+    def limit_ms(self) -> float:
+        """Its latency, rounded up."""
+        return round(load_table(TABLE).predict(self.arch).ms + 5e-4, 3)
 
 
-def main(case: Case, folder: Path) -> None:
-    parser = argparse.ArgumentParser(description=f"Search {case.space} at {case.limit_ms:.1f} ms.")
-    parser.add_argument("--data", type=Path, default=SHARED_DATA / case.data)
+def main(targets: Sequence[Target], folder: Path, *, front: bool = False) -> None:
+    parser = argparse.ArgumentParser(description=f"Search {SPACE} at the latency of known ones.")
+    parser.add_argument("--data", type=Path, default=SHARED_DATA)
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--reference", type=int, default=1_000_000, help="evaluations")
-    parser.add_argument(
-        "--halves", type=int, default=4, help="of the rows, that guide; 0 keeps verdicts"
-    )
-    parser.add_argument("--labels", type=int, default=300_000, help="that a guide learns from")
+    parser.add_argument("--trials", type=int, default=TRIALS)
     options = parser.parse_args()
-    judging = Judging(halves=options.halves, seeds=options.seeds, labels=options.labels)
     started = time.perf_counter()
 
     def say(what: str) -> None:
         print(f"{time.perf_counter() - started:6.0f} s  {what}", file=sys.stderr, flush=True)
 
-    setup = prepare(SearchConfig(space=case.space, limit=(f"latency_ms<={case.limit_ms!r}",)))
-    runs = [_search(setup.problem, seed) for seed in range(options.seeds)]
-    say("searched; now the reference front")
-    count, each = max(1, options.reference // LONG), min(LONG, options.reference)
-    *_, front = searches.reference_fronts(setup.problem, ["archive"], searches=count, each=each)
-    point = searches.reference_points(setup.problem, front)["usual"]
-    say("reference front done; now the guide and its judges")
+    if front:
+        run = search(trials=options.trials)
+        draw_front(run, known_solutions(run.setup), [folder / "front.png"])
+    found = {}
+    for target in targets:
+        config = SearchConfig(
+            space=SPACE, limit=(f"latency_ms<={target.limit_ms}",), trials=options.trials
+        )
+        runs = [search(config, seed=seed) for seed in range(options.seeds)]
+        found[target.name] = [best_of(run) for run in runs]
+        say(f"{target.name}: searched {options.seeds} times")
+    judges = all_judges(options.data, say)
     result = {
         "schema": 1,
-        "budget_ms": case.limit_ms,
-        "known": {name: known(setup, name) for name in (case.baseline, *case.others)},
-        "seeds": [seed_result(setup, trials, front, point) for trials in runs],
-        "reference": reference_result(setup, case, front),
-        "choices": choices(setup, case, runs),
-        **verdicts(setup, case, options.data, judging, folder=folder, say=say),
+        "space": SPACE,
+        "table": TABLE,
+        "trials": options.trials,
+        "targets": {
+            target.name: target_result(target, found[target.name], judges) for target in targets
+        },
         **circumstances(PACKAGES, time.perf_counter() - started),
     }
-    six = partial(significant, digits=6)
-    write_text(folder / "result.yaml", data.to_yaml(rounded(result, six)))
-    whole = search(space=case.space, trials=TRIALS)
-    draw_front(whole, known_solutions(whole.setup), [folder / "front.png"])
-    draw_judged(result["judged"], folder / "judged.png", case)
-    print(show(result, case))
+    write_text(folder / "result.yaml", data.to_yaml(rounded(result, partial(round, ndigits=3))))
+    draw_judged(result["targets"], folder / "judged.png")
+    print(show(result["targets"]))
 
 
-def verdicts(
-    setup: Setup, case: Case, rows: Path, given: Judging, *, folder: Path, say: Say
+def best_of(run: Run) -> Architecture:
+    """Return the best network of a search, by the lower bound that guided it."""
+    assert run.best is not None
+    return run.best.arch
+
+
+def all_judges(folder: Path, say: Callable[[str], None]) -> dict[str, Judge]:
+    """Return all judges of a network, by what they are."""
+    published = read_published(folder / "published_accuracies" / "networks.json")
+    scaling = scaling_for(published)
+    table = scaled(published_table(published), scaling)
+    large, _ = large_rows(folder, scaling, np.random.default_rng(0))
+    ridge = load_judges()
+    judges: dict[str, Judge] = {
+        "ridge without the nearest family": lambda archs: 100 * ridge(features(archs)).accuracy
+    }
+    for name, families in WITHOUT.items():
+        numbers = [published.family_names.index(family) for family in families]
+        rest = table.take(~np.isin(table.families, numbers))
+        others = without_predictions(large) if "OFA" in families else large
+        judges[name] = process_judge(rest, others, scaling)
+        say(f"fitted the {name}")
+    half = np.random.default_rng(1).permutation(len(table)) % 2
+    for number in (0, 1):
+        name = f"process on half {number + 1} of the networks"
+        judges[name] = process_judge(table.take(half == number), large, scaling)
+        say(f"fitted the {name}")
+    return judges
+
+
+def without_predictions(large: Large) -> Large:
+    """Return the large sets without the predictions of Once-for-All, which know its networks."""
+    parts = (large.tuning, large.conditioning)
+    return Large(*(part.take(part.schemes != PREDICTIONS) for part in parts))
+
+
+def process_judge(published: Table, large: Large, scaling: Scaling) -> Judge:
+    """Return a process fitted to some networks, hyperparameters included."""
+    values = tune(joined([published, large.tuning]))
+    process = Process(joined([published, large.conditioning]), values)
+
+    def judge(archs: Sequence[Architecture]) -> Floats:
+        rows = at_reference(scaling(features(archs)))
+        return percent(process(rows, deviations=False).mean)
+
+    return judge
+
+
+def target_result(
+    target: Target, found: Sequence[Architecture], judges: Mapping[str, Judge]
 ) -> dict[str, Any]:
-    """Return the verdicts of models that did not guide, or those of before if none are to guide."""
-    if not given.halves:
-        before = yaml.safe_load((folder / "result.yaml").read_text())
-        return {name: before[name] for name in ("judged", "judged_on")}
-    found = judged(setup, case, read_rows(rows, case.space), given, say)
-    return {"judged": found, "judged_on": date.today().isoformat()}
-
-
-def _search(problem: Problem, seed: int) -> Trials:
-    return searches.run(problem, searches.strategy(problem, "archive", seed), TRIALS)
-
-
-def known(setup: Setup, name: str) -> dict[str, Any]:
-    """Return what the table and the model say about a bundled architecture."""
-    solution = known_solution(setup, name)
+    """Return what was found at the latency of one network, by all judges, in per cent."""
+    table, guide = load_table(TABLE), load_feature_model()
+    mean, deviation = (100 * values for values in guide.predict(found, family=False))
+    ms = [table.predict(arch).ms for arch in found]
+    best = int(np.argmax(mean - deviation))
     return {
-        "latency_ms": solution.latency.ms,
-        setup.accuracy: solution.accuracy,
-        "published_top1": solution.published,
-        "macs": solution.macs,
-        "params": solution.params,
+        "limit_ms": target.limit_ms,
+        "published": target.published,
+        "predicted": 100 * float(guide.predict(target.arch).accuracy[0]),
+        "found": [
+            {"latency_ms": t, "top1": float(m), "deviation": float(d)}
+            for t, m, d in zip(ms, mean, deviation, strict=True)
+        ],
+        "judged": {name: judge(found).tolist() for name, judge in judges.items()},
+        "known_judged": {name: float(judge([target.arch])[0]) for name, judge in judges.items()},
+        "blocks": {"known": stages_of(target.arch), "found": stages_of(found[best])},
     }
 
 
-def best_of(setup: Setup, trials: Trials) -> int:
-    """Return the position of the most accurate trial that keeps the budget."""
-    return int(np.argmax(np.where(trials.ok, trials.metrics[setup.accuracy], -np.inf)))
+def stages_of(arch: Architecture) -> list[str]:
+    """Return the resolution, and a line for each run of blocks of one width and resolution."""
+    lines = [f"{arch.resolution} px; stem {arch.stem[0].out_channels} {arch.stem[0].act}"]
+    blocks = [block for stage in arch.stages for block in stage]
+    lines += [stage_line(list(run)) for _, run in groupby(blocks, lambda b: b.out_channels)]
+    head = ", ".join(f"{b.kind} {b.out_channels}" for b in arch.head[:-1] if b.kind != "pool")
+    return [*lines, f"head {head} {arch.head[0].act}"]
 
 
-def seed_result(setup: Setup, trials: Trials, front: Floats, point: Floats) -> dict[str, Any]:
-    """Return what one search found."""
-    best = best_of(setup, trials)
-    baseline = known_solution(setup, setup.space.baseline)
-    accuracy, found = trials.metrics[setup.accuracy], searches.scores(setup.problem, trials)
-    return {
-        "hypervolume_share": searches.share(found, front, point),
-        "best": float(accuracy[best]),
-        "gain_points": 100 * float(accuracy[best] - (baseline.accuracy or 0.0)),
-        "behind_reference_points": 100 * float(-front[:, 0].min() - accuracy[best]),
-        "best_latency_ms": float(trials.metrics["latency_ms"][best]),
-        "evaluation_seconds": trials.seconds,
-    }
+def stage_line(blocks: Sequence[Block]) -> str:
+    """Return what there is to know about consecutive blocks of one width."""
+    first = blocks[0]
+    stride = f" /{first.stride}" if first.stride > 1 else ""
+    kernels = "-".join(str(k) for k in dict.fromkeys(block.kernel for block in blocks))
+    hidden = dict.fromkeys(block.hidden_channels / block.in_channels for block in blocks)
+    ratios = ", ".join(f"{ratio:.3g}" for ratio in hidden)
+    acts = "-".join(dict.fromkeys(block.act for block in blocks))
+    share = sum(block.se_channels > 0 for block in blocks)
+    se = "" if not share else " SE" if share == len(blocks) else f" SE in {share}"
+    return (
+        f"{len(blocks)} x {first.out_channels}{stride}, kernel {kernels}, expansion {ratios}, "
+        f"{acts}{se}"
+    )
 
 
-def reference_result(setup: Setup, case: Case, front: Floats) -> dict[str, Any]:
-    """Return how far the baseline is from the reference front."""
-    baseline = known_solution(setup, case.baseline)
-    accuracy, ms = -front[:, 0], front[:, 1]
-    return {
-        "points": len(front),
-        "gain_at_equal_latency_points": 100
-        * float(accuracy[ms <= baseline.latency.ms].max() - (baseline.accuracy or 0.0)),
-    }
-
-
-def choices(setup: Setup, case: Case, runs: Sequence[Trials]) -> dict[str, str]:
-    """Return, choice by choice, the baseline's pick and those of the best of every seed."""
-    base = known_solution(setup, case.baseline).picks or {}
-    found = [setup.space.unpack(trials.picks[best_of(setup, trials)]) for trials in runs]
-    result = {}
-    for name in setup.space.choices:
-        counts = Counter(str(picks.get(name, "-")) for picks in found).most_common()
-        texts = ", ".join(f"{value} ({count})" for value, count in counts)
-        result[name] = f"{base.get(name, '-')} -> {texts}"
-    return result
-
-
-@dataclass(frozen=True, kw_only=True)
-class Guided:
-    """What searches with a guide of one half of the rows found, and the models of the other half.
-
-    `best` holds, for each share of the budget, the row that every seed's search found.
-    """
-
-    models: Mapping[str, Predict]
-    best: Mapping[str, Matrix]
-    saved: Sequence[float]
-
-
-def judged(setup: Setup, case: Case, rows: Rows, given: Judging, say: Say) -> list[dict[str, Any]]:
-    """Search with guides fitted on halves of the rows; let models of the other halves judge.
-
-    Returns, for each share of the budget, half and model, the gains over the baseline: their mean
-    and range over the seeds, in points.
-    """
-    base = setup.space.pack(known_solution(setup, case.baseline).picks or {})[None]
-    found = []
-    for number in range(given.halves):
-        guided = searched(
-            setup, case, halves(rows, seed=number // 2)[:: 1 - 2 * (number % 2)], given
-        )
-        for budget, best in guided.best.items():
-            for name, model in guided.models.items():
-                gains = 100 * (model(best) - model(base))
-                verdict = {"budget": budget, "half": number, "model": name}
-                if budget == AS_GOOD:
-                    verdict["time_saved"] = float(np.mean(guided.saved))
-                found.append(
-                    {
-                        **verdict,
-                        "mean": float(gains.mean()),
-                        "range": [*map(float, (gains.min(), gains.max()))],
-                    }
-                )
-        say(f"half {number + 1} of {given.halves} judged\n{show_judged(found)}")
-    return found
-
-
-def searched(setup: Setup, case: Case, split: Sequence[Rows], given: Judging) -> Guided:
-    """Return what searches find that a model of the first half guides, and models of the second."""
-    guide_rows, judge_rows = split
-    plan = replace(PLANS[case.space], labels=given.labels)
-    model, _ = fit_model(plan, guide_rows, 0)
-    guide = replace(model, scale=SCALES[case.space])
-    problem = with_judge(setup, guide)
-    known = known_solution(setup, case.baseline)
-    base = guide.predict_matrix(setup.space.pack(known.picks or {})[None])
-    budgets = {f"{100 * part:.0f} %": part * case.limit_ms for part in SHARES}
-    best: dict[str, list[Matrix]] = {name: [] for name in (*budgets, AS_GOOD)}
-    saved = []
-    for seed in range(given.seeds):
-        trials = _search(problem, seed)
-        ms, accuracy = trials.metrics["latency_ms"], trials.metrics[setup.accuracy]
-        for name, most in budgets.items():
-            row = int(np.argmax(np.where(trials.ok & (ms <= most), accuracy, -np.inf)))
-            best[name].append(trials.picks[row])
-        margin = np.hypot(guide.predict_matrix(trials.picks).deviation, base.deviation[0])
-        as_good = trials.ok & (accuracy - base.accuracy[0] >= margin)
-        row = int(np.argmin(np.where(as_good, ms, np.inf)))
-        best[AS_GOOD].append(trials.picks[row])
-        saved.append(1 - float(ms[row]) / known.latency.ms)
-    models: dict[str, Predict] = {"guide": guide.accuracy, **fit_judges(judge_rows)}
-    return Guided(models=models, best={k: np.stack(v) for k, v in best.items()}, saved=saved)
-
-
-def with_judge(setup: Setup, model: Any) -> Problem:
-    """Return the problem with another accuracy model."""
-    free = setup.problem.free
-    return replace(setup.problem, evaluators=(*free, Surrogate(model)))
-
-
-def show_judged(verdicts: Sequence[Mapping[str, Any]]) -> str:
-    """Return the verdicts as Markdown: for each budget the range of all halves' means."""
-    models = list(dict.fromkeys(one["model"] for one in verdicts))
-    lines = [f"| budget | {' | '.join(models)} |", "|---" * (len(models) + 1) + "|"]
-    for budget in dict.fromkeys(one["budget"] for one in verdicts):
-        rows = [one for one in verdicts if one["budget"] == budget]
-        cells = []
-        for model in models:
-            means = [one["mean"] for one in rows if one["model"] == model]
-            cells.append(f"{min(means):+.2f} to {max(means):+.2f}")
-        saved = [one["time_saved"] for one in rows if "time_saved" in one]
-        text = f" ({100 * min(saved):.0f} to {100 * max(saved):.0f} % less time)" if saved else ""
-        lines.append(f"| {budget}{text} | {' | '.join(cells)} |")
+def show(targets: Mapping[str, Any]) -> str:
+    """Return the figures as Markdown: a row for each target, then block by block."""
+    names = list(next(iter(targets.values()))["judged"])
+    head = ["at the latency of", "published", "found", "mean - sd", "seeds", *names]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for name, one in targets.items():
+        top1 = np.array([f["top1"] for f in one["found"]])
+        bound = top1 - [f["deviation"] for f in one["found"]]
+        verdicts = [f"{min(one['judged'][n]):.1f} to {max(one['judged'][n]):.1f}" for n in names]
+        cells = [
+            f"`{name}`, {one['limit_ms']:.1f} ms",
+            f"{one['published']:.1f}",
+            f"{top1.min():.2f} to {top1.max():.2f}",
+            f"{bound.min():.2f} to {bound.max():.2f}",
+            f"{np.ptp(bound):.2f}",
+            *verdicts,
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    for name, one in targets.items():
+        lines += ["", f"**{name}**", "", "| known | found |", "|---|---|"]
+        pairs = zip_longest(one["blocks"]["known"], one["blocks"]["found"], fillvalue="")
+        lines += [f"| {known} | {found} |" for known, found in pairs]
     return "\n".join(lines)
 
 
-def show(result: Mapping[str, Any], case: Case) -> str:
-    """Return the figures of the searches as Markdown, and the verdicts."""
-    seeds, front = result["seeds"], result["reference"]
-    gains = [one["gain_points"] for one in seeds]
-    behind = [one["behind_reference_points"] for one in seeds]
-    shares = [one["hypervolume_share"] for one in seeds]
-    reached = sum(points < REACHED for points in behind)
-    rows = [
-        ("budget", f"{result['budget_ms']:.1f} ms, predicted on `pixel1`"),
-        (
-            f"best found under the budget, {len(seeds)} seeds",
-            f"{min(gains):+.2f} to {max(gains):+.2f} points against `{case.baseline}` by the model "
-            "that guides",
-        ),
-        (
-            "the best of the reference front",
-            f"reached by {reached} of {len(seeds)} seeds, the others at most {max(behind):.3f} "
-            "points behind",
-        ),
-        ("share of the reference's hypervolume", f"{min(shares):.4f} to {max(shares):.4f}"),
-        (
-            "reference front against it, by the model that guides",
-            f"{front['gain_at_equal_latency_points']:+.2f} points at its latency",
-        ),
-    ]
-    table = "\n".join(f"| {name} | {text} |" for name, text in rows)
-    return f"| | |\n|---|---|\n{table}\n\n{show_judged(result['judged'])}"
-
-
-def draw_judged(verdicts: Sequence[Mapping[str, Any]], path: Path, case: Case) -> None:
-    """Draw the gains that each model gives to what the guides found, a dot for each half."""
-    budgets = list(dict.fromkeys(one["budget"] for one in verdicts))
-    models = list(dict.fromkeys(one["model"] for one in verdicts))
+def draw_judged(targets: Mapping[str, Any], path: Path) -> None:
+    """Draw what every judge says of what was found, less the known network's published top-1."""
+    judges = list(next(iter(targets.values()))["judged"])
+    rows = ["the guide", "the guide less its deviation", *judges]
     with mpl.rc_context({"font.size": 9}):
-        figure = Figure(figsize=(6.5, 1 + 0.6 * len(budgets)), layout="constrained")
+        figure = Figure(figsize=(7.5, 1.2 + 1.35 * len(targets)), layout="constrained")
         axes = figure.add_subplot()
-        for number, model in enumerate(models):
-            found = [one for one in verdicts if one["model"] == model]
-            heights = [-budgets.index(one["budget"]) - 0.12 * number for one in found]
-            axes.plot([one["mean"] for one in found], heights, "osD"[number % 3], alpha=0.6,
-                      color=RED if model == "guide" else BLUE, label=model)  # fmt: skip
-        axes.set_yticks([-i - 0.12 for i in range(len(budgets))], budgets)
-        axes.axvline(0, color="#999999", linewidth=0.8)
-        axes.set_xlabel(f"gain over {case.baseline} (points), a dot for each half of the rows")
+        places = []
+        for t, one in enumerate(targets.values()):
+            found = one["found"]
+            top1 = [f["top1"] for f in found]
+            values = [top1, [f["top1"] - f["deviation"] for f in found]]
+            values += [one["judged"][name] for name in judges]
+            for r, row in enumerate(values):
+                height = -(t * (len(rows) + 1.5) + r)
+                colour = RED if r < 2 else BLUE
+                gains = np.array(row) - one["published"]
+                axes.plot(gains, np.full(len(gains), height), "o", color=colour, alpha=0.5, ms=4)
+                places.append((height, rows[r]))
+            title = f"{list(targets)[t]}: {one['published']:.1f} % at {one['limit_ms']:.1f} ms"
+            axes.text(0.0, height + len(rows) - 0.2, title, fontsize=9, weight="bold", ha="left")
+        axes.set_yticks([h for h, _ in places], [text for _, text in places], fontsize=7)
+        axes.set_ylim(top=1.8)
+        axes.axvline(0, color=GREY, linewidth=0.8)
+        axes.set_xlabel("top-1 of what was found less the published one (points), a dot a seed")
         axes.grid(axis="x", alpha=0.25)
-        axes.legend(fontsize=8)
         save(figure, path)

@@ -17,6 +17,8 @@ WALL = 0.045
 """Logits. A search is kept to networks of which the predictor is at least so sure."""
 _STEEPNESS = 5.0
 """How often what a deviation exceeds the wall by is taken off."""
+_EXPECT = "expect about a point less when a network that a search found is trained"
+"""Measured: `experiments/fit_published_accuracy/optimism.py`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,7 @@ class Published:
         bound = f"top1_lcb is top1 less {self.caution:g} of its own standard deviations"
         judges = "judged: a second opinion, of ridge regressions fitted without the nearest family"
         second = judges if self.judges else ""
-        said = (self.model.model.header.note, bound, second, self.model.outside())
+        said = (self.model.model.header.note, _EXPECT, bound, second, self.model.outside())
         return "; ".join(filter(None, said))
 
     def __call__(self, candidates: Candidates) -> Metrics:
