@@ -52,6 +52,9 @@ def _draw_solutions(axes: Axes, run: Run) -> None:
         high = [y + d for y, d in zip(heights, deviation, strict=True)]
         text = "one standard deviation of the accuracy model"
         axes.fill_between(ms, low, high, color=FOUND, alpha=0.18, linewidth=0, label=text)
+    judged = [(s.latency.ms, scale * s.judged) for s in solutions if s.judged is not None]
+    if judged:
+        axes.plot(*zip(*judged, strict=True), ":", color=FOUND, linewidth=0.9, label="judged")
     text = f"found: {len(solutions)} architectures"
     axes.plot(ms, heights, ".-", color=FOUND, linewidth=1, markersize=3.5, label=text)
 
