@@ -1,6 +1,6 @@
 """Compare all strategies by the share of a reference front's hypervolume they reach.
 
-python -m experiments.strategies.run [--space mbconv] [--no-limit] [--seeds 10] [--only archive]
+python -m experiments.strategies.run [--space mnasnet_b0] [--no-limit] [--seeds 10] [--only archive]
 
 Writes SPACE.yaml and SPACE.png (SPACE_no_limit without the limit) beside itself.
 """
@@ -139,7 +139,7 @@ def draw(results: Mapping[str, Any], path: Path, title: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--space", default="mbconv", choices=sorted(BUDGET_MS))
+    parser.add_argument("--space", default="mnasnet_b0", choices=sorted(BUDGET_MS))
     parser.add_argument("--no-limit", action="store_true")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--slow-seeds", type=int, default=2)

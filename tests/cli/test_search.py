@@ -246,3 +246,10 @@ def test_memory_is_a_constraint_and_a_column(nas: Nas) -> None:
     assert "size_mb, peak_mb: of weights, of activations at most, in fp32" in reply.out
     unreachable = nas(*words, "--limit", "peak_mb<=0.1")
     assert "constraint peak_mb<=0.1 cannot be satisfied: peak_mb in space mob" in unreachable.err
+
+
+def test_units_of_a_space_with_too_many_are_not_all_measured(nas: Nas) -> None:
+    reply = nas("search", "--on-missing", "measure", "--trials", "10", "--out", "run")
+    assert (reply.code, reply.err.count("\n")) == (2, 1)
+    assert "space mbconv has too many units to measure them all" in reply.err
+    assert not Path("run").exists()

@@ -51,6 +51,16 @@ def test_every_unit_of_the_space_and_of_the_small_zoo_is_planned_once(name: str)
     assert {unit.key for arch in archs for unit in lower(arch)} <= units
 
 
+def test_of_a_space_with_too_many_units_those_of_its_correction_networks_are_planned() -> None:
+    plan = plan_space(load_space("mbconv"))
+    units = {job.name for job in plan.of(UNIT)}
+    assert len(units) < 1_500
+    drawn = {unit.key for job in plan.of(CORRECTION) for unit in job.units}
+    known = {unit.key for arch in small_zoo().values() for unit in lower(arch)}
+    assert drawn | known <= units
+    assert len(units - drawn - known) > 200  # of further networks, for the operator model
+
+
 def test_the_references_are_first_and_every_job_has_a_role(mbconv_plan: Plan) -> None:
     roles = [job.role for job in mbconv_plan.jobs]
     assert set(roles) == set(ROLES) - {VALIDATION}
