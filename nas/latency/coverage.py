@@ -42,10 +42,21 @@ def coverage(table: LatencyTable, space: Space, *, networks: int = NETWORKS) -> 
     )
 
 
+def is_for(table: LatencyTable, space: Space) -> bool:
+    """Return whether the operator model of `table` was fitted to units of this space."""
+    return table.provenance is not None and table.provenance.space == space.name
+
+
 def coverage_text(found: Coverage, table: LatencyTable, space: Space) -> str:
     """Return a line on what is extrapolated; empty if nothing is."""
     if not found.units:
         return ""
+    if is_for(table, space):
+        return (
+            f"latency table {table.name} models {100 * found.units:.3g} % of the units and "
+            f"{100 * found.latency:.3g} % of the latency of random networks of space {space.name}; "
+            "the others were measured"
+        )
     measured = f", measured for space {table.provenance.space}," if table.provenance else ""
     return (
         f"latency table {table.name}{measured} extrapolates {100 * found.units:.3g} % of the units "
@@ -55,6 +66,8 @@ def coverage_text(found: Coverage, table: LatencyTable, space: Space) -> str:
 
 def check_coverage(found: Coverage, text: str, *, named: str) -> None:
     """Refuse a table that extrapolates most of the latency; `text` is that of `coverage_text`.
+
+    A table that was measured for the space is not asked: see `is_for`.
 
     `named` is the name or the file of the space.
 

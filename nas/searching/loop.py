@@ -23,7 +23,7 @@ from nas.core.progress import Report
 from nas.core.run_folder import SEARCH, is_begun
 from nas.core.storage import Place
 from nas.core.workers.runner import Lazy, Runner
-from nas.latency.coverage import check_coverage, coverage_text
+from nas.latency.coverage import check_coverage, coverage_text, is_for
 from nas.searching.config import SearchConfig, Setup, prepare, write_config
 from nas.searching.constraints import check_constraints
 from nas.searching.journal import JOURNAL, NoJournal, open_journal
@@ -216,7 +216,7 @@ def _check_coverage(setup: Setup, path: Path | None) -> None:
     if found is None or not (text := coverage_text(found, setup.table, setup.space)):
         return
     begun = path is not None and is_begun(path, SEARCH)
-    if not (config.allow_extrapolation or begun):
+    if not (config.allow_extrapolation or begun or is_for(setup.table, setup.space)):
         check_coverage(found, text, named=config.space)
     logger.info("%s", text)
 

@@ -83,15 +83,18 @@ def test_without_a_command_the_help_is_shown(nas: Nas) -> None:
         ("search --reward target=80 --objective min:macs", "leave out either --reward or --obj"),
         ("search --limit latency_ms<80", "expected METRIC<=NUMBER or METRIC>=NUMBER"),
         ("search --limit latency<=80", "unknown metric 'latency'; did you mean latency_ms"),
-        ("search --limit latency_ms<=5", "is at least 1"),
+        ("search --space mnasnet_b0 --limit latency_ms<=5", "is at least 1"),
         ("search --limit params>=1G", "params>=1000000000 cannot be satisfied: params in space mb"),
-        ("search --limit params<=1000", "params in space mbconv is at least 1798072"),
-        ("search --limit macs<=60M --limit params>=8M", "contradict each other"),
+        (
+            "search --space mnasnet_b0 --limit params<=1000",
+            "in space mnasnet_b0 is at least 1798072",
+        ),
+        ("search --space mnasnet_b0 --limit macs<=60M --limit params>=8M", "contradict each other"),
         ("search --config nowhere.yaml", "nowhere.yaml: No such file"),
         ("search --out /proc/run", "/proc/run"),
         ("search --out /dev/null", "/dev/null"),
         ("search --seed-arch mobilenet_v1", "mobilenet_v1 is no point of space mbconv: it has 5"),
-        ("search --space mnasnet", "mnasnet"),
+        ("search --space mnasnet --evaluator surrogate", "mnasnet"),
     ],
 )
 def test_what_the_user_can_mend_is_one_line_and_exit_code_2(

@@ -47,6 +47,18 @@ def test_a_refusal_names_shares_and_the_way_out() -> None:
     assert "% of the latency of random networks of space mobilenetv3" in text
 
 
+def test_a_table_that_models_most_units_of_its_own_space_is_searched(tmp_path: Path) -> None:
+    kept = dict(list(TABLE.entries.items())[:30])
+    write_table(replace(TABLE, entries=kept), tmp_path / "t.yaml")
+    table = load_table(tmp_path / "t.yaml")
+    found = coverage(table, SPACE)
+    assert found.latency > MOST
+    text = coverage_text(found, table, SPACE)
+    assert text.startswith(f"latency table {TABLE.name} models ")
+    assert text.endswith("of space mobilenetv3; the others were measured")
+    _search(str(tmp_path / "t.yaml"), tmp_path / "run")
+
+
 def _search(table: str, out: Path, *, allow: bool = False, trials: int = 20) -> None:
     search(
         space="mobilenetv3", latency_table=table, evaluator="surrogate", strategy="random",
