@@ -61,6 +61,7 @@ def _flag(name: str, help_text: str, **more: Any) -> Callable[[Any], Any]:
     "A constraint, as in 'latency_ms<=80', 'params<=5M', 'size_mb<=4' (the weights) or "
     "'peak_mb<=2' (activations at a time); may be repeated.",
 )
+@_flag("limit_confidence", "Limit latency by the upper end of its interval, as in 0.9.")
 @_flag("objective", "As in max:top1_proxy or min:macs; may be repeated.")
 @_flag("reward", "MnasNet's reward as the objective, as in target=80,below=-0.07,above=-0.07.")
 @_flag("evaluator", "The evaluator of accuracy: nas list evaluators.")

@@ -359,6 +359,18 @@ class UnitTable:
             rounded[i] = table.unit_ms(unit_at(units, i))
         return rounded
 
+    def doubt_ms(self, units: Unit, places: Places, beyond: Flags) -> Floats:
+        """Return `LatencyTable.doubt_ms` of each unit, but for its rounding."""
+        table, total, assumed = self._table, np.zeros(len(places)), np.zeros(len(places))
+        if table.model is None:
+            return total
+        for name, ms in table.parts_ms(units).items():
+            total += ms
+            assumed += ms if name in table.model.assumed else 0.0
+        doubt = table.spread.assumed * assumed + table.spread.outside * beyond * (total - assumed)
+        doubt += table.spread.modelled * total if table.entries else 0.0
+        return np.where(places < 0, doubt, 0.0)
+
     def beyond(self, units: Unit, places: Places) -> Iterator[tuple[Flags, str]]:
         """Yield what `LatencyTable.beyond` may name, after which of the units it is named of."""
         for is_so, name in self._table.model.outside(units) if self._table.model else ():

@@ -17,6 +17,7 @@ from nas.latency.eras import table_of_era
 from nas.latency.file import load_table
 from nas.latency.table import ON_MISSING, LatencyTable
 from nas.network.zoo import load_architecture
+from nas.searching.evaluators.table import UPPER
 from nas.searching.kept_space import space_of
 from nas.searching.problem import (
     Constraint,
@@ -47,19 +48,20 @@ class SearchConfig:
     `space`, `latency_table`: bundled names or paths. `evaluator`, `strategy`, `runner`: plugins, as
     in "surrogate:my.npz"; the default strategy is "archive" where an evaluation is a look-up, else
     "guided". `objective`: as "max:top1"; by default latency and accuracy, or the lower bound that
-    the evaluator gives of it. `limit`: as "latency_ms<=80". `reward`: MnasNet's, as in
+    the evaluator gives of it. `limit`: as "latency_ms<=80"; with a `limit_confidence` of 0.9, the
+    upper ends of 90 % intervals of latency must be that low. `reward`: MnasNet's, as in
     "target=80,below=-0.07,above=-0.07"; it is then the one objective. `trials` counts proposals,
     `batch` those asked for at once (0: the strategy's choice). With `screen`, a model of all trials
     chooses among so many times as many proposals. `seed_arch`: architectures to begin with; "zoo"
     means the bundled ones of the space that satisfy the constraints, where an evaluation is a
     look-up, and "none" no others. `allow_extrapolation`: search also where all units lie outside
     the latency table's range, or most of the latency is extrapolated. `on_missing`: "model" the
-    units that a measured table lacks, "measure" them now, into its file, or "fail".
-    `data`: what evaluators train on. `workers`: of the runner (0: its choice); several, and a
-    cluster, also run other slow evaluators. `ray_address`: of the runner "ray"; `gpus_per_trial`:
-    its share of a GPU. A trial that takes more than `trial_seconds` fails. The search ends early
-    after `max_seconds`, or after training for `max_epochs`, in all that was done in its run folder;
-    the last batch may go beyond the epochs. For each of these 0 means no limit.
+    units that a measured table lacks, "measure" them now, into its file, or "fail". `data`: what
+    evaluators train on. `workers`: of the runner (0: its choice); several, and a cluster, also run
+    other slow evaluators. `ray_address`: of the runner "ray"; `gpus_per_trial`: its share of a GPU.
+    A trial that takes more than `trial_seconds` fails. The search ends early after `max_seconds`,
+    or after training for `max_epochs`, in all that was done in its run folder; the last batch may
+    go beyond the epochs. For each of these 0 means no limit.
     """
 
     space: str = "mbconv"
@@ -68,6 +70,7 @@ class SearchConfig:
     evaluator: str = "published"
     objective: Texts = ()
     limit: Texts = ()
+    limit_confidence: float = 0.0
     reward: str = ""
     strategy: str = ""
     trials: int = 10_000
@@ -96,6 +99,9 @@ class SearchConfig:
         for name, least in _LEAST.items():
             if type(getattr(self, name)) is not int or getattr(self, name) < least:
                 raise BadValue(f"{name} must be a whole number >= {least}", name)
+        if not 0 <= self.limit_confidence < 1:
+            message = f"limit_confidence must be a number from 0 to 1, not {self.limit_confidence}"
+            raise BadValue(message, "limit_confidence")
         share = self.gpus_per_trial
         if type(share) not in (int, float) or not 0 <= share < inf:
             message = f"gpus_per_trial must be a number >= 0, not {share!r}"
@@ -227,6 +233,7 @@ def prepare(
             space,
             table=table,
             allow_extrapolation=config.allow_extrapolation or not asks_latency(config),
+            confidence=config.limit_confidence,
         ),
         *_footprint(config, space, table),
         judge,
@@ -236,7 +243,7 @@ def prepare(
         space=space,
         evaluators=evaluators,
         objectives=objectives,
-        limits=tuple(Constraint.parse(text) for text in config.limit),
+        limits=_limits(config),
         reward=reward,
     )
     setup = Setup(
@@ -252,6 +259,16 @@ def prepare(
     if space.baseline:
         load_architecture(space.baseline)
     return setup
+
+
+def _limits(config: SearchConfig) -> tuple[Constraint, ...]:
+    """Return the constraints, of the upper end of the latency where a confidence is asked for."""
+    limits = tuple(Constraint.parse(text) for text in config.limit)
+    if not config.limit_confidence:
+        return limits
+    return tuple(
+        replace(x, metric=UPPER) if x.metric == "latency_ms" and x.at_most else x for x in limits
+    )
 
 
 def asks_latency(config: SearchConfig) -> bool:

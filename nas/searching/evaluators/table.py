@@ -1,16 +1,21 @@
 """Latency in milliseconds, summed from a latency table."""
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nas.core.errors import NasError
 from nas.latency.eras import earlier_texts
-from nas.latency.table import LatencyTable, UnitTable, fingerprint
+from nas.latency.table import DECIMALS, LatencyTable, UnitTable, fingerprint
 from nas.network.layers import Unit
 from nas.searching.problem import Candidates, Floats, Metrics
 from nas.space.lookup import Lookup, units_of
 from nas.space.space import Space
+
+UPPER = "latency_upper_ms"
+"""The upper end of an interval, a metric where a confidence is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +26,29 @@ class Table:
     table: LatencyTable
     fingerprint: str
     earlier: frozenset[str]
-    provides: tuple[str, ...] = ("latency_ms",)
+    confidence: float = 0.0
     seconds: float = 0.0
     note: str = ""
 
+    @property
+    def provides(self) -> tuple[str, ...]:
+        """The latency, and where a confidence is asked for the upper end of its interval."""
+        return ("latency_ms", UPPER) if self.confidence else ("latency_ms",)
+
     def __call__(self, candidates: Candidates) -> Metrics:
-        """Return latency_ms of every candidate, for the table's batch size and threads."""
-        return {"latency_ms": self.table.total_ms(self.lookup(candidates.picks)[:, 0])}
+        """Return latency_ms of every candidate, for the table's batch size and threads.
+
+        `latency_upper_ms` is the upper end of the interval that holds `confidence` of networks, if
+        errors are normal.
+        """
+        sums = self.lookup(candidates.picks)
+        ms = self.table.total_ms(sums[:, 0])
+        if not self.confidence:
+            return {"latency_ms": ms}
+        sides = _resolutions(candidates)
+        _, high = self.table.interval(ms, doubt_ms=sums[:, 2], resolution=sides)
+        width = _quantile(self.confidence) / _quantile(self.table.spread.coverage)
+        return {"latency_ms": ms, UPPER: np.round(ms + width * (high - ms), DECIMALS)}
 
     def deviation(self, candidates: Candidates) -> Metrics:
         """Return nothing: the table itself gives intervals."""
@@ -35,11 +56,35 @@ class Table:
 
     def __str__(self) -> str:
         """Return the text that names this evaluator in a problem."""
-        return f"table:{self.table.name} {self.fingerprint}"
+        wide = f" confidence={self.confidence:g}" if self.confidence else ""
+        return f"table:{self.table.name} {self.fingerprint}{wide}"
 
 
-def create(space: Space, *, table: LatencyTable, allow_extrapolation: bool = False) -> Table:
+def _resolutions(candidates: Candidates) -> NDArray[np.intp]:
+    """Return the resolution of every candidate."""
+    values = np.array(candidates.space.resolutions)
+    names = [column.name for column in candidates.space.columns]
+    if "resolution" not in names:
+        return np.full(len(candidates), values[0])
+    chosen: NDArray[np.intp] = values[candidates.picks[:, names.index("resolution")]]
+    return chosen
+
+
+def _quantile(share: float) -> float:
+    """Return how many deviations hold a share of a normal distribution around its mean."""
+    return NormalDist().inv_cdf((1 + share) / 2)
+
+
+def create(
+    space: Space,
+    *,
+    table: LatencyTable,
+    allow_extrapolation: bool = False,
+    confidence: float = 0.0,
+) -> Table:
     """Return the evaluator for one space and one loaded table.
+
+    With a `confidence`, it also gives the upper end of the interval of such coverage.
 
     Raises:
         NasError: if every architecture of the space lies outside of the table's range, and
@@ -48,14 +93,15 @@ def create(space: Space, *, table: LatencyTable, allow_extrapolation: bool = Fal
     """
     many, used = UnitTable(table), np.zeros(len(table.entries) + 1, bool)
 
-    def values(units: Unit) -> tuple[Floats, Floats]:
-        """Return the milliseconds of units, and 1 where they lie beyond the table's range."""
+    def values(units: Unit) -> tuple[Floats, ...]:
+        """Return the milliseconds of units, 1 where they lie beyond the range, and doubts."""
         places = many.places(units)
         used[places] = True
         beyond = np.zeros(len(places), bool)
         for is_so, _ in many.beyond(units, places):
             beyond |= is_so
-        return many.ms(units, places), beyond.astype(float)
+        doubts = (many.doubt_ms(units, places, beyond),) if confidence else ()
+        return many.ms(units, places), beyond.astype(float), *doubts
 
     lookup = Lookup(space, values)
     sides = [table.model.resolution_reasons(r) if table.model else () for r in space.resolutions]
@@ -68,7 +114,9 @@ def create(space: Space, *, table: LatencyTable, allow_extrapolation: bool = Fal
             "search with `allow_extrapolation` all the same, or take another table"
         )
     keys = [key for key, occurs in zip(table.entries, used, strict=False) if occurs]
-    return Table(lookup, table, fingerprint(table.inputs(keys)), earlier_texts(table, keys))
+    return Table(
+        lookup, table, fingerprint(table.inputs(keys)), earlier_texts(table, keys), confidence
+    )
 
 
 def _beyond(table: UnitTable, space: Space) -> list[str]:
