@@ -12,15 +12,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
 from nas import load_accuracy_model, load_space, load_table, search
+from nas.searching.config import SearchConfig, prepare
+from nas.searching.journal import open_journal
+from nas.searching.session import Session
 
 ROWS = 20_000
 
@@ -67,6 +72,52 @@ def loops(space_name: str) -> None:
             print(f"{space_name}: loop of {strategy:8} {where:14} {each:10,.0f} a second")
 
 
+class Timed:
+    """Passes everything on to `inner`, and adds up the processor time of calls to some methods."""
+
+    def __init__(self, inner: Any, *names: str) -> None:
+        self._inner, self._names, self.seconds = inner, names, 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        return self._timed(found) if name in self._names else found
+
+    def __call__(self, *values: Any) -> Any:
+        return self._timed(self._inner)(*values)
+
+    def _timed(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*values: Any) -> Any:
+            start = time.process_time()
+            try:
+                return function(*values)
+            finally:
+                self.seconds += time.process_time() - start
+
+        return call
+
+
+def shares(space_name: str, trials: int = 10_000) -> None:
+    """Print where the processor time of a search with a journal goes."""
+    setup = prepare(SearchConfig(space=space_name, seed_arch=()))
+    judges = [Timed(evaluator) for evaluator in setup.problem.evaluators]
+    problem = replace(setup.problem, evaluators=tuple(judges))
+    with TemporaryDirectory() as folder:
+        journal = Timed(open_journal(Path(folder) / "journal.jsonl"), "append")
+        strategy = Timed(setup.strategy(), "ask", "tell")
+        session = Session(problem, strategy, journal, header={})
+        start = time.process_time()
+        while len(session) < trials:
+            session.step(min(strategy.batch, trials - len(session)))
+        whole = time.process_time() - start
+        journal.close()
+    names = [str(evaluator).split(":")[0] for evaluator in setup.problem.evaluators]
+    parts = {name: judge.seconds for name, judge in zip(names, judges, strict=True)}
+    parts |= {"strategy": strategy.seconds, "journal": journal.seconds}
+    text = ", ".join(f"{name} {100 * seconds / whole:.0f} %" for name, seconds in parts.items())
+    print(f"{space_name}: {trials:,} candidates in {whole:.2f} CPU s: {text}; "
+          "the strategy asks free evaluators too")  # fmt: skip
+
+
 def process(space_name: str) -> None:
     """Time whole processes, one core, and read the peak memory of a long search."""
     for trials in (100, 10_000, 100_000):
@@ -99,6 +150,8 @@ def main() -> None:
     seconds = parser.parse_args().seconds
     for space_name in ("mnasnet_b0", "mobilenetv3"):
         predictions(space_name, seconds)
+    for space_name in ("mbconv", "mobilenetv3"):
+        shares(space_name)
         loops(space_name)
         process(space_name)
 
