@@ -205,14 +205,18 @@ def stage_line(blocks: Sequence[Block]) -> str:
 
 
 def show(targets: Mapping[str, Any]) -> str:
-    """Return the figures as Markdown: a row for each target, then block by block."""
+    """Return the figures as Markdown: a row for each target, then block by block.
+
+    Judges say two things: the least and the largest of what was found, and its gain over what the
+    same judge says of the known network.
+    """
     names = list(next(iter(targets.values()))["judged"])
-    head = ["at the latency of", "published", "found", "mean - sd", "seeds", *names]
+    head = ["at the latency of", "published", "found", "mean - sd", "seeds apart", *names]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for name, one in targets.items():
         top1 = np.array([f["top1"] for f in one["found"]])
         bound = top1 - [f["deviation"] for f in one["found"]]
-        verdicts = [f"{min(one['judged'][n]):.1f} to {max(one['judged'][n]):.1f}" for n in names]
+        verdicts = [verdict(one["judged"][name], one["known_judged"][name]) for name in names]
         cells = [
             f"`{name}`, {one['limit_ms']:.1f} ms",
             f"{one['published']:.1f}",
@@ -227,6 +231,12 @@ def show(targets: Mapping[str, Any]) -> str:
         pairs = zip_longest(one["blocks"]["known"], one["blocks"]["found"], fillvalue="")
         lines += [f"| {known} | {found} |" for known, found in pairs]
     return "\n".join(lines)
+
+
+def verdict(found: Sequence[float], known: float) -> str:
+    """Return what one judge says: of what was found, and how much more that is."""
+    low, high = min(found), max(found)
+    return f"{low:.1f} to {high:.1f} ({low - known:+.1f} to {high - known:+.1f})"
 
 
 def draw_judged(targets: Mapping[str, Any], path: Path) -> None:
@@ -245,7 +255,9 @@ def draw_judged(targets: Mapping[str, Any], path: Path) -> None:
             for r, row in enumerate(values):
                 height = -(t * (len(rows) + 1.5) + r)
                 colour = RED if r < 2 else BLUE
-                gains = np.array(row) - one["published"]
+                gains = np.array(row) - (
+                    one["published"] if r < 2 else one["known_judged"][judges[r - 2]]
+                )
                 axes.plot(gains, np.full(len(gains), height), "o", color=colour, alpha=0.5, ms=4)
                 places.append((height, rows[r]))
             title = f"{list(targets)[t]}: {one['published']:.1f} % at {one['limit_ms']:.1f} ms"
@@ -253,6 +265,9 @@ def draw_judged(targets: Mapping[str, Any], path: Path) -> None:
         axes.set_yticks([h for h, _ in places], [text for _, text in places], fontsize=7)
         axes.set_ylim(top=1.8)
         axes.axvline(0, color=GREY, linewidth=0.8)
-        axes.set_xlabel("top-1 of what was found less the published one (points), a dot a seed")
+        axes.set_xlabel(
+            "gain over the known network (points): the guide over its published top-1, "
+            "judges over their own verdict"
+        )
         axes.grid(axis="x", alpha=0.25)
         save(figure, path)

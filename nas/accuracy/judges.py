@@ -67,6 +67,8 @@ class Judges:
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit each other."""
         count, families = len(NAMES), len(self.header.families)
+        if self.family.ndim != 1 or not len(self.family):
+            raise BadValue("family must have a number for each known network")
         wanted = {
             "mean": (count,),
             "unit": (count,),

@@ -29,12 +29,12 @@ from nas.report.tables import (
     latency_notes,
 )
 from nas.searching.config import SearchConfig, names_code, read_config
+from nas.searching.kept_space import space_of
 from nas.searching.loop import Run, explore, write
 from nas.searching.problem import FAILED, STOPPED
 from nas.searching.runs.folder import CONFIG, MAY_CHANGE
 from nas.searching.runs.watch import open_run
 from nas.searching.solutions import Solution, known_solutions, left_out, record
-from nas.space.file import load_space
 from nas.space.lookup import distinct_units
 
 _DEFAULTS = SearchConfig()
@@ -44,6 +44,7 @@ def _flag(name: str, help_text: str, **more: Any) -> Callable[[Any], Any]:
     """Return the option for one field of the settings; None where it is not given."""
     default = getattr(_DEFAULTS, name)
     shown = default if default not in ("", 0, ()) or name == "seed" else None
+    shown = ", ".join(shown) if isinstance(shown, tuple) else shown
     text = f"{help_text} [default: {shown}]" if shown is not None else help_text
     many = isinstance(default, tuple)
     kind = str if many else type(default)
@@ -119,7 +120,7 @@ def command(
     interrupted search.
     """
     settings = _settings(config, out, flags)
-    _measure_missing(settings)
+    _measure_missing(settings, out)
     out = out or Place(_default_folder(settings))
     with open_run(out):
         with progress("searching", "candidates", at_once=True) as update:
@@ -187,14 +188,14 @@ def _settings_of(out: Place) -> SearchConfig:
         return read_config(folder / CONFIG) if is_begun(folder, SEARCH) else _DEFAULTS
 
 
-def _measure_missing(settings: SearchConfig) -> None:
+def _measure_missing(settings: SearchConfig, out: Place | None) -> None:
     """Measure the units of the space that the latency table lacks, if asked for."""
     if settings.on_missing == "measure":
         from nas.cli.latency._options import measuring
         from nas.latency.measure.make import cover
         from nas.latency.measure.plan import measurable
 
-        space = load_space(settings.space)
+        space = space_of(settings.space, out.here if out else None)
         if not measurable(space):
             raise NasError(
                 f"space {space.name} has too many units to measure them all; its table models most "

@@ -81,7 +81,7 @@ def find(kind: str, name: str | Path, *, where: str, suffix: str = ".yaml") -> P
         BadFile: if the path does not exist.
     """
     text = str(name)
-    if os.sep in text or Path(text).suffix in (".yaml", ".yml", ".json", suffix):
+    if is_path(text, suffix):
         if not is_there(Path(text)):
             raise BadFile(f"{text}: no such file")
         return Path(text)
@@ -89,6 +89,11 @@ def find(kind: str, name: str | Path, *, where: str, suffix: str = ".yaml") -> P
     if text not in known:
         raise unknown(kind, text, known)
     return known[text]
+
+
+def is_path(text: str, suffix: str = ".yaml") -> bool:
+    """Tell whether `text` is a path and no bundled name: it has a separator or a suffix."""
+    return os.sep in text or Path(text).suffix in (".yaml", ".yml", ".json", suffix)
 
 
 def is_there(path: Path) -> bool:

@@ -43,8 +43,11 @@ def coverage(table: LatencyTable, space: Space, *, networks: int = NETWORKS) -> 
 
 
 def is_for(table: LatencyTable, space: Space) -> bool:
-    """Return whether the operator model of `table` was fitted to units of this space."""
-    return table.provenance is not None and table.provenance.space == space.name
+    """Return whether `table` was measured for this space, by its choices.
+
+    Its operator model was then fitted to units of the space. Tables of version 0.1 do not tell.
+    """
+    return table.provenance is not None and table.provenance.choices == space.fingerprint
 
 
 def coverage_text(found: Coverage, table: LatencyTable, space: Space) -> str:

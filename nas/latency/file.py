@@ -75,9 +75,12 @@ def table_mapping(table: LatencyTable) -> dict[str, Any]:
     own = {key: _plain(getattr(table, key)) for key in _ALWAYS}
     if not table.spread.modelled:  # only tables of measured units have it
         del own["spread"]["modelled"]
+    source = _plain(table.provenance)
+    if source and not source["choices"]:  # tables of version 0.1 have none
+        del source["choices"]
     rest = {
         "model": table.model,
-        "provenance": table.provenance,
+        "provenance": source,
         "boundary": table.correction,
         "validation": table.validation,
         "lacks": table.lacks,

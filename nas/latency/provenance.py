@@ -34,6 +34,7 @@ class Provenance:
     rounds: int
     noise: float
     calibrated_on: tuple[str, ...]
+    choices: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

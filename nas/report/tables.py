@@ -48,7 +48,7 @@ def front_table(run: Run, *, known: Sequence[Solution] = (), top: int = 20) -> T
         rows = sorted([*shown, *judged], key=lambda solution: solution.latency.ms)
         title = f"Pareto front: {len(solutions)} architectures, {len(shown)} shown"
     else:
-        rows = [*solutions[:top], *judged]
+        rows = [*solutions[:top], *(k for k in judged if k.accuracy is not None)]
         title = f"The best architectures by {run.setup.problem.objectives[0].metric}"
     columns = _columns(run, rows, extra)
     return Table(
@@ -235,11 +235,18 @@ def highlights(solutions: Sequence[Solution], baseline: Solution | None) -> tupl
     """
     if baseline is None or baseline.accuracy is None:
         return ()
+    solutions = [s for s in solutions if not _is_same(s, baseline)]
     as_fast = [s for s in solutions if s.latency.ms <= baseline.latency.ms]
     as_good = [s for s in solutions if _least_gain(s, baseline) >= 0]
     best = max(as_fast, key=lambda s: s.accuracy or 0.0, default=None)
     fastest = min(as_good, key=lambda s: s.latency.ms, default=None)
     return tuple(solution for solution in (best, fastest) if solution is not None)
+
+
+def _is_same(solution: Solution, baseline: Solution) -> bool:
+    """Return whether a search found the baseline itself."""
+    same = solution.arch.fingerprint == baseline.arch.fingerprint
+    return same and solution.accuracy == baseline.accuracy
 
 
 def _least_gain(solution: Solution, baseline: Solution) -> float:
@@ -269,8 +276,12 @@ def _headline(solution: Solution, baseline: Solution, accuracy: str) -> str:
     saved = 1 - solution.latency.ms / baseline.latency.ms
     within = "" if spread is None else f" ±{accuracy_text(spread, accuracy)}"
     unit = "points of " if accuracy in FRACTIONS else ""
+    judged = ""
+    if solution.judged is not None and baseline.judged is not None:
+        judged = f" (judged: {gain_text(solution.judged - baseline.judged, accuracy)})"
     return (
         f"{solution.name} against {baseline.name}: {gain_text(gain, accuracy)}{within} {unit}"
-        f"{accuracy}, {ms_text(solution.latency.ms)} against {ms_text(baseline.latency.ms)} ms "
+        f"{accuracy}{judged}, "
+        f"{ms_text(solution.latency.ms)} against {ms_text(baseline.latency.ms)} ms "
         f"({100 * abs(saved):.0f} % {'less' if saved >= 0 else 'more'})"
     )

@@ -94,8 +94,8 @@ class SearchConfig:
         for name in ("objective", "limit", "seed_arch"):
             value = getattr(self, name)
             object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
-        if self.seed_arch == ("none",):
-            object.__setattr__(self, "seed_arch", ())
+        named = tuple(name for name in self.seed_arch if name != "none")
+        object.__setattr__(self, "seed_arch", named)
         for name, least in _LEAST.items():
             if type(getattr(self, name)) is not int or getattr(self, name) < least:
                 raise BadValue(f"{name} must be a whole number >= {least}", name)
@@ -328,6 +328,8 @@ def _streams(config: SearchConfig) -> bool:
 
 
 def _objectives(config: SearchConfig, guide: str) -> tuple[Objective, ...]:
+    if config.reward and Plugin.parse(config.evaluator).name == COSTS:
+        raise NasError("a reward needs an accuracy, which `evaluator=costs` has not")
     usual = _BY_REWARD if config.reward else (f"max:{guide}", "min:latency_ms")
     if guide == "macs" and not (config.objective or config.reward):
         raise NasError(

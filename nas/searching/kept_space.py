@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from nas.core.data import bundled, find, is_there
+from nas.core.data import bundled, find, is_path, is_there
 from nas.core.files import read_text, write_text
 from nas.core.run_folder import read_lines
 from nas.searching.journal import JOURNAL
@@ -23,7 +23,7 @@ def named_space(name: str, choices: str | None) -> Space:
     may have had another name then.
     """
     named = load_space(name)
-    if choices in (None, named.fingerprint) or is_there(Path(name)):
+    if choices in (None, named.fingerprint) or is_path(name):
         return named
     for other in map(load_space, bundled("search_spaces")):
         if other.fingerprint == choices:
@@ -32,24 +32,24 @@ def named_space(name: str, choices: str | None) -> Space:
     return named
 
 
-def kept_space(name: str, folder: Path) -> Space | None:
-    """Return the space that a run folder keeps; None where it keeps none, or `name` is a file.
-
-    A file that a user has changed since is then noticed, as the space of another search.
-    """
+def kept_space(folder: Path) -> Space | None:
+    """Return the space that a run folder keeps; None where it keeps none."""
     kept = folder / SPACE
-    return load_space(kept) if kept.is_file() and not is_there(Path(name)) else None
+    return load_space(kept) if kept.is_file() else None
 
 
 def space_of(name: str, folder: Path | None) -> Space:
     """Return the space `name` for a run in `folder`: the one that it was begun in, if it was.
 
+    A user's own file counts as it is now, so that a change of it is noticed as another search.
+
     Raises:
         NasError: if there is no such space, or a file is malformed.
     """
-    if folder is None or not (folder / JOURNAL).is_file():
+    own = is_path(name) and is_there(Path(name))
+    if folder is None or own or not (folder / JOURNAL).is_file():
         return load_space(name)
-    if kept := kept_space(name, folder):
+    if kept := kept_space(folder):
         return kept
     header: Any = next(iter(read_lines(folder / JOURNAL)), {})
     return named_space(name, header.get("choices"))
@@ -58,6 +58,6 @@ def space_of(name: str, folder: Path | None) -> Space:
 def keep_space(name: str, space: Space, folder: Path) -> None:
     """Copy the file of the `space` that was called `name` into a run folder that lacks it."""
     if not (folder / SPACE).is_file():
-        same = is_there(Path(name)) or load_space(name).fingerprint == space.fingerprint
+        same = is_path(name) or load_space(name).fingerprint == space.fingerprint
         path = find("search space", name if same else space.name, where="search_spaces")
         write_text(folder / SPACE, read_text(path))

@@ -89,11 +89,12 @@ class Run:
 
     @cached_property
     def best(self) -> Solution | None:
-        """The most accurate solution, by the guide; with one objective the best; None for none."""
+        """The most accurate solution, by its objective; with one objective the best; or None."""
         if len(self.setup.problem.objectives) == 1:
             return self.solutions[0] if self.solutions else None
-        guide = self.setup.guide
-        return max(self.solutions, key=lambda s: s.metrics.get(guide, 0.0), default=None)
+        wanted = [objective.metric for objective in self.setup.problem.objectives]
+        metric = next((m for m in wanted if m in self.setup.judge.provides), self.setup.guide)
+        return max(self.solutions, key=lambda s: s.metrics.get(metric, 0.0), default=None)
 
     @cached_property
     def hypervolume(self) -> float:
@@ -201,9 +202,12 @@ def _explore(setup: Setup, out: Place | None, watch: Watch) -> Run:
     with closing(open_journal(path / JOURNAL) if path else NoJournal()) as journal:
         if path:
             _check_trials(journal, config)
+            if not journal.records:  # what a killed search leaves is known by its settings
+                write_config(config, path / folder.CONFIG)
+        session = Session(setup.problem, _strategy(setup), journal, header=_header(setup))
+        if path:
             write_config(config, path / folder.CONFIG)
             keep_space(config.space, setup.space, path)
-        session = Session(setup.problem, _strategy(setup), journal, header=_header(setup))
         run = _advance(setup, session, watch, out)
         if path:
             _restore(journal, setup, path)

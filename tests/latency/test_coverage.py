@@ -48,9 +48,15 @@ def test_a_refusal_names_shares_and_the_way_out() -> None:
 
 
 def test_a_table_that_models_most_units_of_its_own_space_is_searched(tmp_path: Path) -> None:
+    assert TABLE.provenance is not None
     kept = dict(list(TABLE.entries.items())[:30])
-    write_table(replace(TABLE, entries=kept), tmp_path / "t.yaml")
+    source = replace(TABLE.provenance, choices=SPACE.fingerprint)
+    write_table(replace(TABLE, entries=kept, provenance=source), tmp_path / "t.yaml")
     table = load_table(tmp_path / "t.yaml")
+    old = replace(table, provenance=TABLE.provenance)  # of another space of this name, perhaps
+    write_table(old, tmp_path / "old.yaml")
+    with pytest.raises(NasError, match="extrapolates"):
+        _search(str(tmp_path / "old.yaml"), tmp_path / "other")
     found = coverage(table, SPACE)
     assert found.latency > MOST
     text = coverage_text(found, table, SPACE)

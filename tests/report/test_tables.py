@@ -140,8 +140,18 @@ def test_a_solution_is_as_good_only_if_its_gain_less_its_deviation_says_so(run: 
 def test_what_was_measured_has_no_deviation_and_no_warning(run: Run) -> None:
     assert run.baseline is not None
     base = replace(run.baseline, deviation=None)
-    (line,) = headlines([replace(base, name="007")], base, accuracy="top1_proxy")
-    assert line.startswith("007 against efficientnet_b0: +0.00 points of top1_proxy, ")
+    better = replace(base, name="007", accuracy=(base.accuracy or 0.0) + 0.01, judged=0.7)
+    (line,) = headlines([better], base, accuracy="top1_proxy")
+    assert line.startswith("007 against efficientnet_b0: +1.00 points of top1_proxy, ")
+    (line,) = headlines([better], replace(base, judged=0.71), accuracy="top1_proxy")
+    assert line.startswith(
+        "007 against efficientnet_b0: +1.00 points of top1_proxy (judged: -1.00)"
+    )
+
+
+def test_the_baseline_itself_is_no_gain(run: Run) -> None:
+    assert run.baseline is not None
+    assert headlines([replace(run.baseline, name="007")], run.baseline, accuracy="top1_proxy") == ()
 
 
 def test_fractions_are_shown_in_per_cent_and_scores_as_they_are() -> None:

@@ -219,3 +219,8 @@ def test_a_whole_number_is_a_number(tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text("schema: 1\ngpus_per_trial: many\n")
     with pytest.raises(NasError, match="must be a number >= 0, not 'many'"):
         read_config(tmp_path / "run.yaml")
+
+
+def test_a_reward_needs_an_accuracy() -> None:
+    with pytest.raises(NasError, match="a reward needs an accuracy"):
+        prepare(small(evaluator="costs", reward="target=40"))

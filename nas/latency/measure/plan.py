@@ -79,10 +79,14 @@ class MeasuringJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a measurement consists of, the reference networks first."""
+    """What a measurement consists of, the reference networks first.
+
+    `choices` is the fingerprint of the space whose units it measures, if it is a space.
+    """
 
     name: str
     jobs: tuple[MeasuringJob, ...]
+    choices: str = ""
 
     def of(self, *roles: str) -> tuple[MeasuringJob, ...]:
         """Return the jobs of some roles."""
@@ -112,7 +116,8 @@ def plan_space(space: Space, *, networks: int = CORRECTION_NETWORKS, seed: int =
     else:
         units = _units([*drawn, *_decoded(space, space.sample_matrix(rng, SAMPLED))])
     known = _units([*small_zoo().values(), *relatives])
-    return _plan(space.name, {**units, **known}, [*drawn, *relatives], rng)
+    plan = _plan(space.name, {**units, **known}, [*drawn, *relatives], rng)
+    return replace(plan, choices=space.fingerprint)
 
 
 def measurable(space: Space) -> bool:
@@ -225,6 +230,7 @@ def to_mapping(plan: Plan) -> dict[str, Any]:
     """Return `plan` as plain data; `from_mapping` gives an equal one back."""
     return {
         "name": plan.name,
+        **({"choices": plan.choices} if plan.choices else {}),
         "jobs": [
             {
                 "name": job.name,
@@ -250,4 +256,4 @@ def from_mapping(content: Mapping[str, Any], *, source: str) -> Plan:
             raise BadFile(f"{source}: job {shown(row['name'])} has no blocks")
         units = lower_chain(blocks, tuple(row["input"]))
         jobs.append(MeasuringJob(name=row["name"], role=row["role"], units=units))
-    return Plan(name=content["name"], jobs=tuple(jobs))
+    return Plan(name=content["name"], jobs=tuple(jobs), choices=content.get("choices", ""))

@@ -154,6 +154,7 @@ class _Header:
     threads: Count
     dtype: str
     jobs: tuple[JobRecord, ...]
+    choices: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +205,7 @@ class SampleFile:
 
     def _check(self, header: Record) -> None:
         for key in _SAME:
-            found, wanted = self.samples.header[key], header[key]
+            found, wanted = self.samples.header.get(key), header.get(key)
             if found != wanted:
                 plan = key in ("name", "jobs")
                 other = "another plan" if plan else f"{key} {found}, not {wanted}"

@@ -171,6 +171,7 @@ def _provenance(samples: Samples, plan: Plan, found: Estimates, version: str) ->
         rounds=max(e.rounds for e in found.jobs.values()),
         noise=round(found.noise, 4),
         calibrated_on=plan.fitted_on,
+        choices=plan.choices,
     )
 
 

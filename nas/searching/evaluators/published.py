@@ -17,7 +17,7 @@ WALL = 0.045
 """Logits. A search is kept to networks of which the predictor is at least so sure."""
 _STEEPNESS = 5.0
 """How often what a deviation exceeds the wall by is taken off."""
-_EXPECT = "expect about a point less of what a search found"
+_EXPECT = "top1: expect about a point less of what a search found"
 """Measured: `experiments/fit_published_accuracy/optimism.py`."""
 
 
@@ -40,11 +40,14 @@ class Published:
     @cached_property
     def note(self) -> str:
         """The note of the model, how careful the bound is, and what of the space lies outside."""
-        bound = f"top1_lcb: less {self.caution:g} of its own standard deviations"
+        bound = (
+            f"top1_lcb: top1 less {self.caution:g} standard deviations, without the share of a "
+            "family (± includes it); less still where the predictor knows little"
+        )
         judges = "judged: a second opinion, by ridge regressions without the nearest family"
         second = judges if self.judges else ""
         said = (self.model.model.header.note, _EXPECT, bound, second, self.model.outside())
-        return "; ".join(filter(None, said))
+        return "\n".join(filter(None, said))
 
     def __call__(self, candidates: Candidates) -> Metrics:
         """Return the predicted top-1 of every candidate and its lower bound, fractions."""

@@ -7,9 +7,11 @@ import numpy as np
 
 from nas.accuracy.examples import Examples
 from nas.accuracy.predictor import METRICS
+from nas.core.data import is_path, is_there
 from nas.core.errors import RunError
 from nas.core.storage import Place
 from nas.searching.journal import JOURNAL
+from nas.searching.kept_space import SPACE
 from nas.searching.problem import concatenate
 from nas.searching.runs.stored import StoredRun, read_run
 
@@ -52,6 +54,14 @@ def read_examples(runs: Sequence[Place | Path | str]) -> Examples:
     )
 
 
+def _named(run: StoredRun) -> str:
+    """Return what names the space of a run now: a bundled name, a file, or that in the run."""
+    name = run.config.space
+    if is_path(name):
+        return name if is_there(Path(name)) else str(run.out / SPACE)
+    return run.space.name
+
+
 def _identity(run: StoredRun) -> Mapping[str, str]:
     """Return what must agree between runs."""
     try:
@@ -70,7 +80,7 @@ def _identity(run: StoredRun) -> Mapping[str, str]:
         there = ", ".join(metrics) or "no metrics"
         raise RunError(f"{run.out} has no {' or '.join(METRICS)}; its trials have {there}")
     return {
-        "space": run.config.space,
+        "space": _named(run),
         "choices": choices,
         "evaluator": evaluator,
         "metric": metric,

@@ -80,5 +80,5 @@ def read_run(out: Place | Path | str) -> StoredRun:
     with place.reading(*MARKS, JOURNAL, SPACE) as here:
         check_kind(here, SEARCH)
         config, records = read_config(here / CONFIG), read_lines(here / JOURNAL)
-        kept = kept_space(config.space, here)
+        kept = kept_space(here)
     return StoredRun(out=place, config=config, records=records, kept=kept)
