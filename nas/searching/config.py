@@ -17,8 +17,8 @@ from nas.latency.eras import table_of_era
 from nas.latency.file import load_table
 from nas.latency.table import ON_MISSING, LatencyTable
 from nas.network.zoo import load_architecture
-from nas.searching.evaluators.table import UPPER
 from nas.searching.kept_space import space_of
+from nas.searching.metrics import UPPER
 from nas.searching.problem import (
     Constraint,
     Evaluator,

@@ -12,6 +12,9 @@ HIGHER_IS_BETTER = ("top1", "top1_lcb", "top1_proxy", "zero_cost", "reward")
 FRACTIONS = (*METRICS, "top1_lcb")
 """Metrics that are fractions, shown in per cent; `top1_lcb` is a lower confidence bound."""
 
+UPPER = "latency_upper_ms"
+"""The upper end of the latency's interval, a metric where a confidence is asked for."""
+
 
 def plausible(metric: str, values: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return which of `values` the metric can have: finite numbers, for accuracies fractions."""

@@ -10,12 +10,10 @@ from nas.core.errors import NasError
 from nas.latency.eras import earlier_texts
 from nas.latency.table import DECIMALS, LatencyTable, UnitTable, fingerprint
 from nas.network.layers import Unit
+from nas.searching.metrics import UPPER
 from nas.searching.problem import Candidates, Floats, Metrics
 from nas.space.lookup import Lookup, units_of
 from nas.space.space import Space
-
-UPPER = "latency_upper_ms"
-"""The upper end of an interval, a metric where a confidence is asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from small import search, small
 from nas.core.errors import BadValue
 from nas.latency.file import load_table
 from nas.searching.config import SearchConfig, prepare
-from nas.searching.evaluators.table import UPPER, create
+from nas.searching.evaluators.table import create
+from nas.searching.metrics import UPPER
 from nas.searching.problem import Candidates, Metrics
 from nas.space.file import load_space
 
