@@ -271,12 +271,12 @@ def test_bundled_model_knows_the_range_of_its_data(name, folder, target):
 
 
 def test_unknown_model_names_the_closest():
-    with pytest.raises(UnknownName, match=r"unknown accuracy model 'mbcon'.*mbconv"):
-        load_accuracy_model("mbcon")
+    with pytest.raises(UnknownName, match=r"unknown accuracy model 'mnasnet_b'.*mnasnet_b0"):
+        load_accuracy_model("mnasnet_b")
 
 
 def test_architecture_outside_the_space_is_refused():
-    with pytest.raises(NotInSpace, match="mobilenet_v2 is no point of space mbconv"):
+    with pytest.raises(NotInSpace, match="mobilenet_v2 is no point of space mnasnet_b0"):
         load_accuracy_model("mnasnet_b0").predict([load_architecture("mobilenet_v2")])
 
 

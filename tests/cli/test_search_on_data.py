@@ -109,7 +109,7 @@ def test_a_search_ends_within_a_batch_when_its_time_is_up(nas: Nas) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--data", "digits"), "surrogate does not look at data; to train on digits take --eval"),
+        (("--data", "digits"), "published does not look at data; to train on digits take --eval"),
         (("--evaluator", "proxy"), "needs data to train on, as in --data imagefolder:/path"),
         (("--evaluator", "proxy", "--data", "imagefolder:/nowhere"), "/nowhere"),
         (("--evaluator", "proxy", "--data", "digit"), "did you mean digits"),

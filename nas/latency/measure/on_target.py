@@ -114,6 +114,7 @@ class _Plan:
 
     name: str
     jobs: tuple[JobRecord, ...]
+    choices: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,7 +81,7 @@ class Samples:
 
 
 def header(content: Mapping[str, Any], *, runtime: str, threads: int, dtype: str) -> Record:
-    """Return the first line of a file for the plan in `content`, a mapping with name and jobs."""
+    """Return the first line of a file for the plan in `content`: name, jobs, perhaps choices."""
     return {
         "schema": SCHEMA,
         "name": content["name"],
@@ -89,6 +89,7 @@ def header(content: Mapping[str, Any], *, runtime: str, threads: int, dtype: str
         "threads": threads,
         "dtype": dtype,
         "jobs": content["jobs"],
+        **({"choices": content["choices"]} if content.get("choices") else {}),
     }
 
 

@@ -23,23 +23,23 @@ class Measured:
 
 
 @pytest.fixture(scope="session")
-def mbconv() -> Space:
+def mnasnet_b0() -> Space:
     return load_space("mnasnet_b0")
 
 
 @pytest.fixture(scope="session")
-def mbconv_plan(mbconv: Space) -> Plan:
-    return plan_space(mbconv)
+def b0_plan(mnasnet_b0: Space) -> Plan:
+    return plan_space(mnasnet_b0)
 
 
 @pytest.fixture(scope="session")
-def exact(mbconv: Space, mbconv_plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Measured:
-    """Measure `mbconv` on the fake backend, without noise."""
+def exact(mnasnet_b0: Space, b0_plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Measured:
+    """Measure `mnasnet_b0` on the fake backend, without noise."""
     folder = tmp_path_factory.mktemp("exact")
-    names = [job.name for job in mbconv_plan.of(CORRECTION)]
+    names = [job.name for job in b0_plan.of(CORRECTION)]
     known = frozenset(name.rpartition(" ")[2] for name in names)
-    proof = plan_validation(mbconv, networks=20, known=known)
+    proof = plan_validation(mnasnet_b0, networks=20, known=known)
     target, rounds = Target(backend="fake:noise=0"), Rounds(least=4, most=4)
-    samples, _ = measure_plan(mbconv_plan, target, folder / "units.jsonl", rounds=rounds)
+    samples, _ = measure_plan(b0_plan, target, folder / "units.jsonl", rounds=rounds)
     proof_samples, _ = measure_plan(proof, target, folder / "proof.jsonl", rounds=rounds)
-    return Measured(plan=mbconv_plan, proof=proof, samples=samples, proof_samples=proof_samples)
+    return Measured(plan=b0_plan, proof=proof, samples=samples, proof_samples=proof_samples)

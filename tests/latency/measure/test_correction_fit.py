@@ -40,25 +40,27 @@ def _predicted(correction: Correction, network: MeasuredNetwork) -> float:
     return sum(correction.corrected_ms(unit, ms) for unit, ms in pairs)
 
 
-def test_a_correction_is_found_again_without_noise(mbconv: Space) -> None:
-    found = fit_correction(_networks(mbconv, 40, seed=0))
+def test_a_correction_is_found_again_without_noise(mnasnet_b0: Space) -> None:
+    found = fit_correction(_networks(mnasnet_b0, 40, seed=0))
     assert np.abs(found.errors).max() < 2e-3
-    for network in _networks(mbconv, 20, seed=1):
+    for network in _networks(mnasnet_b0, 20, seed=1):
         assert abs(sum(network.isolated_ms) / network.ms - 1) > 0.05
         assert _predicted(found.correction, network) == pytest.approx(network.ms, rel=2e-3)
         for unit in network.units:
             assert found.correction.factor(unit) == pytest.approx(TRUE.factor(unit), abs=0.01)
 
 
-def test_networks_that_are_the_sum_of_their_units_need_no_correction(mbconv: Space) -> None:
-    found = fit_correction(_networks(mbconv, 12, seed=0, correction=None))
+def test_networks_that_are_the_sum_of_their_units_need_no_correction(mnasnet_b0: Space) -> None:
+    found = fit_correction(_networks(mnasnet_b0, 12, seed=0, correction=None))
     assert np.abs(found.errors).max() < 1e-9
-    for unit in _networks(mbconv, 1, seed=5)[0].units:
+    for unit in _networks(mnasnet_b0, 1, seed=5)[0].units:
         assert found.correction.corrected_ms(unit, 1.7) == pytest.approx(1.7)
 
 
-def test_what_no_network_has_is_not_corrected_for(mbconv: Space) -> None:
-    found = fit_correction([_without_squeeze(network) for network in _networks(mbconv, 20, seed=0)])
+def test_what_no_network_has_is_not_corrected_for(mnasnet_b0: Space) -> None:
+    found = fit_correction(
+        [_without_squeeze(network) for network in _networks(mnasnet_b0, 20, seed=0)]
+    )
     assert found.correction.squeezed == 0.0
     assert sum(asdict(found.correction).values()) == pytest.approx(0.8, abs=0.02)
 
@@ -85,10 +87,10 @@ def test_errors_are_those_of_leaving_each_row_out() -> None:
         assert error == pytest.approx(rows[out] @ solved(np.delete(rows, out, axis=0)) - 1)
 
 
-def test_with_many_networks_the_noise_of_each_is_averaged_out(mbconv: Space) -> None:
-    found = fit_correction(_networks(mbconv, 60, seed=0, noise=0.03))
+def test_with_many_networks_the_noise_of_each_is_averaged_out(mnasnet_b0: Space) -> None:
+    found = fit_correction(_networks(mnasnet_b0, 60, seed=0, noise=0.03))
     assert 0.02 < found.errors.std() < 0.045
-    new = _networks(mbconv, 60, seed=1)
+    new = _networks(mnasnet_b0, 60, seed=1)
     off = [_predicted(found.correction, network) / network.ms - 1 for network in new]
     assert np.abs(off).mean() < 0.015
 

@@ -31,9 +31,9 @@ ODD = replace(V2, resolution=208)
 
 
 @pytest.fixture(scope="module")
-def made(mbconv_plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(b0_plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("made") / "my_cpu.yaml"
-    make_table(mbconv_plan, EXACT, path, rounds=FEW)
+    make_table(b0_plan, EXACT, path, rounds=FEW)
     return path
 
 
@@ -45,41 +45,41 @@ def path(made: Path, tmp_path: Path) -> Path:
     return copy
 
 
-def test_a_table_is_written_beside_its_samples(made: Path, mbconv_plan: Plan) -> None:
+def test_a_table_is_written_beside_its_samples(made: Path, b0_plan: Plan) -> None:
     table = load_table(made)
     assert table.name == "my_cpu"
     assert made.read_text().startswith(f"# {table.heading}\n")
     counts = {repetition.job for repetition in read_samples(samples_path(made)).repetitions}
-    assert counts == set(range(len(mbconv_plan.jobs)))
+    assert counts == set(range(len(b0_plan.jobs)))
 
 
 def test_a_finished_measurement_gives_the_same_table_again(
-    made: Path, mbconv_plan: Plan, tmp_path: Path
+    made: Path, b0_plan: Plan, tmp_path: Path
 ) -> None:
     path = tmp_path / made.name
     samples_path(path).write_bytes(samples_path(made).read_bytes())
-    assert make_table(mbconv_plan, EXACT, path, rounds=FEW) == load_table(made)
+    assert make_table(b0_plan, EXACT, path, rounds=FEW) == load_table(made)
 
 
 def test_what_was_broken_off_keeps_its_samples_and_says_to_go_on(
-    mbconv_plan: Plan, tmp_path: Path
+    b0_plan: Plan, tmp_path: Path
 ) -> None:
     path = tmp_path / "t.yaml"
     with pytest.raises(NasError, match="start the same command again"):
-        make_table(mbconv_plan, EXACT, path, rounds=replace(FEW, seconds=0.0))
+        make_table(b0_plan, EXACT, path, rounds=replace(FEW, seconds=0.0))
     assert not path.exists()
     assert samples_path(path).exists()
-    make_table(mbconv_plan, EXACT, path, rounds=FEW)
+    make_table(b0_plan, EXACT, path, rounds=FEW)
     assert path.exists()
 
 
 def test_another_measurement_into_the_same_file_is_refused(
-    made: Path, mbconv_plan: Plan, tiny: Space
+    made: Path, b0_plan: Plan, tiny: Space
 ) -> None:
     before = made.read_bytes(), samples_path(made).read_bytes()
     for plan, target, message in (
-        (mbconv_plan, replace(EXACT, threads=2), "was measured with threads 1, not 2"),
-        (mbconv_plan, replace(EXACT, dtype="int8"), "was measured with dtype fp32, not int8"),
+        (b0_plan, replace(EXACT, threads=2), "was measured with threads 1, not 2"),
+        (b0_plan, replace(EXACT, dtype="int8"), "was measured with dtype fp32, not int8"),
         (plan_space(tiny), EXACT, "was measured with another plan"),
     ):
         with pytest.raises(RunError, match=message):
@@ -88,10 +88,10 @@ def test_another_measurement_into_the_same_file_is_refused(
 
 
 def test_a_name_that_is_no_tables_is_refused_before_anything_is_measured(
-    mbconv_plan: Plan, tmp_path: Path
+    b0_plan: Plan, tmp_path: Path
 ) -> None:
     with pytest.raises(NasError, match=r"t\.txt: a table's name ends in \.yaml or \.json"):
-        make_table(mbconv_plan, EXACT, tmp_path / "t.txt", rounds=FEW)
+        make_table(b0_plan, EXACT, tmp_path / "t.txt", rounds=FEW)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -218,8 +218,8 @@ def test_a_table_that_was_not_measured_here_is_named(made: Path) -> None:
     assert target_of(load_table(made), cores=(0,)) == replace(EXACT, cores=(0,))
 
 
-def test_int8_and_threads_are_kept(mbconv_plan: Plan, tmp_path: Path) -> None:
-    few = replace(mbconv_plan, jobs=_some(mbconv_plan))
+def test_int8_and_threads_are_kept(b0_plan: Plan, tmp_path: Path) -> None:
+    few = replace(b0_plan, jobs=_some(b0_plan))
     target = Target(backend="fake:noise=0.01", threads=2, dtype="int8")
     table: LatencyTable = make_table(few, target, tmp_path / "t.json", rounds=FEW)
     assert (table.threads, table.dtype, table.runtime) == (2, "int8", "fake 1")
@@ -238,8 +238,8 @@ def test_an_unknown_backend_names_those_there_are() -> None:
         Target(backend="fakes").create()
 
 
-def test_the_duration_grows_with_rounds_and_jobs(mbconv_plan: Plan) -> None:
-    one = duration(mbconv_plan, EXACT, Rounds(most=10))
-    assert duration(mbconv_plan, EXACT, Rounds(most=20)) == pytest.approx(2 * one)
-    half = replace(mbconv_plan, jobs=mbconv_plan.jobs[: len(mbconv_plan.jobs) // 2])
+def test_the_duration_grows_with_rounds_and_jobs(b0_plan: Plan) -> None:
+    one = duration(b0_plan, EXACT, Rounds(most=10))
+    assert duration(b0_plan, EXACT, Rounds(most=20)) == pytest.approx(2 * one)
+    half = replace(b0_plan, jobs=b0_plan.jobs[: len(b0_plan.jobs) // 2])
     assert 0 < duration(half, EXACT, Rounds(most=10)) < one

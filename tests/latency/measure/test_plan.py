@@ -61,17 +61,17 @@ def test_of_a_space_with_too_many_units_those_of_its_correction_networks_are_pla
     assert len(units - drawn - known) > 200  # of further networks, for the operator model
 
 
-def test_the_references_are_first_and_every_job_has_a_role(mbconv_plan: Plan) -> None:
-    roles = [job.role for job in mbconv_plan.jobs]
+def test_the_references_are_first_and_every_job_has_a_role(b0_plan: Plan) -> None:
+    roles = [job.role for job in b0_plan.jobs]
     assert set(roles) == set(ROLES) - {VALIDATION}
     assert roles[: len(REFERENCES)] == [REFERENCE] * len(REFERENCES)
     assert Counter(roles)[REFERENCE] == len(REFERENCES) > 1
     assert Counter(roles)[CORRECTION] == CORRECTION_NETWORKS + len(RELATIVES)
-    for name, job in zip(REFERENCES, mbconv_plan.of(REFERENCE), strict=True):
+    for name, job in zip(REFERENCES, b0_plan.of(REFERENCE), strict=True):
         assert job.name == f"{name} at 192"
         assert job.macs == cost(scale_resolution(load_architecture(name), 192)).macs
-    assert all(job.name == job.units[0].key for job in mbconv_plan.of(UNIT, PROBE))
-    assert all(len(job.units) == 1 for job in mbconv_plan.of(UNIT, PROBE))
+    assert all(job.name == job.units[0].key for job in b0_plan.of(UNIT, PROBE))
+    assert all(len(job.units) == 1 for job in b0_plan.of(UNIT, PROBE))
 
 
 def test_networks_for_the_correction_are_of_the_space_and_relatives_of_the_zoo_by_fingerprint(
@@ -96,8 +96,8 @@ def test_the_same_seed_gives_the_same_plan(tiny: Space) -> None:
     assert plan_validation(tiny, networks=9) != plan_validation(tiny, networks=9, seed=1)
 
 
-def test_a_plan_survives_a_file(mbconv_plan: Plan, tiny: Space) -> None:
-    for plan in (mbconv_plan, plan_space(tiny), plan_validation(tiny, networks=5)):
+def test_a_plan_survives_a_file(b0_plan: Plan, tiny: Space) -> None:
+    for plan in (b0_plan, plan_space(tiny), plan_validation(tiny, networks=5)):
         again = from_mapping(json.loads(json.dumps(to_mapping(plan))), source="x")
         assert again == plan
         assert to_mapping(again) == to_mapping(plan)

@@ -57,11 +57,11 @@ def _true_ms(units: Sequence[Unit]) -> float:
 
 
 def test_networks_are_predicted_where_the_sum_of_their_units_is_off(
-    mbconv: Space, table: LatencyTable
+    mnasnet_b0: Space, table: LatencyTable
 ) -> None:
     naive, predicted, inside = [], [], []
-    for row in mbconv.sample_matrix(np.random.default_rng(5), 30):
-        units = lower(arch := mbconv.decode_row(row))
+    for row in mnasnet_b0.sample_matrix(np.random.default_rng(5), 30):
+        units = lower(arch := mnasnet_b0.decode_row(row))
         true, latency = _true_ms(units), table.predict(arch)
         alone = sum(table.entries[unit.key].isolated_ms or 0.0 for unit in units)
         naive.append(alone / true - 1)
@@ -89,6 +89,7 @@ def test_a_table_says_how_it_was_made(exact: Measured, table: LatencyTable) -> N
     assert (table.runtime, table.threads, table.dtype) == ("fake 1", 1, "fp32")
     assert (table.device, source.cpu) == (begin.cpu, begin.cpu)
     assert (source.space, source.backend) == ("mnasnet_b0", "fake:noise=0")
+    assert source.choices == exact.plan.choices != ""
     assert (source.batch, source.rounds, source.noise) == (1, 4, 0.0)
     assert source.code_version == "0.1.0"
     references = exact.plan.of(REFERENCE)
@@ -104,9 +105,9 @@ def test_a_table_says_how_it_was_made(exact: Measured, table: LatencyTable) -> N
 
 
 def test_what_was_not_measured_comes_from_the_operator_model_with_more_doubt(
-    mbconv: Space, table: LatencyTable
+    mnasnet_b0: Space, table: LatencyTable
 ) -> None:
-    arch = mbconv.decode_row(mbconv.sample_matrix(np.random.default_rng(5), 1)[0])
+    arch = mnasnet_b0.decode_row(mnasnet_b0.sample_matrix(np.random.default_rng(5), 1)[0])
     wide = replace(arch, resolution=208)
     there, elsewhere = table.predict(arch), table.predict(wide)
     extrapolated = [part.key for part in elsewhere.units if part.extrapolated]
@@ -221,14 +222,14 @@ def test_the_noise_floor_is_the_difference_between_two_measurements(
 
 
 def test_a_proved_table_is_read_back_as_it_was_written(
-    proved: LatencyTable, mbconv: Space, tmp_path: Path
+    proved: LatencyTable, mnasnet_b0: Space, tmp_path: Path
 ) -> None:
     for name in ("table.yaml", "table.json"):
         write_table(proved, tmp_path / name, heading="a table of computed times")
         again = load_table(tmp_path / name)
         assert again == proved
-    rows = mbconv.sample_matrix(np.random.default_rng(0), 50)
-    assert np.array_equal(again.over(mbconv)(rows), proved.over(mbconv)(rows))
+    rows = mnasnet_b0.sample_matrix(np.random.default_rng(0), 50)
+    assert np.array_equal(again.over(mnasnet_b0)(rows), proved.over(mnasnet_b0)(rows))
 
 
 def _only(samples: Samples, jobs: set[int]) -> Samples:
@@ -267,34 +268,34 @@ REFUSED = "56x56x24 hidden 96 kernel 5"
 
 
 @pytest.fixture(scope="module")
-def lacking(mbconv_plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> LatencyTable:
+def lacking(b0_plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> LatencyTable:
     """Return the table of a runtime with noise that refuses units with `REFUSED` in their keys."""
     path = tmp_path_factory.mktemp("lacking") / "samples.jsonl"
     target = Target(backend=f"fake:noise=0.02,refuse={REFUSED}")
-    samples, _ = measure_plan(mbconv_plan, target, path, rounds=Rounds(least=5, most=5))
+    samples, _ = measure_plan(b0_plan, target, path, rounds=Rounds(least=5, most=5))
     return tabulate(samples, name="lacking", version="")
 
 
 def test_units_that_the_runtime_refuses_are_lacking_and_nothing_else(
-    mbconv_plan: Plan, lacking: LatencyTable
+    b0_plan: Plan, lacking: LatencyTable
 ) -> None:
-    units = {job.name for job in mbconv_plan.of(UNIT, PROBE)}
+    units = {job.name for job in b0_plan.of(UNIT, PROBE)}
     refused = {key for key in units if REFUSED in key}
     assert len(refused) == 4  # of stride 1 and 2, with and without squeeze-and-excitation
     assert lacking.lacks == {key: f"fake refuses {key}" for key in refused}
     assert set(lacking.entries) == units - refused
-    networks = mbconv_plan.of(CORRECTION)
+    networks = b0_plan.of(CORRECTION)
     held = [any(REFUSED in unit.key for unit in job.units) for job in networks]
     assert sum(held) > 0
     assert lacking.error.networks == len(networks) - sum(held)
 
 
 def test_predicting_a_refused_unit_raises_with_the_words_of_the_runtime(
-    mbconv_plan: Plan, lacking: LatencyTable, tmp_path: Path
+    b0_plan: Plan, lacking: LatencyTable, tmp_path: Path
 ) -> None:
     write_table(lacking, tmp_path / "lacking.yaml")
     for table in (lacking, load_table(tmp_path / "lacking.yaml")):
-        hard = next(job for job in mbconv_plan.of(UNIT) if REFUSED in job.name)
+        hard = next(job for job in b0_plan.of(UNIT) if REFUSED in job.name)
         assert not table.covers(hard.units[0])
         with pytest.raises(MissingEntry) as error:
             table.unit_ms(hard.units[0])
