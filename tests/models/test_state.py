@@ -60,6 +60,10 @@ def test_weights_come_back_without_torch_and_with_it(tmp_path: Path, arch: Archi
         "mean": "[0.1, 0.2, 0.3]",
         "deviation": "[1.0, 1.0, 1.0]",
         "top1": "0.5",
+        "crop": "the square in the centre, as large as the shorter side",
+        "interpolation": "bilinear, antialiased where images shrink",
+        "channel_order": "RGB",
+        "range": "0 to 1 (bytes / 255), then (pixels - mean) / deviation",
     }
 
 

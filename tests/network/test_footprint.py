@@ -48,7 +48,7 @@ def test_the_size_is_that_of_an_exported_file(form: str, tmp_path: Path) -> None
     assert size_mb(arch) == pytest.approx(path.stat().st_size / 1e6, rel=0.02)
 
 
-@pytest.mark.parametrize("name", ["mobilenetv3", "mnasnet", "mobile"])
+@pytest.mark.parametrize("name", ["mobilenetv3", "mnasnet", "mbconv"])
 def test_look_ups_equal_what_decoded_architectures_take(name: str) -> None:
     space = load_space(name)
     _check(space, space.sample_matrix(np.random.default_rng(5), 30))

@@ -128,7 +128,7 @@ def test_without_an_accuracy_the_nearest_to_the_budget_comes_first(tmp_path: Pat
 
 def test_a_model_must_know_every_network() -> None:
     with pytest.raises(
-        NotInSpace, match=r"space mbconv: .*; .* mobilenetv3: .*`evaluator=train` or costs"
+        NotInSpace, match=r"space mnasnet_b0: .*; .* mobilenetv3: .*`evaluator=train` or costs"
     ):
         by_model(POINTS)
 
