@@ -194,7 +194,7 @@ def test_images_that_lie_elsewhere_may_be_missing(
     paths = [{"path": str(tmp_path / name), "bytes": None} for name in ("no.png", "pipe.png")]
     good = {"bytes": _png("red"), "path": None}
     tables = datasets.DatasetDict(
-        {"train": _table([0, 1, 0, 1], images=[good, good, *paths]), "val": _table([0])}
+        {"train": _table([0, 1, 0, 1], images=[good, good, *paths]), "val": _table([0, 1])}
     )
     monkeypatch.setattr("nas.training.datasets.hf._load", lambda path, config: tables)
     expected = "row 2 of train: No such file or directory; row 3 of train: the row names no file"
