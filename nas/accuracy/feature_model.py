@@ -170,12 +170,15 @@ class FeatureModel:
 
     def beyond(self, found: Floats) -> list[str]:
         """Say in what each network lies outside of the data, by its features, or nothing."""
+        return [f"{', '.join(g)} beyond {_DATA}" if g else "" for g in self.groups_beyond(found)]
+
+    def groups_beyond(self, found: Floats) -> list[tuple[str, ...]]:
+        """Return the groups of features in which each network lies outside of the data."""
         groups = [_GROUPS[name.split("_")[0]] for name in self.header.features]
-        parts = [
-            dict.fromkeys(group for group, e in zip(groups, excess, strict=True) if e > _SLACK)
+        return [
+            tuple(dict.fromkeys(g for g, e in zip(groups, excess, strict=True) if e > _SLACK))
             for excess in self._excess(self._standardised(found))
         ]
-        return [f"{', '.join(p)} beyond {_DATA}" if p else "" for p in parts]
 
     def widening(self, found: Floats) -> Floats:
         """Return how many times as wide each interval is as if the network were in the data."""
@@ -208,16 +211,14 @@ class PicksModel:
         """Say in what most of the space lies outside of the data, or nothing."""
         rows = self.described.space.sample_matrix(np.random.default_rng(0), _SAMPLE)
         found = self.described(rows)
-        said = [text for text in self.model.beyond(found) if text]
-        if 2 * len(said) <= len(rows):
+        far = [groups for groups in self.model.groups_beyond(found) if groups]
+        if 2 * len(far) <= len(rows):
             return ""
-        parts = dict.fromkeys(
-            part for text in said for part in text.split(" beyond ")[0].split(", ")
-        )
+        named = dict.fromkeys(group for groups in far for group in groups)
         wider = float(np.median(self.model.widening(found)))
         return (
-            f"{100 * len(said) / len(rows):.0f} % of space {self.described.space.name} lie beyond "
-            f"{_DATA} ({', '.join(parts)}): their intervals are {wider:.1f} times as wide"
+            f"{100 * len(far) / len(rows):.0f} % of space {self.described.space.name} lie beyond "
+            f"{_DATA} ({', '.join(named)}): their intervals are {wider:.1f} times as wide"
         )
 
 

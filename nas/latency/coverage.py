@@ -70,9 +70,8 @@ def coverage_text(found: Coverage, table: LatencyTable, space: Space) -> str:
 def check_coverage(found: Coverage, text: str, *, named: str) -> None:
     """Refuse a table that extrapolates most of the latency; `text` is that of `coverage_text`.
 
-    A table that was measured for the space is not asked: see `is_for`.
-
-    `named` is the name or the file of the space.
+    `named` is the name or the file of the space. A search asks it only of tables that were not
+    measured for the space; see `is_for`.
 
     Raises:
         NasError: with the shares, and what to do.

@@ -41,8 +41,8 @@ class Published:
     def note(self) -> str:
         """The note of the model, how careful the bound is, and what of the space lies outside."""
         bound = (
-            f"top1_lcb: top1 less {self.caution:g} standard deviations, without the share of a "
-            "family (± includes it); less still where the predictor knows little"
+            f"top1_lcb: top1 less {self.caution:g} times its standard deviation, without the share "
+            "of a family (± includes it); less still where the predictor knows little"
         )
         judges = "judged: a second opinion, by ridge regressions without the nearest family"
         second = judges if self.judges else ""
