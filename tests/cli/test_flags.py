@@ -35,8 +35,7 @@ def _flags(command: click.Command) -> set[str]:
 
 
 def test_every_setting_that_a_message_names_is_a_flag() -> None:
-    files = [path for path in NAS.rglob("*.py") if NAS / "cli" not in path.parents]
-    named = {name for path in files for text in _texts(path)
+    named = {name for path in NAS.rglob("*.py") for text in _texts(path)
              for name in re.findall(r"`([a-z_]+)[`=]", text)}  # fmt: skip
     named |= {"alpha", "beta", "gamma", "multiple", "width", "depth", "resolution"}  # of a growth
     assert sorted(named) == list(_print.SETTINGS)
