@@ -39,6 +39,11 @@ def load_architecture(name: str | Path) -> Architecture:
     if scaled:
         return _scale(scaled)
     path = data.find("architecture", name, where="architectures")
+    return (_load_once if _is_bundled(path) else _load)(path)
+
+
+def _load(path: Path) -> Architecture:
+    """Return the architecture in a file, under its own name or that of the file."""
     content = _content(path)
     arch = from_mapping(content, source=str(path))
     try:
@@ -48,9 +53,17 @@ def load_architecture(name: str | Path) -> Architecture:
     return arch if arch.name else replace(arch, name=printable(path.stem, LONGEST_VALUE))
 
 
+_load_once = cache(_load)
+
+
+def _is_bundled(path: Path) -> bool:
+    """Tell whether a file is bundled; such files do not change."""
+    return path.parent == data.folder("architectures")
+
+
 def _content(path: Path) -> Mapping[str, Any]:
-    """Return what a file holds; those that are bundled do not change."""
-    return (_read_once if path.parent == data.folder("architectures") else data.read_mapping)(path)
+    """Return what a file holds."""
+    return (_read_once if _is_bundled(path) else data.read_mapping)(path)
 
 
 _read_once = cache(data.read_mapping)

@@ -29,7 +29,8 @@ from nas.searching.problem import (
     is_slow,
 )
 from nas.searching.warm_start import ZOO, seed_rows
-from nas.space.space import Space
+from nas.space.lookup import SpaceUnits
+from nas.space.space import Matrix, Space
 
 _LEAST = {"trials": 1, "batch": 0, "screen": 0, "seed": 0, "workers": 0, "trial_seconds": 0,
           "max_seconds": 0, "max_epochs": 0}  # fmt: skip
@@ -147,13 +148,14 @@ class Setup:
 
     `judge` is the evaluator of accuracy; with `streams`, trials go to workers one by one, as these
     become free (a judge with a runner distributes its work itself). `coverage` is that of a table
-    of measured units, where the latency decides anything.
+    of measured units, where the latency decides anything. `seeds` are the rows to begin with.
     """
 
     config: SearchConfig
     table: LatencyTable
     problem: Problem
     judge: Evaluator
+    seeds: Matrix
     streams: bool = False
     coverage: Coverage | None = None
 
@@ -221,10 +223,11 @@ def prepare(
     table = load_table(config.latency_table)
     if config.on_missing == "fail":
         table = replace(table, model=None)
-    judge = _judge(config, space, out, runner)
+    units = SpaceUnits(space)
+    judge = _judge(config, space, out, runner, units)
     guide = getattr(judge, "guide", judge.provides[0])
     objectives = _objectives(config, guide)
-    counts = plugins.create("evaluators", Plugin.parse(COSTS), space)
+    counts = plugins.create("evaluators", Plugin.parse(COSTS), space, units=units)
     evaluators = (
         *(() if str(judge) == COSTS else (counts,)),
         plugins.create(
@@ -234,8 +237,9 @@ def prepare(
             table=table,
             allow_extrapolation=config.allow_extrapolation or not asks_latency(config),
             confidence=config.limit_confidence,
+            units=units,
         ),
-        *_footprint(config, space, table),
+        *_footprint(config, space, table, units),
         judge,
     )
     reward = _reward(config.reward, guide) if config.reward else None
@@ -251,11 +255,11 @@ def prepare(
         table=table,
         problem=problem,
         judge=judge,
+        seeds=seed_rows(problem, config.seed_arch),
         streams=_streams(config),
         coverage=coverage(table, space) if table.entries and asks_latency(config) else None,
     )
     setup.strategy()
-    seed_rows(problem, config.seed_arch)
     if space.baseline:
         load_architecture(space.baseline)
     return setup
@@ -278,18 +282,25 @@ def asks_latency(config: SearchConfig) -> bool:
     return bool(config.reward) or not named or "latency_ms" in (*named, *limited)
 
 
-def _footprint(config: SearchConfig, space: Space, table: LatencyTable) -> tuple[Evaluator, ...]:
+def _footprint(
+    config: SearchConfig, space: Space, table: LatencyTable, units: SpaceUnits
+) -> tuple[Evaluator, ...]:
     """Return the evaluator of `FOOTPRINT` where an objective or a constraint names one of them."""
     named = [Objective.parse(text).metric for text in config.objective]
     named += [Constraint.parse(text).metric for text in config.limit]
     if not set(named) & set(FOOTPRINT):
         return ()
     dtype = "int8" if table.precision == "int8" else "fp32"
-    return (plugins.create("evaluators", Plugin.parse("footprint"), space, dtype=dtype),)
+    footprint = Plugin.parse("footprint")
+    return (plugins.create("evaluators", footprint, space, dtype=dtype, units=units),)
 
 
 def _judge(
-    config: SearchConfig, space: Space, out: Place | None, runner: Runner | None
+    config: SearchConfig,
+    space: Space,
+    out: Place | None,
+    runner: Runner | None,
+    units: SpaceUnits,
 ) -> Evaluator:
     """Return the evaluator of accuracy."""
     plugin = Plugin.parse(config.evaluator)
@@ -310,6 +321,7 @@ def _judge(
         "trial_seconds": config.trial_seconds,
         "out": out.resolved() if out else None,  # workers may be in another folder
         "runner": runner,
+        "units": units,
     }
     judge: Evaluator = plugins.create(
         "evaluators", plugin, space, **named, **({"data": config.data} if config.data else {})

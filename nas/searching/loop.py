@@ -36,7 +36,7 @@ from nas.searching.screening import Screened
 from nas.searching.session import Session
 from nas.searching.solutions import Solution, covers, front_solutions, known_solution, record
 from nas.searching.streaming import stream
-from nas.searching.warm_start import Seeded, seed_rows
+from nas.searching.warm_start import Seeded
 
 logger = logging.getLogger(__name__)
 
@@ -274,8 +274,7 @@ def _strategy(setup: Setup) -> Strategy:
     strategy, config = setup.strategy(), setup.config
     if config.screen:
         strategy = Screened(strategy, setup.problem, times=config.screen, seed=config.seed)
-    rows = seed_rows(setup.problem, config.seed_arch)
-    return Seeded(strategy, rows) if len(rows) else strategy
+    return Seeded(strategy, setup.seeds) if len(setup.seeds) else strategy
 
 
 def _advance(setup: Setup, session: Session, watch: Watch, out: Place | None) -> Run:

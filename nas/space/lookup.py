@@ -7,6 +7,7 @@ sum over its columns is the answer.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,57 @@ _MOST = 50_000_000
 """Numbers that a table may have for each value: gigabytes."""
 
 
+class SpaceUnits:
+    """All units that a space can contain, each at its place in a table.
+
+    Given to several look-ups, it lowers the units once for all of them, unless they are very many.
+    """
+
+    def __init__(self, space: Space) -> None:
+        """Number the units of `space`.
+
+        Raises:
+            NasError: if it has too many combinations of choices for a part of its networks.
+        """
+        self._slots = slots_of(space)
+        self.positions = _Positions(space, self._slots)
+        if len(self) > _MOST:
+            raise NasError(
+                f"space {space.name} has {len(self):,} combinations of choices for parts of its "
+                f"networks, which are too many to tabulate; {_MOST:,} are the most"
+            )
+
+    def __len__(self) -> int:
+        """Return how many places a table has."""
+        return sum(slot.size for slot in self._slots)
+
+    def __iter__(self) -> Iterator[tuple[Places, Unit]]:
+        """Yield many units that are alike at once, and their places in a table."""
+        return iter(self._few) if len(self) <= _AT_ONCE else _of_slots(self._slots)
+
+    @cached_property
+    def _few(self) -> tuple[tuple[Places, Unit], ...]:
+        return tuple(_of_slots(self._slots))
+
+
+class _Positions:
+    """The places in a table of the units of each row of a matrix, and how often each counts."""
+
+    def __init__(self, space: Space, slots: Sequence[Slot]) -> None:
+        self._digits, sizes = Digits(space), [slot.size for slot in slots]
+        self.starts = np.cumsum([0, *sizes[:-1]], dtype=np.intp)
+        self._steps = np.zeros((len(slots), self._digits.count))
+        for s, slot in enumerate(slots):
+            self._steps[s, list(slot.digits)] = slot.steps
+        self._counts = [slot.counts for slot in slots]
+        self.least_counts = np.array([slot.least_count for slot in slots])
+
+    def __call__(self, matrix: Matrix) -> tuple[Places, list[Floats | None]]:
+        """Return the places, shape (slots, rows), and for each slot the counts, None for once."""
+        position = (self._steps @ self._digits(matrix)).astype(np.intp) + self.starts[:, None]
+        return position, [count(matrix) for count in self._counts]
+
+
 class Lookup:
     """The sums of some per-unit values over the architectures of one space.
 
@@ -41,46 +93,40 @@ class Lookup:
         (1000, 1)
     """
 
-    def __init__(self, space: Space, values: UnitValues, *, largest: bool = False) -> None:
+    def __init__(
+        self,
+        space: Space,
+        values: UnitValues,
+        *,
+        largest: bool = False,
+        units: SpaceUnits | None = None,
+    ) -> None:
         """Work out `values` for every unit of `space`; all its results have the same length.
 
         The units come many at once, as `nas.network.arrays.lower_arrays` gives them: the numbers in
         their layers, and those returned, are arrays. With `largest` the answer is not the sum of
-        the values, which are 0 or more, but the largest.
+        the values, which are 0 or more, but the largest. `units` are those of `space`, where they
+        are at hand.
 
         Raises:
-            NasError: if the space has too many combinations of choices for a part of its networks.
+            NasError: as `SpaceUnits`.
         """
-        self._digits, slots = Digits(space), slots_of(space)
+        units = units or SpaceUnits(space)
+        self._positions = units.positions
         self._join = np.maximum if largest else np.add
-        sizes = [slot.size for slot in slots]
-        if sum(sizes) > _MOST:
-            raise NasError(
-                f"space {space.name} has {sum(sizes):,} combinations of choices for parts of its "
-                f"networks, which are too many to tabulate; {_MOST:,} are the most"
-            )
-        self._offset = np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp)
-        self._step = np.zeros((self._digits.count, len(sizes)))
-        for s, slot in enumerate(slots):
-            self._step[list(slot.digits), s] = slot.steps
-        self._counts = [slot.counts for slot in slots]
-        self._least_counts = np.array([slot.least_count for slot in slots])
         self._tables: list[Floats] = []
-        for places, units in _of_slots(slots):
-            worth = tuple(values(units))
+        for places, many in units:
+            worth = tuple(values(many))
             if not self._tables:
-                self._tables = [np.zeros(self._offset[-1]) for _ in worth]
+                self._tables = [np.zeros(len(units)) for _ in worth]
             for table, value in zip(self._tables, worth, strict=True):
                 table[places] = self._join(table[places], value)
 
     @one_blas_thread()
     def __call__(self, matrix: Matrix) -> Floats:
         """Return the sums, or the largest, for every row of `matrix`, shape (rows, values)."""
-        digits = self._digits(matrix)
-        position = (digits @ self._step).astype(np.intp) + self._offset[:-1]
-        by_slot = np.ascontiguousarray(position.T)  # adding long rows is twice as fast
-        counts = [count(matrix) for count in self._counts]
-        columns = [self._joined(table.take(by_slot), counts) for table in self._tables]
+        places, counts = self._positions(matrix)
+        columns = [self._joined(table.take(places), counts) for table in self._tables]
         return np.stack(columns, axis=1)
 
     def _joined(self, found: Floats, counts: Sequence[Floats | None]) -> Floats:
@@ -92,8 +138,9 @@ class Lookup:
 
     def least(self) -> Floats:
         """Return a lower bound of every sum, shape (values,)."""
-        least = [np.minimum.reduceat(table, self._offset[:-1]) for table in self._tables]
-        total: Floats = (self._least_counts * least).sum(axis=1)
+        starts, counts = self._positions.starts, self._positions.least_counts
+        least = [np.minimum.reduceat(table, starts) for table in self._tables]
+        total: Floats = (counts * least).sum(axis=1)
         return total
 
 
@@ -105,7 +152,7 @@ def units_of(space: Space) -> Iterator[tuple[Places, Unit]]:
 def _of_slots(slots: Sequence[Slot]) -> Iterator[tuple[Places, Unit]]:
     """Yield the units of all slots, many that are alike at once, and their places in a table.
 
-    No place occurs twice among them.
+    No place occurs twice among these, but blocks of one chain have the same.
     """
     waiting: dict[tuple[int | str, ...], list[tuple[int, Part]]] = defaultdict(list)
     start = count = 0

@@ -98,25 +98,25 @@ class Digits:
         self.count = len(space.columns) + len(self.sources)
 
     def __call__(self, matrix: Matrix) -> Floats:
-        """Return the digits of every row, shape (rows, count)."""
-        result = np.empty((len(matrix), self.count))
-        result[:, : len(self._columns)] = matrix
+        """Return the digits of every row, shape (count, rows)."""
+        result = np.empty((self.count, len(matrix)))
         first = len(self._columns)
-        result[:, first] = self._picked(matrix, f"stem{_stem_row(self._space)}_width")
+        result[:first] = matrix.T
+        result[first] = self._picked(result, f"stem{_stem_row(self._space)}_width")
         for s, row in enumerate(self._space.stages):
-            before = result[:, first + s]
-            own = self._picked(matrix, f"stage{s + 1}_width")
+            before = result[first + s]
+            own = self._picked(result, f"stage{s + 1}_width")
             if 0 in row.options["layers"]:
                 dropped = np.equal(row.options["layers"], 0)
-                chosen = self._picked(matrix, f"stage{s + 1}_layers").astype(np.intp)
+                chosen = self._picked(matrix.T, f"stage{s + 1}_layers")
                 own = np.where(dropped[chosen], before, own + len(self.sources[s]))
-            result[:, first + s + 1] = own
+            result[first + s + 1] = own
         return result
 
-    def _picked(self, matrix: Matrix, name: str) -> Floats:
+    def _picked(self, lines: NDArray[Any], name: str) -> Any:
+        """Return what is picked of a choice, 0 where there is none."""
         place = self._columns.get(name)
-        picked = np.zeros(len(matrix)) if place is None else matrix[:, place].astype(float)
-        return picked
+        return 0 if place is None else lines[place]
 
 
 _Source = tuple[int, Value]
@@ -219,13 +219,14 @@ class _Slots:
         columns = (*self._around, *columns)
         chosen = [self._space.columns[i] for i in columns]
         entering = () if part is None else (len(self._space.columns) + part,)
+        channels = None if part is None else self._entering(part)
         sizes = [len(column.values) for column in chosen]
 
         def built(places: Places, digits: Sequence[Ints | int]) -> Iterator[Part]:
             by_name = {c.name: digit for c, digit in zip(chosen, digits, strict=False)}
             inputs = None
-            if part is not None:
-                inputs = self._entering(part)[digits[-1], by_name.get("multiplier", 0)]
+            if channels is not None:
+                inputs = channels[digits[-1], by_name.get("multiplier", 0)]
             values = {c.name: _value(c, by_name[c.name]) for c in chosen}
             return build(_Chosen(places, by_name, values, inputs))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from nas.network.cost import cost_of
 from nas.network.layers import Unit
 from nas.searching.problem import Candidates, Metrics
-from nas.space.lookup import Lookup
+from nas.space.lookup import Lookup, SpaceUnits
 from nas.space.space import Space
 
 
@@ -37,6 +37,6 @@ def _costs(units: Unit) -> tuple[float, ...]:
     return found.macs, found.params, found.activations
 
 
-def create(space: Space) -> Costs:
-    """Return the evaluator for one space."""
-    return Costs(Lookup(space, _costs))
+def create(space: Space, *, units: SpaceUnits | None = None) -> Costs:
+    """Return the evaluator for one space, whose `units` may be at hand."""
+    return Costs(Lookup(space, _costs, units=units))

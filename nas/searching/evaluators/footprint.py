@@ -8,7 +8,7 @@ import numpy as np
 from nas.network.footprint import MB, peak_bytes, weight_bytes
 from nas.network.layers import Unit
 from nas.searching.problem import Candidates, Metrics
-from nas.space.lookup import Lookup
+from nas.space.lookup import Lookup, SpaceUnits
 from nas.space.space import Space
 
 
@@ -51,10 +51,14 @@ def _peak(unit: Unit, dtype: str) -> tuple[float, ...]:
     return (peak_bytes(unit, dtype),)
 
 
-def create(space: Space, *, dtype: str = "fp32") -> Footprint:
-    """Return the evaluator for one space; `dtype` of weights and activations is fp32 or int8."""
+def create(space: Space, *, dtype: str = "fp32", units: SpaceUnits | None = None) -> Footprint:
+    """Return the evaluator for one space, whose `units` may be at hand.
+
+    The `dtype` of weights and activations is fp32 or int8.
+    """
+    units = units or SpaceUnits(space)
     return Footprint(
-        Lookup(space, partial(_size, dtype=dtype)),
-        Lookup(space, partial(_peak, dtype=dtype), largest=True),
+        Lookup(space, partial(_size, dtype=dtype), units=units),
+        Lookup(space, partial(_peak, dtype=dtype), largest=True, units=units),
         dtype,
     )

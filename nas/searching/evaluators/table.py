@@ -12,7 +12,7 @@ from nas.latency.table import DECIMALS, LatencyTable, UnitTable, fingerprint
 from nas.network.layers import Unit
 from nas.searching.metrics import UPPER
 from nas.searching.problem import Candidates, Floats, Metrics
-from nas.space.lookup import Lookup, units_of
+from nas.space.lookup import Lookup, SpaceUnits, units_of
 from nas.space.space import Space
 
 
@@ -79,8 +79,9 @@ def create(
     table: LatencyTable,
     allow_extrapolation: bool = False,
     confidence: float = 0.0,
+    units: SpaceUnits | None = None,
 ) -> Table:
-    """Return the evaluator for one space and one loaded table.
+    """Return the evaluator for one space, whose `units` may be at hand, and one loaded table.
 
     With a `confidence`, it also gives the upper end of the interval of such coverage.
 
@@ -101,7 +102,7 @@ def create(
         doubts = (many.doubt_ms(units, places, beyond),) if confidence else ()
         return many.ms(units, places), beyond.astype(float), *doubts
 
-    lookup = Lookup(space, values)
+    lookup = Lookup(space, values, units=units)
     sides = [table.model.resolution_reasons(r) if table.model else () for r in space.resolutions]
     if (lookup.least()[1] or all(sides)) and not allow_extrapolation:
         sides_beyond = [reason for side in sides for reason in side] if all(sides) else []
