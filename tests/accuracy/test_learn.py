@@ -27,7 +27,7 @@ from nas.space.file import load_space
 from nas.space.sampling import covering
 from nas.space.space import Matrix, Space
 
-pytestmark = [pytest.mark.torch, pytest.mark.slow]
+pytestmark = pytest.mark.torch
 
 SPACE = load_space("mobilenetv3")
 NOISE = 0.004
@@ -54,9 +54,15 @@ def examples() -> Examples:
     return examples_of(SPACE, 200, seed=1)
 
 
-@pytest.fixture(scope="module")
-def fitted(examples: Examples) -> Fitted:
-    return fit_accuracy(examples)
+@pytest.fixture(scope="module", params=["brief", pytest.param("full", marks=pytest.mark.slow)])
+def fitted(request: pytest.FixtureRequest, examples: Examples) -> Fitted:
+    """Return what is fitted with fewer steps than by default, and with as many."""
+    with pytest.MonkeyPatch.context() as changed:
+        if request.param == "brief":
+            for name, value in (("_LABELS", 10_000), ("_STEPS", 1000), ("_ATTEMPTS", 1)):
+                changed.setattr(f"nas.accuracy.learn.{name}", value)
+            changed.setattr("nas.accuracy.gaussian._STEPS", 30)
+        return fit_accuracy(examples)
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +164,10 @@ def test_accuracies_without_any_pattern_are_not_claimed_to_be_understood(tiny: S
 
 
 @pytest.mark.usefixtures("brief")
-def test_the_least_number_of_rows_is_enough_and_repeatable(tiny: Space) -> None:
+def test_the_least_number_of_rows_is_enough_and_repeatable(
+    tiny: Space, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nas.accuracy.gaussian._STEPS", 6)
     rows = np.unique(tiny.sample_matrix(np.random.default_rng(0), 60), axis=0)[:LEAST]
     few = Examples(
         space=tiny, picks=rows, accuracy=truth(tiny, rows), metric="top1_proxy", source="x"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 Mutate = Callable[[random.Random], bytes]
-MUTATIONS = int(os.environ.get("NAS_MUTATIONS", "400"))
+MUTATIONS = int(os.environ.get("NAS_MUTATIONS", "100"))
 """Damaged files for every reader."""
 
 NAN, INF = float("nan"), float("inf")

@@ -1,6 +1,6 @@
 """Every reader, on thousands of damaged files: an error of our own that one can print, or none.
 
-The number of files for each reader is `NAS_MUTATIONS`, 400 unless told; see CONTRIBUTING.md.
+The number of files for each reader is `NAS_MUTATIONS`, 100 by default; see CONTRIBUTING.md.
 """
 
 import gc

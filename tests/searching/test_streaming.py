@@ -17,6 +17,8 @@ from nas.searching.session import Session
 from nas.searching.streaming import stream
 
 HEADER = {"space": "tiny"}
+WANTED = {"guided": 19}
+"""Trials of strategies that take long for one: a few beyond the first model."""
 
 
 class Shuffled:
@@ -75,22 +77,23 @@ def test_one_worker_gives_what_single_steps_give(problem: Problem) -> None:
 def test_the_same_order_of_results_gives_the_same_proposals(
     problem: Problem, tmp_path: Path, strategy: str
 ) -> None:
-    found = []
+    found, wanted = [], WANTED.get(strategy, 40)
     for name in ("one", "two"):
         with closing(open_journal(tmp_path / name)) as journal:
             session = _session(problem, journal, strategy)
-            _run(session, Shuffled(5))
+            _run(session, Shuffled(5), wanted)
             found.append([row.tobytes() for row in session.trials.picks])
     assert found[0] == found[1]
-    assert len(found[0]) == 40
+    assert len(found[0]) == wanted
 
 
-@pytest.mark.parametrize(("strategy", "cuts"), [("random", 12), ("guided", 4)])
+@pytest.mark.parametrize(("strategy", "cuts"), [("random", 12), ("guided", 2)])
 def test_a_stream_cut_anywhere_goes_on_without_losing_or_doubling(
     problem: Problem, tmp_path: Path, strategy: str, cuts: int
 ) -> None:
+    wanted = WANTED.get(strategy, 40)
     with closing(open_journal(tmp_path / "whole")) as journal:
-        _run(_session(problem, journal, strategy), Shuffled(4))
+        _run(_session(problem, journal, strategy), Shuffled(4), wanted)
     content = (tmp_path / "whole").read_bytes()
     for cut in np.random.default_rng(0).integers(0, len(content), cuts).tolist():
         path = tmp_path / str(cut)
@@ -98,9 +101,9 @@ def test_a_stream_cut_anywhere_goes_on_without_losing_or_doubling(
         with closing(open_journal(path)) as journal:
             session = _session(problem, journal, strategy)
             before = session.trials.picks.copy()
-            _run(session, Shuffled(3, seed=1))
+            _run(session, Shuffled(3, seed=1), wanted)
             assert np.array_equal(session.trials.picks[: len(before)], before)
-            assert (len(session), session.asked, len(session.waiting)) == (40, 40, 0)
+            assert (len(session), session.asked, len(session.waiting)) == (wanted, wanted, 0)
             rows = session.trials.picks
             assert len(np.unique(rows, axis=0)) == len(rows)
 

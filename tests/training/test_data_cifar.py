@@ -15,6 +15,8 @@ import pytest
 
 pytest.importorskip("torch")
 
+from readers.mutate import MUTATIONS
+
 from nas.core.errors import BadFile, NasError
 from nas.training.data import load_data
 from nas.training.datasets._unpickle import unpickle
@@ -227,7 +229,7 @@ def test_mutated_archives_are_read_or_refused_in_one_line(folder: Path, tmp_path
     content = whole[:200] + whole[-60:]  # the zeros between them say nothing
     random = np.random.default_rng(0)
     packed = _tar(tmp_path / "whole.tgz", folder).read_bytes()
-    for number in range(2000):
+    for number in range(5 * MUTATIONS):
         for name, original in (("pickle", content), ("tar", packed)):
             if name == "tar" and number % 20:
                 continue  # slower

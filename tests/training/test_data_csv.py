@@ -11,6 +11,8 @@ import pytest
 pytest.importorskip("torch")
 Image = pytest.importorskip("PIL.Image")
 
+from readers.mutate import MUTATIONS  # noqa: E402
+
 from nas.core.errors import BadFile, NasError  # noqa: E402
 from nas.training.data import Data, load_data  # noqa: E402
 from nas.training.datasets._labels import Columns, read_labels  # noqa: E402
@@ -211,7 +213,7 @@ def test_mutated_files_are_read_or_refused_in_one_line(write: Callable[..., Path
     random = np.random.default_rng(0)
     marks = np.frombuffer(b',"\n\r\0;\t\x1b\xff/.', np.uint8)
     columns = Columns(image="", label="", split="", delimiter="")
-    for number in range(2000):
+    for number in range(5 * MUTATIONS):
         changed = content.copy()
         at = random.integers(0, len(content), 1 + number % 4)
         changed[at] = random.choice(marks, len(at))

@@ -68,14 +68,13 @@ def test_a_failed_trial_is_told_as_the_worst(name: str, limits: Sequence[str]) -
         assert all(t.constraints["constraints"] == most > 0 for t in failed)
 
 
-@pytest.mark.slow
 @pytest.mark.torch
 def test_gp_does_not_ask_for_one_failing_architecture_again_and_again(tiny: Space) -> None:
     pytest.importorskip("torch")
     problem = problem_of(tiny, "top1")
     made = create("strategies", Plugin.parse("gp"), problem, seed=0)
     asked = []
-    for _ in range(25):
+    for _ in range(18):
         asked.append(made.ask(1))
         made.tell(_trials(problem, asked[-1]))
     rows = np.concatenate(asked)
