@@ -176,7 +176,7 @@ class LatencyTable:
         Raises:
             MissingEntry: if the unit was not measured and the table has no operator model.
         """
-        measured = self.entries.get(unit.key) if self.entries else None
+        measured = self._measured(unit)
         if measured is not None:
             return round(measured.ms, DECIMALS)
         if not self.covers(unit):
@@ -209,7 +209,7 @@ class LatencyTable:
 
         Zero for what was measured; the sum over a network is the `doubt_ms` of `interval`.
         """
-        if self.model is None or unit.key in self.entries:
+        if self.model is None or self._measured(unit):
             return 0.0
         parts = self.parts_ms(unit)
         total = fsum(parts.values())
@@ -223,17 +223,20 @@ class LatencyTable:
 
     def extrapolates(self, unit: Unit) -> bool:
         """Tell whether a table of measured units has not measured `unit`."""
-        return bool(self.entries) and unit.key not in self.entries
+        return bool(self.entries) and self._measured(unit) is None
+
+    def _measured(self, unit: Unit) -> Entry | None:
+        return self.entries.get(unit.key) if self.entries else None
 
     def beyond(self, unit: Unit) -> tuple[str, ...]:
         """Name what `outside` names, without what is merely assumed."""
-        if self.model is None or unit.key in self.entries:
+        if self.model is None or self._measured(unit):
             return ()
         return self.model.beyond(unit)
 
     def outside(self, unit: Unit) -> tuple[str, ...]:
         """Name, once each, what in `unit` lies outside of the range of the table."""
-        if self.model is None or unit.key in self.entries:
+        if self.model is None or self._measured(unit):
             return ()
         return self.model.reasons(unit)
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from typing import Any
 
 from nas.core.errors import BadValue
@@ -83,6 +84,12 @@ class Block:
 
 
 Blocks = tuple[Block, ...]
+
+
+@lru_cache(maxsize=1 << 13)
+def block_of(**values: Any) -> Block:
+    """Return the block with these fields, which is made once: architectures share many."""
+    return Block(**values)
 
 
 def check_whole(what: str, value: object, least: int, most: int, *path: str) -> None:
@@ -183,11 +190,13 @@ _FILE_REQUIRED = ("schema", "resolution", "stem", "stages", "head")
 
 def block_mapping(block: Block) -> dict[str, Any]:
     """Return the fields of `block` that differ from their defaults."""
-    return {
-        name: getattr(block, name)
-        for name, default in _BLOCK_FIELDS.items()
-        if getattr(block, name) != default
-    }
+    return dict(_changed(block))
+
+
+@lru_cache(maxsize=1 << 13)
+def _changed(block: Block) -> tuple[tuple[str, Any], ...]:
+    values = ((name, getattr(block, name), default) for name, default in _BLOCK_FIELDS.items())
+    return tuple((name, value) for name, value, default in values if value != default)
 
 
 def to_mapping(arch: Architecture) -> dict[str, Any]:

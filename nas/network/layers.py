@@ -6,6 +6,7 @@ reads the layers made here. A new kind of block is one function and one row in `
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from nas.core.errors import BadValue, NasError, unknown
 from nas.network.blocks import Architecture, Block, steps
@@ -224,6 +225,11 @@ def lower_block(block: Block, in_shape: Shape, *, name: str = "") -> Unit:
     Raises:
         NasError: if the kind is unknown or the block does not fit the shape.
     """
+    return _lowered(block, in_shape, name)
+
+
+@lru_cache(maxsize=1 << 13)
+def _lowered(block: Block, in_shape: Shape, name: str) -> Unit:
     if block.kind not in BLOCKS:
         raise unknown("block kind", block.kind, BLOCKS)
     if block.kind == "mbconv" and not block.hidden_channels:

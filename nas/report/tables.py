@@ -245,8 +245,8 @@ def highlights(solutions: Sequence[Solution], baseline: Solution | None) -> tupl
 
 def _is_same(solution: Solution, baseline: Solution) -> bool:
     """Return whether a search found the baseline itself."""
-    same = solution.arch.fingerprint == baseline.arch.fingerprint
-    return same and solution.accuracy == baseline.accuracy
+    alike = solution.accuracy == baseline.accuracy
+    return alike and solution.arch.fingerprint == baseline.arch.fingerprint
 
 
 def _least_gain(solution: Solution, baseline: Solution) -> float:

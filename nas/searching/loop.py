@@ -321,9 +321,10 @@ def _streamed(setup: Setup, session: Session, watch: Watch) -> Iterator[None]:
 
 def _front(setup: Setup, trials: Trials) -> NDArray[np.int64]:
     """Return the numbers of the best trials: the front, or the best few of one objective."""
-    ok = np.flatnonzero(trials.ok)
-    _, first = np.unique(trials.picks[ok], axis=0, return_index=True)
-    ok = ok[np.sort(first)]
+    first: dict[bytes, int] = {}
+    for number in np.flatnonzero(trials.ok).tolist():
+        first.setdefault(trials.picks[number].tobytes(), number)
+    ok = np.array([*first.values()], dtype=np.int64)
     if not ok.size:
         return ok
     scores = setup.problem.scores(trials.metrics)[ok]

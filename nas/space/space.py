@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.core.errors import NotInSpace, unknown
-from nas.network.blocks import Architecture, Block, Blocks
+from nas.network.blocks import Architecture, Block, Blocks, block_of
 from nas.space.matching import Nearest, difference, plausible
 from nas.space.rows import (
     SHARED,
@@ -228,11 +228,11 @@ class Space:
 
     def stem_blocks(self, values: Picks) -> Blocks:
         """Return the blocks of the stem for one value of each of its choices."""
-        return tuple(Block(**f) for f in self.fields_around("stem", values, self.input_channels))
+        return tuple(block_of(**f) for f in self.fields_around("stem", values, self.input_channels))
 
     def head_blocks(self, values: Picks, in_channels: int) -> Blocks:
         """Return the blocks of the head that `values` names."""
-        return tuple(Block(**f) for f in self.fields_around("head", values, in_channels))
+        return tuple(block_of(**f) for f in self.fields_around("head", values, in_channels))
 
     def fields_around(
         self, place: str, values: Mapping[str, Any], channels: Any
@@ -261,7 +261,7 @@ class Space:
         own = self.layer_values(stage, layer, values)
         multiplier = float(values.get("multiplier", self.multipliers[0]))
         own["width"] = multiplied(own["width"], multiplier)
-        return Block(**self.stages[stage].fields(own, in_channels, layer, self.squeezings))
+        return block_of(**self.stages[stage].fields(own, in_channels, layer, self.squeezings))
 
     def layer_values(self, stage: int, layer: int, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values of the fields of one layer, from 0, of a stage."""
