@@ -165,12 +165,21 @@ def _lines(values: Any) -> list[str]:
 
 def _row(value: Any) -> list[str]:
     """Return the line of a mapping of plain values; none for anything else."""
-    if not isinstance(value, dict) or not all(str(key).isidentifier() for key in value):
+    if not isinstance(value, dict) or not value:
         return []
-    if not value or not all(v is None or isinstance(v, str | int | float) for v in value.values()):
+    if not all(v is None or isinstance(v, str | int | float) for v in value.values()):
         return []
-    line = ", ".join(f"{_scalar(key)}: {_scalar(item)}" for key, item in value.items())
-    return [f"{{{line}}}"] if len(line) < _WIDTH // 2 and "\n" not in line else []
+    line = _line(tuple(value.items()), (*map(type, value), *map(type, value.values())))
+    return [line] if line else []
+
+
+@lru_cache(maxsize=1 << 13)
+def _line(items: tuple[tuple[Any, Any], ...], _: tuple[type, ...]) -> str:
+    """Return a row of plain values; "" if it is too long. The types tell 1 from 1.0 and true."""
+    if not all(str(key).isidentifier() for key, _ in items):
+        return ""
+    line = ", ".join(f"{_scalar(key)}: {_scalar(value)}" for key, value in items)
+    return f"{{{line}}}" if len(line) < _WIDTH // 2 and "\n" not in line else ""
 
 
 @lru_cache(maxsize=1 << 14, typed=True)

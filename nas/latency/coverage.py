@@ -32,7 +32,7 @@ def coverage(table: LatencyTable, space: Space, *, networks: int = NETWORKS) -> 
         MissingEntry: if the table has neither an entry nor a model for some unit.
     """
     rows = space.sample_matrix(np.random.default_rng(0), networks)
-    archs = [space.decode_row(row) for row in rows]
+    archs = space.decode_rows(rows)
     parts = [unit for latency in table.predict_all(archs) for unit in latency.units]
     missing, total = [unit for unit in parts if unit.extrapolated], sum(unit.ms for unit in parts)
     return Coverage(

@@ -275,26 +275,29 @@ class LatencyTable:
             MissingEntry: as `predict`.
         """
         part, doubt_ms = cache(self._part), cache(self.doubt_ms)  # equal units may differ in name
-        found = []
+        named = cache(lambda unit, name: replace(part(unit), name=name))
+        archs, networks, doubts = tuple(archs), [], []
         for arch in archs:
             units = lower(arch)
             absent = tuple(unit for unit in units if not self.covers(unit))
             if absent:
                 raise self.missing(absent)
-            parts = tuple(replace(part(unit), name=unit.name) for unit in units)
-            doubtful = (u for u, p in zip(units, parts, strict=True) if p.outside or self.entries)
-            found.append(self._sum(arch, parts, fsum(map(doubt_ms, doubtful))))
-        return tuple(found)
+            networks.append(tuple(named(unit, unit.name) for unit in units))
+            doubtful = (u for u in units if part(u).outside or self.entries)
+            doubts.append(round(fsum(map(doubt_ms, doubtful)), DECIMALS))
+        ms = self.total_ms([fsum(part.ms for part in parts) for parts in networks])
+        ends = self.interval(ms, doubt_ms=doubts, resolution=[a.resolution for a in archs])
+        outside = map(self._left, networks, archs)
+        rows = zip(ms.tolist(), *(end.tolist() for end in ends), networks, outside, strict=True)
+        return tuple(
+            Latency(ms=ms, low_ms=low, high_ms=high, units=parts, outside=names)
+            for ms, low, high, parts, names in rows
+        )
 
-    def _sum(self, arch: Architecture, parts: tuple[UnitLatency, ...], doubt_ms: float) -> Latency:
-        ms = float(self.total_ms(fsum(part.ms for part in parts)))
-        doubt = round(doubt_ms, DECIMALS)
-        low, high = self.interval(ms, doubt_ms=doubt, resolution=arch.resolution)
-        reasons = [reason for part in parts for reason in part.outside]
-        if self.model is not None:
-            reasons = [*self.model.resolution_reasons(arch.resolution), *reasons]
-        outside = tuple(dict.fromkeys(reasons))
-        return Latency(ms=ms, low_ms=float(low), high_ms=float(high), units=parts, outside=outside)
+    def _left(self, parts: tuple[UnitLatency, ...], arch: Architecture) -> tuple[str, ...]:
+        """Return what of a network lies outside of the range, once each."""
+        first = self.model.resolution_reasons(arch.resolution) if self.model else ()
+        return tuple(dict.fromkeys([*first, *(name for part in parts for name in part.outside)]))
 
     def _part(self, unit: Unit) -> UnitLatency:
         return UnitLatency(

@@ -55,7 +55,7 @@ class Candidates:
     @cached_property
     def archs(self) -> tuple[Architecture, ...]:
         """The architectures, decoded when first asked for."""
-        return tuple(self.space.decode_row(row) for row in self.picks)
+        return self.space.decode_rows(self.picks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,7 +103,7 @@ def front_solutions(
 
     The fastest comes first, or with one objective the best.
     """
-    archs = [setup.space.decode_row(row) for row in trials.picks[numbers]]
+    archs = setup.space.decode_rows(trials.picks[numbers])
     found = zip(archs, setup.table.predict_all(archs), numbers.tolist(), strict=True)
     solutions = [_found(setup, trials, number, arch, latency) for arch, latency, number in found]
     doubts = _doubts(setup, trials.picks[numbers], [s.accuracy or 0.0 for s in solutions])

@@ -1,9 +1,10 @@
 """Compare the blocks of picks with those of an architecture."""
 
+from collections.abc import Sequence
 from dataclasses import fields
 
 from nas.network.blocks import Block, Blocks
-from nas.space.rows import Column, Picks, Value, multiplied, times
+from nas.space.rows import Column, Picks, Row, Value, multiplied, times
 
 
 class Nearest:
@@ -50,6 +51,15 @@ def difference(place: str, found: Blocks, nearest: Blocks) -> str:
             if a != b:
                 return f"{place}, block {i + 1}: {f.name} is {a}, the nearest choice has {b}"
     return f"{place} differs"
+
+
+def misfit(rows: Sequence[Row], stages: Sequence[Blocks], multiplier: float) -> tuple[int, float]:
+    """Return how many stages lack a fitting width, and how far the multiplier is from 1."""
+    wrong = 0
+    for row, blocks in zip(rows, stages, strict=True):
+        widths = [multiplied(int(width), multiplier) for width in row.options["width"]]
+        wrong += any(block.out_channels not in widths for block in blocks)
+    return wrong, abs(multiplier - 1)
 
 
 def plausible(column: Column, blocks: Blocks, multiplier: float) -> tuple[Value, ...]:

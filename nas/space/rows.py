@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
+from math import prod
 from typing import Annotated, Any, TypeVar
 
 import numpy as np
@@ -185,6 +187,27 @@ def stage_columns(stages: tuple[Row, ...]) -> Iterator[Column]:
                 yield Column(
                     name=name, values=row.options[field], field=field, stage=s, layer=layer
                 )
+
+
+def combinations(columns: tuple[Column, ...], stages: tuple[Row, ...]) -> int:
+    """Return the number of different picks, those of inactive choices left out."""
+    whole = prod(len(column.values) for column in columns if column.stage is None)
+    return whole * prod(
+        _of_stage([c for c in columns if c.stage == s], row) for s, row in enumerate(stages)
+    )
+
+
+def _of_stage(columns: list[Column], row: Row) -> int:
+    kinds, depths = row.options["kind"], row.options["layers"]
+    return sum(
+        prod(
+            len(c.values)
+            for c in columns
+            if c.field not in ("kind", "layers") and c.is_active(str(kind), int(layers))
+        )
+        for kind, layers in product(kinds, depths)
+        if layers or kind == kinds[0]
+    )
 
 
 Condition = tuple[int, int, NDArray[np.bool_]]

@@ -8,11 +8,10 @@ index is 0 in a canonical matrix, and picks leave it out.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from itertools import product
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from nas.core.errors import NotInSpace, unknown
 from nas.network.blocks import Architecture, Block, Blocks, block_of
-from nas.space.matching import Nearest, difference, plausible
+from nas.space.matching import Nearest, difference, misfit, plausible
 from nas.space.rows import (
     SHARED,
     Column,
@@ -30,6 +29,7 @@ from nas.space.rows import (
     Squeezing,
     Squeezings,
     Value,
+    combinations,
     conditions,
     multiplied,
     stage_columns,
@@ -123,21 +123,7 @@ class Space:
 
         Some may give equal networks: 0.5 times a width of 32 is 1 times one of 16.
         """
-        whole = prod(len(column.values) for column in self.columns if column.stage is None)
-        return whole * prod(self._stage_size(s) for s in range(len(self.stages)))
-
-    def _stage_size(self, stage: int) -> int:
-        row, columns = self.stages[stage], [c for c in self.columns if c.stage == stage]
-        kinds, depths = row.options["kind"], row.options["layers"]
-        return sum(
-            prod(
-                len(c.values)
-                for c in columns
-                if c.field not in ("kind", "layers") and c.is_active(str(kind), int(layers))
-            )
-            for kind, layers in product(kinds, depths)
-            if layers or kind == kinds[0]
-        )
+        return combinations(self.columns, self.stages)
 
     # Picks and matrices
 
@@ -208,12 +194,20 @@ class Space:
 
     def decode_row(self, row: Matrix) -> Architecture:
         """Return the architecture of one row of a matrix."""
+        return self.decode_rows(row[None])[0]
+
+    def decode_rows(self, rows: Matrix) -> tuple[Architecture, ...]:
+        """Return the architectures of all rows; stages that they share are made once."""
+        stage_of = cache(self._stage_of)
+        return tuple(self._decoded(row, stage_of) for row in rows)
+
+    def _decoded(self, row: Matrix, stage_of: Callable[[int, bytes, int], Blocks]) -> Architecture:
         values = {c.name: c.values[i] for c, i in zip(self.columns, row, strict=True)}
         stem = self.stem_blocks(values)
         channels = stem[-1].out_channels
         stages = []
-        for s in range(len(self.stages)):
-            stages.append(self.stage_blocks(s, values, channels))
+        for s, own in enumerate(self._deciding):
+            stages.append(stage_of(s, row[own].tobytes(), channels))
             channels = stages[-1][-1].out_channels if stages[-1] else channels
         return Architecture(
             resolution=int(values.get("resolution", self.resolutions[0])),
@@ -224,6 +218,20 @@ class Space:
             dropout=self.dropout,
             drop_connect=self.drop_connect,
             fixed_features=self.fixed_features,
+        )
+
+    def _stage_of(self, stage: int, picked: bytes, in_channels: int) -> Blocks:
+        """Return the blocks of a stage, given the picks in its `_deciding` columns."""
+        columns = [self.columns[i] for i in self._deciding[stage]]
+        values = {c.name: c.values[i] for c, i in zip(columns, picked, strict=True)}
+        return self.stage_blocks(stage, values, in_channels)
+
+    @cached_property
+    def _deciding(self) -> tuple[list[int], ...]:
+        """The columns that decide each stage, besides the channels that enter it."""
+        return tuple(
+            [i for i, c in enumerate(self.columns) if c.stage == s or c.field == "multiplier"]
+            for s in range(len(self.stages))
         )
 
     def stem_blocks(self, values: Picks) -> Blocks:
@@ -312,7 +320,7 @@ class Space:
     def _encode_stages(self, what: str, arch: Architecture) -> Picks:
         """Return the first multiplier that fits, and the picks of the stages under it."""
         errors = []
-        for multiplier in sorted(self.multipliers, key=partial(self._misfit, arch)):
+        for multiplier in sorted(self.multipliers, key=partial(misfit, self.stages, arch.stages)):
             picks: dict[str, Value] = {"multiplier": multiplier}
             channels = arch.stem[-1].out_channels if arch.stem else self.input_channels
             try:
@@ -326,14 +334,6 @@ class Space:
             except NotInSpace as error:
                 errors.append(error)
         raise errors[0]
-
-    def _misfit(self, arch: Architecture, multiplier: float) -> tuple[int, float]:
-        """Return how many stages lack a fitting width, and how far the multiplier is from 1."""
-        wrong = 0
-        for row, blocks in zip(self.stages, arch.stages, strict=True):
-            widths = [multiplied(int(width), multiplier) for width in row.options["width"]]
-            wrong += any(block.out_channels not in widths for block in blocks)
-        return wrong, abs(multiplier - 1)
 
     @cached_property
     def _encoded(self) -> dict[tuple[int, int, Blocks, float], Picks]:
