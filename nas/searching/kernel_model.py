@@ -3,6 +3,9 @@
 They are better than linear ones when there are few trials.
 """
 
+from collections import defaultdict
+from dataclasses import dataclass
+
 import numpy as np
 
 from nas.core.blas import one_blas_thread
@@ -56,6 +59,7 @@ class _Places:
         self._space, self._logs = problem.space, Logs(problem)
         self._tables = [coordinates(column.values) for column in problem.space.columns]
         self.picks, self.logs = sum(table.shape[1] for table in self._tables), self._logs.count
+        self.count = self.picks + 2 * self.logs
 
     def __call__(self, rows: Matrix, known: Metrics) -> Floats:
         """Return the coordinates of `rows`: picks, logarithms, squared logarithms."""
@@ -68,20 +72,37 @@ class _Kernel:
     """A linear kernel plus a Gaussian one, on coordinates."""
 
     def __init__(self, picks: int, logs: int) -> None:
-        """Weigh the coordinates of picks, logarithms and squares."""
+        """Weigh the coordinates of picks, logarithms and squares; the last are linear alone."""
         linear = [np.full(picks, _LINEAR_PICKS), np.full(2 * logs, _LINEAR_LOGS)]
         self._linear = np.concatenate(linear)
-        smooth = [np.ones(picks), np.full(logs, _SMOOTH_LOGS), np.zeros(logs)]
-        self._smooth = np.concatenate(smooth) / _LENGTH**2
+        self._smooth = np.concatenate([np.ones(picks), np.full(logs, _SMOOTH_LOGS)]) / _LENGTH**2
 
     def __call__(self, some: Floats, others: Floats) -> Floats:
         """Return the kernel of all pairs, shape (len(some), len(others))."""
-        smooth = (some * self._smooth) @ others.T
+        result: Floats = self._gaussian(some, others) + (some * self._linear) @ others.T
+        return result
+
+    def times(self, some: Floats, others: Floats, weights: Floats) -> Floats:
+        """Return the kernel of all pairs times `weights`, shape (len(some), columns)."""
+        linear: Floats = (some * self._linear) @ (others.T @ weights)
+        return self._gaussian(some, others) @ weights + linear
+
+    def _gaussian(self, some: Floats, others: Floats) -> Floats:
+        some, others = some[:, : len(self._smooth)], others[:, : len(self._smooth)]
+        smooth: Floats = (some * self._smooth) @ others.T
         smooth -= ((some * some) @ self._smooth / 2)[:, None]
         smooth -= (others * others) @ self._smooth / 2
-        result: Floats = np.exp(smooth)
-        result += (some * self._linear) @ others.T
-        return result
+        return np.exp(smooth, out=smooth)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """What is fitted to some metrics of the same trials: a column of weights for each."""
+
+    support: Floats
+    weights: Floats
+    mean: Floats
+    scale: Floats
 
 
 class KernelModel:
@@ -96,33 +117,62 @@ class KernelModel:
         self._problem, self._most = problem, most
         self._places = _Places(problem)
         self._kernel = _Kernel(self._places.picks, self._places.logs)
-        self._told: list[tuple[Floats, Metrics]] = []
+        self._free = tuple(metric for each in problem.free for metric in each.provides)
+        self._learned = tuple(range(len(problem.learned)))  # the columns of values; one on failures
+        self._rows = np.zeros((0, self._places.count))
+        self._values = np.zeros((0, len(self._learned) + 1))
         self._any_failed = False
-        self._fits: dict[str, tuple[Floats, Floats, float, float]] = {}
+        self._fits: dict[tuple[int, ...], _Fit] = {}
+        self._kept: dict[bytes, Floats] = {}
 
     @property
     def ready(self) -> bool:
         """Whether there is data on every metric."""
-        return all(self._known(name)[1].size > 1 for name in self._problem.learned)
+        counts = np.isfinite(self._values).sum(axis=0)
+        return bool((counts[list(self._learned)] > 1).all())
 
     def tell(self, trials: Trials) -> None:
         """Take in trials, their failures included; values that are not finite are left out."""
         embedded = self._places(trials.picks, self._problem.known(trials.picks))
-        failed = trials.status == FAILED
-        tried = [
-            np.isfinite(trials.metrics[n]) for n in self._problem.learned if n in trials.metrics
-        ]
-        outcome = np.where(failed, 1.0, np.where(np.any(tried, axis=0), 0.0, np.nan))
-        self._told.append((embedded, {**trials.metrics, FAILED: outcome}))
+        absent = np.full(len(trials), np.nan)
+        values = [trials.metrics.get(name, absent) for name in self._problem.learned]
+        failed, tried = trials.status == FAILED, np.any(np.isfinite(values), axis=0)
+        values.append(np.where(failed, 1.0, np.where(tried, 0.0, np.nan)))
+        self._rows = np.concatenate([self._rows, embedded])
+        self._values = np.concatenate([self._values, np.stack(values, axis=1)])
+        self._forget()
         self._any_failed |= bool(failed.any())
-        self._fits = {}
+        self._fits, self._kept = {}, {}
+
+    def _forget(self) -> None:
+        """Drop the trials that count no longer for any metric."""
+        finite = np.isfinite(self._values)
+        since = finite[::-1].cumsum(axis=0)[::-1]
+        counts = (finite & (since <= self._most)).any(axis=1)
+        self._rows, self._values = self._rows[counts], self._values[counts]
+
+    def predict(self, rows: Matrix, known: Metrics | None = None) -> Metrics:
+        """Return all metrics of `rows`, the learned ones to `significant` bits.
+
+        `known` are their free metrics, where these are at hand. Until the next tell, what was found
+        of a row is kept.
+        """
+        keys = [row.tobytes() for row in rows]
+        new = [i for i, key in enumerate(keys) if key not in self._kept]
+        if new:
+            given = {name: known[name][new] for name in self._free} if known else None
+            fresh = self._found(rows[new], given or self._problem.known(rows[new]))
+            self._kept |= zip((keys[i] for i in new), fresh, strict=True)
+        names = (*self._free, *self._problem.learned)
+        found = np.array([self._kept[key] for key in keys]).reshape(len(rows), len(names))
+        return self._problem.with_reward(dict(zip(names, found.T, strict=True)))
 
     @one_blas_thread()
-    def predict(self, rows: Matrix, known: Metrics) -> Metrics:
-        """Return the metrics of `rows`, whose free metrics are `known`, `significant` bits each."""
-        embedded = self._places(rows, known)
-        found = {name: self._predicted(name, embedded) for name in self._problem.learned}
-        return self._problem.with_reward({**known, **found})
+    def _found(self, rows: Matrix, known: Metrics) -> Floats:
+        """Return the metrics of `rows`, the free ones first, shape (rows, metrics)."""
+        free = [known[name] for name in self._free]
+        learned = self._predicted(self._places(rows, known))
+        return np.concatenate([np.stack(free, axis=1), learned], axis=1) if free else learned
 
     @one_blas_thread()
     def scores(self, rows: Matrix) -> tuple[Floats, Floats]:
@@ -130,31 +180,38 @@ class KernelModel:
 
         Where a failure is likelier than not, its probability counts as a violation.
         """
-        known = self._problem.known(rows)
-        metrics = self.predict(rows, known)
+        metrics = self.predict(rows)
         violations = violation(self._problem, metrics, len(rows))
         if self._any_failed:
-            chance = self._predicted(FAILED, self._places(rows, known))
+            columns = (len(self._learned),)
+            chance = self._fitted(columns, self._places(rows, metrics))[:, 0]
             violations += np.where(chance > _LIKELY, chance, 0.0)
         return self._problem.scores(metrics), violations
 
-    def _predicted(self, name: str, embedded: Floats) -> Floats:
-        if name not in self._fits:
-            self._fits[name] = self._fit(*self._known(name))
-        support, weights, mean, scale = self._fits[name]
-        return significant(self._kernel(embedded, support) @ weights * scale + mean)
+    def _predicted(self, embedded: Floats) -> Floats:
+        """Return the learned metrics, shape (rows, metrics); those of equal trials together."""
+        together: dict[bytes, list[int]] = defaultdict(list)
+        for column in self._learned:
+            together[np.isfinite(self._values[:, column]).tobytes()].append(column)
+        found = np.empty((len(embedded), len(self._learned)))
+        for columns in together.values():
+            found[:, columns] = self._fitted(tuple(columns), embedded)
+        return found
 
-    def _known(self, name: str) -> tuple[Floats, Floats]:
-        told = [(x, metrics[name]) for x, metrics in self._told if name in metrics]
-        if not told:
-            return np.zeros((0, 0), dtype=float), np.zeros(0)
-        embedded, values = (np.concatenate(part) for part in zip(*told, strict=True))
-        real = np.flatnonzero(np.isfinite(values))[-self._most :]
-        return embedded[real], values[real]
+    def _fitted(self, columns: tuple[int, ...], embedded: Floats) -> Floats:
+        if columns not in self._fits:
+            self._fits[columns] = self._fit(columns)
+        fit = self._fits[columns]
+        worth = self._kernel.times(embedded, fit.support, fit.weights)
+        return significant(worth * fit.scale + fit.mean)
 
-    def _fit(self, embedded: Floats, values: Floats) -> tuple[Floats, Floats, float, float]:
-        mean, scale = float(values.mean()), float(values.std()) or 1.0
-        gram = self._kernel(embedded, embedded)
+    def _fit(self, columns: tuple[int, ...]) -> _Fit:
+        """Fit the metrics in some columns, which have numbers of the same trials."""
+        real = np.flatnonzero(np.isfinite(self._values[:, columns[0]]))[-self._most :]
+        rows, values = self._rows[real], self._values[real][:, list(columns)]
+        mean, scale = values.mean(axis=0), values.std(axis=0)
+        scale[scale == 0] = 1.0
+        gram = self._kernel(rows, rows)
         gram[np.diag_indices(len(gram))] += _NOISE
         weights: Floats = np.linalg.solve(gram, (values - mean) / scale).astype(float, copy=False)
-        return embedded, weights, mean, scale
+        return _Fit(rows, weights, mean, scale)

@@ -24,6 +24,7 @@ import numpy as np
 
 from nas import load_accuracy_model, load_space, load_table, search
 from nas.searching.config import SearchConfig, prepare
+from nas.searching.evaluate import evaluate
 from nas.searching.journal import open_journal
 from nas.searching.session import Session
 
@@ -118,6 +119,21 @@ def shares(space_name: str, trials: int = 10_000) -> None:
           "the strategy asks free evaluators too")  # fmt: skip
 
 
+def asks(space_name: str) -> None:
+    """Print the processor time that `guided` takes for a proposal after many random trials."""
+    setup = prepare(SearchConfig(space=space_name, strategy="guided", seed_arch=()))
+    for trials in (100, 1_000, 10_000):
+        strategy, times = setup.strategy(), []
+        rows = setup.space.sample_matrix(np.random.default_rng(0), trials)
+        for _ in range(5):
+            strategy.tell(evaluate(setup.problem, rows))
+            start = time.process_time()
+            rows = strategy.ask(20)
+            times.append(time.process_time() - start)
+        milliseconds = 1000 * median(times)
+        print(f"{space_name}: ask of guided after {trials:6,} trials {milliseconds:6.0f} ms of CPU")
+
+
 def process(space_name: str) -> None:
     """Time whole processes, one core, and read the peak memory of a long search."""
     for trials in (100, 10_000, 100_000):
@@ -152,6 +168,7 @@ def main() -> None:
         predictions(space_name, seconds)
     for space_name in ("mbconv", "mobilenetv3"):
         shares(space_name)
+        asks(space_name)
         loops(space_name)
         process(space_name)
 

@@ -27,8 +27,8 @@ class Predicts(Protocol):
     def ready(self) -> bool:
         """Whether it has enough data to predict."""
 
-    def predict(self, rows: Matrix, known: Metrics) -> Metrics:
-        """Return all metrics of `rows`, whose free metrics are `known`."""
+    def predict(self, rows: Matrix, known: Metrics | None = None) -> Metrics:
+        """Return all metrics of `rows`; `known` are the free ones, where these are at hand."""
 
 
 class Breed:
@@ -80,8 +80,7 @@ class Breed:
 
     def _errors(self, archive: ParetoArchive, model: Predicts) -> Floats:
         """Return by how much the scores of the archive are larger than predicted."""
-        known = self._problem.known(archive.rows)
-        return archive.scores - self._problem.scores(model.predict(archive.rows, known))
+        return archive.scores - self._problem.scores(model.predict(archive.rows))
 
     def _worth(
         self,

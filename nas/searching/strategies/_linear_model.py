@@ -106,8 +106,12 @@ class LinearModel:
         )
 
     @one_blas_thread()
-    def predict(self, rows: Matrix, known: Metrics) -> Metrics:
-        """Return the metrics of `rows`, whose free metrics are `known`, `significant` bits each."""
+    def predict(self, rows: Matrix, known: Metrics | None = None) -> Metrics:
+        """Return all metrics of `rows`, the learned ones to `significant` bits.
+
+        `known` are their free metrics, where these are at hand.
+        """
+        known = self._problem.known(rows) if known is None else known
         metrics: dict[str, Floats] = dict(known)
         if self._problem.learned:
             self._fit()
