@@ -11,6 +11,7 @@ microseconds a row, and gives the same numbers.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,6 +183,7 @@ def _at_stride(place: _AtStride, before: Floats | float) -> dict[str, Floats | f
     }
 
 
+@cache
 def _place(stride: int) -> int:
     distances = [abs(np.log2(stride / s)) for s in STRIDES]
     return int(np.argmin(distances))

@@ -40,26 +40,29 @@ class PicksFeatures:
 
     def __call__(self, matrix: Matrix) -> Floats:
         """Return the features of the rows of a matrix, canonical or not."""
-        space, rows = self.space, len(matrix)
-        resolution = self.worth(matrix, "resolution", space.resolutions) + np.zeros(rows)
-        stems = self._stem_layers(matrix)
+        space, rows, lines = self.space, len(matrix), matrix.T.astype(np.intp, order="C")
+        resolution = self.worth(lines, "resolution", space.resolutions) + np.zeros(rows)
+        stems = self._stem_layers(lines)
         described = Description(resolution, stems[0], self._stems[0][0].stride)
         for layers, block in zip(stems[1:], self._stems[0][1:], strict=True):
             described.add(layers, block.stride)
         channels = np.asarray(stems[-1].outputs + np.zeros(rows)).astype(np.intp)
         for number, row in enumerate(space.stages):
-            channels = self._add_stage(described, matrix, number, row, channels)
-        found = self._heads[self.index(matrix, "head"), channels]
+            channels = self._add_stage(described, lines, number, row, channels)
+        found = self._heads[self.index(lines, "head"), channels]
         return described.features(found[..., 0], found[..., 1])
 
-    def index(self, matrix: Matrix, name: str) -> _Ints | int:
-        """Return the position of the value of a choice in every row, 0 where nothing is chosen."""
+    def index(self, lines: _Ints, name: str) -> _Ints | int:
+        """Return the position of the value of a choice in every row, 0 where nothing is chosen.
+
+        `lines` is a matrix of picks with a line for each column.
+        """
         place = self._columns.get(name)
-        return 0 if place is None else matrix[:, place].astype(np.intp)
+        return 0 if place is None else lines[place]
 
     def worth(
         self,
-        matrix: Matrix,
+        lines: _Ints,
         name: str,
         values: tuple[Value, ...],
         number: Callable[[Value], float] = float,
@@ -67,13 +70,13 @@ class PicksFeatures:
         """Return `number` of the value of a choice in every row, or of the only value."""
         if name not in self._columns:
             return number(values[0])
-        return np.array([number(value) for value in values])[self.index(matrix, name)]
+        return np.array([number(value) for value in values])[self.index(lines, name)]
 
-    def _stem_layers(self, matrix: Matrix) -> list[Layers]:
+    def _stem_layers(self, lines: _Ints) -> list[Layers]:
         """Return the layers of the stem, which are tabulated for all picks of it."""
-        code = np.zeros(len(matrix), dtype=np.intp)
+        code = np.zeros(lines.shape[1], dtype=np.intp)
         for place, column in enumerate(self._stem_columns):
-            code += matrix[:, column].astype(np.intp) * prod(self._stem_sizes[place + 1 :])
+            code += lines[column] * prod(self._stem_sizes[place + 1 :])
         found = []
         for blocks in zip(*self._stems, strict=True):
             parts = [layers_of(block) for block in blocks]
@@ -84,27 +87,27 @@ class PicksFeatures:
         return found
 
     def _add_stage(
-        self, described: Description, matrix: Matrix, number: int, row: Row, channels: _Ints
+        self, described: Description, lines: _Ints, number: int, row: Row, channels: _Ints
     ) -> _Ints:
         """Add the layers of one stage; return the channels behind it."""
-        depth = self.worth(matrix, f"stage{number + 1}_layers", row.options["layers"])
+        depth = self.worth(lines, f"stage{number + 1}_layers", row.options["layers"])
         stride = int(row.options["stride"][0])
-        width = self._widths(matrix, number, row)
+        width = self._widths(lines, number, row)
         for layer in range(row.max_layers if row.per_layer else min(row.max_layers, 2)):
             behind = layer == 1 and not row.per_layer
             count = np.maximum(depth - 1, 0) if behind else np.greater(depth, layer) * 1.0
-            stage = _Stage(self, matrix, number, layer)
+            stage = _Stage(self, lines, number, layer)
             layers = stage.layers(width if layer else channels, width)
             described.add(replace(layers, count=count), stride if layer == 0 else 1)
         return np.where(np.greater(depth, 0), width, channels)
 
-    def _widths(self, matrix: Matrix, number: int, row: Row) -> _Ints:
+    def _widths(self, lines: _Ints, number: int, row: Row) -> _Ints:
         """Return the channels of one stage in every row."""
         space, values = self.space, row.options["width"]
         table = np.array([[multiplied(int(v), m) for v in values] for m in space.multipliers])
-        multiplier = self.index(matrix, "multiplier")
-        channels = table[multiplier, self.index(matrix, f"stage{number + 1}_width")]
-        return np.broadcast_to(channels, len(matrix))
+        multiplier = self.index(lines, "multiplier")
+        channels = table[multiplier, self.index(lines, f"stage{number + 1}_width")]
+        return np.broadcast_to(channels, lines.shape[1])
 
     def _occurring(self) -> tuple[int, ...]:
         """Return all numbers of channels between blocks."""
@@ -144,10 +147,10 @@ class PicksFeatures:
 
 
 class _Stage:
-    """One layer of one stage, in the rows of a matrix."""
+    """One layer of one stage, in rows of picks."""
 
-    def __init__(self, of: PicksFeatures, matrix: Matrix, number: int, layer: int) -> None:
-        self._of, self._matrix = of, matrix
+    def __init__(self, of: PicksFeatures, lines: _Ints, number: int, layer: int) -> None:
+        self._of, self._lines = of, lines
         self._number, self._layer = number, layer
         self._row = of.space.stages[number]
 
@@ -187,8 +190,8 @@ class _Stage:
         return f"stage{self._number + 1}_{own}{field}"
 
     def _index(self, field: str) -> _Ints | int:
-        return self._of.index(self._matrix, self._name(field))
+        return self._of.index(self._lines, self._name(field))
 
     def _worth(self, field: str, number: Callable[[Value], float]) -> Floats | float:
         values = self._row.options[field]
-        return self._of.worth(self._matrix, self._name(field), values, number)
+        return self._of.worth(self._lines, self._name(field), values, number)

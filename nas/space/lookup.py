@@ -7,6 +7,7 @@ sum over its columns is the answer.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from functools import cached_property
 
 import numpy as np
@@ -62,8 +63,15 @@ class SpaceUnits:
         return tuple(_of_slots(self._slots))
 
 
+_Placed = tuple[Places, list[Floats | None]]
+"""Places, shape (slots, rows), and for each slot how often it counts, None for once."""
+
+
 class _Positions:
-    """The places in a table of the units of each row of a matrix, and how often each counts."""
+    """The places in a table of the units of each row of a matrix, and how often each counts.
+
+    Several look-ups are asked about the same rows in turn, so the last answer is kept.
+    """
 
     def __init__(self, space: Space, slots: Sequence[Slot]) -> None:
         self._digits, sizes = Digits(space), [slot.size for slot in slots]
@@ -73,9 +81,17 @@ class _Positions:
             self._steps[s, list(slot.digits)] = slot.steps
         self._counts = [slot.counts for slot in slots]
         self.least_counts = np.array([slot.least_count for slot in slots])
+        self._last: tuple[Matrix, _Placed] | None = None
 
-    def __call__(self, matrix: Matrix) -> tuple[Places, list[Floats | None]]:
-        """Return the places, shape (slots, rows), and for each slot the counts, None for once."""
+    def __call__(self, matrix: Matrix) -> _Placed:
+        """Return the places and counts of the rows of `matrix`."""
+        last = self._last
+        if last is None or not np.array_equal(last[0], matrix):
+            last = matrix.copy(), self._placed(matrix)
+            self._last = last if matrix.size <= _AT_ONCE else None
+        return last[1]
+
+    def _placed(self, matrix: Matrix) -> _Placed:
         position = (self._steps @ self._digits(matrix)).astype(np.intp) + self.starts[:, None]
         return position, [count(matrix) for count in self._counts]
 
@@ -135,6 +151,12 @@ class Lookup:
                 line *= count if self._join is np.add else count > 0
         total: Floats = self._join.reduce(found)
         return total
+
+    def first(self, count: int) -> "Lookup":
+        """Return the look-up of the first `count` values alone."""
+        found = copy(self)
+        found._tables = self._tables[:count]
+        return found
 
     def least(self) -> Floats:
         """Return a lower bound of every sum, shape (values,)."""

@@ -44,7 +44,7 @@ class Table:
         if not self.confidence:
             return {"latency_ms": ms}
         sides = _resolutions(candidates)
-        _, high = self.table.interval(ms, doubt_ms=sums[:, 2], resolution=sides)
+        _, high = self.table.interval(ms, doubt_ms=sums[:, 1], resolution=sides)
         width = _quantile(self.confidence) / _quantile(self.table.spread.coverage)
         return {"latency_ms": ms, UPPER: np.round(ms + width * (high - ms), DECIMALS)}
 
@@ -93,18 +93,18 @@ def create(
     many, used = UnitTable(table), np.zeros(len(table.entries) + 1, bool)
 
     def values(units: Unit) -> tuple[Floats, ...]:
-        """Return the milliseconds of units, 1 where they lie beyond the range, and doubts."""
+        """Return the milliseconds of units, doubts, and 1 where they lie beyond the range."""
         places = many.places(units)
         used[places] = True
         beyond = np.zeros(len(places), bool)
         for is_so, _ in many.beyond(units, places):
             beyond |= is_so
         doubts = (many.doubt_ms(units, places, beyond),) if confidence else ()
-        return many.ms(units, places), beyond.astype(float), *doubts
+        return many.ms(units, places), *doubts, beyond.astype(float)
 
     lookup = Lookup(space, values, units=units)
     sides = [table.model.resolution_reasons(r) if table.model else () for r in space.resolutions]
-    if (lookup.least()[1] or all(sides)) and not allow_extrapolation:
+    if (lookup.least()[-1] or all(sides)) and not allow_extrapolation:
         sides_beyond = [reason for side in sides for reason in side] if all(sides) else []
         reasons = sides_beyond or _beyond(many, space)
         raise NasError(
@@ -114,7 +114,11 @@ def create(
         )
     keys = [key for key, occurs in zip(table.entries, used, strict=False) if occurs]
     return Table(
-        lookup, table, fingerprint(table.inputs(keys)), earlier_texts(table, keys), confidence
+        lookup.first(2 if confidence else 1),
+        table,
+        fingerprint(table.inputs(keys)),
+        earlier_texts(table, keys),
+        confidence,
     )
 
 

@@ -1,5 +1,7 @@
 """Ridge regressions of expensive metrics on picks and free metrics, refitted as trials come in."""
 
+from functools import cached_property
+
 import numpy as np
 
 from nas.core.blas import one_blas_thread
@@ -80,11 +82,14 @@ class LinearModel:
         self, problem: Problem, *, most_pairs: int, penalty: float, forget: float = 1.0
     ) -> None:
         """Start without data; `forget` is the weight that a batch keeps when the next comes."""
-        self._problem = problem
-        self._features = Features(problem, most_pairs=most_pairs)
+        self._problem, self._most_pairs = problem, most_pairs
         self._penalty, self._forget = penalty, forget
         self._sums: dict[str, _Sums] = {}
         self._stale = False
+
+    @cached_property
+    def _features(self) -> Features:
+        return Features(self._problem, most_pairs=self._most_pairs)
 
     @one_blas_thread()
     def tell(self, trials: Trials) -> None:
