@@ -12,9 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
 from multiprocessing.connection import wait as wait_for
 from multiprocessing.reduction import ForkingPickler
-from typing import Any
-
-from pebble import ProcessExpired, ProcessPool
+from typing import TYPE_CHECKING, Any
 
 from nas.core import plugins
 from nas.core.errors import NasError, RunError, typed_line
@@ -22,6 +20,9 @@ from nas.core.interrupts import undisturbed, unheard
 from nas.core.machine import available_cores
 from nas.core.workers.runner import WAIT, Failure, Work, attempt
 from nas.core.workers.runners._sending import refuse
+
+if TYPE_CHECKING:
+    from pebble import ProcessPool
 
 _HEAVY = ("torch", "torch._dynamo")
 """Loaded once for all workers, where torch is used; every first optimizer imports the second."""
@@ -67,7 +68,9 @@ class Local:
             for left in running:
                 left.cancel()
 
-    def _pool_for(self, shared: Any) -> ProcessPool:
+    def _pool_for(self, shared: Any) -> "ProcessPool":
+        from pebble import ProcessPool  # when first asked for, as it takes 80 ms
+
         if self._pool is None or self._shared is not shared:
             self.close()
             _check_main()
@@ -117,7 +120,7 @@ def _context() -> Any:
 
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["nas.core.workers.runners.local", *(_HEAVY if _uses_torch() else [])]
+        ["nas.core.workers.runners.local", "pebble", *(_HEAVY if _uses_torch() else [])]
     )
     resource_tracker.ensure_running()  # the fork server would start it, which ends `unheard`
     with unheard():  # the fork server would print a traceback on Ctrl-C while it starts
@@ -161,6 +164,8 @@ def _outcome(future: Future[Any], seconds: float, sent: tuple[Any, ...]) -> Any:
     Raises:
         NasError: if what was `sent` cannot be, or no worker can start.
     """
+    from pebble import ProcessExpired
+
     try:
         return future.result()
     except TimeoutError:
