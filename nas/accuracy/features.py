@@ -118,8 +118,11 @@ class Description:
         self._stride *= stride
         count, inputs, hidden = layers.count, layers.inputs, layers.hidden
         expand = np.where(np.equal(inputs, hidden), 0.0, inputs * hidden)
-        spatial = layers.kernel**2 * np.where(layers.dense, inputs * layers.outputs, hidden)
-        rest = spatial + np.where(layers.dense, 0.0, hidden * layers.outputs)
+        spatial, project = hidden, hidden * layers.outputs
+        if np.any(layers.dense):
+            spatial = np.where(layers.dense, inputs * layers.outputs, hidden)
+            project = np.where(layers.dense, 0.0, project)
+        rest = layers.kernel**2 * spatial + project
         self._macs = self._macs + count * (expand * before**2 + rest * self._side**2)
         self._params = self._params + count * (expand + rest + 2 * hidden * layers.se)
         self._se_channels = self._se_channels + count * layers.se

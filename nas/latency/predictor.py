@@ -57,8 +57,10 @@ _EVEN = 4
 _IMAGE_CHANNELS = 3
 
 
-def counts(layer: Layer) -> dict[str, int]:
+def counts(layer: Layer, *, finer: bool = True) -> dict[str, int]:
     """Return what `layer` counts; a name that is absent counts nothing.
+
+    Without `finer`, some of `FINER` are absent.
 
     A convolution with M output pixels, K = kernel^2 * input channels per group and N outputs
     counts M*K*N `conv_macs`, M*K `conv_reads`, M*N `conv_writes` and K*N `conv_weights`. A
@@ -72,13 +74,14 @@ def counts(layer: Layer) -> dict[str, int]:
     kernels; `depthwise_strided` those with a stride; `squeezes` is 1 for a squeeze-and-excitation;
     `clipped` are elements through ReLU or ReLU6, `pooled` those of global pooling.
     """
-    return {"layers": 1} | _counts(layer)
+    return {"layers": 1} | _counts(layer, finer)
 
 
-def _counts(layer: Layer) -> dict[str, int]:
+def _counts(layer: Layer, finer: bool) -> dict[str, int]:
     match layer:
         case Conv():
-            return _conv_counts(layer) | _act_counts(layer.act, prod(layer.out_shape))
+            more = _finer_conv_counts(layer) if finer else {}
+            return _conv_counts(layer) | more | _act_counts(layer.act, prod(layer.out_shape))
         case Squeeze(shape=shape, channels=inner):
             weights = 2 * shape[0] * inner
             return {"se_elements": prod(shape), "linear_weights": weights, "squeezes": 1}
@@ -91,40 +94,48 @@ def _counts(layer: Layer) -> dict[str, int]:
 def _conv_counts(layer: Conv) -> dict[str, int]:
     channels, pixels = layer.out_shape[0], layer.out_shape[1] * layer.out_shape[2]
     if layer.depthwise:
-        macs, spill = pixels * channels * layer.kernel**2, prod(layer.in_shape) - CACHE_ELEMENTS
+        spill = prod(layer.in_shape) - CACHE_ELEMENTS
         return {
-            "depthwise_macs": macs,
-            "odd_depthwise_macs": macs * (channels % _EVEN > 0),
+            "depthwise_macs": pixels * channels * layer.kernel**2,
             "depthwise_spill": spill * (spill > 0),
-            "depthwise_reads": prod(layer.in_shape),
-            "depthwise_writes": pixels * channels,
-            "depthwise_strided": macs * (layer.stride > 1),
         }
-    inputs = layer.in_shape[0]
-    taps = inputs // layer.groups * layer.kernel**2
-    odd = (channels % _EVEN > 0) | ((inputs % _EVEN > 0) & (inputs != _IMAGE_CHANNELS))
+    taps = layer.in_shape[0] // layer.groups * layer.kernel**2
     return {
         "conv_macs": pixels * taps * channels,
         "conv_reads": pixels * taps * layer.groups,
         "conv_writes": pixels * channels,
         "conv_weights": taps * channels,
-        "spatial_macs": pixels * taps * channels * (layer.kernel > 1),
-        "odd_macs": pixels * taps * channels * odd,
     }
+
+
+def _finer_conv_counts(layer: Conv) -> dict[str, int]:
+    channels, pixels = layer.out_shape[0], layer.out_shape[1] * layer.out_shape[2]
+    if layer.depthwise:
+        macs = pixels * channels * layer.kernel**2
+        return {
+            "odd_depthwise_macs": macs * (channels % _EVEN > 0),
+            "depthwise_reads": prod(layer.in_shape),
+            "depthwise_writes": pixels * channels,
+            "depthwise_strided": macs * (layer.stride > 1),
+        }
+    inputs = layer.in_shape[0]
+    macs = pixels * (inputs // layer.groups * layer.kernel**2) * channels
+    odd = (channels % _EVEN > 0) | ((inputs % _EVEN > 0) & (inputs != _IMAGE_CHANNELS))
+    return {"spatial_macs": macs * (layer.kernel > 1), "odd_macs": macs * odd}
 
 
 def _act_counts(act: str, elements: int) -> dict[str, int]:
     return {_ACT_COUNTS[act]: elements} if act in _ACT_COUNTS else {}
 
 
-def counts_of(unit: Unit) -> dict[str, int]:
-    """Return the summed counts of the layers of `unit`.
+def counts_of(unit: Unit, *, finer: bool = True) -> dict[str, int]:
+    """Return the summed counts of the layers of `unit`; `finer` is that of `counts`.
 
     A pooled shortcut counts as a 3x3 depthwise convolution, the operator most like it.
     """
     total: dict[str, int] = {}
     for layer in unit.layers:
-        for name, count in counts(layer).items():
+        for name, count in counts(layer, finer=finer).items():
             total[name] = total.get(name, 0) + count
     if unit.shortcut == "pool":
         macs = prod(unit.out_shape) * _POOLED_SHORTCUT_KERNEL**2

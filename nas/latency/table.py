@@ -21,7 +21,7 @@ from nas.core.schema import Count, Milliseconds
 from nas.core.text import LONGEST_MESSAGE, LONGEST_VALUE, printable, shown
 from nas.latency.correction import Correction
 from nas.latency.keys import KeyIndex
-from nas.latency.predictor import OpModel, counts_of
+from nas.latency.predictor import FINER, OpModel, counts_of
 from nas.latency.provenance import Provenance, Validation
 from nas.network.arrays import Places, unit_at
 from nas.network.blocks import Architecture
@@ -201,7 +201,7 @@ class LatencyTable:
 
     def parts_ms(self, unit: Unit) -> dict[str, float]:
         """Return what the operator model says of a unit, by what is counted."""
-        counts = counts_of(unit)
+        counts = counts_of(unit, finer=not self._ms.keys().isdisjoint(FINER))
         return {name: ms * counts.get(name, 0) for name, ms in self._ms.items()}
 
     def doubt_ms(self, unit: Unit) -> float:

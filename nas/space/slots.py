@@ -221,13 +221,16 @@ class _Slots:
         entering = () if part is None else (len(self._space.columns) + part,)
         channels = None if part is None else self._entering(part)
         sizes = [len(column.values) for column in chosen]
+        tables: dict[str, Any] = {
+            c.name: np.array(c.values) if c.field in _ARRAYS else c.values for c in chosen
+        }
 
         def built(places: Places, digits: Sequence[Ints | int]) -> Iterator[Part]:
             by_name = {c.name: digit for c, digit in zip(chosen, digits, strict=False)}
             inputs = None
             if channels is not None:
                 inputs = channels[digits[-1], by_name.get("multiplier", 0)]
-            values = {c.name: _value(c, by_name[c.name]) for c in chosen}
+            values = {name: table[by_name[name]] for name, table in tables.items()}
             return build(_Chosen(places, by_name, values, inputs))
 
         return Slot(
@@ -295,10 +298,6 @@ class _Chosen:
     digits: Mapping[str, Ints | int]
     values: Mapping[str, Any]
     inputs: Ints | None
-
-
-def _value(column: Column, digit: Ints | int) -> Any:
-    return column.values[digit] if isinstance(digit, int) else np.array(column.values)[digit]
 
 
 def _sides(space: Space, resolution: int) -> tuple[int, ...]:
