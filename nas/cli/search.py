@@ -13,12 +13,14 @@ from nas.cli._data import as_word
 from nas.cli._places import ALLOW_PLUGINS, PATH, PLACE
 from nas.cli._print import print_json, print_table, put, say
 from nas.cli._progress import progress
+from nas.cli.latency._options import measuring, say_checked
 from nas.core.errors import NasError
 from nas.core.extras import extra
 from nas.core.plugins import trusted
 from nas.core.run_folder import MARKS, SEARCH, is_begun
 from nas.core.storage import Place
 from nas.core.text import file_name
+from nas.latency.measure.compare import Checked
 from nas.latency.table import ON_MISSING
 from nas.report.table_notes import notes
 from nas.report.tables import (
@@ -32,6 +34,7 @@ from nas.searching.config import SearchConfig, names_code, read_config
 from nas.searching.kept_space import space_of
 from nas.searching.loop import Run, explore, write
 from nas.searching.problem import FAILED, STOPPED
+from nas.searching.runs.check import check_run
 from nas.searching.runs.folder import CONFIG, MAY_CHANGE
 from nas.searching.runs.watch import open_run
 from nas.searching.solutions import Solution, known_solutions, left_out, record
@@ -95,6 +98,11 @@ def _flag(name: str, help_text: str, **more: Any) -> Callable[[Any], Any]:
     default=None,
     help="What to do about units that a measured table lacks. [default: model]",
 )
+@click.option(
+    "--check/--no-check",
+    default=False,
+    help="Measure the best architecture end to end on this machine, like the table's units.",
+)
 @ALLOW_PLUGINS
 @click.option("--config", type=PATH, help="A run.yaml with these settings.")
 @click.option(
@@ -119,6 +127,7 @@ def command(
     Everything is kept in the run folder, which may be at a URL; the same command resumes an
     interrupted search.
     """
+    check = flags.pop("check")
     settings = _settings(config, out, flags)
     _measure_missing(settings, out)
     out = out or Place(_default_folder(settings))
@@ -127,11 +136,14 @@ def command(
             run = explore(settings, out=out, progress=update)
         write(run)
         known = _known(run)
+        checked = _checked(out.here) if check and run.solutions else ()
         if as_json:
-            print_json(_document(run))
+            print_json({**_document(run), "checked": [one.record() for one in checked]})
         else:
             with extra("the table of the front", say):
                 _print_front(run, known, top)
+                if checked:
+                    say_checked(checked, title="the best one, measured end to end")
         if plot and run.solutions:
             with extra("the picture", say):
                 _draw(run, known, out)
@@ -171,6 +183,13 @@ def _known(run: Run) -> tuple[Solution, ...]:
     return ()
 
 
+def _checked(here: Path) -> tuple[Checked, ...]:
+    """Return the best architecture as measured on this machine, nothing where that fails."""
+    with extra("the check", say), measuring() as report:
+        return check_run(here, ["best"], report=report)
+    return ()
+
+
 def _settings(config: Path | None, out: Place | None, flags: Mapping[str, Any]) -> SearchConfig:
     """Return the settings of a run folder or a file, changed by the flags that were given."""
     given: dict[str, Any] = {
@@ -191,7 +210,6 @@ def _settings_of(out: Place) -> SearchConfig:
 def _measure_missing(settings: SearchConfig, out: Place | None) -> None:
     """Measure the units of the space that the latency table lacks, if asked for."""
     if settings.on_missing == "measure":
-        from nas.cli.latency._options import measuring
         from nas.latency.measure.make import cover
         from nas.latency.measure.plan import measurable
 

@@ -4,7 +4,8 @@ A unit that is measured alone includes the start of the runtime, which also brin
 its own layout and the output back. Inside a network it does not, but finds its weights and its
 input in a colder cache. The difference is a share of the unit's time that depends on its kind and
 size, so it is corrected by a factor, fitted on networks that were measured end to end. A sum of
-terms in milliseconds was worse, and can make a unit cost nothing.
+terms in milliseconds was worse, and can make a unit cost nothing. Only what any run costs, however
+small the model, is measured and taken off: a network has it once.
 """
 
 from dataclasses import dataclass, fields
@@ -16,6 +17,7 @@ from nas.network.layers import Unit
 
 _ELEMENTS, _PARAMS, _MACS = 1e5, 1e4, 1e7
 _LOWEST, _HIGHEST = 0.2, 3.0
+_LEAST = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +38,17 @@ class Correction:
         total: float = sum(getattr(self, name) * value for name, value in values)
         return min(max(total, _LOWEST), _HIGHEST)
 
-    def corrected_ms(self, unit: Unit, isolated_ms: float) -> float:
-        """Return what `unit`, measured alone as `isolated_ms`, adds to a network."""
-        return self.factor(unit) * isolated_ms
+    def corrected_ms(self, unit: Unit, isolated_ms: float, fixed_ms: float = 0.0) -> float:
+        """Return what `unit`, measured alone as `isolated_ms`, adds to a network.
+
+        `fixed_ms` is what any run costs.
+        """
+        return self.factor(unit) * own_ms(isolated_ms, fixed_ms)
+
+
+def own_ms(isolated_ms: float, fixed_ms: float) -> float:
+    """Return what of `isolated_ms` is the unit's own, not `fixed_ms`: a twentieth at least."""
+    return max(isolated_ms - fixed_ms, _LEAST * isolated_ms)
 
 
 FEATURES = tuple(f.name for f in fields(Correction))

@@ -115,8 +115,8 @@ def spread(
 
 
 def ms_text(ms: float) -> str:
-    """Return milliseconds with a hundredth where they are few."""
-    return f"{ms:.1f}" if ms >= _FEW_MS else f"{ms:.2f}"
+    """Return milliseconds with a hundredth where they are few, a thousandth below one."""
+    return f"{ms:.1f}" if ms >= _FEW_MS else f"{ms:.2f}" if ms >= 1 else f"{ms:.3f}"
 
 
 def _heading(metric: str) -> str:

@@ -14,7 +14,8 @@ import pytest
 
 from nas.latency.file import load_table
 from nas.latency.measure import plan
-from nas.latency.measure.plan import REFERENCES, small_zoo
+from nas.latency.measure.plan import small_zoo
+from nas.latency.measure.references import REFERENCES, references_for
 from nas.latency.measure.samples import read_samples
 
 pytest.importorskip("scipy")
@@ -49,9 +50,7 @@ def table(measured: Path, tmp_path: Path) -> Path:
 def test_plan_counts_every_model(nas: Nas) -> None:
     found = json.loads(nas("latency", "plan", "--space", str(TINY), *FAKE, "--json").out)
     assert found["counts"]["reference"] == len(REFERENCES)
-    assert [job["name"] for job in found["jobs"][:2]] == [
-        f"{name} at 192" for name in REFERENCES[:2]
-    ]
+    assert [job["name"] for job in found["jobs"][:2]] == list(references_for(32)[:2])
     assert sum(found["counts"].values()) == len(found["jobs"])
     assert found["seconds"] > 0
 

@@ -1,6 +1,6 @@
 """What the commands have in common: what to measure, on what, and how far it is."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
@@ -10,13 +10,15 @@ from typing import Any
 import click
 
 from nas.cli._places import PATH
-from nas.cli._print import say
+from nas.cli._print import print_table, say
 from nas.cli._progress import progress
 from nas.core.errors import NasError
 from nas.latency.measure.bundle import with_validation
+from nas.latency.measure.compare import Checked
 from nas.latency.measure.plan import Plan, plan_networks, plan_space
 from nas.latency.measure.rounds import MeasuringProgress, MeasuringReport, Rounds
 from nas.latency.measure.run import Target
+from nas.report.tables import Table, ms_text
 from nas.searching.runs.folder import find_architecture, front_names
 from nas.space.file import load_space
 
@@ -26,14 +28,18 @@ _NOISY = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class What:
-    """What to measure: a space, some architectures, or the front of a run."""
+    """What to measure: a space, some architectures, or the front of a run.
+
+    The table of a space is validated on `networks` random ones and the zoo, if that is not 0.
+    """
 
     space: str | None
     arch: tuple[str, ...]
     run: Path | None
+    networks: int
 
-    def plan(self, *, validation: int = 0) -> Plan:
-        """Return the plan, with so many random networks for a `validation`.
+    def plan(self) -> Plan:
+        """Return the plan.
 
         Raises:
             NasError: if nothing is named, or two things.
@@ -43,7 +49,7 @@ class What:
         if self.space is not None:
             space = load_space(self.space)
             plan = plan_space(space)
-            return with_validation(plan, space, validation) if validation else plan
+            return with_validation(plan, space, self.networks) if self.networks else plan
         if self.run is not None:
             names = [f"{self.run}:{name}" for name in front_names(self.run)]
             return plan_networks(self.run.name, [find_architecture(name) for name in names])
@@ -51,17 +57,26 @@ class What:
         return plan_networks(Path(self.arch[0]).stem, archs)
 
 
-def what(command: Command) -> Command:
+def what(*, networks: int) -> Callable[[Command], Command]:
     """Give a command `asked`, from the options that say what to measure."""
+    count = click.IntRange(min=0)
+    text = "Random networks that validate the table of a space, besides the zoo; 0 for neither."
 
-    @click.option("--space", help="All units of a bundled space or a YAML file.")
-    @click.option("--arch", multiple=True, help="An architecture; may be repeated.")
-    @click.option("--run", type=PATH, help="The front of a run folder.")
-    @wraps(command)
-    def wrapped(space: str | None, arch: tuple[str, ...], run: Path | None, **rest: Any) -> Any:
-        return command(asked=What(space=space, arch=arch, run=run), **rest)
+    def decorate(command: Command) -> Command:
+        @click.option("--space", help="All units of a bundled space or a YAML file.")
+        @click.option("--arch", multiple=True, help="An architecture; may be repeated.")
+        @click.option("--run", type=PATH, help="The front of a run folder.")
+        @click.option("--networks", type=count, default=networks, show_default=True, help=text)
+        @wraps(command)
+        def wrapped(
+            space: str | None, arch: tuple[str, ...], run: Path | None, networks: int, **rest: Any
+        ) -> Any:
+            asked = What(space=space, arch=arch, run=run, networks=networks)
+            return command(asked=asked, **rest)
 
-    return wrapped
+        return wrapped
+
+    return decorate
 
 
 def target(command: Command) -> Command:
@@ -143,3 +158,23 @@ def say_noise(noise: float) -> None:
     """Say how noisy the machine was, and what to do where that is too much."""
     text = f"noise of the machine: {100 * noise:.1f} % (median deviation of the reference networks)"
     say(f"{text}: too much; close other programs and measure again" if noise > _NOISY else text)
+
+
+def say_checked(found: Sequence[Checked], *, title: str) -> None:
+    """Print what was predicted and what was measured, as a table, and what limits that."""
+    headings = ("architecture", "predicted ms", "interval", "measured ms", "interval", "error")
+    print_table(Table(title=title, headings=headings, rows=tuple(map(_row, found))))
+    for note in dict.fromkeys(note for one in found for note in one.notes):
+        say(note)
+
+
+def _row(one: Checked) -> tuple[str, ...]:
+    found, error = one.predicted, one.error
+    return (
+        one.name,
+        ms_text(found.ms) if found else "",
+        f"{ms_text(found.low_ms)} - {ms_text(found.high_ms)}" if found else "",
+        ms_text(one.measured_ms),
+        f"{ms_text(one.measured_low_ms)} - {ms_text(one.measured_high_ms)}",
+        f"{100 * error:+.1f} %" if error is not None else "",
+    )

@@ -11,28 +11,21 @@ from nas.cli.latency import _options as options
 from nas.latency.measure.bundle import write_bundle
 from nas.latency.measure.run import Target
 
+_NETWORKS = 50
+
 
 @click.command("bundle")
-@options.what
+@options.what(networks=_NETWORKS)
 @click.option("--out", type=PATH, required=True, help="The zip.")
-@click.option(
-    "--networks",
-    type=click.IntRange(min=0),
-    default=50,
-    show_default=True,
-    help="Random networks of the space that validate the table; 0 for none.",
-)
 @click.option("--backend", default="onnxruntime", show_default=True, help="onnxruntime or litert.")
 @click.option("--dtype", default="fp32", show_default=True, help="fp32 or int8.")
 @options.json_flag
-def command(
-    asked: options.What, out: Path, networks: int, backend: str, dtype: str, as_json: bool
-) -> None:
+def command(asked: options.What, out: Path, backend: str, dtype: str, as_json: bool) -> None:
     """Write the models of a measurement with all that runs them into one zip.
 
     The target needs Python, numpy and the runtime, and neither this package nor torch.
     """
-    plan, target = asked.plan(validation=networks), Target(backend=backend, dtype=dtype)
+    plan, target = asked.plan(), Target(backend=backend, dtype=dtype)
     with progress("writing", "models") as report:
         refused = write_bundle(plan, out, target=target, report=report)
     if as_json:

@@ -6,14 +6,12 @@ import click
 
 from nas.cli._data import as_word
 from nas.cli._places import PATH
-from nas.cli._print import print_json, print_table, say
+from nas.cli._print import print_json
 from nas.cli.latency import _options as options
 from nas.core.errors import NasError
 from nas.core.run_folder import SEARCH, TRAINING, kind_of
-from nas.latency.measure.compare import Checked
 from nas.latency.measure.run import Target
-from nas.report.tables import Table
-from nas.searching.runs.check import check_run
+from nas.searching.runs.check import check_run, spread_names
 
 
 @click.command("check")
@@ -36,24 +34,9 @@ def command(run: Path, top: int, table: str | None, target: Target, as_json: boo
             f"or measure the trained network: {measure}"
         )
     with options.measuring() as report:
-        found = check_run(run, top=top, table=table, target=target, report=report)
+        names = spread_names(run, top)
+        found = check_run(run, names, table=table, target=target, report=report)
     if as_json:
         print_json({"schema": 1, "run": str(run), "networks": [one.record() for one in found]})
         return
-    headings = ("architecture", "predicted ms", "interval", "measured ms", "interval", "error")
-    rows = tuple(_row(one) for one in found)
-    print_table(Table(title=f"{run}, measured end to end", headings=headings, rows=rows))
-    for note in dict.fromkeys(note for one in found for note in one.notes):
-        say(note)
-
-
-def _row(one: Checked) -> tuple[str, ...]:
-    found, error = one.predicted, one.error
-    return (
-        one.name,
-        f"{found.ms:.2f}" if found else "",
-        f"{found.low_ms:.2f} - {found.high_ms:.2f}" if found else "",
-        f"{one.measured_ms:.2f}",
-        f"{one.measured_low_ms:.2f} - {one.measured_high_ms:.2f}",
-        f"{100 * error:+.1f} %" if error is not None else "",
-    )
+    options.say_checked(found, title=f"{run}, measured end to end")

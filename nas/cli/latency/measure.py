@@ -1,5 +1,6 @@
 """Measure a latency table on this machine."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from nas.cli._print import print_json, say
 from nas.cli.latency import _options as options
 from nas.core.extras import extra
 from nas.latency.measure.make import add_missing, make_table, samples_path
+from nas.latency.measure.plan import VALIDATION_NETWORKS
 from nas.latency.measure.rounds import Rounds
 from nas.latency.measure.run import Target
 from nas.latency.table import LatencyTable
@@ -17,7 +19,7 @@ from nas.report.table_notes import facts, width_note
 
 
 @click.command("measure")
-@options.what
+@options.what(networks=VALIDATION_NETWORKS)
 @click.option("--out", type=PATH, required=True, help="The table's file.")
 @options.target
 @options.rounds
@@ -33,11 +35,13 @@ def command(
 ) -> None:
     """Measure the units of a space, some architectures or a front, and make a table of them.
 
-    Samples are written beside the table at once; the same command resumes after a kill.
+    Samples are written beside the table at once; the same command resumes after a kill. The table
+    of a space is validated on networks that it is not fitted on, in the same rounds.
     """
     make = add_missing if only_missing else make_table
+    plan = (replace(asked, networks=0) if only_missing else asked).plan()
     with options.measuring() as report:
-        table = make(asked.plan(), target, out, rounds=rounds, report=report)
+        table = make(plan, target, out, rounds=rounds, report=report)
     if as_json:
         print_json({"schema": 1, "path": str(out), **facts(table)})
     else:
@@ -49,6 +53,8 @@ def _say(table: LatencyTable, out: Path, space: str | None) -> None:
     say(f"{out}: {len(table.entries)} units on {table.heading}")
     for key, text in table.lacks.items():
         say(f"not measured: {key}: {text}")
+    if table.validation:
+        say(table.validation.summary)
     say(width_note(table))
     if table.provenance:
         options.say_noise(table.provenance.noise)

@@ -5,20 +5,23 @@ import click
 from nas.cli._print import print_json, print_table, say
 from nas.cli.latency import _options as options
 from nas.core.errors import NasError
+from nas.latency.measure.plan import VALIDATION_NETWORKS
 from nas.latency.measure.rounds import Rounds
 from nas.latency.measure.run import Target, duration
 from nas.report.tables import Table
 
 _WHY = {
     "reference": "everything is divided by their drift",
+    "fixed": "what any run costs",
     "unit": "entries of the table",
     "probe": "random units, for the operator model and shapes that were not measured",
     "calibration": "networks end to end, to fit the correction of units that are measured alone",
+    "validation": "other networks end to end, to measure how far the table is off",
 }
 
 
 @click.command("plan")
-@options.what
+@options.what(networks=VALIDATION_NETWORKS)
 @options.target
 @options.json_flag
 def command(asked: options.What, target: Target, as_json: bool) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas.latency.correction import FEATURES, Correction, features
+from nas.latency.correction import FEATURES, Correction, features, own_ms
 from nas.latency.measure.estimates import Floats
 from nas.network.layers import Unit
 
@@ -29,34 +29,35 @@ class CorrectionFit:
     errors: Floats
 
 
-def fit_correction(networks: Sequence[MeasuredNetwork]) -> CorrectionFit:
+def fit_correction(networks: Sequence[MeasuredNetwork], *, fixed_ms: float = 0.0) -> CorrectionFit:
     """Return the correction by which the sums over units best equal the networks' latency.
 
     A ridge regression of the relative error towards a factor of 1, whose strength is chosen by
-    leave-one-out cross-validation.
+    leave-one-out cross-validation. `fixed_ms` is what any run costs, a network as well as a unit.
 
     Raises:
         ValueError: if there are no networks.
     """
     if not networks:
         raise ValueError("a correction is fitted on networks, and there are none")
-    rows = np.array([_row(network) for network in networks])
+    rows = np.array([_row(network, fixed_ms) for network in networks])
+    wanted = np.array([1 - fixed_ms / network.ms for network in networks])
     prior = (np.array(FEATURES) == "whole").astype(float)
-    fits = [_ridge(rows, prior, strength) for strength in _STRENGTHS]
+    fits = [_ridge(rows, wanted, prior, strength) for strength in _STRENGTHS]
     solution, errors = min(fits, key=lambda fit: float((fit[1] ** 2).sum()))
     coefficients = dict(zip(FEATURES, solution.tolist(), strict=True))
     return CorrectionFit(correction=Correction(**coefficients), errors=errors)
 
 
-def _row(network: MeasuredNetwork) -> Floats:
+def _row(network: MeasuredNetwork, fixed_ms: float) -> Floats:
     """Return the features of a network: those of its units, weighted by their share of its time."""
-    shares = np.array(network.isolated_ms) / network.ms
+    shares = np.array([own_ms(ms, fixed_ms) for ms in network.isolated_ms]) / network.ms
     return np.asarray(shares @ np.array([features(unit) for unit in network.units]))
 
 
-def _ridge(rows: Floats, prior: Floats, strength: float) -> tuple[Floats, Floats]:
-    """Return the solution of rows @ x = 1 near `prior`, and the errors with each row left out."""
+def _ridge(rows: Floats, wanted: Floats, prior: Floats, strength: float) -> tuple[Floats, Floats]:
+    """Return the solution of rows @ x = wanted near `prior`, and errors with each row left out."""
     inverse = np.linalg.inv(rows.T @ rows + strength * len(rows) * np.eye(rows.shape[1]))
-    solution = prior + inverse @ rows.T @ (1 - rows @ prior)
+    solution = prior + inverse @ rows.T @ (wanted - rows @ prior)
     leverage = np.einsum("ij,jk,ik->i", rows, inverse, rows)
-    return solution, (rows @ solution - 1) / (1 - leverage)
+    return solution, (rows @ solution - wanted) / (1 - leverage)

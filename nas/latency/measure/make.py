@@ -11,6 +11,7 @@ from nas.core.progress import quiet
 from nas.core.versions import code_version
 from nas.latency.file import load_table, write_table
 from nas.latency.measure.plan import Plan, plan_units, plan_validation
+from nas.latency.measure.references import references_of
 from nas.latency.measure.rounds import MeasuringReport, Rounds
 from nas.latency.measure.run import Target, measure_plan
 from nas.latency.measure.samples import read_samples
@@ -93,7 +94,10 @@ def validate_table(
     target = target_of(table, cores=cores)
     source = table.provenance
     known = frozenset(source.calibrated_on) if source else frozenset()
-    plan = plan_validation(_space(table, space), networks=networks, known=known)
+    references = references_of(table)
+    plan = plan_validation(
+        _space(table, space), networks=networks, known=known, references=references
+    )
     scratch = path.with_suffix(".validation.jsonl")
     samples, _ = measure_plan(
         plan, target, scratch, rounds=TWICE, report=report, instead=_SAME_NETWORKS
@@ -167,7 +171,7 @@ def complete(
             f"latency table {table.name} was measured with {table.runtime}, and this is {here}: "
             "install that version, or measure a new table"
         )
-    plan = plan_units(table.name, tuple(lacking.values()))
+    plan = plan_units(table.name, tuple(lacking.values()), references=references_of(table))
     with TemporaryDirectory() as folder:
         path = Path(folder) / "samples.jsonl"
         samples, found = measure_plan(plan, target, path, rounds=rounds or Rounds(), report=report)
@@ -176,7 +180,9 @@ def complete(
     new = {}
     for number, alone in found.jobs.items():
         (unit,) = plan.jobs[number].units
-        new[unit.key] = entry_of(unit, alone, correction, speed=1 / slower)
+        new[unit.key] = entry_of(
+            unit, alone, correction, fixed_ms=table.overhead_ms, speed=1 / slower
+        )
     return replace(table, entries={**table.entries, **new}, lacks={**table.lacks, **lacks})
 
 

@@ -12,8 +12,9 @@ from nas.core.data import bundled
 from nas.core.errors import BadFile
 from nas.core.schema import Reader
 from nas.core.text import shown
-from nas.latency.measure.probes import probes
-from nas.latency.measure.samples import CORRECTION, PROBE, REFERENCE, UNIT, VALIDATION
+from nas.latency.measure.probes import probes, smallest
+from nas.latency.measure.references import REFERENCES, SMALL_SIDE, networks_of, references_for
+from nas.latency.measure.samples import CORRECTION, FIXED, PROBE, REFERENCE, UNIT, VALIDATION
 from nas.network.blocks import Architecture, Blocks, block_mapping
 from nas.network.cost import cost, cost_of
 from nas.network.layers import Unit, lower, lower_chain
@@ -24,21 +25,8 @@ from nas.space.sampling import tilted
 from nas.space.slots import slots_of
 from nas.space.space import Space
 
-REFERENCES = (
-    "efficientnet_b0",
-    "mnasnet_a1",
-    "mobilenet_v2",
-    "mobilenet_v3_large",
-    "proxylessnas_mobile",
-    "single_path_nas",
-)
-"""Every other measurement is divided by the drift of what these take around it, at another
-resolution than the zoo's. They are networks, since what fits into a small cache is not slowed down
-as networks are, and several, since no two are slowed down alike."""
-
-_REFERENCE_SIDE = 192
-
 CORRECTION_NETWORKS = 40
+VALIDATION_NETWORKS = 16
 PROBES = 120
 RELATIVES = (
     "mobilenet_v1@0.75-192",
@@ -50,7 +38,7 @@ RELATIVES = (
     "mobilenet_v3_small@1.5-192",
 )
 """Networks of other families than the space's that the correction is fitted on too. The zoo itself
-is not among them, so that it can validate."""
+is not among them, so that it can validate. For small inputs both are scaled down."""
 
 SAMPLED = 24
 """Further networks whose units are measured where a space has too many units."""
@@ -58,6 +46,7 @@ _MOST_PLACES = 20_000
 """Combinations of choices for a part of a network, of which many give the same unit."""
 
 _LARGEST_ZOO_MACS = 1_000_000_000
+_USUAL_SIDE = 224
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,18 +94,20 @@ def plan_space(space: Space, *, networks: int = CORRECTION_NETWORKS, seed: int =
     those of the zoo's networks of up to a billion multiply-adds, for baselines; probes, so that the
     operator model is fitted on more than one family; and networks for the correction. Half of these
     are drawn uniformly, half with a bias to small or large choices, so that they cover a wider
-    range; `RELATIVES` of the zoo join them.
+    range; `RELATIVES` of the zoo join them. For small inputs, what is not of the space is scaled
+    down to them.
     """
     rng = np.random.default_rng([seed, 0])
-    half = networks // 2
+    half, side = networks // 2, max(space.resolutions)
     rows = [*space.sample_matrix(rng, networks - half), *tilted(space, rng, half)]
-    drawn, relatives = _decoded(space, rows), [load_architecture(name) for name in RELATIVES]
+    drawn = _decoded(space, rows)
+    relatives = [scaled_to(load_architecture(name), side) for name in RELATIVES]
     if measurable(space):
         units = distinct_units(space)
     else:
         units = _units([*drawn, *_decoded(space, space.sample_matrix(rng, SAMPLED))])
-    known = _units([*small_zoo().values(), *relatives])
-    plan = _plan(space.name, {**units, **known}, [*drawn, *relatives], rng)
+    known = _units([*small_zoo(side).values(), *relatives])
+    plan = _plan(space.name, {**units, **known}, [*drawn, *relatives], rng, side)
     return replace(plan, choices=space.fingerprint)
 
 
@@ -137,16 +128,20 @@ def _decoded(space: Space, rows: Iterable[NDArray[np.uint8]]) -> list[Architectu
 
 def plan_networks(name: str, archs: Sequence[Architecture], *, seed: int = 0) -> Plan:
     """Return the plan for the units of some networks and the zoo, and for all of these."""
-    everyone = [*archs, *small_zoo().values()]
-    return _plan(name, _units(everyone), everyone, np.random.default_rng([seed, 0]))
+    side = max(arch.resolution for arch in archs)
+    everyone = [*archs, *small_zoo(side).values()]
+    return _plan(name, _units(everyone), everyone, np.random.default_rng([seed, 0]), side)
 
 
-def plan_units(name: str, units: Sequence[Unit]) -> Plan:
+def plan_units(name: str, units: Sequence[Unit], *, references: Iterable[str] = REFERENCES) -> Plan:
     """Return the plan that measures some units alone."""
-    return Plan(name=name, jobs=(*_references(), *(_unit_job(unit, UNIT) for unit in units)))
+    jobs = (*_references(references), *(_unit_job(unit, UNIT) for unit in units))
+    return Plan(name=name, jobs=jobs)
 
 
-def plan_check(name: str, archs: Sequence[Architecture]) -> Plan:
+def plan_check(
+    name: str, archs: Sequence[Architecture], *, references: Iterable[str] = REFERENCES
+) -> Plan:
     """Return the plan that measures some networks end to end, by their names.
 
     Where several have the same name, the later ones get a number: "best", "best (2)".
@@ -158,15 +153,21 @@ def plan_check(name: str, archs: Sequence[Architecture]) -> Plan:
         seen[own] += 1
         label = own if seen[own] == 1 else f"{own} ({seen[own]})"
         jobs.append(network_job(arch, label, VALIDATION))
-    return Plan(name=name, jobs=(*_references(), *jobs))
+    return Plan(name=name, jobs=(*_references(references), *jobs))
 
 
 def plan_validation(
-    space: Space, *, networks: int, known: frozenset[str] = frozenset(), seed: int = 0
+    space: Space,
+    *,
+    networks: int,
+    known: frozenset[str] = frozenset(),
+    references: Iterable[str] = REFERENCES,
+    seed: int = 0,
 ) -> Plan:
     """Return the plan that measures random networks of `space` and the zoo end to end.
 
     `known` are fingerprints of networks that must not be among them: what the table is fitted on.
+    For small inputs the zoo is scaled down to them.
     """
     rng = np.random.default_rng([seed, 1])
     jobs: dict[str, MeasuringJob] = {}
@@ -178,16 +179,27 @@ def plan_validation(
             jobs[arch.fingerprint] = network_job(arch, f"network {len(jobs)}", VALIDATION)
     zoo = [
         network_job(arch, name, VALIDATION)
-        for name, arch in small_zoo().items()
+        for name, arch in small_zoo(max(space.resolutions)).items()
         if arch.fingerprint not in known
     ]
-    return Plan(name=space.name, jobs=(*_references(), *jobs.values(), *zoo))
+    return Plan(name=space.name, jobs=(*_references(references), *jobs.values(), *zoo))
 
 
-def small_zoo() -> Mapping[str, Architecture]:
-    """Return the bundled architectures of up to a billion multiply-adds, by name."""
+def small_zoo(side: int = _USUAL_SIDE) -> Mapping[str, Architecture]:
+    """Return the bundled architectures of up to a billion multiply-adds, by name.
+
+    They are scaled down for small inputs, of up to `side` pixels.
+    """
     archs = {name: load_architecture(name) for name in bundled("architectures")}
-    return {name: arch for name, arch in archs.items() if cost(arch).macs <= _LARGEST_ZOO_MACS}
+    small = {name: arch for name, arch in archs.items() if cost(arch).macs <= _LARGEST_ZOO_MACS}
+    return {name: scaled_to(arch, side) for name, arch in small.items()}
+
+
+def scaled_to(arch: Architecture, side: int) -> Architecture:
+    """Return `arch` with its input scaled as from 224 pixels to `side`, if these are small."""
+    if side > SMALL_SIDE:
+        return arch
+    return scale_resolution(arch, max(1, round(arch.resolution * side / _USUAL_SIDE)))
 
 
 def network_job(arch: Architecture, name: str, role: str) -> MeasuringJob:
@@ -196,10 +208,16 @@ def network_job(arch: Architecture, name: str, role: str) -> MeasuringJob:
 
 
 def _plan(
-    name: str, units: Mapping[str, Unit], networks: Sequence[Architecture], rng: np.random.Generator
+    name: str,
+    units: Mapping[str, Unit],
+    networks: Sequence[Architecture],
+    rng: np.random.Generator,
+    side: int,
 ) -> Plan:
-    jobs = [*_references(), *(_unit_job(unit, UNIT) for unit in units.values())]
-    extra = {unit.key: unit for unit in probes(rng, PROBES) if unit.key not in units}
+    jobs = [*_references(references_for(side)), _unit_job(smallest(), FIXED)]
+    jobs += [_unit_job(unit, UNIT) for unit in units.values()]
+    drawn = probes(rng, PROBES, shrink=side / _USUAL_SIDE if side <= SMALL_SIDE else 1.0)
+    extra = {unit.key: unit for unit in drawn if unit.key not in units}
     jobs += [_unit_job(unit, PROBE) for unit in extra.values()]
     jobs += [
         network_job(arch, f"{CORRECTION} {i} {arch.fingerprint}", CORRECTION)
@@ -216,11 +234,9 @@ def _unit_job(unit: Unit, role: str) -> MeasuringJob:
     return MeasuringJob(name=unit.key, role=role, units=(replace(unit, name="unit"),))
 
 
-def _references() -> tuple[MeasuringJob, ...]:
-    archs = {n: scale_resolution(load_architecture(n), _REFERENCE_SIDE) for n in REFERENCES}
-    return tuple(
-        network_job(arch, f"{name} at {_REFERENCE_SIDE}", REFERENCE) for name, arch in archs.items()
-    )
+def _references(names: Iterable[str]) -> tuple[MeasuringJob, ...]:
+    archs = networks_of(names)
+    return tuple(network_job(arch, name, REFERENCE) for name, arch in archs.items())
 
 
 # What a file holds of a plan: enough to build every model and table again

@@ -15,21 +15,28 @@ _MOST_ELEMENTS = 1_000_000
 _MOST_CHANNELS = 1600
 
 
-def probes(rng: np.random.Generator, count: int) -> tuple[Unit, ...]:
+def smallest() -> Unit:
+    """Return a unit of one multiply-add, which takes what any run costs."""
+    block = Block(kind="linear", in_channels=1, out_channels=1, act="none")
+    return lower_block(block, (1, 1, 1), name="unit")
+
+
+def probes(rng: np.random.Generator, count: int, *, shrink: float = 1.0) -> tuple[Unit, ...]:
     """Return `count` random units, most of them `mbconv` of odd channel counts.
 
-    Maps have 7 to 112 pixels a side and at most a million elements, kernels are 1 to 7; with and
-    without squeeze-and-excitation, shortcut and stride; every activation.
+    Maps have 7 to 112 pixels a side, times `shrink`, and at most a million elements, kernels are 1
+    to 7; with and without squeeze-and-excitation, shortcut and stride; every activation.
     """
-    drawn = _draw(rng)
+    drawn = _draw(rng, shrink)
     return tuple(next(drawn) for _ in range(count))
 
 
-def _draw(rng: np.random.Generator) -> Iterator[Unit]:
+def _draw(rng: np.random.Generator, shrink: float) -> Iterator[Unit]:
     while True:
         make = _MAKERS[int(rng.choice(len(_MAKERS), p=_SHARES))]
         block = make(rng, str(rng.choice(_ACTS)))
-        side = int(rng.choice(_SIDES[block.kind] if block.in_channels > 3 else _STEM_SIDES))
+        sides = _SIDES[block.kind] if block.in_channels > 3 else _STEM_SIDES
+        side = max(1, round(shrink * int(rng.choice(sides))))
         shape: Shape = (block.in_channels, side, side)
         unit = lower_block(block, shape, name="unit")
         widest = max(block.hidden_channels, block.in_channels, block.out_channels)

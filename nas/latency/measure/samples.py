@@ -16,11 +16,12 @@ from nas.core.jsonl import Record, line_reader, parse, resumed
 from nas.core.schema import Count, Milliseconds, OneOf, Reader, Seconds
 from nas.core.text import shown
 
-REFERENCE, UNIT, PROBE = "reference", "unit", "probe"
+REFERENCE, FIXED, UNIT, PROBE = "reference", "fixed", "unit", "probe"
 CORRECTION, VALIDATION = "calibration", "validation"
-ROLES = (REFERENCE, UNIT, PROBE, CORRECTION, VALIDATION)
-"""What a model is measured for: as a reference network, for the table, for the operator model, for
-the correction, or to validate the table. The references are the first jobs of a plan."""
+ROLES = (REFERENCE, FIXED, UNIT, PROBE, CORRECTION, VALIDATION)
+"""What a model is measured for: as a reference network, for what any run costs, for the table, for
+the operator model, for the correction, or to validate the table. The references are the first jobs
+of a plan."""
 
 SCHEMA = 1
 _SAME = ("schema", "name", "runtime", "threads", "dtype", "jobs")

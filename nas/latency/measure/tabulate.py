@@ -12,7 +12,7 @@ from nas.latency.measure.correction_fit import CorrectionFit, MeasuredNetwork, f
 from nas.latency.measure.estimates import COVERAGE, Estimate, Estimates, Floats, estimate, quantile
 from nas.latency.measure.operator_fit import OperatorFit, fit_operators
 from nas.latency.measure.plan import Plan, from_mapping
-from nas.latency.measure.samples import CORRECTION, PROBE, UNIT, VALIDATION, Samples
+from nas.latency.measure.samples import CORRECTION, FIXED, PROBE, UNIT, VALIDATION, Samples
 from nas.latency.measure.validation import validate
 from nas.latency.provenance import Provenance
 from nas.latency.table import Entry, LatencyTable, Spread, TableError
@@ -38,9 +38,13 @@ def tabulate(samples: Samples, *, name: str, version: str) -> LatencyTable:
     plan = from_mapping(samples.header, source="samples")
     found = estimate(samples.repetitions, references=samples.references)
     units, isolated = _units(plan, found)
-    correction_fit = fit_correction(_networks(plan, found, isolated))
+    fixed_ms = _fixed_ms(plan, found)
+    correction_fit = fit_correction(_networks(plan, found, isolated), fixed_ms=fixed_ms)
     correction = correction_fit.correction
-    entries = {key: entry_of(units[key], alone, correction) for key, alone in isolated.items()}
+    entries = {
+        key: entry_of(units[key], alone, correction, fixed_ms=fixed_ms)
+        for key, alone in isolated.items()
+    }
     fitted = fit_operators(list(units.values()), [entries[key].ms for key in units])
     table = LatencyTable(
         name=name,
@@ -52,6 +56,7 @@ def tabulate(samples: Samples, *, name: str, version: str) -> LatencyTable:
         weak=_weak(fitted),
         error=_error(correction_fit),
         spread=_spread(correction_fit.errors, fitted),
+        overhead_ms=fixed_ms,
         entries=entries,
         model=fitted.model,
         lacks=_refused(plan, samples),
@@ -61,6 +66,13 @@ def tabulate(samples: Samples, *, name: str, version: str) -> LatencyTable:
     if not plan.of(VALIDATION):
         return table
     return validate(table, plan, samples, date=samples.machine.date)
+
+
+def _fixed_ms(plan: Plan, found: Estimates) -> float:
+    """Return what any run costs, 0 where that was not measured."""
+    jobs = found.jobs.items()
+    fixed = [alone.ms for number, alone in jobs if plan.jobs[number].role == FIXED]
+    return round(fixed[0], 6) if fixed else 0.0
 
 
 def _units(plan: Plan, found: Estimates) -> tuple[Mapping[str, Unit], Mapping[str, Estimate]]:
@@ -97,13 +109,21 @@ def _networks(
     return tuple(networks)
 
 
-def entry_of(unit: Unit, alone: Estimate, correction: Correction, *, speed: float = 1.0) -> Entry:
+def entry_of(
+    unit: Unit,
+    alone: Estimate,
+    correction: Correction,
+    *,
+    fixed_ms: float = 0.0,
+    speed: float = 1.0,
+) -> Entry:
     """Return the entry of a unit, with the relative interval of the unit alone.
 
-    `speed` brings what was measured at another time to the speed of the table.
+    `fixed_ms` is what any run costs; `speed` brings what was measured at another time to the speed
+    of the table.
     """
     isolated_ms = speed * alone.ms
-    ms = correction.corrected_ms(unit, isolated_ms)
+    ms = correction.corrected_ms(unit, isolated_ms, fixed_ms)
     low_ms, high_ms = ms * alone.low_ms / alone.ms, ms * alone.high_ms / alone.ms
     # rounded as in a table's file, so that the table predicts the same when it is read again
     return Entry(

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from nas.latency.correction import FEATURES, Correction
+from nas.latency.correction import FEATURES, Correction, own_ms
 from nas.latency.measure.correction_fit import MeasuredNetwork, _ridge, fit_correction
 from nas.network.layers import lower
 from nas.space.space import Space
@@ -76,15 +76,43 @@ def test_errors_are_those_of_leaving_each_row_out() -> None:
     rng = np.random.default_rng(0)
     rows = 1 + 0.3 * rng.normal(size=(15, 5))
     prior, strength = np.eye(5)[0], 1e-2
-    solution, errors = _ridge(rows, prior, strength)
+    wanted = 1 - 0.1 * rng.random(15)
+    solution, errors = _ridge(rows, wanted, prior, strength)
     penalty = strength * len(rows) * np.eye(5)
 
-    def solved(kept: np.ndarray) -> np.ndarray:
-        return prior + np.linalg.solve(kept.T @ kept + penalty, kept.T @ (1 - kept @ prior))
+    def solved(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return prior + np.linalg.solve(x.T @ x + penalty, x.T @ (y - x @ prior))
 
-    assert solution == pytest.approx(solved(rows))
+    assert solution == pytest.approx(solved(rows, wanted))
     for out, error in enumerate(errors):
-        assert error == pytest.approx(rows[out] @ solved(np.delete(rows, out, axis=0)) - 1)
+        left = solved(np.delete(rows, out, axis=0), np.delete(wanted, out))
+        assert error == pytest.approx(rows[out] @ left - wanted[out])
+
+
+def test_what_any_run_costs_is_taken_off_every_unit_and_added_once(mnasnet_b0: Space) -> None:
+    fixed = 0.05
+    plain = _networks(mnasnet_b0, 12, seed=0, correction=None)
+    networks = [
+        MeasuredNetwork(
+            units=one.units,
+            isolated_ms=[fixed + ms for ms in one.isolated_ms],
+            ms=fixed + sum(one.isolated_ms),
+        )
+        for one in plain
+    ]
+    found = fit_correction(networks, fixed_ms=fixed)
+    assert np.abs(found.errors).max() < 1e-9
+    for network, one in zip(networks, plain, strict=True):
+        pairs = zip(network.units, network.isolated_ms, strict=True)
+        corrected = [found.correction.corrected_ms(unit, ms, fixed) for unit, ms in pairs]
+        assert corrected == pytest.approx(one.isolated_ms)
+    assert np.abs(fit_correction(networks).errors).max() > 1e-4  # what it would be without
+
+
+def test_a_unit_that_takes_no_longer_than_any_run_still_costs_something() -> None:
+    assert own_ms(1.0, 0.4) == pytest.approx(0.6)
+    assert own_ms(1.0, 1.1) == pytest.approx(0.05)
+    assert own_ms(1.0, 0.0) == 1.0
 
 
 def test_with_many_networks_the_noise_of_each_is_averaged_out(mnasnet_b0: Space) -> None:

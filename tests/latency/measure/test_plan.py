@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from nas.core.data import bundled
-from nas.core.errors import BadFile
+from nas.core.errors import BadFile, NasError
 from nas.latency.measure.plan import (
     CORRECTION_NETWORKS,
-    REFERENCES,
     RELATIVES,
     MeasuringJob,
     Plan,
@@ -22,11 +21,21 @@ from nas.latency.measure.plan import (
     plan_space,
     plan_units,
     plan_validation,
+    scaled_to,
     small_zoo,
     to_mapping,
 )
 from nas.latency.measure.probes import probes
-from nas.latency.measure.samples import CORRECTION, PROBE, REFERENCE, ROLES, UNIT, VALIDATION
+from nas.latency.measure.references import REFERENCES, networks_of, references_for
+from nas.latency.measure.samples import (
+    CORRECTION,
+    FIXED,
+    PROBE,
+    REFERENCE,
+    ROLES,
+    UNIT,
+    VALIDATION,
+)
 from nas.network.cost import cost
 from nas.network.layers import lower, lower_block
 from nas.network.multipliers import scale_resolution
@@ -68,24 +77,49 @@ def test_the_references_are_first_and_every_job_has_a_role(b0_plan: Plan) -> Non
     assert Counter(roles)[REFERENCE] == len(REFERENCES) > 1
     assert Counter(roles)[CORRECTION] == CORRECTION_NETWORKS + len(RELATIVES)
     for name, job in zip(REFERENCES, b0_plan.of(REFERENCE), strict=True):
-        assert job.name == f"{name} at 192"
-        assert job.macs == cost(scale_resolution(load_architecture(name), 192)).macs
-    assert all(job.name == job.units[0].key for job in b0_plan.of(UNIT, PROBE))
-    assert all(len(job.units) == 1 for job in b0_plan.of(UNIT, PROBE))
+        assert job.name == name
+        arch = load_architecture(name.removesuffix(" at 192"))
+        assert job.macs == cost(scale_resolution(arch, 192)).macs
+    assert all(job.name == job.units[0].key for job in b0_plan.of(UNIT, PROBE, FIXED))
+    assert all(len(job.units) == 1 for job in b0_plan.of(UNIT, PROBE, FIXED))
+    assert [job.macs for job in b0_plan.of(FIXED)] == [1]
+
+
+def test_small_inputs_are_measured_beside_small_references_and_relatives(tiny: Space) -> None:
+    plan, side = plan_space(tiny), max(tiny.resolutions)
+    assert [job.name for job in plan.of(REFERENCE)] == list(references_for(side))
+    assert len(references_for(side)) == len(REFERENCES)
+    widest = {job.units[0].in_shape[1] for job in plan.of(REFERENCE, CORRECTION)}
+    assert max(widest) <= side * 240 / 224
+    assert {unit.in_shape[1] for job in plan.of(PROBE) for unit in job.units} <= set(range(35))
+    assert references_for(224) == REFERENCES == references_for(129)
+    for name, arch in networks_of(references_for(64)).items():
+        assert (name.endswith(" at 64"), arch.resolution) == (True, 64)
+
+
+@pytest.mark.parametrize("name", ["", "efficientnet_b0", "efficientnet_b0 at home", " at 192"])
+def test_a_name_that_is_no_reference_is_refused(name: str) -> None:
+    with pytest.raises(NasError, match="is no reference network; measure the table again"):
+        networks_of([name])
 
 
 def test_networks_for_the_correction_are_of_the_space_and_relatives_of_the_zoo_by_fingerprint(
     tiny: Space, everything: np.ndarray
 ) -> None:
     there = {tiny.decode_row(row).fingerprint for row in everything}
-    relatives = {load_architecture(name).fingerprint for name in RELATIVES}
+    side = max(tiny.resolutions)
+    relatives = {scaled_to(load_architecture(name), side).fingerprint for name in RELATIVES}
     assert not relatives & there
     assert relatives < _known(plan_space(tiny)) <= there | relatives
     assert len(_known(plan_space(tiny, networks=10))) <= 10 + len(relatives)
-    zoo = {arch.fingerprint for arch in small_zoo().values()}
-    references = {scale_resolution(load_architecture(name), 192).fingerprint for name in REFERENCES}
-    assert not (relatives | references) & zoo
-    assert not relatives & references
+
+
+@pytest.mark.parametrize("side", [64, 224])
+def test_references_relatives_and_the_zoo_have_nothing_in_common(side: int) -> None:
+    relatives = {scaled_to(load_architecture(name), side).fingerprint for name in RELATIVES}
+    zoo = {arch.fingerprint for arch in small_zoo(side).values()}
+    references = {arch.fingerprint for arch in networks_of(references_for(side)).values()}
+    assert len(relatives | zoo | references) == len(relatives) + len(zoo) + len(references)
 
 
 def test_the_same_seed_gives_the_same_plan(tiny: Space) -> None:
@@ -129,7 +163,7 @@ def _keys(job: MeasuringJob) -> tuple[str, ...]:
 
 
 def test_a_zoo_network_that_was_fitted_on_is_not_validated_on(tiny: Space) -> None:
-    b0 = load_architecture("efficientnet_b0")
+    b0 = small_zoo(max(tiny.resolutions))["efficientnet_b0"]
     plan = plan_validation(tiny, networks=1, known=frozenset([b0.fingerprint]))
     names = {job.name for job in plan.jobs}
     assert "efficientnet_b0" not in names
@@ -154,7 +188,7 @@ def test_the_small_zoo_is_what_has_at_most_a_billion_macs() -> None:
 def test_networks_without_a_space_are_fitted_on_themselves_and_the_zoo(tiny: Space) -> None:
     archs = [tiny.decode_row(row) for row in tiny.sample_matrix(np.random.default_rng(0), 2)]
     plan = plan_networks("two", archs)
-    everyone = [*archs, *small_zoo().values()]
+    everyone = [*archs, *small_zoo(max(tiny.resolutions)).values()]
     assert _known(plan) == {arch.fingerprint for arch in everyone}
     assert {job.name for job in plan.of(UNIT)} == {u.key for a in everyone for u in lower(a)}
 
