@@ -21,7 +21,7 @@ from nas.latency.measure.samples import read_samples
 pytest.importorskip("scipy")
 
 Nas = Callable[..., object]
-REFUSED = "mbconv 56x56x24 -> 28x28x40"  # in a network of the zoo, and in no reference
+REFUSED = "mbconv 8x8x24 -> 4x4x40"  # in a network of the zoo, and in no reference
 TINY = Path(__file__).parents[1] / "data" / "tiny.yaml"
 FAKE = ("--backend", "fake:noise=0.02")
 
@@ -102,7 +102,7 @@ def test_a_refused_unit_is_named_and_missing_from_the_table(nas: Nas, tmp_path: 
     lacks = load_table(out).lacks
     assert lacks
     assert all(key.startswith(REFUSED) for key in lacks)
-    reply = nas("latency", "predict", "mobilenet_v3_large", "--table", str(out))
+    reply = nas("latency", "predict", "mobilenet_v3_large@1-32", "--table", str(out))
     assert reply.code == 2
     assert f"'my' was not measured for: {REFUSED}" in reply.err
     assert f"(fake refuses {REFUSED}" in reply.err
@@ -110,10 +110,10 @@ def test_a_refused_unit_is_named_and_missing_from_the_table(nas: Nas, tmp_path: 
 
 def test_a_refused_reference_is_named_and_nothing_is_measured(nas: Nas, tmp_path: Path) -> None:
     out = tmp_path / "my.yaml"
-    fake = ("--backend", "fake:refuse=conv 192x192x3")
+    fake = ("--backend", "fake:refuse=conv 32x32x3")
     reply = nas("latency", "measure", "--space", str(TINY), *fake, "--out", str(out))
     assert reply.code == 2
-    assert "a reference network cannot be measured: fake refuses conv 192x192x3" in reply.err
+    assert "a reference network cannot be measured: fake refuses conv 32x32x3" in reply.err
 
 
 def test_validate_stores_its_figures_in_the_table(nas: Nas, table: Path) -> None:
@@ -257,7 +257,7 @@ def test_bad_cores_are_refused(nas: Nas, tmp_path: Path) -> None:
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave networks of the zoo and probes out of plans, so that there is little to measure."""
-    monkeypatch.setattr(plan, "small_zoo", dict)
+    monkeypatch.setattr(plan, "small_zoo", lambda _side: {})
     monkeypatch.setattr(plan, "RELATIVES", ())
     monkeypatch.setattr(plan, "PROBES", 0)
 

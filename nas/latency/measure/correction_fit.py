@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas.latency.correction import FEATURES, Correction, features, own_ms
+from nas.latency.correction import FEATURES, TERMS, Correction, features, own_ms, terms
 from nas.latency.measure.estimates import Floats
 from nas.network.layers import Unit
 
+_TINY = 1e-12
 _STRENGTHS = tuple(float(10**power) for power in np.arange(-4.0, 0.01, 0.5))
 
 
@@ -32,27 +33,31 @@ class CorrectionFit:
 def fit_correction(networks: Sequence[MeasuredNetwork], *, fixed_ms: float = 0.0) -> CorrectionFit:
     """Return the correction by which the sums over units best equal the networks' latency.
 
-    A ridge regression of the relative error towards a factor of 1, whose strength is chosen by
-    leave-one-out cross-validation. `fixed_ms` is what any run costs, a network as well as a unit.
+    A ridge regression of the relative error towards a factor of 1 and no terms, whose strength is
+    chosen by leave-one-out cross-validation. `fixed_ms` is what any run costs, of a network too.
 
     Raises:
         ValueError: if there are no networks.
     """
     if not networks:
         raise ValueError("a correction is fitted on networks, and there are none")
+    names = (*FEATURES, *TERMS)
     rows = np.array([_row(network, fixed_ms) for network in networks])
+    scale = np.where(np.isin(names, TERMS), np.maximum(rows.std(axis=0), _TINY), 1.0)
     wanted = np.array([1 - fixed_ms / network.ms for network in networks])
-    prior = (np.array(FEATURES) == "whole").astype(float)
-    fits = [_ridge(rows, wanted, prior, strength) for strength in _STRENGTHS]
+    prior = (np.array(names) == "whole").astype(float)
+    fits = [_ridge(rows / scale, wanted, prior, strength) for strength in _STRENGTHS]
     solution, errors = min(fits, key=lambda fit: float((fit[1] ** 2).sum()))
-    coefficients = dict(zip(FEATURES, solution.tolist(), strict=True))
+    coefficients = dict(zip(names, (solution / scale).tolist(), strict=True))
     return CorrectionFit(correction=Correction(**coefficients), errors=errors)
 
 
 def _row(network: MeasuredNetwork, fixed_ms: float) -> Floats:
-    """Return the features of a network: those of its units, weighted by their share of its time."""
+    """Return a network's features, those of its units by their share of its time, and its terms."""
     shares = np.array([own_ms(ms, fixed_ms) for ms in network.isolated_ms]) / network.ms
-    return np.asarray(shares @ np.array([features(unit) for unit in network.units]))
+    inside = shares @ np.array([features(unit) for unit in network.units])
+    beside = np.array([terms(unit) for unit in network.units]).sum(axis=0) / network.ms
+    return np.concatenate([inside, beside])
 
 
 def _ridge(rows: Floats, wanted: Floats, prior: Floats, strength: float) -> tuple[Floats, Floats]:

@@ -25,7 +25,9 @@ from nas.space.sampling import tilted
 from nas.space.slots import slots_of
 from nas.space.space import Space
 
-CORRECTION_NETWORKS = 40
+CORRECTION_NETWORKS, SMALL_NETWORKS = 40, 100
+"""Networks of the space that the correction is fitted on: more of small ones, which take less time
+and depend more on what is around a unit."""
 VALIDATION_NETWORKS = 16
 PROBES = 120
 RELATIVES = (
@@ -87,7 +89,7 @@ class Plan:
         return tuple(job.name.rpartition(" ")[2] for job in self.of(CORRECTION))
 
 
-def plan_space(space: Space, *, networks: int = CORRECTION_NETWORKS, seed: int = 0) -> Plan:
+def plan_space(space: Space, *, networks: int = 0, seed: int = 0) -> Plan:
     """Return the plan for a table of a space.
 
     It measures all units of the space, or of a sample of its networks where it is not `measurable`;
@@ -95,10 +97,11 @@ def plan_space(space: Space, *, networks: int = CORRECTION_NETWORKS, seed: int =
     operator model is fitted on more than one family; and networks for the correction. Half of these
     are drawn uniformly, half with a bias to small or large choices, so that they cover a wider
     range; `RELATIVES` of the zoo join them. For small inputs, what is not of the space is scaled
-    down to them.
+    down to them, and there are more `networks` by default.
     """
-    rng = np.random.default_rng([seed, 0])
-    half, side = networks // 2, max(space.resolutions)
+    rng, side = np.random.default_rng([seed, 0]), max(space.resolutions)
+    networks = networks or (CORRECTION_NETWORKS if side > SMALL_SIDE else SMALL_NETWORKS)
+    half = networks // 2
     rows = [*space.sample_matrix(rng, networks - half), *tilted(space, rng, half)]
     drawn = _decoded(space, rows)
     relatives = [scaled_to(load_architecture(name), side) for name in RELATIVES]

@@ -1,8 +1,9 @@
 """Measure in shuffled rounds: every job once a round, a reference network now and then.
 
 So what slows a machine for a while affects all jobs alike, and the references tell by how much.
-A job whose interval is narrow enough is left out of later rounds. Every repetition is written at
-once, so an interrupted measurement can be resumed.
+A job whose interval is narrow enough is left out of later rounds, and a network that takes little
+time comes several times in each: it is fitted and validated on, and cheap. Every repetition is
+written at once, so an interrupted measurement can be resumed.
 """
 
 import time
@@ -17,16 +18,17 @@ from nas.core.errors import NasError
 from nas.core.jsonl import Record
 from nas.core.machine import machine_memory
 from nas.latency.backends import Run
-from nas.latency.measure.estimates import Estimates, estimate
-from nas.latency.measure.samples import Repetition, SampleFile
+from nas.latency.measure.estimates import Estimate, Estimates, estimate
+from nas.latency.measure.samples import CORRECTION, VALIDATION, Repetition, SampleFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rounds:
     """How a measurement goes.
 
-    Every job is repeated at least `least` and at most `most` times; after `least` it is left out
-    when its interval is narrower than `narrow` (half of it, as a fraction). A repetition takes at
+    There are at least `least` and at most `most` rounds; after `least` a job is left out when its
+    interval is narrower than `narrow` (half of it, as a fraction). Networks that take less than
+    `short_ms` are repeated `visits` times a round, all others once. A repetition takes at
     least `runs` runs, and more of a short job until `repetition_seconds` are over. A reference is
     measured again after `reference_seconds`. Nothing is begun after `seconds`.
     """
@@ -37,6 +39,8 @@ class Rounds:
     runs: int = 3
     repetition_seconds: float = 0.004
     reference_seconds: float = 0.25
+    short_ms: float = 4.0
+    visits: int = 2
     seconds: float = float("inf")
 
     @classmethod
@@ -118,6 +122,10 @@ class _State:
 
     def estimates(self) -> Estimates:
         return estimate(self.repetitions, references=self.references)
+
+    def is_network(self, job: int) -> bool:
+        """Tell whether a job is a network to fit or validate on."""
+        return self.file.samples.header["jobs"][job]["role"] in (CORRECTION, VALIDATION)
 
     def since_reference(self) -> float:
         return time.monotonic() - self._reference_at
@@ -218,14 +226,26 @@ class _Remaining:
                 self._done += 1
 
     def _left(self, number: int) -> list[int]:
-        """Return the jobs to measure in a round, counted from 0."""
+        """Return the jobs to measure in a round, counted from 0, as often as they are measured."""
         found = self.state.estimates()
         self._noise = found.noise
-        done = {j for j, e in found.jobs.items() if e.rounds > number}
+        done = {*self.state.refused, *range(self.state.references)}
         if number >= self.rounds.least:
             done |= {j for j, e in found.jobs.items() if e.width <= self.rounds.narrow}
-        done |= {*self.state.refused, *range(self.state.references)}
-        return [job for job in range(self.jobs) if job not in done]
+        return [
+            job
+            for job in range(self.jobs)
+            if job not in done
+            for _ in range(self._owed(job, number, found.jobs.get(job)))
+        ]
+
+    def _owed(self, job: int, number: int, known: Estimate | None) -> int:
+        """Return how often a job is still to be measured in a round."""
+        if known is None:
+            return 1
+        short = self.state.is_network(job) and known.ms < self.rounds.short_ms
+        visits = self.rounds.visits if short else 1
+        return min(max(visits * number + 1 - known.rounds, 0), visits)
 
     def progress(self, number: int) -> MeasuringProgress:
         """Return how far the measurement is."""

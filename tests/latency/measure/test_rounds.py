@@ -22,6 +22,7 @@ from nas.latency.measure import rounds as module
 from nas.latency.measure.estimates import Estimates
 from nas.latency.measure.rounds import MeasuringProgress, Rounds, measure, memory_bytes
 from nas.latency.measure.samples import (
+    CORRECTION,
     REFERENCE,
     UNIT,
     Repetition,
@@ -44,6 +45,7 @@ class Bench:
     seconds: Callable[[int, int], float] = lambda job, run: 0.001 * (job + 1)
     jobs: int = 6
     references: int = 1
+    networks: Sequence[int] = ()
     size: int = 100
     refused: Sequence[int] = ()
     now: float = 0.0
@@ -73,11 +75,16 @@ class Bench:
 
         return run
 
+    def _role(self, job: int) -> str:
+        if job < self.references:
+            return REFERENCE
+        return CORRECTION if job in self.networks else UNIT
+
     def measure(self, **options: float) -> Estimates:
         jobs = [
             {
                 "name": str(job),
-                "role": REFERENCE if job < self.references else UNIT,
+                "role": self._role(job),
                 "input": [3, 8, 8],
                 "blocks": [{}],
             }
@@ -118,6 +125,16 @@ def test_every_job_is_measured_in_the_least_rounds_and_settled_ones_no_more(benc
     assert bench.counts() == {1: 7, 2: 7, 3: 12, 4: 7, 5: 7}
     assert found.jobs[3].width > 0.01 >= found.jobs[2].width
     assert found.jobs[2].ms == pytest.approx(3.0)
+
+
+def test_networks_that_take_little_time_are_measured_several_times_a_round(bench: Bench) -> None:
+    bench.networks = (3, 4)
+    bench.seconds = lambda job, run: {3: 0.0039, 4: 0.0041}.get(job, 0.001)
+    options = {"least": 5, "most": 5, "short_ms": 4.0, "visits": 3}
+    bench.measure(**options)
+    assert bench.counts() == {1: 5, 2: 5, 3: 1 + 4 * 3, 4: 5, 5: 5}
+    bench.measure(**options)  # nothing is left to resume
+    assert bench.counts() == {1: 5, 2: 5, 3: 1 + 4 * 3, 4: 5, 5: 5}
 
 
 def test_a_repetition_is_the_fastest_of_its_runs_after_one_to_warm_up(bench: Bench) -> None:

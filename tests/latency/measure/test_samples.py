@@ -141,7 +141,7 @@ def test_a_visit_before_any_begin_is_damage(tmp_path: Path) -> None:
         ({"jobs": 3}, "line 1: damaged: jobs must be a list, not 3"),
         ({"jobs": [3]}, "line 1: damaged: jobs.0 must be a mapping, not 3"),
         ({"jobs": [{**JOBS[0], "input": []}]}, "jobs.0.input must be a list of 3 values"),
-        ({"jobs": [{**JOBS[0], "role": "x"}]}, "jobs.0.role must be one of reference, unit"),
+        ({"jobs": [{**JOBS[0], "role": "x"}]}, "jobs.0.role must be one of reference, fixed, unit"),
     ],
 )
 def test_another_schema_and_unknown_keys_are_refused(

@@ -1,0 +1,73 @@
+"""Classify a folder of images with an exported network, as an application would.
+
+    python classify.py model.onnx images/val
+    python classify.py model.tflite images/val
+
+The folder has a folder of images for each class. Only numpy, pillow and the runtime are needed
+(onnxruntime, or ai-edge-litert): what the network wants to see is in the model's metadata, or
+beside a .tflite file in a .tflite.json.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+Classify = Callable[[np.ndarray], np.ndarray]
+"""Takes one normalised image (height, width, 3) and gives a number for each class."""
+
+
+def main(model: Path, folder: Path) -> None:
+    """Print the share of the images that the network puts into their class."""
+    facts, classify = (_tflite if model.suffix == ".tflite" else _onnx)(model)
+    files = [file for file in sorted(folder.glob("*/*")) if file.is_file()]
+    right = 0
+    for file in files:
+        scores = classify(prepared(file, facts))
+        right += facts["classes"][int(scores.argmax())] == file.parent.name
+    print(f"{model}: {100 * right / len(files):.2f} % of {len(files):,} images")
+
+
+def prepared(file: Path, facts: dict) -> np.ndarray:
+    """Return the centre of an image, resized and normalised."""
+    side = int(facts["resolution"])
+    with Image.open(file) as image:
+        width, height = image.size
+        shorter = min(width, height)
+        left, top = (width - shorter) / 2, (height - shorter) / 2
+        box = (left, top, left + shorter, top + shorter)
+        small = image.convert("RGB").resize((side, side), Image.Resampling.BILINEAR, box)
+    pixels = np.asarray(small, np.float32) / 255
+    return (pixels - np.float32(facts["mean"])) / np.float32(facts["deviation"])
+
+
+def _onnx(path: Path) -> tuple[dict, Classify]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    facts = dict(session.get_modelmeta().custom_metadata_map)
+    facts |= {name: json.loads(facts[name]) for name in ("mean", "deviation", "classes")}
+    name = session.get_inputs()[0].name
+    return facts, lambda x: session.run(None, {name: x.transpose(2, 0, 1)[None]})[0][0]
+
+
+def _tflite(path: Path) -> tuple[dict, Classify]:
+    from ai_edge_litert.interpreter import Interpreter
+
+    network = Interpreter(str(path), num_threads=1)
+    network.allocate_tensors()
+    (given,), (scores,) = network.get_input_details(), network.get_output_details()
+
+    def classify(x: np.ndarray) -> np.ndarray:
+        network.set_tensor(given["index"], x[None])
+        network.invoke()
+        return network.get_tensor(scores["index"])[0]
+
+    return json.loads(path.with_name(f"{path.name}.json").read_text()), classify
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:3]))
