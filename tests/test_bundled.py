@@ -33,7 +33,7 @@ def test_every_space_decodes_random_picks(name: str) -> None:
     assert space.name == name
     for row in space.sample_matrix(np.random.default_rng(2), 10):
         assert len(lower(space.decode_row(row))) > 10
-    assert space.encode(load_architecture(space.baseline))
+    assert not space.baseline or space.encode(load_architecture(space.baseline))
 
 
 @pytest.mark.parametrize("name", data.bundled("architectures"))
@@ -46,7 +46,7 @@ def test_every_architecture_lowers(name: str) -> None:
 @pytest.mark.parametrize("table", TABLES)
 def test_every_table_answers_for_every_space(table: str, space: str) -> None:
     for row in load_space(space).sample_matrix(np.random.default_rng(0), 3):
-        assert 1 < load_table(table).predict(load_space(space).decode_row(row)).ms < 2000
+        assert 0.1 < load_table(table).predict(load_space(space).decode_row(row)).ms < 2000
 
 
 @pytest.mark.parametrize("name", modelled_spaces())

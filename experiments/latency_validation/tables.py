@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.shared.folders import ROOT
-from nas.latency.measure.make import make_table, validate_table
+from nas.latency.measure.bundle import with_validation
+from nas.latency.measure.make import make_table
 from nas.latency.measure.plan import plan_space
 from nas.latency.measure.rounds import MeasuringProgress, Rounds
 from nas.latency.measure.run import Target
@@ -42,18 +43,18 @@ VARIANTS = (
     Variant(space="mobilenetv3", dtype="int8"),
     Variant(space="mnasnet_b0", threads=2),
 )
+SMALL = (Variant(space="mbconv_64"), Variant(space="mbconv_96"))
+"""Tables of small inputs, measured on another machine."""
 
 
 def make(variant: Variant, cpu: str, folder: Path, core: int | None, rounds: Rounds) -> None:
-    """Measure and prove one table, and bundle it."""
+    """Measure one table with its validation, and bundle it."""
     path = folder / f"{variant.name(cpu)}.yaml"
     cores = None if core is None or variant.threads > 1 else (core,)
     target = Target(threads=variant.threads, dtype=variant.dtype, cores=cores)
-    every = set(os.sched_getaffinity(0))
-    plan = plan_space(load_space(variant.space))
+    every, space = set(os.sched_getaffinity(0)), load_space(variant.space)
+    plan = with_validation(plan_space(space), space, 50)
     table = make_table(plan, target, path, rounds=rounds, report=_say)
-    os.sched_setaffinity(0, every)
-    table = validate_table(path, networks=50, cores=cores, report=_say)
     os.sched_setaffinity(0, every)
     print(f"\r{path.stem}: {table.validation.summary if table.validation else ''}", flush=True)
     shutil.copy(path, BUNDLED / path.name)
@@ -73,7 +74,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help="fewer repetitions than usual")
     parser.add_argument("--folder", type=Path, default=Path("runs/latency_validation"))
     given = parser.parse_args()
-    for number, variant in enumerate(VARIANTS):
+    for number, variant in enumerate((*VARIANTS, *SMALL)):
         if given.only is None or number in given.only:
             make(variant, given.cpu, given.folder, given.core, Rounds.of(given.rounds))
 

@@ -211,6 +211,39 @@ def test_search_and_check_use_a_measured_table(nas: Nas, table: Path, tmp_path: 
     assert "the table is of another device" in reply.err
 
 
+def test_a_search_checks_its_best_network_where_that_is_asked(
+    nas: Nas, table: Path, tmp_path: Path
+) -> None:
+    settings = ("--space", "mnasnet_b0", "--latency-table", str(table), "--trials", "100")
+    words = ("search", *settings, "--no-plot", "--check", "--out", str(tmp_path / "run"))
+    found = json.loads(nas(*words, "--json").out)
+    (checked,) = found["checked"]
+    assert checked["name"] == "best"
+    assert checked["latency_ms"] == found["best"]["latency_ms"]
+    assert abs(checked["error"]) < 0.1
+    reply = nas(*words)
+    assert "the best one, measured end to end" in reply.out
+
+
+def test_a_check_that_cannot_be_made_costs_nothing(nas: Nas, tmp_path: Path) -> None:
+    words = ("--space", "mnasnet_b0", "--trials", "100", "--no-plot", "--out", str(tmp_path / "r"))
+    reply = nas("search", *words, "--check")
+    assert reply.code == 0
+    assert "without the check: latency table pixel1 was not measured by nas latency" in reply.err
+    assert "Pareto front" in reply.out
+
+
+def test_a_table_of_a_space_is_validated_as_it_is_measured(nas: Nas, tmp_path: Path) -> None:
+    words = ("latency", "measure", "--space", str(TINY), *FAKE, "--rounds", "6")
+    reply = nas(*words, "--networks", "3", "--out", str(tmp_path / "t.yaml"))
+    assert f"{3 + len(small_zoo(32))} networks measured end to end: bias" in reply.err
+    validation = load_table(tmp_path / "t.yaml").validation
+    assert validation is not None
+    assert len(validation.points) == 3 + len(small_zoo(32))
+    nas(*words, "--networks", "0", "--out", str(tmp_path / "u.yaml"))
+    assert load_table(tmp_path / "u.yaml").validation is None
+
+
 def test_search_fails_on_missing_units_where_that_is_asked(nas: Nas, table: Path) -> None:
     arguments = ("--space", "mobilenetv3", "--latency-table", str(table), "--on-missing", "fail")
     reply = nas("search", *arguments, "--trials", "10")
