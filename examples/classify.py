@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 Classify = Callable[[np.ndarray], np.ndarray]
 """Takes one normalised image (height, width, 3) and gives a number for each class."""
@@ -23,7 +23,9 @@ Classify = Callable[[np.ndarray], np.ndarray]
 def main(model: Path, folder: Path) -> None:
     """Print the share of the images that the network puts into their class."""
     facts, classify = (_tflite if model.suffix == ".tflite" else _onnx)(model)
-    files = [file for file in sorted(folder.glob("*/*")) if file.is_file()]
+    files = sorted(file for file in folder.glob("[!.]*/[!.]*") if file.is_file())
+    if not files:
+        sys.exit(f"{folder}: no images; expected a folder of them for each class")
     right = 0
     for file in files:
         scores = classify(prepared(file, facts))
@@ -32,14 +34,16 @@ def main(model: Path, folder: Path) -> None:
 
 
 def prepared(file: Path, facts: dict) -> np.ndarray:
-    """Return the centre of an image, resized and normalised."""
+    """Return the centre of an upright image, resized and normalised; transparent is white."""
     side = int(facts["resolution"])
     with Image.open(file) as image:
-        width, height = image.size
-        shorter = min(width, height)
-        left, top = (width - shorter) / 2, (height - shorter) / 2
-        box = (left, top, left + shorter, top + shorter)
-        small = image.convert("RGB").resize((side, side), Image.Resampling.BILINEAR, box)
+        upright = ImageOps.exif_transpose(image).convert("RGBA")
+    white = Image.new("RGBA", upright.size, "white")
+    opaque = Image.alpha_composite(white, upright).convert("RGB")
+    shorter = min(opaque.size)
+    left, top = ((length - shorter) / 2 for length in opaque.size)
+    box = (left, top, left + shorter, top + shorter)
+    small = opaque.resize((side, side), Image.Resampling.BILINEAR, box)
     pixels = np.asarray(small, np.float32) / 255
     return (pixels - np.float32(facts["mean"])) / np.float32(facts["deviation"])
 

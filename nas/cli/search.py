@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from math import ceil
 from pathlib import Path
@@ -136,14 +137,15 @@ def command(
             run = explore(settings, out=out, progress=update)
         write(run)
         known = _known(run)
-        checked = _checked(out.here) if check and run.solutions else ()
+        wanted = check and run.finished and bool(run.solutions)
         if as_json:
-            print_json({**_document(run), "checked": [one.record() for one in checked]})
+            found = _checked(out.here) if wanted else ()
+            print_json({**_document(run), "checked": [one.record() for one in found]})
         else:
             with extra("the table of the front", say):
                 _print_front(run, known, top)
-                if checked:
-                    say_checked(checked, title="the best one, measured end to end")
+            if wanted and (found := _checked(out.here)):
+                say_checked(found, title="the best one, measured end to end")
         if plot and run.solutions:
             with extra("the picture", say):
                 _draw(run, known, out)
@@ -185,7 +187,7 @@ def _known(run: Run) -> tuple[Solution, ...]:
 
 def _checked(here: Path) -> tuple[Checked, ...]:
     """Return the best architecture as measured on this machine, nothing where that fails."""
-    with extra("the check", say), measuring() as report:
+    with suppress(KeyboardInterrupt), extra("the check", say), measuring(kept=False) as report:
         return check_run(here, ["best"], report=report)
     return ()
 

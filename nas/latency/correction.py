@@ -20,14 +20,13 @@ from nas.network.layers import Unit
 _ELEMENTS, _PARAMS, _MACS = 1e5, 1e4, 1e7
 _LOWEST, _HIGHEST = 0.2, 3.0
 _LEAST = 0.05
-_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Correction:
     """The coefficients of one table: of the factor, linear in `features`, and of `terms`.
 
-    Those of `terms` are milliseconds per megabyte of weights, per layer and per million elements.
+    Those of `terms` are milliseconds per million weights, per layer and per million elements.
     """
 
     whole: Signed
@@ -37,7 +36,7 @@ class Correction:
     log_elements: Signed
     log_params: Signed
     log_macs: Signed
-    megabytes: Signed = 0.0
+    weights: Signed = 0.0
     layers: Signed = 0.0
     elements: Signed = 0.0
 
@@ -64,7 +63,7 @@ def own_ms(isolated_ms: float, fixed_ms: float) -> float:
     return max(isolated_ms - fixed_ms, _LEAST * isolated_ms)
 
 
-TERMS = ("megabytes", "layers", "elements")
+TERMS = ("weights", "layers", "elements")
 FEATURES = tuple(f.name for f in fields(Correction) if f.name not in TERMS)
 
 
@@ -89,7 +88,7 @@ def features(unit: Unit) -> tuple[float, ...]:
 
 def terms(unit: Unit) -> tuple[float, ...]:
     """Return what `TERMS` count of one unit, elements in and out."""
-    return 1e-6 * _BYTES * cost_of(unit).params, float(len(unit.layers)), 1e-6 * _elements(unit)
+    return 1e-6 * cost_of(unit).params, float(len(unit.layers)), 1e-6 * _elements(unit)
 
 
 def _elements(unit: Unit) -> int:

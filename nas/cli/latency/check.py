@@ -33,7 +33,7 @@ def command(run: Path, top: int, table: str | None, target: Target, as_json: boo
             f"{run} is {TRAINING.text}, not {SEARCH.text}; see: nas status {as_word(run)}, "
             f"or measure the trained network: {measure}"
         )
-    with options.measuring() as report:
+    with options.measuring(kept=False) as report:
         names = spread_names(run, top)
         found = check_run(run, names, table=table, target=target, report=report)
     if as_json:

@@ -53,8 +53,8 @@ def _say(table: LatencyTable, out: Path, space: str | None) -> None:
     say(f"{out}: {len(table.entries)} units on {table.heading}")
     for key, text in table.lacks.items():
         say(f"not measured: {key}: {text}")
-    if table.validation:
-        say(table.validation.summary)
+    said = table.validation.summary if table.validation else "not validated"
+    say(said)
     say(width_note(table))
     if table.provenance:
         options.say_noise(table.provenance.noise)

@@ -15,7 +15,7 @@ Run = Callable[[], float]
 DTYPES = ("fp32", "int8")
 
 _FINE_SECONDS = 1e-6
-_LEAST_SHARE = 0.4
+_LEAST_SHARE = 0.1
 
 
 class Backend(Protocol):
@@ -56,8 +56,7 @@ def timed(call: Callable[[], object], *, threads: int) -> Run:
 
     With one thread that is the thread's processor time, without what other processes took in
     between; with more, or where the system counts that too coarsely, it is the time on the clock.
-    So it is where most of that is missing: virtual machines take off more than was lost, at times
-    all of it.
+    So it is where nearly all of that is missing: virtual machines take off more than was lost.
     """
     fine = time.get_clock_info("thread_time").resolution <= _FINE_SECONDS
 

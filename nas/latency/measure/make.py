@@ -14,7 +14,7 @@ from nas.latency.measure.plan import Plan, plan_units, plan_validation
 from nas.latency.measure.references import references_of
 from nas.latency.measure.rounds import MeasuringReport, Rounds
 from nas.latency.measure.run import Target, measure_plan
-from nas.latency.measure.samples import read_samples
+from nas.latency.measure.samples import UNIT, read_samples
 from nas.latency.measure.tabulate import entry_of, tabulate
 from nas.latency.measure.validation import speed_of, validate
 from nas.latency.table import ON_MISSING, LatencyTable
@@ -23,7 +23,7 @@ from nas.space.file import load_space
 from nas.space.space import Space
 
 TWICE = Rounds(least=24, most=24)
-"""Of networks to compare with: twelve repetitions for each of two measurements."""
+"""Of networks to compare with: twelve repetitions or more for each of two measurements."""
 _SAME_NETWORKS = "resume with the same `networks` and `space`"
 
 
@@ -56,7 +56,7 @@ def add_missing(
     Raises:
         NasError: if the table was not measured by this project.
     """
-    units = [unit for job in plan.jobs for unit in job.units]
+    units = [unit for job in plan.of(UNIT) for unit in job.units]
     table = complete(load_table(path), units, cores=target.cores, rounds=rounds, report=report)
     write_table(table, path, heading=table.heading)
     return table
@@ -94,9 +94,8 @@ def validate_table(
     target = target_of(table, cores=cores)
     source = table.provenance
     known = frozenset(source.calibrated_on) if source else frozenset()
-    references = references_of(table)
     plan = plan_validation(
-        _space(table, space), networks=networks, known=known, references=references
+        _space(table, space), networks=networks, known=known, references=references_of(table)
     )
     scratch = path.with_suffix(".validation.jsonl")
     samples, _ = measure_plan(

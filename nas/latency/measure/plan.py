@@ -89,7 +89,7 @@ class Plan:
         return tuple(job.name.rpartition(" ")[2] for job in self.of(CORRECTION))
 
 
-def plan_space(space: Space, *, networks: int = 0, seed: int = 0) -> Plan:
+def plan_space(space: Space, *, networks: int | None = None, seed: int = 0) -> Plan:
     """Return the plan for a table of a space.
 
     It measures all units of the space, or of a sample of its networks where it is not `measurable`;
@@ -100,7 +100,8 @@ def plan_space(space: Space, *, networks: int = 0, seed: int = 0) -> Plan:
     down to them, and there are more `networks` by default.
     """
     rng, side = np.random.default_rng([seed, 0]), max(space.resolutions)
-    networks = networks or (CORRECTION_NETWORKS if side > SMALL_SIDE else SMALL_NETWORKS)
+    if networks is None:
+        networks = CORRECTION_NETWORKS if side > SMALL_SIDE else SMALL_NETWORKS
     half = networks // 2
     rows = [*space.sample_matrix(rng, networks - half), *tilted(space, rng, half)]
     drawn = _decoded(space, rows)
@@ -136,19 +137,23 @@ def plan_networks(name: str, archs: Sequence[Architecture], *, seed: int = 0) ->
     return _plan(name, _units(everyone), everyone, np.random.default_rng([seed, 0]), side)
 
 
-def plan_units(name: str, units: Sequence[Unit], *, references: Iterable[str] = REFERENCES) -> Plan:
+def plan_units(
+    name: str, units: Sequence[Unit], *, references: Iterable[str] | None = None
+) -> Plan:
     """Return the plan that measures some units alone."""
-    jobs = (*_references(references), *(_unit_job(unit, UNIT) for unit in units))
+    jobs = (*_references(references or REFERENCES), *(_unit_job(unit, UNIT) for unit in units))
     return Plan(name=name, jobs=jobs)
 
 
 def plan_check(
-    name: str, archs: Sequence[Architecture], *, references: Iterable[str] = REFERENCES
+    name: str, archs: Sequence[Architecture], *, references: Iterable[str] | None = None
 ) -> Plan:
     """Return the plan that measures some networks end to end, by their names.
 
-    Where several have the same name, the later ones get a number: "best", "best (2)".
+    Where several have the same name, the later ones get a number: "best", "best (2)". The
+    references are by default those for inputs of their size.
     """
+    references = references or references_for(max(arch.resolution for arch in archs))
     seen: Counter[str] = Counter()
     jobs = []
     for arch in archs:
@@ -164,7 +169,7 @@ def plan_validation(
     *,
     networks: int,
     known: frozenset[str] = frozenset(),
-    references: Iterable[str] = REFERENCES,
+    references: Iterable[str] | None = None,
     seed: int = 0,
 ) -> Plan:
     """Return the plan that measures random networks of `space` and the zoo end to end.
@@ -185,7 +190,9 @@ def plan_validation(
         for name, arch in small_zoo(max(space.resolutions)).items()
         if arch.fingerprint not in known
     ]
-    return Plan(name=space.name, jobs=(*_references(references), *jobs.values(), *zoo))
+    return Plan(
+        name=space.name, jobs=(*_references(references or REFERENCES), *jobs.values(), *zoo)
+    )
 
 
 def small_zoo(side: int = _USUAL_SIDE) -> Mapping[str, Architecture]:

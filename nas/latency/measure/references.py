@@ -6,7 +6,6 @@ several, since no two are slowed down alike. A table names its own (`Provenance.
 
 from collections.abc import Iterable, Mapping
 
-from nas.core.errors import NasError
 from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
 from nas.network.multipliers import scale_resolution
@@ -32,6 +31,7 @@ _SMALL = (
     "mobilenet_v3_large@0.35",
     "mobilenet_v3_small@0.5",
 )
+_SIDES = frozenset(map(str, range(1, _SIDE + 1)))
 REFERENCES = tuple(f"{name} at {_SIDE}" for name in _LARGE)
 """Those for inputs of usual sizes, by name and side."""
 
@@ -46,22 +46,27 @@ def references_for(side: int) -> tuple[str, ...]:
     return REFERENCES if side > SMALL_SIDE else tuple(f"{name} at {side}" for name in _SMALL)
 
 
-def references_of(table: LatencyTable) -> tuple[str, ...]:
-    """Return the names of the references that a table was measured beside, else the usual ones."""
-    return tuple(table.provenance.reference_ms) if table.provenance else REFERENCES
+def references_of(table: LatencyTable) -> tuple[str, ...] | None:
+    """Return the names of the references that a table was measured beside, None for none known."""
+    named = table.provenance.reference_ms if table.provenance else ()
+    return tuple(name for name in named if _is_known(name)) or None
 
 
 def networks_of(names: Iterable[str]) -> Mapping[str, Architecture]:
-    """Return reference networks by their names.
-
-    Raises:
-        NasError: if a name is none of a reference.
-    """
-    return {name: _network(name) for name in names}
+    """Return reference networks by their names, each at its side."""
+    return {name: _network(*_parsed(name)) for name in names}
 
 
-def _network(name: str) -> Architecture:
-    base, _, side = name.rpartition(" at ")
-    if not (base and side.isdecimal()):
-        raise NasError(f"{name!r} is no reference network; measure the table again")
+def _network(base: str, side: str) -> Architecture:
     return scale_resolution(load_architecture(base), int(side))
+
+
+def _is_known(name: str) -> bool:
+    """Tell whether a name, which may come from a file, is that of a reference."""
+    side = _parsed(name)[1]
+    return side in _SIDES and name in references_for(int(side)) + REFERENCES
+
+
+def _parsed(name: str) -> tuple[str, str]:
+    base, _, side = name.rpartition(" at ")
+    return base, side

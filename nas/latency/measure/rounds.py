@@ -127,6 +127,11 @@ class _State:
         """Tell whether a job is a network to fit or validate on."""
         return self.file.samples.header["jobs"][job]["role"] in (CORRECTION, VALIDATION)
 
+    @property
+    def networks(self) -> int:
+        """How many of the jobs are networks to fit or validate on."""
+        return sum(map(self.is_network, range(len(self.file.samples.header["jobs"]))))
+
     def since_reference(self) -> float:
         return time.monotonic() - self._reference_at
 
@@ -220,7 +225,8 @@ class _Remaining:
     def __iter__(self) -> Iterator[tuple[int, int]]:
         for number in range(self.rounds.most):
             left = self._left(number)
-            self._expected = self._done + len(left) * (self.rounds.most - number)
+            more = 0 if number else (self.rounds.visits - 1) * self.state.networks
+            self._expected = self._done + (len(left) + more) * (self.rounds.most - number)
             for job in np.random.default_rng(number).permutation(left):
                 yield number, int(job)
                 self._done += 1

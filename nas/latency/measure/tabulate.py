@@ -1,6 +1,7 @@
 """Make a latency table from samples: correct the units, fit the operator model, state the error."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -12,16 +13,17 @@ from nas.latency.measure.correction_fit import CorrectionFit, MeasuredNetwork, f
 from nas.latency.measure.estimates import COVERAGE, Estimate, Estimates, Floats, estimate, quantile
 from nas.latency.measure.operator_fit import OperatorFit, fit_operators
 from nas.latency.measure.plan import Plan, from_mapping
-from nas.latency.measure.samples import CORRECTION, FIXED, PROBE, UNIT, VALIDATION, Samples
-from nas.latency.measure.validation import validate
+from nas.latency.measure.samples import CORRECTION, FIXED, PROBE, UNIT, Samples
+from nas.latency.measure.validation import TooFew, validate
 from nas.latency.provenance import Provenance
 from nas.latency.table import Entry, LatencyTable, Spread, TableError
 from nas.network.layers import Unit
 
 METHOD = (
     "units and networks in shuffled rounds, each repetition (its fastest run) divided by the "
-    "drift of reference networks around it, lower quartile over rounds; each unit corrected by a "
-    "factor of its kind and size, fitted by ridge regression on networks measured end to end"
+    "drift of reference networks around it, lower quartile over rounds; each unit, without what "
+    "any run costs, corrected by a factor of its kind and size and by terms in milliseconds, "
+    "fitted by ridge regression on networks measured end to end"
 )
 _LEAST_NETWORKS = 8
 _LEAST_UNITS = 20
@@ -63,9 +65,9 @@ def tabulate(samples: Samples, *, name: str, version: str) -> LatencyTable:
         provenance=_provenance(samples, plan, found, version),
         correction=correction,
     )
-    if not plan.of(VALIDATION):
-        return table
-    return validate(table, plan, samples, date=samples.machine.date)
+    with suppress(TooFew):  # the table is as good without
+        return validate(table, plan, samples, date=samples.machine.date)
+    return table
 
 
 def _fixed_ms(plan: Plan, found: Estimates) -> float:
@@ -117,21 +119,18 @@ def entry_of(
     fixed_ms: float = 0.0,
     speed: float = 1.0,
 ) -> Entry:
-    """Return the entry of a unit, with the relative interval of the unit alone.
+    """Return the entry of a unit.
 
     `fixed_ms` is what any run costs; `speed` brings what was measured at another time to the speed
     of the table.
     """
-    isolated_ms = speed * alone.ms
-    ms = correction.corrected_ms(unit, isolated_ms, fixed_ms)
-    low_ms, high_ms = ms * alone.low_ms / alone.ms, ms * alone.high_ms / alone.ms
     # rounded as in a table's file, so that the table predicts the same when it is read again
-    return Entry(
-        ms=round(ms, 6),
-        low_ms=round(low_ms, 6),
-        high_ms=round(high_ms, 6),
-        isolated_ms=round(isolated_ms, 6),
+    low_ms, ms, high_ms = (
+        round(correction.corrected_ms(unit, speed * one, fixed_ms), 6)
+        for one in (alone.low_ms, alone.ms, alone.high_ms)
     )
+    isolated_ms = round(speed * alone.ms, 6)
+    return Entry(ms=ms, low_ms=low_ms, high_ms=high_ms, isolated_ms=isolated_ms)
 
 
 def _refused(plan: Plan, samples: Samples) -> Mapping[str, str]:

@@ -23,6 +23,10 @@ from nas.latency.table import LatencyTable
 _LEAST_REPETITIONS = 4
 
 
+class TooFew(NasError):
+    """The networks were not measured often enough to validate a table."""
+
+
 def validate(table: LatencyTable, plan: Plan, samples: Samples, *, date: str) -> LatencyTable:
     """Return `table` with its validation on the networks of `plan`.
 
@@ -31,7 +35,7 @@ def validate(table: LatencyTable, plan: Plan, samples: Samples, *, date: str) ->
     whose difference is the noise floor. The table's interval becomes as wide as the errors require.
 
     Raises:
-        NasError: if the networks were not measured often enough.
+        TooFew: if the networks were not measured often enough.
     """
     now = reference_ms(samples.repetitions, references=samples.references)
     slower = speed_of(table, plan, now)
@@ -45,7 +49,7 @@ def validate(table: LatencyTable, plan: Plan, samples: Samples, *, date: str) ->
             halves.append((usual(own[:middle]), usual(own[middle:])))
             points[job.name] = (units_ms(table, plan, number), usual(own) / slower)
     if len(points) < 2:
-        raise NasError("fewer than two networks are measured; start the same command again")
+        raise TooFew(f"fewer than two networks were measured {_LEAST_REPETITIONS} times")
     validation = _scores(points, np.array(halves), slower, date)
     wide = quantile(np.array([abs(predicted / ms - 1) for predicted, ms in points.values()]))
     spread = replace(table.spread, relative=round(wide, 4), relative_small=round(wide, 4))

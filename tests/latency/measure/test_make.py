@@ -8,6 +8,7 @@ import pytest
 from nas.core.errors import BadFile, MissingEntry, NasError, RunError, UnknownName
 from nas.latency.file import load_table, write_table
 from nas.latency.measure.make import (
+    add_missing,
     complete,
     cover,
     make_table,
@@ -16,9 +17,10 @@ from nas.latency.measure.make import (
     validate_table,
 )
 from nas.latency.measure.plan import Plan, plan_space
+from nas.latency.measure.references import references_for, references_of
 from nas.latency.measure.rounds import Rounds
 from nas.latency.measure.run import Target, duration
-from nas.latency.measure.samples import CORRECTION, REFERENCE, read_samples
+from nas.latency.measure.samples import CORRECTION, REFERENCE, UNIT, read_samples
 from nas.latency.table import LatencyTable
 from nas.network.layers import lower
 from nas.network.zoo import load_architecture
@@ -152,6 +154,32 @@ def test_missing_units_are_measured_and_corrected_like_the_others(made: Path) ->
     assert complete(full, lower(ODD), rounds=FEW) is full
 
 
+def test_what_any_run_costs_is_in_the_table(made: Path) -> None:
+    assert load_table(made).overhead_ms == pytest.approx(0.010, abs=1e-5)  # of the fake backend
+
+
+def test_a_unit_that_is_measured_again_gets_the_same_entry(made: Path, b0_plan: Plan) -> None:
+    table = load_table(made)
+    for job in b0_plan.of(UNIT)[:20]:
+        less = replace(table, entries={k: e for k, e in table.entries.items() if k != job.name})
+        again, before = complete(less, job.units, rounds=FEW), table.entries[job.name]
+        assert again.entries[job.name].ms == pytest.approx(before.ms, abs=3e-6)
+        assert again.entries[job.name].isolated_ms == pytest.approx(before.isolated_ms, abs=3e-6)
+
+
+def test_nothing_is_missing_from_a_fresh_table(path: Path, made: Path, b0_plan: Plan) -> None:
+    assert add_missing(b0_plan, EXACT, path, rounds=FEW) == load_table(made) == load_table(path)
+
+
+def test_a_table_of_small_inputs_is_completed_beside_its_own_references(
+    tiny: Space, tmp_path: Path
+) -> None:
+    plan = plan_space(tiny, networks=10)
+    table = make_table(plan, EXACT, tmp_path / "t.yaml", rounds=FEW)
+    assert references_of(table) == references_for(32)
+    assert len(complete(table, lower(ODD), rounds=FEW).entries) > len(table.entries)
+
+
 def test_missing_units_are_given_for_the_speed_the_machine_had_then(made: Path) -> None:
     table = load_table(made)
     assert table.provenance is not None
@@ -172,11 +200,12 @@ def test_another_version_of_the_runtime_is_not_measured_with(made: Path) -> None
     assert complete(older, lower(V2), rounds=FEW) is older  # nothing is lacking
 
 
-def test_a_table_with_unknown_references_is_not_completed(made: Path) -> None:
+@pytest.mark.parametrize("name", ["mobilenet_v2", "mobilenet_v2 at home", "a at 99999999999", ""])
+def test_a_table_with_unknown_references_is_not_completed(made: Path, name: str) -> None:
     table = load_table(made)
     assert table.provenance is not None
-    other = replace(table.provenance, reference_ms={"mobilenet_v2": 9.0})
-    with pytest.raises(NasError, match="'mobilenet_v2' is no reference network; measure the table"):
+    other = replace(table.provenance, reference_ms={name: 9.0} if name else {})
+    with pytest.raises(NasError, match="no reference network of the table was measured now"):
         complete(replace(table, provenance=other), lower(ODD), rounds=FEW)
 
 
