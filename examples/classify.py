@@ -22,10 +22,10 @@ Classify = Callable[[np.ndarray], np.ndarray]
 
 def main(model: Path, folder: Path) -> None:
     """Print the share of the images that the network puts into their class."""
-    facts, classify = (_tflite if model.suffix == ".tflite" else _onnx)(model)
     files = sorted(file for file in folder.glob("[!.]*/[!.]*") if file.is_file())
     if not files:
         sys.exit(f"{folder}: no images; expected a folder of them for each class")
+    facts, classify = (_tflite if model.suffix == ".tflite" else _onnx)(model)
     right = 0
     for file in files:
         scores = classify(prepared(file, facts))

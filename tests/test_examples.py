@@ -61,7 +61,7 @@ def test_the_whole_job_names_commands_and_options_that_exist() -> None:
     script = EXAMPLES / "edge_job.sh"
     assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
     text = script.read_text(encoding="utf-8").replace("\\\n", " ")
-    commands = re.findall(r"(?:^|\|\| )nas ([a-z ]+?) (.*)", text, re.MULTILINE)
+    commands = re.findall(r"(?:^|\|\| )nas ((?:[a-z]+ )+)(.*)", text, re.MULTILINE)
     assert len(commands) >= 7
     for words, rest in commands:
         command: click.Command | None = cli.nas

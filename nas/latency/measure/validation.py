@@ -49,7 +49,7 @@ def validate(table: LatencyTable, plan: Plan, samples: Samples, *, date: str) ->
             halves.append((usual(own[:middle]), usual(own[middle:])))
             points[job.name] = (units_ms(table, plan, number), usual(own) / slower)
     if len(points) < 2:
-        raise TooFew(f"fewer than two networks were measured {_LEAST_REPETITIONS} times")
+        raise TooFew("fewer than two networks are measured; start the same command again")
     validation = _scores(points, np.array(halves), slower, date)
     wide = quantile(np.array([abs(predicted / ms - 1) for predicted, ms in points.values()]))
     spread = replace(table.spread, relative=round(wide, 4), relative_small=round(wide, 4))

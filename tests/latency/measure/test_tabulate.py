@@ -12,11 +12,12 @@ import pytest
 from nas.core.errors import MissingEntry, NasError
 from nas.latency.file import load_table, write_table
 from nas.latency.measure.estimates import quantile
-from nas.latency.measure.plan import Plan
+from nas.latency.measure.plan import Plan, to_mapping
 from nas.latency.measure.rounds import Rounds
 from nas.latency.measure.run import Target, measure_plan
 from nas.latency.measure.samples import (
     CORRECTION,
+    FIXED,
     PROBE,
     REFERENCE,
     UNIT,
@@ -262,6 +263,18 @@ def test_a_validation_that_is_too_small_says_to_go_on(exact: Measured, table: La
     ):
         with pytest.raises(NasError, match="fewer than two networks are measured; start"):
             validate(table, exact.proof, few, date="x")
+
+
+def test_a_table_whose_validation_is_too_small_has_none(exact: Measured) -> None:
+    with_networks = replace(exact.plan, jobs=(*exact.plan.jobs, *exact.proof.of(VALIDATION)))
+    head = {**exact.samples.header, "jobs": to_mapping(with_networks)["jobs"]}
+    assert tabulate(replace(exact.samples, header=head), name="t", version="").validation is None
+
+
+def test_samples_that_do_not_hold_what_a_run_costs_make_a_table_too(exact: Measured) -> None:
+    fixed = [n for n, job in enumerate(exact.plan.jobs) if job.role == FIXED]
+    kept = set(range(len(exact.plan.jobs))) - set(fixed)
+    assert tabulate(_only(exact.samples, kept), name="t", version="").overhead_ms == 0
 
 
 REFUSED = "56x56x24 hidden 96 kernel 5"
