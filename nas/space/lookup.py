@@ -130,39 +130,35 @@ class Lookup:
         units = units or SpaceUnits(space)
         self._positions = units.positions
         self._join = np.maximum if largest else np.add
-        self._tables: list[Floats] = []
+        self._table = np.zeros((0, 0))
         for places, many in units:
             worth = tuple(values(many))
-            if not self._tables:
-                self._tables = [np.zeros(len(units)) for _ in worth]
-            for table, value in zip(self._tables, worth, strict=True):
-                table[places] = self._join(table[places], value)
+            if not self._table.size:
+                self._table = np.zeros((len(units), len(worth)))
+            for column, value in enumerate(worth):
+                self._table[places, column] = self._join(self._table[places, column], value)
 
     @one_blas_thread()
     def __call__(self, matrix: Matrix) -> Floats:
         """Return the sums, or the largest, for every row of `matrix`, shape (rows, values)."""
         places, counts = self._positions(matrix)
-        columns = [self._joined(table.take(places), counts) for table in self._tables]
-        return np.stack(columns, axis=1)
-
-    def _joined(self, found: Floats, counts: Sequence[Floats | None]) -> Floats:
+        found = self._table.take(places, axis=0)
         for line, count in zip(found, counts, strict=True):
             if count is not None:
-                line *= count if self._join is np.add else count > 0
+                line *= (count if self._join is np.add else count > 0)[:, None]
         total: Floats = self._join.reduce(found)
         return total
 
     def first(self, count: int) -> "Lookup":
         """Return the look-up of the first `count` values alone."""
         found = copy(self)
-        found._tables = self._tables[:count]
+        found._table = np.ascontiguousarray(self._table[:, :count])
         return found
 
     def least(self) -> Floats:
         """Return a lower bound of every sum, shape (values,)."""
-        starts, counts = self._positions.starts, self._positions.least_counts
-        least = [np.minimum.reduceat(table, starts) for table in self._tables]
-        total: Floats = (counts * least).sum(axis=1)
+        least = np.minimum.reduceat(self._table, self._positions.starts)
+        total: Floats = self._positions.least_counts @ least
         return total
 
 
