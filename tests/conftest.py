@@ -21,9 +21,9 @@ CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put files with slow tests first, so that no process is left with one of them in the end."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    """Put files with long tests first, so that no process is left with one of them in the end."""
+    long = {item.path for item in items if any(map(item.get_closest_marker, ("cluster", "torch")))}
+    items.sort(key=lambda item: item.path not in long)
 
 
 @pytest.fixture(autouse=True)

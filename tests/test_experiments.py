@@ -32,7 +32,6 @@ def test_every_experiment_has_a_command() -> None:
     assert {name.split(".")[1] for name in NAMES} == folders - {"shared"}
 
 
-@pytest.mark.slow
 @pytest.mark.torch
 def test_every_command_starts() -> None:
     for package in ("torch", "ray", "sklearn", "onnxruntime", "matplotlib"):

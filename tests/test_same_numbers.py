@@ -24,7 +24,7 @@ for name in ("mnasnet_b0", "mobilenetv3"):
     rows = model.domain.sample_matrix(np.random.default_rng(0), 2000)
     found[name] = digest(*model.predict_matrix(rows))
 searches = (
-    {"strategy": "archive", "trials": 900},
+    {"strategy": "archive", "trials": 400},
     {"strategy": "archive", "trials": 300, "reward": "target=80"},
     {"strategy": "evolution", "trials": 200},
     {"strategy": "guided", "trials": 36},

@@ -1,9 +1,18 @@
-"""Bundled networks to run with numbers: of the EfficientNets the smallest and the largest.
+"""Bundled networks to run with numbers: of the EfficientNets the smallest, by default.
 
-Those between have the same blocks, only more of them; what is cheap is tested of them too.
+The others have the same blocks, only more and wider ones. `pytest -m slow` runs the largest too,
+and what is cheap is tested of all.
 """
+
+import pytest
 
 from nas.core.data import bundled
 
 BETWEEN = tuple(f"efficientnet_b{i}" for i in range(1, 7))
-VARIED = tuple(name for name in bundled("architectures") if name not in BETWEEN)
+LARGEST = "efficientnet_b7"
+VARIED = tuple(
+    pytest.param(name, marks=pytest.mark.slow) if name == LARGEST else name
+    for name in bundled("architectures")
+    if name not in BETWEEN
+)
+EVERY = (*VARIED, *(pytest.param(name, marks=pytest.mark.slow) for name in BETWEEN))

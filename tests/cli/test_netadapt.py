@@ -186,24 +186,25 @@ def test_a_run_of_earlier_defaults_is_continued_with_what_it_had(
     assert "settings.importance is" in nas(*command).err
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_a_killed_run_goes_on_with_the_missing_proposals(
-    trained: Path, target_ms: float, tmp_path: Path
+    nas: Nas, trained: Path, target_ms: float, tmp_path: Path, workers: str
 ) -> None:
     out = tmp_path / "p"
     code = "from nas.cli import main\nif __name__ == '__main__':\n    main()"
     (tmp_path / "run_nas.py").write_text(code)
-    command = (sys.executable, str(tmp_path / "run_nas.py"), "netadapt", str(trained / "run"),
-               *words(target_ms), "--measure-rounds", "0", "--workers", "2", "--out", str(out),
-               "--json")  # fmt: skip
+    command = ("netadapt", str(trained / "run"), *words(target_ms), "--measure-rounds", "0",
+               "--workers", workers, "--out", str(out), "--json")  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
+    python = (sys.executable, str(tmp_path / "run_nas.py"))
+    with subprocess.Popen([*python, *command], env=environment) as process:
         while tried(out) < 7 and process.poll() is None:
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
     before = tried(out)
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout)
+    reply = nas(*command)
+    assert reply.code == 0, reply.err
+    found = json.loads(reply.out)
     assert sum(one["tried"] for one in found["rounds"]) == tried(out)
     keys = [
         (line["round"], line["tried"]["group"]) for line in journal(out) if "tried" in line

@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import yaml
@@ -18,6 +20,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 pytest.importorskip("onnx")
 
+from nas.cli import main  # noqa: E402
 from nas.core.storage import Place  # noqa: E402
 from nas.network.checkpoint import load_checkpoint  # noqa: E402
 from nas.pipeline.config import STAGES, read_pipeline  # noqa: E402
@@ -80,11 +83,18 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a run in `out`, done without a break."""
     folder = tmp_path_factory.mktemp("whole")
     config = smaller(folder / "run.yaml", measure_rounds=2)
-    done = start(config, folder / "out", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    out, err = done.communicate()
-    assert done.returncode == 0, err.decode()
-    (folder / "stdout").write_bytes(out)
-    (folder / "stderr").write_bytes(err)
+    torch.set_num_threads(1)
+    words = ["nas", "pipeline", str(config), "--out", str(folder / "out")]
+    with (
+        patch.object(sys, "argv", words),
+        (folder / "stdout").open("w") as out,
+        (folder / "stderr").open("w") as err,
+        redirect_stdout(out),
+        redirect_stderr(err),
+        pytest.raises(SystemExit) as left,
+    ):
+        main()
+    assert not left.value.code, (folder / "stderr").read_text()
     return folder
 
 
@@ -161,26 +171,31 @@ def test_exported_weights_are_those_of_the_line(whole: Path) -> None:
     assert float(said["top1"]) == result(whole / "out")["networks"][2]["top1"]
 
 
-@pytest.mark.slow
-def test_a_run_that_was_killed_in_every_stage_comes_to_the_same(
-    whole: Path, tmp_path: Path
+KILLS = {"search/trainings/log.jsonl": 3, "netadapt/journal.jsonl": 6, "pipeline.jsonl": 4}
+"""At how many lines of which journal a run is killed."""
+
+
+@pytest.mark.parametrize(
+    ("journals", "finished"),
+    [
+        (["netadapt/journal.jsonl"], "train"),
+        pytest.param(list(KILLS), "netadapt", marks=pytest.mark.slow),
+    ],
+    ids=["once", "in every stage"],
+)
+def test_a_run_that_was_killed_comes_to_the_same(
+    nas: Nas, whole: Path, tmp_path: Path, journals: list[str], finished: str
 ) -> None:
     config, out = smaller(tmp_path / "run.yaml"), tmp_path / "out"
-    kills = (
-        (out / "search" / "trainings" / "log.jsonl", 3),
-        (out / "netadapt" / "journal.jsonl", 6),
-        (out / "pipeline.jsonl", 4),
-    )
-    for path, count in kills:
+    for journal in journals:
         with start(config, out, stderr=subprocess.DEVNULL) as process:
-            while lines(path) < count and process.poll() is None:
+            while lines(out / journal) < KILLS[journal] and process.poll() is None:
                 time.sleep(0.01)
             process.send_signal(signal.SIGKILL)
         assert process.returncode == -signal.SIGKILL
-    with start(config, out, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
-        said = process.communicate()[1].decode()
-    assert process.returncode == 0, said
-    assert "netadapt: finished before" in said
+    reply = nas("pipeline", str(config), "--out", str(out))
+    assert reply.code == 0, reply.err
+    assert f"{finished}: finished before" in reply.err
     here, there = lasting(result(out)), lasting(result(whole / "out"))
     for document in (here, there):
         document["asked"].pop("measure_rounds")

@@ -164,7 +164,6 @@ TRAIN = (
 
 
 @pytest.mark.torch
-@pytest.mark.slow
 def test_a_search_killed_while_training_goes_on(nas: Nas, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("sklearn")

@@ -42,10 +42,13 @@ def test_a_search_trains_on_data(nas: Nas) -> None:
     assert again["pareto"] == found["pareto"]
 
 
-def test_a_killed_search_goes_on_within_a_rung(nas: Nas, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [(6,), pytest.param((2, 6, 9), marks=pytest.mark.slow)])
+def test_a_killed_search_goes_on_within_a_rung(
+    nas: Nas, tmp_path: Path, kills: tuple[int, ...]
+) -> None:
     whole = json.loads(nas(*WORDS, "--trials", "8", "--workers", "1", "--out", "whole").out)
     out = tmp_path / "killed"
-    for lines in (2, 6, 9):
+    for lines in kills:
         _kill_at(out, lines)
     killed = json.loads(nas(*WORDS, "--trials", "8", "--workers", "1", "--out", str(out)).out)
     assert killed["pareto"] == whole["pareto"]

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FULL = "/dev/full"
-SEARCH = "search --strategy random --trials 20 --no-plot --out run"
+SEARCH = "search --space mnasnet_b0 --strategy random --trials 20 --no-plot --out run"
 
 pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="redirections of a POSIX shell"),

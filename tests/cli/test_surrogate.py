@@ -17,7 +17,6 @@ SEARCH = (
 )  # fmt: skip
 
 
-@pytest.mark.slow
 @pytest.mark.torch
 @pytest.mark.usefixtures("brief")
 def test_a_model_learned_from_two_runs_answers_in_a_search(nas: Callable, tmp_path: Path) -> None:

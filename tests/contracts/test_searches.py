@@ -158,6 +158,8 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Plac
 
 
 RAY = pytest.param("ray", marks=pytest.mark.cluster)
+RAY_TOO = pytest.param("ray", marks=[pytest.mark.cluster, pytest.mark.slow])
+"""Where what is done by processes of this machine is quick, and by Ray much the same."""
 
 
 @pytest.fixture(params=["local", RAY])
@@ -199,6 +201,7 @@ def _check_complete(place: Place, *, times_begun: dict[int, int] | None = None) 
 
 
 @pytest.mark.parametrize("strategy", ["judges.listed", "evolution"])
+@pytest.mark.parametrize("place", ["local", RAY_TOO], indirect=True)
 def test_one_worker_leaves_the_journal_of_a_search_without(
     place: Place, alone: Callable[..., Place], strategy: str
 ) -> None:
@@ -307,6 +310,7 @@ def test_a_driver_killed_twice_loses_nothing(place: Place, alone: Callable[..., 
     assert found.hypervolume == alone().search().hypervolume
 
 
+@pytest.mark.parametrize("place", ["local", RAY_TOO], indirect=True)
 def test_ctrl_c_stops_cleanly_and_the_search_goes_on(place: Place) -> None:
     ends = [lambda p: os.killpg(p.pid, signal.SIGINT), lambda p: p.send_signal(signal.SIGINT)]
     for held, end, bare in zip(HELD, ends, (False, True), strict=True):
@@ -342,6 +346,7 @@ if __name__ == "__main__":
 """The command line, with room in journals for a few trials."""
 
 
+@pytest.mark.parametrize("place", ["local", RAY_TOO], indirect=True)
 def test_a_full_disk_is_said_and_loses_nothing(place: Place) -> None:
     (place.folder / "full.py").write_text(_ON_A_FULL_DISK)
     process = place.start(str(place.folder / "full.py"))

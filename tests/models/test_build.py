@@ -12,9 +12,8 @@ onnxruntime = pytest.importorskip("onnxruntime")
 
 from torch import nn  # noqa: E402, TID253  # skipped above where there is no torch
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402, TID253  # the same
-from zoo import VARIED  # noqa: E402
+from zoo import EVERY, VARIED  # noqa: E402
 
-from nas.core.data import bundled  # noqa: E402
 from nas.exporting.onnx import to_onnx  # noqa: E402
 from nas.models.build import (  # noqa: E402
     NORM_MOMENTUM,
@@ -34,7 +33,6 @@ from nas.network.zoo import load_architecture  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 
-ZOO = tuple(bundled("architectures"))
 TOLERANCE = 1e-4
 """Of the largest logit, which is of order 1."""
 
@@ -179,7 +177,7 @@ def test_a_new_kind_needs_one_function_and_one_row(monkeypatch: pytest.MonkeyPat
     assert sum(p.numel() for p in build_model(arch).parameters()) == cost(arch).params
 
 
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", EVERY)
 def test_trainable_parameters_are_those_of_the_costs(name: str) -> None:
     arch = load_architecture(name)
     model = build_model(arch)
@@ -203,7 +201,7 @@ def test_fvcore_counts_the_same_multiply_adds(name: str) -> None:
     assert {op.removeprefix("aten::") for op in counter.unsupported_ops()} <= uncounted
 
 
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", EVERY)
 def test_torch_counts_the_same_multiply_adds_at_full_resolution(name: str) -> None:
     arch = load_architecture(name)
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
