@@ -84,6 +84,7 @@ def _workers(process: "subprocess.Popen[str]") -> list[Any]:
     return [child for child in below if "RayTrainWorker" in " ".join(child.cmdline())]
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_without_a_worker_and_after_ctrl_c(
     tmp_path: Path, nas: Nas, request: pytest.FixtureRequest
 ) -> None:
