@@ -4,16 +4,17 @@ A unit that is measured alone includes the start of the runtime, which also brin
 its own layout and the output back. Inside a network it does not, but finds its weights and its
 input in a colder cache. What any run costs, however small the model, is measured and taken off: a
 network has it once. The rest of the difference is a share of the unit's time that depends on its
-kind and size, and a few terms in milliseconds, which matter for small units: loading weights,
-starting layers, converting layouts. Both are fitted on networks that were measured end to end; a
-unit never costs less than a fifth of its own time.
+kind and size, and nanoseconds for what the operator model counts, which matter for small units:
+loading weights, starting layers, converting layouts. Both are fitted on networks that were measured
+end to end; a unit never costs less than a fifth of its own time.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from math import log, prod
 
 from nas.core.schema import Signed
+from nas.latency.predictor import counts_of
 from nas.network.cost import cost_of
 from nas.network.layers import Unit
 
@@ -24,9 +25,9 @@ _LEAST = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Correction:
-    """The coefficients of one table: of the factor, linear in `features`, and of `terms`.
+    """The coefficients of one table: of the factor, which is linear in `features`, and `terms`.
 
-    Those of `terms` are milliseconds per million weights, per layer and per million elements.
+    `terms` are nanoseconds per count of `nas.latency.predictor.counts`, below 0 as well.
     """
 
     whole: Signed
@@ -36,26 +37,22 @@ class Correction:
     log_elements: Signed
     log_params: Signed
     log_macs: Signed
-    weights: Signed = 0.0
-    layers: Signed = 0.0
-    elements: Signed = 0.0
+    terms: Mapping[str, Signed] = field(default_factory=dict)
 
     def factor(self, unit: Unit) -> float:
         """Return what `unit` costs in a network over what it costs alone, between 1/5 and 3."""
-        return min(max(self._sum(FEATURES, features(unit)), _LOWEST), _HIGHEST)
-
-    def _sum(self, names: Sequence[str], values: Sequence[float]) -> float:
-        pairs = zip(names, values, strict=True)
-        total: float = sum(getattr(self, name) * value for name, value in pairs)
-        return total
+        values = zip(FEATURES, features(unit), strict=True)
+        total: float = sum(getattr(self, name) * value for name, value in values)
+        return min(max(total, _LOWEST), _HIGHEST)
 
     def corrected_ms(self, unit: Unit, isolated_ms: float, fixed_ms: float = 0.0) -> float:
         """Return what `unit`, measured alone as `isolated_ms`, adds to a network.
 
         `fixed_ms` is what any run costs.
         """
-        own = own_ms(isolated_ms, fixed_ms)
-        return max(self.factor(unit) * own + self._sum(TERMS, terms(unit)), _LOWEST * own)
+        own, counts = own_ms(isolated_ms, fixed_ms), counts_of(unit) if self.terms else {}
+        terms = sum(1e-6 * ns * counts.get(name, 0) for name, ns in self.terms.items())
+        return max(self.factor(unit) * own + terms, _LOWEST * own)
 
 
 def own_ms(isolated_ms: float, fixed_ms: float) -> float:
@@ -63,8 +60,7 @@ def own_ms(isolated_ms: float, fixed_ms: float) -> float:
     return max(isolated_ms - fixed_ms, _LEAST * isolated_ms)
 
 
-TERMS = ("weights", "layers", "elements")
-FEATURES = tuple(f.name for f in fields(Correction) if f.name not in TERMS)
+FEATURES = tuple(f.name for f in fields(Correction) if f.name != "terms")
 
 
 def features(unit: Unit) -> tuple[float, ...]:
@@ -74,7 +70,8 @@ def features(unit: Unit) -> tuple[float, ...]:
     runtimes leave their own layout; the logarithms of the elements in and out, of the parameters
     and of the multiply-adds, relative to a unit of medium size.
     """
-    cost, elements = cost_of(unit), _elements(unit)
+    cost = cost_of(unit)
+    elements = prod(unit.in_shape) + prod(unit.out_shape)
     return (
         1.0,
         float(unit.shortcut != "none"),
@@ -84,12 +81,3 @@ def features(unit: Unit) -> tuple[float, ...]:
         log(max(cost.params, 1) / _PARAMS),
         log(max(cost.macs, 1) / _MACS),
     )
-
-
-def terms(unit: Unit) -> tuple[float, ...]:
-    """Return what `TERMS` count of one unit, elements in and out."""
-    return 1e-6 * cost_of(unit).params, float(len(unit.layers)), 1e-6 * _elements(unit)
-
-
-def _elements(unit: Unit) -> int:
-    return prod(unit.in_shape) + prod(unit.out_shape)

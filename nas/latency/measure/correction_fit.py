@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas.latency.correction import FEATURES, TERMS, Correction, features, own_ms, terms
+from nas.latency.correction import FEATURES, Correction, features, own_ms
 from nas.latency.measure.estimates import Floats
+from nas.latency.predictor import COUNTS, FINER, counts_of
 from nas.network.layers import Unit
 
-_TINY = 1e-12
-_STRENGTHS = tuple(float(10**power) for power in np.arange(-4.0, 0.01, 0.5))
+_COUNTS = (*COUNTS, *FINER)
+_LITTLE = 1e-3
+_STRENGTHS = tuple(float(10**power) for power in np.arange(-3.0, 0.01, 0.5))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,36 +35,53 @@ class CorrectionFit:
 def fit_correction(networks: Sequence[MeasuredNetwork], *, fixed_ms: float = 0.0) -> CorrectionFit:
     """Return the correction by which the sums over units best equal the networks' latency.
 
-    A ridge regression of the relative error towards a factor of 1 and no terms, whose strength is
-    chosen by leave-one-out cross-validation. `fixed_ms` is what any run costs, of a network too.
+    A regression of the relative error. Of all corrections that fit alike it takes the one that
+    changes the units least, in the mean of the squares; how much that weighs is chosen by
+    leave-one-out cross-validation. `fixed_ms` is what any run costs, of a network too.
 
     Raises:
         ValueError: if there are no networks.
     """
     if not networks:
         raise ValueError("a correction is fitted on networks, and there are none")
-    names = (*FEATURES, *TERMS)
-    rows = np.array([_row(network, fixed_ms) for network in networks])
-    scale = np.where(np.isin(names, TERMS), np.maximum(rows.std(axis=0), _TINY), 1.0)
+    parts = [_parts(network, fixed_ms) for network in networks]
+    rows = np.array([part.sum(axis=0) / one.ms for part, one in zip(parts, networks, strict=True)])
+    every = np.concatenate([part / part[:, :1] for part in parts])  # as a share of its own time
+    scale = np.sqrt((every**2).mean(axis=0))
+    scale[scale == 0] = 1.0
+    change = (every / scale).T @ (every / scale) / len(every) + _LITTLE * np.eye(len(scale))
     wanted = np.array([1 - fixed_ms / network.ms for network in networks])
-    prior = (np.array(names) == "whole").astype(float)
-    fits = [_ridge(rows / scale, wanted, prior, strength) for strength in _STRENGTHS]
+    prior = np.zeros(len(scale))
+    prior[0] = 1.0
+    fits = [
+        _ridge(rows / scale, wanted, prior, strength * len(rows) * change)
+        for strength in _STRENGTHS
+    ]
     solution, errors = min(fits, key=lambda fit: float((fit[1] ** 2).sum()))
-    coefficients = dict(zip(names, (solution / scale).tolist(), strict=True))
-    return CorrectionFit(correction=Correction(**coefficients), errors=errors)
+    found = (solution / scale).tolist()
+    factor = dict(zip(FEATURES, found, strict=False))
+    terms = dict(zip(_COUNTS, found[len(FEATURES) :], strict=True))
+    return CorrectionFit(correction=Correction(**factor, terms=terms), errors=errors)
 
 
-def _row(network: MeasuredNetwork, fixed_ms: float) -> Floats:
-    """Return a network's features, those of its units by their share of its time, and its terms."""
-    shares = np.array([own_ms(ms, fixed_ms) for ms in network.isolated_ms]) / network.ms
-    inside = shares @ np.array([features(unit) for unit in network.units])
-    beside = np.array([terms(unit) for unit in network.units]).sum(axis=0) / network.ms
-    return np.concatenate([inside, beside])
+def _parts(network: MeasuredNetwork, fixed_ms: float) -> Floats:
+    """Return a row for each unit, in milliseconds for a coefficient of 1.
+
+    First its own time times `features`, of which the first is 1, then the counts of its terms.
+    """
+    own = np.array([own_ms(ms, fixed_ms) for ms in network.isolated_ms])
+    inside = own[:, None] * np.array([features(unit) for unit in network.units])
+    counted = [counts_of(unit) for unit in network.units]
+    beside = 1e-6 * np.array([[counts.get(name, 0) for name in _COUNTS] for counts in counted])
+    return np.concatenate([inside, beside], axis=1)
 
 
-def _ridge(rows: Floats, wanted: Floats, prior: Floats, strength: float) -> tuple[Floats, Floats]:
-    """Return the solution of rows @ x = wanted near `prior`, and errors with each row left out."""
-    inverse = np.linalg.inv(rows.T @ rows + strength * len(rows) * np.eye(rows.shape[1]))
+def _ridge(rows: Floats, wanted: Floats, prior: Floats, penalty: Floats) -> tuple[Floats, Floats]:
+    """Return the solution of rows @ x = wanted near `prior`, and errors with each row left out.
+
+    A difference d from `prior` costs d @ penalty @ d.
+    """
+    inverse = np.linalg.inv(rows.T @ rows + penalty)
     solution = prior + inverse @ rows.T @ (wanted - rows @ prior)
     leverage = np.einsum("ij,jk,ik->i", rows, inverse, rows)
     return solution, (rows @ solution - wanted) / (1 - leverage)
