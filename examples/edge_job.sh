@@ -15,7 +15,7 @@ step "1. A latency table of this CPU, validated on networks that it was not fitt
 
 step "2. A search: networks of the space within the limit, trained for a few epochs each"
 nas search --out found --space "$space" --latency-table cpu.yaml --limit "latency_ms<=$limit" \
-    --data "imagefolder:$images" --evaluator "proxy:epochs=${EPOCHS:-6}" --trials "${TRIALS:-16}" \
+    --data "imagefolder:$images" --evaluator "proxy:epochs=${EPOCHS:-6}" --trials "${TRIALS:-12}" \
     --check
 
 step "3. The best one, trained to the end"

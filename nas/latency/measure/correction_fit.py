@@ -11,8 +11,10 @@ from nas.latency.predictor import COUNTS, FINER, counts_of
 from nas.network.layers import Unit
 
 _COUNTS = (*COUNTS, *FINER)
+_ENOUGH = 3 * (len(FEATURES) + len(_COUNTS))
+_FACTOR_ALONE = tuple(float(10**power) for power in np.arange(-4.0, 0.01, 0.5))
+_WITH_TERMS = _FACTOR_ALONE[2:]
 _LITTLE = 1e-3
-_STRENGTHS = tuple(float(10**power) for power in np.arange(-3.0, 0.01, 0.5))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,44 +37,60 @@ class CorrectionFit:
 def fit_correction(networks: Sequence[MeasuredNetwork], *, fixed_ms: float = 0.0) -> CorrectionFit:
     """Return the correction by which the sums over units best equal the networks' latency.
 
-    A regression of the relative error. Of all corrections that fit alike it takes the one that
-    changes the units least, in the mean of the squares; how much that weighs is chosen by
-    leave-one-out cross-validation. `fixed_ms` is what any run costs, of a network too.
+    A regression of the relative error, with terms where there are three networks or more for each
+    coefficient. Of all corrections that fit alike it then takes the one that changes the units
+    least, in the mean of the squares, otherwise the one whose coefficients change least; how much
+    that weighs is chosen by leave-one-out cross-validation. `fixed_ms` is what any run costs, of a
+    network too.
 
     Raises:
         ValueError: if there are no networks.
     """
     if not networks:
         raise ValueError("a correction is fitted on networks, and there are none")
-    parts = [_parts(network, fixed_ms) for network in networks]
+    counts = _COUNTS if len(networks) >= _ENOUGH else ()
+    parts = [_parts(network, fixed_ms, counts) for network in networks]
     rows = np.array([part.sum(axis=0) / one.ms for part, one in zip(parts, networks, strict=True)])
-    every = np.concatenate([part / part[:, :1] for part in parts])  # as a share of its own time
-    scale = np.sqrt((every**2).mean(axis=0))
-    scale[scale == 0] = 1.0
-    change = (every / scale).T @ (every / scale) / len(every) + _LITTLE * np.eye(len(scale))
     wanted = np.array([1 - fixed_ms / network.ms for network in networks])
-    prior = np.zeros(len(scale))
-    prior[0] = 1.0
+    scale, penalty = _change(np.concatenate(parts)) if counts else _none(len(FEATURES))
+    prior = np.eye(len(scale))[0]
     fits = [
-        _ridge(rows / scale, wanted, prior, strength * len(rows) * change)
-        for strength in _STRENGTHS
+        _ridge(rows / scale, wanted, prior, strength * len(rows) * penalty)
+        for strength in (_WITH_TERMS if counts else _FACTOR_ALONE)
     ]
     solution, errors = min(fits, key=lambda fit: float((fit[1] ** 2).sum()))
     found = (solution / scale).tolist()
     factor = dict(zip(FEATURES, found, strict=False))
-    terms = dict(zip(_COUNTS, found[len(FEATURES) :], strict=True))
+    terms = dict(zip(counts, found[len(FEATURES) :], strict=True))
     return CorrectionFit(correction=Correction(**factor, terms=terms), errors=errors)
 
 
-def _parts(network: MeasuredNetwork, fixed_ms: float) -> Floats:
+def _change(units: Floats) -> tuple[Floats, Floats]:
+    """Return scales of the coefficients, and what a difference from the prior costs.
+
+    That is the mean square of what it changes of a unit, as a share of the unit's own time.
+    """
+    shares = units / units[:, :1]
+    scale = np.sqrt((shares**2).mean(axis=0))
+    scale[scale == 0] = 1.0
+    return scale, (shares / scale).T @ (shares / scale) / len(shares) + _LITTLE * np.eye(len(scale))
+
+
+def _none(coefficients: int) -> tuple[Floats, Floats]:
+    return np.ones(coefficients), np.eye(coefficients)
+
+
+def _parts(network: MeasuredNetwork, fixed_ms: float, names: Sequence[str]) -> Floats:
     """Return a row for each unit, in milliseconds for a coefficient of 1.
 
-    First its own time times `features`, of which the first is 1, then the counts of its terms.
+    First its own time times `features`, of which the first is 1, then what it counts by `names`.
     """
     own = np.array([own_ms(ms, fixed_ms) for ms in network.isolated_ms])
     inside = own[:, None] * np.array([features(unit) for unit in network.units])
+    if not names:
+        return np.asarray(inside)
     counted = [counts_of(unit) for unit in network.units]
-    beside = 1e-6 * np.array([[counts.get(name, 0) for name in _COUNTS] for counts in counted])
+    beside = 1e-6 * np.array([[counts.get(name, 0) for name in names] for counts in counted])
     return np.concatenate([inside, beside], axis=1)
 
 

@@ -1,6 +1,6 @@
 """The fit of the correction: known ones come back, and what is not known stays as it was."""
 
-from dataclasses import asdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -62,7 +62,9 @@ def test_what_no_network_has_is_not_corrected_for(mnasnet_b0: Space) -> None:
         [_without_squeeze(network) for network in _networks(mnasnet_b0, 20, seed=0)]
     )
     assert found.correction.squeezed == 0.0
-    assert sum(asdict(found.correction).values()) == pytest.approx(0.8, abs=0.02)
+    coefficients = [getattr(found.correction, name) for name in FEATURES]
+    assert sum(coefficients) == pytest.approx(0.8, abs=0.02)
+    assert found.correction.terms == {}
 
 
 def _without_squeeze(network: MeasuredNetwork) -> MeasuredNetwork:
@@ -77,8 +79,8 @@ def test_errors_are_those_of_leaving_each_row_out() -> None:
     rows = 1 + 0.3 * rng.normal(size=(15, 5))
     prior, strength = np.eye(5)[0], 1e-2
     wanted = 1 - 0.1 * rng.random(15)
-    solution, errors = _ridge(rows, wanted, prior, strength)
     penalty = strength * len(rows) * np.eye(5)
+    solution, errors = _ridge(rows, wanted, prior, penalty)
 
     def solved(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return prior + np.linalg.solve(x.T @ x + penalty, x.T @ (y - x @ prior))
@@ -121,6 +123,19 @@ def test_with_many_networks_the_noise_of_each_is_averaged_out(mnasnet_b0: Space)
     new = _networks(mnasnet_b0, 60, seed=1)
     off = [_predicted(found.correction, network) / network.ms - 1 for network in new]
     assert np.abs(off).mean() < 0.015
+
+
+def test_terms_are_fitted_where_there_are_networks_enough(mnasnet_b0: Space) -> None:
+    true = replace(TRUE, terms={"layers": 1e5, "conv_weights": 0.5})
+    many = _networks(mnasnet_b0, 90, seed=0, correction=true)
+    found = fit_correction(many)
+    assert found.correction.terms["layers"] > 0
+    new = _networks(mnasnet_b0, 60, seed=1, correction=true)
+    off = [abs(_predicted(found.correction, one) / one.ms - 1) for one in new]
+    assert max(off) < 0.03
+    few = fit_correction(many[:80]).correction
+    assert few.terms == {}
+    assert max(abs(_predicted(few, one) / one.ms - 1) for one in new) > 0.03
 
 
 def test_without_networks_there_is_no_correction() -> None:
