@@ -78,10 +78,13 @@ def table_mapping(table: LatencyTable) -> dict[str, Any]:
     source = _plain(table.provenance)
     if source and not source["choices"]:  # tables of version 0.1 have none
         del source["choices"]
+    correction = _plain(table.correction)
+    if correction and not correction["terms"]:
+        del correction["terms"]
     rest = {
         "model": table.model,
         "provenance": source,
-        "boundary": table.correction,
+        "boundary": correction,
         "validation": table.validation,
         "lacks": table.lacks,
         "entries": {key: _rounded(entry) for key, entry in table.entries.items()},
