@@ -264,7 +264,7 @@ def test_a_target_that_cannot_be_reached_is_known_before_the_training_and_can_be
         ({"train__recipe": "adam"}, "unknown recipe 'adam'; did you mean adamw?"),
         ({"train__arch": "worst"}, "arch is best or the number of a solution"),
         ({"search__data": "digits"}, "unknown key 'data'"),
-        ({"search__space": "mbcon"}, "did you mean mbconv?"),
+        ({"search__space": "mbcon"}, "did you mean mbconv, "),
         (
             {"search__limit": ["latency_ms<=0.001"]},
             "latency_ms<=0.001 cannot be satisfied",
