@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,14 +14,12 @@ from nas.cli._data import as_word
 from nas.cli._places import ALLOW_PLUGINS, PATH, PLACE
 from nas.cli._print import print_json, print_table, put, say
 from nas.cli._progress import progress
-from nas.cli.latency._options import measuring, say_checked
 from nas.core.errors import NasError
 from nas.core.extras import extra
 from nas.core.plugins import trusted
 from nas.core.run_folder import MARKS, SEARCH, is_begun
 from nas.core.storage import Place
 from nas.core.text import file_name
-from nas.latency.measure.compare import Checked
 from nas.latency.table import ON_MISSING
 from nas.report.table_notes import notes
 from nas.report.tables import (
@@ -35,11 +33,13 @@ from nas.searching.config import SearchConfig, names_code, read_config
 from nas.searching.kept_space import space_of
 from nas.searching.loop import Run, explore, write
 from nas.searching.problem import FAILED, STOPPED
-from nas.searching.runs.check import check_run
 from nas.searching.runs.folder import CONFIG, MAY_CHANGE
 from nas.searching.runs.watch import open_run
 from nas.searching.solutions import Solution, known_solutions, left_out, record
 from nas.space.lookup import distinct_units
+
+if TYPE_CHECKING:  # what measures is imported where something is measured
+    from nas.latency.measure.compare import Checked
 
 _DEFAULTS = SearchConfig()
 
@@ -145,7 +145,7 @@ def command(
             with extra("the table of the front", say):
                 _print_front(run, known, top)
             if wanted and (found := _checked(out.here)):
-                say_checked(found, title="the best one, measured end to end")
+                _say_checked(found)
         if plot and run.solutions:
             with extra("the picture", say):
                 _draw(run, known, out)
@@ -185,11 +185,20 @@ def _known(run: Run) -> tuple[Solution, ...]:
     return ()
 
 
-def _checked(here: Path) -> tuple[Checked, ...]:
+def _checked(here: Path) -> "tuple[Checked, ...]":
     """Return the best architecture as measured on this machine, nothing where that fails."""
+    from nas.cli.latency._options import measuring
+    from nas.searching.runs.check import check_run
+
     with suppress(KeyboardInterrupt), extra("the check", say), measuring(kept=False) as report:
         return check_run(here, ["best"], report=report)
     return ()
+
+
+def _say_checked(found: "Sequence[Checked]") -> None:
+    from nas.cli.latency._options import say_checked
+
+    say_checked(found, title="the best one, measured end to end")
 
 
 def _settings(config: Path | None, out: Place | None, flags: Mapping[str, Any]) -> SearchConfig:
@@ -212,6 +221,7 @@ def _settings_of(out: Place) -> SearchConfig:
 def _measure_missing(settings: SearchConfig, out: Place | None) -> None:
     """Measure the units of the space that the latency table lacks, if asked for."""
     if settings.on_missing == "measure":
+        from nas.cli.latency._options import measuring
         from nas.latency.measure.make import cover
         from nas.latency.measure.plan import measurable
 
