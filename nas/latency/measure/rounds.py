@@ -43,6 +43,10 @@ class Rounds:
     visits: int = 2
     seconds: float = float("inf")
 
+    def visits_of(self, network_ms: float) -> int:
+        """Return how often a network is repeated in a round."""
+        return self.visits if network_ms < self.short_ms else 1
+
     @classmethod
     def of(cls, rounds: int | None = None, *, minutes: float | None = None) -> "Rounds":
         """Return exactly `rounds` rounds of at most `minutes`; by default as many as needed."""
@@ -249,8 +253,7 @@ class _Remaining:
         """Return how often a job is still to be measured in a round."""
         if known is None:
             return 1
-        short = self.state.is_network(job) and known.ms < self.rounds.short_ms
-        visits = self.rounds.visits if short else 1
+        visits = self.rounds.visits_of(known.ms) if self.state.is_network(job) else 1
         return min(max(visits * number + 1 - known.rounds, 0), visits)
 
     def progress(self, number: int) -> MeasuringProgress:

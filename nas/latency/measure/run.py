@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from pathlib import Path
 
 from nas.core import machine, plugins
@@ -15,7 +16,15 @@ from nas.latency.backends import Backend
 from nas.latency.measure.estimates import Estimates
 from nas.latency.measure.plan import Plan, to_mapping
 from nas.latency.measure.rounds import MeasuringReport, Rounds, measure
-from nas.latency.measure.samples import REFERENCE, SampleFile, Samples, header, read_samples
+from nas.latency.measure.samples import (
+    CORRECTION,
+    REFERENCE,
+    VALIDATION,
+    SampleFile,
+    Samples,
+    header,
+    read_samples,
+)
 
 _TRIES = 5
 _SECONDS_BESIDE = 1e-3
@@ -101,8 +110,12 @@ def duration(plan: Plan, target: Target, rounds: Rounds) -> float:
     for job in plan.of(REFERENCE):
         run = backend.open(backend.compile(job.units))
         seconds, macs = seconds + min(run() for _ in range(_TRIES)), macs + job.macs
-    each = [max((rounds.runs + 1) * seconds / macs * job.macs, rounds.repetition_seconds)
-            for job in plan.jobs]  # fmt: skip
+    each = [
+        rounds.visits_of(1e3 * alone if job.role in (CORRECTION, VALIDATION) else inf)
+        * max((rounds.runs + 1) * alone, rounds.repetition_seconds)
+        for job in plan.jobs
+        for alone in (seconds / macs * job.macs,)
+    ]
     of_reference = (rounds.runs + 1) * seconds / len(plan.of(REFERENCE))
     share = 1 + of_reference / rounds.reference_seconds
     return rounds.most * share * (sum(each) + _SECONDS_BESIDE * len(each))
