@@ -12,8 +12,8 @@ from nas.network.layers import Unit
 
 _COUNTS = (*COUNTS, *FINER)
 _ENOUGH = 3 * (len(FEATURES) + len(_COUNTS))
-_FACTOR_ALONE = tuple(float(10**power) for power in np.arange(-4.0, 0.01, 0.5))
-_WITH_TERMS = _FACTOR_ALONE[2:]
+_STRENGTHS = tuple(float(10**power) for power in np.arange(-4.0, 0.01, 0.5))
+_STRENGTHS_WITH_TERMS = _STRENGTHS[2:]
 _LITTLE = 1e-3
 
 
@@ -52,11 +52,13 @@ def fit_correction(networks: Sequence[MeasuredNetwork], *, fixed_ms: float = 0.0
     parts = [_parts(network, fixed_ms, counts) for network in networks]
     rows = np.array([part.sum(axis=0) / one.ms for part, one in zip(parts, networks, strict=True)])
     wanted = np.array([1 - fixed_ms / network.ms for network in networks])
-    scale, penalty = _change(np.concatenate(parts)) if counts else _none(len(FEATURES))
+    scale, penalty = (
+        _change(np.concatenate(parts)) if counts else _coefficients_alone(len(FEATURES))
+    )
     prior = np.eye(len(scale))[0]
     fits = [
         _ridge(rows / scale, wanted, prior, strength * len(rows) * penalty)
-        for strength in (_WITH_TERMS if counts else _FACTOR_ALONE)
+        for strength in (_STRENGTHS_WITH_TERMS if counts else _STRENGTHS)
     ]
     solution, errors = min(fits, key=lambda fit: float((fit[1] ** 2).sum()))
     found = (solution / scale).tolist()
@@ -76,7 +78,8 @@ def _change(units: Floats) -> tuple[Floats, Floats]:
     return scale, (shares / scale).T @ (shares / scale) / len(shares) + _LITTLE * np.eye(len(scale))
 
 
-def _none(coefficients: int) -> tuple[Floats, Floats]:
+def _coefficients_alone(coefficients: int) -> tuple[Floats, Floats]:
+    """Return the same where a difference costs the square of what each coefficient changes."""
     return np.ones(coefficients), np.eye(coefficients)
 
 

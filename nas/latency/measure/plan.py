@@ -207,9 +207,12 @@ def small_zoo(side: int = _USUAL_SIDE) -> Mapping[str, Architecture]:
 
 def scaled_to(arch: Architecture, side: int) -> Architecture:
     """Return `arch` with its input scaled as from 224 pixels to `side`, if these are small."""
-    if side > SMALL_SIDE:
-        return arch
-    return scale_resolution(arch, max(1, round(arch.resolution * side / _USUAL_SIDE)))
+    return scale_resolution(arch, max(1, round(arch.resolution * _shrink(side))))
+
+
+def _shrink(side: int) -> float:
+    """Return by what inputs of usual sizes are multiplied for a space of up to `side` pixels."""
+    return side / _USUAL_SIDE if side <= SMALL_SIDE else 1.0
 
 
 def network_job(arch: Architecture, name: str, role: str) -> MeasuringJob:
@@ -226,7 +229,7 @@ def _plan(
 ) -> Plan:
     jobs = [*_references(references_for(side)), _unit_job(smallest(), FIXED)]
     jobs += [_unit_job(unit, UNIT) for unit in units.values()]
-    drawn = probes(rng, PROBES, shrink=side / _USUAL_SIDE if side <= SMALL_SIDE else 1.0)
+    drawn = probes(rng, PROBES, shrink=_shrink(side))
     extra = {unit.key: unit for unit in drawn if unit.key not in units}
     jobs += [_unit_job(unit, PROBE) for unit in extra.values()]
     jobs += [
