@@ -1,10 +1,10 @@
 """Measure a plan on a backend into a file of samples."""
 
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from math import inf
 from pathlib import Path
 
 from nas.core import machine, plugins
@@ -14,7 +14,7 @@ from nas.core.plugins import Plugin
 from nas.core.progress import quiet
 from nas.latency.backends import Backend
 from nas.latency.measure.estimates import Estimates
-from nas.latency.measure.plan import Plan, to_mapping
+from nas.latency.measure.plan import MeasuringJob, Plan, to_mapping
 from nas.latency.measure.rounds import MeasuringReport, Rounds, measure
 from nas.latency.measure.samples import (
     CORRECTION,
@@ -27,7 +27,6 @@ from nas.latency.measure.samples import (
 )
 
 _TRIES = 5
-_SECONDS_BESIDE = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,22 +99,34 @@ def _nothing_left(path: Path) -> Iterator[None]:
 def duration(plan: Plan, target: Target, rounds: Rounds) -> float:
     """Return about how many seconds it takes at most to measure `plan` on this machine.
 
-    The references are run a few times; the others are taken to be as fast per multiply-add.
+    The references are opened and run a few times; the others are taken to open as fast per layer,
+    and to be as fast per multiply-add.
 
     Raises:
         NasError: see `Target.create`.
     """
-    backend = target.create()
-    seconds, macs = 0.0, 0
-    for job in plan.of(REFERENCE):
-        run = backend.open(backend.compile(job.units))
-        seconds, macs = seconds + min(run() for _ in range(_TRIES)), macs + job.macs
-    each = [
-        rounds.visits_of(1e3 * alone if job.role in (CORRECTION, VALIDATION) else inf)
-        * max((rounds.runs + 1) * alone, rounds.repetition_seconds)
-        for job in plan.jobs
-        for alone in (seconds / macs * job.macs,)
-    ]
-    of_reference = (rounds.runs + 1) * seconds / len(plan.of(REFERENCE))
+    backend, references = target.create(), plan.of(REFERENCE)
+    opening, seconds = 0.0, 0.0
+    for job in references:
+        model = backend.compile(job.units)
+        start = time.monotonic()
+        run = backend.open(model)
+        opening += time.monotonic() - start
+        seconds += min(run() for _ in range(_TRIES))
+    per_layer = opening / sum(map(_layers, references))
+    per_mac = seconds / sum(job.macs for job in references)
+
+    def repetition(job: MeasuringJob) -> float:
+        alone = per_mac * job.macs
+        network = job.role in (CORRECTION, VALIDATION)
+        visits = rounds.visits_of(1e3 * alone) if network else 1
+        taken = max((rounds.runs + 1) * alone, rounds.repetition_seconds)
+        return visits * (per_layer * _layers(job) + taken)
+
+    of_reference = (opening + (rounds.runs + 1) * seconds) / len(references)
     share = 1 + of_reference / rounds.reference_seconds
-    return rounds.most * share * (sum(each) + _SECONDS_BESIDE * len(each))
+    return rounds.most * share * sum(map(repetition, plan.jobs))
+
+
+def _layers(job: MeasuringJob) -> int:
+    return sum(len(unit.layers) for unit in job.units)

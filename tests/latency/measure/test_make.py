@@ -1,12 +1,15 @@
 """Making, proving and completing tables in one call each, on computed times."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from nas.core.errors import BadFile, MissingEntry, NasError, RunError, UnknownName
 from nas.latency.file import load_table, write_table
+from nas.latency.measure import run
 from nas.latency.measure.make import (
     add_missing,
     complete,
@@ -269,8 +272,14 @@ def test_an_unknown_backend_names_those_there_are() -> None:
         Target(backend="fakes").create()
 
 
-def test_the_duration_grows_with_rounds_and_jobs(b0_plan: Plan) -> None:
+def test_the_duration_grows_with_rounds_jobs_and_what_opening_takes(
+    b0_plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = itertools.repeat(0.0)
+    monkeypatch.setattr(run, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
     one = duration(b0_plan, EXACT, Rounds(most=10))
     assert duration(b0_plan, EXACT, Rounds(most=20)) == pytest.approx(2 * one)
     half = replace(b0_plan, jobs=b0_plan.jobs[: len(b0_plan.jobs) // 2])
     assert 0 < duration(half, EXACT, Rounds(most=10)) < one
+    ticks = itertools.count()  # a second to open each reference
+    assert duration(b0_plan, EXACT, Rounds(most=10)) > 2 * one
