@@ -189,14 +189,21 @@ _FILE_REQUIRED = ("schema", "resolution", "stem", "stages", "head")
 
 
 def block_mapping(block: Block) -> dict[str, Any]:
-    """Return the fields of `block` that differ from their defaults."""
+    """Return the fields of `block` that differ from their defaults, as plain values.
+
+    No field names code to run, so texts from a file are plain here too.
+    """
     return dict(_changed(block))
 
 
 @lru_cache(maxsize=1 << 13)
 def _changed(block: Block) -> tuple[tuple[str, Any], ...]:
     values = ((name, getattr(block, name), default) for name, default in _BLOCK_FIELDS.items())
-    return tuple((name, value) for name, value, default in values if value != default)
+    return tuple(
+        (name, str(value) if isinstance(value, str) else value)
+        for name, value, default in values
+        if value != default
+    )
 
 
 def to_mapping(arch: Architecture) -> dict[str, Any]:

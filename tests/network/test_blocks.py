@@ -12,7 +12,8 @@ import pytest
 from nas.core.data import bundled, to_json, to_yaml
 from nas.core.errors import BadFile, BadValue, NasError
 from nas.core.files import write_text
-from nas.network.blocks import Architecture, Block, from_mapping, steps, to_mapping
+from nas.core.schema import FromFile
+from nas.network.blocks import Architecture, Block, block_mapping, from_mapping, steps, to_mapping
 from nas.network.zoo import load_architecture
 
 BASE = bundled("architectures")["mobilenet_v3_small"].read_text(encoding="utf-8")
@@ -58,6 +59,13 @@ def test_every_field_round_trips() -> None:
     again = from_mapping(json.loads(json.dumps(to_mapping(arch))))
     assert again == arch
     assert (again.name, again.fixed_features) == ("odd", True)
+
+
+def test_a_mapping_is_plain_wherever_the_block_came_from() -> None:
+    values = {"in_channels": 7, "out_channels": 7, "act": "swish"}
+    from_file = Block(kind=FromFile("pool"), **values)
+    for block in (from_file, Block(kind="pool", **values)):  # equal, so a cache may mix them up
+        assert type(block_mapping(block)["kind"]) is str
 
 
 def test_fingerprint_ignores_labels_and_sees_everything_else() -> None:
