@@ -1,0 +1,1 @@
+"""The names and shapes that other libraries give the tensors of a network."""

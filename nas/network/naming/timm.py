@@ -1,0 +1,111 @@
+"""timm's names: conv_stem, blocks.S.B.conv_dw, conv_head, classifier.
+
+A stage there is a stage here, or what the stem has behind its first convolution. Where the head has
+a linear layer before the classifier, as in MobileNetV3, that is `conv_head`, a convolution with
+bias behind the pooling, and the convolution before the pooling is a stage of its own. Elsewhere
+that convolution is `conv_head`.
+"""
+
+from collections.abc import Mapping
+
+from nas.core.errors import BadValue
+from nas.network.blocks import Architecture, Block
+from nas.network.layers import Unit
+from nas.network.naming.tensors import (
+    Modules,
+    Named,
+    Names,
+    Stages,
+    is_plain,
+    named_tensors,
+    no_place,
+    parts,
+)
+
+_SQUEEZE = ("se.conv_reduce", "se.conv_expand")
+_MODULES: Mapping[str, Modules] = {
+    "cn": {"conv": ("conv", "bn1")},
+    "ds": {
+        "depthwise": ("conv_dw", "bn1"),
+        "squeeze": _SQUEEZE,
+        "pointwise": ("conv_pw", "bn2"),
+        "project": ("conv_pw", "bn2"),
+    },
+    "ir": {
+        "expand": ("conv_pw", "bn1"),
+        "depthwise": ("conv_dw", "bn2"),
+        "squeeze": _SQUEEZE,
+        "project": ("conv_pwl", "bn3"),
+    },
+}
+"""The modules of a block of timm by its type; "dsa" has those of "ds"."""
+
+
+def block_type(block: Block) -> str:
+    """Return the type of `block` in timm's strings, "" for what is no block of a stage there."""
+    if block.kind == "mbconv":
+        return "ir" if block.expands else "ds"
+    if block.kind == "conv" and not block.squeezes:
+        return "cn"
+    return "dsa" if block.kind == "separable" else ""
+
+
+def stages(arch: Architecture) -> Stages:
+    """Return the units of `arch` that are in timm's `blocks`, stage by stage.
+
+    Raises:
+        BadValue: if stem or head are not as in timm.
+    """
+    _, body, _ = _parts(arch)
+    return body
+
+
+def timm_names(arch: Architecture) -> Names:
+    """Return what timm calls the tensors of `arch`.
+
+    Raises:
+        BadValue: if a block has no place in a network of timm; it names the block.
+    """
+    stem, body, head = _parts(arch)
+    names = named_tensors(stem, {"conv": ("conv_stem", "bn1")})
+    for s, stage in enumerate(body):
+        for b, unit in enumerate(stage):
+            names |= _block_names(unit, f"blocks.{s}.{b}")
+    for unit, modules in head:
+        names |= named_tensors(unit, modules, as_conv="conv_head" in modules.get("linear", ()))
+    return names
+
+
+def _block_names(unit: Unit, place: str) -> dict[str, Named]:
+    kind = block_type(unit.block)
+    if not kind:
+        no_place(unit, "timm", f"has no {unit.block.kind} block of this form in its stages")
+    modules = _MODULES[kind[:2]]
+    return named_tensors(
+        unit, {k: tuple(f"{place}.{m}" for m in found) for k, found in modules.items()}
+    )
+
+
+_Head = tuple[tuple[Unit, Modules], ...]
+
+
+def _parts(arch: Architecture) -> tuple[Unit, Stages, _Head]:
+    """Return the convolution of the stem, the units of `blocks`, and the head with its modules."""
+    stem, body, end = parts(arch)
+    before, head = _head(list(end))
+    return stem, (*body, before) if before else body, head
+
+
+def _head(head: list[Unit]) -> tuple[tuple[Unit, ...], _Head]:
+    """Return the units of the head that are in `blocks`, and the others with their modules."""
+    kinds = [unit.block.kind for unit in head]
+    pool = kinds.index("pool") if "pool" in kinds else len(kinds)
+    before, linear = head[:pool], head[pool + 1 :]
+    if kinds[pool + 1 :] not in (["linear"], ["linear", "linear"]):
+        raise BadValue("head: a network of timm ends in a pooling and a classifier", "head")
+    last: _Head = ((linear[-1], {"linear": ("classifier",)}),)
+    if len(linear) == 2:
+        last = ((linear[0], {"linear": ("conv_head",)}), *last)
+    elif before and is_plain(before[-1]):
+        last = ((before.pop(), {"conv": ("conv_head", "bn2")}), *last)
+    return tuple(before), last
