@@ -20,7 +20,7 @@ from nas.searching.runs.folder import find_architecture
     "--format",
     "form",
     default="",
-    help="yaml, json, onnx, tflite, with options as in onnx:opset=18; or as --out ends.",
+    help="One of nas list exporters, with options as in onnx:opset=18; or as --out ends.",
 )
 @click.option("--out", type=PATH, help="The file. [default: named after ARCH]")
 @click.option("--opset", type=int, help="The version of ONNX's operators; 17 by default.")

@@ -15,6 +15,7 @@ from nas.core.schema import check_schema
 
 _LONGEST_LINE = 1000  # bytes of a comment
 _WIDTH = 1000  # characters of a row
+_JSON = (".json", ".config")  # files of JSON; Once-for-All writes the second
 
 
 def read_mapping(path: Path) -> Mapping[str, Any]:
@@ -36,7 +37,7 @@ def read_foreign(path: Path) -> Mapping[str, Any]:
     """
     try:
         text = read_text(path)
-        data = (strict_json if path.suffix == ".json" else strict_yaml).parse(text)
+        data = (strict_json if path.suffix in _JSON else strict_yaml).parse(text)
     except OSError as error:
         raise BadFile(f"{path}: {error.strerror or error}") from None
     except strict_json.Malformed as error:
@@ -93,7 +94,7 @@ def find(kind: str, name: str | Path, *, where: str, suffix: str = ".yaml") -> P
 
 def is_path(text: str, suffix: str = ".yaml") -> bool:
     """Tell whether `text` is a path and no bundled name: it has a separator or a suffix."""
-    return os.sep in text or Path(text).suffix in (".yaml", ".yml", ".json", suffix)
+    return os.sep in text or Path(text).suffix in (".yaml", ".yml", *_JSON, suffix)
 
 
 def is_there(path: Path) -> bool:

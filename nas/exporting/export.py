@@ -18,7 +18,7 @@ from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint
 from nas.network.weights import Weights
 
-_FORMS = {"yml": "yaml"}
+_FORMS = {"yml": "yaml", "config": "ofa"}
 """Endings of files that are not the name of their exporter."""
 
 

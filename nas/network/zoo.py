@@ -9,11 +9,12 @@ from typing import Any
 
 from nas.core import data
 from nas.core.errors import BadFile, BadValue, NasError
-from nas.core.schema import Fraction, Reader, locate
+from nas.core.schema import Fraction, Reader, check_schema, locate
 from nas.core.text import LONGEST_VALUE, printable
 from nas.network.blocks import Architecture, from_mapping
 from nas.network.layers import lower
 from nas.network.multipliers import scale_resolution, scale_width
+from nas.network.ofa import is_net_config, read_net_config
 
 _SCALED = re.compile(r"(?P<base>\w+)@(?P<width>\d*\.?\d+)(-(?P<resolution>\d{1,100}))?")
 
@@ -29,7 +30,8 @@ class PublishedAccuracy:
 def load_architecture(name: str | Path) -> Architecture:
     """Return the architecture of a bundled name or of a YAML or JSON file.
 
-    A bundled name may carry a width multiplier and a resolution, as in "mobilenet_v1@0.75-192".
+    A bundled name may carry a width multiplier and a resolution, as in "mobilenet_v1@0.75-192". The
+    file may be a net.config of Once-for-All.
 
     Raises:
         UnknownName: if no bundled architecture has the name; it lists the closest ones.
@@ -45,7 +47,11 @@ def load_architecture(name: str | Path) -> Architecture:
 def _load(path: Path) -> Architecture:
     """Return the architecture in a file, under its own name or that of the file."""
     content = _content(path)
-    arch = from_mapping(content, source=str(path))
+    if is_net_config(content):
+        arch = read_net_config(content, path)
+    else:
+        check_schema(content, place=str(path))
+        arch = from_mapping(content, source=str(path))
     try:
         lower(arch)
     except BadValue as error:
@@ -63,10 +69,10 @@ def _is_bundled(path: Path) -> bool:
 
 def _content(path: Path) -> Mapping[str, Any]:
     """Return what a file holds."""
-    return (_read_once if _is_bundled(path) else data.read_mapping)(path)
+    return (_read_once if _is_bundled(path) else data.read_foreign)(path)
 
 
-_read_once = cache(data.read_mapping)
+_read_once = cache(data.read_foreign)
 
 
 def _scale(match: re.Match[str]) -> Architecture:

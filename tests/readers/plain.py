@@ -30,6 +30,7 @@ from nas.accuracy.features import NAMES
 from nas.accuracy.judges import SQUARED, Judges, JudgesHeader, load_judges, write_judges
 from nas.accuracy.mlp import MLP
 from nas.accuracy.predictor import AccuracyModel, load_accuracy_model, write_accuracy_model
+from nas.exporting.ofa import net_config
 from nas.latency.correction import FEATURES, Correction
 from nas.latency.file import load_table, table_mapping
 from nas.latency.importing import read_dialect
@@ -215,6 +216,12 @@ ROWS: dict[str, Row] = {
     "architecture as JSON": Row(
         files=one("x.json", lambda: to_mapping(arch()), to_json),
         spoilt="x.json",
+        read=load_architecture,
+        **JSON,
+    ),
+    "net.config": Row(
+        files=one("net.config", lambda: net_config(load_architecture("mobilenet_v2")), to_json),
+        spoilt="net.config",
         read=load_architecture,
         **JSON,
     ),

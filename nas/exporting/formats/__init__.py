@@ -15,7 +15,8 @@ class Exporter(Protocol):
     """Writes architectures to files; what `create()` of a file in this folder returns.
 
     It is called once per architecture and must write atomically, so that readers of the path see a
-    complete file or none. It must not change the architecture or touch other files.
+    complete file or none. It must not change the architecture, or touch files but that at the path
+    and those that belong to it by name.
     """
 
     @property
@@ -46,11 +47,15 @@ class Exporter(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileExporter:
-    """An `Exporter` of one file: what `content` makes of architecture, weights and metadata."""
+    """An `Exporter` of one file: what `content` makes of architecture, weights and metadata.
+
+    `beside` gives the files that belong to that at a path, with what they hold.
+    """
 
     suffix: str
     content: Callable[[Architecture, Weights | None, Mapping[str, str] | None], bytes]
     holds_weights: bool = True
+    beside: Callable[[Architecture, Path], Mapping[Path, bytes]] = lambda *_: {}
 
     def __call__(
         self,
@@ -65,5 +70,12 @@ class FileExporter:
                 f"the format {self.suffix[1:]} holds no weights; export to onnx, or leave them out"
             )
         content = self.content(arch, weights, metadata)
-        with atomic_path(path, follow=True) as temporary:
-            temporary.write_bytes(content)
+        _write(path, content)
+        if path.is_file():  # no device
+            for other, more in self.beside(arch, path).items():
+                _write(other, more)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with atomic_path(path, follow=True) as temporary:
+        temporary.write_bytes(content)
