@@ -6,6 +6,7 @@ import logging
 import os
 import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def test_a_name_is_no_path(name: str, tmp_path: Path, monkeypatch: pytest.Monkey
     inside = tmp_path / "a" / "b"
     inside.mkdir(parents=True)
     monkeypatch.chdir(inside)
-    arch = load_architecture("mobilenet_v3_small")
+    arch = replace(load_architecture("mobilenet_v3_small"))  # a copy: others load the same
     object.__setattr__(arch, "name", name)
     path = export(arch, form="yaml")
     assert os.listdir(inside) == [str(path)]
