@@ -4,6 +4,7 @@ Multipliers of width and resolution come from MobileNetV1 (Howard et al., 2017),
 the rounding from EfficientNet (Tan & Le, 2019).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from itertools import chain
 from math import ceil, isfinite
@@ -107,12 +108,13 @@ def scale_resolution(arch: Architecture, resolution: int) -> Architecture:
 def scale_width(arch: Architecture, factor: float, *, multiple: int = DIVISOR) -> Architecture:
     """Return `arch` with every channel count times `factor`, in multiples of `multiple`.
 
-    Expansion ratios stay; squeeze-and-excitation grows with the hidden channels. As in the
+    Expansion ratios stay; squeeze-and-excitation grows with the hidden channels, or is a quarter of
+    them in multiples of 8 where it is that in every block, as in MobileNetV3. As in the
     originals, the head's last features (1280, say) never shrink: they grow in MobileNetV2,
     ProxylessNAS and EfficientNet, and keep their number in MnasNet, Single-Path NAS and
     MobileNetV3 (`fixed_features`). The classes and the input channels never change.
     """
-    se_divisor = se_divisor_of(arch)
+    squeezed = _squeeze_rule(arch)
     channels = arch.input_channels
     sections: list[Blocks] = []
     for section in (arch.stem, *arch.stages):
@@ -120,14 +122,13 @@ def scale_width(arch: Architecture, factor: float, *, multiple: int = DIVISOR) -
         for block in section:
             wider = round_channels(block.out_channels * factor, divisor=multiple)
             hidden = _scaled_hidden(block, channels, multiple)
-            growth = hidden / block.hidden_channels if block.hidden_channels else factor
             rows.append(
                 replace(
                     block,
                     in_channels=channels,
                     out_channels=wider,
                     hidden_channels=hidden,
-                    se_channels=scaled_se(block.se_channels * growth, se_divisor),
+                    se_channels=squeezed(block, hidden, factor) if block.squeezes else 0,
                 )
             )
             channels = rows[-1].out_channels
@@ -138,6 +139,27 @@ def scale_width(arch: Architecture, factor: float, *, multiple: int = DIVISOR) -
         stages=tuple(sections[1:]),
         head=_scale_head(arch, factor, channels, multiple),
     )
+
+
+def _squeeze_rule(arch: Architecture) -> Callable[[Block, int, float], int]:
+    """Return what gives the width of squeeze-and-excitation: of a block, its new hidden channels.
+
+    The third argument is the factor of the width, for blocks without hidden channels.
+    """
+    squeezing = [block for _, block in arch.named_blocks() if block.squeezes]
+    if all(b.hidden_channels and b.se_channels == _quarter(b.hidden_channels) for b in squeezing):
+        return lambda block, hidden, factor: _quarter(hidden)
+    divisor = se_divisor_of(arch)
+
+    def grown(block: Block, hidden: int, factor: float) -> int:
+        growth = hidden / block.hidden_channels if block.hidden_channels else factor
+        return scaled_se(block.se_channels * growth, divisor)
+
+    return grown
+
+
+def _quarter(hidden: int) -> int:
+    return round_channels(hidden / 4)
 
 
 def scale_depth(arch: Architecture, factor: float) -> Architecture:

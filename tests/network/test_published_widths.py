@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from nas.network.cost import cost
+from nas.network.multipliers import round_channels
 from nas.network.zoo import load_architecture
 from nas.space.file import load_space
 
@@ -23,6 +24,23 @@ TORCHVISION = {
     "mobilenet_v3_small": (2_542_856, 0.057),
     "efficientnet_b0": (5_288_548, 0.386),
 }
+
+# Parameters of what timm 1.0 builds for a width (`_gen_mobilenet_v2` and so on), which torchvision
+# 0.29 has as well for mobilenet_v2 and mnasnet_b1. Rules differ where the footnotes say so.
+WIDTHS = (0.35, 0.5, 0.75, 1.25, 1.3, 1.4)
+TIMM = {
+    "mobilenet_v1": (763_752, 1_331_592, 2_585_560, 6_270_840, 6_703_624, 7_704_152),
+    "mobilenet_v2": (1_677_128, 1_968_680, 2_636_424, 5_050_376, 5_386_792, 6_108_776),
+    "mobilenet_v3_large": (2_131_832, 2_689_520, 3_993_528, 7_551_976, 7_846_280, 8_814_624),  # 1
+    "mobilenet_v3_small": (1_358_288, 1_592_704, 2_041_872, 3_205_384, 3_427_560, 3_644_456),  # 1
+    "mnasnet_a1": (1_747_018, 2_082_006, 2_912_278, 5_255_486, 5_468_486, 6_105_992),
+    "mnasnet_b1": (1_788_232, 2_218_512, 3_170_208, 5_965_920, 6_282_256, 7_115_728),
+    "single_path_nas": (1_791_888, 2_231_840, 3_192_192, 6_017_680, 6_352_736, 7_188_944),
+    "efficientnet_b0": (1_910_976, 2_456_202, 3_729_880, 7_882_482, 8_293_310, 9_670_210),  # 2
+}
+# 1: below 0.75 with `fix_stem=False`: the original (tensorflow/models, research/slim) narrows the
+# stem with everything else, timm and Keras leave it at 16 channels.
+# 2: below 1.0 with `num_features=1280`, as the published narrow ones (TinyNets) have it.
 
 # Millions of multiply-adds and of parameters as their authors print them
 MNASNET = "tensorflow/tpu, models/official/mnasnet/README.md"
@@ -57,6 +75,19 @@ def test_parameters_are_torchvisions(name: str) -> None:
     found = cost(load_architecture(name))
     assert found.params == params
     assert found.macs / 1e9 == pytest.approx(giga, abs=0.001)
+
+
+@pytest.mark.parametrize("base", TIMM)
+def test_parameters_are_timms_at_every_width(base: str) -> None:
+    found = [cost(load_architecture(f"{base}@{width}")).params for width in WIDTHS]
+    assert found == [*TIMM[base]]
+
+
+def test_mobilenet_v3_squeezes_to_a_quarter_at_every_width() -> None:
+    for width in WIDTHS:
+        arch = load_architecture(f"mobilenet_v3_large@{width}")
+        blocks = [b for stage in arch.stages for b in stage if b.squeezes]
+        assert all(b.se_channels == round_channels(b.hidden_channels / 4) for b in blocks)
 
 
 def test_mnasnet_140_has_the_published_parameters() -> None:
