@@ -1,8 +1,8 @@
 """Write units as an ONNX graph, from the same layers as everything else and without torch.
 
 For deployment and measuring, batch normalisation is folded into the convolution before it, and
-dropout and drop-connect are left out. Padding is the same on both sides, so that one graph is right
-for every size of its input. onnx is imported when a graph is written.
+dropout and drop-connect are left out. Padding is equal on both sides, or TensorFlow's by its name,
+so that one graph is right for every size of its input. onnx is imported when a graph is written.
 """
 
 from collections.abc import Mapping, Sequence, Set
@@ -120,19 +120,21 @@ class _Writer:
         return self.add("Unsqueeze", (x, axes), output)
 
     def conv(self, x: str, name: str, layer: Conv) -> str:
-        value = self.add("Conv", (x, *self.weight_and_bias(name)), name, group=layer.groups,
-                         strides=[layer.stride] * 2, kernel_shape=[layer.kernel] * 2,
-                         pads=[layer.kernel // 2] * 4)  # fmt: skip
+        same = layer.padding == "same" and layer.stride > 1
+        pads = {"auto_pad": "SAME_UPPER"} if same else {"pads": [layer.kernel // 2] * 4}
+        inputs = (x, *self.weight_and_bias(name, layer))
+        value = self.add("Conv", inputs, name, group=layer.groups, strides=[layer.stride] * 2,
+                         kernel_shape=[layer.kernel] * 2, **pads)  # fmt: skip
         return self.act(layer.act, value)
 
     def linear(self, x: str, name: str, layer: Linear) -> str:
-        value = self.add("Gemm", (x, *self.weight_and_bias(name)), name, transB=1)
+        value = self.add("Gemm", (x, *self.weight_and_bias(name, layer)), name, transB=1)
         value = self.act(layer.act, value)
         self.vectors.add(value)
         return value
 
-    def weight_and_bias(self, name: str) -> tuple[str, str]:
-        weight, bias = fold_norm(self.weights, name)
+    def weight_and_bias(self, name: str, layer: Conv | Linear) -> tuple[str, str]:
+        weight, bias = fold_norm(self.weights, name, layer)
         return self.constant(f"{name}.weight", weight), self.constant(f"{name}.bias", bias)
 
     def mean(self, x: str, name: str) -> str:

@@ -1,9 +1,9 @@
 """Write units as a TensorFlow Lite graph, from the same layers as everything else.
 
 It computes the same as the graph of `nas.exporting.onnx`, with the same weights, but its values are
-(batch, height, width, channels), as everywhere in TensorFlow Lite, its input included. "Same"
-padding is torch's, equal on both sides; where TensorFlow's differs, which for stride 2 adds nothing
-before and all after an even side, a PAD stands before the convolution, and XNNPACK fuses both.
+(batch, height, width, channels), as everywhere in TensorFlow Lite, its input included. Symmetric
+padding is equal on both sides; where TensorFlow's differs, which for stride 2 adds nothing before
+and all after an even side, a PAD stands before the convolution, and XNNPACK fuses both.
 
 The input of a graph for deployment can be resized (`Interpreter.resize_tensor_input`); a graph that
 is timed has one shape. Where height and width can be resized, every PAD is equal on both sides,
@@ -203,26 +203,28 @@ class _Writer:
         return self.add("MEAN", (x, axes), name, (batch, 1, 1, channels), keepDims=True)
 
     def conv(self, x: int, name: str, layer: Conv) -> int:
-        x, padding = self.padded(x, layer.kernel, layer.stride, f"{name}.pad")
+        padding = _SAME
+        if layer.padding != "same":
+            x, padding = self.padded(x, layer.kernel, layer.stride, f"{name}.pad")
         outputs, *sides = layer.out_shape
         depthwise = layer.groups == outputs > 1
         return self.weighted(
             "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D",
-            x, name, (self.tensors[x].shape[0], *sides, outputs), layer.act,
+            x, name, (self.tensors[x].shape[0], *sides, outputs), layer,
             padding=padding, strideH=layer.stride, strideW=layer.stride,
             **({"depthMultiplier": 1} if depthwise else {}),
         )  # fmt: skip
 
     def linear(self, x: int, name: str, layer: Linear) -> int:
         shape = (self.tensors[x].shape[0], layer.out_features)
-        return self.weighted("FULLY_CONNECTED", x, name, shape, layer.act)
+        return self.weighted("FULLY_CONNECTED", x, name, shape, layer)
 
     def weighted(
-        self, kind: str, x: int, name: str, shape: Shape, act: str, **options: Any
+        self, kind: str, x: int, name: str, shape: Shape, layer: Conv | Linear, **options: Any
     ) -> int:  # fmt: skip
         """Write an operator and the activation after it, inside it where the format can."""
-        axes, scaled = _LAYOUTS[kind]
-        values, bias = fold_norm(self.weights, name)
+        act, (axes, scaled) = layer.act, _LAYOUTS[kind]
+        values, bias = fold_norm(self.weights, name, layer)
         weight = self.constant(f"{name}.weight", values.transpose(axes), axis=scaled)
         inputs = (x, weight, self.bias(f"{name}.bias", bias, x, weight))
         value = self.add(kind, inputs, name, shape, _RANGES.get(act, _WIDE),

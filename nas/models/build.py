@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nas.network.blocks import Architecture
-from nas.network.layers import NORM_EPSILON, Conv, Layer, Linear, Pool, Squeeze, Unit, lower
+from nas.network.layers import Conv, Layer, Linear, Pool, Squeeze, Unit, lower
 
 NORM_MOMENTUM = 0.01
 """Share of a new batch in the running statistics: the decay of 0.99 used for MnasNet, MobileNetV3
@@ -38,23 +38,32 @@ class ConvNorm(nn.Conv2d):
     """A convolution, batch normalisation and an activation; `weight` is the convolution's."""
 
     def __init__(self, layer: Conv) -> None:
-        """Make the modules of `layer`; symmetric padding gives its output shape."""
+        """Make the modules of `layer`."""
+        self.pads = layer.padding == "same" and layer.stride > 1 and layer.kernel > 1
         super().__init__(
             layer.in_shape[0],
             layer.out_shape[0],
             layer.kernel,
             stride=layer.stride,
-            padding=layer.kernel // 2,
+            padding=0 if self.pads else layer.kernel // 2,
             groups=layer.groups,
             bias=False,
         )
-        self.norm = nn.BatchNorm2d(layer.out_shape[0], eps=NORM_EPSILON, momentum=NORM_MOMENTUM)
+        self.norm = nn.BatchNorm2d(layer.out_shape[0], eps=layer.epsilon, momentum=NORM_MOMENTUM)
         self.act = ACTIVATIONS[layer.act]()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, channels, height, width) to the layer's output shape."""
+        if self.pads:
+            x = F.pad(x, [side for axis in (3, 2) for side in self._padding(x.shape[axis])])
         result: Tensor = self.act(self.norm(super().forward(x)))
         return result
+
+    def _padding(self, side: int) -> tuple[int, int]:
+        """Return what TensorFlow adds before and after a map of `side` pixels."""
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        added = max((-(-side // stride) - 1) * stride + kernel - side, 0)
+        return added // 2, added - added // 2
 
 
 class SqueezeExcite(nn.Module):

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Any
@@ -14,6 +14,9 @@ from nas.core.text import shown
 ACTS = ("none", "relu", "relu6", "swish", "hswish", "sigmoid", "hsigmoid")
 GATES = ("sigmoid", "hsigmoid")
 SKIPS = ("identity", "pool", "none")
+PADDINGS = ("symmetric", "same")
+NORM_EPSILON = 1e-3
+"""Added to the variance by every batch normalisation, as in the TensorFlow originals."""
 MOST_CHANNELS, MOST_PIXELS, MOST_BLOCKS, MOST_WINDOW = 1_000_000, 10_000, 2_000, 1_000
 """The most channels of a block, pixels of a side, blocks, and steps of a kernel or a stride.
 
@@ -111,7 +114,10 @@ class Architecture:
     `resolution` is the side of the square input in pixels. `dropout` stands before the last linear
     layer; `drop_connect` is the rate of dropping residual branches, which grows linearly from 0 at
     the first block of the stages (Huang et al., 2016): as in EfficientNet, the last of n blocks has
-    (n - 1) / n of it. `name` is a label; with `fixed_features` a width multiplier leaves the head's
+    (n - 1) / n of it. `norm_epsilon` is added to the variance by every normalisation. `padding` is
+    that of its convolutions: "symmetric", equal on both sides whatever the size of the maps, or
+    "same", TensorFlow's, which differs at strides: as little as is needed, the larger half after
+    the map. `name` is a label; with `fixed_features` a width multiplier leaves the head's
     last features (1280, say) as they are. Neither takes part in comparison or fingerprint.
     """
 
@@ -122,6 +128,8 @@ class Architecture:
     input_channels: int = 3
     dropout: float = 0.0
     drop_connect: float = 0.0
+    norm_epsilon: float = NORM_EPSILON
+    padding: str = "symmetric"
     fixed_features: bool = field(default=False, compare=False)
     name: str = field(default="", compare=False)
 
@@ -129,17 +137,24 @@ class Architecture:
         check_whole("resolution", self.resolution, 1, MOST_PIXELS, "resolution")
         check_whole("input_channels", self.input_channels, 1, MOST_CHANNELS, "input_channels")
         for label in ("dropout", "drop_connect"):
-            rate = getattr(self, label)
-            number = isinstance(rate, int | float) and not isinstance(rate, bool)
-            if not number or not 0.0 <= rate < 1.0:
-                raise BadValue(f"{label} must be a number in [0, 1), not {shown(rate)}", label)
-            object.__setattr__(self, label, float(rate))  # 0 and 0.0 have one fingerprint
+            self._check_number(label, "in [0, 1)", lambda rate: 0.0 <= rate < 1.0)
+        self._check_number("norm_epsilon", "above 0, up to 1", lambda number: 0.0 < number <= 1.0)
+        if self.padding not in PADDINGS:
+            text = f"padding must be one of {', '.join(PADDINGS)}, not {shown(self.padding)}"
+            raise BadValue(text, "padding")
         if not isinstance(self.fixed_features, bool):
             text = f"fixed_features must be true or false, not {shown(self.fixed_features)}"
             raise BadValue(text, "fixed_features")
         if not isinstance(self.name, str):
             raise BadValue(f"name must be text, not {shown(self.name)}", "name")
         self._check_channels()
+
+    def _check_number(self, label: str, wanted: str, allowed: Callable[[float], bool]) -> None:
+        value = getattr(self, label)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not allowed(value):
+            raise BadValue(f"{label} must be a number {wanted}, not {shown(value)}", label)
+        object.__setattr__(self, label, float(value))  # 0 and 0.0 have one fingerprint
 
     def _check_channels(self) -> None:
         if not self.named_blocks():
@@ -183,8 +198,9 @@ def steps(place: str) -> tuple[str | int, ...]:
 
 _BLOCK_FIELDS = {f.name: f.default for f in fields(Block)}
 _ARCH_FIELDS = tuple(f.name for f in fields(Architecture))
+_DEFAULTS = {f.name: f.default for f in fields(Architecture)}
 _LABELS = tuple(f.name for f in fields(Architecture) if not f.compare)
-_FILE_KEYS = ("schema", "reference", *_ARCH_FIELDS)
+_FILE_KEYS = ("schema", "reference", "weights", *_ARCH_FIELDS)
 _FILE_REQUIRED = ("schema", "resolution", "stem", "stages", "head")
 
 
@@ -206,6 +222,12 @@ def _changed(block: Block) -> tuple[tuple[str, Any], ...]:
     )
 
 
+def _conventions(arch: Architecture) -> dict[str, Any]:
+    """Return the fields that follow where weights come from; files leave their defaults out."""
+    values = {"norm_epsilon": arch.norm_epsilon, "padding": str(arch.padding)}
+    return {name: value for name, value in values.items() if value != _DEFAULTS[name]}
+
+
 def to_mapping(arch: Architecture) -> dict[str, Any]:
     """Return `arch` as what its YAML or JSON file holds, `schema` first."""
     return {
@@ -215,6 +237,7 @@ def to_mapping(arch: Architecture) -> dict[str, Any]:
         "input_channels": arch.input_channels,
         "dropout": arch.dropout,
         "drop_connect": arch.drop_connect,
+        **_conventions(arch),
         "stem": [block_mapping(b) for b in arch.stem],
         "stages": [[block_mapping(b) for b in stage] for stage in arch.stages],
         **({"fixed_features": True} if arch.fixed_features else {}),

@@ -5,22 +5,23 @@ reads the layers made here. A new kind of block is one function and one row in `
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from nas.core.errors import BadValue, NasError, unknown
-from nas.network.blocks import Architecture, Block, steps
+from nas.network.blocks import NORM_EPSILON, Architecture, Block, steps
 
 Shape = tuple[int, int, int]
 """Channels, height, width."""
 
-NORM_EPSILON = 1e-3
-"""Added to the variance by every batch normalisation, as in the TensorFlow originals."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conv:
-    """A convolution with "same" padding and no bias, batch normalisation, and an activation."""
+    """A convolution without bias, batch normalisation, and an activation.
+
+    Its output is as large as its input, divided by the stride and rounded up. `padding` and
+    `epsilon` are those of the architecture.
+    """
 
     name: str
     in_shape: Shape
@@ -29,6 +30,8 @@ class Conv:
     stride: int = 1
     groups: int = 1
     act: str = "none"
+    padding: str = "symmetric"
+    epsilon: float = NORM_EPSILON
 
     @property
     def depthwise(self) -> bool:
@@ -286,6 +289,19 @@ def lower(arch: Architecture) -> tuple[Unit, ...]:
             unit = lower_block(block, shape, name=name)
         except NasError as error:
             raise BadValue(f"{name}: {error}", *steps(name)) from None
-        units.append(unit)
+        units.append(_by_conventions(unit, arch))
         shape = unit.out_shape
     return tuple(units)
+
+
+def _by_conventions(unit: Unit, arch: Architecture) -> Unit:
+    """Return `unit` with the padding and the epsilon of `arch`, itself where they are usual."""
+    if (arch.padding, arch.norm_epsilon) == ("symmetric", NORM_EPSILON):
+        return unit
+    layers = (
+        replace(layer, padding=arch.padding, epsilon=arch.norm_epsilon)
+        if isinstance(layer, Conv)
+        else layer
+        for layer in unit.layers
+    )
+    return replace(unit, layers=tuple(layers))

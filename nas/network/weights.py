@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.core.errors import NasError
-from nas.network.layers import NORM_EPSILON, Conv, Layer, Linear, Pool, Squeeze, Unit
+from nas.network.blocks import NORM_EPSILON
+from nas.network.layers import Conv, Layer, Linear, Pool, Squeeze, Unit
 
 Array = NDArray[np.float32]
 Weights = Mapping[str, Array]
@@ -133,16 +134,16 @@ def fingerprint(weights: Weights) -> str:
     return digest.hexdigest()[:16]
 
 
-def fold_norm(weights: Weights, name: str) -> tuple[Array, Array]:
-    """Return the weight and bias of the layer `name`, its normalisation folded in if it has one.
+def fold_norm(weights: Weights, name: str, layer: Conv | Linear) -> tuple[Array, Array]:
+    """Return the weight and bias of `layer`, called `name`, its normalisation folded in if any.
 
     The arithmetic is in double precision.
     """
-    if f"{name}.norm.weight" not in weights:
+    if isinstance(layer, Linear) or f"{name}.norm.weight" not in weights:
         return weights[f"{name}.weight"], weights[f"{name}.bias"]
     scale, bias, mean, variance = (
         np.asarray(weights[f"{name}.norm.{key}"], np.float64) for key in _STATISTICS
     )
-    factor = scale / np.sqrt(variance + NORM_EPSILON)
+    factor = scale / np.sqrt(variance + layer.epsilon)
     weight = weights[f"{name}.weight"] * factor[:, None, None, None]
     return weight.astype(np.float32), (bias - mean * factor).astype(np.float32)

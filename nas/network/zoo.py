@@ -27,6 +27,15 @@ class PublishedAccuracy:
     source: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedWeights:
+    """Published ImageNet weights of an architecture: what `weights` takes, and their top-1."""
+
+    source: str
+    top1: Fraction
+    licence: str
+
+
 def load_architecture(name: str | Path) -> Architecture:
     """Return the architecture of a bundled name or of a YAML or JSON file.
 
@@ -95,3 +104,13 @@ def published_accuracy(name: str) -> PublishedAccuracy | None:
     if "reference" in content:
         found = Reader(path).get(content, "reference", PublishedAccuracy | None)
     return found
+
+
+def published_weights(name: str) -> tuple[PublishedWeights, ...]:
+    """Return the published weights of a bundled architecture that are known, best first."""
+    path = data.bundled("architectures").get(name)
+    content = _content(path) if path else {}
+    if path is None or "weights" not in content:
+        return ()
+    found = Reader(path).get(content, "weights", tuple[PublishedWeights, ...])
+    return tuple(sorted(found, key=lambda weights: -weights.top1))

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from nas.core.data import bundled
 from nas.core.errors import MissingPackage, NasError
 from nas.exporting.onnx import to_onnx, units_to_onnx
 from nas.network.blocks import Block
-from nas.network.layers import Unit, lower, lower_block
+from nas.network.layers import Conv, Unit, lower, lower_block
 from nas.network.multipliers import scale_resolution
 from nas.network.weights import fold_norm, random_weights, weight_shapes
 from nas.network.zoo import load_architecture
@@ -166,9 +167,13 @@ def test_folding_by_hand() -> None:
         "x.norm.running_mean": np.array([5, 0], np.float32),
         "x.norm.running_var": np.array([1, 4], np.float32) - np.float32(1e-3),
     }
-    weight, bias = fold_norm(weights, "x")
+    layer = Conv(name="x", in_shape=(1, 4, 4), out_shape=(2, 4, 4))
+    weight, bias = fold_norm(weights, "x", layer)
     np.testing.assert_allclose(weight[:, 0, 0, 0], [3, 3], rtol=1e-6)
     np.testing.assert_allclose(bias, [-5, 1], rtol=1e-6)
+    weights["x.norm.running_var"] += np.float32(1e-3 - 1e-5)
+    again, _ = fold_norm(weights, "x", replace(layer, epsilon=1e-5))
+    np.testing.assert_allclose(again, weight, rtol=1e-6)
 
 
 def unit(name: str = "", **changes: Any) -> Unit:

@@ -54,7 +54,8 @@ def test_every_field_round_trips() -> None:
                   stride=2, se_channels=2, act="hswish", se_act="swish", gate="hsigmoid",
                   skip="pool")  # fmt: skip
     arch = Architecture(resolution=17, stem=(block,), stages=(), head=(), input_channels=3,
-                        dropout=0.25, drop_connect=0.1, fixed_features=True,
+                        dropout=0.25, drop_connect=0.1, norm_epsilon=1e-5,
+                        padding="same", fixed_features=True,
                         name="odd")  # fmt: skip
     again = from_mapping(json.loads(json.dumps(to_mapping(arch))))
     assert again == arch
