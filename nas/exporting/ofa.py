@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 
 from nas.core.errors import BadValue
 from nas.network.blocks import Architecture, Block, steps
-from nas.network.layers import NORM_EPSILON, Unit, lower
+from nas.network.layers import Unit, lower
 from nas.network.ofa import ACT_NAMES, KINDS, ORDER, se_channels
 
 _THEIRS: Mapping[str, str | None] = {ours: name for name, ours in ACT_NAMES.items()} | {
@@ -22,10 +22,12 @@ def net_config(arch: Architecture) -> dict[str, Any]:
         BadValue: if a block has no place in it; it names the block.
     """
     stem, *body = lower(arch)
+    if arch.padding != "symmetric":
+        _no_place(stem, f"has no {arch.padding} padding")
     head = [body.pop() for _ in arch.head][::-1]
     parts = {"first_conv": _conv_config(stem), "blocks": [_block_config(unit) for unit in body]}
     name, behind = _head_config(head) if head else _no_place(stem, "has a head")
-    norm = {"momentum": 0.1, "eps": NORM_EPSILON}
+    norm = {"momentum": 0.1, "eps": arch.norm_epsilon}
     classifier = _classifier(head[-1], arch.dropout)
     return {"name": name, "bn": norm, **parts, **behind, "classifier": classifier}
 
