@@ -10,12 +10,13 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from nas.core.errors import BadFile
+from nas.core.text import few
 
 MOST_TEXT = 64 * 2**20
 """Bytes of a file that is read as one piece: an architecture, a table, settings."""
@@ -137,3 +138,30 @@ def write_text(path: Path, text: str, *, follow: bool = False) -> None:
     """Write `text` to `path` atomically; `follow` is that of `atomic_path`."""
     with atomic_path(path, follow=follow) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
+    """Write `files` by their names into the folder `path`, a new one at once.
+
+    In a folder that is there each file is replaced at once; hidden files and caches stay.
+
+    Raises:
+        BadFile: if it cannot be written, or holds other files than those.
+    """
+    new = path.with_name(f".{path.name[:_LONGEST_STEM]}-{secrets.token_hex(4)}")
+    try:
+        there = {p.name for p in path.iterdir()} if os.path.lexists(path) else None
+        others = sorted(n for n in there or () if n not in files and not n.startswith((".", "__")))
+        if others:
+            raise OSError(errno.ENOTEMPTY, f"it holds {few(others)} already")
+        new.mkdir(parents=True)
+        for name, content in files.items():
+            (new / name).write_bytes(content)
+        if there is None:
+            new.rename(path)
+        for name in files if there is not None else ():
+            (new / name).replace(path / name)
+    except OSError as error:
+        raise BadFile(f"{path} cannot be written: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(new, ignore_errors=True)

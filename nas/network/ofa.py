@@ -20,7 +20,7 @@ from typing import Annotated, Any
 
 from nas.core import data, strict_json
 from nas.core.errors import BadFile, BadValue
-from nas.core.schema import Count, Fraction, OneOf, Reader
+from nas.core.schema import Count, Fraction, OneOf, Range, Reader
 from nas.core.text import shown
 from nas.network.blocks import Architecture, Block, Blocks
 from nas.network.multipliers import round_channels
@@ -117,9 +117,15 @@ class _Linear:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Norm:
+    momentum: Fraction = 0.1
+    eps: Annotated[float, Range(0, 1, above=True)] = 1e-5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Net:
     name: Annotated[str, OneOf(KINDS)]
-    bn: Mapping[str, Any] | None = None
+    bn: _Norm | None = None
     first_conv: _Conv
     blocks: tuple[_Residual, ...]
     final_expand_layer: _Conv | None = None
@@ -168,6 +174,7 @@ def read_net_config(content: Mapping[str, Any], path: Path) -> Architecture:
             resolution=_resolution(run_config_path(path)),
             input_channels=net.first_conv.in_channels,
             dropout=net.classifier.dropout_rate,
+            norm_epsilon=(net.bn or _Norm()).eps,
             stem=(_conv(net.first_conv, "first_conv"),),
             stages=_stages(_block(found, f"blocks.{i}") for i, found in enumerate(net.blocks)),
             head=_head(net),

@@ -71,7 +71,11 @@ def test_listing_imports_nothing() -> None:
     [
         ("strategies", "archiv", "unknown strategy 'archiv'; did you mean archive"),
         ("evaluators", "surogate", "unknown evaluator 'surogate'; did you mean surrogate"),
-        ("exporters", "", "unknown exporter ''; there are: json, onnx, tflite, yaml"),
+        (
+            "exporters",
+            "",
+            "unknown exporter ''; there are: json, ofa, onnx, tflite, timm, torchvision, yaml",
+        ),
         ("strategies", "_pool", "unknown strategy '_pool'"),
         ("strategies", "nowhere.strategy", "strategy nowhere.strategy: Python finds no module now"),
         ("evaluators", "nas.nowhere", "Python finds no module nas.nowhere"),

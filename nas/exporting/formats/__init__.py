@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from nas.core.errors import NasError
-from nas.core.files import atomic_path
+from nas.core.files import atomic_path, write_folder
 from nas.network.blocks import Architecture
 from nas.network.weights import Weights
 
@@ -21,7 +21,7 @@ class Exporter(Protocol):
 
     @property
     def suffix(self) -> str:
-        """The usual end of a file's name, with the dot."""
+        """The usual end of the name of the file, or folder, with the dot."""
 
     @property
     def holds_weights(self) -> bool:
@@ -74,6 +74,25 @@ class FileExporter:
         if path.is_file():  # no device
             for other, more in self.beside(arch, path).items():
                 _write(other, more)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderExporter:
+    """An `Exporter` of a folder: `content` gives its files by their names."""
+
+    suffix: str
+    content: Callable[[Architecture, Weights | None, Mapping[str, str] | None], Mapping[str, bytes]]
+    holds_weights: bool = True
+
+    def __call__(
+        self,
+        arch: Architecture,
+        path: Path,
+        weights: Weights | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write the folder to `path`; see `Exporter`."""
+        write_folder(path, self.content(arch, weights, metadata))
 
 
 def _write(path: Path, content: bytes) -> None:
