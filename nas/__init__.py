@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nas.searching.pareto import pareto_front
     from nas.space.file import load_space
     from nas.training.data import load_data
+    from nas.training.pretrained import load_weights
     from nas.training.run import train
 
 _HOMES = {
@@ -38,6 +39,7 @@ _HOMES = {
     "load_data": "nas.training.data",
     "load_space": "nas.space.file",
     "load_table": "nas.latency.file",
+    "load_weights": "nas.training.pretrained",
     "lower": "nas.network.layers",
     "pareto_front": "nas.searching.pareto",
     "search": "nas.searching.loop",
@@ -57,6 +59,7 @@ __all__ = [
     "load_data",
     "load_space",
     "load_table",
+    "load_weights",
     "lower",
     "pareto_front",
     "search",

@@ -13,7 +13,7 @@ from nas.core.run_folder import MARKS, TRAINING, is_begun
 from nas.core.schema import Reader
 from nas.core.storage import Place
 from nas.network.blocks import Architecture
-from nas.network.checkpoint import ARCH, SETTINGS
+from nas.network.checkpoint import ARCH, SETTINGS, Triple
 from nas.network.zoo import load_architecture
 from nas.training.recipe_files import uncapped
 from nas.training.recipes import Recipe
@@ -23,7 +23,8 @@ from nas.training.recipes import Recipe
 class Begun:
     """A training that a folder holds: its architecture and settings.
 
-    `weights` is the fingerprint of those it began with, nothing for random ones.
+    `weights` is the fingerprint of those it began with, nothing for random ones; `normalisation`
+    that of their images, where it is not that of the data.
     """
 
     arch: Architecture
@@ -32,6 +33,7 @@ class Begun:
     seed: int
     teacher: str
     weights: str
+    normalisation: tuple[Triple, Triple] | None = None
 
 
 def find_begun(out: Place | None) -> Begun | None:
@@ -54,12 +56,19 @@ def find_begun(out: Place | None) -> Begun | None:
             seed=read.get(found, "seed", int),
             teacher=_text(read, found, "teacher", "name"),
             weights=_text(read, found, "weights", "fingerprint"),
+            normalisation=_normalisation(read, found.get("weights")),
         )
 
 
 def _text(read: Reader, found: Any, key: str, inside: str) -> str:
     """Return a text of an entry that may be missing or null."""
     return read.get(found[key], inside, str) if found.get(key) else ""
+
+
+def _normalisation(read: Reader, weights: Any) -> tuple[Triple, Triple] | None:
+    if not weights or "mean" not in weights:
+        return None
+    return read.get(weights, "mean", Triple), read.get(weights, "deviation", Triple)
 
 
 def settings_of(begun: Begun | None, flags: dict[str, Any]) -> dict[str, Any]:

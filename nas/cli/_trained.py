@@ -9,11 +9,15 @@ from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from nas.searching.runs.folder import find_architecture
 
+WEIGHTS = "timm:ID of the hub (nas list weights), timm:PATH, torchvision:PATH"
+"""Where weights come from that were not trained here."""
+
 
 def find_trained(arch: str, weights: str | None) -> Checkpoint:
     """Return the trained network of `arch`, a training folder or a checkpoint.
 
-    With `weights`, a training folder or a checkpoint, `arch` is their architecture.
+    With `weights`, a training folder, a checkpoint, or weights of timm or torchvision, `arch` is
+    their architecture.
 
     Raises:
         NasError: if it is not trained, or has other weights.
@@ -27,24 +31,35 @@ def find_trained(arch: str, weights: str | None) -> Checkpoint:
             )
         found = load_checkpoint(arch)
         return replace(found, arch=_named(found.arch, arch))
-    _check_checkpoint(weights, arch)
-    found, wanted = load_checkpoint(weights), find_architecture(arch)
+    wanted = find_architecture(arch)
+    foreign = _foreign(weights, wanted, arch)
+    if foreign:
+        return foreign
+    found = load_checkpoint(weights)
     _check_same(found, wanted, weights, arch)
     return replace(found, arch=_named(replace(found.arch, name=wanted.name), arch))
 
 
-def _check_checkpoint(weights: str, arch: str) -> None:
-    """Refuse a plain file of tensors, which does not say its classes and normalisation."""
+def _foreign(weights: str, wanted: Architecture, arch: str) -> Checkpoint | None:
+    """Return the network with weights of another library; None for weights that are ours.
+
+    A plain file of tensors, which does not say its classes and normalisation, is refused.
+    """
     try:
+        from nas.training.foreign import is_foreign
         from nas.training.plain_weights import is_plain
+        from nas.training.pretrained import load_weights
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="reading weights") from None
+    if is_foreign(weights):
+        return load_weights(_named(wanted, arch), weights)
     if is_plain(weights):
         raise NasError(
-            f"{weights} holds weights alone, and pruning needs their classes and normalisation; "
+            f"{weights} holds weights alone, and this needs their classes and normalisation; "
             f"train them on your data first: nas train {as_word(arch)} --weights "
             f"{as_word(weights)} --data DATA --out FOLDER, and give FOLDER here"
         )
+    return None
 
 
 def _named(arch: Architecture, text: str) -> Architecture:

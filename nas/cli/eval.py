@@ -10,35 +10,46 @@ from nas.cli._data import DATA
 from nas.cli._options import COUNT, DEVICE, JSON, option
 from nas.cli._places import PATH
 from nas.cli._print import print_json, print_table, put, say
+from nas.cli._trained import WEIGHTS, find_trained
 from nas.core.errors import missing_package
 from nas.core.extras import extra
+from nas.network.checkpoint import load_checkpoint
 
 if TYPE_CHECKING:
     from nas.training.confusion import Evaluation
 
 
 @click.command("eval")
-@click.argument("trained")
+@click.argument("trained", metavar="TRAINED|ARCH")
 @click.option("--data", required=True, help=DATA)
+@click.option("--weights", help=f"The weights of ARCH, from another library: {WEIGHTS}.")
 @option("--split", "val", kind=click.Choice(["val", "test"]))
 @option("--batch", 256, "Images at once.", COUNT)
 @click.option("--picture", type=PATH, help="Draw the confusion matrix there: a .png or .svg file.")
 @DEVICE
 @JSON
 def command(
-    trained: str, data: str, split: str, as_json: bool, picture: Path | None, **how: Any
+    trained: str,
+    data: str,
+    weights: str | None,
+    as_json: bool,
+    picture: Path | None,
+    **how: Any,
 ) -> None:
     """Score TRAINED: a training folder (its best epoch), FOLDER:last, or a .safetensors file.
 
+    With --weights it is an architecture that they fit.
     Says the accuracy of all images and of each class, and which classes are taken for which.
     """
     try:
-        from nas.training.confusion import evaluate_checkpoint
+        from nas.training.confusion import evaluate
         from nas.training.data import load_data
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="nas eval") from None
     images = load_data(data)
-    found = evaluate_checkpoint(trained, images, split=split, **how)
+    network = find_trained(trained, weights) if weights else load_checkpoint(trained)
+    found = evaluate(network, images, **how)
+    split = how["split"]
     if as_json:
         print_json({"schema": 1, "data": data, "split": split, **_document(found)})
     else:

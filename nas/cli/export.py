@@ -8,9 +8,10 @@ import click
 from nas.cli._options import JSON
 from nas.cli._places import PATH
 from nas.cli._print import print_json, say
+from nas.cli._trained import WEIGHTS, find_trained
 from nas.core.storage import is_url, split_name
 from nas.exporting.export import export, preprocessing_path
-from nas.network.checkpoint import find_checkpoint, load_checkpoint
+from nas.network.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from nas.searching.runs.folder import find_architecture
 
 
@@ -22,15 +23,23 @@ from nas.searching.runs.folder import find_architecture
     default="",
     help="One of nas list exporters, with options as in onnx:opset=18; or as --out ends.",
 )
+@click.option(
+    "--weights", help=f"The weights of ARCH: a training folder, a checkpoint, or {WEIGHTS}."
+)
 @click.option("--out", type=PATH, help="The file. [default: named after ARCH]")
 @click.option("--opset", type=int, help="The version of ONNX's operators; 17 by default.")
 @JSON
-def command(arch: str, form: str, out: Path | None, opset: int | None, as_json: bool) -> None:
+def command(
+    arch: str, form: str, weights: str | None, out: Path | None, opset: int | None, as_json: bool
+) -> None:
     """Export ARCH: a bundled name, a YAML or JSON file, or RUN_DIR:best, RUN_DIR:3.
 
     A training folder, FOLDER:last or a .safetensors file takes its trained weights along.
     """
-    trained = load_checkpoint(arch) if find_checkpoint(arch) else None
+    if weights:
+        trained: Checkpoint | None = find_trained(arch, weights)
+    else:
+        trained = load_checkpoint(arch) if find_checkpoint(arch) else None
     network = trained.arch if trained else find_architecture(arch)
     folder, solution = split_name(arch)
     if out is None and solution is not None:
@@ -42,9 +51,9 @@ def command(arch: str, form: str, out: Path | None, opset: int | None, as_json: 
         print_json({"schema": 1, "path": str(path), "fingerprint": network.fingerprint})
     else:
         graph = path.suffix in (".onnx", ".tflite")
-        weights = " with random weights: for timing, not for accuracy"
+        of = " with random weights: for timing, not for accuracy"
         if trained:
-            weights = f" with the weights of {arch if is_url(arch) else trained.path}"
-        say(f"wrote {path}{weights if graph else ''}")
+            of = f" with the weights of {weights or (arch if is_url(arch) else trained.path)}"
+        say(f"wrote {path}{of if graph else ''}")
         if trained and (beside := preprocessing_path(path)):
             say(f"wrote {beside}: how images become its input")

@@ -17,7 +17,7 @@ from nas.cli._places import PATH
 from nas.cli._print import print_json, print_table, put, say
 from nas.cli._progress import progress
 from nas.cli._pruned import ends_table, notes, round_text, speedup_text
-from nas.cli._trained import find_trained
+from nas.cli._trained import WEIGHTS, find_trained
 from nas.core.data import to_json
 from nas.core.errors import missing_package
 from nas.core.extras import extra
@@ -55,7 +55,10 @@ def _setting(name: str, text: str, kind: Any = None) -> Callable[[F], F]:
 @era()
 @click.option("--target-ms", type=float, required=True, help="Prune until the table says this.")
 @click.option("--data", required=True, help=DATA)
-@click.option("--weights", help="A training folder or a checkpoint with the weights of ARCH.")
+@click.option(
+    "--weights",
+    help=f"The weights of ARCH: a training folder, a checkpoint, or {WEIGHTS}.",
+)
 @_setting("epochs", "Fine-tuning of every proposal.", WHOLE)
 @click.option("--steps", type=WHOLE, default=0, help="The same in steps, instead of --epochs.")
 @_setting("final_epochs", "Fine-tuning of the pruned network.", WHOLE)

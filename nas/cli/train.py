@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from nas.cli._options import COUNT, DEVICE, JSON, RATE, RECIPE, WHOLE, option
 from nas.cli._places import PLACE
 from nas.cli._print import print_json, put, say
 from nas.cli._progress import progress
+from nas.cli._trained import WEIGHTS
 from nas.core.errors import NasError, missing_package
 from nas.core.storage import Place, split_name
 from nas.core.text import file_name
@@ -20,14 +22,13 @@ from nas.exporting.export import named
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import find_checkpoint, load_checkpoint
 from nas.network.multipliers import scale_resolution
-from nas.network.weights import Weights
 from nas.searching.runs.folder import find_architecture
 from nas.training.recipe_files import find_recipe, pinned
 from nas.training.recipes import Recipe, adapt
 
 if TYPE_CHECKING:
     from nas.training.data import Data
-    from nas.training.job import TrainingJob
+    from nas.training.job import Options, TrainingJob
     from nas.training.run import Trained
 
 _HOW = ("device", "workers", "ray_address", "cpus_per_worker", "gpus_per_worker")
@@ -57,8 +58,8 @@ _HOW = ("device", "workers", "ray_address", "cpus_per_worker", "gpus_per_worker"
 @click.option(
     "--weights",
     default="",
-    help="Begin with these: a training folder, a checkpoint, or a plain .safetensors or .pth file "
-    "with the names that the model of nas.build_model has.",
+    help="Begin with these: a training folder, a checkpoint, a plain .safetensors or .pth file "
+    f"with the names that the model of nas.build_model has, or {WEIGHTS}.",
 )
 @click.option("--resolution", type=COUNT, help="[default: the architecture's]")
 @click.option("--teacher", default="", help="A training folder or a checkpoint to learn from.")
@@ -89,15 +90,13 @@ def command(arch: str | None, as_json: bool, resolution: int | None, **flags: An
     elif flags["data"] is None:
         raise NasError("--data is missing: the images to train on, as in imagefolder:/path")
     start = _start(arch, begun, flags)
-    network = begun.arch if begun and arch is None else find_architecture(str(arch))
-    network = scale_resolution(network, resolution) if resolution else network
+    network = _network(arch, resolution, begun)
     _check_cluster(flags)
     out = flags.pop("out") or Place(
         _default_folder(network, {**flags, "start": start} if start else flags)
     )
-    own = begun.weights if begun and not start else ""
     try:
-        trained = _train(network, start, out, began=own, **flags)
+        trained = _train(network, start, out, begun=None if start else begun, **flags)
     except KeyboardInterrupt:
         say("stopped; resume with the same command")
         raise click.Abort from None
@@ -111,6 +110,18 @@ def command(arch: str | None, as_json: bool, resolution: int | None, **flags: An
         word = as_word(out)
         say(f"{trained.epochs} epochs in {trained.seconds:.1f} s; the weights are in {out}; next:")
         say(f"nas eval {word} --data {as_word(flags['data'])}, or nas export {word} --format onnx")
+
+
+def _network(arch: str | None, resolution: int | None, begun: Begun | None) -> Architecture:
+    """Return what `arch` means, by default what `begun` trains, at a `resolution`.
+
+    A training of weights of another library is resumed with their epsilon and padding.
+    """
+    network = begun.arch if begun and arch is None else find_architecture(str(arch))
+    if begun and begun.normalisation:
+        own = begun.arch
+        network = replace(network, norm_epsilon=own.norm_epsilon, padding=own.padding)
+    return scale_resolution(network, resolution) if resolution else network
 
 
 def _start(arch: str | None, begun: Begun | None, flags: dict[str, Any]) -> str:
@@ -138,10 +149,12 @@ def _check_cluster(flags: Mapping[str, Any]) -> None:
             raise NasError(f"{flag} is for a cluster: give --workers or --ray-address, too")
 
 
-def _train(network: Architecture, start: str, out: Place, *, began: str, **flags: Any) -> "Trained":
+def _train(
+    network: Architecture, start: str, out: Place, *, begun: Begun | None, **flags: Any
+) -> "Trained":
     """Read the data, and train, from the weights that `start` names if it is not empty.
 
-    `began` is the fingerprint of those that a training to resume began with.
+    Else a training to resume, `begun`, says what it began with.
     """
     try:
         from nas.training.data import load_data
@@ -152,14 +165,16 @@ def _train(network: Architecture, start: str, out: Place, *, began: str, **flags
     changes = {key: flags[key] or 0 for key in ("epochs", "batch", "lr", "accumulate")}
     recipe = flags["recipe"]
     recipe = adapt(recipe if isinstance(recipe, Recipe) else find_recipe(recipe), **changes)
-    data = load_data(flags["data"])
-    weights = _weights(start, network, data, seed=flags["seed"]) if start else None
+    data, options = load_data(flags["data"]), Options()
+    if start:
+        network, options = _beginning(start, network, data, seed=flags["seed"])
+    elif begun:
+        options = Options(began=begun.weights, normalisation=begun.normalisation)
     with progress("training", "images") as update:
-        options = Options(
+        options = replace(
+            options,
             device=flags["device"],
             teacher=flags["teacher"],
-            weights=weights,
-            began=began,
             extend=True,
             report=update,
         )
@@ -170,21 +185,35 @@ def _train(network: Architecture, start: str, out: Place, *, began: str, **flags
         return _train_distributed(job, out, flags)
 
 
-def _weights(start: str, arch: Architecture, data: "Data", *, seed: int) -> Weights:
-    """Return the weights to fine-tune, and say where they come from."""
-    from nas.training.plain_weights import is_plain, plain_weights
-    from nas.training.trained import starting_weights
+def _beginning(
+    start: str, arch: Architecture, data: "Data", *, seed: int
+) -> tuple[Architecture, "Options"]:
+    """Return the network and the weights to fine-tune, and say where they come from.
 
+    Weights of another library bring their epsilon, padding and normalisation of images.
+    """
+    from nas.training.foreign import is_foreign
+    from nas.training.job import Options
+    from nas.training.plain_weights import is_plain, plain_weights
+    from nas.training.pretrained import load_weights
+    from nas.training.trained import knows, starting_weights
+
+    if is_foreign(start):
+        found = load_weights(arch, start)
+        new = "" if knows(found, data.classes) else ", with a new classifier"
+        say(f"fine-tuning {start}{new}")
+        weights = starting_weights(found, data, seed=seed)
+        return found.arch, Options(weights=weights, normalisation=found.normalisation)
     if is_plain(start):
         weights, is_new = plain_weights(Path(start), arch, data, seed=seed)
         new = ", with a new classifier for the classes of the data" if is_new else ""
         say(f"fine-tuning the weights in {start}{new}")
-        return weights
+        return arch, Options(weights=weights)
     found = load_checkpoint(start)
     was = "" if found.top1 is None else f", top1 {found.top1:.4f} on {found.data.name}"
     new = "" if found.data.classes == data.classes else ", with a new classifier for other classes"
     say(f"fine-tuning {found.path}{was}{new}; --from-scratch begins with random weights")
-    return starting_weights(found, data, seed=seed)
+    return arch, Options(weights=starting_weights(found, data, seed=seed))
 
 
 def _train_distributed(job: "TrainingJob", out: Place, flags: Mapping[str, Any]) -> "Trained":

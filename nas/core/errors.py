@@ -78,6 +78,7 @@ _EXTRAS = {
     "torch": ("torch", "safetensors"),
     "measure": ("onnx", "onnxruntime", "scipy"),
     "litert": ("ai_edge_litert", "flatbuffers"),
+    "hub": ("huggingface_hub",),
     "data": ("datasets", "kornia", "PIL", "sklearn"),
     "train": ("tensorboard",),
     "ray": ("ray", "fsspec"),

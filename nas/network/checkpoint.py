@@ -47,6 +47,8 @@ MODEL, AVERAGE = "model.", "average."
 _LENGTH_BYTES = 8
 _LARGEST_HEADER = 100_000_000
 _Deviation = Annotated[float, Range(0, 1, above=True)]
+Triple = tuple[float, float, float]
+"""A number for each channel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +83,8 @@ class Facts:
 class Checkpoint:
     """A trained network: its architecture, weights, and what it was trained on.
 
-    `top1` is the accuracy on the validation images, None before the first validation.
+    `top1` is the accuracy on the validation images, None before the first validation. `named` is
+    False where nobody said what the classes are called: they are numbers then.
     """
 
     path: Path
@@ -89,6 +92,12 @@ class Checkpoint:
     weights: Weights
     data: DataFacts
     top1: float | None
+    named: bool = True
+
+    @property
+    def normalisation(self) -> tuple[Triple, Triple]:
+        """The mean and the standard deviation that its images are normalised with."""
+        return self.data.mean, self.data.deviation
 
     @property
     def metadata(self) -> dict[str, str]:

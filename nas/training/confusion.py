@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nas.network.checkpoint import load_checkpoint
+from nas.network.checkpoint import Checkpoint, load_checkpoint
 from nas.training.batches import Batches
 from nas.training.data import Data
 from nas.training.evaluate import Score, pick_device, placed, score_batches, split_of
@@ -39,18 +39,16 @@ class Evaluation:
         return tuple(int(r) / int(n) if n else None for r, n in zip(right, images, strict=True))
 
 
-def evaluate_checkpoint(
-    text: str, data: Data, *, split: str = "val", device: str = "auto", batch: int = 256
+def evaluate(
+    found: Checkpoint, data: Data, *, split: str = "val", device: str = "auto", batch: int = 256
 ) -> Evaluation:
-    """Evaluate the trained network that `text` means on a split, "val" or "test".
+    """Evaluate a trained network on a split, "val" or "test".
 
-    The images are normalised as in its training. `text` is a training folder (then its best),
-    FOLDER:last, or a .safetensors file.
+    The images are normalised as in its training.
 
     Raises:
-        NasError: if there is no such network or split, or the classes differ.
+        NasError: if there is no such split, or the classes differ.
     """
-    found = load_checkpoint(text)
     check_classes(found, data)
     model = network_of(found)
     placed(model, pick_device(device))
@@ -79,5 +77,8 @@ def evaluate_checkpoint(
 def score_checkpoint(
     text: str, data: Data, *, split: str = "val", device: str = "auto", batch: int = 256
 ) -> Score:
-    """Return the score that `evaluate_checkpoint` finds."""
-    return evaluate_checkpoint(text, data, split=split, device=device, batch=batch).score
+    """Return the score of the trained network that `text` means, as `evaluate` finds it.
+
+    `text` is a training folder (then its best), FOLDER:last, or a .safetensors file.
+    """
+    return evaluate(load_checkpoint(text), data, split=split, device=device, batch=batch).score

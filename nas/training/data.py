@@ -20,6 +20,7 @@ from nas.core.errors import BadFile, BadValue, NasError, UnknownName
 from nas.core.machine import available_cores
 from nas.core.plugins import Plugin, available, create
 from nas.core.text import LONGEST_VALUE, few, printable
+from nas.network.checkpoint import Triple
 from nas.training.cache import Read, cached
 
 logger = logging.getLogger(__name__)
@@ -33,8 +34,6 @@ LEAST_DEVIATION = 1 / 255
 IMBALANCE = 3.0
 """Ratio of the largest class to the smallest from which a note says so."""
 CACHE_MB = 1024
-
-Triple = tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from nas.core.progress import Report
 from nas.network.blocks import Architecture
+from nas.network.checkpoint import Triple
 from nas.network.weights import Weights
 from nas.training.batches import Batches
 from nas.training.data import Data
@@ -15,11 +16,13 @@ SAVE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How a training is run; only `teacher` and `weights` change its result.
+    """How a training is run; only `teacher`, `weights` and `normalisation` change its result.
 
     `device`: "auto", "cpu" or "cuda". `teacher`: a trained network to learn from, a training folder
     or a checkpoint. `weights`: what to begin with, instead of random numbers; `began`: the
-    fingerprint of those that a training to resume began with, where they are not at hand. `extend`:
+    fingerprint of those that a training to resume began with, where they are not at hand.
+    `normalisation`: mean and standard deviation of the images that the weights were trained on,
+    instead of those of the data. `extend`:
     a folder with fewer epochs of the same recipe gets more. `until`: the epoch to stop after,
     before the last; `seconds`: the time to stop after, including earlier runs; both leave a
     training that can be resumed (0: to the end). `save_seconds`: how often to save within an epoch.
@@ -31,6 +34,7 @@ class Options:
     teacher: str = ""
     weights: Weights | None = field(default=None, repr=False, compare=False)
     began: str = ""
+    normalisation: tuple[Triple, Triple] | None = None
     extend: bool = False
     until: int = 0
     seconds: float = 0.0

@@ -13,16 +13,16 @@ from torch import Tensor
 from nas.core.errors import BadFile, NasError, first_line
 from nas.core.files import open_regular
 from nas.core.text import shown
-from nas.models.build import build_model
-from nas.models.state import load, model_tensors
+from nas.models.state import load
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import HEADER, SUFFIX
 from nas.network.layers import lower
 from nas.network.weights import Array, Weights, weight_shapes
 from nas.training.data import Data
+from nas.training.foreign import PICKLES
 from nas.training.task import for_classes
+from nas.training.trained import drawn_classifier
 
-_PICKLES = (".pth", ".pt")
 _INSIDE = ("state_dict", "model_state_dict", "model")
 """Keys under which programs keep the weights beside other things."""
 _WRAPPED = "module."
@@ -35,7 +35,7 @@ def is_plain(text: str) -> bool:
     """Tell a file of tensors alone from a checkpoint of a training, by name and header."""
     path = Path(text)
     if path.suffix != SUFFIX or not path.is_file():
-        return path.suffix in _PICKLES
+        return path.suffix in PICKLES
     try:
         with safe_open(path, framework="numpy") as file:
             return HEADER not in (file.metadata() or {})
@@ -53,13 +53,12 @@ def plain_weights(path: Path, arch: Architecture, data: Data, *, seed: int) -> t
         NasError: if it cannot be read, or a tensor does not fit, naming the first.
     """
     arch = for_classes(arch, len(data.classes))
-    found = _read(path)
+    found = read_tensors(path)
     shapes = weight_shapes(lower(arch))
     classifier = f"{lower(arch)[-1].name}."
     new = _other_classes(found, shapes, classifier)
     if new:
-        drawn = model_tensors(build_model(arch, seed=seed), "")
-        found |= {k: v.numpy() for k, v in drawn.items() if k.startswith(classifier)}
+        found |= drawn_classifier(arch, seed)
     _check(path, found, shapes)
     return {name: found[name] for name in shapes}, new
 
@@ -93,8 +92,12 @@ def _check(path: Path, found: Weights, shapes: Mapping[str, tuple[int, ...]]) ->
         raise NasError(f"{path} has no tensor {missing[0]}{more}")
 
 
-def _read(path: Path) -> dict[str, Array]:
-    """Return the tensors of a file as float32, without the counters of batches."""
+def read_tensors(path: Path) -> dict[str, Array]:
+    """Return the tensors of a file as float32, without the counters of batches.
+
+    Raises:
+        BadFile: if it cannot be read, is damaged, or holds something else.
+    """
     content: Mapping[Any, Any] = load(path) if path.suffix == SUFFIX else _unpickled(path)
     for key in _INSIDE:
         if isinstance(content.get(key), Mapping):

@@ -101,6 +101,9 @@ def plan(
     arch = fit(arch, data, batch=share)
     if options.weights:
         check_weights(lower(arch), options.weights)
+    if options.normalisation:
+        mean, deviation = options.normalisation
+        data = replace(data, mean=mean, deviation=deviation)
     return TrainingJob(arch=arch, data=data, recipe=recipe, seed=seed, options=options)
 
 
@@ -187,6 +190,8 @@ def _settings(job: TrainingJob, teacher: Teacher | None) -> Mapping[str, Any]:
     by = {"name": job.options.teacher, "fingerprint": teacher.fingerprint} if teacher else None
     begin = job.options.weights
     began = fingerprint(begin) if begin else job.options.began
+    usual = job.options.normalisation
+    images = dict(zip(("mean", "deviation"), usual, strict=True)) if usual else {}
     settings: Mapping[str, Any] = as_json(
         {
             "arch": {"name": job.arch.name, "fingerprint": job.arch.fingerprint},
@@ -194,7 +199,7 @@ def _settings(job: TrainingJob, teacher: Teacher | None) -> Mapping[str, Any]:
             "recipe": asdict(job.recipe),
             "seed": job.seed,
             "teacher": by,
-            **({"weights": {"fingerprint": began}} if began else {}),
+            **({"weights": {"fingerprint": began, **images}} if began else {}),
         }
     )
     return settings

@@ -12,7 +12,7 @@ from nas.models.state import model_tensors
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint
 from nas.network.layers import lower
-from nas.network.weights import Weights
+from nas.network.weights import Array, Weights
 from nas.training.data import Data
 from nas.training.task import for_classes
 
@@ -36,14 +36,25 @@ def starting_weights(found: Checkpoint, data: Data, *, seed: int) -> Weights:
 
     Where it knows other classes, it gets a new classifier, drawn with `seed`.
     """
-    if found.data.classes == data.classes:
+    if knows(found, data.classes):
         return found.weights
-    arch = for_classes(found.arch, len(data.classes))
+    return {**found.weights, **drawn_classifier(for_classes(found.arch, len(data.classes)), seed)}
+
+
+def drawn_classifier(arch: Architecture, seed: int) -> dict[str, Array]:
+    """Return the weights that the classifier of `arch` begins with, drawn with `seed`."""
     classifier = f"{lower(arch)[-1].name}."
     drawn = model_tensors(build_model(arch, seed=seed), "")
-    fresh = {name: drawn[name].numpy() for name in drawn if name.startswith(classifier)}
-    kept = {k: v for k, v in found.weights.items() if not k.startswith(classifier)}
-    return {**kept, **fresh}
+    return {name: drawn[name].numpy() for name in drawn if name.startswith(classifier)}
+
+
+def knows(found: Checkpoint, classes: tuple[str, ...]) -> bool:
+    """Tell whether a trained network tells these classes apart.
+
+    Where nobody said what its classes are called, their number decides.
+    """
+    known = found.data.classes
+    return known == classes if found.named else len(known) == len(classes)
 
 
 def check_classes(found: Checkpoint, data: Data) -> None:
@@ -52,9 +63,16 @@ def check_classes(found: Checkpoint, data: Data) -> None:
     Raises:
         NasError: naming both.
     """
-    known = found.data.classes
-    if known != data.classes:
+    if knows(found, data.classes):
+        return
+    known, has = len(found.data.classes), f"{len(data.classes)} ({few(data.classes)})"
+    if not found.named:
         raise NasError(
-            f"{found.path} tells {len(known)} classes of {found.data.name} apart ({few(known)}), "
-            f"{data.name} has {len(data.classes)} ({few(data.classes)})"
+            f"{found.data.name} tells {known} classes apart, {data.name} has {has}; fine-tune it "
+            f"first: nas train {found.arch.name or 'ARCH'} --weights {found.data.name} --data "
+            f"{data.name} --out FOLDER, and give FOLDER here"
         )
+    raise NasError(
+        f"{found.path} tells {known} classes of {found.data.name} apart "
+        f"({few(found.data.classes)}), {data.name} has {has}"
+    )

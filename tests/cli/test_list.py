@@ -15,6 +15,7 @@ KINDS = ("spaces", "tables", "architectures", "recipes", *PLUGINS, "data")
 def test_everything_has_a_line(nas: Nas) -> None:
     found = json.loads(nas("list", "--json").out)
     assert found.pop("schema") == 1
+    assert set(found.pop("weights")) >= {"timm:mobilenetv3_large_100.ra_in1k"}
     assert tuple(found) == KINDS
     for entries in found.values():
         assert entries

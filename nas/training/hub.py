@@ -1,0 +1,72 @@
+"""Files of the hub of Hugging Face: from its cache on this machine, else fetched."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nas.core.errors import NasError, UnknownName, first_line, missing_package
+from nas.core.text import shown
+
+logger = logging.getLogger(__name__)
+
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+"""What every model of timm has there."""
+
+
+def fetch(repo: str, *, hint: str = "") -> Path:
+    """Return the folder with weights and configuration of a model, fetched if it is not cached.
+
+    Raises:
+        UnknownName: if the hub has no such model; the message ends in `hint`.
+        NasError: if it cannot be reached, or the files cannot be kept.
+        MissingPackage: if huggingface_hub is not installed.
+    """
+    try:
+        from huggingface_hub import errors, hf_hub_download
+    except ModuleNotFoundError as error:
+        raise missing_package(error, wanted_by="fetching weights from the hub") from None
+    if found := cached(repo):
+        return found
+    logger.info("fetching %s from the hub", repo)
+    try:
+        with _without_warnings():
+            paths = [Path(hf_hub_download(repo, name)) for name in (CONFIG, WEIGHTS)]
+    except errors.LocalEntryNotFoundError:
+        raise NasError(
+            f"{shown(repo)} is not cached, and the hub cannot be reached; where it can, fetch "
+            f"{CONFIG} and {WEIGHTS}, and give their folder: timm:FOLDER{hint}"
+        ) from None
+    except (errors.RepositoryNotFoundError, errors.EntryNotFoundError, errors.HFValidationError):
+        message = f"the hub has no {shown(repo)} with {CONFIG} and {WEIGHTS}{hint}"
+        raise UnknownName(message) from None
+    except Exception as error:  # the hub, what is between, and the disk fail in many ways
+        raise NasError(f"cannot fetch {shown(repo)}: {first_line(error)}{hint}") from None
+    return paths[0].parent
+
+
+def cached(repo: str) -> Path | None:
+    """Return the folder with weights and configuration of a model in the cache, if it is there."""
+    try:
+        from huggingface_hub import errors, try_to_load_from_cache
+    except ModuleNotFoundError:
+        return None
+    try:
+        found = [try_to_load_from_cache(repo, name) for name in (CONFIG, WEIGHTS)]
+    except errors.HFValidationError:
+        return None
+    paths = [Path(path) for path in found if isinstance(path, str)]
+    same = len(paths) == len(found) and paths[0].parent == paths[1].parent
+    return paths[0].parent if same else None
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Hide the lines about every attempt: the error says it once."""
+    log = logging.getLogger("huggingface_hub")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
