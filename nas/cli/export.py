@@ -9,9 +9,11 @@ from nas.cli._options import JSON
 from nas.cli._places import PATH
 from nas.cli._print import print_json, say
 from nas.cli._trained import WEIGHTS, find_trained
+from nas.core.errors import NasError
 from nas.core.storage import is_url, split_name
-from nas.exporting.export import export, preprocessing_path
+from nas.exporting.export import export, exporter_of, preprocessing_path
 from nas.network.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
+from nas.pipeline.origin import CARD, with_origin
 from nas.searching.runs.folder import find_architecture
 
 
@@ -27,10 +29,17 @@ from nas.searching.runs.folder import find_architecture
     "--weights", help=f"The weights of ARCH: a training folder, a checkpoint, or {WEIGHTS}."
 )
 @click.option("--out", type=PATH, help="The file. [default: named after ARCH]")
+@click.option("--latency-table", default="", help="For the card of hub. [default: that of the run]")
 @click.option("--opset", type=int, help="The version of ONNX's operators; 17 by default.")
 @JSON
-def command(
-    arch: str, form: str, weights: str | None, out: Path | None, opset: int | None, as_json: bool
+def command(  # noqa: PLR0913  # all of them are options of the user
+    arch: str,
+    form: str,
+    weights: str | None,
+    out: Path | None,
+    latency_table: str,
+    opset: int | None,
+    as_json: bool,
 ) -> None:
     """Export ARCH: a bundled name, a YAML or JSON file, or RUN_DIR:best, RUN_DIR:3.
 
@@ -40,6 +49,10 @@ def command(
         trained: Checkpoint | None = find_trained(arch, weights)
     else:
         trained = load_checkpoint(arch) if find_checkpoint(arch) else None
+    if exporter_of(form, out).name == CARD:
+        trained = trained and with_origin(trained, weights or arch, latency_table=latency_table)
+    elif latency_table:
+        raise NasError(f"`latency_table` is for the card of the format {CARD} alone")
     network = trained.arch if trained else find_architecture(arch)
     folder, solution = split_name(arch)
     if out is None and solution is not None:
@@ -51,9 +64,9 @@ def command(
         print_json({"schema": 1, "path": str(path), "fingerprint": network.fingerprint})
     else:
         graph = path.suffix in (".onnx", ".tflite")
-        of = " with random weights: for timing, not for accuracy"
-        if trained:
+        of = " with random weights: for timing, not for accuracy" if graph else ""
+        if trained and (graph or path.is_dir()):
             of = f" with the weights of {weights or (arch if is_url(arch) else trained.path)}"
-        say(f"wrote {path}{of if graph else ''}")
+        say(f"wrote {path}{of}")
         if trained and (beside := preprocessing_path(path)):
             say(f"wrote {beside}: how images become its input")

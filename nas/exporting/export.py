@@ -48,11 +48,7 @@ def export(
     Raises:
         NasError: if there is no such format, or the file cannot be written.
     """
-    ending = Path(path or "").suffix[1:]
-    form = form or _FORMS.get(ending, ending)
-    if not form:
-        raise NasError("an export needs a format or a path that ends in one")
-    plugin = Plugin.parse(form)
+    plugin = exporter_of(form, path)
     if opset is not None:
         plugin = replace(plugin, options={**plugin.options, "opset": str(opset)})
     exporter = plugins.create("exporters", plugin)
@@ -67,6 +63,19 @@ def export(
     except OSError as error:
         raise NasError(f"cannot write {target}: {error.strerror or error}") from None
     return target
+
+
+def exporter_of(form: str, path: Path | str | None) -> Plugin:
+    """Return the exporter that `form` names, or else the ending of `path`.
+
+    Raises:
+        NasError: if neither does.
+    """
+    ending = Path(path or "").suffix[1:]
+    form = form or _FORMS.get(ending, ending)
+    if not form:
+        raise NasError("an export needs a format or a path that ends in one")
+    return Plugin.parse(form)
 
 
 def preprocessing_path(path: Path) -> Path | None:

@@ -9,7 +9,7 @@ import atexit
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Annotated, Any
@@ -84,7 +84,8 @@ class Checkpoint:
     """A trained network: its architecture, weights, and what it was trained on.
 
     `top1` is the accuracy on the validation images, None before the first validation. `named` is
-    False where nobody said what the classes are called: they are numbers then.
+    False where nobody said what the classes are called: they are numbers then. `notes` are what
+    else exported files say of it.
     """
 
     path: Path
@@ -93,6 +94,7 @@ class Checkpoint:
     data: DataFacts
     top1: float | None
     named: bool = True
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def normalisation(self) -> tuple[Triple, Triple]:
@@ -109,6 +111,7 @@ class Checkpoint:
             "deviation": json.dumps(self.data.deviation),
             **PREPROCESSING,
             **({"top1": repr(self.top1)} if self.top1 is not None else {}),
+            **self.notes,
         }
 
 

@@ -20,6 +20,7 @@ from nas.network.cost import cost
 from nas.network.zoo import load_architecture
 from nas.pipeline.inputs import Inputs, recipe_of, start_of
 from nas.pipeline.journal import Done, NetworkRecord, all_networks
+from nas.pipeline.origin import CARD, with_origin
 from nas.pipeline.pictures import draw_front_of, draw_rounds_of
 from nas.pruning.folder import FINAL
 from nas.pruning.job import PruningJob
@@ -206,14 +207,19 @@ def _exported(line: Line, network: NetworkRecord, form: str) -> Mapping[str, Any
     path = str(line.out / network.path)
     trained = load_checkpoint(path) if find_checkpoint(path) else None
     arch = replace(trained.arch if trained else load_architecture(path), name=network.name)
-    suffix = plugins.create("exporters", Plugin.parse(form)).suffix
+    plugin = Plugin.parse(form)
+    if trained and plugin.name == CARD:
+        trained = with_origin(trained, f"{line.out}:{network.name}")
+    suffix = plugins.create("exporters", plugin).suffix
     target = line.out / "export" / f"{network.name}{suffix}"
     export(arch, target, form=form, trained=trained)
     return {
         "network": network.name,
         "format": form,
         "path": str(target.relative_to(line.out)),
-        "bytes": target.stat().st_size,
+        "bytes": sum(
+            path.stat().st_size for path in (target, *target.rglob("*")) if path.is_file()
+        ),
     }
 
 

@@ -65,3 +65,42 @@ def test_a_run_becomes_a_study(nas: Nas) -> None:
     again = nas("study", "run")
     assert (again.code, len(again.err.splitlines())) == (2, 1)
     assert "it exists already; give another --storage" in again.err
+
+
+def test_other_formats_are_written(nas: Nas) -> None:
+    for form in ("timm", "torchvision", "hub"):
+        reply = nas("export", "mobilenet_v2", "--format", form)
+        assert (reply.code, reply.err) == (0, f"wrote mobilenet_v2.{form}\n")
+        assert Path(f"mobilenet_v2.{form}").is_dir()
+    reply = nas("export", "mobilenet_v2", "--out", "net.config")
+    assert reply.code == 0
+    assert {"net.config", "run.config"} <= {path.name for path in Path().iterdir()}
+    shown = nas("show", "net.config", "--json")
+    assert json.loads(shown.out)["macs"] == 300_774_272
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ("mobilenet_v1", "--format", "torchvision"),
+            "stages.0.0: torchvision's mobilenet_v2 has ",
+        ),
+        (
+            ("efficientnet_b0", "--format", "ofa"),
+            "stem.0: a network of Once-for-All has no activat",
+        ),
+        (
+            ("mobilenet_v2", "--format", "json", "--latency-table", "pixel1"),
+            "--latency-table is for",
+        ),
+        (("mobilenet_v2", "--format", "hub:licence=a b"), "licence must be an identifier of a lic"),
+    ],
+)
+def test_what_a_format_cannot_say_is_one_line(
+    nas: Nas, words: tuple[str, ...], message: str
+) -> None:
+    reply = nas("export", *words)
+    assert (reply.code, len(reply.err.splitlines())) == (2, 1)
+    assert message in reply.err
+    assert list(Path().iterdir()) == []

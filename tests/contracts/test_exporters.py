@@ -36,7 +36,7 @@ def arch() -> Architecture:
 
 
 def test_the_formats_are_there() -> None:
-    assert {"yaml", "json", "onnx", "tflite", "ofa", "timm", "torchvision"} <= set(FORMATS)
+    assert {"yaml", "json", "onnx", "tflite", "ofa", "timm", "torchvision", "hub"} <= set(FORMATS)
 
 
 def test_the_first_line_says_what_it_writes(name: str) -> None:

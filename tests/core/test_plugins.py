@@ -74,7 +74,7 @@ def test_listing_imports_nothing() -> None:
         (
             "exporters",
             "",
-            "unknown exporter ''; there are: json, ofa, onnx, tflite, timm, torchvision, yaml",
+            "unknown exporter ''; there are: hub, json, ofa, onnx, tflite, timm, torchvision, yaml",
         ),
         ("strategies", "_pool", "unknown strategy '_pool'"),
         ("strategies", "nowhere.strategy", "strategy nowhere.strategy: Python finds no module now"),

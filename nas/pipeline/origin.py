@@ -1,0 +1,169 @@
+"""How a network was found, and how fast it is: sentences for its model card."""
+
+import json
+import logging
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nas.core.data import read_mapping
+from nas.core.errors import NasError
+from nas.core.run_folder import (
+    BEST,
+    NETADAPT,
+    PIPELINE,
+    RUN,
+    TRAINING,
+    Kind,
+    kind_of,
+    read_lines,
+    sound,
+)
+from nas.core.storage import is_url, split_name
+from nas.exporting.card import LATENCY, ORIGIN
+from nas.latency.file import load_table
+from nas.latency.table import LatencyTable
+from nas.network.blocks import Architecture
+from nas.network.checkpoint import Checkpoint
+from nas.pipeline.journal import SETTINGS
+from nas.report.table_notes import latency_remarks
+from nas.report.tables import ms_text
+
+logger = logging.getLogger(__name__)
+_FOREIGN = re.compile(r"(timm|torchvision):")
+CARD = "hub"
+"""The exporter that writes a model card."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Sentences on how a network was found, and the latency table that was used, if any."""
+
+    sentences: tuple[str, ...] = ()
+    table: str = ""
+
+
+def with_origin(trained: Checkpoint, text: str, *, latency_table: str = "") -> Checkpoint:
+    """Return `trained`, which `text` names, with what only a model card says of it.
+
+    That is how it was found, as far as its folder tells, and its latency by `latency_table`, or by
+    that of its run.
+
+    Raises:
+        NasError: if the folder is damaged, or `latency_table` cannot be read.
+    """
+    found = origin(text)
+    notes = {ORIGIN: json.dumps(found.sentences)}
+    name = latency_table or found.table
+    try:
+        if name:
+            notes[LATENCY] = json.dumps(latency_sentences(load_table(name), trained.arch))
+    except NasError as error:
+        if latency_table:
+            raise
+        logger.warning("the card says nothing of the latency: %s", error)
+    return replace(trained, notes=notes)
+
+
+def latency_sentences(table: LatencyTable, arch: Architecture) -> list[str]:
+    """Return what `table` says of the latency of `arch`, with device and interval."""
+    latency = table.predict(arch)
+    threads = f"{table.threads} thread{'s' if table.threads > 1 else ''}"
+    cases = f"{100 * table.spread.coverage:.0f} % of cases"
+    return [
+        f"{ms_text(latency.ms)} ms on {table.device} with {table.runtime}, {table.precision}, "
+        f"{threads}, batch size 1; {ms_text(latency.low_ms)} to {ms_text(latency.high_ms)} ms in "
+        f"{cases}. Predicted by the latency table {table.name}.",
+        *(f"{remark[:1].upper()}{remark[1:]}." for remark in latency_remarks(latency)),
+    ]
+
+
+def origin(text: str) -> Origin:
+    """Return how the network that `text` names was found, as far as its folder tells.
+
+    Raises:
+        RunError: if the folder is damaged.
+    """
+    if _FOREIGN.match(text):
+        return Origin(sentences=(f"The weights are those of {text}.",))
+    if is_url(text):
+        return Origin()
+    folder, name = split_name(text)
+    here = Path(folder).parent if Path(folder).is_file() else Path(folder)
+    kind = kind_of(here)
+    if kind is None or kind not in _READ:
+        return Origin()
+    with sound(here / kind.mark):
+        return _READ[kind](here, name or BEST)
+
+
+def _training(here: Path, _: str) -> Origin:
+    settings = read_mapping(here / TRAINING.mark)
+    return Origin(sentences=(_trained(settings, str(settings["data"]["name"])),))
+
+
+def _trained(settings: Mapping[str, Any], data: str) -> str:
+    recipe, seed = settings["recipe"], settings["seed"]
+    start = settings.get("weights")
+    begun = " from given weights" if start else ""
+    teacher = ", taught by a larger network" if settings.get("teacher") else ""
+    return (
+        f"Trained{begun} by nas train on {data}: recipe {recipe['name']}, "
+        f"{_epochs(recipe['epochs'])}, batch size {recipe['batch']}, seed {seed}{teacher}."
+    )
+
+
+def _pruning(here: Path, _: str) -> Origin:
+    found = read_mapping(here / RUN)
+    target, start = float(found["settings"]["target_ms"]), str(found["arch"]["name"])
+    table, data = str(found["table"]["name"]), str(found["data"]["name"])
+    text = f"Pruned by NetAdapt from {start} to {target:g} ms, and fine-tuned on {data}."
+    return Origin(sentences=(text,), table=table)
+
+
+def _pipeline(here: Path, name: str) -> Origin:
+    settings = read_mapping(here / SETTINGS)
+    done = [line for line in read_lines(here / PIPELINE.mark) if "stage" in line]
+    networks = [one for line in done for one in line["done"]["networks"]]
+    ends = [one for one in networks if one["part"] in ("trained", "pruned")]
+    named = [one for one in networks if one["name"] == name]
+    part = str((named or ends or networks)[-1]["part"])
+    table, data = str(settings["latency_table"]), str(settings["data"])
+    sentences = [_searched(settings["search"], table)]
+    if part != "found":
+        train = settings["train"]
+        sentences.append(f"Trained on {data}: recipe {_recipe(train)}.")
+    if part == "pruned":
+        target = float(settings["netadapt"]["target_ms"])
+        sentences.append(f"Pruned by NetAdapt to {target:g} ms.")
+    if part == "scaled":
+        sentences.append(f"Scaled from that network, as {name}.")
+    return Origin(sentences=tuple(sentences), table=table)
+
+
+def _recipe(train: Mapping[str, Any]) -> str:
+    recipe, epochs = train["recipe"], train.get("epochs")
+    name = recipe["name"] if isinstance(recipe, Mapping) else recipe
+    return f"{name}, {_epochs(epochs)}" if epochs else str(name)
+
+
+def _epochs(number: int) -> str:
+    return f"{number} epoch{'' if number == 1 else 's'}"
+
+
+def _searched(search: Mapping[str, Any], table: str) -> str:
+    limits = search.get("limit") or []
+    under = f" under {', '.join(map(str, limits))}" if limits else ""
+    return (
+        f"Found by a search of the space {search.get('space', '')}{under}, "
+        f"{int(search.get('trials', 0)):,} trials, latency by {table}."
+    )
+
+
+_READ: Mapping[Kind, Callable[[Path, str], Origin]] = {
+    TRAINING: _training,
+    NETADAPT: _pruning,
+    PIPELINE: _pipeline,
+}

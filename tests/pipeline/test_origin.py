@@ -1,0 +1,131 @@
+"""How a network was found: sentences from the folders of trainings, prunings and pipelines."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from nas.core.errors import NasError, RunError
+from nas.latency.file import load_table
+from nas.network.checkpoint import Checkpoint, DataFacts
+from nas.network.zoo import load_architecture
+from nas.pipeline.origin import latency_sentences, origin, with_origin
+
+NETWORK = {"name": "trained", "part": "trained", "path": "train"}
+
+
+def write(folder: Path, name: str, *content: Mapping[str, Any]) -> Path:
+    folder.mkdir(exist_ok=True)
+    lines = [json.dumps(one) for one in content]
+    text = "\n".join(lines) + "\n" if name.endswith(".jsonl") else yaml.dump(dict(content[0]))
+    (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+def training(folder: Path, **more: Any) -> Path:
+    recipe = {"name": "quick", "epochs": 1, "batch": 64}
+    settings = {"schema": 1, "data": {"name": "d"}, "recipe": recipe, "seed": 3, **more}
+    return write(folder, "train.yaml", settings)
+
+
+def pipeline(folder: Path, *networks: Mapping[str, str]) -> Path:
+    write(folder, "pipeline.yaml", {
+        "schema": 1, "data": "digits", "latency_table": "pixel1",
+        "search": {"space": "mbconv", "trials": 10_000, "limit": ["latency_ms<=80"]},
+        "train": {"recipe": "quick", "epochs": 20}, "netadapt": {"target_ms": 5.0},
+    })  # fmt: skip
+    done = {"stage": "train", "done": {"networks": list(networks)}}
+    return write(folder, "pipeline.jsonl", {"schema": 1}, done)
+
+
+def trained() -> Checkpoint:
+    data = DataFacts(
+        name="d",
+        fingerprint="0",
+        classes=("a",),
+        mean=(0.5, 0.5, 0.5),
+        deviation=(0.2, 0.2, 0.2),
+    )
+    arch = load_architecture("mobilenet_v2")
+    return Checkpoint(path=Path("x"), arch=arch, weights={}, data=data, top1=0.5)
+
+
+def test_a_training_says_data_and_recipe(tmp_path: Path) -> None:
+    folder = training(tmp_path / "t")
+    text = "Trained by nas train on d: recipe quick, 1 epoch, batch size 64, seed 3."
+    assert origin(str(folder)).sentences == (text,)
+    (folder / "best.safetensors").touch()
+    assert origin(str(folder / "best.safetensors")).sentences == (text,)
+    more = training(tmp_path / "u", weights={"name": "w"}, teacher={"name": "x"})
+    (text,) = origin(f"{more}:last").sentences
+    assert text.startswith("Trained from given weights by nas train on d")
+    assert text.endswith("seed 3, taught by a larger network.")
+
+
+def test_a_pruning_says_from_what_to_what(tmp_path: Path) -> None:
+    settings = {"settings": {"target_ms": 5.5}, "arch": {"name": "a"}, "data": {"name": "d"},
+                "table": {"name": "pixel1"}}  # fmt: skip
+    found = origin(str(write(tmp_path / "p", "run.yaml", {"schema": 1, **settings})))
+    assert found.sentences == ("Pruned by NetAdapt from a to 5.5 ms, and fine-tuned on d.",)
+    assert found.table == "pixel1"
+
+
+def test_a_pipeline_says_what_led_to_its_network(tmp_path: Path) -> None:
+    pruned = {"name": "pruned", "part": "pruned", "path": "netadapt"}
+    big = {"name": "big", "part": "scaled", "path": "scale/big"}
+    folder = pipeline(tmp_path / "p", NETWORK, pruned, big)
+    search = "Found by a search of the space mbconv under latency_ms<=80, 10,000 trials, latency by"
+    train = "Trained on digits: recipe quick, 20 epochs."
+    for name, last in {
+        "": "Pruned by NetAdapt to 5 ms.",
+        ":trained": train,
+        ":big": "Scaled from that network, as big.",
+    }.items():
+        found = origin(f"{folder}{name}")
+        assert found.sentences[0] == f"{search} pixel1."
+        assert found.sentences[1] == train
+        assert found.sentences[-1] == last
+        assert found.table == "pixel1"
+
+
+@pytest.mark.parametrize("text", ["mobilenet_v2", "missing", "s3://bucket/run", "x.yaml"])
+def test_what_is_no_folder_of_ours_has_no_origin(text: str) -> None:
+    assert origin(text).sentences == ()
+
+
+def test_weights_of_another_library_are_named() -> None:
+    (text,) = origin("timm:mobilenetv3_large_100.ra_in1k").sentences
+    assert text == "The weights are those of timm:mobilenetv3_large_100.ra_in1k."
+
+
+def test_a_damaged_folder_is_one_line(tmp_path: Path) -> None:
+    folder = write(tmp_path / "t", "train.yaml", {"schema": 1})
+    with pytest.raises(RunError, match=r"train\.yaml is damaged"):
+        origin(str(folder))
+
+
+def test_latency_has_device_and_interval() -> None:
+    table = load_table("pixel1")
+    first, *more = latency_sentences(table, load_architecture("mobilenet_v2"))
+    assert first.startswith("64.")
+    assert "ms on Google Pixel 1 with TensorFlow Lite of 2019" in first
+    assert "in 90 % of cases. Predicted by the latency table pixel1." in first
+    assert all(text.endswith(".") for text in more)
+
+
+def test_a_checkpoint_gets_notes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = pipeline(tmp_path / "p", NETWORK)
+    notes = with_origin(trained(), str(folder)).metadata
+    assert "Pixel 1" in json.loads(notes["latency"])[0]
+    assert len(json.loads(notes["origin"])) == 2
+    chosen = with_origin(trained(), str(training(tmp_path / "t")), latency_table="pixel3").metadata
+    assert "Pixel 3" in json.loads(chosen["latency"])[0]
+    with pytest.raises(NasError, match="unknown latency table 'pixel7'"):
+        with_origin(trained(), "x", latency_table="pixel7")
+    settings = yaml.safe_load((folder / "pipeline.yaml").read_text(encoding="utf-8"))
+    write(folder, "pipeline.yaml", {**settings, "latency_table": "gone.yaml"})
+    assert "latency" not in with_origin(trained(), str(folder)).metadata
+    assert "the card says nothing of the latency: gone.yaml: no such file" in caplog.text
