@@ -9,7 +9,7 @@ arithmetic.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -17,19 +17,21 @@ from nas.core.data import to_json
 from nas.core.schema import SCHEMA
 from nas.exporting.ratios import shortest
 from nas.exporting.tensor_file import TENSORS, tensor_file
-from nas.network.blocks import Architecture, Block
+from nas.network.blocks import Architecture
 from nas.network.layers import Unit, lower
 from nas.network.multipliers import round_channels
 from nas.network.naming.tensors import Names, Stages, no_place, renamed
-from nas.network.naming.timm import block_type, stages, timm_names
+from nas.network.naming.timm import block_type, split_at_strides, stages, timm_names
 from nas.network.weights import Weights, check_weights, weight_shapes
 
 LIBRARY = "timm"
+SPEC = "timm.json"
+"""What timm is told, in a folder of this format."""
 _ACTS = {"relu": "relu", "relu6": "relu6", "hswish": "hard_swish", "swish": "swish"}
 _SHORT = {"relu": "nre", "relu6": "nr6", "hswish": "nhs", "swish": "nsw"}
 _GATES = {"sigmoid": "sigmoid", "hsigmoid": "hard_sigmoid"}
-_SPEC, _PROGRAM = "timm.json", "model.py"
-_BUILD = f'''"""The network of {_SPEC}, built by timm: from model import model."""
+_PROGRAM = "model.py"
+_BUILD = f'''"""The network of {SPEC}, built by timm: from model import model."""
 
 import json
 from functools import partial
@@ -42,7 +44,7 @@ from timm.models._efficientnet_builder import decode_arch_def
 from torch.nn import BatchNorm2d
 
 here = Path(__file__).parent
-spec = json.loads((here / "{_SPEC}").read_text(encoding="utf-8"))
+spec = json.loads((here / "{SPEC}").read_text(encoding="utf-8"))
 {{before}}model = getattr(timm.models, spec["model"])(
     decode_arch_def(spec["arch_def"]),
     act_layer=get_act_layer(spec["act_layer"]),
@@ -111,7 +113,7 @@ def timm_files(arch: Architecture, weights: Weights | None) -> dict[str, bytes]:
     network = timm_network(arch)
     one_by_one = isinstance(network.se_layer, tuple)
     program = _BUILD.format(**(_EACH_SQUEEZE if one_by_one else _ONE_SQUEEZE))
-    files = {_SPEC: to_json(network.as_mapping()).encode(), _PROGRAM: program.encode()}
+    files = {SPEC: to_json(network.as_mapping()).encode(), _PROGRAM: program.encode()}
     if weights is not None:
         check_weights(lower(arch), weights)
         files[_PROGRAM] += _LOAD.encode()
@@ -126,7 +128,7 @@ def timm_network(arch: Architecture) -> TimmNetwork:
         BadValue: if a block cannot be said in its strings; it names the block, and says why.
     """
     timm_names(arch)  # names of ours in what it refuses
-    split = _split_at_strides(arch)
+    split = split_at_strides(arch)
     named = tuple(timm_names(split).values())
     shapes = {tensor.name: tensor.shape for tensor in named}
     model = "MobileNetV3" if "conv_head.bias" in shapes else "EfficientNet"
@@ -155,17 +157,6 @@ def timm_network(arch: Architecture) -> TimmNetwork:
         arguments=arguments,
         names=dict(zip(weight_shapes(lower(arch)), named, strict=True)),
     )
-
-
-def _split_at_strides(arch: Architecture) -> Architecture:
-    """Return `arch` with a new stage at every stride, since only the first block there has one."""
-    stages: list[list[Block]] = []
-    for blocks in (arch.stem[1:], *arch.stages):
-        for i, block in enumerate(blocks):
-            if i == 0 or block.stride > 1:
-                stages.append([])
-            stages[-1].append(block)
-    return replace(arch, stem=arch.stem[:1], stages=tuple(map(tuple, stages)))
 
 
 def _check_stem(stem: Unit, model: str) -> None:

@@ -1,5 +1,6 @@
 """Networks with the weights that timm and torchvision trained on ImageNet."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, count
 from pathlib import Path
@@ -11,14 +12,18 @@ from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint, DataFacts
 from nas.network.layers import lower
 from nas.network.naming.tensors import Named, Names, restored
-from nas.network.naming.timm import timm_names
+from nas.network.naming.timm import split_names, timm_names
 from nas.network.naming.torchvision import torchvision_names
 from nas.network.weights import Weights
 from nas.training.foreign import PICKLES, Origin, find_origin
 from nas.training.plain_weights import read_tensors
 from nas.training.task import for_classes
 
-_NAMES = {"timm": timm_names, "torchvision": torchvision_names}
+_NAMES: Mapping[str, Sequence[Callable[[Architecture], Names]]] = {
+    "timm": (timm_names, split_names),
+    "torchvision": (torchvision_names,),
+}
+"""What the tensors may be called; of several the ones that the file has most of."""
 
 
 def load_weights(arch: Architecture, source: str) -> Checkpoint:
@@ -58,15 +63,21 @@ def load_weights(arch: Architecture, source: str) -> Checkpoint:
 
 def _named(arch: Architecture, origin: Origin, found: Weights) -> tuple[Architecture, Names]:
     """Return `arch` with as many classes as the tensors `found`, and what these are called."""
-    names_of = _NAMES[origin.library]
+    names_of = max(_NAMES[origin.library], key=lambda each: _known(each(arch), found))
     names = names_of(arch)
-    known = any(named.name in found for named in names.values())
+    known = _known(names, found) > 0
     ordered = not known and origin.path.suffix in PICKLES  # safetensors does not keep the order
     last = [*(found if ordered else (named.name for named in names.values()))][-1:]
     bias = found[last[0]] if last and last[0] in found else np.empty(0, np.float32)
     if bias.ndim == 1 and len(bias) > 1:
         arch = for_classes(arch, len(bias))
     return arch, _in_order(names_of(arch), found) if ordered else names_of(arch)
+
+
+def _known(names: Names, found: Weights) -> int:
+    """Return how many of `names` the tensors `found` have, in the right shape."""
+    theirs = ((named, found.get(named.name)) for named in names.values())
+    return sum(value is not None and value.shape == named.shape for named, value in theirs)
 
 
 def _in_order(names: Names, found: Weights) -> Names:

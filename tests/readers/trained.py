@@ -12,20 +12,24 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-from PIL import Image  # noqa: TID253  # these rows are about it
-from readers.rows import LINES, YAML, Row, arch, to_lines, to_yaml
+import torch  # noqa: TID253  # these rows are about it
+from PIL import Image  # noqa: TID253
+from readers.rows import JSON, LINES, YAML, Row, arch, to_json, to_lines, to_yaml
 from safetensors.numpy import save
 
 from nas.core.jsonl import resumed
 from nas.network.blocks import to_mapping
 from nas.network.checkpoint import AVERAGE, HEADER, load_checkpoint
 from nas.network.layers import lower
+from nas.network.naming.tensors import renamed
+from nas.network.naming.timm import timm_names
 from nas.network.weights import random_weights
 from nas.searching.evaluators import proxy
 from nas.training import folder as training_folder
 from nas.training.datasets import cifar10, imagefolder
 from nas.training.datasets import csv as labels
 from nas.training.folder import TrainingFolder
+from nas.training.pretrained import load_weights
 
 
 def _facts() -> Any:
@@ -120,7 +124,35 @@ def _cifar_read(path: Path) -> object:
     return cifar10.create(path=str(path.parent), val=0.5, seed=0).fingerprint
 
 
+_LIKE_TIMM = {
+    "architecture": "tf_a", "num_classes": 10, "model_args": {"bn_eps": 0.001, "pad_type": ""},
+    "pretrained_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2]}, "label_names": ["a"],
+}  # fmt: skip
+"""The configuration of a model of timm."""
+
+
+@cache
+def _like_timm() -> Mapping[str, bytes]:
+    """Return the files of a model of timm, and the same of torch.save."""
+    tensors = renamed(random_weights(lower(arch())), timm_names(arch()))
+    file = io.BytesIO()
+    torch.save({name: torch.tensor(value) for name, value in tensors.items()}, file)
+    return {
+        "config.json": to_json(_LIKE_TIMM),
+        "model.safetensors": save(tensors),
+        "model.pth": file.getvalue(),
+    }
+
+
+def _begun(path: Path) -> object:
+    weights = "model.pth" if path.suffix == ".pth" else "model.safetensors"
+    return load_weights(arch(), f"timm:{path.with_name(weights)}")
+
+
 ROWS: dict[str, Row] = {
+    "weights of timm": Row(files=_like_timm, spoilt="model.safetensors", read=_begun),
+    "weights of torch.save": Row(files=_like_timm, spoilt="model.pth", read=_begun),
+    "configuration of timm": Row(files=_like_timm, spoilt="config.json", read=_begun, **JSON),
     "checkpoint": Row(
         files=cache(lambda: {"x.safetensors": _checkpoint(_facts())}),
         spoilt="x.safetensors",

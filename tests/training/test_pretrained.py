@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch")
 from safetensors.numpy import save_file  # noqa: E402
 
 from nas.core.errors import BadFile, NasError, UnknownName  # noqa: E402
+from nas.exporting.export import export  # noqa: E402
 from nas.network.blocks import Architecture, Block  # noqa: E402
 from nas.network.layers import lower  # noqa: E402
 from nas.network.multipliers import scale_resolution  # noqa: E402
@@ -132,6 +133,17 @@ def small(folder: Path, config: Mapping[str, Any] | None = None, **changes: Any)
         (folder / "config.json").write_text(json.dumps(config))
     written(folder / "model.safetensors", kept)
     return folder
+
+
+def test_what_is_exported_for_timm_comes_back(tmp_path: Path) -> None:
+    """Also where a stage has a stride inside, which begins another one there."""
+    arch = replace(SMALL, padding="same", norm_epsilon=0.01, stem=(*SMALL.stem, *SMALL.stages[0]),
+                   stages=((*SMALL.stages[0], *SMALL.stages[1]),))  # fmt: skip
+    weights = random_weights(lower(arch))
+    export(arch, tmp_path / "out", form="timm", weights=weights)
+    found = load_weights(replace(arch, padding="symmetric"), f"timm:{tmp_path / 'out'}")
+    assert found.arch == arch
+    assert all(np.array_equal(found.weights[name], value) for name, value in weights.items())
 
 
 HALF = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}

@@ -7,10 +7,11 @@ that convolution is `conv_head`.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from nas.core.errors import BadValue
 from nas.network.blocks import Architecture, Block
-from nas.network.layers import Unit
+from nas.network.layers import Unit, lower
 from nas.network.naming.tensors import (
     Modules,
     Named,
@@ -21,6 +22,7 @@ from nas.network.naming.tensors import (
     no_place,
     parts,
 )
+from nas.network.weights import weight_shapes
 
 _SQUEEZE = ("se.conv_reduce", "se.conv_expand")
 _MODULES: Mapping[str, Modules] = {
@@ -74,6 +76,27 @@ def timm_names(arch: Architecture) -> Names:
     for unit, modules in head:
         names |= named_tensors(unit, modules, as_conv="conv_head" in modules.get("linear", ()))
     return names
+
+
+def split_names(arch: Architecture) -> Names:
+    """Return what timm calls the tensors of `arch` where every stride begins a stage.
+
+    Raises:
+        BadValue: as `timm_names` does.
+    """
+    theirs = timm_names(split_at_strides(arch)).values()
+    return dict(zip(weight_shapes(lower(arch)), theirs, strict=True))
+
+
+def split_at_strides(arch: Architecture) -> Architecture:
+    """Return `arch` with a new stage at every stride, since only the first block there has one."""
+    stages: list[list[Block]] = []
+    for blocks in (arch.stem[1:], *arch.stages):
+        for i, block in enumerate(blocks):
+            if i == 0 or block.stride > 1:
+                stages.append([])
+            stages[-1].append(block)
+    return replace(arch, stem=arch.stem[:1], stages=tuple(map(tuple, stages)))
 
 
 def _block_names(unit: Unit, place: str) -> dict[str, Named]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,6 +64,22 @@ def test_known_names_of_timm(arch: str, ours: str, theirs: str) -> None:
 )
 def test_known_names_of_torchvision(arch: str, ours: str, theirs: str) -> None:
     assert torchvision_names(load_architecture(arch))[ours].name == theirs
+
+
+def _digests() -> list[tuple[str, ...]]:
+    lines = (Path(__file__).parents[2] / "data/naming/digests.txt").read_text().splitlines()
+    return [tuple(line.split()) for line in lines if not line.startswith("#")]
+
+
+@pytest.mark.parametrize(("library", "name", "model", "count", "digest"), _digests())
+def test_all_names_shapes_and_their_order_are_those_there(
+    library: str, name: str, model: str, count: str, digest: str
+) -> None:
+    names_of = timm_names if library == "timm" else torchvision_names
+    found = names_of(load_architecture(name)).values()
+    lines = [f"{named.name} {'x'.join(map(str, named.shape))}" for named in found]
+    assert len(lines) == int(count)
+    assert sha256("\n".join(lines).encode()).hexdigest()[:16] == digest
 
 
 def test_head_behind_the_pooling_is_a_convolution_in_timm_alone() -> None:
