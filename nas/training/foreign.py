@@ -134,9 +134,9 @@ class _Config:
 
 def _timm(path: Path, name: str) -> Origin:
     """Return the weights at `path` by the configuration beside it, else by the `name` given."""
-    if path.with_name(SPEC).is_file():
-        return _exported(path)
     place = path.with_name(CONFIG)
+    if path.with_name(SPEC).is_file() and not place.is_file():
+        return _exported(path)
     read = Reader(place)
     config = read.record(read_foreign(place), _Config, more=True) if place.is_file() else _Config()
     images = read.record(config.pretrained_cfg, _Preprocessing, more=True)

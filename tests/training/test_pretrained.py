@@ -18,6 +18,7 @@ from safetensors.numpy import save_file  # noqa: E402
 from nas.core.errors import BadFile, NasError, UnknownName  # noqa: E402
 from nas.exporting.export import export  # noqa: E402
 from nas.network.blocks import Architecture, Block  # noqa: E402
+from nas.network.checkpoint import Checkpoint, DataFacts  # noqa: E402
 from nas.network.layers import lower  # noqa: E402
 from nas.network.multipliers import scale_resolution  # noqa: E402
 from nas.network.naming.tensors import Names, renamed  # noqa: E402
@@ -144,6 +145,19 @@ def test_what_is_exported_for_timm_comes_back(tmp_path: Path) -> None:
     found = load_weights(replace(arch, padding="symmetric"), f"timm:{tmp_path / 'out'}")
     assert found.arch == arch
     assert all(np.array_equal(found.weights[name], value) for name, value in weights.items())
+
+
+def test_a_folder_for_the_hub_comes_back_with_its_classes(tmp_path: Path) -> None:
+    arch = replace(SMALL, padding="same", norm_epsilon=0.01)
+    data = DataFacts(name="mine", fingerprint="", classes=tuple("abcdefghij"),
+                     mean=(0.1, 0.2, 0.3), deviation=(0.4, 0.5, 0.6))  # fmt: skip
+    trained = Checkpoint(path=tmp_path, arch=arch, weights=WEIGHTS, data=data, top1=0.5)
+    export(arch, tmp_path / "out", form="hub", trained=trained)
+    found = load_weights(SMALL, f"timm:{tmp_path / 'out'}")
+    assert found.arch == arch
+    assert found.named
+    assert (found.data.classes, found.normalisation) == (data.classes, trained.normalisation)
+    assert all(np.array_equal(found.weights[name], value) for name, value in WEIGHTS.items())
 
 
 HALF = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
