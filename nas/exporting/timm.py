@@ -17,21 +17,26 @@ from nas.core.data import to_json
 from nas.core.schema import SCHEMA
 from nas.exporting.ratios import shortest
 from nas.exporting.tensor_file import TENSORS, tensor_file
+from nas.exporting.timm_config import CONFIG, timm_config
 from nas.network.blocks import Architecture
 from nas.network.layers import Unit, lower
 from nas.network.multipliers import round_channels
 from nas.network.naming.tensors import Names, Stages, no_place, renamed
-from nas.network.naming.timm import block_type, split_at_strides, stages, timm_names
-from nas.network.weights import Weights, check_weights, weight_shapes
+from nas.network.naming.timm import (
+    block_type,
+    split_at_strides,
+    split_names,
+    stages,
+    timm_names,
+)
+from nas.network.weights import Weights, check_weights
 
 LIBRARY = "timm"
-SPEC = "timm.json"
-"""What timm is told, in a folder of this format."""
 _ACTS = {"relu": "relu", "relu6": "relu6", "hswish": "hard_swish", "swish": "swish"}
 _SHORT = {"relu": "nre", "relu6": "nr6", "hswish": "nhs", "swish": "nsw"}
 _GATES = {"sigmoid": "sigmoid", "hsigmoid": "hard_sigmoid"}
-_PROGRAM = "model.py"
-_BUILD = f'''"""The network of {SPEC}, built by timm: from model import model."""
+_SPEC, _PROGRAM = "timm.json", "model.py"
+_BUILD = f'''"""The network of {_SPEC}, built by timm: from model import model."""
 
 import json
 from functools import partial
@@ -44,7 +49,7 @@ from timm.models._efficientnet_builder import decode_arch_def
 from torch.nn import BatchNorm2d
 
 here = Path(__file__).parent
-spec = json.loads((here / "{SPEC}").read_text(encoding="utf-8"))
+spec = json.loads((here / "{_SPEC}").read_text(encoding="utf-8"))
 {{before}}model = getattr(timm.models, spec["model"])(
     decode_arch_def(spec["arch_def"]),
     act_layer=get_act_layer(spec["act_layer"]),
@@ -104,8 +109,12 @@ class TimmNetwork:
         }
 
 
-def timm_files(arch: Architecture, weights: Weights | None) -> dict[str, bytes]:
+def timm_files(
+    arch: Architecture, weights: Weights | None, metadata: Mapping[str, str] | None
+) -> dict[str, bytes]:
     """Return the files of a folder from which timm builds `arch`, with `weights` where some are.
+
+    `metadata` are those of a checkpoint.
 
     Raises:
         NasError: if a block cannot be said in timm's strings, or the weights do not fit.
@@ -113,11 +122,12 @@ def timm_files(arch: Architecture, weights: Weights | None) -> dict[str, bytes]:
     network = timm_network(arch)
     one_by_one = isinstance(network.se_layer, tuple)
     program = _BUILD.format(**(_EACH_SQUEEZE if one_by_one else _ONE_SQUEEZE))
-    files = {SPEC: to_json(network.as_mapping()).encode(), _PROGRAM: program.encode()}
+    files = {_SPEC: to_json(network.as_mapping()).encode(), _PROGRAM: program.encode()}
     if weights is not None:
         check_weights(lower(arch), weights)
         files[_PROGRAM] += _LOAD.encode()
         files[TENSORS] = tensor_file(renamed(weights, network.names))
+        files[CONFIG] = to_json(timm_config(arch, metadata or {})).encode()
     return files
 
 
@@ -128,9 +138,8 @@ def timm_network(arch: Architecture) -> TimmNetwork:
         BadValue: if a block cannot be said in its strings; it names the block, and says why.
     """
     timm_names(arch)  # names of ours in what it refuses
-    split = split_at_strides(arch)
-    named = tuple(timm_names(split).values())
-    shapes = {tensor.name: tensor.shape for tensor in named}
+    names, split = split_names(arch), split_at_strides(arch)
+    shapes = {tensor.name: tensor.shape for tensor in names.values()}
     model = "MobileNetV3" if "conv_head.bias" in shapes else "EfficientNet"
     ours = dict(zip((u.name for u in lower(split)), lower(arch), strict=True))
     stem, *_ = lower(arch)
@@ -155,7 +164,7 @@ def timm_network(arch: Architecture) -> TimmNetwork:
         norm_layer={"eps": arch.norm_epsilon},
         se_layer=_squeeze([unit for unit in chain(*body) if unit.block.squeezes]),
         arguments=arguments,
-        names=dict(zip(weight_shapes(lower(arch)), named, strict=True)),
+        names=names,
     )
 
 

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 from nas.core.data import bundled, read_foreign
 from nas.core.errors import UnknownName
 from nas.core.schema import Fraction, Range, Reader
-from nas.exporting.timm import SPEC
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import SUFFIX, Triple
 from nas.network.zoo import PublishedWeights, published_weights
@@ -135,8 +134,6 @@ class _Config:
 def _timm(path: Path, name: str) -> Origin:
     """Return the weights at `path` by the configuration beside it, else by the `name` given."""
     place = path.with_name(CONFIG)
-    if path.with_name(SPEC).is_file() and not place.is_file():
-        return _exported(path)
     read = Reader(place)
     config = read.record(read_foreign(place), _Config, more=True) if place.is_file() else _Config()
     images = read.record(config.pretrained_cfg, _Preprocessing, more=True)
@@ -157,24 +154,4 @@ def _timm(path: Path, name: str) -> Origin:
         mean=images.mean,
         deviation=images.std,
         classes=tuple(labels) if named else (),
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Spec:
-    """The part of what `nas export --format timm` writes that is read."""
-
-    norm_layer: Mapping[str, _Deviation]
-    arguments: Mapping[str, Any]
-
-
-def _exported(path: Path) -> Origin:
-    """Return the weights at `path` in a folder that was exported here for timm."""
-    place = path.with_name(SPEC)
-    spec = Reader(place).record(read_foreign(place), _Spec, more=True)
-    return Origin(
-        path=path,
-        library=_TIMM,
-        norm_epsilon=spec.norm_layer.get("eps", _TORCH),
-        padding="same" if spec.arguments.get("pad_type") == "same" else "symmetric",
     )

@@ -167,7 +167,9 @@ def test_the_folder_is_read_back_as_weights_of_timm(padding: str, tmp_path: Path
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("name", ["mobilenet_v1", "mnasnet_a1", "single_path_nas", "mobilenet_v2"])
+@pytest.mark.parametrize(
+    "name", ["mobilenet_v1", "mobilenet_v3_large", "single_path_nas", "efficientnet_b1"]
+)
 def test_timm_loads_the_folder_by_itself(name: str, tmp_path: Path) -> None:
     timm = pytest.importorskip("timm")
     import torch

@@ -219,7 +219,7 @@ def test_the_folder_has_weights_where_some_are_given(tmp_path: Path) -> None:
     files = {p.name: sorted(q.name for q in p.iterdir()) for p in tmp_path.iterdir()}
     assert files == {
         "without": ["model.py", "timm.json"],
-        "with": ["model.py", "model.safetensors", "timm.json"],
+        "with": ["config.json", "model.py", "model.safetensors", "timm.json"],
     }
     from safetensors.numpy import load_file
 

@@ -6,6 +6,4 @@ from nas.exporting.timm import timm_files
 
 def create() -> Exporter:
     """Return the exporter of `nas.exporting.timm.timm_files`."""
-    return FolderExporter(
-        suffix=".timm", content=lambda arch, weights, _: timm_files(arch, weights)
-    )
+    return FolderExporter(suffix=".timm", content=timm_files)
