@@ -2,7 +2,8 @@
 
 python -m experiments.strategies.run [--space mnasnet_b0] [--no-limit] [--seeds 10] [--only archive]
 
-Writes SPACE.yaml and SPACE.png (SPACE_no_limit without the limit) beside itself.
+Writes SPACE.yaml and SPACE.png (SPACE_no_limit without the limit) beside itself, anew after every
+strategy.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from matplotlib.figure import Figure
 from experiments.shared import searches
 from experiments.shared.results import circumstances, save
 from nas.accuracy.predictor import Floats
+from nas.core.files import write_text
 from nas.searching.evaluators import published, surrogate
 from nas.searching.problem import Problem, Strategy, Trials
 from nas.space.file import load_space
@@ -71,11 +73,10 @@ def search(problem: Problem, name: str, trials: int, seed: int) -> tuple[Trials,
     return done, timed.seconds / max(1, len(done))
 
 
-def reference(problem: Problem) -> Floats:
-    """Return the merged front of long archive searches of three kinds."""
+def reference(problem: Problem, each: int) -> Floats:
+    """Return the merged front of long archive searches of three kinds, `each` so long."""
     front = np.zeros((0, 2))
-    kinds, runs, each = KINDS, REFERENCE_RUNS, REFERENCE_EACH
-    fronts = searches.reference_fronts(problem, kinds, searches=runs, each=each)
+    fronts = searches.reference_fronts(problem, KINDS, searches=REFERENCE_RUNS, each=each)
     for number, front in enumerate(fronts, start=1):
         print(f"reference {number}: best {-front[:, 0].min():.5f}, {len(front)} points", flush=True)
     return front
@@ -144,31 +145,35 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--slow-seeds", type=int, default=2)
     parser.add_argument("--only", action="append", help="a strategy; may be repeated")
+    parser.add_argument("--reference-each", type=int, default=REFERENCE_EACH)
     given = parser.parse_args()
     started, problem = time.perf_counter(), problem_of(given.space, not given.no_limit)
-    front = reference(problem)
+    front = reference(problem, given.reference_each)
     results: dict[str, Any] = {}
     for name in given.only or (*FAST, *CAPS):
         slow = min(given.seeds, SLOW_SEEDS.get(name, given.slow_seeds))
         results[name] = measure(problem, name, given.seeds if name in FAST else slow, front)
         print(name, results[name], flush=True)
+        content = {
+            "schema": 1,
+            "space": given.space,
+            "limits": [str(limit) for limit in problem.limits],
+            "reference": {
+                "evaluations": REFERENCE_RUNS * given.reference_each, "points": len(front)
+            },
+            "strategies": results,
+            **circumstances(PACKAGES, time.perf_counter() - started),
+        }  # fmt: skip
+        write(content, given.space + ("_no_limit" if given.no_limit else ""))
     print(show(results))
-    label = given.space + ("_no_limit" if given.no_limit else "")
+
+
+def write(content: Mapping[str, Any], label: str) -> None:
+    """Write what is measured so far, and its picture."""
     folder = Path(__file__).resolve().parent
-    content = {
-        "schema": 1,
-        "space": given.space,
-        "limits": [str(limit) for limit in problem.limits],
-        "reference": {"evaluations": REFERENCE_RUNS * REFERENCE_EACH, "points": len(front)},
-        "strategies": results,
-        **circumstances(PACKAGES, time.perf_counter() - started),
-    }
-    (folder / f"{label}.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-    draw(
-        results,
-        folder / f"{label}.png",
-        f"{given.space}, {' '.join(content['limits']) or 'no limit'}",
-    )
+    write_text(folder / f"{label}.yaml", yaml.safe_dump(content, sort_keys=False))
+    title = f"{content['space']}, {' '.join(content['limits']) or 'no limit'}"
+    draw(content["strategies"], folder / f"{label}.png", title)
 
 
 if __name__ == "__main__":

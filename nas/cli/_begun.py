@@ -84,7 +84,18 @@ def settings_of(begun: Begun | None, flags: dict[str, Any]) -> dict[str, Any]:
             "nas train mobilenet_v3_small --data imagefolder:/path/to/images"
         )
     source = click.get_current_context().get_parameter_source
-    own = {name: getattr(begun, name) for name in ("data", "recipe", "seed", "teacher")}
-    if flags["epochs"] not in (None, begun.recipe.epochs):
-        own["recipe"] = uncapped(begun.recipe)
-    return flags | {k: v for k, v in own.items() if source(k) is ParameterSource.DEFAULT}
+    own = {name: getattr(begun, name) for name in ("data", "seed", "teacher")}
+    own = {k: v for k, v in own.items() if source(k) is ParameterSource.DEFAULT}
+    return flags | own | {"recipe": recipe_of(begun, flags)}
+
+
+def recipe_of(begun: Begun, flags: Mapping[str, Any]) -> Any:
+    """Return the recipe of the training in --out, unless another is asked for.
+
+    So one that follows the number of steps stays as it was when a training is extended.
+    """
+    source = click.get_current_context().get_parameter_source("recipe")
+    if source is not ParameterSource.DEFAULT and flags["recipe"] != begun.recipe.name:
+        return flags["recipe"]
+    same_length = flags["epochs"] in (None, begun.recipe.epochs)
+    return begun.recipe if same_length else uncapped(begun.recipe)

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +86,7 @@ def _setting(name: str, text: str, kind: Any = None) -> Callable[[F], F]:
     WHOLE,
 )
 @_setting("held_out", "The hold-out share of the training images, which scores proposals.", float)
-@option("--recipe", "quick", f"How to fine-tune. {RECIPE}")
+@option("--recipe", "auto", f"How to fine-tune. {RECIPE}")
 @click.option("--lr", type=RATE, help="The highest rate of fine-tuning. [default: the recipe's]")
 @click.option("--batch", type=COUNT, help="Images at once. [default: the recipe's]")
 @option("--workers", 1, "Proposals at a time.", COUNT)
@@ -119,9 +118,7 @@ def command(arch: str, as_json: bool, out: Path | None, **flags: Any) -> None:
     known = settings_in(out) if out else {}
     settings = _settings(flags, known)
     check(start.arch, table, settings)
-    of_run = flags["recipe"] in RECIPES  # other recipes say their rate
-    lr = flags["lr"] or (_kept(known, "recipe.lr", 0.0) if of_run else 0.0)
-    job = _job(start, table, settings, {**flags, "lr": lr})
+    job = _job(start, table, settings, {**flags, **_recipe(flags, known)})
     folder = out or _default_folder(job)
     result = _prune(job, folder, flags, quiet=as_json)
     document = {"schema": 1, "run": str(folder), **result.record(), "measured": None}
@@ -166,6 +163,16 @@ def _settings(flags: dict[str, Any], known: Mapping[str, Any]) -> Settings:
     return Settings(**{**own, "prune": tuple(own["prune"])})
 
 
+def _recipe(flags: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return recipe and rate of the flags; where they are defaults, those of the run `known`."""
+    source = click.get_current_context().get_parameter_source
+    name = flags["recipe"]
+    if source("recipe") is ParameterSource.DEFAULT and known.get("recipe.name") in RECIPES:
+        name = known["recipe.name"]
+    says = name in RECIPES and "lr" not in known.get("recipe.auto", ())
+    return {"recipe": name, "lr": flags["lr"] or (_kept(known, "recipe.lr", 0.0) if says else 0.0)}
+
+
 def _kept(known: Mapping[str, Any], name: str, default: Any) -> Any:
     """Return a setting of a known run, where it has the right type."""
     found = known.get(name)
@@ -180,8 +187,7 @@ def _job(
         from nas.training.data import load_data
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="nas netadapt") from None
-    recipe = adapt(find_recipe(flags["recipe"]), batch=flags["batch"] or 0)
-    recipe = replace(recipe, lr=flags["lr"] or recipe.lr)
+    recipe = adapt(find_recipe(flags["recipe"]), batch=flags["batch"] or 0, lr=flags["lr"])
     data = load_data(flags["data"])
     job = PruningJob(
         start=start, data=data, table=table, settings=settings, recipe=recipe,

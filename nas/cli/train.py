@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nas.cli._begun import Begun, find_begun, settings_of
+from nas.cli._begun import Begun, find_begun, recipe_of, settings_of
 from nas.cli._data import DATA, as_word
 from nas.cli._options import COUNT, DEVICE, JSON, RATE, RECIPE, WHOLE, option
 from nas.cli._places import PLACE
@@ -24,7 +24,7 @@ from nas.network.checkpoint import find_checkpoint, load_checkpoint
 from nas.network.multipliers import scale_resolution
 from nas.searching.runs.folder import find_architecture
 from nas.training.recipe_files import find_recipe, pinned
-from nas.training.recipes import Recipe, adapt
+from nas.training.recipes import Recipe, adapt, advice
 
 if TYPE_CHECKING:
     from nas.training.data import Data
@@ -38,7 +38,7 @@ _HOW = ("device", "workers", "ray_address", "cpus_per_worker", "gpus_per_worker"
 @click.command("train")
 @click.argument("arch", required=False)
 @click.option("--data", help=f"{DATA} Required with ARCH.")
-@option("--recipe", "adamw", f"How to train. {RECIPE}")
+@option("--recipe", "auto", f"How to train. {RECIPE}")
 @click.option(
     "--epochs",
     type=COUNT,
@@ -89,6 +89,8 @@ def command(arch: str | None, as_json: bool, resolution: int | None, **flags: An
         flags = settings_of(begun, flags)
     elif flags["data"] is None:
         raise NasError("--data is missing: the images to train on, as in imagefolder:/path")
+    elif begun:
+        flags["recipe"] = recipe_of(begun, flags)
     start = _start(arch, begun, flags)
     network = _network(arch, resolution, begun)
     _check_cluster(flags)
@@ -166,6 +168,8 @@ def _train(
     recipe = flags["recipe"]
     recipe = adapt(recipe if isinstance(recipe, Recipe) else find_recipe(recipe), **changes)
     data, options = load_data(flags["data"]), Options()
+    if found := advice(recipe, images=len(data.train)):
+        say(found)
     if start:
         network, options = _beginning(start, network, data, seed=flags["seed"])
     elif begun:

@@ -36,7 +36,7 @@ class Training:
     """
 
     arch: Name = "best"
-    recipe: str = "adamw"
+    recipe: str = "auto"
     epochs: int = 0
     batch: int = 0
     accumulate: int = 1
@@ -56,7 +56,7 @@ class Training:
 class FineTuning:
     """How NetAdapt fine-tunes, and where: flags of `nas netadapt`."""
 
-    recipe: str = "quick"
+    recipe: str = "auto"
     lr: float = 0.0
     batch: int = 0
     workers: Count = 1

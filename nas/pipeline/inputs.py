@@ -1,7 +1,7 @@
 """Everything that a pipeline names, loaded and checked against each other before any work."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from nas.training.distill import load_teacher
 from nas.training.evaluate import pick_device
 from nas.training.recipe_files import find_recipe
 from nas.training.recipes import Recipe, adapt
-from nas.training.run import fit
+from nas.training.run import fit, fit_recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,8 +58,8 @@ def load_inputs(config: PipelineConfig) -> Inputs:
         config=config,
         table=setup.table,
         data=loaded,
-        recipe=recipe_of(config.train),
-        tuning=_tuning(config),
+        recipe=fit_recipe(recipe_of(config.train), loaded),
+        tuning=_tuning(config, loaded),
         fingerprints={
             "data": loaded.fingerprint,
             "space": setup.space.fingerprint,
@@ -93,12 +93,11 @@ def start_of(inputs: Inputs, arch: Architecture) -> Architecture:
     return fit(scale_resolution(arch, pixels) if pixels else arch, inputs.data, batch=batch)
 
 
-def _tuning(config: PipelineConfig) -> Recipe | None:
+def _tuning(config: PipelineConfig, data: Data) -> Recipe | None:
     if config.netadapt is None:
         return None
     tuning = config.netadapt.tuning
-    recipe = adapt(find_recipe(tuning.recipe), batch=tuning.batch)
-    return replace(recipe, lr=tuning.lr or recipe.lr)
+    return fit_recipe(adapt(find_recipe(tuning.recipe), batch=tuning.batch, lr=tuning.lr), data)
 
 
 def _random(setup: Setup) -> Architecture:

@@ -11,8 +11,8 @@ from nas.network.checkpoint import Checkpoint
 from nas.network.weights import fingerprint
 from nas.pruning.netadapt import Settings, check
 from nas.training.data import Data
-from nas.training.recipes import Recipe
-from nas.training.run import fit
+from nas.training.recipes import Recipe, as_plain
+from nas.training.run import fit, fit_recipe
 from nas.training.trained import check_classes
 
 
@@ -35,7 +35,7 @@ def check_job(job: PruningJob) -> None:
         NasError: if the target cannot be reached, or table or data do not fit the network.
     """
     check_classes(job.start, job.data)
-    fit(job.start.arch, job.data, batch=job.recipe.batch)
+    fit(job.start.arch, job.data, batch=fit_recipe(job.recipe, job.data).batch)
     check(job.start.arch, job.table, job.settings)
 
 
@@ -49,7 +49,7 @@ def identity(job: PruningJob) -> Mapping[str, Any]:
             "data": {"name": job.data.name, "fingerprint": job.data.fingerprint},
             "table": {"name": job.table.name, "fingerprint": file_fingerprint(job.table)},
             "settings": asdict(job.settings),
-            "recipe": asdict(job.recipe),
+            "recipe": as_plain(job.recipe),
         }
     )
     return found

@@ -17,7 +17,7 @@ from nas.scaling.search import Judge
 from nas.training.data import load_data
 from nas.training.recipe_files import find_recipe
 from nas.training.recipes import adapt
-from nas.training.run import fit
+from nas.training.run import fit, fit_recipe
 
 METRIC, FOLDER = "top1_proxy", "trainings"
 
@@ -31,7 +31,7 @@ class Scheme:
     """
 
     data: str
-    recipe: str = "quick"
+    recipe: str = "auto"
     epochs: int = 0
     resolution: int = 0
     seed: int = 0
@@ -47,7 +47,7 @@ def by_training(
         NasError: if data, recipe or resolution cannot be used.
     """
     images = load_data(scheme.data)
-    recipe = adapt(find_recipe(scheme.recipe), epochs=scheme.epochs)
+    recipe = fit_recipe(adapt(find_recipe(scheme.recipe), epochs=scheme.epochs), images)
     side = scheme.resolution or base.resolution
     factor = Multipliers(resolution=side / base.resolution)
     every = [scale(arch, factor) for arch in (base, *(point.arch for point in points))]

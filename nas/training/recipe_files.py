@@ -15,13 +15,13 @@ from nas.core.plugins import Plugin
 from nas.core.schema import SCHEMA, Reader
 from nas.core.strict_yaml import Lined, changed, without
 from nas.training.augment import Augment
-from nas.training.recipes import RECIPES, Recipe, adapt
+from nas.training.recipes import RECIPES, Recipe, adapt, as_plain
 
 _FILES = (".yaml", ".yml", ".json")
 _LENGTHS = ("epochs", "batch", "accumulate", "lr")
 """Options that mean what the flags of `nas train` mean: the rest of the recipe follows."""
 _AUGMENT = tuple(f.name for f in fields(Augment))
-_PLAIN = tuple(f.name for f in fields(Recipe) if f.name not in ("name", "augment"))
+_PLAIN = tuple(f.name for f in fields(Recipe) if f.name not in ("name", "augment", "auto"))
 _NUMBERS = tuple(f.name for f in (*fields(Recipe), *fields(Augment)) if f.type is float)
 
 
@@ -79,7 +79,7 @@ def read_recipe(path: Path) -> Recipe:
 
 def to_mapping(recipe: Recipe) -> dict[str, Any]:
     """Return the content of the file that `read_recipe` reads, but for the name."""
-    content = as_json(asdict(recipe))
+    content = as_plain(recipe)
     del content["name"]
     return {"schema": SCHEMA, **content}
 
@@ -131,6 +131,7 @@ def _with_options(recipe: Recipe, plugin: Plugin) -> Recipe:
         )
     content = as_json(asdict(recipe))
     content |= {key: given[key] for key in _PLAIN if key in given}
+    content["auto"] = [key for key in content["auto"] if key not in given]
     content["augment"] |= {key: given[key] for key in _AUGMENT if key in given}
     made = Reader(f"recipe {plugin}").record({**content, "name": str(plugin)}, Recipe)
     lengths = {key: getattr(made, key) for key in _LENGTHS if key in given}

@@ -1,8 +1,10 @@
 """Recipes: how networks are trained, from the papers, adapted to a batch size and a length."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
+from nas.core.data import as_json
 from nas.core.errors import BadValue, unknown
 from nas.training.augment import Augment
 
@@ -12,6 +14,15 @@ DECAYS = ("exponential", "cosine")
 _POSITIVE = ("lr", "batch", "epochs", "accumulate", "decay_every", "temperature")
 _RATES = ("weight_decay", "ema", "label_smoothing", "distillation", "warmup", "clip")
 _BELOW_ONE = ("ema", "label_smoothing")
+
+FOLLOWING = ("batch", "lr", "crop", "mixup")
+"""Fields that a recipe may leave open until it is known on how many images it trains."""
+_BATCHES, _STEPS = (64, 128, 256), 3000
+"""A larger batch is taken where it leaves so many steps."""
+_RATE, _BATCH = 4e-3, 64
+_LONG, _LEAST_STEPS = ("efficientnet", "mobilenetv3", "adamw"), 20_000
+_VARIED: Mapping[int, tuple[float, float]] = {1: (1.0, 0.0), 15: (0.6, 0.0), 60: (0.4, 0.2)}
+"""`crop` and `mixup` by how often each image is seen, at least."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +36,8 @@ class Recipe:
     `weight_decay` spares norms, biases and depthwise filters. `ema` is the decay of the average of
     the weights, which is validated, kept and exported; 0 for none. `clip` bounds the norm of the
     gradient; 0 for no bound. With a teacher, `distillation` is its share of the loss, at
-    `temperature`. Recipes are equal that differ in nothing but their names.
+    `temperature`. `auto` names fields, also of `augment`, that are set when it is known on how many
+    images the recipe trains (`suited`). Recipes are equal that differ in nothing but their names.
     """
 
     name: str = field(compare=False)
@@ -45,6 +57,7 @@ class Recipe:
     distillation: float = 0.5
     temperature: float = 2.0
     augment: Augment = field(default_factory=Augment)
+    auto: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, known in (("optimizer", OPTIMIZERS), ("decay", DECAYS)):
@@ -62,6 +75,8 @@ class Recipe:
             value = getattr(self, name)
             if value > 1 or (value == 1 and name in _BELOW_ONE):
                 raise BadValue(f"{name} must lie below 1, not at {value!r}", name)
+        if other := next((name for name in self.auto if name not in FOLLOWING), ""):
+            raise BadValue(str(unknown("field", other, FOLLOWING)), "auto")
 
     @property
     def images_a_step(self) -> int:
@@ -146,7 +161,23 @@ def quick() -> Recipe:
     )
 
 
+def auto() -> Recipe:
+    """Return a recipe that follows the number of images and steps: the one to begin with."""
+    return Recipe(
+        name="auto",
+        optimizer="adamw",
+        lr=_RATE,
+        batch=_BATCH,
+        epochs=30,
+        weight_decay=0.02,
+        ema=0.99,
+        augment=Augment(flip=True),
+        auto=FOLLOWING,
+    )
+
+
 RECIPES: Mapping[str, Callable[[], Recipe]] = {
+    "auto": auto,
     "efficientnet": efficientnet,
     "mobilenetv3": mobilenetv3,
     "adamw": adamw,
@@ -162,6 +193,50 @@ def descriptions() -> Mapping[str, str]:
     return {name: text[0].upper() + text[1:] for name, text in texts.items()}
 
 
+def suited(recipe: Recipe, *, images: int) -> Recipe:
+    """Return `recipe` with the fields of its `auto` set for a training on so many `images`.
+
+    The batch is 64 in short trainings and up to 256 in long ones, the rate follows its square root.
+    How much images vary follows how often each is seen.
+    """
+    if not recipe.auto:
+        return recipe
+    seen = images * recipe.epochs
+    batch = max((b for b in _BATCHES if b * _STEPS <= seen), default=_BATCHES[0])
+    recipe = replace(recipe, batch=batch) if "batch" in recipe.auto else recipe
+    rate = _RATE * (recipe.images_a_step / _BATCH) ** 0.5
+    crop, mixup = _VARIED[max(least for least in _VARIED if least <= recipe.epochs)]
+    augment = recipe.augment
+    return replace(
+        recipe,
+        lr=rate if "lr" in recipe.auto else recipe.lr,
+        augment=replace(
+            augment,
+            crop=crop if "crop" in recipe.auto else augment.crop,
+            mixup=mixup if "mixup" in recipe.auto else augment.mixup,
+        ),
+        auto=(),
+    )
+
+
+def advice(recipe: Recipe, *, images: int) -> str:
+    """Return what to say of a recipe made for far more steps than these; "" if it is not."""
+    steps = images * recipe.epochs // recipe.images_a_step
+    name = recipe.name.partition(":")[0]
+    if name not in _LONG or steps >= _LEAST_STEPS:
+        return ""
+    return (
+        f"recipe {name} is made for trainings of {RECIPES[name]().epochs} epochs on ImageNet, and "
+        f"these are {steps:,} steps; try `--recipe auto`, which follows their number"
+    )
+
+
+def as_plain(recipe: Recipe) -> dict[str, Any]:
+    """Return the content of a recipe, without what recipes of earlier versions did not have."""
+    content: dict[str, Any] = as_json(asdict(recipe))
+    return {key: value for key, value in content.items() if key != "auto" or value}
+
+
 def adapt(
     recipe: Recipe, *, epochs: int = 0, batch: int = 0, accumulate: int = 0, lr: float = 0.0
 ) -> Recipe:
@@ -170,7 +245,7 @@ def adapt(
     Without `lr`, the rate follows the images of a step: in proportion for RMSprop (Goyal et al.,
     2017), as the papers do, and as their square root for AdamW (Malladi et al., 2022). A staircase
     keeps its number of stairs, so that a short training ends as low as a long one; the warm-up
-    takes a tenth of another length at most.
+    takes a tenth of another length at most. What is given is no longer open (`Recipe.auto`).
 
     Raises:
         BadValue: if a value is out of its range.
@@ -183,6 +258,7 @@ def adapt(
         accumulate=accumulate or recipe.accumulate,
         warmup=recipe.warmup if length == recipe.epochs else min(recipe.warmup, length / 10),
         decay_every=recipe.decay_every * length / recipe.epochs,
+        auto=tuple(n for n in recipe.auto if not ((n == "batch" and batch) or (n == "lr" and lr))),
     )
     growth = changed.images_a_step / recipe.images_a_step
     power = 0.5 if recipe.optimizer == "adamw" else 1.0

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from nas.training.evaluate import pick_device
 from nas.training.folder import TrainingFolder
 from nas.training.job import Options, TrainingJob
 from nas.training.loop import Loop, read_progress
-from nas.training.recipes import Recipe
+from nas.training.recipes import Recipe, as_plain, suited
 from nas.training.steps import Stepper
 from nas.training.task import check_batch, check_resolution, for_classes
 from nas.training.trained import with_weights
@@ -168,7 +168,8 @@ def fit(arch: Architecture, data: Data, *, batch: int = 0) -> Architecture:
 
 
 def fit_recipe(recipe: Recipe, data: Data) -> Recipe:
-    """Return `recipe` without mirror images where those of `data` have a left and a right."""
+    """Return `recipe` for `data`: see `suited`; no mirror images where left and right differ."""
+    recipe = suited(recipe, images=len(data.train))
     flip = recipe.augment.flip and data.mirrored
     return replace(recipe, augment=replace(recipe.augment, flip=flip))
 
@@ -196,7 +197,7 @@ def _settings(job: TrainingJob, teacher: Teacher | None) -> Mapping[str, Any]:
         {
             "arch": {"name": job.arch.name, "fingerprint": job.arch.fingerprint},
             "data": {"name": job.data.name, "fingerprint": job.data.fingerprint},
-            "recipe": asdict(job.recipe),
+            "recipe": as_plain(job.recipe),
             "seed": job.seed,
             "teacher": by,
             **({"weights": {"fingerprint": began, **images}} if began else {}),

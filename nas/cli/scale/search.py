@@ -45,7 +45,7 @@ EVALUATORS = ("train", "surrogate", "costs")
 @click.option("--latency-table", help="A table to predict the latency with.")
 @era()
 @click.option("--data", default="", help=DATA)
-@option("--recipe", "quick", f"How to train. {RECIPE}")
+@option("--recipe", "auto", f"How to train. {RECIPE}")
 @option("--epochs", 10, kind=COUNT)
 @click.option(
     "--train-resolution", type=click.IntRange(min=8), help="Pixels for the base. [default: its own]"

@@ -24,7 +24,7 @@ from nas.space.space import Space
 from nas.training.data import check_side, load_data
 from nas.training.recipe_files import find_recipe, pinned
 from nas.training.recipes import adapt
-from nas.training.run import Reached
+from nas.training.run import Reached, fit_recipe
 
 FOLDER, LOG = "trainings", "log.jsonl"
 ACCURACY = "top1_proxy"
@@ -248,7 +248,7 @@ def create(  # noqa: PLR0913  # a parameter for every option
     space: Space,
     *,
     data: str = "",
-    recipe: str = "quick",
+    recipe: str = "auto",
     epochs: int = 9,
     rungs: int = 2,
     eta: int = 3,
@@ -280,7 +280,7 @@ def create(  # noqa: PLR0913  # a parameter for every option
     out = out or _temporary_folder()
     setup = ShortTrainingSetup(
         data=loaded,
-        recipe=adapt(find_recipe(recipe), epochs=epochs, batch=batch, lr=lr),
+        recipe=fit_recipe(adapt(find_recipe(recipe), epochs=epochs, batch=batch, lr=lr), loaded),
         seed=seed,
         folder=out / FOLDER,
         device=device,
