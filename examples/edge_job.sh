@@ -19,8 +19,7 @@ nas search --out found --space "$space" --latency-table cpu.yaml --limit "latenc
     --check
 
 step "3. The best one, trained to the end"
-nas train found:best --data "imagefolder:$images" --recipe quick:flip=true \
-    --epochs "${FINAL_EPOCHS:-30}" --out trained
+nas train found:best --data "imagefolder:$images" --epochs "${FINAL_EPOCHS:-30}" --out trained
 
 step "4. How good is it?"
 nas eval trained --data "imagefolder:$images" --picture confusion.png

@@ -79,9 +79,11 @@ class _Run:
         self.settings, self.start = job.settings, job.start
         own = replace(job.data, mean=job.start.data.mean, deviation=job.start.data.deviation)
         self.data = own
+        short = adapt(job.recipe, epochs=job.settings.epochs or 1, accumulate=job.recipe.accumulate)
+        self.recipe = job.recipe
         self.setup = FineTuningSetup(
             data=held_out(own, job.settings.held_out, seed=job.settings.seed),
-            recipe=fit_recipe(job.recipe, own),
+            recipe=fit_recipe(short if job.recipe.auto else job.recipe, own),
             epochs=job.settings.epochs,
             steps=job.settings.steps,
             seed=job.settings.seed,
@@ -249,7 +251,7 @@ class _Run:
         """Return the last network after the final fine-tuning, and its hold-out accuracy."""
         if not self.settings.final_epochs:
             return trainable(last.arch, last.weights), last.point.held_out
-        recipe = self.setup.recipe
+        recipe = self.recipe
         job = plan(
             last.arch,
             self.setup.data,

@@ -220,6 +220,19 @@ def test_more_epochs_extend_a_finished_training(nas: Nas, caplog: pytest.LogCapt
     assert "another recipe: its epochs is 4, not 3; give another --out" in fewer.err
 
 
+@pytest.mark.parametrize("again", [("--recipe", "auto"), ()])
+def test_a_recipe_that_follows_the_steps_is_kept_when_extended(
+    nas: Nas, again: tuple[str, ...]
+) -> None:
+    words = ("train", "small.yaml", "--data", "shapes:count=60,classes=3", "--device", "cpu",
+             "--resolution", "16", "--out", "run")  # fmt: skip
+    assert nas(*words, "--epochs", "14").code == 0  # in 15, images would be cropped
+    begun = read_mapping(Path("run/train.yaml"))["recipe"]
+    assert nas(*words, *again, "--epochs", "15").code == 0
+    kept = read_mapping(Path("run/train.yaml"))["recipe"]
+    assert kept == {**begun, "epochs": 15, "warmup": 1.5, "decay_every": kept["decay_every"]}
+
+
 def test_only_the_length_of_a_training_may_grow(nas: Nas) -> None:
     assert nas(*MORE, "--epochs", "1", "--out", "run").code == 0
     reply = nas(*MORE, "--epochs", "2", "--lr", "0.1", "--out", "run")

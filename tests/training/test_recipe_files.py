@@ -16,7 +16,7 @@ from nas.training.recipe_files import (
     read_recipe,
     to_mapping,
 )
-from nas.training.recipes import RECIPES, adamw, adapt, descriptions, efficientnet, quick
+from nas.training.recipes import RECIPES, adamw, adapt, auto, descriptions, efficientnet, quick
 
 OPTIONS = 'adamw:lr=0.001,flip=false,randaugment="1,5",warmup=1,mixup=0'
 
@@ -37,6 +37,13 @@ def test_options_change_values_of_the_recipe_and_of_its_augmentation() -> None:
     assert changed == replace(adamw(), lr=0.001, warmup=1.0, augment=augment)
     assert changed.name == OPTIONS
     assert load_recipe("adamw:randaugment=none").augment.randaugment is None
+
+
+def test_an_option_of_auto_is_not_set_by_itself() -> None:
+    recipe = load_recipe("auto:lr=0.01,crop=0.5")
+    assert recipe.auto == tuple(n for n in auto().auto if n not in ("lr", "crop"))
+    assert (recipe.lr, recipe.augment.crop) == (0.01, 0.5)
+    assert "auto" not in to_mapping(load_recipe("quick"))  # as in files of earlier versions
 
 
 def test_options_with_a_flag_adapt_the_rest_as_the_flag_does() -> None:

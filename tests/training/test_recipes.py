@@ -17,9 +17,13 @@ from nas.training.optim import RMSpropTF, build_optimizer, parameter_groups  # n
 from nas.training.recipes import (  # noqa: E402
     RECIPES,
     Recipe,
+    adamw,
     adapt,
+    advice,
+    auto,
     mobilenetv3,
     quick,
+    suited,
 )
 from nas.training.schedule import learning_rate, warm_decay  # noqa: E402
 
@@ -64,6 +68,40 @@ def test_a_short_training_ends_as_low_as_a_long_one() -> None:
 
 
 @pytest.mark.parametrize(
+    ("images", "epochs", "batch"),
+    [(100, 1, 64), (3_000, 30, 64), (3_000, 200, 128), (1_281_167, 100, 256)],
+)
+def test_auto_takes_larger_batches_where_they_leave_enough_steps(
+    images: int, epochs: int, batch: int
+) -> None:
+    made = suited(adapt(auto(), epochs=epochs), images=images)
+    assert made.batch == batch
+    assert made.lr == pytest.approx(auto().lr * sqrt(batch / 64))
+    assert made.auto == ()
+
+
+def test_auto_varies_images_more_the_more_often_they_are_seen() -> None:
+    crops = [suited(adapt(auto(), epochs=n), images=100).augment.crop for n in (5, 20, 100)]
+    assert crops == sorted(crops, reverse=True)
+    assert crops[0] > crops[-1]
+
+
+def test_auto_leaves_what_was_given() -> None:
+    asked = adapt(auto(), epochs=200, batch=16, lr=0.1)
+    asked = replace(asked, auto=("mixup",), augment=replace(asked.augment, crop=0.9))
+    made = suited(asked, images=3_000)
+    assert (made.batch, made.lr, made.augment.crop) == (16, 0.1, 0.9)
+    assert made.augment.mixup > 0
+    assert suited(quick(), images=10**9) == quick()
+
+
+def test_a_recipe_for_long_trainings_is_advised_against_in_short_ones() -> None:
+    assert "these are 234 steps" in advice(adapt(adamw(), epochs=20), images=3_000)
+    assert advice(adamw(), images=1_281_167) == ""
+    assert advice(quick(), images=10) == advice(auto(), images=10) == ""
+
+
+@pytest.mark.parametrize(
     ("step", "rate"),
     [(0, 0.016 / 50), (24, 0.008), (49, 0.016), (50, 0.016 * 0.97**2), (71, 0.016 * 0.97**2),
      (72, 0.016 * 0.97**3)],
@@ -92,7 +130,8 @@ def test_averages_look_back_over_a_tenth_at_first() -> None:
     [("lr", 0.0, "lr must be a number above 0"), ("batch", 0, "batch must be a number above 0"),
      ("epochs", 1.5, "epochs must be a whole number"), ("ema", 1.0, "ema must lie below 1"),
      ("lr", float("nan"), "lr must be a number above 0"), ("decay", "linear", "unknown decay"),
-     ("optimizer", "sgd", "unknown optimizer"), ("warmup", -1, "warmup must be a number >= 0")],
+     ("optimizer", "sgd", "unknown optimizer"), ("auto", ("ema",), "unknown field 'ema'"),
+     ("warmup", -1, "warmup must be a number >= 0")],
 )  # fmt: skip
 def test_values_out_of_range_are_refused(field: str, value: object, message: str) -> None:
     with pytest.raises(BadValue, match=message):
