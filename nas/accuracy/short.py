@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from nas.core.errors import NasError
 from nas.core.storage import Place
 from nas.network.blocks import Architecture
-from nas.network.checkpoint import LAST, SUFFIX
+from nas.network.checkpoint import LAST, SUFFIX, Checkpoint
 from nas.training.data import Data
+from nas.training.inherited import begin_with
 from nas.training.job import Options
 from nas.training.recipes import Recipe
 from nas.training.run import Reached, carry_through, fit, plan
@@ -22,7 +23,7 @@ class ShortTrainingSetup:
 
     `resolution` is that of training (0: each architecture's own); `seconds` is how long one
     candidate may train in all (0: no limit); each training has a folder in `folder`, named by the
-    fingerprint.
+    fingerprint. All begin with what fits of the weights of `relative`, if there is one.
     """
 
     data: Data
@@ -32,6 +33,7 @@ class ShortTrainingSetup:
     device: str = "auto"
     resolution: int = 0
     seconds: float = 0.0
+    relative: Checkpoint | None = None
 
     def prepared(self, arch: Architecture) -> Architecture:
         """Return `arch` as it is trained: at this resolution, with the classes of the data.
@@ -67,6 +69,10 @@ def advance(setup: ShortTrainingSetup, segment: Segment) -> Reached:
     with setup.place(segment.arch).open(patient=True) as out:
         options = Options(device=setup.device, until=segment.until, seconds=setup.seconds)
         arch = setup.prepared(segment.arch)
+        if setup.relative:
+            begun = begin_with(setup.relative, arch, setup.data, seed=setup.seed)
+            arch, usual = begun.arch, begun.normalisation
+            options = replace(options, weights=begun.weights, normalisation=usual)
         job = plan(arch, setup.data, setup.recipe, seed=setup.seed, options=options)
         trained = carry_through(job, out)
     if trained.top1 is None or trained.epochs < segment.until:

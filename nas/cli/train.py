@@ -61,6 +61,12 @@ _HOW = ("device", "workers", "ray_address", "cpus_per_worker", "gpus_per_worker"
     help="Begin with these: a training folder, a checkpoint, a plain .safetensors or .pth file "
     f"with the names that the model of nas.build_model has, or {WEIGHTS}.",
 )
+@click.option(
+    "--inherit",
+    default="",
+    help="Begin with what fits of the weights of a relative: a training folder, a checkpoint, or "
+    "timm:ID, as --weights takes them.",
+)
 @click.option("--resolution", type=COUNT, help="[default: the architecture's]")
 @click.option("--teacher", default="", help="A training folder or a checkpoint to learn from.")
 @click.option(
@@ -133,8 +139,11 @@ def _start(arch: str | None, begun: Begun | None, flags: dict[str, Any]) -> str:
     random weights, whatever ARCH is by now, and one whose own folder is ARCH.
     """
     weights, from_scratch = flags.pop("weights"), flags.pop("from_scratch")
-    if weights and from_scratch:
-        raise NasError("--weights and --from-scratch contradict each other; give one of them")
+    if sum(map(bool, (weights, from_scratch, flags["inherit"]))) > 1:
+        raise NasError(
+            "--weights, --inherit and --from-scratch contradict each other; give one of them"
+        )
+    weights = weights or flags["inherit"]
     if weights or arch is None or from_scratch or find_checkpoint(arch) is None:
         return str(weights)
     is_own = split_name(arch)[0].rstrip("/") == str(flags["out"])
@@ -171,7 +180,8 @@ def _train(
     if found := advice(recipe, images=len(data.train)):
         say(found)
     if start:
-        network, options = _beginning(start, network, data, seed=flags["seed"])
+        begin = _inheriting if flags["inherit"] else _beginning
+        network, options = begin(start, network, data, seed=flags["seed"])
     elif begun:
         options = Options(began=begun.weights, normalisation=begun.normalisation)
     with progress("training", "images") as update:
@@ -187,6 +197,18 @@ def _train(
             with out.open() as folder:
                 return carry_out(job, folder)
         return _train_distributed(job, out, flags)
+
+
+def _inheriting(
+    start: str, arch: Architecture, data: "Data", *, seed: int
+) -> tuple[Architecture, "Options"]:
+    """Return the network and what it inherits, and say how much that is."""
+    from nas.training.inherited import begin_with, find_relative
+    from nas.training.job import Options
+
+    begun = begin_with(find_relative(start), arch, data, seed=seed)
+    say(f"beginning with weights of {start} for {begun.share:.0%} of the parameters")
+    return begun.arch, Options(weights=begun.weights, normalisation=begun.normalisation)
 
 
 def _beginning(
@@ -235,6 +257,7 @@ def _train_distributed(job: "TrainingJob", out: Place, flags: Mapping[str, Any])
 def _default_folder(network: Architecture, flags: dict[str, Any]) -> Path:
     """Return a folder named after the settings."""
     what = {key: value for key, value in flags.items() if key not in _HOW}
+    what = {key: value for key, value in what.items() if value or key != "inherit"}
     what |= {"recipe": pinned(flags["recipe"]), "accumulate": flags["accumulate"] or 1}
     digest = hashlib.sha256(repr((network.fingerprint, what)).encode()).hexdigest()[:6]
     source = file_name(flags["data"].partition(":")[0], default="data")

@@ -248,6 +248,24 @@ def test_a_fine_tuning_is_extended_by_its_own_folder(nas: Nas) -> None:
         assert reply.code == 0, reply.err
 
 
+def test_a_relative_begins_with_the_weights_that_fit(nas: Nas, tmp_path: Path) -> None:
+    assert nas(*MORE, "--epochs", "3", "--out", "base").code == 0
+    wider = json.loads(json.dumps(SMALL))
+    wider["stages"][0][0] |= {"hidden_channels": 64, "kernel": 5}
+    (tmp_path / "wider.yaml").write_text(to_yaml(wider))
+    words = ("train", "wider.yaml", *MORE[2:], "--epochs", "1")
+    reply = nas(*words, "--inherit", "base", "--out", "heir", "--json")
+    assert reply.code == 0, reply.err
+    assert "beginning with weights of base for 100% of the parameters" in reply.err
+    assert json.loads(reply.out)["top1"] > json.loads(nas(*words, "--json").out)["top1"]
+    again = nas(*words, "--inherit", "base", "--out", "heir", "--json")
+    assert json.loads(again.out)["top1"] == json.loads(reply.out)["top1"]
+    other = nas(*words, "--inherit", "base", "--from-scratch")
+    assert "--weights, --inherit and --from-scratch contradict each other" in other.err
+    none = nas(*words, "--inherit", "nowhere")
+    assert (none.code, len(none.err.splitlines())) == (2, 1)
+
+
 def test_train_without_arch_wants_a_training_folder(nas: Nas) -> None:
     reply = nas("train", "--epochs", "2")
     assert "ARCH is missing, and there is no --out to continue; give ARCH and --data" in reply.err

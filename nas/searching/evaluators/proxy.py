@@ -18,10 +18,12 @@ from nas.core.run_folder import other
 from nas.core.schema import Fraction, Reader, Seconds, Signed
 from nas.core.storage import Place
 from nas.core.workers.runner import Failure, InProcess, Runner, outcomes
+from nas.network.weights import fingerprint
 from nas.searching.problem import Answers, Candidates, Metrics
 from nas.searching.rungs import Floats, expected, promoted, schedule
 from nas.space.space import Space
 from nas.training.data import check_side, load_data
+from nas.training.inherited import find_relative
 from nas.training.recipe_files import find_recipe, pinned
 from nas.training.recipes import adapt
 from nas.training.run import Reached, fit_recipe
@@ -258,6 +260,7 @@ def create(  # noqa: PLR0913  # a parameter for every option
     trial_seconds: float = 0.0,
     device: str = "auto",
     seed: int = 0,
+    inherit: str = "",
     out: Place | None = None,
     runner: Runner | None = None,
 ) -> Proxy:
@@ -266,7 +269,9 @@ def create(  # noqa: PLR0913  # a parameter for every option
     A full training takes `epochs` epochs of `recipe`; 1/eta of every rung is promoted to one that
     is eta times as long. `resolution` is that of the training images, 0 each architecture's own. A
     candidate that takes more than `trial_seconds` fails. All trainings begin with the same `seed`
-    and see the same images in the same order. They are kept in the run folder `out`, if any.
+    and see the same images in the same order; with `inherit`, the name of a trained network
+    (`nas.training.inherited`), with what fits of its weights. They are kept in the run folder
+    `out`, if any.
 
     Raises:
         NasError: if data are missing or unusable, or an option is out of its range.
@@ -286,6 +291,7 @@ def create(  # noqa: PLR0913  # a parameter for every option
         device=device,
         resolution=resolution,
         seconds=trial_seconds,
+        relative=find_relative(inherit) if inherit else None,
     )
     setup.prepared(space.decode_row(space.sample_matrix(np.random.default_rng(0), 1)[0]))
     text = (
@@ -293,5 +299,7 @@ def create(  # noqa: PLR0913  # a parameter for every option
         f"of eta {eta} resolution {resolution} batch {setup.recipe.batch} lr {setup.recipe.lr:g} "
         f"seed {seed}"
     )
+    if setup.relative:
+        text += f" inherit {fingerprint(setup.relative.weights)}"
     log = out.here / FOLDER / LOG
     return Proxy(setup, log, ends=ends, eta=eta, runner=runner or InProcess(), text=text)
