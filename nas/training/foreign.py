@@ -59,6 +59,9 @@ def find_origin(source: str, arch: Architecture) -> Origin:
         NasError: if there is no such file or model, or the hub cannot be reached.
     """
     library, _, rest = source.partition(":")
+    if not rest:
+        example = "timm:mobilenetv3_large_100.ra_in1k, timm:PATH or torchvision:PATH"
+        raise UnknownName(f"{source} names no weights; give them as {example}")
     path = Path(rest).expanduser()
     is_path = path.exists() or path.suffix in (SUFFIX, *PICKLES) or rest.startswith((".", "/", "~"))
     if library == _TORCHVISION:

@@ -23,12 +23,13 @@ def fetch(repo: str, *, hint: str = "") -> Path:
         MissingPackage: if huggingface_hub is not installed.
     """
     try:
-        from huggingface_hub import errors, hf_hub_download
+        from huggingface_hub import constants, errors, hf_hub_download
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="fetching weights from the hub") from None
     if found := cached(repo):
         return found
-    logger.info("fetching %s from the hub", repo)
+    if not constants.HF_HUB_OFFLINE:
+        logger.info("fetching %s from the hub", repo)
     try:
         with _without_warnings():
             paths = [Path(hf_hub_download(repo, name)) for name in (CONFIG, WEIGHTS)]

@@ -1,6 +1,7 @@
 """Networks with the weights that timm and torchvision trained on ImageNet."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, count
 from pathlib import Path
@@ -65,13 +66,25 @@ def _named(arch: Architecture, origin: Origin, found: Weights) -> tuple[Architec
     """Return `arch` with as many classes as the tensors `found`, and what these are called."""
     names_of = max(_NAMES[origin.library], key=lambda each: _known(each(arch), found))
     names = names_of(arch)
-    known = _known(names, found) > 0
+    known = any(named.name in found for named in names.values())
+    if not known:
+        _check_library(arch, origin, found)
     ordered = not known and origin.path.suffix in PICKLES  # safetensors does not keep the order
     last = [*(found if ordered else (named.name for named in names.values()))][-1:]
     bias = found[last[0]] if last and last[0] in found else np.empty(0, np.float32)
     if bias.ndim == 1 and len(bias) > 1:
         arch = for_classes(arch, len(bias))
     return arch, _in_order(names_of(arch), found) if ordered else names_of(arch)
+
+
+def _check_library(arch: Architecture, origin: Origin, found: Weights) -> None:
+    """Refuse tensors with the names of another library, which has other conventions."""
+    for library in _NAMES.keys() - {origin.library}:
+        for names_of in _NAMES[library]:
+            with suppress(BadValue):
+                if any(named.name in found for named in names_of(arch).values()):
+                    path = origin.path
+                    raise NasError(f"{path} has the names of {library}; give {library}:{path}")
 
 
 def _known(names: Names, found: Weights) -> int:

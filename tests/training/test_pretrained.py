@@ -125,6 +125,16 @@ def test_unknown_names_are_taken_in_the_order_of_execution(tmp_path: Path) -> No
         load_weights(SMALL, f"timm:{written(tmp_path / 'm.safetensors', mine)}")
 
 
+def test_names_of_the_other_library_are_refused(tmp_path: Path) -> None:
+    """Shapes and order would fit, but epsilon and padding would be the wrong ones."""
+    path = written(tmp_path / "m.pth", renamed(WEIGHTS, timm_names(SMALL)))
+    with pytest.raises(NasError, match=r"m\.pth has the names of timm; give timm:/"):
+        load_weights(SMALL, f"torchvision:{path}")
+    path = written(tmp_path / "m.safetensors", renamed(WEIGHTS, torchvision_names(SMALL)))
+    with pytest.raises(NasError, match=r"m\.safetensors has the names of torchvision; give torch"):
+        load_weights(SMALL, f"timm:{path}")
+
+
 def small(folder: Path, config: Mapping[str, Any] | None = None, **changes: Any) -> Path:
     """Write `SMALL` as the hub has it, some tensors changed or (None) left out."""
     folder.mkdir(exist_ok=True, parents=True)
@@ -254,6 +264,7 @@ def test_files_that_are_no_weights_are_one_line(tmp_path: Path) -> None:
     for path, kind, message in (
         (half, BadFile, "is damaged"),
         (wanting, BadFile, "wants to run code when it is read"),
+        ("", UnknownName, "timm: names no weights"),
         (tmp_path / "none.pth", UnknownName, "there is no file"),
         (tmp_path / "empty", UnknownName, "there is no file"),
     ):
