@@ -10,23 +10,28 @@ from nas.network.layers import Pool, lower
 from nas.network.zoo import load_architecture
 
 CONFIG = "config.json"
-_IN_TIMM = {
-    "mobilenet_v1": "mobilenetv1_100",
-    "mobilenet_v2": "mobilenetv2_100",
-    "mobilenet_v3_large": "mobilenetv3_large_100",
-    "mobilenet_v3_small": "mobilenetv3_small_100",
-    "mnasnet_a1": "semnasnet_100",
-    "mnasnet_b1": "mnasnet_100",
-    "single_path_nas": "spnasnet_100",
-    **{f"efficientnet_b{number}": f"efficientnet_b{number}" for number in range(8)},
+_WIDTHS = {
+    "mobilenetv1": ("mobilenet_v1", (100, 125)),
+    "mobilenetv2": ("mobilenet_v2", (35, 50, 75, 100, 140)),
+    "mobilenetv3_large": ("mobilenet_v3_large", (75, 100)),
+    "mobilenetv3_small": ("mobilenet_v3_small", (75, 100)),
+    "semnasnet": ("mnasnet_a1", (50, 75, 100, 140)),
+    "mnasnet": ("mnasnet_b1", (50, 75, 100, 140)),
+    "spnasnet": ("single_path_nas", (100,)),
 }
-"""Bundled networks, and what timm calls them."""
+"""Families of timm, ours, and their widths there in hundredths."""
+_IN_TIMM = {
+    f"{theirs}_{width:03d}": f"{ours}@{width / 100}"
+    for theirs, (ours, widths) in _WIDTHS.items()
+    for width in widths
+} | {name: name for name in (f"efficientnet_b{number}" for number in range(8))}
+"""Networks of timm, and what we call them."""
 
 
 def known_name(arch: Architecture) -> str:
     """Return what timm calls `arch` if it is one of its networks, whatever classes and input."""
-    for name, theirs in _IN_TIMM.items():
-        base = load_architecture(name)
+    for theirs, ours in _IN_TIMM.items():
+        base = load_architecture(ours)
         head = (*arch.head[:-1], base.head[-1])
         if (arch.stem, arch.stages, head) == (base.stem, base.stages, base.head):
             return theirs

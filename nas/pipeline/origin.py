@@ -101,18 +101,16 @@ def origin(text: str) -> Origin:
 
 def _training(here: Path, _: str) -> Origin:
     settings = read_mapping(here / TRAINING.mark)
-    return Origin(sentences=(_trained(settings, str(settings["data"]["name"])),))
-
-
-def _trained(settings: Mapping[str, Any], data: str) -> str:
+    name, data = str(settings["arch"]["name"]), str(settings["data"]["name"])
     recipe, seed = settings["recipe"], settings["seed"]
-    start = settings.get("weights")
-    begun = " from given weights" if start else ""
+    begun = " from given weights" if settings.get("weights") else ""
     teacher = ", taught by a larger network" if settings.get("teacher") else ""
-    return (
-        f"Trained{begun} by nas train on {data}: recipe {recipe['name']}, "
-        f"{_epochs(recipe['epochs'])}, batch size {recipe['batch']}, seed {seed}{teacher}."
+    text = (
+        f"The architecture {name} was trained{begun} by nas train on {data}: recipe "
+        f"{recipe['name']}, {_epochs(recipe['epochs'])}, batch size {recipe['batch']}, "
+        f"seed {seed}{teacher}."
     )
+    return Origin(sentences=(text,))
 
 
 def _pruning(here: Path, _: str) -> Origin:

@@ -13,7 +13,14 @@ import pytest
 from nas.accuracy.predictor import load_accuracy_model, write_accuracy_model
 from nas.core.data import first_comment
 from nas.core.errors import BadFile, NasError
-from nas.core.files import atomic_path, open_regular, read_bytes, read_text, write_text
+from nas.core.files import (
+    atomic_path,
+    open_regular,
+    read_bytes,
+    read_text,
+    write_folder,
+    write_text,
+)
 from nas.core.jsonl import Lines
 from nas.exporting.export import export
 from nas.latency.file import load_table
@@ -211,3 +218,26 @@ def test_a_long_name_leaves_room_for_a_temporary_one(tmp_path: Path) -> None:
         assert temporary.parent == tmp_path
         temporary.touch()
     assert path.is_file()
+
+
+def test_a_folder_is_written_at_once_and_again(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder"
+    write_folder(path, {"a": b"1", "b": b"2"})
+    (path / ".git").mkdir()
+    (path / "__pycache__").mkdir()
+    write_folder(path, {"a": b"3", "b": b"4"})
+    assert {p.name for p in path.iterdir()} == {"a", "b", ".git", "__pycache__"}
+    assert (path / "a").read_bytes() + (path / "b").read_bytes() == b"34"
+    assert [p.name for p in path.parent.iterdir()] == ["folder"]
+
+
+def test_a_folder_of_other_files_stays_as_it_is(tmp_path: Path) -> None:
+    write_folder(tmp_path / "x", {"a": b"1", "b": b"2"})
+    with pytest.raises(BadFile, match="x cannot be written: it holds b already"):
+        write_folder(tmp_path / "x", {"a": b"3"})
+    with pytest.raises(BadFile, match="x/a cannot be written: Not a directory"):
+        write_folder(tmp_path / "x" / "a", {"a": b"3"})
+    with pytest.raises(BadFile, match="y cannot be written: No such file"):
+        write_folder(tmp_path / "y", {"a": b"3", "no/such": b"4"})
+    assert [p.name for p in tmp_path.iterdir()] == ["x"]
+    assert (tmp_path / "x" / "a").read_bytes() == b"1"

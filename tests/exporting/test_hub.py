@@ -13,6 +13,7 @@ from exporting.foreign import found_networks
 from nas.core.errors import NasError
 from nas.exporting.formats.hub import create
 from nas.exporting.hub import hub_files
+from nas.exporting.timm_config import known_name
 from nas.network.blocks import Architecture
 from nas.network.layers import lower
 from nas.network.weights import random_weights
@@ -115,6 +116,23 @@ def test_graphs_and_weights_are_of_one_network(files: dict[str, bytes], tmp_path
     assert np.abs(other - logits).max() < 1e-4 * np.abs(logits).max()
     (tmp_path / "arch.yaml").write_bytes(files["arch.yaml"])
     assert load_architecture(tmp_path / "arch.yaml") == small()
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("mobilenet_v2@1.4", "mobilenetv2_140"),
+        ("mobilenet_v2@0.35-96", "mobilenetv2_035"),
+        ("mnasnet_a1@0.5", "semnasnet_050"),
+        ("mobilenet_v3_large@0.75", "mobilenetv3_large_075"),
+        ("efficientnet_b3", "efficientnet_b3"),
+        ("mobilenet_v3_small@0.5", ""),  # timm does not narrow its stem
+        ("mobilenet_v2@1.3", ""),
+        ("proxylessnas_mobile", ""),
+    ],
+)
+def test_timms_own_networks_are_known_at_their_widths(ours: str, theirs: str) -> None:
+    assert known_name(load_architecture(ours)) == theirs
 
 
 def test_a_network_that_timm_has_not_is_no_name_of_timm() -> None:

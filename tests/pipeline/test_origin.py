@@ -27,7 +27,8 @@ def write(folder: Path, name: str, *content: Mapping[str, Any]) -> Path:
 
 def training(folder: Path, **more: Any) -> Path:
     recipe = {"name": "quick", "epochs": 1, "batch": 64}
-    settings = {"schema": 1, "data": {"name": "d"}, "recipe": recipe, "seed": 3, **more}
+    settings = {"schema": 1, "arch": {"name": "a"}, "data": {"name": "d"}, "recipe": recipe,
+                "seed": 3, **more}  # fmt: skip
     return write(folder, "train.yaml", settings)
 
 
@@ -55,13 +56,16 @@ def trained() -> Checkpoint:
 
 def test_a_training_says_data_and_recipe(tmp_path: Path) -> None:
     folder = training(tmp_path / "t")
-    text = "Trained by nas train on d: recipe quick, 1 epoch, batch size 64, seed 3."
+    text = (
+        "The architecture a was trained by nas train on d: recipe quick, 1 epoch, batch size 64, "
+        "seed 3."
+    )
     assert origin(str(folder)).sentences == (text,)
     (folder / "best.safetensors").touch()
     assert origin(str(folder / "best.safetensors")).sentences == (text,)
     more = training(tmp_path / "u", weights={"name": "w"}, teacher={"name": "x"})
     (text,) = origin(f"{more}:last").sentences
-    assert text.startswith("Trained from given weights by nas train on d")
+    assert text.startswith("The architecture a was trained from given weights by nas train on d")
     assert text.endswith("seed 3, taught by a larger network.")
 
 
