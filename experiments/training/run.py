@@ -122,7 +122,7 @@ def _tensor(data: Data, images: nas_data.Images, side: int) -> torch.Tensor:
     return ((pixels - mean) / deviation).contiguous(memory_format=torch.channels_last)
 
 
-def _cifar(archive: Path) -> Data:
+def cifar(archive: Path) -> Data:
     """Return a part of cifar10_part, as many images of every class."""
     folder = RUNS / "cifar10_part"
     if not folder.is_dir():
@@ -163,7 +163,7 @@ def _data(given: argparse.Namespace) -> Iterator[tuple[str, Data]]:
     if "digits" in given.data:
         yield "digits", load_data("digits")
     if "cifar10_part" in given.data and given.cifar.is_file():
-        yield "cifar10_part", _cifar(given.cifar)
+        yield "cifar10_part", cifar(given.cifar)
     if "fashion_mnist" in given.data and given.fashion:
         yield "fashion_mnist", _fashion(given.fashion)
 

@@ -21,7 +21,9 @@ from nas.space.file import load_space  # noqa: E402
 from nas.space.space import Space  # noqa: E402
 from nas.training.data import load_data  # noqa: E402
 from nas.training.loop import Diverged  # noqa: E402
-from nas.training.run import Reached  # noqa: E402
+from nas.training.recipe_files import find_recipe  # noqa: E402
+from nas.training.recipes import adapt  # noqa: E402
+from nas.training.run import Reached, train  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 DATA = "shapes:count=128,difficulty=0,classes=2"
@@ -232,6 +234,19 @@ def test_a_resolution_too_small_for_the_strides_is_refused() -> None:
 def test_batches_too_small_for_the_resolution_are_refused() -> None:
     with pytest.raises(NasError, match="cannot train on one image at a time at a resolution of 32"):
         create(load_space("mnasnet_b0"), data=DATA, resolution=32, batch=1)
+
+
+def test_trainings_begin_with_what_fits_of_a_relative(tiny: Space, tmp_path: Path) -> None:
+    relative, images = tmp_path / "relative", "shapes:count=400,difficulty=0,classes=3"
+    candidates = _batch(tiny, 2)
+    arch = tiny.decode_row(candidates.picks[0])
+    top1 = train(arch, load_data(images), adapt(find_recipe("auto"), epochs=6), out=relative).top1
+    given = {"data": images, "epochs": 1, "rungs": 1, "recipe": "auto:lr=1e-6"}
+    alone = _proxy(tiny, tmp_path / "a", **given)
+    heirs = _proxy(tiny, tmp_path / "b", **given, inherit=str(relative))
+    assert str(heirs).startswith(f"{alone} inherit ")
+    first = [one(candidates).metrics["top1_proxy"][0] for one in (alone, heirs)]
+    assert first[0] < first[1] == pytest.approx(top1, abs=0.1)  # so little is learned in an epoch
 
 
 def test_its_images_are_split_as_nas_train_and_nas_eval_split_them(tiny: Space) -> None:
