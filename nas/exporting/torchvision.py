@@ -1,5 +1,6 @@
 """A folder from which torchvision builds a network: rows for its constructors, and weights."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,8 +16,10 @@ from nas.network.naming.tensors import Names, renamed
 from nas.network.naming.torchvision import family_of, torchvision_names
 from nas.network.weights import Weights, check_weights, weight_shapes
 
-_SPEC, _PROGRAM = "torchvision.json", "model.py"
-_BUILD = f'''"""The network of {_SPEC}, built by torchvision: from model import model."""
+SPEC = "torchvision.json"
+"""What torchvision is told, and how images become the input, in a folder of this format."""
+_PROGRAM = "model.py"
+_BUILD = f'''"""The network of {SPEC}, built by torchvision: from model import model."""
 
 import json
 from pathlib import Path
@@ -26,7 +29,7 @@ from torch.nn import BatchNorm2d
 from torchvision.models.MODULE import NAMES
 
 here = Path(__file__).parent
-spec = json.loads((here / "{_SPEC}").read_text(encoding="utf-8"))
+spec = json.loads((here / "{SPEC}").read_text(encoding="utf-8"))
 model = CALL.eval()
 for module in model.modules():
     if isinstance(module, BatchNorm2d):
@@ -91,9 +94,15 @@ def torchvision_network(arch: Architecture, family: str = "") -> TorchvisionNetw
 
 
 def torchvision_files(
-    arch: Architecture, weights: Weights | None, *, family: str = ""
+    arch: Architecture,
+    weights: Weights | None,
+    metadata: Mapping[str, str] | None,
+    *,
+    family: str = "",
 ) -> dict[str, bytes]:
     """Return the files of a folder from which torchvision builds `arch`, with any `weights`.
+
+    `metadata` are those of a checkpoint.
 
     Raises:
         NasError: if the family has no such network, or the weights do not fit.
@@ -101,13 +110,20 @@ def torchvision_files(
     network = torchvision_network(arch, family)
     spec = {k: v for k, v in asdict(network).items() if k != "names"}
     files = {
-        _SPEC: to_json({"schema": SCHEMA, **spec}).encode(),
+        SPEC: to_json({"schema": SCHEMA, **spec, **_images(arch, metadata or {})}).encode(),
         _PROGRAM: _program(network.family, loads=weights is not None).encode(),
     }
     if weights is not None:
         check_weights(lower(arch), weights)
         files[TENSORS] = tensor_file(renamed(weights, network.names))
     return files
+
+
+def _images(arch: Architecture, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Return the size of images, and their normalisation and classes as far as they are known."""
+    names = {"mean": "mean", "deviation": "std", "classes": "label_names"}
+    known = {theirs: json.loads(metadata[n]) for n, theirs in names.items() if n in metadata}
+    return {"input_size": [arch.input_channels, arch.resolution, arch.resolution], **known}
 
 
 def _program(family: str, *, loads: bool) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from nas.core.data import bundled, read_foreign
 from nas.core.errors import UnknownName
 from nas.core.schema import Fraction, Range, Reader
+from nas.exporting.torchvision import SPEC
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import SUFFIX, Triple
 from nas.network.zoo import PublishedWeights, published_weights
@@ -53,7 +54,7 @@ def find_origin(source: str, arch: Architecture) -> Origin:
     """Return the weights that `source` names, for `arch`.
 
     That is "timm:ID" for a model of the hub, "timm:PATH" for a file or a folder of one, or
-    "torchvision:PATH" for a file.
+    "torchvision:PATH" for a file, or a folder that was exported for torchvision.
 
     Raises:
         NasError: if there is no such file or model, or the hub cannot be reached.
@@ -65,7 +66,7 @@ def find_origin(source: str, arch: Architecture) -> Origin:
     path = Path(rest).expanduser()
     is_path = path.exists() or path.suffix in (SUFFIX, *PICKLES) or rest.startswith((".", "/", "~"))
     if library == _TORCHVISION:
-        return Origin(path=_file(path), library=library, norm_epsilon=_torchvision_epsilon(arch))
+        return _torchvision(_file(path / WEIGHTS if path.is_dir() else path), arch)
     if not is_path:
         path = fetch(_repository(rest), hint=_hint(source))
     return _timm(_file(path / WEIGHTS if path.is_dir() else path), rest)
@@ -147,8 +148,6 @@ def _timm(path: Path, name: str) -> Origin:
     padding = "same" if like_tensorflow else ""
     if arguments.pad_type is not None:
         padding = arguments.pad_type
-    labels = config.label_names
-    named = isinstance(labels, list) and all(isinstance(label, str) for label in labels)
     return Origin(
         path=path,
         library=_TIMM,
@@ -156,5 +155,36 @@ def _timm(path: Path, name: str) -> Origin:
         padding="same" if padding == "same" else "symmetric",
         mean=images.mean,
         deviation=images.std,
-        classes=tuple(labels) if named else (),
+        classes=_classes(config.label_names),
+    )
+
+
+def _classes(labels: Any) -> tuple[str, ...]:
+    """Return names of classes, none where `labels` are no list of texts."""
+    named = isinstance(labels, list) and all(isinstance(label, str) for label in labels)
+    return tuple(labels) if named else ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Spec:
+    """The part of an export for torchvision that is read."""
+
+    mean: tuple[Fraction, Fraction, Fraction] = IMAGENET_MEAN
+    std: tuple[_Deviation, _Deviation, _Deviation] = IMAGENET_DEVIATION
+    norm_epsilon: _Deviation | None = None
+    label_names: Any = None
+
+
+def _torchvision(path: Path, arch: Architecture) -> Origin:
+    """Return the weights at `path`, of a folder that was exported by what stands beside them."""
+    place = path.with_name(SPEC)
+    read = Reader(place)
+    spec = read.record(read_foreign(place), _Spec, more=True) if place.is_file() else _Spec()
+    return Origin(
+        path=path,
+        library=_TORCHVISION,
+        norm_epsilon=spec.norm_epsilon or _torchvision_epsilon(arch),
+        mean=spec.mean,
+        deviation=spec.std,
+        classes=_classes(spec.label_names),
     )

@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 from small import WORDS
 
+from nas.network.blocks import to_mapping
+from nas.network.checkpoint import AVERAGE, HEADER
+from nas.network.layers import lower
+from nas.network.weights import random_weights
 from nas.network.zoo import load_architecture
 
 Nas = Callable[..., object]
@@ -104,3 +108,23 @@ def test_what_a_format_cannot_say_is_one_line(
     assert (reply.code, len(reply.err.splitlines())) == (2, 1)
     assert message in reply.err
     assert list(Path().iterdir()) == []
+
+
+def test_a_trained_network_becomes_a_folder_for_the_hub(nas: Nas) -> None:
+    for package in ("safetensors", "onnx", "ai_edge_litert"):
+        pytest.importorskip(package)
+    from safetensors.numpy import save_file
+
+    arch = load_architecture("mobilenet_v2@0.35-64")
+    data = {"name": "d", "fingerprint": "0", "classes": [str(n) for n in range(1000)],
+            "mean": [0.5, 0.4, 0.3], "deviation": [0.2, 0.2, 0.2]}  # fmt: skip
+    facts = {"schema": 1, "arch": to_mapping(arch), "data": data, "progress": {"top1": 0.625}}
+    tensors = {f"{AVERAGE}{name}": value for name, value in random_weights(lower(arch)).items()}
+    save_file(tensors, "x.safetensors", metadata={HEADER: json.dumps(facts)})
+    words = ("--format", "hub:licence=mit", "--latency-table", "pixel1", "--out", "folder")
+    reply = nas("export", "x.safetensors", *words)
+    assert (reply.code, reply.err) == (0, "wrote folder with the weights of x.safetensors\n")
+    card = Path("folder/README.md").read_text(encoding="utf-8")
+    assert "62.5 % top-1 on the validation images of d." in card
+    assert "ms on Google Pixel 1 with TensorFlow Lite of 2019" in card
+    assert json.loads(Path("folder/config.json").read_text())["architecture"] == "mobilenetv2_035"

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from exporting.foreign import difference, found_networks, tensors_of
 
@@ -122,6 +123,23 @@ def test_the_folder_has_weights_where_some_are_given(tmp_path: Path) -> None:
         "without": ["model.py", "torchvision.json"],
         "with": ["model.py", "model.safetensors", "torchvision.json"],
     }
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", ["mobilenet_v2@0.35-64", "mnasnet_b1@0.5-64"])
+def test_the_folder_is_read_back_as_weights_of_torchvision(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from nas.training.pretrained import load_weights
+
+    arch = replace(load_architecture(name), norm_epsilon=2e-4)
+    arch = replace(arch, head=(*arch.head[:-1], replace(arch.head[-1], out_channels=3)))
+    weights = random_weights(lower(arch))
+    data = {"mean": "[0.5, 0.4, 0.3]", "deviation": "[0.2, 0.2, 0.1]", "classes": '["a", "b", "c"]'}
+    create()(arch, tmp_path / "x", weights, data)
+    found = load_weights(load_architecture(name), f"torchvision:{tmp_path / 'x'}")
+    assert (found.arch, found.data.classes) == (arch, ("a", "b", "c"))
+    assert found.normalisation == ((0.5, 0.4, 0.3), (0.2, 0.2, 0.1))
+    assert all(np.array_equal(found.weights[n], value) for n, value in weights.items())
 
 
 @pytest.mark.torch

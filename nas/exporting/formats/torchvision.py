@@ -12,7 +12,4 @@ def create(*, family: str = "") -> Exporter:
     `family` is mobilenet_v2, mobilenet_v3, mnasnet or efficientnet; by default the one that the
     architecture looks like.
     """
-    files = partial(torchvision_files, family=family)
-    return FolderExporter(
-        suffix=".torchvision", content=lambda arch, weights, _: files(arch, weights)
-    )
+    return FolderExporter(suffix=".torchvision", content=partial(torchvision_files, family=family))
