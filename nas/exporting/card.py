@@ -75,9 +75,11 @@ def _data(metadata: Mapping[str, str]) -> list[str]:
     mean, deviation, classes = (
         json.loads(metadata[name]) for name in ("mean", "deviation", "classes")
     )
+    name = _plain(metadata["data"])
+    foreign = metadata["data"].startswith(("timm:", "torchvision:"))
+    of = f"That of {name}" if foreign else f"Trained on {name}"
     return [
-        f"Trained on {_plain(metadata['data'])}, of {len(classes):,} classes, which `config.json` "
-        "names in their order.",
+        f"{of}, of {len(classes):,} classes, which `config.json` names in their order.",
         "",
         f"- images: {metadata['crop']}; {metadata['interpolation']}",
         f"- channels: {metadata['channel_order']}, {metadata['range']}",

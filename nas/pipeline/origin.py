@@ -5,10 +5,11 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from nas.core.data import read_mapping
+from nas.core.data import bundled, read_mapping
 from nas.core.errors import NasError
 from nas.core.run_folder import (
     BEST,
@@ -27,6 +28,7 @@ from nas.latency.file import load_table
 from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint
+from nas.network.zoo import published_weights
 from nas.pipeline.journal import SETTINGS
 from nas.report.table_notes import latency_remarks
 from nas.report.tables import ms_text
@@ -87,7 +89,7 @@ def origin(text: str) -> Origin:
         RunError: if the folder is damaged.
     """
     if _FOREIGN.match(text):
-        return Origin(sentences=(f"The weights are those of {text}.",))
+        return Origin(sentences=(_foreign(text),))
     if is_url(text):
         return Origin()
     folder, name = split_name(text)
@@ -97,6 +99,15 @@ def origin(text: str) -> Origin:
         return Origin()
     with sound(here / kind.mark):
         return _READ[kind](here, name or BEST)
+
+
+def _foreign(source: str) -> str:
+    """Return what is known of weights of another library."""
+    every = chain(*map(published_weights, bundled("architectures")))
+    found = next((weights for weights in every if weights.source == source), None)
+    known = f", published with {100 * found.top1:.1f} % top-1 on ImageNet" if found else ""
+    licence = f" under {found.licence}" if found else ""
+    return f"The weights are those of {source}{known}{licence}."
 
 
 def _training(here: Path, _: str) -> Origin:

@@ -147,6 +147,11 @@ def test_a_network_that_timm_has_not_is_no_name_of_timm() -> None:
     assert "None is stated." in text
 
 
+def test_data_of_another_librarys_weights_are_theirs() -> None:
+    files = hub_files(small(), None, {**DATA, "data": "timm:a"})
+    assert "That of timm:a, of 10 classes, which" in card(files)[1]
+
+
 def test_weights_have_our_names_where_timm_has_none() -> None:
     pytest.importorskip("safetensors")
     pytest.importorskip("ai_edge_litert")

@@ -102,7 +102,9 @@ def test_what_is_no_folder_of_ours_has_no_origin(text: str) -> None:
 
 def test_weights_of_another_library_are_named() -> None:
     (text,) = origin("timm:mobilenetv3_large_100.ra_in1k").sentences
-    assert text == "The weights are those of timm:mobilenetv3_large_100.ra_in1k."
+    known = ", published with 75.8 % top-1 on ImageNet under apache-2.0"
+    assert text == f"The weights are those of timm:mobilenetv3_large_100.ra_in1k{known}."
+    assert origin("torchvision:x.pth").sentences == ("The weights are those of torchvision:x.pth.",)
 
 
 def test_a_damaged_folder_is_one_line(tmp_path: Path) -> None:
