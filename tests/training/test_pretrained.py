@@ -334,15 +334,35 @@ def test_every_known_model_has_an_architecture() -> None:
 def test_real_timm_computes_the_same(name: str, tmp_path: Path) -> None:
     timm = pytest.importorskip("timm")
     model_name = known_weights()[name][0].source.partition(":")[2].partition(".")[0]
+    check_real(name, "timm", timm.create_model(model_name), tmp_path / f"{model_name}.pth")
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [
+        ("mobilenet_v2", "mobilenet_v2"),
+        ("mobilenet_v3_large", "mobilenet_v3_large"),
+        ("mobilenet_v3_small", "mobilenet_v3_small"),
+        ("mnasnet_b1", "mnasnet1_0"),
+        ("efficientnet_b0", "efficientnet_b0"),
+        ("efficientnet_b5", "efficientnet_b5"),
+    ],
+)
+def test_real_torchvision_computes_the_same(name: str, theirs: str, tmp_path: Path) -> None:
+    models = pytest.importorskip("torchvision.models")
+    check_real(name, "torchvision", getattr(models, theirs)(), tmp_path / "m.pth")
+
+
+def check_real(name: str, library: str, model: Any, path: Path) -> None:
+    """Compare a model of a library with ours, both with its weights and other statistics."""
     torch.manual_seed(0)
-    model = timm.create_model(model_name).eval()
-    for module in model.modules():
+    for module in model.eval().modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.running_var, 0.5, 2)
             torch.nn.init.normal_(module.running_mean)
-    path = tmp_path / f"{model_name}.pth"
     torch.save(model.state_dict(), path)
-    arch = scale_resolution(load_architecture(name), 96)
-    found = load_weights(arch, f"timm:{path}")
+    arch = scale_resolution(load_architecture(name), 97)
+    found = load_weights(arch, f"{library}:{path}")
     expected = outputs(model, arch)
-    assert torch.allclose(outputs(network_of(found), arch), expected, rtol=1e-5, atol=1e-5)
+    error = (outputs(network_of(found), arch) - expected).abs().max()
+    assert error <= 1e-5 * expected.abs().max()
