@@ -19,7 +19,9 @@ FOLLOWING = ("batch", "lr", "crop", "mixup")
 """Fields that a recipe may leave open until it is known on how many images it trains."""
 _BATCHES, _STEPS = (64, 128, 256), 3000
 """A larger batch is taken where it leaves so many steps."""
-_RATE, _BATCH = 4e-3, 64
+_RATE, _BATCH, _USUAL_STEPS = 4e-3, 64, 1500
+_GENTLEST, _BOLDEST = 0.5, 2.5
+"""Few steps want a higher rate than many, within these factors."""
 _LONG, _LEAST_STEPS = ("efficientnet", "mobilenetv3", "adamw"), 20_000
 _VARIED: Mapping[int, tuple[float, float]] = {1: (1.0, 0.0), 15: (0.6, 0.0), 60: (0.4, 0.2)}
 """`crop` and `mixup` by how often each image is seen, at least."""
@@ -196,15 +198,17 @@ def descriptions() -> Mapping[str, str]:
 def suited(recipe: Recipe, *, images: int) -> Recipe:
     """Return `recipe` with the fields of its `auto` set for a training on so many `images`.
 
-    The batch is 64 in short trainings and up to 256 in long ones, the rate follows its square root.
-    How much images vary follows how often each is seen.
+    The batch is 64 in short trainings and up to 256 in long ones. The rate follows its square root,
+    and falls with the square root of the number of steps. How much images vary follows how often
+    each is seen.
     """
     if not recipe.auto:
         return recipe
     seen = images * recipe.epochs
     batch = max((b for b in _BATCHES if b * _STEPS <= seen), default=_BATCHES[0])
     recipe = replace(recipe, batch=batch) if "batch" in recipe.auto else recipe
-    rate = _RATE * (recipe.images_a_step / _BATCH) ** 0.5
+    factor = (_USUAL_STEPS * recipe.images_a_step / seen) ** 0.5
+    rate = _RATE * min(max(factor, _GENTLEST), _BOLDEST) * (recipe.images_a_step / _BATCH) ** 0.5
     crop, mixup = _VARIED[max(least for least in _VARIED if least <= recipe.epochs)]
     augment = recipe.augment
     return replace(

@@ -76,8 +76,17 @@ def test_auto_takes_larger_batches_where_they_leave_enough_steps(
 ) -> None:
     made = suited(adapt(auto(), epochs=epochs), images=images)
     assert made.batch == batch
-    assert made.lr == pytest.approx(auto().lr * sqrt(batch / 64))
     assert made.auto == ()
+
+
+def test_auto_takes_a_lower_rate_for_more_steps() -> None:
+    few, some, many, most = (
+        suited(adapt(auto(), epochs=n, batch=64), images=3_000).lr for n in (1, 20, 80, 8_000)
+    )
+    assert few > some > many > most
+    assert some == pytest.approx(2 * many)
+    wide = suited(adapt(auto(), epochs=80, batch=256), images=3_000)  # a fourth of the steps
+    assert wide.lr == pytest.approx(4 * many)
 
 
 def test_auto_varies_images_more_the_more_often_they_are_seen() -> None:
