@@ -10,7 +10,7 @@ writes result.yaml and compared.png from them. For Fashion-MNIST give a folder w
 import argparse
 import gzip
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -80,9 +80,9 @@ class Bench:
             print(f"{' '.join(map(str, wanted.values()))}: {top1:.4f}, {seconds} s", flush=True)
         return float(self.known[key]["top1"])
 
-    def compare(self, case: Case, seeds: int) -> None:
-        """Train by every way with one seed, by recipes and the best plain way with the others."""
-        first = {way: self.top1(case, way, 0) for way in PLAIN}
+    def compare(self, case: Case, ways: Sequence[str], seeds: int) -> None:
+        """Train by plain `ways` with one seed, by recipes and the best of them with the others."""
+        first = {way: self.top1(case, way, 0) for way in ways}
         best = max(first, key=lambda way: first[way])
         for way in (*RECIPES, best):
             for seed in range(seeds):
@@ -176,7 +176,8 @@ def measure(given: argparse.Namespace) -> None:
             bench = Bench(lines, data)
             for epochs in given.epochs:
                 for network in given.networks:
-                    bench.compare(Case(data=name, network=network, epochs=epochs), given.seeds)
+                    case = Case(data=name, network=network, epochs=epochs)
+                    bench.compare(case, given.plain, given.seeds)
 
 
 def main() -> None:
@@ -190,6 +191,7 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", choices=[*SIDES], default=[*SIDES])
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
     parser.add_argument("--epochs", nargs="+", type=int, default=EPOCHS)
+    parser.add_argument("--plain", nargs="+", choices=PLAIN, default=[*PLAIN], help="the loops")
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()

@@ -19,8 +19,8 @@ FOLLOWING = ("batch", "lr", "crop", "mixup")
 """Fields that a recipe may leave open until it is known on how many images it trains."""
 _BATCHES, _STEPS = (64, 128, 256), 3000
 """A larger batch is taken where it leaves so many steps."""
-_RATE, _BATCH, _USUAL_STEPS = 4e-3, 64, 1500
-_GENTLEST, _BOLDEST = 0.5, 2.5
+_RATE, _BATCH, _USUAL_STEPS = 8e-3, 64, 1500
+_GENTLEST, _BOLDEST = 0.5, 1.25
 """Few steps want a higher rate than many, within these factors."""
 _LONG, _LEAST_STEPS = ("efficientnet", "mobilenetv3", "adamw"), 20_000
 _VARIED: Mapping[int, tuple[float, float]] = {1: (1.0, 0.0), 15: (0.6, 0.0), 60: (0.4, 0.2)}
