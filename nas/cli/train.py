@@ -221,15 +221,14 @@ def _beginning(
     from nas.training.foreign import is_foreign
     from nas.training.job import Options
     from nas.training.plain_weights import is_plain, plain_weights
-    from nas.training.pretrained import load_weights
+    from nas.training.pretrained import beginning, load_weights
     from nas.training.trained import knows, starting_weights
 
     if is_foreign(start):
         found = load_weights(arch, start)
         new = "" if knows(found, data.classes) else ", with a new classifier"
         say(f"fine-tuning {start}{new}")
-        weights = starting_weights(found, data, seed=seed)
-        return found.arch, Options(weights=weights, normalisation=found.normalisation)
+        return found.arch, beginning(found, data, seed=seed)
     if is_plain(start):
         weights, is_new = plain_weights(Path(start), arch, data, seed=seed)
         new = ", with a new classifier for the classes of the data" if is_new else ""

@@ -16,9 +16,12 @@ from nas.network.naming.tensors import Named, Names, restored
 from nas.network.naming.timm import split_names, timm_names
 from nas.network.naming.torchvision import torchvision_names
 from nas.network.weights import Weights
+from nas.training.data import Data
 from nas.training.foreign import PICKLES, Origin, find_origin
+from nas.training.job import Options
 from nas.training.plain_weights import read_tensors
 from nas.training.task import for_classes
+from nas.training.trained import starting_weights
 
 _NAMES: Mapping[str, Sequence[Callable[[Architecture], Names]]] = {
     "timm": (timm_names, split_names),
@@ -60,6 +63,16 @@ def load_weights(arch: Architecture, source: str) -> Checkpoint:
     return Checkpoint(
         path=origin.path, arch=arch, weights=weights, data=data, top1=None, named=named
     )
+
+
+def beginning(found: Checkpoint, data: Data, *, seed: int = 0) -> Options:
+    """Return the options of a training of `found.arch` on `data` that begins with its weights.
+
+    The classifier is drawn with `seed` where the number of classes differs, and the images are
+    normalised as those that the weights were trained on.
+    """
+    weights = starting_weights(found, data, seed=seed)
+    return Options(weights=weights, normalisation=found.normalisation)
 
 
 def _named(arch: Architecture, origin: Origin, found: Weights) -> tuple[Architecture, Names]:

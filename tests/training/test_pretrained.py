@@ -26,8 +26,12 @@ from nas.network.naming.timm import timm_names  # noqa: E402
 from nas.network.naming.torchvision import torchvision_names  # noqa: E402
 from nas.network.weights import Weights, random_weights  # noqa: E402
 from nas.network.zoo import load_architecture  # noqa: E402
+from nas.training.data import load_data  # noqa: E402
 from nas.training.foreign import find_origin, known_weights, where_cached  # noqa: E402
-from nas.training.pretrained import load_weights  # noqa: E402
+from nas.training.pretrained import beginning, load_weights  # noqa: E402
+from nas.training.recipe_files import find_recipe  # noqa: E402
+from nas.training.recipes import adapt  # noqa: E402
+from nas.training.run import train  # noqa: E402
 from nas.training.trained import network_of, with_weights  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -205,6 +209,17 @@ def test_a_name_says_the_conventions_where_nothing_else_does(tmp_path: Path) -> 
     assert find_origin(f"torchvision:{path}", b5).norm_epsilon == 1e-3
     b4 = load_architecture("efficientnet_b4")
     assert find_origin(f"torchvision:{path}", b4).norm_epsilon == 1e-5
+
+
+def test_a_training_begins_with_them(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    data = load_data("digits")
+    found = load_weights(SMALL, f"timm:{small(tmp_path, {'pretrained_cfg': HALF})}")
+    recipe = adapt(find_recipe("quick"), epochs=1, lr=1e-9)
+    trained = train(found.arch, data, recipe, options=beginning(found, data))
+    assert trained.arch.norm_epsilon == 1e-5
+    kept = trained.model.state_dict()["stages.1.0.project.weight"]
+    assert np.allclose(kept, WEIGHTS["stages.1.0.project.weight"], atol=1e-6)
 
 
 def test_labels_are_taken_where_they_are_told(tmp_path: Path) -> None:
