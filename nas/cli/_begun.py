@@ -16,7 +16,7 @@ from nas.network.blocks import Architecture
 from nas.network.checkpoint import ARCH, SETTINGS, Triple
 from nas.network.zoo import load_architecture
 from nas.training.recipe_files import uncapped
-from nas.training.recipes import Recipe
+from nas.training.recipes import RECIPES, Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,10 +92,11 @@ def settings_of(begun: Begun | None, flags: dict[str, Any]) -> dict[str, Any]:
 def recipe_of(begun: Begun, flags: Mapping[str, Any]) -> Any:
     """Return the recipe of the training in --out, unless another is asked for.
 
-    So one that follows the number of steps stays as it was when a training is extended.
+    A preset that follows the number of steps stays as it was when a training is extended.
     """
-    source = click.get_current_context().get_parameter_source("recipe")
-    if source is not ParameterSource.DEFAULT and flags["recipe"] != begun.recipe.name:
-        return flags["recipe"]
+    source, asked = click.get_current_context().get_parameter_source("recipe"), flags["recipe"]
+    follows = asked == begun.recipe.name and asked in RECIPES and bool(RECIPES[asked]().auto)
+    if source is not ParameterSource.DEFAULT and not follows:
+        return asked
     same_length = flags["epochs"] in (None, begun.recipe.epochs)
     return begun.recipe if same_length else uncapped(begun.recipe)

@@ -75,8 +75,8 @@ def _check_same(found: Checkpoint, wanted: Architecture, weights: str, text: str
         return
     ours = dict(wanted.named_blocks())
     places = [place for place, block in found.arch.named_blocks() if ours.get(place) != block]
-    what = places[0] if places else "its resolution or dropout"
+    what = places[0] if places else "its resolution, dropout, epsilon or padding"
     raise NasError(
         f"{weights} has weights of {found.arch.name or 'another architecture'}, not of {text}: "
-        f"{what} differs; leave out --weights to prune what was trained"
+        f"{what} differs; give {as_word(weights)} as ARCH for what was trained"
     )

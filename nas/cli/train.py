@@ -216,7 +216,7 @@ def _beginning(
 ) -> tuple[Architecture, "Options"]:
     """Return the network and the weights to fine-tune, and say where they come from.
 
-    Weights of another library bring their epsilon, padding and normalisation of images.
+    They bring the epsilon, the padding and the normalisation of images that they were trained with.
     """
     from nas.training.foreign import is_foreign
     from nas.training.job import Options
@@ -238,7 +238,11 @@ def _beginning(
     was = "" if found.top1 is None else f", top1 {found.top1:.4f} on {found.data.name}"
     new = "" if found.data.classes == data.classes else ", with a new classifier for other classes"
     say(f"fine-tuning {found.path}{was}{new}; --from-scratch begins with random weights")
-    return arch, Options(weights=starting_weights(found, data, seed=seed))
+    usual = found.normalisation if found.normalisation != (data.mean, data.deviation) else None
+    own = found.arch
+    arch = replace(arch, norm_epsilon=own.norm_epsilon, padding=own.padding)
+    weights = starting_weights(found, data, seed=seed)
+    return arch, Options(weights=weights, normalisation=usual)
 
 
 def _train_distributed(job: "TrainingJob", out: Place, flags: Mapping[str, Any]) -> "Trained":

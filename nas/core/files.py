@@ -148,7 +148,8 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
     Raises:
         BadFile: if it cannot be written, or holds other files than those.
     """
-    new = path.with_name(f".{path.name[:_LONGEST_STEM]}-{secrets.token_hex(4)}")
+    there_is = path.resolve()
+    new = there_is.with_name(f".{there_is.name[:_LONGEST_STEM] or 'root'}-{secrets.token_hex(4)}")
     try:
         there = {p.name for p in path.iterdir()} if os.path.lexists(path) else None
         others = sorted(n for n in there or () if n not in files and not n.startswith((".", "__")))

@@ -4,11 +4,13 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from nas.core.data import to_yaml
 from nas.core.text import printable
 from nas.network.blocks import Architecture
+from nas.network.checkpoint import named_classes
 from nas.network.cost import cost
 
 LATENCY, ORIGIN = "latency", "origin"
@@ -75,11 +77,13 @@ def _data(metadata: Mapping[str, str]) -> list[str]:
     mean, deviation, classes = (
         json.loads(metadata[name]) for name in ("mean", "deviation", "classes")
     )
-    name = _plain(metadata["data"])
-    foreign = metadata["data"].startswith(("timm:", "torchvision:"))
+    library, colon, source = metadata["data"].partition(":")
+    foreign = bool(colon) and library in ("timm", "torchvision")
+    name = _plain(f"{library}:{PurePath(source).name}" if foreign else metadata["data"])
     of = f"That of {name}" if foreign else f"Trained on {name}"
     return [
-        f"{of}, of {len(classes):,} classes, which `config.json` names in their order.",
+        f"{of}, of {len(classes):,} classes"
+        + (", which `config.json` names in their order." if named_classes(metadata) else "."),
         "",
         f"- images: {metadata['crop']}; {metadata['interpolation']}",
         f"- channels: {metadata['channel_order']}, {metadata['range']}",

@@ -6,6 +6,7 @@ from typing import Any
 
 from nas.core.text import file_name
 from nas.network.blocks import Architecture
+from nas.network.checkpoint import named_classes
 from nas.network.layers import Pool, lower
 from nas.network.zoo import load_architecture
 
@@ -43,7 +44,7 @@ def timm_config(arch: Architecture, metadata: Mapping[str, str]) -> dict[str, An
 
     The architecture is timm's name of the network if it is one of timm's, else its own.
     """
-    labels = {"label_names": json.loads(metadata["classes"])} if "classes" in metadata else {}
+    labels = {"label_names": names} if (names := named_classes(metadata)) else {}
     return {
         "architecture": known_name(arch) or file_name(arch.name, default=arch.fingerprint),
         "num_classes": arch.head[-1].out_channels if arch.head else 0,

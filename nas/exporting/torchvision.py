@@ -11,6 +11,7 @@ from nas.core.schema import SCHEMA
 from nas.exporting.tensor_file import TENSORS, tensor_file
 from nas.exporting.torchvision_rows import ROWS
 from nas.network.blocks import Architecture
+from nas.network.checkpoint import named_classes
 from nas.network.layers import lower
 from nas.network.naming.tensors import Names, renamed
 from nas.network.naming.torchvision import family_of, torchvision_names
@@ -121,8 +122,10 @@ def torchvision_files(
 
 def _images(arch: Architecture, metadata: Mapping[str, str]) -> dict[str, Any]:
     """Return the size of images, and their normalisation and classes as far as they are known."""
-    names = {"mean": "mean", "deviation": "std", "classes": "label_names"}
+    names = {"mean": "mean", "deviation": "std"}
     known = {theirs: json.loads(metadata[n]) for n, theirs in names.items() if n in metadata}
+    if classes := named_classes(metadata):
+        known["label_names"] = classes
     return {"input_size": [arch.input_channels, arch.resolution, arch.resolution], **known}
 
 

@@ -41,6 +41,8 @@ PREPROCESSING: Mapping[str, str] = {
 }
 """How images become the input of a trained network, beside its resolution and normalisation."""
 
+_UNNAMED = "classes_are_numbers"
+"""A key of the metadata where nobody said what the classes are called."""
 MODEL, AVERAGE = "model.", "average."
 """Prefixes of the names of weights: as they were trained, and their moving average."""
 
@@ -109,10 +111,17 @@ class Checkpoint:
             "classes": json.dumps(self.data.classes),
             "mean": json.dumps(self.data.mean),
             "deviation": json.dumps(self.data.deviation),
+            **({} if self.named else {_UNNAMED: "true"}),
             **PREPROCESSING,
             **({"top1": repr(self.top1)} if self.top1 is not None else {}),
             **self.notes,
         }
+
+
+def named_classes(metadata: Mapping[str, str]) -> list[str]:
+    """Return the names of the classes in the metadata of a network; none where nobody gave any."""
+    names: list[str] = json.loads(metadata.get("classes", "[]"))
+    return names if _UNNAMED not in metadata else []
 
 
 def find_checkpoint(text: str) -> Path | None:

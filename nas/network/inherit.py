@@ -36,13 +36,18 @@ class Inherited:
 
 
 def inherit(
-    trained: Architecture, weights: Weights, arch: Architecture, *, fresh: Weights
+    trained: Architecture,
+    weights: Weights,
+    arch: Architecture,
+    *,
+    fresh: Weights,
+    classifier: bool = True,
 ) -> Inherited:
     """Return weights for `arch` that begin where `trained` with its `weights` is.
 
     Blocks are matched stage by stage where both networks have the same stages, and else by their
-    place between two strides. What has no match, and a classifier of other classes, is taken from
-    `fresh`, the initial weights of `arch`.
+    place between two strides. What has no match, and a classifier of other classes, or any without
+    `classifier`, is taken from `fresh`, the initial weights of `arch`.
 
     Raises:
         NasError: if weights are not those of their architecture.
@@ -50,7 +55,7 @@ def inherit(
     old, new = lower(trained), lower(arch)
     check_weights(old, weights)
     check_weights(new, fresh)
-    taker = _Taker(old, weights, fresh)
+    taker = _Taker(old, weights, fresh, classifier=classifier)
     matches = _matches(old, new)
     for unit in new:
         taker.take(unit, matches.get(unit.name))
@@ -97,8 +102,11 @@ def _chosen(width: int, importance: Importance) -> _Stream:
 class _Taker:
     """Makes the weights of one unit after the other."""
 
-    def __init__(self, old: Sequence[Unit], weights: Weights, fresh: Weights) -> None:
+    def __init__(
+        self, old: Sequence[Unit], weights: Weights, fresh: Weights, *, classifier: bool
+    ) -> None:
         """Begin before the first unit."""
+        self._classifier = classifier
         self.weights, self.fresh = weights, fresh
         self.made: dict[str, Array] = {}
         self.taken = 0
@@ -185,7 +193,7 @@ class _Taker:
         weight, bias = self._of(own, "weight"), self._of(own, "bias")
         if layer.act != "none":
             gives = _chosen(layer.out_features, _l1(weight))
-        elif layer.out_features == len(weight):
+        elif self._classifier and layer.out_features == len(weight):
             gives = _fresh(len(weight))
         else:
             return _fresh(layer.out_features)
@@ -288,8 +296,10 @@ def _stages(units: Sequence[Unit]) -> list[list[Unit]]:
 def _levels(units: Sequence[Unit]) -> list[list[Unit]]:
     """Return the units of the stages by how much smaller than the images their outputs are."""
     found: dict[int, list[Unit]] = {}
+    smaller = prod(unit.block.stride for unit in units if unit.name.startswith("stem"))
     for unit in (unit for stage in _stages(units) for unit in stage):
-        found.setdefault(round(log2(units[0].in_shape[1] / unit.out_shape[1])), []).append(unit)
+        smaller *= unit.block.stride
+        found.setdefault(round(log2(smaller)), []).append(unit)
     levels = range(max(found, default=0) + 1)
     return [found.get(level, []) for level in levels]
 

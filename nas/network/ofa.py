@@ -75,7 +75,7 @@ class _Bottleneck:
     out_channels: Count = 1
     kernel_size: Count = 3
     stride: Count = 1
-    expand_ratio: float | None = 6.0
+    expand_ratio: Annotated[float, Range(0, 1000)] | None = 6.0
     mid_channels: int | None = None
     act_func: _Act | None = "relu6"
     use_se: bool = False

@@ -59,7 +59,7 @@ def load_inputs(config: PipelineConfig) -> Inputs:
         table=setup.table,
         data=loaded,
         recipe=fit_recipe(recipe_of(config.train), loaded),
-        tuning=_tuning(config, loaded),
+        tuning=_tuning(config),
         fingerprints={
             "data": loaded.fingerprint,
             "space": setup.space.fingerprint,
@@ -89,15 +89,16 @@ def recipe_of(training: Training, *, epochs: int = 0) -> Recipe:
 def start_of(inputs: Inputs, arch: Architecture) -> Architecture:
     """Return `arch` as the pipeline trains it: with its resolution, and the classes of the data."""
     pixels = inputs.config.train.resolution
-    batch = min(one.batch for one in (inputs.recipe, inputs.tuning) if one)
+    recipes = (fit_recipe(one, inputs.data) for one in (inputs.recipe, inputs.tuning) if one)
+    batch = min(one.batch for one in recipes)
     return fit(scale_resolution(arch, pixels) if pixels else arch, inputs.data, batch=batch)
 
 
-def _tuning(config: PipelineConfig, data: Data) -> Recipe | None:
+def _tuning(config: PipelineConfig) -> Recipe | None:
     if config.netadapt is None:
         return None
     tuning = config.netadapt.tuning
-    return fit_recipe(adapt(find_recipe(tuning.recipe), batch=tuning.batch, lr=tuning.lr), data)
+    return adapt(find_recipe(tuning.recipe), batch=tuning.batch, lr=tuning.lr)
 
 
 def _random(setup: Setup) -> Architecture:

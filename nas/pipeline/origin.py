@@ -107,7 +107,9 @@ def _foreign(source: str) -> str:
     found = next((weights for weights in every if weights.source == source), None)
     known = f", published with {100 * found.top1:.1f} % top-1 on ImageNet" if found else ""
     licence = f" under {found.licence}" if found else ""
-    return f"The weights are those of {source}{known}{licence}."
+    library, _, place = source.partition(":")
+    shown = source if found else f"{library}:{Path(place).name}"  # no path of this machine
+    return f"The weights are those of {shown}{known}{licence}."
 
 
 def _training(here: Path, _: str) -> Origin:

@@ -79,8 +79,8 @@ class _Run:
         self.settings, self.start = job.settings, job.start
         own = replace(job.data, mean=job.start.data.mean, deviation=job.start.data.deviation)
         self.data = own
-        short = adapt(job.recipe, epochs=job.settings.epochs or 1, accumulate=job.recipe.accumulate)
         self.recipe = job.recipe
+        short = adapt(job.recipe, epochs=job.settings.epochs or 1)  # what `auto` is to be set for
         self.setup = FineTuningSetup(
             data=held_out(own, job.settings.held_out, seed=job.settings.seed),
             recipe=fit_recipe(short if job.recipe.auto else job.recipe, own),

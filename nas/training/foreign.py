@@ -102,7 +102,8 @@ def _file(path: Path) -> Path:
 
 def _torchvision_epsilon(arch: Architecture) -> float:
     linear = [block for block in arch.head if block.kind == "linear"]
-    large = bool(linear) and linear[-1].in_channels >= _LARGE
+    squeezes = any(block.squeezes for stage in arch.stages for block in stage)
+    large = squeezes and bool(linear) and linear[-1].in_channels >= _LARGE
     return _TENSORFLOW if large or len(linear) > 1 else _TORCH
 
 

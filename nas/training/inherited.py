@@ -1,9 +1,9 @@
 """Begin the training of a network with what fits of a trained relative's weights."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from nas.core.errors import NasError
+from nas.core.data import bundled
+from nas.core.errors import BadFile, NasError
 from nas.models.build import build_model, weights_of
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint, Triple, load_checkpoint
@@ -11,10 +11,10 @@ from nas.network.inherit import inherit
 from nas.network.weights import Weights
 from nas.network.zoo import load_architecture
 from nas.training.data import Data
-from nas.training.foreign import is_foreign, known_weights
+from nas.training.foreign import find_origin, is_foreign, known_weights
 from nas.training.pretrained import load_weights
 from nas.training.task import for_classes
-from nas.training.trained import drawn_classifier, knows
+from nas.training.trained import knows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -40,21 +40,22 @@ def find_relative(text: str) -> Checkpoint:
     """
     if not is_foreign(text):
         return load_checkpoint(text)
-    first: NasError | None = None
-    for name in _bundled(text):
-        try:
+    for name, found in known_weights().items():
+        if text in {weights.source for weights in found}:
             return load_weights(load_architecture(name), text)
-        except NasError as error:
-            first = first or error
-    assert first is not None
-    raise first
-
-
-def _bundled(text: str) -> Iterator[str]:
-    """Yield the architectures that weights may be of: the one that names them, else all."""
-    known = known_weights()
-    named = [name for name, found in known.items() if text in {w.source for w in found}]
-    yield from named or known
+    names = [*bundled("architectures")]
+    path = find_origin(text, load_architecture(names[0])).path
+    for name in names:
+        try:
+            return load_weights(load_architecture(name), f"{text.partition(':')[0]}:{path}")
+        except BadFile:
+            raise
+        except NasError:  # of another architecture
+            continue
+    raise NasError(
+        f"{text} fits no bundled architecture; train it on your data with `weights` first, and "
+        "give that folder"
+    )
 
 
 def begin_with(relative: Checkpoint, arch: Architecture, data: Data, *, seed: int) -> Beginning:
@@ -67,11 +68,11 @@ def begin_with(relative: Checkpoint, arch: Architecture, data: Data, *, seed: in
         for_classes(arch, len(data.classes)), norm_epsilon=own.norm_epsilon, padding=own.padding
     )
     fresh = weights_of(build_model(arch, seed=seed))
-    found = inherit(own, relative.weights, arch, fresh=fresh)
     same = knows(relative, data.classes)
+    found = inherit(own, relative.weights, arch, fresh=fresh, classifier=same)
     return Beginning(
         arch=arch,
-        weights=found.weights if same else {**found.weights, **drawn_classifier(arch, seed)},
+        weights=found.weights,
         normalisation=relative.normalisation,
         share=found.share,
     )

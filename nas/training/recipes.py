@@ -171,6 +171,8 @@ def auto() -> Recipe:
         lr=_RATE,
         batch=_BATCH,
         epochs=30,
+        warmup=3.0,
+        clip=1.0,
         weight_decay=0.02,
         ema=0.99,
         augment=Augment(flip=True),

@@ -86,6 +86,23 @@ def test_a_training_takes_conventions_along_and_is_resumed_with_them(nas: Nas) -
     assert json.loads(nas("eval", "run", "--data", "digits", "--json").out)["images"] == 359
 
 
+def test_a_fine_tuned_network_takes_conventions_along_too(nas: Nas) -> None:
+    assert nas(*WORDS, "--weights", "timm:thousand").code == 0
+    words = ("--data", "digits", "--device", "cpu", "--epochs", "1")
+    for number, begin in enumerate((("small.yaml", "--weights", "run"), ("run",),
+                                    ("small.yaml", "--inherit", "run"))):  # fmt: skip
+        reply = nas("train", *begin, *words, "--out", f"again{number}")
+        assert reply.code == 0, reply.err
+        found = load_checkpoint(f"again{number}")
+        assert (found.arch.padding, found.data.mean) == ("same", (0.5, 0.5, 0.5))
+
+
+def test_weights_of_no_bundled_network_are_not_inherited(nas: Nas) -> None:
+    reply = nas(*WORDS, "--inherit", "timm:ten")
+    assert (reply.code, len(reply.err.splitlines())) == (2, 1)
+    assert "timm:ten fits no bundled architecture" in reply.err
+
+
 def test_the_classifier_stays_where_the_number_of_classes_is_equal(nas: Nas) -> None:
     reply = nas(*WORDS, "--weights", "timm:ten", "--lr", "1e-9")
     assert reply.err.startswith("fine-tuning timm:ten\n")

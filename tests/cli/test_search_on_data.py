@@ -20,7 +20,7 @@ TINY = ROOT / "tests" / "data" / "tiny.yaml"
 WORDS = (
     *("search", "--space", str(TINY), "--allow-extrapolation", "--no-plot"),
     *("--data", "shapes:count=96,difficulty=0,classes=3", "--strategy", "random"),
-    *("--evaluator", "proxy:epochs=2,rungs=2,eta=2", "--batch", "4", "--json"),
+    *("--evaluator", "proxy:epochs=2,rungs=2,eta=2,recipe=quick", "--batch", "4", "--json"),
 )
 
 
@@ -35,7 +35,7 @@ def test_a_search_trains_on_data(nas: Nas) -> None:
     found = json.loads(reply.out)
     assert (found["trials"], found["stopped"], found["failed"]) == (8, 4, 0)
     assert found["accuracy"]["metric"] == "top1_proxy"
-    assert "2 epochs of recipe auto" in found["accuracy"]["note"]
+    assert "2 epochs of recipe quick" in found["accuracy"]["note"]
     assert all(solution["epochs"] == 2 for solution in found["pareto"])
     assert len(_trained(Path("run"))) == 12
     again = json.loads(nas(*WORDS, "--trials", "8", "--out", "run").out)

@@ -28,8 +28,8 @@ TINY = ("--space", str(DATA / "tiny.yaml"), "--allow-extrapolation", "--strategy
 SLOW = ("search", *TINY, "--evaluator", "judges.plain:delay=0.01", "--batch", "2", "--trials", "80",
         "--no-plot", "--json")  # fmt: skip
 TRAINED = ("search", *TINY, "--data", "shapes:count=96,difficulty=0,classes=3", "--no-plot",
-           "--evaluator", "proxy:epochs=2,rungs=2,eta=2", "--batch", "4", "--trials", "8",
-           "--json")  # fmt: skip
+           "--evaluator", "proxy:epochs=2,rungs=2,eta=2,recipe=quick", "--batch", "4",
+           "--trials", "8", "--json")  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

@@ -118,6 +118,14 @@ def test_another_family_takes_what_fits(name: str, least: float) -> None:
     assert all(np.isfinite(value).all() for value in found.weights.values())
 
 
+@pytest.mark.parametrize("resolution", [40, 48, 224])
+def test_blocks_match_at_every_resolution(resolution: int) -> None:
+    base = load_architecture("mobilenet_v3_large@1-224")
+    _, found = taken(load_architecture(f"efficientnet_b0@1-{resolution}"), base)
+    _, usual = taken(load_architecture("efficientnet_b0@1-160"), base)
+    assert found.share == usual.share
+
+
 def test_weights_of_another_network_are_refused() -> None:
     fresh = random_weights(lower(net()))
     with pytest.raises(NasError, match="weights for"):
