@@ -99,5 +99,5 @@ def _draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     axes.set_xlabel("top-1 above the best plain loop (points)")
     handles, labels = axes.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
-    axes.legend(unique.values(), unique.keys(), loc="lower left")
+    figure.legend(unique.values(), unique.keys(), loc="outside upper center", ncols=3)
     save(figure, path)
