@@ -123,13 +123,13 @@ def test_a_recipe_may_be_a_file_whose_content_counts(nas: Nas, tmp_path: Path) -
     (tmp_path / "mine.yaml").write_text(mine.out.replace("lr: 0.004", "lr: 0.01"))
     changed = nas(*words, "--recipe", "mine.yaml", "--out", "run")
     assert "another recipe: its lr is 0.004, not 0.01; give another --out" in changed.err
+    names = [_default_folder(arch(SMALL), {"recipe": text, "accumulate": None, "data": "digits"})
+             for text in ("mine.yaml", "quick:epochs=1,flip=true,lr=0.01", "quick")]  # fmt: skip
+    assert names[0] == names[1] != names[2]
     assert nas(*words, "--recipe", "mine.yaml:clip=1", "--out", "with").code == 0
     (tmp_path / "mine.yaml").write_text(mine.out)
     changed = nas(*words, "--recipe", "mine.yaml:clip=1", "--out", "with")
     assert "another recipe: its lr is 0.01, not 0.004" in changed.err
-    names = [_default_folder(arch(SMALL), {"recipe": text, "accumulate": None, "data": "digits"})
-             for text in ("mine.yaml", "quick:epochs=1,flip=true,lr=0.01", "quick")]  # fmt: skip
-    assert names[0] == names[1] != names[2]
 
 
 def test_the_same_command_finds_its_folder_again(nas: Nas) -> None:
