@@ -20,10 +20,10 @@ FOLLOWING = ("batch", "lr", "crop", "mixup")
 _BATCHES, _STEPS = (64, 128, 256), 3000
 """A larger batch is taken where it leaves so many steps."""
 _RATE, _BATCH, _USUAL_STEPS = 8e-3, 64, 1500
-_GENTLEST, _BOLDEST = 0.5, 1.25
+_LEAST_FACTOR, _MOST_FACTOR = 0.5, 1.25
 """Few steps want a higher rate than many, within these factors."""
-_LONG, _LEAST_STEPS = ("efficientnet", "mobilenetv3", "adamw"), 20_000
-_VARIED: Mapping[int, tuple[float, float]] = {1: (1.0, 0.0), 15: (0.6, 0.0), 60: (0.4, 0.2)}
+_LONG, _LEAST_LONG_STEPS = ("efficientnet", "mobilenetv3", "adamw"), 20_000
+_AUGMENTED: Mapping[int, tuple[float, float]] = {1: (1.0, 0.0), 15: (0.6, 0.0), 60: (0.4, 0.2)}
 """`crop` and `mixup` by how often each image is seen, at least."""
 
 
@@ -210,8 +210,12 @@ def suited(recipe: Recipe, *, images: int) -> Recipe:
     batch = max((b for b in _BATCHES if b * _STEPS <= seen), default=_BATCHES[0])
     recipe = replace(recipe, batch=batch) if "batch" in recipe.auto else recipe
     factor = (_USUAL_STEPS * recipe.images_a_step / seen) ** 0.5
-    rate = _RATE * min(max(factor, _GENTLEST), _BOLDEST) * (recipe.images_a_step / _BATCH) ** 0.5
-    crop, mixup = _VARIED[max(least for least in _VARIED if least <= recipe.epochs)]
+    rate = (
+        _RATE
+        * min(max(factor, _LEAST_FACTOR), _MOST_FACTOR)
+        * (recipe.images_a_step / _BATCH) ** 0.5
+    )
+    crop, mixup = _AUGMENTED[max(least for least in _AUGMENTED if least <= recipe.epochs)]
     augment = recipe.augment
     return replace(
         recipe,
@@ -229,7 +233,7 @@ def advice(recipe: Recipe, *, images: int) -> str:
     """Return what to say of a recipe made for far more steps than these; "" if it is not."""
     steps = images * recipe.epochs // recipe.images_a_step
     name = recipe.name.partition(":")[0]
-    if name not in _LONG or steps >= _LEAST_STEPS:
+    if name not in _LONG or steps >= _LEAST_LONG_STEPS:
         return ""
     return (
         f"recipe {name} is made for trainings of {RECIPES[name]().epochs} epochs on ImageNet, and "
