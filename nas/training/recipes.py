@@ -210,11 +210,8 @@ def suited(recipe: Recipe, *, images: int) -> Recipe:
     batch = max((b for b in _BATCHES if b * _STEPS <= seen), default=_BATCHES[0])
     recipe = replace(recipe, batch=batch) if "batch" in recipe.auto else recipe
     factor = (_USUAL_STEPS * recipe.images_a_step / seen) ** 0.5
-    rate = (
-        _RATE
-        * min(max(factor, _LEAST_FACTOR), _MOST_FACTOR)
-        * (recipe.images_a_step / _BATCH) ** 0.5
-    )
+    factor = min(max(factor, _LEAST_FACTOR), _MOST_FACTOR)
+    rate = _RATE * factor * (recipe.images_a_step / _BATCH) ** 0.5
     crop, mixup = _AUGMENTED[max(least for least in _AUGMENTED if least <= recipe.epochs)]
     augment = recipe.augment
     return replace(
