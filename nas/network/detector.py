@@ -1,0 +1,126 @@
+"""What a detector predicts: maps of box numbers and class scores, and the boxes they start from.
+
+A detector is an architecture with a `Detector`. Its outputs are two arrays, joined over levels, and
+there over rows, columns, and the anchors of a cell (the predictions): box numbers of shape
+(batch, predictions, 4 * bins) and class scores of shape (batch, predictions, scores), before any
+softmax or sigmoid. How both become boxes is said by the coder:
+
+- "ssd" (Liu et al., 2016): offsets of centre, width and height from an anchor, divided by the
+  variances 0.1 and 0.2; softmax over the background and the classes.
+- "yolo": distances from a point to the left, top, right and bottom side of the box, in strides,
+  each the mean of a distribution over `bins` whole numbers (Li et al., 2020); a sigmoid per class.
+- "yolov5": offsets from an anchor; sigmoids, of an object at all and per class.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.core.errors import BadValue
+from nas.core.schema import Count, Positive
+from nas.core.text import shown
+
+Floats = NDArray[np.float32]
+Grid = tuple[int, int]
+"""Rows and columns of a map."""
+
+EXTRA_SCORES = {"ssd": 1, "yolo": 0, "yolov5": 1}
+"""By coder: the scores before those of the classes, of the background or of an object at all."""
+MOST_CLASSES = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """The maps of one scale, by the places of the blocks whose outputs they are.
+
+    `anchors` are the widths and heights of the boxes that every cell starts from, as fractions of
+    the side of the input; without any, a cell has one point.
+    """
+
+    boxes: str
+    classes: str
+    anchors: tuple[tuple[Positive, Positive], ...] = ()
+
+    @property
+    def size(self) -> int:
+        """The predictions of a cell."""
+        return max(len(self.anchors), 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detector:
+    """How the outputs of a network become boxes; `classes` do not count the background."""
+
+    coder: str
+    classes: Count
+    levels: tuple[Level, ...] = field(default=())
+    bins: Count = 1
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown coder, and levels that do not fit it."""
+        if self.coder not in EXTRA_SCORES:
+            known = ", ".join(EXTRA_SCORES)
+            raise BadValue(f"coder must be one of {known}, not {shown(self.coder)}", "coder")
+        if not 1 <= self.classes <= MOST_CLASSES:
+            text = f"classes must be 1 to {MOST_CLASSES:,}, not {self.classes}"
+            raise BadValue(text, "classes")
+        if not self.levels:
+            raise BadValue("a detector needs at least one level", "levels")
+        if any(bool(level.anchors) == (self.coder == "yolo") for level in self.levels):
+            some = "has no anchors" if self.coder == "yolo" else "needs anchors at every level"
+            raise BadValue(f"the coder {self.coder} {some}", "levels")
+
+    @property
+    def scores(self) -> int:
+        """The class scores of a prediction, with that of the background or of an object."""
+        return self.classes + EXTRA_SCORES[self.coder]
+
+    @property
+    def numbers(self) -> int:
+        """The box numbers of a prediction."""
+        return 4 * self.bins
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Priors:
+    """Where each prediction starts, in pixels of the input; in the order of the outputs.
+
+    `centres` and `sizes` have shape (predictions, 2), x or width first; `strides` (predictions,).
+    The sizes of points without anchors are their strides.
+    """
+
+    centres: Floats
+    sizes: Floats
+    strides: Floats
+
+    def __len__(self) -> int:
+        """Return the number of predictions."""
+        return len(self.strides)
+
+    @property
+    def corners(self) -> Floats:
+        """Left, top, right and bottom of each, of shape (predictions, 4); they may lie outside."""
+        half = self.sizes / 2
+        return np.concatenate([self.centres - half, self.centres + half], axis=1)
+
+
+def priors(detector: Detector, grids: Sequence[Grid], side: int) -> Priors:
+    """Return the priors of maps of `grids`, one for each level, on an input of `side` pixels."""
+    parts = [
+        _of_level(level, grid, side) for level, grid in zip(detector.levels, grids, strict=True)
+    ]
+    centres, sizes, strides = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return Priors(centres=centres, sizes=sizes, strides=strides)
+
+
+def _of_level(level: Level, grid: Grid, side: int) -> tuple[Floats, Floats, Floats]:
+    rows, columns = grid
+    stride = np.float32(side / columns)
+    y, x = np.meshgrid(np.arange(rows) + 0.5, np.arange(columns) + 0.5, indexing="ij")
+    cells = np.stack([x * side / columns, y * side / rows], axis=-1).reshape(-1, 2)
+    own = np.array(level.anchors or ((1 / columns, 1 / rows),), np.float64) * side
+    centres = np.repeat(cells, level.size, axis=0).astype(np.float32)
+    sizes = np.tile(own, (len(cells), 1)).astype(np.float32)
+    return centres, sizes, np.full(len(centres), stride, np.float32)
