@@ -1,0 +1,55 @@
+"""What the class scores of a fresh detector are."""
+
+from math import log
+
+import torch
+from torch import Tensor, nn
+
+from nas.network.detector import Detector, Priors
+
+PRIOR = 0.01
+"""The probability of a class that an "ssd" begins with (Lin et al., 2017)."""
+_OBJECTS, _SIDE = 5, 640
+"""A "yolo" begins with as many objects of all classes together on an image of this side."""
+_ANCHORED_OBJECTS, _CERTAINTY = 8, 0.6
+"""Those of "yolov5" on such an image, and how certain their classes are, together."""
+
+
+@torch.no_grad()
+def begin_scores(model: nn.Module, detector: Detector, priors: Priors) -> None:
+    """Set the biases that decide the class scores of a fresh `model`; see `first_scores`.
+
+    They are those of the last convolution in the block of each level's classes.
+    """
+    strides = list(dict.fromkeys(priors.strides.tolist()))
+    for number, level in enumerate(detector.levels):
+        stride = strides[min(number, len(strides) - 1)]  # maps of one pixel may follow each other
+        convs = [m for m in model.get_submodule(level.classes).modules() if _is_biased(m)]
+        bias = convs[-1].bias
+        assert isinstance(bias, Tensor)
+        bias.copy_(first_scores(detector, stride).repeat(level.size))
+
+
+def _is_biased(module: nn.Module) -> bool:
+    return isinstance(module, nn.Conv2d) and module.bias is not None
+
+
+def first_scores(detector: Detector, stride: float) -> Tensor:
+    """Return what the class scores of a prediction should begin with, of shape (scores,).
+
+    That is the logarithm of the odds, so that a fresh detector finds next to nothing, and its loss
+    is not ruled by the background. An "ssd" gives each class 0.01 (all together half, at most), a
+    "yolo" what makes five objects of the predictions in an image of 640 pixels.
+    """
+    result = torch.zeros(detector.scores)
+    predictions = (_SIDE / stride) ** 2
+    match detector.coder:
+        case "ssd":
+            share = min(PRIOR, 0.5 / detector.classes)
+            result[1:] = log(share / (1 - detector.classes * share))
+        case "yolo":
+            result[:] = log(_OBJECTS / detector.classes / predictions)
+        case "yolov5":
+            result[0] = log(_ANCHORED_OBJECTS / predictions)
+            result[1:] = log(_CERTAINTY / (detector.classes - 0.99999))
+    return result

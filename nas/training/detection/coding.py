@@ -1,0 +1,110 @@
+"""How box numbers become boxes, and boxes the numbers that a detector should give.
+
+What the coders mean is said in `nas.network.detector`.
+"""
+
+from collections.abc import Callable, Mapping
+from math import log
+from typing import NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+from nas.network.detector import Detector, Priors
+
+CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
+_LARGEST_GROWTH = log(1000 / 16)
+"""An "ssd" box grows by the exponential of this at most, which keeps numbers finite."""
+_LEAST_SIDE = 1e-3
+
+
+class Start(NamedTuple):
+    """`Priors` as tensors: where each prediction starts, in pixels of the input."""
+
+    centres: Tensor
+    sizes: Tensor
+    strides: Tensor
+
+    @classmethod
+    def of(cls, priors: Priors, device: torch.device | str = "cpu") -> Self:
+        """Return `priors` on `device`."""
+        arrays = (priors.centres, priors.sizes, priors.strides)
+        return cls(*(torch.from_numpy(array).to(device) for array in arrays))
+
+    @property
+    def corners(self) -> Tensor:
+        """Left, top, right and bottom of each, of shape (predictions, 4)."""
+        half = self.sizes / 2
+        return torch.cat([self.centres - half, self.centres + half], -1)
+
+
+def decode(coder: str, numbers: Tensor, start: Start) -> Tensor:
+    """Return the boxes (batch, predictions, 4) of box numbers (batch, predictions, 4 * bins)."""
+    return _DECODERS[coder](numbers, start)
+
+
+def probabilities(coder: str, scores: Tensor) -> Tensor:
+    """Return the probability of each class, (batch, predictions, classes), of the class scores."""
+    match coder:
+        case "ssd":
+            return scores.softmax(-1)[..., 1:]
+        case "yolov5":
+            return scores[..., 1:].sigmoid() * scores[..., :1].sigmoid()
+    return scores.sigmoid()
+
+
+def encode_ssd(corners: Tensor, start: Start) -> Tensor:
+    """Return the "ssd" numbers of boxes (..., predictions, 4), one for each prior."""
+    centres = (corners[..., :2] + corners[..., 2:]) / 2
+    sizes = (corners[..., 2:] - corners[..., :2]).clamp(min=_LEAST_SIDE)
+    moved = (centres - start.centres) / start.sizes / CENTRE_VARIANCE
+    return torch.cat([moved, (sizes / start.sizes).log() / SIZE_VARIANCE], -1)
+
+
+def encode_yolo(corners: Tensor, start: Start) -> Tensor:
+    """Return the distances to the sides of boxes (..., predictions, 4), in strides."""
+    low = start.centres - corners[..., :2]
+    return torch.cat([low, corners[..., 2:] - start.centres], -1) / start.strides[..., None]
+
+
+def distances(numbers: Tensor) -> Tensor:
+    """Return the mean of the distribution of each side: (..., 4) of numbers (..., 4 * bins)."""
+    shares = by_side(numbers).softmax(-1)
+    bins = torch.arange(shares.shape[-1], device=shares.device, dtype=shares.dtype)
+    return shares.matmul(bins)
+
+
+def by_side(numbers: Tensor) -> Tensor:
+    """Return box numbers (..., 4 * bins) as (..., 4, bins)."""
+    return numbers.reshape(*numbers.shape[:-1], 4, numbers.shape[-1] // 4)
+
+
+def classes_of(detector: Detector, scores: Tensor) -> Tensor:
+    """Return the part of the class scores that is of classes, (batch, predictions, classes)."""
+    return scores[..., detector.scores - detector.classes :]
+
+
+def _decode_ssd(numbers: Tensor, start: Start) -> Tensor:
+    centres = start.centres + CENTRE_VARIANCE * numbers[..., :2] * start.sizes
+    growth = (SIZE_VARIANCE * numbers[..., 2:]).clamp(max=_LARGEST_GROWTH)
+    half = growth.exp() * start.sizes / 2
+    return torch.cat([centres - half, centres + half], -1)
+
+
+def _decode_yolo(numbers: Tensor, start: Start) -> Tensor:
+    away = distances(numbers) * start.strides[:, None]
+    return torch.cat([start.centres - away[..., :2], start.centres + away[..., 2:]], -1)
+
+
+def _decode_yolov5(numbers: Tensor, start: Start) -> Tensor:
+    shares = numbers.sigmoid()
+    centres = start.centres + (2 * shares[..., :2] - 1) * start.strides[:, None]
+    half = (2 * shares[..., 2:]).square() * start.sizes / 2
+    return torch.cat([centres - half, centres + half], -1)
+
+
+_DECODERS: Mapping[str, Callable[[Tensor, Start], Tensor]] = {
+    "ssd": _decode_ssd,
+    "yolo": _decode_yolo,
+    "yolov5": _decode_yolov5,
+}

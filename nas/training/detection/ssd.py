@@ -1,0 +1,68 @@
+"""The loss of SSD (Liu et al., 2016): matched anchors, hard negatives."""
+
+import torch
+import torch.nn.functional as F  # the name every torch program uses
+from torch import Tensor
+
+from nas.network.detector import Detector
+from nas.training.boxes import Boxes, Outputs
+from nas.training.detection.coding import Start, encode_ssd
+from nas.training.detection.overlap import pairwise_iou
+
+LEAST_OVERLAP = 0.5
+NEGATIVES = 3
+"""Anchors on the background that count, for each matched one: those of the highest loss."""
+
+
+def match(targets: Boxes, start: Start) -> Tensor:
+    """Return the object (batch, predictions) that each prior is to find; -1 for the background.
+
+    It is the one with the highest IoU if that is 0.5 or more, and each object has at least the
+    prior that fits it best.
+    """
+    exists = targets.labels >= 0
+    overlap = pairwise_iou(targets.corners, start.corners)
+    overlap = overlap.masked_fill_(~exists[..., None], -1)
+    if not overlap.shape[1]:
+        return exists.new_full((len(exists), len(start.centres)), -1, dtype=torch.int64)
+    highest, objects = overlap.max(1)
+    objects = objects.masked_fill(highest < LEAST_OVERLAP, -1)
+    numbers = torch.arange(exists.shape[1], device=exists.device).expand_as(exists)
+    numbers = numbers.masked_fill(~exists, -1)
+    best = torch.full_like(objects, -1).scatter_reduce_(1, overlap.argmax(2), numbers, "amax")
+    return torch.where(best >= 0, best, objects)
+
+
+def loss(detector: Detector, outputs: Outputs, targets: Boxes, start: Start) -> Tensor:
+    """Return smooth-L1 of the offsets plus cross-entropy of the classes, for each matched prior.
+
+    Of the background only the priors of the highest loss count, three for each matched one of
+    their image, and three of an image without objects.
+    """
+    objects = match(targets, start)
+    matched = objects >= 0
+    count = matched.sum().clamp(min=1)
+    places = matched.nonzero(as_tuple=True)
+    which = (places[0], objects[places])
+    wanted = encode_ssd(targets.corners[which], _at(start, places[1]))
+    boxes = F.smooth_l1_loss(outputs.boxes[places].float(), wanted, reduction="sum")
+    labels = torch.zeros_like(objects)
+    labels[places] = targets.labels[which] + 1
+    scores = outputs.scores.float()
+    each = F.cross_entropy(scores.flatten(0, 1), labels.flatten(), reduction="none")
+    each = each.view_as(labels)
+    chosen = matched | hardest(each.detach(), matched)
+    return (boxes + each[chosen].sum()) / count
+
+
+def hardest(losses: Tensor, matched: Tensor) -> Tensor:
+    """Return which unmatched priors (batch, predictions) have the highest losses of their image."""
+    ranked = losses.masked_fill(matched, -1).sort(dim=1, descending=True, stable=True).indices
+    wanted = NEGATIVES * matched.sum(1, keepdim=True).clamp(min=1)
+    first = torch.arange(losses.shape[1], device=losses.device) < wanted
+    chosen = torch.zeros_like(matched).scatter_(1, ranked, first)
+    return chosen & ~matched
+
+
+def _at(start: Start, places: Tensor) -> Start:
+    return Start(*(values[places] for values in start))

@@ -1,0 +1,71 @@
+"""From the outputs of a detector to the boxes it finds: threshold, suppression, a limit."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from nas.network.detector import Detector
+from nas.training.boxes import Found, Outputs
+from nas.training.detection.coding import Start, decode, probabilities
+from nas.training.detection.overlap import pairwise_iou
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Which boxes are kept.
+
+    Those of a probability above `score` that overlap no better one of their class by an IoU above
+    `overlap`; the best `most` of an image. Only the best `candidates` of an image are looked at.
+    """
+
+    score: float = 0.001
+    overlap: float = 0.6
+    candidates: int = 1000
+    most: int = 300
+
+
+def limits_of(detector: Detector) -> Limits:
+    """Return the usual limits: 100 boxes an image of "ssd", 300 of the others."""
+    return replace(Limits(), most=100) if detector.coder == "ssd" else Limits()
+
+
+@torch.no_grad()
+def find(detector: Detector, outputs: Outputs, start: Start, limits: Limits) -> list[Found]:
+    """Return the boxes found in each image, best first, cut to no frame."""
+    shares = probabilities(detector.coder, outputs.scores.float())
+    boxes = decode(detector.coder, outputs.boxes.float(), start)
+    count = min(limits.candidates, shares[0].numel())
+    scores, places = shares.flatten(1).topk(count, dim=1)
+    labels = places % detector.classes
+    corners = boxes.gather(1, (places // detector.classes)[..., None].expand(-1, -1, 4))
+    return [
+        _kept(Found(corners=c, scores=s, labels=n), limits)
+        for c, s, n in zip(corners, scores, labels, strict=True)
+    ]
+
+
+def _kept(found: Found, limits: Limits) -> Found:
+    """Return what is kept of boxes in the order of their scores."""
+    count = int((found.scores > limits.score).sum())
+    corners, labels = found.corners[:count], found.labels[:count]
+    keep = suppress(corners, labels, overlap=limits.overlap)[: limits.most]
+    return Found(corners=corners[keep], scores=found.scores[keep], labels=labels[keep])
+
+
+def suppress(corners: Tensor, labels: Tensor, *, overlap: float) -> Tensor:
+    """Return the rows of the boxes that non-maximum suppression keeps, class by class.
+
+    `corners` (n, 4) are ordered by their scores, best first. A box is dropped if it overlaps one
+    that is kept, of the same class, by an IoU above `overlap`. All boxes are decided at once, again
+    and again until nothing changes (Zheng et al., 2021), which is when the chains of boxes that
+    drop each other are at their end.
+    """
+    drops = (pairwise_iou(corners, corners) > overlap) & (labels[:, None] == labels)
+    drops = drops.triu_(1).float()
+    keep = torch.ones(len(corners), device=corners.device)
+    while True:
+        now = (keep @ drops == 0).float()
+        if torch.equal(now, keep):
+            return keep.nonzero()[:, 0]
+        keep = now
