@@ -1,10 +1,11 @@
 """Batches of images: read ahead by threads, augmented, normalised, the same on every run."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import KW_ONLY, dataclass
 from math import ceil
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,15 +15,19 @@ from torch import Tensor
 from nas.core.errors import BadValue
 from nas.core.machine import available_cores
 from nas.training.augment import Augment
+from nas.training.box_augment import BoxAugment
+from nas.training.boxes import Boxes
 from nas.training.data import Data, Images, check_side
+from nas.training.objects import Objects
 from nas.training.process_group import SINGLE, ProcessGroup
 
 MOST_THREADS = 32
 LEAST_CHUNK = 8
 """Fewer images than this are not worth a thread of their own."""
 
-Batch = tuple[Tensor, Tensor]
-_Made = tuple[Tensor, Tensor, torch.cuda.Event | None]
+Batch = tuple[Tensor, Any]
+"""Images, and what is to be learned of them: a tensor of labels, or `Boxes`, by the task."""
+_Made = tuple[Tensor, Any, torch.cuda.Event | None]
 """A batch, and the event after which a GPU may use it."""
 
 
@@ -32,7 +37,8 @@ class Batches:
 
     Images are float32 of shape (batch, 3, side, side), channels last, normalised with the mean and
     standard deviation of `data`. Labels are int64 of shape (batch,); where `augment` mixes, they
-    are float32 of shape (batch, classes). Both are on `device`.
+    are float32 of shape (batch, classes). Of a detector they are `Boxes`, without those of crowds.
+    Both are on `device`.
 
     Order and augmentation depend only on `seed`, `epoch` and the number of the batch: starting at a
     later batch gives exactly the rest of the epoch. `drop_last` leaves out a last batch that is
@@ -50,7 +56,7 @@ class Batches:
     seed: int
     epoch: int
     shuffle: bool
-    augment: Augment | None = None
+    augment: Augment | BoxAugment | None = None
     device: str | torch.device = "cpu"
     start: int = 0
     drop_last: bool = False
@@ -111,29 +117,44 @@ class Batches:
     ) -> _Made:
         """Put a batch together; on a GPU in a stream of its own, beside the training."""
         pixels = torch.from_numpy(np.concatenate([part.result() for part in parts]))
-        labels = torch.from_numpy(self.images.labels[rows])
+        labels = self._labels(rows)
         if stream is None:
             return *self._vary(pixels, labels, number), None
         with torch.cuda.stream(stream):
             pixels = pixels.pin_memory().to(stream.device, non_blocking=True)
-            labels = labels.pin_memory().to(stream.device, non_blocking=True)
+            labels = _mapped(
+                labels, lambda part: part.pin_memory().to(stream.device, non_blocking=True)
+            )
             return *self._vary(pixels, labels, number), stream.record_event()
 
-    def _vary(self, pixels: Tensor, labels: Tensor, number: int) -> Batch:
+    def _labels(self, rows: NDArray[np.int64]) -> Any:
+        labels = self.images.labels[rows]
+        if isinstance(labels, Objects):
+            return Boxes(*map(torch.from_numpy, labels.padded(self.side)))
+        return torch.from_numpy(labels)
+
+    def _vary(self, pixels: Tensor, labels: Any, number: int) -> Batch:
         """Return augmented, normalised images, and the labels that go with them."""
         if self.augment is None:
             values = pixels.contiguous(memory_format=torch.channels_last).float().div_(255)
         else:
             generator = torch.Generator().manual_seed(self._seed_of(number))
-            values, labels = self.augment.apply(
-                pixels, labels, classes=len(self.data.classes), generator=generator
-            )
+            values, labels = self._augmented(pixels, labels, generator)
         mean, deviation = (
             torch.tensor(triple, device=values.device)[:, None, None]
             for triple in (self.data.mean, self.data.deviation)
         )
         values = values.sub_(mean).div_(deviation)
         return values.contiguous(memory_format=torch.channels_last), labels
+
+    def _augmented(self, pixels: Tensor, labels: Any, generator: torch.Generator) -> Batch:
+        match self.augment:
+            case BoxAugment():
+                return self.augment.apply(pixels, labels, generator=generator)
+            case Augment():
+                classes = len(self.data.classes)
+                return self.augment.apply(pixels, labels, classes=classes, generator=generator)
+        return pixels, labels
 
     def _seed_of(self, number: int) -> int:
         seeds = np.random.SeedSequence([self.seed, self.epoch, number, self.group.rank])
@@ -147,6 +168,11 @@ def _stream(device: str | torch.device) -> torch.cuda.Stream | None:
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
 
+def _mapped(labels: Any, change: Callable[[Tensor], Any]) -> Any:
+    """Return a tensor of labels, or both of `Boxes`, after `change`."""
+    return Boxes(*map(change, labels)) if isinstance(labels, Boxes) else change(labels)
+
+
 def _taken(made: _Made) -> Batch:
     """Let the stream of training wait for a batch, whose memory is kept until it was used."""
     images, labels, event = made
@@ -154,7 +180,7 @@ def _taken(made: _Made) -> Batch:
         stream = torch.cuda.current_stream(images.device)
         stream.wait_event(event)
         images.record_stream(stream)
-        labels.record_stream(stream)
+        _mapped(labels, lambda part: part.record_stream(stream))
     return images, labels
 
 

@@ -1,7 +1,8 @@
 """Load labelled images for training, with their classes, mean and standard deviation.
 
 A dataset is named by text, as plugins are: "imagefolder:/path", "imagefolder:/path,val=0.2",
-"hf:NAME_OR_PATH", "cifar10:/path", "digits", "shapes:difficulty=0.7". Each name is a file in
+"hf:NAME_OR_PATH", "cifar10:/path", "digits", "shapes:difficulty=0.7"; with boxes of objects
+"coco:/path", "yolo:/path", "voc:/path", "digits_scenes". Each name is a file in
 `nas/training/datasets` whose `create` returns a `Source`; what all of them need is done here.
 """
 
@@ -16,12 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.core.data import is_there
-from nas.core.errors import BadFile, BadValue, NasError, UnknownName
+from nas.core.errors import BadValue, NasError, UnknownName
 from nas.core.machine import available_cores
 from nas.core.plugins import Plugin, available, create
-from nas.core.text import LONGEST_VALUE, few, printable
+from nas.core.text import LONGEST_VALUE, printable
 from nas.network.checkpoint import Triple
 from nas.training.cache import Read, cached
+from nas.training.label_checks import check_kind, check_labels, label_notes
+from nas.training.objects import Labels
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +34,6 @@ MEASURED_IMAGES = 2048
 MEASURED_SIDE = 64
 """Mean and standard deviation are measured on so many training images, read at this side."""
 LEAST_DEVIATION = 1 / 255
-IMBALANCE = 3.0
-"""Ratio of the largest class to the smallest from which a note says so."""
 CACHE_MB = 1024
 
 
@@ -40,11 +41,12 @@ CACHE_MB = 1024
 class Images:
     """Labelled images of one split.
 
-    `labels` has shape (n,) and values from 0. `read` returns RGB, and may be called by several
-    threads at once.
+    `labels` has shape (n,) and values from 0, or is a record of the objects in each image. `read`
+    returns RGB, and may be called by several threads at once: the square in the middle of each
+    image for a classifier, the whole image, stretched to a square, for a detector.
     """
 
-    labels: NDArray[np.int64]
+    labels: Labels
     read: Read
 
     def __len__(self) -> int:
@@ -56,7 +58,7 @@ class Images:
 class Source:
     """What a file of `nas/training/datasets` finds: the splits, before anything is measured.
 
-    `fingerprint` is of files, sizes, labels and split; `mirrored` is that of `Data`.
+    `fingerprint` is of files, sizes, labels and split; `mirrored` and `task` are those of `Data`.
     """
 
     classes: tuple[str, ...]
@@ -66,6 +68,7 @@ class Source:
     fingerprint: str
     notes: tuple[str, ...] = ()
     mirrored: bool = True
+    task: str = "classification"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -75,7 +78,8 @@ class Data:
     `mean` and `deviation` are mean and standard deviation of the training images, per channel, on
     the scale 0 to 1. `fingerprint` is 16 hex digits that depend on images, labels and splits, not
     on where they lie. `notes` are for the user: skipped images, imbalance. `mirrored` is False
-    where augmentation must not flip: a mirrored 2 is no digit.
+    where augmentation must not flip: a mirrored 2 is no digit. `task` is "classification", or
+    "detection" where the labels are `Objects`.
     """
 
     name: str
@@ -88,6 +92,7 @@ class Data:
     fingerprint: str
     notes: tuple[str, ...]
     mirrored: bool = True
+    task: str = "classification"
 
 
 def load_data(text: str, *, seed: int = 0) -> Data:
@@ -108,7 +113,7 @@ def load_data(text: str, *, seed: int = 0) -> Data:
     source: Source = create(KIND, Plugin(name=plugin.name, options=options), seed=seed)
     _check(source, plugin.name)
     mean, deviation = measure(source.train)
-    notes = tuple(map(printable, (*source.notes, *_imbalance(source), *_unseen(source))))
+    notes = tuple(map(printable, (*source.notes, *label_notes(source.classes, _labels(source)))))
     for note in notes:
         logger.info("%s: %s", printable(text, LONGEST_VALUE), note)
     total = sum(len(part) for part in (source.train, source.val, source.test) if part is not None)
@@ -128,6 +133,7 @@ def load_data(text: str, *, seed: int = 0) -> Data:
         fingerprint=source.fingerprint,
         notes=notes,
         mirrored=source.mirrored,
+        task=source.task,
     )
 
 
@@ -203,47 +209,19 @@ def _megabytes(text: str) -> float:
 
 def _check(source: Source, name: str) -> None:
     """Refuse a source that cannot be trained on."""
-    count = len(source.classes)
-    if count < 2:
-        found = f"one class only ({source.classes[0]})" if count else "no classes"
-        raise NasError(f"{name}: found {found}; a classifier needs images of two or more")
-    for split in ("train", "val", "test"):
-        images = getattr(source, split)
-        if images is None:
-            continue
-        if len(images) == 0:
-            raise NasError(f"{name}: there are no images in {split}")
-        outside = images.labels[(images.labels < 0) | (images.labels >= count)]
-        if len(outside):
-            raise BadFile(
-                f"{name}: {len(outside)} labels of {split} are outside of 0..{count - 1}, "
-                f"the first is {outside[0]}; unlabelled images cannot be used"
-            )
-    counts = np.bincount(source.train.labels, minlength=count)
-    if (counts == 0).any():
-        empty = [source.classes[index] for index in np.flatnonzero(counts == 0)]
-        raise NasError(f"{name}: no training images of {few(empty)}; add some, or remove the class")
+    check_labels(name, source.task, source.classes, _labels(source))
 
 
-def _imbalance(source: Source) -> tuple[str, ...]:
-    counts = np.bincount(source.train.labels, minlength=len(source.classes))
-    least, most = int(counts.argmin()), int(counts.argmax())
-    ratio = counts[most] / counts[least]
-    if ratio < IMBALANCE:
-        return ()
-    return (
-        f"classes are imbalanced {ratio:.3g} to 1: {counts[most]} training images of "
-        f"{source.classes[most]}, {counts[least]} of {source.classes[least]}",
-    )
+def _labels(source: Source) -> dict[str, Labels]:
+    """Return the labels of every split that there is."""
+    splits = {"train": source.train, "val": source.val, "test": source.test}
+    return {split: images.labels for split, images in splits.items() if images is not None}
 
 
-def _unseen(source: Source) -> tuple[str, ...]:
-    """Return notes on classes without images to validate or test with."""
-    notes = []
-    for split, name in (("val", "validation"), ("test", "test")):
-        images = getattr(source, split)
-        labels = set() if images is None else set(images.labels.tolist())
-        missing = [c for i, c in enumerate(source.classes) if labels and i not in labels]
-        if missing:
-            notes.append(f"no {name} images of {few(missing)}: mistakes there do not show")
-    return tuple(notes)
+def check_task(data: Data, task: str) -> None:
+    """Refuse data for another task than "classification" or "detection".
+
+    Raises:
+        NasError: if it has labels where boxes are needed, or boxes where labels are.
+    """
+    check_kind(data.name, data.task, task)
