@@ -75,12 +75,12 @@ def advance(setup: ShortTrainingSetup, segment: Segment) -> Reached:
             options = replace(options, weights=begun.weights, normalisation=usual)
         job = plan(arch, setup.data, setup.recipe, seed=setup.seed, options=options)
         trained = carry_through(job, out)
-    if trained.top1 is None or trained.epochs < segment.until:
+    if trained.value is None or trained.epochs < segment.until:
         raise TooSlow(
             f"after {trained.seconds:.0f} s, the most that trial_seconds allows, "
             f"{trained.epochs} of {segment.until} epochs were done"
         )
-    return Reached(top1=trained.top1, epochs=trained.epochs, seconds=trained.seconds)
+    return Reached(value=trained.value, epochs=trained.epochs, seconds=trained.seconds)
 
 
 def finish(setup: ShortTrainingSetup, arch: Architecture) -> None:

@@ -79,7 +79,7 @@ _EXTRAS = {
     "measure": ("onnx", "onnxruntime", "scipy"),
     "litert": ("ai_edge_litert", "flatbuffers"),
     "hub": ("huggingface_hub",),
-    "data": ("datasets", "kornia", "PIL", "sklearn"),
+    "data": ("datasets", "faster_coco_eval", "kornia", "PIL", "sklearn"),
     "train": ("tensorboard",),
     "ray": ("ray", "fsspec"),
     "plot": ("matplotlib",),
@@ -89,6 +89,7 @@ _EXTRAS = {
 _PACKAGES = {
     "ai_edge_litert": "ai-edge-litert",
     "PIL": "pillow",
+    "faster_coco_eval": "faster-coco-eval",
     "sklearn": "scikit-learn",
     "yaml": "PyYAML",
 }

@@ -72,7 +72,7 @@ class Facts:
     """What a checkpoint says about its tensors.
 
     `arch` is the content of an architecture's file; `progress` says how far the training was, with
-    `top1`, if anything.
+    `top1` or `map`, if anything.
     """
 
     schema: int
@@ -85,9 +85,10 @@ class Facts:
 class Checkpoint:
     """A trained network: its architecture, weights, and what it was trained on.
 
-    `top1` is the accuracy on the validation images, None before the first validation. `named` is
-    False where nobody said what the classes are called: they are numbers then. `notes` are what
-    else exported files say of it.
+    `top1` is the accuracy on the validation images, `map` the AP of a detector, None before the
+    first validation, and where the network is no such thing. `named` is False where nobody said
+    what the classes are called: they are numbers then. `notes` are what else exported files say of
+    it.
     """
 
     path: Path
@@ -95,6 +96,7 @@ class Checkpoint:
     weights: Weights
     data: DataFacts
     top1: float | None
+    map: float | None = None
     named: bool = True
     notes: Mapping[str, str] = field(default_factory=dict)
 
@@ -113,9 +115,15 @@ class Checkpoint:
             "deviation": json.dumps(self.data.deviation),
             **({} if self.named else {_UNNAMED: "true"}),
             **PREPROCESSING,
-            **({"top1": repr(self.top1)} if self.top1 is not None else {}),
+            **{name: repr(value) for name, value in self.scores.items()},
             **self.notes,
         }
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """What is known of `top1` and `map`, by name."""
+        known = {"top1": self.top1, "map": self.map}
+        return {name: value for name, value in known.items() if value is not None}
 
 
 def named_classes(metadata: Mapping[str, str]) -> list[str]:
@@ -186,12 +194,14 @@ def load_checkpoint(text: str) -> Checkpoint:
     arch = architecture_of(path)
     weights = _read_weights(path)
     check_weights(lower(arch), weights)
+    scored = Reader(path).record(facts.progress, _Scored, more=True)
     return Checkpoint(
         path=path,
         arch=arch,
         weights=weights,
         data=facts.data,
-        top1=Reader(path).record(facts.progress, _Scored, more=True).top1,
+        top1=scored.top1,
+        map=scored.map,
     )
 
 
@@ -200,6 +210,7 @@ class _Scored:
     """The part of a progress that is read."""
 
     top1: Fraction | None = None
+    map: Fraction | None = None
 
 
 def architecture_of(path: Path) -> Architecture:

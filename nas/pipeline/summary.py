@@ -74,11 +74,12 @@ def _training(here: Path) -> tuple[bool, Facts]:
     lines = read_lines(here / METRICS) if (here / METRICS).is_file() else []
     epochs = [line for line in lines if "epoch" in line]
     done = int(epochs[-1]["epoch"]) if epochs else 0
-    best = max(epochs, key=lambda line: float(line["top1"]), default=None)
+    metric = "map" if epochs and "map" in epochs[-1] else "top1"
+    best = max(epochs, key=lambda line: float(line[metric]), default=None)
     facts = {
         "epochs": done,
         "wanted": int(wanted),
-        "top1": float(best["top1"]) if best else None,
+        metric: float(best[metric]) if best else None,
         "best_epoch": int(best["epoch"]) if best else None,
     }
     return done >= int(wanted), facts

@@ -203,7 +203,7 @@ class _Run:
         tried = Tried(group=proposal.group.name, was=proposal.group.width, width=proposal.width)
         if isinstance(outcome, Failure):
             return replace(tried, error=outcome.text)
-        point = self._point(proposal.arch, held_out=outcome.top1)
+        point = self._point(proposal.arch, held_out=outcome.value)
         return replace(tried, point=point, seconds=round(outcome.seconds, 3))
 
     def _point(self, arch: Architecture, *, held_out: float | None) -> Point:
@@ -216,7 +216,7 @@ class _Run:
         )
 
     def _score(self, model: Network, images: Images) -> float:
-        return accuracy(self.setup, model, images, self.start.arch.resolution)
+        return accuracy(self.setup, model, images, self.start.arch)
 
     def _judged(self, point: Point, model: Network, *, test: bool) -> Point:
         """Return `point` with the accuracies on images that pruning has not seen."""
@@ -262,7 +262,7 @@ class _Run:
             ),
         )
         trained = carry_through(job, self.folder.path / TUNING)
-        return trained.model, trained.top1
+        return trained.model, trained.value
 
 
 def _round(number: int, tried: tuple[Tried, ...], chosen: int) -> Round:

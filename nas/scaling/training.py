@@ -66,7 +66,7 @@ def by_training(
     def score(archs: Sequence[Architecture]) -> Iterator[tuple[int, float | Failure]]:
         segments = [Segment(arch=scale(arch, factor), until=recipe.epochs) for arch in archs]
         for number, outcome in outcomes(runner, advance, setup, segments):
-            yield number, outcome if isinstance(outcome, Failure) else outcome.top1
+            yield number, outcome if isinstance(outcome, Failure) else outcome.value
 
     return Judge(
         metric=METRIC,

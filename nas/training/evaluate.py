@@ -1,6 +1,6 @@
 """Score a model on labelled images."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +28,16 @@ class Score:
     top1: float
     loss: float
     images: int
+
+    @property
+    def value(self) -> float:
+        """What epochs and networks are compared by."""
+        return self.top1
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """What is kept for an epoch."""
+        return {"top1": self.top1}
 
 
 def pick_device(name: str) -> torch.device:
@@ -88,7 +98,17 @@ def score(
         OutOfMemory: if a batch does not fit.
     """
     device = next(model.parameters()).device
-    batches = Batches(
+    return score_batches(
+        model, in_order(images, data, side=side, batch=batch, device=device, group=group)
+    )
+
+
+def in_order(
+    images: Images, data: Data, *, side: int, batch: int, device: torch.device,
+    group: ProcessGroup = SINGLE,
+) -> Batches:  # fmt: skip
+    """Return batches of all of `images`, as they come, not augmented, normalised as `data` says."""
+    return Batches(
         images,
         batch=batch,
         side=side,
@@ -99,7 +119,6 @@ def score(
         device=str(device),
         group=group,
     )
-    return score_batches(model, batches)
 
 
 def score_batches(

@@ -17,15 +17,15 @@ from nas.network.weights import Weights
 from nas.training.cache import Read
 from nas.training.data import Data, Images, fingerprint_of
 from nas.training.datasets._split import split
-from nas.training.evaluate import pick_device, placed, score
-from nas.training.job import Options
+from nas.training.evaluate import in_order, pick_device, placed
+from nas.training.job import LEAST_SCORED, Options
 from nas.training.loop import facts
 from nas.training.recipes import Recipe, adapt
 from nas.training.run import Reached, carry_through, plan
 from nas.training.steps import trainable
+from nas.training.tasks.find import task_of
 
 Indices = NDArray[np.int64]
-_LEAST_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -82,7 +82,7 @@ def _read(read: Read, rows: Indices, indices: Indices, side: int) -> NDArray[np.
 
 
 def tune(setup: FineTuningSetup, task: Task) -> Reached:
-    """Fine-tune one network, save its weights, and return its accuracy on the hold-out images.
+    """Fine-tune one network, save its weights, and return its metric on the hold-out images.
 
     Raises:
         Diverged: if the loss is no number any more.
@@ -95,13 +95,13 @@ def tune(setup: FineTuningSetup, task: Task) -> Reached:
         options = Options(device=setup.device, weights=task.weights)
         seed = setup.seed + task.round
         trained = carry_through(plan(task.arch, data, recipe, seed=seed, options=options))
-        assert trained.top1 is not None
-        model, top1, epochs = trained.model, trained.top1, trained.epochs
+        assert trained.value is not None
+        model, value, epochs = trained.model, trained.value, trained.epochs
     else:
         model, epochs = trainable(task.arch, task.weights), 0
-        top1 = accuracy(setup, model, setup.data.val, task.arch.resolution)
-    save(task.path, model, task.arch, setup.data, top1)
-    return Reached(top1=top1, epochs=epochs, seconds=time.monotonic() - started)
+        value = accuracy(setup, model, setup.data.val, task.arch)
+    save(task.path, model, task.arch, setup.data, value)
+    return Reached(value=value, epochs=epochs, seconds=time.monotonic() - started)
 
 
 def _allotted(setup: FineTuningSetup, round_number: int) -> tuple[Data, Recipe]:
@@ -116,14 +116,16 @@ def _allotted(setup: FineTuningSetup, round_number: int) -> tuple[Data, Recipe]:
     return data, adapt(recipe, epochs=epochs, accumulate=recipe.accumulate)
 
 
-def accuracy(setup: FineTuningSetup, model: Network, images: Images, side: int) -> float:
-    """Return the share of `images` that `model` gets right."""
-    placed(model, pick_device(setup.device))
-    batch = max(setup.recipe.batch, _LEAST_BATCH)
-    return score(model, images, setup.data, side=side, batch=batch).top1
+def accuracy(setup: FineTuningSetup, model: Network, images: Images, arch: Architecture) -> float:
+    """Return how good `model`, that of `arch`, is on `images`, by the metric of its task."""
+    device = pick_device(setup.device)
+    placed(model, device)
+    batch = max(setup.recipe.batch, LEAST_SCORED)
+    batches = in_order(images, setup.data, side=arch.resolution, batch=batch, device=device)
+    return task_of(arch).score(model, batches).value
 
 
-def save(path: Path, model: Network, arch: Architecture, data: Data, top1: float | None) -> None:
-    """Keep a network as a checkpoint with the accuracy it has."""
-    content = {"schema": SCHEMA, **facts(arch, data, {"top1": top1})}
+def save(path: Path, model: Network, arch: Architecture, data: Data, value: float | None) -> None:
+    """Keep a network as a checkpoint with the value of its metric."""
+    content = {"schema": SCHEMA, **facts(arch, data, {task_of(arch).metric: value})}
     checkpoint.save(path, checkpoint.model_tensors(model, MODEL), content)

@@ -167,6 +167,7 @@ class _Epoch:
     step: int
     seconds: Seconds
     top1: Fraction | None = None
+    map: Fraction | None = None
 
 
 def _epoch(path: Path, number: int, record: Record) -> int:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from nas.core.data import bundled
 from nas.core.errors import BadFile, NasError
-from nas.models.build import build_model, weights_of
+from nas.models.build import weights_of
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint, Triple, load_checkpoint
 from nas.network.inherit import inherit
@@ -14,7 +14,7 @@ from nas.training.data import Data
 from nas.training.foreign import find_origin, is_foreign, known_weights
 from nas.training.pretrained import load_weights
 from nas.training.task import for_classes
-from nas.training.trained import knows
+from nas.training.trained import fresh, knows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -67,9 +67,9 @@ def begin_with(relative: Checkpoint, arch: Architecture, data: Data, *, seed: in
     arch = replace(
         for_classes(arch, len(data.classes)), norm_epsilon=own.norm_epsilon, padding=own.padding
     )
-    fresh = weights_of(build_model(arch, seed=seed))
+    drawn = weights_of(fresh(arch, seed=seed))
     same = knows(relative, data.classes)
-    found = inherit(own, relative.weights, arch, fresh=fresh, classifier=same)
+    found = inherit(own, relative.weights, arch, fresh=drawn, classifier=same)
     return Beginning(
         arch=arch,
         weights=found.weights,

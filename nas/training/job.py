@@ -2,16 +2,23 @@
 
 from dataclasses import dataclass, field
 
+import torch
+
 from nas.core.progress import Report
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import Triple
 from nas.network.weights import Weights
 from nas.training.batches import Batches
 from nas.training.data import Data
+from nas.training.evaluate import in_order
 from nas.training.process_group import SINGLE, ProcessGroup
 from nas.training.recipes import Recipe
+from nas.training.tasks.find import task_of
+from nas.training.tasks.task import Task
 
 SAVE_SECONDS = 60.0
+LEAST_SCORED = 64
+"""Images that are scored at once, at least."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +59,23 @@ class TrainingJob:
     recipe: Recipe
     seed: int
     options: Options
+
+    @property
+    def task(self) -> Task:
+        """What is learned."""
+        return task_of(self.arch)
+
+    @property
+    def validation(self) -> Batches:
+        """The validation images, on the right device."""
+        return in_order(
+            self.data.val,
+            self.data,
+            side=self.arch.resolution,
+            batch=max(self.recipe.batch, LEAST_SCORED),
+            device=torch.device(self.options.device),
+            group=self.options.group,
+        )
 
     def batches(self, epoch: int, start: int = 0) -> Batches:
         """Return the training batches of an epoch, from number `start`, on the right device."""

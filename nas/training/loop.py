@@ -18,10 +18,11 @@ from nas.network.blocks import Architecture, to_mapping
 from nas.network.checkpoint import BEST, LAST, SUFFIX, DataFacts
 from nas.training.batches import Batch
 from nas.training.data import Data
-from nas.training.evaluate import Score, memory_named, score
+from nas.training.evaluate import memory_named
 from nas.training.folder import TrainingFolder
 from nas.training.job import TrainingJob
 from nas.training.steps import Stepper
+from nas.training.tasks.task import Scored
 
 SECONDS_BETWEEN_REPORTS = 0.2
 STEPS_BETWEEN_CHECKS = 25
@@ -38,7 +39,8 @@ class TrainingProgress:
     """How far a training is: finished epochs, batches of the next one, and steps in all.
 
     `loss` is the sum over the steps of this epoch; `top1` that of the last validation, None before
-    the first; `best` the highest, of epoch `best_epoch`, from 1. `seconds` count all runs.
+    the first, for which a detector has `map`; `best` the highest, of epoch `best_epoch`, from 1.
+    `seconds` count all runs.
     """
 
     epoch: int = 0
@@ -46,10 +48,14 @@ class TrainingProgress:
     step: int = 0
     loss: Signed = 0.0
     top1: Fraction | None = None
+    map: Fraction | None = None
     best: Fraction | None = None
     best_epoch: int = 0
     seconds: Seconds = 0.0
     scaler: Mapping[str, Any]
+
+
+_METRICS = ("top1", "map")
 
 
 def read_progress(progress: Mapping[str, Any], source: Path | str) -> TrainingProgress:
@@ -143,7 +149,8 @@ class Loop:
     def _report_progress(self, report: Report) -> None:
         epochs, images = self.job.recipe.epochs, len(self.job.data.train)
         done = self.now.epoch + self.now.batch / self.batches_an_epoch
-        best = "" if self.now.best is None else f", top1 {self.now.best:.3f}"
+        metric = self.job.task.metric
+        best = "" if self.now.best is None else f", {metric} {self.now.best:.3f}"
         note = f"epoch {self.now.epoch + 1} of {epochs}{best}"
         report(round(done * images), epochs * images, note)
 
@@ -157,16 +164,16 @@ class Loop:
     def _validate(self) -> None:
         """Finish an epoch: score the averaged weights, and keep them if they are the best."""
         self._synchronise()
-        data, side = self.job.data, self.job.arch.resolution
-        batch = max(self.job.recipe.batch, 64)
-        model = self.stepper.average.model
-        found = score(model, data.val, data, side=side, batch=batch, group=self.job.options.group)
+        task = self.job.task
+        found = task.score(self.stepper.average.model, self.job.validation)
         self._check(found.loss)
         loss = float(self._total) / self.steps_an_epoch
         self._total.zero_()
-        self.now = replace(self.now, epoch=self.now.epoch + 1, batch=0, top1=found.top1)
-        if self.now.best is None or found.top1 > self.now.best:
-            self.now = replace(self.now, best=found.top1, best_epoch=self.now.epoch)
+        self.now = replace(self.now, epoch=self.now.epoch + 1, batch=0)
+        scored: Any = {task.metric: found.value}
+        self.now = replace(self.now, **scored)
+        if self.now.best is None or found.value > self.now.best:
+            self.now = replace(self.now, best=found.value, best_epoch=self.now.epoch)
             self.best = self.stepper.weights()
             self._write(BEST, self.best)
         self._log(loss, found)
@@ -178,14 +185,14 @@ class Loop:
         self.job.options.group.mean_([self._total])
         self._check(float(self._total))
 
-    def _log(self, loss: float, found: Score) -> None:
+    def _log(self, loss: float, found: Scored) -> None:
         record = {
             "epoch": self.now.epoch,
             "step": self.now.step,
             "lr": self.stepper.lr,
             "loss": loss,
             "val_loss": found.loss,
-            "top1": found.top1,
+            **found.metrics,
             "seconds": round(self._seconds(), 3),
         }
         self.history.append(record)
@@ -204,7 +211,9 @@ class Loop:
 
     def _write(self, name: str, tensors: Mapping[str, Tensor]) -> None:
         if self.folder:
-            now = asdict(self.now) | ({"top1": self.now.best} if name == BEST else {})
+            metric = self.job.task.metric
+            now = {k: v for k, v in asdict(self.now).items() if k == metric or k not in _METRICS}
+            now |= {metric: self.now.best} if name == BEST else {}
             self.folder.save(name, tensors, facts(self.job.arch, self.job.data, now))
 
     def _seconds(self) -> float:
@@ -212,7 +221,7 @@ class Loop:
 
 
 def facts(arch: Architecture, data: Data, progress: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the facts of a checkpoint; `progress` has `top1`, if anything."""
+    """Return the facts of a checkpoint; `progress` has the task's metric, if anything."""
     return {
         "arch": to_mapping(arch),
         "data": {field.name: getattr(data, field.name) for field in fields(DataFacts)},

@@ -59,6 +59,14 @@ class ProcessGroup:
             for tensor, part in zip(tensors, parts, strict=True):
                 tensor.copy_(part.view_as(tensor))
 
+    def gather(self, value: T) -> list[T]:
+        """Return the values of all processes, by their ranks."""
+        if self.size == 1:
+            return [value]
+        found: list[Any] = [None] * self.size
+        distributed.all_gather_object(found, value)
+        return found
+
     def broadcast(self, value: T) -> T:
         """Return the `value` of rank 0."""
         if self.size == 1:

@@ -24,6 +24,7 @@ from nas.training.loop import Loop, read_progress
 from nas.training.recipes import Recipe, as_plain, suited
 from nas.training.steps import Stepper
 from nas.training.task import check_batch, check_resolution, for_classes
+from nas.training.tasks.find import task_of
 from nas.training.trained import with_weights
 
 
@@ -31,15 +32,17 @@ from nas.training.trained import with_weights
 class Trained:
     """The result of a training.
 
-    `top1` is the best accuracy on the validation images, of epoch `best_epoch`, and `model` has the
-    weights of that epoch, on the CPU; None and the present weights before the first validation.
+    `value` is the best that `metric` was on the validation images (`top1` of a classifier, `map` of
+    a detector), in epoch `best_epoch`, and `model` has the weights of that epoch, on the CPU; None
+    and the present weights before the first validation.
     `epochs` are done, `finished` tells whether these are all, `interrupted` whether Ctrl-C ended
     it, `seconds` count all runs. `history` holds the metrics of each epoch.
     """
 
     arch: Architecture
     model: Network
-    top1: float | None
+    metric: str
+    value: float | None
     best_epoch: int
     epochs: int
     seconds: float
@@ -48,12 +51,26 @@ class Trained:
     history: tuple[Mapping[str, Any], ...]
     out: Path | None
 
+    @property
+    def top1(self) -> float | None:
+        """The best accuracy of a classifier."""
+        return self.value if self.metric == "top1" else None
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """The metrics of the best epoch."""
+        best = next((one for one in self.history if one["epoch"] == self.best_epoch), {})
+        return {name: best[name] for name in task_of(self.arch).metrics if name in best}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reached:
-    """The result of a short training, without its network: the best accuracy, a fraction."""
+    """The result of a short training, without its network.
 
-    top1: float
+    `value` is the best that its metric was, a fraction: top-1 accuracy, AP of a detector.
+    """
+
+    value: float
     epochs: int
     seconds: float
 
@@ -148,14 +165,16 @@ def is_finished(job: TrainingJob, out: Path) -> bool:
 
 
 def fit(arch: Architecture, data: Data, *, batch: int = 0) -> Architecture:
-    """Return `arch` with a classifier for the classes of `data`.
+    """Return `arch` with outputs for the classes of `data`.
 
     `batch` is the size of the batches it will be trained with, 0 if it is not trained.
 
     Raises:
-        BadValue: if it is no classifier of colour images, or its resolution is too small for its
-            strides, or for the size of the batches.
+        BadValue: if it is not of colour images, or its resolution is too small for its strides,
+            or for the size of the batches.
+        NasError: if the data are of another task.
     """
+    task_of(arch).check(data)
     if arch.input_channels != len(data.mean):
         raise BadValue(
             f"images have {len(data.mean)} channels, the architecture takes {arch.input_channels}",
@@ -221,7 +240,8 @@ def _result(loop: Loop, out: Path | None, *, interrupted: bool) -> Trained:
     return Trained(
         arch=loop.job.arch,
         model=with_weights(loop.job.arch, plain),
-        top1=loop.now.best,
+        metric=loop.job.task.metric,
+        value=loop.now.best,
         best_epoch=loop.now.best_epoch,
         epochs=loop.now.epoch,
         seconds=loop.now.seconds,

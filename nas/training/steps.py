@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.models import state as checkpoint
-from nas.models.build import NORM_MOMENTUM, Network, build_model
+from nas.models.build import NORM_MOMENTUM, Network
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import AVERAGE
 from nas.network.weights import Weights
@@ -18,11 +18,11 @@ from nas.training.distill import Teacher
 from nas.training.ema import Average
 from nas.training.evaluate import placed, precision
 from nas.training.job import TrainingJob
-from nas.training.losses import cross_entropy, distillation
+from nas.training.losses import distillation
 from nas.training.optim import build_optimizer
 from nas.training.process_group import running_statistics
 from nas.training.schedule import learning_rate, warm_decay
-from nas.training.trained import with_weights
+from nas.training.trained import fresh, with_weights
 
 
 def trainable(arch: Architecture, weights: Weights) -> Network:
@@ -45,10 +45,9 @@ class Stepper:
         self.recipe, self.seed, self.group = job.recipe, job.seed, job.options.group
         self.device = device
         weights = job.options.weights
-        self.model = (
-            trainable(job.arch, weights) if weights else build_model(job.arch, seed=job.seed)
-        )
+        self.model = trainable(job.arch, weights) if weights else fresh(job.arch, seed=job.seed)
         placed(self.model, device)
+        self._loss = job.task.loss(job.recipe, device)
         self._wrapped = self.group.wrapped(self.model)
         self.average = Average(self.model, decay=self.recipe.ema)
         self.optimizer = build_optimizer(self.recipe, self.model)
@@ -88,14 +87,14 @@ class Stepper:
                 norm.momentum = momentum
 
     def _backward(self, batch: Batch, parts: int) -> Tensor:
-        images, labels = batch
+        images, targets = batch
         with precision(self.device):
-            logits = self._wrapped(images)
+            outputs = self._wrapped(images)
             taught = self.teacher(images) if self.teacher else None
-        loss = cross_entropy(logits, labels, smoothing=self.recipe.label_smoothing)
+        loss = self._loss(outputs, targets)
         if taught is not None:
             share = self.recipe.distillation
-            soft = distillation(logits, taught, temperature=self.recipe.temperature)
+            soft = distillation(outputs, taught, temperature=self.recipe.temperature)
             loss = (1 - share) * loss + share * soft
         loss = loss / parts
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's

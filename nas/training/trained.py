@@ -15,6 +15,7 @@ from nas.network.layers import lower
 from nas.network.weights import Array, Weights
 from nas.training.data import Data
 from nas.training.task import for_classes
+from nas.training.tasks.find import task_of
 
 
 def network_of(found: Checkpoint) -> Network:
@@ -31,6 +32,13 @@ def with_weights(arch: Architecture, weights: Mapping[str, Tensor]) -> Network:
     return network.eval()
 
 
+def fresh(arch: Architecture, *, seed: int) -> Network:
+    """Return the torch model of `arch`, freshly initialised as its task wants it, on the CPU."""
+    model = build_model(arch, seed=seed)
+    task_of(arch).begin(model)
+    return model
+
+
 def starting_weights(found: Checkpoint, data: Data, *, seed: int) -> Weights:
     """Return the weights of a trained network to begin a training on `data` with.
 
@@ -44,7 +52,7 @@ def starting_weights(found: Checkpoint, data: Data, *, seed: int) -> Weights:
 def drawn_classifier(arch: Architecture, seed: int) -> dict[str, Array]:
     """Return the weights that the classifier of `arch` begins with, drawn with `seed`."""
     classifier = f"{lower(arch)[-1].name}."
-    drawn = model_tensors(build_model(arch, seed=seed), "")
+    drawn = model_tensors(fresh(arch, seed=seed), "")
     return {name: drawn[name].numpy() for name in drawn if name.startswith(classifier)}
 
 

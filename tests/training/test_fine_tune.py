@@ -123,9 +123,9 @@ def test_what_was_tuned_is_kept_with_its_accuracy(digits: Data, tmp_path: Path) 
     task = Task(arch=ARCH, weights=WEIGHTS, round=1, path=tmp_path / "a.safetensors")
     tuned = tune(FineTuningSetup(data=data, recipe=adapt(quick(), lr=0.02), epochs=2), task)
     found = load_checkpoint(str(task.path))
-    assert (found.arch, found.top1, found.data.classes) == (ARCH, tuned.top1, digits.classes)
+    assert (found.arch, found.top1, found.data.classes) == (ARCH, tuned.value, digits.classes)
     again = replace(task, weights=found.weights)
-    assert tune(FineTuningSetup(data=data, recipe=quick(), epochs=0), again).top1 == tuned.top1
+    assert tune(FineTuningSetup(data=data, recipe=quick(), epochs=0), again).value == tuned.value
 
 
 def test_some_images_are_those_at_the_rows(digits: Data) -> None:

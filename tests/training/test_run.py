@@ -109,7 +109,8 @@ def test_of_equally_good_epochs_the_first_is_kept(
 ) -> None:
     scores = iter([0.25, 0.5, 0.5])
     monkeypatch.setattr(
-        "nas.training.loop.score", lambda *_, **__: Score(top1=next(scores), loss=1.0, images=1)
+        "nas.training.tasks.classification.score_batches",
+        lambda *_: Score(top1=next(scores), loss=1.0, images=1),
     )
     trained = train(ARCH, few, RECIPE, out=tmp_path / "t")
     assert (trained.top1, trained.best_epoch) == (0.5, 2)

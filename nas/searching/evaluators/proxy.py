@@ -181,7 +181,7 @@ class _Log:
             rung,
             arch,
             epochs=reached.epochs,
-            top1=reached.top1,
+            top1=reached.value,
             scores=list(scores),
             seconds=round(reached.seconds, 3),
         )
@@ -214,8 +214,8 @@ class _Log:
 def _scores(candidates: Candidates, i: int, reached: Reached) -> list[float]:
     """Return the known objectives of one candidate, all to be minimised."""
     if candidates.score is None:
-        return [-reached.top1]
-    accuracy = np.full(len(candidates), reached.top1)
+        return [-reached.value]
+    accuracy = np.full(len(candidates), reached.value)
     epochs = np.full(len(candidates), float(reached.epochs))
     return [float(v) for v in candidates.score({ACCURACY: accuracy, "epochs": epochs})[i]]
 

@@ -52,7 +52,7 @@ class Made:
 def _made_up(setup: ShortTrainingSetup, segment: Segment) -> Reached:
     """Return an accuracy that is better for larger networks and longer trainings."""
     size = sum(b.hidden_channels + b.out_channels for row in segment.arch.stages for b in row)
-    return Reached(top1=1 - 1 / (1 + size / 50) / segment.until, epochs=segment.until, seconds=1.0)
+    return Reached(value=1 - 1 / (1 + size / 50) / segment.until, epochs=segment.until, seconds=1.0)
 
 
 def _proxy(space: Space, out: Path, **options: object) -> Proxy:
@@ -88,7 +88,7 @@ def test_who_stops_gets_the_accuracy_to_be_expected(tiny: Space, tmp_path: Path)
     batch = _batch(tiny, 8)
     found = _proxy(tiny, tmp_path, runner=Made())(batch).metrics["top1_proxy"]
     setup = ShortTrainingSetup(data=None, recipe=None, seed=0, folder=Place(tmp_path))  # type: ignore[arg-type]
-    full = [_made_up(setup, Segment(arch=arch, until=4)).top1 for arch in batch.archs]
+    full = [_made_up(setup, Segment(arch=arch, until=4)).value for arch in batch.archs]
     assert found == pytest.approx(full)
 
 
@@ -171,7 +171,7 @@ def test_a_training_in_stages_is_one_in_a_row(tiny: Space, tmp_path: Path) -> No
     two = _proxy(tiny, tmp_path / "two", epochs=3)._setup
     advance(one, Segment(arch=arch, until=1))
     staged, whole = (advance(setup, Segment(arch=arch, until=3)) for setup in (one, two))
-    assert (staged.top1, staged.epochs) == (whole.top1, whole.epochs)
+    assert (staged.value, staged.epochs) == (whole.value, whole.epochs)
 
 
 def test_a_training_that_diverges_says_so(tiny: Space, tmp_path: Path) -> None:

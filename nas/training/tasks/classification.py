@@ -1,0 +1,38 @@
+"""The task of a classifier: the class of an image."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import nn
+
+from nas.training.batches import Batches
+from nas.training.data import Data, check_task
+from nas.training.evaluate import Score, score_batches
+from nas.training.losses import cross_entropy
+from nas.training.recipes import Recipe
+from nas.training.tasks.task import Loss
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classification:
+    """Classification; the same for all architectures."""
+
+    name: str = "classification"
+    metric: str = "top1"
+    metrics: tuple[str, ...] = ("top1",)
+
+    def check(self, data: Data) -> None:
+        """Refuse data without labels of whole images."""
+        check_task(data, self.name)
+
+    def begin(self, model: nn.Module) -> None:
+        """Leave all weights as they were drawn."""
+
+    def loss(self, recipe: Recipe, device: torch.device) -> Loss:
+        """Return the cross-entropy with smoothed labels."""
+        return partial(cross_entropy, smoothing=recipe.label_smoothing)
+
+    def score(self, model: nn.Module, batches: Batches) -> Score:
+        """Return top-1 accuracy and cross-entropy."""
+        return score_batches(model, batches)
