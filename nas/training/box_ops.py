@@ -25,7 +25,7 @@ CENTRE = (0.35, 0.65)
 """Where the four images of a mosaic meet, as a fraction of the side."""
 LEAST_SIDE = 1.0
 """Pixels of a box that is cut, below which nothing is left of it."""
-BRIGHTNESS, CONTRAST, SATURATION, HUE = 0.4, 0.5, 0.5, 0.05 * 2 * pi
+BRIGHTNESS, CONTRAST, SATURATION, HUE = 0.3, 0.5, 0.5, 0.05 * 2 * pi
 """Most change of each at full strength: shares, and radians of hue."""
 
 

@@ -27,6 +27,7 @@ from nas.training.datasets._depth import (
     largest,
     to_bytes,
 )
+from nas.training.objects import Labels, Objects
 
 Image.init()
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
@@ -84,6 +85,20 @@ def square(file: Path | bytes, side: int, white: White = White()) -> NDArray[np.
     return np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1))
 
 
+def stretched(file: Path | bytes, side: int, white: White = White()) -> NDArray[np.uint8]:  # noqa: B008  # frozen
+    """Return a whole image, resized to a square of `side`: uint8 (3, side, side).
+
+    In all else it is read as `square` does.
+    """
+    with _opened(file) as image:
+        turn = TURNS.get(_orientation(image))
+        image.draft(None, (2 * side, 2 * side))
+        small = _in_colours(image, white).resize((side, side), Resampling.BILINEAR)
+    if turn is not None:
+        small = small.transpose(turn)
+    return np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1))
+
+
 def _opened(file: Path | bytes) -> Image.Image:
     return Image.open(BytesIO(file) if isinstance(file, bytes) else file, formats=FORMATS)
 
@@ -116,12 +131,15 @@ def _in_colours(image: Image.Image, white: White) -> Image.Image:
 class Look:
     """Why an image cannot be decoded, or nothing, and its largest value if that must be known.
 
-    `cut`: only the upper 8 bits of each colour's 16 are read.
+    `cut`: only the upper 8 bits of each colour's 16 are read. `size` is its width and height in
+    pixels as they are stored, `turn` the orientation of EXIF, 1 for none.
     """
 
     trouble: str
     largest: Largest
     cut: bool = False
+    size: tuple[int, int] = (0, 0)
+    turn: int = 1
 
 
 def look(file: Path | bytes, check: str) -> Look:
@@ -133,12 +151,13 @@ def look(file: Path | bytes, check: str) -> Look:
     try:
         with _opened(file) as image:
             cut = is_cut(image)
+            size, turn = image.size, _orientation(image)
             most = largest(image)
         if check == "full":
             square(file, 8)
     except Exception as error:  # corrupt bytes make Pillow raise almost anything
         return Look(_first_line(error), {})
-    return Look("", most, cut)
+    return Look("", most, cut, size, turn)
 
 
 def _first_line(error: Exception) -> str:
@@ -168,11 +187,17 @@ def most_bad(count: int, max_bad: int) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """Indices of the images that can be decoded, notes on the others, and the largest values."""
+    """Indices of the images that can be decoded, notes on the others, and the largest values.
+
+    `sizes` are width and height of the good ones as they are stored, of shape (good, 2), `turns`
+    their orientations by EXIF.
+    """
 
     good: NDArray[np.int64]
     notes: tuple[str, ...]
     largest: tuple[Largest, ...]
+    sizes: NDArray[np.int64]
+    turns: NDArray[np.int64]
 
 
 def find_bad(opens: Open, names: Sequence[str], *, check: str, max_bad: int) -> Checked:
@@ -186,6 +211,7 @@ def find_bad(opens: Open, names: Sequence[str], *, check: str, max_bad: int) -> 
     limit = most_bad(len(names), max_bad)
     bad: dict[int, str] = {}
     most: list[Largest] = []
+    shapes: list[tuple[int, int, int]] = []
     cut = 0
     with ThreadPoolExecutor(available_cores()) as pool:
         for start in range(0, len(names), 4096):  # so that the pool's queue stays short
@@ -193,6 +219,7 @@ def find_bad(opens: Open, names: Sequence[str], *, check: str, max_bad: int) -> 
             looks = list(pool.map(lambda index: _look_at(opens, index, check), part))
             bad.update((i, one.trouble) for i, one in zip(part, looks, strict=True) if one.trouble)
             most += [one.largest for one in looks if one.largest]
+            shapes += [(*one.size, one.turn) for one in looks if not one.trouble]
             cut += sum(one.cut for one in looks)
             if len(bad) > limit:
                 break
@@ -209,6 +236,8 @@ def find_bad(opens: Open, names: Sequence[str], *, check: str, max_bad: int) -> 
             *((f"{_CUT} ({cut})",) if cut else ()),
         ),
         largest=tuple(most),
+        sizes=np.array(shapes, np.int64).reshape(-1, 3)[:, :2],
+        turns=np.array(shapes, np.int64).reshape(-1, 3)[:, 2],
     )
 
 
@@ -219,20 +248,26 @@ def _look_at(opens: Open, index: int, check: str) -> Look:
         return Look(error.strerror or str(error), {})
 
 
-def from_files(
-    opens: Open, names: Sequence[str], labels: NDArray[np.int64], white: White
-) -> Images:
-    """Return images that are decoded when they are read; `opens` takes positions in `labels`."""
-    return Images(labels=labels, read=partial(_read, opens, names, white))
+def from_files(opens: Open, names: Sequence[str], labels: Labels, white: White) -> Images:
+    """Return images that are decoded when they are read; `opens` takes positions in `labels`.
+
+    Images with objects are stretched to squares, of others it is the square in the middle.
+    """
+    decode = stretched if isinstance(labels, Objects) else square
+    return Images(labels=labels, read=partial(_read, opens, names, partial(decode, white=white)))
 
 
 def _read(
-    opens: Open, names: Sequence[str], white: White, indices: NDArray[np.int64], side: int
+    opens: Open,
+    names: Sequence[str],
+    decode: Callable[[Path | bytes, int], NDArray[np.uint8]],
+    indices: NDArray[np.int64],
+    side: int,
 ) -> NDArray[np.uint8]:
     result = np.empty((len(indices), 3, check_side(side), side), np.uint8)
     for row, index in enumerate(indices):
         try:
-            result[row] = square(opens(int(index)), side, white)
+            result[row] = decode(opens(int(index)), side)
         except Exception as error:  # as above
             raise BadFile(
                 f"{names[int(index)]}: {_first_line(error)}; it seemed readable before. "

@@ -11,6 +11,7 @@ from nas.training.data import Images, Source, fingerprint_of
 from nas.training.datasets._depth import White, decide
 from nas.training.datasets._pictures import find_bad, from_files
 from nas.training.datasets._split import split
+from nas.training.objects import Labels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,8 @@ def source_of(table: Table, wanted: Wanted, notes: Sequence[str] = ()) -> Source
         table.files.__getitem__, table.names, check=wanted.check, max_bad=wanted.max_bad
     )
     white, said = decide(checked.largest, wanted.depth)
-    table = _with_splits(table.take(checked.good), wanted)
+    table = table.take(checked.good)
+    table = replace(table, splits=with_splits(table.splits, table.labels, wanted))
     facts = [f"white {white}"] if white != White() else []
     return Source(
         classes=table.classes,
@@ -74,20 +76,20 @@ def source_of(table: Table, wanted: Wanted, notes: Sequence[str] = ()) -> Source
     )
 
 
-def _with_splits(table: Table, wanted: Wanted) -> Table:
-    """Return the table with validation and test images, where there are none, from training."""
-    there = set(table.splits)
+def with_splits(splits: NDArray[np.str_], labels: Labels, wanted: Wanted) -> NDArray[np.str_]:
+    """Return the splits of images, those that are missing taken from the images for training."""
+    there = set(splits)
     shares = {
         name: share
         for name, share in (("val", wanted.val), ("test", wanted.test))
         if name not in there
     }
-    rows = np.flatnonzero(table.splits == "train")
-    splits = table.splits.astype("<U5")
-    parts = split(table.labels[rows], tuple(shares.values()), seed=wanted.seed)
+    rows = np.flatnonzero(splits == "train")
+    result = splits.astype("<U5")
+    parts = split(labels[rows], tuple(shares.values()), seed=wanted.seed)
     for name, part in zip(shares, parts[1:], strict=True):
-        splits[rows[part]] = name
-    return replace(table, splits=splits)
+        result[rows[part]] = name
+    return result
 
 
 def _fingerprint(table: Table, facts: Sequence[str]) -> str:
