@@ -87,7 +87,7 @@ class TrainingJob:
             seed=self.seed,
             epoch=epoch,
             shuffle=True,
-            augment=self.recipe.augment,
+            augment=self.recipe.boxes if self.data.task == "detection" else self.recipe.augment,
             device=self.options.device,
             start=start,
             drop_last=True,

@@ -15,14 +15,20 @@ from nas.core.plugins import Plugin
 from nas.core.schema import SCHEMA, Reader
 from nas.core.strict_yaml import Lined, changed, without
 from nas.training.augment import Augment
+from nas.training.box_augment import BoxAugment
 from nas.training.recipes import RECIPES, Recipe, adapt, as_plain
 
 _FILES = (".yaml", ".yml", ".json")
 _LENGTHS = ("epochs", "batch", "accumulate", "lr")
 """Options that mean what the flags of `nas train` mean: the rest of the recipe follows."""
 _AUGMENT = tuple(f.name for f in fields(Augment))
-_PLAIN = tuple(f.name for f in fields(Recipe) if f.name not in ("name", "augment", "auto"))
-_NUMBERS = tuple(f.name for f in (*fields(Recipe), *fields(Augment)) if f.type is float)
+_BOXES = tuple(f.name for f in fields(BoxAugment))
+_PARTS: Mapping[str, tuple[str, ...]] = {"augment": _AUGMENT, "boxes": _BOXES}
+_PLAIN = tuple(f.name for f in fields(Recipe) if f.name not in ("name", "auto", *_PARTS))
+_KNOWN = tuple(dict.fromkeys((*_PLAIN, *_AUGMENT, *_BOXES)))
+_NUMBERS = tuple(
+    f.name for kind in (Recipe, Augment, BoxAugment) for f in fields(kind) if f.type is float
+)
 
 
 def find_recipe(text: str) -> Recipe:
@@ -72,8 +78,9 @@ def read_recipe(path: Path) -> Recipe:
         BadFile: if it cannot be read, or a key is unknown, missing or wrong, naming line and key.
     """
     content = _with_numbers(without(read_mapping(path), "schema"))
-    if isinstance(augment := content.get("augment"), Mapping):
-        content = changed(content, augment=_with_numbers(augment))
+    for part in _PARTS:
+        if isinstance(inside := content.get(part), Mapping):
+            content = changed(content, **{part: _with_numbers(inside)})
     return Reader(path).record(changed(content, name=content.get("name", path.stem)), Recipe)
 
 
@@ -119,10 +126,8 @@ def _unknown(name: str) -> UnknownName:
 def _with_options(recipe: Recipe, plugin: Plugin) -> Recipe:
     """Return `recipe` with the options of a text."""
     for key in plugin.options:
-        if key not in (*_PLAIN, *_AUGMENT):
-            raise UnknownName(
-                f"recipe {plugin.name}: {unknown('option', key, (*_PLAIN, *_AUGMENT))}"
-            )
+        if key not in _KNOWN:
+            raise UnknownName(f"recipe {plugin.name}: {unknown('option', key, _KNOWN)}")
     given = {key: _value(text) for key, text in plugin.options.items()}
     if not isinstance(given.get("randaugment"), list | None):
         raise BadValue(
@@ -132,7 +137,11 @@ def _with_options(recipe: Recipe, plugin: Plugin) -> Recipe:
     content = as_json(asdict(recipe))
     content |= {key: given[key] for key in _PLAIN if key in given}
     content["auto"] = [key for key in content["auto"] if key not in given]
-    content["augment"] |= {key: given[key] for key in _AUGMENT if key in given}
+    order = ("augment", "boxes") if recipe.boxes != BoxAugment() else ("boxes", "augment")
+    owners = {key: part for part in order for key in _PARTS[part]}  # `flip` is in both
+    for key, value in given.items():
+        if part := owners.get(key):
+            content[part][key] = value
     made = Reader(f"recipe {plugin}").record({**content, "name": str(plugin)}, Recipe)
     lengths = {key: getattr(made, key) for key in _LENGTHS if key in given}
     kept = {key: getattr(made, key) for key in ("warmup", "decay_every") if key in given}

@@ -7,6 +7,7 @@ from typing import Any
 from nas.core.data import as_json
 from nas.core.errors import BadValue, unknown
 from nas.training.augment import Augment
+from nas.training.box_augment import BoxAugment
 
 OPTIMIZERS = ("rmsprop", "adamw")
 DECAYS = ("exponential", "cosine")
@@ -25,6 +26,14 @@ _LEAST_FACTOR, _MOST_FACTOR = 0.5, 1.25
 _LONG, _LEAST_LONG_STEPS = ("efficientnet", "mobilenetv3", "adamw"), 20_000
 _AUGMENTED: Mapping[int, tuple[float, float]] = {1: (1.0, 0.0), 15: (0.6, 0.0), 60: (0.4, 0.2)}
 """`crop` and `mixup` by how often each image is seen, at least."""
+_BOX_BATCHES, _BOX_STEPS = (8, 16, 32, 64), 1000
+_BOX_RATE, _BOX_BATCH = 2e-3, 16
+_VARIED: Mapping[int, BoxAugment] = {
+    1: BoxAugment(flip=True),
+    15: BoxAugment(flip=True, zoom=(0.75, 1.5), colour=0.2),
+    60: BoxAugment(flip=True, zoom=(0.5, 1.5), iou_crop=0.3, mosaic=0.3, colour=0.3),
+}
+"""How images with boxes vary, by how often each is seen, at least."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +48,8 @@ class Recipe:
     the weights, which is validated, kept and exported; 0 for none. `clip` bounds the norm of the
     gradient; 0 for no bound. With a teacher, `distillation` is its share of the loss, at
     `temperature`. `auto` names fields, also of `augment`, that are set when it is known on how many
-    images the recipe trains (`suited`). Recipes are equal that differ in nothing but their names.
+    images the recipe trains (`suited`). A detector trains with `boxes` in the place of `augment`,
+    without `label_smoothing`. Recipes are equal that differ in nothing but their names.
     """
 
     name: str = field(compare=False)
@@ -59,6 +69,7 @@ class Recipe:
     distillation: float = 0.5
     temperature: float = 2.0
     augment: Augment = field(default_factory=Augment)
+    boxes: BoxAugment = field(default_factory=BoxAugment)
     auto: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -180,12 +191,45 @@ def auto() -> Recipe:
     )
 
 
+def ssdlite() -> Recipe:
+    """Return a recipe for detectors of the SSD type, from random weights on some hundred images.
+
+    AdamW and a cosine; the random parts, expanded images and flips of SSD (Liu et al., 2016).
+    """
+    return Recipe(
+        name="ssdlite",
+        optimizer="adamw",
+        lr=2e-3,
+        batch=16,
+        epochs=120,
+        warmup=3.0,
+        weight_decay=0.02,
+        ema=0.998,
+        clip=10.0,
+        boxes=BoxAugment(flip=True, zoom=(0.5, 1.25), iou_crop=0.5, colour=0.3),
+    )
+
+
+def yolo() -> Recipe:
+    """Return a recipe for detectors of the YOLO type, from random weights on some hundred images.
+
+    AdamW and a cosine; mosaics (Bochkovskiy et al., 2020), scales, flips and colours.
+    """
+    return replace(
+        ssdlite(),
+        name="yolo",
+        boxes=BoxAugment(flip=True, zoom=(0.5, 1.5), mosaic=0.5, colour=0.3),
+    )
+
+
 RECIPES: Mapping[str, Callable[[], Recipe]] = {
     "auto": auto,
     "efficientnet": efficientnet,
     "mobilenetv3": mobilenetv3,
     "adamw": adamw,
     "quick": quick,
+    "ssdlite": ssdlite,
+    "yolo": yolo,
 }
 """The presets."""
 
@@ -197,26 +241,41 @@ def descriptions() -> Mapping[str, str]:
     return {name: text[0].upper() + text[1:] for name, text in texts.items()}
 
 
-def suited(recipe: Recipe, *, images: int) -> Recipe:
+def suited(recipe: Recipe, *, images: int, task: str = "classification") -> Recipe:
     """Return `recipe` with the fields of its `auto` set for a training on so many `images`.
 
-    The batch is 64 in short trainings and up to 256 in long ones. The rate follows its square root,
-    and falls with the square root of the number of steps. How much images vary follows how often
-    each is seen.
+    The batch is 64 in short trainings and up to 256 in long ones; of a detector 8 and up to 64. The
+    rate follows its square root, and falls with the square root of the number of steps. How much
+    images vary follows how often each is seen.
     """
     if not recipe.auto:
         return recipe
+    boxed = task == "detection"
+    batches, steps = (_BOX_BATCHES, _BOX_STEPS) if boxed else (_BATCHES, _STEPS)
+    highest, usual = (_BOX_RATE, _BOX_BATCH) if boxed else (_RATE, _BATCH)
     seen = images * recipe.epochs
-    batch = max((b for b in _BATCHES if b * _STEPS <= seen), default=_BATCHES[0])
+    batch = max((b for b in batches if b * steps <= seen), default=batches[0])
     recipe = replace(recipe, batch=batch) if "batch" in recipe.auto else recipe
     factor = (_USUAL_STEPS * recipe.images_a_step / seen) ** 0.5
     factor = min(max(factor, _LEAST_FACTOR), _MOST_FACTOR)
-    rate = _RATE * factor * (recipe.images_a_step / _BATCH) ** 0.5
+    rate = highest * factor * (recipe.images_a_step / usual) ** 0.5
+    recipe = replace(recipe, lr=rate) if "lr" in recipe.auto else recipe
+    return _varied_boxes(recipe) if boxed else _varied(recipe)
+
+
+def _varied_boxes(recipe: Recipe) -> Recipe:
+    """Return `recipe` for a detector, whose images vary if `crop` is open."""
+    varied = _VARIED[max(least for least in _VARIED if least <= recipe.epochs)]
+    varied = replace(varied, flip=recipe.augment.flip)
+    is_open = "crop" in recipe.auto and recipe.boxes == BoxAugment()
+    return replace(recipe, boxes=varied if is_open else recipe.boxes, auto=())
+
+
+def _varied(recipe: Recipe) -> Recipe:
     crop, mixup = _AUGMENTED[max(least for least in _AUGMENTED if least <= recipe.epochs)]
     augment = recipe.augment
     return replace(
         recipe,
-        lr=rate if "lr" in recipe.auto else recipe.lr,
         augment=replace(
             augment,
             crop=crop if "crop" in recipe.auto else augment.crop,
@@ -241,7 +300,8 @@ def advice(recipe: Recipe, *, images: int) -> str:
 def as_plain(recipe: Recipe) -> dict[str, Any]:
     """Return the content of a recipe, without what recipes of earlier versions did not have."""
     content: dict[str, Any] = as_json(asdict(recipe))
-    return {key: value for key, value in content.items() if key != "auto" or value}
+    absent = {"auto": [], "boxes": as_json(asdict(BoxAugment()))}
+    return {key: value for key, value in content.items() if value != absent.get(key)}
 
 
 def adapt(

@@ -188,9 +188,11 @@ def fit(arch: Architecture, data: Data, *, batch: int = 0) -> Architecture:
 
 def fit_recipe(recipe: Recipe, data: Data) -> Recipe:
     """Return `recipe` for `data`: see `suited`; no mirror images where left and right differ."""
-    recipe = suited(recipe, images=len(data.train))
+    recipe = suited(recipe, images=len(data.train), task=data.task)
     flip = recipe.augment.flip and data.mirrored
-    return replace(recipe, augment=replace(recipe.augment, flip=flip))
+    recipe = replace(recipe, augment=replace(recipe.augment, flip=flip))
+    boxed = recipe.boxes.flip and data.mirrored
+    return replace(recipe, boxes=replace(recipe.boxes, flip=boxed))
 
 
 def _teacher(job: TrainingJob) -> Teacher | None:

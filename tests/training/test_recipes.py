@@ -13,13 +13,16 @@ from nas.core.errors import BadValue  # noqa: E402
 from nas.models.build import build_model  # noqa: E402
 from nas.network.zoo import load_architecture  # noqa: E402
 from nas.training.augment import Augment  # noqa: E402
+from nas.training.box_augment import BoxAugment  # noqa: E402
 from nas.training.optim import RMSpropTF, build_optimizer, parameter_groups  # noqa: E402
+from nas.training.recipe_files import load_recipe  # noqa: E402
 from nas.training.recipes import (  # noqa: E402
     RECIPES,
     Recipe,
     adamw,
     adapt,
     advice,
+    as_plain,
     auto,
     mobilenetv3,
     quick,
@@ -182,3 +185,33 @@ def test_every_recipe_has_its_optimizer() -> None:
     kinds = {name: type(build_optimizer(r, model)) for name, r in
              (("adamw", quick()), ("rmsprop", plain()))}  # fmt: skip
     assert kinds == {"adamw": torch.optim.AdamW, "rmsprop": RMSpropTF}
+
+
+@pytest.mark.parametrize(
+    ("images", "epochs", "batch"), [(205, 40, 8), (205, 120, 16), (5_000, 20, 64), (50, 2, 8)]
+)
+def test_auto_suits_a_detector(images: int, epochs: int, batch: int) -> None:
+    """A thousand steps or more, if there can be as many; higher rates for larger batches."""
+    found = suited(adapt(auto(), epochs=epochs), images=images, task="detection")
+    assert (found.batch, found.auto) == (batch, ())
+    assert 0.5 <= found.lr / (2e-3 * (batch / 16) ** 0.5) <= 1.25
+    assert found.boxes.flip
+    assert (found.boxes.mosaic > 0) == (epochs >= 60)
+    assert suited(adapt(auto(), epochs=epochs), images=images).boxes == BoxAugment()
+
+
+def test_what_is_given_for_a_detector_stays() -> None:
+    given = load_recipe('auto:flip=false,batch=4,lr=0.01,zoom="0.9,1.1"')
+    found = suited(given, images=1000, task="detection")
+    assert (found.batch, found.lr) == (4, 0.01)
+    assert found.boxes == BoxAugment(zoom=(0.9, 1.1))
+    assert not suited(load_recipe("auto:flip=false"), images=9, task="detection").boxes.flip
+
+
+def test_recipes_of_classifiers_are_stored_as_before() -> None:
+    """Neither a preset nor an option of both kinds of augmentation adds a key."""
+    for text in ("quick", "quick:flip=true", "adamw:flip=false", "auto"):
+        assert "boxes" not in as_plain(load_recipe(text))
+    found = load_recipe("yolo:flip=false,mosaic=1")
+    assert (found.boxes.flip, found.boxes.mosaic, found.augment.flip) == (False, 1.0, False)
+    assert as_plain(found)["boxes"]["mosaic"] == 1
