@@ -10,6 +10,9 @@ from nas.training.boxes import Found, Outputs
 from nas.training.detection.coding import Start, decode, probabilities
 from nas.training.detection.overlap import pairwise_iou
 
+_BLOCK = 256
+"""Boxes that are decided at once; a table of all would be slow, and mostly of dropped ones."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -21,7 +24,7 @@ class Limits:
 
     score: float = 0.001
     overlap: float = 0.6
-    candidates: int = 1000
+    candidates: int = 2000
     most: int = 300
 
 
@@ -49,23 +52,47 @@ def _kept(found: Found, limits: Limits) -> Found:
     """Return what is kept of boxes in the order of their scores."""
     count = int((found.scores > limits.score).sum())
     corners, labels = found.corners[:count], found.labels[:count]
-    keep = suppress(corners, labels, overlap=limits.overlap)[: limits.most]
+    keep = suppress(corners, labels, overlap=limits.overlap, most=limits.most)
     return Found(corners=corners[keep], scores=found.scores[keep], labels=labels[keep])
 
 
-def suppress(corners: Tensor, labels: Tensor, *, overlap: float) -> Tensor:
+def suppress(corners: Tensor, labels: Tensor, *, overlap: float, most: int) -> Tensor:
     """Return the rows of the boxes that non-maximum suppression keeps, class by class.
 
     `corners` (n, 4) are ordered by their scores, best first. A box is dropped if it overlaps one
-    that is kept, of the same class, by an IoU above `overlap`. All boxes are decided at once, again
-    and again until nothing changes (Zheng et al., 2021), which is when the chains of boxes that
-    drop each other are at their end.
+    that is kept, of the same class, by an IoU above `overlap`. It ends when `most` are kept.
     """
-    drops = (pairwise_iou(corners, corners) > overlap) & (labels[:, None] == labels)
-    drops = drops.triu_(1).float()
-    keep = torch.ones(len(corners), device=corners.device)
+    kept = torch.empty(0, dtype=torch.int64, device=corners.device)
+    for first in range(0, len(corners), _BLOCK):
+        rows = torch.arange(first, min(first + _BLOCK, len(corners)), device=corners.device)
+        if len(kept):
+            rows = rows[~_drops(corners, labels, kept, rows, overlap=overlap).any(0)]
+        kept = torch.cat(
+            [kept, rows[_kept_among(_drops(corners, labels, rows, rows, overlap=overlap))]]
+        )
+        if len(kept) >= most:
+            break
+    return kept[:most]
+
+
+def _drops(
+    corners: Tensor, labels: Tensor, first: Tensor, second: Tensor, *, overlap: float
+) -> Tensor:
+    """Return which boxes of `first` would drop which of `second`, both rows."""
+    near = pairwise_iou(corners[first], corners[second]) > overlap
+    return near & (labels[first][:, None] == labels[second])
+
+
+def _kept_among(drops: Tensor) -> Tensor:
+    """Return which boxes are kept of those that would drop each other, best first.
+
+    All are decided at once, again and again until nothing changes (Zheng et al., 2021), which is
+    when the chains of boxes that drop each other are at their end.
+    """
+    table = drops.triu(1).float()
+    keep = torch.ones(len(table), device=table.device)
     while True:
-        now = (keep @ drops == 0).float()
+        now = (keep @ table == 0).float()
         if torch.equal(now, keep):
-            return keep.nonzero()[:, 0]
+            return keep.bool()
         keep = now

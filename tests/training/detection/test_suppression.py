@@ -30,22 +30,27 @@ def greedy(corners: Any, labels: Any, overlap: float) -> list[int]:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_it_keeps_what_a_loop_over_boxes_keeps(seed: int) -> None:
+@pytest.mark.parametrize("block", [7, 256])
+def test_it_keeps_what_a_loop_over_boxes_keeps(
+    seed: int, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nas.training.detection.suppression._BLOCK", block)
     generator = torch.Generator().manual_seed(seed)
     low = torch.rand(120, 2, generator=generator) * 40
     corners = torch.cat([low, low + 5 + torch.rand(120, 2, generator=generator) * 20], 1)
     labels = torch.randint(3, (120,), generator=generator)
     wanted = greedy(corners, labels, 0.4)
     assert 10 < len(wanted) < 110
-    assert suppress(corners, labels, overlap=0.4).tolist() == wanted
+    assert suppress(corners, labels, overlap=0.4, most=120).tolist() == wanted
+    assert suppress(corners, labels, overlap=0.4, most=9).tolist() == wanted[:9]
 
 
 def test_a_dropped_box_drops_none() -> None:
     chain = torch.tensor([[float(x), 0, x + 10, 10] for x in (0, 4, 8, 12)])
     same = torch.zeros(4, dtype=torch.int64)
-    assert suppress(chain, same, overlap=0.4).tolist() == [0, 2]
-    assert suppress(chain, torch.arange(4), overlap=0.4).tolist() == [0, 1, 2, 3]
-    assert suppress(chain[:0], same[:0], overlap=0.4).tolist() == []
+    assert suppress(chain, same, overlap=0.4, most=9).tolist() == [0, 2]
+    assert suppress(chain, torch.arange(4), overlap=0.4, most=9).tolist() == [0, 1, 2, 3]
+    assert suppress(chain[:0], same[:0], overlap=0.4, most=9).tolist() == []
 
 
 def outputs(scores: list[list[float]]) -> tuple[Outputs, Start]:
