@@ -1,5 +1,6 @@
 """Make a source of images and the boxes that annotation files tell of them."""
 
+import posixpath
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -100,16 +101,24 @@ def _twice(found: Annotations) -> tuple[str, ...]:
 
 def _fingerprint(found: Annotations, objects: Objects, files: Files, white: White) -> str:
     """Return that of classes, files and objects, in whatever order they were found."""
-    order = np.lexsort((found.splits, np.array(found.names)))
-    lines = [
-        f"{found.names[row]}\0{files.size(found.names[row])}\0{found.splits[row]}" for row in order
-    ]
+    names = _from_anywhere(found.names)
+    order = np.lexsort((found.splits, np.array(names)))
+    lines = [f"{names[row]}\0{files.size(found.names[row])}\0{found.splits[row]}" for row in order]
     own = objects[order]
     facts = [f"white {white}"] if white != White() else []
     arrays = (own.starts, own.corners, own.labels, own.crowd)
     return fingerprint_of(
         ["boxes", *found.classes, *lines, *(part.tobytes() for part in arrays), *facts]
     )
+
+
+def _from_anywhere(names: Sequence[str]) -> list[str]:
+    """Return names without the folder that all absolute ones share."""
+    absolute = [posixpath.dirname(name) for name in names if name.startswith("/")]
+    if not absolute:
+        return list(names)
+    start = posixpath.commonpath(absolute)
+    return [posixpath.relpath(name, start) if name.startswith("/") else name for name in names]
 
 
 def without_missing(
