@@ -47,7 +47,7 @@ def test_a_path_stands_before_the_options(text: str, path: str | None, options: 
 def test_every_source_tells_what_it_is() -> None:
     assert set(available("datasets")) == {
         *("cifar10", "cifar100", "csv", "digits", "hf", "imagefolder", "shapes"),
-        *("digits_scenes", "voc"),
+        *("coco", "digits_scenes", "voc", "yolo"),
     }
     assert all(line.endswith(".") for line in available("datasets").values())
 

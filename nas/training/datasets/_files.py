@@ -194,6 +194,8 @@ def _joined(folder: str, name: str) -> str:
 def located(path: str) -> tuple[Files, str]:
     """Return the files at `path`, a folder or a zip; of another file those beside it, and its name.
 
+    A folder that holds all there is in a zip is entered.
+
     Raises:
         BadFile: if there is nothing.
     """
@@ -204,7 +206,10 @@ def located(path: str) -> tuple[Files, str]:
         what = "is no regular file" if place.exists() else "no such file or folder"
         raise BadFile(f"{place}: {what}")
     if is_zipfile(place):
-        return Zip(place), ""
+        whole = Zip(place)
+        tops = {name.partition("/")[0] for name in whole.under("") if "/" in name}
+        alone = len(tops) == 1 and all("/" in name for name in whole.under(""))
+        return (whole.within(tops.pop()) if alone else whole), ""
     return Folder(place.parent), place.name
 
 
