@@ -35,6 +35,8 @@ MEASURED_SIDE = 64
 """Mean and standard deviation are measured on so many training images, read at this side."""
 LEAST_DEVIATION = 1 / 255
 CACHE_MB = 1024
+_READERS = {".csv": "csv", ".json": "coco", ".yaml": "yolo", ".zip": "voc"}
+"""What reads a file by its suffix, where a message guesses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -147,8 +149,9 @@ def _check_named(text: str, name: str) -> None:
             f"{path} is a folder; say what reads it, as in `data=imagefolder:{path}` for images in "
             "a folder for each class"
         )
-    if path.suffix == ".csv":
-        raise UnknownName(f"{path} is a file; say what reads it, as in `data=csv:{path}`")
+    if path.suffix in _READERS:
+        reader = _READERS[path.suffix]
+        raise UnknownName(f"{path} is a file; say what reads it, as in `data={reader}:{path}`")
 
 
 def check_side(side: int) -> int:
