@@ -248,3 +248,10 @@ def test_the_blood_cells_are_those_that_were_published() -> None:
     counts = sum(np.bincount(part.labels, minlength=3) for part in parts)
     assert counts.tolist() == [361, 4153, 372]
     assert data.notes[0].startswith("skipped boxes without width or height (2)")
+
+
+def test_test_images_without_boxes_are_not_used(tmp_path: Path) -> None:
+    root = write_voc(tmp_path, [*SCENES, Scene("f", "test", ()), Scene("g", "test", ())])
+    data = load_data(f"voc:{root}")
+    assert data.test is None
+    assert "the test images have no boxes: they are not used" in data.notes

@@ -15,7 +15,7 @@ from nas.training.data import Images, Source, fingerprint_of
 from nas.training.datasets._annotations import Annotations
 from nas.training.datasets._clean import clean, upright
 from nas.training.datasets._depth import White, decide
-from nas.training.datasets._files import Files
+from nas.training.datasets._files import Stored
 from nas.training.datasets._pictures import find_bad, from_files, most_bad
 from nas.training.datasets._table import Wanted, with_splits
 from nas.training.label_checks import MOST_OBJECTS
@@ -23,7 +23,7 @@ from nas.training.objects import Objects, gathered
 
 
 def source_of(
-    found: Annotations, files: Files, wanted: Wanted, notes: Sequence[str] = ()
+    found: Annotations, files: Stored, wanted: Wanted, notes: Sequence[str] = ()
 ) -> Source:
     """Return the source of those images that can be decoded, with those boxes that make sense.
 
@@ -50,22 +50,34 @@ def source_of(
         places = [files.called(name) for name in names]
         return from_files(partial(_open, files, names), places, objects[rows], white)
 
+    tested = splits == "test"
+    blank = tested.any() and not objects[tested].counts.any()
+    untold = ("the test images have no boxes: they are not used",) if blank else ()
     return Source(
         classes=found.classes,
         train=images("train"),
         val=images("val"),
-        test=images("test") if (splits == "test").any() else None,
+        test=images("test") if tested.any() and not blank else None,
         fingerprint=_fingerprint(replace(found, splits=splits), objects, files, white),
-        notes=(*notes, *checked.notes, *said, *turned, *cut, *_crowds(objects), *_twice(found)),
+        notes=(
+            *notes,
+            *checked.notes,
+            *said,
+            *turned,
+            *cut,
+            *_crowds(objects),
+            *_twice(found),
+            *untold,
+        ),
         task="detection",
     )
 
 
-def _open(files: Files, names: Sequence[str], index: int) -> Path | bytes:
+def _open(files: Stored, names: Sequence[str], index: int) -> Path | bytes:
     return files.open(names[index])
 
 
-def _check_counts(found: Annotations, files: Files) -> None:
+def _check_counts(found: Annotations, files: Stored) -> None:
     """Refuse annotations without any object, and images of far too many."""
     if not found.names:
         raise BadFile(f"{files.called('')}: there are no images in it")
@@ -99,7 +111,7 @@ def _twice(found: Annotations) -> tuple[str, ...]:
     return (f"images that come more than once ({again}): what is learned there is no test",)
 
 
-def _fingerprint(found: Annotations, objects: Objects, files: Files, white: White) -> str:
+def _fingerprint(found: Annotations, objects: Objects, files: Stored, white: White) -> str:
     """Return that of classes, files and objects, in whatever order they were found."""
     names = _from_anywhere(found.names)
     order = np.lexsort((found.splits, np.array(names)))
@@ -122,7 +134,7 @@ def _from_anywhere(names: Sequence[str]) -> list[str]:
 
 
 def without_missing(
-    found: Annotations, there: NDArray[np.bool_], files: Files, max_bad: int
+    found: Annotations, there: NDArray[np.bool_], files: Stored, max_bad: int
 ) -> tuple[Annotations, tuple[str, ...]]:
     """Return the images whose files are there, and a note on the others.
 

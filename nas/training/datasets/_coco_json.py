@@ -65,7 +65,7 @@ def parse(content: bytes, place: str, boxes: str) -> Sheet:
     corners = rows.reshape(-1, 4).astype(np.float64)
     if boxes == "xywh":
         sizes = np.array([pictures[entry["image_id"]].size for _, entry in entries])
-        _check_boxes(corners, sizes.reshape(-1, 2), place)
+        check_boxes(corners, sizes.reshape(-1, 2), place)
         corners[:, 2:] += corners[:, :2]
     return Sheet(
         pictures=pictures,
@@ -164,7 +164,7 @@ def _box(entry: Mapping[str, Any], place: str) -> list[float]:
     return [number(value, f"{place}.bbox") for value in box]
 
 
-def _check_boxes(boxes: NDArray[np.float64], sizes: NDArray[np.int64], place: str) -> None:
+def check_boxes(boxes: NDArray[np.float64], sizes: NDArray[np.int64], place: str) -> None:
     """Refuse boxes that are left, top, right and bottom, by what they would be otherwise."""
     told = (sizes > 0).all(1)
     boxes, sizes = boxes[told], sizes[told]

@@ -17,7 +17,20 @@ _HIDDEN = (".", "__")
 _ENCRYPTED = 1
 
 
-class Files(Protocol):
+class Stored(Protocol):
+    """The images of a dataset, by names."""
+
+    def open(self, name: str) -> Path | bytes:
+        """Return a file to be read, or its content."""
+
+    def size(self, name: str) -> int:
+        """Return the number of bytes of a file."""
+
+    def called(self, name: str) -> str:
+        """Return how messages call a file."""
+
+
+class Files(Stored, Protocol):
     """The files of a dataset; names are relative to its folder, with slashes."""
 
     def under(self, folder: str) -> list[str]:
@@ -26,21 +39,12 @@ class Files(Protocol):
     def has(self, name: str) -> bool:
         """Tell whether there is a file of this name."""
 
-    def open(self, name: str) -> Path | bytes:
-        """Return a file to be read, or its content."""
-
     def read(self, name: str, most: int = MOST_TEXT) -> bytes:
         """Return the content of a file.
 
         Raises:
             BadFile: if it cannot be read, or has more than `most` bytes.
         """
-
-    def size(self, name: str) -> int:
-        """Return the number of bytes of a file."""
-
-    def called(self, name: str) -> str:
-        """Return how messages call a file."""
 
     def within(self, folder: str) -> "Files":
         """Return the files of a folder."""

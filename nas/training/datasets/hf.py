@@ -9,12 +9,16 @@ import datasets
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.core.errors import BadFile, NasError, first_line, unknown
+from nas.core.errors import BadFile, BadValue, NasError, first_line, unknown
 from nas.core.text import printable, shown
 from nas.training.data import Images, Source, fingerprint_of
+from nas.training.datasets._coco_json import BOXES
 from nas.training.datasets._depth import Largest, White, decide
+from nas.training.datasets._hf_boxes import boxed, objects_of
+from nas.training.datasets._hf_rows import column_of, images_of, open_row
 from nas.training.datasets._pictures import check_options, find_bad, from_files
 from nas.training.datasets._split import split
+from nas.training.datasets._table import Wanted
 
 NAMES: Mapping[str, tuple[str, ...]] = {
     "train": ("train",),
@@ -45,19 +49,7 @@ class _Part:
 
     def open(self, index: int) -> Path | bytes:
         """Return the stored image: its bytes, or the file that the dataset points to."""
-        try:
-            stored = self.table[int(self.rows[index])][self.image] or {}
-        except Exception as error:  # corrupt rows make the library raise almost anything
-            raise OSError(f"the row cannot be read: {first_line(error)}") from None
-        content: bytes | None = stored.get("bytes")
-        if content is not None:
-            return content
-        if stored.get("path") is None:
-            raise OSError("there is no image in this row")
-        path = Path(stored["path"])
-        if path.exists() and not path.is_file():
-            raise OSError("the row names no file")
-        return path
+        return open_row(self.table, self.image, int(self.rows[index]))
 
     def images(self, white: White) -> Images:
         """Return the images, which are decoded when they are read."""
@@ -74,6 +66,8 @@ def create(  # noqa: PLR0913  # all of them are options of the user
     config: str = "",
     image: str = "",
     label: str = "",
+    objects: str = "",
+    boxes: str = "xywh",
     val: float = 0.2,
     max_bad: int = -1,
     check: str = "full",
@@ -82,7 +76,9 @@ def create(  # noqa: PLR0913  # all of them are options of the user
 ) -> Source:
     """Return a dataset with a column of images and one of class labels, found by their types.
 
-    `image` and `label` name the columns where several fit; `config` is the hub's. Without a
+    With a column of objects in its place, of boxes and categories, it is one for detectors; `boxes`
+    are "xywh", left, top, width and height, or "xyxy". `image`, `label` and `objects` name the
+    columns where several fit; `config` is the hub's. Without a
     validation split, a share `val` of training is taken. What comes from the hub is kept in
     HF_HOME; what was saved with `save_to_disk` needs no network. `depth` is the number of bits that
     images of more than 8 use, 0 what file or data set say.
@@ -94,6 +90,13 @@ def create(  # noqa: PLR0913  # all of them are options of the user
     tables = _tables(path, config)
     features = tables["train"].features
     image = _column(features, datasets.Image, image, what="image")
+    if boxes not in BOXES:
+        raise BadValue(f"boxes must be {' or '.join(BOXES)}, not {boxes!r}", "boxes")
+    if objects or not (label or any(map(_is_class, features.values()))):
+        fields = objects_of(features, objects)
+        if fields is not None:
+            wanted = Wanted(val=val, test=0, max_bad=max_bad, check=check, depth=depth, seed=seed)
+            return boxed(tables, fields, image, wanted, boxes=boxes)
     label = _column(features, datasets.ClassLabel, label, what="label")
     classes = _classes(tables["train"], label)
     parts: dict[str, _Part] = {}
@@ -120,6 +123,10 @@ def create(  # noqa: PLR0913  # all of them are options of the user
         fingerprint=_fingerprint(classes, parts, white),
         notes=(*notes, *said),
     )
+
+
+def _is_class(feature: Any) -> bool:
+    return isinstance(feature, datasets.ClassLabel)
 
 
 def _tables(path: str, config: str) -> Mapping[str, Any]:
@@ -175,7 +182,7 @@ def _classes(table: Any, label: str) -> tuple[str, ...]:
         raise NasError(
             f"hf: column {label} holds no classes, but {kind}; name it with label=COLUMN"
         )
-    values = {value for value in _column_of(table, label) if value is not None}
+    values = {value for value in column_of(table, label) if value is not None}
     if len(values) == table.num_rows > 2:
         raise NasError(
             f"hf: column {label} has another value in each of {table.num_rows} rows, such as "
@@ -184,26 +191,12 @@ def _classes(table: Any, label: str) -> tuple[str, ...]:
     return tuple(str(value) for value in sorted(values))
 
 
-def _column_of(table: Any, name: str) -> list[Any]:
-    """Return the values of a column, as they are stored.
-
-    Raises:
-        BadFile: if they cannot be read.
-    """
-    try:
-        values: list[Any] = table.with_format("arrow")[name][:].to_pylist()
-    except Exception as error:  # as above
-        raise BadFile(f"hf: column {name} cannot be read: {first_line(error)}") from None
-    return values
-
-
 def _part(table: Any, *, image: str, label: str, classes: tuple[str, ...], name: str) -> _Part:
     """Return all rows of a split; a label that is no class becomes -1."""
-    if not isinstance(table.features.get(image), datasets.Image):
-        raise NasError(f"hf: column {image} of {name} holds no images")
+    images = images_of(table, image, name)
     if label not in table.features:
         raise NasError(f"hf: {name} has no column {label}")
-    values = _column_of(table, label)
+    values = column_of(table, label)
     feature = table.features[label]
     if isinstance(feature, datasets.ClassLabel):
         names = dict(enumerate(feature.names or ()))
@@ -212,11 +205,6 @@ def _part(table: Any, *, image: str, label: str, classes: tuple[str, ...], name:
     labels = np.array(
         [-1 if value is None else known.get(str(value), -1) for value in values], np.int64
     )
-    images = table.select_columns([image]).cast_column(image, datasets.Image(decode=False))
-    try:
-        images.data.validate(full=True)  # reading images at wrong places would kill the process
-    except Exception as error:  # as above
-        raise BadFile(f"hf: column {image} cannot be read: {first_line(error)}") from None
     return _Part(
         table=images,
         image=image,
