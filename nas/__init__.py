@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nas.latency.file import load_table
     from nas.models.build import build_model
     from nas.network.blocks import Architecture, Block
-    from nas.network.layers import lower
+    from nas.network.lowering import lower
     from nas.network.zoo import load_architecture
     from nas.searching.config import SearchConfig
     from nas.searching.loop import search
@@ -40,7 +40,7 @@ _HOMES = {
     "load_space": "nas.space.file",
     "load_table": "nas.latency.file",
     "load_weights": "nas.training.pretrained",
-    "lower": "nas.network.layers",
+    "lower": "nas.network.lowering",
     "pareto_front": "nas.searching.pareto",
     "search": "nas.searching.loop",
     "train": "nas.training.run",

@@ -8,7 +8,7 @@ import pytest
 from nas.accuracy.predictor import load_accuracy_model, modelled_spaces
 from nas.core import data
 from nas.latency.file import load_table
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.zoo import load_architecture
 from nas.space.file import load_space
 

@@ -11,7 +11,8 @@ import yaml
 
 from nas.latency.predictor import counts_of, extents
 from nas.network.blocks import Architecture, Block
-from nas.network.layers import Unit, lower, lower_block
+from nas.network.layers import Unit
+from nas.network.lowering import lower, lower_block
 from nas.network.zoo import load_architecture
 
 NETWORKS = "published_end_to_end.json"

@@ -26,7 +26,8 @@ from nas.latency.measure.rounds import Rounds
 from nas.latency.measure.run import Target, measure_plan
 from nas.latency.measure.samples import CORRECTION, PROBE, VALIDATION
 from nas.network.blocks import Block
-from nas.network.layers import Conv, Shape, Squeeze, Unit, lower_block
+from nas.network.layers import Conv, Shape, Squeeze, Unit
+from nas.network.lowering import lower_block
 from nas.space.file import load_space
 from nas.space.sampling import tilted
 

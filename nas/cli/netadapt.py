@@ -29,10 +29,10 @@ from nas.latency.measure.rounds import Rounds
 from nas.latency.measure.speedup import Speedup, measure_speedup, target_like
 from nas.latency.table import LatencyTable
 from nas.network.checkpoint import Checkpoint
-from nas.pruning.channels import KINDS
 from nas.pruning.folder import settings_in
 from nas.pruning.netadapt import BY, CHOICES, DEFAULT_KINDS, Result, Round, Settings, check
 from nas.pruning.slicing import IMPORTANCES
+from nas.pruning.tracing import KINDS
 from nas.training.recipe_files import find_recipe
 from nas.training.recipes import RECIPES, adapt
 

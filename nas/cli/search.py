@@ -20,7 +20,7 @@ from nas.core.plugins import trusted
 from nas.core.run_folder import MARKS, SEARCH, is_begun
 from nas.core.storage import Place
 from nas.core.text import file_name
-from nas.latency.table import ON_MISSING
+from nas.latency.coverage import ON_MISSING
 from nas.report.table_notes import notes
 from nas.report.tables import (
     EXTRAPOLATED,

@@ -32,6 +32,7 @@ KINDS: Mapping[str, str] = {
     "dialects": "latency.dialects",
     "runners": "core.workers.runners",
     "datasets": "training.datasets",
+    "heads": "network.heads",
 }
 """The package below `nas` in which the plugins of every kind lie, a file each."""
 

@@ -17,7 +17,7 @@ from nas.exporting.tflite import to_tflite
 from nas.exporting.timm import LIBRARY, timm_files
 from nas.exporting.timm_config import CONFIG, known_name, timm_config
 from nas.network.blocks import Architecture, to_mapping
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.weights import Weights, check_weights
 
 _LICENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,80}")

@@ -5,7 +5,8 @@ from typing import Any, NoReturn
 
 from nas.core.errors import BadValue
 from nas.network.blocks import Architecture, Block, steps
-from nas.network.layers import Unit, lower
+from nas.network.layers import Unit
+from nas.network.lowering import lower
 from nas.network.ofa import ACT_NAMES, KINDS, ORDER, se_channels
 
 _THEIRS: Mapping[str, str | None] = {ours: name for name, ours in ACT_NAMES.items()} | {

@@ -7,15 +7,28 @@ so that one graph is right for every size of its input. onnx is imported when a 
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas.core.errors import NasError, missing_package
-from nas.exporting.walk import INPUT, OUTPUT, facts, prepared, walk
+from nas.exporting.walk import (
+    BOXES,
+    INPUT,
+    OUTPUT,
+    SCORES,
+    facts,
+    is_vector,
+    prepared,
+    walk,
+    walk_detector,
+)
 from nas.network.blocks import Architecture
-from nas.network.layers import Conv, Linear, Unit, lower, takes_any_size
+from nas.network.detector import Detector
+from nas.network.layers import Add, Concat, Conv, Linear, MaxPool, Shuffle, Split, Unit, Upsample
+from nas.network.lowering import ends, lower, takes_any_size
 from nas.network.weights import Weights, fold_norm
 
 if TYPE_CHECKING:
@@ -25,7 +38,13 @@ OPSET = 17
 """Of 2022: new enough for every operator used here, old enough for most runtimes."""
 
 _LOWEST_OPSET = 9
-_NEEDED_OPSETS: Mapping[str, int] = {"Clip": 11, "Unsqueeze": 13, "HardSwish": 14}
+_NEEDED_OPSETS: Mapping[str, int] = {
+    "Clip": 11,
+    "Unsqueeze": 13,
+    "HardSwish": 14,
+    "Slice": 10,
+    "Resize": 13,
+}
 """The first versions of operators with the inputs written here; the others have the lowest."""
 
 _SIMPLE_ACTS = {"relu": "Relu", "hswish": "HardSwish", "sigmoid": "Sigmoid"}
@@ -40,9 +59,10 @@ def to_onnx(
     opset: int = OPSET,
     metadata: Mapping[str, str] | None = None,
 ) -> "onnx.ModelProto":
-    """Return `arch` as an ONNX model that maps "input" to "logits".
+    """Return `arch` as an ONNX model that maps "input" to "logits", or to "boxes" and "scores".
 
-    The input is (batch, channels, resolution, resolution), the output (batch, classes). A `batch`
+    The input is (batch, channels, resolution, resolution), the output (batch, classes); those of a
+    detector are not yet decoded (see `nas.network.detector`). A `batch`
     of None leaves the batch size open, and height and width where the network pools
     (`takes_any_size`). Without `weights` they are random (`random_weights`). The metadata hold the
     fingerprint, name and resolution of `arch`, and what is given as `metadata`.
@@ -52,8 +72,9 @@ def to_onnx(
             if onnx does not know `opset`, or the operators need a later one.
         MissingPackage: if onnx is not installed.
     """
-    return units_to_onnx(lower(arch), weights, seed=seed, batch=batch, opset=opset,
-                         metadata=facts(arch, metadata, layout="NCHW"))  # fmt: skip
+    units, metadata = lower(arch), facts(arch, metadata, layout="NCHW")
+    weights = prepared(units, weights, seed=seed, batch=batch, form="an ONNX")
+    return _to_onnx(units, weights, arch.detector, batch=batch, opset=opset, metadata=metadata)
 
 
 def units_to_onnx(
@@ -65,7 +86,7 @@ def units_to_onnx(
     opset: int = OPSET,
     metadata: Mapping[str, str] | None = None,
 ) -> "onnx.ModelProto":
-    """Return consecutive units, one or more, as an ONNX model; see `to_onnx`.
+    """Return units in the order of execution, one or more, as an ONNX model; see `to_onnx`.
 
     The output is without height and width where both are 1. Every value inside is named after its
     unit and layer.
@@ -73,11 +94,39 @@ def units_to_onnx(
     Raises:
         NasError: also if there are no units, or two of them have the same name.
     """
-    writer = _Writer(prepared(units, weights, seed=seed, batch=batch, form="an ONNX"))
-    walk(units, writer, INPUT)
+    weights = prepared(units, weights, seed=seed, batch=batch, form="an ONNX")
+    return _to_onnx(units, weights, None, batch=batch, opset=opset, metadata=metadata or {})
+
+
+def _to_onnx(
+    units: Sequence[Unit],
+    weights: Weights,
+    detector: Detector | None,
+    *,
+    batch: int | None,
+    opset: int,
+    metadata: Mapping[str, str],
+) -> "onnx.ModelProto":
+    writer = _Writer(weights)
+    outputs = _write(writer, units, detector)
+    graph = _to_graph(writer, units, outputs, batch=batch, name=metadata.get("name") or "units")
+    return _to_model(graph, opset=opset, metadata=metadata)
+
+
+def _write(
+    writer: "_Writer", units: Sequence[Unit], detector: Detector | None
+) -> Mapping[str, tuple[int, ...]]:
+    """Write `units`, and return the outputs of the graph with their shapes behind the batch."""
+    if detector is not None:
+        walk_detector(units, writer, INPUT, detector)
+        shapes = {unit.name: unit.out_shape for unit in units}
+        count = sum(level.size * prod(shapes[level.boxes][1:]) for level in detector.levels)
+        return {BOXES: (count, detector.numbers), SCORES: (count, detector.scores)}
+    values, last = walk(units, writer, INPUT), ends(units)
+    if len(values) > 1:
+        return {value: unit.out_shape for value, unit in zip(values, last, strict=True)}
     writer.nodes[-1] = replace(writer.nodes[-1], output=OUTPUT)
-    graph = _to_graph(writer, units, batch=batch, name=(metadata or {}).get("name") or "units")
-    return _to_model(graph, opset=opset, metadata=metadata or {})
+    return {OUTPUT: last[0].out_shape[:1] if is_vector(last[0]) else last[0].out_shape}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +170,7 @@ class _Writer:
 
     def conv(self, x: str, name: str, layer: Conv) -> str:
         same = layer.padding == "same" and layer.stride > 1
-        pads = {"auto_pad": "SAME_UPPER"} if same else {"pads": [layer.kernel // 2] * 4}
+        pads = {"auto_pad": "SAME_UPPER"} if same else {"pads": [layer.pad] * 4}
         inputs = (x, *self.weight_and_bias(name, layer))
         value = self.add("Conv", inputs, name, group=layer.groups, strides=[layer.stride] * 2,
                          kernel_shape=[layer.kernel] * 2, **pads)  # fmt: skip
@@ -150,6 +199,44 @@ class _Writer:
     def times(self, x: str, gate: str, name: str) -> str:
         return self.add("Mul", (x, gate), name)
 
+    def concat(self, maps: Sequence[str], name: str, layer: Concat) -> str:
+        return self.add("Concat", tuple(maps), name, axis=1)
+
+    def total(self, maps: Sequence[str], name: str, layer: Add) -> str:
+        value = maps[0]
+        for number, more in enumerate(maps[1:], 1):
+            value = self.add("Add", (value, more), name if number == 1 else f"{name}.{number}")
+        return self.act(layer.act, value)
+
+    def upsample(self, x: str, name: str, layer: Upsample) -> str:
+        scales = self.constant(f"{name}.scales", (1, 1, layer.factor, layer.factor))
+        return self.add("Resize", (x, "", scales), name, mode="nearest", nearest_mode="floor",
+                        coordinate_transformation_mode="asymmetric")  # fmt: skip
+
+    def maxpool(self, x: str, name: str, layer: MaxPool) -> str:
+        return self.add("MaxPool", (x,), name, kernel_shape=[layer.kernel] * 2,
+                        strides=[layer.stride] * 2, pads=[(layer.kernel - 1) // 2] * 4)  # fmt: skip
+
+    def split(self, x: str, name: str, layer: Split) -> str:
+        first, last = layer.first, layer.first + layer.out_shape[0]
+        ends = [self.constant(f"{name}.{what}", [value], np.int64)
+                for what, value in (("first", first), ("last", last), ("axis", 1))]  # fmt: skip
+        return self.add("Slice", (x, *ends), name)
+
+    def shuffle(self, x: str, name: str, layer: Shuffle) -> str:
+        order = np.arange(layer.shape[0]).reshape(2, -1).T.reshape(-1)
+        return self.add(
+            "Gather", (x, self.constant(f"{name}.order", order, np.int64)), name, axis=1
+        )
+
+    def predictions(self, x: str, name: str, numbers: int) -> str:
+        pixels = self.add("Transpose", (x,), f"{name}.pixels", perm=[0, 2, 3, 1])
+        shape = self.constant(f"shape.{numbers}", (0, -1, numbers), np.int64)
+        return self.add("Reshape", (pixels, shape), name)
+
+    def stack(self, values: Sequence[str], name: str) -> str:
+        return self.add("Concat", tuple(values), name, axis=1)
+
     def act(self, act: str, x: str) -> str:
         output = f"{x}.{act}"
         match act:
@@ -166,7 +253,12 @@ class _Writer:
 
 
 def _to_graph(
-    writer: _Writer, units: Sequence[Unit], *, batch: int | None, name: str
+    writer: _Writer,
+    units: Sequence[Unit],
+    outputs: Mapping[str, tuple[int, ...]],
+    *,
+    batch: int | None,
+    name: str,
 ) -> "onnx.GraphProto":
     try:
         from onnx import TensorProto, helper, numpy_helper
@@ -175,8 +267,6 @@ def _to_graph(
     in_shape: tuple[int | str, ...] = units[0].in_shape
     if batch is None and takes_any_size(units):
         in_shape = (in_shape[0], "height", "width")
-    vector = units[-1].out_shape[1:] == (1, 1)
-    out_shape = units[-1].out_shape[:1] if vector else units[-1].out_shape
     size = batch or "batch"
     return helper.make_graph(
         [
@@ -187,7 +277,10 @@ def _to_graph(
         ],
         name,
         [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [size, *in_shape])],
-        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [size, *out_shape])],
+        [
+            helper.make_tensor_value_info(output, TensorProto.FLOAT, [size, *shape])
+            for output, shape in outputs.items()
+        ],
         [numpy_helper.from_array(value, name) for name, value in writer.constants.items()],
     )
 

@@ -18,11 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.exporting.tflite_file import Operator, Shape, Tensor, pack
-from nas.exporting.walk import INPUT, OUTPUT, facts, prepared, walk
+from nas.exporting.walk import BOXES, INPUT, OUTPUT, SCORES, facts, prepared, walk, walk_detector
 from nas.network.blocks import Architecture
-from nas.network.layers import Conv, Linear, Unit, lower, takes_any_size
+from nas.network.detector import Detector
+from nas.network.layers import Add, Concat, Conv, Linear, MaxPool, Shuffle, Split, Unit, Upsample
+from nas.network.lowering import lower, takes_any_size
 from nas.network.weights import Weights, fold_norm
 
+_FORM = "a TensorFlow Lite"
 _SAME, _VALID = 0, 1
 _FUSED = {"none": 0, "relu": 1, "relu6": 3}
 """Activations that an operator applies itself, by their numbers in the format."""
@@ -49,7 +52,7 @@ def to_tflite(
     batch: int | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> bytes:
-    """Return `arch` as the content of a .tflite file that maps "input" to "logits".
+    """Return `arch` as a .tflite file that maps "input" to "logits", or to "boxes" and "scores".
 
     The input is (batch, resolution, resolution, channels), the output (batch, classes). A `batch`
     of None gives 1, which may be resized; so may height and width where the network pools
@@ -60,8 +63,10 @@ def to_tflite(
         NasError: if a weight is missing, unknown, or of another shape.
         MissingPackage: if ai-edge-litert is not installed.
     """
-    return units_to_tflite(lower(arch), weights, seed=seed, batch=batch,
-                           metadata=facts(arch, metadata, layout="NHWC"))  # fmt: skip
+    units, metadata = lower(arch), facts(arch, metadata, layout="NHWC")
+    weights = prepared(units, weights, seed=seed, batch=batch, form=_FORM)
+    writer = _Writer(weights, integer=False, resized=_resized(units, batch))
+    return _packed(writer, units, arch.detector, batch=batch, metadata=metadata)
 
 
 def units_to_tflite(
@@ -73,7 +78,7 @@ def units_to_tflite(
     dtype: str = "fp32",
     metadata: Mapping[str, str] | None = None,
 ) -> bytes:
-    """Return consecutive units, one or more, as the content of a .tflite file; see `to_tflite`.
+    """Return units in the order of execution, one or more, as a .tflite file; see `to_tflite`.
 
     A `dtype` of "int8" gives a graph to be timed: signed bytes everywhere, with fixed scales
     instead of calibrated ones, between a float input and a float output.
@@ -82,14 +87,31 @@ def units_to_tflite(
         NasError: also if there are no units, two of them have the same name, or the batch size is
             not positive.
     """
-    weights = prepared(units, weights, seed=seed, batch=batch, form="a TensorFlow Lite")
+    weights = prepared(units, weights, seed=seed, batch=batch, form=_FORM)
     writer = _Writer(weights, integer=dtype == "int8", resized=_resized(units, batch))
+    return _packed(writer, units, None, batch=batch, metadata=metadata or {})
+
+
+def _packed(
+    writer: "_Writer",
+    units: Sequence[Unit],
+    detector: Detector | None,
+    *,
+    batch: int | None,
+    metadata: Mapping[str, str],
+) -> bytes:
     channels, height, width = units[0].in_shape
     value = writer.begin((batch or 1, height, width, channels))
-    tensors, operators = writer.end(walk(units, writer, value))
-    metadata = metadata or {}
+    if detector is None:
+        values = walk(units, writer, value)
+        names = [OUTPUT, *(f"{OUTPUT}.{number}" for number in range(1, len(values)))]
+        outputs = dict(zip(names, values, strict=True))
+    else:
+        boxes, scores = walk_detector(units, writer, value, detector)
+        outputs = {BOXES: boxes, SCORES: scores}
+    ends = [writer.end(name, value) for name, value in outputs.items()]
     name = metadata.get("name") or "units"
-    return pack(tensors, operators, metadata=metadata, description=name)
+    return pack(writer.tensors, writer.operators, ends, metadata=metadata, description=name)
 
 
 def _resized(units: Sequence[Unit], batch: int | None) -> frozenset[int]:
@@ -114,16 +136,16 @@ class _Writer:
         value = self.tensor(Tensor(name=INPUT, shape=shape, signature=self.signature(shape)))
         return self.add("QUANTIZE", (value,), f"{INPUT}.q", shape) if self.integer else value
 
-    def end(self, x: int) -> tuple[list[Tensor], list[Operator]]:
-        """Return everything, with `x` as the output."""
+    def end(self, name: str, x: int) -> int:
+        """Make `x`, as floats, an output of the graph called `name`; return its number."""
         if self.integer:
             self.operators.append(
                 Operator(kind="DEQUANTIZE", inputs=(x,), output=len(self.tensors))
             )
-            x = self.tensor(Tensor(name=OUTPUT, shape=self.tensors[x].shape))
+            x = self.tensor(Tensor(name=name, shape=self.tensors[x].shape))
         last = self.tensors[x]
-        self.tensors[x] = replace(last, name=OUTPUT, signature=self.signature(last.shape))
-        return self.tensors, self.operators
+        self.tensors[x] = replace(last, name=name, signature=self.signature(last.shape))
+        return x
 
     def signature(self, shape: Shape) -> Shape:
         """Return the shape of an end of the graph with -1 for what may be resized, if any may."""
@@ -231,12 +253,17 @@ class _Writer:
                          fusedActivationFunction=_FUSED.get(act, 0), **options)  # fmt: skip
         return value if act in _FUSED else self.act(act, value, f"{name}.{act}")
 
-    def padded(self, x: int, kernel: int, stride: int, name: str) -> tuple[int, int]:
-        """Return `x`, padded where the format's own padding is not torch's, and what to add."""
+    def padded(
+        self, x: int, kernel: int, stride: int, name: str, *, lowest: bool = False
+    ) -> tuple[int, int]:
+        """Return `x`, padded where the format's own padding is not torch's, and what to add.
+
+        The pixels are 0, or with `lowest` less than any other.
+        """
         if kernel == 1:
             return x, _VALID
         batch, *sides, channels = self.tensors[x].shape
-        before = kernel // 2
+        before = (kernel - 1) // 2
         spans = [(-(-side // stride) - 1) * stride + kernel - side for side in sides]
         any_size = 1 in self.resized and stride > 1
         if not any_size and all(max(span, 0) // 2 == before for span in spans):
@@ -245,6 +272,9 @@ class _Writer:
         rows = self.numbers(name + "s", [(0, 0), *pads, (0, 0)])
         height, width = (side + sum(pad) for side, pad in zip(sides, pads, strict=True))
         shape = (batch, height, width, channels)
+        if lowest:
+            value = self.constant(f"{name}.value", [np.finfo(np.float32).min])
+            return self.add("PADV2", (x, rows, value), name, shape), _VALID
         return self.add("PAD", (x, rows), name, shape, self.range(x)), _VALID
 
     def average(self, x: int, name: str, stride: int) -> int:
@@ -267,6 +297,67 @@ class _Writer:
 
     def times(self, x: int, gate: int, name: str) -> int:
         return self.add("MUL", (x, gate), name, self.tensors[x].shape)
+
+    def concat(self, maps: Sequence[int], name: str, layer: Concat) -> int:
+        channels, *sides = layer.out_shape
+        shape = (self.tensors[maps[0]].shape[0], *sides, channels)
+        return self.add("CONCATENATION", self.alike(maps, name), name, shape,
+                        self.range(maps[0]), axis=3)  # fmt: skip
+
+    def alike(self, maps: Sequence[int], name: str) -> tuple[int, ...]:
+        """Return maps that have, in int8, the range of the first."""
+        wanted = self.range(maps[0])
+        return tuple(
+            x
+            if not self.integer or self.range(x) == wanted
+            else self.add("QUANTIZE", (x,), f"{name}.in{number}", self.tensors[x].shape, wanted)
+            for number, x in enumerate(maps)
+        )
+
+    def total(self, maps: Sequence[int], name: str, layer: Add) -> int:
+        value = maps[0]
+        for number, more in enumerate(maps[1:], 1):
+            value = self.plus(value, more, name if number == 1 else f"{name}.{number}")
+        return value if layer.act == "none" else self.act(layer.act, value, f"{name}.{layer.act}")
+
+    def upsample(self, x: int, name: str, layer: Upsample) -> int:
+        channels, *sides = layer.out_shape
+        shape = (self.tensors[x].shape[0], *sides, channels)
+        size = self.numbers(f"{name}.size", sides)
+        return self.add("RESIZE_NEAREST_NEIGHBOR", (x, size), name, shape, self.range(x))
+
+    def maxpool(self, x: int, name: str, layer: MaxPool) -> int:
+        channels, *sides = layer.out_shape
+        x, padding = self.padded(x, layer.kernel, layer.stride, f"{name}.pad", lowest=True)
+        shape = (self.tensors[x].shape[0], *sides, channels)
+        return self.add("MAX_POOL_2D", (x,), name, shape, self.range(x),
+                        padding=padding, strideH=layer.stride,
+                        strideW=layer.stride, filterHeight=layer.kernel,
+                        filterWidth=layer.kernel)  # fmt: skip
+
+    def split(self, x: int, name: str, layer: Split) -> int:
+        channels, *sides = layer.out_shape
+        begin = self.numbers(f"{name}.begin", (0, 0, 0, layer.first))
+        size = self.numbers(f"{name}.size", (-1, -1, -1, channels))
+        shape = (self.tensors[x].shape[0], *sides, channels)
+        return self.add("SLICE", (x, begin, size), name, shape, self.range(x))
+
+    def shuffle(self, x: int, name: str, layer: Shuffle) -> int:
+        batch, height, width, channels = self.tensors[x].shape
+        halves = self.reshape(x, f"{name}.halves", (batch, height, width, 2, channels // 2))
+        order = self.numbers(f"{name}.order", (0, 1, 2, 4, 3))
+        pairs = self.add("TRANSPOSE", (halves, order), f"{name}.pairs",
+                         (batch, height, width, channels // 2, 2), self.range(x))  # fmt: skip
+        return self.reshape(pairs, name, (batch, height, width, channels))
+
+    def predictions(self, x: int, name: str, numbers: int) -> int:
+        batch, height, width, channels = self.tensors[x].shape
+        return self.reshape(x, name, (batch, height * width * channels // numbers, numbers))
+
+    def stack(self, values: Sequence[int], name: str) -> int:
+        batch, _, numbers = self.tensors[values[0]].shape
+        total = sum(self.tensors[value].shape[1] for value in values)
+        return self.add("CONCATENATION", tuple(values), name, (batch, total, numbers), axis=1)
 
     def act(self, act: str, x: int, name: str) -> int:
         shape = self.tensors[x].shape

@@ -49,16 +49,22 @@ class Operator:
 _OPTIONS: Mapping[str, str] = {
     "ADD": "AddOptions",
     "AVERAGE_POOL_2D": "Pool2DOptions",
+    "CONCATENATION": "ConcatenationOptions",
     "CONV_2D": "Conv2DOptions",
     "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
     "DEQUANTIZE": "DequantizeOptions",
     "FULLY_CONNECTED": "FullyConnectedOptions",
     "HARD_SWISH": "HardSwishOptions",
+    "MAX_POOL_2D": "Pool2DOptions",
     "MEAN": "ReducerOptions",
     "MUL": "MulOptions",
     "PAD": "PadOptions",
     "QUANTIZE": "QuantizeOptions",
+    "PADV2": "PadV2Options",
     "RESHAPE": "ReshapeOptions",
+    "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighborOptions",
+    "SLICE": "SliceOptions",
+    "TRANSPOSE": "TransposeOptions",
 }
 """From the kind of an operator to the type of its options; the others have none."""
 
@@ -76,11 +82,12 @@ _LAST_OLD_CODE = 127
 def pack(
     tensors: Sequence[Tensor],
     operators: Sequence[Operator],
+    outputs: Sequence[int],
     *,
     metadata: Mapping[str, str],
     description: str,
 ) -> bytes:
-    """Return the file of a graph whose first tensor is its input and whose last its output.
+    """Return the file of a graph whose first tensor is its input; `outputs` are numbers of tensors.
 
     Raises:
         MissingPackage: if ai-edge-litert is not installed.
@@ -103,11 +110,11 @@ def pack(
         version=3,
         description=description,
         operatorCodes=[_code(schema, kind, _is_integer(tensors)) for kind in kinds],
-        subgraphs=[_graph(schema, tensors, operators, kinds)],
+        subgraphs=[_graph(schema, tensors, operators, outputs, kinds)],
         buffers=[schema.BufferT(), *(_Buffer(schema, values) for values in data)],
         metadata=[_new(schema, "Metadata", name=name, buffer=first_text + i)
                   for i, name in enumerate(metadata)],
-        signatureDefs=[_signature(schema, tensors)],
+        signatureDefs=[_signature(schema, tensors, outputs)],
     )  # fmt: skip
     builder = flatbuffers.Builder(sum(len(values) for values in data) + 2**16)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
@@ -152,8 +159,9 @@ def _code(schema: ModuleType, kind: str, integer: bool) -> Any:
 
 
 def _graph(
-    schema: ModuleType, tensors: Sequence[Tensor], operators: Sequence[Operator], kinds: list[str]
-) -> Any:
+    schema: ModuleType, tensors: Sequence[Tensor], operators: Sequence[Operator],
+    outputs: Sequence[int], kinds: list[str],
+) -> Any:  # fmt: skip
     constants = (i for i, tensor in enumerate(tensors) if tensor.data is not None)
     buffers = {i: number for number, i in enumerate(constants, start=1)}
     return _new(
@@ -161,7 +169,7 @@ def _graph(
         name="main",
         tensors=[_tensor(schema, t, buffers.get(i, 0)) for i, t in enumerate(tensors)],
         inputs=[0],
-        outputs=[len(tensors) - 1],
+        outputs=list(outputs),
         operators=[_operator(schema, operator, kinds) for operator in operators],
     )  # fmt: skip
 
@@ -196,11 +204,10 @@ def _operator(schema: ModuleType, operator: Operator, kinds: list[str]) -> Any:
     )  # fmt: skip
 
 
-def _signature(schema: ModuleType, tensors: Sequence[Tensor]) -> Any:
-    first, last = (
-        _new(schema, "TensorMap", name=tensors[i].name, tensorIndex=i)
-        for i in (0, len(tensors) - 1)
+def _signature(schema: ModuleType, tensors: Sequence[Tensor], outputs: Sequence[int]) -> Any:
+    first, *last = (
+        _new(schema, "TensorMap", name=tensors[i].name, tensorIndex=i) for i in (0, *outputs)
     )
     return _new(
-        schema, "SignatureDef", signatureKey="serving_default", inputs=[first], outputs=[last]
+        schema, "SignatureDef", signatureKey="serving_default", inputs=[first], outputs=last
     )

@@ -19,7 +19,8 @@ from nas.exporting.ratios import shortest
 from nas.exporting.tensor_file import TENSORS, tensor_file
 from nas.exporting.timm_config import CONFIG, timm_config
 from nas.network.blocks import Architecture
-from nas.network.layers import Unit, lower
+from nas.network.layers import Unit
+from nas.network.lowering import lower
 from nas.network.multipliers import round_channels
 from nas.network.naming.tensors import Names, Stages, no_place, renamed
 from nas.network.naming.timm import (

@@ -7,7 +7,8 @@ from typing import Any
 from nas.core.text import file_name
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import named_classes
-from nas.network.layers import Pool, lower
+from nas.network.layers import Pool
+from nas.network.lowering import lower
 from nas.network.zoo import load_architecture
 
 CONFIG = "config.json"

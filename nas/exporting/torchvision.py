@@ -12,7 +12,7 @@ from nas.exporting.tensor_file import TENSORS, tensor_file
 from nas.exporting.torchvision_rows import ROWS
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import named_classes
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.naming.tensors import Names, renamed
 from nas.network.naming.torchvision import family_of, torchvision_names
 from nas.network.weights import Weights, check_weights, weight_shapes

@@ -7,12 +7,29 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from nas.core.errors import NasError
-from nas.network.blocks import Architecture
-from nas.network.layers import Conv, Layer, Linear, Pool, Squeeze, Unit
+from nas.network.blocks import IMAGE, Architecture
+from nas.network.detector import Detector
+from nas.network.layers import (
+    Add,
+    Concat,
+    Conv,
+    Layer,
+    Linear,
+    MaxPool,
+    Pool,
+    Shuffle,
+    Split,
+    Squeeze,
+    Unit,
+    Upsample,
+)
+from nas.network.lowering import ends, sources
 from nas.network.weights import Weights, check_weights, join, random_weights
 
 INPUT = "input"
 OUTPUT = "logits"
+BOXES, SCORES = "boxes", "scores"
+"""The outputs of a detector before they are decoded: see `nas.network.detector`."""
 
 V = TypeVar("V")
 """A value of a writer's graph."""
@@ -45,15 +62,74 @@ class Writer(Protocol[V]):
     def times(self, x: V, gate: V, name: str) -> V:
         """Write the product of maps and a number for each of their channels."""
 
+    def concat(self, maps: Sequence[V], name: str, layer: Concat) -> V:
+        """Write the channels of several maps, one after the other."""
 
-def walk(units: Sequence[Unit], writer: Writer[V], x: V) -> V:
-    """Write consecutive units on `x`; return a vector where height and width are 1, else maps."""
-    for unit in units:
-        x = _unit(unit, writer, x)
-    return writer.flat(x, "flat") if units[-1].out_shape[1:] == (1, 1) else x
+    def total(self, maps: Sequence[V], name: str, layer: Add) -> V:
+        """Write the sum of several maps, and its activation."""
+
+    def upsample(self, x: V, name: str, layer: Upsample) -> V:
+        """Write the repetition of every pixel in both directions."""
+
+    def maxpool(self, x: V, name: str, layer: MaxPool) -> V:
+        """Write max-pooling; what is padded never is a maximum."""
+
+    def split(self, x: V, name: str, layer: Split) -> V:
+        """Write the choice of some channels."""
+
+    def shuffle(self, x: V, name: str, layer: Shuffle) -> V:
+        """Write the channels of two halves in turn."""
+
+    def predictions(self, x: V, name: str, numbers: int) -> V:
+        """Write maps as (batch, predictions, numbers), over rows, columns, then anchors."""
+
+    def stack(self, values: Sequence[V], name: str) -> V:
+        """Write the predictions of several maps, one after the other."""
 
 
-def _unit(unit: Unit, writer: Writer[V], x: V) -> V:
+def walk(units: Sequence[Unit], writer: Writer[V], x: V) -> tuple[V, ...]:
+    """Write units on `x`; return what those give that no other reads.
+
+    A single one gives a vector where height and width are 1, otherwise they are maps.
+    """
+    values, last = _values(units, writer, x), ends(units)
+    if len(last) == 1 and is_vector(last[0]):
+        return (writer.flat(values[last[0].name], "flat"),)
+    return tuple(writer.maps(values[unit.name], join(unit.name, "end")) for unit in last)
+
+
+def is_vector(unit: Unit) -> bool:
+    """Tell whether what `unit` gives has a height and a width of 1."""
+    return unit.out_shape[1:] == (1, 1)
+
+
+def walk_detector(
+    units: Sequence[Unit], writer: Writer[V], x: V, detector: Detector
+) -> tuple[V, V]:
+    """Write the units of a detector on `x`; return its box numbers and scores, not yet decoded."""
+    values = _values(units, writer, x)
+
+    def stacked(places: Sequence[str], numbers: int, name: str) -> V:
+        parts = [writer.predictions(values[p], join(p, "predictions"), numbers) for p in places]
+        return writer.stack(parts, name)
+
+    boxes = stacked([level.boxes for level in detector.levels], detector.numbers, BOXES)
+    scores = stacked([level.classes for level in detector.levels], detector.scores, SCORES)
+    return boxes, scores
+
+
+def _values(units: Sequence[Unit], writer: Writer[V], x: V) -> dict[str, V]:
+    """Write `units` on `x`, and return the value of each."""
+    values = {IMAGE: x}
+    for unit, names in sources(units):
+        values[unit.name] = _unit(unit, writer, [values[name] for name in names])
+    return values
+
+
+def _unit(unit: Unit, writer: Writer[V], inputs: Sequence[V]) -> V:
+    if len(inputs) > 1:
+        return _joined(unit, writer, inputs)
+    x = inputs[0]
     x = value = writer.maps(x, join(unit.name, "maps")) if unit.shortcut != "none" else x
     for layer in unit.layers:
         value = _layer(layer, writer, value, join(unit.name, layer.name))
@@ -62,6 +138,15 @@ def _unit(unit: Unit, writer: Writer[V], x: V) -> V:
     if unit.shortcut == "pool":
         x = writer.average(x, join(unit.name, "shortcut"), unit.block.stride)
     return writer.plus(x, value, join(unit.name, "add"))
+
+
+def _joined(unit: Unit, writer: Writer[V], inputs: Sequence[V]) -> V:
+    (layer,) = unit.layers
+    name = join(unit.name, layer.name)
+    if isinstance(layer, Concat):
+        return writer.concat(inputs, name, layer)
+    assert isinstance(layer, Add)  # nothing else joins
+    return writer.total(inputs, name, layer)
 
 
 def _layer(layer: Layer, writer: Writer[V], x: V, name: str) -> V:
@@ -82,6 +167,25 @@ def _layer(layer: Layer, writer: Writer[V], x: V, name: str) -> V:
             return writer.times(x, gate, name)
         case Pool():
             return writer.mean(x, name)
+    return _moved(layer, writer, x, name)
+
+
+def _moved(layer: Layer, writer: Writer[V], x: V, name: str) -> V:
+    """Write a layer without weights; one that joins a single map."""
+    match layer:
+        case Upsample():
+            return writer.upsample(x, name, layer)
+        case MaxPool():
+            return writer.maxpool(x, name, layer)
+        case Split():
+            return writer.split(x, name, layer)
+        case Shuffle():
+            return writer.shuffle(x, name, layer)
+        case Concat():
+            return writer.concat([x], name, layer)
+        case Add():
+            return writer.total([x], name, layer)
+    raise AssertionError(layer)  # the others are written where they are met
 
 
 def prepared(

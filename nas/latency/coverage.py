@@ -9,6 +9,9 @@ from nas.core.errors import NasError
 from nas.latency.table import LatencyTable
 from nas.space.space import Space
 
+ON_MISSING = ("model", "measure", "fail")
+"""What may be done about units that a measured table lacks."""
+
 NETWORKS = 64
 MOST = 0.5
 """Of more than this share of the latency, an extrapolation must be allowed."""

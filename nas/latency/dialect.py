@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from nas.core.errors import NasError
 from nas.core.plugins import Plugin, create
 from nas.network.blocks import Block
-from nas.network.layers import Unit, lower_block
+from nas.network.layers import Unit
+from nas.network.lowering import lower_block
 
 ENDING = "_lookup_table"
 """How the names of files that are for one resolution end, as in `224_lookup_table.yaml`."""

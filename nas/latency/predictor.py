@@ -11,7 +11,20 @@ from math import prod
 
 from nas.core.errors import BadValue, unknown
 from nas.core.schema import Coefficient
-from nas.network.layers import Conv, Layer, Linear, Pool, Squeeze, Unit
+from nas.network.layers import (
+    Add,
+    Concat,
+    Conv,
+    Layer,
+    Linear,
+    MaxPool,
+    Pool,
+    Shuffle,
+    Split,
+    Squeeze,
+    Unit,
+    Upsample,
+)
 
 CACHE_ELEMENTS = 250_000
 """Elements of 4 bytes that fit in about 1 MB; depthwise inputs beyond it come from memory."""
@@ -72,7 +85,9 @@ def counts(layer: Layer, *, finer: bool = True) -> dict[str, int]:
     Finer: `layers` is 1 each; `spatial_macs` are the `conv_macs` of kernels above 1; `odd_...` are
     multiply-adds between channels that are no multiple of 4, for which many runtimes have slower
     kernels; `depthwise_strided` those with a stride; `squeezes` is 1 for a squeeze-and-excitation;
-    `clipped` are elements through ReLU or ReLU6, `pooled` those of global pooling.
+    `clipped` are elements through ReLU or ReLU6, `pooled` those of global pooling. `added` are
+    those that are added, or moved: by concatenation, upsampling, splitting and shuffling.
+    Max-pooling counts `depthwise_macs`, as the operator most like it.
     """
     return {"layers": 1} | _counts(layer, finer)
 
@@ -89,6 +104,14 @@ def _counts(layer: Layer, finer: bool) -> dict[str, int]:
             return {"linear_weights": inputs * outputs} | _act_counts(layer.act, outputs)
         case Pool(in_shape=shape):
             return {"pooled": prod(shape)}
+        case MaxPool(out_shape=shape, kernel=kernel):
+            return {"depthwise_macs": prod(shape) * kernel**2}
+        case Add(shape=shape, terms=terms):
+            return {"added": (terms - 1) * prod(shape)} | _act_counts(layer.act, prod(shape))
+        case Concat(out_shape=shape) | Upsample(out_shape=shape) | Split(out_shape=shape):
+            return {"added": prod(shape)}
+        case Shuffle(shape=shape):
+            return {"added": prod(shape)}
 
 
 def _conv_counts(layer: Conv) -> dict[str, int]:
@@ -141,7 +164,7 @@ def counts_of(unit: Unit, *, finer: bool = True) -> dict[str, int]:
         macs = prod(unit.out_shape) * _POOLED_SHORTCUT_KERNEL**2
         total["depthwise_macs"] = total.get("depthwise_macs", 0) + macs
     if unit.shortcut != "none":
-        total["added"] = prod(unit.out_shape)
+        total["added"] = total.get("added", 0) + prod(unit.out_shape)
     return total
 
 
@@ -159,8 +182,7 @@ def extents(layer: Layer) -> tuple[tuple[str, int], ...]:
             return ("se_channels", inner), ("se_size", height)
         case Linear(in_features=inputs):
             return (("channels", inputs),)
-        case Pool():
-            return ()
+    return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +233,8 @@ class OpModel:
             if isinstance(layer, Conv) and not layer.depthwise:
                 full = (layer.kernel > 1) & (layer.in_shape[0] > _IMAGE_CHANNELS)
                 yield full, "full convolutions behind the stem (never measured)"
+            moves = isinstance(layer, Add | Concat | MaxPool | Shuffle | Split | Upsample)
+            yield moves, "joining, splitting, resizing, max-pooling (never measured; estimated)"
         pools = "pooled shortcuts (never measured; counted as 3x3 depthwise convolutions)"
         yield unit.shortcut == "pool", pools
 

@@ -25,17 +25,16 @@ from nas.latency.predictor import FINER, OpModel, counts_of
 from nas.latency.provenance import Provenance, Validation
 from nas.network.arrays import Places, unit_at
 from nas.network.blocks import Architecture
-from nas.network.layers import Unit, lower
+from nas.network.layers import Unit
+from nas.network.lowering import lower
 from nas.space.lookup import Lookup
 from nas.space.space import Matrix, Space
 
 _MS_PER_NS = 1e-6
-ON_MISSING = ("model", "measure", "fail")
-"""What may be done about units that a measured table lacks."""
 DECIMALS = 6
 """Units and sums are rounded to nanoseconds, so that sums are equal in any order and everywhere."""
 _HALFWAY = 1e-5
-"""Sums so near to half a nanosecond are added exactly, since their last digit decides."""
+"""Sums so near to half a nanosecond are added exactly: their last digit decides."""
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 

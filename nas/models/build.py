@@ -7,8 +7,9 @@ layers: "stages.2.0.expand.weight", "stages.2.0.expand.norm.running_mean",
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import sqrt
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -16,8 +17,11 @@ import torch.nn.functional as F  # the name every torch program uses
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from nas.models.graph import carry_out, edges, joined_outputs
+from nas.models.moving import Moving
 from nas.network.blocks import Architecture
-from nas.network.layers import Conv, Layer, Linear, Pool, Squeeze, Unit, lower
+from nas.network.layers import Add, Conv, Layer, Linear, Pool, Squeeze, Unit
+from nas.network.lowering import lower
 
 NORM_MOMENTUM = 0.01
 """Share of a new batch in the running statistics: the decay of 0.99 used for MnasNet, MobileNetV3
@@ -35,7 +39,10 @@ ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
 
 
 class ConvNorm(nn.Conv2d):
-    """A convolution, batch normalisation and an activation; `weight` is the convolution's."""
+    """A convolution, batch normalisation and an activation; `weight` is the convolution's.
+
+    A layer without normalisation has a bias instead.
+    """
 
     def __init__(self, layer: Conv) -> None:
         """Make the modules of `layer`."""
@@ -45,11 +52,13 @@ class ConvNorm(nn.Conv2d):
             layer.out_shape[0],
             layer.kernel,
             stride=layer.stride,
-            padding=0 if self.pads else layer.kernel // 2,
+            padding=0 if self.pads else layer.pad,
             groups=layer.groups,
-            bias=False,
+            bias=not layer.norm,
         )
-        self.norm = nn.BatchNorm2d(layer.out_shape[0], eps=layer.epsilon, momentum=NORM_MOMENTUM)
+        channels, epsilon = layer.out_shape[0], layer.epsilon
+        norm = nn.BatchNorm2d(channels, eps=epsilon, momentum=NORM_MOMENTUM)
+        self.norm = norm if layer.norm else nn.Identity()
         self.act = ACTIVATIONS[layer.act]()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -112,10 +121,11 @@ class UnitModule(nn.Sequential):
         self.stride = unit.block.stride
         self.drop_connect = drop_connect
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, *unit.in_shape) to (batch, *unit.out_shape)."""
-        branch = x
-        for layer in self:
+    def forward(self, x: Tensor, *others: Tensor) -> Tensor:
+        """Map (batch, *unit.in_shape) to (batch, *unit.out_shape); `others` are joined with `x`."""
+        first, *rest = self
+        branch: Tensor = first(x, *others)
+        for layer in rest:
             branch = layer(branch)
         if self.shortcut == "none":
             return branch
@@ -139,14 +149,34 @@ class Network(nn.Module):
             *(nn.Sequential(*(next(modules) for _ in stage)) for stage in arch.stages)
         )
         self.head = nn.Sequential(*modules)
+        self.detector = arch.detector
+        self._edges = edges(units)
+        self._outputs = tuple(arch.detector.outputs) if arch.detector else (units[-1].name,)
+        self._is_chain = not any(unit.inputs for unit in units)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Any:
         """Map images (batch, channels, height, width) to logits (batch, classes).
 
-        A network without pooling gives its feature maps.
+        A network without pooling gives its feature maps, a detector its boxes and scores (see
+        `nas.network.detector`).
         """
-        x: Tensor = self.head(self.stages(self.stem(images)))
+        if self.detector is not None:
+            return joined_outputs(self.detector, self._maps(images))
+        if self._is_chain:
+            x: Tensor = self.head(self.stages(self.stem(images)))
+        else:
+            (x,) = self._maps(images).values()
         return x.flatten(1) if x.shape[2] == x.shape[3] == 1 else x
+
+    def _maps(self, images: Tensor) -> dict[str, Tensor]:
+        """Return what the network ends in, by the names of the units."""
+        return carry_out(self._edges, tuple(self._units()), images, self._outputs)
+
+    def _units(self) -> Iterator[nn.Module]:
+        yield from self.stem
+        for stage in self.stages:
+            yield from cast(nn.Sequential, stage)
+        yield from self.head
 
 
 def build_model(arch: Architecture, *, seed: int = 0) -> Network:
@@ -238,3 +268,7 @@ def _module(layer: Layer, dropout: float) -> nn.Module:
             return nn.AdaptiveAvgPool2d(1)
         case Linear():
             return FullyConnected(layer, dropout)
+        case Add():
+            return Moving(layer, ACTIVATIONS[layer.act]())
+        case _:
+            return Moving(layer)

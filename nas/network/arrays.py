@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.network.blocks import Block
-from nas.network.layers import BLOCKS, Shape, Unit, lower_block, out_shape, shortcut
+from nas.network.layers import Shape, Unit
+from nas.network.lowering import BLOCKS, lower_block, out_shape, shortcut
 
 Ints = NDArray[np.int64]
 Places = NDArray[np.intp]
@@ -114,7 +115,7 @@ def side_behind(blocks: BlockArrays, side: Ints) -> Ints:
 
 def unit_at(units: Unit, place: int) -> Unit:
     """Return one of the units that `lower_arrays` gives."""
-    found: dict[str, Any] = {f.name: getattr(units.block, f.name) for f in fields(Block)}
+    found: dict[str, Any] = {f.name: getattr(units.block, f.name) for f in fields(BlockArrays)}
     found |= {name: int(found[name][place]) for name in NUMBERS}
     side = int(np.asarray(units.in_shape[1])[place])
     return lower_block(Block(**found), (found["in_channels"], side, side))

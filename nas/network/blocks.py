@@ -5,15 +5,19 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 from nas.core.errors import BadValue
 from nas.core.schema import SCHEMA, Reader, check_keys, check_schema
 from nas.core.text import shown
+from nas.network.detector import Detector, plain_detector
 
 ACTS = ("none", "relu", "relu6", "swish", "hswish", "sigmoid", "hsigmoid")
 GATES = ("sigmoid", "hsigmoid")
 SKIPS = ("identity", "pool", "none")
+IMAGE = "image"
+"""The place of the input of a network."""
 PADDINGS = ("symmetric", "same")
 NORM_EPSILON = 1e-3
 """Added to the variance by every batch normalisation, as in the TensorFlow originals."""
@@ -23,8 +27,13 @@ MOST_CHANNELS, MOST_PIXELS, MOST_BLOCKS, MOST_WINDOW = 1_000_000, 10_000, 2_000,
 Real networks are far below; a small file with larger numbers would take hours, or gigabytes.
 """
 
+JOINING_KINDS = ("concat", "add")
+"""The kinds of blocks that read several others."""
+EVEN_KINDS = ("conv",)
+"""The kinds of blocks whose kernel may be even beside an even stride: YOLOv5 has a 6x6 stem."""
+
 _POSITIVE = ("in_channels", "out_channels", "kernel", "stride")
-_NOT_NEGATIVE = ("hidden_channels", "se_channels")
+_NOT_NEGATIVE = ("hidden_channels", "se_channels", "first_channel")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +45,8 @@ class Block:
     bottleneck, 0 for none; `se_act` the activation inside it, `gate` its last one. `skip` is the
     shortcut wanted: "identity" holds where the stride is 1 and the channels are equal; "pool" is a
     3x3 average pooling at the block's stride, and holds where the channels are equal.
+    `first_channel` is where the channels begin that a split takes. `inputs` are the places of the
+    blocks that it reads, as in ("stages.4.2", "head.0"), by default the block before it.
     """
 
     kind: str
@@ -49,6 +60,8 @@ class Block:
     se_act: str = "relu"
     gate: str = "sigmoid"
     skip: str = "identity"
+    first_channel: int = 0
+    inputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.kind, str):
@@ -58,7 +71,7 @@ class Block:
             least = 1 if name in _POSITIVE else 0
             most = MOST_WINDOW if name in ("kernel", "stride") else MOST_CHANNELS
             check_whole(f"block {name}", value, least, most, name)
-        if self.kernel % 2 == 0:
+        if self.kernel % 2 == 0 and (self.kind not in EVEN_KINDS or self.stride % 2):
             raise BadValue(f"block kernel must be odd, not {self.kernel}", "kernel")
         for name, allowed in (
             ("act", ACTS), ("se_act", ACTS), ("gate", GATES), ("skip", SKIPS)
@@ -109,8 +122,10 @@ def check_whole(what: str, value: object, least: int, most: int, *path: str) -> 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
-    """A convolutional classifier: a stem, stages of blocks, and a head, at one input resolution.
+    """A convolutional network: a stem, stages of blocks, and a head, at one input resolution.
 
+    It is a classifier, or with a `detector` a detector, whose outputs that names. Blocks read the
+    one before them, or those that they name as `inputs`.
     `resolution` is the side of the square input in pixels. `dropout` stands before the last linear
     layer; `drop_connect` is the rate of dropping residual branches, which grows linearly from 0 at
     the first block of the stages (Huang et al., 2016): as in EfficientNet, the last of n blocks has
@@ -130,6 +145,7 @@ class Architecture:
     drop_connect: float = 0.0
     norm_epsilon: float = NORM_EPSILON
     padding: str = "symmetric"
+    detector: Detector | None = None
     fixed_features: bool = field(default=False, compare=False)
     name: str = field(default="", compare=False)
 
@@ -161,16 +177,36 @@ class Architecture:
             raise BadValue("an architecture needs at least one block", "stem")
         if len(self.named_blocks()) > MOST_BLOCKS:
             raise BadValue(f"an architecture has at most {MOST_BLOCKS:,} blocks", "stages")
-        channels = self.input_channels
+        given = {IMAGE: self.input_channels}
+        before = IMAGE
         for place, block in self.named_blocks():
-            if block.in_channels != channels:
+            _check_inputs(place, block, given)
+            channels = [given[name] for name in block.inputs or (before,)]
+            found = sum(channels) if block.kind == "concat" else channels[0]
+            if block.in_channels != found or (block.kind == "add" and len(set(channels)) > 1):
+                what = f"those that it reads give {', '.join(map(str, channels))}"
                 raise BadValue(
                     f"in_channels of {place} is {block.in_channels}, "
-                    f"but the block before it gives {channels}",
+                    f"but {what if block.inputs else f'the block before it gives {found}'}",
                     *steps(place),
                     "in_channels",
                 )
-            channels = block.out_channels
+            given[place], before = block.out_channels, place
+        self._check_outputs(given)
+
+    def _check_outputs(self, given: Mapping[str, int]) -> None:
+        """Refuse blocks that nothing reads, and outputs of a detector that do not fit."""
+        places = [place for place, _ in self.named_blocks()]
+        read = {name for _, block in self.named_blocks() for name in block.inputs}
+        read |= {before for (before, _), (_, b) in pairwise(self.named_blocks()) if not b.inputs}
+        outputs = self.detector.outputs if self.detector else {places[-1]: given[places[-1]]}
+        for place, channels in outputs.items():
+            if given.get(place) != channels:
+                found = f"gives {given[place]}" if place in given else "is no block"
+                raise BadValue(f"{place} must give {channels} channels, and {found}", "detector")
+        for place in places:
+            if place not in read and place not in outputs:
+                raise BadValue(f"nothing reads {place}", *steps(place))
 
     def named_blocks(self) -> tuple[tuple[str, Block], ...]:
         """Return every block with its place, as in ("stem.0", ...), ("stages.2.1", ...)."""
@@ -189,6 +225,17 @@ class Architecture:
         content = {k: v for k, v in to_mapping(self).items() if k not in _LABELS}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _check_inputs(place: str, block: Block, given: Mapping[str, int]) -> None:
+    """Refuse inputs that are no blocks before it, and several for a block that joins none."""
+    for name in block.inputs:
+        if name not in given:
+            text = f"{place} reads {shown(name)}, which is no block before it"
+            raise BadValue(text, *steps(place), "inputs")
+    if len(block.inputs) > 1 and block.kind not in JOINING_KINDS:
+        text = f"{place} reads {len(block.inputs)} blocks; join them with a concat or an add first"
+        raise BadValue(text, *steps(place), "inputs")
 
 
 def steps(place: str) -> tuple[str | int, ...]:
@@ -215,11 +262,13 @@ def block_mapping(block: Block) -> dict[str, Any]:
 @lru_cache(maxsize=1 << 13)
 def _changed(block: Block) -> tuple[tuple[str, Any], ...]:
     values = ((name, getattr(block, name), default) for name, default in _BLOCK_FIELDS.items())
-    return tuple(
-        (name, str(value) if isinstance(value, str) else value)
-        for name, value, default in values
-        if value != default
-    )
+    return tuple((name, _plain(value)) for name, value, default in values if value != default)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [str(text) for text in value]
+    return str(value) if isinstance(value, str) else value
 
 
 def _conventions(arch: Architecture) -> dict[str, Any]:
@@ -242,6 +291,7 @@ def to_mapping(arch: Architecture) -> dict[str, Any]:
         "stages": [[block_mapping(b) for b in stage] for stage in arch.stages],
         **({"fixed_features": True} if arch.fixed_features else {}),
         "head": [block_mapping(b) for b in arch.head],
+        **({"detector": plain_detector(arch.detector)} if arch.detector else {}),
     }
 
 

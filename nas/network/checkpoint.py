@@ -24,7 +24,7 @@ from nas.core.schema import Fraction, Range, Reader, check_schema
 from nas.core.storage import Place, is_url, split_name
 from nas.core.text import shown
 from nas.network.blocks import Architecture, from_mapping
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.weights import Weights, check_weights
 
 SETTINGS, ARCH = TRAINING.mark, "arch.yaml"

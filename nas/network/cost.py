@@ -15,7 +15,21 @@ from dataclasses import dataclass
 from math import prod
 
 from nas.network.blocks import Architecture
-from nas.network.layers import Conv, Layer, Linear, Pool, Squeeze, Unit, lower
+from nas.network.layers import (
+    Add,
+    Concat,
+    Conv,
+    Layer,
+    Linear,
+    MaxPool,
+    Pool,
+    Shuffle,
+    Split,
+    Squeeze,
+    Unit,
+    Upsample,
+)
+from nas.network.lowering import lower
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +61,7 @@ def cost_of_layer(layer: Layer) -> Cost:
             pixels = prod(layer.out_shape[1:])
             return Cost(
                 macs=weights * pixels,
-                params=weights + 2 * layer.out_shape[0],
+                params=weights + (2 if layer.norm else 1) * layer.out_shape[0],
                 activations=prod(layer.out_shape),
             )
         case Squeeze(shape=(channels, _, _), channels=inner):
@@ -58,7 +72,7 @@ def cost_of_layer(layer: Layer) -> Cost:
             return Cost(
                 macs=inputs * outputs, params=inputs * outputs + outputs, activations=outputs
             )
-        case Pool():
+        case Pool() | Concat() | Add() | Upsample() | MaxPool() | Split() | Shuffle():
             return Cost()
 
 
@@ -68,8 +82,13 @@ def cost_of(unit: Unit) -> Cost:
 
 
 def cost(arch: Architecture) -> Cost:
-    """Return the cost of `arch` at its own resolution, batch size 1."""
-    return sum((cost_of(unit) for unit in lower(arch)), Cost())
+    """Return the cost of `arch` at its own resolution, batch size 1.
+
+    Of a detector, without what turns its outputs into boxes; the numbers of its bins count as
+    parameters, as in published counts.
+    """
+    fixed = arch.detector.fixed_params if arch.detector else 0
+    return sum((cost_of(unit) for unit in lower(arch)), Cost(params=fixed))
 
 
 def costs_by_unit(arch: Architecture) -> Mapping[str, Cost]:

@@ -14,6 +14,7 @@ softmax or sigmoid. How both become boxes is said by the coder:
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +79,17 @@ class Detector:
         return self.classes + EXTRA_SCORES[self.coder]
 
     @property
+    def outputs(self) -> dict[str, int]:
+        """The channels of the blocks whose outputs are those of the detector, by their places."""
+        boxes = {level.boxes: level.size * self.numbers for level in self.levels}
+        return boxes | {level.classes: level.size * self.scores for level in self.levels}
+
+    @property
+    def fixed_params(self) -> int:
+        """The weights, never trained, of the mean over bins, a convolution elsewhere."""
+        return self.bins if self.bins > 1 else 0
+
+    @property
     def numbers(self) -> int:
         """The box numbers of a prediction."""
         return 4 * self.bins
@@ -124,3 +136,19 @@ def _of_level(level: Level, grid: Grid, side: int) -> tuple[Floats, Floats, Floa
     centres = np.repeat(cells, level.size, axis=0).astype(np.float32)
     sizes = np.tile(own, (len(cells), 1)).astype(np.float32)
     return centres, sizes, np.full(len(centres), stride, np.float32)
+
+
+def plain_detector(detector: Detector) -> dict[str, Any]:
+    """Return `detector` as what the file of an architecture holds."""
+    return {
+        "coder": str(detector.coder),
+        "classes": detector.classes,
+        **({"bins": detector.bins} if detector.bins != 1 else {}),
+        "levels": [_plain_level(level) for level in detector.levels],
+    }
+
+
+def _plain_level(level: Level) -> dict[str, Any]:
+    anchors = [list(map(float, anchor)) for anchor in level.anchors]
+    places = {"boxes": str(level.boxes), "classes": str(level.classes)}
+    return places | ({"anchors": anchors} if anchors else {})

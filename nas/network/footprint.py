@@ -5,14 +5,30 @@ simple runtime carries them out, one after the other: an operation's operands an
 memory together, with what waits for a shortcut; activation functions work in place.
 """
 
+from collections.abc import Iterator, Sequence
 from functools import reduce
 from math import prod
+from operator import add
 
 import numpy as np
 
 from nas.core.errors import unknown
-from nas.network.blocks import Architecture
-from nas.network.layers import Conv, Layer, Linear, Pool, Squeeze, Unit, lower
+from nas.network.blocks import IMAGE, Architecture
+from nas.network.layers import (
+    Add,
+    Concat,
+    Conv,
+    Layer,
+    Linear,
+    MaxPool,
+    Pool,
+    Shuffle,
+    Split,
+    Squeeze,
+    Unit,
+    Upsample,
+)
+from nas.network.lowering import lower, sources
 
 WEIGHT_BYTES = {"fp32": 4, "int8": 1}
 """Bytes of a weight or an activation; biases have four in either case."""
@@ -54,7 +70,24 @@ def size_mb(arch: Architecture, dtype: str = "fp32") -> float:
 
 def peak_mb(arch: Architecture, dtype: str = "fp32") -> float:
     """Return the most megabytes (1e6 bytes) that activations of one image take at once."""
-    return float(max(peak_bytes(unit, dtype) for unit in lower(arch)) / MB)
+    units = lower(arch)
+    waiting = [_size(dtype) * count for count in _waiting(arch, units)]
+    peaks = (peak_bytes(unit, dtype) for unit in units)
+    return float(max(map(add, peaks, waiting)) / MB)
+
+
+def _waiting(arch: Architecture, units: Sequence[Unit]) -> Iterator[int]:
+    """Yield, for every unit, the elements that later ones need, and that it does not read."""
+    outputs = arch.detector.outputs if arch.detector else {}
+    last = {place: len(units) for place in outputs}
+    for number, (_, names) in reversed(list(enumerate(sources(units)))):
+        last |= {name: number for name in names if name not in last}
+    sizes = {IMAGE: prod(units[0].in_shape)}
+    for number, (unit, names) in enumerate(sources(units)):
+        yield sum(s for n, s in sizes.items() if last[n] > number and n not in names)
+        sizes = {n: s for n, s in sizes.items() if last[n] > number}
+        sizes[unit.name] = prod(unit.out_shape)
+        last.setdefault(unit.name, number + 1)
 
 
 def _size(dtype: str) -> int:
@@ -73,15 +106,21 @@ def _weights(layer: Layer) -> tuple[int, int]:
             return 2 * channels * inner, channels + inner
         case Linear(in_features=inputs, out_features=outputs):
             return inputs * outputs, outputs
-        case Pool():
+        case Pool() | Concat() | Add() | Upsample() | MaxPool() | Split() | Shuffle():
             return 0, 0
 
 
 def _elements(layer: Layer) -> int:
     """Return the elements of operands and result of the largest operation of a layer."""
     match layer:
-        case Conv():
+        case Conv() | Upsample() | MaxPool() | Split():
             return prod(layer.in_shape) + prod(layer.out_shape)
+        case Concat():
+            return 2 * prod(layer.out_shape)
+        case Add():
+            return (layer.terms + 1) * prod(layer.shape)
+        case Shuffle():
+            return 2 * prod(layer.shape)
         case Squeeze():
             return 2 * prod(layer.shape) + layer.shape[0]
         case Linear():

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.network.blocks import Architecture
-from nas.network.layers import Conv, Layer, Linear, Squeeze, Unit, lower
+from nas.network.layers import Conv, Layer, Linear, Squeeze, Unit
+from nas.network.lowering import lower
 from nas.network.weights import Array, Weights, check_weights, join
 
 Channels = NDArray[np.int64]

@@ -114,7 +114,7 @@ def scale_width(arch: Architecture, factor: float, *, multiple: int = DIVISOR) -
     ProxylessNAS and EfficientNet, and keep their number in MnasNet, Single-Path NAS and
     MobileNetV3 (`fixed_features`). The classes and the input channels never change.
     """
-    squeezed = _squeeze_rule(arch)
+    squeezed = squeeze_rule(arch)
     channels = arch.input_channels
     sections: list[Blocks] = []
     for section in (arch.stem, *arch.stages):
@@ -141,7 +141,7 @@ def scale_width(arch: Architecture, factor: float, *, multiple: int = DIVISOR) -
     )
 
 
-def _squeeze_rule(arch: Architecture) -> Callable[[Block, int, float], int]:
+def squeeze_rule(arch: Architecture) -> Callable[[Block, int, float], int]:
     """Return what gives the width of squeeze-and-excitation: of a block, its new hidden channels.
 
     The third argument is the factor of the width, for blocks without hidden channels.

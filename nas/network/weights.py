@@ -12,7 +12,20 @@ from numpy.typing import NDArray
 
 from nas.core.errors import NasError
 from nas.network.blocks import NORM_EPSILON
-from nas.network.layers import Conv, Layer, Linear, Pool, Squeeze, Unit
+from nas.network.layers import (
+    Add,
+    Concat,
+    Conv,
+    Layer,
+    Linear,
+    MaxPool,
+    Pool,
+    Shuffle,
+    Split,
+    Squeeze,
+    Unit,
+    Upsample,
+)
 
 Array = NDArray[np.float32]
 Weights = Mapping[str, Array]
@@ -48,9 +61,10 @@ def weight_shapes(units: Sequence[Unit]) -> Mapping[str, tuple[int, ...]]:
 def _layer_shapes(layer: Layer) -> Mapping[str, tuple[int, ...]]:
     match layer:
         case Conv(in_shape=(inputs, _, _), out_shape=(outputs, _, _), kernel=kernel):
+            more = [f"norm.{name}" for name in _STATISTICS] if layer.norm else ["bias"]
             return {
                 "weight": (outputs, inputs // layer.groups, kernel, kernel),
-                **{f"norm.{name}": (outputs,) for name in _STATISTICS},
+                **{name: (outputs,) for name in more},
             }
         case Squeeze(shape=(channels, _, _), channels=inner):
             return {
@@ -61,7 +75,7 @@ def _layer_shapes(layer: Layer) -> Mapping[str, tuple[int, ...]]:
             }
         case Linear(in_features=inputs, out_features=outputs):
             return {"weight": (outputs, inputs), "bias": (outputs,)}
-        case Pool():
+        case Pool() | Concat() | Add() | Upsample() | MaxPool() | Split() | Shuffle():
             return {}
 
 

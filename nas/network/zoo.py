@@ -12,7 +12,7 @@ from nas.core.errors import BadFile, BadValue, NasError
 from nas.core.schema import Fraction, Reader, check_schema, locate
 from nas.core.text import LONGEST_VALUE, printable
 from nas.network.blocks import Architecture, from_mapping
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.multipliers import scale_resolution, scale_width
 from nas.network.ofa import is_net_config, read_net_config
 

@@ -1,66 +1,17 @@
-"""Find the channels of an architecture that can be cut, and cut them.
+"""Cut channels of an architecture that must be cut together; `tracing` finds them."""
 
-Channels that must be cut together are one group: the output of a convolution with its normalisation
-and depthwise filters, the layers that read it, and, across shortcuts, those that add to it. Groups
-are found in the lowered layers, so a new kind of block needs no change here.
-"""
-
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from nas.core.errors import BadValue
 from nas.network.blocks import Architecture, Block, Blocks
-from nas.network.layers import Conv, Layer, Linear, Pool, Shape, Squeeze, Unit, lower, lower_block
-from nas.network.multipliers import scaled_se, se_divisor_of
-from nas.network.weights import join
+from nas.network.layers import Unit
+from nas.network.lowering import lower_block
+from nas.network.multipliers import se_divisor_of
+from nas.pruning.tracing import Follower, Group, trace
 
-KINDS = ("hidden", "bottleneck", "stem", "head", "squeeze")
-"""Inside of a block; between blocks of the stages; from the stem; in the head; and inside of
-squeeze-and-excitation, where that does not follow the channels it squeezes."""
-
-_NORM = ("norm.weight", "norm.bias", "norm.running_mean", "norm.running_var")
 _SIDE = 8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slot:
-    """An axis of a weight along which the channels of a group lie.
-
-    `makes` is for the weights whose output the channels are: a filter and its normalisation.
-    """
-
-    weight: str
-    axis: int
-    makes: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
-    """Channels that can only be cut together.
-
-    `fields` are the blocks' fields with their number, as (place, field). `followers` are the
-    squeeze-and-excitations on them, whose inner width keeps its ratio to theirs.
-    """
-
-    name: str
-    kind: str
-    width: int
-    slots: tuple[Slot, ...]
-    fields: tuple[tuple[str, str], ...]
-    followers: tuple["Follower", ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Follower:
-    """A group whose width is a share of another's, in multiples of `divisor`."""
-
-    group: Group
-    share: float
-    divisor: int
-
-    def width(self, leader: int) -> int:
-        """Return the width beside `leader` channels; it never grows."""
-        return min(self.group.width, scaled_se(self.share * leader, self.divisor))
 
 
 def groups(
@@ -73,10 +24,10 @@ def groups(
     in `origin` (by default `arch`, whose ratio rounding changes with many small cuts); with
     `own_squeeze` they are groups of their own.
     """
-    found = _trace(arch)
+    found = trace(arch)
     if own_squeeze:
         return tuple(found.values())
-    first = _trace(origin) if origin else found
+    first = trace(origin) if origin else found
     divisor = se_divisor_of(origin or arch)
     inner = {group.name: group for group in found.values() if group.kind == "squeeze"}
     return tuple(
@@ -114,13 +65,15 @@ def narrowed(arch: Architecture, group: Group, width: int) -> Architecture:
     """
     if not 1 <= width <= group.width:
         raise BadValue(f"{group.name} can have 1 to {group.width} channels, not {width}", "width")
-    changes: dict[str, dict[str, int]] = {}
+    fewer: dict[str, Counter[str]] = defaultdict(Counter)
     parts = [(group, width), *((f.group, f.width(width)) for f in group.followers)]
     for part, channels in parts:
         for place, name in part.fields:
-            changes.setdefault(place, {})[name] = channels
+            fewer[place][name] += part.width - channels
     blocks = {
-        place: _changed(place, block, changes.get(place, {}))
+        place: _changed(
+            place, block, {n: getattr(block, n) - cut for n, cut in fewer[place].items()}
+        )
         for place, block in arch.named_blocks()
     }
     return _with_blocks(arch, blocks)
@@ -157,124 +110,3 @@ def _with_blocks(arch: Architecture, blocks: Mapping[str, Block]) -> Architectur
     stem = section(arch.stem)
     stages = tuple(section(stage) for stage in arch.stages)
     return replace(arch, stem=stem, stages=stages, head=section(arch.head))
-
-
-def _trace(arch: Architecture) -> Mapping[str, Group]:
-    """Return every group of `arch` by its name; squeeze-and-excitation on its own."""
-    found = _Channels()
-    image = now = found.new(arch.input_channels)
-    for unit in lower(arch):
-        start = inner = now
-        for layer in unit.layers:
-            inner, now = now, _through(found, unit, layer, now)
-        found.note(start, unit.name, "in_channels")
-        if unit.block.hidden_channels:
-            found.note(inner, unit.name, "hidden_channels")
-        found.note(now, unit.name, "out_channels")
-        if unit.shortcut != "none":
-            found.join(start, now)
-    return {group.name: group for group in found.groups(without=(image, now))}
-
-
-def _through(found: "_Channels", unit: Unit, layer: Layer, now: int) -> int:
-    """Note what `layer` does to the channels `now`, and return those that it gives."""
-    name = join(unit.name, layer.name)
-    match layer:
-        case Conv(in_shape=(inputs, _, _), out_shape=(outputs, _, _)):
-            out = now if _is_depthwise(layer) else found.new(outputs)
-            if layer.groups not in (1, inputs):
-                found.fix(now, out)
-            elif out != now:
-                found.slot(now, f"{name}.weight", 1)
-            for weight in ("weight", *_NORM):
-                found.slot(out, f"{name}.{weight}", 0, makes=True)
-            return out
-        case Squeeze():
-            inner = found.new(layer.channels)
-            found.note(inner, unit.name, "se_channels")
-            found.slot(now, f"{name}.reduce.weight", 1)
-            found.slot(inner, f"{name}.reduce.weight", 0, makes=True)
-            found.slot(inner, f"{name}.reduce.bias", 0, makes=True)
-            found.slot(inner, f"{name}.expand.weight", 1)
-            found.slot(now, f"{name}.expand.weight", 0)
-            found.slot(now, f"{name}.expand.bias", 0)
-            return now
-        case Linear():
-            out = found.new(layer.out_features)
-            found.slot(now, f"{name}.weight", 1)
-            found.slot(out, f"{name}.weight", 0, makes=True)
-            found.slot(out, f"{name}.bias", 0, makes=True)
-            return out
-        case Pool():
-            return now
-
-
-def _is_depthwise(layer: Conv) -> bool:
-    shape: Shape = layer.in_shape
-    return layer.groups == shape[0] == layer.out_shape[0] > 1
-
-
-@dataclass(slots=True)
-class _Channels:
-    """Sets of channels by number, with their widths, slots and fields; `join` unites two."""
-
-    widths: list[int] = field(default_factory=list)
-    same: list[int] = field(default_factory=list)
-    slots: list[list[Slot]] = field(default_factory=list)
-    fields: list[list[tuple[str, str]]] = field(default_factory=list)
-    fixed: set[int] = field(default_factory=set)
-
-    def new(self, width: int) -> int:
-        self.same.append(len(self.same))
-        self.widths.append(width)
-        self.slots.append([])
-        self.fields.append([])
-        return len(self.same) - 1
-
-    def find(self, number: int) -> int:
-        while self.same[number] != number:
-            number = self.same[number]
-        return number
-
-    def join(self, one: int, other: int) -> None:
-        first, second = sorted((self.find(one), self.find(other)))
-        if first != second:
-            self.same[second] = first
-            self.slots[first] += self.slots[second]
-            self.fields[first] += self.fields[second]
-
-    def fix(self, *numbers: int) -> None:
-        self.fixed.update(numbers)
-
-    def slot(self, number: int, weight: str, axis: int, *, makes: bool = False) -> None:
-        self.slots[self.find(number)].append(Slot(weight=weight, axis=axis, makes=makes))
-
-    def note(self, number: int, place: str, name: str) -> None:
-        self.fields[self.find(number)].append((place, name))
-
-    def groups(self, *, without: tuple[int, ...]) -> Iterator[Group]:
-        fixed = {self.find(number) for number in (*self.fixed, *without)}
-        for number, width in enumerate(self.widths):
-            if self.find(number) == number and number not in fixed and width > 1:
-                yield self._group(number)
-
-    def _group(self, number: int) -> Group:
-        fields = tuple(self.fields[number])
-        place, kind = _kind(fields)
-        return Group(
-            name=f"{place}.{'out' if kind not in ('hidden', 'squeeze') else kind}",
-            kind=kind,
-            width=self.widths[number],
-            slots=tuple(self.slots[number]),
-            fields=fields,
-        )
-
-
-def _kind(fields: tuple[tuple[str, str], ...]) -> tuple[str, str]:
-    """Return the place where channels first are made, and what kind of group they are."""
-    outs = [place for place, name in fields if name == "out_channels"]
-    if not outs:
-        place, name = fields[0]
-        return place, "squeeze" if name == "se_channels" else "hidden"
-    section = outs[0].partition(".")[0]
-    return outs[0], {"stages": "bottleneck"}.get(section, section)

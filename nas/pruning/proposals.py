@@ -9,8 +9,10 @@ from nas.core.text import few
 from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture, Block
 from nas.network.cost import cost_of
-from nas.network.layers import Shape, Unit, lower, lower_block
-from nas.pruning.channels import KINDS, Group, groups, narrowed
+from nas.network.layers import Shape, Unit
+from nas.network.lowering import lower, lower_block
+from nas.pruning.channels import groups, narrowed
+from nas.pruning.tracing import KINDS, Group
 
 Meter = Callable[[Architecture], float]
 """Returns what an architecture costs: milliseconds, or multiply-adds."""
@@ -89,8 +91,13 @@ def macs_meter() -> Meter:
 
 def _meter(of_unit: Callable[[Unit], float], whole: Callable[[float], float]) -> Meter:
     known: dict[tuple[Block, Shape], tuple[float, Shape]] = {}
+    several: dict[Unit, float] = {}
 
     def meter(arch: Architecture) -> float:
+        if any(block.inputs for _, block in arch.named_blocks()):
+            units = lower(arch)
+            several.update({unit: of_unit(unit) for unit in units if unit not in several})
+            return whole(sum(several[unit] for unit in units))
         shape: Shape = (arch.input_channels, arch.resolution, arch.resolution)
         total = 0.0
         for _, block in arch.named_blocks():

@@ -7,9 +7,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from nas.core.errors import BadValue, unknown
 from nas.network.blocks import Architecture
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.weights import Array, Weights, check_weights
-from nas.pruning.channels import Group, Slot, narrowed
+from nas.pruning.channels import narrowed
+from nas.pruning.tracing import Group, Slot
 
 Floats = NDArray[np.float64]
 _NORMS: Mapping[str, Callable[[Array], Floats]] = {
@@ -84,23 +85,34 @@ def importance(
     filters = [s for s in made if s.weight.endswith("weight") and s not in scales]
     chosen, norm = (scales, "l1") if by == "bn" and scales else (filters, by)
     norm = norm if norm in _NORMS else "l1"
-    norms = np.stack([_NORMS[norm](_rows(weights, slot)) for slot in chosen])
+    norms = np.stack([_NORMS[norm](_rows(weights, slot, group.width)) for slot in chosen])
     return np.asarray(norms.sum(axis=0))
 
 
 def _effect(group: Group, effects: Effects | None) -> Floats:
     if effects is None:
         raise BadValue("importance taylor needs effects on the loss, measured on data", "effects")
-    known = [effects[slot.weight] for slot in group.slots if slot.makes and slot.weight in effects]
+    known = [
+        effects[slot.weight][slot.start : slot.start + group.width]
+        for slot in group.slots
+        if slot.makes and slot.weight in effects
+    ]
     return np.asarray(np.stack(known).sum(axis=0))
 
 
-def _rows(weights: Weights, slot: Slot) -> Array:
-    """Return a weight as a matrix with a row for every channel."""
-    value = np.moveaxis(weights[slot.weight], slot.axis, 0)
+def _rows(weights: Weights, slot: Slot, width: int) -> Array:
+    """Return a weight as a matrix with a row for every channel of the group."""
+    value = np.moveaxis(weights[slot.weight], slot.axis, 0)[slot.start : slot.start + width]
     return value.reshape(len(value), -1)
 
 
 def _take(weights: dict[str, Array], group: Group, keep: NDArray[np.int64]) -> None:
+    starts: dict[tuple[str, int], list[int]] = {}
     for slot in group.slots:
-        weights[slot.weight] = np.take(weights[slot.weight], keep, axis=slot.axis)
+        starts.setdefault((slot.weight, slot.axis), []).append(slot.start)
+    for (name, axis), places in starts.items():
+        kept = np.ones(weights[name].shape[axis], np.bool_)
+        for start in places:
+            kept[start : start + group.width] = False
+            kept[start + keep] = True
+        weights[name] = np.compress(kept, weights[name], axis=axis)

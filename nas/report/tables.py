@@ -11,7 +11,8 @@ import numpy as np
 from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
 from nas.network.cost import cost, cost_of
-from nas.network.layers import Unit, lower
+from nas.network.layers import Unit
+from nas.network.lowering import lower
 from nas.searching.loop import Run
 from nas.searching.metrics import FRACTIONS
 from nas.searching.solutions import Solution

@@ -14,7 +14,8 @@ from math import isfinite, prod
 from nas.core.errors import BadValue, NasError
 from nas.network.blocks import Architecture
 from nas.network.cost import cost_of
-from nas.network.layers import Shape, Unit, lower
+from nas.network.layers import Shape, Unit
+from nas.network.lowering import lower
 from nas.network.multipliers import (
     DIVISOR,
     Multipliers,

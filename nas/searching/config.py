@@ -12,10 +12,10 @@ from nas.core.plugins import Plugin
 from nas.core.schema import SCHEMA, Name, OneOf, Reader, Texts, check_keys
 from nas.core.storage import Place
 from nas.core.workers.runner import Runner
-from nas.latency.coverage import Coverage, coverage
+from nas.latency.coverage import ON_MISSING, Coverage, coverage
 from nas.latency.eras import table_of_era
 from nas.latency.file import load_table
-from nas.latency.table import ON_MISSING, LatencyTable
+from nas.latency.table import LatencyTable
 from nas.network.zoo import load_architecture
 from nas.searching.kept_space import space_of
 from nas.searching.metrics import UPPER

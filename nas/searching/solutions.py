@@ -15,7 +15,7 @@ from nas.core.extras import extra
 from nas.latency.table import Latency
 from nas.network.blocks import Architecture
 from nas.network.cost import cost
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.zoo import load_architecture, published_accuracy
 from nas.searching.config import Setup
 from nas.searching.evaluate import evaluate

@@ -12,7 +12,7 @@ from nas.core.mistaken import SPACE, explained
 from nas.core.schema import Reader, check_keys
 from nas.core.text import shown
 from nas.network.blocks import ACTS, GATES, MOST_CHANNELS, MOST_PIXELS, MOST_WINDOW, SKIPS
-from nas.network.layers import BLOCKS
+from nas.network.lowering import BLOCKS, GRAPH_KINDS
 from nas.space.rows import SHARED, Row, Squeezing, Squeezings, Value
 from nas.space.space import Space
 
@@ -31,7 +31,7 @@ _DEFAULTS: Mapping[str, Value] = {
 }
 _PER_LAYER = ("kernel", "expansion", "se", "skip")
 _ALLOWED: Mapping[str, tuple[str, ...]] = {
-    "kind": tuple(BLOCKS),
+    "kind": tuple(kind for kind in BLOCKS if kind not in GRAPH_KINDS),
     "act": ACTS,
     "se_act": ACTS,
     "gate": GATES,

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.network.arrays import BlockArrays, Ints, Places, side_behind
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.multipliers import scale_resolution
 from nas.space.rows import Column, Value, multiplied
 from nas.space.space import Matrix, Space

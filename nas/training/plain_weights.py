@@ -16,7 +16,7 @@ from nas.core.text import shown
 from nas.models.state import load
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import HEADER, SUFFIX
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.weights import Array, Weights, weight_shapes
 from nas.training.data import Data
 from nas.training.foreign import PICKLES

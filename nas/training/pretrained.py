@@ -11,7 +11,7 @@ import numpy as np
 from nas.core.errors import BadFile, BadValue, NasError
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint, DataFacts
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.naming.tensors import Named, Names, restored
 from nas.network.naming.timm import split_names, timm_names
 from nas.network.naming.torchvision import torchvision_names

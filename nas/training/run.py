@@ -13,7 +13,7 @@ from nas.core.errors import BadValue
 from nas.models.build import Network
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import AVERAGE
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.weights import check_weights, fingerprint
 from nas.training.data import Data
 from nas.training.distill import Teacher, load_teacher

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from nas.core.errors import BadValue
 from nas.network.blocks import Architecture
-from nas.network.layers import Conv, lower
+from nas.network.layers import Conv
+from nas.network.lowering import lower
 
 
 def for_classes(arch: Architecture, classes: int) -> Architecture:

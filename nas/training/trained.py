@@ -11,7 +11,7 @@ from nas.models.build import Network, build_model
 from nas.models.state import model_tensors
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.weights import Array, Weights
 from nas.training.data import Data
 from nas.training.task import for_classes

@@ -30,7 +30,8 @@ from experiments.fit_published_accuracy.rows import (
 )
 from nas.accuracy.features import NAMES
 from nas.network.cost import cost
-from nas.network.layers import Linear, lower
+from nas.network.layers import Linear
+from nas.network.lowering import lower
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "published_accuracies"
 

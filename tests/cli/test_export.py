@@ -9,7 +9,7 @@ from small import WORDS
 
 from nas.network.blocks import to_mapping
 from nas.network.checkpoint import AVERAGE, HEADER
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.weights import random_weights
 from nas.network.zoo import load_architecture
 

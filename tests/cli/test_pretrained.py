@@ -19,7 +19,7 @@ from safetensors.numpy import save_file  # noqa: E402
 from nas.core.data import read_mapping, to_yaml  # noqa: E402
 from nas.network.blocks import from_mapping, to_mapping  # noqa: E402
 from nas.network.checkpoint import load_checkpoint  # noqa: E402
-from nas.network.layers import lower  # noqa: E402
+from nas.network.lowering import lower  # noqa: E402
 from nas.network.naming.tensors import renamed  # noqa: E402
 from nas.network.naming.timm import timm_names  # noqa: E402
 from nas.network.weights import random_weights  # noqa: E402

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from nas.network.cost import cost
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.zoo import load_architecture
 
 Nas = Callable[..., object]

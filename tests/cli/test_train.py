@@ -18,7 +18,7 @@ from nas.cli.train import _default_folder  # noqa: E402
 from nas.core.data import read_mapping, to_yaml  # noqa: E402
 from nas.network.blocks import from_mapping as arch  # noqa: E402
 from nas.network.checkpoint import load_checkpoint  # noqa: E402
-from nas.network.layers import lower  # noqa: E402
+from nas.network.lowering import lower  # noqa: E402
 from nas.network.weights import random_weights  # noqa: E402
 from nas.training.task import for_classes  # noqa: E402
 

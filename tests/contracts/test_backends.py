@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from nas.core.errors import MissingPackage, NasError, UnknownName
 from nas.core.plugins import Plugin, available, create
 from nas.latency.backends import DTYPES, Backend
 from nas.network.blocks import Block
-from nas.network.layers import BLOCKS, Shape, Unit, lower_block
+from nas.network.layers import Shape, Unit
+from nas.network.lowering import BLOCKS, lower_block
 
 NAMES = tuple(available("backends"))
 MARKED = [pytest.param(n, marks=pytest.mark.torch if "torch" in n else ()) for n in NAMES]
@@ -71,7 +73,31 @@ UNITS = (
     unit(act="sigmoid", skip="pool"),
     unit(kind="pool"),
     unit(kind="linear", out_channels=5, act="hsigmoid", shape=(8, 1, 1)),
+    unit(kind="depthwise", stride=2),
+    unit(kind="predict", out_channels=12, act="none"),
+    unit(kind="upsample", kernel=1, stride=2),
+    unit(kind="maxpool", stride=2),
+    unit(kind="split", kernel=1, out_channels=4, first_channel=2),
+    unit(kind="shuffle", kernel=1),
 )
+JOINED = (
+    unit(name="0", kind="conv", kernel=1),
+    unit(name="1", kind="depthwise"),
+    replace(
+        lower_block(
+            Block(kind="add", in_channels=8, out_channels=8), (8, 9, 9), (8, 9, 9), name="2"
+        ),
+        inputs=("0", "1"),
+    ),
+    replace(
+        lower_block(
+            Block(kind="concat", in_channels=16, out_channels=16), (8, 9, 9), (8, 9, 9), name="3"
+        ),
+        inputs=("0", "2"),
+    ),
+    replace(unit(name="4", kind="conv", kernel=1, act="none"), inputs=("2",)),
+)
+"""Units of a graph with two ends."""
 CHAIN = (
     unit(name="stem.0", kind="conv", stride=2, act="relu"),
     unit(name="stages.0.0", shape=(8, 5, 5), se_channels=4),
@@ -99,7 +125,7 @@ def test_it_names_its_runtime_with_a_version_and_the_end_of_its_files(backend: B
 
 
 def test_all_kinds_of_blocks_are_tried() -> None:
-    assert {u.block.kind for u in UNITS} == set(BLOCKS)
+    assert {u.block.kind for u in (*UNITS, *JOINED)} == set(BLOCKS)
 
 
 @pytest.mark.parametrize("tried", UNITS, ids=lambda u: u.key)
@@ -107,6 +133,10 @@ def test_every_kind_of_unit_runs(backend: Backend, tried: Unit) -> None:
     taken = seconds(backend, [tried])
     assert isfinite(taken)
     assert taken > 0
+
+
+def test_a_graph_runs(backend: Backend) -> None:
+    assert isfinite(seconds(backend, JOINED))
 
 
 def test_a_chain_of_units_runs(backend: Backend) -> None:

@@ -9,7 +9,7 @@ import pytest
 from nas.core.errors import NasError
 from nas.core.plugins import Plugin, available, create
 from nas.network.blocks import Architecture
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.weights import random_weights
 from nas.network.zoo import load_architecture
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nas.network.blocks import Architecture
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.multipliers import scale_resolution
 from nas.network.weights import random_weights
 from nas.space.file import load_space

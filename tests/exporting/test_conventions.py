@@ -11,7 +11,7 @@ from nas.exporting.onnx import to_onnx
 from nas.exporting.tflite import to_tflite
 from nas.network.blocks import Architecture, Block, from_mapping, to_mapping
 from nas.network.cost import cost
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.weights import random_weights
 
 torch = pytest.importorskip("torch")

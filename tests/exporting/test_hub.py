@@ -15,7 +15,7 @@ from nas.exporting.formats.hub import create
 from nas.exporting.hub import hub_files
 from nas.exporting.timm_config import known_name
 from nas.network.blocks import Architecture
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.weights import random_weights
 from nas.network.zoo import load_architecture
 

@@ -13,7 +13,8 @@ from nas.core.data import bundled
 from nas.core.errors import MissingPackage, NasError
 from nas.exporting.onnx import to_onnx, units_to_onnx
 from nas.network.blocks import Block
-from nas.network.layers import Conv, Unit, lower, lower_block
+from nas.network.layers import Conv, Unit
+from nas.network.lowering import lower, lower_block
 from nas.network.multipliers import scale_resolution
 from nas.network.weights import fold_norm, random_weights, weight_shapes
 from nas.network.zoo import load_architecture

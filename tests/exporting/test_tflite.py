@@ -12,7 +12,8 @@ from nas.core.errors import MissingPackage, NasError
 from nas.exporting.onnx import units_to_onnx
 from nas.exporting.tflite import to_tflite, units_to_tflite
 from nas.network.blocks import ACTS, Block
-from nas.network.layers import Unit, lower, lower_block
+from nas.network.layers import Unit
+from nas.network.lowering import lower, lower_block
 from nas.network.multipliers import scale_resolution
 from nas.network.weights import random_weights
 from nas.network.zoo import load_architecture

@@ -17,7 +17,8 @@ from nas.exporting.export import export
 from nas.exporting.formats.timm import create
 from nas.exporting.timm import timm_network
 from nas.network.blocks import Architecture, Block
-from nas.network.layers import Unit, lower
+from nas.network.layers import Unit
+from nas.network.lowering import lower
 from nas.network.multipliers import round_channels
 from nas.network.weights import random_weights
 from nas.network.zoo import load_architecture

@@ -13,7 +13,7 @@ from nas.exporting.export import export
 from nas.exporting.formats.torchvision import create
 from nas.exporting.torchvision import torchvision_network
 from nas.network.blocks import Architecture
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.weights import random_weights
 from nas.network.zoo import load_architecture
 

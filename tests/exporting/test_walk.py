@@ -4,7 +4,7 @@ from typing import Any
 
 from nas.exporting.walk import walk
 from nas.network.blocks import Block
-from nas.network.layers import lower_chain
+from nas.network.lowering import lower_chain
 
 
 class Recorder:
@@ -31,7 +31,7 @@ def test_operators_come_in_the_order_of_the_forward_pass() -> None:
         Block(kind="linear", **body),
     )  # fmt: skip
     recorder = Recorder()
-    assert walk(lower_chain(blocks, (4, 8, 8)), recorder, "input") == "flat"
+    assert walk(lower_chain(blocks, (4, 8, 8)), recorder, "input") == ("flat",)
     assert recorder.written == [
         "0.maps = maps(input)",
         "0.expand.maps = maps(0.maps)",

@@ -7,7 +7,8 @@ import pytest
 
 from nas.latency.correction import FEATURES, Correction, features
 from nas.network.blocks import Block
-from nas.network.layers import Unit, lower_block
+from nas.network.layers import Unit
+from nas.network.lowering import lower_block
 
 PLAIN = Block(kind="conv", in_channels=8, out_channels=16, kernel=1, act="relu")
 MBCONV = Block(

@@ -14,7 +14,7 @@ from nas.latency.dialect import DialectEntry, load_dialect, unit_from_key
 from nas.latency.exporting import write_dialect
 from nas.latency.importing import read_dialect
 from nas.network.blocks import Architecture
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.zoo import load_architecture
 from nas.space.file import load_space
 from nas.space.rows import Picks

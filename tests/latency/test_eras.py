@@ -13,7 +13,7 @@ from nas.core.errors import BadFile, UnknownName
 from nas.latency.eras import earlier_texts, settings_without_era, table_of_era
 from nas.latency.file import file_fingerprint, load_table, write_table
 from nas.latency.measure.foreign import import_table
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.zoo import load_architecture
 
 Nas = Callable[..., Any]

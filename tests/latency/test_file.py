@@ -13,7 +13,7 @@ from nas.latency.file import load_table, write_table
 from nas.latency.provenance import Provenance, Validation
 from nas.latency.table import Entry, LatencyTable
 from nas.network.blocks import Block
-from nas.network.layers import lower_block
+from nas.network.lowering import lower_block
 
 TABLES = ("pixel1", "pixel1_2018", "pixel2", "pixel3")
 

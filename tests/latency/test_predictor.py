@@ -4,7 +4,8 @@ import pytest
 
 from nas.latency.predictor import counts, counts_of
 from nas.network.blocks import Block
-from nas.network.layers import Conv, Linear, Pool, lower_block
+from nas.network.layers import Conv, Linear, Pool
+from nas.network.lowering import lower_block
 
 
 def _mbconv(**fields: object) -> Block:

@@ -14,7 +14,7 @@ from nas.latency.file import load_table
 from nas.latency.predictor import OpModel
 from nas.latency.table import Entry, LatencyTable, Spread, fingerprint
 from nas.network.blocks import Architecture, Block
-from nas.network.layers import lower, lower_block
+from nas.network.lowering import lower, lower_block
 from nas.network.zoo import load_architecture
 from nas.searching.evaluators.table import create as create_evaluator
 from nas.space.file import load_space

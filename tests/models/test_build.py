@@ -23,10 +23,11 @@ from nas.models.build import (  # noqa: E402
     drop_samples,
     weights_of,
 )
-from nas.network import layers  # noqa: E402
+from nas.network import lowering  # noqa: E402
 from nas.network.blocks import ACTS, GATES, Architecture, Block  # noqa: E402
 from nas.network.cost import cost  # noqa: E402
-from nas.network.layers import Layer, Shape, lower  # noqa: E402
+from nas.network.layers import Layer, Shape  # noqa: E402
+from nas.network.lowering import lower  # noqa: E402
 from nas.network.multipliers import scale_resolution  # noqa: E402
 from nas.network.weights import random_weights, weight_shapes  # noqa: E402
 from nas.network.zoo import load_architecture  # noqa: E402
@@ -124,7 +125,9 @@ def test_torch_and_onnx_agree_on_every_option(act: str, gate: str, skip: str, st
     assert_agreement(small(block, replace(block, hidden_channels=8, stride=1, kernel=5), act=act))
 
 
-@pytest.mark.parametrize("kind", sorted(set(layers.BLOCKS) - {"pool", "linear"}))
+@pytest.mark.parametrize(
+    "kind", sorted(set(lowering.BLOCKS) - {"pool", "linear", *lowering.GRAPH_KINDS})
+)
 @pytest.mark.parametrize("se_channels", [0, 4])
 @pytest.mark.parametrize("kernel", [1, 3, 7])
 def test_torch_and_onnx_agree_on_every_kind(kind: str, se_channels: int, kernel: int) -> None:
@@ -163,15 +166,15 @@ def test_torch_and_onnx_agree_on_any_head(head: str) -> None:
 def fused(block: Block, shape: Shape) -> tuple[Layer, ...]:
     """Lower a kind that the package does not have: a full convolution, then a projection."""
     wide = replace(block, out_channels=block.hidden_channels)
-    (first,) = layers.conv(wide, shape)
+    (first,) = lowering.conv(wide, shape)
     narrow = replace(block, in_channels=block.hidden_channels, kernel=1, stride=1, act="none")
-    (last,) = layers.conv(narrow, first.out_shape)  # type: ignore[union-attr]
+    (last,) = lowering.conv(narrow, first.out_shape)  # type: ignore[union-attr]
     return (replace(first, name="expand"), replace(last, name="project"))
 
 
 def test_a_new_kind_needs_one_function_and_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layers, "BLOCKS", {**layers.BLOCKS, "fused": fused})
-    monkeypatch.setattr(layers, "RESIDUAL_KINDS", ("mbconv", "fused"))
+    monkeypatch.setattr(lowering, "BLOCKS", {**lowering.BLOCKS, "fused": fused})
+    monkeypatch.setattr(lowering, "RESIDUAL_KINDS", ("mbconv", "fused"))
     arch = small(mbconv(kind="fused", skip="pool", stride=2), mbconv(kind="fused"))
     assert_agreement(arch)
     assert sum(p.numel() for p in build_model(arch).parameters()) == cost(arch).params

@@ -16,7 +16,7 @@ from nas.models import state as checkpoint  # noqa: E402
 from nas.models.build import build_model, weights_of  # noqa: E402
 from nas.network.blocks import Architecture, to_mapping  # noqa: E402
 from nas.network.checkpoint import AVERAGE, SETTINGS, find_checkpoint, load_checkpoint, read_header  # noqa: E402
-from nas.network.layers import lower  # noqa: E402
+from nas.network.lowering import lower  # noqa: E402
 from nas.network.weights import weight_shapes  # noqa: E402
 from nas.network.zoo import load_architecture  # noqa: E402
 from nas.searching.runs.folder import find_architecture  # noqa: E402

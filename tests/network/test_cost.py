@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from nas.network.blocks import Architecture, Block
 from nas.network.cost import Cost, cost, cost_of, costs_by_unit
-from nas.network.layers import lower_block
+from nas.network.lowering import lower_block
 from nas.network.multipliers import scale_resolution
 from nas.network.zoo import load_architecture
 

@@ -6,7 +6,7 @@ import pytest
 from nas.core.errors import NasError
 from nas.network.blocks import Architecture, Block
 from nas.network.inherit import Inherited, inherit
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.weights import Weights, random_weights
 from nas.network.zoo import load_architecture
 

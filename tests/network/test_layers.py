@@ -8,7 +8,8 @@ import pytest
 from nas.core.data import bundled
 from nas.core.errors import BadValue, NasError, UnknownName
 from nas.network.blocks import Architecture, Block
-from nas.network.layers import BLOCKS, Conv, Squeeze, lower, lower_block
+from nas.network.layers import Conv, Squeeze
+from nas.network.lowering import BLOCKS, lower, lower_block
 from nas.network.zoo import load_architecture
 
 

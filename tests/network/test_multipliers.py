@@ -8,7 +8,7 @@ from nas.core.data import bundled
 from nas.core.errors import BadValue
 from nas.network.blocks import Architecture, Block
 from nas.network.cost import cost
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.multipliers import (
     Multipliers,
     round_channels,

@@ -10,7 +10,7 @@ from nas.core.data import bundled
 from nas.core.errors import BadFile, BadValue
 from nas.exporting.ofa import net_config
 from nas.network.cost import cost
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.ofa import is_net_config, run_config_path
 from nas.network.zoo import load_architecture
 

@@ -8,9 +8,10 @@ from zoo import VARIED
 from nas.core.errors import BadValue
 from nas.network.blocks import Architecture, Block
 from nas.network.cost import cost
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.zoo import load_architecture
-from nas.pruning.channels import Group, groups, narrowed
+from nas.pruning.channels import groups, narrowed
+from nas.pruning.tracing import Group
 
 
 def named(arch: Architecture, **options: bool) -> dict[str, Group]:

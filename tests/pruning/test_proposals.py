@@ -8,7 +8,7 @@ from nas.core.errors import BadValue, MissingEntry, NasError, UnknownName
 from nas.latency.file import load_table
 from nas.network.blocks import Architecture, Block
 from nas.network.cost import cost
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.zoo import load_architecture
 from nas.pruning.channels import narrowed
 from nas.pruning.netadapt import DEFAULT_KINDS

@@ -6,12 +6,13 @@ from zoo import VARIED
 
 from nas.core.errors import BadValue, NasError, UnknownName
 from nas.network.blocks import Architecture
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.multipliers import scale_resolution
 from nas.network.weights import Weights, random_weights
 from nas.network.zoo import load_architecture
-from nas.pruning.channels import Group, groups, narrowed
+from nas.pruning.channels import groups, narrowed
 from nas.pruning.slicing import importance, sliced, strongest
+from nas.pruning.tracing import Group
 
 
 def silenced(weights: Weights, group: Group, channels: np.ndarray) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
 from nas.network.blocks import Architecture, Block  # noqa: E402
-from nas.network.layers import lower  # noqa: E402
+from nas.network.lowering import lower  # noqa: E402
 from nas.network.weights import random_weights  # noqa: E402
 from nas.pruning.channels import groups  # noqa: E402
 from nas.pruning.slicing import importance  # noqa: E402

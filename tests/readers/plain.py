@@ -150,7 +150,7 @@ def _predict_all(path: Path) -> object:
 
 @cache
 def _plan() -> Any:
-    from nas.network.layers import lower
+    from nas.network.lowering import lower
 
     units = lower(arch())
     jobs = [MeasuringJob(name="net", role="reference", units=units)]

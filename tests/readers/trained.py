@@ -20,7 +20,7 @@ from safetensors.numpy import save
 from nas.core.jsonl import resumed
 from nas.network.blocks import to_mapping
 from nas.network.checkpoint import AVERAGE, HEADER, load_checkpoint
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.naming.tensors import renamed
 from nas.network.naming.timm import timm_names
 from nas.network.weights import random_weights

@@ -11,7 +11,8 @@ from nas.core import strict_yaml
 from nas.core.errors import BadFile, NasError, NotInSpace
 from nas.latency.file import load_table
 from nas.network.cost import cost, cost_of
-from nas.network.layers import Unit, lower
+from nas.network.layers import Unit
+from nas.network.lowering import lower
 from nas.network.zoo import load_architecture
 from nas.space import lookup
 from nas.space.file import load_space, space_from_mapping

@@ -7,7 +7,8 @@ import pytest
 
 from nas.latency.file import load_table
 from nas.network.cost import cost, cost_of
-from nas.network.layers import Unit, lower
+from nas.network.layers import Unit
+from nas.network.lowering import lower
 from nas.searching.evaluators.costs import create as create_costs
 from nas.searching.problem import Candidates
 from nas.space.file import load_space

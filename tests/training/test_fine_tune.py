@@ -13,7 +13,7 @@ from nas.core.errors import BadValue, NasError, RunError  # noqa: E402
 from nas.models.build import weights_of  # noqa: E402
 from nas.network.blocks import Architecture, Block  # noqa: E402
 from nas.network.checkpoint import load_checkpoint  # noqa: E402
-from nas.network.layers import lower  # noqa: E402
+from nas.network.lowering import lower  # noqa: E402
 from nas.network.weights import Weights, random_weights  # noqa: E402
 from nas.training.data import Data, Images, load_data  # noqa: E402
 from nas.training.fine_tune import FineTuningSetup, Task, held_out, some, tune  # noqa: E402

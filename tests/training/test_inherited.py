@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 from nas.core.errors import NasError  # noqa: E402
 from nas.exporting.export import export  # noqa: E402
 from nas.network.checkpoint import Checkpoint, DataFacts  # noqa: E402
-from nas.network.layers import lower  # noqa: E402
+from nas.network.lowering import lower  # noqa: E402
 from nas.network.weights import random_weights  # noqa: E402
 from nas.network.zoo import load_architecture  # noqa: E402
 from nas.training.data import load_data  # noqa: E402

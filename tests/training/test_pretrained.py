@@ -19,7 +19,7 @@ from nas.core.errors import BadFile, NasError, UnknownName  # noqa: E402
 from nas.exporting.export import export  # noqa: E402
 from nas.network.blocks import Architecture, Block  # noqa: E402
 from nas.network.checkpoint import Checkpoint, DataFacts  # noqa: E402
-from nas.network.layers import lower  # noqa: E402
+from nas.network.lowering import lower  # noqa: E402
 from nas.network.multipliers import scale_resolution  # noqa: E402
 from nas.network.naming.tensors import Names, renamed  # noqa: E402
 from nas.network.naming.timm import timm_names  # noqa: E402

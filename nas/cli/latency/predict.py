@@ -7,9 +7,10 @@ import click
 from nas.cli._era import era
 from nas.cli._print import print_json, print_table, say
 from nas.cli.latency import _options as options
+from nas.latency.coverage import ON_MISSING
 from nas.latency.measure.make import cover
-from nas.latency.table import ON_MISSING, Latency
-from nas.network.layers import lower
+from nas.latency.table import Latency
+from nas.network.lowering import lower
 from nas.report.table_notes import facts, notes
 from nas.report.tables import Table
 from nas.searching.runs.folder import find_architecture

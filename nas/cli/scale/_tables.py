@@ -6,7 +6,7 @@ from typing import Any
 from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
 from nas.network.cost import cost
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.memory import memory
 from nas.report.tables import Table
 from nas.scaling.grid import Budget

@@ -24,7 +24,7 @@ _WIDE = (16 / 255, 128)
 
 _WEIGHTED = ("Conv", "Gemm")
 _CLIPPING = ("Relu", "Clip")
-_SAME_SCALE = ("Flatten", "Unsqueeze")
+_SAME_SCALE = ("Flatten", "Unsqueeze", "Concat", "Resize", "MaxPool", "Slice", "Gather")
 
 
 class _Rewriter:
@@ -33,6 +33,7 @@ class _Rewriter:
     def __init__(self, graph: onnx.GraphProto) -> None:
         self.graph = graph
         self.floats = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+        self.outputs = {output.name for output in graph.output}
         self.ranges: dict[str, tuple[float, int]] = {}
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, NDArray[Any]] = {}
@@ -72,7 +73,7 @@ class _Rewriter:
             self.constant(f"{x}.zero", np.array(values[1], np.uint8)),
         )
         steps = self.add("QuantizeLinear", (made, *grid), f"{x}.q")
-        last = x == self.graph.output[0].name
+        last = x in self.outputs
         self.add("DequantizeLinear", (steps, *grid), x if last else f"{x}.dq")
 
     def node(self, node: onnx.NodeProto, clipped: Mapping[str, str]) -> None:
@@ -89,6 +90,8 @@ class _Rewriter:
         self.activation(output, made, values)
 
     def input(self, name: str, op: str) -> str:
+        if not name:  # an input that is left out
+            return name
         if name in self.ranges or (name in self.floats and op in _WEIGHTED):
             return f"{name}.dq"
         if name in self.floats:

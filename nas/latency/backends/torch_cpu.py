@@ -8,7 +8,7 @@ target, seconds for a unit and a minute or more for a network: a whole space is 
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,8 +19,10 @@ from nas.core.errors import NasError, unknown
 from nas.core.schema import SCHEMA, check_keys, check_schema
 from nas.latency.backends import Backend, Run, check_options, timed
 from nas.models.build import UnitModule
-from nas.network.blocks import Block
-from nas.network.layers import Unit, lower_block
+from nas.models.graph import Graph
+from nas.network.blocks import Block, block_mapping
+from nas.network.layers import Unit
+from nas.network.lowering import lower_block, sources
 from nas.network.weights import random_weights
 
 MODES = ("eager", "compiled")
@@ -44,7 +46,7 @@ class TorchCpu:
 
     def compile(self, units: Sequence[Unit]) -> bytes:
         """Return `units` as JSON; the model is built where it is opened."""
-        rows = [{"in_shape": list(unit.in_shape), "block": asdict(unit.block)} for unit in units]
+        rows = [{**_plain(unit), "inputs": names} for unit, names in sources(units)]
         return strict_json.dumps({"schema": SCHEMA, "units": rows}).encode()
 
     def open(self, model: bytes) -> Run:
@@ -98,9 +100,18 @@ def _read(model: bytes) -> tuple[Unit, ...]:
     return units
 
 
+def _plain(unit: Unit) -> dict[str, Any]:
+    return {
+        "name": unit.name,
+        "in_shapes": [list(shape) for shape in unit.in_shapes],
+        "block": block_mapping(unit.block),
+    }
+
+
 def _unit(row: Mapping[str, Any]) -> Unit:
-    channels, height, width = row["in_shape"]
-    return lower_block(Block(**row["block"]), (channels, height, width))
+    shapes = [(channels, height, width) for channels, height, width in row["in_shapes"]]
+    block = Block(**row["block"], inputs=tuple(row["inputs"]))
+    return lower_block(block, *shapes, name=row["name"])
 
 
 def _build(units: Sequence[Unit]) -> nn.Module:
@@ -111,6 +122,8 @@ def _build(units: Sequence[Unit]) -> nn.Module:
         tensors = {name: torch.from_numpy(value) for name, value in weights.items()}
         module.to_empty(device="cpu")
         module.load_state_dict(tensors, strict=False)  # counters of batches are no weights
+    if any(len(unit.in_shapes) > 1 for unit in units):
+        return Graph(units, modules).eval()
     return nn.Sequential(*modules).eval()
 
 

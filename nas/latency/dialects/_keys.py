@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from nas.core.errors import NasError, unknown
 from nas.core.text import LONGEST_VALUE, printable, shown
 from nas.network.blocks import Block
-from nas.network.layers import Shape, Unit, lower_block
+from nas.network.layers import Shape, Unit
+from nas.network.lowering import lower_block
 
 _MOST_DIGITS = 9
 

@@ -21,7 +21,8 @@ from functools import partial
 from nas.latency.dialect import Dialect
 from nas.latency.dialects._keys import Key, lowered, parse, shapes
 from nas.network.blocks import Block
-from nas.network.layers import Unit, lower_block
+from nas.network.layers import Unit
+from nas.network.lowering import lower_block
 
 _BLOCK = ("expand", "kernel", "stride", "idskip")
 _KINDS: Mapping[str, tuple[str, ...]] = {

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from nas.core.errors import BadFile, NasError, unknown
 from nas.core.progress import quiet
 from nas.core.versions import code_version
+from nas.latency.coverage import ON_MISSING
 from nas.latency.file import load_table, write_table
 from nas.latency.measure.plan import Plan, plan_units, plan_validation
 from nas.latency.measure.references import references_of
@@ -17,7 +18,7 @@ from nas.latency.measure.run import Target, measure_plan
 from nas.latency.measure.samples import UNIT, read_samples
 from nas.latency.measure.tabulate import entry_of, tabulate
 from nas.latency.measure.validation import speed_of, validate
-from nas.latency.table import ON_MISSING, LatencyTable
+from nas.latency.table import LatencyTable
 from nas.network.layers import Unit
 from nas.space.file import load_space
 from nas.space.space import Space

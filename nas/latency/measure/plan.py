@@ -15,9 +15,10 @@ from nas.core.text import shown
 from nas.latency.measure.probes import probes, smallest
 from nas.latency.measure.references import REFERENCES, SMALL_SIDE, networks_of, references_for
 from nas.latency.measure.samples import CORRECTION, FIXED, PROBE, REFERENCE, UNIT, VALIDATION
-from nas.network.blocks import Architecture, Blocks, block_mapping
+from nas.network.blocks import IMAGE, Architecture, Blocks, block_mapping
 from nas.network.cost import cost, cost_of
-from nas.network.layers import Unit, lower, lower_chain
+from nas.network.layers import Unit
+from nas.network.lowering import lower, lower_chain
 from nas.network.multipliers import scale_resolution
 from nas.network.zoo import load_architecture
 from nas.space.lookup import distinct_units
@@ -240,7 +241,9 @@ def _plan(
 
 
 def _units(archs: Iterable[Architecture]) -> Mapping[str, Unit]:
-    return {unit.key: unit for arch in archs for unit in lower(arch)}
+    """Return units by their keys; those that join maps are measured in networks only."""
+    units = (unit for arch in archs for unit in lower(arch) if len(unit.in_shapes) == 1)
+    return {unit.key: unit for unit in units}
 
 
 def _unit_job(unit: Unit, role: str) -> MeasuringJob:
@@ -265,11 +268,20 @@ def to_mapping(plan: Plan) -> dict[str, Any]:
                 "name": job.name,
                 "role": job.role,
                 "input": list(job.units[0].in_shape),
-                "blocks": [block_mapping(unit.block) for unit in job.units],
+                "blocks": _blocks(job.units),
             }
             for job in plan.jobs
         ],
     }
+
+
+def _blocks(units: Sequence[Unit]) -> list[dict[str, Any]]:
+    """Return the blocks of units as plain data, with the numbers of those that they read."""
+    numbers = {unit.name: str(number) for number, unit in enumerate(units)} | {IMAGE: IMAGE}
+    return [
+        block_mapping(replace(unit.block, inputs=tuple(numbers[name] for name in unit.inputs)))
+        for unit in units
+    ]
 
 
 def from_mapping(content: Mapping[str, Any], *, source: str) -> Plan:

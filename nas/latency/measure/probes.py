@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from nas.network.blocks import Block
-from nas.network.layers import Shape, Unit, lower_block
+from nas.network.layers import Shape, Unit
+from nas.network.lowering import lower_block
 
 _MAPS = (112, 56, 40, 28, 20, 14, 10, 7)
 _SIDES = {"mbconv": _MAPS, "separable": _MAPS, "conv": _MAPS, "linear": (1,)}

@@ -6,7 +6,8 @@ from typing import NoReturn
 
 from nas.core.errors import BadValue
 from nas.network.blocks import Architecture, steps
-from nas.network.layers import Conv, Layer, Squeeze, Unit, lower
+from nas.network.layers import Conv, Layer, Squeeze, Unit
+from nas.network.lowering import lower
 from nas.network.weights import Array, Weights, join, weight_shapes
 
 

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from nas.core.errors import BadValue
 from nas.network.blocks import Architecture, Block
-from nas.network.layers import Unit, lower
+from nas.network.layers import Unit
+from nas.network.lowering import lower
 from nas.network.naming.tensors import (
     Modules,
     Named,

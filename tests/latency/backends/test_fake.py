@@ -4,7 +4,7 @@ import pytest
 
 from nas.core.errors import NasError
 from nas.latency.backends.fake import create
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.zoo import load_architecture
 
 UNITS = lower(load_architecture("mobilenet_v2"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.multipliers import scale_resolution
 from nas.network.zoo import load_architecture
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nas.network.layers import Unit, lower
+from nas.network.layers import Unit
+from nas.network.lowering import lower
 from nas.network.multipliers import scale_resolution
 from nas.network.zoo import load_architecture
 

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 
 from nas.core.errors import NasError  # noqa: E402
 from nas.latency.backends.torch_cpu import create  # noqa: E402  # skipped above where there is no torch
-from nas.network.layers import lower  # noqa: E402
+from nas.network.lowering import lower  # noqa: E402
 from nas.network.multipliers import scale_resolution  # noqa: E402
 from nas.network.zoo import load_architecture  # noqa: E402
 
@@ -21,7 +21,7 @@ def test_a_model_holds_the_units_and_no_weights() -> None:
     content = json.loads(create().compile(UNITS[:2]))
     assert content["schema"] == 1
     assert [row["block"]["kind"] for row in content["units"]] == ["conv", "mbconv"]
-    assert content["units"][0]["in_shape"] == [3, 32, 32]
+    assert content["units"][0]["in_shapes"] == [[3, 32, 32]]
 
 
 def test_the_runtime_says_the_mode() -> None:

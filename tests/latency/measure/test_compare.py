@@ -16,7 +16,7 @@ from nas.latency.measure.samples import Samples
 from nas.latency.measure.tabulate import tabulate
 from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.zoo import load_architecture
 
 pytest.importorskip("scipy")

@@ -7,7 +7,7 @@ import pytest
 
 from nas.latency.correction import FEATURES, Correction, own_ms
 from nas.latency.measure.correction_fit import MeasuredNetwork, _ridge, fit_correction
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.space.space import Space
 
 SHARES = (0.05, -0.04, 0.03, -0.02, 0.025)

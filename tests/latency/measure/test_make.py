@@ -25,7 +25,7 @@ from nas.latency.measure.rounds import Rounds
 from nas.latency.measure.run import Target, duration
 from nas.latency.measure.samples import CORRECTION, REFERENCE, UNIT, read_samples
 from nas.latency.table import LatencyTable
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.zoo import load_architecture
 from nas.space.space import Space
 

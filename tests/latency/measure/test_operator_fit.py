@@ -11,7 +11,8 @@ from nas.latency.measure.operator_fit import fit_operators
 from nas.latency.measure.probes import probes
 from nas.latency.predictor import COUNTS, EXTENTS, FINER, OpModel, counts_of
 from nas.network.blocks import Block
-from nas.network.layers import Unit, lower_block
+from nas.network.layers import Unit
+from nas.network.lowering import lower_block
 
 UNITS = probes(np.random.default_rng(0), 300)
 TRUE = {"conv_macs": 0.03, "conv_writes": 0.4, "depthwise_macs": 0.12, "se_elements": 0.9,

@@ -37,7 +37,7 @@ from nas.latency.measure.samples import (
     VALIDATION,
 )
 from nas.network.cost import cost
-from nas.network.layers import lower, lower_block
+from nas.network.lowering import lower, lower_block
 from nas.network.multipliers import scale_resolution
 from nas.network.zoo import load_architecture
 from nas.space.file import load_space

@@ -311,7 +311,7 @@ import sys, time
 from pathlib import Path
 from nas.network.blocks import Block
 from nas.latency.backends import fake
-from nas.network.layers import lower_block
+from nas.network.lowering import lower_block
 from nas.latency.measure.plan import plan_units
 from nas.latency.measure.rounds import Rounds
 from nas.latency.measure.run import Target, measure_plan

@@ -28,7 +28,8 @@ from nas.latency.measure.samples import (
 from nas.latency.measure.tabulate import tabulate
 from nas.latency.measure.validation import tau_a, units_ms, validate
 from nas.latency.table import LatencyTable
-from nas.network.layers import Unit, lower
+from nas.network.layers import Unit
+from nas.network.lowering import lower
 from nas.network.zoo import load_architecture
 from nas.space.space import Space
 

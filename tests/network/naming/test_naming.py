@@ -11,7 +11,7 @@ import pytest
 from nas.core.data import bundled
 from nas.core.errors import BadValue, UnknownName
 from nas.network.blocks import Architecture
-from nas.network.layers import lower
+from nas.network.lowering import lower
 from nas.network.naming.tensors import Names, renamed, restored
 from nas.network.naming.timm import timm_names
 from nas.network.naming.torchvision import FAMILIES, torchvision_names

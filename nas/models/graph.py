@@ -1,0 +1,59 @@
+"""Run the modules of units that form a graph, and join what the levels of a detector give."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from nas.network.blocks import IMAGE
+from nas.network.detector import Detector
+from nas.network.layers import Unit
+from nas.network.lowering import ends, sources
+
+Edges = tuple[tuple[str, tuple[str, ...]], ...]
+"""The name of every unit, and the names of what it reads."""
+
+
+def edges(units: Sequence[Unit]) -> Edges:
+    """Return the edges of the graph of `units`."""
+    return tuple((unit.name, names) for unit, names in sources(units))
+
+
+def carry_out(
+    edges: Edges, modules: Sequence[nn.Module], images: Tensor, outputs: Sequence[str]
+) -> dict[str, Tensor]:
+    """Run the modules of units in order, and return what `outputs` give."""
+    last = {name: i for i, (_, names) in enumerate(edges) for name in names}
+    last |= dict.fromkeys(outputs, len(edges))
+    values = {IMAGE: images}
+    for i, ((name, names), module) in enumerate(zip(edges, modules, strict=True)):
+        values[name] = module(*(values[source] for source in names))
+        values = {name: value for name, value in values.items() if last[name] > i}
+    return values
+
+
+class Graph(nn.Module):
+    """The modules of units that are no chain."""
+
+    def __init__(self, units: Sequence[Unit], modules: Sequence[nn.Module]) -> None:
+        """Keep the modules of `units`."""
+        super().__init__()
+        self.parts = nn.ModuleList(modules)
+        self._edges, self._outputs = edges(units), tuple(unit.name for unit in ends(units))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return what those units give that no other reads."""
+        return tuple(carry_out(self._edges, tuple(self.parts), images, self._outputs).values())
+
+
+def joined_outputs(detector: Detector, maps: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Return box numbers and scores of all levels, (batch, predictions, numbers or scores)."""
+    levels = detector.levels
+    boxes = [predictions_of(maps[level.boxes], detector.numbers) for level in levels]
+    scores = [predictions_of(maps[level.classes], detector.scores) for level in levels]
+    return torch.cat(boxes, 1), torch.cat(scores, 1)
+
+
+def predictions_of(maps: Tensor, numbers: int) -> Tensor:
+    """Return maps (batch, anchors * numbers, height, width) as (batch, predictions, numbers)."""
+    return maps.permute(0, 2, 3, 1).reshape(len(maps), -1, numbers)

@@ -1,0 +1,60 @@
+"""What joins, splits and resizes maps, as torch modules without weights."""
+
+from collections.abc import Callable, Mapping
+from functools import reduce
+
+import torch
+import torch.nn.functional as F  # the name every torch program uses
+from torch import Tensor, nn
+
+from nas.network.layers import Add, Concat, Layer, MaxPool, Shuffle, Split, Upsample
+
+
+class Moving(nn.Module):
+    """What joins, splits and resizes maps, without weights."""
+
+    def __init__(self, layer: Layer, act: nn.Module | None = None) -> None:
+        """Do what `layer` says, and then `act`."""
+        super().__init__()
+        self.layer, self.function = layer, _MOVES[type(layer)]
+        self.act = act if act is not None else nn.Identity()
+
+    def forward(self, *maps: Tensor) -> Tensor:
+        """Map the inputs of the layer to its output shape."""
+        result: Tensor = self.act(self.function(self.layer, *maps))
+        return result
+
+
+def _concat(layer: Concat, *maps: Tensor) -> Tensor:
+    return torch.cat(maps, 1)
+
+
+def _add(layer: Add, *maps: Tensor) -> Tensor:
+    return reduce(torch.add, maps)
+
+
+def _upsample(layer: Upsample, x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=float(layer.factor), mode="nearest")
+
+
+def _maxpool(layer: MaxPool, x: Tensor) -> Tensor:
+    before = (layer.kernel - 1) // 2
+    return F.max_pool2d(x, layer.kernel, layer.stride, before)
+
+
+def _split(layer: Split, x: Tensor) -> Tensor:
+    return x[:, layer.first : layer.first + layer.out_shape[0]]
+
+
+def _shuffle(layer: Shuffle, x: Tensor) -> Tensor:
+    return F.channel_shuffle(x, 2)
+
+
+_MOVES: Mapping[type, Callable[..., Tensor]] = {
+    Add: _add,
+    Concat: _concat,
+    Upsample: _upsample,
+    MaxPool: _maxpool,
+    Split: _split,
+    Shuffle: _shuffle,
+}

@@ -1,0 +1,110 @@
+"""What a head needs of a network: its blocks without the classifier, and the maps to read."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from nas.core.errors import BadValue
+from nas.network.blocks import Architecture, Block
+from nas.network.layers import Unit
+from nas.network.lowering import lower
+from nas.network.sketch import Sketch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backbone:
+    """Blocks put together so far, and the places of maps by their stride to the image."""
+
+    sketch: Sketch
+    maps: dict[int, str]
+
+
+def strides(units: tuple[Unit, ...]) -> Iterator[int]:
+    """Yield the stride of every unit's output to the image."""
+    total = 1
+    for unit in units:
+        total *= unit.block.stride if unit.block.kind != "pool" else 1
+        yield total
+
+
+def body_of(backbone: Architecture) -> tuple[tuple[str, Block], ...]:
+    """Return the blocks of the stem and the stages with their places, and the convolutions behind.
+
+    Those are the blocks of the head before its pooling.
+
+    Raises:
+        BadValue: if it is no classifier, whose head pools.
+    """
+    if backbone.detector is not None:
+        raise BadValue(f"{backbone.name or 'the network'} is a detector already", "detector")
+    blocks = backbone.named_blocks()
+    pools = [place for place, block in blocks if block.kind == "pool"]
+    if not pools:
+        raise BadValue("a backbone is a classifier, whose head pools; this one has no pool", "head")
+    places = [place for place, _ in blocks]
+    return blocks[: places.index(pools[0])]
+
+
+def features(backbone: Architecture, *, act: str) -> Backbone:
+    """Return the blocks of the stem and the stages, and the last map of each stride.
+
+    Raises:
+        BadValue: if it has no maps of stride 8, 16 and 32.
+    """
+    body = tuple(row for row in body_of(backbone) if not row[0].startswith("head"))
+    found = dict(zip((place for place, _ in body), strides(lower(backbone)), strict=False))
+    maps = {stride: place for place, stride in found.items()}
+    if missing := [str(stride) for stride in (8, 16, 32) if stride not in maps]:
+        raise BadValue(
+            f"the head needs maps of stride 8, 16 and 32, and {backbone.name or 'the network'} "
+            f"has none of {', '.join(missing)}",
+            "stages",
+        )
+    return Backbone(sketch=_sketch(body, backbone, act), maps=maps)
+
+
+def _sketch(body: tuple[tuple[str, Block], ...], backbone: Architecture, act: str) -> Sketch:
+    sketch = Sketch(input_channels=backbone.input_channels, act=act)
+    for place, block in body:
+        sketch.section = place.rpartition(".")[0]
+        sketch.put(block)
+    sketch.section = "head"
+    return sketch
+
+
+def tapped(backbone: Architecture, *, act: str) -> Backbone:
+    """Return the blocks up to the last convolution, with the maps that SSDLite reads.
+
+    These are, at stride 16, the expansion of the first block with stride 32, which becomes a block
+    of its own, or what that block reads if it has no expansion; at stride 32 the last convolution.
+
+    Raises:
+        BadValue: if there is no block that goes from stride 16 to 32, or a later one.
+    """
+    body = body_of(backbone)
+    total = dict(zip((place for place, _ in body), strides(lower(backbone)), strict=False))
+    if 16 not in total.values() or max(total.values()) != 32:
+        raise BadValue(
+            f"the head needs maps of stride 16 and 32 at the end, and "
+            f"{backbone.name or 'the network'} ends at stride {max(total.values())}",
+            "stages",
+        )
+    first = next(place for place, stride in total.items() if stride == 32)
+    sketch = Sketch(input_channels=backbone.input_channels, act=act)
+    maps = {}
+    for place, block in body:
+        sketch.section = place.rpartition(".")[0]
+        if place == first:
+            maps[16], block = _expansion(sketch, block)
+        sketch.put(block)
+    sketch.section = "head"
+    return Backbone(sketch=sketch, maps={**maps, 32: sketch.last})
+
+
+def _expansion(sketch: Sketch, block: Block) -> tuple[str, Block]:
+    """Put the expansion of `block` as one of its own; return its place, and the rest of `block`."""
+    if block.kind != "mbconv" or not block.expands:
+        return sketch.last, block
+    if block.skip == "pool" and block.keeps_channels:
+        return sketch.last, block  # its shortcut reads what the expansion does
+    place = sketch.conv(sketch.last, block.hidden_channels, act=block.act)
+    return place, replace(block, in_channels=block.hidden_channels, skip="none")

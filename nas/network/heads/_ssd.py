@@ -1,0 +1,55 @@
+"""The boxes of SSD: its extra maps, its anchors, and what it predicts from each map."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from math import sqrt
+
+from nas.network.detector import Detector, Level
+from nas.network.sketch import Sketch
+
+EXTRAS = (512, 256, 256, 128)
+"""The channels of the maps behind the backbone, each of half the side (Liu et al., 2016)."""
+_SMALLEST, _LARGEST = 0.2, 0.95
+_RATIOS = (2.0, 3.0)
+_FEWER_FIRST = ((0.1, 1.0), (_SMALLEST, 2.0), (_SMALLEST, 0.5))
+"""Scales and ratios of the three anchors of the first map, where they are fewer."""
+
+Anchors = tuple[tuple[float, float], ...]
+Predict = Callable[[Sketch, str, int], str]
+"""Puts what gives so many numbers of each pixel of a map; returns its place."""
+
+
+def anchors(maps: int, *, fewer: bool) -> tuple[Anchors, ...]:
+    """Return widths and heights of the anchors of every map, as fractions of the side.
+
+    Their scales grow from 0.2 to 0.95 in equal steps. A map has squares of its scale, and of the
+    geometric mean with the next one, and boxes of the ratios 2, 1/2, 3 and 1/3 and of its scale's
+    area; with `fewer` the first map has three.
+    """
+    step = (_LARGEST - _SMALLEST) / max(maps - 1, 1)
+    scales = [_SMALLEST + step * number for number in range(maps)] + [1.0]
+    found = [_of_scale(scale, after) for scale, after in pairwise(scales)]
+    if fewer:
+        found[0] = tuple(_box(scale, ratio) for scale, ratio in _FEWER_FIRST)
+    return tuple(found)
+
+
+def _of_scale(scale: float, after: float) -> Anchors:
+    squares = (_box(scale, 1.0), _box(sqrt(scale * after), 1.0))
+    return squares + tuple(_box(scale, r) for ratio in _RATIOS for r in (ratio, 1 / ratio))
+
+
+def _box(scale: float, ratio: float) -> tuple[float, float]:
+    return round(min(scale * sqrt(ratio), 1.0), 6), round(min(scale / sqrt(ratio), 1.0), 6)
+
+
+def predictions(
+    sketch: Sketch, maps: Sequence[str], predict: Predict, *, classes: int, fewer: bool
+) -> Detector:
+    """Put what predicts boxes and classes from `maps`, and return the detector."""
+    levels = []
+    for place, boxes in zip(maps, anchors(len(maps), fewer=fewer), strict=True):
+        box = predict(sketch, place, 4 * len(boxes))
+        label = predict(sketch, place, (classes + 1) * len(boxes))
+        levels.append(Level(boxes=box, classes=label, anchors=boxes))
+    return Detector(coder="ssd", classes=classes, levels=tuple(levels))

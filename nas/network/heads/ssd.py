@@ -1,0 +1,34 @@
+"""SSD: boxes by plain convolutions on six maps (SSD-MobileNetV1)."""
+
+from nas.network.blocks import Architecture
+from nas.network.heads._backbone import tapped
+from nas.network.heads._ssd import EXTRAS, predictions
+from nas.network.sketch import Sketch
+
+
+def create(
+    backbone: Architecture, *, classes: int = 90, fewer_anchors: bool = True, kernel: int = 1
+) -> Architecture:
+    """Return SSD on `backbone` (Liu et al., 2016; Howard et al., 2017, section 4.6).
+
+    The extra maps come from full convolutions, the predictions from convolutions of `kernel` (1 as
+    in TensorFlow's SSD-MobileNetV1). The other options are those of ssdlite.
+    """
+    found = tapped(backbone, act="relu6")
+    sketch = found.sketch
+    maps = [found.maps[16], found.maps[32]]
+    for channels in EXTRAS:
+        inner = sketch.conv(maps[-1], channels // 2)
+        maps.append(sketch.conv(inner, channels, kernel=3, stride=2))
+
+    def predict(sketch: Sketch, source: str, numbers: int) -> str:
+        return sketch.add("predict", source, numbers, kernel=kernel, act="none")
+
+    detector = predictions(sketch, maps, predict, classes=classes, fewer=fewer_anchors)
+    return sketch.architecture(
+        resolution=backbone.resolution,
+        detector=detector,
+        drop_connect=backbone.drop_connect,
+        norm_epsilon=backbone.norm_epsilon,
+        padding=backbone.padding,
+    )

@@ -1,0 +1,87 @@
+"""SSDLite: depthwise-separable boxes on six maps (MobileNetV2, MobileNetV3)."""
+
+from dataclasses import replace
+
+from nas.network.blocks import Architecture, Block
+from nas.network.heads._backbone import tapped
+from nas.network.heads._ssd import EXTRAS, predictions
+from nas.network.multipliers import DIVISOR, round_channels, squeeze_rule
+from nas.network.sketch import Sketch
+
+RELU6 = "relu6"
+
+
+def create(
+    backbone: Architecture,
+    *,
+    classes: int = 90,
+    reduced_tail: bool = False,
+    fewer_anchors: bool = False,
+) -> Architecture:
+    """Return SSDLite on `backbone` (Sandler et al., 2018, section 6.2; Howard et al., 2019, 6.3).
+
+    It reads the expansion of the first block with stride 32, and the last convolution. With
+    `reduced_tail` the channels from there on are halved, as in MobileNetV3; with `fewer_anchors`
+    the first map has three anchors a pixel instead of six. `classes` do not count the background.
+    """
+    base = _with_reduced_tail(backbone) if reduced_tail else backbone
+    found = tapped(base, act=RELU6)
+    sketch = found.sketch
+    maps = [found.maps[16], found.maps[32]]
+    for channels in EXTRAS:
+        inner = sketch.conv(maps[-1], channels // 2)
+        maps.append(sketch.add("separable", inner, channels, kernel=3, stride=2))
+    detector = predictions(sketch, maps, _predict, classes=classes, fewer=fewer_anchors)
+    return sketch.architecture(
+        resolution=backbone.resolution,
+        detector=detector,
+        drop_connect=backbone.drop_connect,
+        norm_epsilon=backbone.norm_epsilon,
+        padding=backbone.padding,
+    )
+
+
+def _predict(sketch: Sketch, source: str, numbers: int) -> str:
+    filtered = sketch.add("depthwise", source, kernel=3)
+    return sketch.add("predict", filtered, numbers, act="none")
+
+
+def _with_reduced_tail(backbone: Architecture) -> Architecture:
+    """Return `backbone` with half the channels behind the first block of its last stage.
+
+    The expansion of that block stays; its squeeze-and-excitation too.
+    """
+    *stages, last = backbone.stages
+    squeezed = squeeze_rule(backbone)
+    rows: list[Block] = []
+    for block in last:
+        channels = rows[-1].out_channels if rows else block.in_channels
+        hidden = _half(block.hidden_channels) if rows and block.expands else block.hidden_channels
+        inner = hidden if not rows or block.expands else channels
+        row = replace(
+            block,
+            in_channels=channels,
+            out_channels=_half(block.out_channels),
+            hidden_channels=inner,
+            se_channels=squeezed(block, inner, 0.5) if block.squeezes else 0,
+        )
+        rows.append(row)
+    return replace(backbone, stages=(*stages, tuple(rows)), head=_half_head(backbone, rows[-1]))
+
+
+def _half_head(backbone: Architecture, last: Block) -> tuple[Block, ...]:
+    """Return the head with half the channels, up to its pooling."""
+    channels, rows = last.out_channels, []
+    for number, block in enumerate(backbone.head):
+        out = block.out_channels
+        if block.kind == "pool":
+            out = channels
+        elif number < len(backbone.head) - 1:
+            out = _half(out)
+        rows.append(replace(block, in_channels=channels, out_channels=out))
+        channels = out
+    return tuple(rows)
+
+
+def _half(channels: int) -> int:
+    return round_channels(channels / 2, divisor=DIVISOR)

@@ -1,0 +1,46 @@
+"""YOLOv8's head on three maps: path aggregation, no anchors, distances as distributions."""
+
+from nas.core.errors import BadValue
+from nas.network.blocks import Architecture
+from nas.network.csp import SWISH, c2f, pyramid_pooling
+from nas.network.heads._backbone import features
+from nas.network.heads._pan import Parts, aggregated, anchor_free
+from nas.network.multipliers import round_channels
+from nas.network.sketch import Sketch
+
+STRIDES = (8, 16, 32)
+FULL = (256, 512, 1024)
+"""The channels of the three maps at a width of 1; YOLOv8n has 0.25, YOLOv8s 0.5."""
+
+
+def create(
+    backbone: Architecture, *, classes: int = 80, width: float = 0.25, act: str = SWISH
+) -> Architecture:
+    """Return `backbone` with the neck and head of YOLOv8 on its maps of stride 8, 16 and 32.
+
+    Spatial pyramid pooling stands behind the last map. `width` multiplies the channels of neck and
+    head, `act` is their activation.
+    """
+    if not 0.05 <= width <= 4:
+        raise BadValue(f"width must be 0.05 to 4, not {width:g}", "width")
+    widths = tuple(round_channels(width * channels) for channels in FULL)
+    found = features(backbone, act=act)
+    sketch = found.sketch
+    *finer, last = (found.maps[stride] for stride in STRIDES)
+    maps = (*finer, pyramid_pooling(sketch, last, widths[-1]))
+    results = aggregated(sketch, maps, widths, Parts(grow=_grow, shrink=_shrink))
+    return sketch.architecture(
+        resolution=backbone.resolution,
+        detector=anchor_free(sketch, results, classes=classes),
+        drop_connect=backbone.drop_connect,
+        norm_epsilon=backbone.norm_epsilon,
+        padding=backbone.padding,
+    )
+
+
+def _grow(sketch: Sketch, source: str, channels: int) -> str:
+    return c2f(sketch, source, channels, repeats=1, residual=False)
+
+
+def _shrink(sketch: Sketch, source: str, channels: int) -> str:
+    return sketch.conv(source, channels, kernel=3, stride=2)

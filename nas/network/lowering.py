@@ -1,0 +1,353 @@
+"""Lower an architecture to a graph of units, in the order of execution.
+
+A new kind of block is one function and one row in `BLOCKS`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+from nas.core.errors import BadValue, NasError, unknown
+from nas.network.blocks import IMAGE, NORM_EPSILON, Architecture, Block, steps
+from nas.network.detector import Grid, Priors, priors
+from nas.network.layers import (
+    Add,
+    Concat,
+    Conv,
+    Layer,
+    Linear,
+    MaxPool,
+    Pool,
+    Shape,
+    Shuffle,
+    Split,
+    Squeeze,
+    Unit,
+    Upsample,
+)
+
+
+def _pointwise(name: str, shape: Shape, out_channels: int, act: str) -> Conv:
+    return Conv(name=name, in_shape=shape, out_shape=(out_channels, *shape[1:]), act=act)
+
+
+def _spatial(name: str, block: Block, shape: Shape, out_channels: int, groups: int) -> Conv:
+    """Return a convolution with the kernel and the stride of its block."""
+    stride = block.stride
+    return Conv(
+        name=name,
+        in_shape=shape,
+        out_shape=(out_channels, -(-shape[1] // stride), -(-shape[2] // stride)),
+        kernel=block.kernel,
+        stride=stride,
+        groups=groups,
+        act=block.act,
+    )
+
+
+def _depthwise(block: Block, shape: Shape) -> Conv:
+    return _spatial("depthwise", block, shape, shape[0], groups=shape[0])
+
+
+def _squeeze(block: Block, shape: Shape) -> tuple[Layer, ...]:
+    if not block.squeezes:
+        return ()
+    return (
+        Squeeze(
+            name="squeeze",
+            shape=shape,
+            channels=block.se_channels,
+            act=block.se_act,
+            gate=block.gate,
+        ),
+    )
+
+
+def conv(block: Block, shape: Shape) -> tuple[Layer, ...]:
+    """Lower a plain convolution: convolution, normalisation, activation, and SE if asked for."""
+    first = _spatial("conv", block, shape, block.out_channels, groups=1)
+    return (first, *_squeeze(block, first.out_shape))
+
+
+def separable(block: Block, shape: Shape) -> tuple[Layer, ...]:
+    """Lower a depthwise-separable convolution, both parts activated (MobileNetV1)."""
+    depthwise = _depthwise(block, shape)
+    pointwise = _pointwise("pointwise", depthwise.out_shape, block.out_channels, block.act)
+    return (depthwise, *_squeeze(block, depthwise.out_shape), pointwise)
+
+
+def mbconv(block: Block, shape: Shape) -> tuple[Layer, ...]:
+    """Lower an inverted residual with a linear bottleneck (MobileNetV2).
+
+    Where the hidden channels equal the input channels there is no expansion layer.
+    """
+    expand: tuple[Layer, ...] = ()
+    inner = shape
+    if block.expands:
+        layer = _pointwise("expand", shape, block.hidden_channels, block.act)
+        expand, inner = (layer,), layer.out_shape
+    depthwise = _depthwise(block, inner)
+    project = _pointwise("project", depthwise.out_shape, block.out_channels, "none")
+    return (*expand, depthwise, *_squeeze(block, depthwise.out_shape), project)
+
+
+def pool(block: Block, shape: Shape) -> tuple[Layer, ...]:
+    """Lower global average pooling; the result has height and width 1."""
+    return (Pool(name="pool", in_shape=shape),)
+
+
+def linear(block: Block, shape: Shape) -> tuple[Layer, ...]:
+    """Lower a fully connected layer; it must stand after the pooling."""
+    return (
+        Linear(
+            name="linear",
+            in_features=block.in_channels,
+            out_features=block.out_channels,
+            act=block.act,
+        ),
+    )
+
+
+def depthwise(block: Block, shape: Shape) -> tuple[Layer, ...]:
+    """Lower a depthwise convolution alone, with normalisation and activation."""
+    return (_depthwise(block, shape),)
+
+
+def predict(block: Block, shape: Shape) -> tuple[Layer, ...]:
+    """Lower a convolution with bias and without normalisation, as the last ones of detectors."""
+    return (replace(_spatial("conv", block, shape, block.out_channels, groups=1), norm=False),)
+
+
+def concat(block: Block, *shapes: Shape) -> tuple[Layer, ...]:
+    """Lower the concatenation of the channels of maps."""
+    joined = (sum(shape[0] for shape in shapes), *shapes[0][1:])
+    return (Concat(name="concat", in_shapes=shapes, out_shape=joined),)
+
+
+def add(block: Block, *shapes: Shape) -> tuple[Layer, ...]:
+    """Lower the sum of maps."""
+    return (Add(name="add", shape=shapes[0], terms=len(shapes), act=block.act),)
+
+
+def upsample(block: Block, shape: Shape) -> tuple[Layer, ...]:
+    """Lower the repetition of pixels, as often as the stride says."""
+    factor = block.stride
+    larger = (shape[0], shape[1] * factor, shape[2] * factor)
+    return (Upsample(name="upsample", in_shape=shape, out_shape=larger, factor=factor),)
+
+
+def maxpool(block: Block, shape: Shape) -> tuple[Layer, ...]:
+    """Lower max-pooling, with the kernel and the stride of the block."""
+    kernel, stride = block.kernel, block.stride
+    smaller = (shape[0], -(-shape[1] // stride), -(-shape[2] // stride))
+    layer = MaxPool(name="maxpool", in_shape=shape, out_shape=smaller, kernel=kernel, stride=stride)
+    return (layer,)
+
+
+def split(block: Block, shape: Shape) -> tuple[Layer, ...]:
+    """Lower the choice of some channels, from `first_channel` on."""
+    part = (block.out_channels, *shape[1:])
+    return (Split(name="split", in_shape=shape, out_shape=part, first=block.first_channel),)
+
+
+def shuffle(block: Block, shape: Shape) -> tuple[Layer, ...]:
+    """Lower the channel shuffle of ShuffleNet, of two groups."""
+    return (Shuffle(name="shuffle", shape=shape),)
+
+
+BLOCKS: Mapping[str, Callable[..., tuple[Layer, ...]]] = {
+    "conv": conv,
+    "separable": separable,
+    "mbconv": mbconv,
+    "pool": pool,
+    "linear": linear,
+    "depthwise": depthwise,
+    "predict": predict,
+    "concat": concat,
+    "add": add,
+    "upsample": upsample,
+    "maxpool": maxpool,
+    "split": split,
+    "shuffle": shuffle,
+}
+"""From the kind of a block to the function that lowers it on the shape of each of its inputs."""
+
+RESIDUAL_KINDS = ("mbconv",)
+GRAPH_KINDS = ("depthwise", "predict", "concat", "add", "upsample", "maxpool", "split", "shuffle")
+"""Kinds that stand in detectors and other graphs; the stages of a space have the others."""
+
+
+def out_shape(layers: tuple[Layer, ...]) -> Shape:
+    """Return the shape that the last of `layers` gives."""
+    match layers[-1]:
+        case Conv(out_shape=shape) | Concat(out_shape=shape) | Upsample(out_shape=shape):
+            return shape
+        case MaxPool(out_shape=shape) | Split(out_shape=shape):
+            return shape
+        case Squeeze(shape=shape) | Add(shape=shape) | Shuffle(shape=shape):
+            return shape
+        case Pool(in_shape=(channels, _, _)):
+            return (channels, 1, 1)
+        case Linear(out_features=features):
+            return (features, 1, 1)
+
+
+def shortcut(block: Block) -> str:
+    """Return the shortcut that `block` has: "identity", "pool" or "none"."""
+    joins = block.kind in RESIDUAL_KINDS and block.keeps_channels
+    if not joins or (block.skip == "identity" and block.stride != 1):
+        return "none"
+    return block.skip
+
+
+def lower_block(block: Block, *in_shapes: Shape, name: str = "") -> Unit:
+    """Return the unit that `block` becomes on inputs of `in_shapes`, one but for joining kinds.
+
+    Raises:
+        NasError: if the kind is unknown or the block does not fit the shapes.
+    """
+    return _lowered(block, in_shapes, name)
+
+
+@lru_cache(maxsize=1 << 13)
+def _lowered(block: Block, in_shapes: tuple[Shape, ...], name: str) -> Unit:
+    _check_fits(block, in_shapes)
+    layers = BLOCKS[block.kind](block, *in_shapes)
+    in_shape, result = _joined(block, in_shapes), out_shape(layers)
+    if (block.in_channels, block.out_channels) != (in_shape[0], result[0]):
+        raise NasError(
+            f"the {block.kind} block says {block.in_channels} -> {block.out_channels} "
+            f"channels, but maps {in_shape[0]} to {result[0]}"
+        )
+    return Unit(
+        name=name,
+        block=replace(block, inputs=()) if block.inputs else block,
+        in_shape=in_shape,
+        out_shape=result,
+        layers=layers,
+        shortcut=shortcut(block),
+        inputs=block.inputs,
+    )
+
+
+def _joined(block: Block, in_shapes: tuple[Shape, ...]) -> Shape:
+    channels = sum(shape[0] for shape in in_shapes) if block.kind == "concat" else in_shapes[0][0]
+    return (channels, *in_shapes[0][1:])
+
+
+def _check_fits(block: Block, in_shapes: tuple[Shape, ...]) -> None:
+    """Refuse what its function cannot lower."""
+    if block.kind not in BLOCKS:
+        raise unknown("block kind", block.kind, BLOCKS)
+    if block.kind == "mbconv" and not block.hidden_channels:
+        raise NasError("an mbconv block needs hidden_channels")
+    if block.kind == "linear" and in_shapes[0][1:] != (1, 1):
+        raise NasError("a linear block must stand after a pool block")
+    if len({shape[1:] for shape in in_shapes}) > 1:
+        sides = ", ".join(f"{height}x{width}" for _, height, width in in_shapes)
+        raise NasError(f"the {block.kind} block reads maps of different sides: {sides}")
+    if block.kind == "split" and block.first_channel + block.out_channels > block.in_channels:
+        raise NasError(
+            f"the split block takes channels {block.first_channel} to "
+            f"{block.first_channel + block.out_channels - 1}, and reads {block.in_channels}"
+        )
+    if block.kind == "shuffle" and block.in_channels % 2:
+        raise NasError(
+            f"the shuffle block needs an even number of channels, not {block.in_channels}"
+        )
+    _check_even(block, in_shapes[0][1])
+
+
+def _check_even(block: Block, side: int) -> None:
+    """Refuse an even kernel where equal padding does not give the size of every convolution."""
+    stride = block.stride
+    if block.kernel % 2 == 0 and (side - 2) // stride + 1 != -(-side // stride):
+        raise NasError(
+            f"a kernel of {block.kernel} with stride {stride} does not fit maps of {side}"
+        )
+
+
+def takes_any_size(units: Sequence[Unit]) -> bool:
+    """Tell whether units take maps of any height and width: they pool before any linear layer."""
+    layers = (layer for unit in units for layer in unit.layers)
+    first = next((layer for layer in layers if isinstance(layer, Pool | Linear)), None)
+    return isinstance(first, Pool)
+
+
+def lower_chain(blocks: Sequence[Block], in_shape: Shape) -> tuple[Unit, ...]:
+    """Return the units of blocks, named "0", "1", ..., on an input of `in_shape`.
+
+    They are consecutive but for those that name their inputs.
+
+    Raises:
+        NasError: if a kind is unknown, or a block does not fit or reads none before it.
+    """
+    shapes = {IMAGE: in_shape}
+    units: list[Unit] = []
+    for number, block in enumerate(blocks):
+        names = block.inputs or (units[-1].name if units else IMAGE,)
+        if unmade := [name for name in names if name not in shapes]:
+            raise NasError(f"block {number} reads {unmade[0]!r}, which is no block before it")
+        units.append(lower_block(block, *(shapes[name] for name in names), name=str(number)))
+        shapes[str(number)] = units[-1].out_shape
+    return tuple(units)
+
+
+def ends(units: Sequence[Unit]) -> tuple[Unit, ...]:
+    """Return the units that no other reads."""
+    read = {name for _, names in sources(units) for name in names}
+    return tuple(unit for unit in units if unit.name not in read)
+
+
+def lower(arch: Architecture) -> tuple[Unit, ...]:
+    """Return the units of `arch` in the order of the forward pass, batch size 1.
+
+    Raises:
+        BadValue: if a block is of an unknown kind or does not fit; it names the block.
+    """
+    image = (arch.input_channels, arch.resolution, arch.resolution)
+    shapes: dict[str, Shape] = {IMAGE: image}
+    units, before = [], IMAGE
+    for name, block in arch.named_blocks():
+        in_shapes = [shapes[source] for source in block.inputs or (before,)]
+        try:
+            unit = lower_block(block, *in_shapes, name=name)
+        except NasError as error:
+            raise BadValue(f"{name}: {error}", *steps(name)) from None
+        units.append(_by_conventions(unit, arch))
+        shapes[name], before = unit.out_shape, name
+    return tuple(units)
+
+
+def sources(units: Sequence[Unit]) -> Iterator[tuple[Unit, tuple[str, ...]]]:
+    """Yield every unit with the names of what it reads, `IMAGE` for the input of the first."""
+    before = IMAGE
+    for unit in units:
+        yield unit, unit.inputs or (before,)
+        before = unit.name
+
+
+def priors_of(arch: Architecture) -> Priors:
+    """Return what each prediction of a detector starts from, in the order of its outputs.
+
+    Raises:
+        BadValue: if `arch` is no detector.
+    """
+    if arch.detector is None:
+        raise BadValue(f"{arch.name or 'the network'} is no detector", "detector")
+    grids: dict[str, Grid] = {unit.name: unit.out_shape[1:] for unit in lower(arch)}
+    at = [grids[level.classes] for level in arch.detector.levels]
+    return priors(arch.detector, at, arch.resolution)
+
+
+def _by_conventions(unit: Unit, arch: Architecture) -> Unit:
+    """Return `unit` with the padding and the epsilon of `arch`, itself where they are usual."""
+    if (arch.padding, arch.norm_epsilon) == ("symmetric", NORM_EPSILON):
+        return unit
+    layers = (
+        replace(layer, padding=arch.padding, epsilon=arch.norm_epsilon)
+        if isinstance(layer, Conv)
+        else layer
+        for layer in unit.layers
+    )
+    return replace(unit, layers=tuple(layers))
