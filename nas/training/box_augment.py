@@ -1,7 +1,7 @@
 """Augment training images with boxes in batches: flips, mosaics, scales, IoU crops, colours.
 
 As in `augment`, everything random is drawn from the generator given, on the CPU, and what is to be
-done is data that needs no torch; `box_ops` does it.
+done is data that needs no torch; `box_ops` and `image_ops` do it.
 """
 
 from dataclasses import dataclass
@@ -68,6 +68,7 @@ class BoxAugment:
         float32 from 0 to 1, not normalised. `generator` lives on the CPU.
         """
         from nas.training import box_ops as ops  # torch takes seconds; a recipe is data
+        from nas.training.image_ops import colours
 
         images = images if images.is_floating_point() else images.float() / 255
         if self.mosaic > 0:
@@ -85,5 +86,5 @@ class BoxAugment:
         if self.flip:
             images, boxes = ops.mirror(images, boxes, generator)
         if self.colour > 0:
-            images = ops.colours(images, self.colour, generator)
+            images = colours(images, self.colour, generator)
         return images, boxes

@@ -1,11 +1,11 @@
-"""The operations of augmentation with boxes: parts of images, mosaics, flips and colours.
+"""The operations of augmentation with boxes: parts of images, mosaics and flips.
 
 Everything random is drawn from the generator given, one value for each image, on the CPU; `boxes`
 follow their images. A window is the part of an image that is shown: left, top, right and bottom
 as fractions of the image, of shape (batch, 4); it may reach beyond.
 """
 
-from math import log, pi
+from math import log
 
 import torch
 import torch.nn.functional as F  # the name every torch program uses
@@ -25,8 +25,6 @@ CENTRE = (0.35, 0.65)
 """Where the four images of a mosaic meet, as a fraction of the side."""
 LEAST_SIDE = 1.0
 """Pixels of a box that is cut, below which nothing is left of it."""
-BRIGHTNESS, CONTRAST, SATURATION, HUE = 0.3, 0.5, 0.5, 0.05 * 2 * pi
-"""Most change of each at full strength: shares, and radians of hue."""
 
 
 def mirror(images: Tensor, boxes: Boxes, generator: Generator) -> tuple[Tensor, Boxes]:
@@ -126,26 +124,24 @@ def mosaic(
     rows = chosen.nonzero()[:, 0]
     if not len(rows):
         return images, boxes
-    centre = (CENTRE[0] + (CENTRE[1] - CENTRE[0]) * torch.stack([x, y], dim=-1))[rows]
-    least = torch.maximum(centre, 1 - centre).amax(-1)  # so that no part stays empty
-    scale = least + (1 - least) * size[rows]
     sources = torch.cat([torch.arange(count)[None], others])[:, rows]
-    made, found = images[rows].clone(), []
+    centre = CENTRE[0] + (CENTRE[1] - CENTRE[0]) * torch.stack([x, y], dim=-1)[rows]
+    centre = (centre * side).round() / side
+    least = torch.maximum(centre, 1 - centre).amax(-1)  # so that no part stays empty
+    scale = (least + (1 - least) * size[rows])[:, None]
+    made, found = images.clone(), []
     for number, source in enumerate(sources):
         tile = _tile(centre, number)
-        start = torch.where(tile[:, :2] > 0, centre, centre - scale[:, None])
-        windows = torch.cat([-start, 1 - start], dim=-1) / scale[:, None]
+        start = torch.where(tile[:, :2] > 0, centre, centre - scale)
+        windows = torch.cat([-start, 1 - start], dim=-1) / scale
         own = Boxes(boxes.corners[source], boxes.labels[source])
-        part, cut = show(images[source], own, windows, visible=visible, within=tile * side)
-        made = torch.where(_inside(tile.to(made.device), side), part, made)
-        found.append(cut)
-    most = 4 * boxes.labels.shape[1]
-    corners = F.pad(boxes.corners, (0, 0, 0, most - boxes.labels.shape[1]))
-    labels = F.pad(boxes.labels, (0, most - boxes.labels.shape[1]), value=-1)
-    corners[rows] = torch.cat([part.corners for part in found], dim=1)
-    labels[rows] = torch.cat([part.labels for part in found], dim=1)
-    images = images.index_copy(0, rows.to(images.device), made)
-    return images, _packed(corners, labels)
+        found.append(_moved(own, windows, side, visible=visible, within=tile * side))
+        parts = (tile - start.repeat(1, 2)) / scale
+        for row, at, part, place in zip(rows, source, parts, (tile * side).round(), strict=True):
+            left, top, right, bottom = map(int, place.tolist())
+            shape = (bottom - top, right - left)
+            made[row, :, top:bottom, left:right] = _sampled(images[at][None], part[None], shape)[0]
+    return made, _with(boxes, rows, found)
 
 
 def _tile(centre: Tensor, number: int) -> Tensor:
@@ -157,39 +153,46 @@ def _tile(centre: Tensor, number: int) -> Tensor:
     return torch.stack([left, top, right, bottom], dim=-1)
 
 
-def _inside(windows: Tensor, side: int) -> Tensor:
-    """Return which pixels lie in windows: (batch, 1, side, side)."""
-    at = (torch.arange(side, device=windows.device) + 0.5) / side
-    left, top, right, bottom = windows[:, :, None].unbind(1)
-    across, down = (at >= left) & (at < right), (at >= top) & (at < bottom)
-    return (across[:, None, :] & down[:, :, None])[:, None]
+def _with(boxes: Boxes, rows: Tensor, parts: list[Boxes]) -> Boxes:
+    """Return the boxes of a batch, at `rows` those of the parts of a mosaic."""
+    more = (len(parts) - 1) * boxes.labels.shape[1]
+    corners = F.pad(boxes.corners, (0, 0, 0, more))
+    labels = F.pad(boxes.labels, (0, more), value=-1)
+    corners[rows] = torch.cat([part.corners for part in parts], dim=1)
+    labels[rows] = torch.cat([part.labels for part in parts], dim=1)
+    return _packed(corners, labels)
 
 
-def show(
-    images: Tensor,
-    boxes: Boxes,
-    windows: Tensor,
-    *,
-    visible: float,
-    within: Tensor | None = None,
-) -> tuple[Tensor, Boxes]:
+def show(images: Tensor, boxes: Boxes, windows: Tensor, *, visible: float) -> tuple[Tensor, Boxes]:
     """Resize a window of every image to the full side, and drop or cut the boxes that leave it.
 
     What lies outside of an image is grey. A box needs a share `visible` of its area inside, and
-    `LEAST_SIDE` pixels. `within` are corners in pixels of the result, beyond which boxes are cut.
+    `LEAST_SIDE` pixels.
     """
+    height, side = images.shape[-2:]
+    shown = _sampled(images, windows, (height, side))
+    return shown, _moved(boxes, windows, side, visible=visible)
+
+
+def _sampled(images: Tensor, windows: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Return a window of every image, resized to a height and width."""
     windows = windows.to(images.device, images.dtype, non_blocking=True)
-    side = images.shape[-1]
-    size = windows[:, 2:] - windows[:, :2]
     theta = torch.zeros(len(images), 2, 3, device=images.device, dtype=images.dtype)
-    theta[:, 0, 0], theta[:, 1, 1] = size.unbind(-1)
+    theta[:, 0, 0], theta[:, 1, 1] = (windows[:, 2:] - windows[:, :2]).unbind(-1)
     theta[:, :, 2] = windows[:, :2] + windows[:, 2:] - 1
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    shown = F.grid_sample(images - GREY, grid, align_corners=False).add_(GREY)
-    start, scale = windows[:, :2].repeat(1, 2)[:, None], size.repeat(1, 2)[:, None]
-    corners = (boxes.corners - start * side) / scale
+    grid = F.affine_grid(theta, [len(images), 3, *shape], align_corners=False)
+    return F.grid_sample(images - GREY, grid, align_corners=False).add_(GREY)
+
+
+def _moved(
+    boxes: Boxes, windows: Tensor, side: int, *, visible: float, within: Tensor | None = None
+) -> Boxes:
+    """Return the boxes where windows have the full side, cut to the corners `within`, in pixels."""
+    windows = windows.to(boxes.corners, non_blocking=True)
+    start, size = windows[:, :2], windows[:, 2:] - windows[:, :2]
+    corners = (boxes.corners - start.repeat(1, 2)[:, None] * side) / size.repeat(1, 2)[:, None]
     limits = torch.tensor([[0.0, 0.0, side, side]]) if within is None else within
-    return shown, _cut(corners, boxes.labels, limits.to(corners), visible=visible)
+    return _cut(corners, boxes.labels, limits.to(corners, non_blocking=True), visible=visible)
 
 
 def _cut(corners: Tensor, labels: Tensor, limits: Tensor, *, visible: float) -> Boxes:
@@ -214,18 +217,3 @@ def _packed(corners: Tensor, labels: Tensor) -> Boxes:
     most = max(int(there.sum(1).max()), 1)
     order = order[:, :most]
     return Boxes(corners.gather(1, order[..., None].expand(-1, -1, 4)), labels.gather(1, order))
-
-
-def colours(images: Tensor, strength: float, generator: Generator) -> Tensor:
-    """Vary brightness, contrast, saturation and hue of every image."""
-    from kornia.color import hsv_to_rgb, rgb_to_hsv  # importing kornia takes seconds
-
-    drawn = (torch.rand(4, len(images), 1, 1, 1, generator=generator) * 2 - 1) * strength
-    light, contrast, saturation, hue = drawn.to(images.device, images.dtype, non_blocking=True)
-    images = images * (1 + BRIGHTNESS * light)
-    middle = images.mean((1, 2, 3), keepdim=True)
-    images = (middle + (images - middle) * (1 + CONTRAST * contrast)).clamp(0, 1)
-    hsv = rgb_to_hsv(images)
-    hsv[:, :1] = (hsv[:, :1] + HUE * hue) % (2 * pi)
-    hsv[:, 1:2] = (hsv[:, 1:2] * (1 + SATURATION * saturation)).clamp(0, 1)
-    return hsv_to_rgb(hsv).clamp(0, 1)

@@ -1,7 +1,9 @@
-"""The operations of augmentation: crops, flips, erasing and mixup of whole batches.
+"""The operations of augmentation: crops, flips, colours, erasing and mixup of whole batches.
 
 Everything random is drawn from the generator given, one value for each image, on the CPU.
 """
+
+from math import pi
 
 import numpy as np
 import torch
@@ -13,6 +15,10 @@ ASPECT = 4 / 3
 ERASED = (0.02, 1 / 3)
 ERASED_ASPECT = 10 / 3
 """Area of an erased rectangle, and its sides' ratio (Zhong et al., 2017)."""
+LUMA = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue in brightness (ITU-R BT.601)."""
+BRIGHTNESS, CONTRAST, SATURATION, HUE = 0.3, 0.5, 0.5, 0.05 * 2 * pi
+"""Most change of each at full strength: shares, and radians of hue."""
 
 
 def uniform(
@@ -80,3 +86,31 @@ def mix(
         torch.lerp(images.flip(0), images, share),
         torch.lerp(certain.flip(0), certain, share),
     )
+
+
+def colours(images: Tensor, strength: float, generator: Generator) -> Tensor:
+    """Vary brightness, contrast, saturation and hue of every image.
+
+    All four are linear but for the limits of colours, so each image is multiplied by one matrix;
+    the hue is turned about the axis of greys.
+    """
+    drawn = (torch.rand(4, len(images), 1, 1, generator=generator) * 2 - 1) * strength
+    light, contrast, saturation, hue = drawn
+    matrix = _turn(HUE * hue) @ _saturate(1 + SATURATION * saturation) * (1 + BRIGHTNESS * light)
+    matrix = matrix.to(images.device, images.dtype, non_blocking=True)
+    contrast = (1 + CONTRAST * contrast).to(images.device, images.dtype, non_blocking=True)
+    middle = (matrix @ images.mean((2, 3))[..., None]).mean(1, keepdim=True)
+    flat = torch.baddbmm(middle * (1 - contrast), matrix * contrast, images.flatten(2))
+    return flat.clamp_(0, 1).view_as(images)
+
+
+def _turn(angle: Tensor) -> Tensor:
+    """Return matrices that turn colours about the axis of greys; `angle` has shape (n, 1, 1)."""
+    cross = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / 3**0.5
+    grey = torch.full((3, 3), 1 / 3)
+    return angle.cos() * torch.eye(3) + (1 - angle.cos()) * grey + angle.sin() * cross
+
+
+def _saturate(factor: Tensor) -> Tensor:
+    """Return matrices that move colours to or from the grey of their brightness."""
+    return factor * torch.eye(3) + (1 - factor) * torch.tensor(LUMA).expand(3, 3)

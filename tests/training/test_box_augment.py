@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("kornia")
 
 from nas.core.errors import BadValue  # noqa: E402
 from nas.training import box_ops as ops  # noqa: E402
+from nas.training import image_ops  # noqa: E402
 from nas.training.box_augment import BoxAugment  # noqa: E402
 from nas.training.boxes import Boxes  # noqa: E402
 
@@ -182,3 +182,11 @@ def test_images_without_any_boxes_pass_through_everything() -> None:
 def test_values_out_of_range_are_refused(changed: dict[str, Any], message: str) -> None:
     with pytest.raises(BadValue, match=message):
         BoxAugment(**changed)
+
+
+def test_a_third_of_a_turn_of_hue_makes_red_green() -> None:
+    third = torch.full((1, 1, 1), 2 * torch.pi / 3)
+    turned = image_ops._turn(third)[0] @ torch.eye(3)
+    assert torch.allclose(turned, torch.eye(3).roll(1, 0), atol=1e-6)
+    grey = image_ops._saturate(torch.zeros(1, 1, 1))[0] @ torch.tensor([1.0, 0, 0])
+    assert grey.tolist() == pytest.approx([0.299] * 3)
