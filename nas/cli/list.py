@@ -8,6 +8,7 @@ import click
 from nas.cli._print import print_json, print_table
 from nas.core import data, plugins
 from nas.core.errors import unknown
+from nas.network.zoo import DETECTORS
 from nas.report.tables import Table
 from nas.training.foreign import known_weights, where_cached
 from nas.training.recipes import descriptions
@@ -16,6 +17,7 @@ _FILES = {
     "spaces": "search_spaces",
     "tables": "latency_tables",
     "architectures": "architectures",
+    "detectors": DETECTORS,
 }
 _PLUGINS = {kind: kind for kind in plugins.KINDS if kind != "datasets"} | {"data": "datasets"}
 

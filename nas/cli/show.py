@@ -1,6 +1,7 @@
 """Draw a network as a table, block by block."""
 
 from dataclasses import asdict
+from typing import Any
 
 import click
 
@@ -9,8 +10,11 @@ from nas.cli._print import print_json, print_table, say
 from nas.core.run_folder import SEARCH, kind_of
 from nas.core.storage import Place, split_name
 from nas.latency.file import load_table
+from nas.network.blocks import Architecture
 from nas.network.cost import cost, costs_by_unit
+from nas.network.detector import plain_detector
 from nas.network.footprint import peak_mb, size_mb
+from nas.network.lowering import priors_of
 from nas.report.table_notes import latency_remarks, notes
 from nas.report.tables import ms_text, network_table
 from nas.searching.config import SearchConfig, read_config
@@ -47,17 +51,29 @@ def command(arch: str, latency_table: str | None, as_json: bool) -> None:
                 "latency_low_ms": latency.low_ms,
                 "latency_high_ms": latency.high_ms,
                 "outside": latency.outside,
+                **_detector(network),
                 "units": list(units.values()),
             }
         )
         return
     print_table(network_table(network, table))
+    if network.detector:
+        classes = network.detector.classes
+        say(f"a detector of {classes:,} classes with {len(priors_of(network)):,} anchors or points")
     say(
         f"{table.name} ({table.device}, {table.runtime}): {ms_text(latency.ms)} ms, "
         f"{ms_text(latency.low_ms)} to {ms_text(latency.high_ms)}"
     )
     for note in (*latency_remarks(latency), *notes(table)):
         say(note)
+
+
+def _detector(network: Architecture) -> dict[str, Any]:
+    """Return what a detector predicts, with the number of its anchors or points."""
+    if network.detector is None:
+        return {}
+    found = plain_detector(network.detector)
+    return {"detector": {**found, "predictions": len(priors_of(network))}}
 
 
 def _of_run(arch: str) -> str:

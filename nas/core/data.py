@@ -193,15 +193,22 @@ class _RowDumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore
     """Writes a mapping of plain values inside a list as one row."""
 
     def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> Any:
-        """Write lists of scalars on one line, and mappings of scalars as rows."""
+        """Write lists of scalars on one line, and mappings of scalars and such lists as rows."""
         node = super().represent_sequence(tag, sequence, flow_style)
         for child in node.value:
             if isinstance(child, yaml.MappingNode) and all(
-                isinstance(value, yaml.ScalarNode) for _, value in child.value
+                isinstance(value, yaml.ScalarNode) or _is_short_list(value)
+                for _, value in child.value
             ):
                 child.flow_style = True
         node.flow_style = all(isinstance(child, yaml.ScalarNode) for child in node.value)
         return node
+
+
+def _is_short_list(node: Any) -> bool:
+    return isinstance(node, yaml.SequenceNode) and all(
+        isinstance(value, yaml.ScalarNode) for value in node.value
+    )
 
 
 # Texts that were read from a file are of a class of their own.

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from nas.core import data
-from nas.core.errors import BadFile, BadValue, NasError
+from nas.core.errors import BadFile, BadValue, NasError, unknown
 from nas.core.schema import Fraction, Reader, check_schema, locate
 from nas.core.text import LONGEST_VALUE, printable
 from nas.network.blocks import Architecture, from_mapping
+from nas.network.detectors import detector_of, has_head
 from nas.network.lowering import lower
 from nas.network.multipliers import scale_resolution, scale_width
 from nas.network.ofa import is_net_config, read_net_config
 
+DETECTORS = "architectures/detectors"
+"""The folder of bundled detectors."""
 _SCALED = re.compile(r"(?P<base>\w+)@(?P<width>\d*\.?\d+)(-(?P<resolution>\d{1,100}))?")
 
 
@@ -40,17 +43,28 @@ def load_architecture(name: str | Path) -> Architecture:
     """Return the architecture of a bundled name or of a YAML or JSON file.
 
     A bundled name may carry a width multiplier and a resolution, as in "mobilenet_v1@0.75-192". The
-    file may be a net.config of Once-for-All.
+    file may be a net.config of Once-for-All. A detector is bundled too, or a head on a backbone:
+    "ssdlite:mobilenet_v2@320" (see `nas.network.detectors`).
 
     Raises:
         UnknownName: if no bundled architecture has the name; it lists the closest ones.
         BadFile: if the file is missing or malformed; it names the line and the key.
     """
-    scaled = _SCALED.fullmatch(str(name))
+    text = str(name)
+    if has_head(text):
+        return detector_of(text, load_architecture)
+    scaled = _SCALED.fullmatch(text)
     if scaled:
         return _scale(scaled)
-    path = data.find("architecture", name, where="architectures")
+    path = data.bundled(DETECTORS).get(text) or _find(text)
     return (_load_once if _is_bundled(path) else _load)(path)
+
+
+def _find(text: str) -> Path:
+    if not data.is_path(text) and text not in data.bundled("architectures"):
+        known = [*data.bundled("architectures"), *data.bundled(DETECTORS)]
+        raise unknown("architecture", text, known)
+    return data.find("architecture", text, where="architectures")
 
 
 def _load(path: Path) -> Architecture:
@@ -73,7 +87,7 @@ _load_once = cache(_load)
 
 def _is_bundled(path: Path) -> bool:
     """Tell whether a file is bundled; such files do not change."""
-    return path.parent == data.folder("architectures")
+    return path.parent in (data.folder("architectures"), data.folder(DETECTORS))
 
 
 def _content(path: Path) -> Mapping[str, Any]:

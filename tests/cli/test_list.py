@@ -9,7 +9,7 @@ from nas.core import data, plugins
 
 Nas = Callable[..., object]
 PLUGINS = (kind for kind in plugins.KINDS if kind != "datasets")
-KINDS = ("spaces", "tables", "architectures", "recipes", *PLUGINS, "data")
+KINDS = ("spaces", "tables", "architectures", "detectors", "recipes", *PLUGINS, "data")
 
 
 def test_everything_has_a_line(nas: Nas) -> None:

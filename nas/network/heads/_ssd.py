@@ -15,6 +15,9 @@ _FEWER_FIRST = ((0.1, 1.0), (_SMALLEST, 2.0), (_SMALLEST, 0.5))
 """Scales and ratios of the three anchors of the first map, where they are fewer."""
 
 Anchors = tuple[tuple[float, float], ...]
+_LAST_STRIDE = 32
+Shrink = Callable[[Sketch, str, int], str]
+"""Puts what halves the side of a map, and gives so many channels; returns its place."""
 Predict = Callable[[Sketch, str, int], str]
 """Puts what gives so many numbers of each pixel of a map; returns its place."""
 
@@ -41,6 +44,22 @@ def _of_scale(scale: float, after: float) -> Anchors:
 
 def _box(scale: float, ratio: float) -> tuple[float, float]:
     return round(min(scale * sqrt(ratio), 1.0), 6), round(min(scale / sqrt(ratio), 1.0), 6)
+
+
+def extra_maps(sketch: Sketch, maps: Sequence[str], side: int, shrink: Shrink) -> list[str]:
+    """Put the maps behind the last of `maps`, as long as it has more than one pixel of `side`.
+
+    Each comes from half its channels by `shrink`, which halves the side. Return all maps.
+    """
+    found = list(maps)
+    cells = -(-side // _LAST_STRIDE)
+    for channels in EXTRAS:
+        if cells == 1:
+            break
+        inner = sketch.conv(found[-1], channels // 2)
+        found.append(shrink(sketch, inner, channels))
+        cells = -(-cells // 2)
+    return found
 
 
 def predictions(

@@ -2,8 +2,12 @@
 
 from nas.network.blocks import Architecture
 from nas.network.heads._backbone import tapped
-from nas.network.heads._ssd import EXTRAS, predictions
+from nas.network.heads._ssd import extra_maps, predictions
 from nas.network.sketch import Sketch
+
+
+def _shrink(sketch: Sketch, source: str, channels: int) -> str:
+    return sketch.conv(source, channels, kernel=3, stride=2)
 
 
 def create(
@@ -16,10 +20,7 @@ def create(
     """
     found = tapped(backbone, act="relu6")
     sketch = found.sketch
-    maps = [found.maps[16], found.maps[32]]
-    for channels in EXTRAS:
-        inner = sketch.conv(maps[-1], channels // 2)
-        maps.append(sketch.conv(inner, channels, kernel=3, stride=2))
+    maps = extra_maps(sketch, (found.maps[16], found.maps[32]), backbone.resolution, _shrink)
 
     def predict(sketch: Sketch, source: str, numbers: int) -> str:
         return sketch.add("predict", source, numbers, kernel=kernel, act="none")

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from nas.network.blocks import Architecture, Block
 from nas.network.heads._backbone import tapped
-from nas.network.heads._ssd import EXTRAS, predictions
+from nas.network.heads._ssd import extra_maps, predictions
 from nas.network.multipliers import DIVISOR, round_channels, squeeze_rule
 from nas.network.sketch import Sketch
 
@@ -27,10 +27,7 @@ def create(
     base = _with_reduced_tail(backbone) if reduced_tail else backbone
     found = tapped(base, act=RELU6)
     sketch = found.sketch
-    maps = [found.maps[16], found.maps[32]]
-    for channels in EXTRAS:
-        inner = sketch.conv(maps[-1], channels // 2)
-        maps.append(sketch.add("separable", inner, channels, kernel=3, stride=2))
+    maps = extra_maps(sketch, (found.maps[16], found.maps[32]), backbone.resolution, _shrink)
     detector = predictions(sketch, maps, _predict, classes=classes, fewer=fewer_anchors)
     return sketch.architecture(
         resolution=backbone.resolution,
@@ -39,6 +36,10 @@ def create(
         norm_epsilon=backbone.norm_epsilon,
         padding=backbone.padding,
     )
+
+
+def _shrink(sketch: Sketch, source: str, channels: int) -> str:
+    return sketch.add("separable", source, channels, kernel=3, stride=2)
 
 
 def _predict(sketch: Sketch, source: str, numbers: int) -> str:

@@ -23,6 +23,14 @@ def create(
     """
     if not 0.05 <= width <= 4:
         raise BadValue(f"width must be 0.05 to 4, not {width:g}", "width")
+    side = backbone.resolution
+    if side % STRIDES[-1]:
+        lower = side // STRIDES[-1] * STRIDES[-1]
+        raise BadValue(
+            f"the resolution must be a multiple of {STRIDES[-1]}, as {max(lower, STRIDES[-1])} or "
+            f"{lower + STRIDES[-1]}, not {side}: maps are doubled and joined",
+            "resolution",
+        )
     widths = tuple(round_channels(width * channels) for channels in FULL)
     found = features(backbone, act=act)
     sketch = found.sketch

@@ -34,6 +34,7 @@ from nas.core.storage import Place, split_name
 from nas.core.versions import commit, version_of
 from nas.network.blocks import Architecture, to_mapping
 from nas.network.checkpoint import architecture_of, find_checkpoint
+from nas.network.detectors import detector_of, has_head
 from nas.network.zoo import load_architecture
 from nas.searching.config import SearchConfig, Setup, read_config
 
@@ -125,11 +126,14 @@ def find_architecture(text: str) -> Architecture:
     A bundled name, a path to a YAML or JSON file, or RUN_DIR:NAME for a solution of a run's front:
     its number, or "best" for the most accurate (with one objective, the best of it); RUN_DIR may be
     a URL. A training folder or a checkpoint means its trained network, the folder of a pruning, a
-    scaling search or a pipeline its final one; see `network_of`.
+    scaling search or a pipeline its final one; see `network_of`. Each may be the backbone of a
+    detector, as in "ssdlite:RUN_DIR:best".
 
     Raises:
         NasError: if there is no such thing; it says what there is.
     """
+    if has_head(text):
+        return detector_of(text, find_architecture)
     text = network_of(text)
     folder, name = split_name(text)
     with Place(folder).reading(*MARKS, FRONT) as here:

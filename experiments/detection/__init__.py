@@ -1,0 +1,1 @@
+"""Detectors: known networks, a training on real images, and what they cost."""

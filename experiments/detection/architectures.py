@@ -1,0 +1,148 @@
+"""Write the known YOLO networks, from their structure, as architectures.
+
+    python -m experiments.detection.architectures [FOLDER]
+
+`tests/network/test_detectors.py` compares the files with what this gives, and their parameters with
+the published counts.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from nas.core.data import folder, to_yaml
+from nas.network.blocks import IMAGE, Architecture, to_mapping
+from nas.network.csp import RELU, SWISH, c2f, c3, pyramid_pooling, shuffle_block
+from nas.network.heads._pan import Parts, aggregated, anchor_free, anchored
+from nas.network.sketch import Sketch
+
+SIDE, CLASSES = 640, 80
+EPSILON = 1e-3
+ANCHORS = (
+    ((10, 13), (16, 30), (33, 23)),
+    ((30, 61), (62, 45), (59, 119)),
+    ((116, 90), (156, 198), (373, 326)),
+)
+"""In pixels of an input of 640; found on COCO by k-means, and the same in all YOLOv5."""
+OF_SHUFFLENET = (116, 232, 464)
+
+WIDTHS_N = (16, 32, 64, 128, 256)
+WIDTHS_S = tuple(2 * width for width in WIDTHS_N)
+
+
+def yolov8(widths: Sequence[int], *, repeats: Sequence[int] = (1, 2, 2, 1)) -> Architecture:
+    """Return YOLOv8 of these widths: C2f blocks, a neck without convolutions before upsampling."""
+
+    def grow(sketch: Sketch, source: str, out: int) -> str:
+        return c2f(sketch, source, out, repeats=repeats[0], residual=False)
+
+    sketch = Sketch(act=SWISH)
+    last = sketch.conv(IMAGE, widths[0], 3, 2)
+    maps = []
+    for number, (width, count) in enumerate(zip(widths[1:], repeats, strict=True)):
+        sketch.section = f"stages.{number}"
+        last = sketch.conv(last, width, 3, 2)
+        last = c2f(sketch, last, width, repeats=count, residual=True)
+        maps.append(last)
+    maps[-1] = pyramid_pooling(sketch, last, widths[-1])
+    sketch.section = "head"
+    results = aggregated(sketch, maps[1:], widths[2:], Parts(grow=grow, shrink=_shrink))
+    detector = anchor_free(sketch, results, classes=CLASSES)
+    return sketch.architecture(resolution=SIDE, detector=detector, norm_epsilon=EPSILON)
+
+
+def yolov5(widths: Sequence[int], *, repeats: Sequence[int] = (1, 2, 3, 1)) -> Architecture:
+    """Return YOLOv5 (version 6) of these widths: C3 blocks and three anchors a map."""
+    sketch = Sketch(act=SWISH)
+    last = sketch.conv(IMAGE, widths[0], 6, 2)
+    maps = []
+    for number, (width, count) in enumerate(zip(widths[1:], repeats, strict=True)):
+        sketch.section = f"stages.{number}"
+        last = sketch.conv(last, width, 3, 2)
+        last = c3(sketch, last, width, repeats=count, residual=True)
+        maps.append(last)
+    maps[-1] = pyramid_pooling(sketch, last, widths[-1])
+    return _with_anchors(sketch, maps[1:], widths[2:], Parts(reduce=True, grow=_c3, shrink=_shrink))
+
+
+def yolov5_lite_e() -> Architecture:
+    """Return YOLOv5-Lite e: ShuffleNetV2, a neck of separable convolutions that adds downwards."""
+
+    def grow(sketch: Sketch, source: str, out: int) -> str:
+        return sketch.add("separable", source, out, kernel=3, act=RELU)
+
+    def shrink(sketch: Sketch, source: str, out: int) -> str:
+        return sketch.add("separable", source, out, kernel=3, stride=2, act=RELU)
+
+    sketch, maps = _shufflenet((3, 7, 1))
+    parts = Parts(reduce=True, joints=("concat", "add"), grow=grow, shrink=shrink)
+    return _with_anchors(sketch, maps, (96, 96, 96), parts)
+
+
+def yolov5_lite_s() -> Architecture:
+    """Return YOLOv5-Lite s: ShuffleNetV2, and the neck of YOLOv5."""
+    sketch, maps = _shufflenet((3, 7, 3))
+    parts = Parts(reduce=True, grow=_c3, shrink=_shrink)
+    return _with_anchors(sketch, maps, (64, 128, 256), parts)
+
+
+def _shufflenet(repeats: Sequence[int]) -> tuple[Sketch, list[str]]:
+    """Return ShuffleNetV2 up to its last stage, which has stride 32 like those of the others."""
+    sketch = Sketch(act=RELU)
+    last = sketch.add("maxpool", sketch.conv(IMAGE, 32, 3, 2), kernel=3, stride=2)
+    maps = []
+    for number, (width, count) in enumerate(zip(OF_SHUFFLENET, repeats, strict=True)):
+        sketch.section = f"stages.{number}"
+        last = shuffle_block(sketch, last, width, stride=2)
+        for _ in range(count):
+            last = shuffle_block(sketch, last, width, stride=1)
+        maps.append(last)
+    sketch.act = SWISH
+    return sketch, maps
+
+
+def _with_anchors(
+    sketch: Sketch, maps: Sequence[str], widths: Sequence[int], parts: Parts
+) -> Architecture:
+    sketch.section = "head"
+    results = aggregated(sketch, maps, widths, parts)
+    anchors = [tuple((round(w / SIDE, 6), round(h / SIDE, 6)) for w, h in row) for row in ANCHORS]
+    detector = anchored(sketch, results, anchors, classes=CLASSES)
+    return sketch.architecture(resolution=SIDE, detector=detector, norm_epsilon=EPSILON)
+
+
+def _c3(sketch: Sketch, source: str, out: int) -> str:
+    return c3(sketch, source, out, repeats=1, residual=False)
+
+
+def _shrink(sketch: Sketch, source: str, out: int) -> str:
+    return sketch.conv(source, out, 3, 2)
+
+
+def _named(name: str, arch: Architecture, text: str) -> str:
+    return f"# {text}\n{to_yaml({**to_mapping(arch), 'name': name})}"
+
+
+def files() -> Mapping[str, str]:
+    """Return the content of every file by its name."""
+    lite = "ShuffleNetV2 and"
+    made = {
+        "yolov8n": (yolov8(WIDTHS_N), "YOLOv8n: C2f blocks, no anchors; 37.3 AP on COCO"),
+        "yolov8s": (yolov8(WIDTHS_S), "YOLOv8s: YOLOv8n of twice the width; 44.9 AP on COCO"),
+        "yolov5n": (yolov5(WIDTHS_N), "YOLOv5n: C3 blocks, three anchors a map; 28.0 AP on COCO"),
+        "yolov5_lite_e": (yolov5_lite_e(), f"YOLOv5-Lite e: {lite} a separable neck; 35.1 AP50"),
+        "yolov5_lite_s": (yolov5_lite_s(), f"YOLOv5-Lite s: {lite} YOLOv5's neck; 42.0 AP50"),
+    }
+    return {f"{name}.yaml": _named(name, arch, text) for name, (arch, text) in made.items()}
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Write the files to a folder, by default where architectures are bundled."""
+    target = Path(arguments[0]) if arguments else folder("architectures") / "detectors"
+    target.mkdir(parents=True, exist_ok=True)
+    for name, content in files().items():
+        (target / name).write_text(content, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,48 @@
+"""Detectors by name: "ssdlite:BACKBONE", "yolo:BACKBONE@416,classes=3"."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+from nas.core.errors import BadValue, NasError
+from nas.core.plugins import Plugin, available, create
+from nas.network.blocks import Architecture
+
+KIND = "heads"
+RESOLUTION = 320
+"""The usual side of the input, in pixels."""
+_SIDE = re.compile(r"(?P<backbone>.*[^@])@(?P<side>\d{2,5})")
+_LEAST_SIDE = 32
+"""From this number on, what follows an @ is a resolution, otherwise a width multiplier."""
+
+
+def has_head(text: str) -> bool:
+    """Tell whether `text` begins with the name of a head, as in "ssdlite:mobilenet_v2"."""
+    name, colon, _ = text.partition(":")
+    return bool(colon) and name in available(KIND)
+
+
+def detector_of(text: str, find: Callable[[str], Architecture]) -> Architecture:
+    """Return the detector that `text` names: "HEAD:BACKBONE" or "HEAD:BACKBONE@SIDE,key=value".
+
+    `find` gives the architecture of the backbone; the options are those of the head. The side of
+    the input is 320 pixels by default.
+
+    Raises:
+        NasError: if there is no such backbone or option, or the head does not fit.
+    """
+    plugin = Plugin.parse(text)
+    options = dict(plugin.options)
+    path = options.pop("path", "")
+    if not path:
+        raise NasError(f"{text} names no backbone; write {plugin.name}:mobilenet_v3_large, say")
+    match = _SIDE.fullmatch(path)
+    side = int(match["side"]) if match else 0
+    name = match["backbone"] if match and side >= _LEAST_SIDE else path
+    backbone = find(name)
+    resized = replace(backbone, resolution=side if side >= _LEAST_SIDE else RESOLUTION)
+    try:
+        found: Architecture = create(KIND, Plugin(name=plugin.name, options=options), resized)
+    except BadValue as error:
+        raise BadValue(f"{text}: {error}", *error.path) from None
+    return replace(found, name=f"{plugin.name}_{backbone.name}" if backbone.name else plugin.name)
