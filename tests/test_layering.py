@@ -14,8 +14,8 @@ from nas.core.plugins import KINDS
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "nas").rglob("*.py"))
 HEAVY = {"torch", "onnx", "onnxruntime", "ai_edge_litert", "flatbuffers", "optuna", "ray",
-         "matplotlib", "sklearn", "scipy", "datasets", "kornia", "PIL", "fsspec",
-         "threadpoolctl", "filelock"}  # fmt: skip
+         "matplotlib", "sklearn", "scipy", "datasets", "faster_coco_eval", "kornia", "PIL",
+         "fsspec", "threadpoolctl", "filelock"}  # fmt: skip
 
 ORDER = ("core", "network", "space", "exporting", "models", "training", "latency", "accuracy",
          "searching", "pruning", "scaling", "report", "pipeline", "cli")  # fmt: skip
@@ -31,6 +31,7 @@ LOADS = {
     "report": (
         "_drawing",
         "confusion_plots",
+        "detection_plots",
         "latency_plots",
         "netadapt_plots",
         "plots",

@@ -1,6 +1,7 @@
 """Score a trained network on labelled images."""
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,12 @@ from nas.cli._print import print_json, print_table, put, say
 from nas.cli._trained import WEIGHTS, find_trained
 from nas.core.errors import missing_package
 from nas.core.extras import extra
-from nas.network.checkpoint import load_checkpoint
+from nas.network.checkpoint import Checkpoint, load_checkpoint
 
 if TYPE_CHECKING:
     from nas.training.confusion import Evaluation
+    from nas.training.data import Data
+    from nas.training.detection.by_class import DetectionEvaluation
 
 
 @click.command("eval")
@@ -25,7 +28,11 @@ if TYPE_CHECKING:
 @click.option("--weights", help=f"The weights of ARCH, from another library: {WEIGHTS}.")
 @option("--split", "val", kind=click.Choice(["val", "test"]))
 @option("--batch", 256, "Images at once.", COUNT)
-@click.option("--picture", type=PATH, help="Draw the confusion matrix there: a .png or .svg file.")
+@click.option(
+    "--picture",
+    type=PATH,
+    help="Draw the confusion matrix there, or what a detector finds: a .png or .svg file.",
+)
 @DEVICE
 @JSON
 def command(
@@ -39,25 +46,32 @@ def command(
     """Score TRAINED: a training folder (its best epoch), FOLDER:last, or a .safetensors file.
 
     With --weights it is an architecture that they fit.
-    Says the accuracy of all images and of each class, and which classes are taken for which.
+    Says the accuracy of all images and of each class, and which classes are taken for which; of a
+    detector the average precision as COCO has it, over IoUs of 0.50 to 0.95 and at 0.50.
     """
     try:
         from nas.training.confusion import evaluate
         from nas.training.data import load_data
+        from nas.training.detection.by_class import evaluate_detector
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="nas eval") from None
     images = load_data(data)
     network = find_trained(trained, weights) if weights else load_checkpoint(trained)
-    found = evaluate(network, images, **how)
+    boxed = network.arch.detector is not None
+    found: Any = (evaluate_detector if boxed else evaluate)(network, images, **how)
+    document, show = (_boxes_document, _print_boxes) if boxed else (_document, _print)
     split = how["split"]
     if as_json:
-        print_json({"schema": 1, "data": data, "split": split, **_document(found)})
+        print_json({"schema": 1, "data": data, "split": split, **document(found)})
     else:
-        _print(found)
+        show(found)
         say(f"{found.score.images:,} {split} images of {data}")
     if picture:
+        draw = (
+            partial(_draw_boxes, network, images, split=split) if boxed else partial(_draw, found)
+        )
         with extra("the picture", say):
-            _draw(found, picture, f"{trained}, {split} images of {data}")
+            draw(picture, title=f"{trained}, {split} images of {data}")
 
 
 def _document(found: "Evaluation") -> dict[str, Any]:
@@ -79,8 +93,43 @@ def _print(found: "Evaluation") -> None:
         print_table(matrix)
 
 
-def _draw(found: "Evaluation", picture: Path, title: str) -> None:
+def _boxes_document(found: "DetectionEvaluation") -> dict[str, Any]:
+    result = found.score.precision
+    rows = zip(found.classes, found.objects, result.by_class, result.by_class50, strict=True)
+    return {
+        **found.score.metrics,
+        "loss": found.score.loss,
+        "images": found.score.images,
+        "by_area": dict(result.by_area),
+        "classes": [
+            {"name": name, "objects": objects, "map": every, "map50": half}
+            for name, objects, every, half in rows
+        ],
+    }
+
+
+def _print_boxes(found: "DetectionEvaluation") -> None:
+    from nas.report.detection import precision_table
+
+    result = found.score.precision
+    put(f"map {result.map:.4f}, map50 {result.map50:.4f}, loss {found.score.loss:.4f}")
+    put()
+    known = ((name, value) for name, value in result.by_area.items() if value is not None)
+    put("by size: " + ", ".join(f"{name} {value:.4f}" for name, value in known))
+    put()
+    print_table(precision_table(found.classes, found.objects, result.by_class, result.by_class50))
+
+
+def _draw(found: "Evaluation", picture: Path, *, title: str) -> None:
     from nas.report.confusion_plots import draw_confusion
 
     draw_confusion(found.classes, found.counts, [picture], title=title)
+    say(f"picture: {picture}")
+
+
+def _draw_boxes(found: Checkpoint, data: "Data", picture: Path, *, split: str, title: str) -> None:
+    from nas.report.detection_plots import draw_examples
+    from nas.training.detection.by_class import examples_of
+
+    draw_examples(examples_of(found, data, split=split), data.classes, [picture], title=title)
     say(f"picture: {picture}")

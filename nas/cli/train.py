@@ -16,6 +16,7 @@ from nas.cli._print import print_json, put, say
 from nas.cli._progress import progress
 from nas.cli._trained import WEIGHTS
 from nas.core.errors import NasError, missing_package
+from nas.core.extras import extra
 from nas.core.storage import Place, split_name
 from nas.core.text import file_name
 from nas.exporting.export import named
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 _HOW = ("device", "workers", "ray_address", "cpus_per_worker", "gpus_per_worker")
 """Settings that may change when a training is resumed."""
+PREDICTIONS = "predictions.png"
+"""What a detector finds in some validation images, in its training folder."""
 
 
 @click.command("train")
@@ -104,7 +107,7 @@ def command(arch: str | None, as_json: bool, resolution: int | None, **flags: An
         _default_folder(network, {**flags, "start": start} if start else flags)
     )
     try:
-        trained = _train(network, start, out, begun=None if start else begun, **flags)
+        trained, data = _train(network, start, out, begun=None if start else begun, **flags)
     except KeyboardInterrupt:
         say("stopped; resume with the same command")
         raise click.Abort from None
@@ -114,10 +117,26 @@ def command(arch: str | None, as_json: bool, resolution: int | None, **flags: An
     if as_json:
         print_json(_document(trained, out, flags))
     else:
-        put(f"top1 {trained.top1:.4f} on the validation images, epoch {trained.best_epoch}")
+        known = ", ".join(f"{name} {value:.4f}" for name, value in trained.metrics.items())
+        put(f"{known} on the validation images, epoch {trained.best_epoch}")
         word = as_word(out)
         say(f"{trained.epochs} epochs in {trained.seconds:.1f} s; the weights are in {out}; next:")
         say(f"nas eval {word} --data {as_word(flags['data'])}, or nas export {word} --format onnx")
+    if trained.arch.detector:
+        with extra("the picture of what it finds", say):
+            _draw(out, data, flags["device"])
+
+
+def _draw(out: Place, data: "Data", device: str) -> None:
+    """Draw what the best detector in `out` finds in some validation images, into that folder."""
+    from nas.report.detection_plots import draw_examples
+    from nas.training.detection.by_class import examples_of
+
+    with out.open() as folder:
+        shown = examples_of(load_checkpoint(str(folder)), data, device=device)
+        title = f"{out}, validation images of {data.name}"
+        draw_examples(shown, data.classes, [folder / PREDICTIONS], title=title)
+    say(f"picture: {out / PREDICTIONS}")
 
 
 def _network(arch: str | None, resolution: int | None, begun: Begun | None) -> Architecture:
@@ -162,8 +181,8 @@ def _check_cluster(flags: Mapping[str, Any]) -> None:
 
 def _train(
     network: Architecture, start: str, out: Place, *, begun: Begun | None, **flags: Any
-) -> "Trained":
-    """Read the data, and train, from the weights that `start` names if it is not empty.
+) -> tuple["Trained", "Data"]:
+    """Read the data, and train on them, from the weights that `start` names if it is not empty.
 
     Else a training to resume, `begun`, says what it began with.
     """
@@ -195,8 +214,8 @@ def _train(
         job = plan(network, data, recipe, seed=flags["seed"], options=options)
         if flags["workers"] == 1 and not flags["ray_address"]:
             with out.open() as folder:
-                return carry_out(job, folder)
-        return _train_distributed(job, out, flags)
+                return carry_out(job, folder), data
+        return _train_distributed(job, out, flags), data
 
 
 def _inheriting(
@@ -235,7 +254,8 @@ def _beginning(
         say(f"fine-tuning the weights in {start}{new}")
         return arch, Options(weights=weights)
     found = load_checkpoint(start)
-    was = "" if found.top1 is None else f", top1 {found.top1:.4f} on {found.data.name}"
+    scores = ", ".join(f"{name} {value:.4f}" for name, value in found.scores.items())
+    was = f", {scores} on {found.data.name}" if scores else ""
     new = "" if found.data.classes == data.classes else ", with a new classifier for other classes"
     say(f"fine-tuning {found.path}{was}{new}; --from-scratch begins with random weights")
     usual = found.normalisation if found.normalisation != (data.mean, data.deviation) else None
@@ -277,7 +297,7 @@ def _document(trained: "Trained", out: Place, flags: dict[str, Any]) -> dict[str
         "fingerprint": trained.arch.fingerprint,
         "best_epoch": trained.best_epoch,
         "history": list(trained.history),
-        "top1": trained.top1,
+        **(trained.metrics or {trained.metric: trained.value}),
         "epochs": trained.epochs,
         "seconds": trained.seconds,
     }

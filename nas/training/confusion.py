@@ -1,16 +1,15 @@
 """Score a trained network class by class: which images of a class it takes for which."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from nas.network.checkpoint import Checkpoint, load_checkpoint
-from nas.training.batches import Batches
 from nas.training.data import Data
-from nas.training.evaluate import Score, pick_device, placed, score_batches, split_of
-from nas.training.trained import check_classes, network_of
+from nas.training.evaluate import Score, score_batches
+from nas.training.trained import to_score
 
 Counts = NDArray[np.int64]
 
@@ -49,19 +48,7 @@ def evaluate(
     Raises:
         NasError: if there is no such split, or the classes differ.
     """
-    check_classes(found, data)
-    model = network_of(found)
-    placed(model, pick_device(device))
-    batches = Batches(
-        split_of(data, split),
-        batch=batch,
-        side=found.arch.resolution,
-        data=replace(data, mean=found.data.mean, deviation=found.data.deviation),
-        seed=0,
-        epoch=0,
-        shuffle=False,
-        device=str(next(model.parameters()).device),
-    )
+    model, batches = to_score(found, data, split=split, device=device, batch=batch)
     size = len(data.classes)
     counts = torch.zeros(size * size, dtype=torch.int64)
 

@@ -72,7 +72,7 @@ class TrainingJob:
             self.data.val,
             self.data,
             side=self.arch.resolution,
-            batch=max(self.recipe.batch, LEAST_SCORED),
+            batch=max(self.recipe.batch, LEAST_SCORED if self.data.task == "classification" else 1),
             device=torch.device(self.options.device),
             group=self.options.group,
         )

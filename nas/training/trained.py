@@ -1,6 +1,7 @@
 """Trained networks as torch models, and their scores."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -13,7 +14,9 @@ from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint
 from nas.network.lowering import lower
 from nas.network.weights import Array, Weights
+from nas.training.batches import Batches
 from nas.training.data import Data
+from nas.training.evaluate import in_order, pick_device, placed, split_of
 from nas.training.task import for_classes
 from nas.training.tasks.find import task_of
 
@@ -37,6 +40,26 @@ def fresh(arch: Architecture, *, seed: int) -> Network:
     model = build_model(arch, seed=seed)
     task_of(arch).begin(model)
     return model
+
+
+def to_score(
+    found: Checkpoint, data: Data, *, split: str, device: str, batch: int
+) -> tuple[Network, Batches]:
+    """Return a trained network on its device, and the images of a split for it.
+
+    The images are normalised as in its training.
+
+    Raises:
+        NasError: if the data are of another task or have other classes, or there is no such split.
+    """
+    task_of(found.arch).check(data)
+    check_classes(found, data)
+    model = network_of(found)
+    on = pick_device(device)
+    placed(model, on)
+    data = replace(data, mean=found.data.mean, deviation=found.data.deviation)
+    images, side = split_of(data, split), found.arch.resolution
+    return model, in_order(images, data, side=side, batch=batch, device=on)
 
 
 def starting_weights(found: Checkpoint, data: Data, *, seed: int) -> Weights:
