@@ -54,5 +54,5 @@ def _draw(
         box = Rectangle(place, right - left, bottom - top, fill=False, color=colour, linewidth=0.8)
         axes.add_patch(box)
         text = plain(classes[label]) + ("" if score is None else f" {score:.2f}")
-        axes.text(*place, text, fontsize=4, color="white", va="bottom", clip_on=True,
+        axes.text(*place, text, fontsize=6, color="white", va="bottom", clip_on=True,
                   bbox={"facecolor": colour, "pad": 0.4, "linewidth": 0})  # fmt: skip

@@ -3,17 +3,20 @@
 from dataclasses import replace
 
 from nas.core.errors import BadValue
-from nas.network.blocks import Architecture
+from nas.network.blocks import Architecture, Blocks
+from nas.network.detector import Detector
 from nas.network.layers import Conv
 from nas.network.lowering import lower
 
 
 def for_classes(arch: Architecture, classes: int) -> Architecture:
-    """Return `arch` with a last linear layer of `classes` outputs.
+    """Return `arch` with outputs for so many `classes`: of its last linear layer, or its detector.
 
     Raises:
-        BadValue: if its last block is not linear, or there are fewer than two classes.
+        BadValue: if a classifier's last block is not linear, or it has fewer than two classes.
     """
+    if arch.detector is not None:
+        return _detector_for(arch, arch.detector, classes)
     if not arch.head or arch.head[-1].kind != "linear":
         found = arch.named_blocks()[-1][1].kind
         raise BadValue(f"a classifier ends in a linear block, not in {found}", "head")
@@ -23,6 +26,30 @@ def for_classes(arch: Architecture, classes: int) -> Architecture:
     return replace(arch, head=(*arch.head[:-1], last))
 
 
+def _detector_for(arch: Architecture, detector: Detector, classes: int) -> Architecture:
+    detector = replace(detector, classes=classes)
+    wanted = detector.outputs
+
+    def part(prefix: str, blocks: Blocks) -> Blocks:
+        places = [(f"{prefix}.{i}", block) for i, block in enumerate(blocks)]
+        return tuple(replace(b, out_channels=wanted.get(at, b.out_channels)) for at, b in places)
+
+    return replace(
+        arch,
+        stem=part("stem", arch.stem),
+        stages=tuple(part(f"stages.{i}", stage) for i, stage in enumerate(arch.stages)),
+        head=part("head", arch.head),
+        detector=detector,
+    )
+
+
+def class_units(arch: Architecture) -> tuple[str, ...]:
+    """Return the names of the units whose outputs are classes."""
+    if arch.detector is not None:
+        return tuple(level.classes for level in arch.detector.levels)
+    return (lower(arch)[-1].name,)
+
+
 def check_resolution(arch: Architecture) -> None:
     """Refuse a resolution at which a layer with a stride reads maps of a single pixel.
 
@@ -30,6 +57,8 @@ def check_resolution(arch: Architecture) -> None:
         BadValue: it names the block, and the least resolution that is enough.
     """
     for unit in lower(arch):
+        if arch.detector is not None and unit.name.startswith("head."):
+            return  # the last maps of an SSD may well be of one pixel
         for layer in unit.layers:
             if isinstance(layer, Conv) and layer.stride > 1 and layer.in_shape[1] == 1:
                 raise BadValue(

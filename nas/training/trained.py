@@ -12,12 +12,11 @@ from nas.models.build import Network, build_model
 from nas.models.state import model_tensors
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint
-from nas.network.lowering import lower
 from nas.network.weights import Array, Weights
 from nas.training.batches import Batches
 from nas.training.data import Data
 from nas.training.evaluate import in_order, pick_device, placed, split_of
-from nas.training.task import for_classes
+from nas.training.task import class_units, for_classes
 from nas.training.tasks.find import task_of
 
 
@@ -73,8 +72,8 @@ def starting_weights(found: Checkpoint, data: Data, *, seed: int) -> Weights:
 
 
 def drawn_classifier(arch: Architecture, seed: int) -> dict[str, Array]:
-    """Return the weights that the classifier of `arch` begins with, drawn with `seed`."""
-    classifier = f"{lower(arch)[-1].name}."
+    """Return the weights that the layers for classes of `arch` begin with, drawn with `seed`."""
+    classifier = tuple(f"{name}." for name in class_units(arch))
     drawn = model_tensors(fresh(arch, seed=seed), "")
     return {name: drawn[name].numpy() for name in drawn if name.startswith(classifier)}
 
