@@ -4,7 +4,7 @@ import json
 import signal
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from nas.training.evaluate import OutOfMemory, Score, score  # noqa: E402
 from nas.training.job import Options  # noqa: E402
 from nas.training.loop import Diverged  # noqa: E402
 from nas.training.process_group import ProcessGroup  # noqa: E402
-from nas.training.recipes import Recipe, adapt, quick  # noqa: E402
+from nas.training.recipes import Recipe, adapt, as_plain, quick  # noqa: E402
 from nas.training.run import Trained, carry_through, plan, train  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
@@ -246,7 +246,7 @@ train(from_mapping(arch), few, recipe, out=Path(out), options=options)
 
 def test_a_kill_while_a_checkpoint_is_written_changes_nothing(few: Data, tmp_path: Path) -> None:
     whole = train(ARCH, few, VARIED, out=tmp_path / "whole")
-    words = json.dumps([to_mapping(ARCH), asdict(VARIED), str(tmp_path / "killed"), 8])
+    words = json.dumps([to_mapping(ARCH), as_plain(VARIED), str(tmp_path / "killed"), 8])
     done = subprocess.run([sys.executable, "-c", KILLED, words], capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
     progress = read_header(tmp_path / "killed" / "last.safetensors").progress
