@@ -23,8 +23,8 @@ SETTINGS = (
     "accumulate", "allow_extrapolation", "allow_plugins", "alpha", "batch", "beta", "budget", "by",
     "data", "depth", "device", "evaluator", "gamma", "latency_table", "lr", "memory", "multiple",
     "name", "networks", "objective", "on_missing", "out", "phi", "published", "resolution",
-    "reward", "runner", "space", "step", "storage", "target_ms", "tolerance", "train_resolution",
-    "trials", "weights", "width", "workers",
+    "reward", "runner", "space", "step", "storage", "target_ms", "teacher", "tolerance",
+    "train_resolution", "trials", "weights", "width", "workers",
 )  # fmt: skip
 """Settings that the library's messages name as `lr` or `lr=0.1`, shown as --lr."""
 _SETTING = re.compile(rf"`({'|'.join(SETTINGS)})(?:=([^`]*))?`")

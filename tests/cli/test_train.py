@@ -180,7 +180,7 @@ def test_fine_tuning_to_other_classes_makes_a_new_classifier(nas: Nas) -> None:
     ("words", "message"),
     [
         (("--recipe", "adam"), "unknown recipe 'adam'; did you mean adamw?"),
-        (("--data", "digit"), "did you mean digits?"),
+        (("--data", "digit"), "did you mean digits"),
         (("--resolution", "1"), "a resolution of 1 is too small: at stem.0"),
         (("--device", "tpu!"), "unknown device 'tpu!'; there are: auto, cpu, cuda"),
         (("--teacher", "nobody"), "nobody is no trained network; give a training folder"),

@@ -8,7 +8,7 @@ from torch import nn
 from nas.network.detector import Detector, Priors
 from nas.training.batches import Batches
 from nas.training.data import Data, check_task
-from nas.training.detection.biases import begin_scores
+from nas.training.detection.beginning import begin_outputs
 from nas.training.detection.coding import Start
 from nas.training.detection.evaluate import DetectionScore, score_detector
 from nas.training.detection.losses import DetectionLoss
@@ -34,7 +34,7 @@ class Detection:
 
     def begin(self, model: nn.Module) -> None:
         """Let a fresh `model` find next to nothing."""
-        begin_scores(model, self.detector, self.priors)
+        begin_outputs(model, self.detector, self.priors)
 
     def loss(self, recipe: Recipe, device: torch.device) -> Loss:
         """Return the loss of the detector's coder."""

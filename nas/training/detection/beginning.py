@@ -1,4 +1,4 @@
-"""What the class scores of a fresh detector are."""
+"""What a fresh detector predicts: next to nothing, and boxes near their priors."""
 
 from math import log
 
@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from nas.network.detector import Detector, Priors
 
+DEVIATION = 0.01
+"""Of the weights in the last convolutions."""
 PRIOR = 0.01
 """The probability of a class that an "ssd" begins with (Lin et al., 2017)."""
 _OBJECTS, _SIDE = 5, 640
@@ -16,22 +18,28 @@ _ANCHORED_OBJECTS, _CERTAINTY = 8, 0.6
 
 
 @torch.no_grad()
-def begin_scores(model: nn.Module, detector: Detector, priors: Priors) -> None:
-    """Set the biases that decide the class scores of a fresh `model`; see `first_scores`.
+def begin_outputs(model: nn.Module, detector: Detector, priors: Priors) -> None:
+    """Set what decides the outputs of a fresh `model`: the last convolutions of each level.
 
-    They are those of the last convolution in the block of each level's classes.
+    Their weights, as they were drawn, get a standard deviation of 0.01 (Lin et al., 2017), and the
+    biases of classes are `first_scores`.
     """
     strides = list(dict.fromkeys(priors.strides.tolist()))
     for number, level in enumerate(detector.levels):
         stride = strides[min(number, len(strides) - 1)]  # maps of one pixel may follow each other
-        convs = [m for m in model.get_submodule(level.classes).modules() if _is_biased(m)]
-        bias = convs[-1].bias
-        assert isinstance(bias, Tensor)
-        bias.copy_(first_scores(detector, stride).repeat(level.size))
+        for place in (level.boxes, level.classes):
+            weight, bias = _last(model.get_submodule(place))
+            weight.mul_(DEVIATION / weight.std())
+            if place == level.classes:
+                bias.copy_(first_scores(detector, stride).repeat(level.size))
 
 
-def _is_biased(module: nn.Module) -> bool:
-    return isinstance(module, nn.Conv2d) and module.bias is not None
+def _last(module: nn.Module) -> tuple[Tensor, Tensor]:
+    """Return weight and bias of the last convolution in `module`."""
+    convs = [m for m in module.modules() if isinstance(m, nn.Conv2d) and m.bias is not None]
+    bias = convs[-1].bias
+    assert bias is not None
+    return convs[-1].weight, bias
 
 
 def first_scores(detector: Detector, stride: float) -> Tensor:
