@@ -8,17 +8,17 @@ so that one graph is right for every size of its input. onnx is imported when a 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from nas.core.errors import NasError, missing_package
+from nas.exporting._onnx_writer import OnnxWriter
+from nas.exporting.onnx_boxes import BOXES, LABELS, SCORES, write_boxes
 from nas.exporting.walk import (
-    BOXES,
+    BOX_NUMBERS,
+    CLASS_SCORES,
     INPUT,
     OUTPUT,
-    SCORES,
+    box_facts,
     facts,
     is_vector,
     prepared,
@@ -26,10 +26,10 @@ from nas.exporting.walk import (
     walk_detector,
 )
 from nas.network.blocks import Architecture
-from nas.network.detector import Detector
-from nas.network.layers import Add, Concat, Conv, Linear, MaxPool, Shuffle, Split, Unit, Upsample
-from nas.network.lowering import ends, lower, takes_any_size
-from nas.network.weights import Weights, fold_norm
+from nas.network.detector import Detector, Limits, limits_of
+from nas.network.layers import Unit
+from nas.network.lowering import ends, lower, priors_of, takes_any_size
+from nas.network.weights import Weights
 
 if TYPE_CHECKING:
     import onnx
@@ -44,10 +44,14 @@ _NEEDED_OPSETS: Mapping[str, int] = {
     "HardSwish": 14,
     "Slice": 10,
     "Resize": 13,
+    "NonMaxSuppression": 11,
+    "GatherND": 12,
+    "Squeeze": 13,
+    "Softmax": 13,
+    "TopK": 11,
+    "Min": 12,
 }
 """The first versions of operators with the inputs written here; the others have the lowest."""
-
-_SIMPLE_ACTS = {"relu": "Relu", "hswish": "HardSwish", "sigmoid": "Sigmoid"}
 
 
 def to_onnx(
@@ -59,10 +63,10 @@ def to_onnx(
     opset: int = OPSET,
     metadata: Mapping[str, str] | None = None,
 ) -> "onnx.ModelProto":
-    """Return `arch` as an ONNX model that maps "input" to "logits", or to "boxes" and "scores".
+    """Return `arch` as an ONNX model that maps "input" to "logits", or to a detector's outputs.
 
-    The input is (batch, channels, resolution, resolution), the output (batch, classes); those of a
-    detector are not yet decoded (see `nas.network.detector`). A `batch`
+    The input is (batch, channels, resolution, resolution), the output (batch, classes). A detector
+    gives "box_numbers" and "class_scores", not yet decoded (see `nas.network.detector`). A `batch`
     of None leaves the batch size open, and height and width where the network pools
     (`takes_any_size`). Without `weights` they are random (`random_weights`). The metadata hold the
     fingerprint, name and resolution of `arch`, and what is given as `metadata`.
@@ -98,6 +102,48 @@ def units_to_onnx(
     return _to_onnx(units, weights, None, batch=batch, opset=opset, metadata=metadata or {})
 
 
+def detector_to_onnx(
+    arch: Architecture,
+    weights: Weights | None = None,
+    *,
+    limits: Limits | None = None,
+    opset: int = OPSET,
+    metadata: Mapping[str, str] | None = None,
+) -> "onnx.ModelProto":
+    """Return a detector as an ONNX model that maps an image to the boxes found in it.
+
+    The outputs are "boxes" (found, 4), left, top, right and bottom in pixels of the input, "scores"
+    (found,) and "labels" (found,), numbers of classes; best first. `limits` are the usual ones by
+    default. Input, weights and metadata are those of `to_onnx`; the batch is one image.
+
+    Raises:
+        NasError: as `to_onnx` does, and if `arch` is no detector.
+    """
+    start, units = priors_of(arch), lower(arch)
+    assert arch.detector is not None  # it has priors
+    kept = limits or limits_of(arch.detector)
+    writer = OnnxWriter(prepared(units, weights, seed=0, batch=1, form="an ONNX"))
+    numbers, scores = walk_detector(units, writer, INPUT, arch.detector)
+    write_boxes(writer, numbers, scores, arch.detector, start, kept)
+    facts_of = {**facts(arch, metadata, layout="NCHW"), **box_facts(kept)}
+    outputs = (
+        _Output(BOXES, ("found", 4)),
+        _Output(SCORES, ("found",)),
+        _Output(LABELS, ("found",), "INT64"),
+    )
+    graph = _to_graph(writer, units, outputs, batch=1, name=arch.name or "detector")
+    return _to_model(graph, opset=opset, metadata=facts_of)
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """An output of a graph, with its shape and the type of its numbers."""
+
+    name: str
+    shape: tuple[int | str, ...]
+    dtype: str = "FLOAT"
+
+
 def _to_onnx(
     units: Sequence[Unit],
     weights: Weights,
@@ -107,155 +153,33 @@ def _to_onnx(
     opset: int,
     metadata: Mapping[str, str],
 ) -> "onnx.ModelProto":
-    writer = _Writer(weights)
-    outputs = _write(writer, units, detector)
+    writer = OnnxWriter(weights)
+    size = batch or "batch"
+    outputs = [_Output(n, (size, *shape)) for n, shape in _write(writer, units, detector).items()]
     graph = _to_graph(writer, units, outputs, batch=batch, name=metadata.get("name") or "units")
     return _to_model(graph, opset=opset, metadata=metadata)
 
 
 def _write(
-    writer: "_Writer", units: Sequence[Unit], detector: Detector | None
+    writer: OnnxWriter, units: Sequence[Unit], detector: Detector | None
 ) -> Mapping[str, tuple[int, ...]]:
     """Write `units`, and return the outputs of the graph with their shapes behind the batch."""
     if detector is not None:
         walk_detector(units, writer, INPUT, detector)
         shapes = {unit.name: unit.out_shape for unit in units}
         count = sum(level.size * prod(shapes[level.boxes][1:]) for level in detector.levels)
-        return {BOXES: (count, detector.numbers), SCORES: (count, detector.scores)}
+        return {BOX_NUMBERS: (count, detector.numbers), CLASS_SCORES: (count, detector.scores)}
     values, last = walk(units, writer, INPUT), ends(units)
     if len(values) > 1:
         return {value: unit.out_shape for value, unit in zip(values, last, strict=True)}
-    writer.nodes[-1] = replace(writer.nodes[-1], output=OUTPUT)
+    writer.nodes[-1] = replace(writer.nodes[-1], outputs=(OUTPUT,))
     return {OUTPUT: last[0].out_shape[:1] if is_vector(last[0]) else last[0].out_shape}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Node:
-    op: str
-    inputs: tuple[str, ...]
-    output: str
-    attributes: Mapping[str, Any]
-
-
-class _Writer:
-    """Collects the nodes and constants of a graph; its methods return the name of a value."""
-
-    def __init__(self, weights: Weights) -> None:
-        self.weights = weights
-        self.nodes: list[_Node] = []
-        self.constants: dict[str, NDArray[Any]] = {}
-        self.vectors: set[str] = set()
-
-    def add(self, op: str, inputs: tuple[str, ...], output: str, **attributes: Any) -> str:
-        self.nodes.append(_Node(op=op, inputs=inputs, output=output, attributes=attributes))
-        return output
-
-    def constant(self, name: str, value: Any, dtype: type = np.float32) -> str:
-        self.constants[name] = np.asarray(value, dtype)
-        return name
-
-    def flat(self, x: str, output: str) -> str:
-        """Return `x` as (batch, channels)."""
-        if x in self.vectors:
-            return x
-        self.vectors.add(output)
-        return self.add("Flatten", (x,), output)
-
-    def maps(self, x: str, output: str) -> str:
-        """Return `x` as (batch, channels, height, width)."""
-        if x not in self.vectors:
-            return x
-        axes = self.constant("spatial_axes", (2, 3), np.int64)
-        return self.add("Unsqueeze", (x, axes), output)
-
-    def conv(self, x: str, name: str, layer: Conv) -> str:
-        same = layer.padding == "same" and layer.stride > 1
-        pads = {"auto_pad": "SAME_UPPER"} if same else {"pads": [layer.pad] * 4}
-        inputs = (x, *self.weight_and_bias(name, layer))
-        value = self.add("Conv", inputs, name, group=layer.groups, strides=[layer.stride] * 2,
-                         kernel_shape=[layer.kernel] * 2, **pads)  # fmt: skip
-        return self.act(layer.act, value)
-
-    def linear(self, x: str, name: str, layer: Linear) -> str:
-        value = self.add("Gemm", (x, *self.weight_and_bias(name, layer)), name, transB=1)
-        value = self.act(layer.act, value)
-        self.vectors.add(value)
-        return value
-
-    def weight_and_bias(self, name: str, layer: Conv | Linear) -> tuple[str, str]:
-        weight, bias = fold_norm(self.weights, name, layer)
-        return self.constant(f"{name}.weight", weight), self.constant(f"{name}.bias", bias)
-
-    def mean(self, x: str, name: str) -> str:
-        return self.add("GlobalAveragePool", (x,), name)
-
-    def average(self, x: str, name: str, stride: int) -> str:
-        return self.add("AveragePool", (x,), name, count_include_pad=0, kernel_shape=[3, 3],
-                        strides=[stride] * 2, pads=[1] * 4)  # fmt: skip
-
-    def plus(self, x: str, y: str, name: str) -> str:
-        return self.add("Add", (x, y), name)
-
-    def times(self, x: str, gate: str, name: str) -> str:
-        return self.add("Mul", (x, gate), name)
-
-    def concat(self, maps: Sequence[str], name: str, layer: Concat) -> str:
-        return self.add("Concat", tuple(maps), name, axis=1)
-
-    def total(self, maps: Sequence[str], name: str, layer: Add) -> str:
-        value = maps[0]
-        for number, more in enumerate(maps[1:], 1):
-            value = self.add("Add", (value, more), name if number == 1 else f"{name}.{number}")
-        return self.act(layer.act, value)
-
-    def upsample(self, x: str, name: str, layer: Upsample) -> str:
-        scales = self.constant(f"{name}.scales", (1, 1, layer.factor, layer.factor))
-        return self.add("Resize", (x, "", scales), name, mode="nearest", nearest_mode="floor",
-                        coordinate_transformation_mode="asymmetric")  # fmt: skip
-
-    def maxpool(self, x: str, name: str, layer: MaxPool) -> str:
-        return self.add("MaxPool", (x,), name, kernel_shape=[layer.kernel] * 2,
-                        strides=[layer.stride] * 2, pads=[(layer.kernel - 1) // 2] * 4)  # fmt: skip
-
-    def split(self, x: str, name: str, layer: Split) -> str:
-        first, last = layer.first, layer.first + layer.out_shape[0]
-        ends = [self.constant(f"{name}.{what}", [value], np.int64)
-                for what, value in (("first", first), ("last", last), ("axis", 1))]  # fmt: skip
-        return self.add("Slice", (x, *ends), name)
-
-    def shuffle(self, x: str, name: str, layer: Shuffle) -> str:
-        order = np.arange(layer.shape[0]).reshape(2, -1).T.reshape(-1)
-        return self.add(
-            "Gather", (x, self.constant(f"{name}.order", order, np.int64)), name, axis=1
-        )
-
-    def predictions(self, x: str, name: str, numbers: int) -> str:
-        pixels = self.add("Transpose", (x,), f"{name}.pixels", perm=[0, 2, 3, 1])
-        shape = self.constant(f"shape.{numbers}", (0, -1, numbers), np.int64)
-        return self.add("Reshape", (pixels, shape), name)
-
-    def stack(self, values: Sequence[str], name: str) -> str:
-        return self.add("Concat", tuple(values), name, axis=1)
-
-    def act(self, act: str, x: str) -> str:
-        output = f"{x}.{act}"
-        match act:
-            case "none":
-                return x
-            case "relu6":
-                bounds = self.constant("zero", 0), self.constant("six", 6)
-                return self.add("Clip", (x, *bounds), output)
-            case "swish":
-                return self.add("Mul", (x, self.act("sigmoid", x)), output)
-            case "hsigmoid":
-                return self.add("HardSigmoid", (x,), output, alpha=1 / 6, beta=0.5)
-        return self.add(_SIMPLE_ACTS[act], (x,), output)
-
-
 def _to_graph(
-    writer: _Writer,
+    writer: OnnxWriter,
     units: Sequence[Unit],
-    outputs: Mapping[str, tuple[int, ...]],
+    outputs: Sequence[_Output],
     *,
     batch: int | None,
     name: str,
@@ -271,15 +195,17 @@ def _to_graph(
     return helper.make_graph(
         [
             helper.make_node(
-                node.op, node.inputs, [node.output], name=node.output, **node.attributes
+                node.op, node.inputs, node.outputs, name=node.outputs[0], **node.attributes
             )
             for node in writer.nodes
         ],
         name,
         [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [size, *in_shape])],
         [
-            helper.make_tensor_value_info(output, TensorProto.FLOAT, [size, *shape])
-            for output, shape in outputs.items()
+            helper.make_tensor_value_info(
+                output.name, getattr(TensorProto, output.dtype), output.shape
+            )
+            for output in outputs
         ],
         [numpy_helper.from_array(value, name) for name, value in writer.constants.items()],
     )

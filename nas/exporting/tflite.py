@@ -11,37 +11,25 @@ which is right for even and odd ones.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from nas.exporting.tflite_file import Operator, Shape, Tensor, pack
-from nas.exporting.walk import BOXES, INPUT, OUTPUT, SCORES, facts, prepared, walk, walk_detector
+from nas.exporting._tflite_writer import TfliteWriter
+from nas.exporting.tflite_file import pack
+from nas.exporting.walk import (
+    BOX_NUMBERS,
+    CLASS_SCORES,
+    OUTPUT,
+    facts,
+    prepared,
+    walk,
+    walk_detector,
+)
 from nas.network.blocks import Architecture
 from nas.network.detector import Detector
-from nas.network.layers import Add, Concat, Conv, Linear, MaxPool, Shuffle, Split, Unit, Upsample
+from nas.network.layers import Unit
 from nas.network.lowering import lower, takes_any_size
-from nas.network.weights import Weights, fold_norm
+from nas.network.weights import Weights
 
 _FORM = "a TensorFlow Lite"
-_SAME, _VALID = 0, 1
-_FUSED = {"none": 0, "relu": 1, "relu6": 3}
-"""Activations that an operator applies itself, by their numbers in the format."""
-
-_LAYOUTS: Mapping[str, tuple[tuple[int, ...], int | None]] = {
-    "CONV_2D": ((0, 2, 3, 1), 0),
-    "DEPTHWISE_CONV_2D": ((1, 2, 3, 0), 3),
-    "FULLY_CONNECTED": ((0, 1), None),
-}
-"""The order of the axes of weights, and the axis along which each entry has a scale in int8."""
-
-_Range = tuple[float, int]
-_WIDE: _Range = (16 / 255, 0)
-_UNIT: _Range = (1 / 256, -128)
-_RANGES: Mapping[str, _Range] = {"relu": (8 / 255, -128), "relu6": (6 / 255, -128)}
-"""Scale and zero point of values in int8; they need no calibration to be timed."""
 
 
 def to_tflite(
@@ -52,7 +40,7 @@ def to_tflite(
     batch: int | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> bytes:
-    """Return `arch` as a .tflite file that maps "input" to "logits", or to "boxes" and "scores".
+    """Return `arch` as a .tflite file that maps "input" to "logits", or to a detector's outputs.
 
     The input is (batch, resolution, resolution, channels), the output (batch, classes). A `batch`
     of None gives 1, which may be resized; so may height and width where the network pools
@@ -65,7 +53,7 @@ def to_tflite(
     """
     units, metadata = lower(arch), facts(arch, metadata, layout="NHWC")
     weights = prepared(units, weights, seed=seed, batch=batch, form=_FORM)
-    writer = _Writer(weights, integer=False, resized=_resized(units, batch))
+    writer = TfliteWriter(weights, integer=False, resized=_resized(units, batch))
     return _packed(writer, units, arch.detector, batch=batch, metadata=metadata)
 
 
@@ -88,12 +76,12 @@ def units_to_tflite(
             not positive.
     """
     weights = prepared(units, weights, seed=seed, batch=batch, form=_FORM)
-    writer = _Writer(weights, integer=dtype == "int8", resized=_resized(units, batch))
+    writer = TfliteWriter(weights, integer=dtype == "int8", resized=_resized(units, batch))
     return _packed(writer, units, None, batch=batch, metadata=metadata or {})
 
 
 def _packed(
-    writer: "_Writer",
+    writer: TfliteWriter,
     units: Sequence[Unit],
     detector: Detector | None,
     *,
@@ -108,7 +96,7 @@ def _packed(
         outputs = dict(zip(names, values, strict=True))
     else:
         boxes, scores = walk_detector(units, writer, value, detector)
-        outputs = {BOXES: boxes, SCORES: scores}
+        outputs = {BOX_NUMBERS: boxes, CLASS_SCORES: scores}
     ends = [writer.end(name, value) for name, value in outputs.items()]
     name = metadata.get("name") or "units"
     return pack(writer.tensors, writer.operators, ends, metadata=metadata, description=name)
@@ -120,264 +108,3 @@ def _resized(units: Sequence[Unit], batch: int | None) -> frozenset[int]:
         return frozenset()
     strided = any(unit.shortcut == "pool" and unit.block.stride > 1 for unit in units)
     return frozenset({0, 1, 2} if takes_any_size(units) and not strided else {0})
-
-
-class _Writer:
-    """Collects tensors and operators; its methods take and return the numbers of tensors."""
-
-    def __init__(self, weights: Weights, *, integer: bool, resized: frozenset[int]) -> None:
-        self.weights = weights
-        self.integer = integer
-        self.resized = resized
-        self.tensors: list[Tensor] = []
-        self.operators: list[Operator] = []
-
-    def begin(self, shape: Shape) -> int:
-        value = self.tensor(Tensor(name=INPUT, shape=shape, signature=self.signature(shape)))
-        return self.add("QUANTIZE", (value,), f"{INPUT}.q", shape) if self.integer else value
-
-    def end(self, name: str, x: int) -> int:
-        """Make `x`, as floats, an output of the graph called `name`; return its number."""
-        if self.integer:
-            self.operators.append(
-                Operator(kind="DEQUANTIZE", inputs=(x,), output=len(self.tensors))
-            )
-            x = self.tensor(Tensor(name=name, shape=self.tensors[x].shape))
-        last = self.tensors[x]
-        self.tensors[x] = replace(last, name=name, signature=self.signature(last.shape))
-        return x
-
-    def signature(self, shape: Shape) -> Shape:
-        """Return the shape of an end of the graph with -1 for what may be resized, if any may."""
-        axes = self.resized if len(shape) == 4 else self.resized & {0}
-        sides = tuple(-1 if axis in axes else side for axis, side in enumerate(shape))
-        return sides if axes else ()
-
-    def tensor(self, tensor: Tensor) -> int:
-        self.tensors.append(tensor)
-        return len(self.tensors) - 1
-
-    def add(
-        self, kind: str, inputs: tuple[int, ...], name: str, shape: Shape,
-        values: _Range = _WIDE, **options: Any,
-    ) -> int:  # fmt: skip
-        """Write an operator; `values` is the range of its result in int8."""
-        scale, zero = values
-        result = Tensor(name=name, shape=shape)
-        if self.integer:
-            result = Tensor(name=name, shape=shape, dtype="INT8", scale=(scale,), zero=zero)
-        output = self.tensor(result)
-        self.operators.append(Operator(kind=kind, inputs=inputs, output=output, options=options))
-        return output
-
-    def numbers(self, name: str, value: Any) -> int:
-        data = np.asarray(value, np.int32)
-        return self.tensor(Tensor(name=name, shape=data.shape, dtype="INT32", data=data))
-
-    def constant(self, name: str, value: Any, *, axis: int | None = None) -> int:
-        """Write a float constant; in int8 with a scale for every entry along `axis`, or one."""
-        data = np.asarray(value, np.float32)
-        if not self.integer:
-            return self.tensor(Tensor(name=name, shape=data.shape, data=data))
-        others = tuple(i for i in range(data.ndim) if i != axis)
-        peak = np.maximum(np.abs(data).max(axis=others, keepdims=True), 1e-6)
-        return self.tensor(
-            Tensor(
-                name=name, shape=data.shape, dtype="INT8", axis=axis or 0,
-                data=np.rint(data * (127 / peak)).astype(np.int8),
-                scale=tuple(float(x) / 127 for x in peak.reshape(-1)),
-            )
-        )  # fmt: skip
-
-    def bias(self, name: str, value: NDArray[Any], x: int, weight: int) -> int:
-        data = np.asarray(value, np.float32)
-        if not self.integer:
-            return self.constant(name, data)
-        scale = np.array(self.tensors[weight].scale) * self.tensors[x].scale[0]
-        steps = np.rint(data / scale).astype(np.int32)
-        return self.tensor(
-            Tensor(name=name, shape=data.shape, dtype="INT32", data=steps,
-                   scale=tuple(scale.tolist()))
-        )  # fmt: skip
-
-    def flat(self, x: int, name: str) -> int:
-        """Return `x` as (batch, channels)."""
-        shape = self.tensors[x].shape
-        return x if len(shape) == 2 else self.reshape(x, name, (shape[0], shape[3]))
-
-    def maps(self, x: int, name: str) -> int:
-        """Return `x` as (batch, height, width, channels)."""
-        shape = self.tensors[x].shape
-        return x if len(shape) == 4 else self.reshape(x, name, (shape[0], 1, 1, shape[1]))
-
-    def reshape(self, x: int, name: str, shape: Shape) -> int:
-        sides = (-1 if self.resized else shape[0], *shape[1:])
-        to = self.numbers(f"{name}.shape", sides)
-        return self.add("RESHAPE", (x, to), name, shape, self.range(x), newShape=list(sides))
-
-    def range(self, x: int) -> _Range:
-        tensor = self.tensors[x]
-        return (tensor.scale[0], tensor.zero) if tensor.scale else _WIDE
-
-    def mean(self, x: int, name: str) -> int:
-        batch, _, _, channels = self.tensors[x].shape
-        axes = self.numbers(f"{name}.axes", (1, 2))
-        return self.add("MEAN", (x, axes), name, (batch, 1, 1, channels), keepDims=True)
-
-    def conv(self, x: int, name: str, layer: Conv) -> int:
-        padding = _SAME
-        if layer.padding != "same":
-            x, padding = self.padded(x, layer.kernel, layer.stride, f"{name}.pad")
-        outputs, *sides = layer.out_shape
-        depthwise = layer.groups == outputs > 1
-        return self.weighted(
-            "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D",
-            x, name, (self.tensors[x].shape[0], *sides, outputs), layer,
-            padding=padding, strideH=layer.stride, strideW=layer.stride,
-            **({"depthMultiplier": 1} if depthwise else {}),
-        )  # fmt: skip
-
-    def linear(self, x: int, name: str, layer: Linear) -> int:
-        shape = (self.tensors[x].shape[0], layer.out_features)
-        return self.weighted("FULLY_CONNECTED", x, name, shape, layer)
-
-    def weighted(
-        self, kind: str, x: int, name: str, shape: Shape, layer: Conv | Linear, **options: Any
-    ) -> int:  # fmt: skip
-        """Write an operator and the activation after it, inside it where the format can."""
-        act, (axes, scaled) = layer.act, _LAYOUTS[kind]
-        values, bias = fold_norm(self.weights, name, layer)
-        weight = self.constant(f"{name}.weight", values.transpose(axes), axis=scaled)
-        inputs = (x, weight, self.bias(f"{name}.bias", bias, x, weight))
-        value = self.add(kind, inputs, name, shape, _RANGES.get(act, _WIDE),
-                         fusedActivationFunction=_FUSED.get(act, 0), **options)  # fmt: skip
-        return value if act in _FUSED else self.act(act, value, f"{name}.{act}")
-
-    def padded(
-        self, x: int, kernel: int, stride: int, name: str, *, lowest: bool = False
-    ) -> tuple[int, int]:
-        """Return `x`, padded where the format's own padding is not torch's, and what to add.
-
-        The pixels are 0, or with `lowest` less than any other.
-        """
-        if kernel == 1:
-            return x, _VALID
-        batch, *sides, channels = self.tensors[x].shape
-        before = (kernel - 1) // 2
-        spans = [(-(-side // stride) - 1) * stride + kernel - side for side in sides]
-        any_size = 1 in self.resized and stride > 1
-        if not any_size and all(max(span, 0) // 2 == before for span in spans):
-            return x, _SAME
-        pads = [(before, before if any_size else max(span - before, 0)) for span in spans]
-        rows = self.numbers(name + "s", [(0, 0), *pads, (0, 0)])
-        height, width = (side + sum(pad) for side, pad in zip(sides, pads, strict=True))
-        shape = (batch, height, width, channels)
-        if lowest:
-            value = self.constant(f"{name}.value", [np.finfo(np.float32).min])
-            return self.add("PADV2", (x, rows, value), name, shape), _VALID
-        return self.add("PAD", (x, rows), name, shape, self.range(x)), _VALID
-
-    def average(self, x: int, name: str, stride: int) -> int:
-        """Write the 3x3 average pooling of a shortcut; what is padded does not count."""
-        batch, *sides, channels = self.tensors[x].shape
-        x, padding = self.padded(x, 3, stride, f"{name}.pad")
-        height, width = (-(-side // stride) for side in sides)
-        shape = (batch, height, width, channels)
-        value = self.add("AVERAGE_POOL_2D", (x,), name, shape, self.range(x), padding=padding,
-                         strideH=stride, strideW=stride, filterHeight=3, filterWidth=3)  # fmt: skip
-        if padding == _SAME:
-            return value
-        rows, columns = (_taps(side, stride) for side in sides)
-        share = 9 / (rows[:, None] * columns)
-        factor = self.constant(f"{name}.factor", share[None, :, :, None])
-        return self.add("MUL", (value, factor), f"{name}.scaled", shape)
-
-    def plus(self, x: int, y: int, name: str) -> int:
-        return self.add("ADD", (x, y), name, self.tensors[x].shape)
-
-    def times(self, x: int, gate: int, name: str) -> int:
-        return self.add("MUL", (x, gate), name, self.tensors[x].shape)
-
-    def concat(self, maps: Sequence[int], name: str, layer: Concat) -> int:
-        channels, *sides = layer.out_shape
-        shape = (self.tensors[maps[0]].shape[0], *sides, channels)
-        return self.add("CONCATENATION", self.alike(maps, name), name, shape,
-                        self.range(maps[0]), axis=3)  # fmt: skip
-
-    def alike(self, maps: Sequence[int], name: str) -> tuple[int, ...]:
-        """Return maps that have, in int8, the range of the first."""
-        wanted = self.range(maps[0])
-        return tuple(
-            x
-            if not self.integer or self.range(x) == wanted
-            else self.add("QUANTIZE", (x,), f"{name}.in{number}", self.tensors[x].shape, wanted)
-            for number, x in enumerate(maps)
-        )
-
-    def total(self, maps: Sequence[int], name: str, layer: Add) -> int:
-        value = maps[0]
-        for number, more in enumerate(maps[1:], 1):
-            value = self.plus(value, more, name if number == 1 else f"{name}.{number}")
-        return value if layer.act == "none" else self.act(layer.act, value, f"{name}.{layer.act}")
-
-    def upsample(self, x: int, name: str, layer: Upsample) -> int:
-        channels, *sides = layer.out_shape
-        shape = (self.tensors[x].shape[0], *sides, channels)
-        size = self.numbers(f"{name}.size", sides)
-        return self.add("RESIZE_NEAREST_NEIGHBOR", (x, size), name, shape, self.range(x))
-
-    def maxpool(self, x: int, name: str, layer: MaxPool) -> int:
-        channels, *sides = layer.out_shape
-        x, padding = self.padded(x, layer.kernel, layer.stride, f"{name}.pad", lowest=True)
-        shape = (self.tensors[x].shape[0], *sides, channels)
-        return self.add("MAX_POOL_2D", (x,), name, shape, self.range(x),
-                        padding=padding, strideH=layer.stride,
-                        strideW=layer.stride, filterHeight=layer.kernel,
-                        filterWidth=layer.kernel)  # fmt: skip
-
-    def split(self, x: int, name: str, layer: Split) -> int:
-        channels, *sides = layer.out_shape
-        begin = self.numbers(f"{name}.begin", (0, 0, 0, layer.first))
-        size = self.numbers(f"{name}.size", (-1, -1, -1, channels))
-        shape = (self.tensors[x].shape[0], *sides, channels)
-        return self.add("SLICE", (x, begin, size), name, shape, self.range(x))
-
-    def shuffle(self, x: int, name: str, layer: Shuffle) -> int:
-        batch, height, width, channels = self.tensors[x].shape
-        halves = self.reshape(x, f"{name}.halves", (batch, height, width, 2, channels // 2))
-        order = self.numbers(f"{name}.order", (0, 1, 2, 4, 3))
-        pairs = self.add("TRANSPOSE", (halves, order), f"{name}.pairs",
-                         (batch, height, width, channels // 2, 2), self.range(x))  # fmt: skip
-        return self.reshape(pairs, name, (batch, height, width, channels))
-
-    def predictions(self, x: int, name: str, numbers: int) -> int:
-        batch, height, width, channels = self.tensors[x].shape
-        return self.reshape(x, name, (batch, height * width * channels // numbers, numbers))
-
-    def stack(self, values: Sequence[int], name: str) -> int:
-        batch, _, numbers = self.tensors[values[0]].shape
-        total = sum(self.tensors[value].shape[1] for value in values)
-        return self.add("CONCATENATION", tuple(values), name, (batch, total, numbers), axis=1)
-
-    def act(self, act: str, x: int, name: str) -> int:
-        shape = self.tensors[x].shape
-        match act:
-            case "hswish":
-                return self.add("HARD_SWISH", (x,), name, shape)
-            case "swish":
-                gate = self.act("sigmoid", x, f"{name}.sigmoid")
-                return self.add("MUL", (x, gate), name, shape)
-            case "hsigmoid":
-                three = self.constant(f"{name}.three", [3])
-                relu6 = _RANGES["relu6"]
-                clipped = self.add("ADD", (x, three), f"{name}.relu6", shape, relu6,
-                                   fusedActivationFunction=_FUSED["relu6"])  # fmt: skip
-                sixth = self.constant(f"{name}.sixth", [1 / 6])
-                return self.add("MUL", (clipped, sixth), name, shape, _UNIT)
-        return self.add("LOGISTIC", (x,), name, shape, _UNIT)
-
-
-def _taps(side: int, stride: int) -> NDArray[np.int64]:
-    """Return how many of three neighbours around every `stride`-th place lie within `side`."""
-    places = np.arange(0, side, stride)
-    return np.minimum(places + 2, side) - np.maximum(places - 1, 0)

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from nas.core.errors import NasError
 from nas.network.blocks import IMAGE, Architecture
-from nas.network.detector import Detector
+from nas.network.detector import Detector, Limits
 from nas.network.layers import (
     Add,
     Concat,
@@ -28,7 +28,7 @@ from nas.network.weights import Weights, check_weights, join, random_weights
 
 INPUT = "input"
 OUTPUT = "logits"
-BOXES, SCORES = "boxes", "scores"
+BOX_NUMBERS, CLASS_SCORES = "box_numbers", "class_scores"
 """The outputs of a detector before they are decoded: see `nas.network.detector`."""
 
 V = TypeVar("V")
@@ -113,8 +113,8 @@ def walk_detector(
         parts = [writer.predictions(values[p], join(p, "predictions"), numbers) for p in places]
         return writer.stack(parts, name)
 
-    boxes = stacked([level.boxes for level in detector.levels], detector.numbers, BOXES)
-    scores = stacked([level.classes for level in detector.levels], detector.scores, SCORES)
+    boxes = stacked([level.boxes for level in detector.levels], detector.numbers, BOX_NUMBERS)
+    scores = stacked([level.classes for level in detector.levels], detector.scores, CLASS_SCORES)
     return boxes, scores
 
 
@@ -218,3 +218,13 @@ def facts(arch: Architecture, metadata: Mapping[str, str] | None, *, layout: str
         "layout": layout,
     }
     return {**own, **(metadata or {})}
+
+
+def box_facts(limits: Limits) -> dict[str, str]:
+    """Return what a graph that ends in boxes says of them."""
+    return {
+        "boxes": "left, top, right, bottom in pixels of the input",
+        "score_threshold": f"{limits.score:g}",
+        "overlap_threshold": f"{limits.overlap:g}",
+        "most_boxes": str(limits.most),
+    }

@@ -13,7 +13,8 @@ softmax or sigmoid. How both become boxes is said by the coder:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import log
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,10 @@ Floats = NDArray[np.float32]
 Grid = tuple[int, int]
 """Rows and columns of a map."""
 
+CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
+"""What "ssd" numbers of centres and of sizes are multiplied by."""
+LARGEST_GROWTH = log(1000 / 16)
+"""An "ssd" box grows by the exponential of this at most, which keeps numbers finite."""
 EXTRA_SCORES = {"ssd": 1, "yolo": 0, "yolov5": 1}
 """By coder: the scores before those of the classes, of the background or of an object at all."""
 MOST_CLASSES = 10_000
@@ -93,6 +98,25 @@ class Detector:
     def numbers(self) -> int:
         """The box numbers of a prediction."""
         return 4 * self.bins
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Which boxes are kept.
+
+    Those of a probability above `score` that overlap no better one of their class by an IoU above
+    `overlap`; the best `most` of an image. Only the best `candidates` of an image are looked at.
+    """
+
+    score: float = 0.001
+    overlap: float = 0.6
+    candidates: int = 2000
+    most: int = 300
+
+
+def limits_of(detector: Detector) -> Limits:
+    """Return the usual limits: 100 boxes an image of "ssd", 300 of the others."""
+    return replace(Limits(), most=100) if detector.coder == "ssd" else Limits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -49,7 +49,7 @@ def by_onnx(arch: Architecture, images: Any) -> list[Any]:
     options.intra_op_num_threads = 1
     graph = to_onnx(arch).SerializeToString()
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    return list(session.run(["boxes", "scores"], {"input": images}))
+    return list(session.run(["box_numbers", "class_scores"], {"input": images}))
 
 
 def by_litert(arch: Architecture, images: Any) -> list[Any]:
@@ -57,7 +57,7 @@ def by_litert(arch: Architecture, images: Any) -> list[Any]:
     found = interpreter.Interpreter(model_content=to_tflite(arch), num_threads=1)
     found.allocate_tensors()
     outputs = found.get_signature_runner()(input=images.transpose(0, 2, 3, 1))
-    return [outputs["boxes"], outputs["scores"]]
+    return [outputs["box_numbers"], outputs["class_scores"]]
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -4,17 +4,13 @@ What the coders mean is said in `nas.network.detector`.
 """
 
 from collections.abc import Callable, Mapping
-from math import log
 from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
 
-from nas.network.detector import Detector, Priors
+from nas.network.detector import CENTRE_VARIANCE, LARGEST_GROWTH, SIZE_VARIANCE, Detector, Priors
 
-CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
-_LARGEST_GROWTH = log(1000 / 16)
-"""An "ssd" box grows by the exponential of this at most, which keeps numbers finite."""
 _LEAST_SIDE = 1e-3
 
 
@@ -86,7 +82,7 @@ def classes_of(detector: Detector, scores: Tensor) -> Tensor:
 
 def _decode_ssd(numbers: Tensor, start: Start) -> Tensor:
     centres = start.centres + CENTRE_VARIANCE * numbers[..., :2] * start.sizes
-    growth = (SIZE_VARIANCE * numbers[..., 2:]).clamp(max=_LARGEST_GROWTH)
+    growth = (SIZE_VARIANCE * numbers[..., 2:]).clamp(max=LARGEST_GROWTH)
     half = growth.exp() * start.sizes / 2
     return torch.cat([centres - half, centres + half], -1)
 

@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 from nas.core.errors import NasError
-from nas.network.detector import Detector, Priors
+from nas.network.detector import Detector, Priors, limits_of
 from nas.training.batches import Batches
 from nas.training.boxes import Boxes, Found, Outputs
 from nas.training.detection.coding import Start
 from nas.training.detection.losses import DetectionLoss
 from nas.training.detection.metric import Precision, average_precision
-from nas.training.detection.suppression import find, limits_of
+from nas.training.detection.suppression import find
 from nas.training.evaluate import in_eval_mode, memory_named, precision
 from nas.training.objects import Objects
 

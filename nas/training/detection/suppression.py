@@ -1,36 +1,15 @@
 """From the outputs of a detector to the boxes it finds: threshold, suppression, a limit."""
 
-from dataclasses import dataclass, replace
-
 import torch
 from torch import Tensor
 
-from nas.network.detector import Detector
+from nas.network.detector import Detector, Limits
 from nas.training.boxes import Found, Outputs
 from nas.training.detection.coding import Start, decode, probabilities
 from nas.training.detection.overlap import pairwise_iou
 
 _BLOCK = 256
 """Boxes that are decided at once; a table of all would be slow, and mostly of dropped ones."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """Which boxes are kept.
-
-    Those of a probability above `score` that overlap no better one of their class by an IoU above
-    `overlap`; the best `most` of an image. Only the best `candidates` of an image are looked at.
-    """
-
-    score: float = 0.001
-    overlap: float = 0.6
-    candidates: int = 2000
-    most: int = 300
-
-
-def limits_of(detector: Detector) -> Limits:
-    """Return the usual limits: 100 boxes an image of "ssd", 300 of the others."""
-    return replace(Limits(), most=100) if detector.coder == "ssd" else Limits()
 
 
 @torch.no_grad()

@@ -7,13 +7,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from nas.network.detector import Detector, Level, priors  # noqa: E402
+from nas.network.detector import Detector, Level, limits_of, priors  # noqa: E402
 from nas.training.boxes import Boxes, Outputs  # noqa: E402
 from nas.training.detection import ssd, yolo, yolov5  # noqa: E402
 from nas.training.detection.coding import Start  # noqa: E402
 from nas.training.detection.losses import DetectionLoss  # noqa: E402
 from nas.training.detection.overlap import ciou  # noqa: E402
-from nas.training.detection.suppression import find, limits_of  # noqa: E402
+from nas.training.detection.suppression import find  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 

@@ -6,11 +6,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from nas.network.detector import Detector, Level  # noqa: E402
+from nas.network.detector import Detector, Level, Limits, limits_of  # noqa: E402
 from nas.training.boxes import Outputs  # noqa: E402
 from nas.training.detection.coding import Start  # noqa: E402
 from nas.training.detection.overlap import pairwise_iou  # noqa: E402
-from nas.training.detection.suppression import Limits, find, limits_of, suppress  # noqa: E402
+from nas.training.detection.suppression import find, suppress  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
