@@ -20,16 +20,20 @@ def match(targets: Boxes, start: Start) -> Tensor:
     It is the one with the highest IoU if that is 0.5 or more, and each object has at least the
     prior that fits it best.
     """
-    exists = targets.labels >= 0
-    overlap = pairwise_iou(targets.corners, start.corners)
-    overlap = overlap.masked_fill_(~exists[..., None], -1)
-    if not overlap.shape[1]:
-        return exists.new_full((len(exists), len(start.centres)), -1, dtype=torch.int64)
-    highest, objects = overlap.max(1)
-    objects = objects.masked_fill(highest < LEAST_OVERLAP, -1)
-    numbers = torch.arange(exists.shape[1], device=exists.device).expand_as(exists)
-    numbers = numbers.masked_fill(~exists, -1)
-    best = torch.full_like(objects, -1).scatter_reduce_(1, overlap.argmax(2), numbers, "amax")
+    every = zip(targets.corners, targets.labels, strict=True)  # a table of all images is slower
+    return torch.stack([_matched(corners, labels >= 0, start) for corners, labels in every])
+
+
+def _matched(corners: Tensor, exists: Tensor, start: Start) -> Tensor:
+    """Return the object that each prior is to find, of those that exist in one image."""
+    numbers = exists.nonzero()[:, 0]
+    none = numbers.new_full((len(start.strides),), -1)
+    if not len(numbers):
+        return none
+    overlap = pairwise_iou(corners[numbers], start.corners)
+    highest, objects = overlap.max(0)
+    objects = numbers[objects].masked_fill(highest < LEAST_OVERLAP, -1)
+    best = none.scatter_reduce(0, overlap.argmax(1), numbers, "amax")
     return torch.where(best >= 0, best, objects)
 
 

@@ -9,12 +9,12 @@ from torch import Tensor
 from nas.network.detector import Detector
 from nas.training.boxes import Boxes, Outputs
 from nas.training.detection.coding import Start, by_side, decode, encode_yolo
-from nas.training.detection.overlap import ciou, pairwise_iou
+from nas.training.detection.overlap import ciou, iou
 
 BOX_GAIN, CLASS_GAIN, BINS_GAIN = 7.5, 0.5, 1.5
 CLASS_POWER, BOX_POWER, MOST = 0.5, 6.0, 10
 """Alpha, beta, and the predictions for each object, of task-aligned assignment."""
-_TINY = 1e-9
+_TINY = 1e-30
 
 
 class Assigned(NamedTuple):
@@ -38,24 +38,38 @@ def assign(shares: Tensor, boxes: Tensor, targets: Boxes, start: Start) -> Assig
     product, and is the highest IoU of its object for the best.
     """
     batch, count = shares.shape[:2]
-    if not targets.labels.shape[1]:
-        return Assigned(
-            torch.full((batch, count), -1, device=shares.device),
-            torch.zeros((batch, count), device=shares.device),
-        )
-    inside = is_inside(targets, start)
-    overlap = pairwise_iou(targets.corners, boxes).mul_(inside)
-    labels = targets.labels.clamp(min=0)[..., None].expand(-1, -1, count)
-    aligned = shares.transpose(1, 2).gather(1, labels).pow_(CLASS_POWER)
-    aligned = aligned.mul_(overlap.pow(BOX_POWER)).mul_(inside)
-    chosen = _best(aligned, inside)
-    objects = overlap.masked_fill(~chosen, -1).max(1)
-    taken = objects.values >= 0
-    owned = F.one_hot(objects.indices, chosen.shape[1]).transpose(1, 2).bool() & taken[:, None]
-    aligned, overlap = aligned * owned, overlap * owned
-    scale = overlap.amax(2, keepdim=True) / aligned.amax(2, keepdim=True).clamp(min=_TINY**3)
-    weights = (aligned * scale).sum(1).clamp(max=1)
-    return Assigned(objects.indices.masked_fill(~taken, -1), weights)
+    image, number, place = is_inside(targets, start).nonzero(as_tuple=True)
+    overlap = iou(targets.corners[image, number], boxes[image, place])
+    aligned = shares[image, place, targets.labels[image, number]].pow(CLASS_POWER)
+    aligned = aligned * overlap.pow(BOX_POWER)
+    owner, slot = image * targets.labels.shape[1] + number, image * count + place
+    near = ranks(aligned, owner) < MOST
+    owner, slot, number, aligned, overlap = (
+        x[near] for x in (owner, slot, number, aligned, overlap)
+    )
+    first = ranks(overlap, slot) == 0
+    owner, slot, number, aligned, overlap = (
+        x[first] for x in (owner, slot, number, aligned, overlap)
+    )
+    empty = torch.zeros(targets.labels.numel(), device=shares.device)
+    highest, most = (empty.scatter_reduce(0, owner, x, "amax")[owner] for x in (aligned, overlap))
+    weights = torch.zeros(batch * count, device=shares.device)
+    weights[slot] = (aligned / highest.clamp(min=_TINY) * most).clamp(max=1)
+    objects = torch.full((batch * count,), -1, device=shares.device)
+    objects[slot] = number
+    return Assigned(objects.view(batch, count), weights.view(batch, count))
+
+
+def ranks(values: Tensor, groups: Tensor) -> Tensor:
+    """Return the place of each of `values` among those of its group, from 0 for the highest.
+
+    Both have shape (n,); of equal values the first is higher.
+    """
+    order = values.argsort(descending=True, stable=True)
+    order = order[groups[order].argsort(stable=True)]
+    ordered = groups[order]
+    places = torch.arange(len(order), device=order.device)
+    return torch.empty_like(order).scatter_(0, order, places - torch.searchsorted(ordered, ordered))
 
 
 def is_inside(targets: Boxes, start: Start) -> Tensor:
@@ -66,18 +80,11 @@ def is_inside(targets: Boxes, start: Start) -> Tensor:
     corners = targets.corners
     middle = (corners[..., :2] + corners[..., 2:]) / 2
     half = ((corners[..., 2:] - corners[..., :2]) / 2).clamp(min=float(start.strides.min()) / 2)
-    away = (start.centres - middle[..., None, :]).abs()
-    return (away <= half[..., None, :]).all(-1) & (targets.labels >= 0)[..., None]
-
-
-def _best(aligned: Tensor, inside: Tensor) -> Tensor:
-    """Return which predictions each object gets at first."""
-    ranked = aligned.masked_fill(~inside, -1)
-    places = ranked.topk(min(MOST, ranked.shape[2]), dim=2).indices
-    return (
-        torch.zeros_like(inside).scatter_(2, places, torch.ones_like(places, dtype=torch.bool))
-        & inside
-    )
+    inside = (targets.labels >= 0)[..., None]
+    for axis in range(2):
+        away = (start.centres[:, axis] - middle[..., axis, None]).abs()
+        inside = inside & (away <= half[..., axis, None])
+    return inside
 
 
 def loss(detector: Detector, outputs: Outputs, targets: Boxes, start: Start) -> Tensor:

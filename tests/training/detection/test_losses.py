@@ -223,3 +223,10 @@ def test_what_lowers_the_loss_finds_the_objects(coder: str) -> None:
 
 def _close(found: Any, wanted: Any) -> None:
     assert (found - wanted).abs().max() < 1.5, (found, wanted)
+
+
+def test_ranks_are_counted_within_groups() -> None:
+    values = torch.tensor([0.1, 0.9, 0.5, 0.5, 0.7, 0.2])
+    groups = torch.tensor([3, 3, 1, 1, 3, 1])
+    assert yolo.ranks(values, groups).tolist() == [2, 0, 0, 1, 1, 2]
+    assert yolo.ranks(values[:0], groups[:0]).tolist() == []
