@@ -49,7 +49,7 @@ class TfliteWriter:
         """Make `x`, as floats, an output of the graph called `name`; return its number."""
         if self.integer:
             self.operators.append(
-                Operator(kind="DEQUANTIZE", inputs=(x,), output=len(self.tensors))
+                Operator(kind="DEQUANTIZE", inputs=(x,), outputs=(len(self.tensors),))
             )
             x = self.tensor(Tensor(name=name, shape=self.tensors[x].shape))
         last = self.tensors[x]
@@ -76,8 +76,24 @@ class TfliteWriter:
         if self.integer:
             result = Tensor(name=name, shape=shape, dtype="INT8", scale=(scale,), zero=zero)
         output = self.tensor(result)
-        self.operators.append(Operator(kind=kind, inputs=inputs, output=output, options=options))
+        one = Operator(kind=kind, inputs=inputs, outputs=(output,), options=options)
+        self.operators.append(one)
         return output
+
+    def custom(
+        self,
+        kind: str,
+        inputs: tuple[int, ...],
+        shapes: Mapping[str, Shape],
+        options: Mapping[str, Any],
+    ) -> dict[str, int]:
+        """Write a custom operator; return the numbers of its outputs by their names."""
+        outputs = {n: self.tensor(Tensor(name=n, shape=shape)) for n, shape in shapes.items()}
+        one = Operator(
+            kind=kind, inputs=inputs, outputs=(*outputs.values(),), options=options, custom=True
+        )
+        self.operators.append(one)
+        return outputs
 
     def numbers(self, name: str, value: Any) -> int:
         data = np.asarray(value, np.int32)

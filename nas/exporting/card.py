@@ -56,8 +56,11 @@ def model_card(arch: Architecture, metadata: Mapping[str, str], card: Card) -> s
 def _summary(arch: Architecture, *, trained: bool) -> str:
     counted = cost(arch)
     side, classes = arch.resolution, arch.head[-1].out_channels if arch.head else 0
+    if arch.detector:
+        classes = arch.detector.classes
+    kind = "object detector" if arch.detector else "image classifier"
     text = (
-        f"A convolutional image classifier of {counted.params / 1e6:.2f} million parameters and "
+        f"A convolutional {kind} of {counted.params / 1e6:.2f} million parameters and "
         f"{counted.macs / 1e6:.1f} million multiply-adds, for {arch.input_channels} x {side} x "
         f"{side} inputs and {classes:,} classes."
     )
@@ -65,6 +68,9 @@ def _summary(arch: Architecture, *, trained: bool) -> str:
 
 
 def _accuracy(metadata: Mapping[str, str]) -> str:
+    if "map" in metadata:
+        data = _plain(metadata["data"])
+        return f"{100 * float(metadata['map']):.1f} AP (COCO's) on the validation images of {data}."
     if "top1" not in metadata:
         return "Not known."
     data = _plain(metadata["data"])

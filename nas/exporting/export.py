@@ -91,5 +91,5 @@ def _preprocessing(arch: Architecture, metadata: Mapping[str, str]) -> dict[str,
     """Return the metadata of a .tflite file as plain data."""
     lists = {k: json.loads(metadata[k]) for k in ("mean", "deviation", "classes")}
     known = facts(arch, metadata, layout="NHWC")
-    top1 = {"top1": float(known["top1"])} if "top1" in known else {}
-    return {"schema": SCHEMA, **known, "resolution": arch.resolution, **lists, **top1}
+    scored: dict[str, Any] = {name: float(known[name]) for name in ("top1", "map") if name in known}
+    return {"schema": SCHEMA, **known, "resolution": arch.resolution, **lists, **scored}

@@ -84,7 +84,9 @@ def _low_and_high(
     writer: OnnxWriter, numbers: str, detector: Detector, priors: Priors
 ) -> tuple[str, str]:
     centres = writer.constant("priors.centres", priors.centres)
-    strides = writer.constant("priors.strides", priors.strides[:, None])
+    strides = "priors.strides"
+    if detector.coder != "ssd":
+        writer.constant(strides, priors.strides[:, None])
     if detector.coder == "yolo":
         away = writer.add("Mul", (_distances(writer, numbers, detector.bins), strides), "away")
         low, high = (_columns(writer, away, at, at + 2, f"away.{at}", axis=2) for at in (0, 2))

@@ -13,20 +13,22 @@ which is right for even and odd ones.
 from collections.abc import Mapping, Sequence
 
 from nas.exporting._tflite_writer import TfliteWriter
+from nas.exporting.tflite_boxes import write_boxes
 from nas.exporting.tflite_file import pack
 from nas.exporting.walk import (
     BOX_NUMBERS,
     CLASS_SCORES,
     OUTPUT,
+    box_facts,
     facts,
     prepared,
     walk,
     walk_detector,
 )
 from nas.network.blocks import Architecture
-from nas.network.detector import Detector
+from nas.network.detector import Detector, Limits, limits_of
 from nas.network.layers import Unit
-from nas.network.lowering import lower, takes_any_size
+from nas.network.lowering import lower, priors_of, takes_any_size
 from nas.network.weights import Weights
 
 _FORM = "a TensorFlow Lite"
@@ -78,6 +80,38 @@ def units_to_tflite(
     weights = prepared(units, weights, seed=seed, batch=batch, form=_FORM)
     writer = TfliteWriter(weights, integer=dtype == "int8", resized=_resized(units, batch))
     return _packed(writer, units, None, batch=batch, metadata=metadata or {})
+
+
+def detector_to_tflite(
+    arch: Architecture,
+    weights: Weights | None = None,
+    *,
+    limits: Limits | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> bytes:
+    """Return a detector as a .tflite file that maps an image to the boxes found in it.
+
+    The outputs are "boxes" (1, most, 4), left, top, right and bottom in pixels of the input,
+    "labels" (1, most), numbers of classes as floats, "scores" (1, most), and "count" (1,), how many
+    of them are boxes; best first. `limits` are the usual ones by default.
+
+    Raises:
+        NasError: as `to_tflite` does, and if `arch` is no detector.
+    """
+    start, units = priors_of(arch), lower(arch)
+    assert arch.detector is not None  # it has priors
+    kept = limits or limits_of(arch.detector)
+    weights = prepared(units, weights, seed=0, batch=1, form=_FORM)
+    writer = TfliteWriter(weights, integer=False, resized=frozenset())
+    channels, height, width = units[0].in_shape
+    value = writer.begin((1, height, width, channels))
+    numbers, scores = walk_detector(units, writer, value, arch.detector)
+    outputs = write_boxes(writer, numbers, scores, arch.detector, start, kept)
+    about = {**facts(arch, metadata, layout="NHWC"), **box_facts(kept)}
+    name = arch.name or "detector"
+    return pack(
+        writer.tensors, writer.operators, [*outputs.values()], metadata=about, description=name
+    )
 
 
 def _packed(

@@ -38,12 +38,16 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operator:
-    """One operator with the numbers of its tensors; `options` as the format names them."""
+    """One operator with the numbers of its tensors; `options` as the format names them.
+
+    A `custom` one is called `kind` by who made it, and its options are a table without a schema.
+    """
 
     kind: str
     inputs: tuple[int, ...]
-    output: int
+    outputs: tuple[int, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
+    custom: bool = False
 
 
 _OPTIONS: Mapping[str, str] = {
@@ -64,6 +68,9 @@ _OPTIONS: Mapping[str, str] = {
     "RESHAPE": "ReshapeOptions",
     "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighborOptions",
     "SLICE": "SliceOptions",
+    "SOFTMAX": "SoftmaxOptions",
+    "SUB": "SubOptions",
+    "SUM": "ReducerOptions",
     "TRANSPOSE": "TransposeOptions",
 }
 """From the kind of an operator to the type of its options; the others have none."""
@@ -97,7 +104,7 @@ def pack(
         from ai_edge_litert import schema_py_generated as schema
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="writing TensorFlow Lite files") from None
-    kinds = sorted({operator.kind for operator in operators})
+    kinds = sorted({(operator.kind, operator.custom) for operator in operators})
     texts = [np.frombuffer(text.encode(), np.uint8) for text in metadata.values()]
     constants = [tensor.data for tensor in tensors if tensor.data is not None]
     data = [
@@ -109,7 +116,8 @@ def pack(
         schema, "Model",
         version=3,
         description=description,
-        operatorCodes=[_code(schema, kind, _is_integer(tensors)) for kind in kinds],
+        operatorCodes=[_code(schema, kind, custom, integer=_is_integer(tensors))
+                       for kind, custom in kinds],
         subgraphs=[_graph(schema, tensors, operators, outputs, kinds)],
         buffers=[schema.BufferT(), *(_Buffer(schema, values) for values in data)],
         metadata=[_new(schema, "Metadata", name=name, buffer=first_text + i)
@@ -148,7 +156,11 @@ def _is_integer(tensors: Sequence[Tensor]) -> bool:
     return any(tensor.dtype == "INT8" for tensor in tensors)
 
 
-def _code(schema: ModuleType, kind: str, integer: bool) -> Any:
+def _code(schema: ModuleType, kind: str, custom: bool, *, integer: bool) -> Any:
+    if custom:
+        number = schema.BuiltinOperator.CUSTOM
+        return _new(schema, "OperatorCode", builtinCode=number, deprecatedBuiltinCode=number,
+                    customCode=kind, version=1)  # fmt: skip
     number = getattr(schema.BuiltinOperator, kind)
     return _new(
         schema, "OperatorCode",
@@ -160,7 +172,7 @@ def _code(schema: ModuleType, kind: str, integer: bool) -> Any:
 
 def _graph(
     schema: ModuleType, tensors: Sequence[Tensor], operators: Sequence[Operator],
-    outputs: Sequence[int], kinds: list[str],
+    outputs: Sequence[int], kinds: list[tuple[str, bool]],
 ) -> Any:  # fmt: skip
     constants = (i for i, tensor in enumerate(tensors) if tensor.data is not None)
     buffers = {i: number for number, i in enumerate(constants, start=1)}
@@ -192,16 +204,32 @@ def _tensor(schema: ModuleType, tensor: Tensor, buffer: int) -> Any:
     )  # fmt: skip
 
 
-def _operator(schema: ModuleType, operator: Operator, kinds: list[str]) -> Any:
+def _operator(schema: ModuleType, operator: Operator, kinds: list[tuple[str, bool]]) -> Any:
+    place = kinds.index((operator.kind, operator.custom))
+    if operator.custom:
+        return _new(
+            schema, "Operator",
+            opcodeIndex=place,
+            inputs=list(operator.inputs),
+            outputs=list(operator.outputs),
+            customOptions=_table(operator.options),
+        )  # fmt: skip
     name = _OPTIONS.get(operator.kind)
     return _new(
         schema, "Operator",
-        opcodeIndex=kinds.index(operator.kind),
+        opcodeIndex=place,
         inputs=list(operator.inputs),
-        outputs=[operator.output],
+        outputs=list(operator.outputs),
         builtinOptionsType=getattr(schema.BuiltinOptions, name) if name else 0,
         builtinOptions=_new(schema, name, **operator.options) if name else None,
     )  # fmt: skip
+
+
+def _table(options: Mapping[str, Any]) -> list[int]:
+    """Return options as the bytes of a table without a schema."""
+    from flatbuffers import flexbuffers
+
+    return list(flexbuffers.Dumps(dict(options)))
 
 
 def _signature(schema: ModuleType, tensors: Sequence[Tensor], outputs: Sequence[int]) -> Any:

@@ -3,12 +3,13 @@
 A new kind of layer is a case in `_layer`; a new operator is a method in `Writer` and each writer.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from nas.core.errors import NasError
 from nas.network.blocks import IMAGE, Architecture
-from nas.network.detector import Detector, Limits
+from nas.network.detector import Detector, Limits, plain_detector
 from nas.network.layers import (
     Add,
     Concat,
@@ -209,7 +210,8 @@ def prepared(
 def facts(arch: Architecture, metadata: Mapping[str, str] | None, *, layout: str) -> dict[str, str]:
     """Return the metadata of a graph of `arch`, and `metadata`.
 
-    They are its fingerprint, name, resolution, and the `layout` of its input, as in "NCHW".
+    They are its fingerprint, name, resolution, and the `layout` of its input, as in "NCHW"; of a
+    detector its coder, classes and anchors as JSON.
     """
     own = {
         "fingerprint": arch.fingerprint,
@@ -217,7 +219,8 @@ def facts(arch: Architecture, metadata: Mapping[str, str] | None, *, layout: str
         "resolution": str(arch.resolution),
         "layout": layout,
     }
-    return {**own, **(metadata or {})}
+    detector = {"detector": json.dumps(plain_detector(arch.detector))} if arch.detector else {}
+    return {**own, **detector, **(metadata or {})}
 
 
 def box_facts(limits: Limits) -> dict[str, str]:

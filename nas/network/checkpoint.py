@@ -40,6 +40,8 @@ PREPROCESSING: Mapping[str, str] = {
     "range": "0 to 1 (bytes / 255), then (pixels - mean) / deviation",
 }
 """How images become the input of a trained network, beside its resolution and normalisation."""
+STRETCHED = "none; the whole image is stretched to a square"
+"""How they do for a detector."""
 
 _UNNAMED = "classes_are_numbers"
 """A key of the metadata where nobody said what the classes are called."""
@@ -115,6 +117,7 @@ class Checkpoint:
             "deviation": json.dumps(self.data.deviation),
             **({} if self.named else {_UNNAMED: "true"}),
             **PREPROCESSING,
+            **({} if self.arch.detector is None else {"crop": STRETCHED}),
             **{name: repr(value) for name, value in self.scores.items()},
             **self.notes,
         }

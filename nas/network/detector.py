@@ -100,6 +100,10 @@ class Detector:
         return 4 * self.bins
 
 
+LEAST_SCORE, OVERLAP = 0.001, 0.6
+"""The usual thresholds, low enough for average precision."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Which boxes are kept.
@@ -108,8 +112,8 @@ class Limits:
     `overlap`; the best `most` of an image. Only the best `candidates` of an image are looked at.
     """
 
-    score: float = 0.001
-    overlap: float = 0.6
+    score: float = LEAST_SCORE
+    overlap: float = OVERLAP
     candidates: int = 2000
     most: int = 300
 

@@ -1,21 +1,42 @@
 """An ONNX graph that onnxruntime runs; random weights unless some are given."""
 
-from functools import partial
+from collections.abc import Mapping
 
 from nas.exporting.formats import Exporter, FileExporter
-from nas.exporting.onnx import OPSET, to_onnx
+from nas.exporting.limits import limits_from
+from nas.exporting.onnx import OPSET, detector_to_onnx, to_onnx
+from nas.network.blocks import Architecture
+from nas.network.detector import LEAST_SCORE, OVERLAP
+from nas.network.weights import Weights
 
 
-def create(*, seed: int = 0, batch: int = 0, opset: int = OPSET) -> Exporter:
-    """Return the exporter of `nas.exporting.onnx.to_onnx`.
+def create(  # noqa: PLR0913  # all of them are options of the user
+    *,
+    seed: int = 0,
+    batch: int = 0,
+    opset: int = OPSET,
+    raw: bool = False,
+    score: float = LEAST_SCORE,
+    overlap: float = OVERLAP,
+    most: int = 0,
+) -> Exporter:
+    """Return the exporter of `nas.exporting.onnx`.
 
     `seed` draws the random weights; `batch` of 0 leaves the batch size open, and height and width
-    where the network pools.
+    where the network pools. A detector ends in the boxes that it finds in one image, above a
+    probability of `score`, suppressed where they overlap by an IoU above `overlap`, `most` of them
+    at most (0: as usual); with `raw`, or a `batch`, in its numbers (`nas.network.detector`).
     """
-    graph = partial(to_onnx, seed=seed, batch=batch or None, opset=opset)
-    return FileExporter(
-        suffix=".onnx",
-        content=lambda arch, weights, facts: bytes(
-            graph(arch, weights, metadata=facts).SerializeToString()
-        ),
-    )
+
+    def content(
+        arch: Architecture, weights: Weights | None, facts: Mapping[str, str] | None
+    ) -> bytes:
+        if arch.detector and not raw and not batch:
+            limits = limits_from(arch.detector, score=score, overlap=overlap, most=most)
+            model = detector_to_onnx(arch, weights, limits=limits, opset=opset, metadata=facts)
+        else:
+            size = batch or None
+            model = to_onnx(arch, weights, seed=seed, batch=size, opset=opset, metadata=facts)
+        return bytes(model.SerializeToString())
+
+    return FileExporter(suffix=".onnx", content=content)

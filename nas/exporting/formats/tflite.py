@@ -1,18 +1,36 @@
 """A .tflite file that LiteRT runs, channels last; random weights unless some are given."""
 
-from functools import partial
+from collections.abc import Mapping
 
 from nas.exporting.formats import Exporter, FileExporter
-from nas.exporting.tflite import to_tflite
+from nas.exporting.limits import limits_from
+from nas.exporting.tflite import detector_to_tflite, to_tflite
+from nas.network.blocks import Architecture
+from nas.network.detector import LEAST_SCORE, OVERLAP
+from nas.network.weights import Weights
 
 
-def create(*, seed: int = 0, batch: int = 0) -> Exporter:
-    """Return the exporter of `nas.exporting.tflite.to_tflite`, in fp32.
+def create(
+    *,
+    seed: int = 0,
+    batch: int = 0,
+    raw: bool = False,
+    score: float = LEAST_SCORE,
+    overlap: float = OVERLAP,
+    most: int = 0,
+) -> Exporter:
+    """Return the exporter of `nas.exporting.tflite`, in fp32.
 
     `seed` draws the random weights; `batch` of 0 gives 1 that may be resized when it is run, and
-    with it height and width where the network pools.
+    with it height and width where the network pools. The options of detectors are those of "onnx".
     """
-    graph = partial(to_tflite, seed=seed, batch=batch or None)
-    return FileExporter(
-        suffix=".tflite", content=lambda arch, weights, facts: graph(arch, weights, metadata=facts)
-    )
+
+    def content(
+        arch: Architecture, weights: Weights | None, facts: Mapping[str, str] | None
+    ) -> bytes:
+        if arch.detector and not raw and not batch:
+            limits = limits_from(arch.detector, score=score, overlap=overlap, most=most)
+            return detector_to_tflite(arch, weights, limits=limits, metadata=facts)
+        return to_tflite(arch, weights, seed=seed, batch=batch or None, metadata=facts)
+
+    return FileExporter(suffix=".tflite", content=content)
