@@ -21,7 +21,8 @@ from nas.core.storage import Place, split_name
 from nas.core.text import file_name
 from nas.exporting.export import named
 from nas.network.blocks import Architecture
-from nas.network.checkpoint import find_checkpoint, load_checkpoint
+from nas.network.checkpoint import architecture_of, find_checkpoint, load_checkpoint
+from nas.network.detectors import backbone_in, has_head
 from nas.network.multipliers import scale_resolution
 from nas.searching.runs.folder import find_architecture
 from nas.training.recipe_files import find_recipe, pinned
@@ -162,11 +163,17 @@ def _start(arch: str | None, begun: Begun | None, flags: dict[str, Any]) -> str:
         raise NasError(
             "--weights, --inherit and --from-scratch contradict each other; give one of them"
         )
-    weights = weights or flags["inherit"]
+    weights = weights or flags["inherit"] or _trained_backbone(arch, from_scratch)
     if weights or arch is None or from_scratch or find_checkpoint(arch) is None:
         return str(weights)
     is_own = split_name(arch)[0].rstrip("/") == str(flags["out"])
     return "" if begun and (is_own or not begun.weights) else arch
+
+
+def _trained_backbone(arch: str | None, from_scratch: bool) -> str:
+    """Return the trained network that ARCH names as the backbone of a detector, "" for none."""
+    name = backbone_in(arch) if arch and not from_scratch and has_head(arch) else ""
+    return name if name and find_checkpoint(name) else ""
 
 
 def _check_cluster(flags: Mapping[str, Any]) -> None:
@@ -199,7 +206,7 @@ def _train(
     if found := advice(recipe, images=len(data.train)):
         say(found)
     if start:
-        begin = _inheriting if flags["inherit"] else _beginning
+        begin = _inheriting if flags["inherit"] or _is_backbone(start, network) else _beginning
         network, options = begin(start, network, data, seed=flags["seed"])
     elif begun:
         options = Options(began=begun.weights, normalisation=begun.normalisation)
@@ -216,6 +223,16 @@ def _train(
             with out.open() as folder:
                 return carry_out(job, folder), data
         return _train_distributed(job, out, flags), data
+
+
+def _is_backbone(start: str, arch: Architecture) -> bool:
+    """Tell whether `start` names a classifier that a detector is to begin with."""
+    from nas.training.foreign import is_foreign
+
+    if arch.detector is None:
+        return False
+    found = None if is_foreign(start) else find_checkpoint(start)
+    return is_foreign(start) or (found is not None and architecture_of(found).detector is None)
 
 
 def _inheriting(

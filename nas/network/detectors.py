@@ -22,6 +22,19 @@ def has_head(text: str) -> bool:
     return bool(colon) and name in available(KIND)
 
 
+def backbone_in(text: str) -> str:
+    """Return the name of the backbone in the name of a detector."""
+    return _sized(Plugin.parse(text).options.get("path", ""))[0]
+
+
+def _sized(path: str) -> tuple[str, int]:
+    """Return the name of a backbone, and the side of the input that stands behind it."""
+    match = _SIDE.fullmatch(path)
+    if match and int(match["side"]) >= _LEAST_SIDE:
+        return match["backbone"], int(match["side"])
+    return path, RESOLUTION
+
+
 def detector_of(text: str, find: Callable[[str], Architecture]) -> Architecture:
     """Return the detector that `text` names: "HEAD:BACKBONE" or "HEAD:BACKBONE@SIDE,key=value".
 
@@ -36,11 +49,9 @@ def detector_of(text: str, find: Callable[[str], Architecture]) -> Architecture:
     path = options.pop("path", "")
     if not path:
         raise NasError(f"{text} names no backbone; write {plugin.name}:mobilenet_v3_large, say")
-    match = _SIDE.fullmatch(path)
-    side = int(match["side"]) if match else 0
-    name = match["backbone"] if match and side >= _LEAST_SIDE else path
+    name, side = _sized(path)
     backbone = find(name)
-    resized = replace(backbone, resolution=side if side >= _LEAST_SIDE else RESOLUTION)
+    resized = replace(backbone, resolution=side)
     try:
         found: Architecture = create(KIND, Plugin(name=plugin.name, options=options), resized)
     except BadValue as error:

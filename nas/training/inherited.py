@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from nas.core.data import bundled
 from nas.core.errors import BadFile, NasError
 from nas.models.build import weights_of
+from nas.network.backbone import backbone_of, from_detector, into_detector
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint, Triple, load_checkpoint
-from nas.network.inherit import inherit
+from nas.network.inherit import Inherited, inherit
 from nas.network.weights import Weights
 from nas.network.zoo import load_architecture
 from nas.training.data import Data
@@ -69,10 +70,31 @@ def begin_with(relative: Checkpoint, arch: Architecture, data: Data, *, seed: in
     )
     drawn = weights_of(fresh(arch, seed=seed))
     same = knows(relative, data.classes)
-    found = inherit(own, relative.weights, arch, fresh=drawn, classifier=same)
+    if arch.detector is not None:
+        found = _for_detector(relative, arch, drawn)
+    else:
+        found = inherit(own, relative.weights, arch, fresh=drawn, classifier=same)
     return Beginning(
         arch=arch,
         weights=found.weights,
         normalisation=relative.normalisation,
         share=found.share,
     )
+
+
+def _for_detector(relative: Checkpoint, arch: Architecture, drawn: Weights) -> Inherited:
+    """Return weights for a detector: of another, those that are called alike; else a backbone's."""
+    if relative.arch.detector is not None:
+        alike = {
+            name: value
+            for name, value in relative.weights.items()
+            if name in drawn and drawn[name].shape == value.shape
+        }
+        share = sum(value.size for value in alike.values()) / sum(v.size for v in drawn.values())
+        return Inherited(weights={**drawn, **alike}, share=share)
+    base = backbone_of(arch)
+    fresh = from_detector(arch, drawn)
+    found = inherit(relative.arch, relative.weights, base, fresh=fresh, classifier=False)
+    part = sum(value.size for value in fresh.values()) / sum(v.size for v in drawn.values())
+    weights = {**drawn, **into_detector(arch, found.weights)}
+    return Inherited(weights=weights, share=found.share * part)

@@ -107,4 +107,5 @@ def _expansion(sketch: Sketch, block: Block) -> tuple[str, Block]:
     if block.skip == "pool" and block.keeps_channels:
         return sketch.last, block  # its shortcut reads what the expansion does
     place = sketch.conv(sketch.last, block.hidden_channels, act=block.act)
-    return place, replace(block, in_channels=block.hidden_channels, skip="none")
+    skip = "none" if block.skip == "pool" else block.skip  # it may keep its channels now
+    return place, replace(block, in_channels=block.hidden_channels, skip=skip)
