@@ -193,13 +193,15 @@ def _trained(line: Line, arch: Architecture, part: str, out: Path, recipe: Recip
     test = (
         score_checkpoint(str(out), data, split="test", device=config.device) if has_test else None
     )
-    line.teller.say(f"{arch.name}: top1 {trained.top1:.4f} after {trained.epochs} epochs")
-    scores = _scores(trained.top1, test.top1 if test else None)
+    line.teller.say(
+        f"{arch.name}: {trained.metric} {trained.value:.4f} after {trained.epochs} epochs"
+    )
+    scores = _scores(trained.value, test.value if test else None, metric=trained.metric)
     return _network(line, trained.arch, part, out, scores)
 
 
-def _scores(top1: float | None, test: float | None) -> dict[str, float]:
-    return {k: v for k, v in (("top1", top1), ("test", test)) if v is not None}
+def _scores(value: float | None, test: float | None, *, metric: str = "top1") -> dict[str, float]:
+    return {k: v for k, v in ((metric, value), ("test", test)) if v is not None}
 
 
 def _exported(line: Line, network: NetworkRecord, form: str) -> Mapping[str, Any]:

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from nas.network.checkpoint import Checkpoint, load_checkpoint
 from nas.training.data import Data
 from nas.training.evaluate import Score, score_batches
+from nas.training.tasks.find import task_of
+from nas.training.tasks.task import Scored
 from nas.training.trained import to_score
 
 Counts = NDArray[np.int64]
@@ -63,9 +65,14 @@ def evaluate(
 
 def score_checkpoint(
     text: str, data: Data, *, split: str = "val", device: str = "auto", batch: int = 256
-) -> Score:
-    """Return the score of the trained network that `text` means, as `evaluate` finds it.
+) -> Scored:
+    """Return the score of the trained network that `text` means, of whatever task.
 
     `text` is a training folder (then its best), FOLDER:last, or a .safetensors file.
+
+    Raises:
+        NasError: as `evaluate` does.
     """
-    return evaluate(load_checkpoint(text), data, split=split, device=device, batch=batch).score
+    found = load_checkpoint(text)
+    model, batches = to_score(found, data, split=split, device=device, batch=batch)
+    return task_of(found.arch).score(model, batches)

@@ -19,6 +19,8 @@ from nas.training.evaluate import in_order, pick_device, placed, split_of
 from nas.training.task import class_units, for_classes
 from nas.training.tasks.find import task_of
 
+_MOST_BOXED = 32
+
 
 def network_of(found: Checkpoint) -> Network:
     """Return the torch model of a trained network, on the CPU, in evaluation mode."""
@@ -46,7 +48,7 @@ def to_score(
 ) -> tuple[Network, Batches]:
     """Return a trained network on its device, and the images of a split for it.
 
-    The images are normalised as in its training.
+    The images are normalised as in its training. Those of detectors are large: 32 at once, at most.
 
     Raises:
         NasError: if the data are of another task or have other classes, or there is no such split.
@@ -58,6 +60,7 @@ def to_score(
     placed(model, on)
     data = replace(data, mean=found.data.mean, deviation=found.data.deviation)
     images, side = split_of(data, split), found.arch.resolution
+    batch = min(batch, _MOST_BOXED) if found.arch.detector else batch
     return model, in_order(images, data, side=side, batch=batch, device=on)
 
 

@@ -269,7 +269,7 @@ def test_a_target_that_cannot_be_reached_is_known_before_the_training_and_can_be
             {"search__limit": ["latency_ms<=0.001"]},
             "latency_ms<=0.001 cannot be satisfied",
         ),
-        ({"data": "digit"}, "did you mean digits?"),
+        ({"data": "digit"}, "did you mean digits"),
         ({"latency_table": "pixel9"}, "did you mean pixel"),
         ({"netadapt": {"step": "8%"}}, "missing target_ms"),
         ({"netadapt__step": "3M"}, "a step of 3M needs --by macs"),

@@ -110,7 +110,7 @@ def test_tflite_takes_the_weights_along(nas: Nas) -> None:
     runner = litert.Interpreter("x.tflite").get_signature_runner()
     logits = runner(input=images.astype(np.float32))["logits"]
     top1 = float((logits.argmax(1) == data.val.labels).mean())
-    assert top1 == score_checkpoint("run", data).top1
+    assert top1 == score_checkpoint("run", data).value
 
 
 def test_a_recipe_may_be_a_file_whose_content_counts(nas: Nas, tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_the_result_is_a_checkpoint_and_an_architecture(
     assert found.arch == load_architecture(str(out / "final.yaml")) == result.best_arch
     assert found.data.classes == digits.classes
     scored = score_checkpoint(str(out / "final.safetensors"), digits)
-    assert scored.top1 == result.best.top1 == found.top1
+    assert scored.value == result.best.top1 == found.top1
 
 
 def test_every_round_chose_its_most_accurate_proposal(done: tuple[Path, Result]) -> None:

@@ -142,9 +142,9 @@ def test_events_for_tensorboard_are_written(learned: Trained) -> None:
 
 def test_a_checkpoint_scores_as_in_its_training(learned: Trained, digits: Data) -> None:
     text = str(learned.out)
-    assert score_checkpoint(text, digits, batch=100).top1 == learned.top1
+    assert score_checkpoint(text, digits, batch=100).value == learned.top1
     shifted = replace(digits, mean=(0.0, 0.0, 0.0), deviation=(1.0, 1.0, 1.0))
-    assert score_checkpoint(text, shifted).top1 == learned.top1
+    assert score_checkpoint(text, shifted).value == learned.top1
     assert score_checkpoint(text, digits, split="test").images == len(digits.test or ())
     with pytest.raises(NasError, match="digits has no test images"):
         score_checkpoint(text, replace(digits, test=None), split="test")

@@ -12,8 +12,6 @@ from nas.training.tasks.find import detection_of
 from nas.training.trained import to_score
 
 EXAMPLES = 8
-MOST_BATCH = 32
-"""Images that are scored at once, at most: those of detectors are large."""
 _SIDE = 320
 """Pixels of the side of an example, in a picture."""
 
@@ -33,7 +31,7 @@ def evaluate_detector(
     *,
     split: str = "val",
     device: str = "auto",
-    batch: int = MOST_BATCH,
+    batch: int = 256,
 ) -> DetectionEvaluation:
     """Evaluate a trained detector on a split, "val" or "test".
 
@@ -42,7 +40,7 @@ def evaluate_detector(
     Raises:
         NasError: if there is no such split, or the data are of another task or other classes.
     """
-    model, batches = to_score(found, data, split=split, device=device, batch=min(batch, MOST_BATCH))
+    model, batches = to_score(found, data, split=split, device=device, batch=batch)
     task, objects = detection_of(found.arch), objects_of(batches)
     score = score_detector(model, batches, task.detector, task.priors)
     counts = np.bincount(objects.labels[~objects.crowd], minlength=len(data.classes))
