@@ -2,19 +2,20 @@
 
 from nas.latency.measure.speedup import Speedup
 from nas.latency.table import LatencyTable
+from nas.network.checkpoint import metric_of
 from nas.pruning.netadapt import Point, Result, Round
 from nas.report.tables import Table
 
 _KNOWN_BY_HEART = 0.03
 
 
-def round_text(one: Round) -> str:
+def round_text(one: Round, *, metric: str = "top1") -> str:
     """Return one line about a round."""
     choice, point = one.choice, one.point
     failed = sum(not tried.point for tried in one.tried)
     return (
         f"round {one.number}: {point.latency_ms:.4g} ms, {choice.group} from {choice.was} to "
-        f"{choice.width}, hold-out top1 {point.held_out:.4f}, {len(one.tried)} tried"
+        f"{choice.width}, hold-out {metric} {point.held_out:.4f}, {len(one.tried)} tried"
         + (f", {failed} failed" if failed else "")
     )
 
@@ -32,9 +33,10 @@ def speedup_text(speedup: Speedup) -> str:
 def ends_table(result: Result, table: LatencyTable) -> Table:
     """Return the network before and after as a table, with the shares that are left."""
     start, best = result.start, result.best
+    metric = metric_of(result.arch)
     return Table(
         title=f"{result.arch.name}, {len(result.rounds)} rounds, predicted for {table.device}",
-        headings=("", "MACs M", "params M", "predicted ms", "top1 %", "test %", "hold-out %"),
+        headings=("", "MACs M", "params M", "predicted ms", f"{metric} %", "test %", "hold-out %"),
         rows=(_row("start", start), _row("best", best), _row_of_shares(start, best)),
     )
 
@@ -45,8 +47,9 @@ def notes(result: Result, table: LatencyTable, speedup: Speedup | None) -> tuple
     held, top1 = result.start.held_out or 0.0, result.start.top1 or 0.0
     if held - top1 > _KNOWN_BY_HEART:
         found.append(
-            f"the start was trained on the hold-out images ({100 * held:.1f} % right, "
-            f"{100 * top1:.1f} % of the validation images): they overrate proposals"
+            f"the start was trained on the hold-out images ({metric_of(result.arch)} "
+            f"{100 * held:.1f} %, {100 * top1:.1f} % on the validation images): they overrate "
+            "proposals"
         )
     if speedup and (table.provenance is None or table.provenance.cpu != speedup.cpu):
         found.append(f"the table is of another device, {table.device}, than was measured on")

@@ -28,7 +28,7 @@ from nas.latency.file import load_table
 from nas.latency.measure.rounds import Rounds
 from nas.latency.measure.speedup import Speedup, measure_speedup, target_like
 from nas.latency.table import LatencyTable
-from nas.network.checkpoint import Checkpoint
+from nas.network.checkpoint import Checkpoint, metric_of
 from nas.pruning.folder import settings_in
 from nas.pruning.netadapt import BY, CHOICES, DEFAULT_KINDS, Result, Round, Settings, check
 from nas.pruning.slicing import IMPORTANCES
@@ -210,7 +210,7 @@ def _prune(job: "PruningJob", folder: Path, flags: dict[str, Any], *, quiet: boo
     from nas.pruning.run import Listener, netadapt
 
     def tell(one: Round) -> None:
-        (say if quiet else put)(round_text(one))
+        (say if quiet else put)(round_text(one, metric=metric_of(job.start.arch)))
 
     with (
         closing(make_runner(flags["runner"], workers=flags["workers"])) as runner,

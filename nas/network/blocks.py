@@ -133,7 +133,8 @@ class Architecture:
     that of its convolutions: "symmetric", equal on both sides whatever the size of the maps, or
     "same", TensorFlow's, which differs at strides: as little as is needed, the larger half after
     the map. `name` is a label; with `fixed_features` a width multiplier leaves the head's
-    last features (1280, say) as they are. Neither takes part in comparison or fingerprint.
+    last features (1280, say) as they are. `detector_head` is the head that made a detector of a
+    network, by which it is scaled. None of these takes part in comparison or fingerprint.
     """
 
     resolution: int
@@ -146,6 +147,7 @@ class Architecture:
     norm_epsilon: float = NORM_EPSILON
     padding: str = "symmetric"
     detector: Detector | None = None
+    detector_head: str = field(default="", compare=False)
     fixed_features: bool = field(default=False, compare=False)
     name: str = field(default="", compare=False)
 
@@ -161,8 +163,10 @@ class Architecture:
         if not isinstance(self.fixed_features, bool):
             text = f"fixed_features must be true or false, not {shown(self.fixed_features)}"
             raise BadValue(text, "fixed_features")
-        if not isinstance(self.name, str):
-            raise BadValue(f"name must be text, not {shown(self.name)}", "name")
+        for label in ("name", "detector_head"):
+            if not isinstance(getattr(self, label), str):
+                text = f"{label} must be text, not {shown(getattr(self, label))}"
+                raise BadValue(text, label)
         self._check_channels()
 
     def _check_number(self, label: str, wanted: str, allowed: Callable[[float], bool]) -> None:
@@ -292,6 +296,7 @@ def to_mapping(arch: Architecture) -> dict[str, Any]:
         **({"fixed_features": True} if arch.fixed_features else {}),
         "head": [block_mapping(b) for b in arch.head],
         **({"detector": plain_detector(arch.detector)} if arch.detector else {}),
+        **({"detector_head": str(arch.detector_head)} if arch.detector_head else {}),
     }
 
 

@@ -129,6 +129,11 @@ class Checkpoint:
         return {name: value for name, value in known.items() if value is not None}
 
 
+def metric_of(arch: Architecture) -> str:
+    """Return the name of the metric that networks like `arch` are compared by: top1 or map."""
+    return "top1" if arch.detector is None else "map"
+
+
 def named_classes(metadata: Mapping[str, str]) -> list[str]:
     """Return the names of the classes in the metadata of a network; none where nobody gave any."""
     names: list[str] = json.loads(metadata.get("classes", "[]"))

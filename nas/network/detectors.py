@@ -22,6 +22,19 @@ def has_head(text: str) -> bool:
     return bool(colon) and name in available(KIND)
 
 
+def with_head(backbone: Architecture, like: Architecture) -> Architecture:
+    """Return a detector of `backbone` with the head, the classes and the name of another one.
+
+    Raises:
+        BadValue: if that says of no head, or the head does not fit.
+    """
+    if like.detector is None or not like.detector_head:
+        raise BadValue(f"{like.name or 'the network'} does not say what head it has", "detector")
+    plugin = Plugin.parse(like.detector_head)
+    found: Architecture = create(KIND, plugin, backbone, classes=like.detector.classes)
+    return replace(found, name=like.name)
+
+
 def backbone_in(text: str) -> str:
     """Return the name of the backbone in the name of a detector."""
     return _sized(Plugin.parse(text).options.get("path", ""))[0]

@@ -10,7 +10,9 @@ from itertools import chain
 from math import ceil, isfinite
 
 from nas.core.errors import BadValue
+from nas.network.backbone import backbone_of
 from nas.network.blocks import MOST_BLOCKS, MOST_CHANNELS, MOST_PIXELS, Architecture, Block, Blocks
+from nas.network.detectors import with_head
 
 DIVISOR = 8
 LEAST_RESOLUTION = 8
@@ -52,6 +54,8 @@ def scale(arch: Architecture, by: Multipliers, *, multiple: int = DIVISOR) -> Ar
         BadValue: if no channel or fewer than 8 pixels would be left somewhere, or more than an
             architecture can have.
     """
+    if arch.detector is not None:
+        return _scale_detector(arch, by, multiple)
     _check_width(arch, by.width, multiple)
     _check_size(arch, by)
     pixels = round(arch.resolution * by.resolution)
@@ -63,6 +67,24 @@ def scale(arch: Architecture, by: Multipliers, *, multiple: int = DIVISOR) -> Ar
         )
     deeper = scale_depth(arch, by.depth)
     return scale_resolution(scale_width(deeper, by.width, multiple=multiple), pixels)
+
+
+def _scale_detector(arch: Architecture, by: Multipliers, multiple: int) -> Architecture:
+    """Return the head of a detector on its scaled backbone.
+
+    Raises:
+        BadValue: if it is not known which head that is, and more than the resolution is scaled.
+    """
+    if (by.width, by.depth) == (1.0, 1.0):
+        return scale_resolution(arch, round(arch.resolution * by.resolution))
+    if not arch.detector_head:
+        name = arch.name or "the network"
+        raise BadValue(
+            f"{name} is scaled in resolution only; scale a head on a backbone, as in "
+            "yolo:mobilenet_v2, or choose a bundled detector of another size",
+            "width",
+        )
+    return with_head(scale(backbone_of(arch), by, multiple=multiple), arch)
 
 
 def _check_width(arch: Architecture, factor: float, multiple: int) -> None:
@@ -101,7 +123,14 @@ def round_channels(channels: float, *, divisor: int = DIVISOR) -> int:
 
 
 def scale_resolution(arch: Architecture, resolution: int) -> Architecture:
-    """Return `arch` with an input of `resolution` x `resolution` pixels."""
+    """Return `arch` with an input of `resolution` x `resolution` pixels.
+
+    A detector gets the maps that its head has at that resolution, unless it was pruned.
+    """
+    if arch.detector is not None and arch.detector_head and resolution != arch.resolution:
+        backbone = backbone_of(arch)
+        if with_head(backbone, arch) == arch:
+            return with_head(replace(backbone, resolution=resolution), arch)
     return replace(arch, resolution=resolution)
 
 

@@ -1,5 +1,6 @@
 """How much the loss would change without a channel, to first order."""
 
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -11,8 +12,8 @@ from nas.pruning.slicing import Effects, Floats
 from nas.training.batches import Batches
 from nas.training.evaluate import memory_named, pick_device, placed
 from nas.training.fine_tune import FineTuningSetup
-from nas.training.losses import cross_entropy
 from nas.training.steps import trainable
+from nas.training.tasks.find import task_of
 
 BATCHES = 4
 _NORM = "norm.weight"
@@ -37,11 +38,12 @@ def effects(
         setup.data.train, batch=setup.recipe.batch, side=arch.resolution, data=setup.data,
         seed=setup.seed, epoch=number, shuffle=True, device=str(device),
     )  # fmt: skip
+    loss = task_of(arch).loss(replace(setup.recipe, label_smoothing=0.0), device)
     found: dict[str, list[Floats]] = {}
     with memory_named(setup.recipe.batch, arch.resolution):
         for images, labels in islice(batches, BATCHES):
             model.zero_grad()
-            cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]  # torch's
+            loss(model(images), labels).backward()  # type: ignore[no-untyped-call]  # torch's
             for name, sums in _sums(model).items():
                 found.setdefault(name, []).append(np.abs(sums))
     return {name: np.mean(each, axis=0) for name, each in found.items()}

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 
 from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
+from nas.network.checkpoint import metric_of
 from nas.pruning.channels import groups
 from nas.pruning.netadapt import Point, Result
 from nas.report._drawing import FOUND, GREY, KNOWN, drawing, plain
@@ -33,7 +34,7 @@ def draw_rounds(result: Result, table: LatencyTable, paths: Sequence[Path]) -> N
             label="start, and end after the long fine-tuning (validation)",
         )
         axes.set_xlabel(f"predicted latency on {table.device}, {table.runtime} (ms)")
-        axes.set_ylabel("top1 (%)")
+        axes.set_ylabel(f"{metric_of(result.arch)} (%)")
         axes.set_title(plain(f"{result.arch.name}, rounds of NetAdapt: {len(rounds)}"))
         axes.grid(alpha=0.25)
         figure.legend(loc="outside lower center", ncols=2, fontsize=8)

@@ -14,8 +14,10 @@ from nas.network.detector import Detector, Level
 from nas.network.detectors import has_head
 from nas.network.footprint import peak_mb
 from nas.network.lowering import lower, priors_of
+from nas.network.multipliers import Multipliers, scale, scale_resolution
 from nas.network.sketch import Sketch
 from nas.network.zoo import DETECTORS, load_architecture
+from nas.pruning.channels import groups, narrowed
 
 PARAMETERS = {
     "ssdlite:mobilenet_v3_large,reduced_tail=true": 3_440_060,
@@ -203,3 +205,32 @@ def test_a_width_multiplier_is_no_resolution() -> None:
     assert load_architecture("ssdlite:mobilenet_v3_large@0.75@256").resolution == 256
     assert has_head("yolo:mobilenet_v2")
     assert not has_head("timm:mobilenet_v2")
+
+
+@pytest.mark.parametrize("name", ["ssdlite:mobilenet_v2@192", "yolo:mnasnet_a1@192"])
+def test_a_detector_is_scaled_as_the_head_on_its_scaled_backbone(name: str) -> None:
+    arch = load_architecture(name)
+    by = Multipliers(width=1.5, depth=1.2, resolution=4 / 3)
+    scaled, backbone = scale(arch, by), scale(load_architecture(name.split(":")[1][:-4]), by)
+    assert scaled.resolution == 256
+    assert scaled.stem == backbone.stem
+    assert scaled.stages[:2] == backbone.stages[:2]
+    assert (
+        scaled.detector == load_architecture(name.replace("192", "256")).detector or "yolo" in name
+    )
+    assert cost(scaled).macs > 3 * cost(arch).macs
+
+
+def test_a_detector_at_another_resolution_has_the_maps_of_that_one() -> None:
+    arch = load_architecture("ssdlite:mobilenet_v3_small")
+    assert scale_resolution(arch, 96) == load_architecture("ssdlite:mobilenet_v3_small@96")
+    group = next(group for group in groups(arch) if group.name == "head.2.out")
+    pruned = narrowed(arch, group, 64)
+    assert cost(scale_resolution(pruned, 224)).params == cost(pruned).params
+
+
+def test_a_bundled_detector_is_scaled_in_resolution_only() -> None:
+    arch = load_architecture("yolov8n")
+    assert scale(arch, Multipliers(resolution=0.5)).resolution == 320
+    with pytest.raises(BadValue, match="yolov8n is scaled in resolution only"):
+        scale(arch, Multipliers(width=2.0))

@@ -29,19 +29,16 @@ def strides(units: tuple[Unit, ...]) -> Iterator[int]:
 def body_of(backbone: Architecture) -> tuple[tuple[str, Block], ...]:
     """Return the blocks of the stem and the stages with their places, and the convolutions behind.
 
-    Those are the blocks of the head before its pooling.
+    Those are the blocks of the head before its pooling, if it pools.
 
     Raises:
-        BadValue: if it is no classifier, whose head pools.
+        BadValue: if it is a detector.
     """
     if backbone.detector is not None:
         raise BadValue(f"{backbone.name or 'the network'} is a detector already", "detector")
     blocks = backbone.named_blocks()
-    pools = [place for place, block in blocks if block.kind == "pool"]
-    if not pools:
-        raise BadValue("a backbone is a classifier, whose head pools; this one has no pool", "head")
-    places = [place for place, _ in blocks]
-    return blocks[: places.index(pools[0])]
+    kinds = [block.kind for _, block in blocks]
+    return blocks[: kinds.index("pool")] if "pool" in kinds else blocks
 
 
 def features(backbone: Architecture, *, act: str) -> Backbone:

@@ -32,4 +32,5 @@ def create(
         drop_connect=backbone.drop_connect,
         norm_epsilon=backbone.norm_epsilon,
         padding=backbone.padding,
+        detector_head=f"ssd:fewer_anchors={str(fewer_anchors).lower()},kernel={kernel}",
     )

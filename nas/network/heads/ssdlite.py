@@ -35,6 +35,7 @@ def create(
         drop_connect=backbone.drop_connect,
         norm_epsilon=backbone.norm_epsilon,
         padding=backbone.padding,
+        detector_head=f"ssdlite:fewer_anchors={str(fewer_anchors).lower()}",
     )
 
 

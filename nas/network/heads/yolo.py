@@ -43,6 +43,7 @@ def create(
         drop_connect=backbone.drop_connect,
         norm_epsilon=backbone.norm_epsilon,
         padding=backbone.padding,
+        detector_head=f"yolo:width={width:g},act={act}",
     )
 
 
