@@ -27,7 +27,7 @@ _LONG, _LEAST_LONG_STEPS = ("efficientnet", "mobilenetv3", "adamw"), 20_000
 _AUGMENTED: Mapping[int, tuple[float, float]] = {1: (1.0, 0.0), 15: (0.6, 0.0), 60: (0.4, 0.2)}
 """`crop` and `mixup` by how often each image is seen, at least."""
 _BOX_BATCHES, _BOX_STEPS = (8, 16, 32, 64), 1000
-_BOX_RATE, _BOX_BATCH = 2e-3, 16
+_BOX_RATE, _BOX_BATCH = 4e-3, 16
 _VARIED: Mapping[int, BoxAugment] = {
     1: BoxAugment(flip=True),
     15: BoxAugment(flip=True, zoom=(0.75, 1.5), colour=0.2),
