@@ -5,6 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import click
 import numpy as np
@@ -16,14 +17,19 @@ Image = pytest.importorskip("PIL.Image")
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
-@pytest.fixture(scope="module")
-def classify() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("classify", EXAMPLES / "classify.py")
+def loaded(name: str) -> ModuleType:
+    """Return an example as a module."""
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def classify() -> ModuleType:
+    return loaded("classify")
 
 
 @pytest.mark.parametrize("kind", ["plain.png", "turned.jpg", "transparent.png", "grey.png"])
@@ -50,6 +56,64 @@ def test_an_image_is_prepared_as_in_a_training(
     wanted = (trained_on - np.array(facts["mean"])) / np.array(facts["deviation"])
     assert found.dtype == np.float32
     assert np.abs(found - wanted).max() < 0.03  # a step of a byte is 0.02
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("script", ["detect_onnx", "detect_litert"])
+def test_the_scripts_of_a_detector_give_what_the_exported_graph_does(
+    script: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("ai_edge_litert")
+    from detectors import tiny_detector
+
+    from nas.exporting.export import export
+    from nas.network.checkpoint import Checkpoint, DataFacts
+    from nas.network.lowering import lower
+    from nas.network.weights import random_weights
+    from nas.training.datasets._pictures import stretched
+
+    arch = tiny_detector()
+    facts = DataFacts(
+        name="x", fingerprint="", classes=("a", "b", "c"), mean=(0.5, 0.4, 0.3),
+        deviation=(0.2, 0.3, 0.4),
+    )  # fmt: skip
+    weights = random_weights(lower(arch))
+    trained = Checkpoint(path=tmp_path, arch=arch, weights=weights, data=facts, top1=None)
+    suffix = "onnx" if script == "detect_onnx" else "tflite"
+    model = export(arch, tmp_path / f"model.{suffix}", trained=trained)
+    pixels = np.random.default_rng(0).integers(0, 256, (80, 120, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "image.png")
+    rows = loaded(script).detect(str(model), str(tmp_path / "image.png"))
+    trained_on = stretched(tmp_path / "image.png", arch.resolution)[None] / 255
+    mean, deviation = (np.reshape(v, (1, 3, 1, 1)) for v in (facts.mean, facts.deviation))
+    corners, scores, labels = boxes_of(arch, weights, ((trained_on - mean) / deviation))
+    assert len(rows) == len(scores) > 10
+    np.testing.assert_allclose([row[1] for row in rows], scores, atol=0.02)
+    assert sum(row[0] == "abc"[label] for row, label in zip(rows, labels, strict=True)) > 0.9 * len(
+        rows
+    )
+    near = np.abs(np.array([row[2] for row in rows]) / [120, 80, 120, 80] * 64 - corners) < 1
+    assert near.all(axis=1).mean() > 0.8  # a byte's step of the resized pixels may swap two boxes
+
+
+def boxes_of(arch: Any, weights: Any, images: Any) -> tuple[Any, Any, Any]:
+    """Return what evaluation finds in one image."""
+    import torch
+
+    from nas.network.detector import limits_of
+    from nas.network.lowering import priors_of
+    from nas.training.boxes import Outputs
+    from nas.training.detection.coding import Start
+    from nas.training.detection.suppression import find
+    from nas.training.trained import with_weights
+
+    model = with_weights(arch, {k: torch.from_numpy(v) for k, v in weights.items()})
+    with torch.inference_mode():
+        outputs = Outputs(*model(torch.from_numpy(images.astype(np.float32))))
+    (one,) = find(arch.detector, outputs, Start.of(priors_of(arch)), limits_of(arch.detector))
+    return one.corners.numpy(), one.scores.numpy(), one.labels.numpy()
 
 
 def test_a_folder_without_images_is_said(classify: ModuleType, tmp_path: Path) -> None:
