@@ -24,7 +24,6 @@ from nas.training.data import load_data
 from nas.training.evaluate import pick_device, placed, precision
 from nas.training.job import Options, TrainingJob
 from nas.training.loop import Loop
-from nas.training.losses import cross_entropy
 from nas.training.optim import build_optimizer
 from nas.training.recipe_files import find_recipe
 from nas.training.recipes import adapt
@@ -51,13 +50,14 @@ def bare_loop(job: TrainingJob, device: torch.device) -> Callable[[], None]:
     model = build_model(job.arch)
     placed(model, device)
     optimizer = build_optimizer(job.recipe, model)
+    loss_of = job.task.loss(job.recipe, device)
 
     def epoch() -> None:
         loss = torch.zeros(())
-        for images, labels in batches:
+        for images, targets in batches:
             with precision(device):
-                logits = model(images)
-            loss = cross_entropy(logits, labels, smoothing=job.recipe.label_smoothing)
+                outputs = model(images)
+            loss = loss_of(outputs, targets)
             loss.backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)

@@ -4,15 +4,15 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from math import sqrt
 
+from nas.core.errors import BadValue
 from nas.network.detector import Detector, Level
 from nas.network.sketch import Sketch
 
 EXTRAS = (512, 256, 256, 128)
 """The channels of the maps behind the backbone, each of half the side (Liu et al., 2016)."""
-_SMALLEST, _LARGEST = 0.2, 0.95
+SMALLEST, _LARGEST = 0.2, 0.95
+_LEAST = 0.01
 _RATIOS = (2.0, 3.0)
-_FEWER_FIRST = ((0.1, 1.0), (_SMALLEST, 2.0), (_SMALLEST, 0.5))
-"""Scales and ratios of the three anchors of the first map, where they are fewer."""
 
 Anchors = tuple[tuple[float, float], ...]
 _LAST_STRIDE = 32
@@ -22,18 +22,23 @@ Predict = Callable[[Sketch, str, int], str]
 """Puts what gives so many numbers of each pixel of a map; returns its place."""
 
 
-def anchors(maps: int, *, fewer: bool) -> tuple[Anchors, ...]:
+def anchors(maps: int, *, fewer: bool, smallest: float) -> tuple[Anchors, ...]:
     """Return widths and heights of the anchors of every map, as fractions of the side.
 
-    Their scales grow from 0.2 to 0.95 in equal steps. A map has squares of its scale, and of the
-    geometric mean with the next one, and boxes of the ratios 2, 1/2, 3 and 1/3 and of its scale's
-    area; with `fewer` the first map has three.
+    Their scales grow from `smallest` to 0.95 in equal steps. A map has squares of its scale, and of
+    the geometric mean with the next one, and boxes of the ratios 2, 1/2, 3 and 1/3 and of its
+    scale's area; with `fewer` the first map has three, one of them of half its scale.
+
+    Raises:
+        BadValue: if `smallest` is not 0.01 to 0.9.
     """
-    step = (_LARGEST - _SMALLEST) / max(maps - 1, 1)
-    scales = [_SMALLEST + step * number for number in range(maps)] + [1.0]
+    if not _LEAST <= smallest <= 0.9:
+        raise BadValue(f"smallest must be a fraction of the side, 0.01 to 0.9, not {smallest:g}")
+    step = (_LARGEST - smallest) / max(maps - 1, 1)
+    scales = [smallest + step * number for number in range(maps)] + [1.0]
     found = [_of_scale(scale, after) for scale, after in pairwise(scales)]
     if fewer:
-        found[0] = tuple(_box(scale, ratio) for scale, ratio in _FEWER_FIRST)
+        found[0] = _box(smallest / 2, 1.0), _box(smallest, 2.0), _box(smallest, 0.5)
     return tuple(found)
 
 
@@ -63,11 +68,16 @@ def extra_maps(sketch: Sketch, maps: Sequence[str], side: int, shrink: Shrink) -
 
 
 def predictions(
-    sketch: Sketch, maps: Sequence[str], predict: Predict, *, classes: int, fewer: bool
+    sketch: Sketch,
+    maps: Sequence[str],
+    predict: Predict,
+    *,
+    classes: int,
+    boxes_of: Sequence[Anchors],
 ) -> Detector:
     """Put what predicts boxes and classes from `maps`, and return the detector."""
     levels = []
-    for place, boxes in zip(maps, anchors(len(maps), fewer=fewer), strict=True):
+    for place, boxes in zip(maps, boxes_of, strict=True):
         box = predict(sketch, place, 4 * len(boxes))
         label = predict(sketch, place, (classes + 1) * len(boxes))
         levels.append(Level(boxes=box, classes=label, anchors=boxes))

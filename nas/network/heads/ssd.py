@@ -2,7 +2,7 @@
 
 from nas.network.blocks import Architecture
 from nas.network.heads._backbone import tapped
-from nas.network.heads._ssd import extra_maps, predictions
+from nas.network.heads._ssd import SMALLEST, anchors, extra_maps, predictions
 from nas.network.sketch import Sketch
 
 
@@ -11,7 +11,12 @@ def _shrink(sketch: Sketch, source: str, channels: int) -> str:
 
 
 def create(
-    backbone: Architecture, *, classes: int = 90, fewer_anchors: bool = True, kernel: int = 1
+    backbone: Architecture,
+    *,
+    classes: int = 90,
+    fewer_anchors: bool = True,
+    smallest: float = SMALLEST,
+    kernel: int = 1,
 ) -> Architecture:
     """Return SSD on `backbone` (Liu et al., 2016; Howard et al., 2017, section 4.6).
 
@@ -25,12 +30,13 @@ def create(
     def predict(sketch: Sketch, source: str, numbers: int) -> str:
         return sketch.add("predict", source, numbers, kernel=kernel, act="none")
 
-    detector = predictions(sketch, maps, predict, classes=classes, fewer=fewer_anchors)
+    boxes = anchors(len(maps), fewer=fewer_anchors, smallest=smallest)
+    detector = predictions(sketch, maps, predict, classes=classes, boxes_of=boxes)
     return sketch.architecture(
         resolution=backbone.resolution,
         detector=detector,
         drop_connect=backbone.drop_connect,
         norm_epsilon=backbone.norm_epsilon,
         padding=backbone.padding,
-        detector_head=f"ssd:fewer_anchors={str(fewer_anchors).lower()},kernel={kernel}",
+        detector_head=f"ssd:fewer_anchors={str(fewer_anchors).lower()},smallest={smallest:g},kernel={kernel}",
     )

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from nas.network.blocks import Architecture, Block
 from nas.network.heads._backbone import tapped
-from nas.network.heads._ssd import extra_maps, predictions
+from nas.network.heads._ssd import SMALLEST, anchors, extra_maps, predictions
 from nas.network.multipliers import DIVISOR, round_channels, squeeze_rule
 from nas.network.sketch import Sketch
 
@@ -17,25 +17,28 @@ def create(
     classes: int = 90,
     reduced_tail: bool = False,
     fewer_anchors: bool = False,
+    smallest: float = SMALLEST,
 ) -> Architecture:
     """Return SSDLite on `backbone` (Sandler et al., 2018, section 6.2; Howard et al., 2019, 6.3).
 
     It reads the expansion of the first block with stride 32, and the last convolution. With
     `reduced_tail` the channels from there on are halved, as in MobileNetV3; with `fewer_anchors`
-    the first map has three anchors a pixel instead of six. `classes` do not count the background.
+    the first map has three anchors a pixel instead of six. `smallest` is the scale of the anchors
+    there, as a fraction of the side: less for small objects. `classes` do not count the background.
     """
     base = _with_reduced_tail(backbone) if reduced_tail else backbone
     found = tapped(base, act=RELU6)
     sketch = found.sketch
     maps = extra_maps(sketch, (found.maps[16], found.maps[32]), backbone.resolution, _shrink)
-    detector = predictions(sketch, maps, _predict, classes=classes, fewer=fewer_anchors)
+    boxes = anchors(len(maps), fewer=fewer_anchors, smallest=smallest)
+    detector = predictions(sketch, maps, _predict, classes=classes, boxes_of=boxes)
     return sketch.architecture(
         resolution=backbone.resolution,
         detector=detector,
         drop_connect=backbone.drop_connect,
         norm_epsilon=backbone.norm_epsilon,
         padding=backbone.padding,
-        detector_head=f"ssdlite:fewer_anchors={str(fewer_anchors).lower()}",
+        detector_head=f"ssdlite:fewer_anchors={str(fewer_anchors).lower()},smallest={smallest:g}",
     )
 
 
