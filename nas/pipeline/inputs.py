@@ -67,9 +67,10 @@ def load_inputs(config: PipelineConfig) -> Inputs:
         },
     )
     pick_device(config.device)
+    example = _random(setup)
     if config.train.teacher:
-        load_teacher(config.train.teacher, loaded)
-    _check_network(made, _random(setup))
+        load_teacher(config.train.teacher, loaded, example)
+    _check_network(made, example)
     _check_target(config, setup.problem)
     _check_plugins(config)
     return made

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from hashlib import sha256
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # the name every torch program uses
 from torch import Tensor, nn
 
+from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint, load_checkpoint
 from nas.training.data import Data
+from nas.training.tasks.find import task_of
 from nas.training.trained import check_classes, network_of
 
 
@@ -33,23 +36,23 @@ class Teacher(nn.Module):
         self.requires_grad_(False).eval()
 
     @torch.no_grad()
-    def forward(self, images: Tensor) -> Tensor:
-        """Map images of any side, normalised for the student, to logits (batch, classes)."""
+    def forward(self, images: Tensor) -> Any:
+        """Map images of any side, normalised for the student, to what the network computes."""
         images = images * self.scale + self.shift
         if images.shape[-1] != self.side:
             size = (self.side, self.side)
             images = F.interpolate(images, size, mode="bilinear", antialias=True)
-        logits: Tensor = self.network(images)
-        return logits
+        return self.network(images)
 
 
-def load_teacher(text: str, data: Data) -> Teacher:
-    """Return the trained network that `text` means as a teacher for `data`.
+def load_teacher(text: str, data: Data, arch: Architecture) -> Teacher:
+    """Return the trained network that `text` means as a teacher of `arch` for `data`.
 
     Raises:
-        NasError: if there is none, or it knows other classes.
+        NasError: if there is none, it knows other classes, or `arch` cannot learn from it.
     """
     found = load_checkpoint(text)
+    task_of(arch).check_teacher(found.arch)
     check_classes(found, data)
     return Teacher(found, data)
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from nas.core.data import as_json
-from nas.core.errors import BadValue, NasError
+from nas.core.errors import BadValue
 from nas.models.build import Network
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import AVERAGE
@@ -198,9 +198,7 @@ def fit_recipe(recipe: Recipe, data: Data) -> Recipe:
 def _teacher(job: TrainingJob) -> Teacher | None:
     if not job.options.teacher:
         return None
-    if job.arch.detector:
-        raise NasError("a detector cannot learn from a teacher yet; train it without `teacher`")
-    return load_teacher(job.options.teacher, job.data)
+    return load_teacher(job.options.teacher, job.data, job.arch)
 
 
 def _folder(out: Path | None, job: TrainingJob, teacher: Teacher | None) -> Any:

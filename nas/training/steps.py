@@ -18,7 +18,6 @@ from nas.training.distill import Teacher
 from nas.training.ema import Average
 from nas.training.evaluate import placed, precision
 from nas.training.job import TrainingJob
-from nas.training.losses import distillation
 from nas.training.optim import build_optimizer
 from nas.training.process_group import running_statistics
 from nas.training.schedule import learning_rate, warm_decay
@@ -48,6 +47,7 @@ class Stepper:
         self.model = trainable(job.arch, weights) if weights else fresh(job.arch, seed=job.seed)
         placed(self.model, device)
         self._loss = job.task.loss(job.recipe, device)
+        self._distillation = job.task.distillation(job.recipe, device)
         self._wrapped = self.group.wrapped(self.model)
         self.average = Average(self.model, decay=self.recipe.ema)
         self.optimizer = build_optimizer(self.recipe, self.model)
@@ -94,8 +94,7 @@ class Stepper:
         loss = self._loss(outputs, targets)
         if taught is not None:
             share = self.recipe.distillation
-            soft = distillation(outputs, taught, temperature=self.recipe.temperature)
-            loss = (1 - share) * loss + share * soft
+            loss = (1 - share) * loss + share * self._distillation(outputs, taught)
         loss = loss / parts
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's
         return loss.detach()

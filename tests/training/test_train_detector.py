@@ -150,9 +150,27 @@ def test_data_of_another_task_are_refused(scenes: Data) -> None:
         fit(tiny_detector(), digits)
 
 
-def test_a_teacher_is_refused(scenes: Data) -> None:
-    with pytest.raises(NasError, match="cannot learn from a teacher yet; train it without"):
-        train(tiny_detector(), scenes, VARIED, options=Options(teacher="runs/teacher"))
+def test_a_detector_learns_from_a_teacher_alone(scenes: Data, tmp_path: Path) -> None:
+    """Where the teacher is all of the loss, the boxes of the data are not looked at."""
+    arch = tiny_detector(side=32)
+    train(arch, scenes, adapt(auto(), epochs=2), out=tmp_path / "teacher")
+    recipe = replace(adapt(auto(), epochs=2, batch=8), distillation=1.0)
+    empty = np.zeros_like(scenes.train.labels.crowd)  # type: ignore[union-attr]  # boxes
+    crowds = replace(scenes.train.labels, crowd=~empty)  # type: ignore[type-var]  # boxes
+    blind = replace(scenes, train=replace(scenes.train, labels=crowds))
+    options = Options(teacher=str(tmp_path / "teacher"), device="cpu")
+    seen, unseen = (train(arch, data, recipe, options=options) for data in (scenes, blind))
+    assert [line["loss"] for line in seen.history] == [line["loss"] for line in unseen.history]
+    assert seen.history[1]["loss"] < seen.history[0]["loss"]
+
+
+def test_a_teacher_of_another_head_is_refused(scenes: Data, tmp_path: Path) -> None:
+    once = adapt(auto(), epochs=1)
+    train(tiny_detector("yolo", side=32), scenes, once, out=tmp_path / "teacher")
+    options = Options(teacher=str(tmp_path / "teacher"))
+    with pytest.raises(NasError, match="the teacher's coder is yolo, the detector's ssd"):
+        train(tiny_detector(side=32), scenes, once, out=tmp_path / "run", options=options)
+    assert not (tmp_path / "run").exists()
 
 
 def test_one_pixel_maps_need_batches_of_two(scenes: Data) -> None:

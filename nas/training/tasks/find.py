@@ -24,4 +24,4 @@ def detection_of(arch: Architecture) -> Detection:
     """
     if arch.detector is None:
         raise BadValue(f"{arch.name or 'the network'} is no detector", "detector")
-    return Detection(detector=arch.detector, priors=priors_of(arch))
+    return Detection(detector=arch.detector, priors=priors_of(arch), side=arch.resolution)

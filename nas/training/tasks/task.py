@@ -6,12 +6,16 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from nas.network.blocks import Architecture
 from nas.training.batches import Batches
 from nas.training.data import Data
 from nas.training.recipes import Recipe
 
 Loss = Callable[[Any, Any], Tensor]
 """The mean loss of a batch, from the outputs of a model and the targets of `Batches`."""
+
+Distillation = Callable[[Any, Any], Tensor]
+"""How far the outputs of a model lie from those of its teacher for the same images."""
 
 
 class Scored(Protocol):
@@ -65,6 +69,16 @@ class Task(Protocol):
 
     def loss(self, recipe: Recipe, device: torch.device) -> Loss:
         """Return the loss of a training by `recipe` on `device`."""
+
+    def check_teacher(self, teacher: Architecture) -> None:
+        """Refuse a teacher whose outputs are not those of the architecture that learns.
+
+        Raises:
+            NasError: naming what differs.
+        """
+
+    def distillation(self, recipe: Recipe, device: torch.device) -> Distillation:
+        """Return what a training by `recipe` on `device` learns from a teacher."""
 
     def score(self, model: nn.Module, batches: Batches) -> Scored:
         """Return the score of `model`, on its device, on images in order, not augmented.
