@@ -60,6 +60,8 @@ def _flag(name: str, help_text: str, **more: Any) -> Callable[[Any], Any]:
 @click.command("search")
 @_flag("space", "A bundled space or a YAML file.")
 @_flag("latency_table", "A bundled table or a YAML file.")
+@_flag("task", "What the networks are for: classification or detection.")
+@_flag("head", "The head of detectors, as in ssdlite or yolo:classes=3,resolution=416.")
 @_flag("era", "See nas/latency/eras.py.", hidden=True)
 @_flag(
     "limit",
@@ -225,6 +227,11 @@ def _measure_missing(settings: SearchConfig, out: Place | None) -> None:
         from nas.latency.measure.make import cover
         from nas.latency.measure.plan import measurable
 
+        if settings.head:
+            raise NasError(
+                "units of detectors are not measured by a search; measure a table of them first: "
+                f"nas latency measure --space {settings.space} --head {settings.head}"
+            )
         space = space_of(settings.space, out.here if out else None)
         if not measurable(space):
             raise NasError(
@@ -255,11 +262,13 @@ def _print_front(run: Run, known: Sequence[Solution], top: int) -> None:
         return
     print_table(front_table(run, known=known, top=top))
     put()
+    if setup.problem.head:
+        put(f"task: {setup.config.task} ({setup.searched})")
     for line in headlines(run.solutions, run.baseline, accuracy=setup.accuracy):
         put(line)
-    for evaluator in (setup.judge, *setup.problem.free):
-        if evaluator.note:
-            put(evaluator.note)
+    for note in (setup.note, *(evaluator.note for evaluator in setup.problem.free)):
+        if note:
+            put(note)
     for note in accuracy_notes(run.solutions):
         put(f"{EXTRAPOLATED} {setup.accuracy}: {note}")
     put(f"latency_ms: {table.name}, {table.device}, {table.runtime}")
@@ -309,7 +318,7 @@ def _document(run: Run) -> dict[str, Any]:
         "schema": 1,
         "run": str(run.out),
         **{f"{k}": list(v) if isinstance(v, tuple) else v for k, v in asdict(setup.config).items()},
-        "accuracy": {"metric": setup.accuracy, "note": setup.judge.note},
+        "accuracy": {"metric": setup.accuracy, "note": setup.note},
         "trials": len(run.trials),
         "seconds": run.seconds,
         "stopped": int((run.trials.status == STOPPED).sum()),

@@ -13,6 +13,7 @@ from nas.pipeline.summary import FINISHED, Summary, read_summary
 from nas.searching.metrics import FRACTIONS
 from nas.searching.runs.status import LOST, Status, read_status
 from nas.searching.runs.watch import SPENT
+from nas.searching.task import DETECTION
 
 
 @click.command("status")
@@ -48,6 +49,7 @@ def _document(status: Status) -> dict[str, object]:
         "waiting": status.waiting,
         "trials": sum(status.counts.values()),
         "wanted": status.wanted,
+        **({"task": DETECTION, "head": status.head} if status.head else {}),
         "best": status.best,
         "left_seconds": beat.left_seconds if beat else None,
         "silent_seconds": status.silent_seconds,
@@ -78,6 +80,7 @@ def _lines(status: Status) -> list[str]:
     done = sum(status.counts.values())
     lines = [
         f"{status.out}: {status.state}",
+        *([f"task: {DETECTION}, head {status.head}"] if status.head else []),
         f"trials: {done:,} of {status.wanted:,}" + (f" ({counts})" if counts else ""),
         f"waiting for an answer: {status.waiting:,}",
     ]

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from fnmatch import fnmatchcase
+from functools import partial
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any, TypeVar
@@ -176,8 +177,39 @@ def create(kind: str, plugin: Plugin, *given: Any, **named: Any) -> Any:
     Raises:
         NasError: if an option is unknown, or not of its type.
     """
+    return bound(kind, plugin, **named)(*given)
+
+
+def bound(kind: str, plugin: Plugin, **named: Any) -> Callable[..., Any]:
+    """Return the function that `create` calls with what is `given`, to call it often.
+
+    Raises:
+        NasError: as `create`.
+    """
     function = load(kind, plugin.name)
     parameters = inspect.signature(function, eval_str=True).parameters
+    options = _options(kind, plugin, parameters, named)
+    return partial(function, **{k: v for k, v in named.items() if k in parameters}, **options)
+
+
+def beside(kind: str, plugin: Plugin, name: str, *given: Any) -> Any:
+    """Call another function of a plugin's module, with `given` and all options of `create`.
+
+    Without such a function the result is None.
+
+    Raises:
+        NasError: as `create`.
+    """
+    made = load(kind, plugin.name)
+    function = getattr(sys.modules[made.__module__], name, None)
+    parameters = inspect.signature(made, eval_str=True).parameters
+    return function and function(*given, **_options(kind, plugin, parameters, {}))
+
+
+def _options(
+    kind: str, plugin: Plugin, parameters: Mapping[str, inspect.Parameter], named: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the options of `plugin` with the types that `parameters` state."""
     known = {
         p.name: type(p.default) if p.annotation is p.empty else p.annotation
         for p in parameters.values()
@@ -196,7 +228,7 @@ def create(kind: str, plugin: Plugin, *given: Any, **named: Any) -> Any:
     for p in parameters.values():
         if p.kind is p.KEYWORD_ONLY and p.default is p.empty and p.name not in {*named, *options}:
             raise NasError(f"{kind_in_singular(kind)} {plugin.name} needs {p.name}")
-    return function(*given, **{k: v for k, v in named.items() if k in parameters}, **options)
+    return options
 
 
 def _convert(text: str, wanted: Any, place: str) -> Any:

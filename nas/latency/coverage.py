@@ -1,18 +1,21 @@
 """How much of the latency of a space's networks a table of measured units extrapolates."""
 
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from nas.core.errors import NasError
 from nas.latency.table import LatencyTable
-from nas.space.space import Space
+from nas.network.blocks import Architecture
+from nas.space.space import Matrix, Space
 
 ON_MISSING = ("model", "measure", "fail")
 """What may be done about units that a measured table lacks."""
 
 NETWORKS = 64
+Decode = Callable[[Matrix], tuple[Architecture, ...]]
 MOST = 0.5
 """Of more than this share of the latency, an extrapolation must be allowed."""
 
@@ -26,8 +29,12 @@ class Coverage:
     latency: float
 
 
-def coverage(table: LatencyTable, space: Space, *, networks: int = NETWORKS) -> Coverage:
+def coverage(
+    table: LatencyTable, space: Space, *, networks: int = NETWORKS, decode: Decode | None = None
+) -> Coverage:
     """Return how much of `networks` random networks of `space` is extrapolated from `table`.
+
+    `decode` gives the architectures of rows, by default those of the space.
 
     That is nothing for a published table, which is a model of operators and has its own range.
 
@@ -35,7 +42,7 @@ def coverage(table: LatencyTable, space: Space, *, networks: int = NETWORKS) -> 
         MissingEntry: if the table has neither an entry nor a model for some unit.
     """
     rows = space.sample_matrix(np.random.default_rng(0), networks)
-    archs = space.decode_rows(rows)
+    archs = (decode or space.decode_rows)(rows)
     parts = [unit for latency in table.predict_all(archs) for unit in latency.units]
     missing, total = [unit for unit in parts if unit.extrapolated], sum(unit.ms for unit in parts)
     return Coverage(

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 from nas.core.errors import BadValue, NasError
 from nas.core.plugins import Plugin, available, create
-from nas.network.blocks import Architecture
+from nas.network.blocks import Architecture, Block
 
 KIND = "heads"
 RESOLUTION = 320
@@ -14,6 +15,38 @@ RESOLUTION = 320
 _SIDE = re.compile(r"(?P<backbone>.*[^@])@(?P<side>\d{2,5})")
 _LEAST_SIDE = 32
 """From this number on, what follows an @ is a resolution, otherwise a width multiplier."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taps:
+    """What decides a head besides its options and the side of the input, by places of blocks.
+
+    These are the input channels of the blocks `inputs`, those in front of the pooling (with
+    `keeps_convolutions`, else those behind the stages), and the expansion of the block `split`,
+    which becomes a block of its own where it `splits`. Without `keeps_convolutions` nothing of the
+    classifier's head stays. `apart` says that no unit of the head depends on several of the
+    channels. The plugin of a head may have a function `taps` like its `create`,
+    which returns these for a backbone, or None where more of it decides: what detectors of a space
+    cost is then looked up by what decides them.
+    """
+
+    inputs: tuple[str, ...] = ()
+    split: str = ""
+    keeps_convolutions: bool = False
+    apart: bool = False
+
+
+def splits(block: Block) -> bool:
+    """Tell whether the expansion of `block` can be a block of its own."""
+    if block.kind != "mbconv" or not block.expands:
+        return False
+    return not (block.skip == "pool" and block.keeps_channels)  # a shortcut of what it expands
+
+
+def rest_of(block: Block) -> dict[str, Any]:
+    """Return the fields of what is left of a block that `splits`, where they differ."""
+    skip = "none" if block.skip == "pool" else block.skip  # it may keep its channels now
+    return {"in_channels": block.hidden_channels, "skip": skip}
 
 
 def has_head(text: str) -> bool:

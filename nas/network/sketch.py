@@ -73,12 +73,15 @@ class Sketch:
         self, *, resolution: int, detector: Detector | None = None, **fields: Any
     ) -> Architecture:
         """Return the architecture of all blocks."""
-        numbers = sorted(int(s.removeprefix(_STAGE)) for s in self._sections if _STAGE in s)
+        numbers = [int(s.removeprefix(_STAGE)) for s in self._sections if _STAGE in s]
         return Architecture(
             resolution=resolution,
             input_channels=self.channels[IMAGE],
             stem=tuple(self._sections["stem"]),
-            stages=tuple(tuple(self._sections[f"{_STAGE}{number}"]) for number in numbers),
+            stages=tuple(
+                tuple(self._sections.get(f"{_STAGE}{number}", ()))  # a stage may have no blocks
+                for number in range(max(numbers, default=-1) + 1)
+            ),
             head=tuple(self._sections.get("head", ())),
             detector=detector,
             **fields,

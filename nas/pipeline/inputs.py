@@ -103,7 +103,8 @@ def _tuning(config: PipelineConfig) -> Recipe | None:
 
 
 def _random(setup: Setup) -> Architecture:
-    return setup.space.decode_row(setup.space.sample_matrix(np.random.default_rng(0), 1)[0])
+    rows = setup.space.sample_matrix(np.random.default_rng(0), 1)
+    return setup.problem.decode(rows)[0]
 
 
 def _check_network(inputs: Inputs, arch: Architecture) -> None:

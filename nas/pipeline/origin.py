@@ -167,8 +167,10 @@ def _epochs(number: int) -> str:
 def _searched(search: Mapping[str, Any], table: str) -> str:
     limits = search.get("limit") or []
     under = f" under {', '.join(map(str, limits))}" if limits else ""
+    head = search.get("head")
+    detectors = f"detectors with the head {head} on " if head else ""
     return (
-        f"Found by a search of the space {search.get('space', '')}{under}, "
+        f"Found by a search of {detectors}the space {search.get('space', '')}{under}, "
         f"{int(search.get('trials', 0)):,} trials, latency by {table}."
     )
 

@@ -81,7 +81,7 @@ def search_stage(line: Line) -> Done:
     line.teller.say(
         f"{len(run.solutions)} on the front of {len(run.trials)}; {name} is trained next"
     )
-    return Done(networks=(found,), notes=_notes(run.setup.judge.note, *draw_front_of(run, out)))
+    return Done(networks=(found,), notes=_notes(run.setup.note, *draw_front_of(run, out)))
 
 
 def train_stage(line: Line) -> Done:

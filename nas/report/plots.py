@@ -118,12 +118,12 @@ def _describe_axes(axes: Axes, run: Run) -> None:
         if limit.metric == "latency_ms":
             axes.axvline(limit.value, color="#999999", linestyle="--", linewidth=0.8)
     set_log(axes)
-    note = "\n".join(textwrap.wrap(run.setup.judge.note.replace("\n", "; "), 150))
+    note = "\n".join(textwrap.wrap(run.setup.note.replace("\n", "; "), 150))
     axes.set_xlabel(f"predicted latency on {table.device}, {table.runtime} (ms)")
     axes.annotate(note, (0, -36), xycoords="axes points", fontsize=7, va="top", color="#555555")
     fraction = run.setup.accuracy in FRACTIONS
     axes.set_ylabel(run.setup.accuracy + (" (%)" if fraction else ""))
-    axes.set_title(plain(f"{run.setup.space.name}: the front of {len(run.trials):,} candidates"))
+    axes.set_title(plain(f"{run.setup.searched}: the front of {len(run.trials):,} candidates"))
     axes.grid(alpha=0.25)
     axes.legend(loc="lower right", fontsize=8)
     if base and (height := _height(run, base)) is not None:

@@ -1,5 +1,6 @@
 """The settings of a search, by flags or run.yaml, and the objects that they name."""
 
+from collections.abc import Mapping
 from dataclasses import InitVar, asdict, dataclass, fields, replace
 from math import inf
 from pathlib import Path
@@ -28,7 +29,9 @@ from nas.searching.problem import (
     Strategy,
     is_slow,
 )
+from nas.searching.task import CLASSIFICATION, check_task, head_of, searched, stand_in
 from nas.searching.warm_start import ZOO, seed_rows
+from nas.space.heads import Detectors
 from nas.space.lookup import SpaceUnits
 from nas.space.space import Matrix, Space
 
@@ -46,7 +49,9 @@ FOOTPRINT = ("size_mb", "peak_mb")
 class SearchConfig:
     """All settings of a search; every field is a flag of `nas search` and a key of run.yaml.
 
-    `space`, `latency_table`: bundled names or paths. `evaluator`, `strategy`, `runner`: plugins, as
+    `space`, `latency_table`: bundled names or paths. `task`: "classification", or "detection" by a
+    `head` on the networks of the space, as in "ssdlite:classes=3,resolution=320" (see
+    `nas.space.heads`). `evaluator`, `strategy`, `runner`: plugins, as
     in "surrogate:my.npz"; the default strategy is "archive" where an evaluation is a look-up, else
     "guided". `objective`: as "max:top1"; by default latency and accuracy, or the lower bound that
     the evaluator gives of it. `limit`: as "latency_ms<=80"; with a `limit_confidence` of 0.9, the
@@ -66,6 +71,8 @@ class SearchConfig:
     """
 
     space: str = "mbconv"
+    task: str = CLASSIFICATION
+    head: str = ""
     latency_table: str = "pixel1"
     era: InitVar[str | int] = ""
     evaluator: str = "published"
@@ -97,6 +104,7 @@ class SearchConfig:
             object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
         named = tuple(name for name in self.seed_arch if name != "none")
         object.__setattr__(self, "seed_arch", named)
+        check_task(self.task, self.head)
         for name, least in _LEAST.items():
             if type(getattr(self, name)) is not int or getattr(self, name) < least:
                 raise BadValue(f"{name} must be a whole number >= {least}", name)
@@ -127,7 +135,7 @@ def read_config(path: Path) -> SearchConfig:
 
 def names_code(config: SearchConfig) -> bool:
     """Return whether `config` names code that needs permission: see `plugins.check_allowed`."""
-    texts = (config.evaluator, config.strategy, config.data, config.runner)
+    texts = (config.evaluator, config.strategy, config.data, config.runner, config.head)
     return config.ray_address not in ("", "auto", "local") or any(
         "." in plugin.name
         or not {"address", "environment"}.isdisjoint(plugin.options)
@@ -149,6 +157,7 @@ class Setup:
     `judge` is the evaluator of accuracy; with `streams`, trials go to workers one by one, as these
     become free (a judge with a runner distributes its work itself). `coverage` is that of a table
     of measured units, where the latency decides anything. `seeds` are the rows to begin with.
+    `stand_in` says so where the accuracy is not that of the detectors that are searched.
     """
 
     config: SearchConfig
@@ -158,6 +167,7 @@ class Setup:
     seeds: Matrix
     streams: bool = False
     coverage: Coverage | None = None
+    stand_in: str = ""
 
     @property
     def accuracy(self) -> str:
@@ -168,6 +178,16 @@ class Setup:
     def guide(self) -> str:
         """The metric of accuracy that the search maximises by default, a bound where there is."""
         return str(getattr(self.judge, "guide", self.accuracy))
+
+    @property
+    def note(self) -> str:
+        """What the accuracy is: the note of the judge, and of which networks it is."""
+        return "\n".join(filter(None, (self.stand_in, self.judge.note)))
+
+    @property
+    def searched(self) -> str:
+        """What is searched, as in "mbconv", or "detectors: ssdlite on mbconv"."""
+        return searched(self.space.name, str(self.problem.head or ""))
 
     @property
     def space(self) -> Space:
@@ -219,15 +239,22 @@ def prepare(
     Raises:
         NasError: if something is unknown, malformed, or does not fit; before any work is done.
     """
-    space = space_of(config.space, out.here if out else None)
+    own = space_of(config.space, out.here if out else None)
+    head = head_of(config.head, config.data) if config.head else None
+    config = replace(config, head=str(head or ""))
+    space = head.searched(own) if head else own
+    detectors = Detectors(head=head, space=space) if head else None
     table = load_table(config.latency_table)
     if config.on_missing == "fail":
         table = replace(table, model=None)
-    units = SpaceUnits(space)
-    judge = _judge(config, space, out, runner, units)
+    units = detectors.bodies.units if detectors else SpaceUnits(space)
+    given: dict[str, Any] = {"units": units, "detectors": detectors}
+    trains = plugins.takes("evaluators", Plugin.parse(config.evaluator).name, "detectors")
+    judged = head.judged(own) if head and not trains else space
+    judge = _judge(config, judged, out, runner, given)
     guide = getattr(judge, "guide", judge.provides[0])
     objectives = _objectives(config, guide)
-    counts = plugins.create("evaluators", Plugin.parse(COSTS), space, units=units)
+    counts = plugins.create("evaluators", Plugin.parse(COSTS), space, **given)
     evaluators = (
         *(() if str(judge) == COSTS else (counts,)),
         plugins.create(
@@ -237,9 +264,9 @@ def prepare(
             table=table,
             allow_extrapolation=config.allow_extrapolation or not asks_latency(config),
             confidence=config.limit_confidence,
-            units=units,
+            **given,
         ),
-        *_footprint(config, space, table, units),
+        *_footprint(config, space, table, given),
         judge,
     )
     reward = _reward(config.reward, guide) if config.reward else None
@@ -249,6 +276,7 @@ def prepare(
         objectives=objectives,
         limits=_limits(config),
         reward=reward,
+        head=head,
     )
     setup = Setup(
         config=_resolved(config, problem),
@@ -257,7 +285,10 @@ def prepare(
         judge=judge,
         seeds=seed_rows(problem, config.seed_arch),
         streams=_streams(config),
-        coverage=coverage(table, space) if table.entries and asks_latency(config) else None,
+        coverage=coverage(table, space, decode=problem.decode)
+        if table.entries and asks_latency(config)
+        else None,
+        stand_in=stand_in(head, own, judge.provides[0]) if head else "",
     )
     setup.strategy()
     if space.baseline:
@@ -283,7 +314,7 @@ def asks_latency(config: SearchConfig) -> bool:
 
 
 def _footprint(
-    config: SearchConfig, space: Space, table: LatencyTable, units: SpaceUnits
+    config: SearchConfig, space: Space, table: LatencyTable, given: Mapping[str, Any]
 ) -> tuple[Evaluator, ...]:
     """Return the evaluator of `FOOTPRINT` where an objective or a constraint names one of them."""
     named = [Objective.parse(text).metric for text in config.objective]
@@ -292,7 +323,7 @@ def _footprint(
         return ()
     dtype = "int8" if table.precision == "int8" else "fp32"
     footprint = Plugin.parse("footprint")
-    return (plugins.create("evaluators", footprint, space, dtype=dtype, units=units),)
+    return (plugins.create("evaluators", footprint, space, dtype=dtype, **given),)
 
 
 def _judge(
@@ -300,7 +331,7 @@ def _judge(
     space: Space,
     out: Place | None,
     runner: Runner | None,
-    units: SpaceUnits,
+    given: Mapping[str, Any],
 ) -> Evaluator:
     """Return the evaluator of accuracy."""
     plugin = Plugin.parse(config.evaluator)
@@ -321,7 +352,7 @@ def _judge(
         "trial_seconds": config.trial_seconds,
         "out": out.resolved() if out else None,  # workers may be in another folder
         "runner": runner,
-        "units": units,
+        **given,
     }
     judge: Evaluator = plugins.create(
         "evaluators", plugin, space, **named, **({"data": config.data} if config.data else {})

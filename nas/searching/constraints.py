@@ -124,6 +124,5 @@ def _violations(problem: Problem, constraints: Sequence[Constraint]) -> Violatio
 
 def _values(problem: Problem, constraint: Constraint, rows: Matrix) -> Floats:
     evaluator = next(e for e in problem.evaluators if constraint.metric in e.provides)
-    return answers(evaluator, Candidates(space=problem.space, picks=rows)).metrics[
-        constraint.metric
-    ]
+    candidates = Candidates(space=problem.space, picks=rows, head=problem.head)
+    return answers(evaluator, candidates).metrics[constraint.metric]

@@ -93,6 +93,7 @@ class _Found:
         candidates = Candidates(
             space=self.problem.space,
             picks=self.picks[rows],
+            head=self.problem.head,
             known=known,
             score=lambda metrics: self.problem.scores_so_far({**known, **metrics}),
         )

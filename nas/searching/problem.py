@@ -20,6 +20,7 @@ from nas.core.rounding import significant
 from nas.core.schema import PREDICTED
 from nas.network.blocks import Architecture
 from nas.searching.metrics import FRACTIONS, HIGHER_IS_BETTER
+from nas.space.heads import Head, decode
 from nas.space.space import Matrix, Space
 
 Floats = NDArray[np.float64]
@@ -40,11 +41,12 @@ class Candidates:
 
     `known` are the metrics that quicker evaluators have given for them. `score` takes further
     ones and returns the objectives that are known then, all to be minimised, shape (n, objectives);
-    None outside of a search.
+    None outside of a search. `head` makes detectors of the networks of the space.
     """
 
     space: Space
     picks: Matrix
+    head: Head | None = None
     known: Metrics = field(default_factory=dict)
     score: Callable[[Metrics], Floats] | None = None
 
@@ -54,8 +56,8 @@ class Candidates:
 
     @cached_property
     def archs(self) -> tuple[Architecture, ...]:
-        """The architectures, decoded when first asked for."""
-        return self.space.decode_rows(self.picks)
+        """The architectures, decoded when first asked for; detectors in a search for these."""
+        return decode(self.space, self.picks, self.head)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,8 +252,7 @@ class Trials:
     @property
     def ok(self) -> NDArray[np.bool_]:
         """Which of them have all metrics and satisfy all constraints."""
-        ok: NDArray[np.bool_] = self.status == OK
-        return ok
+        return np.asarray(self.status == OK)
 
 
 def concatenate(parts: Sequence[Trials], columns: int) -> Trials:
@@ -272,7 +273,7 @@ def concatenate(parts: Sequence[Trials], columns: int) -> Trials:
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """A space, the objectives, the constraints (`limits`), and the evaluators.
+    """A space, the objectives, the constraints (`limits`), the evaluators, and a `head` if any.
 
     Raises:
         NasError: if no evaluator provides the metric of an objective, a constraint or the reward,
@@ -284,6 +285,7 @@ class Problem:
     objectives: tuple[Objective, ...]
     limits: tuple[Constraint, ...] = ()
     reward: Reward | None = None
+    head: Head | None = None
 
     def __post_init__(self) -> None:
         provided = [*self.provides, *(["reward"] if self.reward else [])]
@@ -319,17 +321,20 @@ class Problem:
         """The metrics of the expensive evaluators, which models learn from trials."""
         return tuple(metric for e in self.expensive for metric in e.provides)
 
+    def decode(self, rows: Matrix) -> tuple[Architecture, ...]:
+        """Return the architectures of rows of picks."""
+        return decode(self.space, rows, self.head)
+
     def known(self, picks: Matrix) -> Metrics:
         """Return the metrics of the free evaluators for rows that are not trials yet."""
-        candidates = Candidates(space=self.space, picks=picks)
+        candidates = Candidates(space=self.space, picks=picks, head=self.head)
         return {name: v for e in self.free for name, v in answers(e, candidates).metrics.items()}
 
     def satisfies(self, metrics: Metrics, count: int) -> NDArray[np.bool_]:
         """Return which of `count` candidates satisfy the constraints on the given metrics."""
         feasible = np.ones(count, dtype=bool)
-        for constraint in self.limits:
-            if constraint.metric in metrics:
-                feasible &= constraint.holds(metrics[constraint.metric])
+        for constraint in (c for c in self.limits if c.metric in metrics):
+            feasible &= constraint.holds(metrics[constraint.metric])
         return feasible
 
     def with_reward(self, metrics: Metrics) -> Metrics:
@@ -359,6 +364,7 @@ class Problem:
             "objectives": [str(o) for o in self.objectives],
             "limits": [str(constraint) for constraint in self.limits],
             "reward": str(self.reward) if self.reward else None,
+            **({"head": str(self.head)} if self.head else {}),
         }
 
 

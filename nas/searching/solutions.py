@@ -16,10 +16,11 @@ from nas.latency.table import Latency
 from nas.network.blocks import Architecture
 from nas.network.cost import cost
 from nas.network.lowering import lower
-from nas.network.zoo import load_architecture, published_accuracy
+from nas.network.zoo import published_accuracy
 from nas.searching.config import Setup
 from nas.searching.evaluate import evaluate
 from nas.searching.problem import Candidates, Trials
+from nas.searching.warm_start import known_backbone
 from nas.space.rows import Picks
 from nas.space.space import Matrix
 
@@ -103,7 +104,7 @@ def front_solutions(
 
     The fastest comes first, or with one objective the best.
     """
-    archs = setup.space.decode_rows(trials.picks[numbers])
+    archs = setup.problem.decode(trials.picks[numbers])
     found = zip(archs, setup.table.predict_all(archs), numbers.tolist(), strict=True)
     solutions = [_found(setup, trials, number, arch, latency) for arch, latency, number in found]
     doubts = _doubts(setup, trials.picks[numbers], [s.accuracy or 0.0 for s in solutions])
@@ -135,18 +136,18 @@ def _found(
 
 
 def known_solution(setup: Setup, name: str) -> Solution:
-    """Return the solution for a bundled architecture.
+    """Return the solution for a bundled architecture, with the head in a search for detectors.
 
     It has an accuracy where it is in the space and the evaluator needs no training.
 
     Raises:
         MissingEntry: if the latency table does not cover it; see `covers`.
     """
-    arch = load_architecture(name)
+    arch = known(setup, name)
     published, counted, latency = published_accuracy(name), cost(arch), setup.table.predict(arch)
     solution = Solution(
-        name=name,
-        arch=replace(arch, name=name),
+        name=arch.name,
+        arch=arch,
         picks=None,
         latency=latency,
         macs=counted.macs,
@@ -155,7 +156,7 @@ def known_solution(setup: Setup, name: str) -> Solution:
         published=published.top1 if published else None,
     )
     try:
-        picks = setup.space.encode(arch)
+        picks = setup.space.encode(known_backbone(setup.problem, name))
     except NotInSpace:
         return solution
     row = setup.space.pack(picks)[None]
@@ -178,9 +179,19 @@ def known_solutions(setup: Setup) -> tuple[Solution, ...]:
     return tuple(known_solution(setup, name) for name in names if covers(setup, name))
 
 
+def known(setup: Setup, name: str) -> Architecture:
+    """Return a bundled architecture as the search has it, a detector in one for these.
+
+    Raises:
+        BadValue: if the head does not fit it.
+    """
+    backbone = replace(known_backbone(setup.problem, name), name=name)
+    return setup.problem.head(backbone) if setup.problem.head else backbone
+
+
 def covers(setup: Setup, name: str) -> bool:
     """Return whether the latency table covers every unit of a bundled architecture."""
-    return all(map(setup.table.covers, lower(load_architecture(name))))
+    return all(map(setup.table.covers, lower(known(setup, name))))
 
 
 def left_out(setup: Setup) -> str:
@@ -202,7 +213,8 @@ def _named(solution: Solution, name: str) -> Solution:
 
 def _doubts(setup: Setup, picks: Matrix, accuracies: Sequence[float]) -> list[dict[str, Any]]:
     """Return `deviation`, `outside` and `judged` of solutions, as far as the evaluator can tell."""
-    candidates, judge, count = Candidates(space=setup.space, picks=picks), setup.judge, len(picks)
+    candidates = Candidates(space=setup.space, picks=picks, head=setup.problem.head)
+    judge, count = setup.judge, len(picks)
     deviation: list[float | None] = [None] * count
     judged: list[float | None] = [None] * count
     outside = [""] * count

@@ -6,9 +6,10 @@ import numpy as np
 
 from nas.core.data import bundled
 from nas.core.errors import NotInSpace
+from nas.network.blocks import Architecture
 from nas.network.zoo import load_architecture
 from nas.searching.problem import Problem, Strategy, Trials, is_slow
-from nas.space.space import Matrix, Space
+from nas.space.space import Matrix
 
 ZOO = "zoo"
 """Means the bundled architectures of the space that satisfy the constraints."""
@@ -47,17 +48,24 @@ def seed_rows(problem: Problem, names: Sequence[str]) -> Matrix:
         NotInSpace: if one of the others lies outside of the space.
     """
     space = problem.space
-    rows = [space.pack(space.encode(load_architecture(name))) for name in names if name != ZOO]
+    rows = [space.pack(space.encode(known_backbone(problem, n))) for n in names if n != ZOO]
     if ZOO in names and not is_slow(problem):
-        known = np.array([*_zoo(space)], np.uint8).reshape(-1, len(space.columns))
+        known = np.array([*_zoo(problem)], np.uint8).reshape(-1, len(space.columns))
         rows = [*known[problem.satisfies(problem.known(known), len(known))], *rows]
     return np.array(rows, np.uint8).reshape(-1, len(space.columns))
 
 
-def _zoo(space: Space) -> Iterator[Matrix]:
-    """Give the rows of the bundled architectures that are points of `space`."""
+def known_backbone(problem: Problem, name: str) -> Architecture:
+    """Return a known architecture; in a search for detectors, with the resolution of these."""
+    arch = load_architecture(name)
+    return problem.head.at_its_side(arch, problem.space) if problem.head else arch
+
+
+def _zoo(problem: Problem) -> Iterator[Matrix]:
+    """Give the rows of the bundled architectures that are points of the space."""
+    space = problem.space
     for name in bundled("architectures"):
         try:
-            yield space.pack(space.encode(load_architecture(name)))
+            yield space.pack(space.encode(known_backbone(problem, name)))
         except NotInSpace:
             continue

@@ -36,13 +36,13 @@ class SpaceUnits:
     Given to several look-ups, it lowers the units once for all of them, unless they are very many.
     """
 
-    def __init__(self, space: Space) -> None:
-        """Number the units of `space`.
+    def __init__(self, space: Space, *, slots: Sequence[Slot] = ()) -> None:
+        """Number the units of `space`, whose parts may be others than those of its networks.
 
         Raises:
             NasError: if it has too many combinations of choices for a part of its networks.
         """
-        self._slots = slots_of(space)
+        self._slots = tuple(slots) or slots_of(space)
         self.positions = _Positions(space, self._slots)
         if len(self) > _MOST:
             raise NasError(
@@ -205,14 +205,14 @@ def embed(space: Space, rows: Matrix, tables: Sequence[Floats]) -> Floats:
     return np.concatenate(found, axis=1, dtype=float)
 
 
-def distinct_units(space: Space) -> Mapping[str, Unit]:
-    """Return every unit that an architecture of `space` can contain, by its key."""
+def distinct_units(space: Space, *, units: SpaceUnits | None = None) -> Mapping[str, Unit]:
+    """Return every unit that an architecture of `space` can contain, or of `units`, by its key."""
     found: list[tuple[int, Unit]] = []
-    for places, units in units_of(space):
-        numbers = (getattr(units.block, name) for name in NUMBERS)
+    for places, many in units or units_of(space):
+        numbers = (getattr(many.block, name) for name in NUMBERS)
         order = np.argsort(places, kind="stable")
-        rows = np.stack([units.in_shape[1], *numbers], axis=1)[order]
+        rows = np.stack([many.in_shape[1], *numbers], axis=1)[order]
         first = order[np.unique(rows, axis=0, return_index=True)[1]]
-        found += [(int(places[i]), unit_at(units, i)) for i in first.tolist()]
+        found += [(int(places[i]), unit_at(many, i)) for i in first.tolist()]
     found.sort(key=lambda placed: placed[0])
     return {unit.key: unit for _, unit in found}

@@ -38,6 +38,7 @@ class Part:
     level: int = 0
 
 
+HEAD = "head.0"
 _ARRAYS = ("resolution", "multiplier", "width", "kernel")
 """The fields whose values may be arrays in `Row.fields`, or are looked up in tables."""
 
@@ -48,7 +49,8 @@ class Slot:
 
     `build` yields the blocks of some combinations, given their numbers and digits. Digits that are
     `joint` come as arrays, of the others a combination at a time. `counts` gives how often the part
-    occurs in each row of a matrix, None for always once.
+    occurs in each row of a matrix, None for always once. `place` is that of its first block in an
+    architecture, empty for the layers behind the first of a stage.
     """
 
     digits: tuple[int, ...]
@@ -57,6 +59,7 @@ class Slot:
     build: Callable[[Places, Sequence[Ints | int]], Iterator[Part]]
     counts: Callable[[Matrix], Floats | None]
     least_count: float
+    place: str = ""
 
     @cached_property
     def size(self) -> int:
@@ -166,13 +169,13 @@ class _Slots:
     def all(self) -> tuple[Slot, ...]:
         space = self._space
         of_stem = self._columns(lambda c: c.name == "act" or c.name.startswith("stem"))
-        found = [self._slot(of_stem, None, self._stem, counts=_always)]
+        found = [self._slot(of_stem, None, self._stem, counts=_always, place="stem.0")]
         for s, row in enumerate(space.stages):
             several = row.max_layers > 1
             layers = range(row.max_layers) if row.per_layer else (0, None) if several else (0,)
             found += [self._layer(s, layer) for layer in layers]
         of_head = self._columns(lambda c: c.name in ("act", "head"))
-        found.append(self._slot(of_head, len(space.stages), self._head, counts=_always))
+        found.append(self._slot(of_head, len(space.stages), self._head, counts=_always, place=HEAD))
         return tuple(found)
 
     def _columns(self, wanted: Callable[[Column], bool]) -> tuple[int, ...]:
@@ -204,6 +207,7 @@ class _Slots:
             self._stage_layer(stage, 1 if layer is None else layer),
             counts=_always if set(times) == {1} else counts,
             least_count=float(min(times)),
+            place=f"stages.{stage}.0" if first else "",
         )
 
     def _slot(
@@ -214,6 +218,7 @@ class _Slots:
         *,
         counts: Callable[[Matrix], Floats | None],
         least_count: float = 1.0,
+        place: str,
     ) -> Slot:
         """Return the slot that `columns` decide, and for a `part` the channels that enter it."""
         columns = (*self._around, *columns)
@@ -240,6 +245,7 @@ class _Slots:
             build=built,
             counts=counts,
             least_count=least_count,
+            place=place,
         )
 
     def _entering(self, part: int) -> Ints:

@@ -108,12 +108,8 @@ def load_data(text: str, *, seed: int = 0) -> Data:
         UnknownName: if there is no such dataset, or it has no such option.
         NasError: if the data cannot be used; the message says what was found and what to do.
     """
-    plugin = Plugin.parse(text)
-    _check_named(text, plugin.name)
-    options = dict(plugin.options)
-    megabytes = _megabytes(options.pop("cache", str(CACHE_MB)))
-    source: Source = create(KIND, Plugin(name=plugin.name, options=options), seed=seed)
-    _check(source, plugin.name)
+    megabytes = _megabytes(Plugin.parse(text).options.get("cache", str(CACHE_MB)))
+    source = find_source(text, seed=seed)
     mean, deviation = measure(source.train)
     notes = tuple(map(printable, (*source.notes, *label_notes(source.classes, _labels(source)))))
     for note in notes:
@@ -137,6 +133,22 @@ def load_data(text: str, *, seed: int = 0) -> Data:
         mirrored=source.mirrored,
         task=source.task,
     )
+
+
+def find_source(text: str, *, seed: int = 0, task: str = "") -> Source:
+    """Return the source of the dataset that `text` names, without reading all of its images.
+
+    Raises:
+        NasError: as `load_data`, or if the source is not for the `task`, where one is given.
+    """
+    plugin = Plugin.parse(text)
+    _check_named(text, plugin.name)
+    options = {key: value for key, value in plugin.options.items() if key != "cache"}
+    source: Source = create(KIND, Plugin(name=plugin.name, options=options), seed=seed)
+    _check(source, plugin.name)
+    if task:
+        check_kind(text, source.task, task)
+    return source
 
 
 def _check_named(text: str, name: str) -> None:

@@ -21,6 +21,8 @@ from nas.latency.measure.run import Target
 from nas.report.tables import Table, ms_text
 from nas.searching.runs.folder import find_architecture, front_names
 from nas.space.file import load_space
+from nas.space.heads import Detectors, Head
+from nas.space.space import Space
 
 Command = Callable[..., Any]
 _NOISY = 0.1
@@ -34,6 +36,7 @@ class What:
     """
 
     space: str | None
+    head: str | None
     arch: tuple[str, ...]
     run: Path | None
     networks: int
@@ -46,8 +49,16 @@ class What:
         """
         if sum((self.space is not None, bool(self.arch), self.run is not None)) != 1:
             raise NasError("name one of --space, --arch (may be repeated) and --run")
+        if self.head and self.space is None:
+            raise NasError(
+                "--head makes detectors of the networks of a --space; an --arch names its own, as "
+                f"in {self.head.partition(':')[0]}:mobilenet_v2"
+            )
         if self.space is not None:
             space = load_space(self.space)
+            if self.head:
+                detectors = _detectors(self.head, space)
+                return plan_space(detectors.space, detectors=detectors)
             plan = plan_space(space)
             return with_validation(plan, space, self.networks) if self.networks else plan
         if self.run is not None:
@@ -57,6 +68,13 @@ class What:
         return plan_networks(Path(self.arch[0]).stem, archs)
 
 
+def _detectors(text: str, space: Space) -> Detectors:
+    head = Head.parse(text)
+    found = Detectors(head=head, space=head.searched(space))
+    head.check(found.space)
+    return found
+
+
 def what(*, networks: int) -> Callable[[Command], Command]:
     """Give a command `asked`, from the options that say what to measure."""
     count = click.IntRange(min=0)
@@ -64,6 +82,7 @@ def what(*, networks: int) -> Callable[[Command], Command]:
 
     def decorate(command: Command) -> Command:
         @click.option("--space", help="All units of a bundled space or a YAML file.")
+        @click.option("--head", help="With --space, detectors with this head: units of these.")
         @click.option("--arch", multiple=True, help="An architecture; may be repeated.")
         @click.option("--run", type=PATH, help="The front of a run folder.")
         @click.option("--networks", type=count, default=networks, show_default=True, help=text)
@@ -71,7 +90,8 @@ def what(*, networks: int) -> Callable[[Command], Command]:
         def wrapped(
             space: str | None, arch: tuple[str, ...], run: Path | None, networks: int, **rest: Any
         ) -> Any:
-            asked = What(space=space, arch=arch, run=run, networks=networks)
+            head = rest.pop("head")
+            asked = What(space=space, head=head, arch=arch, run=run, networks=networks)
             return command(asked=asked, **rest)
 
         return wrapped

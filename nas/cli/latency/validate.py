@@ -11,6 +11,7 @@ from nas.core.extras import extra
 from nas.latency.measure.make import validate_table
 from nas.latency.table import LatencyTable
 from nas.report.table_notes import facts, speed_note
+from nas.searching.runs.folder import find_architecture
 
 
 @click.command("validate")
@@ -18,13 +19,15 @@ from nas.report.table_notes import facts, speed_note
 @click.option(
     "--networks", type=click.IntRange(min=2), default=50, show_default=True, help="Random ones."
 )
+@click.option("--arch", multiple=True, help="Instead of those, an architecture; may be repeated.")
 @click.option("--space", help="Where they come from. [default: what the table was measured for]")
 @options.cores
 @click.option("--plot/--no-plot", default=True, help="Draw predicted against measured.")
 @options.json_flag
-def command(
+def command(  # noqa: PLR0913  # a parameter for every option
     table: Path,
     networks: int,
+    arch: tuple[str, ...],
     space: str | None,
     cores: tuple[int, ...] | None,
     plot: bool,
@@ -37,7 +40,12 @@ def command(
     """
     with options.measuring() as report:
         validated = validate_table(
-            table, networks=networks, space=space, cores=cores, report=report
+            table,
+            networks=networks,
+            space=space,
+            archs=[find_architecture(name) for name in arch],
+            cores=cores,
+            report=report,
         )
     validation = validated.validation
     if as_json:

@@ -11,7 +11,7 @@ from nas.core.progress import quiet
 from nas.core.versions import code_version
 from nas.latency.coverage import ON_MISSING
 from nas.latency.file import load_table, write_table
-from nas.latency.measure.plan import Plan, plan_units, plan_validation
+from nas.latency.measure.plan import Plan, is_alone, plan_check, plan_units, plan_validation
 from nas.latency.measure.references import references_of
 from nas.latency.measure.rounds import MeasuringReport, Rounds
 from nas.latency.measure.run import Target, measure_plan
@@ -19,6 +19,7 @@ from nas.latency.measure.samples import UNIT, read_samples
 from nas.latency.measure.tabulate import entry_of, tabulate
 from nas.latency.measure.validation import speed_of, validate
 from nas.latency.table import LatencyTable
+from nas.network.blocks import Architecture
 from nas.network.layers import Unit
 from nas.space.file import load_space
 from nas.space.space import Space
@@ -79,15 +80,18 @@ def validate_table(
     *,
     networks: int,
     space: str | None = None,
+    archs: Sequence[Architecture] = (),
     cores: tuple[int, ...] | None = None,
     report: MeasuringReport = quiet,
 ) -> LatencyTable:
     """Measure networks that the table at `path` was not fitted on, and store the validation in it.
 
-    They are random ones of `space`, by default what the table was measured for, and the zoo.
+    They are `archs`, or random ones of `space`, by default what the table was measured for, and the
+    zoo.
 
     Raises:
-        NasError: if the table was not measured by this project, or of no space.
+        NasError: if the table was not measured by this project, or of no space, or was fitted on
+            one of `archs`.
     """
     if not path.is_file():
         raise BadFile(f"{path}: no such file; the result is stored in the table, so name its file")
@@ -95,8 +99,18 @@ def validate_table(
     target = target_of(table, cores=cores)
     source = table.provenance
     known = frozenset(source.calibrated_on) if source else frozenset()
-    plan = plan_validation(
-        _space(table, space), networks=networks, known=known, references=references_of(table)
+    references = references_of(table)
+    if fitted := [arch.name for arch in archs if arch.fingerprint in known]:
+        raise NasError(
+            f"latency table {table.name} was fitted on {', '.join(fitted)}, which cannot validate "
+            "it; name other architectures"
+        )
+    plan = (
+        plan_check(table.name, archs, references=references)
+        if archs
+        else plan_validation(
+            _space(table, space), networks=networks, known=known, references=references
+        )
     )
     scratch = path.with_suffix(".validation.jsonl")
     samples, _ = measure_plan(
@@ -119,7 +133,7 @@ def _space(table: LatencyTable, name: str | None) -> Space:
     except NasError:
         raise NasError(
             f"latency table {table.name} was measured for {wanted!r}, which is no bundled space; "
-            "name a space for the networks, as in `space=mbconv`"
+            "name a space for the networks, as in `space=mbconv`, or some with `arch`"
         ) from None
 
 
@@ -161,7 +175,7 @@ def complete(
     lacking = {
         unit.key: unit
         for unit in units
-        if unit.key not in table.entries and unit.key not in table.lacks
+        if unit.key not in table.entries and unit.key not in table.lacks and is_alone(unit)
     }
     if not lacking:
         return table

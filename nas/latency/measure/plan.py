@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nas.core.data import bundled
 from nas.core.errors import BadFile
@@ -21,10 +20,12 @@ from nas.network.layers import Unit
 from nas.network.lowering import lower, lower_chain
 from nas.network.multipliers import scale_resolution
 from nas.network.zoo import load_architecture
+from nas.space.heads import Detectors, decode
 from nas.space.lookup import distinct_units
 from nas.space.sampling import tilted
 from nas.space.slots import slots_of
 from nas.space.space import Space
+from nas.space.with_heads import Bodies
 
 CORRECTION_NETWORKS, SMALL_NETWORKS = 40, 100
 """Networks of the space that the correction is fitted on: more of small ones, which take less time
@@ -90,7 +91,13 @@ class Plan:
         return tuple(job.name.rpartition(" ")[2] for job in self.of(CORRECTION))
 
 
-def plan_space(space: Space, *, networks: int | None = None, seed: int = 0) -> Plan:
+def plan_space(
+    space: Space,
+    *,
+    networks: int | None = None,
+    seed: int = 0,
+    detectors: Detectors | None = None,
+) -> Plan:
     """Return the plan for a table of a space.
 
     It measures all units of the space, or of a sample of its networks where it is not `measurable`;
@@ -98,19 +105,22 @@ def plan_space(space: Space, *, networks: int | None = None, seed: int = 0) -> P
     operator model is fitted on more than one family; and networks for the correction. Half of these
     are drawn uniformly, half with a bias to small or large choices, so that they cover a wider
     range; `RELATIVES` of the zoo join them. For small inputs, what is not of the space is scaled
-    down to them, and there are more `networks` by default.
+    down to them, and there are more `networks` by default. With `detectors` these are measured,
+    on the networks of the space, and the relatives with the same head besides.
     """
     rng, side = np.random.default_rng([seed, 0]), max(space.resolutions)
     if networks is None:
         networks = CORRECTION_NETWORKS if side > SMALL_SIDE else SMALL_NETWORKS
     half = networks // 2
     rows = [*space.sample_matrix(rng, networks - half), *tilted(space, rng, half)]
-    drawn = _decoded(space, rows)
+    head = detectors.head if detectors else None
+    drawn = decode(space, np.array(rows), head)
     relatives = [scaled_to(load_architecture(name), side) for name in RELATIVES]
+    relatives += [head(head.at_its_side(arch, space)) for arch in relatives] if head else []
     if measurable(space):
-        units = distinct_units(space)
+        units = _units_of_bodies(detectors.bodies) if detectors else distinct_units(space)
     else:
-        units = _units([*drawn, *_decoded(space, space.sample_matrix(rng, SAMPLED))])
+        units = _units([*drawn, *decode(space, space.sample_matrix(rng, SAMPLED), head)])
     known = _units([*small_zoo(side).values(), *relatives])
     plan = _plan(space.name, {**units, **known}, [*drawn, *relatives], rng, side)
     return replace(plan, choices=space.fingerprint)
@@ -127,8 +137,10 @@ def measurable(space: Space) -> bool:
     return sum(slot.size for slot in slots_of(space)) <= _MOST_PLACES
 
 
-def _decoded(space: Space, rows: Iterable[NDArray[np.uint8]]) -> list[Architecture]:
-    return [space.decode_row(row) for row in rows]
+def _units_of_bodies(bodies: Bodies) -> Mapping[str, Unit]:
+    """Return the units of all networks of a space as detectors have them, and those of heads."""
+    heads = _units(arch for _, arch in bodies.examples())
+    return {**distinct_units(bodies.space, units=bodies.units), **heads}
 
 
 def plan_networks(name: str, archs: Sequence[Architecture], *, seed: int = 0) -> Plan:
@@ -242,12 +254,16 @@ def _plan(
 
 def _units(archs: Iterable[Architecture]) -> Mapping[str, Unit]:
     """Return units by their keys; those that join maps are measured in networks only."""
-    units = (unit for arch in archs for unit in lower(arch) if len(unit.in_shapes) == 1)
-    return {unit.key: unit for unit in units}
+    return {unit.key: unit for arch in archs for unit in lower(arch) if is_alone(unit)}
+
+
+def is_alone(unit: Unit) -> bool:
+    """Tell whether `unit` can be measured alone, as it reads one map."""
+    return len(unit.in_shapes) == 1
 
 
 def _unit_job(unit: Unit, role: str) -> MeasuringJob:
-    return MeasuringJob(name=unit.key, role=role, units=(replace(unit, name="unit"),))
+    return MeasuringJob(name=unit.key, role=role, units=(replace(unit, name="unit", inputs=()),))
 
 
 def _references(names: Iterable[str]) -> tuple[MeasuringJob, ...]:

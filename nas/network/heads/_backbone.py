@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from nas.core.errors import BadValue
 from nas.network.blocks import Architecture, Block
+from nas.network.detectors import Taps, rest_of, splits
 from nas.network.layers import Unit
 from nas.network.lowering import lower
 from nas.network.sketch import Sketch
@@ -97,12 +98,21 @@ def tapped(backbone: Architecture, *, act: str) -> Backbone:
     return Backbone(sketch=sketch, maps={**maps, 32: sketch.last})
 
 
+def taps_of_tapped(backbone: Architecture) -> Taps:
+    """Return what decides a head on the maps of `tapped`."""
+    return Taps(split=first_of(backbone, 32), keeps_convolutions=True, apart=True)
+
+
+def first_of(backbone: Architecture, stride: int) -> str:
+    """Return the place of the first block whose output has this stride to the image."""
+    places = (place for place, _ in backbone.named_blocks())
+    found = zip(places, strides(lower(backbone)), strict=False)
+    return next(place for place, total in found if total == stride)
+
+
 def _expansion(sketch: Sketch, block: Block) -> tuple[str, Block]:
     """Put the expansion of `block` as one of its own; return its place, and the rest of `block`."""
-    if block.kind != "mbconv" or not block.expands:
+    if not splits(block):
         return sketch.last, block
-    if block.skip == "pool" and block.keeps_channels:
-        return sketch.last, block  # its shortcut reads what the expansion does
     place = sketch.conv(sketch.last, block.hidden_channels, act=block.act)
-    skip = "none" if block.skip == "pool" else block.skip  # it may keep its channels now
-    return place, replace(block, in_channels=block.hidden_channels, skip=skip)
+    return place, replace(block, **rest_of(block))

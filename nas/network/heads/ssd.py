@@ -1,7 +1,10 @@
 """SSD: boxes by plain convolutions on six maps (SSD-MobileNetV1)."""
 
+from typing import Any
+
 from nas.network.blocks import Architecture
-from nas.network.heads._backbone import tapped
+from nas.network.detectors import Taps
+from nas.network.heads._backbone import tapped, taps_of_tapped
 from nas.network.heads._ssd import SMALLEST, anchors, extra_maps, predictions
 from nas.network.sketch import Sketch
 
@@ -40,3 +43,8 @@ def create(
         padding=backbone.padding,
         detector_head=f"ssd:fewer_anchors={str(fewer_anchors).lower()},smallest={smallest:g},kernel={kernel}",
     )
+
+
+def taps(backbone: Architecture, **_: Any) -> Taps:
+    """Return what decides the head."""
+    return taps_of_tapped(backbone)

@@ -1,9 +1,11 @@
 """SSDLite: depthwise-separable boxes on six maps (MobileNetV2, MobileNetV3)."""
 
 from dataclasses import replace
+from typing import Any
 
 from nas.network.blocks import Architecture, Block
-from nas.network.heads._backbone import tapped
+from nas.network.detectors import Taps
+from nas.network.heads._backbone import tapped, taps_of_tapped
 from nas.network.heads._ssd import SMALLEST, anchors, extra_maps, predictions
 from nas.network.multipliers import DIVISOR, round_channels, squeeze_rule
 from nas.network.sketch import Sketch
@@ -42,6 +44,11 @@ def create(
     )
 
 
+def taps(backbone: Architecture, *, reduced_tail: bool = False, **_: Any) -> Taps | None:
+    """Return what decides the head; None with a reduced tail, which changes a whole stage."""
+    return None if reduced_tail else taps_of_tapped(backbone)
+
+
 def _shrink(sketch: Sketch, source: str, channels: int) -> str:
     return sketch.add("separable", source, channels, kernel=3, stride=2)
 
@@ -56,7 +63,8 @@ def _with_reduced_tail(backbone: Architecture) -> Architecture:
 
     The expansion of that block stays; its squeeze-and-excitation too.
     """
-    *stages, last = backbone.stages
+    number = max(i for i, blocks in enumerate(backbone.stages) if blocks)  # others were dropped
+    last = backbone.stages[number]
     squeezed = squeeze_rule(backbone)
     rows: list[Block] = []
     for block in last:
@@ -71,7 +79,8 @@ def _with_reduced_tail(backbone: Architecture) -> Architecture:
             se_channels=squeezed(block, inner, 0.5) if block.squeezes else 0,
         )
         rows.append(row)
-    return replace(backbone, stages=(*stages, tuple(rows)), head=_half_head(backbone, rows[-1]))
+    stages = (*backbone.stages[:number], tuple(rows), *backbone.stages[number + 1 :])
+    return replace(backbone, stages=stages, head=_half_head(backbone, rows[-1]))
 
 
 def _half_head(backbone: Architecture, last: Block) -> tuple[Block, ...]:

@@ -1,9 +1,12 @@
 """YOLOv8's head on three maps: path aggregation, no anchors, distances as distributions."""
 
+from typing import Any
+
 from nas.core.errors import BadValue
 from nas.network.blocks import Architecture
 from nas.network.csp import SWISH, c2f, pyramid_pooling
-from nas.network.heads._backbone import features
+from nas.network.detectors import Taps
+from nas.network.heads._backbone import features, first_of
 from nas.network.heads._pan import Parts, aggregated, anchor_free
 from nas.network.multipliers import round_channels
 from nas.network.sketch import Sketch
@@ -45,6 +48,11 @@ def create(
         padding=backbone.padding,
         detector_head=f"yolo:width={width:g},act={act}",
     )
+
+
+def taps(backbone: Architecture, **_: Any) -> Taps:
+    """Return what decides the head: the channels of the last maps of each stride."""
+    return Taps(inputs=tuple(first_of(backbone, stride) for stride in STRIDES[1:]))
 
 
 def _grow(sketch: Sketch, source: str, channels: int) -> str:

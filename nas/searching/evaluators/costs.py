@@ -2,18 +2,21 @@
 
 from dataclasses import dataclass
 
-from nas.network.cost import cost_of
+from nas.network.blocks import Architecture
+from nas.network.cost import cost, cost_of
 from nas.network.layers import Unit
 from nas.searching.problem import Candidates, Metrics
+from nas.space.heads import Detectors
 from nas.space.lookup import Lookup, SpaceUnits
 from nas.space.space import Space
+from nas.space.with_heads import HeadLookup
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
     """Looks up the costs of a space's architectures."""
 
-    lookup: Lookup
+    lookup: Lookup | HeadLookup
     provides: tuple[str, ...] = ("macs", "params", "activations")
     seconds: float = 0.0
     note: str = ""
@@ -37,6 +40,15 @@ def _costs(units: Unit) -> tuple[float, ...]:
     return found.macs, found.params, found.activations
 
 
-def create(space: Space, *, units: SpaceUnits | None = None) -> Costs:
-    """Return the evaluator for one space, whose `units` may be at hand."""
+def _whole(detector: Architecture) -> tuple[float, ...]:
+    found = cost(detector)
+    return found.macs, found.params, found.activations
+
+
+def create(
+    space: Space, *, units: SpaceUnits | None = None, detectors: Detectors | None = None
+) -> Costs:
+    """Return the evaluator for one space, whose `units` may be at hand, or for its `detectors`."""
+    if detectors:
+        return Costs(HeadLookup.of(space, _costs, _whole, bodies=detectors.bodies))
     return Costs(Lookup(space, _costs, units=units))

@@ -5,19 +5,47 @@ from functools import partial
 
 import numpy as np
 
-from nas.network.footprint import MB, peak_bytes, weight_bytes
+from nas.network.blocks import Architecture
+from nas.network.footprint import MB, peak_bytes, peak_mb, weight_bytes
 from nas.network.layers import Unit
-from nas.searching.problem import Candidates, Metrics
+from nas.network.lowering import lower
+from nas.searching.problem import Candidates, Floats, Metrics
+from nas.space.heads import Detectors
 from nas.space.lookup import Lookup, SpaceUnits
-from nas.space.space import Space
+from nas.space.space import Matrix, Space
+from nas.space.with_heads import HeadLookup
+
+
+class DetectorPeaks:
+    """The most bytes of activations at once, of detectors: of each as a whole, and remembered.
+
+    What a head reads later takes memory while the units between are computed, so that the number
+    is no maximum over units.
+    """
+
+    def __init__(self, detectors: Detectors, dtype: str) -> None:
+        """Count in bytes of `dtype`."""
+        self._detectors, self._dtype = detectors, dtype
+        self._known: dict[bytes, float] = {}
+
+    def __call__(self, matrix: Matrix) -> Floats:
+        """Return the bytes of every row, shape (rows, 1)."""
+        return np.array([[self._of(row)] for row in matrix]).reshape(-1, 1)
+
+    def _of(self, row: Matrix) -> float:
+        key = row.tobytes()
+        if key not in self._known:
+            detector = self._detectors.bodies.detector(row)
+            self._known[key] = MB * peak_mb(detector, self._dtype)
+        return self._known[key]
 
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
     """Looks up what a space's architectures take on a device."""
 
-    sizes: Lookup
-    peaks: Lookup
+    sizes: Lookup | HeadLookup
+    peaks: Lookup | DetectorPeaks
     dtype: str
     provides: tuple[str, ...] = ("size_mb", "peak_mb")
     seconds: float = 0.0
@@ -43,6 +71,10 @@ class Footprint:
         return f"footprint {self.dtype}"
 
 
+def _whole(dtype: str, detector: Architecture) -> tuple[float, ...]:
+    return (float(sum(weight_bytes(unit, dtype) for unit in lower(detector))),)
+
+
 def _size(unit: Unit, dtype: str) -> tuple[float, ...]:
     return (weight_bytes(unit, dtype),)
 
@@ -51,14 +83,24 @@ def _peak(unit: Unit, dtype: str) -> tuple[float, ...]:
     return (peak_bytes(unit, dtype),)
 
 
-def create(space: Space, *, dtype: str = "fp32", units: SpaceUnits | None = None) -> Footprint:
-    """Return the evaluator for one space, whose `units` may be at hand.
+def create(
+    space: Space,
+    *,
+    dtype: str = "fp32",
+    units: SpaceUnits | None = None,
+    detectors: Detectors | None = None,
+) -> Footprint:
+    """Return the evaluator for one space, whose `units` may be at hand, or for its `detectors`.
 
     The `dtype` of weights and activations is fp32 or int8.
     """
+    size = partial(_size, dtype=dtype)
+    if detectors:
+        sizes = HeadLookup.of(space, size, partial(_whole, dtype), bodies=detectors.bodies)
+        return Footprint(sizes, DetectorPeaks(detectors, dtype), dtype)
     units = units or SpaceUnits(space)
     return Footprint(
-        Lookup(space, partial(_size, dtype=dtype), units=units),
+        Lookup(space, size, units=units),
         Lookup(space, partial(_peak, dtype=dtype), largest=True, units=units),
         dtype,
     )

@@ -21,6 +21,7 @@ from nas.core.workers.runner import Failure, InProcess, Runner, outcomes
 from nas.network.weights import fingerprint
 from nas.searching.problem import Answers, Candidates, Metrics
 from nas.searching.rungs import Floats, expected, promoted, schedule
+from nas.space.heads import Detectors, decode
 from nas.space.space import Space
 from nas.training.data import check_side, load_data
 from nas.training.inherited import find_relative
@@ -29,7 +30,8 @@ from nas.training.recipes import adapt
 from nas.training.run import Reached, fit_recipe
 
 FOLDER, LOG = "trainings", "log.jsonl"
-ACCURACY = "top1_proxy"
+ACCURACY, PRECISION = "top1_proxy", "map"
+"""The metric of classifiers and that of detectors, the average precision of COCO."""
 GRACE = 2
 """A late training ends itself; one that hangs is ended after so many times its time limit."""
 
@@ -43,7 +45,6 @@ class Proxy:
     errors of others shrank.
     """
 
-    provides = (ACCURACY, "epochs")
     seconds = 60.0
 
     def __init__(
@@ -61,6 +62,16 @@ class Proxy:
         self._runner, self._text = runner, text
 
     @property
+    def accuracy(self) -> str:
+        """The name of the accuracy: of detectors another one."""
+        return PRECISION if self._setup.data.task == "detection" else ACCURACY
+
+    @property
+    def provides(self) -> tuple[str, ...]:
+        """The accuracy, and the epochs trained."""
+        return self.accuracy, "epochs"
+
+    @property
     def at_once(self) -> int:
         """Candidates for a call: enough for all workers, in the second rung too."""
         return self._eta * max(2, self._runner.workers)
@@ -70,25 +81,26 @@ class Proxy:
         """What the numbers are."""
         size = f" at {self._setup.resolution} px" if self._setup.resolution else ""
         data, recipe = self._setup.data.name, self._setup.recipe.name
+        what = "average precision" if self.accuracy == PRECISION else "accuracy"
         return (
-            f"{ACCURACY} is the accuracy on {data} after {self._ends[-1]} epochs of recipe "
+            f"{self.accuracy} is the {what} on {data} after {self._ends[-1]} epochs of recipe "
             f"{recipe}{size}; train what you choose in full: nas train RUN:best --data {data}"
         )
 
     def __call__(self, candidates: Candidates) -> Answers:
-        """Return top1_proxy, a fraction, and the epochs trained, of every candidate.
+        """Return the accuracy, a fraction, and the epochs trained, of every candidate.
 
         Raises:
             RunError: if a training or the log cannot be written.
         """
         header = {"schema": 1, "evaluator": self._text}
         with resumed(self._log, header, writer="another search") as lines, closing(lines):
-            log = _Log(lines, self._text, self._ends)
+            log = _Log(lines, self._text, self._ends, self.accuracy)
             going = list(range(len(candidates)))
             for rung in range(len(self._ends)):
                 self._climb(candidates, going, rung, log)
                 going = self._promoted(candidates, going, rung, log)
-            return _answers(candidates, log, self._ends)
+            return _answers(candidates, log, self._ends, self.accuracy)
 
     def _climb(self, candidates: Candidates, going: Sequence[int], rung: int, log: "_Log") -> None:
         """Train the candidates `going` to the end of a rung, unless the log has it already."""
@@ -102,7 +114,7 @@ class Proxy:
                 log.failed(rung, archs[i].fingerprint, outcome.text)
                 discard(self._setup, archs[i])
             else:
-                scores = _scores(candidates, i, outcome)
+                scores = _scores(candidates, i, outcome, self.accuracy)
                 log.reached(rung, archs[i].fingerprint, outcome, scores)
                 if rung == len(self._ends) - 1:
                     finish(self._setup, archs[i])
@@ -137,20 +149,23 @@ class _Line:
     fingerprint: str
     epochs: int = 0
     top1: Fraction | None = None
+    map: Fraction | None = None
     scores: tuple[Signed, ...] = ()
     seconds: Seconds = 0.0
     error: str | None = None
 
     def __post_init__(self) -> None:
-        if self.error is None and (self.top1 is None or not self.scores):
-            raise BadValue("needs top1 and scores, or an error")
+        one = (self.top1 is None) != (self.map is None)
+        if self.error is None and not (one and self.scores):
+            raise BadValue("needs top1 or map, and scores, or an error")
 
 
 class _Log:
     """What every candidate reached, by rung and fingerprint; a file remembers it."""
 
-    def __init__(self, lines: Lines, text: str, ends: tuple[int, ...]) -> None:
+    def __init__(self, lines: Lines, text: str, ends: tuple[int, ...], accuracy: str) -> None:
         self._lines = lines
+        self.value = accuracy.partition("_")[0]
         self._rungs: list[dict[str, Record]] = [{} for _ in ends]
         found = lines.records[0].get("evaluator")
         if found != text:
@@ -181,7 +196,7 @@ class _Log:
             rung,
             arch,
             epochs=reached.epochs,
-            top1=reached.value,
+            **{self.value: reached.value},
             scores=list(scores),
             seconds=round(reached.seconds, 3),
         )
@@ -202,8 +217,8 @@ class _Log:
 
     def gains(self, rung: int) -> tuple[Floats, Floats]:
         """Return the accuracies at a rung and at the last one, of all that reached it."""
-        done = {n: r["top1"] for n, r in self._rungs[-1].items() if "error" not in r}
-        before = [self._rungs[rung][name]["top1"] for name in done]
+        done = {n: r[self.value] for n, r in self._rungs[-1].items() if "error" not in r}
+        before = [self._rungs[rung][name][self.value] for name in done]
         return np.array(before, dtype=float), np.array(list(done.values()), dtype=float)
 
     def last(self, arch: str) -> tuple[int, Record]:
@@ -211,18 +226,18 @@ class _Log:
         return next((i, r[arch]) for i, r in reversed(list(enumerate(self._rungs))) if arch in r)
 
 
-def _scores(candidates: Candidates, i: int, reached: Reached) -> list[float]:
+def _scores(candidates: Candidates, i: int, reached: Reached, metric: str) -> list[float]:
     """Return the known objectives of one candidate, all to be minimised."""
     if candidates.score is None:
         return [-reached.value]
     accuracy = np.full(len(candidates), reached.value)
     epochs = np.full(len(candidates), float(reached.epochs))
-    return [float(v) for v in candidates.score({ACCURACY: accuracy, "epochs": epochs})[i]]
+    return [float(v) for v in candidates.score({metric: accuracy, "epochs": epochs})[i]]
 
 
-def _answers(candidates: Candidates, log: _Log, ends: tuple[int, ...]) -> Answers:
+def _answers(candidates: Candidates, log: _Log, ends: tuple[int, ...], metric: str) -> Answers:
     """Return the answers for candidates from the log."""
-    top1, epochs = np.full((2, len(candidates)), np.nan)
+    values, epochs = np.full((2, len(candidates)), np.nan)
     errors: dict[int, str] = {}
     stopped = set()
     for i, arch in enumerate(candidates.archs):
@@ -230,12 +245,12 @@ def _answers(candidates: Candidates, log: _Log, ends: tuple[int, ...]) -> Answer
         if "error" in record:
             errors[i] = record["error"]
             continue
-        top1[i], epochs[i] = record["top1"], record["epochs"]
+        values[i], epochs[i] = record[log.value], record["epochs"]
         if rung < len(ends) - 1:
             stopped.add(i)
             before, after = log.gains(rung)
-            top1[i] = expected(top1[i], before=before, after=after)
-    metrics = {ACCURACY: top1, "epochs": epochs}
+            values[i] = expected(values[i], before=before, after=after)
+    metrics = {metric: values, "epochs": epochs}
     return Answers(metrics=metrics, errors=errors, stopped=frozenset(stopped))
 
 
@@ -263,8 +278,9 @@ def create(  # noqa: PLR0913  # a parameter for every option
     inherit: str = "",
     out: Place | None = None,
     runner: Runner | None = None,
+    detectors: Detectors | None = None,
 ) -> Proxy:
-    """Return the evaluator for one search.
+    """Return the evaluator for one search, of networks of the space or of its `detectors`.
 
     A full training takes `epochs` epochs of `recipe`; 1/eta of every rung is promoted to one that
     is eta times as long. `resolution` is that of the training images, 0 each architecture's own. A
@@ -293,7 +309,8 @@ def create(  # noqa: PLR0913  # a parameter for every option
         seconds=trial_seconds,
         relative=find_relative(inherit) if inherit else None,
     )
-    setup.prepared(space.decode_row(space.sample_matrix(np.random.default_rng(0), 1)[0]))
+    some = space.sample_matrix(np.random.default_rng(0), 1)
+    setup.prepared(decode(space, some, detectors.head if detectors else None)[0])
     text = (
         f"proxy:{loaded.fingerprint} {pinned(recipe)} epochs {','.join(map(str, ends))} "
         f"of eta {eta} resolution {resolution} batch {setup.recipe.batch} lr {setup.recipe.lr:g} "

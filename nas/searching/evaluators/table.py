@@ -1,6 +1,8 @@
 """Latency in milliseconds, summed from a latency table."""
 
 from dataclasses import dataclass
+from functools import partial
+from math import fsum
 from statistics import NormalDist
 
 import numpy as np
@@ -9,18 +11,22 @@ from numpy.typing import NDArray
 from nas.core.errors import NasError
 from nas.latency.eras import earlier_texts
 from nas.latency.table import DECIMALS, LatencyTable, UnitTable, fingerprint
+from nas.network.blocks import Architecture
 from nas.network.layers import Unit
+from nas.network.lowering import lower
 from nas.searching.metrics import UPPER
 from nas.searching.problem import Candidates, Floats, Metrics
+from nas.space.heads import Detectors
 from nas.space.lookup import Lookup, SpaceUnits, units_of
 from nas.space.space import Space
+from nas.space.with_heads import HeadLookup
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
     """Looks the latency of a space's architectures up in one table."""
 
-    lookup: Lookup
+    lookup: Lookup | HeadLookup
     table: LatencyTable
     fingerprint: str
     earlier: frozenset[str]
@@ -80,14 +86,18 @@ def create(
     allow_extrapolation: bool = False,
     confidence: float = 0.0,
     units: SpaceUnits | None = None,
+    detectors: Detectors | None = None,
 ) -> Table:
     """Return the evaluator for one space, whose `units` may be at hand, and one loaded table.
+
+    It answers for the `detectors` of the space, if there are any. Their maps are larger than those
+    of the classifiers that published tables were measured on, which is said of every network.
 
     With a `confidence`, it also gives the upper end of the interval of such coverage.
 
     Raises:
         NasError: if every architecture of the space lies outside of the table's range, and
-            `allow_extrapolation` is false.
+            `allow_extrapolation` is false and there are no detectors.
         MissingEntry: if the table has neither an entry nor a model for some unit.
     """
     many, used = UnitTable(table), np.zeros(len(table.entries) + 1, bool)
@@ -102,9 +112,9 @@ def create(
         doubts = (many.doubt_ms(units, places, beyond),) if confidence else ()
         return many.ms(units, places), *doubts, beyond.astype(float)
 
-    lookup = Lookup(space, values, units=units)
+    lookup = Lookup(space, values, units=detectors.bodies.units if detectors else units)
     sides = [table.model.resolution_reasons(r) if table.model else () for r in space.resolutions]
-    if (lookup.least()[-1] or all(sides)) and not allow_extrapolation:
+    if (lookup.least()[-1] or all(sides)) and not (allow_extrapolation or detectors):
         sides_beyond = [reason for side in sides for reason in side] if all(sides) else []
         reasons = sides_beyond or _beyond(many, space)
         raise NasError(
@@ -112,14 +122,28 @@ def create(
             f"{'; '.join(dict.fromkeys(reasons))}; "
             "search with `allow_extrapolation` all the same, or take another table"
         )
+    found: Lookup | HeadLookup = lookup.first(2 if confidence else 1)
     keys = [key for key, occurs in zip(table.entries, used, strict=False) if occurs]
+    if detectors:
+        found = HeadLookup(detectors.bodies, lookup, partial(_whole, table, bool(confidence)))
+        found(np.zeros((1, len(space.columns)), np.uint8))  # refuse a table without their units
+        keys = list(table.entries)
     return Table(
-        lookup.first(2 if confidence else 1),
+        found,
         table,
         fingerprint(table.inputs(keys)),
         earlier_texts(table, keys),
         confidence,
     )
+
+
+def _whole(table: LatencyTable, doubts: bool, detector: Architecture) -> tuple[float, ...]:
+    """Return the milliseconds of a detector without the overhead, and the `doubts`."""
+    units = lower(detector)
+    if absent := tuple(unit for unit in units if not table.covers(unit)):
+        raise table.missing(absent)
+    ms = fsum(map(table.unit_ms, units))
+    return (ms, fsum(map(table.doubt_ms, units))) if doubts else (ms,)
 
 
 def _beyond(table: UnitTable, space: Space) -> list[str]:

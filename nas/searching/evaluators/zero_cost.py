@@ -9,6 +9,7 @@ from nas.accuracy.zero_cost import LABELLED, SCORES, first_batch, random_batch, 
 from nas.core.errors import BadValue, NasError, unknown
 from nas.network.blocks import Architecture
 from nas.searching.problem import Candidates, Metrics
+from nas.space.heads import Detectors
 from nas.space.space import Space
 from nas.training.batches import Batch
 from nas.training.data import Data, check_side, load_data
@@ -95,7 +96,7 @@ def _images(data: Data | None, batch: int, seed: int, side: int) -> Batch:
     return first_batch(data, batch=batch, side=side, seed=seed)
 
 
-def create(
+def create(  # noqa: PLR0913  # a parameter for every option
     space: Space,
     *,
     data: str = "",
@@ -103,6 +104,7 @@ def create(
     batch: int = 64,
     resolution: int = 0,
     seed: int = 0,
+    detectors: Detectors | None = None,
 ) -> ZeroCost:
     """Return the evaluator for one space.
 
@@ -114,6 +116,11 @@ def create(
         NasError: if there is no such score, it needs data and there are none, or an option is out
             of its range.
     """
+    if detectors:
+        raise NasError(
+            "evaluator zero_cost scores classifiers; for detectors take `evaluator=published`, by "
+            "their backbones, or `evaluator=proxy` with data"
+        )
     if score not in SCORES:
         raise unknown("zero-cost score", score, SCORES)
     if score in LABELLED and not data:

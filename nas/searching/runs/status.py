@@ -16,7 +16,7 @@ UNKNOWN, LOST = "unknown", "lost"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """What is known of a search.
+    """What is known of a search; `head` is that of detectors, if any.
 
     `state` is "running", "finished", "stopped", "out of budget" (of time or epochs), "lost" (its
     heartbeat says "running" but is old) or "unknown". `counts` are the trials by status; `waiting`
@@ -25,6 +25,7 @@ class Status:
     """
 
     out: Place
+    head: str
     state: str
     counts: dict[str, int]
     waiting: int
@@ -49,6 +50,7 @@ def read_status(out: Place | Path | str, *, now: float | None = None) -> Status:
     status = run.trials.status
     return Status(
         out=run.out,
+        head=run.config.head,
         state=_state(heartbeat, silent),
         counts={s: int((status == s).sum()) for s in (OK, STOPPED, INFEASIBLE, FAILED)},
         waiting=run.waiting,

@@ -16,6 +16,7 @@ from nas.searching.journal import JOURNAL, Ask, Tell, events
 from nas.searching.kept_space import SPACE, kept_space, named_space
 from nas.searching.problem import Constraint, Objective, Trials, concatenate
 from nas.searching.runs.folder import CONFIG
+from nas.space.heads import Head
 from nas.space.space import Space
 
 
@@ -38,7 +39,8 @@ class StoredRun:
     def space(self) -> Space:
         """The space that was searched."""
         header = self.records[0] if self.records else {}
-        return self.kept or named_space(self.config.space, header.get("choices"))
+        found = self.kept or named_space(self.config.space, header.get("choices"))
+        return Head.parse(self.config.head).searched(found) if self.config.head else found
 
     @cached_property
     def objectives(self) -> tuple[Objective, ...]:

@@ -19,7 +19,7 @@ from nas.latency.measure.make import (
     target_of,
     validate_table,
 )
-from nas.latency.measure.plan import Plan, plan_space
+from nas.latency.measure.plan import RELATIVES, Plan, plan_space
 from nas.latency.measure.references import references_for, references_of
 from nas.latency.measure.rounds import Rounds
 from nas.latency.measure.run import Target, duration
@@ -283,3 +283,22 @@ def test_the_duration_grows_with_rounds_jobs_and_what_opening_takes(
     assert 0 < duration(half, EXACT, Rounds(most=10)) < one
     ticks = itertools.count()  # a second to open each reference
     assert duration(b0_plan, EXACT, Rounds(most=10)) > 2 * one
+
+
+def test_a_table_is_validated_on_architectures(path: Path) -> None:
+    archs = [load_architecture(f"ssdlite:{name}@96") for name in ("mobilenet_v2", "mnasnet_a1")]
+    validation = validate_table(path, networks=2, archs=archs).validation
+    assert validation is not None
+    assert set(validation.points) == {"ssdlite_mobilenet_v2", "ssdlite_mnasnet_a1"}
+
+
+def test_a_table_is_not_validated_on_what_it_was_fitted_on(path: Path) -> None:
+    known = load_table(path).provenance
+    assert known is not None
+    arch = next(
+        arch
+        for arch in map(load_architecture, RELATIVES)
+        if arch.fingerprint in known.calibrated_on
+    )
+    with pytest.raises(NasError, match=r"was fitted on .*, which cannot validate it"):
+        validate_table(path, networks=2, archs=[arch, load_architecture("mobilenet_v2")])

@@ -218,3 +218,17 @@ def test_probes_are_random_units_of_every_kind_within_bounds() -> None:
         assert widest <= 1600
         assert widest * unit.in_shape[1] ** 2 <= 1_000_000
         assert lower_block(unit.block, unit.in_shape).key == unit.key
+
+
+@pytest.mark.parametrize("name", ["ssdlite:mobilenet_v3_small@96", "yolo:mobilenet_v3_small@96"])
+def test_the_plan_of_a_detector_survives_a_file(name: str) -> None:
+    arch = load_architecture(name)
+    plan = plan_networks("mine", [arch])
+    again = from_mapping(json.loads(json.dumps(to_mapping(plan))), source="plan")
+    assert again.jobs == from_mapping(to_mapping(again), source="plan").jobs
+    (job,) = (job for job in again.jobs if job.name.endswith(arch.fingerprint))
+    assert [unit.key for unit in job.units] == [unit.key for unit in lower(arch)]
+    planned = {job.name for job in again.of(UNIT)}
+    alone = {unit.key for unit in lower(arch) if len(unit.in_shapes) == 1}
+    assert alone <= planned
+    assert all(len(job.units[0].in_shapes) == 1 for job in again.of(UNIT))

@@ -17,7 +17,9 @@ from nas.searching.evaluate import evaluate  # noqa: E402
 from nas.searching.evaluators.costs import create as create_costs  # noqa: E402
 from nas.searching.evaluators.proxy import FOLDER, LOG, Proxy, create  # noqa: E402
 from nas.searching.problem import Answers, Candidates, Objective, Problem  # noqa: E402
+from nas.searching.task import head_of  # noqa: E402
 from nas.space.file import load_space  # noqa: E402
+from nas.space.heads import Detectors  # noqa: E402
 from nas.space.space import Space  # noqa: E402
 from nas.training.data import load_data  # noqa: E402
 from nas.training.loop import Diverged  # noqa: E402
@@ -251,3 +253,45 @@ def test_trainings_begin_with_what_fits_of_a_relative(tiny: Space, tmp_path: Pat
 
 def test_its_images_are_split_as_nas_train_and_nas_eval_split_them(tiny: Space) -> None:
     assert create(tiny, data=DATA, seed=5)._setup.data.fingerprint == load_data(DATA).fingerprint
+
+
+SCENES = "digits_scenes:images=24,classes=2"
+
+
+def test_detectors_are_scored_by_their_average_precision(tmp_path: Path) -> None:
+    pytest.importorskip("faster_coco_eval")
+    head = head_of("ssdlite:resolution=64", SCENES)
+    assert str(head) == "ssdlite:classes=2,resolution=64"
+    space = head.searched(load_space("mbconv_64"))
+    detectors, runner = Detectors(head=head, space=space), Made()
+    proxy = create(
+        space, data=SCENES, epochs=2, rungs=2, eta=2, out=Place(tmp_path), runner=runner,
+        detectors=detectors,
+    )  # fmt: skip
+    batch = Candidates(space=space, picks=_batch(space, 4).picks, head=head)
+    said = proxy(batch)
+    assert proxy.provides == ("map", "epochs")
+    assert proxy.note.startswith(f"map is the average precision on {SCENES} after 2 epochs")
+    assert said.metrics["map"].shape == (4,)
+    assert all(segment.arch.detector for segment in runner.segments)
+    assert '"map":' in (tmp_path / FOLDER / LOG).read_text().splitlines()[1]
+    again = proxy(batch)
+    assert again.metrics["map"].tolist() == said.metrics["map"].tolist()
+    assert len(runner.segments) == 6
+
+
+@pytest.mark.parametrize(
+    ("head", "data", "message"),
+    [
+        ("ssdlite", DATA, "shapes.* has labels of whole images; a detector needs boxes"),
+        ("ssdlite:classes=3", SCENES, "is for 3 classes, and digits_scenes.* has 2; leave"),
+    ],
+)
+def test_data_that_do_not_fit_a_head_are_refused(head: str, data: str, message: str) -> None:
+    with pytest.raises(NasError, match=message):
+        head_of(head, data)
+
+
+def test_a_classifier_is_not_trained_on_boxes(tiny: Space, tmp_path: Path) -> None:
+    with pytest.raises(NasError, match="has boxes; a classifier needs a label for each image"):
+        _proxy(tiny, tmp_path, data=SCENES)

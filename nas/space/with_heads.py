@@ -1,0 +1,230 @@
+"""Sum what detectors of a space cost over thousands of them at once.
+
+A detector is a network of the space, changed a little, with a head. What stays of the network is
+looked up unit by unit, as for classifiers. What the head adds depends on few numbers, the channels
+of the maps that it reads (`nas.network.detectors.Taps`), so it is worked out once for each of their
+combinations, from a detector that has it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.network.arrays import BlockArrays, Ints, Places
+from nas.network.blocks import Architecture, Block
+from nas.network.detectors import Taps, rest_of, splits
+from nas.space.lookup import Floats, Lookup, SpaceUnits, UnitValues
+from nas.space.slots import HEAD, Part, Slot, slots_of
+from nas.space.space import Matrix, Space
+
+Build = Callable[[Places, Sequence[Ints | int]], Iterator[Part]]
+
+
+class Bodies:
+    """The units that detectors of a space share with its networks, and what decides the others.
+
+    `make` returns the detector of a network; `taps` are those of its head, None where a row is
+    worked out as a whole.
+    """
+
+    def __init__(
+        self, space: Space, make: Callable[[Architecture], Architecture], taps: Taps | None
+    ) -> None:
+        """Number the units; see `SpaceUnits`."""
+        self.space, self._make, self._taps = space, make, taps
+        slots = slots_of(space)
+        self.units = SpaceUnits(space, slots=[_kept(slot, taps) for slot in slots] if taps else ())
+        sides = [i for i, column in enumerate(space.columns) if column.field == "resolution"]
+        self._columns = sides if taps else list(range(len(space.columns)))
+        self.picked, self.apart = len(self._columns), taps is not None and taps.apart
+        self._detectors: dict[bytes, Architecture] = {}
+        self._channels = [(i, _channels(slot, taps)) for i, slot in _deciding(slots, taps)]
+
+    def deciding(self, matrix: Matrix) -> NDArray[np.int64]:
+        """Return what decides the other units of each row, shape (rows, numbers)."""
+        places, _ = self.units.positions(matrix)
+        starts = self.units.positions.starts
+        numbers = [channels[places[i] - starts[i]] for i, channels in self._channels]
+        picks = matrix[:, self._columns].astype(np.int64)
+        return np.column_stack([picks, *numbers])
+
+    def detector(self, row: Matrix) -> Architecture:
+        """Return the detector of one row; the latest are kept for the next who asks."""
+        key = row.tobytes()
+        if key not in self._detectors:
+            if len(self._detectors) >= _KEPT:
+                self._detectors.clear()
+            self._detectors[key] = self._make(self.space.decode_row(row))
+        return self._detectors[key]
+
+    def examples(self) -> Iterator[tuple[Matrix, Architecture]]:
+        """Yield a row of each combination of what decides the other units, and its detector.
+
+        They are those among random rows, many enough to meet all that are frequent.
+        """
+        rows = self.space.sample_matrix(np.random.default_rng(0), _ROWS)
+        _, first = np.unique(self.deciding(rows), axis=0, return_index=True)
+        for number in sorted(first.tolist()):
+            yield rows[number], self.detector(rows[number])
+
+
+_ROWS = 4096
+_KEPT = 2048
+
+
+class HeadLookup:
+    """The sums of some per-unit values over the detectors of a space."""
+
+    def __init__(
+        self, bodies: Bodies, body: Lookup, whole: Callable[[Architecture], Iterable[float]]
+    ) -> None:
+        """Take the sums over `bodies`, and what works the same sums out for one detector.
+
+        `body` may sum more values than `whole` gives, behind these.
+        """
+        self._bodies, self._body, self._whole = bodies, body, whole
+        self._beyond: dict[_Key, Floats] = {}
+
+    @classmethod
+    def of(
+        cls,
+        space: Space,
+        values: UnitValues,
+        whole: Callable[[Architecture], Iterable[float]],
+        *,
+        bodies: Bodies,
+    ) -> "HeadLookup":
+        """Return the sums of `values` over units; `whole` gives the same of a detector."""
+        return cls(bodies, Lookup(space, values, units=bodies.units), whole)
+
+    def __call__(self, matrix: Matrix) -> Floats:
+        """Return the sums for every row of `matrix`, shape (rows, values)."""
+        rows = matrix if len(matrix) else np.zeros((1, matrix.shape[1]), np.uint8)
+        keys, first, which = np.unique(
+            self._bodies.deciding(rows), axis=0, return_index=True, return_inverse=True
+        )
+        beyond = self._known(keys, rows[first])[which.ravel()]
+        total: Floats = self._body(rows)[:, : beyond.shape[1]] + beyond
+        return total[: len(matrix)]
+
+    def _known(self, keys: NDArray[np.int64], rows: Matrix) -> Floats:
+        """Return what detectors have beyond their bodies, given what decides it, and their rows."""
+        names = [_Name.of(key.tolist(), self._bodies) for key in keys]
+        new = [i for i, name in enumerate(names) if self._sum(name) is None]
+        bodies = self._body(rows[new]) if new else ()
+        for i, body in zip(new, bodies, strict=True):
+            if self._sum(names[i]) is None:  # the ones before it may tell
+                whole = np.array([*self._whole(self._bodies.detector(rows[i]))], float)
+                self._learn(names[i], whole - body[: len(whole)])
+        return np.array([self._sum(name) for name in names])
+
+    def _sum(self, name: "_Name") -> Floats | None:
+        """Return the sum for a combination, by what is known of it or of each of its numbers."""
+        if name.whole in self._beyond:
+            return self._beyond[name.whole]
+        found = [self._beyond[part] for part in name.parts if part in self._beyond]
+        all_known = found and len(found) == len(name.parts)
+        return np.asarray(np.sum(found, axis=0)) if all_known else None
+
+    def _learn(self, name: "_Name", beyond: Floats) -> None:
+        """Keep the sum for a combination, as a sum over its numbers where these are apart.
+
+        With the first of their side, all but one of the numbers count as nothing.
+        """
+        if name.parts and name.side not in self._beyond:
+            self._beyond |= dict.fromkeys((name.side, *name.parts[1:]), np.zeros_like(beyond))
+        missing = [part for part in name.parts if part not in self._beyond]
+        if len(missing) == 1:
+            others = [self._beyond[part] for part in name.parts if part not in missing]
+            self._beyond[missing[0]] = beyond - np.sum(others, axis=0)
+        else:
+            self._beyond[name.whole] = beyond
+
+
+_Key = tuple[int | str, ...]
+
+
+class _Name(NamedTuple):
+    """What a combination is called, its side, and each number where these decide units apart."""
+
+    whole: _Key
+    side: _Key
+    parts: tuple[_Key, ...]
+
+    @classmethod
+    def of(cls, key: Sequence[int], bodies: Bodies) -> "_Name":
+        """Return the names of a row of `Bodies.deciding`."""
+        side: _Key = ("side", *key[: bodies.picked])
+        numbers = key[bodies.picked :] if bodies.apart else ()
+        parts: tuple[_Key, ...] = tuple(("part", i, n, *side) for i, n in enumerate(numbers))
+        return cls(whole=("whole", *key), side=side, parts=parts)
+
+
+# The parts of networks that detectors keep
+
+
+def _kept(slot: Slot, taps: Taps) -> Slot:
+    """Return the slot as detectors have it."""
+    if slot.place == HEAD:
+        return replace(slot, build=partial(_before_pool, slot.build, taps.keeps_convolutions))
+    if slot.place and slot.place == taps.split:
+        return replace(slot, build=partial(_split, slot.build))
+    return slot
+
+
+def _before_pool(
+    build: Build, keeps: bool, places: Places, digits: Sequence[Ints | int]
+) -> Iterator[Part]:
+    for part in build(places, digits) if keeps else ():
+        if part.blocks.kind == "pool":
+            return
+        yield part
+
+
+def _split(build: Build, places: Places, digits: Sequence[Ints | int]) -> Iterator[Part]:
+    """Yield expansions as blocks of their own, then what is left, and blocks without any."""
+    for part in build(places, digits):
+        for at, blocks in part.blocks.alike():
+            rest = replace(part, places=part.places[at], side=part.side[at], blocks=blocks, level=1)
+            if splits(cast(Block, blocks)):
+                yield replace(rest, blocks=_expansions(blocks), level=0)
+                fields: dict[str, Any] = rest_of(cast(Block, blocks))
+                rest = replace(rest, blocks=replace(blocks, **fields))
+            yield rest
+
+
+def _expansions(blocks: BlockArrays) -> BlockArrays:
+    none = np.zeros_like(blocks.in_channels)
+    return replace(
+        blocks,
+        kind="conv",
+        out_channels=blocks.hidden_channels,
+        hidden_channels=none,
+        se_channels=none,
+        kernel=none + 1,
+        stride=1,
+    )
+
+
+def _deciding(slots: Sequence[Slot], taps: Taps | None) -> Iterator[tuple[int, Slot]]:
+    """Yield the slots whose channels decide a head, with their numbers."""
+    wanted = (*taps.inputs, taps.split, HEAD) if taps else ()
+    yield from ((i, slot) for i, slot in enumerate(slots) if slot.place in wanted and slot.place)
+
+
+def _channels(slot: Slot, taps: Taps | None) -> Ints:
+    """Return the channels that a head reads in front of a slot or inside it, by place in it."""
+    found = np.zeros(slot.size, np.int64)
+    pooled = taps is not None and taps.keeps_convolutions and slot.place == HEAD
+    for part in slot.parts():
+        if part.blocks.kind != "pool" if pooled else part.level:
+            continue
+        for at, blocks in part.blocks.alike():
+            inside = taps is not None and slot.place == taps.split and splits(cast(Block, blocks))
+            channels = blocks.hidden_channels if inside else blocks.in_channels
+            found[part.places[at]] = channels
+    return found
