@@ -23,7 +23,7 @@ SETTINGS = (
     "accumulate", "allow_extrapolation", "allow_plugins", "alpha", "arch", "batch", "beta",
     "budget", "by", "data", "depth", "device", "evaluator", "gamma", "head", "latency_table", "lr",
     "memory", "multiple", "name", "networks", "objective", "on_missing", "out", "phi", "published",
-    "resolution", "reward", "runner", "space", "step", "storage", "target_ms", "task", "teacher",
+    "resolution", "reward", "runner", "space", "step", "storage", "target_ms", "task",
     "tolerance", "train_resolution", "trials", "weights", "width", "workers",
 )  # fmt: skip
 """Settings that the library's messages name as `lr` or `lr=0.1`, shown as --lr."""
