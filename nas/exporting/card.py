@@ -36,8 +36,9 @@ def model_card(arch: Architecture, metadata: Mapping[str, str], card: Card) -> s
     """Return the text of the card, Markdown behind a YAML header, as the hub shows it."""
     head: dict[str, Any] = {"license": card.licence} if card.licence else {}
     head |= {"library_name": card.library} if card.library else {}
-    tags = ["image-classification", "neural-architecture-search"]
-    head |= {"pipeline_tag": tags[0], "tags": [*tags, *([card.library] if card.library else [])]}
+    task = "object-detection" if arch.detector else "image-classification"
+    tags = [task, "neural-architecture-search"]
+    head |= {"pipeline_tag": task, "tags": [*tags, *([card.library] if card.library else [])]}
     sections = {
         "Accuracy": [_accuracy(metadata)],
         "Data": _data(metadata),

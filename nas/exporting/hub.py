@@ -11,16 +11,19 @@ from nas.core.data import to_json, to_yaml
 from nas.core.errors import BadValue, NasError
 from nas.core.text import shown
 from nas.exporting.card import LATENCY, ORIGIN, Card, model_card
-from nas.exporting.onnx import to_onnx
+from nas.exporting.detector_config import detector_config
+from nas.exporting.onnx import detector_to_onnx, to_onnx
 from nas.exporting.tensor_file import TENSORS, tensor_file
-from nas.exporting.tflite import to_tflite
+from nas.exporting.tflite import detector_to_tflite, to_tflite
 from nas.exporting.timm import LIBRARY, timm_files
 from nas.exporting.timm_config import CONFIG, known_name, timm_config
 from nas.network.blocks import Architecture, to_mapping
+from nas.network.detector import limits_of
 from nas.network.lowering import lower
 from nas.network.weights import Weights, check_weights
 
 _LICENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,80}")
+_GRAPHS = ("model.onnx", "model.tflite")
 _WHAT = {
     TENSORS: "the weights, under the names of timm",
     "model.py": "builds the network with timm: `from model import model`",
@@ -49,22 +52,36 @@ def hub_files(
         raise NasError(f"licence must be {wanted}, not {shown(licence)}")
     facts = metadata or {}
     files = _weights(arch, weights)
-    config = timm_config(arch, facts)
+    found = arch.detector
+    config = detector_config(arch, found, facts) if found else timm_config(arch, facts)
     if licence:
         config["pretrained_cfg"]["license"] = licence
     if weights is not None:
         given = {name: value for name, value in facts.items() if name not in (LATENCY, ORIGIN)}
-        graph = to_onnx(arch, weights, batch=None, metadata=given)
-        files["model.onnx"] = bytes(graph.SerializeToString())
-        files["model.tflite"] = to_tflite(arch, weights, metadata=given)
+        files |= _graphs(arch, weights, given)
     files["arch.yaml"] = to_yaml(to_mapping(arch)).encode()
     files[CONFIG] = to_json(config).encode()
     what = {name: _WHAT[name] for name in files}
+    if found:
+        what |= {name: f"{what[name]}; it ends in boxes" for name in _GRAPHS if name in files}
+        what[CONFIG] = "the classes, the anchors, and how images become the input"
     if TENSORS in files and "timm.json" not in files:
         what[TENSORS] = "the weights, under this project's names"
-    library = LIBRARY if known_name(arch) else ""
+    library = LIBRARY if not found and known_name(arch) else ""
     card = Card(files=what, licence=licence, library=library)
     return {**files, "README.md": model_card(arch, facts, card).encode()}
+
+
+def _graphs(arch: Architecture, weights: Weights, facts: Mapping[str, str]) -> dict[str, bytes]:
+    """Return the graphs for onnxruntime and LiteRT; those of a detector end in boxes."""
+    if arch.detector:
+        limits = limits_of(arch.detector)
+        graph = detector_to_onnx(arch, weights, limits=limits, metadata=facts)
+        lite = detector_to_tflite(arch, weights, limits=limits, metadata=facts)
+    else:
+        graph = to_onnx(arch, weights, batch=None, metadata=facts)
+        lite = to_tflite(arch, weights, metadata=facts)
+    return dict(zip(_GRAPHS, (bytes(graph.SerializeToString()), lite), strict=True))
 
 
 def _weights(arch: Architecture, weights: Weights | None) -> dict[str, bytes]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from nas.core.errors import BadValue
+from nas.exporting.detector_config import check_classifier
 from nas.network.blocks import Architecture, Block, steps
 from nas.network.layers import Unit
 from nas.network.lowering import lower
@@ -22,6 +23,7 @@ def net_config(arch: Architecture) -> dict[str, Any]:
     Raises:
         BadValue: if a block has no place in it; it names the block.
     """
+    check_classifier(arch, "Once-for-All")
     stem, *body = lower(arch)
     if arch.padding != "symmetric":
         _no_place(stem, f"has no {arch.padding} padding")

@@ -15,6 +15,7 @@ from typing import Any
 
 from nas.core.data import to_json
 from nas.core.schema import SCHEMA
+from nas.exporting.detector_config import check_classifier
 from nas.exporting.ratios import shortest
 from nas.exporting.tensor_file import TENSORS, tensor_file
 from nas.exporting.timm_config import CONFIG, timm_config
@@ -120,6 +121,7 @@ def timm_files(
     Raises:
         NasError: if a block cannot be said in timm's strings, or the weights do not fit.
     """
+    check_classifier(arch, LIBRARY)
     network = timm_network(arch)
     one_by_one = isinstance(network.se_layer, tuple)
     program = _BUILD.format(**(_EACH_SQUEEZE if one_by_one else _ONE_SQUEEZE))

@@ -8,6 +8,7 @@ from typing import Any
 from nas.core.data import to_json
 from nas.core.errors import BadValue
 from nas.core.schema import SCHEMA
+from nas.exporting.detector_config import check_classifier
 from nas.exporting.tensor_file import TENSORS, tensor_file
 from nas.exporting.torchvision_rows import ROWS
 from nas.network.blocks import Architecture
@@ -78,6 +79,7 @@ def torchvision_network(arch: Architecture, family: str = "") -> TorchvisionNetw
         BadValue: if the family has no such block; it names the block, and says why.
         UnknownName: if there is no such family.
     """
+    check_classifier(arch, "torchvision")
     family = family or family_of(arch)
     if arch.padding != "symmetric":
         raise BadValue(f"padding: torchvision's {family} has no {arch.padding} padding", "padding")

@@ -29,6 +29,11 @@ class Outcome:
         return all_networks(self.done)
 
     @property
+    def metric(self) -> str:
+        """What trained networks are compared by: `map` of detectors, else `top1`."""
+        return "map" if any("map" in network.scores for network in self.networks) else "top1"
+
+    @property
     def files(self) -> tuple[Mapping[str, Any], ...]:
         """The exported files: network, format, path in the run, bytes."""
         return tuple(file for done in self.done.values() for file in done.files)
@@ -90,7 +95,7 @@ class Outcome:
         return {
             **facts,
             **{f"measured_{k}": found.get(k) for k in ("ms", "low_ms", "high_ms")},
-            "top1": None,
+            self.metric: None,
             "test": None,
             **network.scores,
         }
@@ -98,8 +103,8 @@ class Outcome:
 
 def networks_table(outcome: Outcome) -> Table:
     """Return a table with a row for each network."""
-    networks = outcome.networks
-    extra = dict.fromkeys(k for n in networks for k in n.scores if k not in ("top1", "test"))
+    networks, usual = outcome.networks, (outcome.metric, "test")
+    extra = dict.fromkeys(k for n in networks for k in n.scores if k not in usual)
     return Table(
         title=f"{outcome.out}: {len(networks)} networks, predicted for {outcome.table.device}",
         headings=(
@@ -109,7 +114,7 @@ def networks_table(outcome: Outcome) -> Table:
             "MACs M",
             "params M",
             "px",
-            "top1 %",
+            f"{outcome.metric} %",
             "test %",
             *(f"{metric} %" if metric in FRACTIONS else metric for metric in extra),
         ),
@@ -119,6 +124,7 @@ def networks_table(outcome: Outcome) -> Table:
 
 def _row(outcome: Outcome, network: NetworkRecord, extra: tuple[str, ...]) -> tuple[str, ...]:
     found, scores = outcome.measured_of(network), network.scores
+    usual = (outcome.metric, "test")
     title = network.part if network.name == network.part else f"{network.part}: {network.name}"
     return (
         title,
@@ -127,6 +133,6 @@ def _row(outcome: Outcome, network: NetworkRecord, extra: tuple[str, ...]) -> tu
         f"{network.macs / 1e6:.4g}",
         f"{network.params / 1e6:.4g}",
         str(network.resolution),
-        *(accuracy_text(scores[k], "top1") if k in scores else "" for k in ("top1", "test")),
+        *(accuracy_text(scores[k], outcome.metric) if k in scores else "" for k in usual),
         *(accuracy_text(scores[k], k) if k in scores else "" for k in extra),
     )

@@ -11,6 +11,7 @@ from nas.report.page import Part, Picture, page
 
 REPORT = "report"
 PAGE, RESULT = "index.html", "result.json"
+_WHAT = {"top1": "accuracy", "map": "average precision"}
 
 
 def write_report(outcome: Outcome, say: Say) -> None:
@@ -56,9 +57,9 @@ def _parts(outcome: Outcome) -> tuple[Part, ...]:
 def _texts(outcome: Outcome) -> tuple[str, ...]:
     table, measured = outcome.table, outcome.measured
     said = [
-        f"Predicted by {table.name}: {table.device}, {table.runtime}. top1 is the accuracy on the "
-        f"validation images of {outcome.config.data}, which pick the epoch; test that on images "
-        "which nothing else has seen."
+        f"Predicted by {table.name}: {table.device}, {table.runtime}. {outcome.metric} is the "
+        f"{_WHAT[outcome.metric]} on the validation images of {outcome.config.data}, which pick "
+        "the epoch; test that on images which nothing else has seen."
     ]
     if measured:
         said.append(

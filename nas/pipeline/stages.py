@@ -15,7 +15,7 @@ from nas.core.progress import Report
 from nas.core.workers.runner import make_runner
 from nas.exporting.export import export
 from nas.network.blocks import Architecture, to_mapping
-from nas.network.checkpoint import ARCH, SUFFIX, find_checkpoint, load_checkpoint
+from nas.network.checkpoint import ARCH, SUFFIX, find_checkpoint, load_checkpoint, metric_of
 from nas.network.cost import cost
 from nas.network.zoo import load_architecture
 from nas.pipeline.inputs import Inputs, recipe_of, start_of
@@ -109,7 +109,8 @@ def netadapt_stage(line: Line) -> Done:
         line.teller.progress("fine-tuning", "done") as update,
     ):
         result = netadapt(job, out, runner=runner, listener=Listener(update=update))
-    scores = _scores(result.best.top1, result.best.test)
+    metric = metric_of(result.best_arch)
+    scores = _scores(result.best.top1, result.best.test, metric=metric)
     path = out / f"{FINAL}{SUFFIX}"
     pruned = _network(line, result.best_arch, "pruned", path, scores)
     line.teller.say(f"pruned in {len(result.rounds)} rounds")
@@ -200,7 +201,7 @@ def _trained(line: Line, arch: Architecture, part: str, out: Path, recipe: Recip
     return _network(line, trained.arch, part, out, scores)
 
 
-def _scores(value: float | None, test: float | None, *, metric: str = "top1") -> dict[str, float]:
+def _scores(value: float | None, test: float | None, *, metric: str) -> dict[str, float]:
     return {k: v for k, v in ((metric, value), ("test", test)) if v is not None}
 
 

@@ -26,6 +26,7 @@ from nas.core.run_folder import (
     sound,
 )
 from nas.core.storage import Place
+from nas.network.checkpoint import architecture_of, metric_of
 from nas.pipeline.config import STAGES
 from nas.pipeline.journal import SETTINGS
 
@@ -97,13 +98,15 @@ def _pruning(here: Path) -> tuple[bool, Facts]:
     points = [one["start"] for one in lines if "start" in one] + points
     end = next((one["end"]["best"] for one in lines if "end" in one), None)
     last = end or (points[-1] if points else None)
+    finished = end is not None and (here / PRUNED).is_file()
+    metric = metric_of(architecture_of(here / PRUNED)) if finished else "top1"
     facts = {
         "rounds": sum("chosen" in one for one in lines),
         "latency_ms": float(last["latency_ms"]) if last else None,
         "target_ms": float(settings["target_ms"]),
-        "top1": end["top1"] if end else None,
+        metric: end["top1"] if end else None,
     }
-    return end is not None and (here / PRUNED).is_file(), facts
+    return finished, facts
 
 
 def _scaling(here: Path) -> tuple[bool, Facts]:

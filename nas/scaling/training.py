@@ -9,6 +9,7 @@ from nas.core.machine import machine_memory
 from nas.core.storage import Place
 from nas.core.workers.runner import Failure, Runner, outcomes
 from nas.network.blocks import Architecture
+from nas.network.checkpoint import metric_of
 from nas.network.cost import cost
 from nas.network.memory import check_memory, memory
 from nas.network.multipliers import Multipliers, scale
@@ -19,7 +20,9 @@ from nas.training.recipe_files import find_recipe
 from nas.training.recipes import adapt
 from nas.training.run import fit, fit_recipe
 
-METRIC, FOLDER = "top1_proxy", "trainings"
+FOLDER = "trainings"
+METRICS = {"top1": ("top1_proxy", "accuracy"), "map": ("map_proxy", "average precision")}
+"""By the metric of a task: what it is called after a short training, and what it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +71,12 @@ def by_training(
         for number, outcome in outcomes(runner, advance, setup, segments):
             yield number, outcome if isinstance(outcome, Failure) else outcome.value
 
+    metric, what = METRICS[metric_of(base)]
     return Judge(
-        metric=METRIC,
+        metric=metric,
         text=f"train {images.fingerprint} {recipe} seed {scheme.seed} at {side} px",
         note=(
-            f"{METRIC} is the accuracy on {scheme.data} after {recipe.epochs} epochs of recipe "
+            f"{metric} is the {what} on {scheme.data} after {recipe.epochs} epochs of recipe "
             f"{recipe.name}, the base at {side} px: one training each, so that small differences "
             f"are chance{_as_trained(wanted)}"
         ),

@@ -6,12 +6,15 @@ from numpy.typing import NDArray
 from nas.accuracy.predictor import METRICS
 from nas.core.schema import PREDICTED
 
-HIGHER_IS_BETTER = ("top1", "top1_lcb", "top1_proxy", "map", "zero_cost", "reward")
+HIGHER_IS_BETTER = ("top1", "top1_lcb", "top1_proxy", "map", "map_proxy", "zero_cost", "reward")
 """Metrics that an objective maximises unless told otherwise."""
 
-FRACTIONS = (*METRICS, "top1_lcb", "map")
-"""Metrics that are fractions, shown in per cent; `top1_lcb` is a lower confidence bound, `map` the
-average precision of a detector on own data."""
+FRACTIONS = (*METRICS, "top1_lcb", "map", "map50", "map_proxy")
+"""Metrics that are fractions, shown in per cent.
+
+`top1_lcb` is a lower confidence bound; `map`, `map50` and `map_proxy` (after a shortened training)
+are average precisions of detectors.
+"""
 
 UPPER = "latency_upper_ms"
 """The upper end of the latency's interval, a metric where a confidence is asked for."""

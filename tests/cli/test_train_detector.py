@@ -42,7 +42,7 @@ def test_a_detector_is_trained_drawn_and_scored(nas: Nas, arch: str) -> None:
     assert "top1" not in again
     assert again["map"] == max(line["map"] for line in again["history"])
     assert again["map50"] == again["history"][again["best_epoch"] - 1]["map50"]
-    assert f"map: {again['map']:.6g}" in nas("status", "run").out
+    assert f"map: {100 * again['map']:.2f} %" in nas("status", "run").out
 
     table = nas("eval", "run", *DATA, "--picture", "found.png")
     assert table.code == 0, table.err

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from detectors import tiny_detector
 from exporting.foreign import found_networks
 
 from nas.core.errors import NasError
+from nas.exporting.export import export
 from nas.exporting.formats.hub import create
 from nas.exporting.hub import hub_files
 from nas.exporting.timm_config import known_name
@@ -165,6 +167,43 @@ def test_weights_have_our_names_where_timm_has_none() -> None:
     assert set(load(files["model.safetensors"])) == set(weights)
     assert "model.py" not in files
     assert "`model.safetensors`: the weights, under this project's names" in card(files)[1]
+
+
+@pytest.mark.parametrize("coder", ["ssd", "yolo"])
+def test_a_detector_is_one_on_the_hub(coder: str) -> None:
+    for package in ("onnx", "onnxruntime", "safetensors", "flatbuffers", "ai_edge_litert"):
+        pytest.importorskip(package)
+    arch = tiny_detector(coder)
+    facts = {k: v for k, v in DATA.items() if k != "top1"} | {"map": "0.375", "classes": '["a"]'}
+    files = hub_files(arch, random_weights(lower(arch)), {**facts, **NOTES})
+    assert set(files) == {
+        "README.md", "arch.yaml", "config.json", "model.onnx", "model.safetensors", "model.tflite",
+    }  # fmt: skip
+    head, text = card(files)
+    assert head == {
+        "pipeline_tag": "object-detection",
+        "tags": ["object-detection", "neural-architecture-search"],
+    }
+    assert "A convolutional object detector of 0.0" in text
+    assert "37.5 AP (COCO's) on the validation images of" in text
+    assert "top-1" not in text
+    assert "5.0 ms on a phone" in text
+    assert "- `model.onnx`: the network for onnxruntime; it ends in boxes" in text
+    config = json.loads(files["config.json"])
+    assert config["num_classes"] == config["pretrained_cfg"]["num_classes"] == 3
+    assert config["detector"]["coder"] == coder
+    assert config["pretrained_cfg"]["crop_mode"] == "squash"
+    runtime = pytest.importorskip("onnxruntime")
+    session = runtime.InferenceSession(files["model.onnx"], providers=["CPUExecutionProvider"])
+    assert [one.name for one in session.get_outputs()] == ["boxes", "scores", "labels"]
+
+
+@pytest.mark.parametrize("form", ["timm", "torchvision", "ofa"])
+def test_other_libraries_are_not_told_of_detectors(form: str, tmp_path: Path) -> None:
+    match = "is told of classifiers only, and tiny_ssd is a detector; export it as onnx, tflite"
+    with pytest.raises(NasError, match=match):
+        export(tiny_detector(), tmp_path / "x", form=form)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("licence", ["my licence", "-x", "a\nb"])

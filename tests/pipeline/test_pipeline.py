@@ -218,6 +218,27 @@ def test_the_table_and_the_document_have_the_same_numbers(
     assert "latency_ms of found, trained: a remark" in found["notes"]
 
 
+def test_columns_are_named_by_the_metric_of_detectors(
+    config: PipelineConfig, tmp_path: Path
+) -> None:
+    trained = replace(TRAINED, scores={"map": 0.375, "test": 0.25})
+    outcome = Outcome(
+        config=config,
+        out=tmp_path,
+        table=load_table("pixel1"),
+        done={"search": Done(networks=(FOUND,)), "train": Done(networks=(trained,))},
+    )
+    table = networks_table(outcome)
+    assert table.headings[6:] == ("map %", "test %", "top1_proxy %")
+    assert [row[6:] for row in table.rows] == [("", "", "50.00"), ("37.50", "25.00", "")]
+    found = outcome.record()["networks"]
+    assert [network["map"] for network in found] == [None, 0.375]
+    assert not any("top1" in network for network in found)
+    write_report(outcome, lambda _: None)
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "map is the average precision on the validation images of digits" in page
+
+
 def test_a_page_that_fails_costs_no_result(
     config: PipelineConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """Scoring a scaling grid by trainings: what is said beside the scores."""
 
 import re
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,10 +10,12 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
+from nas.core.workers.runner import make_runner
 from nas.network.cost import cost
 from nas.network.multipliers import scale_resolution
 from nas.network.zoo import load_architecture
 from nas.scaling.grid import Budget, grid
+from nas.scaling.search import search
 from nas.scaling.training import Scheme, by_training
 from nas.training.task import for_classes
 
@@ -31,3 +34,19 @@ def test_costs_as_trained_are_said_where_pixels_are_rounded_anew(tmp_path: Path)
     least, most = (f"{end(trained) / start:.2f}" for end in (min, max))
     assert f"as trained, the counted MACs are {least} to {most} times" in judge.note
     assert re.search(r"epochs of recipe auto, the base at 32 px", judge.note)
+
+
+def test_detectors_are_compared_by_their_average_precision(tmp_path: Path) -> None:
+    pytest.importorskip("faster_coco_eval")
+    base = load_architecture("ssdlite:mobilenet_v2@0.35-64")
+    budget = Budget(step=0.2, tolerance=0.3)
+    points = grid(base, budget)[:1]
+    scheme = Scheme(data="digits_scenes:images=10,classes=3", epochs=1)
+    with closing(make_runner("local", workers=1)) as runner:
+        judge = by_training(base, points, scheme, runner=runner, folder=tmp_path)
+        rows = search(base, budget, points, judge, out=tmp_path)
+    assert judge.metric == "map_proxy"
+    assert judge.note.startswith("map_proxy is the average precision on digits_scenes:images=10")
+    assert [row.error for row in rows] == [""] * len(points)
+    assert all(0 <= row.score <= 1 for row in rows)
+    assert ",map_proxy," in (tmp_path / "grid.csv").read_text()
