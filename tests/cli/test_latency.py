@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -346,3 +347,16 @@ def _alone(site: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
+
+
+def test_the_plan_of_detectors_has_their_units(nas: Nas) -> None:
+    words = ("latency", "plan", "--space", "mnasnet_b0")
+    plain = nas(*words)
+    assert plain.code == 0
+    heads = nas(*words, "--head", "ssdlite:resolution=224")
+    assert heads.code == 0
+    found = [int(re.search(r"^unit +(\d+)", reply.out, re.M)[1]) for reply in (plain, heads)]  # type: ignore[index]
+    assert found[1] > found[0]
+    reply = nas("latency", "plan", "--arch", "mobilenet_v2", "--head", "ssdlite")
+    assert reply.code == 2
+    assert "as in ssdlite:mobilenet_v2" in reply.err

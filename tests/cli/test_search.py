@@ -254,3 +254,22 @@ def test_units_of_a_space_with_too_many_are_not_all_measured(nas: Nas) -> None:
     assert "too many units to measure them all; its table models" in reply.err
     assert "--on-missing model" in reply.err
     assert not Path("run").exists()
+
+
+def test_a_search_for_detectors_says_what_it_searched(nas: Nas) -> None:
+    words = ("search", "--task", "detection", "--head", "ssdlite:resolution=320", "--no-plot")
+    reply = nas(*words, "--space", "mobilenetv3", "--trials", "40", "--out", "run")
+    assert reply.code == 0
+    assert "task: detection (detectors: ssdlite:resolution=320 on mobilenetv3)" in reply.out
+    assert "top1: ImageNet top-1 of the backbone as a classifier at 224 px" in reply.out
+    assert "ssdlite:mobilenet_v3_large" in reply.out
+    assert "task: detection, head ssdlite:resolution=320" in nas("status", "run").out
+    shown = json.loads(nas("show", "run:best", "--json").out)
+    assert shown["detector"]["classes"] == 90
+
+
+def test_a_head_without_its_task_is_refused(nas: Nas) -> None:
+    reply = nas("search", "--head", "ssdlite")
+    assert reply.code == 2
+    assert "--head ssdlite makes detectors" in reply.err
+    assert "--task detection" in reply.err
