@@ -16,7 +16,7 @@ from nas.cli._print import print_json, print_table, put, say
 from nas.cli._progress import progress
 from nas.core.errors import NasError
 from nas.core.extras import extra
-from nas.core.plugins import trusted
+from nas.core.plugins import trusted, with_option
 from nas.core.run_folder import MARKS, SEARCH, is_begun
 from nas.core.storage import Place
 from nas.core.text import file_name
@@ -80,6 +80,12 @@ def _flag(name: str, help_text: str, **more: Any) -> Callable[[Any], Any]:
 @_flag("seed_arch", "An architecture to begin with, zoo or none; may be repeated.")
 @_flag(
     "data", "What --evaluator proxy trains on, as in imagefolder:/path, csv:labels.csv or digits."
+)
+@click.option(
+    "--inherit",
+    default=None,
+    help="What --evaluator proxy begins with, where it fits: the weights of a training folder, a "
+    "checkpoint, or timm:ID.",
 )
 @_flag("runner", "What runs trainings: nas list runners.")
 @_flag("workers", "Trainings at a time. [default: one per core]")
@@ -210,8 +216,12 @@ def _settings(config: Path | None, out: Place | None, flags: Mapping[str, Any]) 
         for name, value in flags.items()
         if value not in (None, ()) and name != "allow_plugins"
     }
+    inherit = given.pop("inherit", "")
     base = read_config(config) if config else _settings_of(out) if out else _DEFAULTS
-    return replace(trusted(base) if flags["allow_plugins"] else base, **given)
+    made = replace(trusted(base) if flags["allow_plugins"] else base, **given)
+    if not inherit:
+        return made
+    return replace(made, evaluator=with_option("evaluators", made.evaluator, "inherit", inherit))
 
 
 def _settings_of(out: Place) -> SearchConfig:

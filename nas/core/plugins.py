@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 from nas.core.data import read_foreign
 from nas.core.errors import NasError, UnknownName, missing_package, unknown
 from nas.core.schema import FromFile, Reader, check_keys
+from nas.core.text import shown
 
 KINDS: Mapping[str, str] = {
     "strategies": "searching.strategies",
@@ -162,6 +163,21 @@ def takes(kind: str, name: str, option: str) -> bool:
         NasError: as `load` does.
     """
     return option in inspect.signature(load(kind, name)).parameters
+
+
+def with_option(kind: str, text: str, option: str, value: str) -> str:
+    """Return the `text` of a plugin with one more option.
+
+    Raises:
+        NasError: if the plugin does not take it, or `text` gives it another value.
+    """
+    plugin = Plugin.parse(text)
+    if option not in plugin.options and not takes(kind, plugin.name, option):
+        raise NasError(f"{kind_in_singular(kind)} {plugin.name} does not take {option}")
+    if plugin.options.get(option, value) != value:
+        raise NasError(f"{text} contradicts {option} {shown(value)}; give one of them")
+    made = str(replace(plugin, options={**plugin.options, option: value}))
+    return FromFile(made) if isinstance(text, FromFile) else made
 
 
 def kind_in_singular(kind: str) -> str:

@@ -23,6 +23,8 @@ STAGES = ("search", "train", "netadapt", "scale", "export")
 _REQUIRED = ("schema", "data", "latency_table", "search", "train")
 _ONCE = ("data", "latency_table", "seed")
 """Settings of a search that are given once, for all stages."""
+_INHERIT = "inherit"
+"""A key of the section `search`, for the option of its evaluator."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _TAKEN = ("found", "trained", "pruned")
 
@@ -32,7 +34,9 @@ class Training:
     """How the candidate `arch` of the search is trained: "best", or the name of one of the front.
 
     The other names are the flags of `nas train`; 0 leaves a value to the recipe, and so does an
-    `accumulate` of 1, or the resolution to the architecture.
+    `accumulate` of 1, or the resolution to the architecture. All trainings of this stage and of
+    `scale` begin with what fits of `weights`, those of a trained relative, since the network is not
+    known before the search.
     """
 
     arch: Name = "best"
@@ -43,6 +47,7 @@ class Training:
     lr: float = 0.0
     resolution: int = 0
     teacher: str = ""
+    weights: str = ""
 
     def __post_init__(self) -> None:
         if self.arch != "best" and not self.arch.isdigit():
@@ -132,6 +137,7 @@ def read_pipeline(path: Path, *, allow_plugins: bool = False) -> PipelineConfig:
         export=_record(reader, content, "export", Exports) if "export" in content else None,
     )
     config = plugins.trusted(config) if allow_plugins else config
+    config = _inheriting(config, reader, content["search"])
     evaluator = Plugin.parse(config.search.evaluator).name
     trains = plugins.takes("evaluators", evaluator, "data")
     return replace(config, search=replace(config.search, data=config.data if trains else ""))
@@ -186,9 +192,20 @@ def _names(*kinds: Any, without: tuple[str, ...]) -> list[str]:
 
 
 def _search(reader: Reader, content: Mapping[str, Any], once: Mapping[str, Any]) -> SearchConfig:
-    known = _names(SearchConfig, without=_ONCE)
+    known = (*_names(SearchConfig, without=_ONCE), _INHERIT)
     made = _record(reader, content, "search", SearchConfig, known=known)
     return replace(made, **{key: once[key] for key in _ONCE if key in once and key != "data"})
+
+
+def _inheriting(
+    config: PipelineConfig, reader: Reader, section: Mapping[str, Any]
+) -> PipelineConfig:
+    """Return `config` with the weights that the section `search` says its trainings inherit."""
+    if _INHERIT not in section:
+        return config
+    source = Reader(f"{reader.path}, search").get(section, _INHERIT, str)
+    made = plugins.with_option("evaluators", config.search.evaluator, _INHERIT, source)
+    return replace(config, search=replace(config.search, evaluator=made))
 
 
 def _netadapt(reader: Reader, content: Mapping[str, Any], seed: int) -> Pruning:

@@ -12,8 +12,11 @@ from nas.core.plugins import Plugin
 from nas.latency.file import file_fingerprint
 from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
+from nas.network.checkpoint import Checkpoint
 from nas.network.multipliers import scale_resolution
+from nas.network.weights import fingerprint
 from nas.pipeline.config import PipelineConfig, Training
+from nas.pipeline.journal import WEIGHTS
 from nas.pruning.netadapt import cuts_of
 from nas.pruning.proposals import check_covered, latency_meter
 from nas.scaling.growth import grown
@@ -23,6 +26,7 @@ from nas.searching.problem import Problem
 from nas.training.data import Data, load_data
 from nas.training.distill import load_teacher
 from nas.training.evaluate import pick_device
+from nas.training.inherited import begin_with, find_relative
 from nas.training.recipe_files import find_recipe
 from nas.training.recipes import Recipe, adapt
 from nas.training.run import fit, fit_recipe
@@ -32,7 +36,8 @@ from nas.training.run import fit, fit_recipe
 class Inputs:
     """The inputs of a pipeline; `tuning` is the recipe of NetAdapt's fine-tuning.
 
-    `fingerprints` are those of data, space and table, which the settings only name.
+    `relative` is what trainings begin with. `fingerprints` are those of data, space, table and the
+    weights of `relative`, which the settings only name.
     """
 
     config: PipelineConfig
@@ -40,6 +45,7 @@ class Inputs:
     data: Data
     recipe: Recipe
     tuning: Recipe | None
+    relative: Checkpoint | None
     fingerprints: Mapping[str, str]
 
 
@@ -54,16 +60,19 @@ def load_inputs(config: PipelineConfig) -> Inputs:
     setup = prepare(config.search)
     check_constraints(setup.problem, seed=config.seed)
     loaded = load_data(config.data)
+    relative = find_relative(config.train.weights) if config.train.weights else None
     made = Inputs(
         config=config,
         table=setup.table,
         data=loaded,
         recipe=fit_recipe(recipe_of(config.train), loaded),
         tuning=_tuning(config),
+        relative=relative,
         fingerprints={
             "data": loaded.fingerprint,
             "space": setup.space.fingerprint,
             "table": file_fingerprint(setup.table),
+            **({WEIGHTS: fingerprint(relative.weights)} if relative else {}),
         },
     )
     pick_device(config.device)
@@ -110,6 +119,8 @@ def _random(setup: Setup) -> Architecture:
 def _check_network(inputs: Inputs, arch: Architecture) -> None:
     """Refuse settings that do not fit a network of the space."""
     config, network = inputs.config, start_of(inputs, arch)
+    if inputs.relative:
+        begin_with(inputs.relative, network, inputs.data, seed=config.seed)
     check_covered(inputs.table, network)
     if config.netadapt:
         latency_meter(inputs.table)

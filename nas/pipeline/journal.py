@@ -22,6 +22,10 @@ from nas.training.recipes import RECIPES
 SETTINGS, JOURNAL = "pipeline.yaml", PIPELINE.mark
 MEASURE = "measure"
 """The last line: all networks measured end to end on this machine."""
+WEIGHTS = "weights"
+"""The input that decides the section `train` and what follows, but no search."""
+ADDED = {"search.task": "classification", "search.head": "", f"train.{WEIGHTS}": ""}
+"""Settings that earlier versions did not have, and what these did."""
 MAY_CHANGE = (
     *("out", "device", "measure_rounds", "netadapt.runner", "netadapt.workers"),
     *(f"search.{name}" for name in ("runner", "workers", "ray_address", "gpus_per_trial")),
@@ -71,8 +75,8 @@ def all_networks(done: Mapping[str, Done]) -> tuple[NetworkRecord, ...]:
 class PipelineFolder:
     """The folder of one pipeline, open for writing in one process at a time.
 
-    `inputs` are fingerprints of what the settings name: data, table and space. A recipe that is no
-    preset counts with its content.
+    `inputs` are fingerprints of what the settings name: data, table, space, and the weights that
+    trainings begin with. A recipe that is no preset counts with its content.
 
     Raises:
         RunError: if a finished stage had other settings or inputs, or the folder holds something
@@ -82,7 +86,7 @@ class PipelineFolder:
     def __init__(self, path: Path, config: PipelineConfig, inputs: Mapping[str, str]) -> None:
         """Open or make the folder at `path`."""
         holds(path, PIPELINE)
-        self.path, self._settings = path, {"inputs": dict(inputs), **_pinned(config)}
+        self.path, self._settings = path, _pinned(config, inputs)
         self.done: dict[str, Done] = {}
         with resumed(path / JOURNAL, {"schema": SCHEMA}, writer="another pipeline") as self._lines:
             self._replay(self._lines.records)
@@ -93,8 +97,9 @@ class PipelineFolder:
             if "stage" in record:
                 line = line_reader(self.path / JOURNAL, number).record(record, _Line)
                 start = f"{self.path}: stage {line.stage} is finished, and its"
-                found = flat(settings_without_era(line.settings))
                 wanted = flat(self._up_to(line.stage))
+                found = {name: value for name, value in ADDED.items() if name in wanted}
+                found |= flat(settings_without_era(line.settings))
                 check_same(start, found, wanted, may_change=MAY_CHANGE, verb="was")
                 self.done[line.stage] = line.done
 
@@ -113,9 +118,11 @@ class PipelineFolder:
         self._lines.close()
 
 
-def _pinned(config: PipelineConfig) -> dict[str, Any]:
-    """Return the settings with the content of recipes that are no presets."""
-    made = to_mapping(config)
+def _pinned(config: PipelineConfig, inputs: Mapping[str, str]) -> dict[str, Any]:
+    """Return the settings with `inputs`, and the content of recipes that are no presets."""
+    made = {"inputs": {k: v for k, v in inputs.items() if k != WEIGHTS}, **to_mapping(config)}
+    if WEIGHTS in inputs:
+        made["train"][WEIGHTS] = {"name": config.train.weights, "fingerprint": inputs[WEIGHTS]}
     for name in ("train", "netadapt"):
         section = made.get(name)
         if section and section["recipe"] not in RECIPES:

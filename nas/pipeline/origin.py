@@ -145,7 +145,8 @@ def _pipeline(here: Path, name: str) -> Origin:
     sentences = [_searched(settings["search"], table)]
     if part != "found":
         train = settings["train"]
-        sentences.append(f"Trained on {data}: recipe {_recipe(train)}.")
+        begun = " from given weights" if train.get("weights") else ""
+        sentences.append(f"Trained{begun} on {data}: recipe {_recipe(train)}.")
     if part == "pruned":
         target = float(settings["netadapt"]["target_ms"])
         sentences.append(f"Pruned by NetAdapt to {target:g} ms.")

@@ -31,6 +31,7 @@ from nas.scaling.growth import grown
 from nas.searching.loop import search
 from nas.searching.runs.folder import ARCHS, find_architecture
 from nas.training.confusion import score_checkpoint
+from nas.training.inherited import begin_with
 from nas.training.job import Options
 from nas.training.recipes import Recipe
 from nas.training.run import carry_through, plan
@@ -76,7 +77,7 @@ def search_stage(line: Line) -> Done:
     start = _start(line, path)
     if config.netadapt:
         check(start, line.inputs.table, config.netadapt.settings)
-    scores = {run.setup.accuracy: float(solution.accuracy or 0.0)}
+    scores = {_SHORT.get(run.setup.accuracy, run.setup.accuracy): float(solution.accuracy or 0.0)}
     found = _network(line, start, "found", path, scores)
     line.teller.say(
         f"{len(run.solutions)} on the front of {len(run.trials)}; {name} is trained next"
@@ -147,6 +148,8 @@ def export_stage(line: Line) -> Done:
     return Done(files=tuple(files))
 
 
+_SHORT = {"map": "map_proxy"}
+"""What a search's metric is called beside the same after a whole training."""
 WORK: Mapping[str, Callable[[Line], Done]] = {
     "search": search_stage,
     "train": train_stage,
@@ -187,8 +190,9 @@ def _network(
 def _trained(line: Line, arch: Architecture, part: str, out: Path, recipe: Recipe) -> NetworkRecord:
     """Train a network in a folder of its own."""
     config, data = line.inputs.config, line.inputs.data
+    arch, options = _beginning(line, arch)
     with line.teller.progress(f"training {arch.name}", "images") as update:
-        options = Options(device=config.device, teacher=config.train.teacher, report=update)
+        options = replace(options, report=update)
         trained = carry_through(plan(arch, data, recipe, seed=config.seed, options=options), out)
     has_test = data.test is not None and len(data.test)
     test = (
@@ -199,6 +203,20 @@ def _trained(line: Line, arch: Architecture, part: str, out: Path, recipe: Recip
     )
     scores = _scores(trained.value, test.value if test else None, metric=trained.metric)
     return _network(line, trained.arch, part, out, scores)
+
+
+def _beginning(line: Line, arch: Architecture) -> tuple[Architecture, Options]:
+    """Return a network and the options of its training, with the weights to begin with, if any."""
+    inputs, config = line.inputs, line.inputs.config
+    options = Options(device=config.device, teacher=config.train.teacher)
+    if inputs.relative is None:
+        return arch, options
+    begun = begin_with(inputs.relative, arch, inputs.data, seed=config.seed)
+    line.teller.say(
+        f"{arch.name}: begins with weights of {config.train.weights} for {begun.share:.0%} of its "
+        "parameters"
+    )
+    return begun.arch, replace(options, weights=begun.weights, normalisation=begun.normalisation)
 
 
 def _scores(value: float | None, test: float | None, *, metric: str) -> dict[str, float]:

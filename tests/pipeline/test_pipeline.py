@@ -96,6 +96,36 @@ def test_stages_that_were_finished_in_an_era_stay_finished(
         PipelineFolder(out, config, INPUTS)
 
 
+def test_stages_that_were_finished_before_there_were_detectors_stay_finished(
+    config: PipelineConfig, tmp_path: Path
+) -> None:
+    with closing(PipelineFolder(tmp_path / "run", config, INPUTS)) as folder:
+        folder.finish("search", Done(networks=(FOUND,)))
+        folder.finish("train", Done(networks=(TRAINED,)))
+    path = tmp_path / "run" / "pipeline.jsonl"
+    text = path.read_text()
+    for key in ('"task":"classification",', '"head":"",', ',"weights":""'):
+        assert key in text
+        text = text.replace(key, "")
+    path.write_text(text)
+    with closing(PipelineFolder(tmp_path / "run", config, INPUTS)) as folder:
+        assert list(folder.done) == ["search", "train"]
+
+
+def test_weights_to_begin_with_count_with_their_content(
+    config: PipelineConfig, tmp_path: Path
+) -> None:
+    begun = replace(config, train=replace(config.train, weights="timm:a"))
+    with closing(PipelineFolder(tmp_path / "run", config, INPUTS)) as folder:
+        folder.finish("search", Done(networks=(FOUND,)))
+    with closing(PipelineFolder(tmp_path / "run", begun, {**INPUTS, "weights": "1"})) as folder:
+        folder.finish("train", Done(networks=(TRAINED,)))
+    with pytest.raises(RunError, match=r"its train.weights.fingerprint was '1', not '2'"):
+        PipelineFolder(tmp_path / "run", begun, {**INPUTS, "weights": "2"})
+    with pytest.raises(RunError, match=r"stage train is finished, and its train.weights"):
+        PipelineFolder(tmp_path / "run", config, INPUTS)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
