@@ -245,7 +245,10 @@ def _check_fits(block: Block, in_shapes: tuple[Shape, ...]) -> None:
         raise NasError("a linear block must stand after a pool block")
     if len({shape[1:] for shape in in_shapes}) > 1:
         sides = ", ".join(f"{height}x{width}" for _, height, width in in_shapes)
-        raise NasError(f"the {block.kind} block reads maps of different sides: {sides}")
+        raise NasError(
+            f"the {block.kind} block reads maps of different sides, {sides}; choose a resolution "
+            "that the strides divide"
+        )
     if block.kind == "split" and block.first_channel + block.out_channels > block.in_channels:
         raise NasError(
             f"the split block takes channels {block.first_channel} to "

@@ -1,0 +1,230 @@
+"""Write the int8 form of a float ONNX graph: QuantizeLinear and DequantizeLinear around operators.
+
+onnxruntime fuses them into operators on bytes. Weights are signed bytes with a scale for each
+output channel, biases have 32 bits, activations are unsigned bytes, which x86 multiplies fastest.
+
+Hard-swish and hard-sigmoid have no operators on bytes there. But the bytes of x, cut off at -3 and
+3 and read with another scale and zero, are those of the hard sigmoid, and hard-swish is the product
+of both. So the range of x must reach from -3 to 3, with a byte for each.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from nas.exporting.int8.ranges import STEPS, Grid
+
+WEIGHTED = ("Conv", "Gemm")
+CLIPPING = ("Relu", "Clip")
+HARD = ("HardSwish", "HardSigmoid")
+SAME_GRID = ("Flatten", "Unsqueeze", "Resize", "MaxPool", "Slice", "Gather", "Transpose", "Reshape")
+"""Operators that move bytes, whose result has the grid of what they read."""
+_CUT = 3.0
+"""Where hard sigmoids begin, and minus that where they end."""
+Means = Mapping[str, NDArray[np.float64]]
+"""The mean of each channel of a value."""
+
+
+def values_of(model: onnx.ModelProto) -> tuple[str, ...]:
+    """Return the float values of `model` that are to be written as bytes, its input first.
+
+    They are what operators give, without what an activation cuts off next, and what only moves.
+    """
+    graph = model.graph
+    clipped = {n.input[0] for n in graph.node if n.op_type in CLIPPING}
+    made = (
+        node.output[0]
+        for node in graph.node
+        if node.op_type not in (*SAME_GRID, "HardSigmoid")
+        and not (node.op_type in WEIGHTED and node.output[0] in clipped)
+    )
+    return (graph.input[0].name, *made)
+
+
+def hard_inputs(model: onnx.ModelProto) -> frozenset[str]:
+    """Return the values that a hard-swish or a hard-sigmoid reads."""
+    return frozenset(n.input[0] for n in model.graph.node if n.op_type in HARD)
+
+
+def for_hard(grid: Grid) -> Grid:
+    """Return a grid that is as wide as `grid`, reaches -3 and 3, and has a byte for both."""
+    low, high = grid.range
+    low, high = min(low, -_CUT), max(high, _CUT)
+    parts = max(int(STEPS * _CUT / (high - low)), 1)
+    scale = _CUT / parts
+    return Grid(scale=scale, zero=int(np.clip(np.ceil(-low / scale), parts, STEPS - parts)))
+
+
+class _Writer:
+    """Collects the nodes and constants of the int8 graph."""
+
+    def __init__(
+        self,
+        graph: onnx.GraphProto,
+        grids: Mapping[str, Grid],
+        floats: Collection[str],
+        means: Means,
+    ) -> None:
+        self.floats = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+        self.grids, self.kept, self.means = dict(grids), frozenset(floats), means
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[str, NDArray[Any]] = {}
+        self.ends = {output.name for output in graph.output}
+        self.bytes: dict[str, str] = {}
+
+    def constant(self, name: str, value: NDArray[Any]) -> str:
+        self.constants[name] = value
+        return name
+
+    def add(self, op: str, inputs: Iterable[str], output: str, **attributes: Any) -> str:
+        self.nodes.append(helper.make_node(op, list(inputs), [output], name=output, **attributes))
+        return output
+
+    def grid(self, name: str, grid: Grid) -> tuple[str, str]:
+        scale, zero = np.array(grid.scale, np.float32), np.array(grid.zero, np.uint8)
+        return self.constant(f"{name}.scale", scale), self.constant(f"{name}.zero", zero)
+
+    def quantized(self, value: str, made: str) -> None:
+        """Write `made`, the float value called `value`, as bytes, and these as floats again."""
+        grid = self.grid(value, self.grids[value])
+        steps = self.add("QuantizeLinear", (made, *grid), f"{value}.q")
+        self.bytes[value] = steps
+        self.add("DequantizeLinear", (steps, *grid), value if value in self.ends else f"{value}.dq")
+
+    def read(self, name: str) -> str:
+        """Return what stands for the value `name` of the float graph."""
+        if name in self.bytes and name not in self.ends:
+            return f"{name}.dq"
+        if name in self.floats:
+            return self.constant(name, self.floats[name])
+        return name
+
+    def node(self, node: onnx.NodeProto) -> None:
+        source, output = node.input[0], node.output[0]
+        if node.op_type in HARD and source in self.bytes:
+            self.hard(node)
+            return
+        if node.op_type in WEIGHTED and source in self.bytes and output not in self.kept:
+            inputs = [self.read(source), *self.weights(node)]
+        else:
+            inputs = [self.read(name) if name else "" for name in node.input]
+        if node.op_type in SAME_GRID and source in self.bytes:
+            self.grids[output] = self.grids[source]
+        made = f"{output}.float" if output in self.grids else output
+        self.nodes.append(helper.make_node(node.op_type, inputs, [made, *node.output[1:]], made))
+        self.nodes[-1].attribute.extend(node.attribute)
+        if output in self.grids:
+            self.quantized(output, made)
+
+    def hard(self, node: onnx.NodeProto) -> None:
+        """Write a hard-swish or a hard-sigmoid on bytes."""
+        source, output = node.input[0], node.output[0]
+        grid = self.grids[source]
+        parts = round(_CUT / grid.scale)
+        ends = [grid.zero - parts, grid.zero + parts]
+        least, most = (
+            self.constant(f"{output}.{name}", np.array(end, np.uint8))
+            for name, end in zip(("least", "most"), ends, strict=True)
+        )
+        cut = self.add("Clip", (self.bytes[source], least, most), f"{output}.cut")
+        gates = Grid(scale=grid.scale / (2 * _CUT), zero=ends[0])
+        gate = self.grid(f"{output}.gate", gates)
+        name = f"{output}.gate.dq" if node.op_type == "HardSwish" else f"{output}.dq"
+        opened = self.add("DequantizeLinear", (cut, *gate), name)
+        if node.op_type == "HardSigmoid":
+            self.bytes[output], self.grids[output] = cut, gates
+            return
+        made = self.add("Mul", (self.read(source), opened), f"{output}.float")
+        self.quantized(output, made)
+
+    def weights(self, node: onnx.NodeProto) -> list[str]:
+        """Write weight and bias as whole numbers; return the names of their floats."""
+        source, weight, bias = node.input
+        value = np.asarray(self.floats[weight], np.float64)
+        shape = (-1, *[1] * (value.ndim - 1))
+        scale = np.abs(value).reshape(len(value), -1).max(axis=1) / 127
+        scale = np.maximum(scale, 1e-9).astype(np.float32)
+        steps = np.rint(value / scale.reshape(shape)).clip(-127, 127)
+        shift = self.shift(node, value - steps * scale.reshape(shape))
+        wide = (scale * np.float32(self.grids[source].scale)).astype(np.float32)
+        whole = np.rint((self.floats[bias] + shift) / wide).clip(-(2**31), 2**31 - 1)
+        return [
+            self.whole(weight, steps.astype(np.int8), scale),
+            self.whole(bias, whole.astype(np.int32), wide),
+        ]
+
+    def shift(self, node: onnx.NodeProto, error: NDArray[np.float64]) -> Any:
+        """Return what rounding weights by `error` takes from the mean of each output.
+
+        Bias correction (Nagel et al., 2019, section 4.2), from the means of the inputs.
+        """
+        means = self.means.get(node.input[0])
+        if means is None:
+            return 0.0
+        per_input = error.reshape(*error.shape[:2], -1).sum(axis=2)
+        if per_input.shape[1] == 1 and len(means) == len(per_input):  # depthwise
+            return per_input[:, 0] * means
+        return per_input @ means if per_input.shape[1] == len(means) else 0.0
+
+    def whole(self, name: str, steps: NDArray[Any], scale: NDArray[np.float32]) -> str:
+        inputs = (
+            self.constant(f"{name}.steps", steps),
+            self.constant(f"{name}.scale", scale),
+            self.constant(f"{name}.zero", np.zeros(len(scale), steps.dtype)),
+        )
+        return self.add("DequantizeLinear", inputs, f"{name}.dq", axis=0)
+
+
+def _needed(graph: onnx.GraphProto, floats: Collection[str]) -> set[str]:
+    """Return the values that are to be bytes where the layers `floats` are not.
+
+    They are what the other layers read and give, and what operators without weights read to give
+    those.
+    """
+    nodes = list(graph.node)
+    clips = {n.input[0]: n.output[0] for n in nodes if n.op_type in CLIPPING}
+    layers = [n for n in nodes if n.op_type in WEIGHTED and n.output[0] not in floats]
+    needed = {n.input[0] for n in layers}
+    needed |= {clips.get(n.output[0], n.output[0]) for n in layers}
+    for node in reversed(nodes):
+        if node.op_type not in WEIGHTED and needed & set(node.output):
+            needed |= set(node.input)
+    return needed
+
+
+def to_qdq(
+    model: onnx.ModelProto,
+    grids: Mapping[str, Grid],
+    *,
+    floats: Collection[str] = (),
+    means: Means | None = None,
+) -> onnx.ModelProto:
+    """Return `model`, a graph of `nas.exporting.onnx`, with bytes for the values in `grids`.
+
+    Input and output stay float. The layers whose outputs are in `floats` stay in float, and so do
+    values that no other layer needs as bytes.
+    With `means` of the values biases are corrected for what rounding does to the weights.
+    """
+    hard, needed = hard_inputs(model), _needed(model.graph, floats)
+    fitting = {
+        name: for_hard(grid) if name in hard else grid
+        for name, grid in grids.items()
+        if name in needed
+    }
+    writer = _Writer(model.graph, fitting, floats, means or {})
+    given = model.graph.input[0].name
+    if given in fitting:
+        writer.quantized(given, given)
+    for node in model.graph.node:
+        writer.node(node)
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    tensors = [numpy_helper.from_array(value, name) for name, value in writer.constants.items()]
+    for field, values in (("node", writer.nodes), ("initializer", tensors)):
+        result.graph.ClearField(field)
+        getattr(result.graph, field).extend(values)
+    return result

@@ -1,0 +1,1 @@
+"""Quantization of trained networks: calibration, sensitivity, accuracy as the runtime has it."""

@@ -1,0 +1,95 @@
+"""Run a float graph on calibration images, and keep how its values are distributed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from nas.core.errors import NasError
+from nas.exporting.int8.qdq import values_of
+from nas.exporting.int8.ranges import BINS, Histogram
+from nas.training.int8.runtime import session_of
+
+LEAST_IMAGES = 16
+Images = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Calibration:
+    """The histogram of every value that is to be written as bytes, and the means of channels."""
+
+    histograms: Mapping[str, Histogram]
+    means: Mapping[str, NDArray[np.float64]]
+    images: int
+
+
+def calibrate(model: onnx.ModelProto, batches: Sequence[Images]) -> Calibration:
+    """Return the calibration of `model` on batches of normalised images.
+
+    They are run twice: for the ends of each range, then for what lies between them.
+
+    Raises:
+        NasError: if there are fewer than 16 images, or a value is not finite or always 0.
+    """
+    count = sum(map(len, batches))
+    if count < LEAST_IMAGES:
+        raise NasError(
+            f"calibration needs {LEAST_IMAGES} images or more, and has {count}; a hundred are usual"
+        )
+    names = values_of(model)
+    ends: dict[str, tuple[float, float]] = {}
+    sums: dict[str, Any] = {}
+    for values, images in _run(model, names, batches):
+        for name, value in values.items():
+            low, high = ends.get(name, (0.0, 0.0))
+            ends[name] = np.minimum(low, value.min()), np.maximum(high, value.max())
+            mean = value.astype(np.float64).mean(axis=(0, *range(2, value.ndim))) * images
+            sums[name] = sums.get(name, 0.0) + mean
+    _check(ends)
+    counts = {name: np.zeros(BINS) for name in names}
+    for values, _ in _run(model, names, batches):
+        for name, value in values.items():
+            counts[name] += np.histogram(value, BINS, ends[name])[0]
+    return Calibration(
+        histograms={
+            name: Histogram(low=float(low), high=float(high), counts=counts[name])
+            for name, (low, high) in ends.items()
+        },
+        means={name: total / count for name, total in sums.items()},
+        images=count,
+    )
+
+
+def _check(ends: Mapping[str, tuple[float, float]]) -> None:
+    for name, (low, high) in ends.items():
+        if not np.isfinite([low, high]).all():
+            raise NasError(
+                f"{name} is not finite on the calibration images; are there NaNs in the weights?"
+            )
+        if low == high == 0:
+            raise NasError(
+                f"{name} is 0 for all calibration images, so that no range can be chosen; prune "
+                "these channels, or train the network"
+            )
+
+
+def _run(
+    model: onnx.ModelProto, names: Sequence[str], batches: Sequence[Images]
+) -> Iterator[tuple[dict[str, Any], int]]:
+    """Yield all values of each batch, and its number of images."""
+    given, *made = names
+    session = session_of(_with_outputs(model, made))
+    for images in batches:
+        values = dict(zip(made, session.run(made, {given: images}), strict=True))
+        yield {given: images, **values}, len(images)
+
+
+def _with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    result.graph.ClearField("output")
+    result.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    return result

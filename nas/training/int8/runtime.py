@@ -1,0 +1,49 @@
+"""An ONNX graph that onnxruntime runs, in the place of a torch model."""
+
+from collections.abc import Sequence
+
+import onnx
+import onnxruntime as ort
+import torch
+from torch import Tensor, nn
+
+from nas.core.errors import NasError, first_line
+
+_FATAL_ONLY = 4
+
+
+def session_of(model: onnx.ModelProto, *, threads: int = 1) -> ort.InferenceSession:
+    """Return a session that runs `model`.
+
+    Raises:
+        NasError: if onnxruntime refuses it, as it does where it lacks an operator.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = _FATAL_ONLY
+    try:
+        return ort.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # onnxruntime's own errors share no base but Exception
+        raise NasError(f"onnxruntime refuses the graph: {first_line(error)}") from None
+
+
+class RuntimeModel(nn.Module):
+    """Maps images to what the graph gives: logits, or the box numbers and scores of a detector."""
+
+    def __init__(self, model: onnx.ModelProto, *, threads: int = 1) -> None:
+        """Open a session for `model`.
+
+        Raises:
+            NasError: if onnxruntime refuses it.
+        """
+        super().__init__()
+        self.session = session_of(model, threads=threads)
+        self.input = self.session.get_inputs()[0].name
+
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Run the graph on (batch, channels, height, width)."""
+        given = {self.input: images.contiguous().numpy()}
+        found: Sequence[Tensor] = [torch.from_numpy(v) for v in self.session.run(None, given)]
+        return found[0] if len(found) == 1 else tuple(found)

@@ -1,0 +1,138 @@
+"""Trained networks keep their accuracy in int8."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnxruntime")
+pytest.importorskip("sklearn")
+
+from nas.core.errors import BadValue, NasError  # noqa: E402
+from nas.network.blocks import Architecture, Block  # noqa: E402
+from nas.network.checkpoint import Checkpoint, load_checkpoint  # noqa: E402
+from nas.training.data import Data, load_data  # noqa: E402
+from nas.training.int8.calibration import calibrate  # noqa: E402
+from nas.training.int8.quantize import Settings, quantize  # noqa: E402
+from nas.training.recipe_files import find_recipe  # noqa: E402
+from nas.training.recipes import adapt  # noqa: E402
+from nas.training.run import train  # noqa: E402
+
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
+
+
+def network() -> Architecture:
+    def mbconv(before: int, after: int, stride: int) -> Block:
+        return Block(
+            kind="mbconv", in_channels=before, out_channels=after, hidden_channels=3 * before,
+            kernel=3, stride=stride, act="hswish", se_channels=8, gate="hsigmoid",
+        )  # fmt: skip
+
+    return Architecture(
+        resolution=32,
+        stem=(Block(kind="conv", in_channels=3, out_channels=8, kernel=3, stride=2, act="hswish"),),
+        stages=((mbconv(8, 16, 2), mbconv(16, 16, 1)), (mbconv(16, 24, 2),)),
+        head=(
+            Block(kind="pool", in_channels=24, out_channels=24),
+            Block(kind="linear", in_channels=24, out_channels=10, act="none"),
+        ),
+        name="small",
+    )
+
+
+@pytest.fixture(scope="module")
+def digits() -> Data:
+    return load_data("digits")
+
+
+@pytest.fixture(scope="module")
+def trained(digits: Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("int8") / "trained"
+    train(network(), digits, adapt(find_recipe("auto"), epochs=4), out=folder)
+    return folder
+
+
+def test_accuracy_is_kept(trained: Path, digits: Data) -> None:
+    found = quantize(load_checkpoint(str(trained)), digits, Settings(images=64))
+    assert found.metric == "top1"
+    assert found.before > 0.8
+    assert found.after > found.before - 0.02
+    assert found.floats == ()
+    assert len(found.noise) == 16
+    assert all(0 <= noise < 0.1 for noise in found.noise.values())
+
+
+def test_layers_stay_in_float_until_the_accuracy_is_kept(trained: Path, digits: Data) -> None:
+    found = load_checkpoint(str(trained))
+    worst = {name: value.copy() for name, value in found.weights.items()}
+    outlier = "stages.0.1.depthwise.norm.weight"
+    worst[outlier][0] *= 4000  # one channel that takes the range from all others
+    broken = replace(found, weights=worst)
+    plain = quantize(broken, digits, Settings(images=64, calibration="minmax"))
+    assert plain.after <= plain.before
+    drop = max(plain.before - plain.after, 0.0) / 2
+    kept = quantize(broken, digits, Settings(images=64, calibration="minmax", max_drop=drop))
+    assert kept.before - kept.after <= drop
+    assert bool(kept.floats) == (plain.before - plain.after > drop)
+
+
+def broken(found: Checkpoint, change: Callable[[Any], Any]) -> Checkpoint:
+    name = "stages.0.0.expand.weight"
+    return replace(found, weights={**found.weights, name: change(found.weights[name])})
+
+
+def test_bad_calibrations_say_what_is_wrong(trained: Path, digits: Data) -> None:
+    found = load_checkpoint(str(trained))
+    with pytest.raises(NasError, match="calibration needs 16 images or more, and has 3"):
+        quantize(found, digits, Settings(images=3))
+    with pytest.raises(NasError, match=r"stages\.0\.0\.expand.* is not finite .* NaNs"):
+        quantize(broken(found, lambda w: w * np.nan), digits, Settings(images=32))
+    with pytest.raises(BadValue, match="max_drop must be a fraction"):
+        Settings(max_drop=2)
+    with pytest.raises(BadValue, match="calibration must be one of auto, minmax"):
+        Settings(calibration="best")
+
+
+def test_a_value_that_is_always_zero_is_named(trained: Path, digits: Data) -> None:
+    found = load_checkpoint(str(trained))
+    weights = {**found.weights}
+    for name in ("weight", "norm.weight", "norm.bias"):
+        key = f"stages.0.0.expand.{name}"
+        weights[key] = np.zeros_like(weights[key])
+    key = "stages.0.0.expand.norm.running_mean"
+    weights[key] = np.zeros_like(weights[key])
+    with pytest.raises(NasError, match=r"stages\.0\.0\.expand is 0 for all calibration images"):
+        quantize(replace(found, weights=weights), digits, Settings(images=32))
+
+
+def test_histograms_cover_the_images(trained: Path, digits: Data) -> None:
+    from nas.exporting.onnx import to_onnx
+
+    found = load_checkpoint(str(trained))
+    images = np.random.default_rng(0).standard_normal((20, 3, 32, 32), np.float32)
+    calibration = calibrate(to_onnx(found.arch, found.weights), [images[:12], images[12:]])
+    first = calibration.histograms["input"]
+    assert (first.low, first.high) == (images.min(), images.max())
+    assert first.counts.sum() == images.size
+    np.testing.assert_allclose(calibration.means["input"], images.mean((0, 2, 3)), atol=1e-6)
+
+
+def test_the_command_writes_a_folder(trained: Path, tmp_path: Path, nas: Any) -> None:
+    out = tmp_path / "q"
+    said = nas("quantize", str(trained), "--data", "digits", "--out", str(out), "--images", "32",
+               "--calibration", "mse", "--rounds", "2")  # fmt: skip
+    assert said.code == 0, said.err
+    assert "16 layers; ranges by mse of 32 images" in said.out
+    assert {path.name for path in out.iterdir()} == {
+        "model.onnx",
+        "quantization.json",
+        "sensitivity.png",
+    }
+    facts = json.loads((out / "quantization.json").read_text())
+    assert facts["int8"]["top1"] > facts["float"]["top1"] - 0.03
+    assert facts["int8"]["latency_ms"] > 0
