@@ -25,15 +25,20 @@ class Taps:
     `keeps_convolutions`, else those behind the stages), and the expansion of the block `split`,
     which becomes a block of its own where it `splits`. Without `keeps_convolutions` nothing of the
     classifier's head stays. `apart` says that no unit of the head depends on several of the
-    channels. The plugin of a head may have a function `taps` like its `create`,
-    which returns these for a backbone, or None where more of it decides: what detectors of a space
-    cost is then looked up by what decides them.
+    channels. `halved` is there where the tail is changed, the last stage with blocks and what is
+    behind: what a block becomes that is the "first" of this stage, of the "rest", or of the "head",
+    given the divisor for `squeeze_by` of the network.
+
+    The plugin of a head may have a function `taps` like its `create`, which returns these for a
+    backbone, or None where more of it decides: what detectors of a space cost is then looked up by
+    what decides them.
     """
 
     inputs: tuple[str, ...] = ()
     split: str = ""
     keeps_convolutions: bool = False
     apart: bool = False
+    halved: Callable[[Block, str, int], Block] | None = None
 
 
 def splits(block: Block) -> bool:

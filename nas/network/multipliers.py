@@ -176,9 +176,19 @@ def squeeze_rule(arch: Architecture) -> Callable[[Block, int, float], int]:
     The third argument is the factor of the width, for blocks without hidden channels.
     """
     squeezing = [block for _, block in arch.named_blocks() if block.squeezes]
-    if all(b.hidden_channels and b.se_channels == _quarter(b.hidden_channels) for b in squeezing):
+    quarters = all(is_quarter(block.se_channels, block.hidden_channels) for block in squeezing)
+    return squeeze_by(0 if quarters else se_divisor_of(arch))
+
+
+def is_quarter(se_channels: int, hidden_channels: int) -> bool:
+    """Tell whether an SE width is that of MobileNetV3."""
+    return bool(hidden_channels) and se_channels == _quarter(hidden_channels)
+
+
+def squeeze_by(divisor: int) -> Callable[[Block, int, float], int]:
+    """Return `squeeze_rule` where widths are multiples of `divisor`, or quarters for 0."""
+    if not divisor:
         return lambda block, hidden, factor: _quarter(hidden)
-    divisor = se_divisor_of(arch)
 
     def grown(block: Block, hidden: int, factor: float) -> int:
         growth = hidden / block.hidden_channels if block.hidden_channels else factor

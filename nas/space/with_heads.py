@@ -8,7 +8,7 @@ combinations, from a detector that has it.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -20,6 +20,7 @@ from nas.network.detectors import Taps, rest_of, splits
 from nas.space.lookup import Floats, Lookup, SpaceUnits, UnitValues
 from nas.space.slots import HEAD, Part, Slot, slots_of
 from nas.space.space import Matrix, Space
+from nas.space.tails import Tail, Tails, halved
 
 Build = Callable[[Places, Sequence[Ints | int]], Iterator[Part]]
 
@@ -32,17 +33,37 @@ class Bodies:
     """
 
     def __init__(
-        self, space: Space, make: Callable[[Architecture], Architecture], taps: Taps | None
+        self,
+        space: Space,
+        make: Callable[[Architecture], Architecture],
+        taps: Taps | None,
+        *,
+        tail: Tail | None = None,
     ) -> None:
-        """Number the units; see `SpaceUnits`."""
-        self.space, self._make, self._taps = space, make, taps
+        """Number the units; see `SpaceUnits`. Where a head halves tails, they are those of `tail`.
+
+        Without it, all rows are then worked out as a whole, unless they are asked for by `of`.
+        """
+        self.space, self._make, self._given = space, make, taps
         slots = slots_of(space)
+        if taps and taps.halved:
+            slots = tuple(halved(slots, taps.halved, tail)) if tail else slots
+            taps = taps if tail else None
         self.units = SpaceUnits(space, slots=[_kept(slot, taps) for slot in slots] if taps else ())
         sides = [i for i, column in enumerate(space.columns) if column.field == "resolution"]
         self._columns = sides if taps else list(range(len(space.columns)))
         self.picked, self.apart = len(self._columns), taps is not None and taps.apart
         self._detectors: dict[bytes, Architecture] = {}
         self._channels = [(i, _channels(slot, taps)) for i, slot in _deciding(slots, taps)]
+
+    @cached_property
+    def tails(self) -> Tails | None:
+        """What tells the tails of rows apart, where a head halves them."""
+        return Tails(self.space) if self._given and self._given.halved else None
+
+    def of(self, tail: Tail) -> "Bodies":
+        """Return the units of the detectors with one tail."""
+        return Bodies(self.space, self._make, self._given, tail=tail)
 
     def deciding(self, matrix: Matrix) -> NDArray[np.int64]:
         """Return what decides the other units of each row, shape (rows, numbers)."""
@@ -80,29 +101,50 @@ class HeadLookup:
     """The sums of some per-unit values over the detectors of a space."""
 
     def __init__(
-        self, bodies: Bodies, body: Lookup, whole: Callable[[Architecture], Iterable[float]]
-    ) -> None:
-        """Take the sums over `bodies`, and what works the same sums out for one detector.
-
-        `body` may sum more values than `whole` gives, behind these.
-        """
-        self._bodies, self._body, self._whole = bodies, body, whole
-        self._beyond: dict[_Key, Floats] = {}
-
-    @classmethod
-    def of(
-        cls,
-        space: Space,
+        self,
+        bodies: Bodies,
         values: UnitValues,
         whole: Callable[[Architecture], Iterable[float]],
-        *,
-        bodies: Bodies,
-    ) -> "HeadLookup":
-        """Return the sums of `values` over units; `whole` gives the same of a detector."""
-        return cls(bodies, Lookup(space, values, units=bodies.units), whole)
+    ) -> None:
+        """Sum `values` over units; `whole` works the same sums out for one detector.
+
+        The `values` may be more than `whole` gives, behind these.
+        """
+        self._bodies, self._values, self._whole = bodies, values, whole
+        self._sums: dict[Tail | None, _Sums] = {}
 
     def __call__(self, matrix: Matrix) -> Floats:
         """Return the sums for every row of `matrix`, shape (rows, values)."""
+        tails = self._bodies.tails
+        if tails is None:
+            return self._of(None)(matrix)
+        codes, which = np.unique(tails(matrix), return_inverse=True)
+        total = np.zeros((len(matrix), 0))
+        for number, code in enumerate(codes.tolist()):
+            rows = which == number
+            found = self._of(tails.tail(code))(matrix[rows])
+            total = total if total.size else np.zeros((len(matrix), found.shape[1]))
+            total[rows] = found
+        return total if len(matrix) else self._of(None)(matrix)
+
+    def _of(self, tail: Tail | None) -> "_Sums":
+        if tail not in self._sums:
+            bodies = self._bodies.of(tail) if tail else self._bodies
+            body = Lookup(bodies.space, self._values, units=bodies.units)
+            self._sums[tail] = _Sums(bodies, body, self._whole)
+        return self._sums[tail]
+
+
+class _Sums:
+    """The sums over detectors with one tail."""
+
+    def __init__(
+        self, bodies: Bodies, body: Lookup, whole: Callable[[Architecture], Iterable[float]]
+    ) -> None:
+        self._bodies, self._body, self._whole = bodies, body, whole
+        self._beyond: dict[_Key, Floats] = {}
+
+    def __call__(self, matrix: Matrix) -> Floats:
         rows = matrix if len(matrix) else np.zeros((1, matrix.shape[1]), np.uint8)
         keys, first, which = np.unique(
             self._bodies.deciding(rows), axis=0, return_index=True, return_inverse=True

@@ -9,7 +9,7 @@ import pytest
 from nas.core import plugins
 from nas.core.errors import NasError
 from nas.latency.file import load_table
-from nas.network.cost import cost
+from nas.network.cost import cost, cost_of
 from nas.network.footprint import peak_mb, size_mb
 from nas.network.lowering import lower
 from nas.searching.evaluators.costs import create as create_costs
@@ -20,9 +20,15 @@ from nas.searching.problem import Candidates
 from nas.space.file import load_space
 from nas.space.heads import Detectors, Head
 from nas.space.space import Matrix, Space
+from nas.space.with_heads import Bodies, HeadLookup
 
 MEASURED = "epyc_genoa_onnxruntime_1t_fp32_mobilenetv3"
-HEADS = ("ssdlite", "ssd:classes=3,fewer_anchors=false", "yolo:classes=5,width=0.5")
+HEADS = (
+    "ssdlite",
+    "ssdlite:reduced_tail=true",
+    "ssd:classes=3,fewer_anchors=false",
+    "yolo:classes=5,width=0.5",
+)
 
 
 def _detectors(head: str, space: str, count: int) -> tuple[Detectors, Candidates]:
@@ -36,7 +42,8 @@ def _detectors(head: str, space: str, count: int) -> tuple[Detectors, Candidates
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("space", ["mbconv", "mnasnet", "mobilenetv3"])
 def test_sums_are_the_costs_of_each_detector(space: str, head: str) -> None:
-    fixed = head if space == "mbconv" else f"{head}{',' if ':' in head else ':'}resolution=224"
+    one = f"{head}{',' if ':' in head else ':'}resolution=224"
+    fixed = head if space == "mbconv" and "tail" not in head else one
     detectors, candidates = _detectors(fixed, space, 24)
     found = create_costs(detectors.space, detectors=detectors)(candidates)
     for i, arch in enumerate(candidates.archs):
@@ -47,9 +54,9 @@ def test_sums_are_the_costs_of_each_detector(space: str, head: str) -> None:
 
 
 @pytest.mark.parametrize("table", ["pixel1", MEASURED])
-@pytest.mark.parametrize("head", [*HEADS, "ssdlite:reduced_tail=true"])
+@pytest.mark.parametrize("head", HEADS)
 def test_latencies_are_those_predicted_for_each_detector(head: str, table: str) -> None:
-    detectors, candidates = _detectors(head, "mbconv", 20)
+    detectors, candidates = _detectors(head, "mnasnet" if "tail" in head else "mbconv", 20)
     loaded = load_table(table)
     judge = create_table(
         detectors.space,
@@ -89,6 +96,14 @@ def test_footprints_are_those_of_each_detector() -> None:
     found = create_footprint(detectors.space, detectors=detectors, dtype="int8")(candidates)
     assert found["size_mb"] == pytest.approx([size_mb(a, "int8") for a in candidates.archs])
     assert found["peak_mb"] == pytest.approx([peak_mb(a, "int8") for a in candidates.archs])
+
+
+def test_a_head_that_does_not_say_what_decides_it_is_worked_out_as_a_whole() -> None:
+    detectors, candidates = _detectors("ssdlite", "mnasnet_b0", 6)
+    bodies = Bodies(detectors.space, detectors.head, None)
+    found = HeadLookup(bodies, lambda unit: (cost_of(unit).macs,), lambda arch: (cost(arch).macs,))
+    expected = [cost(arch).macs for arch in candidates.archs]
+    assert found(candidates.picks)[:, 0].tolist() == expected
 
 
 def test_no_rows_have_no_sums() -> None:

@@ -1,5 +1,6 @@
 """SSDLite: depthwise-separable boxes on six maps (MobileNetV2, MobileNetV3)."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -7,7 +8,7 @@ from nas.network.blocks import Architecture, Block
 from nas.network.detectors import Taps
 from nas.network.heads._backbone import tapped, taps_of_tapped
 from nas.network.heads._ssd import SMALLEST, anchors, extra_maps, predictions
-from nas.network.multipliers import DIVISOR, round_channels, squeeze_rule
+from nas.network.multipliers import DIVISOR, round_channels, squeeze_by, squeeze_rule
 from nas.network.sketch import Sketch
 
 RELU6 = "relu6"
@@ -44,9 +45,10 @@ def create(
     )
 
 
-def taps(backbone: Architecture, *, reduced_tail: bool = False, **_: Any) -> Taps | None:
-    """Return what decides the head; None with a reduced tail, which changes a whole stage."""
-    return None if reduced_tail else taps_of_tapped(backbone)
+def taps(backbone: Architecture, *, reduced_tail: bool = False, **_: Any) -> Taps:
+    """Return what decides the head."""
+    found = taps_of_tapped(backbone)
+    return replace(found, halved=_halved_by) if reduced_tail else found
 
 
 def _shrink(sketch: Sketch, source: str, channels: int) -> str:
@@ -66,21 +68,30 @@ def _with_reduced_tail(backbone: Architecture) -> Architecture:
     number = max(i for i, blocks in enumerate(backbone.stages) if blocks)  # others were dropped
     last = backbone.stages[number]
     squeezed = squeeze_rule(backbone)
-    rows: list[Block] = []
-    for block in last:
-        channels = rows[-1].out_channels if rows else block.in_channels
-        hidden = _half(block.hidden_channels) if rows and block.expands else block.hidden_channels
-        inner = hidden if not rows or block.expands else channels
-        row = replace(
-            block,
-            in_channels=channels,
-            out_channels=_half(block.out_channels),
-            hidden_channels=inner,
-            se_channels=squeezed(block, inner, 0.5) if block.squeezes else 0,
-        )
-        rows.append(row)
+    rows = [_halved(block, squeezed, first=not i) for i, block in enumerate(last)]
     stages = (*backbone.stages[:number], tuple(rows), *backbone.stages[number + 1 :])
     return replace(backbone, stages=stages, head=_half_head(backbone, rows[-1]))
+
+
+def _halved(block: Block, squeezed: Callable[[Block, int, float], int], *, first: bool) -> Block:
+    channels = block.in_channels if first else _half(block.in_channels)
+    hidden = block.hidden_channels
+    if not first:
+        hidden = _half(hidden) if block.expands else channels
+    return replace(
+        block,
+        in_channels=channels,
+        out_channels=_half(block.out_channels),
+        hidden_channels=hidden,
+        se_channels=squeezed(block, hidden, 0.5) if block.squeezes else 0,
+    )
+
+
+def _halved_by(block: Block, part: str, divisor: int) -> Block:
+    if part == "head":
+        channels = _half(block.in_channels), _half(block.out_channels)
+        return replace(block, in_channels=channels[0], out_channels=channels[1])
+    return _halved(block, squeeze_by(divisor), first=part == "first")
 
 
 def _half_head(backbone: Architecture, last: Block) -> tuple[Block, ...]:

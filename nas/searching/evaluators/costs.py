@@ -50,5 +50,5 @@ def create(
 ) -> Costs:
     """Return the evaluator for one space, whose `units` may be at hand, or for its `detectors`."""
     if detectors:
-        return Costs(HeadLookup.of(space, _costs, _whole, bodies=detectors.bodies))
+        return Costs(HeadLookup(detectors.bodies, _costs, _whole))
     return Costs(Lookup(space, _costs, units=units))

@@ -96,7 +96,7 @@ def create(
     """
     size = partial(_size, dtype=dtype)
     if detectors:
-        sizes = HeadLookup.of(space, size, partial(_whole, dtype), bodies=detectors.bodies)
+        sizes = HeadLookup(detectors.bodies, size, partial(_whole, dtype))
         return Footprint(sizes, DetectorPeaks(detectors, dtype), dtype)
     units = units or SpaceUnits(space)
     return Footprint(

@@ -125,7 +125,7 @@ def create(
     found: Lookup | HeadLookup = lookup.first(2 if confidence else 1)
     keys = [key for key, occurs in zip(table.entries, used, strict=False) if occurs]
     if detectors:
-        found = HeadLookup(detectors.bodies, lookup, partial(_whole, table, bool(confidence)))
+        found = HeadLookup(detectors.bodies, values, partial(_whole, table, bool(confidence)))
         found(np.zeros((1, len(space.columns)), np.uint8))  # refuse a table without their units
         keys = list(table.entries)
     return Table(
