@@ -18,7 +18,7 @@ from nas.cli._trained import WEIGHTS
 from nas.core.errors import NasError, missing_package
 from nas.core.extras import extra
 from nas.core.storage import Place, split_name
-from nas.core.text import file_name
+from nas.core.text import counted, file_name
 from nas.exporting.export import named
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import architecture_of, find_checkpoint, load_checkpoint
@@ -113,7 +113,7 @@ def command(arch: str | None, as_json: bool, resolution: int | None, **flags: An
         say("stopped; resume with the same command")
         raise click.Abort from None
     if not trained.finished:
-        say(f"stopped after {trained.epochs} epochs; resume with the same command")
+        say(f"stopped after {counted(trained.epochs, 'epoch')}; resume with the same command")
         raise click.Abort
     if as_json:
         print_json(_document(trained, out, flags))
@@ -121,7 +121,8 @@ def command(arch: str | None, as_json: bool, resolution: int | None, **flags: An
         known = ", ".join(f"{name} {value:.4f}" for name, value in trained.metrics.items())
         put(f"{known} on the validation images, epoch {trained.best_epoch}")
         word = as_word(out)
-        say(f"{trained.epochs} epochs in {trained.seconds:.1f} s; the weights are in {out}; next:")
+        took = f"{counted(trained.epochs, 'epoch')} in {trained.seconds:.1f} s"
+        say(f"{took}; the weights are in {out}; next:")
         say(f"nas eval {word} --data {as_word(flags['data'])}, or nas export {word} --format onnx")
     if trained.arch.detector:
         with extra("the picture of what it finds", say):

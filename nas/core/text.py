@@ -51,6 +51,11 @@ _bounded.maxtuple = _bounded.maxlist = _bounded.maxdict = _bounded.maxset = 8
 _bounded.maxstring = _bounded.maxother = LONGEST_VALUE
 
 
+def counted(number: int, what: str) -> str:
+    """Return a number of things, as in "1 epoch" and "2 epochs"."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def printable(text: str, most: int = LONGEST_MESSAGE) -> str:
     """Return `text` on one line of at most `most` characters, with control characters escaped."""
     # Escaping makes text longer only, so what lies beyond `most` need not be looked at.

@@ -23,6 +23,7 @@ from nas.core.run_folder import (
     sound,
 )
 from nas.core.storage import is_url, split_name
+from nas.core.text import counted
 from nas.exporting.card import LATENCY, ORIGIN
 from nas.latency.file import load_table
 from nas.latency.table import LatencyTable
@@ -120,7 +121,7 @@ def _training(here: Path, _: str) -> Origin:
     teacher = ", taught by a larger network" if settings.get("teacher") else ""
     text = (
         f"The architecture {name} was trained{begun} by nas train on {data}: recipe "
-        f"{recipe['name']}, {_epochs(recipe['epochs'])}, batch size {recipe['batch']}, "
+        f"{recipe['name']}, {counted(recipe['epochs'], 'epoch')}, batch size {recipe['batch']}, "
         f"seed {seed}{teacher}."
     )
     return Origin(sentences=(text,))
@@ -158,11 +159,7 @@ def _pipeline(here: Path, name: str) -> Origin:
 def _recipe(train: Mapping[str, Any]) -> str:
     recipe, epochs = train["recipe"], train.get("epochs")
     name = recipe["name"] if isinstance(recipe, Mapping) else recipe
-    return f"{name}, {_epochs(epochs)}" if epochs else str(name)
-
-
-def _epochs(number: int) -> str:
-    return f"{number} epoch{'' if number == 1 else 's'}"
+    return f"{name}, {counted(epochs, 'epoch')}" if epochs else str(name)
 
 
 def _searched(search: Mapping[str, Any], table: str) -> str:

@@ -12,6 +12,7 @@ from nas.core.files import write_text
 from nas.core.machine import machine_memory
 from nas.core.plugins import Plugin
 from nas.core.progress import Report
+from nas.core.text import counted
 from nas.core.workers.runner import make_runner
 from nas.exporting.export import export
 from nas.network.blocks import Architecture, to_mapping
@@ -198,9 +199,8 @@ def _trained(line: Line, arch: Architecture, part: str, out: Path, recipe: Recip
     test = (
         score_checkpoint(str(out), data, split="test", device=config.device) if has_test else None
     )
-    line.teller.say(
-        f"{arch.name}: {trained.metric} {trained.value:.4f} after {trained.epochs} epochs"
-    )
+    after = counted(trained.epochs, "epoch")
+    line.teller.say(f"{arch.name}: {trained.metric} {trained.value:.4f} after {after}")
     scores = _scores(trained.value, test.value if test else None, metric=trained.metric)
     return _network(line, trained.arch, part, out, scores)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from nas.accuracy.short import Segment, ShortTrainingSetup, advance
 from nas.core.machine import machine_memory
 from nas.core.storage import Place
+from nas.core.text import counted
 from nas.core.workers.runner import Failure, Runner, outcomes
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import metric_of
@@ -72,11 +73,12 @@ def by_training(
             yield number, outcome if isinstance(outcome, Failure) else outcome.value
 
     metric, what = METRICS[metric_of(base)]
+    length = counted(recipe.epochs, "epoch")
     return Judge(
         metric=metric,
         text=f"train {images.fingerprint} {recipe} seed {scheme.seed} at {side} px",
         note=(
-            f"{metric} is the {what} on {scheme.data} after {recipe.epochs} epochs of recipe "
+            f"{metric} is the {what} on {scheme.data} after {length} of recipe "
             f"{recipe.name}, the base at {side} px: one training each, so that small differences "
             f"are chance{_as_trained(wanted)}"
         ),

@@ -33,7 +33,7 @@ def test_costs_as_trained_are_said_where_pixels_are_rounded_anew(tmp_path: Path)
     start = cost(scale_resolution(base, 32)).macs
     least, most = (f"{end(trained) / start:.2f}" for end in (min, max))
     assert f"as trained, the counted MACs are {least} to {most} times" in judge.note
-    assert re.search(r"epochs of recipe auto, the base at 32 px", judge.note)
+    assert re.search(r"after 1 epoch of recipe auto, the base at 32 px", judge.note)
 
 
 def test_detectors_are_compared_by_their_average_precision(tmp_path: Path) -> None:

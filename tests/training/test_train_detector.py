@@ -54,6 +54,19 @@ def score_of(arch: Any, data: Data, model: Any = None) -> Any:
 
 
 @pytest.mark.parametrize("coder", CODERS)
+def test_the_loss_of_a_split_does_not_depend_on_its_batches(coder: str, scenes: Data) -> None:
+    arch = fit(tiny_detector(coder), scenes)
+    model, on = fresh(arch, seed=0), torch.device("cpu")
+    losses = [
+        task_of(arch)
+        .score(model, in_order(scenes.val, scenes, side=64, batch=batch, device=on))
+        .loss
+        for batch in (1, 3, 12)
+    ]
+    assert losses == pytest.approx([losses[0]] * 3, rel=1e-5)
+
+
+@pytest.mark.parametrize("coder", CODERS)
 def test_a_fresh_detector_finds_next_to_nothing(coder: str) -> None:
     arch = tiny_detector(coder)
     model = fresh(arch, seed=0).eval()

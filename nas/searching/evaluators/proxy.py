@@ -17,6 +17,7 @@ from nas.core.jsonl import Lines, Record, line_reader, resumed
 from nas.core.run_folder import other
 from nas.core.schema import Fraction, Reader, Seconds, Signed
 from nas.core.storage import Place
+from nas.core.text import counted
 from nas.core.workers.runner import Failure, InProcess, Runner, outcomes
 from nas.network.weights import fingerprint
 from nas.searching.problem import Answers, Candidates, Metrics
@@ -82,8 +83,9 @@ class Proxy:
         size = f" at {self._setup.resolution} px" if self._setup.resolution else ""
         data, recipe = self._setup.data.name, self._setup.recipe.name
         what = "average precision" if self.accuracy == PRECISION else "accuracy"
+        length = counted(self._ends[-1], "epoch")
         return (
-            f"{self.accuracy} is the {what} on {data} after {self._ends[-1]} epochs of recipe "
+            f"{self.accuracy} is the {what} on {data} after {length} of recipe "
             f"{recipe}{size}; train what you choose in full: nas train RUN:best --data {data}"
         )
 

@@ -24,7 +24,7 @@ from nas.training.objects import Objects
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectionScore:
-    """The average precisions of a detector, its mean loss, and the number of images."""
+    """The average precisions of a detector, its mean loss over images, and their number."""
 
     precision: Precision
     loss: float
@@ -84,7 +84,7 @@ def _found(
     found: list[Found] = []
     losses = 0.0
     for outputs, targets, ours in detect(model, batches, detector, priors):
-        losses += float(loss(outputs, targets)) * len(ours)
+        losses += float(loss.by_image(outputs, targets).sum())
         found += [_on_cpu(one) for one in ours]
     return found, losses, len(found)
 

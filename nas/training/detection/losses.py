@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from nas.network.detector import Detector
@@ -26,3 +27,9 @@ class DetectionLoss:
     def __call__(self, outputs: Outputs, targets: Boxes) -> Tensor:
         """Return the mean loss of a batch, in single precision."""
         return LOSSES[self.detector.coder](self.detector, Outputs(*outputs), targets, self.start)
+
+    def by_image(self, outputs: Outputs, targets: Boxes) -> Tensor:
+        """Return the loss of each image alone, (batch,), which depends on no other in its batch."""
+        images = zip(*outputs, *targets, strict=True)
+        alone = [(Outputs(b[None], s[None]), Boxes(c[None], n[None])) for b, s, c, n in images]
+        return torch.stack([self(*one) for one in alone])

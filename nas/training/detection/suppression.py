@@ -14,7 +14,11 @@ _BLOCK = 256
 
 @torch.no_grad()
 def find(detector: Detector, outputs: Outputs, start: Start, limits: Limits) -> list[Found]:
-    """Return the boxes found in each image, best first, cut to no frame."""
+    """Return the boxes found in each image, best first.
+
+    They may reach beyond the image, as those that are exported do: COCO's metric takes them as they
+    are, and whoever draws or crops them cuts them there.
+    """
     shares = probabilities(detector.coder, outputs.scores.float())
     boxes = decode(detector.coder, outputs.boxes.float(), start)
     count = min(limits.candidates, shares[0].numel())
