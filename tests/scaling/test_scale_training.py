@@ -38,10 +38,10 @@ def test_costs_as_trained_are_said_where_pixels_are_rounded_anew(tmp_path: Path)
 
 def test_detectors_are_compared_by_their_average_precision(tmp_path: Path) -> None:
     pytest.importorskip("faster_coco_eval")
-    base = scale_resolution(load_architecture("ssdlite:mobilenet_v2@0.35"), 64)
+    base = load_architecture("ssdlite:mobilenet_v2@0.35")
     budget = Budget(step=0.2, tolerance=0.3)
     points = grid(base, budget)[:1]
-    scheme = Scheme(data="digits_scenes:images=10,classes=3", epochs=1)
+    scheme = Scheme(data="digits_scenes:images=10,classes=3", epochs=1, resolution=64)
     with closing(make_runner("local", workers=1)) as runner:
         judge = by_training(base, points, scheme, runner=runner, folder=tmp_path)
         rows = search(base, budget, points, judge, out=tmp_path)
