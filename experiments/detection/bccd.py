@@ -13,6 +13,7 @@ from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -33,6 +34,7 @@ from nas.training.run import Trained, carry_through, plan
 
 HERE = Path(__file__).parent
 MEASURED = HERE / "measured"
+WIDTH = 1400
 BCCD = f"voc:{SHARED_DATA / 'bccd' / 'bccd_voc.zip'}"
 
 
@@ -63,9 +65,22 @@ def measure(name: str, data: Data, work: Path) -> None:
     found = load_checkpoint(str(work / name))
     scored = evaluate_detector(found, data, split="test", device="cpu")
     write_text(MEASURED / f"{name}.json", json.dumps(_record(case, trained, scored), indent=1))
+    picture(name, data, work)
+
+
+def picture(name: str, data: Data, work: Path) -> None:
+    """Draw what a trained detector finds in some test images, as a small JPEG."""
+    from PIL import Image
+
+    found = load_checkpoint(str(work / name))
     shown = examples_of(found, data, split="test", device="cpu")
-    title = f"{case.arch}, test images of BCCD: objects, and beside them what is found"
-    draw_examples(shown, data.classes, [HERE / f"{name}.jpg"], title=title)
+    title = f"{CASES[name].arch}, test images of BCCD"
+    with TemporaryDirectory() as folder:
+        large = Path(folder) / "large.png"
+        draw_examples(shown, data.classes, [large], title=title)
+        with Image.open(large) as image:
+            small = image.convert("RGB").resize((WIDTH, image.height * WIDTH // image.width))
+        small.save(HERE / f"{name}.jpg", quality=80)
 
 
 def _record(case: Case, trained: Trained, scored: DetectionEvaluation) -> Mapping[str, Any]:
