@@ -158,12 +158,13 @@ def predict_macs(base: Architecture, scaled: Architecture) -> float:
 
     A unit has the MACs of the unit of `base` that it comes from, times the growth of its input
     channels, its output channels and its pixels. That ignores that depthwise convolutions grow with
-    the width alone.
+    the width alone. A unit that comes from none counts as it is: the head of a detector may get
+    another level with the resolution.
     """
     known = {unit.name: unit for unit in lower(base)}
     total = 0.0
     for unit in lower(scaled):
-        origin = known[_origin(unit, base)]
+        origin = known.get(_origin(unit, base), unit)
         total += cost_of(origin).macs * _growth(origin, unit)
     return total
 

@@ -8,7 +8,7 @@ import pytest
 from nas.core.errors import BadValue, NasError
 from nas.network.blocks import Architecture
 from nas.network.cost import cost
-from nas.network.multipliers import Multipliers, round_channels, scale
+from nas.network.multipliers import Multipliers, round_channels, scale, scale_resolution
 from nas.network.zoo import load_architecture
 from nas.scaling.formula import PUBLISHED, Compound, grow, predict_macs, published
 from nas.training.task import for_classes
@@ -143,3 +143,10 @@ def test_prediction_leaves_aside_what_pooling_makes_independent_of_resolution() 
 def test_prediction_lets_depthwise_convolutions_grow_too_much_with_width() -> None:
     predicted, counted = _only(B0, width=2)
     assert 1.02 * counted < predicted < 1.08 * counted
+
+
+def test_levels_that_a_head_gets_with_the_resolution_count_as_they_are() -> None:
+    base = scale_resolution(load_architecture("ssdlite:mobilenet_v2@0.35"), 64)
+    scaled = scale(base, Multipliers(width=1.2, resolution=1.2))
+    assert len(scaled.head) > len(base.head)
+    assert predict_macs(base, scaled) == pytest.approx(cost(scaled).macs, rel=0.3)
