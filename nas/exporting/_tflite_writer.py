@@ -38,12 +38,14 @@ class TfliteWriter:
         self.weights = weights
         self.integer = integer
         self.resized = resized
+        self.inputs: list[int] = []
         self.tensors: list[Tensor] = []
         self.operators: list[Operator] = []
 
-    def begin(self, shape: Shape) -> int:
-        value = self.tensor(Tensor(name=INPUT, shape=shape, signature=self.signature(shape)))
-        return self.add("QUANTIZE", (value,), f"{INPUT}.q", shape) if self.integer else value
+    def begin(self, shape: Shape, name: str = INPUT) -> int:
+        value = self.tensor(Tensor(name=name, shape=shape, signature=self.signature(shape)))
+        self.inputs.append(value)
+        return self.add("QUANTIZE", (value,), f"{name}.q", shape) if self.integer else value
 
     def end(self, name: str, x: int) -> int:
         """Make `x`, as floats, an output of the graph called `name`; return its number."""

@@ -20,15 +20,16 @@ from nas.exporting.walk import (
     OUTPUT,
     box_facts,
     facts,
+    input_name,
     is_vector,
     prepared,
     walk,
     walk_detector,
 )
-from nas.network.blocks import Architecture
+from nas.network.blocks import IMAGE, Architecture
 from nas.network.detector import Detector, Limits, limits_of
 from nas.network.layers import Unit
-from nas.network.lowering import ends, lower, priors_of, takes_any_size
+from nas.network.lowering import ends, inputs_of, lower, priors_of, takes_any_size
 from nas.network.weights import Weights
 
 if TYPE_CHECKING:
@@ -169,7 +170,8 @@ def _write(
         shapes = {unit.name: unit.out_shape for unit in units}
         count = sum(level.size * prod(shapes[level.boxes][1:]) for level in detector.levels)
         return {BOX_NUMBERS: (count, detector.numbers), CLASS_SCORES: (count, detector.scores)}
-    values, last = walk(units, writer, INPUT), ends(units)
+    more = {place: input_name(place) for place in inputs_of(units)}
+    values, last = walk(units, writer, INPUT, more), ends(units)
     if len(values) > 1:
         return {value: unit.out_shape for value, unit in zip(values, last, strict=True)}
     writer.nodes[-1] = replace(writer.nodes[-1], outputs=(OUTPUT,))
@@ -200,7 +202,10 @@ def _to_graph(
             for node in writer.nodes
         ],
         name,
-        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [size, *in_shape])],
+        [
+            helper.make_tensor_value_info(input_name(place), TensorProto.FLOAT, [size, *shape])
+            for place, shape in {**inputs_of(units), IMAGE: in_shape}.items()
+        ],
         [
             helper.make_tensor_value_info(
                 output.name, getattr(TensorProto, output.dtype), output.shape

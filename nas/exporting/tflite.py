@@ -21,14 +21,15 @@ from nas.exporting.walk import (
     OUTPUT,
     box_facts,
     facts,
+    input_name,
     prepared,
     walk,
     walk_detector,
 )
-from nas.network.blocks import Architecture
+from nas.network.blocks import IMAGE, Architecture
 from nas.network.detector import Detector, Limits, limits_of
 from nas.network.layers import Unit
-from nas.network.lowering import lower, priors_of, takes_any_size
+from nas.network.lowering import inputs_of, lower, priors_of, takes_any_size
 from nas.network.weights import Weights
 
 _FORM = "a TensorFlow Lite"
@@ -110,7 +111,11 @@ def detector_to_tflite(
     about = {**facts(arch, metadata, layout="NHWC"), **box_facts(kept)}
     name = arch.name or "detector"
     return pack(
-        writer.tensors, writer.operators, [*outputs.values()], metadata=about, description=name
+        writer.tensors,
+        writer.operators,
+        (writer.inputs, [*outputs.values()]),
+        metadata=about,
+        description=name,
     )
 
 
@@ -125,7 +130,12 @@ def _packed(
     channels, height, width = units[0].in_shape
     value = writer.begin((batch or 1, height, width, channels))
     if detector is None:
-        values = walk(units, writer, value)
+        more = {
+            place: writer.begin((batch or 1, *shape[1:], shape[0]), input_name(place))
+            for place, shape in inputs_of(units).items()
+            if place != IMAGE
+        }
+        values = walk(units, writer, value, more)
         names = [OUTPUT, *(f"{OUTPUT}.{number}" for number in range(1, len(values)))]
         outputs = dict(zip(names, values, strict=True))
     else:
@@ -133,7 +143,9 @@ def _packed(
         outputs = {BOX_NUMBERS: boxes, CLASS_SCORES: scores}
     ends = [writer.end(name, value) for name, value in outputs.items()]
     name = metadata.get("name") or "units"
-    return pack(writer.tensors, writer.operators, ends, metadata=metadata, description=name)
+    return pack(
+        writer.tensors, writer.operators, (writer.inputs, ends), metadata=metadata, description=name
+    )
 
 
 def _resized(units: Sequence[Unit], batch: int | None) -> frozenset[int]:

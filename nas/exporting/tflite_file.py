@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from nas.core.errors import missing_package
 
 Shape = tuple[int, ...]
+Ends = tuple[Sequence[int], Sequence[int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -89,12 +90,12 @@ _LAST_OLD_CODE = 127
 def pack(
     tensors: Sequence[Tensor],
     operators: Sequence[Operator],
-    outputs: Sequence[int],
+    ends: Ends,
     *,
     metadata: Mapping[str, str],
     description: str,
 ) -> bytes:
-    """Return the file of a graph whose first tensor is its input; `outputs` are numbers of tensors.
+    """Return the file of a graph; `ends` are the numbers of its inputs and of its outputs.
 
     Raises:
         MissingPackage: if ai-edge-litert is not installed.
@@ -118,11 +119,11 @@ def pack(
         description=description,
         operatorCodes=[_code(schema, kind, custom, integer=_is_integer(tensors))
                        for kind, custom in kinds],
-        subgraphs=[_graph(schema, tensors, operators, outputs, kinds)],
+        subgraphs=[_graph(schema, tensors, operators, ends, kinds)],
         buffers=[schema.BufferT(), *(_Buffer(schema, values) for values in data)],
         metadata=[_new(schema, "Metadata", name=name, buffer=first_text + i)
                   for i, name in enumerate(metadata)],
-        signatureDefs=[_signature(schema, tensors, outputs)],
+        signatureDefs=[_signature(schema, tensors, ends)],
     )  # fmt: skip
     builder = flatbuffers.Builder(sum(len(values) for values in data) + 2**16)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
@@ -172,7 +173,7 @@ def _code(schema: ModuleType, kind: str, custom: bool, *, integer: bool) -> Any:
 
 def _graph(
     schema: ModuleType, tensors: Sequence[Tensor], operators: Sequence[Operator],
-    outputs: Sequence[int], kinds: list[tuple[str, bool]],
+    ends: Ends, kinds: list[tuple[str, bool]],
 ) -> Any:  # fmt: skip
     constants = (i for i, tensor in enumerate(tensors) if tensor.data is not None)
     buffers = {i: number for number, i in enumerate(constants, start=1)}
@@ -180,8 +181,8 @@ def _graph(
         schema, "SubGraph",
         name="main",
         tensors=[_tensor(schema, t, buffers.get(i, 0)) for i, t in enumerate(tensors)],
-        inputs=[0],
-        outputs=list(outputs),
+        inputs=list(ends[0]),
+        outputs=list(ends[1]),
         operators=[_operator(schema, operator, kinds) for operator in operators],
     )  # fmt: skip
 
@@ -232,10 +233,11 @@ def _table(options: Mapping[str, Any]) -> list[int]:
     return list(flexbuffers.Dumps(dict(options)))
 
 
-def _signature(schema: ModuleType, tensors: Sequence[Tensor], outputs: Sequence[int]) -> Any:
-    first, *last = (
-        _new(schema, "TensorMap", name=tensors[i].name, tensorIndex=i) for i in (0, *outputs)
+def _signature(schema: ModuleType, tensors: Sequence[Tensor], ends: Ends) -> Any:
+    inputs, outputs = (
+        [_new(schema, "TensorMap", name=tensors[i].name, tensorIndex=i) for i in numbers]
+        for numbers in ends
     )
     return _new(
-        schema, "SignatureDef", signatureKey="serving_default", inputs=[first], outputs=last
+        schema, "SignatureDef", signatureKey="serving_default", inputs=inputs, outputs=outputs
     )

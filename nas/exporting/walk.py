@@ -88,15 +88,23 @@ class Writer(Protocol[V]):
         """Write the predictions of several maps, one after the other."""
 
 
-def walk(units: Sequence[Unit], writer: Writer[V], x: V) -> tuple[V, ...]:
+def walk(
+    units: Sequence[Unit], writer: Writer[V], x: V, more: Mapping[str, V] | None = None
+) -> tuple[V, ...]:
     """Write units on `x`; return what those give that no other reads.
 
-    A single one gives a vector where height and width are 1, otherwise they are maps.
+    A single one gives a vector where height and width are 1, otherwise they are maps. `more` are
+    what else a unit alone reads, by name.
     """
-    values, last = _values(units, writer, x), ends(units)
+    values, last = _values(units, writer, {IMAGE: x, **(more or {})}), ends(units)
     if len(last) == 1 and is_vector(last[0]):
         return (writer.flat(values[last[0].name], "flat"),)
     return tuple(writer.maps(values[unit.name], join(unit.name, "end")) for unit in last)
+
+
+def input_name(place: str) -> str:
+    """Return what the input of a graph is called: "input" for the image, "input.1" beside it."""
+    return place.replace(IMAGE, INPUT, 1)
 
 
 def is_vector(unit: Unit) -> bool:
@@ -108,7 +116,7 @@ def walk_detector(
     units: Sequence[Unit], writer: Writer[V], x: V, detector: Detector
 ) -> tuple[V, V]:
     """Write the units of a detector on `x`; return its box numbers and scores, not yet decoded."""
-    values = _values(units, writer, x)
+    values = _values(units, writer, {IMAGE: x})
 
     def stacked(places: Sequence[str], numbers: int, name: str) -> V:
         parts = [writer.predictions(values[p], join(p, "predictions"), numbers) for p in places]
@@ -119,9 +127,9 @@ def walk_detector(
     return boxes, scores
 
 
-def _values(units: Sequence[Unit], writer: Writer[V], x: V) -> dict[str, V]:
-    """Write `units` on `x`, and return the value of each."""
-    values = {IMAGE: x}
+def _values(units: Sequence[Unit], writer: Writer[V], given: Mapping[str, V]) -> dict[str, V]:
+    """Write `units` on what is given, and return the value of each."""
+    values = dict(given)
     for unit, names in sources(units):
         values[unit.name] = _unit(unit, writer, [values[name] for name in names])
     return values

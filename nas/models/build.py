@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from nas.models.graph import carry_out, edges, joined_outputs
 from nas.models.moving import Moving
-from nas.network.blocks import Architecture
+from nas.network.blocks import IMAGE, Architecture
 from nas.network.layers import Add, Conv, Layer, Linear, Pool, Squeeze, Unit
 from nas.network.lowering import lower
 
@@ -170,7 +170,7 @@ class Network(nn.Module):
 
     def _maps(self, images: Tensor) -> dict[str, Tensor]:
         """Return what the network ends in, by the names of the units."""
-        return carry_out(self._edges, tuple(self._units()), images, self._outputs)
+        return carry_out(self._edges, tuple(self._units()), {IMAGE: images}, self._outputs)
 
     def _units(self) -> Iterator[nn.Module]:
         yield from self.stem

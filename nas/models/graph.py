@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from nas.network.blocks import IMAGE
 from nas.network.detector import Detector
 from nas.network.layers import Unit
-from nas.network.lowering import ends, sources
+from nas.network.lowering import ends, inputs_of, sources
 
 Edges = tuple[tuple[str, tuple[str, ...]], ...]
 """The name of every unit, and the names of what it reads."""
@@ -20,12 +19,15 @@ def edges(units: Sequence[Unit]) -> Edges:
 
 
 def carry_out(
-    edges: Edges, modules: Sequence[nn.Module], images: Tensor, outputs: Sequence[str]
+    edges: Edges,
+    modules: Sequence[nn.Module],
+    given: Mapping[str, Tensor],
+    outputs: Sequence[str],
 ) -> dict[str, Tensor]:
-    """Run the modules of units in order, and return what `outputs` give."""
+    """Run the modules of units in order on what is given, and return what `outputs` give."""
     last = {name: i for i, (_, names) in enumerate(edges) for name in names}
     last |= dict.fromkeys(outputs, len(edges))
-    values = {IMAGE: images}
+    values = dict(given)
     for i, ((name, names), module) in enumerate(zip(edges, modules, strict=True)):
         values[name] = module(*(values[source] for source in names))
         values = {name: value for name, value in values.items() if last[name] > i}
@@ -39,11 +41,13 @@ class Graph(nn.Module):
         """Keep the modules of `units`."""
         super().__init__()
         self.parts = nn.ModuleList(modules)
+        self._inputs = tuple(inputs_of(units))
         self._edges, self._outputs = edges(units), tuple(unit.name for unit in ends(units))
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, *images: Tensor) -> tuple[Tensor, ...]:
         """Return what those units give that no other reads."""
-        return tuple(carry_out(self._edges, tuple(self.parts), images, self._outputs).values())
+        given = dict(zip(self._inputs, images, strict=True))
+        return tuple(carry_out(self._edges, tuple(self.parts), given, self._outputs).values())
 
 
 def joined_outputs(detector: Detector, maps: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:

@@ -277,15 +277,16 @@ def takes_any_size(units: Sequence[Unit]) -> bool:
     return isinstance(first, Pool)
 
 
-def lower_chain(blocks: Sequence[Block], in_shape: Shape) -> tuple[Unit, ...]:
+def lower_chain(blocks: Sequence[Block], in_shape: Shape, *more: Shape) -> tuple[Unit, ...]:
     """Return the units of blocks, named "0", "1", ..., on an input of `in_shape`.
 
-    They are consecutive but for those that name their inputs.
+    They are consecutive but for those that name their inputs. `more` are the shapes of "image.1"
+    and so on.
 
     Raises:
         NasError: if a kind is unknown, or a block does not fit or reads none before it.
     """
-    shapes = {IMAGE: in_shape}
+    shapes = {IMAGE: in_shape} | {f"{IMAGE}.{i}": shape for i, shape in enumerate(more, 1)}
     units: list[Unit] = []
     for number, block in enumerate(blocks):
         names = block.inputs or (units[-1].name if units else IMAGE,)
@@ -294,6 +295,27 @@ def lower_chain(blocks: Sequence[Block], in_shape: Shape) -> tuple[Unit, ...]:
         units.append(lower_block(block, *(shapes[name] for name in names), name=str(number)))
         shapes[str(number)] = units[-1].out_shape
     return tuple(units)
+
+
+def inputs_of(units: Sequence[Unit]) -> dict[str, Shape]:
+    """Return the names and shapes of what units read that none of them gives, first the image.
+
+    It is more than one map only for a unit alone that joins several.
+    """
+    made: set[str] = set()
+    found: dict[str, Shape] = {}
+    for unit, names in sources(units):
+        shapes = zip(names, unit.in_shapes, strict=True)
+        found |= {name: shape for name, shape in shapes if name not in made}
+        made.add(unit.name)
+    return found
+
+
+def alone(unit: Unit) -> Unit:
+    """Return `unit` with the image as what it reads; the second map is called "image.1"."""
+    count = len(unit.in_shapes)
+    names = tuple(f"{IMAGE}.{number}" if number else IMAGE for number in range(count))
+    return replace(unit, inputs=names if count > 1 else ())
 
 
 def ends(units: Sequence[Unit]) -> tuple[Unit, ...]:

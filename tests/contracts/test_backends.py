@@ -16,7 +16,7 @@ from nas.core.plugins import Plugin, available, create
 from nas.latency.backends import DTYPES, Backend
 from nas.network.blocks import Block
 from nas.network.layers import Shape, Unit
-from nas.network.lowering import BLOCKS, lower_block
+from nas.network.lowering import BLOCKS, alone, lower_block
 
 NAMES = tuple(available("backends"))
 MARKED = [pytest.param(n, marks=pytest.mark.torch if "torch" in n else ()) for n in NAMES]
@@ -185,3 +185,10 @@ assert backend.open(pathlib.Path({str(path)!r}).read_bytes())() > 0
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_unit_that_joins_maps_runs_alone(backend: Backend) -> None:
+    small, wide = Block(kind="add", in_channels=8, out_channels=8), (4, 9, 9)
+    joined = Block(kind="concat", in_channels=12, out_channels=12, act="none")
+    for unit in (lower_block(small, (8, 9, 9), (8, 9, 9)), lower_block(joined, (8, 9, 9), wide)):
+        assert isfinite(seconds(backend, [alone(replace(unit, name="unit"))]))

@@ -49,9 +49,10 @@ class LiteRt:
         try:
             interpreter = Interpreter(model_content=model, num_threads=self.threads)
             interpreter.allocate_tensors()
-            given = interpreter.get_input_details()[0]
-            images = np.random.default_rng(0).standard_normal(given["shape"], np.float32)
-            interpreter.set_tensor(given["index"], images)
+            rng = np.random.default_rng(0)
+            for given in interpreter.get_input_details():
+                images = rng.standard_normal(given["shape"], np.float32)
+                interpreter.set_tensor(given["index"], images)
             interpreter.invoke()
         except (ValueError, RuntimeError) as error:
             raise NasError(f"LiteRT refuses the model: {first_line(error)}") from None

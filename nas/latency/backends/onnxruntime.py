@@ -68,9 +68,12 @@ class OnnxRuntime:
         options.log_severity_level = _FATAL_ONLY
         try:
             session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-            given = session.get_inputs()[0]
-            shape = [1 if isinstance(side, str) else side for side in given.shape]
-            feed = {given.name: np.random.default_rng(0).standard_normal(shape, np.float32)}
+            shapes = {
+                given.name: [1 if isinstance(side, str) else side for side in given.shape]
+                for given in session.get_inputs()
+            }
+            rng = np.random.default_rng(0)
+            feed = {name: rng.standard_normal(s, np.float32) for name, s in shapes.items()}
             session.run(None, feed)
         except Exception as error:  # onnxruntime's own errors share no base but Exception
             raise NasError(f"onnxruntime refuses the model: {first_line(error)}") from None

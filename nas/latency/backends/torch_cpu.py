@@ -22,7 +22,7 @@ from nas.models.build import UnitModule
 from nas.models.graph import Graph
 from nas.network.blocks import Block, block_mapping
 from nas.network.layers import Unit
-from nas.network.lowering import lower_block, sources
+from nas.network.lowering import inputs_of, lower_block, sources
 from nas.network.weights import random_weights
 
 MODES = ("eager", "compiled")
@@ -59,10 +59,11 @@ class TorchCpu:
         with _threads(self.threads), torch.inference_mode():
             network = _build(units)
             generator = torch.Generator().manual_seed(0)
-            images = torch.randn(1, *units[0].in_shape, generator=generator)
+            shapes = inputs_of(units).values()
+            images = tuple(torch.randn(1, *shape, generator=generator) for shape in shapes)
             call = _compiled(network, images) if self.mode == "compiled" else network
-            call(images)
-        run_once = timed(lambda: call(images), threads=self.threads)
+            call(*images)
+        run_once = timed(lambda: call(*images), threads=self.threads)
 
         def run() -> float:
             with _threads(self.threads), torch.inference_mode():
@@ -127,15 +128,15 @@ def _build(units: Sequence[Unit]) -> nn.Module:
     return nn.Sequential(*modules).eval()
 
 
-def _compiled(network: nn.Module, images: torch.Tensor) -> Any:
-    """Return `network` compiled for the shape of `images`.
+def _compiled(network: nn.Module, images: tuple[torch.Tensor, ...]) -> Any:
+    """Return `network` compiled for the shapes of `images`.
 
     It is traced first, which gives every network code of its own: torch counts how often the same
     code is compiled, and after a few times silently runs it uncompiled.
     """
     call = torch.compile(torch.fx.symbolic_trace(network), fullgraph=True, dynamic=False)
     try:
-        call(images)
+        call(*images)
     except Exception as error:  # the compiler's errors share no base but Exception
         words = " ".join(str(error).split())[:_LONGEST_ERROR]
         raise NasError(f"torch cannot compile the model: {words}") from None

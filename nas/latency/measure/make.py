@@ -11,7 +11,7 @@ from nas.core.progress import quiet
 from nas.core.versions import code_version
 from nas.latency.coverage import ON_MISSING
 from nas.latency.file import load_table, write_table
-from nas.latency.measure.plan import Plan, is_alone, plan_check, plan_units, plan_validation
+from nas.latency.measure.plan import Plan, plan_check, plan_units, plan_validation
 from nas.latency.measure.references import references_of
 from nas.latency.measure.rounds import MeasuringReport, Rounds
 from nas.latency.measure.run import Target, measure_plan
@@ -175,7 +175,7 @@ def complete(
     lacking = {
         unit.key: unit
         for unit in units
-        if unit.key not in table.entries and unit.key not in table.lacks and is_alone(unit)
+        if unit.key not in table.entries and unit.key not in table.lacks
     }
     if not lacking:
         return table

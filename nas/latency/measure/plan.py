@@ -14,10 +14,10 @@ from nas.core.text import shown
 from nas.latency.measure.probes import probes, smallest
 from nas.latency.measure.references import REFERENCES, SMALL_SIDE, networks_of, references_for
 from nas.latency.measure.samples import CORRECTION, FIXED, PROBE, REFERENCE, UNIT, VALIDATION
-from nas.network.blocks import IMAGE, Architecture, Blocks, block_mapping
+from nas.network.blocks import Architecture, Blocks, block_mapping
 from nas.network.cost import cost, cost_of
 from nas.network.layers import Unit
-from nas.network.lowering import lower, lower_chain
+from nas.network.lowering import alone, inputs_of, lower, lower_chain
 from nas.network.multipliers import scale_resolution
 from nas.network.zoo import load_architecture
 from nas.space.heads import Detectors, decode
@@ -253,17 +253,11 @@ def _plan(
 
 
 def _units(archs: Iterable[Architecture]) -> Mapping[str, Unit]:
-    """Return units by their keys; those that join maps are measured in networks only."""
-    return {unit.key: unit for arch in archs for unit in lower(arch) if is_alone(unit)}
-
-
-def is_alone(unit: Unit) -> bool:
-    """Tell whether `unit` can be measured alone, as it reads one map."""
-    return len(unit.in_shapes) == 1
+    return {unit.key: unit for arch in archs for unit in lower(arch)}
 
 
 def _unit_job(unit: Unit, role: str) -> MeasuringJob:
-    return MeasuringJob(name=unit.key, role=role, units=(replace(unit, name="unit", inputs=()),))
+    return MeasuringJob(name=unit.key, role=role, units=(alone(replace(unit, name="unit")),))
 
 
 def _references(names: Iterable[str]) -> tuple[MeasuringJob, ...]:
@@ -283,7 +277,8 @@ def to_mapping(plan: Plan) -> dict[str, Any]:
             {
                 "name": job.name,
                 "role": job.role,
-                "input": list(job.units[0].in_shape),
+                "input": list(job.units[0].in_shapes[0]),
+                **_more_inputs(job.units),
                 "blocks": _blocks(job.units),
             }
             for job in plan.jobs
@@ -291,9 +286,16 @@ def to_mapping(plan: Plan) -> dict[str, Any]:
     }
 
 
+def _more_inputs(units: Sequence[Unit]) -> dict[str, Any]:
+    """Return the shapes of what a unit alone reads beside its first input, if anything."""
+    _, *more = inputs_of(units).values()
+    return {"more_inputs": [list(shape) for shape in more]} if more else {}
+
+
 def _blocks(units: Sequence[Unit]) -> list[dict[str, Any]]:
     """Return the blocks of units as plain data, with the numbers of those that they read."""
-    numbers = {unit.name: str(number) for number, unit in enumerate(units)} | {IMAGE: IMAGE}
+    numbers = {unit.name: str(number) for number, unit in enumerate(units)}
+    numbers |= {name: name for name in inputs_of(units)}
     return [
         block_mapping(replace(unit.block, inputs=tuple(numbers[name] for name in unit.inputs)))
         for unit in units
@@ -311,6 +313,6 @@ def from_mapping(content: Mapping[str, Any], *, source: str) -> Plan:
         blocks = Reader(f"{source}: {row['name']}").get(row, "blocks", Blocks)
         if not blocks:
             raise BadFile(f"{source}: job {shown(row['name'])} has no blocks")
-        units = lower_chain(blocks, tuple(row["input"]))
+        units = lower_chain(blocks, tuple(row["input"]), *map(tuple, row.get("more_inputs", ())))
         jobs.append(MeasuringJob(name=row["name"], role=row["role"], units=units))
     return Plan(name=content["name"], jobs=tuple(jobs), choices=content.get("choices", ""))
