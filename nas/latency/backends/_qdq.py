@@ -108,8 +108,8 @@ def to_int8(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     graph = model.graph
     rewriter = _Rewriter(graph)
-    given = graph.input[0].name
-    rewriter.activation(given, given, _WIDE)
+    for given in graph.input:
+        rewriter.activation(given.name, given.name, _WIDE)
     clipped = {node.input[0]: node.op_type for node in graph.node}
     for node in graph.node:
         rewriter.node(node, clipped)

@@ -144,6 +144,7 @@ class JobRecord:
     role: Annotated[str, OneOf(ROLES)]
     input: tuple[Count, Count, Count]
     blocks: tuple[Mapping[str, Any], ...]
+    more_inputs: tuple[tuple[Count, Count, Count], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
