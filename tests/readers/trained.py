@@ -80,7 +80,7 @@ _RUNGS = [
 
 def _climbed(path: Path) -> object:
     with resumed(path, _RUNGS[0], writer="another") as lines, closing(lines):
-        log = proxy._Log(lines, "t", (1, 3))
+        log = proxy._Log(lines, "t", (1, 3), proxy.ACCURACY)
         return log.population(0), log.population(1), log.gains(0), log.find(0, "b")
 
 
