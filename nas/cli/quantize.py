@@ -1,5 +1,6 @@
 """Quantize a trained network to int8."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,59 +12,67 @@ from nas.cli._places import PATH
 from nas.cli._print import print_json, print_table, put, say
 from nas.cli._progress import progress
 from nas.core.data import to_json
-from nas.core.errors import missing_package
+from nas.core.errors import NasError, missing_package
 from nas.core.extras import extra
 from nas.core.files import write_folder
 from nas.network.checkpoint import Checkpoint, load_checkpoint
 from nas.report.tables import Table
 
 if TYPE_CHECKING:
+    from nas.training.data import Data
     from nas.training.int8.quantize import Quantized
 
 WAYS = ("auto", "minmax", "percentile", "mse", "kl")
-GRAPH, FACTS, PICTURE = "model.onnx", "quantization.json", "sensitivity.png"
+FACTS, PICTURE = "quantization.json", "sensitivity.png"
+_BYTES = 1e6
 
 
 @click.command("quantize")
 @click.argument("trained")
 @click.option("--data", required=True, help=DATA)
 @click.option("--out", required=True, type=PATH, help="The folder to write.")
+@option("--backend", "onnxruntime", "What is to run it.", click.Choice(["onnxruntime", "litert"]))
 @option("--images", 128, "Training images that calibrate the ranges of values.", COUNT)
 @option(
     "--calibration", "auto", "How ranges are chosen; auto takes the nearest.", click.Choice(WAYS)
 )
-@option("--max-drop", 1.0, "Layers stay in float until the metric falls by this at most.", float)
+@option(
+    "--max-drop", 1.0, "Layers stay in float until the metric falls by this at most; onnxruntime.",
+    click.FloatRange(0, 1),
+)  # fmt: skip
 @option("--rounds", 50, "How often both graphs are timed on this machine.", COUNT)
 @option("--seed", 0, "Seed of the choice of images.", WHOLE)
 @JSON
-def command(trained: str, data: str, out: Path, rounds: int, as_json: bool, **how: Any) -> None:
-    """Quantize TRAINED, a training folder or a checkpoint, to int8 for onnxruntime.
+def command(
+    trained: str, data: str, out: Path, backend: str, rounds: int, as_json: bool, **how: Any
+) -> None:
+    """Quantize TRAINED, a training folder or a checkpoint, to int8 for onnxruntime or LiteRT.
 
     Ranges come from training images, weights have a scale for each output channel. Says the metric
-    and the latency of both graphs, as onnxruntime runs them here. A --max-drop of 0.01 is a point.
+    and the latency of both graphs, as the runtime has them here. A --max-drop of 0.01 is a point.
     """
     try:
         from nas.training.data import load_data
-        from nas.training.int8.quantize import Settings, finished, quantize
-        from nas.training.int8.timing import milliseconds
+        from nas.training.int8.quantize import Settings, quantize
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="nas quantize") from None
+    if backend == "litert" and how["max_drop"] < 1:
+        raise NasError("--max-drop is for onnxruntime: LiteRT's graphs are in int8 throughout")
     found, settings = load_checkpoint(trained), Settings(**how)
     images = load_data(data)
     with progress("quantizing", "steps") as update:
         quantized = quantize(found, images, settings, report=update)
-    side = found.arch.resolution
-    shape = (found.arch.input_channels, side, side)
-    times = milliseconds((quantized.float_model, quantized.model), shape, rounds=rounds)
-    document = _document(quantized, times, trained, data)
-    model = finished(found, quantized)
-    files = {GRAPH: model.SerializeToString(), FACTS: to_json(document).encode()}
-    write_folder(out, files)
+    make = _for_litert if backend == "litert" else _for_onnxruntime
+    scores, times, files = make(found, images, quantized, rounds)
+    document = _document(quantized, scores, times)
+    document = {"schema": 1, "trained": trained, "data": data, "backend": backend, **document}
+    write_folder(out, {**files, FACTS: to_json(document).encode()})
     if as_json:
         print_json(document)
     else:
-        _print(quantized, times, found)
-    say(f"wrote {out / GRAPH}, {len(files[GRAPH]) / 1e6:.2f} MB")
+        _print(quantized, scores, times, found)
+    name, content = next(iter(files.items()))
+    say(f"wrote {out / name}, {len(content) / _BYTES:.2f} MB")
     with extra("the picture", say):
         from nas.report.int8_plots import draw_sensitivity
 
@@ -72,16 +81,46 @@ def command(trained: str, data: str, out: Path, rounds: int, as_json: bool, **ho
         say(f"picture: {out / PICTURE}")
 
 
+_Made = tuple[tuple[float, float], tuple[float, ...], Mapping[str, bytes]]
+"""The metrics of the float and the int8 graph, their milliseconds, and the files to write."""
+
+
+def _for_onnxruntime(found: Checkpoint, data: "Data", quantized: "Quantized", rounds: int) -> _Made:
+    from nas.training.int8.quantize import finished
+    from nas.training.int8.timing import milliseconds
+
+    graphs = quantized.float_model, quantized.model
+    times = milliseconds(graphs, _shape(found), rounds=rounds)
+    content = finished(found, quantized).SerializeToString()
+    return (quantized.before, quantized.after), times, {"model.onnx": content}
+
+
+def _for_litert(found: Checkpoint, data: "Data", quantized: "Quantized", rounds: int) -> _Made:
+    try:
+        from nas.training.int8 import litert
+    except ModuleNotFoundError as error:
+        raise missing_package(error, wanted_by="quantizing for LiteRT") from None
+    from nas.exporting.export import preprocessing
+
+    graphs = litert.to_int8(found, quantized)
+    plain, whole = (litert.score(found, data, content) for content in graphs)
+    times = litert.milliseconds(graphs, _shape(found), rounds=rounds)
+    facts = to_json(preprocessing(found.arch, found.metadata)).encode()
+    content = litert.finished(found, quantized, graphs[1])
+    return (plain, whole), times, {"model.tflite": content, "model.tflite.json": facts}
+
+
+def _shape(found: Checkpoint) -> tuple[int, int, int]:
+    return found.arch.input_channels, found.arch.resolution, found.arch.resolution
+
+
 def _document(
-    found: "Quantized", times: tuple[float, ...], trained: str, data: str
+    found: "Quantized", scores: tuple[float, float], times: tuple[float, ...]
 ) -> dict[str, Any]:
     return {
-        "schema": 1,
-        "trained": trained,
-        "data": data,
         "metric": found.metric,
-        "float": {found.metric: found.before, "latency_ms": times[0]},
-        "int8": {found.metric: found.after, "latency_ms": times[1]},
+        "float": {found.metric: scores[0], "latency_ms": times[0]},
+        "int8": {found.metric: scores[1], "latency_ms": times[1]},
         "calibration": found.calibration,
         "images": found.images,
         "floats": list(found.floats),
@@ -89,11 +128,17 @@ def _document(
     }
 
 
-def _print(found: "Quantized", times: tuple[float, ...], network: Checkpoint) -> None:
+def _print(
+    found: "Quantized",
+    scores: tuple[float, float],
+    times: tuple[float, ...],
+    network: Checkpoint,
+) -> None:
+    before, after = scores
     rows = (
-        ("float", f"{100 * found.before:.2f}", f"{times[0]:.2f}"),
-        ("int8", f"{100 * found.after:.2f}", f"{times[1]:.2f}"),
-        ("change", f"{100 * (found.after - found.before):+.2f}", f"{times[1] / times[0] - 1:+.0%}"),
+        ("float", f"{100 * before:.2f}", f"{times[0]:.2f}"),
+        ("int8", f"{100 * after:.2f}", f"{times[1]:.2f}"),
+        ("change", f"{100 * (after - before):+.2f}", f"{times[1] / times[0] - 1:+.0%}"),
     )
     headings = ("", f"{found.metric} %", "ms, one thread, here")
     print_table(Table(title=network.arch.name or "quantized", headings=headings, rows=rows))

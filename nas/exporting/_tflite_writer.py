@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.exporting.int8.ranges import Grid
 from nas.exporting.tflite_file import Operator, Shape, Tensor
 from nas.exporting.walk import INPUT
 from nas.network.layers import Add, Concat, Conv, Linear, MaxPool, Shuffle, Split, Upsample
@@ -23,6 +24,8 @@ _LAYOUTS: Mapping[str, tuple[tuple[int, ...], int | None]] = {
 }
 """The order of the axes of weights, and the axis along which each entry has a scale in int8."""
 
+_SIGN = 128
+"""What is taken from a byte without a sign to have it with one."""
 _Range = tuple[float, int]
 _WIDE: _Range = (16 / 255, 0)
 _UNIT: _Range = (1 / 256, -128)
@@ -33,9 +36,22 @@ _RANGES: Mapping[str, _Range] = {"relu": (8 / 255, -128), "relu6": (6 / 255, -12
 class TfliteWriter:
     """Collects tensors and operators; its methods take and return the numbers of tensors."""
 
-    def __init__(self, weights: Weights, *, integer: bool, resized: frozenset[int]) -> None:
-        """Begin with nothing; `resized` are the axes of maps that may be."""
+    def __init__(
+        self,
+        weights: Weights,
+        *,
+        integer: bool = False,
+        resized: frozenset[int] = frozenset(),
+        grids: Mapping[str, Grid] | None = None,
+    ) -> None:
+        """Begin with nothing; `resized` are the axes of maps that may be.
+
+        `grids` are those of values in int8, by their names in the ONNX graph; without them there
+        are fixed ones.
+        """
         self.weights = weights
+        found = (grids or {}).items()
+        self.ranges = {name: (grid.scale, grid.zero - _SIGN) for name, grid in found}
         self.integer = integer
         self.resized = resized
         self.inputs: list[int] = []
@@ -45,18 +61,24 @@ class TfliteWriter:
     def begin(self, shape: Shape, name: str = INPUT) -> int:
         value = self.tensor(Tensor(name=name, shape=shape, signature=self.signature(shape)))
         self.inputs.append(value)
-        return self.add("QUANTIZE", (value,), f"{name}.q", shape) if self.integer else value
+        if not self.integer:
+            return value
+        return self.add("QUANTIZE", (value,), f"{name}.q", shape, self.ranges.get(name, _WIDE))
 
     def end(self, name: str, x: int) -> int:
         """Make `x`, as floats, an output of the graph called `name`; return its number."""
-        if self.integer:
-            self.operators.append(
-                Operator(kind="DEQUANTIZE", inputs=(x,), outputs=(len(self.tensors),))
-            )
-            x = self.tensor(Tensor(name=name, shape=self.tensors[x].shape))
+        x = self.as_float(x, name)
         last = self.tensors[x]
         self.tensors[x] = replace(last, name=name, signature=self.signature(last.shape))
         return x
+
+    def as_float(self, x: int, name: str) -> int:
+        """Return `x` as floats, itself if it is that."""
+        if not self.integer:
+            return x
+        result = self.tensor(Tensor(name=name, shape=self.tensors[x].shape))
+        self.operators.append(Operator(kind="DEQUANTIZE", inputs=(x,), outputs=(result,)))
+        return result
 
     def signature(self, shape: Shape) -> Shape:
         """Return the shape of an end of the graph with -1 for what may be resized, if any may."""
@@ -70,10 +92,10 @@ class TfliteWriter:
 
     def add(
         self, kind: str, inputs: tuple[int, ...], name: str, shape: Shape,
-        values: _Range = _WIDE, **options: Any,
+        values: _Range | None = None, **options: Any,
     ) -> int:  # fmt: skip
-        """Write an operator; `values` is the range of its result in int8."""
-        scale, zero = values
+        """Write an operator; `values` is the range of its result in int8 where it is fixed."""
+        scale, zero = values or self.ranges.get(name, _WIDE)
         result = Tensor(name=name, shape=shape)
         if self.integer:
             result = Tensor(name=name, shape=shape, dtype="INT8", scale=(scale,), zero=zero)
@@ -176,7 +198,9 @@ class TfliteWriter:
         values, bias = fold_norm(self.weights, name, layer)
         weight = self.constant(f"{name}.weight", values.transpose(axes), axis=scaled)
         inputs = (x, weight, self.bias(f"{name}.bias", bias, x, weight))
-        value = self.add(kind, inputs, name, shape, _RANGES.get(act, _WIDE),
+        made = f"{name}.{act}" if _FUSED.get(act) else name
+        value = self.add(kind, inputs, name, shape,
+                         self.ranges.get(made) or _RANGES.get(act, _WIDE),
                          fusedActivationFunction=_FUSED.get(act, 0), **options)  # fmt: skip
         return value if act in _FUSED else self.act(act, value, f"{name}.{act}")
 
@@ -228,12 +252,13 @@ class TfliteWriter:
     def concat(self, maps: Sequence[int], name: str, layer: Concat) -> int:
         channels, *sides = layer.out_shape
         shape = (self.tensors[maps[0]].shape[0], *sides, channels)
-        return self.add("CONCATENATION", self.alike(maps, name), name, shape,
-                        self.range(maps[0]), axis=3)  # fmt: skip
+        wanted = self.ranges.get(name) or self.range(maps[0])
+        return self.add(
+            "CONCATENATION", self.alike(maps, name, wanted), name, shape, wanted, axis=3
+        )
 
-    def alike(self, maps: Sequence[int], name: str) -> tuple[int, ...]:
-        """Return maps that have, in int8, the range of the first."""
-        wanted = self.range(maps[0])
+    def alike(self, maps: Sequence[int], name: str, wanted: _Range) -> tuple[int, ...]:
+        """Return maps that have, in int8, the range `wanted`."""
         return tuple(
             x
             if not self.integer or self.range(x) == wanted
@@ -284,7 +309,11 @@ class TfliteWriter:
     def stack(self, values: Sequence[int], name: str) -> int:
         batch, _, numbers = self.tensors[values[0]].shape
         total = sum(self.tensors[value].shape[1] for value in values)
-        return self.add("CONCATENATION", tuple(values), name, (batch, total, numbers), axis=1)
+        wanted = self.ranges.get(name) or self.range(values[0])
+        shape = (batch, total, numbers)
+        return self.add(
+            "CONCATENATION", self.alike(values, name, wanted), name, shape, wanted, axis=1
+        )
 
     def act(self, act: str, x: int, name: str) -> int:
         shape = self.tensors[x].shape

@@ -16,6 +16,7 @@ from nas.core.text import file_name
 from nas.exporting.walk import facts
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint
+from nas.network.detector import plain_detector
 from nas.network.weights import Weights
 
 _FORMS = {"yml": "yaml", "config": "ofa"}
@@ -57,7 +58,7 @@ def export(
         if trained and exporter.holds_weights:
             exporter(arch, target, trained.weights, trained.metadata)
             if beside := preprocessing_path(target):
-                write_text(beside, to_json(_preprocessing(arch, trained.metadata)))
+                write_text(beside, to_json(preprocessing(arch, trained.metadata)))
         else:
             exporter(arch, target, weights)
     except OSError as error:
@@ -87,9 +88,10 @@ def preprocessing_path(path: Path) -> Path | None:
     return path.with_name(f"{path.name}.json") if is_file else None
 
 
-def _preprocessing(arch: Architecture, metadata: Mapping[str, str]) -> dict[str, Any]:
-    """Return the metadata of a .tflite file as plain data."""
+def preprocessing(arch: Architecture, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Return the metadata of a .tflite file of `arch` as plain data."""
     lists = {k: json.loads(metadata[k]) for k in ("mean", "deviation", "classes")}
     known = facts(arch, metadata, layout="NHWC")
     scored: dict[str, Any] = {name: float(known[name]) for name in ("top1", "map") if name in known}
-    return {"schema": SCHEMA, **known, "resolution": arch.resolution, **lists, **scored}
+    detector = {"detector": plain_detector(arch.detector)} if arch.detector else {}
+    return {"schema": SCHEMA, **known, "resolution": arch.resolution, **lists, **detector, **scored}

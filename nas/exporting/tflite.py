@@ -13,6 +13,7 @@ which is right for even and odd ones.
 from collections.abc import Mapping, Sequence
 
 from nas.exporting._tflite_writer import TfliteWriter
+from nas.exporting.int8.ranges import Grid
 from nas.exporting.tflite_boxes import write_boxes
 from nas.exporting.tflite_file import pack
 from nas.exporting.walk import (
@@ -30,7 +31,7 @@ from nas.network.blocks import IMAGE, Architecture
 from nas.network.detector import Detector, Limits, limits_of
 from nas.network.layers import Unit
 from nas.network.lowering import inputs_of, lower, priors_of, takes_any_size
-from nas.network.weights import Weights
+from nas.network.weights import Weights, join
 
 _FORM = "a TensorFlow Lite"
 
@@ -83,14 +84,46 @@ def units_to_tflite(
     return _packed(writer, units, None, batch=batch, metadata=metadata or {})
 
 
+def int8_to_tflite(
+    arch: Architecture,
+    weights: Weights,
+    grids: Mapping[str, Grid],
+    *,
+    metadata: Mapping[str, str] | None = None,
+) -> bytes:
+    """Return `arch` as a .tflite file in int8, with calibrated ranges, of `to_tflite`'s form.
+
+    `grids` are those of values by their names in the ONNX graph of `arch`; input and output stay
+    float. A detector gives its numbers.
+
+    Raises:
+        NasError: as `to_tflite` does.
+    """
+    units = lower(arch)
+    weights = prepared(units, weights, seed=0, batch=None, form=_FORM)
+    named = _with_last(units, grids)
+    writer = TfliteWriter(weights, integer=True, resized=_resized(units, None), grids=named)
+    about = facts(arch, metadata, layout="NHWC")
+    return _packed(writer, units, arch.detector, batch=None, metadata=about)
+
+
+def _with_last(units: Sequence[Unit], grids: Mapping[str, Grid]) -> dict[str, Grid]:
+    """Return `grids` with that of the output under the name of the last layer."""
+    last = join(units[-1].name, units[-1].layers[-1].name)
+    return {**grids, **({last: grids[OUTPUT]} if OUTPUT in grids else {})}
+
+
 def detector_to_tflite(
     arch: Architecture,
     weights: Weights | None = None,
     *,
     limits: Limits | None = None,
     metadata: Mapping[str, str] | None = None,
+    grids: Mapping[str, Grid] | None = None,
 ) -> bytes:
     """Return a detector as a .tflite file that maps an image to the boxes found in it.
+
+    With `grids` of its values it is in int8, but for what turns numbers into boxes.
 
     The outputs are "boxes" (1, most, 4), left, top, right and bottom in pixels of the input,
     "labels" (1, most), numbers of classes as floats, "scores" (1, most), and "count" (1,), how many
@@ -103,10 +136,12 @@ def detector_to_tflite(
     assert arch.detector is not None  # it has priors
     kept = limits or limits_of(arch.detector)
     weights = prepared(units, weights, seed=0, batch=1, form=_FORM)
-    writer = TfliteWriter(weights, integer=False, resized=frozenset())
+    writer = TfliteWriter(weights, integer=grids is not None, grids=grids)
     channels, height, width = units[0].in_shape
     value = writer.begin((1, height, width, channels))
-    numbers, scores = walk_detector(units, writer, value, arch.detector)
+    ends = walk_detector(units, writer, value, arch.detector)
+    numbers, scores = (writer.as_float(end, f"float.{i}") for i, end in enumerate(ends))
+    writer.integer = False
     outputs = write_boxes(writer, numbers, scores, arch.detector, start, kept)
     about = {**facts(arch, metadata, layout="NHWC"), **box_facts(kept)}
     name = arch.name or "detector"

@@ -87,7 +87,7 @@ def quantize(
             ranges.
     """
     tell = report or (lambda done, total, note: None)
-    batches = _calibration_images(found, data, settings)
+    batches = calibration_images(found, data, settings)
     model = to_onnx(found.arch, found.weights, metadata=found.metadata)
     tell(0, 4, "calibrating")
     calibration = calibrate(model, batches)
@@ -103,8 +103,8 @@ def quantize(
     tell(2, 4, "how sensitive layers are")
     noise = _noise(model, grids, judge)
     tell(3, 4, "validating")
-    before = _score(found, data, model)
-    after, floats = _score(found, data, graph(())), tuple[str, ...]()
+    before = score_graph(found, data, model)
+    after, floats = score_graph(found, data, graph(())), tuple[str, ...]()
     order = sorted(noise, key=lambda name: -noise[name])
     if before - after > settings.max_drop:
         after, floats = _with_floats(found, data, graph, order, before - settings.max_drop)
@@ -160,7 +160,7 @@ class _Judge:
         return np.asarray(np.concatenate(parts), np.float64)
 
 
-def _calibration_images(
+def calibration_images(
     found: Checkpoint, data: Data, settings: Settings
 ) -> list[NDArray[np.float32]]:
     """Return batches of training images, normalised as in the training, not augmented."""
@@ -203,18 +203,18 @@ def _with_floats(
     scored: dict[int, float] = {}
 
     def reached(count: int) -> bool:
-        scored[count] = _score(found, data, graph(order[:count]))
+        scored[count] = score_graph(found, data, graph(order[:count]))
         return scored[count] >= wanted
 
     low, high = 0, len(order)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if reached(middle) else (middle, high)
-    after = scored[high] if high in scored else _score(found, data, graph(order[:high]))
+    after = scored[high] if high in scored else score_graph(found, data, graph(order[:high]))
     return after, tuple(order[:high])
 
 
-def _score(found: Checkpoint, data: Data, model: onnx.ModelProto) -> float:
+def score_graph(found: Checkpoint, data: Data, model: onnx.ModelProto) -> float:
     """Return the metric of a graph on the validation images, as onnxruntime runs it."""
     _, batches = to_score(found, data, split="val", device="cpu", batch=BATCH)
     runtime: Any = RuntimeModel(model)

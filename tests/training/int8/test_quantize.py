@@ -122,17 +122,39 @@ def test_histograms_cover_the_images(trained: Path, digits: Data) -> None:
     np.testing.assert_allclose(calibration.means["input"], images.mean((0, 2, 3)), atol=1e-6)
 
 
-def test_the_command_writes_a_folder(trained: Path, tmp_path: Path, nas: Any) -> None:
+@pytest.mark.parametrize("backend", ["onnxruntime", "litert"])
+def test_the_command_writes_a_folder(trained: Path, tmp_path: Path, nas: Any, backend: str) -> None:
+    if backend == "litert":
+        pytest.importorskip("ai_edge_litert")
     out = tmp_path / "q"
     said = nas("quantize", str(trained), "--data", "digits", "--out", str(out), "--images", "32",
-               "--calibration", "mse", "--rounds", "2")  # fmt: skip
+               "--calibration", "mse", "--rounds", "2", "--backend", backend)  # fmt: skip
     assert said.code == 0, said.err
     assert "16 layers; ranges by mse of 32 images" in said.out
-    assert {path.name for path in out.iterdir()} == {
-        "model.onnx",
-        "quantization.json",
-        "sensitivity.png",
-    }
+    models = {"model.onnx"} if backend == "onnxruntime" else {"model.tflite", "model.tflite.json"}
+    found = {path.name for path in out.iterdir()}
+    assert found == {*models, "quantization.json", "sensitivity.png"}
     facts = json.loads((out / "quantization.json").read_text())
     assert facts["int8"]["top1"] > facts["float"]["top1"] - 0.03
+    assert facts["float"]["top1"] > 0.8
     assert facts["int8"]["latency_ms"] > 0
+
+
+def test_both_runtimes_agree_in_int8(trained: Path, digits: Data) -> None:
+    pytest.importorskip("ai_edge_litert")
+    from nas.training.int8 import litert
+
+    found = load_checkpoint(str(trained))
+    quantized = quantize(found, digits, Settings(images=64, calibration="mse"))
+    plain, whole = litert.to_int8(found, quantized)
+    assert len(whole) < len(plain)
+    assert litert.score(found, digits, plain) == pytest.approx(quantized.before, abs=0.003)
+    assert litert.score(found, digits, whole) == pytest.approx(quantized.after, abs=0.012)
+
+
+def test_layers_in_float_are_for_onnxruntime(trained: Path, tmp_path: Path, nas: Any) -> None:
+    said = nas("quantize", str(trained), "--data", "digits", "--out", str(tmp_path / "q"),
+               "--backend", "litert", "--max-drop", "0.01")  # fmt: skip
+    assert (said.code, said.err.count("\n")) == (2, 1)
+    assert "--max-drop is for onnxruntime" in said.err
+    assert not (tmp_path / "q").exists()

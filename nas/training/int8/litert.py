@@ -1,0 +1,88 @@
+"""A .tflite file that LiteRT runs, in the place of a torch model; and an int8 one."""
+
+import time
+from collections.abc import Sequence
+from statistics import median
+
+import numpy as np
+import torch
+from ai_edge_litert.interpreter import Interpreter
+from torch import Tensor, nn
+
+from nas.core.errors import NasError, first_line
+from nas.exporting.tflite import detector_to_tflite, int8_to_tflite, to_tflite
+from nas.exporting.walk import BOX_NUMBERS, CLASS_SCORES, OUTPUT
+from nas.network.checkpoint import Checkpoint
+from nas.training.data import Data
+from nas.training.int8.quantize import BATCH, Quantized
+from nas.training.int8.timing import ROUNDS
+from nas.training.tasks.find import task_of
+from nas.training.trained import to_score
+
+
+class LiteRtModel(nn.Module):
+    """Maps images to what the graph gives: logits, or the box numbers and scores of a detector."""
+
+    def __init__(self, content: bytes, *, threads: int = 1) -> None:
+        """Open an interpreter for a .tflite file.
+
+        Raises:
+            NasError: if LiteRT refuses it, as it does where it lacks an operator in int8.
+        """
+        super().__init__()
+        try:
+            self.interpreter = Interpreter(model_content=content, num_threads=threads)
+            self.interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise NasError(f"LiteRT refuses the graph: {first_line(error)}") from None
+        self.run = self.interpreter.get_signature_runner()
+        names = set(self.run.get_output_details())
+        self.names = (OUTPUT,) if OUTPUT in names else (BOX_NUMBERS, CLASS_SCORES)
+
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Run the graph on each of (batch, channels, height, width)."""
+        given = np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy())
+        rows = [self.run(input=image[None]) for image in given]
+        found = [torch.from_numpy(np.concatenate([row[n] for row in rows])) for n in self.names]
+        return found[0] if len(found) == 1 else tuple(found)
+
+
+def to_int8(found: Checkpoint, quantized: Quantized) -> tuple[bytes, bytes]:
+    """Return the .tflite files of float and int8 graphs, both of which end in logits or numbers."""
+    plain = to_tflite(found.arch, found.weights, metadata=found.metadata)
+    grids = quantized.grids
+    return plain, int8_to_tflite(found.arch, found.weights, grids, metadata=found.metadata)
+
+
+def finished(found: Checkpoint, quantized: Quantized, content: bytes) -> bytes:
+    """Return the file to deploy: `content`, but that of a detector ends in boxes."""
+    if found.arch.detector is None:
+        return content
+    return detector_to_tflite(
+        found.arch, found.weights, metadata=found.metadata, grids=quantized.grids
+    )
+
+
+def score(found: Checkpoint, data: Data, content: bytes) -> float:
+    """Return the metric of a .tflite file on the validation images, as LiteRT runs it."""
+    _, batches = to_score(found, data, split="val", device="cpu", batch=BATCH)
+    return task_of(found.arch).score(LiteRtModel(content), batches).value
+
+
+def milliseconds(
+    files: Sequence[bytes], shape: tuple[int, int, int], *, rounds: int = ROUNDS
+) -> tuple[float, ...]:
+    """Return the median time of each of `files` on an image, measured in turns, one thread."""
+    opened = [LiteRtModel(content).interpreter for content in files]
+    channels, height, width = shape
+    image = np.random.default_rng(0).standard_normal((1, height, width, channels), np.float32)
+    for interpreter in opened:
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image)
+    times: list[list[float]] = [[] for _ in opened]
+    for number in range(rounds + 2):  # the first two warm up
+        for interpreter, taken in zip(opened, times, strict=True):
+            start = time.perf_counter()
+            interpreter.invoke()
+            if number > 1:
+                taken.append(1000 * (time.perf_counter() - start))
+    return tuple(map(median, times))
