@@ -135,7 +135,10 @@ class Shuffle:
 
 Join = Concat | Add
 """Layers that read several maps; they are the only ones of their units."""
-Layer = Conv | Squeeze | Pool | Linear | Join | Upsample | MaxPool | Split | Shuffle
+Moving = Join | Upsample | MaxPool | Split | Shuffle
+"""Layers that join, resize and split maps."""
+Weightless = Pool | Moving
+Layer = Conv | Squeeze | Linear | Weightless
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

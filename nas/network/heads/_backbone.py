@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from nas.core.errors import BadValue
 from nas.network.blocks import Architecture, Block
+from nas.network.detector import Detector
 from nas.network.detectors import Taps, rest_of, splits
 from nas.network.layers import Unit
 from nas.network.lowering import lower
@@ -116,3 +117,17 @@ def _expansion(sketch: Sketch, block: Block) -> tuple[str, Block]:
         return sketch.last, block
     place = sketch.conv(sketch.last, block.hidden_channels, act=block.act)
     return place, replace(block, **rest_of(block))
+
+
+def with_head_of(
+    sketch: Sketch, backbone: Architecture, detector: Detector, made_by: str
+) -> Architecture:
+    """Return the detector in `sketch`, with what else `backbone` says; `made_by` names its head."""
+    return sketch.architecture(
+        resolution=backbone.resolution,
+        detector=detector,
+        drop_connect=backbone.drop_connect,
+        norm_epsilon=backbone.norm_epsilon,
+        padding=backbone.padding,
+        detector_head=made_by,
+    )

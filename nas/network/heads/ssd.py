@@ -4,7 +4,7 @@ from typing import Any
 
 from nas.network.blocks import Architecture
 from nas.network.detectors import Taps
-from nas.network.heads._backbone import tapped, taps_of_tapped
+from nas.network.heads._backbone import tapped, taps_of_tapped, with_head_of
 from nas.network.heads._ssd import SMALLEST, anchors, extra_maps, predictions
 from nas.network.sketch import Sketch
 
@@ -35,14 +35,10 @@ def create(
 
     boxes = anchors(len(maps), fewer=fewer_anchors, smallest=smallest)
     detector = predictions(sketch, maps, predict, classes=classes, boxes_of=boxes)
-    return sketch.architecture(
-        resolution=backbone.resolution,
-        detector=detector,
-        drop_connect=backbone.drop_connect,
-        norm_epsilon=backbone.norm_epsilon,
-        padding=backbone.padding,
-        detector_head=f"ssd:fewer_anchors={str(fewer_anchors).lower()},smallest={smallest:g},kernel={kernel}",
+    made_by = (
+        f"ssd:fewer_anchors={str(fewer_anchors).lower()},smallest={smallest:g},kernel={kernel}"
     )
+    return with_head_of(sketch, backbone, detector, made_by)
 
 
 def taps(backbone: Architecture, **_: Any) -> Taps:

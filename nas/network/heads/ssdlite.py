@@ -6,7 +6,7 @@ from typing import Any
 
 from nas.network.blocks import Architecture, Block
 from nas.network.detectors import Taps
-from nas.network.heads._backbone import tapped, taps_of_tapped
+from nas.network.heads._backbone import tapped, taps_of_tapped, with_head_of
 from nas.network.heads._ssd import SMALLEST, anchors, extra_maps, predictions
 from nas.network.multipliers import DIVISOR, round_channels, squeeze_by, squeeze_rule
 from nas.network.sketch import Sketch
@@ -35,14 +35,8 @@ def create(
     maps = extra_maps(sketch, (found.maps[16], found.maps[32]), backbone.resolution, _shrink)
     boxes = anchors(len(maps), fewer=fewer_anchors, smallest=smallest)
     detector = predictions(sketch, maps, _predict, classes=classes, boxes_of=boxes)
-    return sketch.architecture(
-        resolution=backbone.resolution,
-        detector=detector,
-        drop_connect=backbone.drop_connect,
-        norm_epsilon=backbone.norm_epsilon,
-        padding=backbone.padding,
-        detector_head=f"ssdlite:fewer_anchors={str(fewer_anchors).lower()},smallest={smallest:g}",
-    )
+    made_by = f"ssdlite:fewer_anchors={str(fewer_anchors).lower()},smallest={smallest:g}"
+    return with_head_of(sketch, backbone, detector, made_by)
 
 
 def taps(backbone: Architecture, *, reduced_tail: bool = False, **_: Any) -> Taps:

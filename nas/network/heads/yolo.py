@@ -6,7 +6,7 @@ from nas.core.errors import BadValue
 from nas.network.blocks import Architecture
 from nas.network.csp import SWISH, c2f, pyramid_pooling
 from nas.network.detectors import Taps
-from nas.network.heads._backbone import features, first_of
+from nas.network.heads._backbone import features, first_of, with_head_of
 from nas.network.heads._pan import Parts, aggregated, anchor_free
 from nas.network.multipliers import round_channels
 from nas.network.sketch import Sketch
@@ -40,14 +40,8 @@ def create(
     *finer, last = (found.maps[stride] for stride in STRIDES)
     maps = (*finer, pyramid_pooling(sketch, last, widths[-1]))
     results = aggregated(sketch, maps, widths, Parts(grow=_grow, shrink=_shrink))
-    return sketch.architecture(
-        resolution=backbone.resolution,
-        detector=anchor_free(sketch, results, classes=classes),
-        drop_connect=backbone.drop_connect,
-        norm_epsilon=backbone.norm_epsilon,
-        padding=backbone.padding,
-        detector_head=f"yolo:width={width:g},act={act}",
-    )
+    made_by = f"yolo:width={width:g},act={act}"
+    return with_head_of(sketch, backbone, anchor_free(sketch, results, classes=classes), made_by)
 
 
 def taps(backbone: Architecture, **_: Any) -> Taps:
