@@ -15,13 +15,7 @@ from dataclasses import dataclass
 from math import prod
 
 from nas.network.blocks import Architecture
-from nas.network.layers import (
-    Conv,
-    Layer,
-    Linear,
-    Squeeze,
-    Unit,
-)
+from nas.network.layers import Conv, Layer, Linear, Squeeze, Unit
 from nas.network.lowering import lower
 
 

@@ -12,13 +12,7 @@ from numpy.typing import NDArray
 
 from nas.core.errors import NasError
 from nas.network.blocks import NORM_EPSILON
-from nas.network.layers import (
-    Conv,
-    Layer,
-    Linear,
-    Squeeze,
-    Unit,
-)
+from nas.network.layers import Conv, Layer, Linear, Squeeze, Unit
 
 Array = NDArray[np.float32]
 Weights = Mapping[str, Array]
