@@ -6,7 +6,7 @@
 the published counts.
 """
 
-import sys
+from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -136,13 +136,16 @@ def files() -> Mapping[str, str]:
     return {f"{name}.yaml": _named(name, arch, text) for name, (arch, text) in made.items()}
 
 
-def main(arguments: Sequence[str]) -> None:
+def main() -> None:
     """Write the files to a folder, by default where architectures are bundled."""
-    target = Path(arguments[0]) if arguments else folder("architectures") / "detectors"
+    parser = ArgumentParser(description=__doc__)
+    usual = folder("architectures") / "detectors"
+    parser.add_argument("folder", nargs="?", type=Path, default=usual)
+    target: Path = parser.parse_args().folder
     target.mkdir(parents=True, exist_ok=True)
     for name, content in files().items():
         (target / name).write_text(content, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -5,7 +5,7 @@
 The scripts read the files of images themselves, with pillow alone; the folder must be unpacked.
 """
 
-import sys
+from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -28,9 +28,13 @@ SIDE = 1000
 Detect = Callable[[str, str], list[tuple[str, float, list[float]]]]
 
 
-def main(arguments: Sequence[str]) -> None:
+def main() -> None:
     """Print a line for each runtime."""
-    folder, voc = arguments
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("folder", help="of a training on the data")
+    parser.add_argument("voc", help="the unpacked folder of the data")
+    asked = parser.parse_args()
+    folder, voc = asked.folder, asked.voc
     trained, data = load_checkpoint(folder), load_data(f"voc:{voc}")
     objects = data.val.labels
     assert isinstance(objects, Objects)
@@ -70,4 +74,4 @@ def _module(name: str) -> ModuleType:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

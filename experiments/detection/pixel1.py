@@ -7,6 +7,8 @@ Howard et al., 2019 (MobileNetV3), Sandler et al., 2018 (MobileNetV2), Tan et al
 The table was made from classifiers at 96 to 224 px alone.
 """
 
+from argparse import ArgumentParser
+
 import numpy as np
 
 from nas.latency.file import load_table
@@ -25,6 +27,7 @@ MEASURED = {
 
 def main() -> None:
     """Print a row for each detector, and the mean errors."""
+    ArgumentParser(description=__doc__).parse_args()
     table = load_table(TABLE)
     errors = []
     for name, measured in MEASURED.items():

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.core.data import read_mapping
+from nas.core.errors import BadFile
 from nas.core.run_folder import (
     MARKS,
     NETADAPT,
@@ -99,7 +100,7 @@ def _pruning(here: Path) -> tuple[bool, Facts]:
     end = next((one["end"]["best"] for one in lines if "end" in one), None)
     last = end or (points[-1] if points else None)
     finished = end is not None and (here / PRUNED).is_file()
-    metric = metric_of(architecture_of(here / PRUNED)) if finished else "top1"
+    metric = _metric(here / PRUNED) if finished else "top1"
     facts = {
         "rounds": sum("chosen" in one for one in lines),
         "latency_ms": float(last["latency_ms"]) if last else None,
@@ -107,6 +108,14 @@ def _pruning(here: Path) -> tuple[bool, Facts]:
         metric: end["top1"] if end else None,
     }
     return finished, facts
+
+
+def _metric(checkpoint: Path) -> str:
+    """Return the metric of a network, the usual one where its file cannot be read."""
+    try:
+        return metric_of(architecture_of(checkpoint))
+    except BadFile:
+        return "top1"
 
 
 def _scaling(here: Path) -> tuple[bool, Facts]:

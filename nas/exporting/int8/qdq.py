@@ -67,10 +67,12 @@ class _Writer:
         graph: onnx.GraphProto,
         grids: Mapping[str, Grid],
         floats: Collection[str],
+        needed: Collection[str],
         means: Means,
     ) -> None:
         self.floats = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
         self.grids, self.kept, self.means = dict(grids), frozenset(floats), means
+        self.needed = needed
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, NDArray[Any]] = {}
         self.ends = {output.name for output in graph.output}
@@ -105,7 +107,7 @@ class _Writer:
 
     def node(self, node: onnx.NodeProto) -> None:
         source, output = node.input[0], node.output[0]
-        if node.op_type in HARD and source in self.bytes:
+        if node.op_type in HARD and source in self.bytes and output in self.needed:
             self.hard(node)
             return
         if node.op_type in WEIGHTED and source in self.bytes and output not in self.kept:
@@ -215,7 +217,7 @@ def to_qdq(
         for name, grid in grids.items()
         if name in needed
     }
-    writer = _Writer(model.graph, fitting, floats, means or {})
+    writer = _Writer(model.graph, fitting, floats, needed, means or {})
     given = model.graph.input[0].name
     if given in fitting:
         writer.quantized(given, given)
