@@ -54,7 +54,8 @@ def notes(result: Result, table: LatencyTable, speedup: Speedup | None) -> tuple
     if speedup and (table.provenance is None or table.provenance.cpu != speedup.cpu):
         found.append(f"the table is of another device, {table.device}, than was measured on")
     found += [
-        f"the table has not measured {text}" for text in table.predict(result.best_arch).outside
+        f"beyond the table's measurements: {text}"
+        for text in table.predict(result.best_arch).outside
     ]
     return tuple(found)
 

@@ -204,7 +204,7 @@ def _train(
     recipe = flags["recipe"]
     recipe = adapt(recipe if isinstance(recipe, Recipe) else find_recipe(recipe), **changes)
     data, options = load_data(flags["data"]), Options()
-    if found := advice(recipe, images=len(data.train)):
+    if found := advice(recipe, images=len(data.train), task=data.task):
         say(found)
     if start:
         begin = _inheriting if flags["inherit"] or _is_backbone(start, network) else _beginning

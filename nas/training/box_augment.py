@@ -27,7 +27,7 @@ class BoxAugment:
     - `zoom`: the least and the most by which an image is scaled about a random point; below 1 it is
       placed on grey ("expanded"), above 1 a part of it is shown;
     - `iou_crop`: the probability of a random part that some box overlaps by at least a drawn share,
-      from 0.1 to 0.9 (Liu et al., 2016), resized to the full image;
+      from 0 to 0.9 (Liu et al., 2016), resized to the full image;
     - `flip`: mirrors every second image: not for digits, or whatever has a left and a right;
     - `colour`: the strength, 0 to 1, of random brightness, contrast, saturation and hue.
 

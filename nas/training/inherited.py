@@ -14,7 +14,7 @@ from nas.network.zoo import load_architecture
 from nas.training.data import Data
 from nas.training.foreign import find_origin, is_foreign, known_weights
 from nas.training.pretrained import load_weights
-from nas.training.task import for_classes
+from nas.training.task import class_units, for_classes
 from nas.training.trained import fresh, knows
 
 
@@ -71,7 +71,7 @@ def begin_with(relative: Checkpoint, arch: Architecture, data: Data, *, seed: in
     drawn = weights_of(fresh(arch, seed=seed))
     same = knows(relative, data.classes)
     if arch.detector is not None:
-        found = _for_detector(relative, arch, drawn)
+        found = _for_detector(relative, arch, drawn, same=same)
     else:
         found = inherit(own, relative.weights, arch, fresh=drawn, classifier=same)
     return Beginning(
@@ -82,19 +82,37 @@ def begin_with(relative: Checkpoint, arch: Architecture, data: Data, *, seed: in
     )
 
 
-def _for_detector(relative: Checkpoint, arch: Architecture, drawn: Weights) -> Inherited:
-    """Return weights for a detector: of another, those that are called alike; else a backbone's."""
-    if relative.arch.detector is not None:
-        alike = {
-            name: value
-            for name, value in relative.weights.items()
-            if name in drawn and drawn[name].shape == value.shape
-        }
-        share = sum(value.size for value in alike.values()) / sum(v.size for v in drawn.values())
-        return Inherited(weights={**drawn, **alike}, share=share)
-    base = backbone_of(arch)
+def _for_detector(
+    relative: Checkpoint, arch: Architecture, drawn: Weights, *, same: bool
+) -> Inherited:
+    """Return weights for a detector, from its backbone's relative.
+
+    Of another detector come also the tensors of the head that are called alike and of one shape,
+    those of the classes only if these are the same.
+    """
+    own, weights, base = relative.arch, relative.weights, backbone_of(arch)
+    alike: Weights = {}
+    if own.detector is not None:
+        alike = _of_head(weights, arch, drawn, same=same)
+        own, weights = backbone_of(own), from_detector(own, weights)
     fresh = from_detector(arch, drawn)
-    found = inherit(relative.arch, relative.weights, base, fresh=fresh, classifier=False)
-    part = sum(value.size for value in fresh.values()) / sum(v.size for v in drawn.values())
-    weights = {**drawn, **into_detector(arch, found.weights)}
-    return Inherited(weights=weights, share=found.share * part)
+    found = inherit(own, weights, base, fresh=fresh, classifier=False)
+    body = into_detector(arch, found.weights)
+    alike = {name: value for name, value in alike.items() if name not in body}
+    taken = found.share * _size(fresh) + _size(alike)
+    return Inherited(weights={**drawn, **body, **alike}, share=taken / _size(drawn))
+
+
+def _of_head(weights: Weights, arch: Architecture, drawn: Weights, *, same: bool) -> Weights:
+    """Return the tensors of a detector that `arch` has too, with those of classes if `same`."""
+    classes = tuple(f"{name}." for name in class_units(arch))
+    return {
+        name: value
+        for name, value in weights.items()
+        if name in drawn and drawn[name].shape == value.shape
+        if same or not name.startswith(classes)
+    }
+
+
+def _size(weights: Weights) -> int:
+    return sum(value.size for value in weights.values())

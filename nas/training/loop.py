@@ -162,7 +162,10 @@ class Loop:
             )
 
     def _validate(self) -> None:
-        """Finish an epoch: score the averaged weights, and keep them if they are the best."""
+        """Finish an epoch: score the averaged weights, and keep them if they are the best.
+
+        Of those that find nothing, as detectors do at first, the last are kept.
+        """
         self._synchronise()
         task = self.job.task
         found = task.score(self.stepper.average.model, self.job.validation)
@@ -172,7 +175,11 @@ class Loop:
         self.now = replace(self.now, epoch=self.now.epoch + 1, batch=0)
         scored: Any = {task.metric: found.value}
         self.now = replace(self.now, **scored)
-        if self.now.best is None or found.value > self.now.best:
+        if (
+            self.now.best is None
+            or found.value > self.now.best
+            or found.value == self.now.best == 0
+        ):
             self.now = replace(self.now, best=found.value, best_epoch=self.now.epoch)
             self.best = self.stepper.weights()
             self._write(BEST, self.best)

@@ -285,8 +285,16 @@ def _varied(recipe: Recipe) -> Recipe:
     )
 
 
-def advice(recipe: Recipe, *, images: int) -> str:
-    """Return what to say of a recipe made for far more steps than these; "" if it is not."""
+def advice(recipe: Recipe, *, images: int, task: str = "classification") -> str:
+    """Return what to say of a recipe made for far more steps than these, or for another `task`.
+
+    It is "" for one that suits.
+    """
+    boxes = recipe.boxes != BoxAugment()
+    if task == "detection" and not boxes and not recipe.auto:
+        return f"recipe {recipe.name} does not vary images with boxes; try `--recipe auto`"
+    if task != "detection" and boxes and recipe.augment == Augment():
+        return f"recipe {recipe.name} is made for detectors; try `--recipe auto`"
     steps = images * recipe.epochs // recipe.images_a_step
     name = recipe.name.partition(":")[0]
     if name not in _LONG or steps >= _LEAST_LONG_STEPS:

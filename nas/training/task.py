@@ -82,7 +82,7 @@ def check_batch(arch: Architecture, images: int) -> None:
     if block is None:
         return
     enough = least_resolution(arch, last=2)
-    helps = _single_pixel(replace(arch, resolution=enough)) is None
+    helps = arch.detector is None and _single_pixel(replace(arch, resolution=enough)) is None
     more = f", or a resolution of {enough} or more" if helps else ""
     raise BadValue(
         f"{arch.name or 'the network'} cannot train on one image at a time at a resolution of "

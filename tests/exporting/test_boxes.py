@@ -109,7 +109,7 @@ def test_the_file_says_what_its_boxes_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [({"score": 1.5}, "score must be a fraction from 0 to 1, not 1.5"),
-     ({"most": -1}, "most must be 1 to 10,000 boxes, not -1")],
+     ({"most": -1}, "most must be 0 to 10,000 boxes, not -1")],
 )  # fmt: skip
 def test_limits_out_of_range_are_refused(given: dict[str, Any], message: str) -> None:
     detector = load_architecture("yolov8n").detector

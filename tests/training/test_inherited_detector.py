@@ -69,3 +69,23 @@ def test_weights_go_there_and_back() -> None:
     again = into_detector(arch, alone)
     assert len(again) == len(alone) > 100
     assert all(again[name] is weights[name] for name in again)
+
+
+def test_another_detector_gives_its_backbone_and_what_its_head_shares() -> None:
+    small = load_architecture("ssdlite:mobilenet_v3_small@96,classes=10")
+    data = load_data("digits_scenes:images=20")
+    facts = replace(classifier(NAMES[0]).data, classes=data.classes)
+    weights = random_weights(lower(small))
+    trained = Checkpoint(path=Path("x"), arch=small, weights=weights, data=facts, top1=None)
+    assert begin_with(trained, small, data, seed=0).share == pytest.approx(1.0)
+    others = replace(facts, classes=("cat", *data.classes[1:]))
+    renamed = begin_with(replace(trained, data=others), small, data, seed=0)
+    level = small.detector.levels[0]
+    assert (
+        renamed.weights[f"{level.boxes}.conv.weight"] == weights[f"{level.boxes}.conv.weight"]
+    ).all()
+    assert (
+        renamed.weights[f"{level.classes}.conv.weight"] != weights[f"{level.classes}.conv.weight"]
+    ).any()
+    large = load_architecture("ssdlite:mobilenet_v3_large@96,classes=10")
+    assert begin_with(trained, large, data, seed=0).share > 0.4

@@ -27,6 +27,7 @@ from nas.training.recipes import (  # noqa: E402
     mobilenetv3,
     quick,
     suited,
+    yolo,
 )
 from nas.training.schedule import learning_rate, warm_decay  # noqa: E402
 
@@ -111,6 +112,11 @@ def test_a_recipe_for_long_trainings_is_advised_against_in_short_ones() -> None:
     assert "these are 234 steps" in advice(adapt(adamw(), epochs=20), images=3_000)
     assert advice(adamw(), images=1_281_167) == ""
     assert advice(quick(), images=10) == advice(auto(), images=10) == ""
+    assert "does not vary images with boxes" in advice(quick(), images=10, task="detection")
+    assert "is made for detectors" in advice(yolo(), images=10)
+    assert advice(yolo(), images=10, task="detection") == advice(
+        auto(), images=10, task="detection"
+    )
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from nas.exporting.formats import Exporter, FileExporter
-from nas.exporting.limits import limits_from
+from nas.exporting.limits import check_boxes, limits_from
 from nas.exporting.onnx import OPSET, detector_to_onnx, to_onnx
 from nas.network.blocks import Architecture
 from nas.network.detector import LEAST_SCORE, OVERLAP
@@ -31,7 +31,8 @@ def create(  # noqa: PLR0913  # all of them are options of the user
     def content(
         arch: Architecture, weights: Weights | None, facts: Mapping[str, str] | None
     ) -> bytes:
-        if arch.detector and not raw and not batch:
+        is_raw = check_boxes(arch, raw=raw, batch=batch, given=(score, overlap, most))
+        if arch.detector and not is_raw:
             limits = limits_from(arch.detector, score=score, overlap=overlap, most=most)
             model = detector_to_onnx(arch, weights, limits=limits, opset=opset, metadata=facts)
         else:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from nas.exporting.formats import Exporter, FileExporter
-from nas.exporting.limits import limits_from
+from nas.exporting.limits import check_boxes, limits_from
 from nas.exporting.tflite import detector_to_tflite, to_tflite
 from nas.network.blocks import Architecture
 from nas.network.detector import LEAST_SCORE, OVERLAP
@@ -28,7 +28,8 @@ def create(
     def content(
         arch: Architecture, weights: Weights | None, facts: Mapping[str, str] | None
     ) -> bytes:
-        if arch.detector and not raw and not batch:
+        is_raw = check_boxes(arch, raw=raw, batch=batch, given=(score, overlap, most))
+        if arch.detector and not is_raw:
             limits = limits_from(arch.detector, score=score, overlap=overlap, most=most)
             return detector_to_tflite(arch, weights, limits=limits, metadata=facts)
         return to_tflite(arch, weights, seed=seed, batch=batch or None, metadata=facts)

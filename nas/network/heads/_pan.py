@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from nas.network.detector import Detector, Level
 from nas.network.sketch import Sketch
 
+COCO_CLASSES = 80
 BINS = 16
 """Distances are 0 to 15 strides."""
 Anchors = tuple[tuple[float, float], ...]
@@ -49,9 +50,13 @@ def aggregated(
 
 
 def anchor_free(sketch: Sketch, maps: Sequence[str], *, classes: int) -> Detector:
-    """Put YOLOv8's predictions from `maps`: boxes and classes apart, distances in bins."""
+    """Put YOLOv8's predictions from `maps`: boxes and classes apart, distances in bins.
+
+    The width of the class branch is that for COCO's 80 classes whatever `classes` are, so that a
+    detector is the same network on all data, but for its last layers.
+    """
     first = sketch.channels[maps[0]]
-    of_boxes, of_classes = max(16, first // 4, 4 * BINS), max(first, min(classes, 100))
+    of_boxes, of_classes = max(16, first // 4, 4 * BINS), max(first, COCO_CLASSES)
     levels = []
     for place in maps:
         boxes = _predict(sketch, place, of_boxes, 4 * BINS)

@@ -38,6 +38,9 @@ def source_of(
     found = found.take(checked.good)
     corners, sizes, turned = upright(found, checked.sizes, checked.turns)
     corners, kept, cut = clean(corners, sizes, found)
+    if not np.any(kept):
+        count, why = len(found.labels), "; ".join(cut)
+        raise BadFile(f"{files.called('')}: none of its {count} boxes can be used: {why}")
     found = found.only(kept)
     objects = gathered(
         found.owners, corners=corners, labels=found.labels, crowd=found.crowd, sizes=sizes

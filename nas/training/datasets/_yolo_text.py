@@ -77,6 +77,8 @@ def _names(data: Mapping[Any, Any], place: str) -> dict[int, str]:
         digits = str(key)
         if not digits.isascii() or not digits.isdigit() or len(digits) > 6:
             raise BadFile(f"{place}: names has the key {shown(key)}; expected class numbers")
+        if isinstance(name, bool):
+            raise BadFile(f"{place}: class {key} is read as {name}; put its name in quotes")
         if isinstance(name, list | dict) or name is None:
             raise BadFile(f"{place}: class {key} is {shown(name, LONGEST)}; expected its name")
         found[int(digits)] = str(name)

@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
-from nas.network.detector import CENTRE_VARIANCE, LARGEST_GROWTH, SIZE_VARIANCE, Detector, Priors
+from nas.network.detector import CENTRE_VARIANCE, LARGEST_GROWTH, SIZE_VARIANCE, Priors
 
 _LEAST_SIDE = 1e-3
 
@@ -73,11 +73,6 @@ def distances(numbers: Tensor) -> Tensor:
 def by_side(numbers: Tensor) -> Tensor:
     """Return box numbers (..., 4 * bins) as (..., 4, bins)."""
     return numbers.reshape(*numbers.shape[:-1], 4, numbers.shape[-1] // 4)
-
-
-def classes_of(detector: Detector, scores: Tensor) -> Tensor:
-    """Return the part of the class scores that is of classes, (batch, predictions, classes)."""
-    return scores[..., detector.scores - detector.classes :]
 
 
 def _decode_ssd(numbers: Tensor, start: Start) -> Tensor:

@@ -36,7 +36,8 @@ def match(targets: Boxes, start: Start) -> Tensor:
 def loss(detector: Detector, outputs: Outputs, targets: Boxes, start: Start) -> Tensor:
     """Return the loss: CIoU and classes of matched priors, and whether there is an object.
 
-    What is learned of an object being there is its CIoU with what is predicted now.
+    What is learned of an object being there is its CIoU with what is predicted now. Boxes and
+    classes are means over all matched priors, where YOLOv5 sums the means of its levels.
     """
     scores = outputs.scores.float()
     image, number, place = match(targets, start).nonzero(as_tuple=True)
@@ -48,11 +49,12 @@ def loss(detector: Detector, outputs: Outputs, targets: Boxes, start: Start) -> 
     wanted.view(-1).scatter_reduce_(0, flat, overlap.detach().clamp(min=0), "amax")
     labels = F.one_hot(targets.labels[image, number], detector.classes).float()
     total = OBJECT_GAIN * _scale(start) ** 2 * _objectness(scores[..., 0], wanted, start)
-    if len(flat):
-        total = total + BOX_GAIN * (1 - overlap).mean()
-        classes = F.binary_cross_entropy_with_logits(scores[image, place, 1:], labels)
-        total = total + CLASS_GAIN * detector.classes / CLASSES * classes
-    return total
+    count = max(len(flat), 1)  # sums, so that all weights have a gradient where nothing matches
+    classes = F.binary_cross_entropy_with_logits(
+        scores[image, place, 1:], labels, reduction="sum"
+    ) / (count * detector.classes)
+    total = total + BOX_GAIN * (1 - overlap).sum() / count
+    return total + CLASS_GAIN * detector.classes / CLASSES * classes
 
 
 def _objectness(scores: Tensor, wanted: Tensor, start: Start) -> Tensor:

@@ -23,6 +23,8 @@ from nas.training.tasks.find import task_of
 from nas.training.trained import to_score
 
 BATCH = 32
+_USUAL_SIDE = 224
+"""Of larger images fewer are calibrated with at once, as all values in between are kept."""
 _FEW = 256
 """Images that decide between ways to calibrate, and how sensitive layers are."""
 
@@ -164,7 +166,8 @@ def calibration_images(
     found: Checkpoint, data: Data, settings: Settings
 ) -> list[NDArray[np.float32]]:
     """Return batches of training images, normalised as in the training, not augmented."""
-    _, batches = to_score(found, data, split="val", device="cpu", batch=BATCH)
+    batch = max(1, int(BATCH * (_USUAL_SIDE / found.arch.resolution) ** 2))
+    _, batches = to_score(found, data, split="val", device="cpu", batch=min(batch, BATCH))
     count = min(settings.images, len(data.train))
     rows = np.random.default_rng(settings.seed).choice(len(data.train), count, replace=False)
     chosen: Batches = replace(batches, images=some(data.train, np.sort(rows)))

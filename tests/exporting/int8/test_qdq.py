@@ -102,3 +102,16 @@ def test_biases_are_corrected_for_rounded_weights() -> None:
     )
     inner = wanted[0, :, 2, 2]
     assert np.abs(corrected - inner).max() < 0.3 * np.abs(plain - inner).max()
+
+
+def test_any_layer_may_stay_in_float() -> None:
+    model = to_onnx(load_architecture("mobilenet_v3_small@0.5-32"))
+    images = np.random.default_rng(0).standard_normal((4, 3, 32, 32), np.float32)
+    grids = grids_from(model, images)
+    layers = [node.output[0] for node in model.graph.node if node.op_type in ("Conv", "Gemm")]
+    for number, layer in enumerate(layers):
+        for floats in ([layer], layers[: number + 1], layers[number:]):
+            graph = to_qdq(model, grids, floats=floats)
+            onnx.checker.check_model(graph)
+    (plain,), (kept,) = run(model, images), run(to_qdq(model, grids, floats=layers), images)
+    np.testing.assert_array_equal(plain, kept)

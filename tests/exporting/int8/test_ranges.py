@@ -55,3 +55,9 @@ def test_values_without_a_range_are_refused() -> None:
         grid_of(Histogram(low=0.0, high=float("inf"), counts=np.ones(4)), by="mse")
     with pytest.raises(UnknownName, match="did you mean mse"):
         grid_of(histogram(NORMAL), by="msee")
+
+
+def test_the_command_offers_every_way() -> None:
+    from nas.cli import quantize
+
+    assert ("auto", *WAYS) == quantize.WAYS

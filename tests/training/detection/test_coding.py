@@ -10,7 +10,6 @@ torch = pytest.importorskip("torch")
 from nas.network.detector import Detector, Level, priors  # noqa: E402
 from nas.training.detection.coding import (  # noqa: E402
     Start,
-    classes_of,
     decode,
     encode_ssd,
     encode_yolo,
@@ -67,10 +66,6 @@ def test_probabilities() -> None:
     torch.testing.assert_close(probabilities("ssd", scores), torch.tensor([[[0.25, 0.625]]]))
     torch.testing.assert_close(probabilities("yolo", scores), torch.tensor([[[0.5, 2 / 3, 5 / 6]]]))
     torch.testing.assert_close(probabilities("yolov5", scores), torch.tensor([[[1 / 3, 5 / 12]]]))
-    ssd = Detector(
-        coder="ssd", classes=2, levels=(Level(boxes="a", classes="b", anchors=((0.1, 0.1),)),)
-    )
-    assert classes_of(ssd, scores).tolist() == [[scores[0, 0, 1:].tolist()]]
 
 
 def test_priors_become_tensors() -> None:
