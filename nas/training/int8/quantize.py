@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nas.core.errors import BadValue
 from nas.core.progress import Report
-from nas.exporting.int8.qdq import WEIGHTED, Means, to_qdq
+from nas.exporting.int8.qdq import SAME_GRID, WEIGHTED, Means, to_qdq
 from nas.exporting.int8.ranges import WAYS, Grid, grid_of
 from nas.exporting.onnx import detector_to_onnx, to_onnx
 from nas.network.checkpoint import Checkpoint
@@ -62,8 +62,8 @@ class Quantized:
 
     `before` and `after` are the metrics of both on the validation images, as onnxruntime runs them.
     `noise` is, for each layer, how far the outputs move if it alone is quantized: the squared error
-    over the squared outputs. `floats` are the layers left in float. `grids` are those of all
-    values, `means` those of their channels, by which biases were corrected.
+    over the squared outputs, the mean over images. `floats` are the layers left in float. `grids`
+    are those of all values, `means` those of their channels, by which biases were corrected.
     """
 
     float_model: onnx.ModelProto
@@ -139,7 +139,11 @@ Graph = Callable[[Sequence[str]], onnx.ModelProto]
 
 @dataclass(slots=True)
 class _Judge:
-    """How far the outputs of a graph are from those of the float one, on some images."""
+    """How far the outputs of a graph are from those of the float one, on some images.
+
+    It is the mean over images of the squared error over the squared outputs, at most 1 each, so
+    that a few odd images do not decide.
+    """
 
     images: NDArray[np.float32]
     wanted: NDArray[np.float64]
@@ -149,8 +153,9 @@ class _Judge:
         self.wanted = self._outputs(model)
 
     def __call__(self, model: onnx.ModelProto) -> float:
-        error = self._outputs(model) - self.wanted
-        return float((error**2).sum() / max((self.wanted**2).sum(), 1e-12))
+        error = ((self._outputs(model) - self.wanted) ** 2).sum(axis=1)
+        size = np.maximum((self.wanted**2).sum(axis=1), 1e-12)
+        return float(np.minimum(error / size, 1.0).mean())
 
     def _outputs(self, model: onnx.ModelProto) -> NDArray[np.float64]:
         session = RuntimeModel(model).session
@@ -191,9 +196,13 @@ def _grids(calibration: Calibration, way: str) -> dict[str, Grid]:
 def _noise(model: onnx.ModelProto, grids: Mapping[str, Grid], judge: _Judge) -> dict[str, float]:
     """Return how far the outputs move if each layer alone is quantized, with what it reads."""
     noise = {}
+    moved = {n.output[0]: n.input[0] for n in model.graph.node if n.op_type in SAME_GRID}
     for node in model.graph.node:
-        if node.op_type in WEIGHTED and node.input[0] in grids:
-            alone = {node.input[0]: grids[node.input[0]]}
+        source = node.input[0]
+        while source in moved:
+            source = moved[source]
+        if node.op_type in WEIGHTED and source in grids:
+            alone = {source: grids[source]}
             others = [n.output[0] for n in model.graph.node if n is not node]
             noise[node.output[0]] = judge(to_qdq(model, alone, floats=others))
     return noise
