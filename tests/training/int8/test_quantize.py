@@ -63,7 +63,7 @@ def test_accuracy_is_kept(trained: Path, digits: Data) -> None:
     assert found.before > 0.8
     assert found.after > found.before - 0.02
     assert found.floats == ()
-    assert len(found.noise) == 16
+    assert len(found.noise) == 17
     assert all(0 <= noise < 0.1 for noise in found.noise.values())
 
 
@@ -130,7 +130,7 @@ def test_the_command_writes_a_folder(trained: Path, tmp_path: Path, nas: Any, ba
     said = nas("quantize", str(trained), "--data", "digits", "--out", str(out), "--images", "32",
                "--calibration", "mse", "--rounds", "2", "--backend", backend)  # fmt: skip
     assert said.code == 0, said.err
-    assert "16 layers; ranges by mse of 32 images" in said.out
+    assert "17 layers; ranges by mse of 32 images" in said.out
     models = {"model.onnx"} if backend == "onnxruntime" else {"model.tflite", "model.tflite.json"}
     found = {path.name for path in out.iterdir()}
     assert found == {*models, "quantization.json", "sensitivity.png"}
