@@ -48,20 +48,32 @@ def to_score(
 ) -> tuple[Network, Batches]:
     """Return a trained network on its device, and the images of a split for it.
 
-    The images are normalised as in its training. Those of detectors are large: 32 at once, at most.
+    Raises:
+        NasError: as `batches_for` does.
+    """
+    on = pick_device(device)
+    batches = batches_for(found, data, split=split, device=on, batch=batch)
+    model = network_of(found)
+    placed(model, on)
+    return model, batches
+
+
+def batches_for(
+    found: Checkpoint, data: Data, *, split: str, device: torch.device, batch: int
+) -> Batches:
+    """Return the images of a split for a trained network, normalised as in its training.
+
+    Those of detectors are large: 32 at once, at most.
 
     Raises:
         NasError: if the data are of another task or have other classes, or there is no such split.
     """
     task_of(found.arch).check(data)
     check_classes(found, data)
-    model = network_of(found)
-    on = pick_device(device)
-    placed(model, on)
     data = replace(data, mean=found.data.mean, deviation=found.data.deviation)
     images, side = split_of(data, split), found.arch.resolution
     batch = min(batch, _MOST_BOXED) if found.arch.detector else batch
-    return model, in_order(images, data, side=side, batch=batch, device=on)
+    return in_order(images, data, side=side, batch=batch, device=device)
 
 
 def starting_weights(found: Checkpoint, data: Data, *, seed: int) -> Weights:

@@ -14,10 +14,10 @@ from nas.exporting.tflite import detector_to_tflite, int8_to_tflite, to_tflite
 from nas.exporting.walk import BOX_NUMBERS, CLASS_SCORES, OUTPUT
 from nas.network.checkpoint import Checkpoint
 from nas.training.data import Data
-from nas.training.int8.quantize import BATCH, Quantized
+from nas.training.int8.quantize import BATCH, CPU, Quantized
 from nas.training.int8.timing import ROUNDS
 from nas.training.tasks.find import task_of
-from nas.training.trained import to_score
+from nas.training.trained import batches_for
 
 
 class LiteRtModel(nn.Module):
@@ -65,7 +65,7 @@ def finished(found: Checkpoint, quantized: Quantized, content: bytes) -> bytes:
 
 def score(found: Checkpoint, data: Data, content: bytes) -> float:
     """Return the metric of a .tflite file on the validation images, as LiteRT runs it."""
-    _, batches = to_score(found, data, split="val", device="cpu", batch=BATCH)
+    batches = batches_for(found, data, split="val", device=CPU, batch=BATCH)
     return task_of(found.arch).score(LiteRtModel(content), batches).value
 
 

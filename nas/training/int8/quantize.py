@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import torch
 from numpy.typing import NDArray
 
 from nas.core.errors import BadValue
@@ -20,9 +21,10 @@ from nas.training.fine_tune import some
 from nas.training.int8.calibration import Calibration, calibrate
 from nas.training.int8.runtime import RuntimeModel
 from nas.training.tasks.find import task_of
-from nas.training.trained import to_score
+from nas.training.trained import batches_for
 
 BATCH = 32
+CPU = torch.device("cpu")
 _USUAL_SIDE = 224
 """Of larger images fewer are calibrated with at once, as all values in between are kept."""
 _FEW = 256
@@ -172,7 +174,7 @@ def calibration_images(
 ) -> list[NDArray[np.float32]]:
     """Return batches of training images, normalised as in the training, not augmented."""
     batch = max(1, int(BATCH * (_USUAL_SIDE / found.arch.resolution) ** 2))
-    _, batches = to_score(found, data, split="val", device="cpu", batch=min(batch, BATCH))
+    batches = batches_for(found, data, split="val", device=CPU, batch=min(batch, BATCH))
     count = min(settings.images, len(data.train))
     rows = np.random.default_rng(settings.seed).choice(len(data.train), count, replace=False)
     chosen: Batches = replace(batches, images=some(data.train, np.sort(rows)))
@@ -228,6 +230,6 @@ def _with_floats(
 
 def score_graph(found: Checkpoint, data: Data, model: onnx.ModelProto) -> float:
     """Return the metric of a graph on the validation images, as onnxruntime runs it."""
-    _, batches = to_score(found, data, split="val", device="cpu", batch=BATCH)
+    batches = batches_for(found, data, split="val", device=CPU, batch=BATCH)
     runtime: Any = RuntimeModel(model)
     return task_of(found.arch).score(runtime, batches).value
