@@ -385,8 +385,7 @@ def test_what_does_not_fit_is_said_before_anything_is_written(digits: Data, tmp_
 
 
 def test_a_time_budget_leaves_a_training_that_goes_on(few: Data, tmp_path: Path) -> None:
-    options = Options(seconds=1e-6)
-    first = train(ARCH, few, RECIPE, out=tmp_path, options=options)
+    first = train(ARCH, few, RECIPE, out=tmp_path, options=Options(seconds=1e-6))
     assert (first.epochs, first.finished, first.top1) == (0, False, None)
     assert read_header(tmp_path / "last.safetensors").progress["step"] == 1
     assert train(ARCH, few, RECIPE, out=tmp_path).finished
