@@ -27,16 +27,20 @@ PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 """Seconds between the attempts at what must survive a failing network."""
 
 _MARK = ".unsent"
-"""A file at a URL while something here may not have been sent yet; it says where."""
+"""A file at a URL while something here may not have been sent yet; it says where.
+
+Its content lies beside the copy too: equal ones mean that nobody else has worked there since.
+"""
 
 
 @contextmanager
 def working_copy(url: str, here: Path, *, patient: bool) -> Iterator[None]:
     """Keep the folder `here` a copy of what is at `url`, to work in.
 
-    After a kill, what is at the URL counts, and of files of JSON lines also the lines that were
-    never sent, on the same machine. A failed sending is tried again. With `patient`, so is a failed
-    fetching, and opening what another process has open, whose search may just have been killed.
+    After a kill, what is at the URL counts, and on the same machine also files that were never
+    sent, and of files of JSON lines the lines that were never sent. A failed sending is tried
+    again. With `patient`, so is a failed fetching, and opening what another process has open, whose
+    search may just have been killed.
 
     Raises:
         RunError: if the URL cannot be read or written, or another process of this machine works on
@@ -59,23 +63,28 @@ class _Copy:
         self._there = Storage(url)
         self._sent: dict[str, Stamp] = {}
         self._mark = f"{uuid4()} {socket.gethostname()} {here}".encode()
+        self._mark_here = here.with_name(f"{here.name}{_MARK}")
 
     def fetch(self) -> None:
-        """Make the folder here equal to the URL, but for lines that were never sent."""
-        if not self._there.read(_MARK):
+        """Make the folder here equal to the URL, but for what was never sent."""
+        found = self._there.read(_MARK)
+        if not found:
             _set_aside(self.here, self.url)
-        self._there.write(_MARK, self._mark)
+        if is_ours := self._mark_here.is_file() and self._mark_here.read_bytes() == found:
+            self._mark = found
         self.here.mkdir(parents=True, exist_ok=True)
+        self._there.write(_MARK, self._mark)
         self._sent = {}
         names = self._there.names()
         for name in set(_stamps(self.here)) - set(names):
-            if not name.endswith(LOG):
+            if not (name.endswith(LOG) or is_ours):
                 (self.here / name).unlink()
         for name in names:
             path = self.here / name
             if not (name.endswith(LOG) and _is_longer(path, self._there.read(name))):
                 self._there.fetch(name, path)
                 self._sent[name] = _stamp(path)
+        self._mark_here.write_bytes(self._mark)
 
     def send(self) -> None:
         """Send what has changed, and remove there what was removed here.
@@ -139,8 +148,9 @@ class _Copy:
                 f"{error}; everything is in {self.here} on {socket.gethostname()}, where the same "
                 "command resumes it"
             ) from None
-        shutil.rmtree(self.here, ignore_errors=True)  # first: a kill in between leaves only a mark
+        shutil.rmtree(self.here, ignore_errors=True)  # first: a kill in between leaves only marks
         patiently(lambda: self._there.remove([_MARK]))
+        self._mark_here.unlink(missing_ok=True)
 
 
 @contextmanager

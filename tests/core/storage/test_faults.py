@@ -16,6 +16,11 @@ from nas.core.storage import Place
 ROOT = Path(__file__).parents[3]
 
 
+def _write_and_cut_off(path: Path) -> None:
+    path.write_text(path.name)
+    Flaky.failures = float("inf")
+
+
 def _write_the_last_lines(folder: Path, *, then: BaseException | None = None) -> None:
     """Write something; from then on the network is away."""
     (folder / "log.jsonl").write_text("1\n2\n")
@@ -69,6 +74,21 @@ def test_what_cannot_be_sent_in_the_end_stays_here(
     with flaky.open() as folder:
         assert (folder / "log.jsonl").read_text() == "1\n2\n"
     assert content(flaky)["log.jsonl"] == b"1\n2\n"
+
+
+def test_files_that_were_never_sent_stay_here_too(
+    flaky: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nas.core.storage.working.SECONDS_BETWEEN_SENDS", 60.0)
+    for text in "ab":
+        with pytest.raises(RunError, match="cannot be written"), flaky.open() as folder:
+            _write_and_cut_off(folder / text)
+        Flaky.failures = 0
+    assert not content(flaky).keys() & {"a", "b"}
+    with flaky.open() as folder:
+        assert {path.name for path in folder.glob("[ab]")} == {"a", "b"}
+    assert content(flaky) == {"a": b"a", "b": b"b"}
+    assert [path.name for path in flaky.here.parent.iterdir()] == []
 
 
 def test_what_ended_the_work_is_shown_and_not_that_it_could_not_be_sent(
