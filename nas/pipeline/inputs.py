@@ -20,9 +20,9 @@ from nas.pipeline.journal import WEIGHTS
 from nas.pruning.netadapt import cuts_of
 from nas.pruning.proposals import check_covered, latency_meter
 from nas.scaling.growth import grown
-from nas.searching.config import Setup, prepare
 from nas.searching.constraints import check_constraints
 from nas.searching.problem import Problem
+from nas.searching.setup import Setup, prepare
 from nas.training.data import Data, load_data
 from nas.training.distill import load_teacher
 from nas.training.evaluate import pick_device

@@ -24,7 +24,7 @@ from nas.core.run_folder import SEARCH, is_begun
 from nas.core.storage import Place
 from nas.core.workers.runner import Lazy, Runner
 from nas.latency.coverage import check_coverage, coverage_text, is_for
-from nas.searching.config import SearchConfig, Setup, prepare, write_config
+from nas.searching.config import SearchConfig, write_config
 from nas.searching.constraints import check_constraints
 from nas.searching.journal import JOURNAL, NoJournal, open_journal
 from nas.searching.kept_space import keep_space
@@ -34,6 +34,7 @@ from nas.searching.runs import folder
 from nas.searching.runs.watch import Watch, open_run
 from nas.searching.screening import Screened
 from nas.searching.session import Session
+from nas.searching.setup import Setup, prepare
 from nas.searching.solutions import Solution, covers, front_solutions, known_solution, record
 from nas.searching.streaming import stream
 from nas.searching.warm_start import Seeded

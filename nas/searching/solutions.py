@@ -17,9 +17,9 @@ from nas.network.blocks import Architecture
 from nas.network.cost import cost
 from nas.network.lowering import lower
 from nas.network.zoo import published_accuracy
-from nas.searching.config import Setup
 from nas.searching.evaluate import evaluate
 from nas.searching.problem import Candidates, Trials
+from nas.searching.setup import Setup
 from nas.searching.warm_start import known_backbone
 from nas.space.rows import Picks
 from nas.space.space import Matrix

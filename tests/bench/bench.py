@@ -23,10 +23,11 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 from nas import load_accuracy_model, load_space, load_table, search
-from nas.searching.config import SearchConfig, prepare
+from nas.searching.config import SearchConfig
 from nas.searching.evaluate import evaluate
 from nas.searching.journal import open_journal
 from nas.searching.session import Session
+from nas.searching.setup import prepare
 
 ROWS = 20_000
 

@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import pytest
 from small import WORDS
 
-from nas.searching.config import prepare, read_config
+from nas.searching.config import read_config
+from nas.searching.setup import prepare
 
 Nas = Callable[..., object]
 SHORT = ("search", *WORDS, "--strategy", "random", "--trials", "300", "--out", "run")

@@ -9,7 +9,8 @@ from small import small
 
 from nas.core.errors import BadFile, NasError, NotInSpace, UnknownName
 from nas.latency.file import load_table
-from nas.searching.config import SearchConfig, prepare, read_config, write_config
+from nas.searching.config import SearchConfig, read_config, write_config
+from nas.searching.setup import prepare
 
 FULL = SearchConfig(
     space="mobilenetv3",

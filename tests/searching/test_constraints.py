@@ -8,10 +8,10 @@ import pytest
 from small import search, small
 
 from nas.core.errors import Unreachable
-from nas.searching.config import prepare
 from nas.searching.constraints import check_constraints
 from nas.searching.evaluate import evaluate
 from nas.searching.problem import Problem
+from nas.searching.setup import prepare
 
 
 @pytest.mark.parametrize("metric", ["macs", "params", "activations", "top1"])

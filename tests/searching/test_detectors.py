@@ -10,10 +10,11 @@ from nas.core.errors import NasError, RunError
 from nas.network.cost import cost
 from nas.network.zoo import load_architecture
 from nas.searching import loop
-from nas.searching.config import SearchConfig, prepare, read_config
+from nas.searching.config import SearchConfig, read_config
 from nas.searching.loop import Run
 from nas.searching.runs.folder import find_architecture
 from nas.searching.runs.stored import read_run
+from nas.searching.setup import prepare
 from nas.searching.solutions import known_solutions
 
 

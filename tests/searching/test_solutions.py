@@ -8,7 +8,7 @@ from small import search, small
 from nas.core import data
 from nas.network.cost import cost
 from nas.network.zoo import load_architecture
-from nas.searching.config import Setup, prepare
+from nas.searching.setup import Setup, prepare
 from nas.searching.solutions import known_solution, known_solutions, record
 
 NAMES = (

@@ -65,7 +65,7 @@ def _named(run: StoredRun) -> str:
 def _identity(run: StoredRun) -> Mapping[str, str]:
     """Return what must agree between runs."""
     try:
-        # `nas.searching.config.prepare` puts the evaluator of accuracy last
+        # `nas.searching.setup.prepare` puts the evaluator of accuracy last
         header = run.records[0]
         choices, evaluator = str(header["choices"]), str(header["evaluators"][-1])
     except (KeyError, IndexError, TypeError):

@@ -36,7 +36,8 @@ from nas.network.blocks import Architecture, to_mapping
 from nas.network.checkpoint import architecture_of, find_checkpoint
 from nas.network.detectors import detector_of, has_head
 from nas.network.zoo import load_architecture
-from nas.searching.config import SearchConfig, Setup, read_config
+from nas.searching.config import SearchConfig, read_config
+from nas.searching.setup import Setup
 
 CONFIG, FRONT = RUN, "pareto.csv"
 ARCHS, ENVIRONMENT = "archs", "env.json"

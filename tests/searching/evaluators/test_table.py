@@ -8,10 +8,11 @@ from small import search, small
 
 from nas.core.errors import BadValue
 from nas.latency.file import load_table
-from nas.searching.config import SearchConfig, prepare
+from nas.searching.config import SearchConfig
 from nas.searching.evaluators.table import create
 from nas.searching.metrics import UPPER
 from nas.searching.problem import Candidates, Metrics
+from nas.searching.setup import prepare
 from nas.space.file import load_space
 
 MEASURED = "epyc_genoa_onnxruntime_1t_fp32_mobilenetv3"

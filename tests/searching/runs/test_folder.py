@@ -10,10 +10,11 @@ from small import search, small
 
 from nas.core.errors import BadFile, NasError, RunError, UnknownName
 from nas.network.zoo import load_architecture
-from nas.searching.config import prepare, read_config, write_config
+from nas.searching.config import read_config, write_config
 from nas.searching.journal import open_journal
 from nas.searching.loop import Run
 from nas.searching.runs.folder import check_folder, find_architecture, to_csv
+from nas.searching.setup import prepare
 
 CONFIG = prepare(small(trials=400, strategy="random")).config
 
