@@ -76,8 +76,9 @@ def table_mapping(table: LatencyTable) -> dict[str, Any]:
     if not table.spread.modelled:  # only tables of measured units have it
         del own["spread"]["modelled"]
     source = _plain(table.provenance)
-    if source and not source["choices"]:  # tables of version 0.1 have none
-        del source["choices"]
+    for later in ("choices", "graph"):  # earlier tables have none
+        if source and not source[later]:
+            del source[later]
     correction = _plain(table.correction)
     if correction and not correction["terms"]:
         del correction["terms"]

@@ -15,6 +15,7 @@ class Provenance:
     the correction was fitted on, which cannot validate the table. `reference_ms` is what the
     reference networks took: the speed of the machine that all numbers are for. `rounds` is the
     largest number of repetitions of a model, `noise` the median deviation of the references'.
+    `graph` is the version of what was timed (`nas.latency.backends.graph_of`).
     """
 
     backend: str
@@ -35,6 +36,7 @@ class Provenance:
     noise: float
     calibrated_on: tuple[str, ...]
     choices: str = ""
+    graph: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

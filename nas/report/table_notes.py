@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nas.latency.backends import graph_of
 from nas.latency.provenance import Validation
 from nas.latency.table import Latency, LatencyTable
 
@@ -47,7 +48,7 @@ def notes(table: LatencyTable) -> tuple[str, ...]:
         said.append("not validated; nas latency validate measures how far to trust it")
     if table.lacks:
         said.append(f"{len(table.lacks)} units were refused by the runtime and are missing")
-    said += [text for text in (other_runtime(table), other_threads(table)) if text]
+    said += filter(None, (other_runtime(table), other_threads(table), other_graphs(table)))
     return tuple(said)
 
 
@@ -82,6 +83,15 @@ def other_threads(table: LatencyTable) -> str:
     if not here.isdigit() or int(here) == table.threads:
         return ""
     return f"measured with {table.threads} threads, and OMP_NUM_THREADS is {here} here"
+
+
+def other_graphs(table: LatencyTable) -> str:
+    """Return a note if graphs like the table's are no longer written."""
+    source = table.provenance
+    if source is None or source.graph == graph_of(source.backend, table.dtype):
+        return ""
+    what = f"{table.dtype} graphs of {source.graph or 'an earlier version'}"
+    return f"measured with {what}, which others have replaced; measure a new table"
 
 
 def speed_note(validation: Validation) -> str:

@@ -10,7 +10,7 @@ from nas.cli.latency import _options as options
 from nas.core.extras import extra
 from nas.latency.measure.make import validate_table
 from nas.latency.table import LatencyTable
-from nas.report.table_notes import facts, speed_note
+from nas.report.table_notes import facts, other_graphs, speed_note
 from nas.searching.runs.folder import find_architecture
 
 
@@ -54,6 +54,8 @@ def command(  # noqa: PLR0913  # a parameter for every option
         with extra("the summary", say):
             put(validation.summary)
             say(speed_note(validation) or "the machine was as fast as when the table was measured")
+            if note := other_graphs(validated):
+                say(f"the table was {note}")
     if plot:
         with extra("the picture", say):
             _draw(validated, table)

@@ -25,14 +25,22 @@ SAME_GRID = ("Flatten", "Unsqueeze", "Resize", "MaxPool", "Slice", "Gather", "Tr
 """Operators that move bytes, whose result has the grid of what they read."""
 _CUT = 3.0
 """Where hard sigmoids begin, and minus that where they end."""
+_ASSUMED: Mapping[str, Grid] = {
+    "Relu": Grid(scale=8 / 255, zero=0),
+    "Clip": Grid(scale=6 / 255, zero=0),
+    "Sigmoid": Grid(scale=1 / 255, zero=0),
+}
+"""What operators give in `assumed_grids`; the others are `_WIDE`."""
+_WIDE = Grid(scale=16 / 255, zero=128)
 Means = Mapping[str, NDArray[np.float64]]
 """The mean of each channel of a value."""
 
 
 def values_of(model: onnx.ModelProto) -> tuple[str, ...]:
-    """Return the float values of `model` that are to be written as bytes, its input first.
+    """Return the float values of `model` that are to be written as bytes.
 
     They are what operators give, without what an activation cuts off next, and what only moves.
+    Inputs come first.
     """
     graph = model.graph
     clipped = {n.input[0] for n in graph.node if n.op_type in CLIPPING}
@@ -42,7 +50,16 @@ def values_of(model: onnx.ModelProto) -> tuple[str, ...]:
         if node.op_type not in (*SAME_GRID, "HardSigmoid")
         and not (node.op_type in WEIGHTED and node.output[0] in clipped)
     )
-    return (graph.input[0].name, *made)
+    return (*(given.name for given in graph.input), *made)
+
+
+def assumed_grids(model: onnx.ModelProto) -> dict[str, Grid]:
+    """Return a grid for each value of `model` as random weights may give it.
+
+    Latency depends on no range, so no image is needed.
+    """
+    made = {node.output[0]: node.op_type for node in model.graph.node}
+    return {name: _ASSUMED.get(made.get(name, ""), _WIDE) for name in values_of(model)}
 
 
 def hard_inputs(model: onnx.ModelProto) -> frozenset[str]:
@@ -77,6 +94,7 @@ class _Writer:
         self.constants: dict[str, NDArray[Any]] = {}
         self.ends = {output.name for output in graph.output}
         self.bytes: dict[str, str] = {}
+        self.again: set[str] = set()
 
     def constant(self, name: str, value: NDArray[Any]) -> str:
         self.constants[name] = value
@@ -91,18 +109,31 @@ class _Writer:
         return self.constant(f"{name}.scale", scale), self.constant(f"{name}.zero", zero)
 
     def quantized(self, value: str, made: str) -> None:
-        """Write `made`, the float value called `value`, as bytes, and these as floats again."""
+        """Write `made`, the float value called `value`, as bytes."""
         grid = self.grid(value, self.grids[value])
-        steps = self.add("QuantizeLinear", (made, *grid), f"{value}.q")
+        self.kept_bytes(value, self.add("QuantizeLinear", (made, *grid), f"{value}.q"))
+
+    def kept_bytes(self, value: str, steps: str) -> None:
+        """Remember that `steps` are the bytes of `value`; at an end of the graph, undo them."""
         self.bytes[value] = steps
-        self.add("DequantizeLinear", (steps, *grid), value if value in self.ends else f"{value}.dq")
+        if value in self.ends:
+            self.add("DequantizeLinear", (steps, *self.grid(value, self.grids[value])), value)
 
     def read(self, name: str) -> str:
         """Return what stands for the value `name` of the float graph."""
         if name in self.bytes and name not in self.ends:
-            return f"{name}.dq"
+            return self.floats_again(name)
         if name in self.floats:
             return self.constant(name, self.floats[name])
+        return name
+
+    def floats_again(self, value: str) -> str:
+        """Write the bytes of `value` as floats where that is not done yet; return their name."""
+        name = f"{value}.dq"
+        if name not in self.again:
+            self.again.add(name)
+            grid = self.grid(value, self.grids[value])
+            self.add("DequantizeLinear", (self.bytes[value], *grid), name)
         return name
 
     def node(self, node: onnx.NodeProto) -> None:
@@ -134,12 +165,12 @@ class _Writer:
         )
         cut = self.add("Clip", (self.bytes[source], least, most), f"{output}.cut")
         gates = Grid(scale=grid.scale / (2 * _CUT), zero=ends[0])
-        gate = self.grid(f"{output}.gate", gates)
-        name = f"{output}.gate.dq" if node.op_type == "HardSwish" else f"{output}.dq"
-        opened = self.add("DequantizeLinear", (cut, *gate), name)
         if node.op_type == "HardSigmoid":
-            self.bytes[output], self.grids[output] = cut, gates
+            self.grids[output] = gates
+            self.kept_bytes(output, cut)
             return
+        gate = self.grid(f"{output}.gate", gates)
+        opened = self.add("DequantizeLinear", (cut, *gate), f"{output}.gate.dq")
         made = self.add("Mul", (self.read(source), opened), f"{output}.float")
         self.quantized(output, made)
 
@@ -185,9 +216,11 @@ def _needed(graph: onnx.GraphProto, floats: Collection[str]) -> set[str]:
     """Return the values that are to be bytes where the layers `floats` are not.
 
     They are what the other layers read and give, and what operators without weights read to give
-    those.
+    those; all values where no layer stays in float.
     """
     nodes = list(graph.node)
+    if not floats:
+        return {given.name for given in graph.input} | {n.output[0] for n in nodes}
     clips = {n.input[0]: n.output[0] for n in nodes if n.op_type in CLIPPING}
     layers = [n for n in nodes if n.op_type in WEIGHTED and n.output[0] not in floats]
     needed = {n.input[0] for n in layers}
@@ -218,9 +251,9 @@ def to_qdq(
         if name in needed
     }
     writer = _Writer(model.graph, fitting, floats, needed, means or {})
-    given = model.graph.input[0].name
-    if given in fitting:
-        writer.quantized(given, given)
+    for given in model.graph.input:
+        if given.name in fitting:
+            writer.quantized(given.name, given.name)
     for node in model.graph.node:
         writer.node(node)
     result = onnx.ModelProto()

@@ -14,6 +14,9 @@ Run = Callable[[], float]
 
 DTYPES = ("fp32", "int8")
 
+_GRAPHS = {("onnxruntime", "int8"): "QDQ 2"}
+"""Versions of graphs that were written otherwise before: there h-swish was in float."""
+
 _FINE_SECONDS = 1e-6
 _LEAST_SHARE = 0.1
 
@@ -49,6 +52,14 @@ class Backend(Protocol):
         Raises:
             NasError: if the runtime refuses the model, with its own message.
         """
+
+
+def graph_of(backend: str, dtype: str) -> str:
+    """Return the version of the graphs that a backend, by its text, is given; "" for the first.
+
+    Times of other versions are not comparable.
+    """
+    return _GRAPHS.get((backend.partition(":")[0], dtype), "")
 
 
 def timed(call: Callable[[], object], *, threads: int) -> Run:

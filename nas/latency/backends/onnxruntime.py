@@ -1,13 +1,14 @@
 """ONNX graphs on onnxruntime's CPU provider, fp32 or int8.
 
-In int8 a graph takes and gives floats at its ends, and has bytes between all its operators
-(`nas.latency.backends._qdq`): unsigned activations and signed weights with a scale per channel.
-With signed activations, onnxruntime 1.31 on x86 leaves depthwise convolutions, additions, SE and
-the sigmoid in float, and a network with swish becomes slower than in fp32; on ARM both are fast.
+In int8 a graph is what `nas quantize` writes (`nas.exporting.int8.qdq`), with assumed ranges. It
+takes and gives floats at its ends, and has bytes between all its operators: unsigned activations
+and signed weights with a scale per channel. With signed activations, onnxruntime 1.31 on x86 leaves
+depthwise convolutions, additions, SE and the sigmoid in float, and a network with swish becomes
+slower than in fp32; on ARM both are fast.
 
-Of the optimised graph convolutions, linear layers, additions, pooling, SE and swish run in int8.
-ReLU and ReLU6 are part of the rounding after a convolution. h-swish and the hard sigmoid stay
-float, between two conversions, since there is no int8 kernel for them: with these int8 gains less.
+All operators of the optimised graph run in int8. ReLU and ReLU6 are part of the rounding after a
+convolution, which costs nothing; h-swish and the hard sigmoid are operators of their own. Earlier
+versions left these two in float, between two conversions (`graph_of`).
 """
 
 from collections.abc import Sequence
@@ -50,9 +51,9 @@ class OnnxRuntime:
 
         model = units_to_onnx(units, tiled_weights(units), batch=1)
         if self.dtype == "int8":
-            from nas.latency.backends._qdq import to_int8  # needs onnx
+            from nas.exporting.int8.qdq import assumed_grids, to_qdq  # needs onnx
 
-            model = to_int8(model)
+            model = to_qdq(model, assumed_grids(model))
         content: bytes = model.SerializeToString()
         return content
 

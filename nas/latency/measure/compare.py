@@ -101,6 +101,8 @@ def _notes(table: LatencyTable, samples: Samples, target: Target, slower: float)
         notes.append(f"the table is of another device: {table.device}; this is {here}")
     if table.runtime != samples.header["runtime"]:
         notes.append(f"the table is for {table.runtime}; this is {samples.header['runtime']}")
+    elif table.provenance and table.provenance.graph != samples.header.get("graph", ""):
+        notes.append(f"the table is for {table.precision} graphs of another version than these")
     if (table.threads, table.precision) != (target.threads, target.dtype):
         notes.append(
             f"the table is for {table.threads} thread(s) and {table.precision}; this is "

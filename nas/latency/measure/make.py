@@ -185,6 +185,11 @@ def complete(
             f"latency table {table.name} was measured with {table.runtime}, and this is {here}: "
             "install that version, or measure a new table"
         )
+    if table.provenance and table.provenance.graph != target.graph:
+        raise NasError(
+            f"latency table {table.name} was measured with {table.dtype} graphs of another version "
+            "than those that are timed now: measure a new table"
+        )
     plan = plan_units(table.name, tuple(lacking.values()), references=references_of(table))
     with TemporaryDirectory() as folder:
         path = Path(folder) / "samples.jsonl"

@@ -23,7 +23,7 @@ from nas.core import machine, strict_json
 from nas.core.errors import BadFile, NasError, missing_package
 from nas.core.schema import SCHEMA, OneOf, Reader
 from nas.core.text import shown
-from nas.latency.backends import Backend
+from nas.latency.backends import Backend, graph_of
 from nas.latency.measure.rounds import MeasuringProgress, Rounds, measure
 from nas.latency.measure.samples import JobRecord, SampleFile, header
 
@@ -97,7 +97,10 @@ def run(
     with open_bundle(bundle) as archive:
         manifest = read_manifest(archive, bundle)
         backend = _backend(manifest, threads)
-        head = header(manifest.plan, runtime=backend.runtime, threads=threads, dtype=manifest.dtype)
+        dtype, graph = manifest.dtype, graph_of(manifest.backend, manifest.dtype)
+        head = header(
+            manifest.plan, runtime=backend.runtime, threads=threads, dtype=dtype, graph=graph
+        )
         models = [partial(_content, archive, bundle, name) for name in manifest.models]
         with closing(SampleFile(out, head)) as file:
             kept = machine.pin(cores, threads=threads)

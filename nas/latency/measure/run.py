@@ -12,7 +12,7 @@ from nas.core.errors import NasError
 from nas.core.files import read_bytes
 from nas.core.plugins import Plugin
 from nas.core.progress import quiet
-from nas.latency.backends import Backend
+from nas.latency.backends import Backend, graph_of
 from nas.latency.measure.estimates import Estimates
 from nas.latency.measure.plan import MeasuringJob, Plan, to_mapping
 from nas.latency.measure.rounds import MeasuringReport, Rounds, measure
@@ -40,6 +40,11 @@ class Target:
     threads: int = 1
     dtype: str = "fp32"
     cores: tuple[int, ...] | None = None
+
+    @property
+    def graph(self) -> str:
+        """The version of its graphs."""
+        return graph_of(self.backend, self.dtype)
 
     def create(self) -> Backend:
         """Return the backend.
@@ -71,7 +76,11 @@ def measure_plan(
     """
     backend = target.create()
     head = header(
-        to_mapping(plan), runtime=backend.runtime, threads=target.threads, dtype=target.dtype
+        to_mapping(plan),
+        runtime=backend.runtime,
+        threads=target.threads,
+        dtype=target.dtype,
+        graph=target.graph,
     )
     models = [partial(backend.compile, job.units) for job in plan.jobs]
     with _nothing_left(path), closing(SampleFile(path, head, instead=instead)) as file:

@@ -24,7 +24,7 @@ the operator model, for the correction, or to validate the table. The references
 of a plan."""
 
 SCHEMA = 1
-_SAME = ("schema", "name", "runtime", "threads", "dtype", "jobs")
+_SAME = ("schema", "name", "runtime", "threads", "dtype", "graph", "jobs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +81,20 @@ class Samples:
         return self.begins[-1] if self.begins else Machine()
 
 
-def header(content: Mapping[str, Any], *, runtime: str, threads: int, dtype: str) -> Record:
-    """Return the first line of a file for the plan in `content`: name, jobs, perhaps choices."""
+def header(
+    content: Mapping[str, Any], *, runtime: str, threads: int, dtype: str, graph: str = ""
+) -> Record:
+    """Return the first line of a file for the plan in `content`: name, jobs, perhaps choices.
+
+    `graph` is the version of the graphs (`nas.latency.backends.graph_of`).
+    """
     return {
         "schema": SCHEMA,
         "name": content["name"],
         "runtime": runtime,
         "threads": threads,
         "dtype": dtype,
+        **({"graph": graph} if graph else {}),
         "jobs": content["jobs"],
         **({"choices": content["choices"]} if content.get("choices") else {}),
     }
@@ -158,6 +164,7 @@ class _Header:
     dtype: str
     jobs: tuple[JobRecord, ...]
     choices: str = ""
+    graph: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -191,6 +191,7 @@ def _provenance(samples: Samples, plan: Plan, found: Estimates, version: str) ->
         noise=round(found.noise, 4),
         calibrated_on=plan.fitted_on,
         choices=plan.choices,
+        graph=samples.header.get("graph", ""),
     )
 
 

@@ -7,20 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nas.network.detectors import detector_of
 from nas.network.layers import Unit
-from nas.network.lowering import lower
+from nas.network.lowering import alone, inputs_of, lower
 from nas.network.multipliers import scale_resolution
 from nas.network.zoo import load_architecture
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
-from nas.exporting.onnx import units_to_onnx  # noqa: E402
-from nas.latency.backends._qdq import to_int8  # noqa: E402  # skipped above where there is no onnx
+from nas.exporting.int8.qdq import assumed_grids, to_qdq  # noqa: E402
+from nas.exporting.onnx import units_to_onnx  # noqa: E402  # skipped above without onnx
 from nas.latency.backends.onnxruntime import create  # noqa: E402
-
-FLOAT_ACTS = {"HardSigmoid", "Mul", "DequantizeLinear", "QuantizeLinear"}
-"""What h-swish becomes: onnxruntime has no int8 kernel for it."""
 
 
 def units_of(name: str) -> tuple[Unit, ...]:
@@ -38,22 +36,33 @@ def optimised(units: Sequence[Unit], folder: Path) -> list[str]:
     return [node.op_type for node in onnx.load(options.optimized_model_filepath).graph.node]
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2", "mnasnet_a1", "efficientnet_b0"])
+NAMES = ["mobilenet_v2", "mnasnet_a1", "efficientnet_b0", "mobilenet_v3_small"]
+INNER = {"QuantizeLinear", "DequantizeLinear", "Transpose", "Flatten", "QGemm", "Clip"}
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_everything_between_the_ends_runs_in_int8(name: str, tmp_path: Path) -> None:
     operators = optimised(units_of(name), tmp_path)
-    inner = {op for op in operators if not op.startswith("QLinear")}
-    assert inner <= {"QuantizeLinear", "DequantizeLinear", "Transpose", "Flatten", "QGemm"}
+    assert {op for op in operators if not op.startswith("QLinear")} <= INNER
     assert operators.count("QuantizeLinear") == operators.count("DequantizeLinear") == 1
     assert operators.count("Transpose") <= 2
     assert operators.count("QLinearConv") > 50
 
 
-def test_hswish_alone_stays_float(tmp_path: Path) -> None:
-    operators = optimised(units_of("mobilenet_v3_large"), tmp_path)
-    inner = {op for op in operators if not op.startswith("QLinear")}
-    assert inner <= FLOAT_ACTS | {"Transpose", "Flatten", "QGemm"}
-    assert operators.count("HardSigmoid") == 21 + 8  # activations and gates
-    assert {"QLinearConv", "QLinearAdd", "QLinearGlobalAveragePool"} <= set(operators)
+def test_a_unit_alone_runs_in_int8_up_to_its_last_activation(tmp_path: Path) -> None:
+    units = [unit for unit in units_of("mobilenet_v3_small") if unit.block.act == "hswish"]
+    operators = optimised(units[:1], tmp_path)
+    assert {op for op in operators if not op.startswith("QLinear")} <= INNER
+    assert operators.count("QLinearMul") == 1
+
+
+def test_units_that_join_maps_run_in_int8(tmp_path: Path) -> None:
+    detector = detector_of("yolo:mobilenet_v3_small", load_architecture)
+    joining = [unit for unit in lower(detector) if len(inputs_of([unit])) > 1]
+    assert joining
+    for unit in joining:
+        operators = optimised([alone(unit)], tmp_path)
+        assert {op for op in operators if not op.startswith("QLinear")} <= INNER, unit.name
 
 
 def output(model: Any, images: Any) -> Any:
@@ -68,7 +77,7 @@ def output(model: Any, images: Any) -> Any:
 
 def test_the_int8_graph_is_valid_and_computes_the_network() -> None:
     model = units_to_onnx(units_of("mobilenet_v2"), batch=1)
-    quantised = to_int8(model)
+    quantised = to_qdq(model, assumed_grids(model))
     onnx.checker.check_model(quantised, full_check=True)
     images = np.random.default_rng(0).standard_normal((1, 3, 64, 64), np.float32)
     exact, rounded = output(model, images), output(quantised, images)
