@@ -98,6 +98,10 @@ def test_what_makes_the_two_hard_to_compare_is_said(
     assert threads == "the table is for 2 thread(s) and fp32; this is 1 and fp32"
     (pixel, *_) = compare(load_table("pixel1"), plan, archs, samples, EXACT)
     assert not any("thread(s)" in note for note in pixel.notes)  # float32 there is fp32 here
+    assert table.provenance is not None
+    graphs = replace(table, provenance=replace(table.provenance, graph="QDQ 0"))
+    (note,) = compare(graphs, plan, archs, samples, EXACT)[0].notes
+    assert note == "the table is for fp32 graphs of another version than these"
     (own, *_) = compare(table, plan, archs, samples, EXACT)
     assert one.measured_ms == pytest.approx(own.measured_ms)  # the time as it was now
 

@@ -203,6 +203,14 @@ def test_another_version_of_the_runtime_is_not_measured_with(made: Path) -> None
     assert complete(older, lower(V2), rounds=FEW) is older  # nothing is lacking
 
 
+def test_graphs_of_another_version_are_not_measured_with(made: Path) -> None:
+    table = load_table(made)
+    assert table.provenance is not None
+    older = replace(table, provenance=replace(table.provenance, graph="QDQ 0"))
+    with pytest.raises(NasError, match="with fp32 graphs of another version than those"):
+        complete(older, lower(ODD), rounds=FEW)
+
+
 @pytest.mark.parametrize("name", ["mobilenet_v2", "mobilenet_v2 at home", "a at 99999999999", ""])
 def test_a_table_with_unknown_references_is_not_completed(made: Path, name: str) -> None:
     table = load_table(made)
