@@ -35,7 +35,7 @@ from nas.searching.loop import Run, explore, write
 from nas.searching.problem import FAILED, STOPPED
 from nas.searching.runs.folder import CONFIG, MAY_CHANGE
 from nas.searching.runs.watch import open_run
-from nas.searching.solutions import Solution, known_solutions, left_out, record
+from nas.searching.solutions import Solution, left_out, record
 from nas.space.lookup import distinct_units
 
 if TYPE_CHECKING:  # what measures is imported where something is measured
@@ -189,7 +189,7 @@ def _known(run: Run) -> tuple[Solution, ...]:
     with extra("known architectures", say):
         if run.solutions and (line := left_out(run.setup)):
             say(line)
-        return known_solutions(run.setup)
+        return run.known
     return ()
 
 

@@ -26,23 +26,29 @@ from nas.core.workers.runner import Lazy, Runner
 from nas.latency.coverage import check_coverage, coverage_text, is_for
 from nas.searching.config import SearchConfig, write_config
 from nas.searching.constraints import check_constraints
+from nas.searching.fronts import front_numbers, reference_point
 from nas.searching.journal import JOURNAL, NoJournal, open_journal
 from nas.searching.kept_space import keep_space
-from nas.searching.pareto import hypervolume, non_dominated
-from nas.searching.problem import Objective, Strategy, Trials
+from nas.searching.pareto import hypervolume
+from nas.searching.problem import Strategy, Trials
 from nas.searching.runs import folder
+from nas.searching.runs.result import RESULT, result_of, write_result
 from nas.searching.runs.watch import Watch, open_run
 from nas.searching.screening import Screened
 from nas.searching.session import Session
 from nas.searching.setup import Setup, prepare
-from nas.searching.solutions import Solution, covers, front_solutions, known_solution, record
+from nas.searching.solutions import (
+    Solution,
+    covers,
+    front_solutions,
+    known_solution,
+    known_solutions,
+    record,
+)
 from nas.searching.streaming import stream
 from nas.searching.warm_start import Seeded
 
 logger = logging.getLogger(__name__)
-
-BEST_OF_ONE = 10
-"""With a single objective a front is one architecture; this many of the best are shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,17 +118,17 @@ class Run:
         That is its constraint; without one 0 (or the worst found, if that is below) where larger is
         better, otherwise twice the baseline's, and without a baseline the worst value found.
         """
-        return np.array([self._worst(o) for o in self.setup.problem.objectives])
-
-    def _worst(self, objective: Objective) -> float:
-        for c in self.setup.problem.limits:
-            if c.metric == objective.metric and c.at_most == (objective.sign > 0):
-                return objective.sign * c.value
-        found = objective.sign * self.trials.metrics[objective.metric][self.trials.ok]
-        if objective.sign < 0:
-            return max(0.0, float(found.max()))
+        problem = self.setup.problem
         known = self.baseline.metrics if self.baseline else {}
-        return float(2 * known[objective.metric] if objective.metric in known else found.max())
+        return reference_point(problem.objectives, problem.limits, self.trials, known)
+
+    @cached_property
+    def known(self) -> tuple[Solution, ...]:
+        """The bundled architectures that the latency table covers, to compare with, by name."""
+        found: tuple[Solution, ...] = ()
+        with extra("known architectures", logger.warning):
+            found = known_solutions(self.setup)
+        return found
 
     def records(self) -> list[dict[str, Any]]:
         """Return the solutions as plain data, in their order; one of them is the `best`."""
@@ -258,6 +264,14 @@ def write(run: Run) -> None:
         folder.write_results(here, run.records(), archs, folder.environment(run.setup))
         if not all((here / name).is_file() for name in (folder.CONFIG, JOURNAL)):
             raise RunError(f"{run.out} was removed after the search; its journal is gone")
+        with extra(RESULT, logger.warning):
+            write_result(here, _result(run))
+
+
+def _result(run: Run) -> dict[str, Any]:
+    """Return what the run folder keeps of the worth of a search."""
+    volume = (run.hypervolume, run.reference_point.tolist()) if run.front.size else None
+    return result_of(run.setup, run.trials, volume=volume, baseline=run.baseline, known=run.known)
 
 
 def _header(setup: Setup) -> dict[str, Any]:
@@ -322,13 +336,4 @@ def _streamed(setup: Setup, session: Session, watch: Watch) -> Iterator[None]:
 
 def _front(setup: Setup, trials: Trials) -> NDArray[np.int64]:
     """Return the numbers of the best trials: the front, or the best few of one objective."""
-    first: dict[bytes, int] = {}
-    for number in np.flatnonzero(trials.ok).tolist():
-        first.setdefault(trials.picks[number].tobytes(), number)
-    ok = np.array([*first.values()], dtype=np.int64)
-    if not ok.size:
-        return ok
-    scores = setup.problem.scores(trials.metrics)[ok]
-    if scores.shape[1] == 1:
-        return ok[np.argsort(scores[:, 0], kind="stable")[:BEST_OF_ONE]]
-    return ok[non_dominated(scores)]
+    return front_numbers(setup.problem.scores(trials.metrics), trials)

@@ -78,8 +78,9 @@ def broken(*_: Any, **__: Any) -> Any:
         ("nas.report.plots.draw_front", "the picture"),
         ("nas.cli.search.front_table", "the table of the front"),
         ("nas.cli.search.notes", "the table of the front"),
-        ("nas.cli.search.known_solutions", "known architectures"),
+        ("nas.searching.loop.known_solutions", "known architectures"),
         ("nas.cli.search.left_out", "known architectures"),
+        ("nas.searching.loop.result_of", "result.json"),
         ("nas.searching.loop.known_solution", "a comparison with efficientnet_b0"),
     ],
 )
