@@ -4,11 +4,12 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from nas.core.data import bundled, find, is_path, is_there
+from nas.core.data import bundled, find, is_path, is_there, to_yaml
 from nas.core.files import read_text, write_text
 from nas.core.run_folder import read_lines
 from nas.searching.journal import JOURNAL
 from nas.space.file import load_space
+from nas.space.mapping import to_mapping
 from nas.space.space import Space
 
 logger = logging.getLogger(__name__)
@@ -61,3 +62,9 @@ def keep_space(name: str, space: Space, folder: Path) -> None:
         same = is_path(name) or load_space(name).fingerprint == space.fingerprint
         path = find("search space", name if same else space.name, where="search_spaces")
         write_text(folder / SPACE, read_text(path))
+
+
+def keep_given(space: Space, folder: Path) -> None:
+    """Write a space that was given as an object into a run folder that lacks it."""
+    if not (folder / SPACE).is_file():
+        write_text(folder / SPACE, to_yaml(to_mapping(space)))

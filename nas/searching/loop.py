@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,9 @@ from nas.searching.config import SearchConfig, write_config
 from nas.searching.constraints import check_constraints
 from nas.searching.fronts import front_numbers, reference_point
 from nas.searching.journal import JOURNAL, NoJournal, open_journal
-from nas.searching.kept_space import keep_space
+from nas.searching.kept_space import keep_given, keep_space
+from nas.searching.kept_table import keep_table
+from nas.searching.objects import NONE, Objects, Settings, apart
 from nas.searching.pareto import hypervolume
 from nas.searching.problem import Strategy, Trials
 from nas.searching.runs import folder
@@ -143,15 +145,18 @@ def search(
     *,
     out: Place | Path | str | None = None,
     progress: Report | None = None,
-    **settings: Any,
+    **settings: Unpack[Settings],
 ) -> Run:
     """Search as `config` says, changed by `settings`, and return what was found.
 
     `progress` is called with the trials done, the trials wanted, and the number of trainings.
-    `settings` are fields of `SearchConfig`, so that `search(space="mbconv", trials=500)` is enough.
-    With `out`, everything is kept in that run folder, a path or any URL that fsspec knows. An
-    interrupted search resumes there, and so does a finished one if `config` wants more trials. An
-    interrupt (Ctrl-C) ends the search early: the result then says that it is not finished.
+    `settings` are fields of `SearchConfig`, so that `search(space="mbconv", trials=500)` is enough;
+    spaces, latency tables, evaluators, strategies, architectures, objectives and constraints may be
+    objects (see `Settings`). A run of objects is resumed with the same ones; its folder keeps space
+    and table. With `out`, everything is kept in that run folder, a path or any URL that fsspec
+    knows. An interrupted search resumes there, and so does a finished one if `config` wants more
+    trials. An interrupt (Ctrl-C) ends the search early: the result then says that it is not
+    finished.
 
     Raises:
         NasError: if a setting is wrong, a constraint cannot be satisfied, or the folder cannot be
@@ -161,18 +166,23 @@ def search(
     for name in settings:
         if name not in known:
             raise unknown("setting", name, known)
-    wanted = replace(config or SearchConfig(), **settings)
+    texts, objects = apart(settings)
+    wanted = replace(config or SearchConfig(), **texts)
     if out is None:
-        return explore(wanted, progress=progress)
+        return explore(wanted, objects=objects, progress=progress)
     place = out if isinstance(out, Place) else Place(out)
     with open_run(place):
-        run = explore(wanted, out=place, progress=progress)
+        run = explore(wanted, objects=objects, out=place, progress=progress)
         write(run)
     return run
 
 
 def explore(
-    config: SearchConfig, *, out: Place | None = None, progress: Report | None = None
+    config: SearchConfig,
+    *,
+    objects: Objects = NONE,
+    out: Place | None = None,
+    progress: Report | None = None,
 ) -> Run:
     """Do what `search` does, but write only settings and journal into the run folder.
 
@@ -180,7 +190,8 @@ def explore(
     """
     with closing(Lazy(_runner(config))) as runner:
         watch = Watch(config, runner, out=out.here if out else None, progress=progress)
-        return _explore(prepare(config, out=out, runner=watch.runner), out, watch)
+        setup = prepare(config, objects=objects, out=out, runner=watch.runner)
+        return _explore(setup, out, watch)
 
 
 def _runner(config: SearchConfig) -> Callable[[], Runner]:
@@ -214,7 +225,7 @@ def _explore(setup: Setup, out: Place | None, watch: Watch) -> Run:
         session = Session(setup.problem, _strategy(setup), journal, header=_header(setup))
         if path:
             write_config(config, path / folder.CONFIG)
-            keep_space(config.space, setup.space, path)
+            _keep(setup, path)
         run = _advance(setup, session, watch, out)
         if path:
             _restore(journal, setup, path)
@@ -237,7 +248,17 @@ def _restore(journal: Lines | NoJournal, setup: Setup, path: Path) -> None:
     journal.restore()
     if not (path / folder.CONFIG).is_file():
         write_config(setup.config, path / folder.CONFIG)
-    keep_space(setup.config.space, setup.space, path)
+    _keep(setup, path)
+
+
+def _keep(setup: Setup, path: Path) -> None:
+    """Keep the space in a run folder, and a latency table that no name gives."""
+    if setup.objects.space:
+        keep_given(setup.objects.space, path)
+    else:
+        keep_space(setup.config.space, setup.space, path)
+    if setup.objects.table:
+        keep_table(setup.objects.table, path)
 
 
 def _check_trials(journal: Lines | NoJournal, config: SearchConfig) -> None:

@@ -1,6 +1,6 @@
 """A search that is ready to run: the objects that its settings name, checked to fit together."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -11,12 +11,13 @@ from nas.core.schema import check_keys
 from nas.core.storage import Place
 from nas.core.workers.runner import Runner
 from nas.latency.coverage import Coverage, coverage
-from nas.latency.file import load_table
 from nas.latency.table import LatencyTable
 from nas.network.zoo import load_architecture
 from nas.searching.config import SearchConfig
 from nas.searching.kept_space import space_of
+from nas.searching.kept_table import table_of
 from nas.searching.metrics import UPPER
+from nas.searching.objects import NONE, OBJECT, Objects, check_named
 from nas.searching.problem import (
     Constraint,
     Evaluator,
@@ -57,6 +58,7 @@ class Setup:
     streams: bool = False
     coverage: Coverage | None = None
     stand_in: str = ""
+    objects: Objects = NONE
 
     @property
     def accuracy(self) -> str:
@@ -89,6 +91,9 @@ class Setup:
         Raises:
             NasError: if it is unknown, its options are, or a package is missing.
         """
+        if self.objects.strategy:
+            return self.objects.strategy(self.problem, seed=self.config.seed)
+        check_named(self.config.strategy, "strategy")
         plugin = Plugin.parse(self.config.strategy)
         made: Strategy = plugins.create("strategies", plugin, self.problem, seed=self.config.seed)
         return made
@@ -97,15 +102,41 @@ class Setup:
 _BY_REWARD = ("max:reward",)
 
 
-def _check_evaluator(evaluator: Evaluator, name: str) -> None:
-    """Refuse an object that lacks a part of `Evaluator`."""
-    parts = ("provides", "seconds", "note", "deviation", "__call__")
-    missing = [part for part in parts if not hasattr(evaluator, part)]
-    if missing or not evaluator.provides:
-        lack = ", ".join(missing) or "metrics in provides"
+def _takes(config: SearchConfig, option: str) -> bool:
+    """Tell whether the evaluator takes an option; one that was given as an object takes none."""
+    name = Plugin.parse(config.evaluator).name
+    return name != OBJECT and plugins.takes("evaluators", name, option)
+
+
+def _check_fit(config: SearchConfig) -> None:
+    """Refuse settings that the evaluator does not take."""
+    name = Plugin.parse(config.evaluator).name
+    if config.data and not _takes(config, "data"):
         raise NasError(
-            f"evaluator {name} lacks {lack}; nas.searching.problem.Evaluator says what it needs"
+            f"evaluator {name} does not look at data; to train on {config.data} take "
+            "`evaluator=proxy`"
         )
+    if config.trial_seconds and not (_streams(config) or _takes(config, "trial_seconds")):
+        raise NasError(
+            f"nothing can end a trial of evaluator {name} after trial_seconds in this "
+            "process; use workers: `workers=2`"
+        )
+
+
+def _check_evaluators(found: Sequence[Evaluator], config: SearchConfig) -> None:
+    """Refuse objects that lack a part of `Evaluator`; the first one is the judge."""
+    parts = ("provides", "seconds", "note", "deviation", "__call__")
+    for evaluator in found:
+        missing = [part for part in parts if not hasattr(evaluator, part)]
+        if missing or not evaluator.provides:
+            lack = ", ".join(missing) or "metrics in provides"
+            name = config.evaluator if evaluator is found[0] else str(evaluator)
+            raise NasError(
+                f"evaluator {name} lacks {lack}; nas.searching.problem.Evaluator says what it needs"
+            )
+    if config.max_epochs and "epochs" not in found[0].provides:
+        name = Plugin.parse(config.evaluator).name
+        raise NasError(f"evaluator {name} trains for no epochs that max_epochs could count")
 
 
 def _resolved(config: SearchConfig, problem: Problem) -> SearchConfig:
@@ -118,9 +149,13 @@ def _resolved(config: SearchConfig, problem: Problem) -> SearchConfig:
 
 
 def prepare(
-    config: SearchConfig, *, out: Place | None = None, runner: Runner | None = None
+    config: SearchConfig,
+    *,
+    objects: Objects = NONE,
+    out: Place | None = None,
+    runner: Runner | None = None,
 ) -> Setup:
-    """Load what `config` names, and check that it fits together.
+    """Load what `config` names but for what `objects` holds, and check that it fits together.
 
     The settings in the result are resolved: none is left to a default. Evaluators that train keep
     their trainings in the run folder `out`, and run them on `runner`, by default in this process.
@@ -128,19 +163,24 @@ def prepare(
     Raises:
         NasError: if something is unknown, malformed, or does not fit; before any work is done.
     """
-    own = space_of(config.space, out.here if out else None)
+    folder = out.here if out else None
+    own = objects.space or space_of(config.space, folder)
     head = head_of(config.head, config.data) if config.head else None
     config = replace(config, head=str(head or ""))
     space = head.searched(own) if head else own
     detectors = Detectors(head=head, space=space) if head else None
-    table = load_table(config.latency_table)
+    table = objects.table or table_of(config.latency_table, folder)
     if config.on_missing == "fail":
         table = replace(table, model=None)
     units = detectors.bodies.units if detectors else SpaceUnits(space)
     given: dict[str, Any] = {"units": units, "detectors": detectors}
-    trains = plugins.takes("evaluators", Plugin.parse(config.evaluator).name, "detectors")
+    if not objects.evaluators:
+        check_named(config.evaluator, "evaluator")
+    _check_fit(config)
+    trains = objects.evaluators or _takes(config, "detectors")
     judged = head.judged(own) if head and not trains else space
-    judge = _judge(config, judged, out, runner, given)
+    judge, *more = objects.evaluators or (_judge(config, judged, out, runner, given),)
+    _check_evaluators((judge, *more), config)
     guide = getattr(judge, "guide", judge.provides[0])
     objectives = _objectives(config, guide)
     counts = plugins.create("evaluators", Plugin.parse(COSTS), space, **given)
@@ -156,6 +196,7 @@ def prepare(
             **given,
         ),
         *_footprint(config, space, table, given),
+        *more,
         judge,
     )
     reward = _reward(config.reward, guide) if config.reward else None
@@ -172,12 +213,13 @@ def prepare(
         table=table,
         problem=problem,
         judge=judge,
-        seeds=seed_rows(problem, config.seed_arch),
+        seeds=seed_rows(problem, objects.named(config.seed_arch)),
         streams=_streams(config),
         coverage=coverage(table, space, decode=problem.decode)
         if table.entries and asks_latency(config)
         else None,
         stand_in=stand_in(head, own, judge.provides[0]) if head else "",
+        objects=objects,
     )
     setup.strategy()
     if space.baseline:
@@ -223,19 +265,6 @@ def _judge(
     given: Mapping[str, Any],
 ) -> Evaluator:
     """Return the evaluator of accuracy."""
-    plugin = Plugin.parse(config.evaluator)
-    if config.data and not plugins.takes("evaluators", plugin.name, "data"):
-        raise NasError(
-            f"evaluator {plugin.name} does not look at data; to train on {config.data} take "
-            "`evaluator=proxy`"
-        )
-    if config.trial_seconds and not (
-        _streams(config) or plugins.takes("evaluators", plugin.name, "trial_seconds")
-    ):
-        raise NasError(
-            f"nothing can end a trial of evaluator {plugin.name} after trial_seconds in this "
-            "process; use workers: `workers=2`"
-        )
     named: dict[str, Any] = {
         "seed": config.seed,
         "trial_seconds": config.trial_seconds,
@@ -243,20 +272,16 @@ def _judge(
         "runner": runner,
         **given,
     }
-    judge: Evaluator = plugins.create(
-        "evaluators", plugin, space, **named, **({"data": config.data} if config.data else {})
-    )
-    _check_evaluator(judge, config.evaluator)
-    if config.max_epochs and "epochs" not in judge.provides:
-        raise NasError(f"evaluator {plugin.name} trains for no epochs that max_epochs could count")
+    data = {"data": config.data} if config.data else {}
+    plugin = Plugin.parse(config.evaluator)
+    judge: Evaluator = plugins.create("evaluators", plugin, space, **named, **data)
     return judge
 
 
 def _streams(config: SearchConfig) -> bool:
     """Return whether the search itself sends trials to workers."""
     several = config.workers > 1 or Plugin.parse(config.runner).name != "local"
-    judge = Plugin.parse(config.evaluator).name
-    return several and not plugins.takes("evaluators", judge, "runner")
+    return several and not _takes(config, "runner")
 
 
 def _objectives(config: SearchConfig, guide: str) -> tuple[Objective, ...]:

@@ -39,25 +39,26 @@ class Seeded:
         self._strategy.tell(trials)
 
 
-def seed_rows(problem: Problem, names: Sequence[str]) -> Matrix:
-    """Return the rows of the architectures `names`, shape (n, columns); `ZOO` may be one of them.
+def seed_rows(problem: Problem, seeds: Sequence[str | Architecture]) -> Matrix:
+    """Return the rows of architectures, by their names or as they are, shape (n, columns).
 
-    The zoo is left out where an evaluation is no look-up: a few trials are then all there are.
+    `ZOO` may be one of the names. The zoo is left out where an evaluation is no look-up: a few
+    trials are then all there are.
 
     Raises:
         NotInSpace: if one of the others lies outside of the space.
     """
     space = problem.space
-    rows = [space.pack(space.encode(known_backbone(problem, n))) for n in names if n != ZOO]
-    if ZOO in names and not is_slow(problem):
+    rows = [space.pack(space.encode(known_backbone(problem, s))) for s in seeds if s != ZOO]
+    if ZOO in seeds and not is_slow(problem):
         known = np.array([*_zoo(problem)], np.uint8).reshape(-1, len(space.columns))
         rows = [*known[problem.satisfies(problem.known(known), len(known))], *rows]
     return np.array(rows, np.uint8).reshape(-1, len(space.columns))
 
 
-def known_backbone(problem: Problem, name: str) -> Architecture:
+def known_backbone(problem: Problem, found: str | Architecture) -> Architecture:
     """Return a known architecture; in a search for detectors, with the resolution of these."""
-    arch = load_architecture(name)
+    arch = load_architecture(found) if isinstance(found, str) else found
     return problem.head.at_its_side(arch, problem.space) if problem.head else arch
 
 

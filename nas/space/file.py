@@ -16,7 +16,7 @@ from nas.network.lowering import BLOCKS, GRAPH_KINDS
 from nas.space.rows import SHARED, Row, Squeezing, Squeezings, Value
 from nas.space.space import Space
 
-_DEFAULTS: Mapping[str, Value] = {
+DEFAULTS: Mapping[str, Value] = {
     "kind": "mbconv",
     "expansion": 1,
     "kernel": 1,
@@ -253,7 +253,7 @@ def _check_row(row: Any, place: str) -> None:
     """Refuse a row that is no mapping of fields, and values that a field cannot have."""
     if not isinstance(row, Mapping):
         raise BadFile(f"{place}: expected a mapping of fields, found {shown(row)}")
-    check_keys(row, known=(*_DEFAULTS, *_OPTIONAL, "per_layer"), required=(), place=place)
+    check_keys(row, known=(*DEFAULTS, *_OPTIONAL, "per_layer"), required=(), place=place)
     for field in row:
         if field == "per_layer" and row[field] == []:
             continue
@@ -265,7 +265,7 @@ def _check_row(row: Any, place: str) -> None:
 
 def _row(row: Mapping[str, Any], defaults: Mapping[str, Any], place: str, part: str) -> Row:
     """Return the row of a `part`: "stem" and "stages" may have choices, heads have none."""
-    merged = {**_DEFAULTS, **defaults, **row}
+    merged = {**DEFAULTS, **defaults, **row}
     per_layer = merged.pop("per_layer", ())
     options = {f: tuple(v) if isinstance(v, list) else (v,) for f, v in merged.items()}
     for field, values in options.items():

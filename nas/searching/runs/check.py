@@ -14,6 +14,7 @@ from nas.latency.measure.references import references_of
 from nas.latency.measure.rounds import MeasuringReport
 from nas.latency.measure.run import Target, measure_plan
 from nas.searching.config import read_config
+from nas.searching.kept_table import table_of
 from nas.searching.runs.folder import CONFIG, find_architecture, front_names
 
 
@@ -46,7 +47,7 @@ def check_run(
     """
     archs = [replace(find_architecture(f"{run}:{name}"), name=name) for name in names]
     config = read_config(run / CONFIG)
-    known = load_table(table or config.latency_table)
+    known = load_table(table) if table else table_of(config.latency_table, run)
     target = target or target_of(known)
     plan = plan_check(run.name, archs, references=references_of(known))
     with TemporaryDirectory() as folder:
