@@ -51,6 +51,10 @@ class RunError(NasError):
     """A run folder that cannot be written, read, or continued."""
 
 
+class BadPlugin(RunError):
+    """A plugin that does not keep to what is agreed; this ends a search instead of one trial."""
+
+
 class MissingPackage(NasError):
     """An optional package that is not installed; the message names what to install."""
 

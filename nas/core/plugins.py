@@ -21,6 +21,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any, TypeVar
 
+from nas.core.contracts import check_call, check_parts
 from nas.core.data import read_foreign
 from nas.core.errors import NasError, UnknownName, missing_package, unknown
 from nas.core.schema import FromFile, Reader, check_keys
@@ -192,8 +193,13 @@ def create(kind: str, plugin: Plugin, *given: Any, **named: Any) -> Any:
 
     Raises:
         NasError: if an option is unknown, or not of its type.
+        BadPlugin: if the function cannot be called so, or what it returns lacks something.
     """
-    return bound(kind, plugin, **named)(*given)
+    what, function = f"{kind_in_singular(kind)} {plugin.name}", bound(kind, plugin, **named)
+    check_call(kind, what, function, given)
+    made = function(*given)
+    check_parts(kind, what, made)
+    return made
 
 
 def bound(kind: str, plugin: Plugin, **named: Any) -> Callable[..., Any]:

@@ -1,7 +1,7 @@
 """Evaluate candidates: constraints first, expensive evaluators last, failures one by one."""
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import isfinite
 
 import numpy as np
@@ -33,7 +33,7 @@ def evaluate(problem: Problem, picks: Matrix, *, first: int = 0) -> Trials:
     the constraints so far. An evaluator that raises fails the candidates it raises for, no others.
 
     Raises:
-        RunError: if an evaluator cannot write its files.
+        RunError: if an evaluator cannot write its files, or does not return what it should.
     """
     started = time.perf_counter()
     found = _Found(problem, picks)
@@ -98,9 +98,8 @@ class _Found:
             score=lambda metrics: self.problem.scores_so_far({**known, **metrics}),
         )
         try:
-            said = answers(evaluator, candidates)
-            return replace(said, metrics={name: said.metrics[name] for name in evaluator.provides})
-        except RunError:  # files cannot be written: that ends the search, not the trials
+            return answers(evaluator, candidates)
+        except RunError:  # no files can be written, or a plugin is wrong: that ends the search
             raise
         except Exception as error:  # whatever an evaluator raises is the trial's error, not ours
             if len(rows) > 1:

@@ -33,6 +33,7 @@ from nas.searching.kept_table import keep_table
 from nas.searching.objects import NONE, Objects, Settings, apart
 from nas.searching.pareto import hypervolume
 from nas.searching.problem import Strategy, Trials
+from nas.searching.returned import CheckedStrategy
 from nas.searching.runs import folder
 from nas.searching.runs.result import RESULT, result_of, write_result
 from nas.searching.runs.watch import Watch, open_run
@@ -307,7 +308,8 @@ def _header(setup: Setup) -> dict[str, Any]:
 
 
 def _strategy(setup: Setup) -> Strategy:
-    strategy, config = setup.strategy(), setup.config
+    config = setup.config
+    strategy: Strategy = CheckedStrategy(setup.strategy(), setup.space, config.strategy)
     if config.screen:
         strategy = Screened(strategy, setup.problem, times=config.screen, seed=config.seed)
     return Seeded(strategy, setup.seeds) if len(setup.seeds) else strategy

@@ -1,13 +1,12 @@
 """What is searched for: objectives, constraints, and the evaluators that give metrics.
 
-Batches are the unit of work: candidates are a matrix of picks, metrics are arrays with a number
-for every candidate.
+Candidates are a matrix of picks, metrics are arrays with a number for every candidate.
 """
 
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import inf, isfinite
 from typing import Any, Protocol
@@ -20,6 +19,7 @@ from nas.core.rounding import significant
 from nas.core.schema import PREDICTED
 from nas.network.blocks import Architecture
 from nas.searching.metrics import FRACTIONS, HIGHER_IS_BETTER
+from nas.searching.returned import blamed, check_metrics, check_positions, identity
 from nas.space.heads import Head, decode
 from nas.space.space import Matrix, Space
 
@@ -114,14 +114,22 @@ class Evaluator(Protocol):
     def deviation(self, candidates: Candidates) -> Metrics:
         """Return the standard deviation of every predicted metric, nothing for exact ones.
 
-        Called for what is reported, not in the search.
+        Called for what is reported.
         """
 
 
 def answers(evaluator: Evaluator, candidates: Candidates) -> Answers:
-    """Return what `evaluator` says of `candidates`, as `Answers`."""
-    found = evaluator(candidates)
-    return found if isinstance(found, Answers) else Answers(metrics=found)
+    """Return what `evaluator` says of `candidates`, as `Answers`.
+
+    Raises:
+        BadPlugin: if it is not as agreed.
+    """
+    found, count = evaluator(candidates), len(candidates)
+    said = found if isinstance(found, Answers) else Answers(metrics=found)
+    with blamed(evaluator):
+        check_positions(said.errors, said.stopped, count=count)
+        known = check_metrics(said.metrics, evaluator.provides, count=count, failed=said.errors)
+    return replace(said, metrics=known)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -360,7 +368,7 @@ class Problem:
         return {
             "space": self.space.name,
             "choices": self.space.fingerprint,
-            "evaluators": [_identity(evaluator) for evaluator in self.evaluators],
+            "evaluators": [identity(evaluator) for evaluator in self.evaluators],
             "objectives": [str(o) for o in self.objectives],
             "limits": [str(constraint) for constraint in self.limits],
             "reward": str(self.reward) if self.reward else None,
@@ -371,14 +379,6 @@ class Problem:
 def is_slow(problem: Problem) -> bool:
     """Return whether some evaluator of `problem` is no look-up."""
     return any(evaluator.seconds > LOOKUP_SECONDS for evaluator in problem.expensive)
-
-
-def _identity(evaluator: Evaluator) -> str:
-    """Return the `str` of an evaluator, or its class where it defines none."""
-    kind = type(evaluator)
-    if kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__:
-        return f"{kind.__module__}.{kind.__qualname__}"
-    return str(evaluator)
 
 
 class Strategy(Protocol):

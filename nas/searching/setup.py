@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from nas.core import plugins
+from nas.core.contracts import check_parts
 from nas.core.errors import NasError
 from nas.core.plugins import Plugin
 from nas.core.schema import check_keys
@@ -27,6 +28,7 @@ from nas.searching.problem import (
     Strategy,
     is_slow,
 )
+from nas.searching.returned import check_evaluator, check_strategy, identity
 from nas.searching.task import head_of, searched, stand_in
 from nas.searching.warm_start import seed_rows
 from nas.space.heads import Detectors
@@ -92,10 +94,13 @@ class Setup:
             NasError: if it is unknown, its options are, or a package is missing.
         """
         if self.objects.strategy:
-            return self.objects.strategy(self.problem, seed=self.config.seed)
-        check_named(self.config.strategy, "strategy")
-        plugin = Plugin.parse(self.config.strategy)
-        made: Strategy = plugins.create("strategies", plugin, self.problem, seed=self.config.seed)
+            made = self.objects.strategy(self.problem, seed=self.config.seed)
+            check_parts("strategies", "the strategy", made)
+        else:
+            check_named(self.config.strategy, "strategy")
+            plugin = Plugin.parse(self.config.strategy)
+            made = plugins.create("strategies", plugin, self.problem, seed=self.config.seed)
+        check_strategy(made, self.config.strategy)
         return made
 
 
@@ -124,16 +129,12 @@ def _check_fit(config: SearchConfig) -> None:
 
 
 def _check_evaluators(found: Sequence[Evaluator], config: SearchConfig) -> None:
-    """Refuse objects that lack a part of `Evaluator`; the first one is the judge."""
-    parts = ("provides", "seconds", "note", "deviation", "__call__")
+    """Refuse objects that are no evaluators; the first one is the judge."""
     for evaluator in found:
-        missing = [part for part in parts if not hasattr(evaluator, part)]
-        if missing or not evaluator.provides:
-            lack = ", ".join(missing) or "metrics in provides"
-            name = config.evaluator if evaluator is found[0] else str(evaluator)
-            raise NasError(
-                f"evaluator {name} lacks {lack}; nas.searching.problem.Evaluator says what it needs"
-            )
+        named = evaluator is found[0]
+        name = Plugin.parse(config.evaluator).name if named else identity(evaluator)
+        check_parts("evaluators", f"evaluator {name}", evaluator)
+        check_evaluator(evaluator, name)
     if config.max_epochs and "epochs" not in found[0].provides:
         name = Plugin.parse(config.evaluator).name
         raise NasError(f"evaluator {name} trains for no epochs that max_epochs could count")

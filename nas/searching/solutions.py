@@ -19,6 +19,7 @@ from nas.network.lowering import lower
 from nas.network.zoo import published_accuracy
 from nas.searching.evaluate import evaluate
 from nas.searching.problem import Candidates, Trials
+from nas.searching.returned import blamed, check_deviation
 from nas.searching.setup import Setup
 from nas.searching.warm_start import known_backbone
 from nas.space.rows import Picks
@@ -221,6 +222,8 @@ def _doubts(setup: Setup, picks: Matrix, accuracies: Sequence[float]) -> list[di
     if count:
         with extra("deviations", logger.warning):
             values = judge.deviation(candidates)
+            with blamed(judge, "deviation"):
+                check_deviation(values, judge.provides, count=count)
             deviation = values[setup.accuracy].tolist() if values else deviation
             if said := getattr(judge, "outside", None):
                 outside = [str(said(accuracy)) for accuracy in accuracies]

@@ -17,6 +17,7 @@ from nas.core.blas import one_blas_thread
 from nas.core.errors import NasError
 from nas.network.arrays import NUMBERS, BlockArrays, Places, lower_arrays, unit_at
 from nas.network.layers import Unit
+from nas.space.rows import check_indices
 from nas.space.slots import Digits, Part, Slot, slots_of
 from nas.space.space import Matrix, Space
 
@@ -74,7 +75,7 @@ class _Positions:
     """
 
     def __init__(self, space: Space, slots: Sequence[Slot]) -> None:
-        self._digits, sizes = Digits(space), [slot.size for slot in slots]
+        self._space, self._digits, sizes = space, Digits(space), [slot.size for slot in slots]
         self.starts = np.cumsum([0, *sizes[:-1]], dtype=np.intp)
         self._steps = np.zeros((len(slots), self._digits.count))
         for s, slot in enumerate(slots):
@@ -92,6 +93,7 @@ class _Positions:
         return last[1]
 
     def _placed(self, matrix: Matrix) -> _Placed:
+        check_indices(matrix, self._space.columns, space=self._space.name)
         position = (self._steps @ self._digits(matrix)).astype(np.intp) + self.starts[:, None]
         return position, [count(matrix) for count in self._counts]
 

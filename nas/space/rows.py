@@ -1,6 +1,6 @@
 """The rows of a search space: fields with their choices, and the blocks they give."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.core.errors import NotInSpace
 from nas.core.schema import Count, OneOf, Range
 from nas.network.blocks import ACTS, GATES
 from nas.network.multipliers import round_channels
@@ -229,6 +230,35 @@ def conditions(columns: tuple[Column, ...]) -> Iterator[Condition]:
             deep = [int(n) >= column.least_layers for n in columns[depth].values]
             if not all(deep):
                 yield i, depth, np.array(deep)
+
+
+def wrong_index(matrix: NDArray[Any], columns: Sequence[Column]) -> str:
+    """Return what is wrong with a matrix of picks, shape (n, columns), or nothing."""
+    shape = f"shape (n, {len(columns)})"
+    if matrix.ndim != 2 or matrix.shape[1] != len(columns):
+        return f"a matrix of shape {matrix.shape}; expected {shape}"
+    if matrix.dtype.kind not in "iu":
+        return f"a matrix of {matrix.dtype}; expected uint8, {shape}"
+    most = np.array([len(column.values) - 1 for column in columns], dtype=np.uint8)
+    wrong = matrix > most if matrix.dtype.kind == "u" else (matrix > most) | (matrix < 0)
+    if not wrong.any():
+        return ""
+    row, place = np.argwhere(wrong)[0].tolist()
+    column = columns[place]
+    return (
+        f"index {matrix[row, place]} for {column.name} in row {row}, whose {len(column.values)} "
+        f"values have indices 0 to {len(column.values) - 1}"
+    )
+
+
+def check_indices(matrix: NDArray[Any], columns: Sequence[Column], *, space: str) -> None:
+    """Refuse a matrix of picks with other columns than `columns`, or indices without a value.
+
+    Raises:
+        NotInSpace: naming the `space`, the choice and the index.
+    """
+    if problem := wrong_index(matrix, columns):
+        raise NotInSpace(f"space {space}: {problem}")
 
 
 def coordinates(values: tuple[Value, ...]) -> NDArray[np.float64]:

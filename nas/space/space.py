@@ -29,6 +29,7 @@ from nas.space.rows import (
     Squeezing,
     Squeezings,
     Value,
+    check_indices,
     combinations,
     conditions,
     multiplied,
@@ -137,7 +138,8 @@ class Space:
         return np.where(self.active(matrix), matrix, np.uint8(0))
 
     def active(self, matrix: Matrix) -> NDArray[np.bool_]:
-        """Return where in `matrix` a choice has an influence, of the same shape."""
+        """Return where in `matrix` a choice has an influence; indices must be of the space."""
+        check_indices(matrix, self.columns, space=self.name)
         result = np.ones(matrix.shape, dtype=bool)
         for column, where, enough in self._conditions:
             result[:, column] &= enough[matrix[:, where]]
@@ -198,7 +200,8 @@ class Space:
 
     def decode_rows(self, rows: Matrix) -> tuple[Architecture, ...]:
         """Return the architectures of all rows; stages that they share are made once."""
-        stage_of = cache(self._stage_of)
+        check_indices(rows, self.columns, space=self.name)
+        rows, stage_of = rows.astype(np.uint8), cache(self._stage_of)
         return tuple(self._decoded(row, stage_of) for row in rows)
 
     def _decoded(self, row: Matrix, stage_of: Callable[[int, bytes, int], Blocks]) -> Architecture:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nas.core.errors import MissingPackage, NasError, UnknownName
-from nas.core.plugins import KINDS, Plugin, available, create, load
+from nas.core.plugins import KINDS, Plugin, available, bound, create, load
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_a_dotted_path_is_accepted(folder: Path) -> None:
         "    return space, size, rate, on\n"
     )
     plugin = Plugin.parse("mine.thing:size=5,on=true")
-    assert create("evaluators", plugin, "s", seed=3) == ("s", 5, 0.5, True)
+    assert bound("evaluators", plugin, seed=3)("s") == ("s", 5, 0.5, True)
     for text, message in [
         ("mine.thing:size=big", "mine.thing: size must be int, not 'big'"),
         ("mine.thing:rate=x", "mine.thing: rate must be float, not 'x'"),

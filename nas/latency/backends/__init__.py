@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING, Any, Protocol
 
-from nas.core.errors import NasError, unknown
+from nas.core.errors import BadPlugin, NasError, unknown
 
 if TYPE_CHECKING:  # a device that measures a bundle has no layers
     from nas.network.layers import Unit
@@ -60,6 +62,64 @@ def graph_of(backend: str, dtype: str) -> str:
     Times of other versions are not comparable.
     """
     return _GRAPHS.get((backend.partition(":")[0], dtype), "")
+
+
+def check_model(model: object, *, name: str) -> bytes:
+    """Return what a backend compiled.
+
+    Raises:
+        BadPlugin: if it is not the content of a file.
+    """
+    if not isinstance(model, bytes) or not model:
+        found = "nothing" if model == b"" else type(model).__name__
+        raise BadPlugin(f"backend {name}: compile gave {found}; expected the bytes of a file")
+    return model
+
+
+def check_run(run: object, *, name: str) -> Run:
+    """Return the function that a backend opened a model as, whose seconds are checked.
+
+    Raises:
+        BadPlugin: if it is no function; when it is called, if what it gives are no seconds.
+    """
+    if not callable(run):
+        found = type(run).__name__
+        raise BadPlugin(f"backend {name}: open gave {found}; expected a function of no arguments")
+
+    def checked() -> float:
+        seconds: Any = run()
+        number = isinstance(seconds, float | int) and not isinstance(seconds, bool)
+        if not number or not 0 < seconds < inf:
+            raise BadPlugin(f"backend {name}: a run gave {seconds!r}; expected seconds above 0")
+        return float(seconds)
+
+    return checked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """A backend by its name, whose models and times are checked."""
+
+    name: str
+    backend: Backend
+
+    @property
+    def runtime(self) -> str:
+        """That of the backend."""
+        return self.backend.runtime
+
+    @property
+    def suffix(self) -> str:
+        """That of the backend."""
+        return self.backend.suffix
+
+    def compile(self, units: "Sequence[Unit]") -> bytes:
+        """Return what the backend makes of `units`."""
+        return check_model(self.backend.compile(units), name=self.name)
+
+    def open(self, model: bytes) -> Run:
+        """Return what the backend opens `model` as."""
+        return check_run(self.backend.open(model), name=self.name)
 
 
 def timed(call: Callable[[], object], *, threads: int) -> Run:

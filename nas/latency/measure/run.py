@@ -12,7 +12,7 @@ from nas.core.errors import NasError
 from nas.core.files import read_bytes
 from nas.core.plugins import Plugin
 from nas.core.progress import quiet
-from nas.latency.backends import Backend, graph_of
+from nas.latency.backends import Backend, Checked, graph_of
 from nas.latency.measure.estimates import Estimates
 from nas.latency.measure.plan import MeasuringJob, Plan, to_mapping
 from nas.latency.measure.rounds import MeasuringReport, Rounds, measure
@@ -53,8 +53,8 @@ class Target:
             NasError: if it is unknown, refuses the options, or its package is missing.
         """
         plugin = Plugin.parse(self.backend)
-        made: Backend = plugins.create("backends", plugin, threads=self.threads, dtype=self.dtype)
-        return made
+        made = plugins.create("backends", plugin, threads=self.threads, dtype=self.dtype)
+        return Checked(name=plugin.name, backend=made)
 
 
 def measure_plan(

@@ -1,0 +1,71 @@
+"""A plugin that lacks a part, or takes other arguments, is refused where it is created."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.core import plugins
+from nas.core.contracts import CONTRACTS, check_parts
+from nas.core.errors import BadPlugin
+from nas.core.plugins import KINDS, Plugin
+
+STRATEGY = """
+class Strategy:
+    batch = 1
+    def ask(self, count): return None
+    def tell(self, trials): pass
+
+def create(problem, *, seed):
+    return Strategy()
+"""
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return what makes a strategy of some text."""
+    monkeypatch.chdir(tmp_path)
+    package = f"own_{tmp_path.name}"
+    (tmp_path / package).mkdir()
+
+    def make(text: str) -> Any:
+        (tmp_path / package / "mine.py").write_text(text)
+        name = f"{package}.mine"
+        return plugins.create("strategies", Plugin(name=name, options={}), None, seed=0)
+
+    return make
+
+
+def test_every_kind_has_a_contract() -> None:
+    assert set(CONTRACTS) == set(KINDS)
+
+
+def test_what_has_all_parts_is_taken(made: Any) -> None:
+    assert made(STRATEGY).batch == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("    batch = 1\n", "", "lacks batch; nas.searching.problem.Strategy says what it needs"),
+        ("def ask(self, count)", "def propose(self)", "lacks ask;"),
+        ("return Strategy()", "pass", "is None; nas.searching"),
+        ("(self, count)", "(self)", "ask is called with one argument and does not take that"),
+        ("(self, trials)", "(self, trials, more)", "tell is called with one argument"),
+        ("def ask(self, count): return None", "ask = 3", "ask is no method"),
+        ("create(problem, *, seed)", "create(*, seed)", r"write create\(problem, \*, seed, \.\.\."),
+        ("create(problem, *, seed)", "create(problem, space, *, seed)", "its create does not fit"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(made: Any, old: str, new: str, message: str) -> None:
+    assert old in STRATEGY
+    with pytest.raises(BadPlugin, match=rf"^strategy own_\w+\.mine.*{message}") as caught:
+        made(STRATEGY.replace(old, new))
+    assert "\n" not in str(caught.value)
+
+
+def test_methods_that_do_not_tell_their_arguments_are_taken() -> None:
+    class Odd:
+        workers, map, close = 1, max, min
+
+    check_parts("runners", "runner odd", Odd)
