@@ -31,3 +31,8 @@ def _libraries() -> tuple[Any, ...]:
     from threadpoolctl import ThreadpoolController  # when first asked for, as it takes 20 ms
 
     return tuple(ThreadpoolController().select(user_api="blas").lib_controllers)
+
+
+def blas_threads() -> dict[str, int]:
+    """Return how many threads the loaded libraries of linear algebra take, by their names."""
+    return {str(library.prefix): int(library.get_num_threads()) for library in _libraries()}

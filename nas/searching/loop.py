@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from inspect import signature
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,12 +49,16 @@ from nas.searching.solutions import (
     record,
 )
 from nas.searching.streaming import stream
+from nas.searching.views import html_table, plot_objectives, solutions_frame, trials_frame
 from nas.searching.warm_start import Seeded
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Run:
     """The result of a search: all trials, and the numbers of those on the front.
 
@@ -132,6 +136,33 @@ class Run:
         with extra("known architectures", logger.warning):
             found = known_solutions(self.setup)
         return found
+
+    def to_pandas(self, *, front: bool = False) -> "DataFrame":
+        """Return all trials as a data frame, or with `front` the solutions; needs pandas."""
+        if front:
+            return solutions_frame(self.records())
+        return trials_frame(self.trials, self.setup.space)
+
+    def plot(self) -> "NDArray[np.object_]":
+        """Draw trials and front with the objectives on the axes; return matplotlib's axes.
+
+        Raises:
+            NasError: if no trial satisfied the constraints, or matplotlib is missing.
+        """
+        return plot_objectives(self.setup.problem.objectives, self.trials, self.front)
+
+    def __repr__(self) -> str:
+        """Return what was searched and found, in a line."""
+        state = "finished" if self.finished else "interrupted"
+        where = f", in {self.out}" if self.out else ""
+        return (
+            f"<Run of {self.setup.searched} on {self.setup.table.name}: {len(self.trials):,} "
+            f"trials, {len(self.front):,} on the front, {state}{where}>"
+        )
+
+    def _repr_html_(self) -> str:
+        title = f"{self.setup.searched} on {self.setup.table.name}"
+        return html_table(title, self.records(), self.setup.accuracy)
 
     def records(self) -> list[dict[str, Any]]:
         """Return the solutions as plain data, in their order; one of them is the `best`."""

@@ -15,12 +15,14 @@ from nas.network.blocks import Architecture
 from nas.network.checkpoint import AVERAGE
 from nas.network.lowering import lower
 from nas.network.weights import check_weights, fingerprint
-from nas.training.data import Data
+from nas.network.zoo import load_architecture
+from nas.training.data import Data, load_data
 from nas.training.distill import Teacher, load_teacher
 from nas.training.evaluate import pick_device
 from nas.training.folder import TrainingFolder
 from nas.training.job import Options, TrainingJob
 from nas.training.loop import Loop, read_progress
+from nas.training.recipe_files import find_recipe
 from nas.training.recipes import Recipe, as_plain, suited
 from nas.training.steps import Stepper
 from nas.training.task import check_batch, check_resolution, for_classes
@@ -76,17 +78,18 @@ class Reached:
 
 
 def train(
-    arch: Architecture,
-    data: Data,
-    recipe: Recipe,
+    arch: Architecture | str,
+    data: Data | str,
+    recipe: Recipe | str = "auto",
     *,
     seed: int = 0,
-    out: Path | None = None,
+    out: Path | str | None = None,
     options: Options = Options(),  # noqa: B008  # frozen
 ) -> Trained:
     """Train `arch`, with a classifier for the classes of `data`, and return the result.
 
-    `recipe` is taken as it is (`adapt` changes length, batch size and rate). With `out` everything
+    Each may be given by its name, as in `train("mobilenet_v2", "digits", "quick:epochs=5")`: a
+    bundled architecture or a file, a source of images, a recipe with options. With `out` everything
     is kept in that folder, and an interrupted training is resumed there; on a CPU with the same
     number of threads it ends with the same weights as without the interruption. An interrupt
     (Ctrl-C) ends it early: the result then says that it is not finished.
@@ -96,7 +99,11 @@ def train(
         OutOfMemory: if a batch does not fit.
         NasError: as `plan` does, or if the folder holds another training.
     """
-    return carry_out(plan(arch, data, recipe, seed=seed, options=options), out)
+    arch = load_architecture(arch) if isinstance(arch, str) else arch
+    data = load_data(data) if isinstance(data, str) else data
+    recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
+    job = plan(arch, data, recipe, seed=seed, options=options)
+    return carry_out(job, Path(out) if out else None)
 
 
 def plan(

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.core import data, strict_json
+from nas.core.blas import blas_threads
 from nas.core.errors import RunError, UnknownName
 from nas.core.files import read_text, write_text
 from nas.core.machine import cpu_name
@@ -113,6 +114,7 @@ def environment(setup: Setup) -> Mapping[str, Any]:
         "platform": platform.platform(),
         "processor": cpu_name(),
         "cores": os.cpu_count(),
+        "blas_threads": blas_threads(),
         "table": {"name": setup.table.name, "device": setup.table.device},
         **({"coverage": asdict(setup.coverage)} if setup.coverage else {}),
         "problem": setup.problem.describe(),

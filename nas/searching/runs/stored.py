@@ -3,24 +3,37 @@
 The plugins that it names need not be there.
 """
 
-from collections.abc import Sequence
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.core.files import read_text
 from nas.core.jsonl import Record
 from nas.core.run_folder import MARKS, SEARCH, check_kind, read_lines
 from nas.core.storage import Place
 from nas.searching.config import SearchConfig, read_config
+from nas.searching.fronts import front_numbers, signed
 from nas.searching.journal import JOURNAL, Ask, Tell, events
 from nas.searching.kept_space import SPACE, kept_space, named_space
 from nas.searching.problem import Constraint, Objective, Trials, concatenate
-from nas.searching.runs.folder import CONFIG
+from nas.searching.runs.folder import CONFIG, FRONT
+from nas.searching.views import html_table, plot_objectives, solutions_frame, trials_frame
 from nas.space.heads import Head
 from nas.space.space import Space
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True, kw_only=True, repr=False)
 class StoredRun:
     """The settings of a search and the lines of its journal; `out` is where the run is kept.
 
@@ -64,6 +77,52 @@ class StoredRun:
         told = [event.trials for event in self._events if isinstance(event, Tell)]
         return concatenate(told, len(self.space.columns))
 
+    @cached_property
+    def front(self) -> NDArray[np.int64]:
+        """The numbers of the trials on the front, as far as the search has come."""
+        return front_numbers(signed(self.objectives, self.trials), self.trials)
+
+    @cached_property
+    def solutions(self) -> tuple[Mapping[str, Any], ...]:
+        """The rows of `pareto.csv`, in their order; none before a search has ended.
+
+        Numbers are numbers, what is empty is None. `nas.load_architecture("RUN:3")` gives the
+        architecture of the third.
+        """
+        with self.out.reading(FRONT) as here:
+            text = read_text(here / FRONT) if (here / FRONT).is_file() else ""
+        return tuple(
+            {key: _value(key, value) for key, value in row.items()}
+            for row in csv.DictReader(io.StringIO(text))
+        )
+
+    def to_pandas(self, *, front: bool = False) -> "DataFrame":
+        """Return all trials as a data frame, or with `front` the solutions; needs pandas."""
+        if front:
+            return solutions_frame(self.solutions)
+        return trials_frame(self.trials, self.space)
+
+    def plot(self) -> "NDArray[np.object_]":
+        """Draw trials and front with the objectives on the axes; return matplotlib's axes.
+
+        Raises:
+            NasError: if no trial satisfied the constraints, or matplotlib is missing.
+        """
+        return plot_objectives(self.objectives, self.trials, self.front)
+
+    def __repr__(self) -> str:
+        """Return where the run is, and how far."""
+        searched = f"{self.config.space} on {self.config.latency_table}"
+        trials = f"{len(self.trials):,} of {self.config.trials:,} trials"
+        return f"<StoredRun {self.out}: {searched}, {trials}, {len(self.front):,} on the front>"
+
+    def _repr_html_(self) -> str:
+        title = f"{self.config.space} on {self.config.latency_table}"
+        shared = (name.removesuffix("_deviation") for name in next(iter(self.solutions), {})
+                  if name.endswith("_deviation"))  # fmt: skip
+        metric = next(shared, "top1")
+        return html_table(title, self.solutions, metric)
+
     @property
     def waiting(self) -> int:
         """How many proposals have no answer."""
@@ -84,3 +143,17 @@ def read_run(out: Place | Path | str) -> StoredRun:
         config, records = read_config(here / CONFIG), read_lines(here / JOURNAL)
         kept = kept_space(here)
     return StoredRun(out=place, config=config, records=records, kept=kept)
+
+
+_TEXTS = ("name", "fingerprint")
+_WORDS: Mapping[str, Any] = {"": None, "True": True, "False": False}
+
+
+def _value(key: str, text: str) -> Any:
+    """Return what a cell of a CSV file means."""
+    if key in _TEXTS or text in _WORDS:
+        return _WORDS.get(text, text)
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text
