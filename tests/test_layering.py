@@ -17,8 +17,8 @@ HEAVY = {"torch", "onnx", "onnxruntime", "ai_edge_litert", "flatbuffers", "optun
          "matplotlib", "sklearn", "scipy", "datasets", "faster_coco_eval", "kornia", "PIL",
          "fsspec", "threadpoolctl", "filelock"}  # fmt: skip
 
-ORDER = ("core", "network", "space", "exporting", "models", "training", "latency", "accuracy",
-         "searching", "pruning", "scaling", "report", "pipeline", "cli")  # fmt: skip
+ORDER = ("core", "network", "space", "exporting", "models", "training", "supernet", "latency",
+         "accuracy", "searching", "pruning", "scaling", "report", "pipeline", "cli")  # fmt: skip
 """The packages, each of which may import those before it."""
 LOADS = {
     "accuracy": ("gaussian", "imitate", "learn", "short", "zero_cost"),
@@ -40,6 +40,7 @@ LOADS = {
     ),
     "scaling": ("training",),
     "searching": ("evaluators", "strategies"),
+    "supernet": ("",),
     "training": ("",),
 }
 """What may import torch and other large packages at the top, as it is imported when asked for."""

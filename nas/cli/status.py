@@ -7,7 +7,7 @@ import click
 from nas.cli._data import as_word
 from nas.cli._places import PLACE
 from nas.cli._print import print_json, put
-from nas.core.run_folder import SEARCH
+from nas.core.run_folder import SEARCH, SUPERNET
 from nas.core.storage import Place
 from nas.pipeline.summary import FINISHED, Summary, read_summary
 from nas.searching.metrics import FRACTIONS
@@ -66,8 +66,10 @@ def _summary_lines(summary: Summary) -> list[str]:
             lines.append(f"{name}: {', '.join(value) or 'none'}")
         elif value is not None:
             lines.append(f"{name}: {_value(name, value)}")
-    if summary.state == FINISHED:
-        word = as_word(out)
+    word = as_word(out)
+    if summary.state == FINISHED and kind is SUPERNET:
+        lines.append(f"next: nas search --space {word}/space.yaml --evaluator supernet:{word}")
+    elif summary.state == FINISHED:
         lines.append(f"next: nas show {word}, or nas export {word} --format onnx")
     else:
         lines.append(f"resume: the same {kind.command} command")

@@ -68,8 +68,8 @@ PREDICTIONS = "predictions.png"
 @click.option(
     "--inherit",
     default="",
-    help="Begin with what fits of the weights of a relative: a training folder, a checkpoint, or "
-    "timm:ID, as --weights takes them.",
+    help="Begin with what fits of the weights of a relative: a training folder, a checkpoint, a "
+    "supernet, or timm:ID, as --weights takes them.",
 )
 @click.option("--resolution", type=COUNT, help="[default: the architecture's]")
 @click.option("--teacher", default="", help="A training folder or a checkpoint to learn from.")
@@ -240,10 +240,12 @@ def _inheriting(
     start: str, arch: Architecture, data: "Data", *, seed: int
 ) -> tuple[Architecture, "Options"]:
     """Return the network and what it inherits, and say how much that is."""
+    from nas.supernet.supernet import is_supernet, load_supernet
     from nas.training.inherited import begin_with, find_relative
     from nas.training.job import Options
 
-    begun = begin_with(find_relative(start), arch, data, seed=seed)
+    found = load_supernet(start).subnet(arch) if is_supernet(start) else find_relative(start)
+    begun = begin_with(found, arch, data, seed=seed)
     say(f"beginning with weights of {start} for {begun.share:.0%} of the parameters")
     return begun.arch, Options(weights=begun.weights, normalisation=begun.normalisation)
 

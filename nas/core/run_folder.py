@@ -59,6 +59,13 @@ TRAINING = Kind(
     mark="train.yaml",
     own=(".", "metrics.jsonl", "arch.yaml"),
 )
+SUPERNET = Kind(
+    text="a supernet",
+    word="supernet",
+    command="nas supernet train",
+    mark="supernet.yaml",
+    own=(".", "metrics.jsonl", "arch.yaml", "space.yaml"),
+)
 NETADAPT = Kind(
     text="a pruning by NetAdapt",
     word="pruning",
@@ -73,7 +80,7 @@ SCALING = Kind(
     mark="grid.jsonl",
 )
 PIPELINE = Kind(text="a pipeline", word="pipeline", command="nas pipeline", mark="pipeline.jsonl")
-MARKS = (RUN, TRAINING.mark, SCALING.mark, PIPELINE.mark)
+MARKS = (RUN, TRAINING.mark, SUPERNET.mark, SCALING.mark, PIPELINE.mark)
 
 PRUNED, SCALED = "final.safetensors", "best.yaml"
 """The files of the network that a pruning, and a search of how to scale, ended with."""
@@ -82,7 +89,7 @@ _ENDS: Mapping[Kind, str] = {NETADAPT: PRUNED, SCALING: SCALED}
 
 def kind_of(folder: Path) -> Kind | None:
     """Return the kind of a folder; None if no command of ours has made it."""
-    for kind in (PIPELINE, SCALING, TRAINING):
+    for kind in (PIPELINE, SCALING, TRAINING, SUPERNET):
         if (folder / kind.mark).is_file():
             return kind
     if not (folder / RUN).is_file():
@@ -185,6 +192,11 @@ def network_of(text: str) -> str:
         folder, name = text, None
     path = Path(folder)
     found = kind_of(path)
+    if found is SUPERNET:
+        raise UnknownName(
+            f"{folder} is a supernet, which contains many networks; write one of them: nas "
+            f"supernet extract {shlex.quote(folder)} --arch ARCH --out FILE.safetensors"
+        )
     if found is PIPELINE:
         return str(path / _of_pipeline(path, name or BEST))
     if found is not None and found in _ENDS:

@@ -200,7 +200,7 @@ def load_checkpoint(text: str) -> Checkpoint:
         )
     facts = read_header(path)
     arch = architecture_of(path)
-    weights = _read_weights(path)
+    weights = read_weights(path)
     check_weights(lower(arch), weights)
     scored = Reader(path).record(facts.progress, _Scored, more=True)
     return Checkpoint(
@@ -252,8 +252,12 @@ def read_header(path: Path) -> Facts:
     return read.record(facts, Facts)
 
 
-def _read_weights(path: Path) -> Weights:
-    """Return the averaged weights, or the trained ones where no average was kept."""
+def read_weights(path: Path) -> Weights:
+    """Return the averaged weights, or the trained ones where no average was kept.
+
+    Raises:
+        BadFile: if the file is damaged, or holds what is no finite number.
+    """
     try:
         from safetensors import SafetensorError, safe_open
     except ModuleNotFoundError as error:

@@ -5,6 +5,7 @@ Searches, which say more of themselves, have `nas.searching.runs.status`.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from nas.core.run_folder import (
     SCALED,
     SCALING,
     SEARCH,
+    SUPERNET,
     TRAINING,
     Kind,
     check_kind,
@@ -71,8 +73,8 @@ def read_summary(place: Place) -> Summary | None:
     return Summary(out=place, kind=kind, state=FINISHED if finished else UNFINISHED, facts=facts)
 
 
-def _training(here: Path) -> tuple[bool, Facts]:
-    wanted = read_mapping(here / TRAINING.mark)["recipe"]["epochs"]
+def _training(here: Path, mark: str = TRAINING.mark) -> tuple[bool, Facts]:
+    wanted = read_mapping(here / mark)["recipe"]["epochs"]
     lines = read_lines(here / METRICS) if (here / METRICS).is_file() else []
     epochs = [line for line in lines if "epoch" in line]
     done = int(epochs[-1]["epoch"]) if epochs else 0
@@ -142,6 +144,7 @@ def _pipeline(here: Path) -> tuple[bool, Facts]:
 
 _READ: Mapping[Kind, Callable[[Path], tuple[bool, Facts]]] = {
     TRAINING: _training,
+    SUPERNET: partial(_training, mark=SUPERNET.mark),
     NETADAPT: _pruning,
     SCALING: _scaling,
     PIPELINE: _pipeline,

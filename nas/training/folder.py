@@ -19,19 +19,19 @@ from nas.core.errors import RunError
 from nas.core.extras import extra
 from nas.core.files import write_text
 from nas.core.jsonl import Lines, line_reader
-from nas.core.run_folder import TRAINING, check_same, holds, other
+from nas.core.run_folder import TRAINING, Kind, check_same, holds, other
 from nas.core.schema import SCHEMA, Fraction, Reader, Seconds, check_keys
 from nas.models import state as checkpoint
 from nas.network.blocks import Architecture, to_mapping
-from nas.network.checkpoint import ARCH, BEST, LAST, SETTINGS, SUFFIX, architecture_of, read_header
+from nas.network.checkpoint import ARCH, BEST, LAST, SUFFIX, architecture_of, read_header
 from nas.training.extension import Extended, extension
 
 logger = logging.getLogger(__name__)
 
 METRICS = "metrics.jsonl"
 _KEYS = ("schema", "arch", "data", "recipe", "seed", "teacher")
-_MORE = ("weights", "extended")
-"""Only in a training that began with given weights; only in one that got more epochs."""
+_MORE = ("weights", "extended", "supernet")
+"""Only in a training that began with given weights, that got more epochs, of a supernet."""
 
 Record = Mapping[str, Any]
 _Lengths = tuple[Extended, ...]
@@ -50,13 +50,14 @@ class TrainingFolder:
         arch: Architecture,
         settings: Mapping[str, Any],
         *,
+        kind: Kind = TRAINING,
         extend: bool = False,
     ) -> None:
-        """Open or make the folder at `path` for a training of `arch` with `settings`.
+        """Open or make the folder at `path`, of a `kind`, for a training with `settings`.
 
         With `extend`, it may hold the same training with fewer epochs.
         """
-        self.path, self.arch = path, arch
+        self.path, self.arch, self.kind = path, arch, kind
         self._settings = self._checked({"schema": SCHEMA, **settings}, extend)
         self._log = Lines(path / METRICS, writer="another training")
         self._events: Any = None
@@ -64,8 +65,8 @@ class TrainingFolder:
 
     def _checked(self, settings: Record, extend: bool) -> dict[str, Any]:
         """Return the settings to keep; refuse a folder that holds another training."""
-        path = self.path / SETTINGS
-        if not holds(self.path, TRAINING):
+        path = self.path / self.kind.mark
+        if not holds(self.path, self.kind):
             return dict(settings)
         found = read_mapping(path)
         check_keys(found, known=(*_KEYS, *_MORE), required=_KEYS, place=str(path))
@@ -82,7 +83,7 @@ class TrainingFolder:
 
     def _write_settings(self) -> None:
         write_text(self.path / ARCH, to_yaml(to_mapping(self.arch)))
-        write_text(self.path / SETTINGS, to_yaml(self._settings))
+        write_text(self.path / self.kind.mark, to_yaml(self._settings))
 
     def load(self) -> tuple[dict[str, Tensor], Record] | None:
         """Return the tensors and the progress of the last checkpoint; None if there is none.
@@ -117,7 +118,7 @@ class TrainingFolder:
 
     def save(self, name: str, tensors: Mapping[str, Tensor], facts: Record) -> None:
         """Write a checkpoint; `name` is "best" or "last"."""
-        if not self.has(SETTINGS):  # the folder was removed meanwhile
+        if not self.has(self.kind.mark):  # the folder was removed meanwhile
             self._write_settings()
         checkpoint.save(self.path / f"{name}{SUFFIX}", tensors, {"schema": SCHEMA, **facts})
 
@@ -189,7 +190,7 @@ def _event_writer(path: Path, step: int) -> Any:
 
 def _check(path: Path, found: Record, settings: Record) -> None:
     """Refuse a `path` with another training, `found`; names may change where fingerprints agree."""
-    for key in (*_KEYS, "weights"):
+    for key in (*_KEYS, "weights", "supernet"):
         start = f"{path} is a training with another {key}"
         old, new = found.get(key), settings.get(key)
         if not (isinstance(old, Mapping) and isinstance(new, Mapping)):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import torch
+from torch import nn
 
 from nas.core.progress import Report
 from nas.network.blocks import Architecture
@@ -11,10 +12,11 @@ from nas.network.weights import Weights
 from nas.training.batches import Batches
 from nas.training.data import Data
 from nas.training.evaluate import in_order
+from nas.training.lessons import Lessons
 from nas.training.process_group import SINGLE, ProcessGroup
 from nas.training.recipes import Recipe
 from nas.training.tasks.find import task_of
-from nas.training.tasks.task import Task
+from nas.training.tasks.task import Scored, Task
 
 SAVE_SECONDS = 60.0
 LEAST_SCORED = 64
@@ -52,13 +54,17 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingJob:
-    """What is trained: an architecture and a recipe, both made for the data."""
+    """What is trained: an architecture and a recipe, both made for the data.
+
+    With `lessons`, the architecture is the largest of those that share the weights.
+    """
 
     arch: Architecture
     data: Data
     recipe: Recipe
     seed: int
     options: Options
+    lessons: Lessons | None = None
 
     @property
     def task(self) -> Task:
@@ -93,3 +99,7 @@ class TrainingJob:
             drop_last=True,
             group=self.options.group,
         )
+
+    def score(self, model: nn.Module) -> Scored:
+        """Return how good `model` is on the validation images."""
+        return (self.lessons or self.task).score(model, self.validation)

@@ -167,13 +167,12 @@ class Loop:
         Of those that find nothing, as detectors do at first, the last are kept.
         """
         self._synchronise()
-        task = self.job.task
-        found = task.score(self.stepper.average.model, self.job.validation)
+        found = self.job.score(self.stepper.average.model)
         self._check(found.loss)
         loss = float(self._total) / self.steps_an_epoch
         self._total.zero_()
         self.now = replace(self.now, epoch=self.now.epoch + 1, batch=0)
-        scored: Any = {task.metric: found.value}
+        scored: Any = {self.job.task.metric: found.value}
         self.now = replace(self.now, **scored)
         if (
             self.now.best is None

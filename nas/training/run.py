@@ -10,6 +10,7 @@ import torch
 
 from nas.core.data import as_json
 from nas.core.errors import BadValue
+from nas.core.run_folder import TRAINING, Kind
 from nas.models.build import Network
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import AVERAGE
@@ -145,17 +146,22 @@ def carry_through(job: TrainingJob, out: Path | None = None) -> Trained:
 
 def carry_out(job: TrainingJob, out: Path | None = None) -> Trained:
     """Do what `train` does for a planned training."""
+    loop, interrupted = looped(job, out)
+    return _result(loop, out, interrupted=interrupted)
+
+
+def looped(job: TrainingJob, out: Path | None, *, kind: Kind = TRAINING) -> tuple[Loop, bool]:
+    """Train, in a folder of a `kind` if any; return the loop, and whether it was interrupted."""
     device = pick_device(job.options.device)
     job = replace(job, options=replace(job.options, device=str(device)))
     teacher = _teacher(job)
-    with _own_random_numbers(device), _folder(out, job, teacher) as folder:
+    with _own_random_numbers(device), _folder(out, job, teacher, kind) as folder:
         loop = Loop(job, Stepper(job, device=device, teacher=teacher), folder)
-        interrupted = False
         try:
             loop.run()
         except KeyboardInterrupt:
-            interrupted = True
-    return _result(loop, out, interrupted=interrupted)
+            return loop, True
+    return loop, False
 
 
 def is_finished(job: TrainingJob, out: Path) -> bool:
@@ -208,12 +214,14 @@ def _teacher(job: TrainingJob) -> Teacher | None:
     return load_teacher(job.options.teacher, job.data, job.arch)
 
 
-def _folder(out: Path | None, job: TrainingJob, teacher: Teacher | None) -> Any:
+def _folder(
+    out: Path | None, job: TrainingJob, teacher: Teacher | None, kind: Kind = TRAINING
+) -> Any:
     """Return a context with the folder of the training, None where it leaves none."""
     if out is None:
         return nullcontext(None)
     settings = _settings(job, teacher)
-    return closing(TrainingFolder(out, job.arch, settings, extend=job.options.extend))
+    return closing(TrainingFolder(out, job.arch, settings, kind=kind, extend=job.options.extend))
 
 
 def _settings(job: TrainingJob, teacher: Teacher | None) -> Mapping[str, Any]:
@@ -231,6 +239,7 @@ def _settings(job: TrainingJob, teacher: Teacher | None) -> Mapping[str, Any]:
             "seed": job.seed,
             "teacher": by,
             **({"weights": {"fingerprint": began, **images}} if began else {}),
+            **({"supernet": job.lessons.settings} if job.lessons else {}),
         }
     )
     return settings

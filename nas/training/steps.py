@@ -1,6 +1,6 @@
 """The state of a training, and one step."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -30,6 +30,14 @@ def trainable(arch: Architecture, weights: Weights) -> Network:
     return with_weights(arch, tensors).train()
 
 
+def beginning(job: TrainingJob) -> nn.Module:
+    """Return the model that the training `job` begins with, on the CPU, in training mode."""
+    if job.lessons:
+        return job.lessons.build(job.seed)
+    weights = job.options.weights
+    return trainable(job.arch, weights) if weights else fresh(job.arch, seed=job.seed)
+
+
 class Stepper:
     """A model in training with its average, its optimizer and, if it has one, its teacher.
 
@@ -43,8 +51,8 @@ class Stepper:
         """Build the model of `job` on `device`, with its weights, or some drawn with its seed."""
         self.recipe, self.seed, self.group = job.recipe, job.seed, job.options.group
         self.device = device
-        weights = job.options.weights
-        self.model = trainable(job.arch, weights) if weights else fresh(job.arch, seed=job.seed)
+        self.model = beginning(job)
+        self._lessons = job.lessons
         placed(self.model, device)
         self._loss = job.task.loss(job.recipe, device)
         self._distillation = job.task.distillation(job.recipe, device)
@@ -87,17 +95,29 @@ class Stepper:
                 norm.momentum = momentum
 
     def _backward(self, batch: Batch, parts: int) -> Tensor:
+        losses = [self._one(loss / parts) for loss in self._losses(batch)]
+        return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+
+    def _one(self, loss: Tensor) -> Tensor:
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's
+        return loss.detach()
+
+    def _losses(self, batch: Batch) -> Iterator[Tensor]:
+        """Return the losses of a batch, whose sum is to be minimised."""
+        if self._lessons:
+            return self._lessons.losses(self._wrapped, batch, self._loss)
+        return iter([self._loss_of(batch)])
+
+    def _loss_of(self, batch: Batch) -> Tensor:
         images, targets = batch
         with precision(self.device):
             outputs = self._wrapped(images)
             taught = self.teacher(images) if self.teacher else None
         loss = self._loss(outputs, targets)
-        if taught is not None:
-            share = self.recipe.distillation
-            loss = (1 - share) * loss + share * self._distillation(outputs, taught)
-        loss = loss / parts
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's
-        return loss.detach()
+        if taught is None:
+            return loss
+        share = self.recipe.distillation
+        return (1 - share) * loss + share * self._distillation(outputs, taught)
 
     def settle(self) -> None:
         """Give all processes of the group the same running statistics: their means."""

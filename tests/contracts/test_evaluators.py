@@ -5,6 +5,7 @@ from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 import pytest
+import supernets
 
 from nas.core import plugins
 from nas.core.plugins import Plugin
@@ -41,8 +42,12 @@ def space(name: str, tiny: Space) -> Space:
 
 
 @pytest.fixture
-def evaluator(name: str, space: Space) -> Evaluator:
-    plugin = Plugin.parse(OPTIONS.get(name, name))
+def evaluator(name: str, space: Space, tmp_path_factory: pytest.TempPathFactory) -> Evaluator:
+    options = OPTIONS.get(name, name)
+    if name == "supernet":
+        folder = tmp_path_factory.getbasetemp() / "supernet"
+        options = f"supernet:{supernets.trained(folder)}"  # it is trained once
+    plugin = Plugin.parse(options)
     made: Evaluator = plugins.create("evaluators", plugin, space, **GIVEN.get(name, {}))
     return made
 

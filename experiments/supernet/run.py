@@ -1,0 +1,108 @@
+"""Train supernets of NAS-Bench-Macro's networks, and score networks of them.
+
+python -m experiments.supernet.run train full --epochs 14 --images imagefolder:FOLDER
+python -m experiments.supernet.run score full --images imagefolder:FOLDER [--networks 500]
+python -m experiments.supernet.run costs --images imagefolder:FOLDER
+
+Everything is in runs/supernet, where each command resumes; report.py makes the results of it.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Mapping
+from contextlib import closing
+
+import numpy as np
+
+from experiments.shared.folders import ROOT, SHARED_DATA
+from experiments.strategies.macro import FILE
+from experiments.supernet.networks import QUARTER, load, rows_of
+from nas.accuracy.zero_cost import first_batch, zero_cost_score
+from nas.core.jsonl import Lines
+from nas.supernet.lessons import Sharing
+from nas.supernet.run import plan_supernet, train_supernet
+from nas.supernet.scoring import Scorer
+from nas.supernet.supernet import load_supernet
+from nas.training.data import load_data
+from nas.training.recipe_files import find_recipe
+from nas.training.recipes import adapt
+from nas.training.run import fit
+
+RUNS = ROOT / "runs" / "supernet"
+VARIANTS: Mapping[str, Sharing] = {
+    "full": Sharing(),
+    "short": Sharing(),
+    "no_sandwich": Sharing(sandwich=False, random=4),
+    "no_distillation": Sharing(distil=False),
+    "transform": Sharing(kernel="transform"),
+}
+SCORES = ("naswot", "synflow", "zen")
+
+
+def sampled(count: int) -> list[str]:
+    """Return the names of some networks, drawn at random."""
+    content = json.loads((SHARED_DATA / "nas_bench_macro" / FILE).read_text(encoding="utf-8"))
+    names = sorted(content)
+    chosen = np.random.default_rng(0).permutation(len(names))[:count]
+    return [names[i] for i in chosen]
+
+
+def train(variant: str, epochs: int, images: str) -> None:
+    """Train one supernet on the quarter of the channels."""
+    space = load(QUARTER)
+    pool = rows_of(space, sampled(6561))
+    recipe = adapt(find_recipe("auto"), epochs=epochs)
+    job = plan_supernet(space, load_data(images), recipe, sharing=VARIANTS[variant], pool=pool)
+    cpu = time.process_time()
+    trained = train_supernet(job, str(QUARTER), RUNS / variant)
+    print(variant, trained.metrics, f"{time.process_time() - cpu:.0f} s of processor time")
+
+
+def score(variant: str, count: int, images: str, calibration: int) -> None:
+    """Append the accuracy of networks with the weights of one supernet."""
+    data, name = load_data(images), variant if calibration else f"{variant}_uncalibrated"
+    scorer = Scorer(load_supernet(str(RUNS / variant)), data, calibration=calibration)
+    names = sampled(count)
+    archs = load(QUARTER).decode_rows(rows_of(load(QUARTER), names))
+    with closing(Lines(RUNS / f"{name}.jsonl", writer="another scoring")) as lines:
+        for i in range(len(lines.records), count):
+            cpu = time.process_time()
+            top1 = scorer.top1(archs[i])
+            seconds = round(time.process_time() - cpu, 3)
+            lines.append({"name": names[i], "top1": top1, "seconds": seconds})
+
+
+def costs(count: int, images: str) -> None:
+    """Append the zero-cost scores of networks, of the published width."""
+    data, names = load_data(images), sampled(count)
+    archs = load().decode_rows(rows_of(load(), names))
+    pixels, labels = first_batch(data, batch=64, side=32, seed=0)
+    with closing(Lines(RUNS / "zero_cost.jsonl", writer="another scoring")) as lines:
+        for i in range(len(lines.records), count):
+            arch = fit(archs[i], data)
+            found = {s: zero_cost_score(s, arch, pixels, labels, seed=0) for s in SCORES}
+            lines.append({"name": names[i], **found})
+
+
+def main() -> None:
+    """Do what the arguments say."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=["train", "score", "costs"])
+    parser.add_argument("variant", nargs="?", default="full", choices=VARIANTS)
+    parser.add_argument("--epochs", type=int, default=14)
+    parser.add_argument("--networks", type=int, default=500)
+    parser.add_argument("--calibration", type=int, default=2)
+    parser.add_argument("--images", required=True)
+    given = parser.parse_args()
+    RUNS.mkdir(parents=True, exist_ok=True)
+    if given.what == "train":
+        train(given.variant, given.epochs, given.images)
+    elif given.what == "score":
+        score(given.variant, given.networks, given.images, given.calibration)
+    else:
+        costs(given.networks, given.images)
+
+
+if __name__ == "__main__":
+    main()

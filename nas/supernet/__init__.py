@@ -1,0 +1,1 @@
+"""Supernets: one network whose weights all networks of a search space share."""

@@ -1,0 +1,28 @@
+"""Write a network of a supernet as a checkpoint that stands alone."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from nas.core.schema import SCHEMA
+from nas.models import state
+from nas.network.blocks import to_mapping
+from nas.network.checkpoint import MODEL, Checkpoint
+
+
+def save_checkpoint(path: Path, found: Checkpoint) -> None:
+    """Write a network with its weights and its accuracy, if it is known, to `path`.
+
+    Raises:
+        BadFile: if it cannot be written.
+    """
+    tensors = {f"{MODEL}{name}": torch.from_numpy(value) for name, value in found.weights.items()}
+    facts = {
+        "schema": SCHEMA,
+        "arch": to_mapping(found.arch),
+        "data": asdict(found.data),
+        "progress": found.scores,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state.save(path, tensors, facts)
