@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from nas.core import plugins
 from nas.core.errors import NasError
 from nas.core.storage import Place, is_url
 
@@ -29,9 +30,16 @@ class _Place(click.ParamType):  # type: ignore[type-arg]  # not generic in older
         return value if isinstance(value, Place) else Place(str(value))
 
 
+def _allow(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
+    """Let code that files name run until the command ends, where that is allowed."""
+    ctx.with_resource(plugins.allowing(value))
+    return value
+
+
 ALLOW_PLUGINS = click.option(
     "--allow-plugins",
     is_flag=True,
+    callback=_allow,
     help="Run Python modules that a run folder or a file names: only where you trust it.",
 )
 PATH, PLACE = _LocalPath(path_type=Path), _Place()

@@ -64,6 +64,11 @@ CONTRACTS: Mapping[str, Contract] = {
         parts={"named_blocks": 0, "detector": VALUE},
         said="nas.network.blocks.Architecture",
     ),
+    "blocks": Contract(
+        create="create(*, ...)",
+        parts={"lower": 2, "choices": VALUE, "in_spaces": VALUE},
+        said="nas.network.kinds.BlockKind",
+    ),
     "datasets": Contract(
         create="create(*, ..., seed)",
         parts={"classes": VALUE, "train": VALUE, "val": VALUE, "fingerprint": VALUE},

@@ -13,7 +13,9 @@ import os
 import pkgutil
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, fields, is_dataclass, replace
 from fnmatch import fnmatchcase
 from functools import partial
@@ -36,11 +38,13 @@ KINDS: Mapping[str, str] = {
     "runners": "core.workers.runners",
     "datasets": "training.datasets",
     "heads": "network.heads",
+    "blocks": "network.kinds",
 }
 """The package below `nas` in which the plugins of every kind lie, a file each."""
 
 
 T = TypeVar("T")
+_ALLOWING: ContextVar[bool] = ContextVar("allowing", default=False)
 _KEY = r"[A-Za-z_]\w*\s*="
 _QUOTED = r'"(?:[^"]|"")*"'
 _PAIR = rf"\s*{_KEY}(?>\s*{_QUOTED}\s*(?=,|\Z)|[^,]*)"
@@ -143,7 +147,7 @@ def load(kind: str, name: str) -> Callable[..., Any]:
     if not all(part.isidentifier() for part in path.split(".")):
         raise NasError(f"{what}: expected a name or a dotted path, as in my_package.my_module")
     if dotted:
-        check_allowed(name, f"{what} would run the Python module {name}")
+        check_named(kind, name)
         _look_here(name.partition(".")[0])
     try:
         module = importlib.import_module(path)
@@ -182,7 +186,9 @@ def with_option(kind: str, text: str, option: str, value: str) -> str:
 
 
 def kind_in_singular(kind: str) -> str:
-    """Return "strategy" for "strategies", "dataset" for "datasets"."""
+    """Return "strategy" for "strategies", "dataset" for "datasets", "block kind" for "blocks"."""
+    if kind == "blocks":
+        return "block kind"
     return kind[:-3] + "y" if kind.endswith("ies") else kind.removesuffix("s")
 
 
@@ -286,7 +292,9 @@ def check_allowed(text: str, what: str) -> None:
     Raises:
         NasError: saying, as `what` does, what it would do, and how to allow it.
     """
-    if not isinstance(text, FromFile) or any(fnmatchcase(text, p) for p in _allowed()):
+    if not isinstance(text, FromFile) or _ALLOWING.get():
+        return
+    if any(fnmatchcase(text, p) for p in _allowed()):
         return
     package, dot, _ = text.partition(".")
     pattern = f"{package}.*" if dot and package.isidentifier() else text
@@ -294,6 +302,28 @@ def check_allowed(text: str, what: str) -> None:
         f"{what}; a file says so. If you trust it, give `allow_plugins`, or say it on the "
         f"command line, or write allow_plugins: ['{pattern}'] into {_configuration()}"
     )
+
+
+def check_named(kind: str, text: str) -> None:
+    """Refuse a plugin, NAME:key=value, that a file names by a dotted path, unless it is allowed.
+
+    Raises:
+        NasError: as `check_allowed`.
+    """
+    name = text.partition(":")[0]
+    if "." in name and isinstance(text, FromFile):
+        what = f"{kind_in_singular(kind)} {name} would run the Python module {name}"
+        check_allowed(FromFile(name), what)
+
+
+@contextmanager
+def allowing(allowed: bool) -> Iterator[None]:
+    """Let code that files name run within, where that is `allowed`: the user says so."""
+    token = _ALLOWING.set(allowed or _ALLOWING.get())
+    try:
+        yield
+    finally:
+        _ALLOWING.reset(token)
 
 
 def _configuration() -> Path:

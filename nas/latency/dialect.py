@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from nas.core.errors import NasError
 from nas.core.plugins import Plugin, create
+from nas.core.schema import FromFile
 from nas.network.blocks import Block
 from nas.network.layers import Unit
 from nas.network.lowering import lower_block
@@ -57,7 +58,7 @@ def load_dialect(name: str) -> Dialect:
 _NUMBER = r"\d{1,9}"
 _SHAPE = rf"({_NUMBER})x({_NUMBER})x({_NUMBER})"
 _KEY = re.compile(
-    rf"(?P<kind>\w+) {_SHAPE} -> {_SHAPE}( hidden (?P<hidden>{_NUMBER}))?"
+    rf"(?P<kind>\S+) {_SHAPE} -> {_SHAPE}( hidden (?P<hidden>{_NUMBER}))?"
     rf"( kernel (?P<kernel>{_NUMBER}) stride (?P<stride>{_NUMBER}))?"
     rf"( se (?P<se>{_NUMBER}) (?P<se_act>\w+) (?P<gate>\w+))?"
     r"( (?P<act>\w+))?( skip-(?P<skip>\w+))?",
@@ -77,7 +78,7 @@ def unit_from_key(key: str) -> Unit:
     height, width, channels, out_channels = (int(match[group]) for group in (2, 3, 4, 7))
     words = {name: text for name, text in match.groupdict().items() if text is not None}
     block = Block(
-        kind=words["kind"],
+        kind=FromFile(words["kind"]),
         in_channels=channels,
         out_channels=out_channels,
         hidden_channels=int(words.get("hidden", 0)),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nas.network.blocks import Block
 from nas.network.layers import Shape, Unit
-from nas.network.lowering import BLOCKS, lower_block, out_shape, shortcut
+from nas.network.lowering import kind_of, lower_block, out_shape, shortcut
 
 Ints = NDArray[np.int64]
 Places = NDArray[np.intp]
@@ -97,7 +97,7 @@ def lower_arrays(blocks: BlockArrays, side: Ints) -> Iterator[tuple[Places, Unit
     for places, alike in blocks.alike():
         block = cast(Block, alike)
         shape = cast(Shape, (alike.in_channels, side[places], side[places]))
-        layers = BLOCKS[block.kind](block, shape)
+        layers = kind_of(block.kind).lower(block, shape)
         behind = out_shape(layers)
         yield places, Unit(
             name="", block=block, in_shape=shape, out_shape=behind, layers=layers,

@@ -2,13 +2,15 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
-from nas.core.errors import BadValue
+from nas.core.errors import BadValue, NasError
+from nas.core.plugins import check_named
 from nas.core.schema import SCHEMA, Reader, check_keys, check_schema
 from nas.core.text import shown
 from nas.network.detector import Detector, plain_detector
@@ -64,8 +66,7 @@ class Block:
     inputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not isinstance(self.kind, str):
-            raise BadValue(f"block kind must be a name, not {shown(self.kind)}", "kind")
+        object.__setattr__(self, "kind", _kind(self.kind))
         for name in _POSITIVE + _NOT_NEGATIVE:
             value = getattr(self, name)
             least = 1 if name in _POSITIVE else 0
@@ -100,6 +101,17 @@ class Block:
 
 
 Blocks = tuple[Block, ...]
+
+
+def _kind(kind: object) -> str:
+    """Return the kind of a block as plain text; code that a file names needs permission."""
+    if not isinstance(kind, str) or re.search(r"\s", kind):
+        raise BadValue(f"block kind must be a name, not {shown(kind)}", "kind")
+    try:
+        check_named("blocks", kind)
+    except NasError as error:
+        raise BadValue(str(error), "kind") from None
+    return str(kind)
 
 
 @lru_cache(maxsize=1 << 13)

@@ -12,8 +12,12 @@ Shape = tuple[int, int, int]
 """Channels, height, width."""
 
 KINDS_WITHOUT_KERNEL = ("pool", "linear", "concat", "add", "split", "shuffle")
+KINDS_WITHOUT_HIDDEN = (
+    "conv", "separable", "pool", "linear", "depthwise", "predict", "concat", "add", "upsample",
+    "maxpool", "split", "shuffle",
+)  # fmt: skip
 KINDS_WITHOUT_ACT = ("pool", "concat", "upsample", "maxpool", "split", "shuffle", "predict")
-"""Kinds whose keys do not say a kernel and a stride, or an activation."""
+"""Kinds whose keys do not say a kernel and a stride, hidden channels, or an activation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +186,7 @@ class Unit:
         (c_in, h_in, w_in), (c_out, h_out, w_out) = self.in_shape, self.out_shape
         words: list[str | tuple[int, ...]] = [block.kind, (h_in, w_in, c_in), "->"]
         words += [(h_out, w_out, c_out)]
-        if block.kind == "mbconv":
+        if block.kind not in KINDS_WITHOUT_HIDDEN:
             words += ["hidden", (block.hidden_channels,)]
         words += [channels for shape in self.in_shapes[1:] for channels in ("and", shape[:1])]
         words += ["from", (block.first_channel,)] if block.kind == "split" else []

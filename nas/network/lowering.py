@@ -1,15 +1,17 @@
 """Lower an architecture to a graph of units, in the order of execution.
 
-A new kind of block is one function and one row in `BLOCKS`.
+A new kind of block is one file; see `nas.network.kinds`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
 from nas.core.errors import BadValue, NasError, unknown
+from nas.core.plugins import Plugin, available, create
 from nas.network.blocks import IMAGE, NORM_EPSILON, Architecture, Block, steps
 from nas.network.detector import Grid, Priors, priors
+from nas.network.kinds import CHOICES, EXPANDS, BlockKind
 from nas.network.layers import (
     Add,
     Concat,
@@ -27,154 +29,22 @@ from nas.network.layers import (
 )
 
 
-def _pointwise(name: str, shape: Shape, out_channels: int, act: str) -> Conv:
-    return Conv(name=name, in_shape=shape, out_shape=(out_channels, *shape[1:]), act=act)
+def kinds_of_blocks() -> tuple[str, ...]:
+    """Return the names of the kinds that are installed."""
+    return tuple(available("blocks"))
 
 
-def _spatial(name: str, block: Block, shape: Shape, out_channels: int, groups: int) -> Conv:
-    """Return a convolution with the kernel and the stride of its block."""
-    stride = block.stride
-    return Conv(
-        name=name,
-        in_shape=shape,
-        out_shape=(out_channels, -(-shape[1] // stride), -(-shape[2] // stride)),
-        kernel=block.kernel,
-        stride=stride,
-        groups=groups,
-        act=block.act,
-    )
+@lru_cache(maxsize=1 << 10)
+def kind_of(name: str) -> BlockKind:
+    """Return the kind of a block, by its name with its options: "conv", "uib:start=3".
 
-
-def _depthwise(block: Block, shape: Shape) -> Conv:
-    return _spatial("depthwise", block, shape, shape[0], groups=shape[0])
-
-
-def _squeeze(block: Block, shape: Shape) -> tuple[Layer, ...]:
-    if not block.squeezes:
-        return ()
-    return (
-        Squeeze(
-            name="squeeze",
-            shape=shape,
-            channels=block.se_channels,
-            act=block.se_act,
-            gate=block.gate,
-        ),
-    )
-
-
-def conv(block: Block, shape: Shape) -> tuple[Layer, ...]:
-    """Lower a plain convolution: convolution, normalisation, activation, and SE if asked for."""
-    first = _spatial("conv", block, shape, block.out_channels, groups=1)
-    return (first, *_squeeze(block, first.out_shape))
-
-
-def separable(block: Block, shape: Shape) -> tuple[Layer, ...]:
-    """Lower a depthwise-separable convolution, both parts activated (MobileNetV1)."""
-    depthwise = _depthwise(block, shape)
-    pointwise = _pointwise("pointwise", depthwise.out_shape, block.out_channels, block.act)
-    return (depthwise, *_squeeze(block, depthwise.out_shape), pointwise)
-
-
-def mbconv(block: Block, shape: Shape) -> tuple[Layer, ...]:
-    """Lower an inverted residual with a linear bottleneck (MobileNetV2).
-
-    Where the hidden channels equal the input channels there is no expansion layer.
+    Raises:
+        NasError: if there is no such kind, or it has no such options.
     """
-    expand: tuple[Layer, ...] = ()
-    inner = shape
-    if block.expands:
-        layer = _pointwise("expand", shape, block.hidden_channels, block.act)
-        expand, inner = (layer,), layer.out_shape
-    depthwise = _depthwise(block, inner)
-    project = _pointwise("project", depthwise.out_shape, block.out_channels, "none")
-    return (*expand, depthwise, *_squeeze(block, depthwise.out_shape), project)
-
-
-def pool(block: Block, shape: Shape) -> tuple[Layer, ...]:
-    """Lower global average pooling; the result has height and width 1."""
-    return (Pool(name="pool", in_shape=shape),)
-
-
-def linear(block: Block, shape: Shape) -> tuple[Layer, ...]:
-    """Lower a fully connected layer; it must stand after the pooling."""
-    return (
-        Linear(
-            name="linear",
-            in_features=block.in_channels,
-            out_features=block.out_channels,
-            act=block.act,
-        ),
-    )
-
-
-def depthwise(block: Block, shape: Shape) -> tuple[Layer, ...]:
-    """Lower a depthwise convolution alone, with normalisation and activation."""
-    return (_depthwise(block, shape),)
-
-
-def predict(block: Block, shape: Shape) -> tuple[Layer, ...]:
-    """Lower a convolution with bias and without normalisation, as the last ones of detectors."""
-    return (replace(_spatial("conv", block, shape, block.out_channels, groups=1), norm=False),)
-
-
-def concat(block: Block, *shapes: Shape) -> tuple[Layer, ...]:
-    """Lower the concatenation of the channels of maps."""
-    joined = (sum(shape[0] for shape in shapes), *shapes[0][1:])
-    return (Concat(name="concat", in_shapes=shapes, out_shape=joined),)
-
-
-def add(block: Block, *shapes: Shape) -> tuple[Layer, ...]:
-    """Lower the sum of maps."""
-    return (Add(name="add", shape=shapes[0], terms=len(shapes), act=block.act),)
-
-
-def upsample(block: Block, shape: Shape) -> tuple[Layer, ...]:
-    """Lower the repetition of pixels, as often as the stride says."""
-    factor = block.stride
-    larger = (shape[0], shape[1] * factor, shape[2] * factor)
-    return (Upsample(name="upsample", in_shape=shape, out_shape=larger, factor=factor),)
-
-
-def maxpool(block: Block, shape: Shape) -> tuple[Layer, ...]:
-    """Lower max-pooling, with the kernel and the stride of the block."""
-    kernel, stride = block.kernel, block.stride
-    smaller = (shape[0], -(-shape[1] // stride), -(-shape[2] // stride))
-    layer = MaxPool(name="maxpool", in_shape=shape, out_shape=smaller, kernel=kernel, stride=stride)
-    return (layer,)
-
-
-def split(block: Block, shape: Shape) -> tuple[Layer, ...]:
-    """Lower the choice of some channels, from `first_channel` on."""
-    part = (block.out_channels, *shape[1:])
-    return (Split(name="split", in_shape=shape, out_shape=part, first=block.first_channel),)
-
-
-def shuffle(block: Block, shape: Shape) -> tuple[Layer, ...]:
-    """Lower the channel shuffle of ShuffleNet, of two groups."""
-    return (Shuffle(name="shuffle", shape=shape),)
-
-
-BLOCKS: Mapping[str, Callable[..., tuple[Layer, ...]]] = {
-    "conv": conv,
-    "separable": separable,
-    "mbconv": mbconv,
-    "pool": pool,
-    "linear": linear,
-    "depthwise": depthwise,
-    "predict": predict,
-    "concat": concat,
-    "add": add,
-    "upsample": upsample,
-    "maxpool": maxpool,
-    "split": split,
-    "shuffle": shuffle,
-}
-"""From the kind of a block to the function that lowers it on the shape of each of its inputs."""
-
-RESIDUAL_KINDS = ("mbconv",)
-GRAPH_KINDS = ("depthwise", "predict", "concat", "add", "upsample", "maxpool", "split", "shuffle")
-"""Kinds that stand in detectors and other graphs; the stages of a space have the others."""
+    made: BlockKind = create("blocks", Plugin.parse(name))
+    if unread := [choice for choice in made.choices if choice not in CHOICES]:
+        raise unknown(f"choice of block {name}", unread[0], CHOICES)
+    return made
 
 
 def out_shape(layers: tuple[Layer, ...]) -> Shape:
@@ -194,7 +64,7 @@ def out_shape(layers: tuple[Layer, ...]) -> Shape:
 
 def shortcut(block: Block) -> str:
     """Return the shortcut that `block` has: "identity", "pool" or "none"."""
-    joins = block.kind in RESIDUAL_KINDS and block.keeps_channels
+    joins = "skip" in kind_of(block.kind).choices and block.keeps_channels
     if not joins or (block.skip == "identity" and block.stride != 1):
         return "none"
     return block.skip
@@ -212,7 +82,7 @@ def lower_block(block: Block, *in_shapes: Shape, name: str = "") -> Unit:
 @lru_cache(maxsize=1 << 13)
 def _lowered(block: Block, in_shapes: tuple[Shape, ...], name: str) -> Unit:
     _check_fits(block, in_shapes)
-    layers = BLOCKS[block.kind](block, *in_shapes)
+    layers = kind_of(block.kind).lower(block, *in_shapes)
     in_shape, result = _joined(block, in_shapes), out_shape(layers)
     if (block.in_channels, block.out_channels) != (in_shape[0], result[0]):
         raise NasError(
@@ -237,10 +107,8 @@ def _joined(block: Block, in_shapes: tuple[Shape, ...]) -> Shape:
 
 def _check_fits(block: Block, in_shapes: tuple[Shape, ...]) -> None:
     """Refuse what its function cannot lower."""
-    if block.kind not in BLOCKS:
-        raise unknown("block kind", block.kind, BLOCKS)
-    if block.kind == "mbconv" and not block.hidden_channels:
-        raise NasError("an mbconv block needs hidden_channels")
+    if EXPANDS in kind_of(block.kind).choices and not block.hidden_channels:
+        raise NasError(f"the {block.kind} block needs hidden_channels")
     if block.kind == "linear" and in_shapes[0][1:] != (1, 1):
         raise NasError("a linear block must stand after a pool block")
     if len({shape[1:] for shape in in_shapes}) > 1:

@@ -9,10 +9,11 @@ from typing import Any
 from nas.core import data
 from nas.core.errors import BadFile, NasError, UnknownName
 from nas.core.mistaken import SPACE, explained
-from nas.core.schema import Reader, check_keys
+from nas.core.plugins import Plugin, check_named
+from nas.core.schema import FromFile, Reader, check_keys
 from nas.core.text import shown
 from nas.network.blocks import ACTS, GATES, MOST_CHANNELS, MOST_PIXELS, MOST_WINDOW, SKIPS
-from nas.network.lowering import BLOCKS, GRAPH_KINDS
+from nas.network.lowering import kind_of, kinds_of_blocks
 from nas.space.rows import SHARED, Row, Squeezing, Squeezings, Value
 from nas.space.space import Space
 
@@ -31,7 +32,6 @@ DEFAULTS: Mapping[str, Value] = {
 }
 _PER_LAYER = ("kernel", "expansion", "se", "skip")
 _ALLOWED: Mapping[str, tuple[str, ...]] = {
-    "kind": tuple(kind for kind in BLOCKS if kind not in GRAPH_KINDS),
     "act": ACTS,
     "se_act": ACTS,
     "gate": GATES,
@@ -89,7 +89,9 @@ def load_space(name: str | Path) -> Space:
     """
     try:
         path = data.find("search space", name, where="search_spaces")
-        return space_from_mapping(data.read_mapping(path), source=str(path))
+        content = data.read_mapping(path)
+        _check_code(content)
+        return space_from_mapping(content, source=str(path))
     except (UnknownName, BadFile) as error:
         raise explained(error, str(name), SPACE) from None
 
@@ -132,6 +134,22 @@ def space_from_mapping(content: Mapping[str, Any], *, source: str = "space") -> 
             "are the most"
         )
     return space
+
+
+def _check_code(content: Any) -> None:
+    """Refuse kinds of blocks by dotted paths in a file, unless the user allows them.
+
+    Raises:
+        NasError: as `check_named`.
+    """
+    inner = content.values() if isinstance(content, Mapping) else content
+    if isinstance(content, Mapping | list):
+        for value in inner:
+            _check_code(value)
+    kinds = content.get("kind") if isinstance(content, Mapping) else None
+    for kind in kinds if isinstance(kinds, list) else [kinds]:
+        if isinstance(kind, str):
+            check_named("blocks", FromFile(kind))
 
 
 def _check_plain(content: Mapping[str, Any], source: str) -> None:
@@ -258,7 +276,7 @@ def _check_row(row: Any, place: str) -> None:
         if field == "per_layer" and row[field] == []:
             continue
         for value in _values(row, field, place):
-            wanted = _wanted(field, value)
+            wanted = _kind_wanted(value) if field == "kind" else _wanted(field, value)
             if wanted:
                 raise _bad(row, field, place, f"must be {wanted}, not {shown(value)}")
 
@@ -316,6 +334,21 @@ def _wanted(field: str, value: Any) -> str:
     if value > most:
         return f"{most:,} at most"
     return "odd" if field == "kernel" and value % 2 == 0 else ""
+
+
+def _kind_wanted(value: Any) -> str:
+    """Return the kinds of blocks that a space may have if `value` is none, else nothing.
+
+    Raises:
+        NasError: if it is one with options that it does not take.
+    """
+    known = [kind for kind in kinds_of_blocks() if kind_of(kind).in_spaces]
+    named = isinstance(value, str) and Plugin.parse(value).name
+    if value in known or (named in known and kind_of(value)):
+        return ""
+    if named and "." in named and kind_of(value).in_spaces:
+        return ""
+    return f"one of {', '.join(known)}"
 
 
 def _values(content: Mapping[str, Any], key: str, place: str) -> tuple[Value, ...]:

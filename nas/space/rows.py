@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from nas.core.errors import NotInSpace
 from nas.core.schema import Count, OneOf, Range
 from nas.network.blocks import ACTS, GATES
+from nas.network.kinds import CHOICES, EXPANDS
+from nas.network.lowering import kind_of
 from nas.network.multipliers import round_channels
 
 Value = int | float | bool | str
@@ -19,8 +21,7 @@ Picks = Mapping[str, Value]
 Whole = TypeVar("Whole", int, NDArray[np.int64])
 """A whole number, or an array of some."""
 
-APPLIES_TO = {"expansion": ("mbconv",), "expansion_rest": ("mbconv",), "skip": ("mbconv",)}
-"""Fields that only some kinds of block have; for other kinds their choices are inactive."""
+REST = "expansion_rest"
 
 SHARED = ""
 """The activation of rows of stem and head that use the one of the space."""
@@ -83,26 +84,33 @@ class Row:
         `in_channels`, width and kernel may be arrays of numbers: then so are fields that follow.
         """
         kind, squeezing = str(values["kind"]), squeezings.get(values["se"])
-        hidden = times(in_channels, _expansion(values, layer)) if kind == "mbconv" else 0
+        expands = reads(kind, EXPANDS)
+        hidden = times(in_channels, _expansion(values, layer)) if expands else 0
         act = "relu6" if kind == "pool" else str(values["act"])
         found = {
             "kind": kind,
             "in_channels": in_channels,
             "out_channels": in_channels if kind == "pool" else _width(values, in_channels),
             "hidden_channels": hidden,
-            "kernel": values["kernel"],
+            "kernel": values["kernel"] if reads(kind, "kernel") else 1,
             "stride": int(values["stride"]) if layer == 0 else 1,
             "se_channels": 0,
             "act": act,
             "se_act": "relu",
             "gate": "sigmoid",
-            "skip": str(values["skip"]) if kind in APPLIES_TO["skip"] else "identity",
+            "skip": str(values["skip"]) if reads(kind, "skip") else "identity",
         }
-        if squeezing:
-            inner = hidden if kind == "mbconv" else in_channels
+        if squeezing and reads(kind, "se"):
+            inner = hidden if expands else in_channels
             found["se_channels"] = squeezing.channels(in_channels, inner)
             found |= squeezing.fields(act, str(values["se_act"]), str(values["gate"]))
         return found
+
+
+def reads(kind: Value, field: str) -> bool:
+    """Tell whether blocks of a kind depend on a field; its choices are inactive where not."""
+    choice = EXPANDS if field == REST else field
+    return choice not in CHOICES or choice in kind_of(str(kind)).choices
 
 
 def each(function: Callable[[int], int], numbers: Whole) -> Whole:
@@ -129,7 +137,7 @@ def multiplied(width: int, multiplier: float) -> int:
 
 
 def _expansion(values: Mapping[str, Any], layer: int) -> float | str:
-    name = "expansion_rest" if layer and "expansion_rest" in values else "expansion"
+    name = REST if layer and REST in values else EXPANDS
     return values[name]  # type: ignore[no-any-return]  # a ratio is never an array
 
 
@@ -159,11 +167,11 @@ class Column:
             return 0
         if self.layer is not None:
             return self.layer + 1
-        return 2 if self.field == "expansion_rest" else 1
+        return 2 if self.field == REST else 1
 
     def is_active(self, kind: str, layers: int) -> bool:
         """Return whether the choice has an influence in a stage of `kind` and depth `layers`."""
-        return kind in APPLIES_TO.get(self.field, (kind,)) and layers >= self.least_layers
+        return reads(kind, self.field) and layers >= self.least_layers
 
 
 def stem_columns(rows: tuple[Row, ...]) -> Iterator[Column]:
@@ -223,9 +231,10 @@ def conditions(columns: tuple[Column, ...]) -> Iterator[Condition]:
             continue
         stage = f"stage{column.stage + 1}"
         kinds, depth = index.get(f"{stage}_kind"), index.get(f"{stage}_layers")
-        if column.field in APPLIES_TO and kinds is not None:
-            fits = [kind in APPLIES_TO[column.field] for kind in columns[kinds].values]
-            yield i, kinds, np.array(fits)
+        if column.field != "kind" and kinds is not None:
+            fits = [reads(kind, column.field) for kind in columns[kinds].values]
+            if not all(fits):
+                yield i, kinds, np.array(fits)
         if column.least_layers and depth is not None:
             deep = [int(n) >= column.least_layers for n in columns[depth].values]
             if not all(deep):

@@ -16,7 +16,7 @@ from nas.core.plugins import Plugin, available, create
 from nas.latency.backends import DTYPES, Backend
 from nas.network.blocks import Block
 from nas.network.layers import Shape, Unit
-from nas.network.lowering import BLOCKS, alone, lower_block
+from nas.network.lowering import alone, kinds_of_blocks, lower_block
 
 NAMES = tuple(available("backends"))
 MARKED = [pytest.param(n, marks=pytest.mark.torch if "torch" in n else ()) for n in NAMES]
@@ -125,7 +125,7 @@ def test_it_names_its_runtime_with_a_version_and_the_end_of_its_files(backend: B
 
 
 def test_all_kinds_of_blocks_are_tried() -> None:
-    assert {u.block.kind for u in (*UNITS, *JOINED)} == set(BLOCKS)
+    assert {u.block.kind for u in (*UNITS, *JOINED)} == set(kinds_of_blocks())
 
 
 @pytest.mark.parametrize("tried", UNITS, ids=lambda u: u.key)

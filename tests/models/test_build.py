@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,9 @@ from nas.models.build import (  # noqa: E402
     drop_samples,
     weights_of,
 )
-from nas.network import lowering  # noqa: E402
 from nas.network.blocks import ACTS, GATES, Architecture, Block  # noqa: E402
 from nas.network.cost import cost  # noqa: E402
-from nas.network.layers import Layer, Shape  # noqa: E402
-from nas.network.lowering import lower  # noqa: E402
+from nas.network.lowering import kind_of, kinds_of_blocks, lower  # noqa: E402
 from nas.network.multipliers import scale_resolution  # noqa: E402
 from nas.network.weights import random_weights, weight_shapes  # noqa: E402
 from nas.network.zoo import load_architecture  # noqa: E402
@@ -126,7 +125,7 @@ def test_torch_and_onnx_agree_on_every_option(act: str, gate: str, skip: str, st
 
 
 @pytest.mark.parametrize(
-    "kind", sorted(set(lowering.BLOCKS) - {"pool", "linear", *lowering.GRAPH_KINDS})
+    "kind", [k for k in kinds_of_blocks() if kind_of(k).in_spaces and k not in ("pool", "linear")]
 )
 @pytest.mark.parametrize("se_channels", [0, 4])
 @pytest.mark.parametrize("kernel", [1, 3, 7])
@@ -163,19 +162,28 @@ def test_torch_and_onnx_agree_on_any_head(head: str) -> None:
     np.testing.assert_allclose(ours, theirs, atol=TOLERANCE)
 
 
-def fused(block: Block, shape: Shape) -> tuple[Layer, ...]:
-    """Lower a kind that the package does not have: a full convolution, then a projection."""
-    wide = replace(block, out_channels=block.hidden_channels)
-    (first,) = lowering.conv(wide, shape)
-    narrow = replace(block, in_channels=block.hidden_channels, kernel=1, stride=1, act="none")
-    (last,) = lowering.conv(narrow, first.out_shape)  # type: ignore[union-attr]
-    return (replace(first, name="expand"), replace(last, name="project"))
+FUSED = '''"""A kind that the package does not have: a full convolution, then a projection."""
+
+from dataclasses import replace
+
+from nas.network.kinds import BlockKind, full_conv, pointwise_conv
 
 
-def test_a_new_kind_needs_one_function_and_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lowering, "BLOCKS", {**lowering.BLOCKS, "fused": fused})
-    monkeypatch.setattr(lowering, "RESIDUAL_KINDS", ("mbconv", "fused"))
-    arch = small(mbconv(kind="fused", skip="pool", stride=2), mbconv(kind="fused"))
+def lower(block, shape):
+    first = full_conv("expand", block, shape, block.hidden_channels, groups=1)
+    return first, pointwise_conv("project", first.out_shape, block.out_channels, "none")
+
+
+def create():
+    return BlockKind(lower=lower, choices=("expansion", "kernel", "act", "skip"))
+'''
+
+
+def test_a_new_kind_is_one_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "of_mine").mkdir()
+    (tmp_path / "of_mine" / "fused.py").write_text(FUSED)
+    monkeypatch.chdir(tmp_path)
+    arch = small(mbconv(kind="of_mine.fused", skip="pool", stride=2), mbconv(kind="of_mine.fused"))
     assert_agreement(arch)
     assert sum(p.numel() for p in build_model(arch).parameters()) == cost(arch).params
 

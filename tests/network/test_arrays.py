@@ -10,10 +10,10 @@ from nas.network.arrays import NUMBERS, BlockArrays, lower_arrays, unit_at
 from nas.network.blocks import Block
 from nas.network.cost import cost_of
 from nas.network.layers import Unit
-from nas.network.lowering import BLOCKS, GRAPH_KINDS, lower_block
+from nas.network.lowering import kind_of, kinds_of_blocks, lower_block
 
 MEASURED = "epyc_genoa_onnxruntime_1t_fp32_mobilenetv3"
-KINDS = [kind for kind in BLOCKS if kind not in GRAPH_KINDS]
+KINDS = [kind for kind in kinds_of_blocks() if kind_of(kind).in_spaces]
 """Those of spaces, which are lowered many at once."""
 SIDES = np.array([1, 7, 14, 14, 14, 15, 112])
 

@@ -146,7 +146,7 @@ MALFORMED = {
     "a schema of yes": ("schema: 1", "schema: true", "schema is True"),
     "no schema": ("schema: 1\n", "", "schema is None"),
     "an unknown kind": ("kind: conv", "kind: cov", "line 12: stem.0: unknown block kind 'cov'; "),
-    "no hidden channels": ("hidden_channels: 72, ", "", "line 15: stages.1.0: an mbconv block ne"),
+    "no hidden channels": ("hidden_channels: 72, ", "", "line 15: stages.1.0: the mbconv block ne"),
     "channels that do not meet": ("in_channels: 24, out_channels: 24",
                                   "in_channels: 25, out_channels: 24",
                                   "line 16: stages.1.1: in_channels of stages.1.1 is 25, but"),

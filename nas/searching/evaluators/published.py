@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from nas.accuracy.feature_model import PicksModel, load_feature_model
 from nas.accuracy.judges import Judges, load_judges
 from nas.accuracy.predictor import DECIMALS
 from nas.core.errors import NasError
+from nas.core.plugins import Plugin
 from nas.searching.problem import Candidates, Floats, Metrics
 from nas.space.space import Space
 
@@ -17,6 +19,8 @@ WALL = 0.045
 """Logits. A search is kept to networks of which the predictor is at least so sure."""
 _STEEPNESS = 5.0
 """How often what a deviation exceeds the wall by is taken off."""
+KINDS = ("conv", "separable", "mbconv")
+"""The kinds of blocks of the networks that the predictor was fitted on, and near ones."""
 _EXPECT = "top1: expect about a point less of what a search found"
 """Measured: `experiments/fit_published_accuracy/optimism.py`."""
 
@@ -87,5 +91,12 @@ def create(space: Space, *, path: str = "", caution: float = 1.0) -> Published:
     """
     if not caution >= 0:
         raise NasError(f"caution must be a number >= 0, not {caution:g}")
+    rows = (row.options["kind"] for row in space.stages)
+    kinds = {Plugin.parse(str(kind)).name for kind in chain.from_iterable(rows)}
+    if unknown_kinds := sorted(kinds - set(KINDS)):
+        raise NasError(
+            f"evaluator published knows networks of {', '.join(KINDS)} blocks, and space "
+            f"{space.name} has {', '.join(unknown_kinds)}; take `evaluator=proxy` or another one"
+        )
     model = load_feature_model(path or "published").over(space)
     return Published(model=model, judges=None if path else load_judges(), caution=caution)
