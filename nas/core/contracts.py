@@ -49,6 +49,11 @@ CONTRACTS: Mapping[str, Contract] = {
         parts={"runtime": VALUE, "suffix": VALUE, "compile": 1, "open": 1},
         said="nas.latency.backends.Backend",
     ),
+    "devices": Contract(
+        create="create(*, ...)",
+        parts={"measure": 1},
+        said="nas.latency.measure.run.Device",
+    ),
     "dialects": Contract(
         create="create(*, ...)",
         parts={"name": VALUE, "spread": VALUE, "units": 1, "keys": 1},

@@ -34,6 +34,7 @@ KINDS: Mapping[str, str] = {
     "evaluators": "searching.evaluators",
     "exporters": "exporting.formats",
     "backends": "latency.backends",
+    "devices": "latency.devices",
     "dialects": "latency.dialects",
     "runners": "core.workers.runners",
     "datasets": "training.datasets",

@@ -17,7 +17,7 @@ from nas.latency.measure.bundle import with_validation
 from nas.latency.measure.compare import Checked
 from nas.latency.measure.plan import Plan, plan_networks, plan_space
 from nas.latency.measure.rounds import MeasuringProgress, MeasuringReport, Rounds
-from nas.latency.measure.run import Target
+from nas.latency.measure.run import HERE, Target, Where
 from nas.report.tables import Table, ms_text
 from nas.searching.runs.folder import find_architecture, front_names
 from nas.space.file import load_space
@@ -105,15 +105,35 @@ def target(command: Command) -> Command:
     @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
     @click.option("--dtype", default="fp32", show_default=True, help="fp32 or int8.")
     @click.option("--backend", default="onnxruntime", show_default=True, help="nas list backends.")
-    @cores
+    @where
     @wraps(command)
-    def wrapped(
-        threads: int, dtype: str, backend: str, cores: tuple[int, ...] | None, **rest: Any
-    ) -> Any:
-        made = Target(backend=backend, threads=threads, dtype=dtype, cores=cores)
+    def wrapped(threads: int, dtype: str, backend: str, where: Where, **rest: Any) -> Any:
+        made = where.of(Target(backend=backend, threads=threads, dtype=dtype))
         return command(target=made, **rest)
 
     return wrapped
+
+
+def where(command: Command) -> Command:
+    """Give a command `where`, from the options for the device and its cores."""
+
+    @cores
+    @device
+    @wraps(command)
+    def wrapped(cores: tuple[int, ...] | None, device: str, **rest: Any) -> Any:
+        return command(where=Where(device=device, cores=cores), **rest)
+
+    return wrapped
+
+
+def device(command: Command) -> Command:
+    """Add the option for the device to measure on."""
+    return click.option(
+        "--device",
+        default=HERE,
+        show_default=True,
+        help="Where to measure: local, or ssh:user@host[:port]; see nas list devices.",
+    )(command)
 
 
 def cores(command: Command) -> Command:

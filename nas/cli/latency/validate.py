@@ -9,6 +9,7 @@ from nas.cli._print import print_json, put, say
 from nas.cli.latency import _options as options
 from nas.core.extras import extra
 from nas.latency.measure.make import validate_table
+from nas.latency.measure.run import Where
 from nas.latency.table import LatencyTable
 from nas.report.table_notes import facts, other_graphs, speed_note
 from nas.searching.runs.folder import find_architecture
@@ -21,7 +22,7 @@ from nas.searching.runs.folder import find_architecture
 )
 @click.option("--arch", multiple=True, help="Instead of those, an architecture; may be repeated.")
 @click.option("--space", help="Where they come from. [default: what the table was measured for]")
-@options.cores
+@options.where
 @click.option("--plot/--no-plot", default=True, help="Draw predicted against measured.")
 @options.json_flag
 def command(  # noqa: PLR0913  # a parameter for every option
@@ -29,7 +30,7 @@ def command(  # noqa: PLR0913  # a parameter for every option
     networks: int,
     arch: tuple[str, ...],
     space: str | None,
-    cores: tuple[int, ...] | None,
+    where: Where,
     plot: bool,
     as_json: bool,
 ) -> None:
@@ -44,7 +45,7 @@ def command(  # noqa: PLR0913  # a parameter for every option
             networks=networks,
             space=space,
             archs=[find_architecture(name) for name in arch],
-            cores=cores,
+            where=where,
             report=report,
         )
     validation = validated.validation

@@ -1,6 +1,8 @@
 """Pack a measurement into one zip for a device that has only Python, numpy and the runtime."""
 
+import hashlib
 import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from nas.core.progress import Report, quiet
 from nas.core.schema import SCHEMA
 from nas.core.versions import code_version
 from nas.latency.measure.on_target import CARRIED, MANIFEST, PORTABLE
-from nas.latency.measure.plan import MeasuringJob, Plan, plan_validation, to_mapping
+from nas.latency.measure.plan import Plan, plan_validation, to_mapping
 from nas.latency.measure.run import Target
 from nas.latency.measure.samples import VALIDATION
 from nas.space.space import Space
@@ -47,35 +49,48 @@ def write_bundle(
     backend = target.create()
     if target.backend not in PORTABLE:
         raise NasError(f"bundles are for {' and '.join(PORTABLE)}, not for {target.backend}")
-    jobs: list[MeasuringJob] = []
-    refused: list[str] = []
+    names = [_model_name(number, backend.suffix) for number in range(len(plan.jobs))]
+    refused: dict[str, str] = {}
     with atomic_path(path, follow=True) as temporary, _zip(temporary) as archive:
-        for number, job in enumerate(plan.jobs):
+        for number, (job, name) in enumerate(zip(plan.jobs, names, strict=True)):
             try:
-                content = backend.compile(job.units)
+                archive.writestr(name, backend.compile(job.units))
             except NasError as error:
                 if not number:
                     raise
-                refused.append(f"{job.name}: {error}")
-                continue
-            archive.writestr(_model_name(len(jobs), backend.suffix), content)
-            jobs.append(job)
+                refused[name] = str(error)
             report(number + 1, len(plan.jobs), "")
         _write_code(archive, target)
-        archive.writestr(
-            MANIFEST,
-            strict_json.dumps(
-                {
-                    "schema": SCHEMA,
-                    "version": code_version(),
-                    "backend": target.backend,
-                    "dtype": target.dtype,
-                    "plan": to_mapping(replace(plan, jobs=tuple(jobs))),
-                    "models": [_model_name(i, backend.suffix) for i in range(len(jobs))],
-                }
-            ),
-        )
-    return tuple(refused)
+        archive.writestr(MANIFEST, _manifest(plan, target, names, refused))
+    return tuple(
+        f"{job.name}: {refused[name]}"
+        for job, name in zip(plan.jobs, names, strict=True)
+        if name in refused
+    )
+
+
+def _manifest(plan: Plan, target: Target, names: Sequence[str], refused: Mapping[str, str]) -> str:
+    content = {
+        "schema": SCHEMA,
+        "version": code_version(),
+        "backend": target.backend,
+        "dtype": target.dtype,
+        "plan": to_mapping(plan),
+        "models": list(names),
+        "refused": dict(refused),
+    }
+    return strict_json.dumps(content)
+
+
+def bundle_key(plan: Plan, target: Target) -> str:
+    """Return 16 hex digits that tell a measurement from others: its plan, options and code."""
+    digest = hashlib.sha256(strict_json.dumps(to_mapping(plan)).encode())
+    digest.update(
+        repr((code_version(), target.backend, target.dtype, target.graph, target.threads)).encode()
+    )
+    for name in _code(target):
+        digest.update((_PACKAGE / name).read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _zip(path: Path) -> zipfile.ZipFile:
@@ -89,5 +104,9 @@ def _model_name(number: int, suffix: str) -> str:
 def _write_code(archive: zipfile.ZipFile, target: Target) -> None:
     archive.writestr("__main__.py", _START)
     archive.writestr("nas/__init__.py", _INIT.format(version=code_version()))
-    for name in (*CARRIED, f"latency/backends/{target.backend}.py"):
+    for name in _code(target):
         archive.write(_PACKAGE / name, f"nas/{name}")
+
+
+def _code(target: Target) -> tuple[str, ...]:
+    return (*CARRIED, f"latency/backends/{target.backend}.py")

@@ -14,7 +14,7 @@ from nas.latency.file import load_table, write_table
 from nas.latency.measure.plan import Plan, plan_check, plan_units, plan_validation
 from nas.latency.measure.references import references_of
 from nas.latency.measure.rounds import MeasuringReport, Rounds
-from nas.latency.measure.run import Target, measure_plan
+from nas.latency.measure.run import Target, Where, measure_plan
 from nas.latency.measure.samples import UNIT, read_samples
 from nas.latency.measure.tabulate import entry_of, tabulate
 from nas.latency.measure.validation import speed_of, validate
@@ -81,7 +81,7 @@ def validate_table(
     networks: int,
     space: str | None = None,
     archs: Sequence[Architecture] = (),
-    cores: tuple[int, ...] | None = None,
+    where: Where | None = None,
     report: MeasuringReport = quiet,
 ) -> LatencyTable:
     """Measure networks that the table at `path` was not fitted on, and store the validation in it.
@@ -96,7 +96,7 @@ def validate_table(
     if not path.is_file():
         raise BadFile(f"{path}: no such file; the result is stored in the table, so name its file")
     table = load_table(path)
-    target = target_of(table, cores=cores)
+    target = target_of(table) if where is None else where.of(target_of(table))
     source = table.provenance
     known = frozenset(source.calibrated_on) if source else frozenset()
     references = references_of(table)

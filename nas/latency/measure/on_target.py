@@ -13,8 +13,8 @@ import time
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,7 +24,7 @@ from nas.core.errors import BadFile, NasError, missing_package
 from nas.core.schema import SCHEMA, OneOf, Reader
 from nas.core.text import shown
 from nas.latency.backends import Backend, graph_of
-from nas.latency.measure.rounds import MeasuringProgress, Rounds, measure
+from nas.latency.measure.rounds import MeasuringProgress, MeasuringReport, Rounds, measure
 from nas.latency.measure.samples import JobRecord, SampleFile, header
 
 MANIFEST = "bundle.json"
@@ -64,6 +64,8 @@ def main(bundle: Path) -> int:
     parser.add_argument(
         "--rounds", type=int, help="repetitions of every model (default: as needed)"
     )
+    parser.add_argument("--settings", help=argparse.SUPPRESS)  # all of `Rounds`, as JSON
+    parser.add_argument("--progress", type=Path, help=argparse.SUPPRESS)  # a file, for another
     given = parser.parse_args()
     try:
         cores = tuple(int(core) for core in given.cores.split(",")) if given.cores else None
@@ -72,8 +74,11 @@ def main(bundle: Path) -> int:
     if given.rounds is not None and given.rounds < 1:
         parser.error(f"--rounds {given.rounds}: expected 1 or more")
     rounds = Rounds.of(given.rounds, minutes=given.minutes)
+    if given.settings:
+        rounds = Rounds(**strict_json.parse(given.settings))
+    report = partial(_write_progress, given.progress) if given.progress else None
     try:
-        run(bundle, given.out, threads=given.threads, cores=cores, rounds=rounds)
+        run(bundle, given.out, threads=given.threads, cores=cores, rounds=rounds, report=report)
     except NasError as error:
         logging.error("error: %s", error)
         return 2
@@ -85,9 +90,17 @@ def main(bundle: Path) -> int:
 
 
 def run(
-    bundle: Path, out: Path, *, threads: int, cores: tuple[int, ...] | None, rounds: Rounds
+    bundle: Path,
+    out: Path,
+    *,
+    threads: int,
+    cores: tuple[int, ...] | None,
+    rounds: Rounds,
+    report: MeasuringReport | None = None,
 ) -> None:
     """Measure all models in `bundle` into the samples at `out`, or resume that.
+
+    Progress goes to `report`, which is called at most every second, and to the log.
 
     Raises:
         NasError: if the runtime is missing, or refuses its options or a reference network.
@@ -101,12 +114,12 @@ def run(
         head = header(
             manifest.plan, runtime=backend.runtime, threads=threads, dtype=dtype, graph=graph
         )
-        models = [partial(_content, archive, bundle, name) for name in manifest.models]
+        models = [partial(_model, archive, bundle, manifest, name) for name in manifest.models]
         with closing(SampleFile(out, head)) as file:
             kept = machine.pin(cores, threads=threads)
             known = {**machine.describe(kept), "backend": manifest.backend}
             found = measure(
-                models, backend.open, file, rounds=rounds, machine=known, report=_Lines()
+                models, backend.open, file, rounds=rounds, machine=known, report=_Lines(report)
             )
     logging.info("noise of the machine: %.1f %%", 100 * found.noise)
 
@@ -122,7 +135,10 @@ class _Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What a bundle holds: the plan, and the name in the zip of each job's model."""
+    """What a bundle holds: the plan, and the name in the zip of each job's model.
+
+    `refused` says of models by their names why they could not be made.
+    """
 
     schema: int
     version: str
@@ -130,6 +146,7 @@ class Manifest:
     dtype: str
     plan: Mapping[str, Any]
     models: tuple[str, ...]
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 @contextmanager
@@ -169,6 +186,12 @@ def read_manifest(archive: zipfile.ZipFile, path: Path) -> Manifest:
     return found
 
 
+def _model(archive: zipfile.ZipFile, path: Path, manifest: Manifest, name: str) -> bytes:
+    if name in manifest.refused:
+        raise NasError(manifest.refused[name])
+    return _content(archive, path, name)
+
+
 def _content(archive: zipfile.ZipFile, path: Path, name: str) -> bytes:
     """Return a file of a bundle.
 
@@ -206,14 +229,27 @@ def _backend(manifest: Manifest, threads: int) -> Backend:
 
 
 class _Lines:
-    """Logs how far the measurement is, at most every ten seconds."""
+    """Logs how far the measurement is, at most every ten seconds, and reports it every second."""
 
-    def __init__(self) -> None:
-        self._last = time.monotonic()
+    def __init__(self, report: MeasuringReport | None) -> None:
+        self._logged = self._reported = time.monotonic()
+        self._report = report
 
     def __call__(self, now: MeasuringProgress) -> None:
-        if time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
-            self._last = time.monotonic()
+        at = time.monotonic()
+        if self._report and at - self._reported >= 1:
+            self._reported = at
+            self._report(now)
+        if at - self._logged >= _SECONDS_BETWEEN_LINES:
+            self._logged = at
             logging.info(
                 "%d of %d done, at most %.0f min left", now.done, now.total, now.seconds_left / 60
             )
+
+
+def _write_progress(path: Path, now: MeasuringProgress) -> None:
+    """Write `now` into the file at `path`, for who watches; a full disk is not its matter."""
+    new = path.with_name(f"{path.name}.new")
+    with suppress(OSError):
+        new.write_text(strict_json.dumps(asdict(now)), encoding="ascii")
+        new.replace(path)

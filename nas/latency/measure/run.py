@@ -1,45 +1,41 @@
-"""Measure a plan on a backend into a file of samples."""
+"""Measure a plan on a device into a file of samples."""
 
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
-from functools import partial
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
-from nas.core import machine, plugins
+from nas.core import plugins
 from nas.core.errors import NasError
 from nas.core.files import read_bytes
 from nas.core.plugins import Plugin
 from nas.core.progress import quiet
 from nas.latency.backends import Backend, Checked, graph_of
-from nas.latency.measure.estimates import Estimates
-from nas.latency.measure.plan import MeasuringJob, Plan, to_mapping
-from nas.latency.measure.rounds import MeasuringReport, Rounds, measure
-from nas.latency.measure.samples import (
-    CORRECTION,
-    REFERENCE,
-    VALIDATION,
-    SampleFile,
-    Samples,
-    header,
-    read_samples,
-)
+from nas.latency.measure.estimates import Estimates, estimate
+from nas.latency.measure.plan import MeasuringJob, Plan
+from nas.latency.measure.rounds import MeasuringReport, Rounds
+from nas.latency.measure.samples import CORRECTION, REFERENCE, VALIDATION, Samples, read_samples
 
+HERE = "local"
+"""The device that is this machine."""
 _TRIES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What is measured on: a backend by its text ("onnxruntime"), its options, and the cores.
+    """What is measured on: a backend by its text ("onnxruntime"), its options, the cores, a device.
 
-    `cores` of None are as many of the fastest as there are threads.
+    `cores` of None are as many of the fastest as there are threads. `device` is the text of a
+    plugin: this machine, or "ssh:pi@board".
     """
 
     backend: str = "onnxruntime"
     threads: int = 1
     dtype: str = "fp32"
     cores: tuple[int, ...] | None = None
+    device: str = HERE
 
     @property
     def graph(self) -> str:
@@ -57,6 +53,50 @@ class Target:
         return Checked(name=plugin.name, backend=made)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """The device and the cores of a measurement whose backend is given; see `Target`."""
+
+    device: str = HERE
+    cores: tuple[int, ...] | None = None
+
+    def of(self, target: Target) -> Target:
+        """Return `target` there."""
+        return replace(target, device=self.device, cores=self.cores)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """What a device is asked to do: measure `plan` into the file of samples at `path`.
+
+    `instead`: see `SampleFile`.
+    """
+
+    plan: Plan
+    target: Target
+    path: Path
+    rounds: Rounds
+    report: MeasuringReport = quiet
+    instead: str = "give another --out"
+
+
+class Device(Protocol):
+    """Where models are run; what `create(*, ...)` of a plugin in `nas/latency/devices/` returns.
+
+    `measure` is called once or more. It writes the lines of `nas.latency.measure.samples` as they
+    come, so that whatever ends it loses nothing, and resumes from what the file holds. What the
+    runtime refuses is noted in the samples by the number of the job in the plan.
+    """
+
+    def measure(self, asked: Measurement) -> None:
+        """Measure what is `asked`, or resume that, until its rounds are over.
+
+        Raises:
+            NasError: if the device cannot be reached, or lacks something; it says what to do.
+            RunError: if the file is of another measurement, or cannot be written.
+        """
+
+
 def measure_plan(
     plan: Plan,
     target: Target,
@@ -68,26 +108,21 @@ def measure_plan(
 ) -> tuple[Samples, Estimates]:
     """Measure `plan` into the file at `path`, or resume that; return samples and estimates.
 
-    The process stays pinned to the target's cores. `instead`: see `SampleFile`.
+    On this machine, the process stays pinned to the target's cores. `instead`: see `SampleFile`.
 
     Raises:
-        NasError: if the backend refuses its options, or a reference network.
+        NasError: if the backend refuses its options, or a reference network, or the device cannot
+            be reached.
         RunError: if the file is of another measurement, or cannot be written.
     """
-    backend = target.create()
-    head = header(
-        to_mapping(plan),
-        runtime=backend.runtime,
-        threads=target.threads,
-        dtype=target.dtype,
-        graph=target.graph,
+    device: Device = plugins.create("devices", Plugin.parse(target.device))
+    asked = Measurement(
+        plan=plan, target=target, path=path, rounds=rounds, report=report, instead=instead
     )
-    models = [partial(backend.compile, job.units) for job in plan.jobs]
-    with _nothing_left(path), closing(SampleFile(path, head, instead=instead)) as file:
-        cores = machine.pin(target.cores, threads=target.threads)
-        known = {**machine.describe(cores), "backend": target.backend}
-        found = measure(models, backend.open, file, rounds=rounds, machine=known, report=report)
-    return read_samples(path), found
+    with _nothing_left(path):
+        device.measure(asked)
+    samples = read_samples(path)
+    return samples, estimate(samples.repetitions, references=samples.references)
 
 
 @contextmanager

@@ -197,6 +197,22 @@ def _job(read: Reader, number: int, jobs: int) -> int:
     return number
 
 
+def check_same(found: Record, wanted: Record, *, path: Path, instead: str) -> None:
+    """Refuse a file whose header is `found` where `wanted` is to be measured.
+
+    Raises:
+        RunError: saying what differs, and to do what `instead` says.
+    """
+    for key in _SAME:
+        if found.get(key) != wanted.get(key):
+            plan = key in ("name", "jobs")
+            other = f"{key} {found.get(key)}, not {wanted.get(key)}"
+            raise RunError(
+                f"{path} was measured with {'another plan' if plan else other}; {instead}, "
+                "or delete it"
+            )
+
+
 class SampleFile:
     """An open file of samples, which is appended to.
 
@@ -208,20 +224,10 @@ class SampleFile:
 
     def __init__(self, path: Path, header: Record, *, instead: str = "give another --out") -> None:
         """Open the file at `path`, or begin it with `header`."""
-        self.path, self._instead = path, instead
+        self.path = path
         with resumed(path, header, writer="another measurement") as self._lines:
             self.samples = samples_of(self._lines.records, source=str(path))
-            self._check(header)
-
-    def _check(self, header: Record) -> None:
-        for key in _SAME:
-            found, wanted = self.samples.header.get(key), header.get(key)
-            if found != wanted:
-                plan = key in ("name", "jobs")
-                other = "another plan" if plan else f"{key} {found}, not {wanted}"
-                raise RunError(
-                    f"{self.path} was measured with {other}; {self._instead}, or delete it"
-                )
+            check_same(self.samples.header, header, path=path, instead=instead)
 
     def begin(self, machine: Record) -> None:
         """Append that a process begins to measure on `machine`."""
