@@ -14,6 +14,7 @@ from nas.cli._print import print_json, print_table, put, say
 from nas.cli._trained import WEIGHTS, find_trained
 from nas.core.errors import missing_package
 from nas.core.extras import extra
+from nas.core.run_folder import TRAINING, kind_of
 from nas.network.checkpoint import Checkpoint, load_checkpoint
 
 if TYPE_CHECKING:
@@ -61,8 +62,10 @@ def command(
     found: Any = (evaluate_detector if boxed else evaluate)(network, images, **how)
     document, show = (_boxes_document, _print_boxes) if boxed else (_document, _print)
     split = how["split"]
+    whole = {"schema": 1, "data": data, "split": split, **document(found)}
+    _keep(trained, whole)
     if as_json:
-        print_json({"schema": 1, "data": data, "split": split, **document(found)})
+        print_json(whole)
     else:
         show(found)
         say(f"{found.score.images:,} {split} images of {data}")
@@ -72,6 +75,15 @@ def command(
         )
         with extra("the picture", say):
             draw(picture, title=f"{trained}, {split} images of {data}")
+
+
+def _keep(trained: str, document: dict[str, Any]) -> None:
+    """Keep what was found of the best epoch in its training folder, for nas report."""
+    if kind_of(Path(trained)) is TRAINING:
+        from nas.report.kept import keep_evaluation
+
+        with extra("the scores in the training folder", say):
+            keep_evaluation(Path(trained), document)
 
 
 def _document(found: "Evaluation") -> dict[str, Any]:

@@ -197,9 +197,13 @@ def _checked(here: Path) -> "tuple[Checked, ...]":
     """Return the best architecture as measured on this machine, nothing where that fails."""
     from nas.cli.latency._options import measuring
     from nas.searching.runs.check import check_run
+    from nas.searching.runs.checked import keep_checked
 
     with suppress(KeyboardInterrupt), extra("the check", say), measuring(kept=False) as report:
-        return check_run(here, ["best"], report=report)
+        found = check_run(here, ["best"], report=report)
+        with extra("the measurement in the run folder", say):
+            keep_checked(here, [one.record() for one in found])
+        return found
     return ()
 
 

@@ -4,14 +4,14 @@
 result of every finished stage. Each stage has a folder of its own beside them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from nas.core.data import flat
 from nas.core.jsonl import Record, line_reader, resumed
-from nas.core.run_folder import PIPELINE, check_same, holds
+from nas.core.run_folder import PIPELINE, check_kind, check_same, holds, read_lines
 from nas.core.schema import SCHEMA, Milliseconds, OneOf, Seconds, Signed
 from nas.latency.eras import settings_without_era
 from nas.pipeline.config import STAGES, PipelineConfig, to_mapping, write_pipeline
@@ -93,15 +93,13 @@ class PipelineFolder:
         write_pipeline(replace(config, out=str(path)), path / SETTINGS)
 
     def _replay(self, records: Sequence[Record]) -> None:
-        for number, record in enumerate(records, start=1):
-            if "stage" in record:
-                line = line_reader(self.path / JOURNAL, number).record(record, _Line)
-                start = f"{self.path}: stage {line.stage} is finished, and its"
-                wanted = flat(self._up_to(line.stage))
-                found = {name: value for name, value in ADDED.items() if name in wanted}
-                found |= flat(settings_without_era(line.settings))
-                check_same(start, found, wanted, may_change=MAY_CHANGE, verb="was")
-                self.done[line.stage] = line.done
+        for line in _lines_of(self.path / JOURNAL, records):
+            start = f"{self.path}: stage {line.stage} is finished, and its"
+            wanted = flat(self._up_to(line.stage))
+            found = {name: value for name, value in ADDED.items() if name in wanted}
+            found |= flat(settings_without_era(line.settings))
+            check_same(start, found, wanted, may_change=MAY_CHANGE, verb="was")
+            self.done[line.stage] = line.done
 
     def _up_to(self, stage: str) -> dict[str, Any]:
         """Return the settings that decide a stage: all but those of later ones."""
@@ -116,6 +114,24 @@ class PipelineFolder:
     def close(self) -> None:
         """Let others write."""
         self._lines.close()
+
+
+def read_done(folder: Path) -> Mapping[str, Done]:
+    """Return the results of the finished stages of a pipeline, without opening it for writing.
+
+    Raises:
+        NasError: if the folder holds none, or its journal is damaged.
+    """
+    check_kind(folder, PIPELINE)
+    lines = _lines_of(folder / JOURNAL, read_lines(folder / JOURNAL))
+    return {line.stage: line.done for line in lines}
+
+
+def _lines_of(path: Path, records: Sequence[Record]) -> Iterator["_Line"]:
+    """Yield the lines of finished stages."""
+    for number, record in enumerate(records, start=1):
+        if "stage" in record:
+            yield line_reader(path, number).record(record, _Line)
 
 
 def _pinned(config: PipelineConfig, inputs: Mapping[str, str]) -> dict[str, Any]:

@@ -1,15 +1,26 @@
 """The report folder of a pipeline: one page for readers, one document for machines."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
 from nas.core.data import to_json, to_yaml
+from nas.core.errors import NasError
 from nas.core.extras import Say, extra
 from nas.core.files import write_text
+from nas.core.run_folder import kind_of
 from nas.core.schema import SCHEMA
+from nas.core.storage import Place
 from nas.pipeline.config import to_mapping
 from nas.pipeline.outcome import Outcome, networks_table
-from nas.pipeline.pictures import PICTURES
-from nas.report.page import Part, Picture, page
+from nas.pipeline.pictures import CHANNELS, PICTURES
+from nas.report.page import Page, Part, Picture, rendered
+from nas.report.pruning_page import pruning_parts
+from nas.report.search_page import search_page
+from nas.report.training_page import training_parts
 
 REPORT = "report"
+PREDICTED = "train/predictions.png"
 PAGE, RESULT = "index.html", "result.json"
 _WHAT = {"top1": "accuracy", "map": "average precision"}
 
@@ -25,33 +36,76 @@ def write_report(outcome: Outcome, say: Say) -> None:
     folder = outcome.out / REPORT
     write_text(folder / RESULT, to_json(outcome.record()))
     with extra("the report's page", say):
-        write_text(folder / PAGE, page(f"Pipeline {outcome.out.name}", _parts(outcome)))
+        write_text(folder / PAGE, rendered(pipeline_page(outcome)))
         say(f"the report is {folder / PAGE}")
 
 
-def _parts(outcome: Outcome) -> tuple[Part, ...]:
-    pictures = [
-        Picture(path=outcome.out / name, text=text)
-        for name, text in PICTURES.items()
-        if (outcome.out / name).is_file()
-    ]
+def pipeline_page(outcome: Outcome) -> Page:
+    """Return the page of a pipeline, with those of its search, training and pruning inside."""
     table, asked = networks_table(outcome), {"schema": SCHEMA, **to_mapping(outcome.config)}
-    return (
-        Part(heading="Networks", texts=_texts(outcome), headings=table.headings, rows=table.rows),
-        Part(heading="What to know about the numbers", points=outcome.notes),
-        Part(heading="Pictures", pictures=tuple(pictures)),
-        Part(
-            heading="Exported files",
-            headings=("file", "network", "format", "KiB"),
-            rows=_files(outcome),
+    return Page(
+        title=f"Pipeline {outcome.out.name}",
+        facts={
+            "networks": str(len(outcome.networks)),
+            "data": outcome.config.data,
+            "latency": f"{outcome.table.device}, {outcome.table.runtime}",
+            "stages done": f"{len(outcome.done)}",
+        },
+        parts=(
+            Part(
+                heading="Networks",
+                texts=_texts(outcome),
+                headings=table.headings,
+                rows=table.rows,
+            ),
+            Part(heading="What to know about the numbers", points=outcome.notes),
+            *(part for stage in _INSIDE for part in _stage(stage, outcome.out / stage)),
+            Part(heading="Pictures", pictures=_pictures(outcome.out)),
+            Part(
+                heading="Exported files",
+                headings=("file", "network", "format", "KiB"),
+                rows=_files(outcome),
+            ),
+            Part(
+                heading="What took how long",
+                headings=("stage", "seconds, of the run that finished it"),
+                rows=_stages(outcome),
+            ),
+            Part(heading="What was asked", code=to_yaml(asked)),
         ),
-        Part(
-            heading="What took how long",
-            headings=("stage", "seconds, of the run that finished it"),
-            rows=_stages(outcome),
-        ),
-        Part(heading="What was asked", code=to_yaml(asked)),
     )
+
+
+_INSIDE: Mapping[str, Callable[[Path], tuple[Part, ...]]] = {
+    "search": lambda folder: search_page(Place(folder)).parts,
+    "train": training_parts,
+    "netadapt": pruning_parts,
+}
+"""The parts of the pages of stages, by the names of stages and of their folders."""
+_LEFT_OUT = ("Settings", "Where they come from", "Pictures")
+
+
+def _stage(stage: str, folder: Path) -> tuple[Part, ...]:
+    """Return the parts of a stage; one that says why where its folder cannot be read."""
+    if kind_of(folder) is None:
+        return ()
+    try:
+        parts = _INSIDE[stage](folder)
+    except NasError as error:
+        return (Part(heading=stage, texts=(f"not shown: {error}",)),)
+    wanted = [part for part in parts if part.heading not in _LEFT_OUT]
+    return tuple(replace(part, heading=f"{stage}: {_lower(part.heading)}") for part in wanted)
+
+
+def _lower(heading: str) -> str:
+    return f"{heading[:1].lower()}{heading[1:]}"
+
+
+def _pictures(out: Path) -> tuple[Picture, ...]:
+    """Return the pictures of what the page has no chart of."""
+    named = {CHANNELS: PICTURES[CHANNELS], PREDICTED: "What the detector finds"}
+    shown = {name: text for name, text in named.items() if (out / name).is_file()}
+    return tuple(Picture(path=out / name, text=text) for name, text in shown.items())
 
 
 def _texts(outcome: Outcome) -> tuple[str, ...]:

@@ -278,7 +278,7 @@ def test_a_page_that_fails_costs_no_result(
     done = {"search": Done(networks=(FOUND,), seconds=1.0)}
     outcome = Outcome(config=config, out=tmp_path, table=load_table("pixel1"), done=done)
     said: list[str] = []
-    monkeypatch.setattr("nas.pipeline.report.page", broken)
+    monkeypatch.setattr("nas.pipeline.report.rendered", broken)
     write_report(outcome, said.append)
     assert json.loads((tmp_path / "report" / "result.json").read_text()) == outcome.record()
     (line,) = said

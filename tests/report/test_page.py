@@ -1,12 +1,15 @@
 """The page: whatever is put into it is shown as it is, and nothing is fetched."""
 
 import base64
+import hashlib
+import json
+import re
 from pathlib import Path
 
 import pytest
 
 from nas.core.errors import BadFile
-from nas.report.page import Part, Picture, page
+from nas.report.page import Chart, Part, Picture, page
 
 
 def test_texts_are_shown_and_never_markup() -> None:
@@ -19,10 +22,45 @@ def test_texts_are_shown_and_never_markup() -> None:
         "<h1>a &lt; b</h1>",
         "&lt;script&gt;",
         "x &amp; y",
-        "<td>&lt;i&gt;</td><td>1</td>",
+        '<td class="text">&lt;i&gt;</td><td>1</td>',
     ):
         assert shown in made
+    assert "<script>\n" not in made
+    assert "<i>" not in _without_scripts(made)
+
+
+def _without_scripts(made: str) -> str:
+    return re.sub(r"<script>.*?</script>", "", made, flags=re.DOTALL)
+
+
+def test_texts_in_data_never_end_their_script() -> None:
+    hostile = "</script><img src=x onerror=alert(1)>"
+    chart = Chart(traces=({"name": hostile, "x": [1], "hovertemplate": "<b>%{x}</b>"},))
+    made = _without_scripts(page("t", [Part(heading="h", charts=(chart,))]))
+    assert made.count("</script>") == 1
+    assert "<img" not in made
+    (data,) = re.findall(r'id="data">(.*?)</script>', made)
+    trace = json.loads(data)["charts"]["part0-0"]["traces"][0]
+    assert trace["name"] == "&lt;/script>&lt;img src=x onerror=alert(1)>"
+    assert trace["hovertemplate"] == "<b>%{x}</b>"
+
+
+def test_only_the_scripts_of_the_page_may_run_and_nothing_is_fetched() -> None:
+    made = page("t", [Part(heading="h", headings=("a",), rows=(("1",),))])
+    (policy,) = re.findall(r'Content-Security-Policy" content="(.*?)"', made)
+    scripts = re.findall(r"<script>(.*?)</script>", made, flags=re.DOTALL)
+    digests = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts]
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert [f"'sha256-{digest}'" in policy for digest in digests] == [True, True]
+    assert "connect-src" not in policy
+    assert not re.findall(r"(?:src|href)=[\"']?(?:https?:)?//", _without_scripts(made))
+    assert "http" not in _without_scripts(made).replace("http-equiv", "")
+
+
+def test_a_page_of_texts_alone_needs_no_script() -> None:
+    made = page("t", [Part(heading="h", texts=("a",))])
     assert "<script" not in made
+    assert "script-src 'none'" in made
 
 
 def test_pictures_are_inside(tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ import click
 
 from nas.cli._data import as_word
 from nas.cli._places import PATH
-from nas.cli._print import print_json
+from nas.cli._print import print_json, say
 from nas.cli.latency import _options as options
 from nas.core.errors import NasError
+from nas.core.extras import extra
 from nas.core.run_folder import SEARCH, TRAINING, kind_of
 from nas.latency.measure.run import Target
 from nas.searching.runs.check import check_run, spread_names
+from nas.searching.runs.checked import keep_checked
 
 
 @click.command("check")
@@ -36,7 +38,10 @@ def command(run: Path, top: int, table: str | None, target: Target, as_json: boo
     with options.measuring(kept=False) as report:
         names = spread_names(run, top)
         found = check_run(run, names, table=table, target=target, report=report)
+    records = [one.record() for one in found]
+    with extra("the measurements in the run folder", say):
+        keep_checked(run, records)
     if as_json:
-        print_json({"schema": 1, "run": str(run), "networks": [one.record() for one in found]})
+        print_json({"schema": 1, "run": str(run), "networks": records})
         return
     options.say_checked(found, title=f"{run}, measured end to end")

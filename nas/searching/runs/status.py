@@ -46,6 +46,11 @@ def read_status(out: Place | Path | str, *, now: float | None = None) -> Status:
     run = read_run(out)
     with run.out.reading(HEARTBEAT) as here:
         heartbeat = read_heartbeat(here)
+    return status_of(run, heartbeat, now=now)
+
+
+def status_of(run: StoredRun, heartbeat: Heartbeat | None, *, now: float | None = None) -> Status:
+    """Return the status of a run with its last heartbeat, as `read_status` does."""
     silent = None if heartbeat is None else (now or time.time()) - heartbeat.updated
     status = run.trials.status
     return Status(

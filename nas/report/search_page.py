@@ -1,0 +1,301 @@
+"""The page of a search, read from its folder alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas.core.data import flat, read_mapping
+from nas.core.errors import NasError
+from nas.core.files import read_text
+from nas.core.run_folder import MARKS
+from nas.core.storage import Place
+from nas.core.text import counted
+from nas.latency.file import load_table
+from nas.latency.table import Latency, LatencyTable
+from nas.report.charts import against, line
+from nas.report.drawn import drawn
+from nas.report.front import Seen, front_data, metric_of_run, networks_of
+from nas.report.page import Chart, Page, Part
+from nas.report.table_notes import latency_remarks, notes
+from nas.report.tables import EXTRAPOLATED, accuracy_text, gain_text, ms_text
+from nas.searching.fronts import progress_of_hypervolume, reference_point, signed
+from nas.searching.journal import JOURNAL
+from nas.searching.kept_space import SPACE
+from nas.searching.metrics import FRACTIONS
+from nas.searching.runs.checked import MEASURED, read_checked
+from nas.searching.runs.folder import CONFIG, ENVIRONMENT, FRONT
+from nas.searching.runs.result import RESULT, StoredResult, read_result
+from nas.searching.runs.status import Status, status_of
+from nas.searching.runs.stored import StoredRun, read_run
+from nas.searching.runs.stored_front import StoredFront, read_front
+from nas.searching.runs.watch import HEARTBEAT, RUNNING, read_heartbeat
+from nas.space.heads import Head, decode
+
+MOST_NETWORKS = 1000
+"""Of a larger front, so many networks are drawn block by block."""
+FILES = (*MARKS, JOURNAL, SPACE, FRONT, RESULT, ENVIRONMENT, HEARTBEAT, MEASURED)
+"""What the page of a search is made of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """Everything that a folder holds; `doubts` say what could not be read."""
+
+    run: StoredRun
+    status: Status
+    result: StoredResult
+    front: StoredFront
+    environment: Mapping[str, Any]
+    checked: Sequence[Mapping[str, Any]]
+    settings: str
+    doubts: tuple[str, ...]
+
+
+def search_page(place: Place) -> Page:
+    """Return the page of the search in a folder, of whatever is there.
+
+    Raises:
+        NasError: if there is no such run, or its journal or settings are damaged.
+    """
+    with place.reading(*FILES) as here:
+        found = _read(place, here)
+    table, said = _table_of(found.run)
+    networks, latencies, more = _networks(found, table)
+    metric = metric_of_run(found.run, found.result, found.front)
+    front = found.front
+    if latencies and not front.is_written:
+        rows = [_with_interval(row, latencies) for row in front.rows]
+        front = replace(front, rows=tuple(rows))
+    seen = Seen(run=found.run, front=front, result=found.result, metric=metric, networks=networks)
+    doubts = (*found.doubts, *said, *more, *_why_not_written(found))
+    return Page(
+        title=f"Search of {_searched(found.run)}: {place}",
+        facts=_facts(found, metric),
+        parts=(
+            Part(heading="The front", texts=_asked(found), front=_front(seen)),
+            _progress(found),
+            Part(heading="Predicted against measured", charts=_measured(found)),
+            Part(
+                heading="What the numbers rest on",
+                points=(*doubts, *_notes(found, table, latencies)),
+            ),
+            _origin(found),
+            Part(heading="Settings", code=found.settings),
+        ),
+    )
+
+
+def _read(place: Place, here: Path) -> _Found:
+    run = replace(read_run(here), out=place)
+    doubts: list[str] = []
+    heartbeat = result = None
+    try:
+        heartbeat = read_heartbeat(here)
+        result = read_result(here)
+    except NasError as error:
+        doubts.append(f"left aside: {error}")
+    result = result or StoredResult()
+    status = status_of(run, heartbeat)
+    done = len(run.trials)
+    current = result.trials == done if result.trials else status.state != RUNNING
+    environment, checked = _optional(here, doubts)
+    return _Found(
+        run=run,
+        status=status,
+        result=result,
+        front=read_front(here, run, is_current=current),
+        environment=environment,
+        checked=checked,
+        settings=read_text(here / CONFIG),
+        doubts=tuple(doubts),
+    )
+
+
+def _optional(
+    here: Path, doubts: list[str]
+) -> tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]:
+    """Return environment and measurements; what cannot be read is said in `doubts`."""
+    environment: Mapping[str, Any] = {}
+    checked: Sequence[Mapping[str, Any]] = ()
+    try:
+        if (here / ENVIRONMENT).is_file():
+            environment = read_mapping(here / ENVIRONMENT)
+        checked = read_checked(here)
+    except NasError as error:
+        doubts.append(f"left aside: {error}")
+    return environment, checked
+
+
+def _table_of(run: StoredRun) -> tuple[LatencyTable | None, tuple[str, ...]]:
+    """Return the latency table of a run; None with the reason where it is not there."""
+    try:
+        return load_table(run.config.latency_table), ()
+    except NasError as error:
+        return None, (f"the shares of the latency are not shown, for want of the table: {error}",)
+
+
+def _networks(
+    found: _Found, table: LatencyTable | None
+) -> tuple[Mapping[str, Any], Mapping[str, Latency], tuple[str, ...]]:
+    """Return the networks to draw, their latencies by name, and why there are none."""
+    numbers = networks_of(found.front, found.run, MOST_NETWORKS)
+    try:
+        head = Head.parse(found.run.config.head) if found.run.config.head else None
+        picks = found.run.trials.picks[list(numbers.values())]
+        archs = dict(zip(numbers, decode(found.run.space, picks, head), strict=True))
+    except NasError as error:
+        return {}, {}, (f"the networks are not drawn: {error}",)
+    said: tuple[str, ...] = ()
+    latencies: tuple[Latency, ...] = ()
+    try:
+        latencies = table.predict_all(archs.values()) if table else ()
+    except NasError as error:
+        said = (f"the shares of the latency are not shown: {error}",)
+    made = drawn(archs, latencies or None, table=table)
+    return made, dict(zip(archs, latencies, strict=False)), said
+
+
+def _with_interval(row: Mapping[str, Any], latencies: Mapping[str, Latency]) -> Mapping[str, Any]:
+    found = latencies.get(str(row["name"]))
+    ends = {"latency_low_ms": found.low_ms, "latency_high_ms": found.high_ms} if found else {}
+    return {**row, **ends}
+
+
+def _why_not_written(found: _Found) -> tuple[str, ...]:
+    if found.front.is_written or not found.front.rows:
+        return ()
+    return (
+        "the front is worked out from the journal; the end of the search writes it, with the "
+        "intervals of the accuracies and the comparison with known networks",
+    )
+
+
+def _searched(run: StoredRun) -> str:
+    head = run.config.head
+    return f"detectors, {head} on {run.space.name}" if head else run.space.name
+
+
+def _facts(found: _Found, metric: str) -> dict[str, str]:
+    status = found.status
+    facts = {
+        "state": status.state,
+        "trials": f"{len(found.run.trials):,} of {status.wanted:,}",
+        "front": counted(len(found.front.rows), "network"),
+    }
+    failed = status.counts.get("failed", 0)
+    if failed:
+        facts["failed"] = f"{failed:,}"
+    best = next((row for row in found.front.rows if row.get("best")), None)
+    if best and isinstance(best.get(metric), float):
+        text = accuracy_text(best[metric], metric)
+        facts[f"best {metric}"] = f"{text} %" if metric in FRACTIONS else text
+        if gain := best.get("gain"):
+            base = (found.result.baseline or {}).get("name", "baseline")
+            facts[f"against {base}"] = f"{gain_text(gain, metric)}"
+        facts["at"] = f"{ms_text(best['latency_ms'])} ms"
+    if found.result.hypervolume is not None and found.front.is_written:
+        facts["hypervolume"] = f"{found.result.hypervolume:.6g}"
+    beat = status.heartbeat
+    if status.state == RUNNING and beat and beat.left_seconds is not None:
+        facts["time left"] = f"{beat.left_seconds / 60:.0f} min"
+    return facts
+
+
+def _asked(found: _Found) -> tuple[str, ...]:
+    """Return what was searched for, and why nothing was found."""
+    run, done = found.run, len(found.run.trials)
+    wanted = [("Objectives", run.objectives), ("Constraints", run.constraints)]
+    asked = ". ".join(f"{name}: {', '.join(map(str, each))}" for name, each in wanted if each)
+    if found.front.rows:
+        return (f"{asked}.",) if asked else ()
+    if not done:
+        return ("No trial is finished yet.",)
+    return (f"{asked}.", f"None of {counted(done, 'trial')} satisfied the constraints.")
+
+
+def _front(seen: Seen) -> Mapping[str, Any] | None:
+    return front_data(seen) if seen.front.rows else None
+
+
+def _progress(found: _Found) -> Part:
+    """Return the hypervolume over the trials."""
+    run = found.run
+    heading = "Progress"
+    if not run.objectives or not run.trials.ok.any():
+        return Part(heading=heading)
+    scores = signed(run.objectives, run.trials)
+    reference = np.array(found.result.reference_point)
+    if len(reference) != len(run.objectives):
+        known = found.result.baseline or {}
+        reference = reference_point(run.objectives, run.constraints, run.trials, known)
+    counts, volumes = progress_of_hypervolume(scores, run.trials.ok, reference)
+    ends = zip(run.objectives, reference.tolist(), strict=True)
+    text = ", ".join(f"{o.metric} {o.sign * value + 0.0:g}" for o, value in ends)
+    chart = line(
+        {"hypervolume": (counts.tolist(), volumes.tolist())},
+        x="trials",
+        y="hypervolume",
+        text=f"The hypervolume of the front of so many trials, from the reference point {text}.",
+    )
+    return Part(heading=heading, charts=(chart,))
+
+
+def _measured(found: _Found) -> tuple[Chart, ...]:
+    known = {row.get("fingerprint"): row["name"] for row in found.front.rows}
+    points = {
+        str(known.get(one["fingerprint"], f"{one['name']}, no longer on the front")): (
+            float(one["latency_ms"]),
+            float(one["measured_ms"]),
+        )
+        for one in found.checked
+        if one.get("latency_ms") is not None
+    }
+    if not points:
+        return ()
+    said = dict.fromkeys(note for one in found.checked for note in one.get("notes", ()))
+    text = "; ".join(["Networks of the front, measured end to end on one machine", *said])
+    return (against({"networks of the front": points}, text=f"{text}."),)
+
+
+def _notes(
+    found: _Found, table: LatencyTable | None, latencies: Mapping[str, Latency]
+) -> tuple[str, ...]:
+    """Return the notes on accuracies and latencies, as the terminal has them."""
+    said = found.result.note.splitlines()
+    metric = metric_of_run(found.run, found.result, found.front)
+    outside = [str(row[f"{metric}_outside"]) for row in found.front.rows
+               if row.get(f"{metric}_outside")]  # fmt: skip
+    said += [f"{metric} {EXTRAPOLATED}: {text}" for text in _counted(outside, found)]
+    if table:
+        said.append(f"latency_ms: {table.name}, {table.device}, {table.runtime}")
+        remarks = [text for one in latencies.values() for text in dict.fromkeys(_remarks(one))]
+        said += [f"latency_ms: {text}" for text in _counted(remarks, found)]
+        said += [f"latency_ms: {text}" for text in notes(table)]
+    return tuple(said)
+
+
+def _remarks(latency: Latency) -> tuple[str, ...]:
+    """Return what was not measured, without figures that differ from network to network."""
+    modelled = any(unit.extrapolated for unit in latency.units)
+    said = [text for text in latency_remarks(latency) if text.startswith("beyond")]
+    return (*said, *(["some units were not measured but extrapolated"] if modelled else ()))
+
+
+def _counted(texts: Sequence[str], found: _Found) -> list[str]:
+    """Return every text once, with how many networks of the front it is about."""
+    shown = min(len(found.front.rows), MOST_NETWORKS)
+    counts = {text: texts.count(text) for text in dict.fromkeys(texts)}
+    return [f"{text} ({count} of {shown} networks)" for text, count in counts.items()]
+
+
+def _origin(found: _Found) -> Part:
+    rows = [(name, _said(value)) for name, value in flat(found.environment).items()]
+    shown = tuple(row for row in rows if row[0] != "schema" and row[1])
+    return Part(heading="Where they come from", headings=("", "value"), rows=shown)
+
+
+def _said(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value or "")
