@@ -20,7 +20,9 @@ class Objects:
     `corners` are left, top, right and bottom as fractions of the width and height of the image,
     float32 of shape (m, 4); `labels` classes from 0, of shape (m,). `crowd` marks groups of
     objects, and others that are neither learned nor counted as missed. `sizes` are width and height
-    of the images in pixels, before they are resized, of shape (n, 2).
+    of the images in pixels, before they are resized, of shape (n, 2). `areas` are those of the
+    objects in such pixels, of shape (m,), as the annotations give them (COCO's are of outlines);
+    where they give none, which is NaN, or None for all, an object is as large as its box.
     """
 
     starts: Ints
@@ -28,12 +30,14 @@ class Objects:
     labels: Ints
     crowd: NDArray[np.bool_]
     sizes: Ints
+    areas: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit together."""
         images, objects = len(self.sizes), len(self.labels)
         shapes = (self.starts.shape, self.corners.shape, self.crowd.shape, self.sizes.shape)
-        if shapes != ((images + 1,), (objects, 4), (objects,), (images, 2)):
+        areas = self.areas is None or self.areas.shape == (objects,)
+        if not areas or shapes != ((images + 1,), (objects, 4), (objects,), (images, 2)):
             raise BadValue(f"the arrays of {images} images with {objects} objects do not fit")
         if self.starts[0] != 0 or self.starts[-1] != objects or (np.diff(self.starts) < 0).any():
             raise BadValue(f"starts must rise from 0 to {objects}, the number of objects", "starts")
@@ -55,6 +59,7 @@ class Objects:
             labels=self.labels[places],
             crowd=self.crowd[places],
             sizes=self.sizes[chosen],
+            areas=None if self.areas is None else self.areas[places],
         )
 
     @property
@@ -76,6 +81,7 @@ class Objects:
             labels=self.labels[rows],
             crowd=self.crowd[rows],
             sizes=self.sizes,
+            areas=None if self.areas is None else self.areas[rows],
         )
 
     def padded(self, side: int) -> tuple[NDArray[np.float32], Ints]:
@@ -105,6 +111,7 @@ def gathered(
     labels: Ints,
     crowd: NDArray[np.bool_],
     sizes: Ints,
+    areas: NDArray[np.float64] | None = None,
 ) -> Objects:
     """Return objects in any order, of the images that `owners` tells, sorted by image."""
     order = np.argsort(owners, kind="stable")
@@ -115,4 +122,5 @@ def gathered(
         labels=labels[order],
         crowd=crowd[order],
         sizes=sizes,
+        areas=None if areas is None or np.isnan(areas).all() else areas[order],
     )

@@ -107,6 +107,23 @@ def test_boxes_are_turned_with_their_images(
     assert seen == pytest.approx(objects.corners[0] * 80, abs=1.01)
 
 
+def test_coco_tells_the_areas_of_outlines(tmp_path: Path) -> None:
+    root = WRITERS["coco"](tmp_path / "coco")
+    path = root / "annotations" / "instances_train2017.json"
+    content = json.loads(path.read_text())
+    for image in content["images"]:  # half as large as what lies there
+        image |= {"width": WIDTH // 2, "height": HEIGHT // 2}
+    for number, entry in enumerate(content["annotations"]):
+        entry |= {"bbox": [side / 2 for side in entry["bbox"]], "area": 2.5 + number}
+    del content["annotations"][1]["area"]
+    path.write_text(json.dumps(content))
+    areas = _objects(load_data(f"coco:{root}")).areas
+    assert areas is not None
+    assert areas.tolist()[0::2] == [10.0, 18.0]
+    assert np.isnan(areas[1])
+    assert areas[3] == 22.0
+
+
 def test_boxes_follow_images_that_were_resized_since(tmp_path: Path) -> None:
     root = write_voc(tmp_path)
     double = Scene("a", "train", ((0, 10, 4, 50, 24),))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ class Annotations:
 
     `sizes` are the width and height that the annotations tell, 0 where they do not, of shape
     (n, 2). `owners` are the images of the objects, `corners` left, top, right and bottom as they
-    are given, of shape (m, 4): pixels, or fractions of the upright image if `fractions`.
+    are given, of shape (m, 4): pixels, or fractions of the upright image if `fractions`. `areas`
+    are those of the objects in pixels, NaN where the annotations give none.
     """
 
     classes: tuple[str, ...]
@@ -27,6 +29,7 @@ class Annotations:
     corners: NDArray[np.float64]
     labels: Ints
     crowd: NDArray[np.bool_]
+    areas: NDArray[np.float64]
     fractions: bool = False
 
     def take(self, rows: Ints) -> "Annotations":
@@ -50,6 +53,7 @@ class Annotations:
             corners=self.corners[objects],
             labels=self.labels[objects],
             crowd=self.crowd[objects],
+            areas=self.areas[objects],
         )
 
 
@@ -75,22 +79,29 @@ class Builder:
         return len(self.names) - 1
 
     def object(
-        self, image: int, label: int, corners: Sequence[float], *, crowd: bool = False
+        self,
+        image: int,
+        label: int,
+        corners: Sequence[float],
+        *,
+        crowd: bool = False,
+        area: float = nan,
     ) -> None:
         """Add an object of an image."""
-        self.objects.append((image, label, crowd, *corners))
+        self.objects.append((image, label, crowd, area, *corners))
 
     def done(self, classes: tuple[str, ...], *, fractions: bool = False) -> Annotations:
         """Return what was collected."""
-        rows = np.array(self.objects, np.float64).reshape(-1, 7)
+        rows = np.array(self.objects, np.float64).reshape(-1, 8)
         return Annotations(
             classes=classes,
             names=tuple(self.names),
             splits=np.array(self.splits, "<U5"),
             sizes=np.array(self.sizes, np.int64).reshape(-1, 2),
             owners=rows[:, 0].astype(np.int64),
-            corners=rows[:, 3:],
+            corners=rows[:, 4:],
             labels=rows[:, 1].astype(np.int64),
             crowd=rows[:, 2] > 0,
+            areas=rows[:, 3],
             fractions=fractions,
         )

@@ -41,9 +41,16 @@ def source_of(
     if not np.any(kept):
         count, why = len(found.labels), "; ".join(cut)
         raise BadFile(f"{files.called('')}: none of its {count} boxes can be used: {why}")
+    told = found.sizes.prod(axis=1)
+    scale = np.where(told > 0, sizes.prod(axis=1) / np.maximum(told, 1), 1.0)
     found = found.only(kept)
     objects = gathered(
-        found.owners, corners=corners, labels=found.labels, crowd=found.crowd, sizes=sizes
+        found.owners,
+        corners=corners,
+        labels=found.labels,
+        crowd=found.crowd,
+        sizes=sizes,
+        areas=found.areas * scale[found.owners],  # of images that were resized since, too
     )
     splits = with_splits(found.splits, objects, wanted)
 

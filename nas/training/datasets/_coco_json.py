@@ -3,6 +3,7 @@
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf, nan
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ class Picture:
 class Sheet:
     """What a file tells; `images` and `categories` are those of each box, all in the same order.
 
-    `corners` have shape (m, 4), in pixels.
+    `corners` have shape (m, 4), in pixels; `areas` are those of the outlines, NaN where not told.
     """
 
     pictures: Mapping[Id, Picture]
@@ -44,6 +45,7 @@ class Sheet:
     categories: list[Id]
     crowd: list[bool]
     corners: NDArray[np.float64]
+    areas: list[float]
     notes: tuple[str, ...]
 
 
@@ -74,6 +76,7 @@ def parse(content: bytes, place: str, boxes: str) -> Sheet:
         categories=[entry["category_id"] for _, entry in entries],
         crowd=[entry.get("iscrowd") in (1, True) for _, entry in entries],
         corners=corners,
+        areas=[_area(entry) for _, entry in entries],
         notes=notes,
     )
 
@@ -162,6 +165,13 @@ def _box(entry: Mapping[str, Any], place: str) -> list[float]:
     if not isinstance(box, list) or len(box) != 4:
         raise BadFile(f"{place}: expected a bbox of 4 numbers, found {shown(box, LONGEST)}")
     return [number(value, f"{place}.bbox") for value in box]
+
+
+def _area(entry: Mapping[str, Any]) -> float:
+    """Return the area that an entry tells, NaN where that is no positive number."""
+    area = entry.get("area")
+    known = isinstance(area, int | float) and not isinstance(area, bool) and 0 < area < inf
+    return float(area) if known else nan  # type: ignore[arg-type]
 
 
 def check_boxes(boxes: NDArray[np.float64], sizes: NDArray[np.int64], place: str) -> None:

@@ -173,9 +173,9 @@ def _add(builder: Builder, split: str, sheet: Sheet, classes: Sequence[str], whe
         )
         for key, picture in sheet.pictures.items()
     }
-    boxes = zip(sheet.images, sheet.categories, sheet.crowd, sheet.corners.tolist(), strict=True)
-    for image, category, crowd, corners in boxes:
-        builder.object(rows[image], labels[category], corners, crowd=crowd)
+    columns = (sheet.images, sheet.categories, sheet.crowd, sheet.areas, sheet.corners.tolist())
+    for image, category, crowd, area, corners in zip(*columns, strict=True):
+        builder.object(rows[image], labels[category], corners, crowd=crowd, area=area)
 
 
 def _spare(files: Files, where: str, sheet: Sheet) -> list[str]:

@@ -89,7 +89,11 @@ def _mean(values: NDArray[np.float64]) -> float | None:
 def _truth(objects: Objects, classes: int) -> dict[str, Any]:
     """Return the objects as the content of COCO's file."""
     low, size = _pixels(objects.corners, objects.sizes[objects.owners])
-    rows = zip(objects.owners.tolist(), objects.labels.tolist(), low, size, strict=True)
+    areas = np.prod(np.array(size).reshape(-1, 2), axis=1)
+    if objects.areas is not None:
+        areas = np.where(np.isnan(objects.areas), areas, objects.areas)
+    columns = (objects.owners.tolist(), objects.labels.tolist(), low, size, areas.tolist())
+    rows = enumerate(zip(*columns, strict=True), start=1)
     return {
         "images": [
             {"id": image, "width": int(width), "height": int(height)}
@@ -102,10 +106,10 @@ def _truth(objects: Objects, classes: int) -> dict[str, Any]:
                 "image_id": image,
                 "category_id": label,
                 "bbox": [*corner, *sides],
-                "area": sides[0] * sides[1],
+                "area": area,
                 "iscrowd": int(objects.crowd[number - 1]),
             }
-            for number, (image, label, corner, sides) in enumerate(rows, start=1)
+            for number, (image, label, corner, sides, area) in rows
         ],
     }
 

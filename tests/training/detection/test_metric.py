@@ -1,5 +1,7 @@
 """Average precision in cases that can be worked out by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -71,6 +73,22 @@ def test_boxes_count_in_pixels_of_the_original_images() -> None:
     assert result.by_area == {"small": None, "medium": None, "large": 1}
     assert result.by_class == (None, 1)
     assert result.map == 1, "classes without objects do not count"
+
+
+def test_objects_are_as_large_as_their_outlines() -> None:
+    """A thin object in a box of 100 x 100 pixels is "small"; without an area the box counts."""
+    rows = ((0, 1, 10, 20, 110, 120), (1, 1, 10, 20, 110, 120))
+    truth = replace(objects(*rows), areas=np.array([900.0, np.nan]))
+    result = scored(found((*rows[0], 0.5), (*rows[1], 0.9)), truth)
+    assert result.by_area == {"small": 1, "medium": None, "large": 1}
+    others = truth.where(truth.owners == 1)
+    assert others.areas is not None
+    assert np.isnan(others.areas).all()
+    assert scored(found((*rows[1], 0.9)), others).by_area == {
+        "small": None,
+        "medium": None,
+        "large": 1,
+    }
 
 
 def test_a_box_counts_up_to_its_overlap() -> None:
