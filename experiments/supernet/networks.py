@@ -13,7 +13,7 @@ from nas.space.rows import Picks, Value
 from nas.space.space import Matrix, Space
 
 HERE = Path(__file__).resolve().parent
-WHOLE, QUARTER = HERE / "macro.yaml", HERE / "quarter.yaml"
+WHOLE, HALF = HERE / "macro.yaml", HERE / "half.yaml"
 STRIDED = (0, 2, 5)
 """The layers that change the shape."""
 _BLOCKS = {"1": (3, 3), "2": (5, 6)}

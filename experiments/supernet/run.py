@@ -17,13 +17,13 @@ import numpy as np
 
 from experiments.shared.folders import ROOT, SHARED_DATA
 from experiments.strategies.macro import FILE
-from experiments.supernet.networks import QUARTER, load, rows_of
+from experiments.supernet.networks import HALF, load, rows_of
 from nas.accuracy.zero_cost import first_batch, zero_cost_score
 from nas.core.jsonl import Lines
+from nas.supernet.find import load_supernet
 from nas.supernet.lessons import Sharing
 from nas.supernet.run import plan_supernet, train_supernet
 from nas.supernet.scoring import Scorer
-from nas.supernet.supernet import load_supernet
 from nas.training.data import load_data
 from nas.training.recipe_files import find_recipe
 from nas.training.recipes import adapt
@@ -49,13 +49,13 @@ def sampled(count: int) -> list[str]:
 
 
 def train(variant: str, epochs: int, images: str) -> None:
-    """Train one supernet on the quarter of the channels."""
-    space = load(QUARTER)
+    """Train one supernet on half of the channels and pixels."""
+    space = load(HALF)
     pool = rows_of(space, sampled(6561))
     recipe = adapt(find_recipe("auto"), epochs=epochs)
     job = plan_supernet(space, load_data(images), recipe, sharing=VARIANTS[variant], pool=pool)
     cpu = time.process_time()
-    trained = train_supernet(job, str(QUARTER), RUNS / variant)
+    trained = train_supernet(job, str(HALF), RUNS / variant)
     print(variant, trained.metrics, f"{time.process_time() - cpu:.0f} s of processor time")
 
 
@@ -64,7 +64,7 @@ def score(variant: str, count: int, images: str, calibration: int) -> None:
     data, name = load_data(images), variant if calibration else f"{variant}_uncalibrated"
     scorer = Scorer(load_supernet(str(RUNS / variant)), data, calibration=calibration)
     names = sampled(count)
-    archs = load(QUARTER).decode_rows(rows_of(load(QUARTER), names))
+    archs = load(HALF).decode_rows(rows_of(load(HALF), names))
     with closing(Lines(RUNS / f"{name}.jsonl", writer="another scoring")) as lines:
         for i in range(len(lines.records), count):
             cpu = time.process_time()

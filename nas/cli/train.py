@@ -240,7 +240,7 @@ def _inheriting(
     start: str, arch: Architecture, data: "Data", *, seed: int
 ) -> tuple[Architecture, "Options"]:
     """Return the network and what it inherits, and say how much that is."""
-    from nas.supernet.supernet import is_supernet, load_supernet
+    from nas.supernet.find import is_supernet, load_supernet
     from nas.training.inherited import begin_with, find_relative
     from nas.training.job import Options
 

@@ -41,11 +41,12 @@ def weight_shapes(units: Sequence[Unit]) -> Mapping[str, tuple[int, ...]]:
         join(unit.name, layer.name, name): shape
         for unit in units
         for layer in unit.layers
-        for name, shape in _layer_shapes(layer).items()
+        for name, shape in layer_shapes(layer).items()
     }
 
 
-def _layer_shapes(layer: Layer) -> Mapping[str, tuple[int, ...]]:
+def layer_shapes(layer: Layer) -> Mapping[str, tuple[int, ...]]:
+    """Return the shape of every weight and running statistic of `layer` by its name in it."""
     match layer:
         case Conv(in_shape=(inputs, _, _), out_shape=(outputs, _, _), kernel=kernel):
             more = [f"norm.{name}" for name in _STATISTICS] if layer.norm else ["bias"]

@@ -14,7 +14,7 @@ from nas.core.errors import BadValue
 from nas.models.build import Network
 from nas.network.blocks import Architecture
 from nas.network.weights import Weights
-from nas.training.batches import Batches
+from nas.training.batches import Batch, Batches
 from nas.training.data import Data
 from nas.training.evaluate import memory_named, placed
 from nas.training.trained import with_weights
@@ -33,7 +33,7 @@ class Calibration:
     data: Data
     batches: int = BATCHES
     batch: int = BATCH
-    _kept: dict[tuple[int, str], tuple[Tensor, ...]] = field(default_factory=dict)
+    _kept: dict[tuple[int, str], tuple[Batch, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse sizes without a variance."""
@@ -43,6 +43,10 @@ class Calibration:
             raise BadValue(f"batch must be 2 images or more, not {self.batch}", "batch")
 
     def images(self, side: int, device: torch.device) -> tuple[Tensor, ...]:
+        """Return the images of the batches at a resolution."""
+        return tuple(pixels for pixels, _ in self.labelled(side, device))
+
+    def labelled(self, side: int, device: torch.device) -> tuple[Batch, ...]:
         """Return the batches at a resolution."""
         key = side, str(device)
         if self.batches and key not in self._kept:
@@ -57,7 +61,7 @@ class Calibration:
                 device=str(device),
                 drop_last=True,
             )
-            self._kept[key] = tuple(pixels for pixels, _ in islice(images, self.batches))
+            self._kept[key] = tuple(islice(images, self.batches))
         return self._kept.get(key, ())
 
 

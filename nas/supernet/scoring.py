@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import torch
 
+from nas.core.errors import BadValue
 from nas.models.build import Network, weights_of
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint
 from nas.supernet.calibration import BATCH, BATCHES, Calibration, calibrated
+from nas.supernet.probe import probe
 from nas.supernet.supernet import Supernet
 from nas.training.batches import Batch
 from nas.training.data import Data
@@ -29,17 +31,24 @@ class Scorer:
         device: str = "auto",
         calibration: int = BATCHES,
         batch: int = BATCH,
+        probe: bool = False,
     ) -> None:
         """Score on the validation images of `data`, after a `calibration` of so many batches.
 
+        With `probe` each network gets a linear classifier for the classes of the data, which is
+        fitted on the same batches.
+
         Raises:
-            NasError: if the data have other classes than the supernet.
+            NasError: if the data have other classes than the supernet, and there is no `probe`.
         """
-        supernet.check_data(data)
+        if not probe:
+            supernet.check_data(data)
+        elif not calibration:
+            raise BadValue("a probe is fitted on the images of the calibration; give a batch of it")
         own = replace(data, mean=supernet.data.mean, deviation=supernet.data.deviation)
         self.supernet, self.data, self.device = supernet, own, pick_device(device)
         self._calibration = Calibration(data=own, batches=calibration, batch=batch)
-        self._batch = batch
+        self._batch, self._probe = batch, probe
         self._kept: dict[int, tuple[Batch, ...]] = {}
         self._known: dict[str, float] = {}
 
@@ -55,10 +64,9 @@ class Scorer:
 
     def checkpoint(self, arch: Architecture) -> Checkpoint:
         """Return a network of the supernet as a trained one, with its statistics and accuracy."""
-        own = self.supernet.member(arch)
-        weights = weights_of(self.network(own))
-        data, top1 = self.supernet.data, self.top1(own)
-        return Checkpoint(path=self.supernet.path, arch=own, weights=weights, data=data, top1=top1)
+        found = self.supernet.subnet(arch)
+        weights = weights_of(self.network(found.arch))
+        return replace(found, weights=weights, top1=self.top1(found.arch))
 
     def top1(self, arch: Architecture) -> float:
         """Return the accuracy of a network of the supernet on the validation images."""
@@ -68,6 +76,9 @@ class Scorer:
         return self._known[own.fingerprint]
 
     def _score(self, network: Network, side: int) -> float:
+        if self._probe:
+            taught = self._calibration.labelled(side, self.device)
+            return probe(network, taught, self._images(side))
         right, count = 0, 0
         with torch.inference_mode(), memory_named(self._batch, side):
             for pixels, labels in self._images(side):

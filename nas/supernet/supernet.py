@@ -35,7 +35,7 @@ class Supernet:
     """The `weights` that the networks of `space` share, by the names of the shared layers.
 
     `path` is where they come from, `data` what they were trained on, `epsilon` that of their
-    normalisation.
+    normalisation; `named` is False where nobody said what the classes are called.
     """
 
     path: Path
@@ -43,6 +43,7 @@ class Supernet:
     weights: Weights
     data: DataFacts
     epsilon: float = NORM_EPSILON
+    named: bool = True
 
     def member(self, arch: Architecture) -> Architecture:
         """Return `arch`, a network of the space, with the classes and the epsilon of the supernet.
@@ -69,7 +70,27 @@ class Supernet:
         """
         own = self.member(arch)
         weights = subnet_weights(self.weights, own)
-        return Checkpoint(path=self.path, arch=own, weights=weights, data=self.data, top1=None)
+        return Checkpoint(
+            path=self.path,
+            arch=own,
+            weights=weights,
+            data=self.data,
+            top1=None,
+            named=self.named,
+        )
+
+    def trained_on(self) -> str:
+        """Return the name of the data that it was trained on.
+
+        Raises:
+            NasError: if they are not known here.
+        """
+        if not self.data.fingerprint:
+            raise NasError(
+                f"{self.path} was trained elsewhere; give the images to score on, as in "
+                "`data=imagefolder:/path`"
+            )
+        return self.data.name
 
     def check_data(self, data: Data) -> None:
         """Refuse data with other classes than those that it was trained on.
@@ -79,10 +100,11 @@ class Supernet:
         """
         check_task(data, "classification")
         known, has = self.data.classes, data.classes
-        if known != has:
+        if known != has and (self.named or len(known) != len(has)):
             raise NasError(
                 f"{self.path} tells {len(known)} classes of {self.data.name} apart "
-                f"({few(known)}), {data.name} has {len(has)} ({few(has)})"
+                f"({few(known)}), {data.name} has {len(has)} ({few(has)}); with `probe=true` each "
+                "network gets a linear classifier for them"
             )
 
     def check_space(self, space: Space) -> None:
@@ -103,18 +125,17 @@ def member(arch: Architecture, classes: int, *, epsilon: float = NORM_EPSILON) -
     return replace(for_classes(arch, classes), norm_epsilon=epsilon)
 
 
-def is_supernet(text: str) -> bool:
-    """Tell whether `text` names the folder of a supernet."""
-    return (Path(text) / SUPERNET.mark).is_file()
+def is_folder(path: Path) -> bool:
+    """Tell whether `path` is the folder of a supernet."""
+    return (path / SUPERNET.mark).is_file()
 
 
-def load_supernet(text: str) -> Supernet:
-    """Return the supernet in the folder that `text` names, with the weights of its best epoch.
+def load_folder(folder: Path) -> Supernet:
+    """Return the supernet in a folder, with the weights of its best epoch.
 
     Raises:
         NasError: if there is none, or a file is damaged or of another supernet.
     """
-    folder = Path(text)
     check_kind(folder, SUPERNET)
     path = folder / f"{BEST}{SUFFIX}"
     if not path.is_file():

@@ -15,7 +15,7 @@ import supernets  # noqa: E402
 from nas.core.data import to_yaml  # noqa: E402
 from nas.network.blocks import to_mapping  # noqa: E402
 from nas.network.checkpoint import load_checkpoint  # noqa: E402
-from nas.supernet.supernet import load_supernet  # noqa: E402
+from nas.supernet.find import load_supernet  # noqa: E402
 
 pytestmark = pytest.mark.torch
 

@@ -21,10 +21,10 @@ from nas.space.space import Space  # noqa: E402
 from nas.supernet import run  # noqa: E402
 from nas.supernet.calibration import measure_statistics  # noqa: E402
 from nas.supernet.extract import save_checkpoint  # noqa: E402
+from nas.supernet.find import load_supernet  # noqa: E402
 from nas.supernet.layers import key_of  # noqa: E402
 from nas.supernet.lessons import Sharing  # noqa: E402
 from nas.supernet.scoring import Scorer  # noqa: E402
-from nas.supernet.supernet import load_supernet  # noqa: E402
 from nas.training.data import load_data  # noqa: E402
 from nas.training.evaluate import OutOfMemory, score  # noqa: E402
 from nas.training.trained import network_of  # noqa: E402

@@ -8,14 +8,16 @@ if TYPE_CHECKING:
     from nas.supernet.scoring import Scorer
 
 
-def scorer(supernet: str, data: str | None, *, device: str, calibration: int) -> "Scorer":
+def scorer(
+    supernet: str, data: str | None, *, device: str, calibration: int, probe: bool = False
+) -> "Scorer":
     """Return what scores networks of `supernet` on `data`, by default what it was trained on."""
     try:
+        from nas.supernet.find import load_supernet
         from nas.supernet.scoring import Scorer
-        from nas.supernet.supernet import load_supernet
         from nas.training.data import load_data
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="nas supernet") from None
     found = load_supernet(supernet)
-    images = load_data(data or found.data.name)
-    return Scorer(found, images, device=device, calibration=calibration)
+    images = load_data(data or found.trained_on())
+    return Scorer(found, images, device=device, calibration=calibration, probe=probe)

@@ -27,12 +27,17 @@ CALIBRATION = 4
     "Batches of 256 images on which the statistics of normalisation are measured.",
     WHOLE,
 )
+@click.option(
+    "--probe",
+    is_flag=True,
+    help="Fit a linear classifier for the classes of the data on the same images.",
+)
 @DEVICE
 @JSON
 def command(
     supernet: str, archs: tuple[str, ...], data: str | None, as_json: bool, **how: Any
 ) -> None:
-    """Score networks of the space of SUPERNET, a folder, on its validation images.
+    """Score networks of SUPERNET, a folder or ofa:PATH, on the validation images.
 
     A network is named as elsewhere: a bundled name, a YAML file, RUN_DIR:best.
     """

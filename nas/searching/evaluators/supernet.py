@@ -8,8 +8,8 @@ from nas.searching.problem import Candidates, Metrics
 from nas.space.heads import Detectors
 from nas.space.space import Space
 from nas.supernet.calibration import BATCHES
+from nas.supernet.find import load_supernet
 from nas.supernet.scoring import Scorer
-from nas.supernet.supernet import load_supernet
 from nas.training.data import load_data
 
 
@@ -53,20 +53,22 @@ class SupernetAccuracy:
         return self._text
 
 
-def create(
+def create(  # noqa: PLR0913  # a parameter for every option
     space: Space,
     *,
     path: str = "",
     data: str = "",
     calibration: int = BATCHES,
+    probe: bool = False,
     device: str = "auto",
     detectors: Detectors | None = None,
 ) -> SupernetAccuracy:
     """Return the evaluator for candidates of one space.
 
-    `path` is the folder of a supernet of this space, `data` the images to score on, by default
-    those that it was trained on; `calibration` is how many batches of 256 training images the
-    statistics of normalisation are measured on.
+    `path` is the folder of a supernet of this space, or "ofa:PATH", a file of Once-for-All; `data`
+    are the images to score on, by default those that it was trained on; `calibration` is how many
+    batches of 256 training images the statistics of normalisation are measured on. With `probe`,
+    candidates get a linear classifier for the classes of the data, fitted on the same images.
 
     Raises:
         NasError: if there is no supernet, or it is one of another space or of other classes.
@@ -83,8 +85,9 @@ def create(
         )
     found = load_supernet(path)
     found.check_space(space)
-    loaded = load_data(data or found.data.name)
+    loaded = load_data(data or found.trained_on())
     text = (
         f"supernet:{fingerprint(found.weights)} data {loaded.fingerprint} calibration {calibration}"
     )
-    return SupernetAccuracy(Scorer(found, loaded, device=device, calibration=calibration), text)
+    scorer = Scorer(found, loaded, device=device, calibration=calibration, probe=probe)
+    return SupernetAccuracy(scorer, f"{text} probe" if probe else text)
