@@ -45,6 +45,7 @@ html_css_files = ["site.css"]
 html_additional_pages = {"index": "redirect.html"}
 templates_path = ["_templates"]
 html_copy_source = False
+html_show_copyright = False
 html_math_renderer = "mathml"
 
 

@@ -62,7 +62,7 @@ def images(folder: Path) -> None:
 
 
 TINY = str(ROOT / "tests/data/tiny.yaml")
-MEASURED = ("--out my_cpu.yaml", "--out my_cpu.yaml --minutes 0.3 --networks 2")
+MEASURED = ("--out my_cpu.yaml", "--out my_cpu.yaml --rounds 2 --networks 2")
 RUNS = {
     "README.md": Run(edits=(("trials=10_000", "trials=300"),)),
     "docs/tutorials/quickstart.md": Run(
@@ -101,7 +101,7 @@ RUNS = {
         edits=(
             ("--out bundle.zip", "--out bundle.zip --networks 2"),
             ("--space mbconv_64", f"--space {TINY}"),
-            ("--out samples.jsonl", "--out samples.jsonl --minutes 0.3"),
+            ("--out samples.jsonl", "--out samples.jsonl --rounds 2"),
             ("--trials 2000", "--trials 100"),
         ),
         slow=True,
