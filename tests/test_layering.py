@@ -21,7 +21,7 @@ ORDER = ("core", "network", "space", "exporting", "models", "training", "superne
          "accuracy", "searching", "pruning", "scaling", "report", "pipeline", "cli")  # fmt: skip
 """The packages, each of which may import those before it."""
 LOADS = {
-    "accuracy": ("gaussian", "imitate", "learn", "short", "zero_cost"),
+    "accuracy": ("gaussian", "imitate", "learn", "short", "short_int8", "zero_cost"),
     "core": ("workers.join", "workers.runners"),
     "latency": ("backends",),
     "exporting": ("formats", "int8.qdq"),

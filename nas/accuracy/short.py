@@ -1,11 +1,12 @@
 """Short trainings up to a rung: the same for every candidate, each in a folder of its own."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from nas.core.errors import NasError
 from nas.core.storage import Place
 from nas.network.blocks import Architecture
-from nas.network.checkpoint import LAST, SUFFIX, Checkpoint
+from nas.network.checkpoint import LAST, SUFFIX, Checkpoint, load_checkpoint
 from nas.training.data import Data
 from nas.training.inherited import begin_with
 from nas.training.job import Options
@@ -23,7 +24,8 @@ class ShortTrainingSetup:
 
     `resolution` is that of training (0: each architecture's own); `seconds` is how long one
     candidate may train in all (0: no limit); each training has a folder in `folder`, named by the
-    fingerprint. All begin with what fits of the weights of `relative`, if there is one.
+    fingerprint. All begin with what fits of the weights of `relative`, if there is one. With `int8`
+    networks for int8 are quantized after each segment.
     """
 
     data: Data
@@ -34,6 +36,7 @@ class ShortTrainingSetup:
     resolution: int = 0
     seconds: float = 0.0
     relative: Checkpoint | None = None
+    int8: bool = False
 
     def prepared(self, arch: Architecture) -> Architecture:
         """Return `arch` as it is trained: at this resolution, with the classes of the data.
@@ -44,17 +47,26 @@ class ShortTrainingSetup:
         arch = replace(arch, resolution=self.resolution or arch.resolution)
         return fit(arch, self.data, batch=self.recipe.batch)
 
-    def place(self, arch: Architecture) -> Place:
-        """Return the folder of the training of `arch`."""
-        return self.folder / arch.fingerprint
+    def place(self, arch: Architecture, *, int8: bool = False) -> Place:
+        """Return the folder of the training of `arch`; one for int8 is apart."""
+        return self.folder / name_of(arch, int8=int8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """The part of a training of `arch` up to the end of the epoch `until`, counted from 1."""
+    """The part of a training of `arch` up to the end of the epoch `until`, counted from 1.
+
+    With `int8`, its value is that of the best network so far after post-training quantization.
+    """
 
     arch: Architecture
     until: int
+    int8: bool = False
+
+
+def name_of(arch: Architecture, *, int8: bool = False) -> str:
+    """Return the name of the training of `arch`, by its fingerprint."""
+    return f"{arch.fingerprint}-int8" if int8 else arch.fingerprint
 
 
 def advance(setup: ShortTrainingSetup, segment: Segment) -> Reached:
@@ -65,8 +77,10 @@ def advance(setup: ShortTrainingSetup, segment: Segment) -> Reached:
         OutOfMemory: if a batch does not fit.
         RunError: if the training cannot be kept.
         TooSlow: if it would take longer than `setup` allows.
+        NasError: if the network cannot be quantized, where that is wanted.
     """
-    with setup.place(segment.arch).open(patient=True) as out:
+    value = None
+    with setup.place(segment.arch, int8=segment.int8).open(patient=True) as out:
         options = Options(device=setup.device, until=segment.until, seconds=setup.seconds)
         arch = setup.prepared(segment.arch)
         if setup.relative:
@@ -75,19 +89,28 @@ def advance(setup: ShortTrainingSetup, segment: Segment) -> Reached:
             options = replace(options, weights=begun.weights, normalisation=usual)
         job = plan(arch, setup.data, setup.recipe, seed=setup.seed, options=options)
         trained = carry_through(job, out)
+        if segment.int8 and trained.epochs >= segment.until:
+            value = _value_in_int8(setup, out)
     if trained.value is None or trained.epochs < segment.until:
         raise TooSlow(
             f"after {trained.seconds:.0f} s, the most that trial_seconds allows, "
             f"{trained.epochs} of {segment.until} epochs were done"
         )
-    return Reached(value=trained.value, epochs=trained.epochs, seconds=trained.seconds)
+    value = trained.value if value is None else value
+    return Reached(value=value, epochs=trained.epochs, seconds=trained.seconds)
 
 
-def finish(setup: ShortTrainingSetup, arch: Architecture) -> None:
+def _value_in_int8(setup: ShortTrainingSetup, folder: Path) -> float:
+    from nas.accuracy.short_int8 import score_in_int8  # needs onnxruntime
+
+    return score_in_int8(load_checkpoint(str(folder)), setup.data, seed=setup.seed)
+
+
+def finish(setup: ShortTrainingSetup, arch: Architecture, *, int8: bool = False) -> None:
     """Remove what only a training that is resumed needs; its best weights stay."""
-    setup.place(arch).remove(f"{LAST}{SUFFIX}")
+    setup.place(arch, int8=int8).remove(f"{LAST}{SUFFIX}")
 
 
-def discard(setup: ShortTrainingSetup, arch: Architecture) -> None:
+def discard(setup: ShortTrainingSetup, arch: Architecture, *, int8: bool = False) -> None:
     """Remove the weights of a training that is not resumed; its log stays."""
-    setup.place(arch).remove(f"*{SUFFIX}")
+    setup.place(arch, int8=int8).remove(f"*{SUFFIX}")

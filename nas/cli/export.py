@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from nas.cli._int8 import next_in_int8
 from nas.cli._options import JSON
 from nas.cli._places import PATH
 from nas.cli._print import print_json, say
@@ -68,5 +69,7 @@ def command(  # noqa: PLR0913  # all of them are options of the user
         if trained and (graph or path.is_dir()):
             of = f" with the weights of {weights or (arch if is_url(arch) else trained.path)}"
         say(f"wrote {path}{of}")
+        if note := next_in_int8(arch):
+            say(note)
         if trained and (beside := preprocessing_path(path)):
             say(f"wrote {beside}: how images become its input")

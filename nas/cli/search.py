@@ -32,6 +32,7 @@ from nas.report.tables import (
 from nas.searching.config import SearchConfig, names_code, read_config
 from nas.searching.kept_space import space_of
 from nas.searching.loop import Run, explore, write
+from nas.searching.precision import table_names
 from nas.searching.problem import FAILED, STOPPED
 from nas.searching.runs.folder import CONFIG, MAY_CHANGE
 from nas.searching.runs.watch import open_run
@@ -59,7 +60,8 @@ def _flag(name: str, help_text: str, **more: Any) -> Callable[[Any], Any]:
 
 @click.command("search")
 @_flag("space", "A bundled space or a YAML file.")
-@_flag("latency_table", "A bundled table or a YAML file.")
+@_flag("latency_table", "A bundled table or a YAML file; two with a comma, for fp32 and int8.")
+@_flag("dtype", "fp32, int8, or fp32,int8 for both on one front. [default: that of the table]")
 @_flag("task", "What the networks are for: classification or detection.")
 @_flag("head", "The head of detectors, as in ssdlite or yolo:classes=3,resolution=416.")
 @_flag("era", "See nas/latency/eras.py.", hidden=True)
@@ -254,7 +256,8 @@ def _measure_missing(settings: SearchConfig, out: Place | None) -> None:
             )
         units = distinct_units(space).values()
         with measuring() as report:
-            cover(settings.latency_table, units, on_missing="measure", report=report)
+            for name in table_names(settings.latency_table):
+                cover(name, units, on_missing="measure", report=report)
 
 
 def _default_folder(settings: SearchConfig) -> Path:
@@ -263,14 +266,15 @@ def _default_folder(settings: SearchConfig) -> Path:
     free = set(MAY_CHANGE) - {"trials"}
     what = {k: v for k, v in asdict(settings).items() if k not in free and v != defaults[k]}
     digest = hashlib.sha256(repr(what).encode()).hexdigest()[:6]
-    names = [Path(name).stem for name in (settings.space, settings.latency_table)]
+    first = table_names(settings.latency_table)[0]
+    names = [Path(name).stem for name in (settings.space, first)]
     space, table = (file_name(name, default="own") for name in names)
     return Path("runs") / f"{space}-{table}-{digest}"
 
 
 def _print_front(run: Run, known: Sequence[Solution], top: int) -> None:
     """Print the front and the notes on its numbers."""
-    setup, table = run.setup, run.setup.table
+    setup = run.setup
     if not run.solutions:
         say(_why_nothing(run))
         return
@@ -285,9 +289,12 @@ def _print_front(run: Run, known: Sequence[Solution], top: int) -> None:
             put(note)
     for note in accuracy_notes(run.solutions):
         put(f"{EXTRAPOLATED} {setup.accuracy}: {note}")
-    put(f"latency_ms: {table.name}, {table.device}, {table.runtime}")
-    for note in (*latency_notes(run.solutions), *notes(table)):
-        put(f"latency_ms: {note}")
+    for dtype, table in setup.tables.items():
+        own = [solution for solution in run.solutions if solution.dtype == dtype]
+        which = (table.name, table.device, table.runtime, *filter(None, (dtype,)))
+        put(f"latency_ms: {', '.join(which)}")
+        for note in (*latency_notes(own), *notes(table)):
+            put(f"latency_ms: {note}")
     say(f"{len(run.trials):,} candidates{_became(run)} in {run.seconds:.2f} s{_rate(run)}")
 
 

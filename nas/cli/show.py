@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from nas.cli._era import era
+from nas.cli._int8 import next_in_int8
 from nas.cli._print import print_json, print_table, say
 from nas.core.run_folder import SEARCH, kind_of
 from nas.core.storage import Place, split_name
@@ -17,8 +18,8 @@ from nas.network.footprint import peak_mb, size_mb
 from nas.network.lowering import priors_of
 from nas.report.table_notes import latency_remarks, notes
 from nas.report.tables import ms_text, network_table
-from nas.searching.config import SearchConfig, read_config
-from nas.searching.runs.folder import find_architecture
+from nas.searching.config import SearchConfig
+from nas.searching.runs.folder import dtype_of, find_architecture, judged_by
 
 
 @click.command("show")
@@ -47,6 +48,7 @@ def command(arch: str, latency_table: str | None, as_json: bool) -> None:
                 **asdict(cost(network)),
                 "size_mb": size_mb(network),
                 "peak_mb": peak_mb(network),
+                **({"dtype": dtype} if (dtype := dtype_of(arch)) else {}),
                 "latency_ms": latency.ms,
                 "latency_low_ms": latency.low_ms,
                 "latency_high_ms": latency.high_ms,
@@ -64,8 +66,9 @@ def command(arch: str, latency_table: str | None, as_json: bool) -> None:
         f"{table.name} ({table.device}, {table.runtime}): {ms_text(latency.ms)} ms, "
         f"{ms_text(latency.low_ms)} to {ms_text(latency.high_ms)}"
     )
-    for note in (*latency_remarks(latency), *notes(table)):
-        say(note)
+    for note in (*latency_remarks(latency), *notes(table), next_in_int8(arch)):
+        if note:
+            say(note)
 
 
 def _detector(network: Architecture) -> dict[str, Any]:
@@ -82,5 +85,5 @@ def _of_run(arch: str) -> str:
     if solution is not None:
         with Place(folder).reading(SEARCH.mark) as here:
             if kind_of(here) is SEARCH:
-                return read_config(here / SEARCH.mark).latency_table
+                return judged_by(folder, solution)
     return SearchConfig().latency_table

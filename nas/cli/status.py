@@ -50,6 +50,7 @@ def _document(status: Status) -> dict[str, object]:
         "trials": sum(status.counts.values()),
         "wanted": status.wanted,
         **({"task": DETECTION, "head": status.head} if status.head else {}),
+        **({"dtype": status.dtype} if status.dtype else {}),
         "best": status.best,
         "left_seconds": beat.left_seconds if beat else None,
         "silent_seconds": status.silent_seconds,
@@ -83,6 +84,7 @@ def _lines(status: Status) -> list[str]:
     lines = [
         f"{status.out}: {status.state}",
         *([f"task: {DETECTION}, head {status.head}"] if status.head else []),
+        *([f"dtype: {status.dtype}"] if status.dtype else []),
         f"trials: {done:,} of {status.wanted:,}" + (f" ({counts})" if counts else ""),
         f"waiting for an answer: {status.waiting:,}",
     ]

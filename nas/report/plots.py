@@ -13,7 +13,9 @@ from nas.report._drawing import FOUND, GREY, KNOWN, drawing, label, place, plain
 from nas.searching.loop import Run
 from nas.searching.metrics import FRACTIONS
 from nas.searching.solutions import Solution
+from nas.space.space import INT8
 
+INT8_COLOR = "#e08a1e"
 _WIDE = 1.5
 """Known architectures slower than this times the slowest solution are left out."""
 _FAST = 0.5
@@ -57,6 +59,10 @@ def _draw_solutions(axes: Axes, run: Run) -> None:
         axes.plot(*zip(*judged, strict=True), ":", color=FOUND, linewidth=0.9, label="judged")
     text = f"found: {len(solutions)} architectures"
     axes.plot(ms, heights, ".-", color=FOUND, linewidth=1, markersize=3.5, label=text)
+    whole = [(x, y) for x, y, s in zip(ms, heights, solutions, strict=True) if s.dtype == INT8]
+    if whole and len(whole) < len(solutions):
+        text = f"of these in int8: {len(whole)}"
+        axes.plot(*zip(*whole, strict=True), "D", color=INT8_COLOR, markersize=4, label=text)
 
 
 def _draw_known(axes: Axes, run: Run, known: Sequence[Solution]) -> list[Annotation]:
@@ -119,7 +125,9 @@ def _describe_axes(axes: Axes, run: Run) -> None:
             axes.axvline(limit.value, color="#999999", linestyle="--", linewidth=0.8)
     set_log(axes)
     note = "\n".join(textwrap.wrap(run.setup.note.replace("\n", "; "), 150))
-    axes.set_xlabel(f"predicted latency on {table.device}, {table.runtime} (ms)")
+    dtypes = ", ".join(filter(None, run.setup.tables))
+    what = f"{table.device}, {table.runtime}{f', {dtypes}' if dtypes else ''}"
+    axes.set_xlabel(f"predicted latency on {what} (ms)")
     axes.annotate(note, (0, -36), xycoords="axes points", fontsize=7, va="top", color="#555555")
     fraction = run.setup.accuracy in FRACTIONS
     axes.set_ylabel(run.setup.accuracy + (" (%)" if fraction else ""))

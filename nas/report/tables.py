@@ -67,6 +67,7 @@ def _columns(
     metric, base = run.setup.accuracy, run.baseline
     columns: dict[str, Callable[[Solution], str]] = {
         "architecture": lambda s: s.name,
+        **({"dtype": lambda s: s.dtype} if any(row.dtype for row in rows) else {}),
         _heading(metric): lambda s: _predicted(s, metric),
     }
     if any(row.judged is not None for row in rows):

@@ -12,6 +12,7 @@ from nas.core.plugins import Plugin
 from nas.core.schema import SCHEMA, Name, OneOf, Reader, Texts, check_keys
 from nas.latency.coverage import ON_MISSING
 from nas.latency.eras import table_of_era
+from nas.searching.precision import dtypes_of
 from nas.searching.task import CLASSIFICATION, check_task
 from nas.searching.warm_start import ZOO
 
@@ -23,31 +24,36 @@ _LEAST = {"trials": 1, "batch": 0, "screen": 0, "seed": 0, "workers": 0, "trial_
 class SearchConfig:
     """All settings of a search; every field is a flag of `nas search` and a key of run.yaml.
 
-    `space`, `latency_table`: bundled names or paths. `task`: "classification", or "detection" by a
-    `head` on the networks of the space, as in "ssdlite:classes=3,resolution=320" (see
-    `nas.space.heads`). `evaluator`, `strategy`, `runner`: plugins, as
-    in "surrogate:my.npz"; the default strategy is "archive" where an evaluation is a look-up, else
-    "guided". `objective`: as "max:top1"; by default latency and accuracy, or the lower bound that
-    the evaluator gives of it. `limit`: as "latency_ms<=80"; with a `limit_confidence` of 0.9, the
-    upper ends of 90 % intervals of latency must be that low. `reward`: MnasNet's, as in
-    "target=80,below=-0.07,above=-0.07"; it is then the one objective. `trials` counts proposals,
-    `batch` those asked for at once (0: the strategy's choice). With `screen`, a model of all trials
-    chooses among so many times as many proposals. `seed_arch`: architectures to begin with; "zoo"
-    means the bundled ones of the space that satisfy the constraints, where an evaluation is a
-    look-up, and "none" no others. `allow_extrapolation`: search also where all units lie outside
-    the latency table's range, or most of the latency is extrapolated. `on_missing`: "model" the
-    units that a measured table lacks, "measure" them now, into its file, or "fail". `data`: what
-    evaluators train on. `workers`: of the runner (0: its choice); several, and a cluster, also run
-    other slow evaluators. `ray_address`: of the runner "ray"; `gpus_per_trial`: its share of a GPU.
-    A trial that takes more than `trial_seconds` fails. The search ends early after `max_seconds`,
-    or after training for `max_epochs`, in all that was done in its run folder; the last batch may
-    go beyond the epochs. For each of these 0 means no limit.
+    `space`, `latency_table`: bundled names or paths. `dtype`: what the networks run in, "fp32",
+    "int8", or "fp32,int8" for both on one front; each needs a latency table: two are named with a
+    comma, or the other is found by its name (see `nas.searching.precision`). In int8 the accuracy
+    is lowered. By default it is what the table says, and the accuracy is that of float. `task`:
+    "classification", or "detection" by a `head` on the networks of the space, as in
+    "ssdlite:classes=3,resolution=320" (see `nas.space.heads`). `evaluator`, `strategy`, `runner`:
+    plugins, as in "surrogate:my.npz"; the default strategy is "archive" where an evaluation is a
+    look-up, else "guided". `objective`: as "max:top1"; by default latency and accuracy, or the
+    lower bound that the evaluator gives of it. `limit`: as "latency_ms<=80"; with a
+    `limit_confidence` of 0.9, the upper ends of 90 % intervals of latency must be that low.
+    `reward`: MnasNet's, as in "target=80,below=-0.07,above=-0.07"; it is then the one objective.
+    `trials` counts proposals, `batch` those asked for at once (0: the strategy's choice). With
+    `screen`, a model of all trials chooses among so many times as many proposals. `seed_arch`:
+    architectures to begin with; "zoo" means the bundled ones of the space that satisfy the
+    constraints, where an evaluation is a look-up, and "none" no others. `allow_extrapolation`:
+    search also where all units lie outside the latency table's range, or most of the latency is
+    extrapolated. `on_missing`: "model" the units that a measured table lacks, "measure" them now,
+    into its file, or "fail". `data`: what evaluators train on. `workers`: of the runner (0: its
+    choice); several, and a cluster, also run other slow evaluators. `ray_address`: of the runner
+    "ray"; `gpus_per_trial`: its share of a GPU. A trial that takes more than `trial_seconds` fails.
+    The search ends early after `max_seconds`, or after training for `max_epochs`, in all that was
+    done in its run folder; the last batch may go beyond the epochs. For each of these 0 means no
+    limit.
     """
 
     space: str = "mbconv"
     task: str = CLASSIFICATION
     head: str = ""
     latency_table: str = "pixel1"
+    dtype: str = ""
     era: InitVar[str | int] = ""
     evaluator: str = "published"
     objective: Texts = ()
@@ -79,6 +85,7 @@ class SearchConfig:
         named = tuple(name for name in self.seed_arch if name != "none")
         object.__setattr__(self, "seed_arch", named)
         check_task(self.task, self.head)
+        object.__setattr__(self, "dtype", ",".join(dtypes_of(self.dtype)))
         for name, least in _LEAST.items():
             if type(getattr(self, name)) is not int or getattr(self, name) < least:
                 raise BadValue(f"{name} must be a whole number >= {least}", name)

@@ -6,7 +6,7 @@ from math import ceil, floor, log10
 import numpy as np
 
 from nas.core.errors import Unreachable
-from nas.searching.problem import LOOKUP_SECONDS, Candidates, Constraint, Floats, Problem, answers
+from nas.searching.problem import LOOKUP_SECONDS, Constraint, Floats, Problem, answers
 from nas.space.space import Matrix, Space
 
 _STARTS = 8
@@ -124,5 +124,4 @@ def _violations(problem: Problem, constraints: Sequence[Constraint]) -> Violatio
 
 def _values(problem: Problem, constraint: Constraint, rows: Matrix) -> Floats:
     evaluator = next(e for e in problem.evaluators if constraint.metric in e.provides)
-    candidates = Candidates(space=problem.space, picks=rows, head=problem.head)
-    return answers(evaluator, candidates).metrics[constraint.metric]
+    return answers(evaluator, problem.candidates(rows)).metrics[constraint.metric]

@@ -1,7 +1,7 @@
 """Evaluate candidates: constraints first, expensive evaluators last, failures one by one."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 
 import numpy as np
@@ -16,7 +16,6 @@ from nas.searching.problem import (
     STATUS_TYPE,
     STOPPED,
     Answers,
-    Candidates,
     Evaluator,
     Floats,
     Problem,
@@ -90,10 +89,8 @@ class _Found:
     def _said(self, evaluator: Evaluator, rows: NDArray[np.int64]) -> Answers | None:
         """Return the answers for some candidates, None where each must be asked about alone."""
         known = {name: values[rows] for name, values in self.metrics.items()}
-        candidates = Candidates(
-            space=self.problem.space,
-            picks=self.picks[rows],
-            head=self.problem.head,
+        candidates = replace(
+            self.problem.candidates(self.picks[rows]),
             known=known,
             score=lambda metrics: self.problem.scores_so_far({**known, **metrics}),
         )

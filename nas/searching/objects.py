@@ -10,7 +10,8 @@ from nas.core.plugins import Plugin
 from nas.core.text import shown
 from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
-from nas.searching.problem import Constraint, Evaluator, Objective, Problem, Reward, Strategy
+from nas.searching.problem import Constraint, Evaluator, Objective, Problem, Strategy
+from nas.searching.reward import Reward
 from nas.space.space import Space
 
 OBJECT = "object"
@@ -35,6 +36,7 @@ class Settings(TypedDict, total=False):
     task: str
     head: str
     latency_table: str | Path | LatencyTable
+    dtype: str
     era: str | int
     evaluator: str | Evaluator | Iterable[Evaluator]
     objective: str | Objective | Iterable[str | Objective]

@@ -8,18 +8,17 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import inf, isfinite
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas.core.errors import NasError, unknown
-from nas.core.rounding import significant
 from nas.core.schema import PREDICTED
 from nas.network.blocks import Architecture
 from nas.searching.metrics import FRACTIONS, HIGHER_IS_BETTER
 from nas.searching.returned import blamed, check_metrics, check_positions, identity
+from nas.searching.reward import Reward
 from nas.space.heads import Head, decode
 from nas.space.space import Matrix, Space
 
@@ -41,7 +40,8 @@ class Candidates:
 
     `known` are the metrics that quicker evaluators have given for them. `score` takes further
     ones and returns the objectives that are known then, all to be minimised, shape (n, objectives);
-    None outside of a search. `head` makes detectors of the networks of the space.
+    None outside of a search. `head` makes detectors of the networks of the space. `int8` tells
+    which of them run in int8, None where the search has no `dtype`.
     """
 
     space: Space
@@ -49,6 +49,7 @@ class Candidates:
     head: Head | None = None
     known: Metrics = field(default_factory=dict)
     score: Callable[[Metrics], Floats] | None = None
+    int8: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -213,31 +214,6 @@ Limit = Constraint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reward:
-    """MnasNet's reward, accuracy * (latency / target) ** w (Tan et al., 2019, equation 2).
-
-    `below` is the exponent w up to the target and `above` the one beyond it; -0.07 for both is the
-    paper's soft constraint, 0 and -1 its hard one.
-    """
-
-    accuracy: str
-    target: float
-    latency: str = "latency_ms"
-    below: float = -0.07
-    above: float = -0.07
-
-    def __post_init__(self) -> None:
-        if not 0 < self.target < inf or not isfinite(self.below + self.above):
-            raise NasError("a reward needs a target above 0 and finite exponents")
-
-    def __call__(self, metrics: Metrics) -> Floats:
-        """Return the reward of every candidate, `significant` bits of it."""
-        ratio = metrics[self.latency] / self.target
-        exponent = np.where(ratio <= 1, self.below, self.above)
-        return significant(metrics[self.accuracy] * ratio**exponent)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Trials:
     """Evaluated candidates: numbers first, first + 1, ... in the order of `picks`.
 
@@ -335,8 +311,13 @@ class Problem:
 
     def known(self, picks: Matrix) -> Metrics:
         """Return the metrics of the free evaluators for rows that are not trials yet."""
-        candidates = Candidates(space=self.space, picks=picks, head=self.head)
+        candidates = self.candidates(picks)
         return {name: v for e in self.free for name, v in answers(e, candidates).metrics.items()}
+
+    def candidates(self, picks: Matrix) -> Candidates:
+        """Return rows as evaluators are given them: in the space without a choice of dtype."""
+        rows, int8 = self.space.split(picks)
+        return Candidates(space=self.space.plain, picks=rows, head=self.head, int8=int8)
 
     def satisfies(self, metrics: Metrics, count: int) -> NDArray[np.bool_]:
         """Return which of `count` candidates satisfy the constraints on the given metrics."""
@@ -373,6 +354,7 @@ class Problem:
             "limits": [str(constraint) for constraint in self.limits],
             "reward": str(self.reward) if self.reward else None,
             **({"head": str(self.head)} if self.head else {}),
+            **({"dtypes": list(self.space.dtypes)} if self.space.dtypes else {}),
         }
 
 

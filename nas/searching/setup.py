@@ -1,45 +1,49 @@
 """A search that is ready to run: the objects that its settings name, checked to fit together."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from nas.core import plugins
 from nas.core.contracts import check_parts
 from nas.core.errors import NasError
 from nas.core.plugins import Plugin
-from nas.core.schema import check_keys
 from nas.core.storage import Place
 from nas.core.workers.runner import Runner
 from nas.latency.coverage import Coverage, coverage
-from nas.latency.table import LatencyTable
+from nas.latency.file import load_table
+from nas.latency.table import Latency, LatencyTable
+from nas.network.blocks import Architecture
 from nas.network.zoo import load_architecture
 from nas.searching.config import SearchConfig
+from nas.searching.goals import COSTS, asks_latency, limits_of, objectives_of, reward_of
 from nas.searching.kept_space import space_of
 from nas.searching.kept_table import table_of
-from nas.searching.metrics import UPPER
 from nas.searching.objects import NONE, OBJECT, Objects, check_named
+from nas.searching.precision import FP32, NOT_LOWERED, ByDtype, lowered, tables_for
 from nas.searching.problem import (
     Constraint,
     Evaluator,
     Objective,
     Problem,
-    Reward,
     Strategy,
     is_slow,
 )
 from nas.searching.returned import check_evaluator, check_strategy, identity
 from nas.searching.task import head_of, searched, stand_in
 from nas.searching.warm_start import seed_rows
-from nas.space.heads import Detectors
+from nas.space.heads import Detectors, Head, decode
 from nas.space.lookup import SpaceUnits
-from nas.space.space import Matrix, Space
-
-COSTS = "costs"
-"""The evaluator of what is counted; as the evaluator of a search it knows no accuracy."""
+from nas.space.space import INT8, Matrix, Space
 
 FOOTPRINT = ("size_mb", "peak_mb")
 """Metrics that are worked out where an objective or a constraint names one of them."""
+
+
+Tables = Mapping[str, LatencyTable]
+"""Latency tables by dtype, or one as ""."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,13 +51,14 @@ class Setup:
     """A search that is ready to run.
 
     `judge` is the evaluator of accuracy; with `streams`, trials go to workers one by one, as these
-    become free (a judge with a runner distributes its work itself). `coverage` is that of a table
-    of measured units, where the latency decides anything. `seeds` are the rows to begin with.
-    `stand_in` says so where the accuracy is not that of the detectors that are searched.
+    become free (a judge with a runner distributes its work itself). `tables` are those of latency
+    by dtype, or one as "". `coverage` is that of a table of measured units, where the latency
+    decides anything. `seeds` are the rows to begin with. `stand_in` says so where the accuracy is
+    not that of the detectors that are searched.
     """
 
     config: SearchConfig
-    table: LatencyTable
+    tables: Tables
     problem: Problem
     judge: Evaluator
     seeds: Matrix
@@ -61,6 +66,24 @@ class Setup:
     coverage: Coverage | None = None
     stand_in: str = ""
     objects: Objects = NONE
+
+    @property
+    def table(self) -> LatencyTable:
+        """The latency table; of two that in fp32, in which known architectures are compared."""
+        return next(iter(self.tables.values()))
+
+    def dtypes(self, picks: Matrix) -> list[str]:
+        """Return the dtype of every row, "" in a search without."""
+        _, int8 = self.space.split(picks)
+        return [""] * len(picks) if int8 is None else [INT8 if one else FP32 for one in int8]
+
+    def latencies(self, archs: Sequence[Architecture], dtypes: Sequence[str]) -> list[Latency]:
+        """Return what the tables predict for architectures, each in its dtype."""
+        found: dict[int, Latency] = {}
+        for dtype, table in self.tables.items():
+            own = [i for i, one in enumerate(dtypes) if one == dtype]
+            found |= zip(own, table.predict_all([archs[i] for i in own]), strict=True)
+        return [found[i] for i in range(len(archs))]
 
     @property
     def accuracy(self) -> str:
@@ -75,7 +98,9 @@ class Setup:
     @property
     def note(self) -> str:
         """What the accuracy is: the note of the judge, and of which networks it is."""
-        return "\n".join(filter(None, (self.stand_in, self.judge.note)))
+        plain = self.tables.keys() == {""} and self.table.precision == INT8
+        said = (self.stand_in, self.judge.note, NOT_LOWERED if plain else "")
+        return "\n".join(filter(None, said))
 
     @property
     def searched(self) -> str:
@@ -102,9 +127,6 @@ class Setup:
             made = plugins.create("strategies", plugin, self.problem, seed=self.config.seed)
         check_strategy(made, self.config.strategy)
         return made
-
-
-_BY_REWARD = ("max:reward",)
 
 
 def _takes(config: SearchConfig, option: str) -> bool:
@@ -170,9 +192,7 @@ def prepare(
     config = replace(config, head=str(head or ""))
     space = head.searched(own) if head else own
     detectors = Detectors(head=head, space=space) if head else None
-    table = objects.table or table_of(config.latency_table, folder)
-    if config.on_missing == "fail":
-        table = replace(table, model=None)
+    config, tables = _with_tables(config, objects, folder)
     units = detectors.bodies.units if detectors else SpaceUnits(space)
     given: dict[str, Any] = {"units": units, "detectors": detectors}
     if not objects.evaluators:
@@ -182,43 +202,35 @@ def prepare(
     judged = head.judged(own) if head and not trains else space
     judge, *more = objects.evaluators or (_judge(config, judged, out, runner, given),)
     _check_evaluators((judge, *more), config)
+    dtypes = tuple(filter(None, tables))
+    judge = lowered(judge, space, units, dtypes)
     guide = getattr(judge, "guide", judge.provides[0])
-    objectives = _objectives(config, guide)
+    objectives = objectives_of(config, guide)
     counts = plugins.create("evaluators", Plugin.parse(COSTS), space, **given)
     evaluators = (
         *(() if str(judge) == COSTS else (counts,)),
-        plugins.create(
-            "evaluators",
-            Plugin.parse("table"),
-            space,
-            table=table,
-            allow_extrapolation=config.allow_extrapolation or not asks_latency(config),
-            confidence=config.limit_confidence,
-            **given,
-        ),
-        *_footprint(config, space, table, given),
+        _of_each(partial(_latency, config, space, given), tables),
+        *_footprint(config, space, tables, given),
         *more,
         judge,
     )
-    reward = _reward(config.reward, guide) if config.reward else None
+    reward = reward_of(config.reward, guide) if config.reward else None
     problem = Problem(
-        space=space,
+        space=replace(space, dtypes=dtypes) if dtypes else space,
         evaluators=evaluators,
         objectives=objectives,
-        limits=_limits(config),
+        limits=limits_of(config),
         reward=reward,
         head=head,
     )
     setup = Setup(
         config=_resolved(config, problem),
-        table=table,
+        tables=tables,
         problem=problem,
         judge=judge,
         seeds=seed_rows(problem, objects.named(config.seed_arch)),
         streams=_streams(config),
-        coverage=coverage(table, space, decode=problem.decode)
-        if table.entries and asks_latency(config)
-        else None,
+        coverage=_coverage(config, space, head, tables),
         stand_in=stand_in(head, own, judge.provides[0]) if head else "",
         objects=objects,
     )
@@ -228,34 +240,75 @@ def prepare(
     return setup
 
 
-def _limits(config: SearchConfig) -> tuple[Constraint, ...]:
-    """Return the constraints, of the upper end of the latency where a confidence is asked for."""
-    limits = tuple(Constraint.parse(text) for text in config.limit)
-    if not config.limit_confidence:
-        return limits
-    return tuple(
-        replace(x, metric=UPPER) if x.metric == "latency_ms" and x.at_most else x for x in limits
+def _with_tables(
+    config: SearchConfig, objects: Objects, folder: Path | None
+) -> tuple[SearchConfig, Tables]:
+    """Return the tables by dtype, and `config` with their names and the dtypes."""
+
+    def load(name: str) -> LatencyTable:
+        if name != config.latency_table:
+            return load_table(name)
+        return objects.table or table_of(name, folder)
+
+    found = tables_for(config.latency_table, config.dtype, load=load)
+    names, dtypes = (name for name, _ in found.values()), tuple(filter(None, found))
+    config = replace(config, latency_table=",".join(names), dtype=",".join(dtypes))
+    strict = config.on_missing == "fail"
+    return config, {
+        dtype: replace(table, model=None) if strict else table
+        for dtype, (_, table) in found.items()
+    }
+
+
+def _of_each(make: Callable[[LatencyTable], Evaluator], tables: Tables) -> Evaluator:
+    """Return the evaluator that `make` gives of a table, or one of those of both."""
+    first, *others = map(make, tables.values())
+    return ByDtype(first, *others) if others else first
+
+
+def _latency(
+    config: SearchConfig, space: Space, given: Mapping[str, Any], table: LatencyTable
+) -> Evaluator:
+    """Return the evaluator of latency by one table."""
+    made: Evaluator = plugins.create(
+        "evaluators",
+        Plugin.parse("table"),
+        space,
+        table=table,
+        allow_extrapolation=config.allow_extrapolation or not asks_latency(config),
+        confidence=config.limit_confidence,
+        **given,
     )
+    return made
 
 
-def asks_latency(config: SearchConfig) -> bool:
-    """Tell whether the latency decides anything: an objective, a constraint or a reward."""
-    named = [Objective.parse(text).metric for text in config.objective]
-    limited = [Constraint.parse(text).metric for text in config.limit]
-    return bool(config.reward) or not named or "latency_ms" in (*named, *limited)
+def _coverage(
+    config: SearchConfig, space: Space, head: Head | None, tables: Tables
+) -> Coverage | None:
+    """Return the coverage of the table that extrapolates most, of those of measured units."""
+    if not asks_latency(config):
+        return None
+    measured = [table for table in tables.values() if table.entries]
+    found = [coverage(t, space, decode=lambda rows: decode(space, rows, head)) for t in measured]
+    return max(found, key=lambda one: one.latency, default=None)
 
 
 def _footprint(
-    config: SearchConfig, space: Space, table: LatencyTable, given: Mapping[str, Any]
+    config: SearchConfig, space: Space, tables: Tables, given: Mapping[str, Any]
 ) -> tuple[Evaluator, ...]:
     """Return the evaluator of `FOOTPRINT` where an objective or a constraint names one of them."""
     named = [Objective.parse(text).metric for text in config.objective]
     named += [Constraint.parse(text).metric for text in config.limit]
     if not set(named) & set(FOOTPRINT):
         return ()
-    dtype = "int8" if table.precision == "int8" else "fp32"
-    footprint = Plugin.parse("footprint")
-    return (plugins.create("evaluators", footprint, space, dtype=dtype, **given),)
+
+    def make(table: LatencyTable) -> Evaluator:
+        dtype = INT8 if table.precision == INT8 else FP32
+        footprint = Plugin.parse("footprint")
+        made: Evaluator = plugins.create("evaluators", footprint, space, dtype=dtype, **given)
+        return made
+
+    return (_of_each(make, tables),)
 
 
 def _judge(
@@ -283,29 +336,3 @@ def _streams(config: SearchConfig) -> bool:
     """Return whether the search itself sends trials to workers."""
     several = config.workers > 1 or Plugin.parse(config.runner).name != "local"
     return several and not _takes(config, "runner")
-
-
-def _objectives(config: SearchConfig, guide: str) -> tuple[Objective, ...]:
-    if config.reward and Plugin.parse(config.evaluator).name == COSTS:
-        raise NasError("a reward needs an accuracy, which `evaluator=costs` has not")
-    usual = _BY_REWARD if config.reward else (f"max:{guide}", "min:latency_ms")
-    if guide == "macs" and not (config.objective or config.reward):
-        raise NasError(
-            "evaluator costs knows no accuracy; say what to search for, as in "
-            "`objective=min:params`"
-        )
-    objectives = tuple(Objective.parse(text) for text in config.objective or usual)
-    if config.reward and tuple(map(str, objectives)) != _BY_REWARD:
-        raise NasError("a reward is the one objective; leave out either `reward` or `objective`")
-    return objectives
-
-
-def _reward(text: str, guide: str) -> Reward:
-    names = tuple(f.name for f in fields(Reward) if f.name in ("target", "below", "above"))
-    options: dict[str, Any] = dict(Plugin.parse(f"reward:{text}").options)
-    check_keys(options, known=names, required=("target",), place=f"reward {text!r}")
-    try:
-        numbers: dict[str, Any] = {name: float(value) for name, value in options.items()}
-    except ValueError:
-        raise NasError(f"reward {text!r}: expected target=80,below=-0.07,above=-0.07") from None
-    return Reward(accuracy=guide, **numbers)

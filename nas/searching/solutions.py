@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from math import hypot
+from math import hypot, isnan
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from nas.network.cost import cost
 from nas.network.lowering import lower
 from nas.network.zoo import published_accuracy
 from nas.searching.evaluate import evaluate
-from nas.searching.problem import Candidates, Trials
+from nas.searching.problem import Trials
 from nas.searching.returned import blamed, check_deviation
 from nas.searching.setup import Setup
 from nas.searching.warm_start import known_backbone
@@ -39,7 +39,7 @@ class Solution:
     is predicted, and None where the architecture is not in the space. `metrics` are those of its
     trial. `outside` says how the accuracy lies outside the range that its model was fitted on,
     `judged` is a second opinion on it. `published` is the top-1 of its paper, a fraction: another
-    scale unless the metric is `top1`.
+    scale unless the metric is `top1`. `dtype` is what it runs in, where the search tells.
     """
 
     name: str
@@ -55,6 +55,7 @@ class Solution:
     judged: float | None = None
     published: float | None = None
     trial: int | None = None
+    dtype: str = ""
 
     def gain(self, baseline: "Solution | None") -> float | None:
         """Return the difference to the baseline's accuracy; None where unknown."""
@@ -80,6 +81,7 @@ def record(solution: Solution, accuracy: str, baseline: Solution | None) -> dict
     """Return what a machine reads of a solution; `accuracy` is the name of the run's metric."""
     return {
         "name": solution.name,
+        **({"dtype": solution.dtype} if solution.dtype else {}),
         accuracy: solution.accuracy,
         f"{accuracy}_deviation": solution.deviation,
         f"{accuracy}_outside": solution.outside,
@@ -106,7 +108,8 @@ def front_solutions(
     The fastest comes first, or with one objective the best.
     """
     archs = setup.problem.decode(trials.picks[numbers])
-    found = zip(archs, setup.table.predict_all(archs), numbers.tolist(), strict=True)
+    latencies = setup.latencies(archs, setup.dtypes(trials.picks[numbers]))
+    found = zip(archs, latencies, numbers.tolist(), strict=True)
     solutions = [_found(setup, trials, number, arch, latency) for arch, latency, number in found]
     doubts = _doubts(setup, trials.picks[numbers], [s.accuracy or 0.0 for s in solutions])
     solutions = [replace(s, **doubt) for s, doubt in zip(solutions, doubts, strict=True)]
@@ -133,6 +136,7 @@ def _found(
         metrics=metrics,
         accuracy=metrics[setup.accuracy],
         trial=number,
+        dtype=setup.dtypes(trials.picks[number][None])[0],
     )
 
 
@@ -155,6 +159,7 @@ def known_solution(setup: Setup, name: str) -> Solution:
         params=counted.params,
         metrics={"latency_ms": latency.ms, **asdict(counted)},
         published=published.top1 if published else None,
+        dtype=next(iter(setup.tables)),
     )
     try:
         picks = setup.space.encode(known_backbone(setup.problem, name))
@@ -214,7 +219,7 @@ def _named(solution: Solution, name: str) -> Solution:
 
 def _doubts(setup: Setup, picks: Matrix, accuracies: Sequence[float]) -> list[dict[str, Any]]:
     """Return `deviation`, `outside` and `judged` of solutions, as far as the evaluator can tell."""
-    candidates = Candidates(space=setup.space, picks=picks, head=setup.problem.head)
+    candidates = setup.problem.candidates(picks)
     judge, count = setup.judge, len(picks)
     deviation: list[float | None] = [None] * count
     judged: list[float | None] = [None] * count
@@ -224,7 +229,8 @@ def _doubts(setup: Setup, picks: Matrix, accuracies: Sequence[float]) -> list[di
             values = judge.deviation(candidates)
             with blamed(judge, "deviation"):
                 check_deviation(values, judge.provides, count=count)
-            deviation = values[setup.accuracy].tolist() if values else deviation
+            if values:
+                deviation = [None if isnan(v) else v for v in values[setup.accuracy].tolist()]
             if said := getattr(judge, "outside", None):
                 outside = [str(said(accuracy)) for accuracy in accuracies]
             elif said := getattr(judge, "beyond", None):

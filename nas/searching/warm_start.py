@@ -9,7 +9,7 @@ from nas.core.errors import NotInSpace
 from nas.network.blocks import Architecture
 from nas.network.zoo import load_architecture
 from nas.searching.problem import Problem, Strategy, Trials, is_slow
-from nas.space.space import Matrix
+from nas.space.space import Matrix, Space
 
 ZOO = "zoo"
 """Means the bundled architectures of the space that satisfy the constraints."""
@@ -50,10 +50,21 @@ def seed_rows(problem: Problem, seeds: Sequence[str | Architecture]) -> Matrix:
     """
     space = problem.space
     rows = [space.pack(space.encode(known_backbone(problem, s))) for s in seeds if s != ZOO]
+    rows = [*_in_each_dtype(space, rows)]
     if ZOO in seeds and not is_slow(problem):
-        known = np.array([*_zoo(problem)], np.uint8).reshape(-1, len(space.columns))
+        known = _in_each_dtype(space, [*_zoo(problem)])
         rows = [*known[problem.satisfies(problem.known(known), len(known))], *rows]
     return np.array(rows, np.uint8).reshape(-1, len(space.columns))
+
+
+def _in_each_dtype(space: Space, rows: Sequence[Matrix]) -> Matrix:
+    """Return `rows`, those of architectures, in each dtype of the space where it has several."""
+    found = np.array(rows, np.uint8).reshape(-1, len(space.columns))
+    if not space.dtypes[1:]:
+        return found
+    times = np.repeat(found, len(space.dtypes), axis=0)
+    times[:, -1] = np.arange(len(times)) % len(space.dtypes)
+    return times
 
 
 def known_backbone(problem: Problem, found: str | Architecture) -> Architecture:

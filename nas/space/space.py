@@ -6,10 +6,8 @@ form. A choice without influence (the kernel of a layer beyond the stage's depth
 index is 0 in a canonical matrix, and picks leave it out.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from itertools import product
 from typing import Any
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 
 from nas.core.errors import NotInSpace, unknown
 from nas.network.blocks import Architecture, Block, Blocks, block_of
+from nas.space.identity import fingerprint_of
 from nas.space.matching import Nearest, difference, misfit, plausible
 from nas.space.rows import (
     SHARED,
@@ -47,7 +46,8 @@ class Space:
     `heads` are by name; a single one is named "". `multipliers` are of the stages' widths. `acts`
     are the activations of rows of stem and head without their own. `squeezings` are by the values
     of the field `se`. `baseline` names the bundled architecture that results are compared with;
-    `fixed_features` is that of all architectures.
+    `fixed_features` is that of all architectures. `dtypes` are a search's: where there are several,
+    the last choice is in which of them an architecture runs, which makes no other of it.
     """
 
     name: str
@@ -63,6 +63,7 @@ class Space:
     input_channels: int = 3
     baseline: str = ""
     fixed_features: bool = False
+    dtypes: tuple[str, ...] = ()
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
@@ -74,7 +75,21 @@ class Space:
             "head": tuple(self.heads),
         }
         first = [Column(name=n, values=v, field=n) for n, v in whole.items() if len(v) > 1]
-        return (*first, *stem_columns(self.stem), *stage_columns(self.stages))
+        last = [Column(name=DTYPE, values=self.dtypes, field=DTYPE)] if self.dtypes[1:] else []
+        return (*first, *stem_columns(self.stem), *stage_columns(self.stages), *last)
+
+    @cached_property
+    def plain(self) -> "Space":
+        """The space without `dtypes`."""
+        return replace(self, dtypes=()) if self.dtypes else self
+
+    def split(self, matrix: Matrix) -> tuple[Matrix, NDArray[np.bool_] | None]:
+        """Return the rows in the `plain` space, and which run in int8; None without `dtypes`."""
+        if not self.dtypes:
+            return matrix, None
+        if not self.dtypes[1:]:
+            return matrix, np.full(len(matrix), self.dtypes == (INT8,))
+        return matrix[:, :-1], matrix[:, -1] == self.dtypes.index(INT8)
 
     @cached_property
     def choices(self) -> Mapping[str, tuple[Value, ...]]:
@@ -88,35 +103,8 @@ class Space:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hex digits that are equal for equal spaces, whatever their names."""
-        rows = [row for head in self.heads.values() for row in head]
-        only = self.squeezings.get(True, Squeezing())
-        content = {
-            "input": [self.input_channels, *self.resolutions],
-            "rows": [
-                [sorted((key, list(v)) for key, v in row.options.items()), list(row.per_layer)]
-                for row in (*self.stem, *self.stages, *rows)
-            ],
-            "parts": [len(self.stem), len(self.stages), len(rows)],
-            "se": [only.ratio, only.of, only.divisor],
-            "drop": [self.dropout, self.drop_connect],
-            **self._later_parts(),
-        }
-        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
-
-    def _later_parts(self) -> Mapping[str, Any]:
-        """Return the parts that earlier versions lacked, if any: old fingerprints stay."""
-        plain = self.squeezings.keys() == {True} and self.squeezings[True].fields("", "", "")
-        se = [[str(n), *(getattr(s, f) for f in s.__slots__)] for n, s in self.squeezings.items()]
-        found = {
-            "multipliers": list(self.multipliers) if self.multipliers != (1.0,) else [],
-            "acts": list(self.acts),
-            "heads": [[n, len(rows)] for n, rows in self.heads.items()]
-            if self.heads.keys() != {""}
-            else [],
-            "squeezings": se if plain != {"se_act": "", "gate": ""} else [],
-        }
-        return {key: value for key, value in found.items() if value}
+        """Sixteen hex digits that are equal for equal spaces, whatever their names and dtypes."""
+        return fingerprint_of(self)
 
     @cached_property
     def size(self) -> int:
@@ -303,7 +291,8 @@ class Space:
         if arch.input_channels != self.input_channels:
             found = f"input_channels is {arch.input_channels}"
             raise self._no_point(what, found, (self.input_channels,))
-        picks = {"resolution": arch.resolution, **around, **inside}
+        first: Picks = {"resolution": arch.resolution, DTYPE: next(iter(self.dtypes), "")}
+        picks: dict[str, Value] = {**first, **around, **inside}
         return {c.name: picks[c.name] for c in self.columns if c.name in picks}
 
     def _encode_around(self, what: str, arch: Architecture) -> Picks:
@@ -395,5 +384,6 @@ class Space:
         return NotInSpace(f"{what} is no point of space {self.name}: {found}{has}")
 
 
-_ELSEWHERE = ("resolution", "multiplier")
+DTYPE, INT8 = "dtype", "int8"
+_ELSEWHERE = ("resolution", "multiplier", DTYPE)
 """Choices of the network that do not affect stem and head."""

@@ -8,7 +8,8 @@ import pytest
 
 from nas.core.errors import BadPlugin
 from nas.searching.evaluate import evaluate
-from nas.searching.problem import Constraint, Objective, Problem, Reward
+from nas.searching.problem import Constraint, Objective, Problem
+from nas.searching.reward import Reward
 
 
 def test_limit_stops_before_expensive_evaluator(

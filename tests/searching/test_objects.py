@@ -14,7 +14,8 @@ from nas.latency.file import load_table
 from nas.network.zoo import load_architecture
 from nas.searching.config import SearchConfig
 from nas.searching.objects import Settings
-from nas.searching.problem import Candidates, Constraint, Objective, Problem, Reward, Strategy
+from nas.searching.problem import Candidates, Constraint, Objective, Problem, Strategy
+from nas.searching.reward import Reward
 from nas.searching.runs.check import table_of
 from nas.searching.runs.stored import read_run
 from nas.searching.strategies.random import create as random_strategy

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from nas.core.errors import NasError, UnknownName
-from nas.searching.problem import Constraint, Objective, Problem, Reward, Trials, concatenate
+from nas.searching.problem import Constraint, Objective, Problem, Trials, concatenate
+from nas.searching.reward import Reward
 
 
 @pytest.mark.parametrize(

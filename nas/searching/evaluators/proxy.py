@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nas.accuracy.short import Segment, ShortTrainingSetup, advance, discard, finish
+from nas.accuracy.short import Segment, ShortTrainingSetup, advance, discard, finish, name_of
 from nas.core.errors import BadValue, NasError
 from nas.core.jsonl import Lines, Record, line_reader, resumed
 from nas.core.run_folder import other
@@ -63,6 +63,11 @@ class Proxy:
         self._runner, self._text = runner, text
 
     @property
+    def int8(self) -> bool:
+        """Whether candidates for int8 are measured in int8."""
+        return self._setup.int8
+
+    @property
     def accuracy(self) -> str:
         """The name of the accuracy: of detectors another one."""
         return PRECISION if self._setup.data.task == "detection" else ACCURACY
@@ -84,9 +89,11 @@ class Proxy:
         data, recipe = self._setup.data.name, self._setup.recipe.name
         what = "average precision" if self.accuracy == PRECISION else "accuracy"
         length = counted(self._ends[-1], "epoch")
+        in_int8 = ", in int8 after quantization, as onnxruntime runs it" if self.int8 else ""
         return (
             f"{self.accuracy} is the {what} on {data} after {length} of recipe "
-            f"{recipe}{size}; train what you choose in full: nas train RUN:best --data {data}"
+            f"{recipe}{size}{in_int8}; train what you choose in full: nas train RUN:best --data "
+            f"{data}"
         )
 
     def __call__(self, candidates: Candidates) -> Answers:
@@ -102,24 +109,36 @@ class Proxy:
             for rung in range(len(self._ends)):
                 self._climb(candidates, going, rung, log)
                 going = self._promoted(candidates, going, rung, log)
-            return _answers(candidates, log, self._ends, self.accuracy)
+            return _answers(self._names(candidates), log, self._ends, self.accuracy)
 
     def _climb(self, candidates: Candidates, going: Sequence[int], rung: int, log: "_Log") -> None:
         """Train the candidates `going` to the end of a rung, unless the log has it already."""
-        archs = candidates.archs
-        missing = [i for i in going if log.find(rung, archs[i].fingerprint) is None]
-        segments = [Segment(arch=archs[i], until=self._ends[rung]) for i in missing]
+        archs, whole, names = candidates.archs, self._in_int8(candidates), self._names(candidates)
+        missing = [i for i in going if log.find(rung, names[i]) is None]
+        until = self._ends[rung]
+        segments = [Segment(arch=archs[i], until=until, int8=whole[i]) for i in missing]
         most = GRACE * self._setup.seconds
         for number, outcome in outcomes(self._runner, advance, self._setup, segments, seconds=most):
             i = missing[number]
             if isinstance(outcome, Failure):
-                log.failed(rung, archs[i].fingerprint, outcome.text)
-                discard(self._setup, archs[i])
+                log.failed(rung, names[i], outcome.text)
+                discard(self._setup, archs[i], int8=whole[i])
             else:
                 scores = _scores(candidates, i, outcome, self.accuracy)
-                log.reached(rung, archs[i].fingerprint, outcome, scores)
+                log.reached(rung, names[i], outcome, scores)
                 if rung == len(self._ends) - 1:
-                    finish(self._setup, archs[i])
+                    finish(self._setup, archs[i], int8=whole[i])
+
+    def _in_int8(self, candidates: Candidates) -> list[bool]:
+        """Return which candidates are quantized after their training."""
+        if not self.int8 or candidates.int8 is None:
+            return [False] * len(candidates)
+        return [bool(one) for one in candidates.int8]
+
+    def _names(self, candidates: Candidates) -> list[str]:
+        """Return the names of the trainings of candidates."""
+        pairs = zip(candidates.archs, self._in_int8(candidates), strict=True)
+        return [name_of(arch, int8=whole) for arch, whole in pairs]
 
     def _promoted(
         self, candidates: Candidates, going: Sequence[int], rung: int, log: "_Log"
@@ -127,11 +146,12 @@ class Proxy:
         """Return the candidates that are promoted; the weights of the others are removed."""
         if rung == len(self._ends) - 1:
             return []
-        names, scores = log.population(rung)
-        good = {names[i] for i in np.flatnonzero(promoted(scores, eta=self._eta))}
-        kept = [i for i in going if candidates.archs[i].fingerprint in good]
+        known, scores = log.population(rung)
+        good = {known[i] for i in np.flatnonzero(promoted(scores, eta=self._eta))}
+        whole, names = self._in_int8(candidates), self._names(candidates)
+        kept = [i for i in going if names[i] in good]
         for i in set(going) - set(kept):
-            discard(self._setup, candidates.archs[i])
+            discard(self._setup, candidates.archs[i], int8=whole[i])
         return kept
 
     def deviation(self, candidates: Candidates) -> Metrics:
@@ -237,13 +257,13 @@ def _scores(candidates: Candidates, i: int, reached: Reached, metric: str) -> li
     return [float(v) for v in candidates.score({metric: accuracy, "epochs": epochs})[i]]
 
 
-def _answers(candidates: Candidates, log: _Log, ends: tuple[int, ...], metric: str) -> Answers:
-    """Return the answers for candidates from the log."""
-    values, epochs = np.full((2, len(candidates)), np.nan)
+def _answers(names: Sequence[str], log: _Log, ends: tuple[int, ...], metric: str) -> Answers:
+    """Return the answers for candidates from the log, by the names of their trainings."""
+    values, epochs = np.full((2, len(names)), np.nan)
     errors: dict[int, str] = {}
     stopped = set()
-    for i, arch in enumerate(candidates.archs):
-        rung, record = log.last(arch.fingerprint)
+    for i, name in enumerate(names):
+        rung, record = log.last(name)
         if "error" in record:
             errors[i] = record["error"]
             continue
@@ -278,6 +298,7 @@ def create(  # noqa: PLR0913  # a parameter for every option
     device: str = "auto",
     seed: int = 0,
     inherit: str = "",
+    int8: bool = False,
     out: Place | None = None,
     runner: Runner | None = None,
     detectors: Detectors | None = None,
@@ -288,7 +309,8 @@ def create(  # noqa: PLR0913  # a parameter for every option
     is eta times as long. `resolution` is that of the training images, 0 each architecture's own. A
     candidate that takes more than `trial_seconds` fails. All trainings begin with the same `seed`
     and see the same images in the same order; with `inherit`, the name of a trained network
-    (`nas.training.inherited`), with what fits of its weights. They are kept in the run folder
+    (`nas.training.inherited`), with what fits of its weights. With `int8`, those that are to run in
+    int8 count as they are after post-training quantization. They are kept in the run folder
     `out`, if any.
 
     Raises:
@@ -310,6 +332,7 @@ def create(  # noqa: PLR0913  # a parameter for every option
         resolution=resolution,
         seconds=trial_seconds,
         relative=find_relative(inherit) if inherit else None,
+        int8=int8,
     )
     some = space.sample_matrix(np.random.default_rng(0), 1)
     setup.prepared(decode(space, some, detectors.head if detectors else None)[0])
@@ -320,5 +343,7 @@ def create(  # noqa: PLR0913  # a parameter for every option
     )
     if setup.relative:
         text += f" inherit {fingerprint(setup.relative.weights)}"
-    log = out.here / FOLDER / LOG
-    return Proxy(setup, log, ends=ends, eta=eta, runner=runner or InProcess(), text=text)
+    if int8:
+        text += " int8"
+    log, runner = out.here / FOLDER / LOG, runner or InProcess()
+    return Proxy(setup, log, ends=ends, eta=eta, runner=runner, text=text)

@@ -1,6 +1,6 @@
 """Compare what a search's table predicted with what its networks take on this machine."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,9 +13,9 @@ from nas.latency.measure.plan import plan_check
 from nas.latency.measure.references import references_of
 from nas.latency.measure.rounds import MeasuringReport
 from nas.latency.measure.run import Target, measure_plan
-from nas.searching.config import read_config
+from nas.latency.table import LatencyTable
 from nas.searching.kept_table import table_of
-from nas.searching.runs.folder import CONFIG, find_architecture, front_names
+from nas.searching.runs.folder import find_architecture, front_names, judged_by
 
 
 def spread_names(run: Path, top: int) -> tuple[str, ...]:
@@ -39,15 +39,33 @@ def check_run(
 ) -> tuple[Checked, ...]:
     """Measure solutions of a run end to end, by their `names`; `target` is by default the table's.
 
+    A run in fp32 and int8 has a table for each.
+
     Where the table was measured by this project, times are given for the speed of the machine at
     that time, otherwise as measured now.
 
     Raises:
         NasError: if there are no such solutions, or nothing can be measured.
     """
+    asked = tuple(names)
+    tables = {name: table or judged_by(run, name) for name in asked}
+    found: dict[str, Checked] = {}
+    for each in dict.fromkeys(tables.values()):
+        known = load_table(each) if table else table_of(each, run)
+        own = [name for name in asked if tables[name] == each]
+        found |= {one.name: one for one in _by_table(run, own, known, target, report)}
+    return tuple(found[name] for name in asked if name in found)
+
+
+def _by_table(
+    run: Path,
+    names: Sequence[str],
+    known: LatencyTable,
+    target: Target | None,
+    report: MeasuringReport,
+) -> tuple[Checked, ...]:
+    """Measure solutions that were judged by one table."""
     archs = [replace(find_architecture(f"{run}:{name}"), name=name) for name in names]
-    config = read_config(run / CONFIG)
-    known = load_table(table) if table else table_of(config.latency_table, run)
     target = target or target_of(known)
     plan = plan_check(run.name, archs, references=references_of(known))
     with TemporaryDirectory() as folder:

@@ -20,7 +20,8 @@ def read_examples(runs: Sequence[Place | Path | str]) -> Examples:
     """Return the trials with status "ok" of run folders that measured the same thing.
 
     Trials that were stopped early have estimates and do not count, nor do failed and infeasible
-    ones. What the runs' evaluators need (images, torch) need not be there.
+    ones, nor those in int8 where fp32 was searched as well. What the runs' evaluators need (images,
+    torch) need not be there.
 
     Raises:
         RunError: if a folder is no run, is damaged, or measured another space, metric or evaluator
@@ -40,13 +41,16 @@ def read_examples(runs: Sequence[Place | Path | str]) -> Examples:
     space, metric = found[0].space, first["metric"]
     trials = concatenate([run.trials for run in found], len(space.columns))
     values = trials.metrics[metric]
+    rows, int8 = space.split(trials.picks)
     good = trials.ok & np.isfinite(values)
-    picks, which = np.unique(trials.picks[good], axis=0, return_inverse=True)
+    if int8 is not None and space.dtypes[1:]:
+        good &= ~int8  # the model is one of float networks
+    picks, which = np.unique(rows[good], axis=0, return_inverse=True)
     which = which.ravel()
     accuracy = np.bincount(which, values[good], len(picks)) / np.bincount(which, None, len(picks))
     many = f" of {len(found)} runs" if others else ""
     return Examples(
-        space=space,
+        space=space.plain,
         picks=picks,
         accuracy=accuracy,
         metric=metric,
@@ -83,5 +87,6 @@ def _identity(run: StoredRun) -> Mapping[str, str]:
         "space": _named(run),
         "choices": choices,
         "evaluator": evaluator,
+        "dtype": run.config.dtype,
         "metric": metric,
     }

@@ -38,6 +38,7 @@ from nas.network.checkpoint import architecture_of, find_checkpoint
 from nas.network.detectors import detector_of, has_head
 from nas.network.zoo import load_architecture
 from nas.searching.config import SearchConfig, read_config
+from nas.searching.precision import named_table
 from nas.searching.setup import Setup
 
 CONFIG, FRONT = RUN, "pareto.csv"
@@ -116,11 +117,18 @@ def environment(setup: Setup) -> Mapping[str, Any]:
         "cores": os.cpu_count(),
         "blas_threads": blas_threads(),
         "table": {"name": setup.table.name, "device": setup.table.device},
+        **_tables(setup),
         **({"coverage": asdict(setup.coverage)} if setup.coverage else {}),
         "problem": setup.problem.describe(),
         "seed": setup.config.seed,
         "commit": commit(),
     }
+
+
+def _tables(setup: Setup) -> dict[str, Any]:
+    """Return the names of the latency tables by dtype, where the search has one."""
+    names = {dtype: table.name for dtype, table in setup.tables.items() if dtype}
+    return {"tables": names} if names else {}
 
 
 def find_architecture(text: str) -> Architecture:
@@ -160,6 +168,30 @@ def front_names(folder: Path) -> tuple[str, ...]:
     if not names:
         raise RunError(f"the front of {folder} is empty: no trial satisfied the constraints")
     return names
+
+
+def dtype_of(text: str) -> str:
+    """Return what the solution that `text` names was found to run in; "" where nothing says so.
+
+    Raises:
+        NasError: if `text` names a solution of a run that does not have it.
+    """
+    folder, name = split_name(text)
+    if name is None:
+        return ""
+    with Place(folder).reading(*MARKS, FRONT) as here:
+        if kind_of(here) is not SEARCH:
+            return ""
+        wanted = _solution(here, name)
+        rows = csv.DictReader(io.StringIO(read_text(here / FRONT)))
+        return next(row.get("dtype") or "" for row in rows if row["name"] == wanted)
+
+
+def judged_by(run: Path | str, name: str) -> str:
+    """Return the name of the latency table that a solution of a run was judged by."""
+    with Place(str(run)).reading(*MARKS) as here:
+        config = read_config(here / CONFIG)
+    return named_table(config.latency_table, config.dtype, dtype_of(f"{run}:{name}"))
 
 
 def _solution(folder: Path, name: str) -> str:

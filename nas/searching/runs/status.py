@@ -18,14 +18,16 @@ UNKNOWN, LOST = "unknown", "lost"
 class Status:
     """What is known of a search; `head` is that of detectors, if any.
 
-    `state` is "running", "finished", "stopped", "out of budget" (of time or epochs), "lost" (its
-    heartbeat says "running" but is old) or "unknown". `counts` are the trials by status; `waiting`
-    is the number of proposals that were not told yet. `best` is the best value of every objective.
-    `silent_seconds` have passed since the last heartbeat; below 0 where its clock is ahead of ours.
+    `dtype` is what the networks run in, where the search was told. `state` is "running",
+    "finished", "stopped", "out of budget" (of time or epochs), "lost" (its heartbeat says "running"
+    but is old) or "unknown". `counts` are the trials by status; `waiting` is the number of
+    proposals that were not told yet. `best` is the best value of every objective. `silent_seconds`
+    have passed since the last heartbeat; below 0 where its clock is ahead of ours.
     """
 
     out: Place
     head: str
+    dtype: str
     state: str
     counts: dict[str, int]
     waiting: int
@@ -56,6 +58,7 @@ def status_of(run: StoredRun, heartbeat: Heartbeat | None, *, now: float | None 
     return Status(
         out=run.out,
         head=run.config.head,
+        dtype=run.config.dtype,
         state=_state(heartbeat, silent),
         counts={s: int((status == s).sum()) for s in (OK, STOPPED, INFEASIBLE, FAILED)},
         waiting=run.waiting,

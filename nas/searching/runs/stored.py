@@ -7,7 +7,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from nas.searching.config import SearchConfig, read_config
 from nas.searching.fronts import front_numbers, signed
 from nas.searching.journal import JOURNAL, Ask, Tell, events
 from nas.searching.kept_space import SPACE, kept_space, named_space
+from nas.searching.precision import dtypes_of
 from nas.searching.problem import Constraint, Objective, Trials, concatenate
 from nas.searching.runs.folder import CONFIG, FRONT
 from nas.searching.views import html_table, plot_objectives, solutions_frame, trials_frame
@@ -53,7 +54,9 @@ class StoredRun:
         """The space that was searched."""
         header = self.records[0] if self.records else {}
         found = self.kept or named_space(self.config.space, header.get("choices"))
-        return Head.parse(self.config.head).searched(found) if self.config.head else found
+        found = Head.parse(self.config.head).searched(found) if self.config.head else found
+        dtypes = dtypes_of(self.config.dtype)
+        return replace(found, dtypes=dtypes) if dtypes else found
 
     @cached_property
     def objectives(self) -> tuple[Objective, ...]:

@@ -295,3 +295,33 @@ def test_data_that_do_not_fit_a_head_are_refused(head: str, data: str, message: 
 def test_a_classifier_is_not_trained_on_boxes(tiny: Space, tmp_path: Path) -> None:
     with pytest.raises(NasError, match="has boxes; a classifier needs a label for each image"):
         _proxy(tiny, tmp_path, data=SCENES)
+
+
+def _in_both(space: Space, count: int) -> Candidates:
+    """Return some candidates in fp32, and the same in int8."""
+    once = _batch(space, count).picks
+    int8 = np.repeat([False, True], count)
+    return Candidates(space=space, picks=np.concatenate([once, once]), int8=int8)
+
+
+def test_candidates_for_int8_are_trained_apart(tiny: Space, tmp_path: Path) -> None:
+    runner = Made()
+    proxy = _proxy(tiny, tmp_path, runner=runner, rungs=1, int8=True)
+    said = proxy(_in_both(tiny, 2))
+    assert [segment.int8 for segment in runner.segments] == [False, False, True, True]
+    assert not said.errors
+    assert "in int8 after quantization" in proxy.note
+    assert str(proxy).endswith(" int8")
+    assert proxy(_in_both(tiny, 2)).metrics["top1_proxy"].tolist() == [*said.metrics["top1_proxy"]]
+    assert len(runner.segments) == 4  # the log has all of them
+
+
+def test_accuracy_in_int8_is_measured_after_quantization(tiny: Space, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    proxy = _proxy(tiny, tmp_path, int8=True, epochs=2, rungs=1)
+    said = proxy(_in_both(tiny, 1))
+    assert not said.errors
+    plain, whole = said.metrics["top1_proxy"]
+    assert abs(plain - whole) < 0.2  # two trainings alike, one of them quantized
+    folders = sorted(path.name for path in (tmp_path / FOLDER).iterdir() if path.is_dir())
+    assert folders[1] == f"{folders[0]}-int8"

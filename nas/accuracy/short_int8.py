@@ -1,0 +1,25 @@
+"""The metric of a trained network in int8: post-training quantization, without its details."""
+
+from nas.exporting.int8.qdq import to_qdq
+from nas.exporting.int8.ranges import grid_of
+from nas.exporting.onnx import to_onnx
+from nas.network.checkpoint import Checkpoint
+from nas.training.data import Data
+from nas.training.int8.calibration import calibrate
+from nas.training.int8.quantize import Settings, calibration_images, score_graph
+
+CALIBRATION = "mse"
+"""`nas quantize` tries all ways; this one was the nearest most often (`experiments/int8`)."""
+
+
+def score_in_int8(found: Checkpoint, data: Data, *, seed: int = 0) -> float:
+    """Return the metric of a network in int8 on the validation images, as onnxruntime runs it.
+
+    Raises:
+        NasError: if training images give no ranges.
+    """
+    batches = calibration_images(found, data, Settings(calibration=CALIBRATION, seed=seed))
+    model = to_onnx(found.arch, found.weights, metadata=found.metadata)
+    calibration = calibrate(model, batches)
+    grids = {name: grid_of(one, by=CALIBRATION) for name, one in calibration.histograms.items()}
+    return score_graph(found, data, to_qdq(model, grids, means=calibration.means))
