@@ -77,7 +77,7 @@ def layers_of(block: Block) -> Layers:
 
 
 def shortcut(stride: int, skip: str) -> bool:
-    """Tell whether a block of equal widths has a shortcut."""
+    """Return whether a block of equal widths has a shortcut."""
     return skip == "pool" or (skip == "identity" and stride == 1)
 
 

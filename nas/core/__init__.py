@@ -1,1 +1,1 @@
-"""What everything else stands on: errors, files, records, plugins, run folders, workers."""
+"""The foundation of all other packages: errors, files, records, plugins, run folders, workers."""

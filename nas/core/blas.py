@@ -1,4 +1,4 @@
-"""One thread for the linear algebra of numpy, which is faster for small matrices."""
+"""Limit numpy's linear algebra to one thread, which is faster for small matrices."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,11 +8,10 @@ from typing import Any
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Let numpy's matrix products run in one thread inside; a decorator as well.
+    """Run numpy's matrix products in one thread inside the block; also usable as a decorator.
 
-    On small matrices threads cost more than they save, tenfold on a busy machine. The number of
-    threads belongs to the process: another Python thread that multiplies meanwhile uses one, too.
-    Afterwards it is as before.
+    On small matrices threads cost more than they save, tenfold on a busy machine. The limit holds
+    for the whole process, other Python threads included, and is lifted afterwards.
     """
     libraries = [(library, library.get_num_threads()) for library in _libraries()]
     several = [(library, count) for library, count in libraries if count > 1]
@@ -27,12 +26,12 @@ def one_blas_thread() -> Iterator[None]:
 
 @cache
 def _libraries() -> tuple[Any, ...]:
-    """Return the loaded libraries of linear algebra; numpy must be imported."""
-    from threadpoolctl import ThreadpoolController  # when first asked for, as it takes 20 ms
+    """Return the loaded linear algebra libraries; numpy must be imported."""
+    from threadpoolctl import ThreadpoolController  # imported lazily, since it takes 20 ms
 
     return tuple(ThreadpoolController().select(user_api="blas").lib_controllers)
 
 
 def blas_threads() -> dict[str, int]:
-    """Return how many threads the loaded libraries of linear algebra take, by their names."""
+    """Return the number of threads of each loaded linear algebra library, by its name."""
     return {str(library.prefix): int(library.get_num_threads()) for library in _libraries()}

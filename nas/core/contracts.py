@@ -1,7 +1,7 @@
-"""What plugins of every kind must have, checked where they are created.
+"""The contract of every kind of plugin, checked when a plugin is created.
 
-A mistake in a plugin is its author's to correct, so it ends the work with one line, which names the
-plugin, what was found, and what was expected.
+Only the author of a plugin can correct it, so a broken contract ends the work with one line that
+names the plugin, what was found, and what was expected.
 """
 
 import inspect
@@ -12,7 +12,7 @@ from typing import Any
 from nas.core.errors import BadPlugin
 
 VALUE = None
-"""The number of arguments of a part that is no method."""
+"""In the place of a number of arguments: the part is not a method."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +20,7 @@ class Contract:
     """How `create` of a kind of plugin is called, and the parts of what it returns.
 
     `parts` gives the number of positional arguments of each method. `said` names the class that
-    describes them.
+    documents them.
     """
 
     create: str
@@ -80,14 +80,14 @@ CONTRACTS: Mapping[str, Contract] = {
         said="nas.training.data.Source",
     ),
 }
-"""By the kinds of plugins."""
+"""The contracts, by kind of plugin."""
 
 
 def check_call(kind: str, what: str, create: Any, given: Sequence[object]) -> None:
-    """Refuse a function `create` that cannot be called with `given` and what it is bound to.
+    """Reject a function `create` that cannot be called with `given` and its bound arguments.
 
     Raises:
-        BadPlugin: saying how it is called.
+        BadPlugin: with the signature it must have.
     """
     try:
         signature = inspect.signature(create)
@@ -98,10 +98,10 @@ def check_call(kind: str, what: str, create: Any, given: Sequence[object]) -> No
 
 
 def check_parts(kind: str, what: str, made: object) -> None:
-    """Refuse a plugin without the parts of its kind, or whose methods take other arguments.
+    """Reject a plugin that lacks parts of its kind, or whose methods take other arguments.
 
     Raises:
-        BadPlugin: naming them, and what describes them.
+        BadPlugin: naming them, and the class that documents them.
     """
     contract = CONTRACTS[kind]
     missing = [part for part in contract.parts if not hasattr(made, part)]
@@ -115,10 +115,10 @@ def check_parts(kind: str, what: str, made: object) -> None:
 
 def _check_method(what: str, method: Any, count: int, said: str) -> None:
     if not callable(method):
-        raise BadPlugin(f"{what} is no method; {said} says what it needs")
+        raise BadPlugin(f"{what} is not a method; {said} says what it needs")
     try:
         signature = inspect.signature(method)
-    except (ValueError, TypeError):  # one in C does not tell
+    except (ValueError, TypeError):  # a method written in C has no signature
         return
     try:
         signature.bind(*[None] * count)

@@ -15,14 +15,14 @@ from nas.core.schema import check_schema
 
 _LONGEST_LINE = 1000  # bytes of a comment
 _WIDTH = 1000  # characters of a row
-_JSON = (".json", ".config")  # files of JSON; Once-for-All writes the second
+_JSON = (".json", ".config")  # suffixes of JSON files; the second is that of Once-for-All
 
 
 def read_mapping(path: Path) -> Mapping[str, Any]:
     """Read a YAML or JSON file that holds one mapping with `schema: 1`.
 
     Raises:
-        BadFile: if it cannot be read or parsed (with line), or is of another schema.
+        BadFile: if it cannot be read or parsed (with the line), or has another schema.
     """
     data = read_foreign(path)
     check_schema(data, place=str(path))
@@ -30,10 +30,10 @@ def read_mapping(path: Path) -> Mapping[str, Any]:
 
 
 def read_foreign(path: Path) -> Mapping[str, Any]:
-    """Read a YAML or JSON file of another project that holds one mapping, of whatever keys.
+    """Read a YAML or JSON file that holds one mapping, whatever its keys and schema.
 
     Raises:
-        BadFile: if it cannot be read or parsed (with line), or gives a key twice.
+        BadFile: if it cannot be read or parsed (with the line), or gives a key twice.
     """
     try:
         text = read_text(path)
@@ -51,7 +51,7 @@ def read_foreign(path: Path) -> Mapping[str, Any]:
 
 
 def flat(content: Mapping[str, Any], start: str = "") -> dict[str, Any]:
-    """Return nested mappings as one, with dots in the names, each of which begins with `start`."""
+    """Return nested mappings as one flat mapping with dotted keys, each prefixed by `start`."""
     result: dict[str, Any] = {}
     for key, value in content.items():
         name = f"{start}{key}"
@@ -61,7 +61,7 @@ def flat(content: Mapping[str, Any], start: str = "") -> dict[str, Any]:
 
 @cache
 def folder(name: str) -> Path:
-    """Return the folder of bundled data called `name`."""
+    """Return the folder of bundled data with this name."""
     package = Path(__file__).resolve().parents[1]
     inside = package / "bundled" / name
     return inside if inside.is_dir() else package.parent / name
@@ -93,32 +93,32 @@ def find(kind: str, name: str | Path, *, where: str, suffix: str = ".yaml") -> P
 
 
 def is_path(text: str, suffix: str = ".yaml") -> bool:
-    """Tell whether `text` is a path and no bundled name: it has a separator or a suffix."""
+    """Return whether `text` is a path, not a bundled name: it has a separator or a suffix."""
     return os.sep in text or Path(text).suffix in (".yaml", ".yml", *_JSON, suffix)
 
 
 def is_there(path: Path) -> bool:
-    """Tell whether there is anything at `path`, which may be no possible path at all."""
+    """Return whether `path` exists; an impossible path does not."""
     try:
         return path.exists()
-    except (OSError, ValueError):  # too long a name, a null character
+    except (OSError, ValueError):  # the name is too long, or has a null character
         return False
 
 
 def first_comment(path: Path) -> str:
-    """Return the first line of a YAML file's leading comment: what the file is."""
+    """Return the first line of a YAML file's leading comment, which describes the file."""
     with open_regular(path) as file:
         line = file.readline(_LONGEST_LINE).decode("utf-8", errors="replace")
     return line.removeprefix("#").strip() if line.startswith("#") else ""
 
 
 def as_json(data: Any) -> Any:
-    """Return `data` as it is read back from JSON: tuples as lists."""
+    """Return `data` as JSON would give it back: tuples as lists."""
     return strict_json.parse(strict_json.dumps(data), constants=True)
 
 
 def to_json(data: Any) -> str:
-    """Return `data` as indented JSON, null for what is no finite number."""
+    """Return `data` as indented JSON, with null for NaN and infinities."""
     return strict_json.dumps(data, indent=2, ascii_only=False) + "\n"
 
 
@@ -153,7 +153,7 @@ def _entry(key: Any, value: Any) -> str:
 def _lines(values: Any) -> list[str]:
     """Return the lines of a list of rows, or of lists of them; none for anything else.
 
-    The blocks of architectures are such rows. The library takes ten times as long for them.
+    The blocks of architectures are such rows, for which PyYAML takes ten times as long.
     """
     found: list[str] = []
     for value in values if isinstance(values, list) else ():
@@ -176,7 +176,7 @@ def _row(value: Any) -> list[str]:
 
 @lru_cache(maxsize=1 << 13)
 def _line(items: tuple[tuple[Any, Any], ...], _: tuple[type, ...]) -> str:
-    """Return a row of plain values; "" if it is too long. The types tell 1 from 1.0 and true."""
+    """Return a row of plain values, "" if it is too long; types distinguish 1, 1.0 and true."""
     if not all(str(key).isidentifier() for key, _ in items):
         return ""
     line = ", ".join(f"{_scalar(key)}: {_scalar(value)}" for key, value in items)
@@ -185,7 +185,7 @@ def _line(items: tuple[tuple[Any, Any], ...], _: tuple[type, ...]) -> str:
 
 @lru_cache(maxsize=1 << 14, typed=True)
 def _scalar(value: str | float | None) -> str:
-    """Return a plain value as it stands in a row."""
+    """Return a plain value as it is written in a row."""
     return _dumped([value], flow=True)[1:-2]
 
 
@@ -211,5 +211,5 @@ def _is_short_list(node: Any) -> bool:
     )
 
 
-# Texts that were read from a file are of a class of their own.
+# Texts read from a file have a class of their own, `FromFile`.
 _RowDumper.add_multi_representer(str, lambda dumper, text: dumper.represent_str(str(text)))

@@ -1,4 +1,4 @@
-"""The errors a user can cause: one line each, shown without a traceback, exit code 2."""
+"""Errors that a user can cause: one line each, shown without a traceback, exit code 2."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -7,14 +7,14 @@ from nas.core.text import LONGEST_VALUE, one_line, shown
 
 
 class NasError(Exception):
-    """Something the user can correct; the message says what was found, where, and what to do.
+    """An error the user can correct; its message says what was found, where, and what to do.
 
-    Whatever the message quotes, it is one line of at most 1,000 characters, without control
-    characters and without the passwords of URLs.
+    Whatever it quotes, the message is one line of at most 1,000 characters, without control
+    characters or passwords from URLs.
     """
 
     def __init__(self, message: str = "") -> None:
-        """Keep the message in a form that is safe to print."""
+        """Store the message in a form that is safe to print."""
         super().__init__(one_line(message))
 
 
@@ -23,28 +23,28 @@ class UnknownName(NasError):
 
 
 class BadFile(NasError):
-    """A file that is missing, malformed, or of another schema."""
+    """A file that is missing, malformed, or has another schema."""
 
 
 class BadValue(NasError):
     """A value that is not allowed; `path` leads to it through mappings and lists."""
 
     def __init__(self, message: str, *path: str | int) -> None:
-        """Keep the message and the steps that lead to the value."""
+        """Store the message and the path to the value."""
         super().__init__(message)
         self.path = path
 
 
 class NotInSpace(NasError):
-    """An architecture, or picks, that a search space does not contain."""
+    """An architecture or picks outside of a search space."""
 
 
 class MissingEntry(NasError):
-    """Units that a latency table has not measured and cannot predict."""
+    """Units that a latency table neither contains nor can predict."""
 
 
 class Unreachable(NasError):
-    """A constraint that nothing can satisfy."""
+    """A constraint that no candidate can satisfy."""
 
 
 class RunError(NasError):
@@ -52,7 +52,7 @@ class RunError(NasError):
 
 
 class BadPlugin(RunError):
-    """A plugin that does not keep to what is agreed; this ends a search instead of one trial."""
+    """A plugin that violates its contract, which ends the search instead of one trial."""
 
 
 class MissingPackage(NasError):
@@ -69,12 +69,12 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownName:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, its type where it says nothing."""
+    """Return the first line of an error's message, or its type if the message is empty."""
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def typed_line(error: BaseException) -> str:
-    """Return the type of an error and the first line of what it says."""
+    """Return the type of an error and the first line of its message."""
     return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
@@ -88,7 +88,7 @@ _EXTRAS = {
     "ray": ("ray", "fsspec"),
     "plot": ("matplotlib",),
 }
-"""The extras of this package with the modules that they bring."""
+"""The extras of this package, with the modules that they install."""
 
 _PACKAGES = {
     "ai_edge_litert": "ai-edge-litert",
@@ -97,11 +97,11 @@ _PACKAGES = {
     "sklearn": "scikit-learn",
     "yaml": "PyYAML",
 }
-"""Packages whose modules have other names."""
+"""Packages by the module they provide, where the names differ."""
 
 
 def missing_package(error: ModuleNotFoundError, *, wanted_by: str) -> MissingPackage:
-    """Return the error that says what to install for a failed import: an extra if one has it."""
+    """Return the error for a failed import: it names the extra, or else the package, to install."""
     module = (error.name or "").partition(".")[0]
     package = _PACKAGES.get(module, module)
     extra = next((extra for extra, modules in _EXTRAS.items() if module in modules), None)

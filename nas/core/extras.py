@@ -1,7 +1,7 @@
-"""Extras: optional parts of a result, as a picture, a comparison or a summary.
+"""Extras: optional parts of a result, such as a picture, a comparison or a summary.
 
-A result is written first. An extra may then fail without losing it: one line says what is missing,
-and why.
+The result is written first, so that an extra can fail without losing it: one line then says what is
+missing and why.
 """
 
 import traceback
@@ -17,19 +17,19 @@ Say = Callable[[str], None]
 
 @contextmanager
 def extra(what: str, say: Say) -> Iterator[None]:
-    """Make an extra; where that fails, call `say` with one line.
+    """Run the block that makes an extra; if it fails, call `say` with one line.
 
-    `what` names it, as in "the picture". For a bug the line names the place in the code. An
-    interrupt is raised.
+    `what` names the extra, as in "the picture". For a bug, the line names the place in the code.
+    Interrupts are not caught.
     """
     try:
         yield
-    except Exception as error:  # whatever it is, the result must not be lost
+    except Exception as error:  # no failure of an extra may lose the result
         say(printable(_reason(what, error)))
 
 
 def _reason(what: str, error: Exception) -> str:
-    """Return why there is no `what`."""
+    """Return why `what` is missing."""
     match error:
         case ModuleNotFoundError(name=str(name)) if not name.startswith("nas."):
             return str(missing_package(error, wanted_by=what))

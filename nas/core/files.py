@@ -1,7 +1,7 @@
 """Read regular files only, and write files so that a kill loses nothing.
 
-A FIFO would block for ever and `/dev/zero` never end, so neither is read. Nothing here needs more
-than Python, for devices that measure.
+Irregular files are rejected: a FIFO would block forever, and `/dev/zero` never ends. This module
+needs only the standard library, so that it runs on the devices that are measured.
 """
 
 import errno
@@ -19,17 +19,17 @@ from nas.core.errors import BadFile
 from nas.core.text import few
 
 MOST_TEXT = 64 * 2**20
-"""Bytes of a file that is read as one piece: an architecture, a table, settings."""
+"""The most bytes of a file that is parsed at once: an architecture, a table, settings."""
 MOST_RECORDS = 2**31
-"""Bytes of a file of records: the journal of 10,000,000 trials has fewer."""
+"""The most bytes of a file of records: a journal of 10,000,000 trials is smaller."""
 _LONGEST_STEM = 50
 
 
 def open_regular(path: Path, *, append: bool = False) -> IO[bytes]:
-    """Open a regular file for reading; with `append` also for writing at its end, unbuffered.
+    """Open a regular file for reading, and with `append` for unbuffered appending too.
 
     Raises:
-        OSError: if it is no regular file, or cannot be opened.
+        OSError: if it is not a regular file, or cannot be opened.
     """
     mode, buffering = ("a+b", 0) if append else ("rb", -1)
     file = open(path, mode, buffering=buffering, opener=_without_waiting)  # noqa: SIM115 - returned
@@ -40,7 +40,7 @@ def open_regular(path: Path, *, append: bool = False) -> IO[bytes]:
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    """Open a file, and a FIFO without waiting for its other end."""
+    """Open a file; a FIFO is opened without waiting for its other end."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
 
 
@@ -48,7 +48,7 @@ def read_bytes(path: Path, *, most: int = MOST_RECORDS) -> bytes:
     """Return the content of a regular file of at most `most` bytes.
 
     Raises:
-        OSError: if it is larger, no regular file, or cannot be read.
+        OSError: if it is larger, not a regular file, or cannot be read.
     """
     with open_regular(path) as file:
         if os.fstat(file.fileno()).st_size <= most:
@@ -60,7 +60,7 @@ def read_text(path: Path, *, most: int = MOST_TEXT) -> str:
     r"""Return the content of a regular file of at most `most` bytes as text; lines end in "\n".
 
     Raises:
-        OSError: if it is larger, no regular file, or cannot be read.
+        OSError: if it is larger, not a regular file, or cannot be read.
         UnicodeDecodeError: if it is not UTF-8.
     """
     text = read_bytes(path, most=most).decode("utf-8")
@@ -69,12 +69,12 @@ def read_text(path: Path, *, most: int = MOST_TEXT) -> str:
 
 @contextmanager
 def atomic_path(path: Path, *, follow: bool = False) -> Iterator[Path]:
-    """Give a temporary path beside `path`, which replaces it when the block ends well.
+    """Yield a temporary path beside `path`, and rename it to `path` when the block succeeds.
 
-    Readers of `path` see the old content or the new, never a part. A new file has the mode that the
-    umask leaves, an old one keeps its own. A link is replaced like a file, so that no link in a
-    foreign run folder leads out of it. With `follow`, for a path that the user names, the target of
-    the link is replaced instead, and a FIFO or a device such as /dev/stdout is written to.
+    Readers of `path` see the old content or the new, never a part. A new file gets the mode that
+    the umask allows; a replaced file keeps its mode. A link is replaced like a file, so that no
+    link in a foreign run folder leads out of it. With `follow`, for paths given by the user, the
+    target of a link is replaced, and a FIFO or a device such as /dev/stdout is written to.
 
     Raises:
         BadFile: if `path` cannot be written.
@@ -92,10 +92,10 @@ def atomic_path(path: Path, *, follow: bool = False) -> Iterator[Path]:
 
 
 def _is_stream(path: Path) -> bool:
-    """Tell whether `path` is to be written to, not replaced; so is /dev/stdout, even as a file.
+    """Return whether `path` is written to instead of replaced; /dev/stdout is, even as a file.
 
     Raises:
-        OSError: for a disk.
+        OSError: if it is a disk.
     """
     if not path.exists():
         return False
@@ -113,7 +113,7 @@ def _write_through(source: Path, path: Path) -> None:
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
-    """Give a new file beside `path`, with its mode, which replaces it in the end."""
+    """Yield a new file beside `path`, with its mode, and rename it to `path` at the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
     old = path.lstat().st_mode if os.path.lexists(path) else None
     if old and not (stat.S_ISREG(old) or stat.S_ISLNK(old) or stat.S_ISDIR(old)):
@@ -123,8 +123,8 @@ def _replacing(path: Path) -> Iterator[Path]:
         mode = old if old and stat.S_ISREG(old) else os.fstat(made.fileno()).st_mode
     try:
         yield new
-        os.chmod(new, stat.S_IMODE(mode))  # some libraries put a file of their own there, for one
-        os.replace(new, path)  # user alone
+        os.chmod(new, stat.S_IMODE(mode))  # some libraries replace it by a file with mode 0600
+        os.replace(new, path)
     except BaseException:
         new.unlink(missing_ok=True)
         raise
@@ -135,18 +135,18 @@ def _irregular(path: Path) -> OSError:
 
 
 def write_text(path: Path, text: str, *, follow: bool = False) -> None:
-    """Write `text` to `path` atomically; `follow` is that of `atomic_path`."""
+    """Write `text` to `path` atomically; for `follow` see `atomic_path`."""
     with atomic_path(path, follow=follow) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    """Write `files` by their names into the folder `path`, a new one at once.
+    """Write `files` (contents by name) into the folder `path`, which is created atomically.
 
-    In a folder that is there each file is replaced at once; hidden files and caches stay.
+    In an existing folder each file is replaced atomically; hidden files and caches stay.
 
     Raises:
-        BadFile: if it cannot be written, or holds other files than those.
+        BadFile: if it cannot be written, or already holds other files.
     """
     there_is = path.resolve()
     new = there_is.with_name(f".{there_is.name[:_LONGEST_STEM] or 'root'}-{secrets.token_hex(4)}")

@@ -1,4 +1,4 @@
-"""Delay Ctrl-C while an interrupt would leave something broken."""
+"""Delay Ctrl-C where an interrupt would leave something broken."""
 
 import signal
 import threading
@@ -9,7 +9,7 @@ from typing import Any
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Delay Ctrl-C until the block ends, unless it comes twice."""
+    """Delay Ctrl-C until the block ends; a second Ctrl-C is handled at once."""
     handler = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(handler):
         yield
@@ -32,7 +32,7 @@ def undisturbed() -> Iterator[None]:
 
 @contextmanager
 def unheard() -> Iterator[None]:
-    """Let processes that are started in the block ignore Ctrl-C; not on Windows."""
+    """Make processes that are started in the block ignore Ctrl-C; not available on Windows."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield

@@ -1,7 +1,7 @@
-"""Files of JSON lines that are appended to and survive a kill at any byte.
+"""Append-only files of JSON lines that survive a kill at any byte.
 
-A last line without its end was being written when the process died: it is dropped with a warning.
-Nothing here needs more than Python, for devices that measure.
+A last line without a newline was being written when the process died: it is dropped with a warning.
+This module needs only the standard library, so that it runs on the devices that are measured.
 """
 
 import logging
@@ -18,7 +18,7 @@ from nas.core.schema import Reader
 
 try:
     import fcntl
-except ImportError:  # not on Windows; there two writers of one file are not noticed
+except ImportError:  # on Windows, where a second writer of a file goes unnoticed
     fcntl = None  # type: ignore[assignment]
 
 logger = logging.getLogger(__name__)
@@ -27,10 +27,10 @@ _THEN = "; restore the file or begin a new one"
 
 
 class Lines:
-    """An open file of JSON lines: what it held when it was opened, and a way to append.
+    """An open file of JSON lines: the records it held when it was opened, and a way to append.
 
-    `writer` names in an error who else may be writing: "another search". A file that is removed
-    while it is open, alone or with its folder, is written again with everything that it held.
+    `writer` names in errors who else may be writing, as in "another search". If the file is removed
+    while it is open, alone or with its folder, it is written again with all its content.
 
     Raises:
         RunError: if it cannot be opened or written, another process writes into it, or a line
@@ -38,7 +38,7 @@ class Lines:
     """
 
     def __init__(self, path: Path, *, writer: str) -> None:
-        """Open the file at `path`, creating it where there is none."""
+        """Open the file at `path`, creating it if it does not exist."""
         self.path, self._there, self._writer = path, path.absolute(), writer
         self._file = self._opened()
         try:
@@ -50,7 +50,7 @@ class Lines:
             raise
 
     def _opened(self) -> IO[bytes]:
-        """Return the file, open and locked, in a folder that is made where there is none."""
+        """Return the file, open and locked, creating its folder if necessary."""
         try:
             self._there.parent.mkdir(parents=True, exist_ok=True)
             file = open_regular(self._there, append=True)
@@ -65,10 +65,10 @@ class Lines:
         return file
 
     def restore(self) -> None:
-        """Write the file again where it was removed meanwhile.
+        """Write the file again if it was removed meanwhile.
 
         Raises:
-            RunError: if that is not possible, or another file is in its place.
+            RunError: if that is not possible, or another file has taken its place.
         """
         try:
             same = os.path.samestat(os.fstat(self._file.fileno()), self._there.stat())
@@ -84,7 +84,7 @@ class Lines:
             raise RunError(f"{self.path} was replaced by another file; nothing is written into it")
 
     def append(self, record: Record) -> None:
-        """Write one record so that a kill right after loses nothing."""
+        """Append one record; a kill right after this call loses nothing."""
         self.restore()
         self._write(strict_json.dumps(record).encode() + b"\n")
 
@@ -102,7 +102,7 @@ class Lines:
             ) from None
 
     def close(self) -> None:
-        """Flush everything to the disk and let others write."""
+        """Flush everything to the disk and release the lock."""
         if self._file.closed:
             return
         with self._file:
@@ -111,9 +111,9 @@ class Lines:
 
 @contextmanager
 def resumed(path: Path, header: Record, *, writer: str) -> Iterator[Lines]:
-    """Give the lines at `path`, to be read; where there are none, `header` is the first.
+    """Yield the lines at `path` to be read; a new file begins with `header`.
 
-    They stay open, unless the block raises a RunError: then they cannot be continued.
+    The file stays open, unless the block raises a RunError, which means it cannot be continued.
     """
     lines = Lines(path, writer=writer)
     try:
@@ -129,10 +129,10 @@ def resumed(path: Path, header: Record, *, writer: str) -> Iterator[Lines]:
 def parse(content: bytes, *, source: str) -> tuple[list[Record], int]:
     """Return the records in `content`, and how many bytes of it are finished lines.
 
-    NaN and Infinity, which earlier versions wrote, are returned as they are.
+    NaN and Infinity, which earlier versions wrote, are accepted.
 
     Raises:
-        RunError: if a line that has an end is no record.
+        RunError: if a finished line is not a record.
     """
     end = content.rfind(b"\n") + 1
     if not end and not b"{".startswith(content[:1]):
@@ -146,17 +146,17 @@ def parse(content: bytes, *, source: str) -> tuple[list[Record], int]:
         except strict_json.Malformed as error:
             raise damaged(source, number, str(error)) from None
         if not isinstance(record, dict):
-            raise damaged(source, number, "is no mapping")
+            raise damaged(source, number, "is not a mapping")
         records.append(record)
     return records, end
 
 
 def damaged(source: Path | str, number: int, problem: str = "") -> RunError:
-    """Return the error for a line, from 1, that does not hold what it should."""
+    """Return the error for a damaged line, counted from 1."""
     reason = f": {problem}" if problem else ""
     return RunError(f"{source}, line {number}: damaged{reason}{_THEN}")
 
 
 def line_reader(source: Path | str, number: int) -> Reader:
-    """Return the reader of a line, counted from 1; what is wrong in it is reported as damage."""
+    """Return a reader of one line, counted from 1, that reports wrong values as damage."""
     return Reader(source, line=number, error=RunError, damage="damaged: ", then=_THEN)

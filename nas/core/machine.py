@@ -1,4 +1,4 @@
-"""Facts about this machine, and pinning the process to some of its cores."""
+"""Describe this machine, and pin the process to some of its cores."""
 
 import os
 import platform
@@ -21,9 +21,9 @@ _CGROUPS = (
 
 
 def describe(cores: Sequence[int]) -> Record:
-    """Return the facts about this machine for a table; what cannot be read is empty.
+    """Return the facts about this machine that a table records; unreadable ones are empty.
 
-    `cores` are those that the process is pinned to.
+    `cores` are the cores that the process is pinned to.
     """
     first = f"cpu{cores[0]}/cpufreq" if cores else "cpu0/cpufreq"
     return {
@@ -39,7 +39,7 @@ def describe(cores: Sequence[int]) -> Record:
 
 
 def cpu_name() -> str:
-    """Return the model of the processor, as the system calls it."""
+    """Return the model name of the processor."""
     if sys.platform == "darwin":
         return _command("sysctl", "-n", "machdep.cpu.brand_string") or platform.processor()
     info = _read(Path("/proc/cpuinfo"))
@@ -59,7 +59,7 @@ def available_cores() -> int:
 
 
 def machine_memory() -> float:
-    """Return the bytes that this machine, or the container, allows; infinity if not known."""
+    """Return the bytes of memory of this machine or container; infinity if unknown."""
     limits = [_number(path) for path in _CGROUPS]
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         limits.append(float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")))
@@ -67,7 +67,7 @@ def machine_memory() -> float:
 
 
 def _number(path: Path) -> float:
-    """Return the number in a file, infinity where there is none."""
+    """Return the number in a file, infinity if it has none."""
     try:
         return float(_read(path).replace("max", "inf"))
     except ValueError:
@@ -75,13 +75,13 @@ def _number(path: Path) -> float:
 
 
 def pin(cores: Sequence[int] | None, *, threads: int) -> tuple[int, ...]:
-    """Pin this process to `cores`, or to as many of the fastest as there are threads.
+    """Pin this process to `cores`, by default to the fastest, one per thread.
 
-    Returns the cores, or nothing where the system does not allow it. The fastest cores are those
-    with the highest clock; among equals the last, since the first ones handle the devices.
+    Return the cores, none where the system does not allow pinning. The fastest cores have the
+    highest clock; ties go to the last ones, since the first ones handle interrupts of devices.
 
     Raises:
-        NasError: if one of `cores` cannot be used.
+        NasError: if one of `cores` may not be used.
     """
     if not hasattr(os, "sched_setaffinity"):  # macOS and Windows
         return ()
@@ -105,7 +105,7 @@ def _top_clock(core: int) -> int:
 
 
 def _clock_mhz(folder: str) -> int:
-    """Return the core's clock as the system says it, 0 where it does not."""
+    """Return the current clock of a core, 0 if the system does not report it."""
     text = _read(_CPUS / folder / "scaling_cur_freq")
     if text.isdigit():
         return int(text) // 1000

@@ -1,4 +1,4 @@
-"""What a user gave where something else was wanted: a table for a space, a folder for a file."""
+"""Recognise what a user gave by mistake: a table instead of a space, a folder instead of a file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +18,7 @@ _GIVE = {
 
 
 def explained(error: NasError, text: str, wanted: str) -> NasError:
-    """Return the error for `text`, which is not the `wanted`: what it is, or `error` if unknown."""
+    """Return an error that says what `text` is instead of `wanted`, or `error` if unknown."""
     found = what_is(text)
     if found is None or found == wanted:
         return error
@@ -26,7 +26,7 @@ def explained(error: NasError, text: str, wanted: str) -> NasError:
 
 
 def what_is(text: str) -> str | None:
-    """Return what a text names, as in "a latency table"; None where that is unknown."""
+    """Return what `text` names, as in "a latency table"; None if unknown."""
     path = Path(text)
     if is_there(path) and path.is_dir():
         kind = kind_of(path)
@@ -41,7 +41,7 @@ def what_is(text: str) -> str | None:
 
 
 def _of_content(content: Mapping[str, object]) -> str | None:
-    """Return what the content of a YAML or JSON file describes."""
+    """Return what the content of a YAML or JSON file describes; None if unknown."""
     if "device" in content and ("entries" in content or "model" in content):
         return TABLE
     if "latency_table" in content:

@@ -1,8 +1,8 @@
 """Find plugins: a plugin is a file with a one-line docstring and a function `create`.
 
-The file's name is the plugin's. Listing a kind reads the files' first lines and imports nothing; a
-dotted path ("my_package.my_evaluator") is accepted wherever a name is. Importing it runs its code,
-so one that was read from a file (`FromFile`) is refused unless the user allows it.
+The name of the file is the name of the plugin. Listing plugins parses the files without importing
+them. A dotted path ("my_package.my_evaluator") is accepted wherever a name is. Importing it runs
+its code, so a path that was read from a file (`FromFile`) is rejected unless the user allows it.
 """
 
 import ast
@@ -41,7 +41,7 @@ KINDS: Mapping[str, str] = {
     "heads": "network.heads",
     "blocks": "network.kinds",
 }
-"""The package below `nas` in which the plugins of every kind lie, a file each."""
+"""The package below `nas` that holds the plugins of each kind, one file per plugin."""
 
 
 T = TypeVar("T")
@@ -62,12 +62,12 @@ class Plugin:
     def parse(cls, text: str) -> "Plugin":
         """Return the plugin of "NAME", "NAME:PATH", or either with ",key=value" after it.
 
-        A first part without a key is the option `path`. A path may hold colons, commas and equals
-        signs: options begin after its last part without a key. A path or a value may stand in
-        double quotes, and a quote in it is written twice: `imagefolder:"/data/a b,c=d",val=0.2`.
+        A first part without a key is the option `path`. A path may contain colons, commas and
+        equals signs: the options begin after its last part without a key. A path or value may be
+        in double quotes, with a quote in it doubled: `imagefolder:"/data/a b,c=d",val=0.2`.
 
         Raises:
-            NasError: if a part after the first option has no key, or a quote does not end.
+            NasError: if a part after the first option has no key, or a quote is not closed.
         """
         name, _, rest = text.partition(":")
         path, pairs = _path_and_pairs(rest.strip().rstrip(","))
@@ -87,7 +87,7 @@ class Plugin:
 
 
 def _path_and_pairs(text: str) -> tuple[str, list[str]]:
-    """Return the path that `text` begins with, if any, and the parts after it."""
+    """Return the path at the start of `text`, if any, and the parts after it."""
     if re.match(rf"\s*{_KEY}", text) or not text:
         return "", _parts(text)
     if quoted := re.match(rf"({_QUOTED})\s*(?:,|\Z)", text):
@@ -98,7 +98,7 @@ def _path_and_pairs(text: str) -> tuple[str, list[str]]:
 
 
 def _parts(text: str) -> list[str]:
-    """Split `text` at its commas, but not at those in quoted values."""
+    """Split `text` at its commas, except those in quoted values."""
     return re.findall(rf"{_PAIR}|[^,]+", text)
 
 
@@ -111,7 +111,7 @@ def _unquoted(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return `text` as `parse` takes it for the value of an option, in quotes where it must."""
+    """Return `text` as `parse` reads an option's value, in quotes where necessary."""
     plain = text == text.strip() and not re.search('[,"]', text)
     return text if plain else '"' + text.replace('"', '""') + '"'
 
@@ -138,7 +138,7 @@ def load(kind: str, name: str) -> Callable[..., Any]:
     Raises:
         UnknownName: if there is no such plugin; it lists the closest ones.
         MissingPackage: if it needs a package that is not installed; it says what to install.
-        NasError: if a file names a dotted path, and the user does not allow it.
+        NasError: if a dotted path comes from a file and the user does not allow it.
     """
     dotted = "." in name
     if not dotted and name not in _files(kind):
@@ -163,7 +163,7 @@ def load(kind: str, name: str) -> Callable[..., Any]:
 
 
 def takes(kind: str, name: str, option: str) -> bool:
-    """Tell whether a plugin's `create` has an option.
+    """Return whether a plugin's `create` has an option.
 
     Raises:
         NasError: as `load` does.
@@ -196,11 +196,11 @@ def kind_in_singular(kind: str) -> str:
 def create(kind: str, plugin: Plugin, *given: Any, **named: Any) -> Any:
     """Call a plugin's `create` with `given`, `named`, and the options of `plugin`.
 
-    An option takes the type that the function's signature states: int, float, bool or str.
+    Options are converted to the types in the function's signature: int, float, bool or str.
 
     Raises:
-        NasError: if an option is unknown, or not of its type.
-        BadPlugin: if the function cannot be called so, or what it returns lacks something.
+        NasError: if an option is unknown or of the wrong type.
+        BadPlugin: if the function or what it returns violates the contract of its kind.
     """
     what, function = f"{kind_in_singular(kind)} {plugin.name}", bound(kind, plugin, **named)
     check_call(kind, what, function, given)
@@ -210,10 +210,10 @@ def create(kind: str, plugin: Plugin, *given: Any, **named: Any) -> Any:
 
 
 def bound(kind: str, plugin: Plugin, **named: Any) -> Callable[..., Any]:
-    """Return the function that `create` calls with what is `given`, to call it often.
+    """Return the function that `create` calls with `given`, for repeated calls.
 
     Raises:
-        NasError: as `create`.
+        NasError: as `create` does.
     """
     function = load(kind, plugin.name)
     parameters = inspect.signature(function, eval_str=True).parameters
@@ -222,12 +222,12 @@ def bound(kind: str, plugin: Plugin, **named: Any) -> Callable[..., Any]:
 
 
 def beside(kind: str, plugin: Plugin, name: str, *given: Any) -> Any:
-    """Call another function of a plugin's module, with `given` and all options of `create`.
+    """Call another function of a plugin's module with `given` and the options of `create`.
 
-    Without such a function the result is None.
+    Return None if there is no such function.
 
     Raises:
-        NasError: as `create`.
+        NasError: as `create` does.
     """
     made = load(kind, plugin.name)
     function = getattr(sys.modules[made.__module__], name, None)
@@ -238,7 +238,7 @@ def beside(kind: str, plugin: Plugin, name: str, *given: Any) -> Any:
 def _options(
     kind: str, plugin: Plugin, parameters: Mapping[str, inspect.Parameter], named: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the options of `plugin` with the types that `parameters` state."""
+    """Return the options of `plugin`, converted to the types in `parameters`."""
     known = {
         p.name: type(p.default) if p.annotation is p.empty else p.annotation
         for p in parameters.values()
@@ -269,7 +269,7 @@ def _convert(text: str, wanted: Any, place: str) -> Any:
         raise NasError(f"{place} must be {wanted.__name__}, not {text!r}") from None
 
 
-# What may run
+# Permission to run code
 
 
 def trusted(value: T) -> T:
@@ -288,10 +288,10 @@ def trusted(value: T) -> T:
 
 
 def check_allowed(text: str, what: str) -> None:
-    """Refuse `text` from a file, unless the user's configuration allows it.
+    """Reject `text` from a file unless the user's configuration allows it.
 
     Raises:
-        NasError: saying, as `what` does, what it would do, and how to allow it.
+        NasError: with `what`, which says what it would run, and how to allow it.
     """
     if not isinstance(text, FromFile) or _ALLOWING.get():
         return
@@ -306,10 +306,10 @@ def check_allowed(text: str, what: str) -> None:
 
 
 def check_named(kind: str, text: str) -> None:
-    """Refuse a plugin, NAME:key=value, that a file names by a dotted path, unless it is allowed.
+    """Reject a plugin, NAME:key=value, that a file names by a dotted path, unless allowed.
 
     Raises:
-        NasError: as `check_allowed`.
+        NasError: as `check_allowed` does.
     """
     name = text.partition(":")[0]
     if "." in name and isinstance(text, FromFile):
@@ -319,7 +319,7 @@ def check_named(kind: str, text: str) -> None:
 
 @contextmanager
 def allowing(allowed: bool) -> Iterator[None]:
-    """Let code that files name run within, where that is `allowed`: the user says so."""
+    """Let code that files name run inside the block, if the user `allowed` it."""
     token = _ALLOWING.set(allowed or _ALLOWING.get())
     try:
         yield
@@ -328,12 +328,12 @@ def allowing(allowed: bool) -> Iterator[None]:
 
 
 def _configuration() -> Path:
-    """Return the path of the user's own configuration."""
+    """Return the path of the user's configuration."""
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config", "nas", "config.yaml")
 
 
 def _allowed() -> Sequence[str]:
-    """Return the patterns of the user's configuration, none where there is no such file."""
+    """Return the patterns in the user's configuration, none if there is no such file."""
     path = _configuration()
     if not path.exists():
         return ()
@@ -343,7 +343,7 @@ def _allowed() -> Sequence[str]:
     return allowed
 
 
-# Where plugins are looked for
+# Plugins in working folders
 
 
 class _InFolder:
@@ -353,33 +353,33 @@ class _InFolder:
         self.package, self.folder = package, folder
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        """Return where the package is; nothing else is found."""
+        """Return the location of the package; nothing else is found."""
         return PathFinder.find_spec(name, [self.folder]) if name == self.package else None
 
 
 @dataclass(frozen=True)
 class Folders:
-    """The packages of plugins that were found in working folders, and where.
+    """The plugin packages that were found in working folders, each with its folder.
 
-    Unpickled in another process, it makes them found there, too, where the folder exists: send it
-    before anything of a plugin.
+    Unpickling this in another process makes them importable there, if the folders exist: send it
+    before any object of a plugin.
     """
 
     of: Mapping[str, str]
 
     def __reduce__(self) -> tuple[Callable[..., "Folders"], tuple[dict[str, str]]]:
-        """Return how another process makes it."""
+        """Return how another process rebuilds it."""
         return look_in, (dict(self.of),)
 
 
 def folders() -> Folders:
-    """Return where this process looks for the packages of plugins."""
+    """Return the folders in which this process looks for plugin packages."""
     found = [finder for finder in sys.meta_path if isinstance(finder, _InFolder)]
     return Folders({finder.package: finder.folder for finder in found})
 
 
 def look_in(where: Mapping[str, str]) -> Folders:
-    """Let each package be found in its folder, where it is nowhere else."""
+    """Make each package importable from its folder, unless it is found elsewhere."""
     known = folders().of
     for package, folder in where.items():
         if known.get(package) != folder:
@@ -388,7 +388,7 @@ def look_in(where: Mapping[str, str]) -> Folders:
 
 
 def _look_here(package: str) -> None:
-    """Let a package be found in the working folder, if it is nowhere else."""
+    """Make a package importable from the working folder, unless it is found elsewhere."""
     here = os.getcwd()
     if package in sys.modules or importlib.util.find_spec(package):
         return

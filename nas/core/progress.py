@@ -1,9 +1,9 @@
-"""How work reports its progress."""
+"""The callback by which work reports its progress."""
 
 from collections.abc import Callable
 
 Report = Callable[[int, int, str], None]
-"""Called with how much is done, of how much, and a note or nothing."""
+"""Called with the amount done, the total amount, and a note, which may be empty."""
 
 
 def quiet(*_: object) -> None:

@@ -1,8 +1,8 @@
-"""Numbers rounded far above the noise of processors, and far below what they mean.
+"""Round numbers coarsely enough to hide floating-point noise, finely enough to lose no meaning.
 
 Sums, matrix products, solutions and logarithms differ in their last bits between processors,
-numbers of threads and batch sizes. What a search decides by is computed in float64 and rounded,
-here or by its own module, so that the same seed gives the same search everywhere.
+thread counts and batch sizes. Whatever a search bases decisions on is computed in float64 and
+rounded, here or by its own module, so that the same seed gives the same search everywhere.
 """
 
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 BITS = 30
-"""Significant bits that `significant` keeps: nine digits, where float64 has sixteen."""
+"""Significant bits kept by `significant`: nine decimal digits of float64's sixteen."""
 
 
 def significant(values: Floats | Sequence[float]) -> Floats:
-    """Return `values` rounded to `BITS` significant bits each; NaN and infinities stay.
+    """Return `values`, each rounded to `BITS` significant bits; NaN and infinities stay.
 
     Example:
         >>> a, b = significant([0.1 + 0.2, 0.3])

@@ -1,7 +1,7 @@
 """Run folders: of a search, a training, a pruning, a scaling search, a pipeline.
 
-Every command leaves a folder that is known by a file in it. This module tells them apart, says
-whether a command may begin or continue in one, and knows which file of a folder is its network.
+Every command writes a folder that is recognised by one of its files. This module tells the kinds
+apart, checks whether a command may start or resume in a folder, and finds a folder's network.
 """
 
 import os
@@ -26,11 +26,11 @@ BEST = "best"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """A kind of folder.
+    """A kind of run folder.
 
-    `text` says what such a folder is, `word` names what it holds, `command` makes and continues
-    it, `mark` is the file that it is known by, `own` are prefixes of files that a command killed
-    right after its start may have left.
+    `text` says what such a folder is, `word` names what it holds, `command` creates and resumes it,
+    and `mark` is the file that identifies it. `own` are the prefixes of files that a command may
+    have left if it was killed right after its start.
     """
 
     text: str
@@ -41,7 +41,7 @@ class Kind:
 
     @property
     def name(self) -> str:
-        """The name of its kind, for machines: that of the command, as in "scale search"."""
+        """The machine-readable name of the kind, that of its command, as in "scale search"."""
         return self.command.removeprefix("nas ")
 
 
@@ -83,12 +83,12 @@ PIPELINE = Kind(text="a pipeline", word="pipeline", command="nas pipeline", mark
 MARKS = (RUN, TRAINING.mark, SUPERNET.mark, SCALING.mark, PIPELINE.mark)
 
 PRUNED, SCALED = "final.safetensors", "best.yaml"
-"""The files of the network that a pruning, and a search of how to scale, ended with."""
+"""The files of the final network of a pruning, and of a scaling search."""
 _ENDS: Mapping[Kind, str] = {NETADAPT: PRUNED, SCALING: SCALED}
 
 
 def kind_of(folder: Path) -> Kind | None:
-    """Return the kind of a folder; None if no command of ours has made it."""
+    """Return the kind of a folder; None if it is not a run folder."""
     for kind in (PIPELINE, SCALING, TRAINING, SUPERNET):
         if (folder / kind.mark).is_file():
             return kind
@@ -97,25 +97,25 @@ def kind_of(folder: Path) -> Kind | None:
     try:
         return NETADAPT if "settings" in read_mapping(folder / RUN) else SEARCH
     except BadFile:
-        return SEARCH  # what is wrong with the settings is said where they are read
+        return SEARCH  # the error is reported where the settings are read
 
 
 def check_kind(folder: Path, wanted: Kind) -> None:
-    """Refuse a folder of another kind, or of none.
+    """Reject a folder that is not of the kind `wanted`.
 
     Raises:
-        RunError: naming the kind, with a command for it.
+        RunError: naming the kind found, with a command for it.
     """
     found = kind_of(folder)
     if found is None:
-        raise RunError(f"{folder} is no run folder: it has no {wanted.mark}")
+        raise RunError(f"{folder} is not a run folder: it has no {wanted.mark}")
     if found is not wanted:
         see = f"nas status {shlex.quote(str(folder))}"
         raise RunError(f"{folder} is {found.text}, not {wanted.text}; see: {see}")
 
 
 def is_begun(folder: Path, wanted: Kind) -> bool:
-    """Tell whether `folder` is of the kind `wanted`, whatever else lies there.
+    """Return whether `folder` is of the kind `wanted`; files of no kind are ignored.
 
     Raises:
         RunError: if it is of another kind.
@@ -127,7 +127,7 @@ def is_begun(folder: Path, wanted: Kind) -> bool:
 
 
 def holds(folder: Path, wanted: Kind) -> bool:
-    """Tell whether `folder` holds a `wanted` that may be continued; else it is free for one.
+    """Return True if `folder` holds a `wanted` to resume, False if it is free for a new one.
 
     Raises:
         RunError: if it holds something else.
@@ -147,7 +147,7 @@ def check_same(
     may_change: Collection[str] = (),
     verb: str = "is",
 ) -> None:
-    """Refuse to continue with the settings `wanted` what began with the settings `found`.
+    """Refuse to resume with the settings `wanted` a run that was started with `found`.
 
     `start` begins the message, as in "runs/a is another training: its".
 
@@ -161,13 +161,13 @@ def check_same(
 
 
 def other(start: str, found: object, wanted: object) -> RunError:
-    """Return the error for what began with the value `found`, not with `wanted`."""
+    """Return the error for a setting that was `found` at the start and is now `wanted`."""
     now = "and is not given now" if wanted is None else f"not {_text(wanted)}"
     return RunError(f"{start} {_text(found)}, {now}; give another `out`")
 
 
 def _text(value: object) -> str:
-    """Return a setting as a user writes it."""
+    """Return a setting as the user writes it."""
     if value is None:
         return "not given"
     if isinstance(value, tuple):
@@ -176,11 +176,10 @@ def _text(value: object) -> str:
 
 
 def network_of(text: str) -> str:
-    """Return the file, or the training folder, of the network that `text` means.
+    """Return the file, or the training folder, of the network that `text` names.
 
-    FOLDER and FOLDER:best mean the network that a pruning, a search of how to scale or a pipeline
-    ended with; FOLDER:NAME means one of a pipeline by its name, as "trained". Any other text is
-    returned as it is.
+    FOLDER and FOLDER:best name the final network of a pruning, a scaling search or a pipeline;
+    FOLDER:NAME names a network of a pipeline, as in "trained". Any other text is returned as it is.
 
     Raises:
         NasError: if the folder has no such network, or not yet.
@@ -205,7 +204,7 @@ def network_of(text: str) -> str:
 
 
 def _only(folder: Path, name: str | None, kind: Kind) -> str:
-    """Return the one network that a folder has."""
+    """Return the file of a folder's only network."""
     file = _ENDS[kind]
     if name not in (None, BEST):
         raise UnknownName(f"{folder} is {kind.text}: it has {BEST}, not {shown(name)}")
@@ -215,7 +214,7 @@ def _only(folder: Path, name: str | None, kind: Kind) -> str:
 
 
 def _of_pipeline(folder: Path, name: str) -> str:
-    """Return where a network of a pipeline lies in its folder."""
+    """Return the path of a pipeline's network, relative to its folder."""
     with sound(folder / PIPELINE.mark):
         stages = read_lines(folder / PIPELINE.mark)
         networks = [n for stage in stages if "done" in stage for n in stage["done"]["networks"]]
@@ -247,7 +246,7 @@ def read_lines(path: Path) -> list[Any]:
 
 @contextmanager
 def sound(path: Path) -> Iterator[None]:
-    """Turn the errors of reading records of another shape into a RunError that names `path`."""
+    """Turn errors from records of an unexpected shape into a RunError that names `path`."""
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError, IndexError):

@@ -1,9 +1,10 @@
-"""Read records strictly: values of the types of a dataclass, and errors with file, line and key.
+"""Read records into dataclasses strictly, with errors that name the file, line and key.
 
-A record is read by the annotations of its class: `str`, `bool`, `int` (a whole number >= 0),
-`float` (a finite number >= 0), `X | None`, `tuple[X, ...]`, `tuple[X, Y]`, `Mapping[str, X]`,
-another dataclass, `list`, or `Any`. Other ranges are annotated, as in `Fraction` and `Signed`.
-Nothing here needs more than Python, for devices that measure.
+The annotations of the class decide how each field is read: `str`, `bool`, `int` (a whole number
+>= 0), `float` (a finite number >= 0), `X | None`, `tuple[X, ...]`, `tuple[X, Y]`,
+`Mapping[str, X]`, another dataclass, `list`, or `Any`. Other ranges are given by `Annotated`, as in
+`Fraction` and `Signed`. This module needs only the standard library, so that it runs on the devices
+that are measured.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -20,7 +21,7 @@ from nas.core.text import shown
 
 SCHEMA = 1
 LARGEST = 2**63 - 1
-"""The largest whole number: what numpy, torch and every file format of ours can hold."""
+"""The largest whole number that numpy, torch and all our file formats can hold."""
 
 T = TypeVar("T")
 _Read = Callable[[Any], Any]
@@ -28,18 +29,18 @@ _Read = Callable[[Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Numbers from `least` to `most`; without `least` itself where it is `above`."""
+    """The numbers from `least` to `most`; with `above`, `least` itself is excluded."""
 
     least: float = -inf
     most: float = inf
     above: bool = False
 
     def holds(self, value: float) -> bool:
-        """Tell whether `value` is one of them."""
+        """Return whether `value` is in the range."""
         return (self.least < value if self.above else self.least <= value) and value <= self.most
 
     def __str__(self) -> str:
-        """Return the range as it follows "a number"."""
+        """Return the range as text to follow "a number"."""
         if self.most < inf and self.least > -inf and not self.above:
             return f" from {_limit(self.least)} to {_limit(self.most)}"
         low = "" if self.least == -inf else f" {'>' if self.above else '>='} {_limit(self.least)}"
@@ -63,42 +64,42 @@ Positive = Annotated[float, Range(0, above=True)]
 Fraction = Annotated[float, Range(0, 1)]
 Count = Annotated[int, Range(1)]
 PREDICTED = Range(-0.5, 1.5)
-"""Accuracies: fractions, which a fitted model may predict beyond 0 and 1."""
+"""Predicted accuracies: fractions, but a fitted model may go below 0 or above 1."""
 Predicted = Annotated[float, PREDICTED]
 Milliseconds = Annotated[float, Range(0, 1e9)]
-"""Eleven days at most, so that sums over networks stay finite."""
+"""At most eleven days, so that sums over networks stay finite."""
 Seconds = Annotated[float, Range(0, 1e12)]
 Coefficient = Annotated[float, Range(0, 1e9)]
 Name = Annotated[str, "or a whole number"]
-"""A text that may look like a number, as the name of a candidate does."""
+"""A text that may look like a number, such as the name of a candidate."""
 Texts = Annotated[tuple[str, ...], "or one text"]
-"""A list of texts, or one text, which stands for a list of it."""
+"""A list of texts; a single text stands for a list of one."""
 
 
 class FromFile(str):
-    """A text from a file; code that it names runs only where the user allows that."""
+    """A text from a file; code that it names runs only if the user allows it."""
 
     __slots__ = ()
 
 
 class Wrong(Exception):
-    """A wrong value of a record; `path` leads to it. `Reader` says in which file.
+    """A wrong value in a record; `path` leads to it, and `Reader` adds the file.
 
-    `about_keys`: what is wrong are the keys of the mapping around the last step.
+    With `about_keys`, the keys of the mapping around the last step are wrong.
     """
 
     def __init__(self, problem: str, *path: str | int, about_keys: bool = False) -> None:
-        """Keep what is wrong, and where."""
+        """Store the problem and the path to it."""
         super().__init__(problem)
         self.problem, self.path, self.about_keys = problem, path, about_keys
 
     def inside(self, step: str | int) -> "Wrong":
-        """Return the same, for a mapping or list that holds the value at `step`."""
+        """Return the same error for the mapping or list that holds the value at `step`."""
         return Wrong(self.problem, step, *self.path, about_keys=self.about_keys)
 
 
 class Reader:
-    """Reads values of one file, or of one line of it, and says where a bad one is."""
+    """Reads the values of a file, or of one line of it, and reports where a bad one is."""
 
     def __init__(
         self,
@@ -109,9 +110,10 @@ class Reader:
         damage: str = "",
         then: str = "",
     ) -> None:
-        """Read values of the file at `path`, of its `line` where it has one record a line.
+        """Read the file at `path`, or only its `line` if it has one record per line.
 
-        What is wrong is raised as `error`, between the words `damage` and `then`, what to do.
+        Problems are raised as `error`; the message puts `damage` before the problem, and `then`,
+        which says what to do, after it.
         """
         self.path, self.line, self._error = path, line, error
         self._damage, self._then = damage, then
@@ -127,9 +129,9 @@ class Reader:
         return self.fail(f"{key} must be {expected}, not {shown(data[key])}", data, key)
 
     def record(self, data: Any, kind: type[T], *, more: bool = False) -> T:
-        """Return the record of class `kind` that the mapping `data` holds.
+        """Return the mapping `data` as a record of class `kind`.
 
-        A field with a default may be missing; with `more`, other keys are ignored.
+        Fields with a default may be missing; with `more`, unknown keys are ignored.
 
         Raises:
             BadFile: or the reader's own error, naming the key that is unknown, missing or wrong.
@@ -138,10 +140,10 @@ class Reader:
         return made
 
     def get(self, data: Any, key: str | int, kind: Any) -> Any:
-        """Return the value of `key` in `data`, a value of type `kind`; see the module.
+        """Return the value of `key` in `data`, read as type `kind` (see the module docstring).
 
         Raises:
-            BadFile: or the reader's own error, if it is none.
+            BadFile: or the reader's own error, if it is not of this type.
         """
         return self._read(data, partial(_at, key=key, read=_check(kind)))
 
@@ -158,10 +160,10 @@ class Reader:
 def check_keys(
     data: Mapping[str, Any], *, known: Collection[str], required: Collection[str], place: str
 ) -> None:
-    """Refuse unknown and missing keys.
+    """Reject unknown and missing keys.
 
     Raises:
-        BadFile: naming `place`, the line where it is known, and the key.
+        BadFile: naming `place`, the line if known, and the key.
     """
     try:
         _check_keys(data, known, required)
@@ -170,7 +172,7 @@ def check_keys(
 
 
 def check_schema(data: Mapping[str, Any], *, place: str) -> None:
-    """Refuse another schema than this version's.
+    """Reject any schema but this version's.
 
     Raises:
         BadFile: naming `place` and what was found.
@@ -181,13 +183,13 @@ def check_schema(data: Mapping[str, Any], *, place: str) -> None:
 
 
 def locate(data: Any, path: Sequence[Any], place: str) -> str:
-    """Return `place` with the line where `path` leads in `data`, where that is known."""
+    """Return `place` with the line to which `path` leads in `data`, if known."""
     line = None
     for step in path:
         line = getattr(data, "lines", {}).get(step, line)
         try:
             data = data[step]
-        except (KeyError, IndexError, TypeError):  # it is what is missing
+        except (KeyError, IndexError, TypeError):  # the missing value itself
             break
     line = min(getattr(data, "lines", {}).values(), default=line)
     return f"{place}, line {line}" if line else place
@@ -202,12 +204,12 @@ def _check_keys(data: Mapping[str, Any], known: Collection[str], required: Colle
         raise Wrong(f"missing {', '.join(missing)}", missing[0], about_keys=True)
 
 
-# How values of every type are read
+# Readers by type
 
 
 @cache
 def _check(kind: Any) -> _Read:
-    """Return what reads a value of the type `kind`; it raises `Wrong` for any other value."""
+    """Return a function that reads a value of type `kind`, and raises `Wrong` for others."""
     if kind in _PLAIN:
         return _PLAIN[kind]
     if isinstance(kind, type) and is_dataclass(kind):
@@ -341,7 +343,7 @@ def _record(value: Any, kind: type, more: bool = False) -> Any:
 
 @cache
 def _fields(kind: type) -> tuple[Mapping[str, _Read], tuple[str, ...]]:
-    """Return what reads each field of a record, and the names of those that must be there."""
+    """Return a reader for each field of a record, and the names of required fields."""
     types = get_type_hints(kind, include_extras=True)
     known = [f for f in fields(kind) if f.init]
     required = [f.name for f in known if f.default is MISSING and f.default_factory is MISSING]

@@ -1,6 +1,6 @@
-"""Strict JSON, in and out: everything that is read or written as JSON goes through here.
+"""Read and write JSON strictly: all JSON of this package goes through here.
 
-Nothing here needs more than Python, for devices that measure.
+This module needs only the standard library, so that it runs on the devices that are measured.
 """
 
 import json
@@ -14,9 +14,9 @@ from typing import Any
 from nas.core.text import shown
 
 DEEPEST = 64
-"""Levels of lists and mappings; Python's recursion allows a multiple."""
+"""The most levels of lists and mappings, far below Python's recursion limit."""
 MOST_DIGITS = 100
-"""Digits of a whole number; Python refuses some thousand of them."""
+"""The most digits of a whole number; Python itself rejects several thousand."""
 
 _TEXT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z)', re.DOTALL)
 _NO_BRACKET = re.compile(r"[^\[\]{}]+")
@@ -25,23 +25,23 @@ _HALF_CHARACTER = re.compile(r"\\ud[89a-f]", re.IGNORECASE)
 
 
 class Malformed(ValueError):
-    """Text that is no JSON, or no YAML, with the line, from 1; None where it is not known."""
+    """Text that is not valid JSON or YAML; `line` is counted from 1, None if unknown."""
 
     def __init__(self, problem: str, line: int | None = None) -> None:
-        """Keep what is wrong, and where."""
+        """Store the problem and its line."""
         super().__init__(problem)
         self.line = line
 
 
 def parse(text: str | bytes, *, constants: bool = False) -> Any:
-    """Return what a JSON text says.
+    """Return the value of a JSON text.
 
-    Keys given twice, numbers of more than `MOST_DIGITS` digits or beyond the range of a float,
-    halves of characters, and more than `DEEPEST` levels are refused. So are NaN and Infinity,
-    which are no JSON, unless `constants` are allowed.
+    Rejected are duplicate keys, numbers of more than `MOST_DIGITS` digits or beyond the range of a
+    float, lone surrogates, and more than `DEEPEST` levels; and unless `constants` are allowed, NaN
+    and Infinity, which are not valid JSON.
 
     Raises:
-        Malformed: saying what is wrong, and in which line where that is known.
+        Malformed: with the problem, and its line if known.
     """
     try:
         text = text if isinstance(text, str) else text.decode("utf-8")
@@ -58,16 +58,16 @@ def parse(text: str | bytes, *, constants: bool = False) -> Any:
     except json.JSONDecodeError as error:
         raise Malformed(error.msg, error.lineno) from None
     except UnicodeDecodeError as error:
-        raise Malformed(f"is no UTF-8 text at byte {error.start}") from None
+        raise Malformed(f"is not UTF-8 text at byte {error.start}") from None
     except UnicodeEncodeError:
         raise Malformed("holds half a character (a lone surrogate)") from None
     return found
 
 
 def dumps(content: Any, *, indent: int | None = None, ascii_only: bool = True) -> str:
-    """Return `content` as JSON, on one line and without spaces where there is no `indent`.
+    """Return `content` as JSON, without `indent` on one line without spaces.
 
-    JSON has no NaN and no infinity: they become null.
+    NaN and infinities, which JSON lacks, become null.
     """
     write = partial(
         json.dumps,
@@ -92,7 +92,7 @@ def _finite(value: Any) -> Any:
 
 
 def _check_depth(text: str) -> None:
-    """Refuse deep nesting before a parser or anything else that recurses sees it."""
+    """Reject deep nesting before a recursive parser sees it."""
     if text.count("[") + text.count("{") <= DEEPEST:
         return
     brackets = _NO_BRACKET.sub("", _TEXT.sub("", text))
@@ -123,4 +123,4 @@ def _number(digits: str, *, constants: bool) -> float:
 
 
 def _no_constant(name: str) -> float:
-    raise Malformed(f"{name} is no JSON")
+    raise Malformed(f"{name} is not JSON")

@@ -1,4 +1,4 @@
-"""Safe YAML that refuses keys given twice, deep nesting and too many values."""
+"""Read YAML safely: duplicate keys, deep nesting and too many values are rejected."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from nas.core.strict_json import DEEPEST, MOST_DIGITS, Malformed
 from nas.core.text import shown
 
 MOST_VALUES = 2_000_000
-"""Values in a file, each counted as often as aliases repeat it."""
+"""The most values in a file, each counted as often as aliases repeat it."""
 
 _TOO_DEEP = f"is nested deeper than {DEEPEST} levels"
 _TOO_MANY = f"has more than {MOST_VALUES:,} values, counted as often as aliases repeat them"
@@ -21,20 +21,20 @@ _Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Lined(dict[str, Any]):
-    """A mapping from a YAML file that knows the line of each of its keys."""
+    """A mapping from a YAML file, with the line of each of its keys."""
 
     lines: Mapping[str, int]
 
 
 def changed(content: Mapping[str, Any], **values: Any) -> Lined:
-    """Return a mapping with other `values`, which knows the lines of `content`."""
+    """Return `content` updated with `values`; it keeps its lines."""
     made = Lined({**content, **values})
     made.lines = getattr(content, "lines", {})
     return made
 
 
 def without(content: Mapping[str, Any], *keys: str) -> Lined:
-    """Return a mapping without some keys, which knows its lines."""
+    """Return `content` without `keys`; it keeps its lines."""
     made = changed(content)
     for key in keys:
         made.pop(key, None)
@@ -42,33 +42,33 @@ def without(content: Mapping[str, Any], *keys: str) -> Lined:
 
 
 def parse(text: str) -> Any:
-    """Return what YAML says; its mappings are `Lined`.
+    """Return the value of a YAML text; its mappings are `Lined`.
 
     Raises:
-        Malformed: saying what is wrong, and in which line where that is known.
+        Malformed: with the problem, and its line if known.
     """
     try:
         _check_cost(text)
         return yaml.load(text, _StrictLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        raise Malformed(error.problem or "is no YAML", mark.line + 1 if mark else None) from None
+        raise Malformed(error.problem or "is not YAML", mark.line + 1 if mark else None) from None
     except yaml.YAMLError as error:
         raise Malformed(first_line(error)) from None
 
 
 class _StrictLoader(_Parser):  # type: ignore[misc]  # chosen at run time
-    """Remembers the lines of keys."""
+    """Loads mappings as `Lined`, and rejects what Python cannot represent."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """Build one value; what Python cannot read is an error of the file, with its line."""
+        """Build one value; one that Python cannot read is a YAML error with its line."""
         try:
             return super().construct_object(node, deep=deep)
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise _refused(f"cannot read this value ({error})", node.start_mark) from None
 
     def construct_lined(self, node: yaml.MappingNode) -> Lined:
-        """Build one mapping."""
+        """Build one mapping that knows its lines."""
         result = Lined()
         lines = {}
         for key_node, value_node in node.value:
@@ -97,7 +97,7 @@ def _refused(problem: str, mark: Any) -> yaml.MarkedYAMLError:
 
 @dataclass(slots=True)
 class _Open:
-    """A list or mapping without its end: the values before it, and its levels so far."""
+    """A list or mapping that is still open: the values before it, and its levels so far."""
 
     anchor: str | None
     before: int
@@ -105,7 +105,7 @@ class _Open:
 
 
 def _check_cost(text: str) -> None:
-    """Refuse deep nesting, and what aliases make too large, before anything is built."""
+    """Reject deep nesting, and excessive expansion of aliases, before building anything."""
     count, around = 0, [_Open(None, 0)]
     known: dict[str | None, tuple[int, int]] = {}
     for event in yaml.parse(text, _Parser):

@@ -1,7 +1,7 @@
-"""Make text from anywhere safe to print, and names from anywhere safe as file names.
+"""Make untrusted text safe to print, and untrusted names safe as file names.
 
-Names, classes, error texts and values of files may come from anybody. A terminal obeys control
-characters, a path follows `../`, and a small file can hold a value of enormous text.
+Names, classes, error messages and values of files may come from anybody. A terminal obeys control
+characters, a path follows `../`, and a small file can hold a value whose text is enormous.
 """
 
 import re
@@ -10,13 +10,13 @@ import unicodedata
 from collections.abc import Sequence
 
 LONGEST_VALUE = 200
-"""Characters of a value from a file, where a message shows it."""
+"""The most characters of a value from a file that a message shows."""
 LONGEST_MESSAGE = 1000
-"""Characters of a message to the user."""
+"""The most characters of a message to the user."""
 
 _LONGEST_FILE_NAME = 80
 _UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-"""Unicode categories that a terminal obeys, or shows as nothing: controls, marks of direction."""
+"""Unicode categories that a terminal obeys or does not show: controls, direction marks."""
 
 _WORD = re.compile(r"\S+")
 _SETTING = re.compile(r"(?<=[?&;,#])([\w.%-]++)=([^&;,#'\"\\]+)")
@@ -27,20 +27,20 @@ _IS_SECRET = re.compile(
     re.IGNORECASE,
 )
 _LONGEST_READ = 10 * LONGEST_MESSAGE
-"""Characters of a text that are looked at; more would not be shown anyway."""
+"""The most characters of a text that are processed; more would not be shown anyway."""
 
 _LONGEST_NUMBER = 256  # bits
 
 
 class _Bounded(reprlib.Repr):
-    """Writes only as much of a value as is shown."""
+    """Represents only as much of a value as is shown."""
 
     def repr1(self, x: object, level: int) -> str:
-        """Write one value; subclasses of dict, too, are cut before they are written."""
+        """Represent one value; subclasses of dict are shortened too."""
         return self.repr_dict(x, level) if isinstance(x, dict) else super().repr1(x, level)
 
     def repr_int(self, x: int, level: int) -> str:
-        """Write a whole number; Python refuses to write those of more than 4,300 digits."""
+        """Represent a whole number; Python refuses to print more than 4,300 digits."""
         many = x.bit_length()
         return f"<a number of {many} bits>" if many > _LONGEST_NUMBER else repr(x)
 
@@ -52,13 +52,13 @@ _bounded.maxstring = _bounded.maxother = LONGEST_VALUE
 
 
 def counted(number: int, what: str) -> str:
-    """Return a number of things, as in "1 epoch" and "2 epochs"."""
+    """Return a count with its noun, as in "1 epoch" and "2 epochs"."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def printable(text: str, most: int = LONGEST_MESSAGE) -> str:
     """Return `text` on one line of at most `most` characters, with control characters escaped."""
-    # Escaping makes text longer only, so what lies beyond `most` need not be looked at.
+    # Escaping only lengthens text, so what lies beyond `most` can be ignored.
     beginning = text[: most + 1]
     if not beginning.isprintable():
         beginning = "".join(map(_visible, beginning))
@@ -66,9 +66,9 @@ def printable(text: str, most: int = LONGEST_MESSAGE) -> str:
 
 
 def shown(value: object, most: int = LONGEST_VALUE) -> str:
-    """Return `value` as Python writes it, printable, and cut to `most` characters.
+    """Return the `repr` of `value`, printable and cut to `most` characters.
 
-    No more is written than is shown: the aliases of a small YAML file can stand for gigabytes.
+    Only what is shown is represented: aliases in a small YAML file can stand for gigabytes.
     """
     if isinstance(value, str):
         value = without_secrets(value[:_LONGEST_READ])
@@ -81,12 +81,12 @@ def without_secrets(text: str) -> str:
 
 
 def safe(text: str, most: int = LONGEST_MESSAGE) -> str:
-    """Return `text` without the secrets of its URLs, each of its lines `printable`."""
+    """Return `text` with the secrets of its URLs masked, and each line `printable`."""
     return "\n".join(one_line(line, most) for line in text.split("\n"))
 
 
 def one_line(text: str, most: int = LONGEST_MESSAGE) -> str:
-    """Return `text` without the secrets of its URLs, `printable` on one line."""
+    """Return `text` with the secrets of its URLs masked, `printable` on one line."""
     return printable(without_secrets(text[:_LONGEST_READ]), most)
 
 
@@ -97,9 +97,9 @@ def few(texts: Sequence[str], most: int = 3, between: str = ", ") -> str:
 
 
 def file_name(name: str, *, default: str) -> str:
-    """Return `name` as a file name that leads to no other folder, `default` if nothing is left.
+    """Return `name` as a file name that stays in its folder, `default` if nothing is left.
 
-    Other characters than letters, digits and `.+@-_` become underscores. The result never begins
+    Characters other than letters, digits and `.+@-_` become underscores. The result never begins
     with a dot or a dash, and has at most 80 characters.
     """
     safe = re.sub(r"[^\w.+@-]+", "_", name[: 2 * _LONGEST_FILE_NAME]).lstrip("._-")
@@ -107,7 +107,7 @@ def file_name(name: str, *, default: str) -> str:
 
 
 def _masked(word: str) -> str:
-    """Return a word of a text without its secrets; a password may hold an @ or a slash."""
+    """Return a word of a text with its secrets masked; a password may hold an @ or a slash."""
     scheme, mark, rest = word.partition("://")
     if mark and "@" in rest:
         word = f"{scheme}://***@{rest.rpartition('@')[2]}"
@@ -119,7 +119,7 @@ def _masked_setting(found: re.Match[str]) -> str:
 
 
 def _visible(character: str) -> str:
-    """Return a character, or its escape where a terminal would obey or hide it."""
+    """Return a character, or its escape if a terminal would obey or hide it."""
     if unicodedata.category(character) not in _UNSAFE:
         return character
     return character.encode("unicode_escape").decode("ascii")

@@ -1,4 +1,4 @@
-"""Versions of this code and of packages."""
+"""The versions of this code and of installed packages."""
 
 import subprocess
 from importlib import metadata
@@ -6,13 +6,13 @@ from pathlib import Path
 
 
 def code_version() -> str:
-    """Return the version of this package, with the commit where it runs from a checkout."""
+    """Return the version of this package, with the commit if it runs from a checkout."""
     version, made = version_of("nas") or "0", commit()
     return f"{version} ({made[:10]})" if made else version
 
 
 def commit() -> str | None:
-    """Return the commit of the checkout that this package runs from, None where it is installed."""
+    """Return the commit of the checkout that this package runs from, None if installed."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
@@ -25,7 +25,7 @@ def commit() -> str | None:
 
 
 def version_of(package: str) -> str | None:
-    """Return the version of an installed package, None where it is not installed."""
+    """Return the version of a package, None if it is not installed."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

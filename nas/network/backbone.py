@@ -19,14 +19,14 @@ def backbone_of(arch: Architecture) -> Architecture:
         BadValue: if `arch` is no detector.
     """
     if arch.detector is None:
-        raise BadValue(f"{arch.name or 'the network'} is no detector", "detector")
+        raise BadValue(f"{arch.name or 'the network'} is not a detector", "detector")
     stages = tuple(tuple(_merged(stage)) for stage in arch.stages)
     head = arch.head[:1] if arch.detector.coder == "ssd" and _goes_on(arch) else ()
     return replace(arch, stages=stages, head=head, detector=None)
 
 
 def _goes_on(arch: Architecture) -> bool:
-    """Tell whether the first block of the head reads the last of the stages."""
+    """Return whether the first block of the head reads the last of the stages."""
     return bool(arch.head) and not arch.head[0].inputs and arch.head[0].kind == "conv"
 
 

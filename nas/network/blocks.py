@@ -247,7 +247,7 @@ def _check_inputs(place: str, block: Block, given: Mapping[str, int]) -> None:
     """Refuse inputs that are no blocks before it, and several for a block that joins none."""
     for name in block.inputs:
         if name not in given:
-            text = f"{place} reads {shown(name)}, which is no block before it"
+            text = f"{place} reads {shown(name)}, which is not a block before it"
             raise BadValue(text, *steps(place), "inputs")
     if len(block.inputs) > 1 and block.kind not in JOINING_KINDS:
         text = f"{place} reads {len(block.inputs)} blocks; join them with a concat or an add first"

@@ -196,7 +196,8 @@ def load_checkpoint(text: str) -> Checkpoint:
                 "nas train"
             )
         raise UnknownName(
-            f"{text} is no trained network; give a training folder, FOLDER:last, or a {SUFFIX} file"
+            f"{text} is not a trained network; give a training folder, FOLDER:last, or a "
+            f"{SUFFIX} file"
         )
     facts = read_header(path)
     arch = architecture_of(path)
@@ -245,7 +246,7 @@ def read_header(path: Path) -> Facts:
     except OSError as error:
         raise BadFile(f"{path}: {error.strerror or error}") from None
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise BadFile(f"{path} is no checkpoint of a training, or is damaged") from None
+        raise BadFile(f"{path} is not a checkpoint of a training, or is damaged") from None
     read = Reader(path)
     if isinstance(facts, Mapping):
         check_schema(facts, place=str(path))

@@ -42,7 +42,7 @@ class Taps:
 
 
 def splits(block: Block) -> bool:
-    """Tell whether the expansion of `block` can be a block of its own."""
+    """Return whether the expansion of `block` can be a block of its own."""
     if block.kind != "mbconv" or not block.expands:
         return False
     return not (block.skip == "pool" and block.keeps_channels)  # a shortcut of what it expands
@@ -55,7 +55,7 @@ def rest_of(block: Block) -> dict[str, Any]:
 
 
 def has_head(text: str) -> bool:
-    """Tell whether `text` begins with the name of a head, as in "ssdlite:mobilenet_v2"."""
+    """Return whether `text` begins with the name of a head, as in "ssdlite:mobilenet_v2"."""
     name, colon, _ = text.partition(":")
     return bool(colon) and name in available(KIND)
 

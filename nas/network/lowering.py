@@ -139,7 +139,7 @@ def _check_even(block: Block, side: int) -> None:
 
 
 def takes_any_size(units: Sequence[Unit]) -> bool:
-    """Tell whether units take maps of any height and width: they pool before any linear layer."""
+    """Return whether units take maps of any height and width: they pool before any linear layer."""
     layers = (layer for unit in units for layer in unit.layers)
     first = next((layer for layer in layers if isinstance(layer, Pool | Linear)), None)
     return isinstance(first, Pool)
@@ -159,7 +159,7 @@ def lower_chain(blocks: Sequence[Block], in_shape: Shape, *more: Shape) -> tuple
     for number, block in enumerate(blocks):
         names = block.inputs or (units[-1].name if units else IMAGE,)
         if unmade := [name for name in names if name not in shapes]:
-            raise NasError(f"block {number} reads {unmade[0]!r}, which is no block before it")
+            raise NasError(f"block {number} reads {unmade[0]!r}, which is not a block before it")
         units.append(lower_block(block, *(shapes[name] for name in names), name=str(number)))
         shapes[str(number)] = units[-1].out_shape
     return tuple(units)
@@ -227,7 +227,7 @@ def priors_of(arch: Architecture) -> Priors:
         BadValue: if `arch` is no detector.
     """
     if arch.detector is None:
-        raise BadValue(f"{arch.name or 'the network'} is no detector", "detector")
+        raise BadValue(f"{arch.name or 'the network'} is not a detector", "detector")
     grids: dict[str, Grid] = {unit.name: unit.out_shape[1:] for unit in lower(arch)}
     at = [grids[level.classes] for level in arch.detector.levels]
     return priors(arch.detector, at, arch.resolution)

@@ -181,7 +181,7 @@ def squeeze_rule(arch: Architecture) -> Callable[[Block, int, float], int]:
 
 
 def is_quarter(se_channels: int, hidden_channels: int) -> bool:
-    """Tell whether an SE width is that of MobileNetV3."""
+    """Return whether an SE width is that of MobileNetV3."""
     return bool(hidden_channels) and se_channels == _quarter(hidden_channels)
 
 

@@ -146,7 +146,7 @@ def _only(record: object, name: str, value: object) -> None:
 
 
 def is_net_config(content: Mapping[str, Any]) -> bool:
-    """Tell whether the content of a file is a net.config."""
+    """Return whether the content of a file is a net.config."""
     return "schema" not in content and {"first_conv", "blocks", "classifier"} <= content.keys()
 
 

@@ -86,7 +86,7 @@ _load_once = cache(_load)
 
 
 def _is_bundled(path: Path) -> bool:
-    """Tell whether a file is bundled; such files do not change."""
+    """Return whether a file is bundled; such files do not change."""
     return path.parent in (data.folder("architectures"), data.folder(DETECTORS))
 
 

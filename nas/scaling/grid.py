@@ -61,7 +61,7 @@ class Budget:
         return abs(ratio - self.factor)
 
     def holds(self, ratio: float) -> bool:
-        """Tell whether a growth is within the tolerance."""
+        """Return whether a growth is within the tolerance."""
         return self.off(ratio) <= self.tolerance + 1e-9
 
 

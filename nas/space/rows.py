@@ -108,7 +108,7 @@ class Row:
 
 
 def reads(kind: Value, field: str) -> bool:
-    """Tell whether blocks of a kind depend on a field; its choices are inactive where not."""
+    """Return whether blocks of a kind depend on a field; its choices are inactive where not."""
     choice = EXPANDS if field == REST else field
     return choice not in CHOICES or choice in kind_of(str(kind)).choices
 

@@ -309,7 +309,7 @@ def test_model_of_other_choices_is_refused(model, tmp_path):
             "scale.intercept must be a number from -100 to 100",
         ),
         ({"held_out": [1]}, "must be a mapping"),
-        ({"held_out": {"rows": float("nan")}}, "NaN is no JSON"),
+        ({"held_out": {"rows": float("nan")}}, "NaN is not JSON"),
     ],
 )
 def test_bad_header_is_refused(model, tmp_path, changed, message):

@@ -73,7 +73,7 @@ def test_without_a_command_the_help_is_shown(nas: Nas) -> None:
         ("export efficientnet_b0", "an export needs a format or a path that ends in one"),
         ("export efficientnet_b0 --format yml", "unknown exporter 'yml'; did you mean yaml?"),
         ("export efficientnet_b0 --out /proc/b0.yaml", "/proc/b0.yaml cannot be written"),
-        ("study nowhere", "nowhere is no run folder: it has no run.yaml"),
+        ("study nowhere", "nowhere is not a run folder: it has no run.yaml"),
         ("search --space mbcon", "unknown search space 'mbcon'; did you mean mbconv, "),
         ("search --trials many", "'many' is not a valid integer"),
         ("search --trials 0", "trials must be a whole number >= 1"),

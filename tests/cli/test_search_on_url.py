@@ -93,7 +93,7 @@ def test_status_show_and_export_read_from_the_url(nas: Nas, url: str) -> None:
         (("show", "{url}"), "{url} is a run: name a solution, as in {url}:best"),
         (("show", "{url}:999"), "{url} has solutions 001 to "),
         (("show", "{url}/none:best"), "{url}/none:best: no such file"),
-        (("status", "{url}/none"), "{url}/none is no run folder: it has no run.yaml"),
+        (("status", "{url}/none"), "{url}/none is not a run folder: it has no run.yaml"),
         (("status", "sea://a"), "sea://a cannot be read: Protocol not known: sea"),
         (("search", "--out", "s3:/a/b"), "s3:/a/b: a URL is given as text, with two slashes"),
         (("search", "--out", "file:///proc/run"), "file:///proc/run cannot be written: "),

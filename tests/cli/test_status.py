@@ -57,4 +57,7 @@ def test_a_lost_search_says_how_to_go_on(searched: Nas) -> None:
 
 def test_what_is_no_run_is_one_line(nas: Nas) -> None:
     reply = nas("status", "nowhere")
-    assert (reply.code, reply.err) == (2, "error: nowhere is no run folder: it has no run.yaml\n")
+    assert (reply.code, reply.err) == (
+        2,
+        "error: nowhere is not a run folder: it has no run.yaml\n",
+    )

@@ -75,7 +75,7 @@ def test_an_extracted_network_is_taken_everywhere(nas: Nas, folder: str) -> None
     ("words", "said"),
     [
         (("eval", "{sn}", "--arch", "mobilenet_v2"), "mobilenet_v2 is no point of space tiny"),
-        (("eval", "nothing", "--arch", "mobilenet_v2"), "nothing is no run folder"),
+        (("eval", "nothing", "--arch", "mobilenet_v2"), "nothing is not a run folder"),
         (("extract", "{sn}", "--arch", "mobilenet_v2", "--out", "x"), "must end in .safetensors"),
     ],
 )

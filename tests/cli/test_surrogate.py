@@ -56,7 +56,7 @@ def test_too_few_trials_and_a_wrong_name_are_one_line(nas: Callable) -> None:
     assert "--out my.yaml: the name of a model ends in .npz" in named.err
     absent = nas("surrogate", "fit", "nowhere", "--out", "my.npz")
     assert absent.code == 2
-    assert "nowhere is no run folder" in absent.err
+    assert "nowhere is not a run folder" in absent.err
 
 
 def test_a_model_that_is_not_there_is_said(nas: Callable) -> None:

@@ -183,7 +183,7 @@ def test_fine_tuning_to_other_classes_makes_a_new_classifier(nas: Nas) -> None:
         (("--data", "digit"), "did you mean digits"),
         (("--resolution", "1"), "a resolution of 1 is too small: at stem.0"),
         (("--device", "tpu!"), "unknown device 'tpu!'; there are: auto, cpu, cuda"),
-        (("--teacher", "nobody"), "nobody is no trained network; give a training folder"),
+        (("--teacher", "nobody"), "nobody is not a trained network; give a training folder"),
         (("--lr", "1e30"), "train again with a lower --lr"),
     ],
 )
@@ -197,7 +197,7 @@ def test_mistakes_are_one_line(nas: Nas, words: tuple[str, ...], message: str) -
 def test_eval_wants_a_trained_network(nas: Nas) -> None:
     reply = nas("eval", "mnasnet_a1", "--data", "digits")
     assert (reply.code, len(reply.err.splitlines())) == (2, 1)
-    assert "mnasnet_a1 is no trained network" in reply.err
+    assert "mnasnet_a1 is not a trained network" in reply.err
     missing = nas("eval", "gone.safetensors", "--data", "digits")
     assert missing.err == "error: gone.safetensors: No such file or directory\n"
 

@@ -52,7 +52,7 @@ def test_what_has_all_parts_is_taken(made: Any) -> None:
         ("return Strategy()", "pass", "is None; nas.searching"),
         ("(self, count)", "(self)", "ask is called with one argument and does not take that"),
         ("(self, trials)", "(self, trials, more)", "tell is called with one argument"),
-        ("def ask(self, count): return None", "ask = 3", "ask is no method"),
+        ("def ask(self, count): return None", "ask = 3", "ask is not a method"),
         ("create(problem, *, seed)", "create(*, seed)", r"write create\(problem, \*, seed, \.\.\."),
         ("create(problem, *, seed)", "create(problem, space, *, seed)", "its create does not fit"),
     ],

@@ -97,7 +97,9 @@ def test_only_its_own_kind_and_free_folders_are_written_into(folders: Path, want
             what = kind.text if kind else f"not empty and holds no {wanted.word}"
             with pytest.raises(RunError, match=f"{name} is {what}.*; give another `out`"):
                 holds(path, wanted)
-        with pytest.raises(RunError, match=f"{name} is (no run folder|{kind and kind.text}, not)"):
+        with pytest.raises(
+            RunError, match=f"{name} is (not a run folder|{kind and kind.text}, not)"
+        ):
             check_kind(path, wanted)
 
 

@@ -94,7 +94,7 @@ def test_a_folder_means_its_best(tmp_path: Path, arch: Architecture) -> None:
 def test_other_things_are_no_checkpoints(tmp_path: Path) -> None:
     assert find_checkpoint("mobilenet_v3_small") is None
     assert find_checkpoint(str(tmp_path)) is None
-    with pytest.raises(UnknownName, match="mnasnet_a1 is no trained network"):
+    with pytest.raises(UnknownName, match="mnasnet_a1 is not a trained network"):
         load_checkpoint("mnasnet_a1")
 
 
@@ -102,7 +102,7 @@ def test_other_things_are_no_checkpoints(tmp_path: Path) -> None:
 def test_what_is_no_checkpoint_is_said(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.safetensors"
     path.write_bytes(content)
-    with pytest.raises(BadFile, match=r"x\.safetensors is no checkpoint of a training"):
+    with pytest.raises(BadFile, match=r"x\.safetensors is not a checkpoint of a training"):
         load_checkpoint(str(path))
 
 

@@ -195,7 +195,7 @@ def test_files_of_another_shape_are_refused(text: str, expected: str, tmp_path: 
     [
         ('"schema": 1', '"schema": 1, "schema": 1', "key 'schema' is given twice"),
         ('"stem"', "stem", "line 1: Expecting property name"),
-        ("0.2", "NaN", "NaN is no JSON"),
+        ("0.2", "NaN", "NaN is not JSON"),
         ("224", "1" * 5000, "has a number of 5000 digits"),
         ('"kernel"', '"kernal"', "stem.0: unknown key 'kernal'; did you mean kernel"),
     ],

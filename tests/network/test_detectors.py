@@ -127,7 +127,7 @@ WRONG = {
         lambda arch: replace(
             arch, head=(replace(arch.head[0], inputs=("head.7",)), *arch.head[1:])
         ),
-        "head.0 reads 'head.7', which is no block before it",
+        "head.0 reads 'head.7', which is not a block before it",
     ),
     "two inputs of a convolution": (
         lambda arch: replace(

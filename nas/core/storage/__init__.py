@@ -1,4 +1,4 @@
-"""Folders at a path or at a URL, with a working copy here."""
+"""Folders at a path, or at a URL with a local working copy."""
 
 import hashlib
 import os
@@ -21,14 +21,14 @@ _BROKEN_URL = re.compile(r"[A-Za-z][\w+.-]+:")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A folder, by its path or by the URL where it is kept (any that fsspec knows).
+    """A folder, by its path or its URL (any that fsspec knows).
 
-    A path is worked on where it is. While a URL is open, it has a working copy in the folder
-    `here`, in the user's cache. Its files, and those in its folders, belong to it; what lies deeper
-    belongs to other places.
+    A path is used in place. While a URL is open, it has a working copy in the folder `here`, in the
+    user's cache. A place consists of its files and those in its folders; what lies deeper belongs
+    to other places.
 
     Raises:
-        NasError: if it is a URL of nothing, or one that was made a path.
+        NasError: if it is a URL without a folder, or a URL that was made a path.
     """
 
     kept: Path | str
@@ -47,7 +47,7 @@ class Place:
 
     @property
     def here(self) -> Path:
-        """The folder itself, or that of the working copy."""
+        """The folder itself, or the folder of the working copy."""
         if isinstance(self.kept, Path):
             return self.kept
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -56,7 +56,7 @@ class Place:
         return cache / "nas" / f"{last}-{digest}"
 
     def __truediv__(self, name: str) -> "Place":
-        """Return the folder called `name` within this one."""
+        """Return the folder `name` inside this one."""
         inside = self.kept / name if isinstance(self.kept, Path) else f"{self.kept}/{name}"
         return Place(inside)
 
@@ -65,12 +65,12 @@ class Place:
         return str(self.kept)
 
     def resolved(self) -> "Place":
-        """Return the same folder for processes with another working folder."""
+        """Return the same place for processes with another working folder."""
         return Place(self.kept.resolve()) if isinstance(self.kept, Path) else self
 
     @contextmanager
     def open(self, *, patient: bool = False) -> Iterator[Path]:
-        """Give the folder to work in; for a URL that is a working copy, see `working_copy`."""
+        """Yield the folder to work in; for a URL, a working copy (see `working_copy`)."""
         if isinstance(self.kept, Path):
             yield self.kept
             return
@@ -79,7 +79,7 @@ class Place:
 
     @contextmanager
     def reading(self, *names: str) -> Iterator[Path]:
-        """Give a folder with the files called `names` that exist, to read.
+        """Yield a folder with those of the files `names` that exist, for reading.
 
         Raises:
             RunError: if the URL cannot be read.
@@ -93,10 +93,10 @@ class Place:
             yield Path(folder)
 
     def remove(self, pattern: str) -> None:
-        """Remove the files with names like `pattern`, as in "*.safetensors".
+        """Remove the files whose names match `pattern`, as in "*.safetensors".
 
         Raises:
-            RunError: if that is not possible.
+            RunError: if they cannot be removed.
         """
         for path in self.here.glob(pattern):
             path.unlink(missing_ok=True)
@@ -106,12 +106,12 @@ class Place:
 
 
 def is_url(text: str) -> bool:
-    """Tell a URL from a path."""
+    """Return whether `text` is a URL."""
     return bool(_IS_URL.match(text))
 
 
 def split_name(text: str) -> tuple[str, str | None]:
-    """Return FOLDER and NAME of "FOLDER:NAME", of a URL too; None where there is no name."""
+    """Return FOLDER, which may be a URL, and NAME of "FOLDER:NAME"; NAME is None if absent."""
     folder, _, name = text.rpartition(":")
     is_solution = folder and not (is_url(text) and "/" in name)
     return (folder, name) if is_solution else (text, None)

@@ -1,8 +1,8 @@
 """Files at a URL of any file system that fsspec knows: s3, gs, sftp, file and many more.
 
-Readers of a file see the old content or the new, never a part: objects are put at once, and where
-there are folders a file is written beside its name and moved. Files deeper than in a folder of the
-URL are ignored, and hidden ones, whose names begin with a dot.
+Readers of a file see the old content or the new, never a part: object stores put objects
+atomically, and elsewhere a file is written under a temporary name and moved. Hidden files (whose
+names begin with a dot) and files more than one folder deep are ignored.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 LOG = ".jsonl"
-"""The suffix of files that grow by lines; only finished lines are sent."""
+"""The suffix of files that grow line by line; only finished lines are sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Storage:
     """The files at a URL; their names are relative to it, as in "archs/001.yaml".
 
-    Every method raises a RunError, in one line, where the file system fails, and a MissingPackage
-    where its package is not installed.
+    Every method raises a one-line RunError if the file system fails, and a MissingPackage if the
+    package for it is not installed.
     """
 
     url: str
 
     def names(self) -> list[str]:
-        """Return the names of all files; none where there is nothing."""
+        """Return the names of all files; none if the folder does not exist."""
         with self._opened("read") as (system, root):
             system.invalidate_cache()
             found = []
@@ -45,7 +45,7 @@ class Storage:
             return sorted(found)
 
     def read(self, name: str) -> bytes:
-        """Return the content of a file; nothing where there is no file."""
+        """Return the content of a file; empty if it does not exist."""
         with self._opened("read") as (system, root):
             try:
                 return bytes(system.cat_file(f"{root}/{name}"))
@@ -53,7 +53,7 @@ class Storage:
                 return b""
 
     def fetch(self, name: str, path: Path) -> None:
-        """Copy a file to `path` here; nothing happens where there is no file."""
+        """Copy a file to the local `path`, which is removed if there is no such file."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._opened("read") as (system, root):
             try:
@@ -62,7 +62,7 @@ class Storage:
                 path.unlink(missing_ok=True)
 
     def send(self, path: Path, name: str) -> None:
-        """Copy the file at `path` here; of one that grows by lines the finished ones."""
+        """Upload the local file at `path`; of a file of lines only the finished ones."""
         if path.suffix == LOG:
             content = path.read_bytes()
             self.write(name, content[: content.rfind(b"\n") + 1])
@@ -71,12 +71,12 @@ class Storage:
             system.put_file(str(path), target)
 
     def write(self, name: str, content: bytes) -> None:
-        """Give a file this content."""
+        """Write `content` to a file."""
         with self._replacing(name) as (system, target):
             system.pipe_file(target, content)
 
     def remove(self, names: Sequence[str]) -> None:
-        """Remove files; those that are not there do not matter."""
+        """Remove files; missing ones are ignored."""
         with self._opened("written") as (system, root):
             for name in names:
                 with suppress(FileNotFoundError):
@@ -84,7 +84,7 @@ class Storage:
 
     @contextmanager
     def _replacing(self, name: str) -> Iterator[tuple["AbstractFileSystem", str]]:
-        """Give the file system, and the path to write, which replaces `name` in the end."""
+        """Yield the file system and a path to write to, which replaces `name` at the end."""
         with self._opened("written") as (system, root):
             if not _has_folders(root):
                 yield system, f"{root}/{name}"
@@ -96,7 +96,7 @@ class Storage:
 
     @contextmanager
     def _opened(self, how: str) -> Iterator[tuple["AbstractFileSystem", str]]:
-        """Give the file system and the path on it; its errors become one line."""
+        """Yield the file system and the path on it; its errors become one line."""
         try:
             from fsspec.core import url_to_fs
 
@@ -111,15 +111,15 @@ class Storage:
 
 
 def _has_folders(root: str) -> bool:
-    """Tell whether a file system has folders: fsspec's paths there begin with a slash or a drive.
+    """Return whether a file system has folders: its fsspec paths begin with a slash or a drive.
 
-    Where there are only objects they begin with the bucket, which making a "folder" would make.
+    In object stores they begin with the bucket, which making a "folder" would create.
     """
     return root.startswith("/") or root[1:2] == ":"
 
 
 def _entries(system: "AbstractFileSystem", path: str) -> list[dict[str, Any]]:
-    """Return what is in a folder and not hidden; some file systems list the folder too."""
+    """Return the entries of a folder that are not hidden, without the folder itself."""
     try:
         found = system.ls(path, detail=True)
     except FileNotFoundError:
@@ -133,7 +133,7 @@ def _last(entry: dict[str, Any]) -> str:
 
 
 def _missing(error: ImportError, url: str) -> NasError:
-    """Return the error for a missing package: fsspec itself, or that of a protocol."""
+    """Return the error for a missing package: fsspec itself, or the one for a protocol."""
     cause = error if isinstance(error, ModuleNotFoundError) else error.__cause__
     if isinstance(cause, ModuleNotFoundError):
         return missing_package(cause, wanted_by=url)
@@ -141,6 +141,6 @@ def _missing(error: ImportError, url: str) -> NasError:
 
 
 def _reason(error: Exception) -> str:
-    """Return why, in one line."""
+    """Return the reason for an error, in one line."""
     text = getattr(error, "strerror", None) or str(error)
     return text.strip().partition("\n")[0] or type(error).__name__

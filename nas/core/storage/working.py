@@ -1,8 +1,8 @@
-"""A working copy: a folder here, of what is kept at a URL, while it is worked on.
+"""Work on a folder at a URL in a local copy.
 
-Everything is fetched; changes are sent every few seconds, and once more at the end; then nothing is
-left here. A process that is killed leaves its copy, in which the next one finds the lines that were
-never sent.
+Everything is fetched at the start; changes are sent every few seconds and once more at the end,
+when the copy is removed. A killed process leaves its copy, in which the next one finds the lines
+that were never sent.
 """
 
 import logging
@@ -20,27 +20,26 @@ from nas.core.storage.systems import LOG, Storage
 
 logger = logging.getLogger(__name__)
 Stamp = tuple[int, int, int]
-"""When a file was written, its number and its size."""
+"""The modification time, inode number and size of a file."""
 
 SECONDS_BETWEEN_SENDS = 5.0
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
-"""Seconds between the attempts at what must survive a failing network."""
+"""Seconds between attempts at operations that must survive a failing network."""
 
 _MARK = ".unsent"
-"""A file at a URL while something here may not have been sent yet; it says where.
+"""A file at the URL that says which copy may hold unsent changes.
 
-Its content lies beside the copy too: equal ones mean that nobody else has worked there since.
+A file beside the copy has the same content: if both agree, nobody else has worked there since.
 """
 
 
 @contextmanager
 def working_copy(url: str, here: Path, *, patient: bool) -> Iterator[None]:
-    """Keep the folder `here` a copy of what is at `url`, to work in.
+    """Keep the local folder `here` a working copy of the folder at `url`.
 
-    After a kill, what is at the URL counts, and on the same machine also files that were never
-    sent, and of files of JSON lines the lines that were never sent. A failed sending is tried
-    again. With `patient`, so is a failed fetching, and opening what another process has open, whose
-    search may just have been killed.
+    After a kill, the content of the URL counts; on the same machine, files and JSON lines that were
+    never sent are kept too. A failed upload is repeated. With `patient`, so are a failed download
+    and opening a URL that another process, perhaps just killed, still has open.
 
     Raises:
         RunError: if the URL cannot be read or written, or another process of this machine works on
@@ -56,7 +55,7 @@ def working_copy(url: str, here: Path, *, patient: bool) -> Iterator[None]:
 
 
 class _Copy:
-    """The copy, in a folder here, of what is at a URL; remembers what was sent."""
+    """The local copy of the folder at a URL; remembers what was sent."""
 
     def __init__(self, url: str, here: Path) -> None:
         self.url, self.here = url, here
@@ -66,7 +65,7 @@ class _Copy:
         self._mark_here = here.with_name(f"{here.name}{_MARK}")
 
     def fetch(self) -> None:
-        """Make the folder here equal to the URL, but for what was never sent."""
+        """Make the local folder equal to the URL, except for what was never sent."""
         found = self._there.read(_MARK)
         if not found:
             _set_aside(self.here, self.url)
@@ -87,10 +86,10 @@ class _Copy:
         self._mark_here.write_bytes(self._mark)
 
     def send(self) -> None:
-        """Send what has changed, and remove there what was removed here.
+        """Upload what has changed, and remove at the URL what was removed here.
 
-        What was written first is sent first, so that a kill leaves a state that existed here. Logs
-        are sent last, so that none says more than the files beside it.
+        Files are sent in the order they were written, so that a kill leaves a state that existed
+        here. Logs are sent last, so that none is ahead of the files beside it.
         """
         if not self.here.is_dir():
             raise NasError(f"{self.here} was removed, in which {self.url} is worked on")
@@ -107,10 +106,10 @@ class _Copy:
             del self._sent[name]
 
     def _check_owner(self) -> None:
-        """Refuse to replace what another process writes; send all again where all is gone.
+        """Refuse to replace what another process writes; send everything again if all is gone.
 
         Raises:
-            NasError: if there is another.
+            NasError: if there is another process.
         """
         found = self._there.read(_MARK)
         if found == self._mark:
@@ -123,7 +122,7 @@ class _Copy:
         self._sent = {}
 
     def send_until(self, ended: threading.Event) -> None:
-        """Send again and again; what fails is sent the next time."""
+        """Send changes repeatedly; what fails is sent the next time."""
         failing, pause = False, SECONDS_BETWEEN_SENDS / 10  # the first files soon
         while not ended.wait(pause):
             pause = SECONDS_BETWEEN_SENDS
@@ -139,7 +138,7 @@ class _Copy:
         """Send the rest, and remove the copy.
 
         Raises:
-            RunError: if it cannot be sent; it says where it is.
+            RunError: if the rest cannot be sent; it says where the copy is.
         """
         try:
             patiently(self.send)
@@ -155,7 +154,7 @@ class _Copy:
 
 @contextmanager
 def _sending(copy: _Copy) -> Iterator[None]:
-    """Send changes in a thread, and the rest in the end, after errors too."""
+    """Send changes in a thread, and the rest at the end, even after errors."""
     ended = threading.Event()
     thread = threading.Thread(target=copy.send_until, args=(ended,), daemon=True)
     thread.start()
@@ -176,7 +175,7 @@ def _sending(copy: _Copy) -> Iterator[None]:
 
 @contextmanager
 def named(here: Path, url: str) -> Iterator[None]:
-    """Let errors of the block name `url` instead of the folder `here`."""
+    """Make errors of the block name `url` instead of the folder `here`."""
     try:
         yield
     except NasError as error:
@@ -186,12 +185,12 @@ def named(here: Path, url: str) -> Iterator[None]:
 
 @contextmanager
 def _lock(here: Path, url: str) -> Iterator[None]:
-    """Keep other processes of this machine from the folder `here`.
+    """Lock the folder `here` against other processes of this machine.
 
     Raises:
-        RunError: if one has it, or nothing can be written here.
+        RunError: if another process holds the lock, or it cannot be written.
     """
-    from filelock import FileLock, Timeout  # which takes a tenth of a second
+    from filelock import FileLock, Timeout  # imported lazily, since it takes a tenth of a second
 
     path = here.with_name(f"{here.name}.lock")
     lock = FileLock(path, blocking=False, fallback_to_soft=False)
@@ -206,12 +205,12 @@ def _lock(here: Path, url: str) -> Iterator[None]:
         try:
             yield
         finally:
-            with suppress(OSError):  # on Windows, where an open file stays
+            with suppress(OSError):  # Windows cannot remove an open file
                 path.unlink()
 
 
 def _set_aside(here: Path, url: str) -> None:
-    """Move what is here away: no mark says that some of it was never sent."""
+    """Rename a leftover local folder: no mark says that it has unsent changes."""
     if _stamps(here):
         aside = here.with_name(f"{here.name}-{time.time():.0f}")
         here.rename(aside)
@@ -219,11 +218,11 @@ def _set_aside(here: Path, url: str) -> None:
 
 
 def _stamps(here: Path) -> Mapping[str, Stamp]:
-    """Return the stamps of all files by their names, to see what has changed."""
+    """Return the stamps of all files by name, to detect changes."""
     found = {}
     for path in (*here.glob("*"), *here.glob("*/*")):
         parts = path.relative_to(here).parts
-        with suppress(FileNotFoundError):  # it was there a moment ago
+        with suppress(FileNotFoundError):  # removed meanwhile
             if path.is_file() and not any(part.startswith(".") for part in parts):
                 found["/".join(parts)] = _stamp(path)
     return found
@@ -235,14 +234,14 @@ def _stamp(path: Path) -> Stamp:
 
 
 def _is_longer(path: Path, there: bytes) -> bool:
-    """Tell whether a file here has the lines of the one there, and more."""
+    """Return whether a local file has the finished lines of the remote one, and more."""
     lines = there[: there.rfind(b"\n") + 1]
     here = path.read_bytes() if path.is_file() else b""
     return len(here) > len(lines) and here.startswith(lines)
 
 
 def patiently(action: Callable[[], None], pauses: Sequence[float] | None = None) -> None:
-    """Do it, and try again after each of the pauses where it fails."""
+    """Call `action`; if it fails, try again after each of the pauses."""
     for pause in PAUSES if pauses is None else pauses:
         try:
             return action()

@@ -1,4 +1,4 @@
-"""Join a Ray cluster, or start one on this machine, and check at once that tasks fit there."""
+"""Join a Ray cluster or start one on this machine, and check at once that tasks fit there."""
 
 import math
 import os
@@ -31,7 +31,7 @@ class NoCluster(NasError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
-    """What one task takes of a node: CPUs and GPUs, shares of one allowed."""
+    """The resources of a node that one task takes: CPUs and GPUs, which may be fractions."""
 
     cpus: float
     gpus: float
@@ -40,7 +40,7 @@ class Need:
         """Check the ranges.
 
         Raises:
-            BadValue: if a number is negative, no number, or both are 0.
+            BadValue: if a number is negative or NaN, or both are 0.
         """
         for name in ("cpus", "gpus"):
             value = getattr(self, name)
@@ -63,13 +63,13 @@ class Need:
 def connect(address: str, need: Need, *, workers: int, environment: str) -> bool:
     """Connect to the cluster at `address`, and return whether the caller must disconnect.
 
-    Without an address it is the one that RAY_ADDRESS names (as in a job of `ray job submit`), and
-    without that a new one on this machine, reachable from here only, for so many workers. Where
-    this process is connected to a cluster already, that is used.
+    Without `address`, use the cluster in RAY_ADDRESS (set in jobs of `ray job submit`), or else
+    start a new one for `workers` tasks, reachable from this machine only. If this process is
+    already connected to a cluster, use that.
 
     Raises:
         NoCluster: if there is none, if it refuses, or if no node has what a task needs.
-        BadFile: if `environment`, a YAML file as `ray job submit` takes it, cannot be read.
+        BadFile: if `environment`, a YAML file in the format of `ray job submit`, cannot be read.
     """
     if ray.is_initialized():
         check_fits(need)
@@ -134,7 +134,7 @@ def _check_answers(place: str) -> str:
 def _on_loopback(wanted: bool = True) -> Iterator[None]:
     """Keep Ray from replacing 127.0.0.1 by an address that others can reach.
 
-    It reads the variable at its first import, here and in the processes it starts.
+    Ray reads the variable at its first import, here and in the processes it starts.
     """
     before = ray_constants.ENABLE_RAY_CLUSTER
     ray_constants.ENABLE_RAY_CLUSTER = before and not wanted
@@ -147,7 +147,7 @@ def _on_loopback(wanted: bool = True) -> Iterator[None]:
 
 @contextmanager
 def _variable(name: str, value: str | None) -> Iterator[None]:
-    """Set a variable of the environment for a while, unless it is set already."""
+    """Set an environment variable inside the block, unless it is already set."""
     if value is None or name in os.environ:
         yield
         return
@@ -223,13 +223,13 @@ def check_fits(need: Need) -> None:
 
 
 def can_add(need: Need) -> bool:
-    """Tell whether the cluster may add a node on which a task fits."""
+    """Return whether the cluster may add a node on which a task fits."""
     return any(need.times_in(resources) for resources in _addable())
 
 
 def _addable() -> list[dict[str, float]]:
-    """Return the resources of every kind of node that an autoscaler may add."""
-    # through ray:// the configuration of the cluster cannot be read
+    """Return the resources of every type of node that an autoscaler may add."""
+    # the configuration of the cluster cannot be read through ray://
     if ray.util.client.ray.is_connected():  # type: ignore[no-untyped-call]
         return []
     config = ray._private.state.state.get_cluster_config()

@@ -1,7 +1,8 @@
-"""Runners carry out tasks: in this process, in others, or on other machines.
+"""Runners execute tasks: in this process, in others, or on other machines.
 
-A task is one call of a function with two arguments: what all tasks share (a dataset, say), which
-is sent once to every worker, and its own. Functions and arguments must be picklable.
+A task is one call of a function with two arguments: the object that all tasks share (a dataset,
+say), which is sent to every worker once, and the task's own. Both, and the function, must be
+picklable.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -13,18 +14,18 @@ from nas.core.errors import BadFile, NasError, RunError, typed_line
 from nas.core.plugins import Plugin
 
 Work = Callable[[Any, Any], Any]
-"""Called with what all tasks share and one task; returns what `Runner.map` yields."""
+"""Called with the shared object and one task; returns what `Runner.map` yields."""
 
 
 WAIT = object()
-"""In the place of a task: the next one depends on results that are still missing."""
+"""Drawn in the place of a task: the next task depends on results that are still missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The reason, in one line, in the place of the result of a task that failed.
+    """Takes the place of the result of a failed task, and says why it failed in one line.
 
-    It is `fatal` where the next task would fail, too: the disk is full, an image is damaged.
+    It is `fatal` if the next task would fail too: the disk is full, an image is damaged.
     """
 
     text: str
@@ -32,36 +33,36 @@ class Failure:
 
 
 class Runner(Protocol):
-    """Carries tasks out, several at a time, and survives their failures."""
+    """Executes tasks, several at a time, and survives their failures."""
 
     @property
     def workers(self) -> int:
-        """How many tasks run at a time."""
+        """The number of tasks that run at a time."""
 
     def map(
         self, work: Work, shared: Any, tasks: Iterable[Any], *, seconds: float = 0.0
     ) -> Iterator[tuple[int, Any]]:
         """Yield the number of every task, from 0, and its result or `Failure`, as they finish.
 
-        `tasks` are drawn one by one as workers become free. After a `WAIT` nothing begins until the
-        next result was taken; it has no number, and must not come while nothing runs. A task that
-        takes longer than `seconds` is ended, and is a failure (0: no limit). Tasks that still run
-        when the iteration ends early are ended too.
+        `tasks` are drawn one by one as workers become free. After a `WAIT` no task starts until the
+        next result has been taken; a `WAIT` has no number, and must not come while nothing runs. A
+        task that takes longer than `seconds` is ended and fails (0: no limit). If the iteration
+        ends early, tasks that still run are ended too.
         """
 
     def close(self) -> None:
-        """End everything that is running, and release what is held."""
+        """End all running tasks, and release all resources."""
 
 
 class InProcess:
-    """Carries tasks out one after the other in this process; it cannot end one that hangs."""
+    """Executes tasks one after the other in this process; it cannot end one that hangs."""
 
     workers = 1
 
     def map(
         self, work: Work, shared: Any, tasks: Iterable[Any], *, seconds: float = 0.0
     ) -> Iterator[tuple[int, Any]]:
-        """Yield the number and the result or `Failure` of every task, in their order."""
+        """Yield the number and the result or `Failure` of every task, in order."""
         for number, task in enumerate(task for task in tasks if task is not WAIT):
             yield number, attempt(work, shared, task)
 
@@ -73,7 +74,7 @@ def make_runner(text: str, *, workers: int) -> Runner:
     """Return the runner that `text` names; a single local worker is this process.
 
     Raises:
-        NasError: if it is unknown, its options are, or it cannot be had.
+        NasError: if it or one of its options is unknown, or it cannot be created.
     """
     if workers == 1 and text == "local":
         return InProcess()
@@ -82,10 +83,10 @@ def make_runner(text: str, *, workers: int) -> Runner:
 
 
 class Lazy:
-    """A runner that is made when it is first needed, after other settings were checked."""
+    """A runner that is created when it is first used, after other settings were checked."""
 
     def __init__(self, make: Callable[[], Runner]) -> None:
-        """Keep the way to make it."""
+        """Store the function that creates the runner."""
         self._make = make
         self._made: Runner | None = None
 
@@ -96,25 +97,25 @@ class Lazy:
 
     @property
     def workers(self) -> int:
-        """As many as the runner has."""
+        """The workers of the runner."""
         return self._runner().workers
 
     def map(
         self, work: Work, shared: Any, tasks: Iterable[Any], *, seconds: float = 0.0
     ) -> Iterator[tuple[int, Any]]:
-        """Yield what the runner does."""
+        """Yield what the runner yields."""
         return self._runner().map(work, shared, tasks, seconds=seconds)
 
     def close(self) -> None:
-        """Close the runner, if there is one."""
+        """Close the runner, if it was created."""
         if self._made is not None:
             self._made.close()
 
 
 class Watched:
-    """A runner that calls `after` after every task; what that raises ends the iteration.
+    """A runner that calls `after` after every task; an error in it ends the iteration.
 
-    `busy` is how many tasks were drawn and are not done.
+    `busy` is the number of tasks that were drawn and are not finished.
     """
 
     def __init__(self, runner: Runner, after: Callable[[], None]) -> None:
@@ -124,13 +125,13 @@ class Watched:
 
     @property
     def workers(self) -> int:
-        """As many as the wrapped runner has."""
+        """The workers of the wrapped runner."""
         return self._runner.workers
 
     def map(
         self, work: Work, shared: Any, tasks: Iterable[Any], *, seconds: float = 0.0
     ) -> Iterator[tuple[int, Any]]:
-        """Yield what the wrapped runner does."""
+        """Yield what the wrapped runner yields."""
         try:
             for number, outcome in self._runner.map(
                 work, shared, self._counted(tasks), seconds=seconds
@@ -154,10 +155,10 @@ class Watched:
 def outcomes(
     runner: Runner, work: Work, shared: Any, tasks: Iterable[Any], *, seconds: float = 0.0
 ) -> Iterator[tuple[int, Any]]:
-    """Yield what `runner.map` does, up to a fatal failure.
+    """Yield what `runner.map` yields, until a failure is fatal.
 
     Raises:
-        RunError: at such a failure, with its reason.
+        RunError: at a fatal failure, with its reason.
     """
     for number, outcome in runner.map(work, shared, tasks, seconds=seconds):
         if isinstance(outcome, Failure) and outcome.fatal:
@@ -166,10 +167,10 @@ def outcomes(
 
 
 def attempt(work: Work, shared: Any, task: Any) -> Any:
-    """Return `work(shared, task)`, or the `Failure` that says what it raised."""
+    """Return `work(shared, task)`, or a `Failure` if that raises."""
     try:
         return work(shared, task)
     except NasError as error:
         return Failure(str(error), fatal=isinstance(error, RunError | BadFile))
-    except Exception as error:  # whatever a task raises
+    except Exception as error:  # tasks may raise anything
         return Failure(typed_line(error))

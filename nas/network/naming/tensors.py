@@ -77,7 +77,7 @@ def parts(arch: Architecture) -> tuple[Unit, Stages, tuple[Unit, ...]]:
 
 
 def is_plain(unit: Unit) -> bool:
-    """Tell whether `unit` is a convolution with its normalisation, and nothing else."""
+    """Return whether `unit` is a convolution with its normalisation, and nothing else."""
     return unit.block.kind == "conv" and not unit.block.squeezes
 
 

@@ -113,7 +113,7 @@ def test_too_few_trials_and_no_accuracy_are_said(run: Run, everything: Matrix) -
 
 
 def test_what_is_no_run_is_said(tmp_path: Path, run: Run, everything: Matrix) -> None:
-    with pytest.raises(RunError, match=r"is no run folder: it has no run.yaml"):
+    with pytest.raises(RunError, match=r"is not a run folder: it has no run.yaml"):
         read_examples([tmp_path])
     whole = run("one", everything[:30], values_of(everything[:30]))
     (whole / "journal.jsonl").unlink()

@@ -61,7 +61,7 @@ def test_a_search_that_went_silent_is_lost(out: Path) -> None:
             "state must be one of running, finished, stopped, out of budget, not 'asleep'",
         ),
         ({"colour": 1}, "unknown key 'colour'"),
-        ({"updated": float("nan")}, "NaN is no JSON"),
+        ({"updated": float("nan")}, "NaN is not JSON"),
     ],
 )
 def test_a_heartbeat_that_makes_no_sense_is_named(
@@ -82,5 +82,5 @@ def test_no_heartbeat_is_no_error_and_a_damaged_one_is(out: Path) -> None:
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(NasError, match="is no run folder"):
+    with pytest.raises(NasError, match="is not a run folder"):
         read_status(tmp_path)

@@ -80,7 +80,7 @@ def test_a_file_that_exists_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_run_is_said(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"is no run folder: it has no run\.yaml"):
+    with pytest.raises(RunError, match=r"is not a run folder: it has no run\.yaml"):
         to_study(tmp_path, "sqlite:///x.db", name="mine")
 
 

@@ -1,4 +1,4 @@
-"""Workers of a Ray cluster, and their tasks."""
+"""The workers of a Ray cluster, and their tasks."""
 
 import logging
 import math
@@ -23,27 +23,26 @@ from nas.core.workers.runners._sending import refuse
 logger = logging.getLogger(__name__)
 
 Worker = Any
-"""A handle of an `Actor` in the cluster; Ray gives it the methods."""
+"""A handle of an `Actor` in the cluster; Ray adds its methods."""
 Ref = Any
 """A reference to the result of a worker's call."""
 
 _LOOK_SECONDS = 2.0
-"""How often to look for new nodes of the cluster, where nothing else happens."""
+"""How often to look for new nodes of the cluster while nothing else happens."""
 _PATIENCE_SECONDS = 60.0
-"""How long to be without any worker before a line says so."""
+"""How long to be without any worker before logging a warning."""
 
 
 class Actor:
-    """A worker process: it holds what all tasks share, and does one task after the other."""
+    """A worker process: it holds the shared object, and executes one task after the other."""
 
     def __init__(
         self, folders: Sequence[str] = (), found: Folders | None = None, *, gpus: bool = True
     ) -> None:
-        """Hold nothing yet; modules are also looked for in those of `folders` that exist.
+        """Append those of `folders` that exist to the module search path.
 
-        These come last, after what is installed here. `found` is sent since unpickling it lets the
-        packages of plugins be found. Without `gpus` those of the node, which Ray shows to all
-        workers, are hidden.
+        `found` is an argument because unpickling it makes plugin packages importable. Without
+        `gpus`, hide the GPUs of the node, which Ray shows to all workers.
         """
         if not gpus:
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -53,7 +52,7 @@ class Actor:
         self._shared: Any = None
 
     def hold(self, shared: Any) -> None:
-        """Keep what all tasks share from now on."""
+        """Store the object that all further tasks share."""
         self._shared = shared
 
     def run(self, work: Work, task: Any) -> Any:
@@ -62,10 +61,10 @@ class Actor:
 
 
 class WorkerPool:
-    """A worker for each task that runs at a time; each holds what all tasks share."""
+    """A worker for each concurrent task; every worker holds the shared object."""
 
     def __init__(self, *, need: Need, most: int, attempts: int) -> None:
-        """Start nothing yet; at most `most` tasks will run at a time, 0: all that fit."""
+        """Start no worker yet; at most `most` tasks will run at a time (0: all that fit)."""
         self.need, self.attempts = need, attempts
         self.idle: list[Worker] = []
         self.starting: dict[Ref, Worker] = {}
@@ -78,13 +77,13 @@ class WorkerPool:
 
     @property
     def size(self) -> int:
-        """How many tasks run at a time: as asked for, or as many as the present nodes allow."""
+        """The number of concurrent tasks: as configured, or as many as the present nodes allow."""
         if not self._most and time.monotonic() >= self._slots_until:
             self._slots, self._slots_until = slots(self.need), time.monotonic() + _LOOK_SECONDS
         return self._most or max(1, self._slots)
 
     def share(self, shared: Any) -> None:
-        """Put `shared` where every node fetches it once, and have all workers take it."""
+        """Put `shared` into the object store, where each node fetches it once, for all workers."""
         if self._held is None or self._shared is not shared:
             self._held, self._shared = sent(ray.put, shared, name="what all tasks share"), shared
             self.idle += self.starting.values()
@@ -92,13 +91,13 @@ class WorkerPool:
             self.check()
 
     def check(self) -> None:
-        """Let idle workers take what is shared again; dead ones will not answer."""
+        """Send idle workers the shared object again; dead ones will not answer."""
         while self.idle:
             self._start(self.idle.pop())
 
     def hire(self) -> None:
         """Ask the cluster for one more worker."""
-        # where the driver found a plugin, workers that see the same files find it, too
+        # workers that see the same files find plugins where the driver found them
         folders = [os.path.abspath(folder) for folder in sys.path]
         self._start(self._kind.remote(folders, plugins.folders(), gpus=self.need.gpus > 0))
 
@@ -107,7 +106,7 @@ class WorkerPool:
         self.starting[worker.hold.remote(self._held)] = worker
 
     def end(self, worker: Worker) -> None:
-        """End one worker, unless all were: Ray would start a cluster to look for it."""
+        """End one worker, unless all have ended: Ray would start a cluster to look for it."""
         if worker in self._hired:
             self._hired.remove(worker)
             ray.kill(worker)
@@ -124,7 +123,7 @@ class WorkerPool:
 
 @dataclass(slots=True, kw_only=True)
 class _Task:
-    """A task, by its number, and how many workers were lost over it."""
+    """A task with its number, and the number of workers that were lost while running it."""
 
     number: int
     task: Any
@@ -133,7 +132,7 @@ class _Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Running:
-    """A task, its worker, and when its time is over."""
+    """A task, its worker, and its deadline."""
 
     task: _Task
     worker: Worker
@@ -156,9 +155,9 @@ class TaskQueue:
     alone_since: float = field(default_factory=time.monotonic)
 
     def outcomes(self, tasks: Iterator[Any]) -> Iterator[tuple[int, Any]]:
-        """Yield every outcome; new tasks are drawn when all outcomes were taken."""
+        """Yield every outcome; new tasks are drawn once all outcomes have been taken."""
         while True:
-            self._send()  # tasks that were drawn before need not wait for that
+            self._send()  # tasks drawn earlier need not wait for the caller
             while self.done:
                 yield self.done.popleft()
                 self.flowing = True
@@ -169,7 +168,7 @@ class TaskQueue:
             self._wait()
 
     def _draw(self, tasks: Iterator[Any]) -> None:
-        """Draw tasks for as many workers as there may be; their end is like a `WAIT`."""
+        """Draw as many tasks as there may be workers; the end of `tasks` is like a `WAIT`."""
         while self.flowing and len(self.waiting) + len(self.running) < self.pool.size:
             task = next(tasks, WAIT)
             self.flowing = task is not WAIT
@@ -178,7 +177,7 @@ class TaskQueue:
                 self.count += 1
 
     def _send(self) -> None:
-        """Give waiting tasks to idle workers, and ask for workers for the others."""
+        """Give waiting tasks to idle workers, and request workers for the others."""
         while self.waiting and self.pool.idle:
             task, worker = self.waiting.popleft(), self.pool.idle.pop()
             ref = sent(worker.run.remote, self.work, task.task, name="a task")
@@ -188,7 +187,7 @@ class TaskQueue:
             self.pool.hire()
 
     def _wait(self) -> None:
-        """Wait for something to happen, and handle all that has happened."""
+        """Wait for an event, and handle all that have occurred."""
         refs = [*self.running, *self.pool.starting]
         now = time.monotonic()
         left = min((running.until for running in self.running.values()), default=math.inf) - now
@@ -211,11 +210,11 @@ class TaskQueue:
         self.done.append((running.task.number, outcome))
 
     def _lost(self, running: _Running, error: RayError) -> None:
-        """Repeat a task whose worker is gone, unless it caused too many losses."""
-        self.pool.end(running.worker)  # it may only be out of reach
+        """Repeat a task whose worker was lost, unless it lost too many workers."""
+        self.pool.end(running.worker)  # it may be alive but unreachable
         task = running.task
         task.losses += 1
-        self.pool.check()  # others may be gone with the same node
+        self.pool.check()  # others may be lost with the same node
         if isinstance(error, OutOfMemoryError):
             failure = Failure(
                 "killed by Ray, since its node ran out of memory; run fewer at a time"
@@ -230,10 +229,10 @@ class TaskQueue:
         self.done.append((task.number, failure))
 
     def _started(self, ref: Ref) -> None:
-        """Add a worker that holds what it needs.
+        """Add a worker that has received the shared object.
 
         Raises:
-            NasError: if workers cannot start, or fail again and again.
+            NasError: if workers cannot start, or fail repeatedly.
         """
         worker = self.pool.starting.pop(ref)
         try:
@@ -257,7 +256,7 @@ class TaskQueue:
             self.done.append((running.task.number, failure))
 
     def _say_if_alone(self) -> None:
-        """Warn where no worker is left and none comes."""
+        """Warn if no worker is left and none arrives."""
         if self.running or self.done or self.pool.idle:
             self.alone_since = time.monotonic()
         elif time.monotonic() - self.alone_since > _PATIENCE_SECONDS:
@@ -266,7 +265,7 @@ class TaskQueue:
             logger.warning("waiting for a node of the cluster with %s to spare", self.pool.need)
 
     def end(self) -> None:
-        """End the tasks that still run."""
+        """End all tasks that still run."""
         for running in self.running.values():
             self.pool.end(running.worker)
         self.running.clear()
@@ -276,11 +275,11 @@ def sent(send: Any, *things: Any, name: str) -> Ref:
     """Return `send(*things)`.
 
     Raises:
-        NasError: if one of them cannot be pickled; it says which part of it.
+        NasError: if one of `things` cannot be pickled; it names the part that cannot.
     """
     try:
         return send(*things)
-    except Exception:  # whatever a __reduce__ raises
+    except Exception:  # a __reduce__ may raise anything
         for thing in things:
             refuse(thing, ray.cloudpickle.dumps, name=name)
         raise

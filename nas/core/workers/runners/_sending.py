@@ -12,7 +12,7 @@ _DEEPEST = 8
 
 
 def refuse(thing: Any, pack: Pack, *, name: str) -> None:
-    """Refuse an object that cannot be sent.
+    """Reject an object that cannot be sent.
 
     Raises:
         NasError: naming the innermost part that cannot.
@@ -32,16 +32,16 @@ def refuse(thing: Any, pack: Pack, *, name: str) -> None:
 
 
 def _hindrance(thing: Any, pack: Pack) -> str | None:
-    """Return why an object cannot be packed, in one line; None where it can."""
+    """Return why an object cannot be packed, in one line; None if it can."""
     try:
         pack(thing)
-    except Exception as error:  # whatever a __reduce__ raises
+    except Exception as error:  # a __reduce__ may raise anything
         return typed_line(error)
     return None
 
 
 def _parts(thing: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the parts of an object, each with the text that follows its name."""
+    """Yield the parts of an object, each with the text to append to the object's name."""
     if isinstance(thing, Mapping):
         yield from ((f"[{key!r}]", value) for key, value in thing.items())
     elif isinstance(thing, list | tuple | set | frozenset):

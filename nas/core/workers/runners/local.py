@@ -1,4 +1,4 @@
-"""Processes on this machine; one that dies or hangs takes its task with it, and no other."""
+"""Processes on this machine; one that dies or hangs fails its own task and no other."""
 
 import multiprocessing
 import os
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from pebble import ProcessPool
 
 _HEAVY = ("torch", "torch._dynamo")
-"""Loaded once for all workers, where torch is used; every first optimizer imports the second."""
+"""Loaded once for all workers if torch is used; creating an optimizer imports the second."""
 
 _GUARD = re.compile(rb"__name__\s*[!=]=|[!=]=\s*__name__")
-"""How a script asks whether it is the main program."""
+"""Matches how a script checks whether it is the main program."""
 
 _given: Any = None
-"""In a worker: what all tasks share."""
+"""In a worker: the shared object."""
 
 
 class Local:
     """Keeps a pool of worker processes for as long as the tasks share the same object."""
 
     def __init__(self, *, workers: int) -> None:
-        """Start nothing yet."""
+        """Start no process yet."""
         self.workers = workers
         self._pool: ProcessPool | None = None
         self._shared: Any = None
@@ -54,7 +54,7 @@ class Local:
                 for task in left_over:
                     if task is WAIT:
                         break
-                    with undisturbed():  # a reader of its queue might never be woken again
+                    with undisturbed():  # else a reader of its queue might never be woken
                         future = pool.schedule(_run, (work, task), timeout=seconds or None)
                     running[future], count = (count, task), count + 1
                     if len(running) >= self.workers:
@@ -69,7 +69,7 @@ class Local:
                 left.cancel()
 
     def _pool_for(self, shared: Any) -> "ProcessPool":
-        from pebble import ProcessPool  # when first asked for, as it takes 80 ms
+        from pebble import ProcessPool  # imported lazily, since it takes 80 ms
 
         if self._pool is None or self._shared is not shared:
             self.close()
@@ -94,18 +94,18 @@ class Local:
 
 
 def _check_main() -> None:
-    """Refuse a script that every worker would run again: it imports the script to know its names.
+    """Reject a script that every worker, which imports it to know its names, would run again.
 
     Raises:
-        RunError: if the script compares `__name__` nowhere.
+        RunError: if the script never compares `__name__`.
     """
     path = getattr(sys.modules.get("__main__"), "__file__", None)
     if path is None or not os.path.isfile(path):
-        return  # a notebook, or typed in
+        return  # a notebook or an interactive session
     with open(path, "rb") as script:
         guarded = _GUARD.search(script.read())
         if not guarded and not path.endswith("__main__.py"):
-            raise RunError(  # it ends the search; another error would fail its trials
+            raise RunError(  # this ends the search; another error would fail trials only
                 f"several workers would each run {path} again; put what it does under "
                 '`if __name__ == "__main__":`, or take `workers=1`'
             )
@@ -113,7 +113,7 @@ def _check_main() -> None:
 
 @lru_cache(maxsize=1)
 def _context() -> Any:
-    """Return a way to start processes: from one that has torch loaded, where that is possible."""
+    """Return the context to start processes: a fork server that has torch loaded, if possible."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     from multiprocessing import forkserver, resource_tracker  # not on Windows
@@ -133,9 +133,9 @@ def _uses_torch() -> bool:
 
 
 def _begin(folders: plugins.Folders, shared: Any, threads: int) -> None:
-    """Prepare a worker: it ends with its parent, and leaves Ctrl-C to it.
+    """Prepare a worker: it ends with its parent, and leaves Ctrl-C to the parent.
 
-    `folders` is sent before `shared`, since unpickling it lets the packages of plugins be found.
+    `folders` comes before `shared`, since unpickling it makes plugin packages importable.
     """
     global _given
     _given = shared
@@ -162,7 +162,7 @@ def _outcome(future: Future[Any], seconds: float, sent: tuple[Any, ...]) -> Any:
     """Return the result of a future, or its failure.
 
     Raises:
-        NasError: if what was `sent` cannot be, or no worker can start.
+        NasError: if `sent` cannot be pickled, or no worker can start.
     """
     from pebble import ProcessExpired
 
@@ -176,7 +176,7 @@ def _outcome(future: Future[Any], seconds: float, sent: tuple[Any, ...]) -> Any:
         raise NasError(
             "workers ended before they began; what they are to do must be importable there, too"
         ) from None
-    except Exception as error:  # whatever a __reduce__ raises
+    except Exception as error:  # a __reduce__ may raise anything
         for thing in sent:
             refuse(thing, ForkingPickler.dumps, name="a task")
         return Failure(typed_line(error))
@@ -191,5 +191,5 @@ def _death(code: int | None) -> str:
 
 
 def create(*, workers: int = 0) -> Local:
-    """Return the runner with so many workers; 0 stands for one per core."""
+    """Return the runner with this number of workers; 0 means one per core."""
     return Local(workers=workers or available_cores())

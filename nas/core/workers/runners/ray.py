@@ -1,4 +1,4 @@
-"""Workers of a Ray cluster, on this machine or on many; tasks of lost ones are repeated."""
+"""Workers of a Ray cluster, on one machine or many; tasks of lost workers are repeated."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -13,19 +13,19 @@ from nas.core.workers.runners._pool import TaskQueue, WorkerPool
 
 
 class Ray:
-    """Keeps a worker for each task that runs at a time, for as long as it is open.
+    """Keeps a worker for each concurrent task until it is closed.
 
     Workers are actors: sending one a task takes a third of the time of a Ray task, and they keep
-    torch, the GPU and what all tasks share from one task to the next.
+    torch, the GPU and the shared object from one task to the next.
     """
 
     def __init__(self, pool: WorkerPool, *, mine: bool) -> None:
-        """Use a pool of workers; `mine` says to leave its cluster in the end."""
+        """Use a pool of workers; with `mine`, leave its cluster at the end."""
         self._pool, self._mine = pool, mine
 
     @property
     def workers(self) -> int:
-        """How many tasks run at a time: as asked for, or as many as the present nodes allow."""
+        """The number of concurrent tasks: as configured, or as many as the present nodes allow."""
         return self._pool.size
 
     def map(
@@ -33,11 +33,11 @@ class Ray:
     ) -> Iterator[tuple[int, Any]]:
         """Yield the number and the result or `Failure` of every task, as they finish.
 
-        A task whose worker or node is lost is repeated by another, a few times. The time of a task
-        counts from when its worker begins it, not from when it is drawn.
+        A task whose worker or node is lost is repeated by another, a few times. The time limit of a
+        task runs from when its worker starts it, not from when it is drawn.
 
         Raises:
-            NasError: if something cannot be sent to the workers, or these cannot start.
+            NasError: if something cannot be sent to the workers, or they cannot start.
         """
         self._pool.share(shared)
         batch = TaskQueue(pool=self._pool, work=work, seconds=seconds)
@@ -47,7 +47,7 @@ class Ray:
             batch.end()
 
     def close(self) -> None:
-        """End all workers, and leave the cluster, which ends if it was started here."""
+        """End all workers, and leave the cluster; one that was started here ends too."""
         self._pool.close()
         if self._mine:
             ray.shutdown()
@@ -64,11 +64,11 @@ def create(
 ) -> Ray:
     """Return the runner on the Ray cluster at `address`: "auto", "host:port", "ray://host:port".
 
-    Without an address that is the cluster of RAY_ADDRESS, and without that a new one on this
-    machine. At most `workers` tasks run at a time (0: as many as the nodes allow, counted again as
-    nodes come and go), each with so many `cpus` and `gpus`, which may be shares of one. A task is
-    given up after the loss of `attempts` workers. `environment` is a YAML file with the runtime
-    environment of the workers, for a cluster where nas is not installed.
+    Without an address, use the cluster in RAY_ADDRESS, or else start one on this machine. At most
+    `workers` tasks run at a time (0: as many as the nodes allow, updated as nodes come and go),
+    each with `cpus` CPUs and `gpus` GPUs, which may be fractions. A task fails after the loss of
+    `attempts` workers. `environment` is a YAML file with the runtime environment of the workers,
+    for clusters where nas is not installed.
 
     Raises:
         NasError: if there is no such cluster, it refuses, or no node has what a task needs.
