@@ -35,6 +35,7 @@ LOADS = {
         "latency_plots",
         "int8_plots",
         "netadapt_plots",
+        "objective_plots",
         "plots",
         "scale_plots",
     ),

@@ -78,14 +78,15 @@ def place(
     points: NDArray[np.float64],
     *,
     offsets: Sequence[tuple[int, int]] = _OFFSETS,
+    axes: Axes | None = None,
 ) -> None:
     """Move every label to the first of `offsets` where it covers neither another nor a point.
 
-    `points` are in the units of the axes, shape (n, 2). Where there is no such place, a label
-    covers points. Thin lines lead from the labels to theirs.
+    `points` are in the units of the `axes`, the figure's first ones by default, shape (n, 2). Where
+    there is no such place, a label covers points. Thin lines lead from the labels to theirs.
     """
     arrange(figure)
-    axes, renderer = figure.axes[0], FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]  # of matplotlib
+    axes, renderer = axes or figure.axes[0], FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]  # of matplotlib
     for text in labels:
         text.update_positions(renderer)
     seen = axes.transData.transform(points)

@@ -93,9 +93,15 @@ def axes_of(objectives: Sequence[str], metric: str) -> tuple[str, str]:
     if len(shown) == 1:
         return ("latency_ms", metric) if shown[0] in (metric, "latency_ms") else (
             "latency_ms", shown[0])  # fmt: skip
-    y = metric if metric in shown else next((o for o in shown if o not in _USUAL), shown[0])
+    y = metric if metric in shown else _accuracy_like(shown)
     rest = [o for o in shown if o != y]
     return ("latency_ms" if "latency_ms" in rest else rest[0]), y
+
+
+def _accuracy_like(metrics: Sequence[str]) -> str:
+    """Return the metric that belongs on the vertical axis: no cost, or no latency."""
+    others = [m for m in metrics if m not in _USUAL] or [m for m in metrics if m != "latency_ms"]
+    return others[0] if others else metrics[0]
 
 
 def _first(key: str, seen: Seen) -> str:

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.text import Annotation
 
 from nas.report._drawing import FOUND, GREY, KNOWN, drawing, label, place, plain, set_log
+from nas.report.objective_plots import draw_pairs, pairs_of
 from nas.searching.loop import Run
 from nas.searching.metrics import FRACTIONS
 from nas.searching.solutions import Solution
@@ -25,11 +26,16 @@ _FAST = 0.5
 def draw_front(run: Run, known: Sequence[Solution], paths: Sequence[Path]) -> None:
     """Draw accuracy against latency for a run's front, into PNG or SVG files.
 
+    With other objectives these are on the axes, of more than two a panel for each pair.
+
     Known architectures in the space are filled, the others hollow. Where the run's metric is
     `top1`, all stand at their published accuracies. On another scale those in the space stand at
     the accuracy that the run's evaluator gives, the others at the baseline's plus the difference of
     the published ones. Solutions much faster than any of them are left out.
     """
+    if pairs := pairs_of(run):
+        draw_pairs(run, known, pairs, paths)
+        return
     with drawing(paths, 8.4, 5.4) as (figure, axes):
         _draw_solutions(axes, run)
         labels = _draw_known(axes, run, known)

@@ -10,6 +10,7 @@ from nas.searching.loop import Run
 from nas.searching.solutions import known_solutions
 
 pytest.importorskip("matplotlib")
+from nas.report.objective_plots import draw_pair, pairs_of
 from nas.report.plots import draw_front
 
 
@@ -72,3 +73,37 @@ def test_scores_are_drawn_as_they_are_and_beside_no_published_accuracy(
 def test_a_picture_that_cannot_be_written_is_named(run: Run) -> None:
     with pytest.raises(BadFile, match=r"/proc/front\.png cannot be written"):
         draw_front(run, (), [Path("/proc/front.png")])
+
+
+def test_the_axes_of_a_picture_are_the_objectives(tmp_path: Path) -> None:
+    run = search(trials=60, strategy="random", objective=("max:top1_proxy", "min:macs"))
+    assert pairs_of(run) == (("macs", "top1_proxy"),)
+    draw_front(run, known_solutions(run.setup), [tmp_path / "front.svg"])
+    text = (tmp_path / "front.svg").read_text()
+    for shown in ("MACs (millions)", "top1_proxy (%)", f"found: {len(run.solutions)} arch"):
+        assert f"<!-- {shown}" in text
+    assert "predicted latency" not in text
+
+
+def test_three_objectives_have_a_panel_for_each_pair(tmp_path: Path) -> None:
+    wanted = ("max:top1_proxy", "min:latency_ms", "min:params")
+    run = search(trials=60, strategy="random", objective=wanted, limit="latency_ms<=140")
+    pairs = pairs_of(run)
+    assert set(pairs) == {
+        ("latency_ms", "top1_proxy"), ("params", "top1_proxy"), ("latency_ms", "params")
+    }  # fmt: skip
+    draw_front(run, known_solutions(run.setup), [tmp_path / "a.png", tmp_path / "b.svg"])
+    assert (tmp_path / "b.svg").read_text().count(f"found: {len(run.solutions)} arch") == 3
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    labels = draw_pair(figure.add_subplot(), run, known_solutions(run.setup), pairs[0])
+    (line,) = (line for line in figure.axes[0].lines if line.get_label().startswith("found"))
+    assert sorted(line.get_xdata()) == sorted(s.latency.ms for s in run.solutions)
+    assert line.get_linestyle() == "None"
+    assert "efficientnet_b0" in [label.get_text() for label in labels]
+
+
+def test_accuracy_and_latency_keep_their_picture(run: Run) -> None:
+    assert pairs_of(run) == ()
+    assert pairs_of(search(trials=20, strategy="random", reward="target=80")) == ()

@@ -168,6 +168,7 @@ def test_earlier_runs_are_shown(caplog: pytest.LogCaptureFixture) -> None:
         (["top1_lcb", "latency_ms"], ("latency_ms", "top1")),
         (["top1", "macs"], ("macs", "top1")),
         (["macs", "params"], ("params", "macs")),
+        (["params", "latency_ms"], ("latency_ms", "params")),
         (["reward"], ("latency_ms", "reward")),
         (["latency_ms"], ("latency_ms", "top1")),
         (["top1", "size_mb", "latency_ms"], ("latency_ms", "top1")),
