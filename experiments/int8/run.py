@@ -35,11 +35,13 @@ from nas.network.checkpoint import Checkpoint, load_checkpoint
 from nas.network.multipliers import scale_resolution
 from nas.network.zoo import load_architecture
 from nas.training.data import Data, load_data
-from nas.training.int8.quantize import Settings, calibration_images, quantize, score_graph
+from nas.training.int8.choice import Settings, calibration_images
+from nas.training.int8.quantize import quantize, score_graph
 from nas.training.int8.timing import milliseconds
 from nas.training.recipe_files import find_recipe
 from nas.training.recipes import adapt
 from nas.training.run import carry_through, plan
+from nas.training.trained import as_trained
 
 HERE = Path(__file__).parent
 NETWORKS = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "mnasnet_a1", "efficientnet_b0")
@@ -86,7 +88,7 @@ def measure(name: str, data: Data, work: Path, epochs: int) -> dict[str, Any]:
     found: Checkpoint = load_checkpoint(str(work / name))
     settings = Settings()
     ours = quantize(found, data, settings)
-    batches = calibration_images(found, data, settings)
+    batches = calibration_images(found.arch, as_trained(found, data), settings)
     graphs = {"float": ours.float_model, "ours": ours.model}
     for method in METHODS:
         graphs[f"onnxruntime {method}"] = by_onnxruntime(ours.float_model, batches, method)

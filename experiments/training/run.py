@@ -29,8 +29,7 @@ from nas.network.blocks import Architecture
 from nas.network.multipliers import scale_resolution
 from nas.network.zoo import load_architecture
 from nas.training import data as nas_data
-from nas.training.data import Data, load_data
-from nas.training.fine_tune import some
+from nas.training.data import Data, load_data, some
 from nas.training.recipe_files import find_recipe
 from nas.training.recipes import adapt
 from nas.training.run import fit, train

@@ -6,7 +6,9 @@ from nas.exporting.onnx import to_onnx
 from nas.network.checkpoint import Checkpoint
 from nas.training.data import Data
 from nas.training.int8.calibration import calibrate
-from nas.training.int8.quantize import Settings, calibration_images, score_graph
+from nas.training.int8.choice import Settings, calibration_images
+from nas.training.int8.quantize import score_graph
+from nas.training.trained import as_trained
 
 CALIBRATION = "mse"
 """`nas quantize` tries all ways; this one was the nearest most often (`experiments/int8`)."""
@@ -18,7 +20,8 @@ def score_in_int8(found: Checkpoint, data: Data, *, seed: int = 0) -> float:
     Raises:
         NasError: if training images give no ranges.
     """
-    batches = calibration_images(found, data, Settings(calibration=CALIBRATION, seed=seed))
+    settings = Settings(calibration=CALIBRATION, seed=seed)
+    batches = calibration_images(found.arch, as_trained(found, data), settings)
     model = to_onnx(found.arch, found.weights, metadata=found.metadata)
     calibration = calibrate(model, batches)
     grids = {name: grid_of(one, by=CALIBRATION) for name, one in calibration.histograms.items()}

@@ -24,7 +24,8 @@ class Begun:
     """A training that a folder holds: its architecture and settings.
 
     `weights` is the fingerprint of those it began with, nothing for random ones; `normalisation`
-    that of their images, where it is not that of the data.
+    that of their images, where it is not that of the data. `quantize` tells whether it trains with
+    quantization.
     """
 
     arch: Architecture
@@ -34,6 +35,7 @@ class Begun:
     teacher: str
     weights: str
     normalisation: tuple[Triple, Triple] | None = None
+    quantize: bool = False
 
 
 def find_begun(out: Place | None) -> Begun | None:
@@ -57,6 +59,7 @@ def find_begun(out: Place | None) -> Begun | None:
             teacher=_text(read, found, "teacher", "name"),
             weights=_text(read, found, "weights", "fingerprint"),
             normalisation=_normalisation(read, found.get("weights")),
+            quantize=read.get(found, "quantize", bool) if "quantize" in found else False,
         )
 
 
@@ -71,6 +74,12 @@ def _normalisation(read: Reader, weights: Any) -> tuple[Triple, Triple] | None:
     return read.get(weights, "mean", Triple), read.get(weights, "deviation", Triple)
 
 
+def is_default(name: str) -> bool:
+    """Tell whether the command was called without the option called `name`."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is ParameterSource.DEFAULT
+
+
 def settings_of(begun: Begun | None, flags: dict[str, Any]) -> dict[str, Any]:
     """Return `flags` with the settings of the training in --out where none were given.
 
@@ -83,9 +92,8 @@ def settings_of(begun: Begun | None, flags: dict[str, Any]) -> dict[str, Any]:
             f"ARCH is missing, and {found} to continue; give ARCH and --data, as in: "
             "nas train mobilenet_v3_small --data imagefolder:/path/to/images"
         )
-    source = click.get_current_context().get_parameter_source
-    own = {name: getattr(begun, name) for name in ("data", "seed", "teacher")}
-    own = {k: v for k, v in own.items() if source(k) is ParameterSource.DEFAULT}
+    own = {name: getattr(begun, name) for name in ("data", "seed", "teacher", "quantize")}
+    own = {k: v for k, v in own.items() if is_default(k)}
     return flags | own | {"recipe": recipe_of(begun, flags)}
 
 
@@ -94,9 +102,9 @@ def recipe_of(begun: Begun, flags: Mapping[str, Any]) -> Any:
 
     A preset that follows the number of steps stays as it was when a training is extended.
     """
-    source, asked = click.get_current_context().get_parameter_source("recipe"), flags["recipe"]
+    asked = flags["recipe"]
     follows = asked == begun.recipe.name and asked in RECIPES and bool(RECIPES[asked]().auto)
-    if source is not ParameterSource.DEFAULT and not follows:
+    if not is_default("recipe") and not follows:
         return asked
     same_length = flags["epochs"] in (None, begun.recipe.epochs)
     return begun.recipe if same_length else uncapped(begun.recipe)

@@ -64,6 +64,8 @@ def command(
     split = how["split"]
     whole = {"schema": 1, "data": data, "split": split, **document(found)}
     _keep(trained, whole)
+    if network.ranges:
+        say("trained with quantization: scored with weights and values rounded to int8")
     if as_json:
         print_json(whole)
     else:

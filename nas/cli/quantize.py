@@ -53,7 +53,8 @@ def command(
     """
     try:
         from nas.training.data import load_data
-        from nas.training.int8.quantize import Settings, quantize
+        from nas.training.int8.choice import Settings
+        from nas.training.int8.quantize import quantize
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="nas quantize") from None
     if backend == "litert" and how["max_drop"] < 1:
@@ -91,7 +92,7 @@ def _for_onnxruntime(found: Checkpoint, data: "Data", quantized: "Quantized", ro
 
     graphs = quantized.float_model, quantized.model
     times = milliseconds(graphs, _shape(found), rounds=rounds)
-    content = finished(found, quantized).SerializeToString()
+    content = finished(quantized).SerializeToString()
     return (quantized.before, quantized.after), times, {"model.onnx": content}
 
 
@@ -123,6 +124,7 @@ def _document(
         "int8": {found.metric: scores[1], "latency_ms": times[1]},
         "calibration": found.calibration,
         "images": found.images,
+        "equalised": found.equalised,
         "floats": list(found.floats),
         "noise": dict(found.noise),
     }
@@ -143,4 +145,6 @@ def _print(
     headings = ("", f"{found.metric} %", "ms, one thread, here")
     print_table(Table(title=network.arch.name or "quantized", headings=headings, rows=rows))
     kept = f", {len(found.floats)} in float" if found.floats else ""
-    put(f"{len(found.noise)} layers{kept}; ranges by {found.calibration} of {found.images} images")
+    by = f"{found.calibration} of {found.images} images" if found.images else "training"
+    more = ", channels equalised" if found.equalised else ""
+    put(f"{len(found.noise)} layers{kept}; ranges by {by}{more}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nas.cli._begun import Begun, find_begun, recipe_of, settings_of
+from nas.cli._begun import Begun, find_begun, is_default, recipe_of, settings_of
 from nas.cli._data import DATA, as_word
 from nas.cli._options import COUNT, DEVICE, JSON, RATE, RECIPE, WHOLE, option
 from nas.cli._places import PLACE
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 
 _HOW = ("device", "workers", "ray_address", "cpus_per_worker", "gpus_per_worker")
 """Settings that may change when a training is resumed."""
+_NEWER = ("inherit", "quantize")
+"""Settings that earlier versions did not have; the folder's name does not follow their defaults."""
+INT8 = "int8"
+"""The recipe of trainings with quantization."""
 PREDICTIONS = "predictions.png"
 """What a detector finds in some validation images, in its training folder."""
 
@@ -71,6 +75,12 @@ PREDICTIONS = "predictions.png"
     help="Begin with what fits of the weights of a relative: a training folder, a checkpoint, a "
     "supernet, or timm:ID, as --weights takes them.",
 )
+@click.option(
+    "--quantize",
+    is_flag=True,
+    help="Train for int8, from a trained network: values and weights are rounded as in the graph "
+    f"of nas quantize, whose ranges are learned. The recipe is then {INT8} by default.",
+)
 @click.option("--resolution", type=COUNT, help="[default: the architecture's]")
 @click.option("--teacher", default="", help="A training folder or a checkpoint to learn from.")
 @click.option(
@@ -101,6 +111,8 @@ def command(arch: str | None, as_json: bool, resolution: int | None, **flags: An
         raise NasError("--data is missing: the images to train on, as in imagefolder:/path")
     elif begun:
         flags["recipe"] = recipe_of(begun, flags)
+    elif flags["quantize"] and is_default("recipe"):
+        flags["recipe"] = INT8
     start = _start(arch, begun, flags)
     network = _network(arch, resolution, begun)
     _check_cluster(flags)
@@ -120,10 +132,15 @@ def command(arch: str | None, as_json: bool, resolution: int | None, **flags: An
     else:
         known = ", ".join(f"{name} {value:.4f}" for name, value in trained.metrics.items())
         put(f"{known} on the validation images, epoch {trained.best_epoch}")
-        word = as_word(out)
+        word, data_word = as_word(out), as_word(flags["data"])
         took = f"{counted(trained.epochs, 'epoch')} in {trained.seconds:.1f} s"
         say(f"{took}; the weights are in {out}; next:")
-        say(f"nas eval {word} --data {as_word(flags['data'])}, or nas export {word} --format onnx")
+        more = (
+            f"nas quantize {word} --data {data_word}"
+            if flags["quantize"]
+            else (f"nas export {word} --format onnx")
+        )
+        say(f"nas eval {word} --data {data_word}, or {more}")
     if trained.arch.detector:
         with extra("the picture of what it finds", say):
             _draw(out, data, flags["device"])
@@ -217,6 +234,7 @@ def _train(
             device=flags["device"],
             teacher=flags["teacher"],
             extend=True,
+            quantize=flags["quantize"],
             report=update,
         )
         job = plan(network, data, recipe, seed=flags["seed"], options=options)
@@ -300,7 +318,7 @@ def _train_distributed(job: "TrainingJob", out: Place, flags: Mapping[str, Any])
 def _default_folder(network: Architecture, flags: dict[str, Any]) -> Path:
     """Return a folder named after the settings."""
     what = {key: value for key, value in flags.items() if key not in _HOW}
-    what = {key: value for key, value in what.items() if value or key != "inherit"}
+    what = {key: value for key, value in what.items() if value or key not in _NEWER}
     what |= {"recipe": pinned(flags["recipe"]), "accumulate": flags["accumulate"] or 1}
     digest = hashlib.sha256(repr((network.fingerprint, what)).encode()).hexdigest()[:6]
     source = file_name(flags["data"].partition(":")[0], default="data")

@@ -63,10 +63,14 @@ class ConvNorm(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, channels, height, width) to the layer's output shape."""
-        if self.pads:
-            x = F.pad(x, [side for axis in (3, 2) for side in self._padding(x.shape[axis])])
-        result: Tensor = self.act(self.norm(super().forward(x)))
+        result: Tensor = self.act(self.norm(super().forward(self.padded(x))))
         return result
+
+    def padded(self, x: Tensor) -> Tensor:
+        """Return `x` with TensorFlow's padding, if it is that of the layer."""
+        if not self.pads:
+            return x
+        return F.pad(x, [side for axis in (3, 2) for side in self._padding(x.shape[axis])])
 
     def _padding(self, side: int) -> tuple[int, int]:
         """Return what TensorFlow adds before and after a map of `side` pixels."""

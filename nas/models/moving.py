@@ -16,12 +16,12 @@ class Moving(nn.Module):
     def __init__(self, layer: Layer, act: nn.Module | None = None) -> None:
         """Do what `layer` says, and then `act`."""
         super().__init__()
-        self.layer, self.function = layer, _MOVES[type(layer)]
+        self.layer = layer
         self.act = act if act is not None else nn.Identity()
 
     def forward(self, *maps: Tensor) -> Tensor:
         """Map the inputs of the layer to its output shape."""
-        result: Tensor = self.act(self.function(self.layer, *maps))
+        result: Tensor = self.act(move(self.layer, *maps))
         return result
 
 
@@ -48,6 +48,11 @@ def _split(layer: Split, x: Tensor) -> Tensor:
 
 def _shuffle(layer: Shuffle, x: Tensor) -> Tensor:
     return F.channel_shuffle(x, 2)
+
+
+def move(layer: Layer, *maps: Tensor) -> Tensor:
+    """Return what `layer`, which has no weights, makes of `maps`."""
+    return _MOVES[type(layer)](layer, *maps)
 
 
 _MOVES: Mapping[type, Callable[..., Tensor]] = {

@@ -8,7 +8,7 @@ and `last` (everything that is needed to resume the training).
 import atexit
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
@@ -25,7 +25,7 @@ from nas.core.storage import Place, is_url, split_name
 from nas.core.text import shown
 from nas.network.blocks import Architecture, from_mapping
 from nas.network.lowering import lower
-from nas.network.weights import Weights, check_weights
+from nas.network.weights import Array, Weights, check_weights
 
 SETTINGS, ARCH = TRAINING.mark, "arch.yaml"
 BEST, LAST = "best", "last"
@@ -47,6 +47,9 @@ _UNNAMED = "classes_are_numbers"
 """A key of the metadata where nobody said what the classes are called."""
 MODEL, AVERAGE = "model.", "average."
 """Prefixes of the names of weights: as they were trained, and their moving average."""
+
+RANGES = "ranges"
+"""The name, behind its prefix, of the ranges of a network that is trained with quantization."""
 
 _LENGTH_BYTES = 8
 _LARGEST_HEADER = 100_000_000
@@ -74,13 +77,15 @@ class Facts:
     """What a checkpoint says about its tensors.
 
     `arch` is the content of an architecture's file; `progress` says how far the training was, with
-    `top1` or `map`, if anything.
+    `top1` or `map`, if anything. `quantized` names the values whose ranges are among the tensors,
+    if it was trained with quantization.
     """
 
     schema: int
     arch: Mapping[str, Any]
     data: DataFacts
     progress: Mapping[str, Any]
+    quantized: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +95,8 @@ class Checkpoint:
     `top1` is the accuracy on the validation images, `map` the AP of a detector, None before the
     first validation, and where the network is no such thing. `named` is False where nobody said
     what the classes are called: they are numbers then. `notes` are what else exported files say of
-    it.
+    it. `ranges` are those that values are rounded in, the least and the largest of each by its name
+    in the ONNX graph, if the network was trained with quantization.
     """
 
     path: Path
@@ -101,6 +107,7 @@ class Checkpoint:
     map: float | None = None
     named: bool = True
     notes: Mapping[str, str] = field(default_factory=dict)
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def normalisation(self) -> tuple[Triple, Triple]:
@@ -202,6 +209,7 @@ def load_checkpoint(text: str) -> Checkpoint:
     facts = read_header(path)
     arch = architecture_of(path)
     weights = read_weights(path)
+    ranges = _ranges(facts.quantized, weights.pop(RANGES, None), path)
     check_weights(lower(arch), weights)
     scored = Reader(path).record(facts.progress, _Scored, more=True)
     return Checkpoint(
@@ -211,7 +219,19 @@ def load_checkpoint(text: str) -> Checkpoint:
         data=facts.data,
         top1=scored.top1,
         map=scored.map,
+        ranges=ranges,
     )
+
+
+def _ranges(
+    values: Sequence[str], logarithms: Array | None, path: Path
+) -> Mapping[str, tuple[float, float]]:
+    """Return the ranges of `values` from the logarithms of what lies below and above 0."""
+    shape = () if logarithms is None else logarithms.shape
+    if shape != ((len(values), 2) if values else ()):
+        raise BadFile(f"{path}: ranges of shape {shape} do not fit {len(values)} quantized values")
+    ends = np.exp(np.asarray(logarithms, np.float64)).tolist() if values else []
+    return {name: (-low, high) for name, (low, high) in zip(values, ends, strict=True)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,7 +273,7 @@ def read_header(path: Path) -> Facts:
     return read.record(facts, Facts)
 
 
-def read_weights(path: Path) -> Weights:
+def read_weights(path: Path) -> dict[str, Array]:
     """Return the averaged weights, or the trained ones where no average was kept.
 
     Raises:

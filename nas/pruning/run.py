@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from nas.core.data import to_yaml
 from nas.core.files import write_text
 from nas.core.progress import Report, quiet
 from nas.core.workers.runner import Failure, InProcess, Runner, outcomes
-from nas.models.build import Network
 from nas.network.blocks import Architecture, to_mapping
 from nas.network.checkpoint import SUFFIX, load_checkpoint
 from nas.network.cost import cost
@@ -215,10 +215,10 @@ class _Run:
             held_out=held_out,
         )
 
-    def _score(self, model: Network, images: Images) -> float:
+    def _score(self, model: nn.Module, images: Images) -> float:
         return accuracy(self.setup, model, images, self.start.arch)
 
-    def _judged(self, point: Point, model: Network, *, test: bool) -> Point:
+    def _judged(self, point: Point, model: nn.Module, *, test: bool) -> Point:
         """Return `point` with the accuracies on images that pruning has not seen."""
         has_test = test and self.data.test is not None
         return replace(
@@ -247,7 +247,7 @@ class _Run:
             "note": _NOTHING_LEFT if missed else "",
         }
 
-    def _tuned(self, last: _State) -> tuple[Network, float | None]:
+    def _tuned(self, last: _State) -> tuple[nn.Module, float | None]:
         """Return the last network after the final fine-tuning, and its hold-out accuracy."""
         if not self.settings.final_epochs:
             return trainable(last.arch, last.weights), last.point.held_out

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -37,6 +38,9 @@ LEAST_DEVIATION = 1 / 255
 CACHE_MB = 1024
 _READERS = {".csv": "csv", ".json": "coco", ".yaml": "yolo", ".zip": "voc"}
 """What reads a file by its suffix, where a message guesses."""
+
+
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -201,6 +205,15 @@ def _sums(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
 def _triple(values: NDArray[np.float64]) -> Triple:
     red, green, blue = (round(float(value), 6) for value in values)
     return red, green, blue
+
+
+def some(images: Images, rows: Indices) -> Images:
+    """Return the images at `rows`."""
+    return Images(labels=images.labels[rows], read=partial(_read, images.read, rows))
+
+
+def _read(read: Read, rows: Indices, indices: Indices, side: int) -> NDArray[np.uint8]:
+    return read(rows[indices], side)
 
 
 def fingerprint_of(parts: Sequence[str | bytes]) -> str:

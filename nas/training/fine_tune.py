@@ -2,20 +2,17 @@
 
 import time
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from torch import nn
 
 from nas.core.schema import SCHEMA
 from nas.models import state as checkpoint
-from nas.models.build import Network
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import MODEL
 from nas.network.weights import Weights
-from nas.training.cache import Read
-from nas.training.data import Data, Images, fingerprint_of
+from nas.training.data import Data, Images, fingerprint_of, some
 from nas.training.datasets._split import split
 from nas.training.evaluate import in_order, pick_device, placed
 from nas.training.job import LEAST_SCORED, Options
@@ -24,8 +21,6 @@ from nas.training.recipes import Recipe, adapt
 from nas.training.run import Reached, carry_through, plan
 from nas.training.steps import trainable
 from nas.training.tasks.find import task_of
-
-Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -72,15 +67,6 @@ def held_out(data: Data, share: float, *, seed: int) -> Data:
     )
 
 
-def some(images: Images, rows: Indices) -> Images:
-    """Return the images at `rows`."""
-    return Images(labels=images.labels[rows], read=partial(_read, images.read, rows))
-
-
-def _read(read: Read, rows: Indices, indices: Indices, side: int) -> NDArray[np.uint8]:
-    return read(rows[indices], side)
-
-
 def tune(setup: FineTuningSetup, task: Task) -> Reached:
     """Fine-tune one network, save its weights, and return its metric on the hold-out images.
 
@@ -116,7 +102,7 @@ def _allotted(setup: FineTuningSetup, round_number: int) -> tuple[Data, Recipe]:
     return data, adapt(recipe, epochs=epochs, accumulate=recipe.accumulate)
 
 
-def accuracy(setup: FineTuningSetup, model: Network, images: Images, arch: Architecture) -> float:
+def accuracy(setup: FineTuningSetup, model: nn.Module, images: Images, arch: Architecture) -> float:
     """Return how good `model`, that of `arch`, is on `images`, by the metric of its task."""
     device = pick_device(setup.device)
     placed(model, device)
@@ -125,7 +111,7 @@ def accuracy(setup: FineTuningSetup, model: Network, images: Images, arch: Archi
     return task_of(arch).score(model, batches).value
 
 
-def save(path: Path, model: Network, arch: Architecture, data: Data, value: float | None) -> None:
+def save(path: Path, model: nn.Module, arch: Architecture, data: Data, value: float | None) -> None:
     """Keep a network as a checkpoint with the value of its metric."""
     content = {"schema": SCHEMA, **facts(arch, data, {task_of(arch).metric: value})}
     checkpoint.save(path, checkpoint.model_tensors(model, MODEL), content)

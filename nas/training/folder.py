@@ -30,8 +30,8 @@ logger = logging.getLogger(__name__)
 
 METRICS = "metrics.jsonl"
 _KEYS = ("schema", "arch", "data", "recipe", "seed", "teacher")
-_MORE = ("weights", "extended", "supernet")
-"""Only in a training that began with given weights, that got more epochs, of a supernet."""
+_MORE = ("weights", "quantize", "extended", "supernet")
+"""Only in a training of given weights, with quantization, with more epochs, or of a supernet."""
 
 Record = Mapping[str, Any]
 _Lengths = tuple[Extended, ...]
@@ -190,7 +190,7 @@ def _event_writer(path: Path, step: int) -> Any:
 
 def _check(path: Path, found: Record, settings: Record) -> None:
     """Refuse a `path` with another training, `found`; names may change where fingerprints agree."""
-    for key in (*_KEYS, "weights", "supernet"):
+    for key in (*_KEYS, "weights", "quantize", "supernet"):
         start = f"{path} is a training with another {key}"
         old, new = found.get(key), settings.get(key)
         if not (isinstance(old, Mapping) and isinstance(new, Mapping)):

@@ -25,15 +25,18 @@ LEAST_SCORED = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How a training is run; only `teacher`, `weights` and `normalisation` change its result.
+    """How a training is run.
+
+    Only `teacher`, `weights`, `quantize` and `normalisation` change its result.
 
     `device`: "auto", "cpu" or "cuda". `teacher`: a trained network to learn from, a training folder
     or a checkpoint. `weights`: what to begin with, instead of random numbers; `began`: the
     fingerprint of those that a training to resume began with, where they are not at hand.
     `normalisation`: mean and standard deviation of the images that the weights were trained on,
-    instead of those of the data. `extend`:
-    a folder with fewer epochs of the same recipe gets more. `until`: the epoch to stop after,
-    before the last; `seconds`: the time to stop after, including earlier runs; both leave a
+    instead of those of the data. `quantize`: values and weights are rounded as in the int8 graph of
+    the network, which begins with the given weights; ranges are calibrated, and then learned.
+    `extend`: a folder with fewer epochs of the same recipe gets more. `until`: the epoch to stop
+    after, before the last; `seconds`: the time to stop after, including earlier runs; both leave a
     training that can be resumed (0: to the end). `save_seconds`: how often to save within an epoch.
     `report` is called with how many images are done, of how many, and a note.
     The processes of `group` train on a share of every batch each; rank 0 keeps the folder.
@@ -44,6 +47,7 @@ class Options:
     weights: Weights | None = field(default=None, repr=False, compare=False)
     began: str = ""
     normalisation: tuple[Triple, Triple] | None = None
+    quantize: bool = False
     extend: bool = False
     until: int = 0
     seconds: float = 0.0

@@ -220,7 +220,9 @@ class Loop:
             metric = self.job.task.metric
             now = {k: v for k, v in asdict(self.now).items() if k == metric or k not in _METRICS}
             now |= {metric: self.now.best} if name == BEST else {}
-            self.folder.save(name, tensors, facts(self.job.arch, self.job.data, now))
+            found = facts(self.job.arch, self.job.data, now)
+            values = self.stepper.quantized
+            self.folder.save(name, tensors, {**found, "quantized": values} if values else found)
 
     def _seconds(self) -> float:
         return self._before + time.monotonic() - self._started

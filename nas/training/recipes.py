@@ -191,6 +191,25 @@ def auto() -> Recipe:
     )
 
 
+def int8() -> Recipe:
+    """Return a recipe for training with quantization, which begins with a trained network.
+
+    AdamW, a low rate that falls as a cosine; no warm-up, since the network is trained already.
+    """
+    return Recipe(
+        name="int8",
+        optimizer="adamw",
+        lr=1e-3,
+        batch=64,
+        epochs=5,
+        warmup=0.0,
+        weight_decay=0.02,
+        ema=0.99,
+        clip=1.0,
+        augment=Augment(flip=True, crop=0.6),
+    )
+
+
 def ssdlite() -> Recipe:
     """Return a recipe for detectors of the SSD type, from random weights on some hundred images.
 
@@ -228,6 +247,7 @@ RECIPES: Mapping[str, Callable[[], Recipe]] = {
     "mobilenetv3": mobilenetv3,
     "adamw": adamw,
     "quick": quick,
+    "int8": int8,
     "ssdlite": ssdlite,
     "yolo": yolo,
 }

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from nas.core.data import as_json
 from nas.core.errors import BadValue
 from nas.core.run_folder import TRAINING, Kind
-from nas.models.build import Network
+from nas.models.quantized import QuantizedNetwork
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import AVERAGE
 from nas.network.lowering import lower
@@ -37,13 +38,13 @@ class Trained:
 
     `value` is the best that `metric` was on the validation images (`top1` of a classifier, `map` of
     a detector), in epoch `best_epoch`, and `model` has the weights of that epoch, on the CPU; None
-    and the present weights before the first validation.
+    and the present weights before the first validation. One trained with quantization rounds.
     `epochs` are done, `finished` tells whether these are all, `interrupted` whether Ctrl-C ended
     it, `seconds` count all runs. `history` holds the metrics of each epoch.
     """
 
     arch: Architecture
-    model: Network
+    model: nn.Module
     metric: str
     value: float | None
     best_epoch: int
@@ -124,6 +125,11 @@ def plan(
     recipe = fit_recipe(recipe, data)
     share = max(recipe.batch // options.group.size, 1)
     arch = fit(arch, data, batch=share)
+    if options.quantize and not (options.weights or options.began):
+        raise BadValue(
+            "training with quantization begins with a trained network: give its `weights`",
+            "quantize",
+        )
     if options.weights:
         check_weights(lower(arch), options.weights)
     if options.normalisation:
@@ -240,6 +246,7 @@ def _settings(job: TrainingJob, teacher: Teacher | None) -> Mapping[str, Any]:
             "teacher": by,
             **({"weights": {"fingerprint": began, **images}} if began else {}),
             **({"supernet": job.lessons.settings} if job.lessons else {}),
+            **({"quantize": True} if job.options.quantize else {}),
         }
     )
     return settings
@@ -257,9 +264,14 @@ def _own_random_numbers(device: torch.device) -> Iterator[None]:
 def _result(loop: Loop, out: Path | None, *, interrupted: bool) -> Trained:
     weights = loop.best or loop.stepper.weights()
     plain = {name.removeprefix(AVERAGE): value for name, value in weights.items()}
+    model: Any = with_weights(loop.job.arch, plain)
+    if values := loop.stepper.quantized:
+        blank = dict.fromkeys(values, (-1.0, 1.0))
+        model = QuantizedNetwork(model, loop.job.arch, blank).eval()
+        model.load_state_dict(plain, strict=False)
     return Trained(
         arch=loop.job.arch,
-        model=with_weights(loop.job.arch, plain),
+        model=model,
         metric=loop.job.task.metric,
         value=loop.now.best,
         best_epoch=loop.now.best_epoch,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nas.models import state as checkpoint
 from nas.models.build import NORM_MOMENTUM, Network
+from nas.models.quantized import QuantizedNetwork
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import AVERAGE
 from nas.network.weights import Weights
@@ -35,7 +36,12 @@ def beginning(job: TrainingJob) -> nn.Module:
     if job.lessons:
         return job.lessons.build(job.seed)
     weights = job.options.weights
-    return trainable(job.arch, weights) if weights else fresh(job.arch, seed=job.seed)
+    model = trainable(job.arch, weights) if weights else fresh(job.arch, seed=job.seed)
+    if not job.options.quantize:
+        return model
+    from nas.training.int8.aware import quantized  # brings onnxruntime
+
+    return quantized(model, job).train()
 
 
 class Stepper:
@@ -136,6 +142,11 @@ class Stepper:
             name: value.detach().to("cpu", copy=True)
             for name, value in checkpoint.model_tensors(self.average.model, AVERAGE).items()
         }
+
+    @property
+    def quantized(self) -> tuple[str, ...]:
+        """The values that the model rounds in ranges of its own."""
+        return self.model.values if isinstance(self.model, QuantizedNetwork) else ()
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all tensors that a checkpoint holds, by name."""

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nas.core.errors import NasError
 from nas.core.text import few
 from nas.models.build import Network, build_model
+from nas.models.quantized import QuantizedNetwork
 from nas.models.state import model_tensors
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint
@@ -22,9 +23,16 @@ from nas.training.tasks.find import task_of
 _MOST_BOXED = 32
 
 
-def network_of(found: Checkpoint) -> Network:
-    """Return the torch model of a trained network, on the CPU, in evaluation mode."""
-    return with_weights(found.arch, {k: torch.from_numpy(v) for k, v in found.weights.items()})
+def network_of(found: Checkpoint) -> nn.Module:
+    """Return the torch model of a trained network, on the CPU, in evaluation mode.
+
+    One that was trained with quantization rounds as its int8 graph does.
+    """
+    plain = {name: torch.from_numpy(value) for name, value in found.weights.items()}
+    network = with_weights(found.arch, plain)
+    if not found.ranges:
+        return network
+    return QuantizedNetwork(network, found.arch, found.ranges).eval()
 
 
 def with_weights(arch: Architecture, weights: Mapping[str, Tensor]) -> Network:
@@ -45,7 +53,7 @@ def fresh(arch: Architecture, *, seed: int) -> Network:
 
 def to_score(
     found: Checkpoint, data: Data, *, split: str, device: str, batch: int
-) -> tuple[Network, Batches]:
+) -> tuple[nn.Module, Batches]:
     """Return a trained network on its device, and the images of a split for it.
 
     Raises:
@@ -68,12 +76,21 @@ def batches_for(
     Raises:
         NasError: if the data are of another task or have other classes, or there is no such split.
     """
-    task_of(found.arch).check(data)
-    check_classes(found, data)
-    data = replace(data, mean=found.data.mean, deviation=found.data.deviation)
+    data = as_trained(found, data)
     images, side = split_of(data, split), found.arch.resolution
     batch = min(batch, _MOST_BOXED) if found.arch.detector else batch
     return in_order(images, data, side=side, batch=batch, device=device)
+
+
+def as_trained(found: Checkpoint, data: Data) -> Data:
+    """Return `data` normalised as in the training of a network.
+
+    Raises:
+        NasError: if they are of another task, or have other classes.
+    """
+    task_of(found.arch).check(data)
+    check_classes(found, data)
+    return replace(data, mean=found.data.mean, deviation=found.data.deviation)
 
 
 def starting_weights(found: Checkpoint, data: Data, *, seed: int) -> Weights:

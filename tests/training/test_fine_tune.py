@@ -15,8 +15,8 @@ from nas.network.blocks import Architecture, Block  # noqa: E402
 from nas.network.checkpoint import load_checkpoint  # noqa: E402
 from nas.network.lowering import lower  # noqa: E402
 from nas.network.weights import Weights, random_weights  # noqa: E402
-from nas.training.data import Data, Images, load_data  # noqa: E402
-from nas.training.fine_tune import FineTuningSetup, Task, held_out, some, tune  # noqa: E402
+from nas.training.data import Data, Images, load_data, some  # noqa: E402
+from nas.training.fine_tune import FineTuningSetup, Task, held_out, tune  # noqa: E402
 from nas.training.job import Options  # noqa: E402
 from nas.training.recipes import adapt, quick  # noqa: E402
 from nas.training.run import plan, train  # noqa: E402

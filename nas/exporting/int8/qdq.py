@@ -16,15 +16,13 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from nas.exporting.int8.ranges import STEPS, Grid
+from nas.exporting.int8.ranges import CUT, Grid, for_hard
 
 WEIGHTED = ("Conv", "Gemm")
 CLIPPING = ("Relu", "Clip")
 HARD = ("HardSwish", "HardSigmoid")
 SAME_GRID = ("Flatten", "Unsqueeze", "Resize", "MaxPool", "Slice", "Gather", "Transpose", "Reshape")
 """Operators that move bytes, whose result has the grid of what they read."""
-_CUT = 3.0
-"""Where hard sigmoids begin, and minus that where they end."""
 _ASSUMED: Mapping[str, Grid] = {
     "Relu": Grid(scale=8 / 255, zero=0),
     "Clip": Grid(scale=6 / 255, zero=0),
@@ -62,18 +60,15 @@ def assumed_grids(model: onnx.ModelProto) -> dict[str, Grid]:
     return {name: _ASSUMED.get(made.get(name, ""), _WIDE) for name in values_of(model)}
 
 
+def written(model: onnx.ModelProto) -> tuple[str, ...]:
+    """Return the values that `to_qdq` writes as bytes, given the grids of all `values_of`."""
+    needed = _needed(model.graph, ())
+    return tuple(name for name in values_of(model) if name in needed)
+
+
 def hard_inputs(model: onnx.ModelProto) -> frozenset[str]:
     """Return the values that a hard-swish or a hard-sigmoid reads."""
     return frozenset(n.input[0] for n in model.graph.node if n.op_type in HARD)
-
-
-def for_hard(grid: Grid) -> Grid:
-    """Return a grid that is as wide as `grid`, reaches -3 and 3, and has a byte for both."""
-    low, high = grid.range
-    low, high = min(low, -_CUT), max(high, _CUT)
-    parts = max(int(STEPS * _CUT / (high - low)), 1)
-    scale = _CUT / parts
-    return Grid(scale=scale, zero=int(np.clip(np.ceil(-low / scale), parts, STEPS - parts)))
 
 
 class _Writer:
@@ -157,14 +152,14 @@ class _Writer:
         """Write a hard-swish or a hard-sigmoid on bytes."""
         source, output = node.input[0], node.output[0]
         grid = self.grids[source]
-        parts = round(_CUT / grid.scale)
+        parts = round(CUT / grid.scale)
         ends = [grid.zero - parts, grid.zero + parts]
         least, most = (
             self.constant(f"{output}.{name}", np.array(end, np.uint8))
             for name, end in zip(("least", "most"), ends, strict=True)
         )
         cut = self.add("Clip", (self.bytes[source], least, most), f"{output}.cut")
-        gates = Grid(scale=grid.scale / (2 * _CUT), zero=ends[0])
+        gates = Grid(scale=grid.scale / (2 * CUT), zero=ends[0])
         if node.op_type == "HardSigmoid":
             self.grids[output] = gates
             self.kept_bytes(output, cut)

@@ -17,6 +17,8 @@ from nas.core.errors import NasError, unknown
 BINS = 2048
 STEPS = 255
 """A byte has so many steps above the least."""
+CUT = 3.0
+"""Where hard sigmoids end, and minus that where they begin."""
 _PERCENTILE = 1e-4
 _SHARES = np.linspace(0.3, 1.0, 36)
 """How much of the whole range is tried."""
@@ -63,6 +65,15 @@ class Grid:
         """Return `values` as the bytes have them."""
         steps = np.clip(np.rint(values / self.scale) + self.zero, 0, STEPS)
         return np.asarray(self.scale * (steps - self.zero))
+
+
+def for_hard(grid: Grid) -> Grid:
+    """Return a grid that is as wide as `grid`, reaches -3 and 3, and has a byte for both."""
+    low, high = grid.range
+    low, high = min(low, -CUT), max(high, CUT)
+    parts = max(int(STEPS * CUT / (high - low)), 1)
+    scale = CUT / parts
+    return Grid(scale=scale, zero=int(np.clip(np.ceil(-low / scale), parts, STEPS - parts)))
 
 
 def grid_of(histogram: Histogram, *, by: str) -> Grid:

@@ -14,7 +14,8 @@ from nas.exporting.tflite import detector_to_tflite, int8_to_tflite, to_tflite
 from nas.exporting.walk import BOX_NUMBERS, CLASS_SCORES, OUTPUT
 from nas.network.checkpoint import Checkpoint
 from nas.training.data import Data
-from nas.training.int8.quantize import BATCH, CPU, Quantized
+from nas.training.int8.choice import BATCH, CPU
+from nas.training.int8.quantize import Quantized
 from nas.training.int8.timing import ROUNDS
 from nas.training.tasks.find import task_of
 from nas.training.trained import batches_for
@@ -50,8 +51,8 @@ class LiteRtModel(nn.Module):
 def to_int8(found: Checkpoint, quantized: Quantized) -> tuple[bytes, bytes]:
     """Return the .tflite files of float and int8 graphs, both of which end in logits or numbers."""
     plain = to_tflite(found.arch, found.weights, metadata=found.metadata)
-    grids = quantized.grids
-    return plain, int8_to_tflite(found.arch, found.weights, grids, metadata=found.metadata)
+    grids, network = quantized.grids, quantized.network
+    return plain, int8_to_tflite(found.arch, network.weights, grids, metadata=found.metadata)
 
 
 def finished(found: Checkpoint, quantized: Quantized, content: bytes) -> bytes:
@@ -59,7 +60,7 @@ def finished(found: Checkpoint, quantized: Quantized, content: bytes) -> bytes:
     if found.arch.detector is None:
         return content
     return detector_to_tflite(
-        found.arch, found.weights, metadata=found.metadata, grids=quantized.grids
+        found.arch, quantized.network.weights, metadata=found.metadata, grids=quantized.grids
     )
 
 

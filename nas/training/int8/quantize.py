@@ -4,76 +4,52 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import onnx
-import torch
-from numpy.typing import NDArray
 
-from nas.core.errors import BadValue
 from nas.core.progress import Report
+from nas.exporting.int8.equalise import equalised, pairs_of
 from nas.exporting.int8.qdq import SAME_GRID, WEIGHTED, Means, to_qdq
-from nas.exporting.int8.ranges import WAYS, Grid, grid_of
+from nas.exporting.int8.ranges import Grid
 from nas.exporting.onnx import detector_to_onnx, to_onnx
 from nas.network.checkpoint import Checkpoint
-from nas.training.batches import Batches
 from nas.training.data import Data
-from nas.training.fine_tune import some
-from nas.training.int8.calibration import Calibration, calibrate
+from nas.training.int8.choice import (
+    BATCH,
+    CPU,
+    Batch,
+    Chosen,
+    Judge,
+    Settings,
+    calibration_images,
+    choose,
+    judge_of,
+    learned,
+)
 from nas.training.int8.runtime import RuntimeModel
 from nas.training.tasks.find import task_of
-from nas.training.trained import batches_for
-
-BATCH = 32
-CPU = torch.device("cpu")
-_USUAL_SIDE = 224
-"""Of larger images fewer are calibrated with at once, as all values in between are kept."""
-_FEW = 256
-"""Images that decide between ways to calibrate, and how sensitive layers are."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """How a network is quantized.
-
-    `images` calibrate, of the training images, chosen by `seed`. `calibration` is a way of
-    `nas.exporting.int8.ranges`, or "auto": the one whose graph is nearest to the float one. Layers
-    stay in float, the most sensitive first, until the metric falls by `max_drop` at most on the
-    validation images; 1 leaves none.
-    """
-
-    images: int = 128
-    calibration: str = "auto"
-    correct: bool = True
-    max_drop: float = 1.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse settings out of range."""
-        if self.calibration not in ("auto", *WAYS):
-            known = ", ".join(("auto", *WAYS))
-            text = f"calibration must be one of {known}, not {self.calibration!r}"
-            raise BadValue(text, "calibration")
-        if not 0 <= self.max_drop <= 1:
-            text = f"max_drop must be a fraction from 0 to 1, not {self.max_drop:g}"
-            raise BadValue(text, "max_drop")
+from nas.training.trained import as_trained, batches_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Quantized:
     """A graph in int8, beside the float one that it was made of.
 
+    `network` is what is written as bytes: the trained one, or what computes the same with channels
+    `equalised`.
     `before` and `after` are the metrics of both on the validation images, as onnxruntime runs them.
     `noise` is, for each layer, how far the outputs move if it alone is quantized: the squared error
     over the squared outputs, the mean over images. `floats` are the layers left in float. `grids`
     are those of all values, `means` those of their channels, by which biases were corrected.
     """
 
+    network: Checkpoint
     float_model: onnx.ModelProto
     model: onnx.ModelProto
     metric: str
     before: float
     after: float
     calibration: str
+    equalised: bool
     images: int
     noise: Mapping[str, float]
     floats: tuple[str, ...]
@@ -91,35 +67,34 @@ def quantize(
             ranges.
     """
     tell = report or (lambda done, total, note: None)
-    batches = calibration_images(found, data, settings)
-    model = to_onnx(found.arch, found.weights, metadata=found.metadata)
-    tell(0, 4, "calibrating")
-    calibration = calibrate(model, batches)
-    judge = _Judge(model, np.concatenate(batches)[:_FEW])
-    tell(1, 4, "choosing ranges")
-    way = _chosen(model, calibration, settings, judge)
-    grids = _grids(calibration, way)
-    means = calibration.means if settings.correct else {}
+    batches = calibration_images(found.arch, as_trained(found, data), settings)
+    plain = _graph(found)
+    judge = judge_of(plain, batches)
+    tell(0, 3, "choosing ranges")
+    network, chosen = _chosen(found, batches, settings, judge)
+    model, grids, means = _graph(network), chosen.grids, chosen.means
 
     def graph(floats: Sequence[str]) -> onnx.ModelProto:
         return to_qdq(model, grids, floats=floats, means=means)
 
-    tell(2, 4, "how sensitive layers are")
+    tell(1, 3, "how sensitive layers are")
     noise = _noise(model, grids, judge)
-    tell(3, 4, "validating")
-    before = score_graph(found, data, model)
+    tell(2, 3, "validating")
+    before = score_graph(found, data, plain)
     after, floats = score_graph(found, data, graph(())), tuple[str, ...]()
     order = sorted(noise, key=lambda name: -noise[name])
     if before - after > settings.max_drop:
         after, floats = _with_floats(found, data, graph, order, before - settings.max_drop)
     return Quantized(
-        float_model=model,
+        network=network,
+        float_model=plain,
         model=graph(floats),
         metric=task_of(found.arch).metric,
         before=before,
         after=after,
-        calibration=way,
-        images=calibration.images,
+        calibration=chosen.way,
+        equalised=network is not found,
+        images=chosen.images,
         noise=noise,
         floats=floats,
         grids=grids,
@@ -127,8 +102,29 @@ def quantize(
     )
 
 
-def finished(found: Checkpoint, quantized: Quantized) -> onnx.ModelProto:
+def _graph(found: Checkpoint) -> onnx.ModelProto:
+    return to_onnx(found.arch, found.weights, metadata=found.metadata)
+
+
+def _chosen(
+    found: Checkpoint, batches: Sequence[Batch], settings: Settings, judge: Judge
+) -> tuple[Checkpoint, Chosen]:
+    """Return the network to write as bytes, equalised if that is nearer, and its grids."""
+    if found.ranges and settings.calibration == "auto":
+        return found, learned(found)
+    graph = _graph(found)
+    chosen = choose(graph, batches, settings, judge)
+    pairs = pairs_of(graph) if settings.equalise else ()
+    if not pairs:
+        return found, chosen
+    other = replace(found, weights=equalised(found.weights, pairs))
+    nearer = choose(_graph(other), batches, settings, judge)
+    return (other, nearer) if nearer.distance < chosen.distance else (found, chosen)
+
+
+def finished(quantized: Quantized) -> onnx.ModelProto:
     """Return the graph to deploy: that of a detector ends in boxes."""
+    found = quantized.network
     if found.arch.detector is None:
         return quantized.model
     whole = detector_to_onnx(found.arch, found.weights, metadata=found.metadata)
@@ -139,63 +135,7 @@ Graph = Callable[[Sequence[str]], onnx.ModelProto]
 """Gives the int8 graph in which some layers stay in float."""
 
 
-@dataclass(slots=True)
-class _Judge:
-    """How far the outputs of a graph are from those of the float one, on some images.
-
-    It is the mean over images of the squared error over the squared outputs, at most 1 each, so
-    that a few odd images do not decide.
-    """
-
-    images: NDArray[np.float32]
-    wanted: NDArray[np.float64]
-
-    def __init__(self, model: onnx.ModelProto, images: NDArray[np.float32]) -> None:
-        self.images = images
-        self.wanted = self._outputs(model)
-
-    def __call__(self, model: onnx.ModelProto) -> float:
-        error = ((self._outputs(model) - self.wanted) ** 2).sum(axis=1)
-        size = np.maximum((self.wanted**2).sum(axis=1), 1e-12)
-        return float(np.minimum(error / size, 1.0).mean())
-
-    def _outputs(self, model: onnx.ModelProto) -> NDArray[np.float64]:
-        session = RuntimeModel(model).session
-        parts = [
-            np.concatenate([out.reshape(len(images), -1) for out in outputs], axis=1)
-            for images in np.array_split(self.images, -(-len(self.images) // BATCH))
-            for outputs in [session.run(None, {session.get_inputs()[0].name: images})]
-        ]
-        return np.asarray(np.concatenate(parts), np.float64)
-
-
-def calibration_images(
-    found: Checkpoint, data: Data, settings: Settings
-) -> list[NDArray[np.float32]]:
-    """Return batches of training images, normalised as in the training, not augmented."""
-    batch = max(1, int(BATCH * (_USUAL_SIDE / found.arch.resolution) ** 2))
-    batches = batches_for(found, data, split="val", device=CPU, batch=min(batch, BATCH))
-    count = min(settings.images, len(data.train))
-    rows = np.random.default_rng(settings.seed).choice(len(data.train), count, replace=False)
-    chosen: Batches = replace(batches, images=some(data.train, np.sort(rows)))
-    return [pixels.contiguous().numpy() for pixels, _ in chosen]
-
-
-def _chosen(
-    model: onnx.ModelProto, calibration: Calibration, settings: Settings, judge: _Judge
-) -> str:
-    """Return the way to calibrate whose graph is nearest to the float one."""
-    if settings.calibration != "auto":
-        return settings.calibration
-    means = calibration.means if settings.correct else {}
-    return min(WAYS, key=lambda way: judge(to_qdq(model, _grids(calibration, way), means=means)))
-
-
-def _grids(calibration: Calibration, way: str) -> dict[str, Grid]:
-    return {name: grid_of(found, by=way) for name, found in calibration.histograms.items()}
-
-
-def _noise(model: onnx.ModelProto, grids: Mapping[str, Grid], judge: _Judge) -> dict[str, float]:
+def _noise(model: onnx.ModelProto, grids: Mapping[str, Grid], judge: Judge) -> dict[str, float]:
     """Return how far the outputs move if each layer alone is quantized, with what it reads."""
     noise = {}
     moved = {n.output[0]: n.input[0] for n in model.graph.node if n.op_type in SAME_GRID}

@@ -9,8 +9,8 @@ import pytest
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
-from nas.exporting.int8.qdq import for_hard, hard_inputs, to_qdq, values_of  # noqa: E402
-from nas.exporting.int8.ranges import Grid  # noqa: E402
+from nas.exporting.int8.qdq import hard_inputs, to_qdq, values_of  # noqa: E402
+from nas.exporting.int8.ranges import Grid, for_hard  # noqa: E402
 from nas.exporting.onnx import to_onnx, units_to_onnx  # noqa: E402
 from nas.network.blocks import Block  # noqa: E402
 from nas.network.lowering import lower_chain  # noqa: E402

@@ -18,7 +18,8 @@ from nas.network.blocks import Architecture, Block  # noqa: E402
 from nas.network.checkpoint import Checkpoint, load_checkpoint  # noqa: E402
 from nas.training.data import Data, load_data  # noqa: E402
 from nas.training.int8.calibration import calibrate  # noqa: E402
-from nas.training.int8.quantize import Settings, quantize  # noqa: E402
+from nas.training.int8.choice import Settings  # noqa: E402
+from nas.training.int8.quantize import quantize  # noqa: E402
 from nas.training.recipe_files import find_recipe  # noqa: E402
 from nas.training.recipes import adapt  # noqa: E402
 from nas.training.run import train  # noqa: E402
