@@ -11,7 +11,6 @@ import importlib.util
 import inspect
 import os
 import pkgutil
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,6 +25,8 @@ from typing import Any, TypeVar
 from nas.core.contracts import check_call, check_parts
 from nas.core.data import read_foreign
 from nas.core.errors import NasError, UnknownName, missing_package, unknown
+from nas.core.installed import described, installed, place
+from nas.core.plugin_text import Plugin as Plugin
 from nas.core.schema import FromFile, Reader, check_keys
 from nas.core.text import shown
 
@@ -46,79 +47,16 @@ KINDS: Mapping[str, str] = {
 
 T = TypeVar("T")
 _ALLOWING: ContextVar[bool] = ContextVar("allowing", default=False)
-_KEY = r"[A-Za-z_]\w*\s*="
-_QUOTED = r'"(?:[^"]|"")*"'
-_PAIR = rf"\s*{_KEY}(?>\s*{_QUOTED}\s*(?=,|\Z)|[^,]*)"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plugin:
-    """A plugin with its options as text: "surrogate:my.npz"."""
-
-    name: str
-    options: Mapping[str, str]
-
-    @classmethod
-    def parse(cls, text: str) -> "Plugin":
-        """Return the plugin of "NAME", "NAME:PATH", or either with ",key=value" after it.
-
-        A first part without a key is the option `path`. A path may contain colons, commas and
-        equals signs: the options begin after its last part without a key. A path or value may be
-        in double quotes, with a quote in it doubled: `imagefolder:"/data/a b,c=d",val=0.2`.
-
-        Raises:
-            NasError: if a part after the first option has no key, or a quote is not closed.
-        """
-        name, _, rest = text.partition(":")
-        path, pairs = _path_and_pairs(rest.strip().rstrip(","))
-        for pair in pairs:
-            if "=" not in pair:
-                raise NasError(f"{text!r}: expected NAME:key=value, found {pair!r} without a value")
-        keyed = [pair.partition("=") for pair in pairs]
-        options = {key.strip(): _unquoted(value.strip()) for key, _, value in keyed}
-        options = {**({"path": path} if path else {}), **options}
-        kept = FromFile if isinstance(text, FromFile) else str
-        return cls(name=kept(name.strip()), options={k: kept(v) for k, v in options.items()})
-
-    def __str__(self) -> str:
-        """Return the text that `parse` reads."""
-        rest = ",".join(f"{key}={_quoted(value)}" for key, value in self.options.items())
-        return f"{self.name}:{rest}" if rest else self.name
-
-
-def _path_and_pairs(text: str) -> tuple[str, list[str]]:
-    """Return the path at the start of `text`, if any, and the parts after it."""
-    if re.match(rf"\s*{_KEY}", text) or not text:
-        return "", _parts(text)
-    if quoted := re.match(rf"({_QUOTED})\s*(?:,|\Z)", text):
-        return _unquoted(quoted[1]), _parts(text[quoted.end() :])
-    pairs = re.search(rf"(?:,{_PAIR})*\Z", text)
-    assert pairs is not None  # it may be empty
-    return _unquoted(text[: pairs.start()].strip()), _parts(pairs[0])
-
-
-def _parts(text: str) -> list[str]:
-    """Split `text` at its commas, except those in quoted values."""
-    return re.findall(rf"{_PAIR}|[^,]+", text)
-
-
-def _unquoted(text: str) -> str:
-    if not text.startswith('"'):
-        return text
-    if not re.fullmatch(_QUOTED, text):
-        raise NasError(f"{text}: expected one value in double quotes, with its own written twice")
-    return text[1:-1].replace('""', '"')
-
-
-def _quoted(text: str) -> str:
-    """Return `text` as `parse` reads an option's value, in quotes where necessary."""
-    plain = text == text.strip() and not re.search('[,"]', text)
-    return text if plain else '"' + text.replace('"', '""') + '"'
 
 
 def available(kind: str) -> Mapping[str, str]:
-    """Return the plugins of one kind with their one-line descriptions, importing nothing."""
-    return {name: _first_line(path) for name, path in _files(kind).items()}
+    """Return the plugins of one kind with their one-line descriptions, importing nothing.
+
+    Those of other packages come last; see `nas.core.installed`.
+    """
+    others = {name: described(point) for name, point in installed(kind).items()}
+    own = {name: _first_line(path) for name, path in _files(kind).items()}
+    return {**own, **{name: line for name, line in others.items() if name not in own}}
 
 
 def _files(kind: str) -> Mapping[str, Path]:
@@ -141,9 +79,7 @@ def load(kind: str, name: str) -> Callable[..., Any]:
         NasError: if a dotted path comes from a file and the user does not allow it.
     """
     dotted = "." in name
-    if not dotted and name not in _files(kind):
-        raise unknown(kind_in_singular(kind), name, _files(kind))
-    path = name if dotted else f"nas.{KINDS[kind]}.{name}"
+    path, function = _place(kind, name)
     what = f"{kind_in_singular(kind)} {name}"
     if not all(part.isidentifier() for part in path.split(".")):
         raise NasError(f"{what}: expected a name or a dotted path, as in my_package.my_module")
@@ -156,10 +92,21 @@ def load(kind: str, name: str) -> Callable[..., Any]:
         if dotted and f"{path}.".startswith(f"{error.name}."):
             raise UnknownName(f"{what}: Python finds no module {error.name}") from None
         raise missing_package(error, wanted_by=what) from None
-    if not hasattr(module, "create"):
-        raise NasError(f"{what}: the module has no function create")
-    create: Callable[..., Any] = module.create
+    if not hasattr(module, function):
+        raise NasError(f"{what}: the module has no function {function}")
+    create: Callable[..., Any] = getattr(module, function)
     return create
+
+
+def _place(kind: str, name: str) -> tuple[str, str]:
+    """Return the module of a plugin, and the name of its function."""
+    if "." in name:
+        return name, "create"
+    if name in (files := _files(kind)):
+        return f"nas.{KINDS[kind]}.{name}", "create"
+    if name in (others := installed(kind)):
+        return place(kind, others[name])
+    raise unknown(kind_in_singular(kind), name, {*files, *others})
 
 
 def takes(kind: str, name: str, option: str) -> bool:
