@@ -117,6 +117,9 @@ RUNS = {
     "docs/reference/files.md": Run(
         edits=(("trials: 1000", "trials: 200"), ("trials=400", "trials=100"))
     ),
+    "docs/integrations.md": Run(
+        edits=(("n_trials=30", "n_trials=9"), ("num_samples=12", "num_samples=3")), slow=True
+    ),
     "docs/python.md": Run(edits=(("trials=10_000", "trials=300"),)),
 }
 RUN = {"sh", "python", "pycon"}

@@ -18,12 +18,14 @@ HEAVY = {"torch", "onnx", "onnxruntime", "ai_edge_litert", "flatbuffers", "optun
          "fsspec", "threadpoolctl", "filelock"}  # fmt: skip
 
 ORDER = ("core", "network", "space", "exporting", "models", "training", "supernet", "latency",
-         "accuracy", "searching", "pruning", "scaling", "report", "pipeline", "cli")  # fmt: skip
+         "accuracy", "searching", "pruning", "scaling", "report", "pipeline",
+         "integrations", "cli")  # fmt: skip
 """The packages, each of which may import those before it."""
 LOADS = {
     "accuracy": ("gaussian", "imitate", "learn", "short", "short_int8", "zero_cost"),
     "core": ("workers.join", "workers.runners"),
     "latency": ("backends",),
+    "integrations": ("optuna", "tune"),
     "exporting": ("formats", "int8.qdq"),
     "models": ("",),
     "pipeline": ("inputs", "measured", "run", "stages"),

@@ -12,6 +12,7 @@ import ast
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 
 from nas.core.errors import NasError
 
@@ -56,9 +57,9 @@ def _first_line(point: EntryPoint) -> str:
     if point.dist is None:
         return ""
     for end in (".py", "/__init__.py"):
-        path = point.dist.locate_file(point.module.replace(".", "/") + end)
+        path = Path(str(point.dist.locate_file(point.module.replace(".", "/") + end)))
         try:
-            text = path.read_text(encoding="utf-8")  # type: ignore[attr-defined]  # a path
+            text = path.read_text(encoding="utf-8")
             return (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
         except (OSError, SyntaxError, ValueError):
             continue
