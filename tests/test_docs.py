@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from docs_blocks import BLOCKS, PAGES, ROOT, Block, blocks_of, commands_of, parsed, resolved
 
 from nas.core import plugins
@@ -125,7 +126,7 @@ RUNS = {
 RUN = {"sh", "python", "pycon"}
 TO_RUN = {
     str(page.relative_to(ROOT)): page
-    for page in PAGES
+    for page in dict.fromkeys(SITE)
     if any(block.language in RUN for block in blocks_of(page))
 }
 
@@ -193,6 +194,14 @@ def test_a_block_has_a_language_that_is_known(block: Block) -> None:
     assert block.language != "console" or block.text.startswith("$ nas ")
 
 
+def test_blocks_of_yaml_are_yaml() -> None:
+    found = [block for page in dict.fromkeys(SITE) for block in blocks_of(page)]
+    blocks = [block for block in found if block.language == "yaml"]
+    assert len(blocks) > 3
+    for block in blocks:
+        assert isinstance(yaml.safe_load(block.text), dict | list), block.name
+
+
 @pytest.mark.parametrize("command", [c for _, c in COMMANDS], ids=[n for n, _ in COMMANDS])
 def test_a_command_has_options_and_plugins_that_exist(command: str) -> None:
     found = parsed(command)
@@ -209,6 +218,7 @@ def check_plugin(kind: str, text: str) -> None:
     if "." in plugin.name:
         return
     assert plugin.name in plugins.available(kind), text
+    assert [key for key in plugin.options if not plugins.takes(kind, plugin.name, key)] == [], text
 
 
 def links(page: Path) -> Iterator[str]:
