@@ -106,7 +106,7 @@ class SharedLessons:
     def losses(self, model: nn.Module, batch: Batch, loss: Loss) -> Iterator[Tensor]:
         """Yield the share of each network of a step in the mean of their losses."""
         images, labels = batch
-        others = self._drawn()
+        others = self.others()
         share = 1 / (len(others) + self.sharing.sandwich)
         soft: Tensor | None = None
         if self.sharing.sandwich:
@@ -118,7 +118,7 @@ class SharedLessons:
             own = loss(logits, labels) if soft is None else F.cross_entropy(logits.float(), soft)
             yield own * share
 
-    def _drawn(self) -> tuple[Architecture, ...]:
+    def others(self) -> tuple[Architecture, ...]:
         """Return the networks of a step beside the largest, by torch's random numbers."""
         rng = np.random.default_rng(int(torch.randint(0, 2**62, ())))
         rows = drawn(self.space, self.sharing.random, rng, self.pool)

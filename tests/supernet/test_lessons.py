@@ -105,7 +105,7 @@ def test_the_networks_of_a_step_follow_torchs_generator() -> None:
     found = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        found.append([arch.fingerprint for arch in taught._drawn()])
+        found.append([arch.fingerprint for arch in taught.others()])
     assert found[0] == found[1] != found[2]
 
 

@@ -1,0 +1,106 @@
+"""Measure what a step of a supernet costs over its networks' own forward and backward passes.
+
+python tests/bench/supernet.py [--space mbconv_64] [--batch 32] [--steps 8]
+
+Every step's networks are also built alone, with weights of their own, and pass the same batch; the
+ratio is of processor time, over the same steps. Peaks of memory are those of the process, of a
+supernet's step and of the largest network's own, each measured in a process of its own. It asserts
+nothing.
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from statistics import median
+
+import torch  # noqa: TID253  # a benchmark of torch code
+
+from nas.models.build import build_model
+from nas.network.blocks import Architecture
+from nas.space.file import load_space
+from nas.supernet.lessons import SharedLessons
+from nas.supernet.run import plan_supernet
+from nas.training.batches import Batch
+from nas.training.data import load_data
+from nas.training.evaluate import placed
+from nas.training.job import TrainingJob
+from nas.training.losses import cross_entropy
+from nas.training.recipe_files import find_recipe
+from nas.training.recipes import adapt
+from nas.training.steps import Stepper
+
+
+def planned(space: str, batch: int) -> tuple[TrainingJob, SharedLessons]:
+    """Return the training of a supernet on the CPU."""
+    data = load_data("shapes:count=512")
+    job = plan_supernet(load_space(space), data, adapt(find_recipe("quick"), batch=batch))
+    assert isinstance(job.lessons, SharedLessons)
+    return replace(job, options=replace(job.options, device="cpu")), job.lessons
+
+
+def alone(arch: Architecture, images: torch.Tensor, labels: torch.Tensor) -> float:
+    """Return the processor time of a forward and a backward pass of one network."""
+    model = build_model(arch)
+    placed(model, torch.device("cpu"))
+    if images.shape[-1] != arch.resolution:
+        images = images[:, :, : arch.resolution, : arch.resolution]
+    used = time.process_time()
+    cross_entropy(model(images), labels).backward()
+    return time.process_time() - used
+
+
+def compare(job: TrainingJob, lessons: SharedLessons, steps: int) -> None:
+    """Print the ratio of a supernet's passes to those of its networks."""
+    batch: Batch = next(iter(job.batches(0)))
+    model = lessons.build(0)
+    placed(model, torch.device("cpu"))
+    ratios = []
+    for step in range(steps + 1):
+        torch.manual_seed(step)
+        archs = (lessons.largest, *lessons.others())
+        passes = sum(alone(arch, *batch) for arch in archs)
+        torch.manual_seed(step)
+        used = time.process_time()
+        for loss in lessons.losses(model, batch, cross_entropy):
+            loss.backward()
+        shared = time.process_time() - used
+        if step:  # the first one warms up
+            ratios.append(shared / passes)
+            print(f"step {step}: {shared:.2f} s, its networks alone {passes:.2f} s")
+    print(f"a step costs {median(ratios):.2f} of what its networks cost alone (median)")
+
+
+def peak(job: TrainingJob, which: str) -> None:
+    """Print the peak of this process in MiB after a step of a supernet, or of its largest."""
+    own = job if which == "supernet" else replace(job, lessons=None)
+    stepper = Stepper(own, device=torch.device("cpu"))
+    for step in range(2):
+        stepper.step([next(iter(own.batches(0)))], step=step, steps_an_epoch=4)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+
+
+def main() -> None:
+    """Measure what the arguments say."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--space", default="mbconv_64")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--peak", choices=["supernet", "largest"])
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    job, lessons = planned(given.space, given.batch)
+    if given.peak:
+        peak(job, given.peak)
+        return
+    for which in ("largest", "supernet"):
+        command = [sys.executable, __file__, *sys.argv[1:], "--peak", which]
+        found = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        print(f"peak of memory of a training of the {which}: {int(found):,} MiB")
+    compare(job, lessons, given.steps)
+
+
+if __name__ == "__main__":
+    main()
