@@ -17,15 +17,18 @@ from nas.cli._print import print_json, print_table, put, say
 from nas.cli._progress import progress
 from nas.cli._pruned import ends_table, notes, round_text, speedup_text
 from nas.cli._trained import WEIGHTS, find_trained
+from nas.core import plugins
 from nas.core.data import to_json
 from nas.core.errors import missing_package
 from nas.core.extras import extra
 from nas.core.files import write_text
+from nas.core.plugins import Plugin
 from nas.core.text import file_name
 from nas.core.workers.runner import make_runner
 from nas.exporting.export import named
 from nas.latency.file import load_table
 from nas.latency.measure.rounds import Rounds
+from nas.latency.measure.run import HERE
 from nas.latency.measure.speedup import Speedup, measure_speedup, target_like
 from nas.latency.table import LatencyTable
 from nas.network.checkpoint import Checkpoint, metric_of
@@ -95,9 +98,10 @@ def _setting(name: str, text: str, kind: Any = None) -> Callable[[F], F]:
 @option(
     "--measure-rounds",
     24,
-    "Repetitions of start and result when they are measured here; 0 measures nothing.",
+    "Repetitions of start and result when they are measured end to end; 0 measures nothing.",
     WHOLE,
 )
+@option("--measure-device", HERE, "Where they are measured: local, or ssh:user@host.")
 @click.option(
     "--out",
     type=PATH,
@@ -115,6 +119,7 @@ def command(arch: str, as_json: bool, out: Path | None, **flags: Any) -> None:
     """
     start = find_trained(arch, flags["weights"])
     table = load_table(flags["latency_table"])
+    plugins.create("devices", Plugin.parse(flags["measure_device"]))
     known = settings_in(out) if out else {}
     settings = _settings(flags, known)
     check(start.arch, table, settings)
@@ -124,8 +129,8 @@ def command(arch: str, as_json: bool, out: Path | None, **flags: Any) -> None:
     document = {"schema": 1, "run": str(folder), **result.record(), "measured": None}
     write_text(folder / RESULT, to_json(document))
     speedup = None
-    with extra("a measurement on this machine", say):
-        speedup = _measured(result, table, flags["measure_rounds"])
+    with extra("a measurement end to end", say):
+        speedup = _measured(result, table, flags)
     if speedup:
         document["measured"] = speedup.record()
         write_text(folder / RESULT, to_json(document))
@@ -220,14 +225,15 @@ def _prune(job: "PruningJob", folder: Path, flags: dict[str, Any], *, quiet: boo
         return netadapt(job, folder, runner=runner, listener=listener)
 
 
-def _measured(result: Result, table: LatencyTable, rounds: int) -> Speedup | None:
-    """Measure start and result end to end on this machine; None without `rounds`."""
+def _measured(result: Result, table: LatencyTable, flags: Mapping[str, Any]) -> Speedup | None:
+    """Measure start and result end to end on a device; None without rounds."""
+    rounds = flags["measure_rounds"]
     if not rounds:
         return None
     from nas.cli.latency import _options as options
 
     with options.measuring() as report:
-        target = target_like(table)
+        target = target_like(table, flags["measure_device"])
         archs = result.arch, result.best_arch
         return measure_speedup(*archs, target, rounds=Rounds.of(rounds), report=report)
 

@@ -76,7 +76,7 @@ def table_mapping(table: LatencyTable) -> dict[str, Any]:
     if not table.spread.modelled:  # only tables of measured units have it
         del own["spread"]["modelled"]
     source = _plain(table.provenance)
-    for later in ("choices", "graph"):  # earlier tables have none
+    for later in ("choices", "graph", "facts"):  # earlier tables have none
         if source and not source[later]:
             del source[later]
     correction = _plain(table.correction)

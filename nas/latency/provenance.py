@@ -1,7 +1,7 @@
 """Where a measured latency table comes from, and how well it predicts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nas.core.schema import Milliseconds, Positive, Signed
 
@@ -15,6 +15,7 @@ class Provenance:
     the correction was fitted on, which cannot validate the table. `reference_ms` is what the
     reference networks took: the speed of the machine that all numbers are for. `rounds` is the
     largest number of repetitions of a model, `noise` the median deviation of the references'.
+    `facts` are further ones about the device, as a phone has them.
     `graph` is the version of what was timed (`nas.latency.backends.graph_of`).
     """
 
@@ -36,6 +37,7 @@ class Provenance:
     noise: float
     calibrated_on: tuple[str, ...]
     choices: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
     graph: str = ""
 
 

@@ -13,6 +13,7 @@ from nas.core.files import write_text
 from nas.core.plugins import Plugin
 from nas.core.schema import SCHEMA, Count, Name, Reader, Texts, check_keys
 from nas.latency.eras import table_of_era
+from nas.latency.measure.run import HERE
 from nas.pruning.netadapt import Settings
 from nas.scaling.growth import Growth
 from nas.searching.config import SearchConfig
@@ -96,7 +97,7 @@ class PipelineConfig:
     """All settings of a pipeline; None is a stage that is left out.
 
     `data`, `latency_table`, `seed` and `device` are for all stages. In the end all networks are
-    measured end to end on this machine, `measure_rounds` times; 0 measures nothing.
+    measured end to end on `measure_device`, `measure_rounds` times; 0 measures nothing.
     """
 
     data: str
@@ -105,6 +106,7 @@ class PipelineConfig:
     device: str = "auto"
     out: str = ""
     measure_rounds: int = 24
+    measure_device: str = HERE
     search: SearchConfig
     train: Training
     netadapt: Pruning | None = None

@@ -143,7 +143,8 @@ def _check_target(config: PipelineConfig, problem: Problem) -> None:
 
 
 def _check_plugins(config: PipelineConfig) -> None:
-    """Refuse exporters and runners that cannot be loaded."""
+    """Refuse exporters, runners and devices that cannot be loaded."""
+    plugins.create("devices", Plugin.parse(config.measure_device))
     for form in config.export.format if config.export else ():
         plugins.create("exporters", Plugin.parse(form))
     if config.netadapt:

@@ -14,6 +14,7 @@ from nas.core.jsonl import Record, line_reader, resumed
 from nas.core.run_folder import PIPELINE, check_kind, check_same, holds, read_lines
 from nas.core.schema import SCHEMA, Milliseconds, OneOf, Seconds, Signed
 from nas.latency.eras import settings_without_era
+from nas.latency.measure.run import HERE
 from nas.pipeline.config import STAGES, PipelineConfig, to_mapping, write_pipeline
 from nas.training.recipe_files import load_recipe
 from nas.training.recipe_files import to_mapping as recipe_mapping
@@ -21,13 +22,18 @@ from nas.training.recipes import RECIPES
 
 SETTINGS, JOURNAL = "pipeline.yaml", PIPELINE.mark
 MEASURE = "measure"
-"""The last line: all networks measured end to end on this machine."""
+"""The last line: all networks measured end to end."""
 WEIGHTS = "weights"
 """The input that decides the section `train` and what follows, but no search."""
-ADDED = {"search.task": "classification", "search.head": "", f"train.{WEIGHTS}": ""}
+ADDED = {
+    "search.task": "classification",
+    "search.head": "",
+    f"train.{WEIGHTS}": "",
+    "measure_device": HERE,
+}
 """Settings that earlier versions did not have, and what these did."""
 MAY_CHANGE = (
-    *("out", "device", "measure_rounds", "netadapt.runner", "netadapt.workers"),
+    *("out", "device", "measure_rounds", "measure_device", "netadapt.runner", "netadapt.workers"),
     *(f"search.{name}" for name in ("runner", "workers", "ray_address", "gpus_per_trial")),
 )
 """Settings that do not change the results."""

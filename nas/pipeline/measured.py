@@ -1,4 +1,4 @@
-"""Measure all networks of a pipeline end to end on this machine, in turns."""
+"""Measure all networks of a pipeline end to end on one device, in turns."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -9,7 +9,7 @@ from nas.core.errors import NasError
 from nas.latency.measure.estimates import Estimates
 from nas.latency.measure.plan import plan_check
 from nas.latency.measure.rounds import MeasuringProgress, Rounds
-from nas.latency.measure.run import measure_plan
+from nas.latency.measure.run import HERE, measure_plan
 from nas.latency.measure.samples import Samples
 from nas.latency.measure.speedup import target_like
 from nas.network.blocks import Architecture
@@ -31,11 +31,14 @@ def measure_networks(line: Line) -> Done:
     try:
         return Done(measured=_measured(line, archs))
     except NasError as error:
-        return Done(notes=(f"not measured on this machine: {error}",))
+        device = line.inputs.config.measure_device
+        place = "this machine" if device == HERE else device
+        return Done(notes=(f"not measured on {place}: {error}",))
 
 
 def _measured(line: Line, archs: list[Architecture]) -> dict[str, Any]:
-    target, rounds = target_like(line.inputs.table), line.inputs.config.measure_rounds
+    config = line.inputs.config
+    target, rounds = target_like(line.inputs.table, config.measure_device), config.measure_rounds
     plan = plan_check("pipeline", archs)
     with (
         TemporaryDirectory() as folder,

@@ -178,7 +178,8 @@ def test_settings_may_change_until_their_stage_is_finished(
         folder.finish("train", Done())
     with pytest.raises(RunError, match=r"stage train is finished, and its train.epochs was 5, no"):
         PipelineFolder(out, config, INPUTS)
-    faster = replace(longer, search=replace(config.search, workers=8), measure_rounds=2)
+    elsewhere = replace(longer, measure_rounds=2, measure_device="ssh:pi@board")
+    faster = replace(elsewhere, search=replace(config.search, workers=8))
     PipelineFolder(out, faster, INPUTS).close()
     wider = replace(longer, scale=Scaling(networks={}))
     PipelineFolder(out, wider, INPUTS).close()

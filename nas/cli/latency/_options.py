@@ -13,11 +13,12 @@ from nas.cli._places import PATH
 from nas.cli._print import print_table, say
 from nas.cli._progress import progress
 from nas.core.errors import NasError
+from nas.core.plugins import with_option
 from nas.latency.measure.bundle import with_validation
 from nas.latency.measure.compare import Checked
 from nas.latency.measure.plan import Plan, plan_networks, plan_space
 from nas.latency.measure.rounds import MeasuringProgress, MeasuringReport, Rounds
-from nas.latency.measure.run import HERE, Target, Where
+from nas.latency.measure.run import HERE, Target, Where, usual_backend
 from nas.report.tables import Table, ms_text
 from nas.searching.runs.folder import find_architecture, front_names
 from nas.space.file import load_space
@@ -104,10 +105,13 @@ def target(command: Command) -> Command:
 
     @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
     @click.option("--dtype", default="fp32", show_default=True, help="fp32 or int8.")
-    @click.option("--backend", default="onnxruntime", show_default=True, help="nas list backends.")
+    @click.option(
+        "--backend", help="See nas list backends. [default: onnxruntime; on a phone litert]"
+    )
     @where
     @wraps(command)
-    def wrapped(threads: int, dtype: str, backend: str, where: Where, **rest: Any) -> Any:
+    def wrapped(threads: int, dtype: str, backend: str | None, where: Where, **rest: Any) -> Any:
+        backend = backend or usual_backend(where.device)
         made = where.of(Target(backend=backend, threads=threads, dtype=dtype))
         return command(target=made, **rest)
 
@@ -119,8 +123,13 @@ def where(command: Command) -> Command:
 
     @cores
     @device
+    @click.option("--benchmark-model", help="With --device adb, LiteRT's program for the phone.")
     @wraps(command)
-    def wrapped(cores: tuple[int, ...] | None, device: str, **rest: Any) -> Any:
+    def wrapped(
+        cores: tuple[int, ...] | None, device: str, benchmark_model: str | None, **rest: Any
+    ) -> Any:
+        if benchmark_model:
+            device = with_option("devices", device, "benchmark_model", benchmark_model)
         return command(where=Where(device=device, cores=cores), **rest)
 
     return wrapped
@@ -132,7 +141,7 @@ def device(command: Command) -> Command:
         "--device",
         default=HERE,
         show_default=True,
-        help="Where to measure: local, or ssh:user@host[:port]; see nas list devices.",
+        help="Where to measure: local, ssh:user@host[:port] or adb[:SERIAL]; see nas list devices.",
     )(command)
 
 

@@ -10,11 +10,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import inf
+from typing import Protocol
 
 import numpy as np
 
-from nas.core.errors import NasError
+from nas.core.errors import NasError, RunError
 from nas.core.jsonl import Record
 from nas.core.machine import machine_memory
 from nas.latency.backends import Run
@@ -77,6 +79,29 @@ _MEMORY_SHARE = 0.25
 _MEMORY_BYTES_WHERE_UNKNOWN = 1_000_000_000
 
 
+Repeat = Callable[[Rounds], tuple[float, float]]
+"""Runs a job a few times; returns the fastest and the median in milliseconds, or raises a NasError
+where the job is refused."""
+
+
+class Timer(Protocol):
+    """Repeats a job by its number in the plan.
+
+    `measure_with` asks for one job after the other, in the order that `arranged` gave a round.
+    """
+
+    def prepare(self, job: int) -> Repeat:
+        """Return the function that repeats a job, with its model where it runs.
+
+        Raises:
+            NasError: if the job is refused.
+            RunError: if nothing can be measured any more.
+        """
+
+    def arranged(self, jobs: list[int]) -> list[int]:
+        """Return the shuffled jobs of a round in the order in which they are best measured."""
+
+
 def measure(
     models: Sequence[Load],
     open_model: Callable[[bytes], Run],
@@ -94,10 +119,22 @@ def measure(
         NasError: if a reference is refused.
         RunError: if the file cannot be written; everything before is kept.
     """
+    timer = _Opened(models, open_model)
+    return measure_with(timer, file, rounds=rounds, machine=machine, report=report)
+
+
+def measure_with(
+    timer: Timer, file: SampleFile, *, rounds: Rounds, machine: Record, report: MeasuringReport
+) -> Estimates:
+    """Measure the jobs of `file` as `timer` does, the references first among them.
+
+    Raises:
+        NasError, RunError: as `measure`.
+    """
     file.begin(machine)
-    state = _State(models, open_model, file)
+    state = _State(timer, file)
     state.measure_references(rounds)
-    plan = _Remaining(rounds, len(models), state)
+    plan = _Remaining(rounds, len(file.samples.header["jobs"]), state)
     for number, job in plan:
         if time.monotonic() - state.start > rounds.seconds:
             break
@@ -112,17 +149,14 @@ def measure(
 class _State:
     """The models and the repetitions so far."""
 
-    def __init__(
-        self, models: Sequence[Load], open_model: Callable[[bytes], Run], file: SampleFile
-    ) -> None:
-        self.file = file
+    def __init__(self, timer: Timer, file: SampleFile) -> None:
+        self.timer, self.file = timer, file
         self.start = time.monotonic()
         self.references = file.samples.references
         self.repetitions = list(file.samples.repetitions)
         self.refused = dict(file.samples.refused)
         self._begin = len(file.samples.begins)
         self._reference_at, self._asked = self.start, 0
-        self._runs = _Runs(models, open_model)
 
     def estimates(self) -> Estimates:
         return estimate(self.repetitions, references=self.references)
@@ -147,29 +181,36 @@ class _State:
         job = self._asked % self.references
         self._asked += 1
         try:
-            run = self._runs(job)
+            self._measure(job, rounds)
+        except RunError:
+            raise
         except NasError as error:  # not noted, so that the file can be continued
             raise NasError(f"a reference network cannot be measured: {error}") from None
-        self._measure(job, run, rounds)
         self._reference_at = time.monotonic()
 
     def measure(self, job: int, rounds: Rounds) -> None:
         try:
-            run = self._runs(job)
+            self._measure(job, rounds)
+        except RunError:
+            raise
         except NasError as error:
             self.refused[job] = str(error)
             self.file.refused(job, str(error))
-            return
-        self._measure(job, run, rounds)
 
-    def _measure(self, job: int, run: Run, rounds: Rounds) -> None:
+    def _measure(self, job: int, rounds: Rounds) -> None:
+        repeat = self.timer.prepare(job)
         at = time.monotonic() - self.start
-        run()
-        times = list(_times(run, rounds))
-        ms = (1e3 * min(times), 1e3 * float(np.median(times)))
-        repetition = Repetition(job, self._begin, at, *ms)
+        ms, median_ms = repeat(rounds)
+        repetition = Repetition(job, self._begin, at, ms, median_ms)
         self.repetitions.append(repetition)
         self.file.add(repetition)
+
+
+def _repeated(run: Run, rounds: Rounds) -> tuple[float, float]:
+    """Run a model a few times, after once without a clock."""
+    run()
+    times = list(_times(run, rounds))
+    return 1e3 * min(times), 1e3 * float(np.median(times))
 
 
 def _times(run: Run, rounds: Rounds) -> Iterator[float]:
@@ -187,8 +228,10 @@ def memory_bytes() -> int:
 
 
 @dataclass
-class _Runs:
-    """Opens models; keeps their files, and those that take long to open, in memory.
+class _Opened:
+    """Opens models and runs them in this process.
+
+    Their files are kept in memory, and so are those that take long to open.
 
     Where a model lies in memory makes it some per cent faster or slower for as long as it is open.
     So it is opened again for every repetition.
@@ -200,7 +243,15 @@ class _Runs:
     _files: OrderedDict[int, bytes] = field(default_factory=OrderedDict)
     _slow: dict[int, Run] = field(default_factory=dict)
 
-    def __call__(self, job: int) -> Run:
+    def prepare(self, job: int) -> Repeat:
+        """Open the model of a job."""
+        return partial(_repeated, self._run(job))
+
+    def arranged(self, jobs: list[int]) -> list[int]:
+        """Return `jobs`, as any is opened as fast as the next."""
+        return jobs
+
+    def _run(self, job: int) -> Run:
         if job in self._slow:
             return self._slow[job]
         content = self._file(job)
@@ -231,8 +282,9 @@ class _Remaining:
             left = self._left(number)
             more = 0 if number else (self.rounds.visits - 1) * self.state.networks
             self._expected = self._done + (len(left) + more) * (self.rounds.most - number)
-            for job in np.random.default_rng(number).permutation(left):
-                yield number, int(job)
+            shuffled = np.random.default_rng(number).permutation(left)
+            for job in self.state.timer.arranged([int(job) for job in shuffled]):
+                yield number, job
                 self._done += 1
 
     def _left(self, number: int) -> list[int]:

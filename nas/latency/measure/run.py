@@ -97,6 +97,17 @@ class Device(Protocol):
         """
 
 
+def usual_backend(device: str = HERE) -> str:
+    """Return the backend that is measured on a device, by its text, where none is named.
+
+    A plugin of a device names its own by a function `backend`.
+
+    Raises:
+        NasError: if there is no such device, or it does not take the options.
+    """
+    return plugins.beside("devices", Plugin.parse(device), "backend") or Target().backend
+
+
 def measure_plan(
     plan: Plan,
     target: Target,

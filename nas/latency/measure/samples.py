@@ -6,7 +6,7 @@ model that the runtime would not run. Nothing here needs more than Python.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,7 +44,10 @@ class Repetition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """What a line "begin" says of the machine; what could not be read is empty or 0."""
+    """What a line "begin" says of the machine; what could not be read is empty or 0.
+
+    `facts` are further ones, as a phone has them.
+    """
 
     cpu: str = ""
     cpu_count: int = 0
@@ -55,6 +58,7 @@ class Machine:
     python: str = ""
     date: str = ""
     backend: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

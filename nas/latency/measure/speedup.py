@@ -11,7 +11,7 @@ from nas.latency.backends import DTYPES
 from nas.latency.measure.estimates import Estimate, Estimates
 from nas.latency.measure.plan import plan_check
 from nas.latency.measure.rounds import MeasuringReport, Rounds
-from nas.latency.measure.run import Target, measure_plan
+from nas.latency.measure.run import HERE, Target, measure_plan, usual_backend
 from nas.latency.measure.samples import Samples
 from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
@@ -19,7 +19,7 @@ from nas.network.blocks import Architecture
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speedup:
-    """What two networks take on this machine, in milliseconds with 90 % intervals.
+    """What two networks take on one device, in milliseconds with 90 % intervals.
 
     `factor` is how many times faster the second is; its interval is the widest that theirs allow.
     """
@@ -56,10 +56,15 @@ class Speedup:
         }
 
 
-def target_like(table: LatencyTable) -> Target:
-    """Return what to measure on: onnxruntime with the threads and numbers of `table`."""
+def target_like(table: LatencyTable, device: str = HERE) -> Target:
+    """Return what to measure on: a device's usual backend, the threads and numbers of `table`.
+
+    Raises:
+        NasError: see `usual_backend`.
+    """
     dtype = table.precision if table.precision in DTYPES else DTYPES[0]
-    return Target(threads=table.threads, dtype=dtype)
+    backend = usual_backend(device)
+    return Target(backend=backend, threads=table.threads, dtype=dtype, device=device)
 
 
 def measure_speedup(
@@ -70,9 +75,9 @@ def measure_speedup(
     rounds: Rounds,
     report: MeasuringReport = quiet,
 ) -> Speedup:
-    """Measure both networks in turns on this machine.
+    """Measure both networks in turns on the target's device.
 
-    The process stays pinned to the target's cores.
+    On this machine, the process stays pinned to the target's cores.
 
     Raises:
         NasError: if the runtime is missing or refuses a network.
