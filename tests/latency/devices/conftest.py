@@ -139,7 +139,7 @@ fi
 echo >> {folder}/runs
 n=$(wc -l < {folder}/runs)
 awk -v n="$n" -v size="$size" -v form="$(cat {folder}/form)" 'BEGIN {{
-  drift = 1 + 0.1 * sin(n / 40) + (n > 200 ? 0.08 : 0)
+  drift = 1 + 0.1 * sin(n / 80) + (n > 200 ? 0.08 : 0)
   noise = 1 + 0.004 * ((n * 7919) % 13) / 13
   us = (30 + size / 200) * drift * noise
   if (form == 1) {{

