@@ -93,6 +93,12 @@ def _flag(name: str, help_text: str, **more: Any) -> Callable[[Any], Any]:
 @_flag("workers", "Trainings at a time. [default: one per core]")
 @_flag("ray_address", "The Ray cluster, as in auto. [default: with --runner ray a local one]")
 @_flag("gpus_per_trial", "The share of a GPU for each trial on the cluster, as in 0.25.")
+@click.option(
+    "--deterministic",
+    is_flag=True,
+    default=None,
+    help="Tell results of several workers in the order of asking: one front for a seed.",
+)
 @_flag("trial_seconds", "A trial that takes longer fails.")
 @_flag("max_seconds", "End after so many seconds, all searches in the run folder together.")
 @_flag("max_epochs", "End after so many epochs of training, together as well.")

@@ -42,8 +42,10 @@ class SearchConfig:
     search also where all units lie outside the latency table's range, or most of the latency is
     extrapolated. `on_missing`: "model" the units that a measured table lacks, "measure" them now,
     into its file, or "fail". `data`: what evaluators train on. `workers`: of the runner (0: its
-    choice); several, and a cluster, also run other slow evaluators. `ray_address`: of the runner
-    "ray"; `gpus_per_trial`: its share of a GPU. A trial that takes more than `trial_seconds` fails.
+    choice); several, and a cluster, also run other slow evaluators; `deterministic`: results are
+    told in the order of asking, so that a seed and as many workers give one front. `ray_address`:
+    of the runner "ray"; `gpus_per_trial`: its share of a GPU. A trial that takes more than
+    `trial_seconds` fails.
     The search ends early after `max_seconds`, or after training for `max_epochs`, in all that was
     done in its run folder; the last batch may go beyond the epochs. For each of these 0 means no
     limit.
@@ -73,6 +75,7 @@ class SearchConfig:
     workers: int = 0
     ray_address: str = ""
     gpus_per_trial: float = 0.0
+    deterministic: bool = False
     trial_seconds: int = 0
     max_seconds: int = 0
     max_epochs: int = 0

@@ -385,6 +385,7 @@ def _streamed(setup: Setup, session: Session, watch: Watch) -> Iterator[None]:
         over=lambda: watch.is_over(session),
         batch=config.batch,
         seconds=config.trial_seconds,
+        in_turn=config.deterministic,
     )
 
 

@@ -56,6 +56,7 @@ class Settings(TypedDict, total=False):
     workers: int
     ray_address: str
     gpus_per_trial: float
+    deterministic: bool
     trial_seconds: int
     max_seconds: int
     max_epochs: int

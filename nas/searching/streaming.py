@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ SECONDS_PER_TASK = 0.2
 """Candidates that take less are sent several at a time."""
 
 
-def stream(
+def stream(  # noqa: PLR0913  # a parameter for every setting
     session: Session,
     runner: Runner,
     *,
@@ -23,6 +24,7 @@ def stream(
     over: Callable[[], bool],
     batch: int = 0,
     seconds: float = 0.0,
+    in_turn: bool = False,
 ) -> Iterator[None]:
     """Evaluate candidates on `runner` until `wanted` are told or `over()`; yield after every tell.
 
@@ -32,19 +34,38 @@ def stream(
     evaluated twice: a proposal equal to one that was told, even a failed one, gets its result, and
     one equal to another that is being evaluated waits for it.
 
+    With `in_turn` results are told in the order of asking, and there are always as many proposals
+    without a result as there are workers. So the same seed and as many workers give the same
+    trials, whatever finishes first; a worker may wait for another.
+
     Raises:
         RunError: if a file cannot be written.
     """
-    size = _rows_per_task(session)
+    size = 1 if in_turn else _rows_per_task(session)
     at_once = batch or max(size, min(session.strategy.batch, runner.workers // 8))
     proposals = _Proposals(session, size, at_once=at_once, wanted=wanted, over=over)
-    for task, outcome in outcomes(runner, evaluate, session.problem, proposals, seconds=seconds):
+    proposals.ahead = runner.workers if in_turn else 0
+    proposals.fill()
+    found = outcomes(runner, evaluate, session.problem, proposals, seconds=seconds)
+    for task, outcome in _in_turn(found) if in_turn else found:
         numbers = proposals.taken_back(task)
         if isinstance(outcome, Failure):
             outcome = _failed(session, numbers, outcome)
         session.tell(numbers, outcome)
         proposals.told()
+        proposals.fill()
         yield
+
+
+def _in_turn(results: Iterator[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
+    """Yield the results of tasks in the order of their numbers, from 0."""
+    ready: dict[int, Any] = {}
+    awaited = 0
+    for task, outcome in results:
+        ready[task] = outcome
+        while awaited in ready:
+            yield awaited, ready.pop(awaited)
+            awaited += 1
 
 
 def _rows_per_task(session: Session) -> int:
@@ -53,7 +74,12 @@ def _rows_per_task(session: Session) -> int:
 
 
 class _Proposals:
-    """Hands proposals out, some rows at a time, and asks for more when there are none left."""
+    """Hands proposals out, some rows at a time, and asks for more when there are none left.
+
+    With `ahead`, it only asks where told to `fill`: until so many proposals have no result.
+    """
+
+    ahead = 0
 
     def __init__(
         self, session: Session, size: int, *, at_once: int, wanted: int, over: Callable[[], bool]
@@ -69,7 +95,7 @@ class _Proposals:
 
     def __iter__(self) -> Iterator[object]:
         while True:
-            if not self._left:
+            if not self._left and not self.ahead:
                 self._ask()
             if self._left:
                 yield self._handed_out()
@@ -80,12 +106,22 @@ class _Proposals:
 
     def _ask(self) -> None:
         """Ask until there is something new, or the strategy has nothing for now."""
+        while not self._left and self._asked():
+            pass
+
+    def fill(self) -> None:
+        """Ask until as many proposals as wanted `ahead` are without a result."""
+        while len(self._left) + len(self._out) < self.ahead and self._asked():
+            pass
+
+    def _asked(self) -> bool:
+        """Ask once, and tell whether to ask again."""
         session = self._session
-        while not self._left and not self._over() and session.asked < self._wanted:
-            numbers = session.ask(min(self._at_once, self._wanted - session.asked))
-            self._take(numbers)
-            if not numbers or self._twins:
-                return
+        if self._over() or session.asked >= self._wanted:
+            return False
+        numbers = session.ask(min(self._at_once, self._wanted - session.asked))
+        self._take(numbers)
+        return bool(numbers) and not self._twins
 
     def _take(self, numbers: tuple[int, ...]) -> None:
         """Answer what was told before; put the rest into the queue, or behind its twin."""

@@ -87,6 +87,53 @@ def test_the_same_order_of_results_gives_the_same_proposals(
     assert len(found[0]) == wanted
 
 
+@pytest.mark.parametrize("strategy", ["random", "evolution", "archive", "tpe"])
+def test_results_in_turn_give_the_same_trials_in_whatever_order_they_come(
+    problem: Problem, strategy: str
+) -> None:
+    found, free = [], []
+    for seed in range(4):
+        session = _session(problem, NoJournal(), strategy)
+        _run(session, Shuffled(3, seed=seed), in_turn=True)
+        assert (len(session), len(session.waiting)) == (40, 0)
+        found.append(session.trials.picks.tobytes())
+        session = _session(problem, NoJournal(), strategy)
+        _run(session, Shuffled(3, seed=seed))
+        free.append(session.trials.picks.tobytes())
+    assert len(set(found)) == 1
+    assert len(set(free)) > 1  # without, the order decides
+
+
+def test_all_workers_have_something_to_do_in_turn(problem: Problem) -> None:
+    session, runner = _session(problem, NoJournal()), Shuffled(8)
+    _run(session, runner, in_turn=True)
+    assert runner.most == 8
+
+
+@pytest.mark.parametrize("cut", [0, 1, 7, 22])
+def test_what_is_resumed_in_turn_gives_the_same_trials(
+    problem: Problem, tmp_path: Path, cut: int
+) -> None:
+    whole = _session(problem, NoJournal(), "evolution")
+    _run(whole, Shuffled(3), in_turn=True)
+    with closing(open_journal(tmp_path / "cut")) as journal:
+        begun = _session(problem, journal, "evolution")
+        told = stream(begun, Shuffled(3, seed=5), wanted=40, over=lambda: False, in_turn=True)
+        for _ in range(cut):
+            next(told)
+        told.close()  # type: ignore[attr-defined]  # a generator
+    with closing(open_journal(tmp_path / "cut")) as journal:
+        resumed = _session(problem, journal, "evolution")
+        _run(resumed, Shuffled(3, seed=9), in_turn=True)
+        assert np.array_equal(resumed.trials.picks, whole.trials.picks)
+
+
+def test_failures_in_turn_fail_their_own_trials(problem: Problem) -> None:
+    session = _session(problem, NoJournal())
+    _run(session, Shuffled(4, spoil={3: Failure("no"), 9: Failure("no")}), in_turn=True)
+    assert np.flatnonzero(session.trials.status == FAILED).tolist() == [3, 9]
+
+
 @pytest.mark.parametrize(("strategy", "cuts"), [("random", 12), ("guided", 2)])
 def test_a_stream_cut_anywhere_goes_on_without_losing_or_doubling(
     problem: Problem, tmp_path: Path, strategy: str, cuts: int

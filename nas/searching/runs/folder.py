@@ -48,7 +48,7 @@ _NAME = re.compile(r"[0-9]{3,9}")
 
 MAY_CHANGE = (
     *("trials", "batch", "runner", "workers", "ray_address", "gpus_per_trial"),
-    *("trial_seconds", "max_seconds", "max_epochs"),
+    *("deterministic", "trial_seconds", "max_seconds", "max_epochs"),
 )
 """Settings that may change when a run is resumed."""
 
