@@ -1,9 +1,9 @@
-"""The torch model of an architecture, built from its lowered layers.
+"""Build the torch model of an architecture from its lowered layers.
 
-A new kind of block needs no change here. The names of the weights are those of the units and
-layers: "stages.2.0.expand.weight", "stages.2.0.expand.norm.running_mean",
-"stages.2.0.squeeze.reduce.bias", "head.2.linear.weight".
-`nas.exporting.onnx` writes the same network, with the same names, without torch.
+A new kind of block needs no change here. Weights are named after units and layers:
+"stages.2.0.expand.weight", "stages.2.0.expand.norm.running_mean", "stages.2.0.squeeze.reduce.bias",
+"head.2.linear.weight". `nas.exporting.onnx` writes the same network, with the same names, without
+torch.
 """
 
 from collections import OrderedDict
@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # the name every torch program uses
+import torch.nn.functional as F  # the customary name
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -24,7 +24,7 @@ from nas.network.layers import Add, Conv, Layer, Linear, Pool, Squeeze, Unit
 from nas.network.lowering import lower
 
 NORM_MOMENTUM = 0.01
-"""Share of a new batch in the running statistics: the decay of 0.99 used for MnasNet, MobileNetV3
+"""The weight of a new batch in the running statistics: a decay of 0.99, as for MnasNet, MobileNetV3
 and EfficientNet (MobileNetV1 was trained with 0.9997)."""
 
 ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
@@ -73,14 +73,14 @@ class ConvNorm(nn.Conv2d):
         return F.pad(x, [side for axis in (3, 2) for side in self._padding(x.shape[axis])])
 
     def _padding(self, side: int) -> tuple[int, int]:
-        """Return what TensorFlow adds before and after a map of `side` pixels."""
+        """Return TensorFlow's padding before and after a map of `side` pixels."""
         kernel, stride = self.kernel_size[0], self.stride[0]
         added = max((-(-side // stride) - 1) * stride + kernel - side, 0)
         return added // 2, added - added // 2
 
 
 class SqueezeExcite(nn.Module):
-    """Squeeze-and-excitation: a gate per channel from the means of all channels."""
+    """Squeeze-and-excitation: gates for all channels, computed from the means of all channels."""
 
     def __init__(self, layer: Squeeze) -> None:
         """Make the two 1x1 convolutions of `layer`."""
@@ -92,7 +92,7 @@ class SqueezeExcite(nn.Module):
         self.gate = ACTIVATIONS[layer.gate]()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return `x` with every channel times its gate."""
+        """Return `x` with every channel multiplied by its gate."""
         squeezed = self.act(self.reduce(F.adaptive_avg_pool2d(x, 1)))
         gate: Tensor = self.gate(self.expand(squeezed))
         return x * gate
@@ -114,10 +114,10 @@ class FullyConnected(nn.Linear):
 
 
 class UnitModule(nn.Sequential):
-    """The layers of one unit, and its shortcut."""
+    """The layers of one unit, with its shortcut."""
 
     def __init__(self, unit: Unit, *, dropout: float, drop_connect: float) -> None:
-        """Make the layers of `unit`; both rates hold while training only."""
+        """Make the layers of `unit`; both rates apply in training mode only."""
         super().__init__(
             OrderedDict((layer.name, _module(layer, dropout)) for layer in unit.layers)
         )
@@ -144,7 +144,7 @@ class Network(nn.Module):
     """The model of an architecture."""
 
     def __init__(self, arch: Architecture) -> None:
-        """Make every unit of `arch`, with weights yet to be set."""
+        """Make every unit of `arch`, with weights that are not yet initialised."""
         super().__init__()
         units = lower(arch)
         modules = iter(_unit_modules(arch, units))
@@ -161,7 +161,7 @@ class Network(nn.Module):
     def forward(self, images: Tensor) -> Any:
         """Map images (batch, channels, height, width) to logits (batch, classes).
 
-        A network without pooling gives its feature maps, a detector its boxes and scores (see
+        A network without pooling returns its feature maps, a detector its boxes and scores (see
         `nas.network.detector`).
         """
         if self.detector is not None:
@@ -173,7 +173,7 @@ class Network(nn.Module):
         return x.flatten(1) if x.shape[2] == x.shape[3] == 1 else x
 
     def _maps(self, images: Tensor) -> dict[str, Tensor]:
-        """Return what the network ends in, by the names of the units."""
+        """Return the outputs of the network, by the names of their units."""
         return carry_out(self._edges, tuple(self._units()), {IMAGE: images}, self._outputs)
 
     def _units(self) -> Iterator[nn.Module]:
@@ -186,12 +186,13 @@ class Network(nn.Module):
 def build_model(arch: Architecture, *, seed: int = 0) -> Network:
     """Return the torch model of `arch` on the CPU, in training mode, freshly initialised.
 
-    Convolutions are drawn from a normal distribution of variance 2 / fan-out (He et al., 2015;
-    the fan-out of a depthwise convolution is that of one channel), linear layers uniformly within
-    1 / sqrt(outputs), biases are 0, as in EfficientNet. The same seed gives the same weights.
+    As in EfficientNet, weights of convolutions are drawn from a normal distribution of variance
+    2 / fan-out (He et al., 2015; the fan-out of a depthwise convolution is that of one channel),
+    those of linear layers uniformly within 1 / sqrt(outputs), and biases are 0. The same seed gives
+    the same weights.
 
-    Dropout stands before the last linear layer. Drop-connect (stochastic depth, Huang et al.,
-    2016) leaves out residual branches, per sample, with a rate that grows linearly with depth.
+    Dropout is applied before the last linear layer. Drop-connect (stochastic depth, Huang et al.,
+    2016) drops residual branches, per sample, at a rate that grows linearly with depth.
     """
     with torch.device("meta"):
         network = Network(arch)
@@ -201,7 +202,7 @@ def build_model(arch: Architecture, *, seed: int = 0) -> Network:
 
 
 def initialise(model: nn.Module, *, seed: int) -> None:
-    """Set every weight and running statistic of `model` in place, as `build_model` says."""
+    """Initialise every weight and running statistic of `model` in place, as in `build_model`."""
     generator = torch.Generator().manual_seed(seed)
     for module in model.modules():
         match module:
@@ -228,7 +229,7 @@ def weights_of(model: nn.Module) -> dict[str, NDArray[np.float32]]:
 
 
 def drop_samples(branch: Tensor, rate: float) -> Tensor:
-    """Return `branch` with whole samples set to 0 at `rate`, and the others scaled to make up."""
+    """Return `branch` with samples set to 0 at `rate`, and the others scaled by 1 / (1 - rate)."""
     if rate == 0:
         return branch
     keep = 1 - rate
@@ -239,8 +240,8 @@ def drop_samples(branch: Tensor, rate: float) -> Tensor:
 def drop_connect_rates(arch: Architecture) -> tuple[float, ...]:
     """Return the rate at every block of `arch`: `drop_connect` times its depth in the stages.
 
-    The depth of a block is the share of the stages' blocks before it, as in EfficientNet: 0 for
-    the stem and for the first block of the first stage.
+    The depth of a block is the fraction of the stages' blocks that precede it, as in EfficientNet:
+    0 for the stem and for the first block of the first stage.
     """
     body = sum(len(stage) for stage in arch.stages)
     first = len(arch.stem)

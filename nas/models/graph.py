@@ -1,4 +1,4 @@
-"""Run the modules of units that form a graph, and join what the levels of a detector give."""
+"""Run the modules of a graph of units, and join the outputs of a detector's levels."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,7 @@ from nas.network.layers import Unit
 from nas.network.lowering import ends, inputs_of, sources
 
 Edges = tuple[tuple[str, tuple[str, ...]], ...]
-"""The name of every unit, and the names of what it reads."""
+"""The name of every unit, and the names of its inputs."""
 
 
 def edges(units: Sequence[Unit]) -> Edges:
@@ -24,7 +24,7 @@ def carry_out(
     given: Mapping[str, Tensor],
     outputs: Sequence[str],
 ) -> dict[str, Tensor]:
-    """Run the modules of units in order on what is given, and return what `outputs` give."""
+    """Run the modules of units in order on the inputs `given`; return those named in `outputs`."""
     last = {name: i for i, (_, names) in enumerate(edges) for name in names}
     last |= dict.fromkeys(outputs, len(edges))
     values = dict(given)
@@ -35,17 +35,17 @@ def carry_out(
 
 
 class Graph(nn.Module):
-    """The modules of units that are no chain."""
+    """The modules of units that form a graph."""
 
     def __init__(self, units: Sequence[Unit], modules: Sequence[nn.Module]) -> None:
-        """Keep the modules of `units`."""
+        """Store the modules of `units`."""
         super().__init__()
         self.parts = nn.ModuleList(modules)
         self._inputs = tuple(inputs_of(units))
         self._edges, self._outputs = edges(units), tuple(unit.name for unit in ends(units))
 
     def forward(self, *images: Tensor) -> tuple[Tensor, ...]:
-        """Return what those units give that no other reads."""
+        """Return the outputs of those units that no other unit reads."""
         given = dict(zip(self._inputs, images, strict=True))
         return tuple(carry_out(self._edges, tuple(self.parts), given, self._outputs).values())
 

@@ -1,20 +1,20 @@
-"""What joins, splits and resizes maps, as torch modules without weights."""
+"""Torch modules without weights that join, split and resize maps."""
 
 from collections.abc import Callable, Mapping
 from functools import reduce
 
 import torch
-import torch.nn.functional as F  # the name every torch program uses
+import torch.nn.functional as F  # the customary name
 from torch import Tensor, nn
 
 from nas.network.layers import Add, Concat, Layer, MaxPool, Shuffle, Split, Upsample
 
 
 class Moving(nn.Module):
-    """What joins, splits and resizes maps, without weights."""
+    """A layer without weights that joins, splits or resizes maps."""
 
     def __init__(self, layer: Layer, act: nn.Module | None = None) -> None:
-        """Do what `layer` says, and then `act`."""
+        """Make the module of `layer`, followed by `act`."""
         super().__init__()
         self.layer = layer
         self.act = act if act is not None else nn.Identity()

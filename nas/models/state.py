@@ -1,4 +1,4 @@
-"""Write and read the state of a training: tensors by name, and plain facts."""
+"""Save and load the state of a training: tensors by name, and facts as plain data."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,7 +19,7 @@ OPTIMIZER = "optimizer."
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Write `tensors` and `facts`, plain data, to `path`; a kill leaves the old file or the new.
+    """Write `tensors` and `facts` (plain data) to `path` atomically.
 
     Raises:
         BadFile: if it cannot be written.
@@ -45,7 +45,7 @@ def load(path: Path) -> dict[str, Tensor]:
 
 
 def model_tensors(model: nn.Module, prefix: str = MODEL) -> dict[str, Tensor]:
-    """Return the weights and running statistics of `model` as they stand, not copied."""
+    """Return the weights and running statistics of `model`, not copied."""
     return {
         prefix + name: value
         for name, value in model.state_dict().items()
@@ -54,7 +54,7 @@ def model_tensors(model: nn.Module, prefix: str = MODEL) -> dict[str, Tensor]:
 
 
 def optimizer_tensors(optimizer: Optimizer, model: nn.Module) -> dict[str, Tensor]:
-    """Return the averages that `optimizer` keeps, as "optimizer.WEIGHT.AVERAGE"."""
+    """Return the moving averages of `optimizer`, named "optimizer.WEIGHT.AVERAGE"."""
     return {
         f"{OPTIMIZER}{name}.{key}": value
         for name, param in model.named_parameters()
@@ -63,10 +63,10 @@ def optimizer_tensors(optimizer: Optimizer, model: nn.Module) -> dict[str, Tenso
 
 
 def restore_model(model: nn.Module, tensors: Mapping[str, Tensor], prefix: str = MODEL) -> None:
-    """Set the weights of `model` in place to those of `tensors` whose names begin with `prefix`.
+    """Set the weights of `model` in place from those `tensors` whose names begin with `prefix`.
 
     Raises:
-        BadFile: if one is missing, or of another shape.
+        BadFile: if one is missing or has another shape.
     """
     for name, value in model_tensors(model, prefix).items():
         found = tensors.get(name)
@@ -78,13 +78,13 @@ def restore_model(model: nn.Module, tensors: Mapping[str, Tensor], prefix: str =
 def restore_optimizer(
     optimizer: Optimizer, model: nn.Module, tensors: Mapping[str, Tensor]
 ) -> None:
-    """Set the averages of `optimizer`, in the layout that its parameters have in memory.
+    """Set the moving averages of `optimizer`, in the memory layout of its parameters.
 
-    In another layout the same arithmetic would take another order, and round otherwise.
+    In another layout the same arithmetic would run in another order, and round differently.
     """
     for name, param in model.named_parameters():
         for key, value in _of_weight(tensors, name):
-            # a count has no shape of its own, and stays on the CPU unless the optimizer is fused
+            # a step count is a scalar, and stays on the CPU unless the optimizer is fused
             fits = value.shape == param.shape
             device = param.device if fits or param.is_cuda else value.device
             place = torch.empty_like(param) if fits else torch.empty_like(value, device=device)

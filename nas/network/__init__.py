@@ -1,1 +1,1 @@
-"""Architectures as data, and what follows from their layers: cost, memory, weights."""
+"""Architectures as data, and what is computed from their layers: cost, memory, weights."""

@@ -1,7 +1,7 @@
-"""Many blocks at once: equal but for their numbers, each of which is an array.
+"""Lower many blocks at once: they differ only in their numbers, each of which is an array.
 
-They are lowered by the rules for a single block. Whatever adds, multiplies and compares the numbers
-in layers (cost, the counts of the latency predictor) works on the result as it does on one unit.
+The rules for a single block lower them. Code that only adds, multiplies and compares the numbers in
+layers (cost, the counts of the latency predictor) works on the result as on a single unit.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,15 +19,15 @@ Ints = NDArray[np.int64]
 Places = NDArray[np.intp]
 
 NUMBERS = ("in_channels", "out_channels", "hidden_channels", "kernel", "se_channels")
-"""The fields of blocks that are arrays; they differ in no other."""
+"""The fields that are arrays; the blocks agree in all others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockArrays:
-    """Some blocks, with the fields of `Block`; each of `NUMBERS` is an array of shape (blocks,).
+    """Several blocks, with the fields of `Block`; each of `NUMBERS` is an array of shape (blocks,).
 
-    Whether they expand, squeeze and keep their channels can be told of blocks that agree in it;
-    see `alike`.
+    The properties `expands`, `squeezes` and `keeps_channels` are valid only for blocks that agree
+    in them; see `alike`.
     """
 
     kind: str
@@ -44,14 +44,14 @@ class BlockArrays:
 
     @classmethod
     def of(cls, values: Mapping[str, Any], count: int) -> "BlockArrays":
-        """Return `count` blocks; a number in `values` may be one for all, or an array."""
+        """Return `count` blocks; each number in `values` is an array, or one value for all."""
         numbers = ((name, values[name]) for name in NUMBERS)
         arrays = {n: v if isinstance(v, np.ndarray) else np.full(count, v) for n, v in numbers}
         return cls(**{**values, **arrays})
 
     @classmethod
     def join(cls, parts: Sequence["BlockArrays"]) -> "BlockArrays":
-        """Return the blocks of all parts, which are equal but for their numbers."""
+        """Return the blocks of all parts, which differ only in their numbers."""
         joined: dict[str, Any] = {
             n: np.concatenate([getattr(part, n) for part in parts]) for n in NUMBERS
         }
@@ -59,7 +59,7 @@ class BlockArrays:
 
     @property
     def common(self) -> tuple[str | int, ...]:
-        """What blocks must share to be joined."""
+        """The values that blocks must share to be joined."""
         return self.kind, self.stride, self.act, self.se_act, self.gate, self.skip
 
     @property
@@ -78,7 +78,7 @@ class BlockArrays:
         return bool(self.in_channels[0] == self.out_channels[0])
 
     def alike(self) -> Iterator[tuple[Places, "BlockArrays"]]:
-        """Yield the places of blocks of the same layers and shortcut, and these blocks."""
+        """Yield groups of blocks with the same layers and shortcut: their indices and blocks."""
         structure = (
             (self.hidden_channels != self.in_channels) * 4
             + (self.se_channels > 0) * 2
@@ -90,9 +90,9 @@ class BlockArrays:
 
 
 def lower_arrays(blocks: BlockArrays, side: Ints) -> Iterator[tuple[Places, Unit]]:
-    """Yield the places of blocks of the same layers, and their units as one of arrays.
+    """Yield groups of blocks with the same layers: their indices, and one unit of arrays.
 
-    `side` is that of the input of each block, in pixels.
+    `side` is the side of each block's input, in pixels.
     """
     for places, alike in blocks.alike():
         block = cast(Block, alike)
@@ -106,7 +106,7 @@ def lower_arrays(blocks: BlockArrays, side: Ints) -> Iterator[tuple[Places, Unit
 
 
 def side_behind(blocks: BlockArrays, side: Ints) -> Ints:
-    """Return the side of what each block gives for an input of `side` pixels."""
+    """Return the side of each block's output for an input of `side` pixels."""
     found = np.empty_like(side)
     for places, units in lower_arrays(blocks, side):
         found[places] = units.out_shape[1]
@@ -114,7 +114,7 @@ def side_behind(blocks: BlockArrays, side: Ints) -> Ints:
 
 
 def unit_at(units: Unit, place: int) -> Unit:
-    """Return one of the units that `lower_arrays` gives."""
+    """Return one of the units in a unit of arrays from `lower_arrays`."""
     found: dict[str, Any] = {f.name: getattr(units.block, f.name) for f in fields(BlockArrays)}
     found |= {name: int(found[name][place]) for name in NUMBERS}
     side = int(np.asarray(units.in_shape[1])[place])

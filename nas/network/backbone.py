@@ -1,4 +1,4 @@
-"""The network that a detector was made of, and its weights in the detector and back."""
+"""Recover the backbone of a detector, and move weights between the two."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,10 +13,10 @@ from nas.network.weights import Array, Weights, weight_shapes
 def backbone_of(arch: Architecture) -> Architecture:
     """Return the stem and the stages of a detector, with the last convolution that SSD reads.
 
-    The expansion that a head reads, a block of its own in the detector, is that of its block again.
+    An expansion that the head reads, a separate block in the detector, is merged into its block.
 
     Raises:
-        BadValue: if `arch` is no detector.
+        BadValue: if `arch` is not a detector.
     """
     if arch.detector is None:
         raise BadValue(f"{arch.name or 'the network'} is not a detector", "detector")
@@ -26,12 +26,12 @@ def backbone_of(arch: Architecture) -> Architecture:
 
 
 def _goes_on(arch: Architecture) -> bool:
-    """Return whether the first block of the head reads the last of the stages."""
+    """Return whether the first block of the head reads the last block of the stages."""
     return bool(arch.head) and not arch.head[0].inputs and arch.head[0].kind == "conv"
 
 
 def _merged(stage: Blocks) -> Iterator[Block]:
-    """Yield the blocks of a stage, an expansion together with the block that it belongs to."""
+    """Yield the blocks of a stage, each expansion merged into the block it belongs to."""
     followers = {i for i, (one, two) in enumerate(pairwise(stage), 1) if _are_one(one, two)}
     for number, block in enumerate(stage):
         if number + 1 in followers:
@@ -52,17 +52,17 @@ def _are_one(first: Block, second: Block) -> bool:
 
 
 def from_detector(arch: Architecture, weights: Weights) -> dict[str, Array]:
-    """Return the weights of `backbone_of(arch)` among those of the detector."""
+    """Return the weights of `backbone_of(arch)` from the weights of the detector."""
     return {name: weights[theirs] for name, theirs in _names(arch)}
 
 
 def into_detector(arch: Architecture, weights: Weights) -> dict[str, Array]:
-    """Return weights of `backbone_of(arch)` by the names that they have in the detector."""
+    """Return weights of `backbone_of(arch)` under their names in the detector."""
     return {theirs: weights[name] for name, theirs in _names(arch)}
 
 
 def _names(arch: Architecture) -> Iterator[tuple[str, str]]:
-    """Yield the names of tensors in the backbone and the detector: both in order of execution."""
+    """Yield each tensor's names in backbone and detector, in order of execution."""
     alone, whole = (weight_shapes(lower(one)) for one in (backbone_of(arch), arch))
     for (name, shape), (theirs, same) in zip(alone.items(), whole.items(), strict=False):
         assert shape == same, (name, theirs)

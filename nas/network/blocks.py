@@ -1,4 +1,4 @@
-"""Architectures as plain data: blocks, stages, and what surrounds them."""
+"""Architectures as plain data: blocks in a stem, stages and a head."""
 
 import hashlib
 import json
@@ -19,20 +19,20 @@ ACTS = ("none", "relu", "relu6", "swish", "hswish", "sigmoid", "hsigmoid")
 GATES = ("sigmoid", "hsigmoid")
 SKIPS = ("identity", "pool", "none")
 IMAGE = "image"
-"""The place of the input of a network."""
+"""The place of a network's input."""
 PADDINGS = ("symmetric", "same")
 NORM_EPSILON = 1e-3
 """Added to the variance by every batch normalisation, as in the TensorFlow originals."""
 MOST_CHANNELS, MOST_PIXELS, MOST_BLOCKS, MOST_WINDOW = 1_000_000, 10_000, 2_000, 1_000
-"""The most channels of a block, pixels of a side, blocks, and steps of a kernel or a stride.
+"""The most channels of a block, pixels of a side, blocks, and the largest kernel or stride.
 
-Real networks are far below; a small file with larger numbers would take hours, or gigabytes.
+Real networks are far below; a small file with larger numbers would take hours or gigabytes.
 """
 
 JOINING_KINDS = ("concat", "add")
-"""The kinds of blocks that read several others."""
+"""The kinds of blocks that read several blocks."""
 EVEN_KINDS = ("conv",)
-"""The kinds of blocks whose kernel may be even beside an even stride: YOLOv5 has a 6x6 stem."""
+"""The kinds of blocks whose kernel may be even if the stride is: YOLOv5 has a 6x6 stem."""
 
 _POSITIVE = ("in_channels", "out_channels", "kernel", "stride")
 _NOT_NEGATIVE = ("hidden_channels", "se_channels", "first_channel")
@@ -42,13 +42,13 @@ _NOT_NEGATIVE = ("hidden_channels", "se_channels", "first_channel")
 class Block:
     """One block in whole numbers; ratios are resolved before.
 
-    `hidden_channels` are the channels after the expansion (MBConv); equal to `in_channels` they
-    mean that there is no expansion layer. `se_channels` is the width of the squeeze-and-excitation
-    bottleneck, 0 for none; `se_act` the activation inside it, `gate` its last one. `skip` is the
-    shortcut wanted: "identity" holds where the stride is 1 and the channels are equal; "pool" is a
-    3x3 average pooling at the block's stride, and holds where the channels are equal.
-    `first_channel` is where the channels begin that a split takes. `inputs` are the places of the
-    blocks that it reads, as in ("stages.4.2", "head.0"), by default the block before it.
+    `hidden_channels` are the channels after the expansion (MBConv); if they equal `in_channels`,
+    there is no expansion layer. `se_channels` is the width of the squeeze-and-excitation
+    bottleneck, 0 for none; `se_act` is the activation inside it, `gate` the last one. `skip` is the
+    requested shortcut: "identity" applies if the stride is 1 and the channels are equal; "pool", a
+    3x3 average pooling at the block's stride, applies if the channels are equal. `first_channel` is
+    the first channel that a split takes. `inputs` are the places of the blocks that it reads, as in
+    ("stages.4.2", "head.0"), by default the block before it.
     """
 
     kind: str
@@ -91,12 +91,12 @@ class Block:
 
     @property
     def squeezes(self) -> bool:
-        """Whether it has squeeze-and-excitation."""
+        """Whether the block has squeeze-and-excitation."""
         return self.se_channels > 0
 
     @property
     def keeps_channels(self) -> bool:
-        """Whether it has as many channels behind it as before."""
+        """Whether the block has as many output channels as input channels."""
         return self.in_channels == self.out_channels
 
 
@@ -116,12 +116,12 @@ def _kind(kind: object) -> str:
 
 @lru_cache(maxsize=1 << 13)
 def block_of(**values: Any) -> Block:
-    """Return the block with these fields, which is made once: architectures share many."""
+    """Return the block with these fields; equal blocks are created once and shared."""
     return Block(**values)
 
 
 def check_whole(what: str, value: object, least: int, most: int, *path: str) -> None:
-    """Refuse what is no whole number from `least` to `most`.
+    """Reject anything but a whole number from `least` to `most`.
 
     Raises:
         BadValue: with the `path` to it.
@@ -136,17 +136,18 @@ def check_whole(what: str, value: object, least: int, most: int, *path: str) -> 
 class Architecture:
     """A convolutional network: a stem, stages of blocks, and a head, at one input resolution.
 
-    It is a classifier, or with a `detector` a detector, whose outputs that names. Blocks read the
-    one before them, or those that they name as `inputs`.
-    `resolution` is the side of the square input in pixels. `dropout` stands before the last linear
-    layer; `drop_connect` is the rate of dropping residual branches, which grows linearly from 0 at
-    the first block of the stages (Huang et al., 2016): as in EfficientNet, the last of n blocks has
+    Without a `detector` it is a classifier; with one it is a detector, whose outputs `detector`
+    names. A block reads the block before it, or those in its `inputs`.
+    `resolution` is the side of the square input in pixels. `dropout` is applied before the last
+    linear layer. `drop_connect` is the rate of drop path, which grows linearly from 0 at the first
+    block of the stages (Huang et al., 2016): as in EfficientNet, the last of n blocks has
     (n - 1) / n of it. `norm_epsilon` is added to the variance by every normalisation. `padding` is
-    that of its convolutions: "symmetric", equal on both sides whatever the size of the maps, or
-    "same", TensorFlow's, which differs at strides: as little as is needed, the larger half after
-    the map. `name` is a label; with `fixed_features` a width multiplier leaves the head's
-    last features (1280, say) as they are. `detector_head` is the head that made a detector of a
-    network, by which it is scaled. None of these takes part in comparison or fingerprint.
+    the padding of the convolutions: "symmetric" (equal on both sides, whatever the size of the
+    maps) or "same" (TensorFlow's, which differs at strides: as little as needed, the larger half
+    after the map).
+    Three fields take no part in comparison and fingerprint: `name` is a label; with
+    `fixed_features`, width multipliers leave the head's last features (1280, say) as they are;
+    `detector_head` is the head that made the network a detector, which scaling needs.
     """
 
     resolution: int
@@ -186,7 +187,7 @@ class Architecture:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not allowed(value):
             raise BadValue(f"{label} must be a number {wanted}, not {shown(value)}", label)
-        object.__setattr__(self, label, float(value))  # 0 and 0.0 have one fingerprint
+        object.__setattr__(self, label, float(value))  # 0 and 0.0 have the same fingerprint
 
     def _check_channels(self) -> None:
         if not self.named_blocks():
@@ -211,7 +212,7 @@ class Architecture:
         self._check_outputs(given)
 
     def _check_outputs(self, given: Mapping[str, int]) -> None:
-        """Refuse blocks that nothing reads, and outputs of a detector that do not fit."""
+        """Reject blocks that nothing reads, and outputs of a detector that do not fit."""
         places = [place for place, _ in self.named_blocks()]
         read = {name for _, block in self.named_blocks() for name in block.inputs}
         read |= {before for (before, _), (_, b) in pairwise(self.named_blocks()) if not b.inputs}
@@ -237,14 +238,14 @@ class Architecture:
 
     @property
     def fingerprint(self) -> str:
-        """Sixteen hex digits that are equal for equal architectures, whatever their names."""
+        """Sixteen hex digits, equal for equal architectures whatever their names."""
         content = {k: v for k, v in to_mapping(self).items() if k not in _LABELS}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _check_inputs(place: str, block: Block, given: Mapping[str, int]) -> None:
-    """Refuse inputs that are no blocks before it, and several for a block that joins none."""
+    """Reject inputs that are not earlier blocks, and several inputs of a block that joins none."""
     for name in block.inputs:
         if name not in given:
             text = f"{place} reads {shown(name)}, which is not a block before it"
@@ -255,7 +256,7 @@ def _check_inputs(place: str, block: Block, given: Mapping[str, int]) -> None:
 
 
 def steps(place: str) -> tuple[str | int, ...]:
-    """Return the steps to a block in the content of a file: "stages.2.1" -> "stages", 2, 1."""
+    """Return the path to a block in the content of a file: "stages.2.1" -> "stages", 2, 1."""
     return tuple(int(step) if step.isdigit() else step for step in place.split("."))
 
 
@@ -270,7 +271,7 @@ _FILE_REQUIRED = ("schema", "resolution", "stem", "stages", "head")
 def block_mapping(block: Block) -> dict[str, Any]:
     """Return the fields of `block` that differ from their defaults, as plain values.
 
-    No field names code to run, so texts from a file are plain here too.
+    No field names code to run, so texts from a file become plain too.
     """
     return dict(_changed(block))
 
@@ -288,13 +289,13 @@ def _plain(value: Any) -> Any:
 
 
 def _conventions(arch: Architecture) -> dict[str, Any]:
-    """Return the fields that follow where weights come from; files leave their defaults out."""
+    """Return the fields that depend on the origin of weights; files omit their defaults."""
     values = {"norm_epsilon": arch.norm_epsilon, "padding": str(arch.padding)}
     return {name: value for name, value in values.items() if value != _DEFAULTS[name]}
 
 
 def to_mapping(arch: Architecture) -> dict[str, Any]:
-    """Return `arch` as what its YAML or JSON file holds, `schema` first."""
+    """Return `arch` as the content of its YAML or JSON file, `schema` first."""
     return {
         "schema": SCHEMA,
         **({"name": arch.name} if arch.name else {}),
@@ -316,8 +317,8 @@ def from_mapping(data: Mapping[str, Any], *, source: str = "architecture") -> Ar
     """Return the architecture that `data`, the content of a file, describes.
 
     Raises:
-        BadFile: if a key is unknown or missing, or a value is out of its range; the message
-            begins with `source` and names the key.
+        BadFile: if a key is unknown or missing, or a value is out of range; the message begins
+            with `source` and names the key.
     """
     check_keys(data, known=_FILE_KEYS, required=_FILE_REQUIRED, place=source)
     check_schema(data, place=source)

@@ -1,8 +1,8 @@
-"""Checkpoints of trained networks: their facts and weights; without torch.
+"""Read checkpoints of trained networks, their facts and weights, without torch.
 
-A checkpoint is one safetensors file, written at once: the tensors, and in its header, as JSON, what
-they belong to. A training folder holds two: `best` (of the best epoch, only the averaged weights)
-and `last` (everything that is needed to resume the training).
+A checkpoint is one safetensors file, written atomically: the tensors, and facts about them as JSON
+in its header. A training folder holds two: `best` (the averaged weights of the best epoch) and
+`last` (everything that is needed to resume the training).
 """
 
 import atexit
@@ -39,14 +39,14 @@ PREPROCESSING: Mapping[str, str] = {
     "channel_order": "RGB",
     "range": "0 to 1 (bytes / 255), then (pixels - mean) / deviation",
 }
-"""How images become the input of a trained network, beside its resolution and normalisation."""
+"""How images are preprocessed for a trained network, besides resolution and normalisation."""
 STRETCHED = "none; the whole image is stretched to a square"
-"""How they do for a detector."""
+"""The crop of a detector."""
 
 _UNNAMED = "classes_are_numbers"
-"""A key of the metadata where nobody said what the classes are called."""
+"""A key of the metadata that is present if the classes have no names."""
 MODEL, AVERAGE = "model.", "average."
-"""Prefixes of the names of weights: as they were trained, and their moving average."""
+"""Prefixes of the names of weights: the trained ones, and their moving average."""
 
 RANGES = "ranges"
 """The name, behind its prefix, of the ranges of a network that is trained with quantization."""
@@ -55,14 +55,14 @@ _LENGTH_BYTES = 8
 _LARGEST_HEADER = 100_000_000
 _Deviation = Annotated[float, Range(0, 1, above=True)]
 Triple = tuple[float, float, float]
-"""A number for each channel."""
+"""One number per channel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataFacts:
-    """What a checkpoint says of the data.
+    """The facts that a checkpoint records about its data.
 
-    Images, as fractions of 255, are normalised with `mean` and `deviation` of the three channels.
+    Images in the range 0 to 1 are normalised with `mean` and `deviation` of the three channels.
     """
 
     name: str
@@ -74,11 +74,11 @@ class DataFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What a checkpoint says about its tensors.
+    """The facts that a checkpoint records about its tensors.
 
-    `arch` is the content of an architecture's file; `progress` says how far the training was, with
-    `top1` or `map`, if anything. `quantized` names the values whose ranges are among the tensors,
-    if it was trained with quantization.
+    `arch` is the content of an architecture file; `progress` is the state of the training, with
+    `top1` or `map` after the first validation. `quantized` names the values whose ranges are among
+    the tensors, if it was trained with quantization.
     """
 
     schema: int
@@ -90,13 +90,13 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """A trained network: its architecture, weights, and what it was trained on.
+    """A trained network: its architecture, weights, and the data it was trained on.
 
-    `top1` is the accuracy on the validation images, `map` the AP of a detector, None before the
-    first validation, and where the network is no such thing. `named` is False where nobody said
-    what the classes are called: they are numbers then. `notes` are what else exported files say of
-    it. `ranges` are those that values are rounded in, the least and the largest of each by its name
-    in the ONNX graph, if the network was trained with quantization.
+    `top1` is the accuracy of a classifier on the validation images, `map` the AP of a detector;
+    both are None before the first validation, and for networks of the other task. `named` is False
+    if the classes have no names, only numbers. `notes` are further facts for exported files.
+    `ranges` are the quantization ranges (least, largest) of values by their names in the ONNX
+    graph, if the network was trained with quantization.
     """
 
     path: Path
@@ -111,12 +111,12 @@ class Checkpoint:
 
     @property
     def normalisation(self) -> tuple[Triple, Triple]:
-        """The mean and the standard deviation that its images are normalised with."""
+        """The mean and standard deviation by which its images are normalised."""
         return self.data.mean, self.data.deviation
 
     @property
     def metadata(self) -> dict[str, str]:
-        """The metadata of an exported file, lists as JSON."""
+        """The metadata of an exported file; lists are JSON."""
         return {
             "data": self.data.name,
             "classes": json.dumps(self.data.classes),
@@ -131,27 +131,27 @@ class Checkpoint:
 
     @property
     def scores(self) -> dict[str, float]:
-        """What is known of `top1` and `map`, by name."""
+        """Those of `top1` and `map` that are known, by name."""
         known = {"top1": self.top1, "map": self.map}
         return {name: value for name, value in known.items() if value is not None}
 
 
 def metric_of(arch: Architecture) -> str:
-    """Return the name of the metric that networks like `arch` are compared by: top1 or map."""
+    """Return the metric by which networks like `arch` are compared: top1 or map."""
     return "top1" if arch.detector is None else "map"
 
 
 def named_classes(metadata: Mapping[str, str]) -> list[str]:
-    """Return the names of the classes in the metadata of a network; none where nobody gave any."""
+    """Return the class names in the metadata of a network; none if the classes have no names."""
     names: list[str] = json.loads(metadata.get("classes", "[]"))
     return names if _UNNAMED not in metadata else []
 
 
 def find_checkpoint(text: str) -> Path | None:
-    """Return the file of the checkpoint that `text` names, None where it names something else.
+    """Return the file of the checkpoint that `text` names, None if it names something else.
 
-    That is a training folder (then its best), DIR:best, DIR:last, or a path that ends in
-    .safetensors. A file at a URL is fetched, and removed when this process ends.
+    `text` is a training folder (for its best), DIR:best, DIR:last, or a path that ends in
+    .safetensors. A file at a URL is downloaded, and removed when this process ends.
 
     Raises:
         NasError: if there is no such checkpoint.
@@ -192,7 +192,7 @@ def load_checkpoint(text: str) -> Checkpoint:
     """Return the checkpoint that `text` names; see `find_checkpoint`.
 
     Raises:
-        NasError: if there is none, it is damaged, or its weights are not those of its architecture.
+        NasError: if there is none, it is damaged, or its weights do not fit its architecture.
     """
     path = find_checkpoint(text)
     if path is None:
@@ -236,7 +236,7 @@ def _ranges(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Scored:
-    """The part of a progress that is read."""
+    """The fields of `Facts.progress` that are read here."""
 
     top1: Fraction | None = None
     map: Fraction | None = None
@@ -246,22 +246,22 @@ def architecture_of(path: Path) -> Architecture:
     """Return the architecture of the checkpoint at `path`.
 
     Raises:
-        BadFile: if it cannot be read, or is no checkpoint of this project.
+        BadFile: if it cannot be read, or is not a checkpoint of this project.
     """
     return from_mapping(read_header(path).arch, source=f"{path}: arch")
 
 
 def read_header(path: Path) -> Facts:
-    """Return what the checkpoint at `path` says about its tensors.
+    """Return the facts that the checkpoint at `path` records about its tensors.
 
     Raises:
-        BadFile: if it cannot be read, or is no checkpoint of this project.
+        BadFile: if it cannot be read, or is not a checkpoint of this project.
     """
     try:
         with open_regular(path) as file:
             length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
             header = strict_json.parse(file.read(min(length, _LARGEST_HEADER)))
-        # a training that diverged in an earlier version kept a loss of NaN
+        # earlier versions stored a loss of NaN when a training diverged
         facts = strict_json.parse(header["__metadata__"][HEADER], constants=True)
     except OSError as error:
         raise BadFile(f"{path}: {error.strerror or error}") from None
@@ -274,10 +274,10 @@ def read_header(path: Path) -> Facts:
 
 
 def read_weights(path: Path) -> dict[str, Array]:
-    """Return the averaged weights, or the trained ones where no average was kept.
+    """Return the averaged weights, or the trained ones if no average was kept.
 
     Raises:
-        BadFile: if the file is damaged, or holds what is no finite number.
+        BadFile: if the file is damaged, or holds numbers that are not finite.
     """
     try:
         from safetensors import SafetensorError, safe_open
@@ -293,9 +293,9 @@ def read_weights(path: Path) -> dict[str, Array]:
         raise BadFile(f"{path} is damaged: {error}") from None
     for name, value in weights.items():
         if value.dtype.kind != "f" or not np.isfinite(value).all():
-            raise BadFile(f"{path}: weights {shown(name)} are no finite numbers")
+            raise BadFile(f"{path}: weights {shown(name)} are not all finite numbers")
     return weights
 
 
 _UNREADABLE = (ValueError, TypeError, KeyError, AttributeError)
-"""The errors of safetensors for types of numbers that numpy does not have."""
+"""The errors of safetensors for number types that numpy lacks."""

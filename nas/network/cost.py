@@ -1,13 +1,13 @@
 """Count multiply-adds, parameters and activations of layers, units and architectures.
 
-One multiply-add counts as one. Convolutions and linear layers count, those inside
-squeeze-and-excitation too; pooling, normalisation, activations, the SE product and residual
-additions do not.
+One multiply-add counts as one. Convolutions and linear layers are counted, including those in
+squeeze-and-excitation; pooling, normalisation, activations, the SE product and residual additions
+are not.
 
-fvcore, run on the torch model, agrees to the digit with its operators "conv" and "linear". It also
-counts "batch_norm", two per element, which deployment folds away, and "adaptive_avg_pool2d", one
-per element. Neither counts activations, SE products, residual additions or the average pooling of a
-pooled shortcut.
+The counts equal those of fvcore on the torch model for its operators "conv" and "linear". fvcore
+also counts "batch_norm", two per element, which deployment folds away, and "adaptive_avg_pool2d",
+one per element. Neither counts activations, SE products, residual additions or the average pooling
+of a pooled shortcut.
 """
 
 from collections.abc import Mapping
@@ -21,9 +21,9 @@ from nas.network.lowering import lower
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What a network costs at batch size 1.
+    """The cost of a network at batch size 1.
 
-    `activations` are the elements that convolutions and linear layers write (Radosavovic et al.,
+    `activations` are the output elements of convolutions and linear layers (Radosavovic et al.,
     2020).
     """
 
@@ -32,7 +32,7 @@ class Cost:
     activations: int = 0
 
     def __add__(self, other: "Cost") -> "Cost":
-        """Return the cost of both."""
+        """Return the sum of both costs."""
         return Cost(
             macs=self.macs + other.macs,
             params=self.params + other.params,
@@ -41,7 +41,7 @@ class Cost:
 
 
 def cost_of_layer(layer: Layer) -> Cost:
-    """Return the cost of one layer with its normalisation."""
+    """Return the cost of one layer, including its normalisation."""
     match layer:
         case Conv():
             weights = layer.in_shape[0] // layer.groups * layer.out_shape[0] * layer.kernel**2
@@ -70,8 +70,8 @@ def cost_of(unit: Unit) -> Cost:
 def cost(arch: Architecture) -> Cost:
     """Return the cost of `arch` at its own resolution, batch size 1.
 
-    Of a detector, without what turns its outputs into boxes; the numbers of its bins count as
-    parameters, as in published counts.
+    For a detector, decoding its outputs into boxes is not counted; the fixed weights of its bins
+    count as parameters, as in published counts.
     """
     fixed = arch.detector.fixed_params if arch.detector else 0
     return sum((cost_of(unit) for unit in lower(arch)), Cost(params=fixed))

@@ -1,4 +1,4 @@
-"""The parts of YOLO networks, put into a sketch: each function returns the place of what it gives.
+"""The parts of YOLO networks: each function adds one to a sketch and returns its output's place.
 
 The structures are those of Wang et al., 2020 (CSPNet), He et al., 2015 (spatial pyramid pooling),
 and Ma et al., 2018 (ShuffleNetV2), as YOLOv5 and YOLOv8 arrange them.
@@ -8,11 +8,11 @@ from nas.network.sketch import Sketch
 
 SWISH, RELU = "swish", "relu"
 POOLING = 5
-"""The kernel of the pooling that is repeated; three in a row see 13 pixels."""
+"""The kernel of the repeated pooling; three in a row see 13 pixels."""
 
 
 def c2f(sketch: Sketch, source: str, out: int, *, repeats: int, residual: bool) -> str:
-    """Put YOLOv8's block: half the channels go through bottlenecks, each of which is kept."""
+    """Add YOLOv8's block: half the channels pass bottlenecks, each of whose outputs is kept."""
     half = out // 2
     both = sketch.conv(source, 2 * half)
     parts = [both]
@@ -24,7 +24,7 @@ def c2f(sketch: Sketch, source: str, out: int, *, repeats: int, residual: bool) 
 
 
 def c3(sketch: Sketch, source: str, out: int, *, repeats: int, residual: bool) -> str:
-    """Put YOLOv5's block: two branches of half the channels, one of bottlenecks."""
+    """Add YOLOv5's block: two branches of half the channels, one of bottlenecks."""
     plain = sketch.conv(source, out // 2)
     now = sketch.conv(source, out // 2)
     for _ in range(repeats):
@@ -39,7 +39,7 @@ def _bottleneck(sketch: Sketch, source: str, *, kernels: tuple[int, int], residu
 
 
 def pyramid_pooling(sketch: Sketch, source: str, out: int) -> str:
-    """Put spatial pyramid pooling: what was pooled once, twice and three times, side by side."""
+    """Add spatial pyramid pooling: the input, pooled once, twice and three times, concatenated."""
     parts = [sketch.conv(source, sketch.channels[source] // 2)]
     for _ in range(3):
         parts.append(sketch.add("maxpool", parts[-1], kernel=POOLING))
@@ -47,7 +47,7 @@ def pyramid_pooling(sketch: Sketch, source: str, out: int) -> str:
 
 
 def shuffle_block(sketch: Sketch, source: str, out: int, *, stride: int) -> str:
-    """Put a block of ShuffleNetV2; with stride 1 half the channels pass unchanged."""
+    """Add a block of ShuffleNetV2; at stride 1 half the channels pass unchanged."""
     half = out // 2
     if stride == 1:
         passed = sketch.add("split", source, half)

@@ -1,15 +1,15 @@
 """What a detector predicts: maps of box numbers and class scores, and the boxes they start from.
 
-A detector is an architecture with a `Detector`. Its outputs are two arrays, joined over levels, and
-there over rows, columns, and the anchors of a cell (the predictions): box numbers of shape
+A detector is an architecture with a `Detector`. Its outputs are two arrays: box numbers of shape
 (batch, predictions, 4 * bins) and class scores of shape (batch, predictions, scores), before any
-softmax or sigmoid. How both become boxes is said by the coder:
+softmax or sigmoid. The predictions are ordered by level, row, column and anchor of a cell. The
+coder defines how both become boxes:
 
 - "ssd" (Liu et al., 2016): offsets of centre, width and height from an anchor, divided by the
   variances 0.1 and 0.2; softmax over the background and the classes.
 - "yolo": distances from a point to the left, top, right and bottom side of the box, in strides,
   each the mean of a distribution over `bins` whole numbers (Li et al., 2020); a sigmoid per class.
-- "yolov5": offsets from an anchor; sigmoids, of an object at all and per class.
+- "yolov5": offsets from an anchor; sigmoids, for objectness and per class.
 """
 
 from collections.abc import Sequence
@@ -29,19 +29,19 @@ Grid = tuple[int, int]
 """Rows and columns of a map."""
 
 CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
-"""What "ssd" numbers of centres and of sizes are multiplied by."""
+"""The factors by which the "ssd" numbers of centres and of sizes are multiplied."""
 LARGEST_GROWTH = log(1000 / 16)
-"""An "ssd" box grows by the exponential of this at most, which keeps numbers finite."""
+"""An "ssd" box grows at most by the exponential of this, which keeps numbers finite."""
 EXTRA_SCORES = {"ssd": 1, "yolo": 0, "yolov5": 1}
-"""By coder: the scores before those of the classes, of the background or of an object at all."""
+"""By coder: the number of scores before the classes, for the background or for objectness."""
 MOST_CLASSES = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Level:
-    """The maps of one scale, by the places of the blocks whose outputs they are.
+    """The maps of one scale, given by the places of the blocks that output them.
 
-    `anchors` are the widths and heights of the boxes that every cell starts from, as fractions of
+    `anchors` are the widths and heights of the boxes that each cell starts from, as fractions of
     the side of the input; without any, a cell has one point.
     """
 
@@ -51,13 +51,13 @@ class Level:
 
     @property
     def size(self) -> int:
-        """The predictions of a cell."""
+        """The number of predictions per cell."""
         return max(len(self.anchors), 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detector:
-    """How the outputs of a network become boxes; `classes` do not count the background."""
+    """How the outputs of a network become boxes; `classes` do not include the background."""
 
     coder: str
     classes: Count
@@ -80,36 +80,37 @@ class Detector:
 
     @property
     def scores(self) -> int:
-        """The class scores of a prediction, with that of the background or of an object."""
+        """The number of scores per prediction, including background or objectness."""
         return self.classes + EXTRA_SCORES[self.coder]
 
     @property
     def outputs(self) -> dict[str, int]:
-        """The channels of the blocks whose outputs are those of the detector, by their places."""
+        """The channels of the detector's output blocks, by their places."""
         boxes = {level.boxes: level.size * self.numbers for level in self.levels}
         return boxes | {level.classes: level.size * self.scores for level in self.levels}
 
     @property
     def fixed_params(self) -> int:
-        """The weights, never trained, of the mean over bins, a convolution elsewhere."""
+        """The number of fixed weights of the mean over bins, elsewhere a convolution."""
         return self.bins if self.bins > 1 else 0
 
     @property
     def numbers(self) -> int:
-        """The box numbers of a prediction."""
+        """The number of box numbers per prediction."""
         return 4 * self.bins
 
 
 LEAST_SCORE, OVERLAP = 0.001, 0.6
-"""The usual thresholds, low enough for average precision."""
+"""The default thresholds, low enough for average precision."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Which boxes are kept.
 
-    Those of a probability above `score` that overlap no better one of their class by an IoU above
-    `overlap`; the best `most` of an image. Only the best `candidates` of an image are looked at.
+    A box is kept if its probability is above `score` and its IoU with no better box of its class
+    is above `overlap`; of these, the best `most` of an image. Only the best `candidates` of an
+    image are considered.
     """
 
     score: float = LEAST_SCORE
@@ -119,16 +120,16 @@ class Limits:
 
 
 def limits_of(detector: Detector) -> Limits:
-    """Return the usual limits: 100 boxes an image of "ssd", 300 of the others."""
+    """Return the default limits: 100 boxes per image for "ssd", 300 for the others."""
     return replace(Limits(), most=100) if detector.coder == "ssd" else Limits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Priors:
-    """Where each prediction starts, in pixels of the input; in the order of the outputs.
+    """Where each prediction starts, in pixels of the input, in the order of the outputs.
 
-    `centres` and `sizes` have shape (predictions, 2), x or width first; `strides` (predictions,).
-    The sizes of points without anchors are their strides.
+    `centres` and `sizes` have shape (predictions, 2), x or width first; `strides` has shape
+    (predictions,). Without anchors, the sizes are the strides.
     """
 
     centres: Floats
@@ -141,13 +142,13 @@ class Priors:
 
     @property
     def corners(self) -> Floats:
-        """Left, top, right and bottom of each, of shape (predictions, 4); they may lie outside."""
+        """Left, top, right and bottom, shape (predictions, 4); they may exceed the image."""
         half = self.sizes / 2
         return np.concatenate([self.centres - half, self.centres + half], axis=1)
 
 
 def priors(detector: Detector, grids: Sequence[Grid], side: int) -> Priors:
-    """Return the priors of maps of `grids`, one for each level, on an input of `side` pixels."""
+    """Return the priors for maps of sizes `grids`, one per level, on an input of `side` pixels."""
     parts = [
         _of_level(level, grid, side) for level, grid in zip(detector.levels, grids, strict=True)
     ]
@@ -167,7 +168,7 @@ def _of_level(level: Level, grid: Grid, side: int) -> tuple[Floats, Floats, Floa
 
 
 def plain_detector(detector: Detector) -> dict[str, Any]:
-    """Return `detector` as what the file of an architecture holds."""
+    """Return `detector` as it is stored in an architecture file."""
     return {
         "coder": str(detector.coder),
         "classes": detector.classes,

@@ -1,4 +1,4 @@
-"""Detectors by name: "ssdlite:BACKBONE", "yolo:BACKBONE@416,classes=3"."""
+"""Build detectors by name: "ssdlite:BACKBONE", "yolo:BACKBONE@416,classes=3"."""
 
 import re
 from collections.abc import Callable
@@ -11,27 +11,27 @@ from nas.network.blocks import Architecture, Block
 
 KIND = "heads"
 RESOLUTION = 320
-"""The usual side of the input, in pixels."""
+"""The default side of the input, in pixels."""
 _SIDE = re.compile(r"(?P<backbone>.*[^@])@(?P<side>\d{2,5})")
 _LEAST_SIDE = 32
-"""From this number on, what follows an @ is a resolution, otherwise a width multiplier."""
+"""From this number on, a number after @ is a resolution; below, a width multiplier."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taps:
-    """What decides a head besides its options and the side of the input, by places of blocks.
+    """The parts of a backbone on which a head depends, besides its options and the input's side.
 
-    These are the input channels of the blocks `inputs`, those in front of the pooling (with
-    `keeps_convolutions`, else those behind the stages), and the expansion of the block `split`,
-    which becomes a block of its own where it `splits`. Without `keeps_convolutions` nothing of the
-    classifier's head stays. `apart` says that no unit of the head depends on several of the
-    channels. `halved` is there where the tail is changed, the last stage with blocks and what is
-    behind: what a block becomes that is the "first" of this stage, of the "rest", or of the "head",
-    given the divisor for `squeeze_by` of the network.
+    The head depends on three things: the input channels of the blocks at the places `inputs`; the
+    channels before the pooling (with `keeps_convolutions`) or after the stages (without, when
+    nothing of the classifier's head is kept); and the expansion of the block `split`, which becomes
+    a separate block if it `splits`. With `apart`, no unit of the head depends on more than one of
+    these channel counts. `halved`, if given, changes the tail, which is the last non-empty stage
+    and all that follows: called with a block, its part ("first" of that stage, "rest", or "head")
+    and the network's divisor for `squeeze_by`, it returns the new block.
 
-    The plugin of a head may have a function `taps` like its `create`, which returns these for a
-    backbone, or None where more of it decides: what detectors of a space cost is then looked up by
-    what decides them.
+    The plugin of a head may have a function `taps` with the arguments of `create`. It returns these
+    for a backbone, or None if the head depends on more; the costs of a space's detectors are then
+    looked up by these parts.
     """
 
     inputs: tuple[str, ...] = ()
@@ -45,12 +45,12 @@ def splits(block: Block) -> bool:
     """Return whether the expansion of `block` can be a block of its own."""
     if block.kind != "mbconv" or not block.expands:
         return False
-    return not (block.skip == "pool" and block.keeps_channels)  # a shortcut of what it expands
+    return not (block.skip == "pool" and block.keeps_channels)  # the shortcut reads its input
 
 
 def rest_of(block: Block) -> dict[str, Any]:
-    """Return the fields of what is left of a block that `splits`, where they differ."""
-    skip = "none" if block.skip == "pool" else block.skip  # it may keep its channels now
+    """Return the fields that change when the expansion of a block is split off."""
+    skip = "none" if block.skip == "pool" else block.skip  # its channels may now be equal
     return {"in_channels": block.hidden_channels, "skip": skip}
 
 
@@ -61,10 +61,10 @@ def has_head(text: str) -> bool:
 
 
 def with_head(backbone: Architecture, like: Architecture) -> Architecture:
-    """Return a detector of `backbone` with the head, the classes and the name of another one.
+    """Return a detector of `backbone` with the head, classes and name of the detector `like`.
 
     Raises:
-        BadValue: if that says of no head, or the head does not fit.
+        BadValue: if the head of `like` is unknown, or does not fit.
     """
     if like.detector is None or not like.detector_head:
         raise BadValue(f"{like.name or 'the network'} does not say what head it has", "detector")
@@ -79,7 +79,7 @@ def backbone_in(text: str) -> str:
 
 
 def _sized(path: str) -> tuple[str, int]:
-    """Return the name of a backbone, and the side of the input that stands behind it."""
+    """Return the name of a backbone, and the side of the input that follows it."""
     match = _SIDE.fullmatch(path)
     if match and int(match["side"]) >= _LEAST_SIDE:
         return match["backbone"], int(match["side"])
@@ -89,7 +89,7 @@ def _sized(path: str) -> tuple[str, int]:
 def detector_of(text: str, find: Callable[[str], Architecture]) -> Architecture:
     """Return the detector that `text` names: "HEAD:BACKBONE" or "HEAD:BACKBONE@SIDE,key=value".
 
-    `find` gives the architecture of the backbone; the options are those of the head. The side of
+    `find` returns the architecture of the backbone; the options are those of the head. The side of
     the input is 320 pixels by default.
 
     Raises:

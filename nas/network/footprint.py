@@ -1,7 +1,7 @@
-"""What a network takes on a device: the bytes of its weights, and of its activations at most.
+"""The memory a network takes on a device: bytes of its weights, and peak bytes of activations.
 
-Normalisation is folded into the weights, as exported files have it. Operations are counted as a
-simple runtime carries them out, one after the other: an operation's operands and its result are in
+Normalisation is folded into the weights, as in exported files. The peak is that of a simple runtime
+that executes operations one after the other: the operands and the result of an operation are in
 memory together, with what waits for a shortcut; activation functions work in place.
 """
 
@@ -31,7 +31,7 @@ from nas.network.layers import (
 from nas.network.lowering import lower, sources
 
 WEIGHT_BYTES = {"fp32": 4, "int8": 1}
-"""Bytes of a weight or an activation; biases have four in either case."""
+"""Bytes of a weight or an activation, by dtype; biases always take four."""
 _BIAS_BYTES = 4
 MB = 1e6
 
@@ -48,7 +48,7 @@ def weight_bytes(unit: Unit, dtype: str = "fp32") -> int:
 
 
 def peak_bytes(unit: Unit, dtype: str = "fp32") -> int:
-    """Return the most bytes of activations that a unit has in memory at once, for one image.
+    """Return the peak bytes of activations of a unit, for one image.
 
     Raises:
         UnknownName: if `dtype` is neither fp32 nor int8.
@@ -59,17 +59,17 @@ def peak_bytes(unit: Unit, dtype: str = "fp32") -> int:
         sizes.append(waiting + 2 * prod(unit.out_shape))
     if unit.shortcut != "none":
         sizes.append(3 * prod(unit.out_shape))
-    most: int = reduce(np.maximum, sizes, 0)  # of units many at once, too
+    most: int = reduce(np.maximum, sizes, 0)  # works for units of arrays too
     return _size(dtype) * most
 
 
 def size_mb(arch: Architecture, dtype: str = "fp32") -> float:
-    """Return the megabytes (1e6 bytes) of the weights of `arch`, about those of its exports."""
+    """Return the megabytes (1e6 bytes) of the weights of `arch`, about the size of its exports."""
     return sum(weight_bytes(unit, dtype) for unit in lower(arch)) / MB
 
 
 def peak_mb(arch: Architecture, dtype: str = "fp32") -> float:
-    """Return the most megabytes (1e6 bytes) that activations of one image take at once."""
+    """Return the peak megabytes (1e6 bytes) of activations of `arch`, for one image."""
     units = lower(arch)
     waiting = [_size(dtype) * count for count in _waiting(arch, units)]
     peaks = (peak_bytes(unit, dtype) for unit in units)
@@ -77,7 +77,7 @@ def peak_mb(arch: Architecture, dtype: str = "fp32") -> float:
 
 
 def _waiting(arch: Architecture, units: Sequence[Unit]) -> Iterator[int]:
-    """Yield, for every unit, the elements that later ones need, and that it does not read."""
+    """Yield, for every unit, the number of elements that it does not read but later units do."""
     outputs = arch.detector.outputs if arch.detector else {}
     last = {place: len(units) for place in outputs}
     for number, (_, names) in reversed(list(enumerate(sources(units)))):
@@ -110,7 +110,7 @@ def _weights(layer: Layer) -> tuple[int, int]:
 
 
 def _elements(layer: Layer) -> int:
-    """Return the elements of operands and result of the largest operation of a layer."""
+    """Return the number of elements, operands and result, of a layer's largest operation."""
     match layer:
         case Conv() | Upsample() | MaxPool() | Split():
             return prod(layer.in_shape) + prod(layer.out_shape)

@@ -1,10 +1,10 @@
-"""Weights for a relative of a trained network: a found, pruned, widened or deepened one.
+"""Inherit weights from a related trained network: for a found, pruned, wider or deeper one.
 
-What fits is taken: blocks by their place, channels by their importance, the centre of kernels. A
-network that grows computes what the trained one did at first, as in Net2Net (Chen et al., 2016):
-channels are doubled and what reads them halved, larger kernels have a border of zeros, and a layer
-more adds nothing yet. One that shrinks keeps the channels of the largest L1 norm (Li et al., 2017),
-as the sub-networks of Once-for-All do (Cai et al., 2020). Without torch.
+Whatever fits is inherited: blocks by their place, channels by their importance, the centre of
+kernels. A larger network computes the same as the trained one at first, as in Net2Net (Chen et al.,
+2016): channels are duplicated and their readers' weights halved, larger kernels get a border of
+zeros, and additional layers add nothing yet. A smaller network keeps the channels of largest L1
+norm (Li et al., 2017), as the sub-networks of Once-for-All do (Cai et al., 2020). Without torch.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,17 +20,17 @@ from nas.network.lowering import lower
 from nas.network.weights import Array, Weights, check_weights, join
 
 Channels = NDArray[np.int64]
-"""For every channel, which one of the trained network it is."""
+"""For every channel, the index of the channel in the trained network."""
 Importance = NDArray[np.float64]
 
 _NORM = ("norm.weight", "norm.bias", "norm.running_mean", "norm.running_var")
 _OPEN = 3.0
-"""What opens a gate: a hard sigmoid of 3 is 1, a sigmoid 0.95."""
+"""A bias that opens a gate: a hard sigmoid of 3 is 1, a sigmoid 0.95."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inherited:
-    """Weights for a network, and the share of its parameters that were another's, 0 to 1."""
+    """Weights for a network, and the fraction of its parameters that were inherited."""
 
     weights: Weights
     share: float
@@ -44,14 +44,14 @@ def inherit(
     fresh: Weights,
     classifier: bool = True,
 ) -> Inherited:
-    """Return weights for `arch` that begin where `trained` with its `weights` is.
+    """Return weights for `arch`, inherited from the network `trained` with its `weights`.
 
-    Blocks are matched stage by stage where both networks have the same stages, and else by their
-    place between two strides. What has no match, and a classifier of other classes, or any without
-    `classifier`, is taken from `fresh`, the initial weights of `arch`.
+    Blocks are matched stage by stage if the stages of both networks have the same strides, else by
+    their place between two strides. `fresh`, the initial weights of `arch`, are used for whatever
+    has no match, and for the classifier if its classes differ or `classifier` is False.
 
     Raises:
-        NasError: if weights are not those of their architecture.
+        NasError: if weights do not fit their architecture.
     """
     old, new = lower(trained), lower(arch)
     check_weights(old, weights)
@@ -67,19 +67,19 @@ def inherit(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Stream:
-    """The channels between two layers, out of `width` of the trained network."""
+    """The channels between two layers, as indices of `width` channels of the trained network."""
 
     channels: Channels
     width: int
 
     @property
     def shares(self) -> Array:
-        """What each channel counts where they are read: less than 1 for those that are doubled."""
+        """The weight of each channel for its readers: less than 1 if it is duplicated."""
         counts = np.bincount(self.channels, minlength=self.width)
         return (1 / counts[self.channels]).astype(np.float32)
 
     def among(self, width: int) -> "_Stream":
-        """Return the same, or the leading channels where the trained layer has another width."""
+        """Return the same, or the leading channels if the trained layer has another width."""
         if width == self.width:
             return self
         return _Stream(channels=np.arange(len(self.channels)) % width, width=width)
@@ -90,9 +90,9 @@ def _fresh(width: int) -> _Stream:
 
 
 def _chosen(width: int, importance: Importance) -> _Stream:
-    """Return the `width` channels that matter most, in rising order; all, and some twice, if more.
+    """Return the `width` most important channels, in ascending order.
 
-    Of equals the first are taken.
+    Ties go to the first ones. If there are fewer than `width`, the most important are repeated.
     """
     count = len(importance)
     order = np.argsort(-importance, kind="stable")
@@ -101,7 +101,7 @@ def _chosen(width: int, importance: Importance) -> _Stream:
 
 
 class _Taker:
-    """Makes the weights of one unit after the other."""
+    """Inherits the weights of one unit after the other."""
 
     def __init__(
         self, old: Sequence[Unit], weights: Weights, fresh: Weights, *, classifier: bool
@@ -115,7 +115,7 @@ class _Taker:
         self._importance = _importance_of_streams(old, weights)
 
     def take(self, unit: Unit, source: "_Source | None") -> None:
-        """Make the weights of `unit` from those of its source."""
+        """Inherit the weights of `unit` from its source."""
         before = self._now
         known = {layer.name: layer for layer in source.unit.layers} if source else {}
         for layer in unit.layers:
@@ -132,7 +132,7 @@ class _Taker:
             self._now = before
 
     def _without(self, layer: Layer, name: str) -> _Stream:
-        """Leave a layer fresh; a gate is open."""
+        """Keep the initial weights of a layer; the gate of a squeeze-and-excitation is opened."""
         match layer:
             case Squeeze():
                 self.made[f"{name}.expand.weight"] = 0 * self.fresh[f"{name}.expand.weight"]
@@ -144,7 +144,7 @@ class _Taker:
     def _with(
         self, layer: Layer, old: Layer | None, name: str, own: str, adds: _Stream | None
     ) -> _Stream:
-        """Take the layer `name` from `old`, which is called `own`; return what it gives."""
+        """Inherit the layer `name` from `old`, called `own`; return its output channels."""
         match layer, old:
             case Conv(depthwise=True), Conv(in_shape=(width, _, _)):
                 stream = self._now.among(width)
@@ -190,7 +190,7 @@ class _Taker:
         self._put(f"{name}.expand.bias", self._of(own, "expand.bias")[stream.channels])
 
     def _linear(self, layer: Linear, name: str, own: str, reads: _Stream) -> _Stream:
-        """Take a linear layer; one without an activation is a classifier, of the same classes."""
+        """Inherit a linear layer; one without activation is the classifier."""
         weight, bias = self._of(own, "weight"), self._of(own, "bias")
         if layer.act != "none":
             gives = _chosen(layer.out_features, _l1(weight))
@@ -203,7 +203,7 @@ class _Taker:
         return gives
 
     def _silence(self, name: str) -> None:
-        """Let the last layer of a block add nothing."""
+        """Make the last layer of a block add nothing to its shortcut."""
         for part in ("norm.weight", "norm.bias"):
             self.made[f"{name}.{part}"] = 0 * self.made[f"{name}.{part}"]
 
@@ -216,7 +216,7 @@ class _Taker:
 
 
 def _centred(weight: Array, kernel: int) -> Array:
-    """Return the centre of kernels, or kernels with a border of zeros."""
+    """Return kernels cropped to their centre, or padded with zeros, to the size `kernel`."""
     border = (kernel - weight.shape[-1]) // 2
     if border >= 0:
         return np.pad(weight, ((0, 0), (0, 0), (border, border), (border, border)))
@@ -230,9 +230,9 @@ def _l1(weight: Array) -> Importance:
 
 
 def _importance_of_streams(units: Sequence[Unit], weights: Weights) -> Mapping[str, Importance]:
-    """Return the importance of a block's output channels, by its last convolution.
+    """Return the importance of a block's output channels, by the name of its last convolution.
 
-    All blocks that add to the same channels count.
+    Blocks that add to the same channels are summed up.
     """
     sums: dict[str, Importance] = {}
     names: list[str] = []
@@ -248,14 +248,14 @@ def _importance_of_streams(units: Sequence[Unit], weights: Weights) -> Mapping[s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Source:
-    """The unit of a trained network that another takes after; `again`: not as the first one."""
+    """The trained unit from which a unit inherits; with `again`, another inherited it before."""
 
     unit: Unit
     again: bool = False
 
 
 def _matches(old: Sequence[Unit], new: Sequence[Unit]) -> Mapping[str, _Source]:
-    """Return the source of every unit of `new` that has one, by its name."""
+    """Return the sources of the units of `new` that have one, by the units' names."""
     ours, theirs = _stages(new), _stages(old)
     if [_strides(s) for s in ours] != [_strides(s) for s in theirs]:
         ours, theirs = _levels(new), _levels(old)
@@ -275,7 +275,7 @@ def _matches(old: Sequence[Unit], new: Sequence[Unit]) -> Mapping[str, _Source]:
 
 
 def _paired(new: Sequence[Unit], old: Sequence[Unit]) -> Iterator[tuple[Unit, _Source]]:
-    """Yield units with their sources: one after the other, and then the last that adds."""
+    """Yield units with their sources, in order; further ones get the last with a shortcut."""
     adding = [unit for unit in old if unit.shortcut != "none"]
     for number, unit in enumerate(new):
         if number < len(old):
@@ -295,7 +295,7 @@ def _stages(units: Sequence[Unit]) -> list[list[Unit]]:
 
 
 def _levels(units: Sequence[Unit]) -> list[list[Unit]]:
-    """Return the units of the stages by how much smaller than the images their outputs are."""
+    """Return the units of the stages, grouped by the total stride of their outputs."""
     found: dict[int, list[Unit]] = {}
     smaller = prod(unit.block.stride for unit in units if unit.name.startswith("stem"))
     for unit in (unit for stage in _stages(units) for unit in stage):

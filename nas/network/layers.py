@@ -1,6 +1,6 @@
-"""What blocks are lowered to: units of layers, with their shapes.
+"""Units of layers with their shapes, to which blocks are lowered.
 
-Everything that must know what a block is made of (cost, latency, the torch model, the ONNX graph)
+Everything that depends on what a block consists of (cost, latency, the torch model, the ONNX graph)
 reads these.
 """
 
@@ -17,15 +17,15 @@ KINDS_WITHOUT_HIDDEN = (
     "maxpool", "split", "shuffle",
 )  # fmt: skip
 KINDS_WITHOUT_ACT = ("pool", "concat", "upsample", "maxpool", "split", "shuffle", "predict")
-"""Kinds whose keys do not say a kernel and a stride, hidden channels, or an activation."""
+"""Kinds whose keys omit kernel and stride, hidden channels, or activation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conv:
     """A convolution without bias, batch normalisation, and an activation.
 
-    Its output is as large as its input, divided by the stride and rounded up. `padding` and
-    `epsilon` are those of the architecture. Without `norm` it has a bias, and no normalisation.
+    The side of its output is that of its input divided by the stride, rounded up. `padding` and
+    `epsilon` are those of the architecture. Without `norm` it has a bias instead of normalisation.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Conv:
 
     @property
     def depthwise(self) -> bool:
-        """Whether each channel is convolved alone; only then may `groups` be an array."""
+        """Whether each channel is convolved separately; only then may `groups` be an array."""
         return not isinstance(self.groups, int) or 1 < self.groups == self.in_shape[0]
 
 
@@ -71,7 +71,7 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Linear:
-    """A fully connected layer with bias, and an activation."""
+    """A fully connected layer with bias, followed by an activation."""
 
     name: str
     in_features: int
@@ -81,7 +81,7 @@ class Linear:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Concat:
-    """The channels of several maps of equal sides, one after the other."""
+    """The concatenation of several maps of equal sides along the channels."""
 
     name: str
     in_shapes: tuple[Shape, ...]
@@ -90,7 +90,7 @@ class Concat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Add:
-    """The sum of several maps of equal shapes, and an activation."""
+    """The sum of several maps of equal shapes, followed by an activation."""
 
     name: str
     shape: Shape
@@ -100,7 +100,7 @@ class Add:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upsample:
-    """Each pixel repeated `factor` times in both directions."""
+    """Nearest-neighbour upsampling: each pixel repeated `factor` times in both directions."""
 
     name: str
     in_shape: Shape
@@ -110,7 +110,7 @@ class Upsample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaxPool:
-    """The maxima of windows; what is padded never is one. The output is as large as a `Conv`'s."""
+    """Max-pooling; padding is never the maximum. The output is as large as that of a `Conv`."""
 
     name: str
     in_shape: Shape
@@ -121,7 +121,7 @@ class MaxPool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
-    """Some of the channels, from number `first` on."""
+    """Some of the channels, starting at channel `first`."""
 
     name: str
     in_shape: Shape
@@ -131,14 +131,14 @@ class Split:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shuffle:
-    """The channels of two halves in turn (Zhang et al., 2018)."""
+    """The channels of two halves, interleaved (Zhang et al., 2018)."""
 
     name: str
     shape: Shape
 
 
 Join = Concat | Add
-"""Layers that read several maps; they are the only ones of their units."""
+"""Layers that read several maps; such a layer is the only one of its unit."""
 Moving = Join | Upsample | MaxPool | Split | Shuffle
 """Layers that join, resize and split maps."""
 Weightless = Pool | Moving
@@ -147,12 +147,12 @@ Layer = Conv | Squeeze | Linear | Weightless
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
-    """One lowered block: the smallest thing that has a latency of its own.
+    """One lowered block: the smallest part of a network that has a latency of its own.
 
     `name` is its place in the architecture ("stages.2.0"); `shortcut` is "identity", "pool" or
-    "none", after the rules of `Block.skip`. `inputs` are the names of the units that it reads,
-    empty for the one before it. The `in_shape` of several is that of their concatenation, or of one
-    where they are added.
+    "none", by the rules of `Block.skip`. `inputs` are the names of the units that it reads, empty
+    for the unit before it. If there are several, `in_shape` is the shape of their concatenation, or
+    of one of them where they are added.
     """
 
     name: str = field(compare=False)
@@ -175,13 +175,13 @@ class Unit:
 
     @property
     def key(self) -> str:
-        """A readable key, equal for equal work: kind, shapes, and what differs from plain."""
+        """A readable key, equal for equal work: kind, shapes, and what differs from defaults."""
         texts = (w if isinstance(w, str) else "x".join(map(str, w)) for w in self.key_words)
         return " ".join(texts)
 
     @property
     def key_words(self) -> tuple[str | tuple[int, ...], ...]:
-        """The words of `key`: texts and numbers, several of which are joined by an "x"."""
+        """The words of `key`: texts, and tuples of numbers, which are joined by "x"."""
         block = self.block
         (c_in, h_in, w_in), (c_out, h_out, w_out) = self.in_shape, self.out_shape
         words: list[str | tuple[int, ...]] = [block.kind, (h_in, w_in, c_in), "->"]

@@ -1,4 +1,4 @@
-"""Lower an architecture to a graph of units, in the order of execution.
+"""Lower an architecture to a graph of units, in order of execution.
 
 A new kind of block is one file; see `nas.network.kinds`.
 """
@@ -30,13 +30,13 @@ from nas.network.layers import (
 
 
 def kinds_of_blocks() -> tuple[str, ...]:
-    """Return the names of the kinds that are installed."""
+    """Return the names of the installed kinds of blocks."""
     return tuple(available("blocks"))
 
 
 @lru_cache(maxsize=1 << 10)
 def kind_of(name: str) -> BlockKind:
-    """Return the kind of a block, by its name with its options: "conv", "uib:start=3".
+    """Return a kind of block by its name, with options: "conv", "uib:start=3".
 
     Raises:
         NasError: if there is no such kind, or it has no such options.
@@ -48,7 +48,7 @@ def kind_of(name: str) -> BlockKind:
 
 
 def out_shape(layers: tuple[Layer, ...]) -> Shape:
-    """Return the shape that the last of `layers` gives."""
+    """Return the output shape of the last of `layers`."""
     match layers[-1]:
         case Conv(out_shape=shape) | Concat(out_shape=shape) | Upsample(out_shape=shape):
             return shape
@@ -63,7 +63,7 @@ def out_shape(layers: tuple[Layer, ...]) -> Shape:
 
 
 def shortcut(block: Block) -> str:
-    """Return the shortcut that `block` has: "identity", "pool" or "none"."""
+    """Return the shortcut that `block` actually has: "identity", "pool" or "none"."""
     joins = "skip" in kind_of(block.kind).choices and block.keeps_channels
     if not joins or (block.skip == "identity" and block.stride != 1):
         return "none"
@@ -71,7 +71,7 @@ def shortcut(block: Block) -> str:
 
 
 def lower_block(block: Block, *in_shapes: Shape, name: str = "") -> Unit:
-    """Return the unit that `block` becomes on inputs of `in_shapes`, one but for joining kinds.
+    """Return the unit of `block` for inputs of `in_shapes`; only joining kinds have several.
 
     Raises:
         NasError: if the kind is unknown or the block does not fit the shapes.
@@ -106,7 +106,7 @@ def _joined(block: Block, in_shapes: tuple[Shape, ...]) -> Shape:
 
 
 def _check_fits(block: Block, in_shapes: tuple[Shape, ...]) -> None:
-    """Refuse what its function cannot lower."""
+    """Reject a block that its kind cannot lower for these shapes."""
     if EXPANDS in kind_of(block.kind).choices and not block.hidden_channels:
         raise NasError(f"the {block.kind} block needs hidden_channels")
     if block.kind == "linear" and in_shapes[0][1:] != (1, 1):
@@ -130,7 +130,7 @@ def _check_fits(block: Block, in_shapes: tuple[Shape, ...]) -> None:
 
 
 def _check_even(block: Block, side: int) -> None:
-    """Refuse an even kernel where equal padding does not give the size of every convolution."""
+    """Reject an even kernel where equal padding would change the size of the output."""
     stride = block.stride
     if block.kernel % 2 == 0 and (side - 2) // stride + 1 != -(-side // stride):
         raise NasError(
@@ -139,20 +139,20 @@ def _check_even(block: Block, side: int) -> None:
 
 
 def takes_any_size(units: Sequence[Unit]) -> bool:
-    """Return whether units take maps of any height and width: they pool before any linear layer."""
+    """Return whether units accept maps of any size: they pool before any linear layer."""
     layers = (layer for unit in units for layer in unit.layers)
     first = next((layer for layer in layers if isinstance(layer, Pool | Linear)), None)
     return isinstance(first, Pool)
 
 
 def lower_chain(blocks: Sequence[Block], in_shape: Shape, *more: Shape) -> tuple[Unit, ...]:
-    """Return the units of blocks, named "0", "1", ..., on an input of `in_shape`.
+    """Return the units of blocks, named "0", "1", ..., for an input of `in_shape`.
 
-    They are consecutive but for those that name their inputs. `more` are the shapes of "image.1"
-    and so on.
+    Each block reads the one before it, unless it names its inputs. `more` are the shapes of
+    "image.1" and so on.
 
     Raises:
-        NasError: if a kind is unknown, or a block does not fit or reads none before it.
+        NasError: if a kind is unknown, or a block does not fit or reads a later one.
     """
     shapes = {IMAGE: in_shape} | {f"{IMAGE}.{i}": shape for i, shape in enumerate(more, 1)}
     units: list[Unit] = []
@@ -166,9 +166,9 @@ def lower_chain(blocks: Sequence[Block], in_shape: Shape, *more: Shape) -> tuple
 
 
 def inputs_of(units: Sequence[Unit]) -> dict[str, Shape]:
-    """Return the names and shapes of what units read that none of them gives, first the image.
+    """Return the names and shapes of the inputs that no unit provides, the image first.
 
-    It is more than one map only for a unit alone that joins several.
+    There are several only for a single unit that joins several maps.
     """
     made: set[str] = set()
     found: dict[str, Shape] = {}
@@ -180,20 +180,20 @@ def inputs_of(units: Sequence[Unit]) -> dict[str, Shape]:
 
 
 def alone(unit: Unit) -> Unit:
-    """Return `unit` with the image as what it reads; the second map is called "image.1"."""
+    """Return `unit` reading the image; further maps are called "image.1" and so on."""
     count = len(unit.in_shapes)
     names = tuple(f"{IMAGE}.{number}" if number else IMAGE for number in range(count))
     return replace(unit, inputs=names if count > 1 else ())
 
 
 def ends(units: Sequence[Unit]) -> tuple[Unit, ...]:
-    """Return the units that no other reads."""
+    """Return the units that no other unit reads."""
     read = {name for _, names in sources(units) for name in names}
     return tuple(unit for unit in units if unit.name not in read)
 
 
 def lower(arch: Architecture) -> tuple[Unit, ...]:
-    """Return the units of `arch` in the order of the forward pass, batch size 1.
+    """Return the units of `arch` in the order of the forward pass, for batch size 1.
 
     Raises:
         BadValue: if a block is of an unknown kind or does not fit; it names the block.
@@ -213,7 +213,7 @@ def lower(arch: Architecture) -> tuple[Unit, ...]:
 
 
 def sources(units: Sequence[Unit]) -> Iterator[tuple[Unit, tuple[str, ...]]]:
-    """Yield every unit with the names of what it reads, `IMAGE` for the input of the first."""
+    """Yield every unit with the names of its inputs; the first unit reads `IMAGE`."""
     before = IMAGE
     for unit in units:
         yield unit, unit.inputs or (before,)
@@ -221,10 +221,10 @@ def sources(units: Sequence[Unit]) -> Iterator[tuple[Unit, tuple[str, ...]]]:
 
 
 def priors_of(arch: Architecture) -> Priors:
-    """Return what each prediction of a detector starts from, in the order of its outputs.
+    """Return the priors of a detector's predictions, in the order of its outputs.
 
     Raises:
-        BadValue: if `arch` is no detector.
+        BadValue: if `arch` is not a detector.
     """
     if arch.detector is None:
         raise BadValue(f"{arch.name or 'the network'} is not a detector", "detector")
@@ -234,7 +234,7 @@ def priors_of(arch: Architecture) -> Priors:
 
 
 def _by_conventions(unit: Unit, arch: Architecture) -> Unit:
-    """Return `unit` with the padding and the epsilon of `arch`, itself where they are usual."""
+    """Return `unit` with the padding and epsilon of `arch`; unchanged if they are defaults."""
     if (arch.padding, arch.norm_epsilon) == ("symmetric", NORM_EPSILON):
         return unit
     layers = (

@@ -1,6 +1,6 @@
-"""How much memory a network takes, estimated before it is built.
+"""Estimate the memory of a network before it is built.
 
-All figures are of 32-bit floats. A training holds the weights, their gradients, two moments of the
+All numbers are 32-bit floats. Training holds the weights, their gradients, two moments of the
 optimizer and an average; and the output of every convolution, before and after normalisation and
 activation.
 """
@@ -16,11 +16,11 @@ _BYTES = 4
 _COPIES_OF_WEIGHTS = 5
 _COPIES_OF_ACTIVATIONS = 3
 _BLOCK_BYTES = 4096
-"""Of a block with its unit and layers, as plain data."""
+"""Bytes of a block with its unit and layers, as plain data."""
 
 
 class TooLarge(NasError):
-    """A network that does not fit into the memory."""
+    """A network that does not fit into memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,19 +33,19 @@ class Memory:
 
     @property
     def building(self) -> float:
-        """Bytes to build it and run one image through it, nothing freed in between."""
+        """Bytes to build the network and run one image, with nothing freed in between."""
         return self.weights + self.activations + self.blocks
 
     def training(self, batch: int) -> float:
-        """Bytes to train it with `batch` images at once."""
+        """Bytes to train the network at batch size `batch`."""
         activations = _COPIES_OF_ACTIVATIONS * batch * self.activations
         return _COPIES_OF_WEIGHTS * self.weights + activations + self.blocks
 
 
 def memory(arch: Architecture, by: Multipliers = Multipliers()) -> Memory:  # noqa: B008  # frozen
-    """Return what `arch` takes, or would about take once scaled.
+    """Return the memory of `arch`, or an estimate of it after scaling.
 
-    Rounding adds some 10 to 60 % to a scaled network where the multipliers are small.
+    Rounding adds some 10 to 60 % to a scaled network if the multipliers are small.
     """
     found = cost(arch)
     activations = found.activations * by.depth * by.width * by.resolution * by.resolution
@@ -57,7 +57,7 @@ def memory(arch: Architecture, by: Multipliers = Multipliers()) -> Memory:  # no
 
 
 def check_memory(need: float, *, what: str, limit: float, then: str) -> None:
-    """Refuse a need of bytes that lies above `limit`; `then` says what to do.
+    """Reject a `need` of bytes above `limit`; `then` says what to do.
 
     Raises:
         TooLarge: naming both.
@@ -67,5 +67,5 @@ def check_memory(need: float, *, what: str, limit: float, then: str) -> None:
 
 
 def gib(count: float) -> str:
-    """Return bytes as text in GiB."""
+    """Return a number of bytes as text in GiB."""
     return f"{count / 2**30:.3g} GiB"

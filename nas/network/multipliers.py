@@ -1,7 +1,7 @@
-"""Scale architectures: width, depth and resolution.
+"""Scale architectures in width, depth and resolution.
 
-Multipliers of width and resolution come from MobileNetV1 (Howard et al., 2017), those of depth and
-the rounding from EfficientNet (Tan & Le, 2019).
+The multipliers of width and resolution are those of MobileNetV1 (Howard et al., 2017); the
+multiplier of depth and the rounding are those of EfficientNet (Tan & Le, 2019).
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ _EPSILON = 1e-9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Multipliers:
-    """What the channels, the blocks of every stage, and the side of the input are multiplied by.
+    """The multipliers of channels, of the blocks in every stage, and of the side of the input.
 
     Raises:
         BadValue: if one is not a finite number above 0.
@@ -43,16 +43,16 @@ class Multipliers:
 
     @property
     def growth(self) -> float:
-        """How many times the MACs grow before anything is rounded: depth * width^2 * side^2."""
+        """The growth of the MACs before rounding: depth * width^2 * resolution^2."""
         return self.depth * self.width * self.width * self.resolution * self.resolution
 
 
 def scale(arch: Architecture, by: Multipliers, *, multiple: int = DIVISOR) -> Architecture:
-    """Return `arch` scaled: channels to multiples of `multiple`, repeats up, pixels to the nearest.
+    """Return `arch` scaled: channels in multiples of `multiple`, repeats rounded up.
 
     Raises:
-        BadValue: if no channel or fewer than 8 pixels would be left somewhere, or more than an
-            architecture can have.
+        BadValue: if no channel or fewer than 8 pixels would be left, or more than an architecture
+            can have.
     """
     if arch.detector is not None:
         return _scale_detector(arch, by, multiple)
@@ -70,10 +70,10 @@ def scale(arch: Architecture, by: Multipliers, *, multiple: int = DIVISOR) -> Ar
 
 
 def _scale_detector(arch: Architecture, by: Multipliers, multiple: int) -> Architecture:
-    """Return the head of a detector on its scaled backbone.
+    """Return a detector with its backbone scaled, and its head rebuilt.
 
     Raises:
-        BadValue: if it is not known which head that is, and more than the resolution is scaled.
+        BadValue: if the head is unknown and more than the resolution is scaled.
     """
     if (by.width, by.depth) == (1.0, 1.0):
         return scale_resolution(arch, round(arch.resolution * by.resolution))
@@ -88,7 +88,7 @@ def _scale_detector(arch: Architecture, by: Multipliers, multiple: int) -> Archi
 
 
 def _check_width(arch: Architecture, factor: float, multiple: int) -> None:
-    """Refuse a width that leaves less than one channel of some block."""
+    """Reject a width that leaves some block without channels."""
     if multiple < 1:
         raise BadValue(f"channels must be multiples of 1 or more, not {multiple}", "multiple")
     body = [row for row in arch.named_blocks() if not row[0].startswith("head")]
@@ -102,7 +102,7 @@ def _check_width(arch: Architecture, factor: float, multiple: int) -> None:
 
 
 def _check_size(arch: Architecture, by: Multipliers) -> None:
-    """Refuse what no architecture can have, before anything is computed."""
+    """Reject a size that no architecture can have, before anything is computed."""
     widest = max(block.out_channels for _, block in arch.named_blocks())
     for name, before, factor, most in (
         ("channels", widest, by.width, MOST_CHANNELS),
@@ -114,9 +114,9 @@ def _check_size(arch: Architecture, by: Multipliers) -> None:
 
 
 def round_channels(channels: float, *, divisor: int = DIVISOR) -> int:
-    """Return the multiple of `divisor` nearest to `channels`, never below 0.9 of it.
+    """Return the multiple of `divisor` nearest to `channels`, but at least 0.9 of `channels`.
 
-    The rule of MobileNetV2 and EfficientNet; the result is at least `divisor`.
+    This is the rule of MobileNetV2 and EfficientNet; the result is at least `divisor`.
     """
     nearest = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return nearest + divisor if nearest < 0.9 * channels else nearest
@@ -125,7 +125,7 @@ def round_channels(channels: float, *, divisor: int = DIVISOR) -> int:
 def scale_resolution(arch: Architecture, resolution: int) -> Architecture:
     """Return `arch` with an input of `resolution` x `resolution` pixels.
 
-    A detector gets the maps that its head has at that resolution, unless it was pruned.
+    The head of a detector is rebuilt for that resolution, unless the detector was pruned.
     """
     if arch.detector is not None and arch.detector_head and resolution != arch.resolution:
         backbone = backbone_of(arch)
@@ -135,13 +135,13 @@ def scale_resolution(arch: Architecture, resolution: int) -> Architecture:
 
 
 def scale_width(arch: Architecture, factor: float, *, multiple: int = DIVISOR) -> Architecture:
-    """Return `arch` with every channel count times `factor`, in multiples of `multiple`.
+    """Return `arch` with all channels multiplied by `factor`, in multiples of `multiple`.
 
-    Expansion ratios stay; squeeze-and-excitation grows with the hidden channels, or is a quarter of
-    them in multiples of 8 where it is that in every block, as in MobileNetV3. As in the
+    Expansion ratios stay. The width of squeeze-and-excitation grows with the hidden channels; if it
+    is a quarter of them in multiples of 8 in every block, as in MobileNetV3, it stays so. As in the
     originals, the head's last features (1280, say) never shrink: they grow in MobileNetV2,
-    ProxylessNAS and EfficientNet, and keep their number in MnasNet, Single-Path NAS and
-    MobileNetV3 (`fixed_features`). The classes and the input channels never change.
+    ProxylessNAS and EfficientNet, and stay in MnasNet, Single-Path NAS and MobileNetV3
+    (`fixed_features`). The classes and the input channels never change.
     """
     squeezed = squeeze_rule(arch)
     channels = arch.input_channels
@@ -171,9 +171,10 @@ def scale_width(arch: Architecture, factor: float, *, multiple: int = DIVISOR) -
 
 
 def squeeze_rule(arch: Architecture) -> Callable[[Block, int, float], int]:
-    """Return what gives the width of squeeze-and-excitation: of a block, its new hidden channels.
+    """Return a function for the squeeze-and-excitation width of a block.
 
-    The third argument is the factor of the width, for blocks without hidden channels.
+    Its arguments are the block, its new hidden channels, and the width multiplier, which is used
+    for blocks without hidden channels.
     """
     squeezing = [block for _, block in arch.named_blocks() if block.squeezes]
     quarters = all(is_quarter(block.se_channels, block.hidden_channels) for block in squeezing)
@@ -181,12 +182,12 @@ def squeeze_rule(arch: Architecture) -> Callable[[Block, int, float], int]:
 
 
 def is_quarter(se_channels: int, hidden_channels: int) -> bool:
-    """Return whether an SE width is that of MobileNetV3."""
+    """Return whether a squeeze-and-excitation width is that of MobileNetV3."""
     return bool(hidden_channels) and se_channels == _quarter(hidden_channels)
 
 
 def squeeze_by(divisor: int) -> Callable[[Block, int, float], int]:
-    """Return `squeeze_rule` where widths are multiples of `divisor`, or quarters for 0."""
+    """Return a `squeeze_rule` for multiples of `divisor`, or for quarters if it is 0."""
     if not divisor:
         return lambda block, hidden, factor: _quarter(hidden)
 
@@ -202,9 +203,9 @@ def _quarter(hidden: int) -> int:
 
 
 def scale_depth(arch: Architecture, factor: float) -> Architecture:
-    """Return `arch` with the blocks of every stage times `factor`, rounded up.
+    """Return `arch` with the number of blocks in every stage times `factor`, rounded up.
 
-    The last block of a stage is repeated, or the last ones are left out.
+    The last block of a stage is repeated, or the last blocks are removed.
     """
     return replace(arch, stages=tuple(_repeat(stage, factor) for stage in arch.stages))
 
@@ -221,7 +222,7 @@ def _repeat(stage: Blocks, factor: float) -> Blocks:
 
 
 def _rescale_block(block: Block, first: Block) -> Block:
-    """Give a repeated block the ratios that the first of its stage has to its input."""
+    """Return a repeated block, with the ratios to its input of the first block of its stage."""
     ratio = block.in_channels / first.in_channels
     return replace(
         block,
@@ -231,7 +232,7 @@ def _rescale_block(block: Block, first: Block) -> Block:
 
 
 def _scaled_hidden(block: Block, in_channels: int, multiple: int) -> int:
-    """Keep the expansion ratio; a block without expansion stays one."""
+    """Return hidden channels of the same expansion ratio; a block without expansion stays so."""
     if block.hidden_channels in (0, block.in_channels):
         return in_channels if block.hidden_channels else 0
     expanded = block.hidden_channels / block.in_channels * in_channels
@@ -239,13 +240,13 @@ def _scaled_hidden(block: Block, in_channels: int, multiple: int) -> int:
 
 
 def se_divisor_of(arch: Architecture) -> int:
-    """Return 8 where every SE width is a multiple of 8 (MobileNetV3), otherwise 1."""
+    """Return 8 if every squeeze-and-excitation width is a multiple of 8 (MobileNetV3), else 1."""
     widths = [b.se_channels for b in chain(arch.stem, *arch.stages) if b.se_channels]
     return DIVISOR if all(width % DIVISOR == 0 for width in widths) else 1
 
 
 def scaled_se(channels: float, divisor: int) -> int:
-    """Return a squeeze-and-excitation width in multiples of `divisor`, rounded down for 1."""
+    """Return a squeeze-and-excitation width in multiples of `divisor`; for 1, rounded down."""
     if not channels:
         return 0
     return (
@@ -256,7 +257,7 @@ def scaled_se(channels: float, divisor: int) -> int:
 
 
 def _scale_head(arch: Architecture, factor: float, channels: int, multiple: int) -> Blocks:
-    """Scale the head: its last features grow or stay but never shrink, the classes stay."""
+    """Return the scaled head: its last features never shrink, and the classes stay."""
     head = arch.head
     features = max((i for i, b in enumerate(head[:-1]) if b.kind != "pool"), default=-1)
     rows = []

@@ -1,16 +1,16 @@
-"""Once-for-All's descriptions of networks (net.config); `nas.exporting.ofa` writes them.
+"""Read Once-for-All's network descriptions (net.config); `nas.exporting.ofa` writes them.
 
-They are the JSON of Cai et al., 2020 (code at mit-han-lab/once-for-all; ProxylessNAS has the same):
-`first_conv`, `blocks` of an inverted bottleneck and a shortcut, and a head of two kinds:
+Their JSON is that of Cai et al., 2020 (code at mit-han-lab/once-for-all; ProxylessNAS uses the
+same): `first_conv`, `blocks` of an inverted bottleneck and a shortcut, and one of two heads:
 
-| `name` | behind the blocks |
+| `name` | after the blocks |
 |---|---|
 | `MobileNetV3` | `final_expand_layer`, pooling, `feature_mix_layer`, `classifier` |
 | `ProxylessNASNets` | `feature_mix_layer`, which may be null, pooling, `classifier` |
 
-The resolution is `image_size` of a run.config beside it. Where a block has squeeze-and-excitation,
-its width is a quarter of the hidden channels in multiples of 8. MobileNetV3's feature_mix_layer has
-no bias there; here it is a linear layer, which has one.
+The resolution is `image_size` in a run.config beside it. The width of squeeze-and-excitation is a
+quarter of the hidden channels in multiples of 8. MobileNetV3's feature_mix_layer has no bias there;
+here it is a linear layer, which has one.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,13 +27,13 @@ from nas.network.multipliers import round_channels
 
 NET_CONFIG = "net.config"
 RESOLUTION = 224
-"""Pixels of the input where no run.config says another number."""
+"""The side of the input in pixels, unless a run.config gives another one."""
 
 ACT_NAMES = {
     "relu": "relu", "relu6": "relu6", "h_swish": "hswish", "h_sigmoid": "hsigmoid",
     "sigmoid": "sigmoid", "none": "none",
 }  # fmt: skip
-"""From a name there to our name of an activation."""
+"""Our names of activations, by theirs."""
 KINDS = ("MobileNetV3", "ProxylessNASNets")
 ORDER = "weight_bn_act"
 
@@ -68,7 +68,7 @@ class _Conv:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Bottleneck:
-    """The convolutions of a block; a ZeroLayer has none of the numbers."""
+    """The convolutions of a block; a ZeroLayer has none of the fields."""
 
     name: Annotated[str, OneOf(("MBConvLayer", "MBInvertedConvLayer", "ZeroLayer"))]
     in_channels: Count = 1
@@ -139,21 +139,21 @@ class _Run:
 
 
 def _only(record: object, name: str, value: object) -> None:
-    """Refuse a value that no network here has."""
+    """Reject a value that no network here has."""
     if getattr(record, name) != value:
         wanted = strict_json.dumps(value)
         raise BadValue(f"{name} must be {wanted}, not {shown(getattr(record, name))}", name)
 
 
 def is_net_config(content: Mapping[str, Any]) -> bool:
-    """Return whether the content of a file is a net.config."""
+    """Return whether `content` is that of a net.config."""
     return "schema" not in content and {"first_conv", "blocks", "classifier"} <= content.keys()
 
 
 def run_config_path(path: Path) -> Path:
     """Return the file beside a net.config that holds its resolution.
 
-    That is run.config for net.config, X.run.json for X.json.
+    It is run.config for net.config, and X.run.json for X.json.
     """
     if path.name == NET_CONFIG:
         return path.with_name("run.config")
@@ -166,7 +166,7 @@ def read_net_config(content: Mapping[str, Any], path: Path) -> Architecture:
     It is named after the file, or after the folder of a file called net.config.
 
     Raises:
-        BadFile: if a value is missing, out of its range, or of a network that is none of ours.
+        BadFile: if a value is missing, out of range, or of a network that is not supported.
     """
     net = Reader(path).record(content, _Net)
     try:
@@ -212,7 +212,7 @@ def _made(place: str, **values: Any) -> Block:
 
 
 def _block(found: _Residual, place: str) -> Block | None:
-    """Return the block, None for one that hands its input on."""
+    """Return a block, None for one that is only a shortcut."""
     conv, shortcut = found.mobile_inverted_conv or found.conv, found.shortcut
     if shortcut is not None and shortcut.get("name") != "IdentityLayer":
         raise BadValue(f"{place}: shortcut is read as IdentityLayer or null alone")
@@ -250,12 +250,12 @@ def _bottleneck(conv: _Bottleneck, place: str, *, joins: bool) -> Block:
 
 
 def se_channels(hidden: int) -> int:
-    """Return the width of the squeeze-and-excitation of so many hidden channels."""
+    """Return the squeeze-and-excitation width for `hidden` channels."""
     return round_channels(hidden // 4)
 
 
 def _stages(blocks: Iterable[Block | None]) -> tuple[Blocks, ...]:
-    """Return blocks as stages, each of which begins with new channels or a stride."""
+    """Return blocks as stages; a change of channels or a stride begins a new one."""
     stages: list[list[Block]] = []
     for block in blocks:
         if block is None:
@@ -267,7 +267,7 @@ def _stages(blocks: Iterable[Block | None]) -> tuple[Blocks, ...]:
 
 
 def _head(net: _Net) -> Blocks:
-    """Return the head; a head of the other kind of network is refused by its missing parts."""
+    """Return the head; one of the other kind of network is rejected for its missing parts."""
     last, mix, classifier = net.final_expand_layer, net.feature_mix_layer, net.classifier
     before, behind = (last, mix) if net.name == "MobileNetV3" else (mix, None)
     blocks = [_conv(before, "the layer before the pooling")] if before else []

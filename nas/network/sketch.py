@@ -1,4 +1,4 @@
-"""Put an architecture together block by block, where blocks read any that came before."""
+"""Build an architecture block by block, where a block may read any earlier ones."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -11,14 +11,14 @@ _STAGE = "stages."
 
 
 class Sketch:
-    """The blocks so far, the section in which the next one lies, and the channels of each place.
+    """The blocks so far, the section of the next one, and the output channels at each place.
 
-    A section is "stem", "stages.N" or "head". Methods that put blocks return the place of the last
+    A section is "stem", "stages.N" or "head". Methods that add blocks return the place of the last
     one, which later blocks may read.
     """
 
     def __init__(self, *, input_channels: int = 3, act: str = "relu6") -> None:
-        """Begin with the image; `act` is the activation of convolutions where none is given."""
+        """Begin with the image; `act` is the default activation of convolutions."""
         self.act = act
         self.section = "stem"
         self.last = IMAGE
@@ -27,7 +27,7 @@ class Sketch:
 
     @classmethod
     def of(cls, arch: Architecture, *, act: str = "relu6") -> "Sketch":
-        """Return the blocks of `arch`, with a section "head" to go on with."""
+        """Return a sketch with the blocks of `arch`, to be continued in section "head"."""
         sketch = cls(input_channels=arch.input_channels, act=act)
         for place, block in arch.named_blocks():
             sketch.section = place.rpartition(".")[0]
@@ -36,7 +36,7 @@ class Sketch:
         return sketch
 
     def put(self, block: Block) -> str:
-        """Put `block`, whose `inputs` are left out where it reads the last one."""
+        """Add `block`; its `inputs` are omitted if it reads the last one."""
         blocks = self._sections.setdefault(self.section, [])
         place = f"{self.section}.{len(blocks)}"
         blocks.append(replace(block, inputs=()) if block.inputs == (self.last,) else block)
@@ -44,7 +44,7 @@ class Sketch:
         return place
 
     def add(self, kind: str, source: str, out: int | None = None, **fields: Any) -> str:
-        """Put a block of `kind` that reads `source`; without `out` it keeps the channels."""
+        """Add a block of `kind` that reads `source`; without `out` it keeps the channels."""
         channels = self.channels[source]
         wanted = {"act": self.act, **fields}
         block = Block(
@@ -57,11 +57,11 @@ class Sketch:
         return self.put(block)
 
     def conv(self, source: str, out: int, kernel: int = 1, stride: int = 1, **fields: Any) -> str:
-        """Put a convolution with normalisation and activation."""
+        """Add a convolution with normalisation and activation."""
         return self.add("conv", source, out, kernel=kernel, stride=stride, **fields)
 
     def join(self, kind: str, sources: Iterable[str]) -> str:
-        """Put the concatenation ("concat") or the sum ("add") of `sources`."""
+        """Add the concatenation ("concat") or the sum ("add") of `sources`."""
         names = tuple(sources)
         total = sum(self.channels[name] for name in names)
         out = total if kind == "concat" else self.channels[names[0]]

@@ -1,6 +1,6 @@
-"""The weights of units: their names and shapes, random values, checks; without torch.
+"""The weights of units: names, shapes, random values and checks, without torch.
 
-The names are those of the torch model's `state_dict`, less the counters of batches.
+The names are those of the torch model's `state_dict`, without the batch counters.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,18 +19,18 @@ Weights = Mapping[str, Array]
 """Weights and running statistics by name."""
 
 _TILE = 4093
-"""A prime, so that rows of weights differ; small enough for a compressor's window."""
+"""A prime, so that rows of weights differ; small enough for the window of a compressor."""
 
 _STATISTICS = ("weight", "bias", "running_mean", "running_var")
 
 
 def join(*names: str) -> str:
-    """Return `names` joined by dots, without the empty ones."""
+    """Return the non-empty `names` joined by dots."""
     return ".".join(name for name in names if name)
 
 
 def weight_shapes(units: Sequence[Unit]) -> Mapping[str, tuple[int, ...]]:
-    """Return the shape of every weight and running statistic of `units` by its name.
+    """Return the shape of every weight and running statistic of `units`, by name.
 
     Raises:
         NasError: if two units have the same name.
@@ -67,7 +67,7 @@ def layer_shapes(layer: Layer) -> Mapping[str, tuple[int, ...]]:
 
 
 def random_weights(units: Sequence[Unit], *, seed: int = 0) -> dict[str, Array]:
-    """Return random weights that keep the signal in scale, with statistics other than 0 and 1.
+    """Return random weights that preserve the scale of the signal, with non-trivial statistics.
 
     Convolutions have variance 2 / fan-in before an activation and 1 / fan-in otherwise, so that
     zeros, infinities and denormal numbers do not distort measurements.
@@ -93,9 +93,9 @@ def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...], *, gain: 
 
 
 def tiled_weights(units: Sequence[Unit]) -> dict[str, Array]:
-    """Return weights that repeat a few thousand random values, in scale, with idle norms.
+    """Return weights that repeat a few thousand scaled random values, with identity normalisation.
 
-    They are for timing, which does not depend on the values, and compress well.
+    They compress well, and are meant for timing, which does not depend on the values.
     """
     pool = np.random.default_rng(0).standard_normal(_TILE).astype(np.float32)
     idle = {"norm.weight": 1.0, "running_var": 1.0 - NORM_EPSILON}
@@ -110,10 +110,10 @@ def tiled_weights(units: Sequence[Unit]) -> dict[str, Array]:
 
 
 def check_weights(units: Sequence[Unit], weights: Weights) -> None:
-    """Refuse weights that do not fit `units` exactly.
+    """Reject weights that do not fit `units` exactly.
 
     Raises:
-        NasError: if a weight is missing, unknown, or of another shape.
+        NasError: if a weight is missing, unknown, or has another shape.
     """
     shapes = weight_shapes(units)
     if missing := [name for name in shapes if name not in weights]:
@@ -126,7 +126,7 @@ def check_weights(units: Sequence[Unit], weights: Weights) -> None:
 
 
 def fingerprint(weights: Weights) -> str:
-    """Return sixteen hex digits that are equal for equal weights."""
+    """Return sixteen hex digits, equal for equal weights."""
     digest = sha256()
     for name in sorted(weights):
         value = np.ascontiguousarray(weights[name], np.float32)
@@ -136,7 +136,7 @@ def fingerprint(weights: Weights) -> str:
 
 
 def fold_norm(weights: Weights, name: str, layer: Conv | Linear) -> tuple[Array, Array]:
-    """Return the weight and bias of `layer`, called `name`, its normalisation folded in if any.
+    """Return the weight and bias of the layer `name`, with its normalisation, if any, folded in.
 
     The arithmetic is in double precision.
     """

@@ -1,4 +1,4 @@
-"""Architectures by name: those that are bundled, with their published accuracy, and files."""
+"""Load architectures by name: bundled ones, with their published accuracy, and files."""
 
 import re
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ _SCALED = re.compile(r"(?P<base>\w+)@(?P<width>\d*\.?\d+)(-(?P<resolution>\d{1,1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedAccuracy:
-    """The published ImageNet top-1 of an architecture, and where it was published."""
+    """The published ImageNet top-1 accuracy of an architecture, and its source."""
 
     top1: Fraction
     source: str
@@ -32,7 +32,7 @@ class PublishedAccuracy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedWeights:
-    """Published ImageNet weights of an architecture: what `weights` takes, and their top-1."""
+    """Published ImageNet weights of an architecture: a value for `weights`, and their top-1."""
 
     source: str
     top1: Fraction
@@ -40,11 +40,11 @@ class PublishedWeights:
 
 
 def load_architecture(name: str | Path) -> Architecture:
-    """Return the architecture of a bundled name or of a YAML or JSON file.
+    """Return the architecture with a bundled name, or in a YAML or JSON file.
 
-    A bundled name may carry a width multiplier and a resolution, as in "mobilenet_v1@0.75-192". The
-    file may be a net.config of Once-for-All. A detector is bundled too, or a head on a backbone:
-    "ssdlite:mobilenet_v2@320" (see `nas.network.detectors`).
+    A bundled name may have a width multiplier and a resolution, as in "mobilenet_v1@0.75-192". The
+    file may be a net.config of Once-for-All. Detectors are bundled too, or given as a head on a
+    backbone: "ssdlite:mobilenet_v2@320" (see `nas.network.detectors`).
 
     Raises:
         UnknownName: if no bundled architecture has the name; it lists the closest ones.
@@ -68,7 +68,7 @@ def _find(text: str) -> Path:
 
 
 def _load(path: Path) -> Architecture:
-    """Return the architecture in a file, under its own name or that of the file."""
+    """Return the architecture in a file, named as it says or else after the file."""
     content = _content(path)
     if is_net_config(content):
         arch = read_net_config(content, path)
@@ -86,12 +86,12 @@ _load_once = cache(_load)
 
 
 def _is_bundled(path: Path) -> bool:
-    """Return whether a file is bundled; such files do not change."""
+    """Return whether a file is bundled, and so never changes."""
     return path.parent in (data.folder("architectures"), data.folder(DETECTORS))
 
 
 def _content(path: Path) -> Mapping[str, Any]:
-    """Return what a file holds."""
+    """Return the content of a file."""
     return (_read_once if _is_bundled(path) else data.read_foreign)(path)
 
 
@@ -109,7 +109,7 @@ def _scale(match: re.Match[str]) -> Architecture:
 
 
 def published_accuracy(name: str) -> PublishedAccuracy | None:
-    """Return what was published about a bundled architecture, None where nothing is known."""
+    """Return the published accuracy of a bundled architecture, None if unknown."""
     path = data.bundled("architectures").get(name)
     if path is None:
         return None
@@ -121,7 +121,7 @@ def published_accuracy(name: str) -> PublishedAccuracy | None:
 
 
 def published_weights(name: str) -> tuple[PublishedWeights, ...]:
-    """Return the published weights of a bundled architecture that are known, best first."""
+    """Return the known published weights of a bundled architecture, best first."""
     path = data.bundled("architectures").get(name)
     content = _content(path) if path else {}
     if path is None or "weights" not in content:

@@ -1,1 +1,1 @@
-"""Search spaces: choices, their encoding as rows of picks, and the files they come from."""
+"""Search spaces: choices, their encoding as rows of picks, and their files."""

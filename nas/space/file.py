@@ -81,7 +81,7 @@ _KEYS = (
 
 
 def load_space(name: str | Path) -> Space:
-    """Return the space of a bundled name or of a YAML file.
+    """Return the space with a bundled name, or in a YAML file.
 
     Raises:
         UnknownName: if no bundled space has the name; it lists the closest ones.
@@ -100,8 +100,8 @@ def space_from_mapping(content: Mapping[str, Any], *, source: str = "space") -> 
     """Return the space that the `content` of a file describes.
 
     Raises:
-        BadFile: if a key is unknown or missing or a value is out of its range; it names the key,
-            and the line if known.
+        BadFile: if a key is unknown or missing, or a value is out of range; it names the key, and
+            the line if known.
     """
     required = ("schema", "name", "resolution", "stem", "stages", "head")
     check_keys(content, known=_KEYS, required=required, place=source)
@@ -137,10 +137,10 @@ def space_from_mapping(content: Mapping[str, Any], *, source: str = "space") -> 
 
 
 def _check_code(content: Any) -> None:
-    """Refuse kinds of blocks by dotted paths in a file, unless the user allows them.
+    """Reject block kinds that a file names by dotted paths, unless the user allows them.
 
     Raises:
-        NasError: as `check_named`.
+        NasError: as `check_named` does.
     """
     inner = content.values() if isinstance(content, Mapping) else content
     if isinstance(content, Mapping | list):
@@ -183,7 +183,7 @@ def _multipliers(content: Mapping[str, Any], source: str) -> tuple[float, ...]:
 
 
 def _acts(content: Mapping[str, Any], source: str) -> tuple[str, ...]:
-    """Return the activations of rows of stem and head without their own."""
+    """Return the activations for rows of stem and head that name none."""
     if "act" not in content:
         return ()
     values = _values(content, "act", source)
@@ -195,7 +195,7 @@ def _acts(content: Mapping[str, Any], source: str) -> tuple[str, ...]:
 
 
 def _squeezings(content: Mapping[str, Any], source: str) -> Squeezings:
-    """Return the one kind of squeeze-and-excitation, or the named ones."""
+    """Return the only kind of squeeze-and-excitation, or all named ones."""
     found, place = content.get("se", {}), f"{source}: se"
     if not isinstance(found, Mapping) or not any(isinstance(v, Mapping) for v in found.values()):
         return {True: _squeezing(found, place)}
@@ -207,7 +207,7 @@ def _squeezings(content: Mapping[str, Any], source: str) -> Squeezings:
 
 def _squeezing(content: Any, place: str) -> Squeezing:
     Reader(place).record(content, Squeezing)
-    return Squeezing(**content)  # with its numbers as given: fingerprints tell 1 from 1.0
+    return Squeezing(**content)  # numbers as given, since fingerprints distinguish 1 and 1.0
 
 
 def _heads(
@@ -224,7 +224,7 @@ def _heads(
 
 
 def _check_strides(space: Space, content: Mapping[str, Any], source: str) -> None:
-    """Refuse a stage that may be dropped together with its stride."""
+    """Reject a stage that may be dropped although it has a stride."""
     for s, row in enumerate(space.stages):
         if 0 in row.options["layers"] and row.options["stride"] != (1,):
             raise Reader(f"{source}: stages.{s}").fail(
@@ -260,7 +260,7 @@ def _rows(
 
 
 def _check_se(row: Mapping[str, Any], made: Row, place: str, squeezings: Squeezings) -> None:
-    """Refuse a squeeze-and-excitation that the file does not define."""
+    """Reject a squeeze-and-excitation that the file does not define."""
     for value in made.options["se"]:
         if value is not False and value not in squeezings:
             names = ", ".join("true" if name is True else str(name) for name in squeezings)
@@ -268,7 +268,7 @@ def _check_se(row: Mapping[str, Any], made: Row, place: str, squeezings: Squeezi
 
 
 def _check_row(row: Any, place: str) -> None:
-    """Refuse a row that is no mapping of fields, and values that a field cannot have."""
+    """Reject a row that is not a mapping of fields, and values that a field cannot have."""
     if not isinstance(row, Mapping):
         raise BadFile(f"{place}: expected a mapping of fields, found {shown(row)}")
     check_keys(row, known=(*DEFAULTS, *_OPTIONAL, "per_layer"), required=(), place=place)
@@ -282,7 +282,7 @@ def _check_row(row: Any, place: str) -> None:
 
 
 def _row(row: Mapping[str, Any], defaults: Mapping[str, Any], place: str, part: str) -> Row:
-    """Return the row of a `part`: "stem" and "stages" may have choices, heads have none."""
+    """Return the row of a `part`; those of "stem" and "stages" may have choices, heads not."""
     merged = {**DEFAULTS, **defaults, **row}
     per_layer = merged.pop("per_layer", ())
     options = {f: tuple(v) if isinstance(v, list) else (v,) for f, v in merged.items()}
@@ -304,7 +304,7 @@ def _row(row: Mapping[str, Any], defaults: Mapping[str, Any], place: str, part: 
 def _check_layers(
     row: Mapping[str, Any], options: Mapping[str, tuple[Value, ...]], place: str, part: str
 ) -> None:
-    """Refuse fields in the wrong part, and fields that exclude each other."""
+    """Reject fields in the wrong part, and fields that exclude each other."""
     inside = part == "stages"
     if not inside and options["layers"] != (1,):
         raise _bad(row, "layers", place, "must be 1 in stem and head")
@@ -319,7 +319,7 @@ def _check_layers(
 
 
 def _wanted(field: str, value: Any) -> str:
-    """Return the values that `field` takes if `value` is none of them, else nothing."""
+    """Return which values `field` accepts if `value` is not one of them, else ""."""
     if field in _ALLOWED:
         return "" if value in _ALLOWED[field] else f"one of {', '.join(_ALLOWED[field])}"
     if field == "se":
@@ -337,10 +337,10 @@ def _wanted(field: str, value: Any) -> str:
 
 
 def _kind_wanted(value: Any) -> str:
-    """Return the kinds of blocks that a space may have if `value` is none, else nothing.
+    """Return which block kinds a space may have if `value` is not one of them, else "".
 
     Raises:
-        NasError: if it is one with options that it does not take.
+        NasError: if it is a kind with options that it does not take.
     """
     known = [kind for kind in kinds_of_blocks() if kind_of(kind).in_spaces]
     named = isinstance(value, str) and Plugin.parse(value).name
@@ -352,7 +352,7 @@ def _kind_wanted(value: Any) -> str:
 
 
 def _values(content: Mapping[str, Any], key: str, place: str) -> tuple[Value, ...]:
-    """Return the values of a choice, a single one where it is fixed."""
+    """Return the values of a field: one if it is fixed, several if it is a choice."""
     value = content[key]
     values = tuple(value) if isinstance(value, list) else (value,)
     if not all(isinstance(v, int | float | str | None) for v in values):
@@ -365,5 +365,5 @@ def _values(content: Mapping[str, Any], key: str, place: str) -> tuple[Value, ..
 
 
 def _bad(content: Mapping[str, Any], key: str, place: str, problem: str) -> NasError:
-    """Return the error for one key, with its line where it is known."""
+    """Return the error for one key, with its line if known."""
     return Reader(place).fail(f"{key} {problem}", content, key)

@@ -1,4 +1,4 @@
-"""A head on the networks of a space: what it makes of the space, and its detectors."""
+"""Detectors of a search space: its networks as backbones with one head."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -20,9 +20,9 @@ _OF_CLASSIFIERS = 224
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """A head with its options, and the side of a detector's input in pixels.
+    """A head with its options, and the side of the detectors' input in pixels.
 
-    A `side` of 0 is 320, or what the space says where it is a choice there.
+    A `side` of 0 means 320, or the choices of the space if its resolution is a choice.
     """
 
     plugin: Plugin
@@ -33,7 +33,7 @@ class Head:
         """Return the head of "ssdlite" or "ssdlite:classes=3,resolution=224".
 
         Raises:
-            NasError: if there is no such head, or the resolution is no whole number of pixels.
+            NasError: if there is no such head, or the resolution is not a whole number of pixels.
         """
         plugin = Plugin.parse(text)
         options: dict[str, str] = dict(plugin.options)
@@ -56,11 +56,11 @@ class Head:
 
     @property
     def name(self) -> str:
-        """The name of the head without options."""
+        """The name of the head, without options."""
         return str(self.plugin.name)
 
     def with_default(self, options: Mapping[str, str]) -> "Head":
-        """Return the head with `options` where it has no others."""
+        """Return the head with `options` as defaults for its own."""
         made = {**options, **self.plugin.options}
         return replace(self, plugin=Plugin(name=self.plugin.name, options=made))
 
@@ -78,13 +78,13 @@ class Head:
         return plugins.bound(KIND, self.plugin)
 
     def at_its_side(self, backbone: Architecture, space: Space) -> Architecture:
-        """Return a network outside of the search with the resolution that it would have there."""
+        """Return a network from outside the search, at the resolution it would have in it."""
         sides = space.resolutions
         side = backbone.resolution if len(sides) > 1 else sides[0]
         return replace(backbone, resolution=side)
 
     def searched(self, space: Space) -> Space:
-        """Return the space of the detectors' backbones, at the resolution of the detectors."""
+        """Return the space of the backbones, at the resolution of the detectors."""
         if not self.side and len(space.resolutions) > 1:
             return space
         return replace(space, resolutions=(self.side or RESOLUTION,))
@@ -92,7 +92,7 @@ class Head:
     def judged(self, space: Space) -> Space:
         """Return the space of classifiers with the same choices, at their usual resolution.
 
-        Where the head fixes a choice of the space, that is its resolution nearest to 224.
+        If the head fixes a resolution that is a choice of the space, use the choice nearest to 224.
         """
         if self.searched(space) is space:
             return space
@@ -100,10 +100,10 @@ class Head:
         return replace(space, resolutions=(usual,))
 
     def check(self, space: Space) -> Taps | None:
-        """Refuse a `space` whose networks the head does not fit; return what decides the head.
+        """Reject a `space` whose networks the head does not fit; return the head's taps.
 
         Raises:
-            NasError: saying what its networks lack.
+            NasError: saying what the networks lack.
         """
         some = space.decode_row(np.zeros(len(space.columns), np.uint8))
         try:
@@ -118,19 +118,19 @@ class Head:
 
 
 def decode(space: Space, rows: Matrix, head: Head | None) -> tuple[Architecture, ...]:
-    """Return the architectures of `rows`, with the `head` if there is one."""
+    """Return the architectures of `rows`, with `head` if there is one."""
     archs = space.decode_rows(rows)
     return tuple(map(head, archs)) if head else archs
 
 
 @dataclass(frozen=True, kw_only=True)
 class Detectors:
-    """The detectors of a space: what evaluators are given that count and look up."""
+    """The detectors of a space, as given to evaluators that use look-ups."""
 
     head: Head
     space: Space
 
     @cached_property
     def bodies(self) -> Bodies:
-        """The units that they share with the networks of the space."""
+        """The units that the detectors share with the networks of the space."""
         return Bodies(self.space, self.head, self.head.check(self.space))

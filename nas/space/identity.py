@@ -1,4 +1,4 @@
-"""What tells search spaces apart, as a few digits."""
+"""Fingerprints of search spaces."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ from nas.space.rows import Squeezing
 
 
 def fingerprint_of(space: Any) -> str:  # a `Space`, whose module imports this one
-    """Return sixteen hex digits of all that decides the architectures of a space, no names."""
+    """Return sixteen hex digits, equal for spaces of equal architectures whatever their names."""
     rows = [row for head in space.heads.values() for row in head]
     only = space.squeezings.get(True, Squeezing())
     content = {
@@ -27,7 +27,7 @@ def fingerprint_of(space: Any) -> str:  # a `Space`, whose module imports this o
 
 
 def _later_parts(space: Any) -> Mapping[str, Any]:
-    """Return the parts that earlier versions lacked, if any: old fingerprints stay."""
+    """Return the parts that earlier versions lacked, if used: so old fingerprints stay valid."""
     plain = space.squeezings.keys() == {True} and space.squeezings[True].fields("", "", "")
     se = [[str(n), *(getattr(s, f) for f in s.__slots__)] for n, s in space.squeezings.items()]
     found = {

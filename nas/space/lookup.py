@@ -1,8 +1,8 @@
-"""Sum what units cost over thousands of architectures at once, by table look-up.
+"""Sum the costs of units over thousands of architectures at once, by table look-up.
 
-Whatever adds up over units (MACs, parameters, predicted milliseconds) is worked out once for
-every unit that a space can contain. A matrix of picks is then a matrix of table positions, and a
-sum over its columns is the answer.
+Any quantity that adds up over units (MACs, parameters, predicted milliseconds) is computed once for
+every unit that a space can contain. A matrix of picks then becomes a matrix of table positions, and
+the results are sums over its columns.
 """
 
 from collections import defaultdict
@@ -25,23 +25,23 @@ Floats = NDArray[np.float64]
 UnitValues = Callable[[Unit], Iterable[Floats | float]]
 
 _AT_ONCE = 1_000_000
-"""Blocks that are lowered together, which bounds the memory."""
+"""The most blocks that are lowered together, which bounds memory."""
 
 _MOST = 50_000_000
-"""Numbers that a table may have for each value: gigabytes."""
+"""The most entries of a table per value; more would take gigabytes."""
 
 
 class SpaceUnits:
-    """All units that a space can contain, each at its place in a table.
+    """All units that a space can contain, each with its place in a table.
 
-    Given to several look-ups, it lowers the units once for all of them, unless they are very many.
+    Shared by several look-ups, it lowers the units once for all, unless there are very many.
     """
 
     def __init__(self, space: Space, *, slots: Sequence[Slot] = ()) -> None:
-        """Number the units of `space`, whose parts may be others than those of its networks.
+        """Number the units of `space`, by default those of its networks, or else of `slots`.
 
         Raises:
-            NasError: if it has too many combinations of choices for a part of its networks.
+            NasError: if a part of the networks has too many combinations of choices.
         """
         self._slots = tuple(slots) or slots_of(space)
         self.positions = _Positions(space, self._slots)
@@ -52,11 +52,11 @@ class SpaceUnits:
             )
 
     def __len__(self) -> int:
-        """Return how many places a table has."""
+        """Return the number of places in a table."""
         return sum(slot.size for slot in self._slots)
 
     def __iter__(self) -> Iterator[tuple[Places, Unit]]:
-        """Yield many units that are alike at once, and their places in a table."""
+        """Yield groups of similar units, each with their places in a table."""
         return iter(self._few) if len(self) <= _AT_ONCE else _of_slots(self._slots)
 
     @cached_property
@@ -65,13 +65,13 @@ class SpaceUnits:
 
 
 _Placed = tuple[Places, list[Floats | None]]
-"""Places, shape (slots, rows), and for each slot how often it counts, None for once."""
+"""Places, shape (slots, rows), and how often each slot counts, None for once."""
 
 
 class _Positions:
-    """The places in a table of the units of each row of a matrix, and how often each counts.
+    """Computes the table places of the units in each row of a matrix, and how often each counts.
 
-    Several look-ups are asked about the same rows in turn, so the last answer is kept.
+    Several look-ups process the same rows in turn, so the last result is cached.
     """
 
     def __init__(self, space: Space, slots: Sequence[Slot]) -> None:
@@ -119,15 +119,15 @@ class Lookup:
         largest: bool = False,
         units: SpaceUnits | None = None,
     ) -> None:
-        """Work out `values` for every unit of `space`; all its results have the same length.
+        """Compute `values` for every unit of `space`; all results must have the same length.
 
-        The units come many at once, as `nas.network.arrays.lower_arrays` gives them: the numbers in
-        their layers, and those returned, are arrays. With `largest` the answer is not the sum of
-        the values, which are 0 or more, but the largest. `units` are those of `space`, where they
-        are at hand.
+        `values` is called with many units at once, as from `nas.network.arrays.lower_arrays`: the
+        numbers in their layers, and those returned, are arrays. With `largest`, a look-up returns
+        the maximum of the values, which must be 0 or more, instead of the sum. `units` are the
+        units of `space`, if they exist already.
 
         Raises:
-            NasError: as `SpaceUnits`.
+            NasError: as `SpaceUnits` does.
         """
         units = units or SpaceUnits(space)
         self._positions = units.positions
@@ -142,7 +142,7 @@ class Lookup:
 
     @one_blas_thread()
     def __call__(self, matrix: Matrix) -> Floats:
-        """Return the sums, or the largest, for every row of `matrix`, shape (rows, values)."""
+        """Return the sums, or the maxima, for every row of `matrix`, shape (rows, values)."""
         places, counts = self._positions(matrix)
         found = self._table.take(places, axis=0)
         for line, count in zip(found, counts, strict=True):
@@ -152,27 +152,27 @@ class Lookup:
         return total
 
     def first(self, count: int) -> "Lookup":
-        """Return the look-up of the first `count` values alone."""
+        """Return the look-up of only the first `count` values."""
         found = copy(self)
         found._table = np.ascontiguousarray(self._table[:, :count])
         return found
 
     def least(self) -> Floats:
-        """Return a lower bound of every sum, shape (values,)."""
+        """Return a lower bound of each sum, shape (values,)."""
         least = np.minimum.reduceat(self._table, self._positions.starts)
         total: Floats = self._positions.least_counts @ least
         return total
 
 
 def units_of(space: Space) -> Iterator[tuple[Places, Unit]]:
-    """Yield all units of a space, many that are alike at once, and their places in an order."""
+    """Yield all units of a space in groups of similar ones, each with their places."""
     return _of_slots(slots_of(space))
 
 
 def _of_slots(slots: Sequence[Slot]) -> Iterator[tuple[Places, Unit]]:
-    """Yield the units of all slots, many that are alike at once, and their places in a table.
+    """Yield the units of all slots in groups of similar ones, each with their places in a table.
 
-    No place occurs twice among these, but blocks of one chain have the same.
+    Every place occurs once, except that the blocks of one chain share theirs.
     """
     waiting: dict[tuple[int | str, ...], list[tuple[int, Part]]] = defaultdict(list)
     start = count = 0
@@ -198,9 +198,9 @@ def _lowered(groups: Iterable[Sequence[tuple[int, Part]]]) -> Iterator[tuple[Pla
 
 
 def embed(space: Space, rows: Matrix, tables: Sequence[Floats]) -> Floats:
-    """Return the lines of `tables` for `rows`: a table for every choice, a line for each value.
+    """Return the lines of `tables` for `rows`; there is a table per choice, a line per value.
 
-    The lines are concatenated, shape (rows, numbers); those of inactive choices are 0.
+    The lines of a row are concatenated, shape (rows, numbers); those of inactive choices are 0.
     """
     active = space.active(rows)[:, :, None]
     found = [table[rows[:, i]] * active[:, i] for i, table in enumerate(tables)]
@@ -208,7 +208,7 @@ def embed(space: Space, rows: Matrix, tables: Sequence[Floats]) -> Floats:
 
 
 def distinct_units(space: Space, *, units: SpaceUnits | None = None) -> Mapping[str, Unit]:
-    """Return every unit that an architecture of `space` can contain, or of `units`, by its key."""
+    """Return every unit that an architecture of `space` can contain, or all `units`, by key."""
     found: list[tuple[int, Unit]] = []
     for places, many in units or units_of(space):
         numbers = (getattr(many.block, name) for name in NUMBERS)

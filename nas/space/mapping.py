@@ -1,4 +1,4 @@
-"""Write search spaces as what their files hold."""
+"""Convert search spaces to the content of their files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -11,7 +11,7 @@ from nas.space.space import Space
 
 
 def to_mapping(space: Space) -> dict[str, Any]:
-    """Return the content of a space's file; `space_from_mapping` gives an equal space back."""
+    """Return the content of a space's file; `space_from_mapping` inverts this."""
     only = space.heads.get("")
     heads = {name: _rows(rows) for name, rows in space.heads.items()}
     found: dict[str, Any] = {
@@ -43,7 +43,7 @@ def _rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def _row(row: Row) -> dict[str, Any]:
-    """Return the fields of a row that are not the defaults."""
+    """Return the fields of a row that differ from the defaults."""
     plain = {field: _plain(values) for field, values in row.options.items()}
     if "width_ratio" in plain:
         del plain["width"]
@@ -56,5 +56,5 @@ def _row(row: Row) -> dict[str, Any]:
 
 
 def _plain(values: Sequence[Any]) -> Any:
-    """Return one value as it is, several as a list."""
+    """Return a single value as it is, several as a list."""
     return values[0] if len(values) == 1 else list(values)

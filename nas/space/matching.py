@@ -1,4 +1,4 @@
-"""Compare the blocks of picks with those of an architecture."""
+"""Compare the blocks of picks with the blocks of an architecture."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -8,10 +8,10 @@ from nas.space.rows import Column, Picks, Row, Value, multiplied, times
 
 
 class Nearest:
-    """The picks whose blocks differ in the fewest fields from the wanted ones."""
+    """Finds the picks whose blocks differ from the wanted ones in the fewest fields."""
 
     def __init__(self, wanted: tuple[Blocks, ...]) -> None:
-        """Look for blocks that are equal to `wanted`, which has one or more parts."""
+        """Look for blocks equal to `wanted`, which has one or more parts."""
         self.wanted = wanted
         self.picks: Picks = {}
         self.blocks: tuple[Blocks, ...] = tuple(() for _ in wanted)
@@ -19,18 +19,18 @@ class Nearest:
 
     @property
     def exact(self) -> bool:
-        """Whether the nearest ones are equal."""
+        """Whether the nearest blocks are equal to the wanted ones."""
         return self._distance == 0
 
     def add(self, picks: Picks, blocks: tuple[Blocks, ...]) -> None:
-        """Compare the blocks of `picks`; of equally near ones the first is kept."""
+        """Compare the blocks of `picks`; among equally near ones the first is kept."""
         distance = sum(map(_apart, self.wanted, blocks))
         if distance < self._distance:
             self._distance, self.picks, self.blocks = distance, picks, blocks
 
 
 def _apart(one: Blocks, other: Blocks) -> int:
-    """Return in how many fields blocks differ; a missing block differs in all."""
+    """Return the number of fields in which blocks differ; a missing block differs in all."""
     if one == other:
         return 0
     missing = abs(len(one) - len(other)) * len(fields(Block))
@@ -42,7 +42,7 @@ def _fields_apart(one: Block, other: Block) -> int:
 
 
 def difference(place: str, found: Blocks, nearest: Blocks) -> str:
-    """Return a text on the first field that differs between two rows of blocks."""
+    """Describe the first field that differs between two rows of blocks."""
     if len(found) != len(nearest):
         return f"{place} has {len(found)} blocks where the space has {len(nearest)}"
     for i, (one, other) in enumerate(zip(found, nearest, strict=True)):
@@ -54,7 +54,7 @@ def difference(place: str, found: Blocks, nearest: Blocks) -> str:
 
 
 def misfit(rows: Sequence[Row], stages: Sequence[Blocks], multiplier: float) -> tuple[int, float]:
-    """Return how many stages lack a fitting width, and how far the multiplier is from 1."""
+    """Return the number of stages without a fitting width, and the multiplier's distance from 1."""
     wrong = 0
     for row, blocks in zip(rows, stages, strict=True):
         widths = [multiplied(int(width), multiplier) for width in row.options["width"]]
@@ -63,7 +63,7 @@ def misfit(rows: Sequence[Row], stages: Sequence[Blocks], multiplier: float) -> 
 
 
 def plausible(column: Column, blocks: Blocks, multiplier: float) -> tuple[Value, ...]:
-    """Return the values of a choice of a stage that its blocks may have, at least one."""
+    """Return the values of a stage's choice that may have given its blocks, at least one."""
     if not blocks:
         return column.values[:1]
     fitting = tuple(v for v in column.values if _fits(column.field, v, blocks, multiplier))
@@ -71,7 +71,7 @@ def plausible(column: Column, blocks: Blocks, multiplier: float) -> tuple[Value,
 
 
 def _fits(field: str, value: Value, blocks: Blocks, multiplier: float) -> bool:
-    """Return whether the first block with this field may have come from `value`."""
+    """Return whether `value` may have given the first block that has this field."""
     block = blocks[1] if field == "expansion_rest" and len(blocks) > 1 else blocks[0]
     match field:
         case "kind" | "kernel" | "act":

@@ -1,4 +1,4 @@
-"""The rows of a search space: fields with their choices, and the blocks they give."""
+"""The rows of a search space: fields with their choices, and the blocks they describe."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,23 +19,23 @@ from nas.network.multipliers import round_channels
 Value = int | float | bool | str
 Picks = Mapping[str, Value]
 Whole = TypeVar("Whole", int, NDArray[np.int64])
-"""A whole number, or an array of some."""
+"""A whole number, or an array of them."""
 
 REST = "expansion_rest"
 
 SHARED = ""
-"""The activation of rows of stem and head that use the one of the space."""
+"""The value of `act` for rows of stem and head that use the space's activation."""
 
 SAME = "same"
-"""The activation of a squeeze-and-excitation that uses the one of its block."""
+"""The value of `act` for a squeeze-and-excitation that uses its block's activation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Squeezing:
-    """How wide a squeeze-and-excitation is: `ratio` of the block's "input" or "hidden" channels.
+    """The width of a squeeze-and-excitation: `ratio` of the block's "input" or "hidden" channels.
 
-    `act` and `gate`, if given, replace the row's `se_act` and `gate`; the act "same" is that of
-    the block.
+    `act` and `gate`, if given, replace the row's `se_act` and `gate`; the `act` "same" means the
+    activation of the block.
     """
 
     ratio: Annotated[float, Range(0, 1, above=True)] = 0.25
@@ -45,7 +45,7 @@ class Squeezing:
     gate: Annotated[str, OneOf(("", *GATES))] = ""
 
     def channels(self, in_channels: Whole, hidden_channels: Whole) -> Whole:
-        """Return the width in whole channels, a multiple of `divisor`; arrays give arrays."""
+        """Return the width in channels, a multiple of `divisor`; for arrays, an array."""
         return each(self._width, in_channels if self.of == "input" else hidden_channels)
 
     def _width(self, channels: int) -> int:
@@ -61,12 +61,12 @@ class Squeezing:
 
 
 Squeezings = Mapping[Value, Squeezing]
-"""By the values of the field `se`: a name, or true for the only one."""
+"""Squeeze-and-excitations by the value of field `se`: a name, or true for the only one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One row of a space's file: the choices of every field, a single one where it is fixed."""
+    """One row of a space's file: the values of every field, a single one if it is fixed."""
 
     options: Mapping[str, tuple[Value, ...]]
     per_layer: tuple[str, ...] = ()
@@ -81,7 +81,7 @@ class Row:
     ) -> dict[str, Any]:
         """Return the fields of the block at `layer`, from 0, for one value of every field.
 
-        `in_channels`, width and kernel may be arrays of numbers: then so are fields that follow.
+        `in_channels`, width and kernel may be arrays; then the fields that depend on them are too.
         """
         kind, squeezing = str(values["kind"]), squeezings.get(values["se"])
         expands = reads(kind, EXPANDS)
@@ -108,7 +108,7 @@ class Row:
 
 
 def reads(kind: Value, field: str) -> bool:
-    """Return whether blocks of a kind depend on a field; its choices are inactive where not."""
+    """Return whether blocks of a kind depend on a field; if not, its choices are inactive."""
     choice = EXPANDS if field == REST else field
     return choice not in CHOICES or choice in kind_of(str(kind)).choices
 
@@ -124,7 +124,7 @@ def each(function: Callable[[int], int], numbers: Whole) -> Whole:
 
 
 def times(channels: Whole, ratio: float | str) -> Whole:
-    """Return `channels` times `ratio`, to a multiple of 8 where the ratio is a fraction."""
+    """Return `channels` times `ratio`, rounded to a multiple of 8 if the ratio is not whole."""
     ratio = float(ratio)
     if ratio.is_integer():
         return channels * int(ratio)
@@ -148,7 +148,7 @@ def _width(values: Mapping[str, Any], in_channels: Any) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One choice: its name, its values, and where in the space it acts (stage and layer from 0).
+    """One choice: its name, its values, and where it applies (stage and layer, from 0).
 
     `stage` is None for choices of the network, its stem or its head; `layer` is None for choices
     of all layers of a stage.
@@ -162,7 +162,7 @@ class Column:
 
     @property
     def least_layers(self) -> int:
-        """The least depth of its stage at which the choice has an influence."""
+        """The smallest depth of the stage at which the choice has an influence."""
         if self.stage is None or self.field == "layers":
             return 0
         if self.layer is not None:
@@ -183,7 +183,7 @@ def stem_columns(rows: tuple[Row, ...]) -> Iterator[Column]:
 
 
 def stage_columns(stages: tuple[Row, ...]) -> Iterator[Column]:
-    """Yield the choices of the stages, one after the other."""
+    """Yield the choices of the stages, stage by stage."""
     for s, row in enumerate(stages):
         for field, values in row.options.items():
             if len(values) > 1 and field not in row.per_layer:
@@ -199,7 +199,7 @@ def stage_columns(stages: tuple[Row, ...]) -> Iterator[Column]:
 
 
 def combinations(columns: tuple[Column, ...], stages: tuple[Row, ...]) -> int:
-    """Return the number of different picks, those of inactive choices left out."""
+    """Return the number of different picks, without those of inactive choices."""
     whole = prod(len(column.values) for column in columns if column.stage is None)
     return whole * prod(
         _of_stage([c for c in columns if c.stage == s], row) for s, row in enumerate(stages)
@@ -220,7 +220,7 @@ def _of_stage(columns: list[Column], row: Row) -> int:
 
 
 Condition = tuple[int, int, NDArray[np.bool_]]
-"""A column, the column that it depends on, and the values of that one for which it is active."""
+"""A column, the column it depends on, and the values of the latter for which it is active."""
 
 
 def conditions(columns: tuple[Column, ...]) -> Iterator[Condition]:
@@ -242,7 +242,7 @@ def conditions(columns: tuple[Column, ...]) -> Iterator[Condition]:
 
 
 def wrong_index(matrix: NDArray[Any], columns: Sequence[Column]) -> str:
-    """Return what is wrong with a matrix of picks, shape (n, columns), or nothing."""
+    """Return what is wrong with a matrix of picks, shape (n, columns), or ""."""
     shape = f"shape (n, {len(columns)})"
     if matrix.ndim != 2 or matrix.shape[1] != len(columns):
         return f"a matrix of shape {matrix.shape}; expected {shape}"
@@ -261,7 +261,7 @@ def wrong_index(matrix: NDArray[Any], columns: Sequence[Column]) -> str:
 
 
 def check_indices(matrix: NDArray[Any], columns: Sequence[Column], *, space: str) -> None:
-    """Refuse a matrix of picks with other columns than `columns`, or indices without a value.
+    """Reject a matrix of picks that does not fit `columns`, or has indices out of range.
 
     Raises:
         NotInSpace: naming the `space`, the choice and the index.
@@ -273,8 +273,8 @@ def check_indices(matrix: NDArray[Any], columns: Sequence[Column], *, space: str
 def coordinates(values: tuple[Value, ...]) -> NDArray[np.float64]:
     """Return the coordinates of the values of one choice, shape (values, coordinates).
 
-    Numbers have one: their logarithm where all are positive, standardised, so that near values are
-    near each other. Texts have one each.
+    Numbers have one coordinate, their logarithm (if all are positive), standardised, so that near
+    values are near each other. Texts have one coordinate each.
     """
     if any(isinstance(value, str) for value in values):
         return np.eye(len(values))

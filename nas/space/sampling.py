@@ -1,6 +1,6 @@
-"""Random rows that reach further than uniform ones: to the corners of a space, and near rows.
+"""Sample random rows that reach further than uniform ones: the corners of a space, and near rows.
 
-The effects of choices average out over uniform rows, so that small and large networks are rare.
+In uniform rows the effects of choices average out, so that small and large networks are rare.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ _TILT = 1.5
 
 
 def tilted(space: Space, rng: np.random.Generator, count: int) -> Matrix:
-    """Return random rows, each with a random bias to the first or the last values."""
+    """Return random rows, each with a random bias towards the first or the last values."""
     tilts = rng.uniform(-_TILT, _TILT, count)
     rows = np.zeros((count, len(space.widths)), dtype=np.uint8)
     for column, width in enumerate(space.widths):
@@ -22,9 +22,9 @@ def tilted(space: Space, rng: np.random.Generator, count: int) -> Matrix:
 
 
 def leaning(space: Space, rng: np.random.Generator, count: int) -> Matrix:
-    """Return random rows, each with a bias to the first or the last values that varies by choice.
+    """Return random rows, each with a bias towards first or last values that varies by choice.
 
-    They reach further than `tilted` ones: to the corners themselves.
+    They reach further than `tilted` ones: into the corners themselves.
     """
     shape = (count, len(space.columns))
     lean = rng.normal(0, 1.5, (count, 1)) + rng.normal(0, 0.7, shape)
@@ -33,7 +33,7 @@ def leaning(space: Space, rng: np.random.Generator, count: int) -> Matrix:
 
 
 def near(space: Space, rows: Matrix, rng: np.random.Generator, count: int) -> Matrix:
-    """Return rows that take every choice from one of two of `rows`, or, once in ten, at random."""
+    """Return rows that take each choice from one of two of `rows`, or with 10 % at random."""
     one, other = rows[rng.integers(0, len(rows), (2, count))]
     shape = one.shape
     mixed = np.where(rng.random(shape) < 0.5, one, other)
@@ -42,9 +42,9 @@ def near(space: Space, rows: Matrix, rng: np.random.Generator, count: int) -> Ma
 
 
 def covering(space: Space, rows: Matrix, rng: np.random.Generator, count: int) -> Matrix:
-    """Return rows to train a model on that learned from `rows`: uniform, `leaning`, `near`.
+    """Return rows to train a model of a model that learned from `rows`: uniform, `leaning`, `near`.
 
-    A search goes to the corners, so the model must be accurate there as well.
+    A search goes to the corners, so the model must be accurate there too.
     """
     each = count // 3
     uniform = space.sample_matrix(rng, count - 2 * each)

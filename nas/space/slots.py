@@ -1,9 +1,8 @@
-"""The parts of a space's architectures (slots), numbered by the choices that decide them.
+"""The parts of a space's architectures (slots), numbered by the choices they depend on.
 
-A part (stem, head, the first layer of a stage, the layers after it) depends on few choices, and on
-the channels that enter it. These come from the width of the last stage before it that is not
-dropped. So a matrix gets more columns, its *digits*: for each part, the stage and width of its
-input.
+A part (stem, head, the first layer of a stage, the layers after it) depends on few choices and on
+its input channels, which are the width of the last earlier stage that is not dropped. So a matrix
+is extended to *digits*, by one column per part: the stage and width that its input comes from.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,9 +26,9 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Part:
-    """At most one block of each of some combinations, by the numbers of these.
+    """One block for each of several combinations, whose numbers are `places`.
 
-    `side` is that of the input of each block; `level` is the place of the blocks in a chain.
+    `side` is the side of each block's input; `level` is the position of the blocks in a chain.
     """
 
     places: Places
@@ -40,17 +39,17 @@ class Part:
 
 HEAD = "head.0"
 _ARRAYS = ("resolution", "multiplier", "width", "kernel")
-"""The fields whose values may be arrays in `Row.fields`, or are looked up in tables."""
+"""The fields whose values may be arrays in `Row.fields` or are looked up in tables."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A part of all architectures: the digits that decide it, and the blocks for their values.
+    """A part of all architectures: the digits it depends on, and the blocks for their values.
 
-    `build` yields the blocks of some combinations, given their numbers and digits. Digits that are
-    `joint` come as arrays, of the others a combination at a time. `counts` gives how often the part
-    occurs in each row of a matrix, None for always once. `place` is that of its first block in an
-    architecture, empty for the layers behind the first of a stage.
+    `build` yields the blocks of several combinations, given their numbers and digits: `joint`
+    digits are passed as arrays, the others one combination at a time. `counts` returns how often
+    the part occurs in each row of a matrix, None if always once. `place` is the place of its first
+    block in an architecture, empty for the layers after the first of a stage.
     """
 
     digits: tuple[int, ...]
@@ -68,7 +67,7 @@ class Slot:
 
     @cached_property
     def steps(self) -> tuple[int, ...]:
-        """What each digit is multiplied by in the number of a combination."""
+        """The factor of each digit in the number of a combination."""
         return tuple(prod(self.sizes[i + 1 :]) for i in range(len(self.sizes)))
 
     def parts(self) -> Iterator[Part]:
@@ -87,10 +86,10 @@ class Slot:
 
 
 class Digits:
-    """Turns rows of picks into digits: the picks, then for each stage and the head its source.
+    """Turns rows of picks into digits: the picks, then the source of each stage and of the head.
 
-    The digit of a source counts the widths of the stem, then those of the first stage, and so on,
-    as far as they can enter the part.
+    The digit of a source numbers the widths that can enter the part: those of the stem, then those
+    of the first stage, and so on.
     """
 
     def __init__(self, space: Space) -> None:
@@ -117,7 +116,7 @@ class Digits:
         return result
 
     def _picked(self, lines: NDArray[Any], name: str) -> Any:
-        """Return what is picked of a choice, 0 where there is none."""
+        """Return the indices picked for a choice, 0 if there is no such choice."""
         place = self._columns.get(name)
         return 0 if place is None else lines[place]
 
@@ -127,7 +126,7 @@ _Source = tuple[int, Value]
 
 
 def _sources(space: Space) -> Sequence[tuple[_Source, ...]]:
-    """Return, for every stage and the head, which widths may enter it."""
+    """Return the widths that may enter each stage and the head."""
     stem = space.stem[_stem_row(space) - 1]
     found = [tuple((-1, width) for width in stem.options["width"])]
     for s, row in enumerate(space.stages):
@@ -137,7 +136,7 @@ def _sources(space: Space) -> Sequence[tuple[_Source, ...]]:
 
 
 def _stem_row(space: Space) -> int:
-    """Return the number, from 1, of the row whose width decides what channels leave the stem."""
+    """Return the number, from 1, of the row whose width is the stem's output channels."""
     own = [
         number
         for number, row in enumerate(space.stem, 1)
@@ -147,11 +146,11 @@ def _stem_row(space: Space) -> int:
 
 
 def _always(_: Matrix) -> None:
-    """Return how often a part of every network occurs: once."""
+    """Return None: the part occurs once in every network."""
 
 
 def _by_value(column: tuple[int, ...], times: Floats, matrix: Matrix) -> Floats:
-    """Return how often a part occurs by the value of a column, or where there is none, always."""
+    """Return how often a part occurs: given by the value of a column, or constant without one."""
     return times[matrix[:, column[0]]] if column else np.full(len(matrix), times[0])
 
 
@@ -220,7 +219,7 @@ class _Slots:
         least_count: float = 1.0,
         place: str,
     ) -> Slot:
-        """Return the slot that `columns` decide, and for a `part` the channels that enter it."""
+        """Return the slot that depends on `columns`, and on the input of `part` if given."""
         columns = (*self._around, *columns)
         chosen = [self._space.columns[i] for i in columns]
         entering = () if part is None else (len(self._space.columns) + part,)
@@ -249,11 +248,11 @@ class _Slots:
         )
 
     def _entering(self, part: int) -> Ints:
-        """Return the channels that may enter a part, shape (sources, multipliers)."""
+        """Return the possible input channels of a part, shape (sources, multipliers)."""
         return np.array([self._channels(*source) for source in self._digits.sources[part]])
 
     def _channels(self, stage: int, width: Value) -> list[int]:
-        """Return the channels behind a stage, or behind the stem (-1), for each multiplier."""
+        """Return the output channels of a stage, or of the stem (-1), for each multiplier."""
         multipliers = self._space.multipliers
         if stage < 0:
             chosen = {f"stem{_stem_row(self._space)}_width": width}
@@ -298,7 +297,7 @@ class _Slots:
 
 @dataclass(frozen=True)
 class _Chosen:
-    """Some combinations: the digits and values of their choices, and the channels that enter."""
+    """Several combinations: the digits and values of their choices, and their input channels."""
 
     places: Places
     digits: Mapping[str, Ints | int]
@@ -309,8 +308,8 @@ class _Chosen:
 def _sides(space: Space, resolution: int) -> tuple[int, ...]:
     """Return the side of the input of the stem, of every stage and of the head, in pixels.
 
-    Strides are no choice, and a stage that can be dropped has none, so any one architecture of the
-    space tells it.
+    Strides are not choices, and stages that can be dropped have none, so the sides are the same in
+    all architectures of the space.
     """
     first = space.decode_row(np.zeros(len(space.columns), dtype=np.uint8))
     units = {u.name: u for u in lower(scale_resolution(first, resolution))}

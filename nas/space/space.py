@@ -1,9 +1,9 @@
 """Search spaces: named choices, and the encoding of architectures as picks.
 
-Picks are a mapping from the name of a choice to its value. A matrix of picks has a row for each
-architecture and a column for each choice, holding the index of the value; batches travel in this
+Picks are a mapping from the name of a choice to its value. A matrix of picks has a row per
+architecture and a column per choice, and holds the indices of values; batches are passed in this
 form. A choice without influence (the kernel of a layer beyond the stage's depth) is inactive: its
-index is 0 in a canonical matrix, and picks leave it out.
+index is 0 in a canonical matrix, and picks omit it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -43,11 +43,12 @@ Matrix = NDArray[np.uint8]
 class Space:
     """A search space: a stem, stages and a head, whose fields may be choices.
 
-    `heads` are by name; a single one is named "". `multipliers` are of the stages' widths. `acts`
-    are the activations of rows of stem and head without their own. `squeezings` are by the values
-    of the field `se`. `baseline` names the bundled architecture that results are compared with;
-    `fixed_features` is that of all architectures. `dtypes` are a search's: where there are several,
-    the last choice is in which of them an architecture runs, which makes no other of it.
+    `heads` are given by name; a single one is named "". `multipliers` apply to the stages' widths.
+    `acts` are the activations for rows of stem and head that name none. `squeezings` are given by
+    the value of field `se`. `baseline` names the bundled architecture that results are compared
+    with; `fixed_features` is set in all architectures. `dtypes` belong to a search: if there are
+    several, the last choice is the dtype in which an architecture runs; it does not change the
+    architecture.
     """
 
     name: str
@@ -67,7 +68,7 @@ class Space:
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """The choices in the order of a matrix's columns."""
+        """The choices, in the order of a matrix's columns."""
         whole: dict[str, tuple[Value, ...]] = {
             "resolution": self.resolutions,
             "multiplier": self.multipliers,
@@ -80,11 +81,11 @@ class Space:
 
     @cached_property
     def plain(self) -> "Space":
-        """The space without `dtypes`."""
+        """The same space without `dtypes`."""
         return replace(self, dtypes=()) if self.dtypes else self
 
     def split(self, matrix: Matrix) -> tuple[Matrix, NDArray[np.bool_] | None]:
-        """Return the rows in the `plain` space, and which run in int8; None without `dtypes`."""
+        """Return the rows in the `plain` space, and which of them run in int8 (None: no choice)."""
         if not self.dtypes:
             return matrix, None
         if not self.dtypes[1:]:
@@ -98,26 +99,26 @@ class Space:
 
     @cached_property
     def widths(self) -> NDArray[np.int64]:
-        """How many values every column has."""
+        """The number of values of every column."""
         return np.array([len(column.values) for column in self.columns])
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hex digits that are equal for equal spaces, whatever their names and dtypes."""
+        """Sixteen hex digits, equal for equal spaces whatever their names and dtypes."""
         return fingerprint_of(self)
 
     @cached_property
     def size(self) -> int:
         """The number of different picks.
 
-        Some may give equal networks: 0.5 times a width of 32 is 1 times one of 16.
+        Some may describe equal networks: 0.5 times a width of 32 equals 1 times 16.
         """
         return combinations(self.columns, self.stages)
 
     # Picks and matrices
 
     def sample_matrix(self, rng: np.random.Generator, count: int) -> Matrix:
-        """Return `count` random rows, shape (count, columns), canonical; rows may repeat."""
+        """Return `count` random canonical rows, shape (count, columns); rows may repeat."""
         indices = rng.integers(0, self.widths, size=(count, len(self.widths)))
         return self.canonical(indices.astype(np.uint8))
 
@@ -126,7 +127,7 @@ class Space:
         return np.where(self.active(matrix), matrix, np.uint8(0))
 
     def active(self, matrix: Matrix) -> NDArray[np.bool_]:
-        """Return where in `matrix` a choice has an influence; indices must be of the space."""
+        """Return where in `matrix` a choice has an influence; its indices must be valid."""
         check_indices(matrix, self.columns, space=self.name)
         result = np.ones(matrix.shape, dtype=bool)
         for column, where, enough in self._conditions:
@@ -138,10 +139,10 @@ class Space:
         return tuple(conditions(self.columns))
 
     def pack(self, picks: Picks) -> Matrix:
-        """Return the row of `picks`, shape (columns,); inactive choices may be left out.
+        """Return the row of `picks`, shape (columns,); inactive choices may be omitted.
 
         Raises:
-            NotInSpace: if a name or a value is not of this space, or an active choice is missing.
+            NotInSpace: if a name or value is not in this space, or an active choice is missing.
         """
         for name in picks:
             if name not in self.choices:
@@ -178,7 +179,7 @@ class Space:
         """Return the architecture of `picks`.
 
         Raises:
-            NotInSpace: if `picks` are not of this space.
+            NotInSpace: if `picks` are not in this space.
         """
         return self.decode_row(self.pack(picks))
 
@@ -187,7 +188,7 @@ class Space:
         return self.decode_rows(row[None])[0]
 
     def decode_rows(self, rows: Matrix) -> tuple[Architecture, ...]:
-        """Return the architectures of all rows; stages that they share are made once."""
+        """Return the architectures of all rows; shared stages are built once."""
         check_indices(rows, self.columns, space=self.name)
         rows, stage_of = rows.astype(np.uint8), cache(self._stage_of)
         return tuple(self._decoded(row, stage_of) for row in rows)
@@ -212,14 +213,14 @@ class Space:
         )
 
     def _stage_of(self, stage: int, picked: bytes, in_channels: int) -> Blocks:
-        """Return the blocks of a stage, given the picks in its `_deciding` columns."""
+        """Return the blocks of a stage, given the picks of the choices it depends on."""
         columns = [self.columns[i] for i in self._deciding[stage]]
         values = {c.name: c.values[i] for c, i in zip(columns, picked, strict=True)}
         return self.stage_blocks(stage, values, in_channels)
 
     @cached_property
     def _deciding(self) -> tuple[list[int], ...]:
-        """The columns that decide each stage, besides the channels that enter it."""
+        """The columns that each stage depends on, besides its input channels."""
         return tuple(
             [i for i, c in enumerate(self.columns) if c.stage == s or c.field == "multiplier"]
             for s in range(len(self.stages))
@@ -274,12 +275,12 @@ class Space:
         }
 
     def encode(self, arch: Architecture) -> Picks:
-        """Return the picks whose architecture is `arch`, the first where there are several.
+        """Return the picks whose architecture is `arch`, the first ones if there are several.
 
-        Dropout is ignored: it belongs to a training, and the space has its own.
+        Dropout is ignored: it belongs to the training, and the space has its own.
 
         Raises:
-            NotInSpace: if it is not in this space; the message names the first difference.
+            NotInSpace: if `arch` is not in this space; the message names the first difference.
         """
         what = arch.name or "the architecture"
         if arch.resolution not in self.resolutions:
@@ -329,7 +330,7 @@ class Space:
 
     @cached_property
     def _encoded(self) -> dict[tuple[int, int, Blocks, float], Picks]:
-        """The stages that were encoded before: number, input channels, blocks and multiplier."""
+        """A cache of encoded stages, by number, input channels, blocks and multiplier."""
         return {}
 
     def _encode_stage(self, what: str, key: tuple[int, int, Blocks, float]) -> Picks:
@@ -356,7 +357,7 @@ class Space:
     def _stage_picks(
         self, stage: int, blocks: Blocks, channels: int, multiplier: float
     ) -> Iterator[Picks]:
-        """Yield picks of one stage that may give `blocks`, layer by layer at best."""
+        """Yield picks of one stage that may describe `blocks`, chosen layer by layer."""
         row, prefix = self.stages[stage], f"stage{stage + 1}_"
         shared = [c for c in self.columns if c.stage == stage and c.layer is None]
         free = [c for c in shared if c.field != "layers"]

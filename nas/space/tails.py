@@ -1,4 +1,4 @@
-"""Tails of networks that heads halve: which stage is the last, and by which rule SE follows."""
+"""Tails of networks, which some heads halve: where they begin, and which SE rule they follow."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ from nas.space.space import Matrix, Space
 Halve = Callable[[Block, str, int], Block]
 """See `nas.network.detectors.Taps.halved`."""
 _DIVISORS = (0, DIVISOR, 1)
-"""What `squeeze_by` is given, in the order in which it is asked for."""
+"""The arguments of `squeeze_by`, in the order in which they are tried."""
 
 
 class Tail(NamedTuple):
@@ -30,10 +30,10 @@ class Tail(NamedTuple):
 
 
 class Tails:
-    """Tells the tail of each row of a matrix, as a code."""
+    """Computes the tail of each row of a matrix, as a code."""
 
     def __init__(self, space: Space) -> None:
-        """Look at all blocks of `space` once."""
+        """Inspect all blocks of `space` once."""
         slots = slots_of(space)
         self._names = [column.name for column in space.columns]
         self._space = space
@@ -51,7 +51,7 @@ class Tails:
         return last * len(_DIVISORS) + rule
 
     def tail(self, code: int) -> Tail:
-        """Return what a code means."""
+        """Return the tail with this code."""
         return Tail(stage=code // len(_DIVISORS), divisor=_DIVISORS[code % len(_DIVISORS)])
 
     def _has_blocks(self, stage: int, matrix: Matrix) -> NDArray[np.bool_]:
@@ -83,7 +83,7 @@ def _no_multiple(units: Unit) -> tuple[Floats, ...]:
 
 
 def halved(slots: Sequence[Slot], halve: Halve, tail: Tail) -> Iterator[Slot]:
-    """Yield the slots of networks with `tail`, halved from its stage on."""
+    """Yield the slots of networks with `tail`, with channels halved from its stage on."""
     stage = -1
     for slot in slots:
         if slot.place == HEAD:
@@ -114,7 +114,7 @@ def _changed(
 
 
 def _changed_blocks(blocks: BlockArrays, change: Callable[[Block], Block]) -> BlockArrays:
-    """Return `blocks` after a change of each, made once for those that are equal."""
+    """Return `blocks` with each changed by `change`, called once for equal ones."""
     numbers = np.stack([getattr(blocks, name) for name in NUMBERS], axis=1)
     unique, which = np.unique(numbers, axis=0, return_inverse=True)
     common = ("kind", "stride", "act", "se_act", "gate", "skip")

@@ -1,9 +1,9 @@
-"""Sum what detectors of a space cost over thousands of them at once.
+"""Sum the costs of a space's detectors over thousands of them at once.
 
-A detector is a network of the space, changed a little, with a head. What stays of the network is
-looked up unit by unit, as for classifiers. What the head adds depends on few numbers, the channels
-of the maps that it reads (`nas.network.detectors.Taps`), so it is worked out once for each of their
-combinations, from a detector that has it.
+A detector is a network of the space, slightly changed, with a head. The units that stay are looked
+up as for classifiers. The cost of the head depends on few numbers, the channels of the maps that it
+reads (`nas.network.detectors.Taps`), so it is computed once for each of their combinations, from a
+detector that has it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,10 +26,10 @@ Build = Callable[[Places, Sequence[Ints | int]], Iterator[Part]]
 
 
 class Bodies:
-    """The units that detectors of a space share with its networks, and what decides the others.
+    """The units that detectors share with a space's networks, and the keys of all other units.
 
-    `make` returns the detector of a network; `taps` are those of its head, None where a row is
-    worked out as a whole.
+    `make` returns the detector of a network; `taps` are those of its head, None if the costs of
+    each row must be computed from its whole detector.
     """
 
     def __init__(
@@ -40,9 +40,10 @@ class Bodies:
         *,
         tail: Tail | None = None,
     ) -> None:
-        """Number the units; see `SpaceUnits`. Where a head halves tails, they are those of `tail`.
+        """Number the units, as `SpaceUnits` does; if the head halves tails, those with `tail`.
 
-        Without it, all rows are then worked out as a whole, unless they are asked for by `of`.
+        For such heads, `of` returns the units for one tail; without `tail`, every row is computed
+        from its whole detector.
         """
         self.space, self._make, self._given = space, make, taps
         slots = slots_of(space)
@@ -58,7 +59,7 @@ class Bodies:
 
     @cached_property
     def tails(self) -> Tails | None:
-        """What tells the tails of rows apart, where a head halves them."""
+        """Computes the tails of rows, if the head halves them."""
         return Tails(self.space) if self._given and self._given.halved else None
 
     def of(self, tail: Tail) -> "Bodies":
@@ -66,7 +67,7 @@ class Bodies:
         return Bodies(self.space, self._make, self._given, tail=tail)
 
     def deciding(self, matrix: Matrix) -> NDArray[np.int64]:
-        """Return what decides the other units of each row, shape (rows, numbers)."""
+        """Return the numbers on which each row's other units depend, shape (rows, numbers)."""
         places, _ = self.units.positions(matrix)
         starts = self.units.positions.starts
         numbers = [channels[places[i] - starts[i]] for i, channels in self._channels]
@@ -74,7 +75,7 @@ class Bodies:
         return np.column_stack([picks, *numbers])
 
     def detector(self, row: Matrix) -> Architecture:
-        """Return the detector of one row; the latest are kept for the next who asks."""
+        """Return the detector of one row; recent ones are cached."""
         key = row.tobytes()
         if key not in self._detectors:
             if len(self._detectors) >= _KEPT:
@@ -83,9 +84,9 @@ class Bodies:
         return self._detectors[key]
 
     def examples(self) -> Iterator[tuple[Matrix, Architecture]]:
-        """Yield a row of each combination of what decides the other units, and its detector.
+        """Yield one row, with its detector, for each result of `deciding` among random rows.
 
-        They are those among random rows, many enough to meet all that are frequent.
+        There are enough random rows to contain all frequent combinations.
         """
         rows = self.space.sample_matrix(np.random.default_rng(0), _ROWS)
         _, first = np.unique(self.deciding(rows), axis=0, return_index=True)
@@ -106,9 +107,9 @@ class HeadLookup:
         values: UnitValues,
         whole: Callable[[Architecture], Iterable[float]],
     ) -> None:
-        """Sum `values` over units; `whole` works the same sums out for one detector.
+        """Sum `values` over units; `whole` computes the same sums for one detector.
 
-        The `values` may be more than `whole` gives, behind these.
+        `values` may have further entries after those that `whole` returns.
         """
         self._bodies, self._values, self._whole = bodies, values, whole
         self._sums: dict[Tail | None, _Sums] = {}
@@ -154,18 +155,18 @@ class _Sums:
         return total[: len(matrix)]
 
     def _known(self, keys: NDArray[np.int64], rows: Matrix) -> Floats:
-        """Return what detectors have beyond their bodies, given what decides it, and their rows."""
+        """Return what detectors cost beyond their bodies, by their `deciding` keys and rows."""
         names = [_Name.of(key.tolist(), self._bodies) for key in keys]
         new = [i for i, name in enumerate(names) if self._sum(name) is None]
         bodies = self._body(rows[new]) if new else ()
         for i, body in zip(new, bodies, strict=True):
-            if self._sum(names[i]) is None:  # the ones before it may tell
+            if self._sum(names[i]) is None:  # earlier ones may have determined it
                 whole = np.array([*self._whole(self._bodies.detector(rows[i]))], float)
                 self._learn(names[i], whole - body[: len(whole)])
         return np.array([self._sum(name) for name in names])
 
     def _sum(self, name: "_Name") -> Floats | None:
-        """Return the sum for a combination, by what is known of it or of each of its numbers."""
+        """Return the known sum for a combination, or from the parts of its numbers; else None."""
         if name.whole in self._beyond:
             return self._beyond[name.whole]
         found = [self._beyond[part] for part in name.parts if part in self._beyond]
@@ -173,9 +174,9 @@ class _Sums:
         return np.asarray(np.sum(found, axis=0)) if all_known else None
 
     def _learn(self, name: "_Name", beyond: Floats) -> None:
-        """Keep the sum for a combination, as a sum over its numbers where these are apart.
+        """Store the sum for a combination, split over its numbers if they act separately.
 
-        With the first of their side, all but one of the numbers count as nothing.
+        For the first combination of each side, all but one of the numbers count as zero.
         """
         if name.parts and name.side not in self._beyond:
             self._beyond |= dict.fromkeys((name.side, *name.parts[1:]), np.zeros_like(beyond))
@@ -191,7 +192,7 @@ _Key = tuple[int | str, ...]
 
 
 class _Name(NamedTuple):
-    """What a combination is called, its side, and each number where these decide units apart."""
+    """The key of a combination, its side, and its numbers if they act separately."""
 
     whole: _Key
     side: _Key
@@ -206,11 +207,11 @@ class _Name(NamedTuple):
         return cls(whole=("whole", *key), side=side, parts=parts)
 
 
-# The parts of networks that detectors keep
+# The units of networks that detectors keep
 
 
 def _kept(slot: Slot, taps: Taps) -> Slot:
-    """Return the slot as detectors have it."""
+    """Return a slot as it is in detectors."""
     if slot.place == HEAD:
         return replace(slot, build=partial(_before_pool, slot.build, taps.keeps_convolutions))
     if slot.place and slot.place == taps.split:
@@ -228,7 +229,7 @@ def _before_pool(
 
 
 def _split(build: Build, places: Places, digits: Sequence[Ints | int]) -> Iterator[Part]:
-    """Yield expansions as blocks of their own, then what is left, and blocks without any."""
+    """Yield expansions as separate blocks, the rest of their blocks, and blocks without any."""
     for part in build(places, digits):
         for at, blocks in part.blocks.alike():
             rest = replace(part, places=part.places[at], side=part.side[at], blocks=blocks, level=1)
@@ -253,13 +254,13 @@ def _expansions(blocks: BlockArrays) -> BlockArrays:
 
 
 def _deciding(slots: Sequence[Slot], taps: Taps | None) -> Iterator[tuple[int, Slot]]:
-    """Yield the slots whose channels decide a head, with their numbers."""
+    """Yield the slots on whose channels a head depends, with their numbers."""
     wanted = (*taps.inputs, taps.split, HEAD) if taps else ()
     yield from ((i, slot) for i, slot in enumerate(slots) if slot.place in wanted and slot.place)
 
 
 def _channels(slot: Slot, taps: Taps | None) -> Ints:
-    """Return the channels that a head reads in front of a slot or inside it, by place in it."""
+    """Return the channels that a head reads before or inside a slot, by place in the slot."""
     found = np.zeros(slot.size, np.int64)
     pooled = taps is not None and taps.keeps_convolutions and slot.place == HEAD
     for part in slot.parts():

@@ -1,1 +1,1 @@
-"""Heads that make detectors of networks: a file each, with `create(backbone, *, classes, ...)`."""
+"""Detector heads: one file each, with `create(backbone, *, classes, ...)`."""

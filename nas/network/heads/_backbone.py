@@ -1,4 +1,4 @@
-"""What a head needs of a network: its blocks without the classifier, and the maps to read."""
+"""What a head takes from a network: its blocks without the classifier, and the maps to read."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,14 +14,14 @@ from nas.network.sketch import Sketch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backbone:
-    """Blocks put together so far, and the places of maps by their stride to the image."""
+    """The blocks so far, and the places of maps by their stride relative to the image."""
 
     sketch: Sketch
     maps: dict[int, str]
 
 
 def strides(units: tuple[Unit, ...]) -> Iterator[int]:
-    """Yield the stride of every unit's output to the image."""
+    """Yield the stride of every unit's output relative to the image."""
     total = 1
     for unit in units:
         total *= unit.block.stride if unit.block.kind != "pool" else 1
@@ -29,12 +29,10 @@ def strides(units: tuple[Unit, ...]) -> Iterator[int]:
 
 
 def body_of(backbone: Architecture) -> tuple[tuple[str, Block], ...]:
-    """Return the blocks of the stem and the stages with their places, and the convolutions behind.
-
-    Those are the blocks of the head before its pooling, if it pools.
+    """Return the blocks before the head's pooling, or all if it does not pool, with their places.
 
     Raises:
-        BadValue: if it is a detector.
+        BadValue: if `backbone` is a detector.
     """
     if backbone.detector is not None:
         raise BadValue(f"{backbone.name or 'the network'} is a detector already", "detector")
@@ -47,7 +45,7 @@ def features(backbone: Architecture, *, act: str) -> Backbone:
     """Return the blocks of the stem and the stages, and the last map of each stride.
 
     Raises:
-        BadValue: if it has no maps of stride 8, 16 and 32.
+        BadValue: if maps of stride 8, 16 or 32 are missing.
     """
     body = tuple(row for row in body_of(backbone) if not row[0].startswith("head"))
     found = dict(zip((place for place, _ in body), strides(lower(backbone)), strict=False))
@@ -73,11 +71,12 @@ def _sketch(body: tuple[tuple[str, Block], ...], backbone: Architecture, act: st
 def tapped(backbone: Architecture, *, act: str) -> Backbone:
     """Return the blocks up to the last convolution, with the maps that SSDLite reads.
 
-    These are, at stride 16, the expansion of the first block with stride 32, which becomes a block
-    of its own, or what that block reads if it has no expansion; at stride 32 the last convolution.
+    The map at stride 16 is the expansion of the first block with stride 32, which becomes a
+    separate block, or the input of that block if it has no expansion. The map at stride 32 is the
+    last convolution.
 
     Raises:
-        BadValue: if there is no block that goes from stride 16 to 32, or a later one.
+        BadValue: if no block goes from stride 16 to 32, or a later one goes beyond.
     """
     body = body_of(backbone)
     total = dict(zip((place for place, _ in body), strides(lower(backbone)), strict=False))
@@ -100,19 +99,19 @@ def tapped(backbone: Architecture, *, act: str) -> Backbone:
 
 
 def taps_of_tapped(backbone: Architecture) -> Taps:
-    """Return what decides a head on the maps of `tapped`."""
+    """Return the taps of a head on the maps of `tapped`."""
     return Taps(split=first_of(backbone, 32), keeps_convolutions=True, apart=True)
 
 
 def first_of(backbone: Architecture, stride: int) -> str:
-    """Return the place of the first block whose output has this stride to the image."""
+    """Return the place of the first block whose output has this stride relative to the image."""
     places = (place for place, _ in backbone.named_blocks())
     found = zip(places, strides(lower(backbone)), strict=False)
     return next(place for place, total in found if total == stride)
 
 
 def _expansion(sketch: Sketch, block: Block) -> tuple[str, Block]:
-    """Put the expansion of `block` as one of its own; return its place, and the rest of `block`."""
+    """Add the expansion of `block` separately; return its place, and the rest of `block`."""
     if not splits(block):
         return sketch.last, block
     place = sketch.conv(sketch.last, block.hidden_channels, act=block.act)
@@ -122,7 +121,7 @@ def _expansion(sketch: Sketch, block: Block) -> tuple[str, Block]:
 def with_head_of(
     sketch: Sketch, backbone: Architecture, detector: Detector, made_by: str
 ) -> Architecture:
-    """Return the detector in `sketch`, with what else `backbone` says; `made_by` names its head."""
+    """Return the detector in `sketch`, with other fields of `backbone`; `made_by` is its head."""
     return sketch.architecture(
         resolution=backbone.resolution,
         detector=detector,

@@ -1,4 +1,4 @@
-"""What YOLO networks put behind their backbones: a path aggregation network and what predicts."""
+"""The neck and predictions of YOLO networks: a path aggregation network, and its outputs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ from nas.network.sketch import Sketch
 
 COCO_CLASSES = 80
 BINS = 16
-"""Distances are 0 to 15 strides."""
+"""The bins of a distance, which is 0 to 15 strides."""
 Anchors = tuple[tuple[float, float], ...]
 Grow = Callable[[Sketch, str, int], str]
-"""Puts what turns a map into one of so many channels; returns its place."""
+"""Adds blocks that turn a map into one with a number of channels; returns the place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """How a path aggregation network (Liu et al., 2018) is built.
 
-    `grow` puts the block behind each joint, `shrink` halves the side. With `reduce` a convolution
-    of 1x1 stands before each upsampling, whose output the way back joins, as in YOLOv5.
+    `grow` adds the block after each joint, `shrink` halves the side. With `reduce`, a 1x1
+    convolution precedes each upsampling, and the way back joins its output, as in YOLOv5.
     """
 
     grow: Grow
@@ -31,7 +31,7 @@ class Parts:
 def aggregated(
     sketch: Sketch, maps: Sequence[str], widths: Sequence[int], parts: Parts
 ) -> tuple[str, ...]:
-    """Put the way up and the way back over `maps`, the finest first; return the places of all.
+    """Add the way up and the way back over `maps`, finest first; return the places of the results.
 
     `widths` are the channels of the results.
     """
@@ -50,10 +50,10 @@ def aggregated(
 
 
 def anchor_free(sketch: Sketch, maps: Sequence[str], *, classes: int) -> Detector:
-    """Put YOLOv8's predictions from `maps`: boxes and classes apart, distances in bins.
+    """Add YOLOv8's predictions from `maps`: separate branches for boxes (in bins) and classes.
 
-    The width of the class branch is that for COCO's 80 classes whatever `classes` are, so that a
-    detector is the same network on all data, but for its last layers.
+    The class branch is as wide as for COCO's 80 classes whatever `classes` is, so that detectors
+    for different data differ only in their last layers.
     """
     first = sketch.channels[maps[0]]
     of_boxes, of_classes = max(16, first // 4, 4 * BINS), max(first, COCO_CLASSES)
@@ -72,7 +72,7 @@ def _predict(sketch: Sketch, source: str, inner: int, numbers: int) -> str:
 def anchored(
     sketch: Sketch, maps: Sequence[str], anchors: Sequence[Anchors], *, classes: int
 ) -> Detector:
-    """Put YOLOv5's predictions from `maps`; `anchors` are fractions of the side, for each map."""
+    """Add YOLOv5's predictions from `maps`; `anchors` are fractions of the side, per map."""
     levels = []
     for place, boxes in zip(maps, anchors, strict=True):
         box = sketch.add("predict", place, 4 * len(boxes), act="none")

@@ -1,4 +1,4 @@
-"""The boxes of SSD: its extra maps, its anchors, and what it predicts from each map."""
+"""The parts of SSD's head: extra maps, anchors, and predictions from each map."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -9,7 +9,7 @@ from nas.network.detector import Detector, Level
 from nas.network.sketch import Sketch
 
 EXTRAS = (512, 256, 256, 128)
-"""The channels of the maps behind the backbone, each of half the side (Liu et al., 2016)."""
+"""The channels of the maps after the backbone, each of half the side (Liu et al., 2016)."""
 SMALLEST, _LARGEST = 0.2, 0.95
 _LEAST = 0.01
 _RATIOS = (2.0, 3.0)
@@ -17,17 +17,18 @@ _RATIOS = (2.0, 3.0)
 Anchors = tuple[tuple[float, float], ...]
 _LAST_STRIDE = 32
 Shrink = Callable[[Sketch, str, int], str]
-"""Puts what halves the side of a map, and gives so many channels; returns its place."""
+"""Adds blocks that halve the side of a map, with a number of channels; returns the place."""
 Predict = Callable[[Sketch, str, int], str]
-"""Puts what gives so many numbers of each pixel of a map; returns its place."""
+"""Adds blocks that predict a number of values per pixel of a map; returns the place."""
 
 
 def anchors(maps: int, *, fewer: bool, smallest: float) -> tuple[Anchors, ...]:
     """Return widths and heights of the anchors of every map, as fractions of the side.
 
-    Their scales grow from `smallest` to 0.95 in equal steps. A map has squares of its scale, and of
-    the geometric mean with the next one, and boxes of the ratios 2, 1/2, 3 and 1/3 and of its
-    scale's area; with `fewer` the first map has three, one of them of half its scale.
+    The scales of the maps grow from `smallest` to 0.95 in equal steps. The anchors of a map are a
+    square of its scale, a square of the geometric mean with the next scale, and boxes of the ratios
+    2, 1/2, 3 and 1/3 with the area of its scale. With `fewer` the first map has three anchors, one
+    of them of half its scale.
 
     Raises:
         BadValue: if `smallest` is not 0.01 to 0.9.
@@ -52,9 +53,10 @@ def _box(scale: float, ratio: float) -> tuple[float, float]:
 
 
 def extra_maps(sketch: Sketch, maps: Sequence[str], side: int, shrink: Shrink) -> list[str]:
-    """Put the maps behind the last of `maps`, as long as it has more than one pixel of `side`.
+    """Add extra maps after the last of `maps`, until one has a single pixel; return all maps.
 
-    Each comes from half its channels by `shrink`, which halves the side. Return all maps.
+    `side` is the side of the input. A map is computed by a 1x1 convolution to half its channels,
+    and by `shrink`, which halves the side.
     """
     found = list(maps)
     cells = -(-side // _LAST_STRIDE)
@@ -75,7 +77,7 @@ def predictions(
     classes: int,
     boxes_of: Sequence[Anchors],
 ) -> Detector:
-    """Put what predicts boxes and classes from `maps`, and return the detector."""
+    """Add the predictions of boxes and classes from `maps`, and return the detector."""
     levels = []
     for place, boxes in zip(maps, boxes_of, strict=True):
         box = predict(sketch, place, 4 * len(boxes))

@@ -23,8 +23,8 @@ def create(
 ) -> Architecture:
     """Return SSD on `backbone` (Liu et al., 2016; Howard et al., 2017, section 4.6).
 
-    The extra maps come from full convolutions, the predictions from convolutions of `kernel` (1 as
-    in TensorFlow's SSD-MobileNetV1). The other options are those of ssdlite.
+    The extra maps are computed by full convolutions, the predictions by convolutions of `kernel` (1
+    as in TensorFlow's SSD-MobileNetV1). The other options are those of ssdlite.
     """
     found = tapped(backbone, act="relu6")
     sketch = found.sketch
@@ -42,5 +42,5 @@ def create(
 
 
 def taps(backbone: Architecture, **_: Any) -> Taps:
-    """Return what decides the head."""
+    """Return the parts of `backbone` on which the head depends."""
     return taps_of_tapped(backbone)

@@ -26,8 +26,9 @@ def create(
 
     It reads the expansion of the first block with stride 32, and the last convolution. With
     `reduced_tail` the channels from there on are halved, as in MobileNetV3; with `fewer_anchors`
-    the first map has three anchors a pixel instead of six. `smallest` is the scale of the anchors
-    there, as a fraction of the side: less for small objects. `classes` do not count the background.
+    the first map has three anchors per pixel instead of six. `smallest` is the scale of the anchors
+    there, as a fraction of the side; choose less for small objects. `classes` do not include the
+    background.
     """
     base = _with_reduced_tail(backbone) if reduced_tail else backbone
     found = tapped(base, act=RELU6)
@@ -40,7 +41,7 @@ def create(
 
 
 def taps(backbone: Architecture, *, reduced_tail: bool = False, **_: Any) -> Taps:
-    """Return what decides the head."""
+    """Return the parts of `backbone` on which the head depends."""
     found = taps_of_tapped(backbone)
     return replace(found, halved=_halved_by) if reduced_tail else found
 
@@ -55,11 +56,11 @@ def _predict(sketch: Sketch, source: str, numbers: int) -> str:
 
 
 def _with_reduced_tail(backbone: Architecture) -> Architecture:
-    """Return `backbone` with half the channels behind the first block of its last stage.
+    """Return `backbone` with half the channels after the first block of its last stage.
 
-    The expansion of that block stays; its squeeze-and-excitation too.
+    The expansion and the squeeze-and-excitation of that block stay.
     """
-    number = max(i for i, blocks in enumerate(backbone.stages) if blocks)  # others were dropped
+    number = max(i for i, blocks in enumerate(backbone.stages) if blocks)  # some may be empty
     last = backbone.stages[number]
     squeezed = squeeze_rule(backbone)
     rows = [_halved(block, squeezed, first=not i) for i, block in enumerate(last)]

@@ -13,7 +13,7 @@ from nas.network.sketch import Sketch
 
 STRIDES = (8, 16, 32)
 FULL = (256, 512, 1024)
-"""The channels of the three maps at a width of 1; YOLOv8n has 0.25, YOLOv8s 0.5."""
+"""The channels of the three maps at width 1; YOLOv8n has width 0.25, YOLOv8s 0.5."""
 
 
 def create(
@@ -21,8 +21,8 @@ def create(
 ) -> Architecture:
     """Return `backbone` with the neck and head of YOLOv8 on its maps of stride 8, 16 and 32.
 
-    Spatial pyramid pooling stands behind the last map. `width` multiplies the channels of neck and
-    head, `act` is their activation.
+    Spatial pyramid pooling follows the last map. `width` multiplies the channels of neck and head,
+    and `act` is their activation.
     """
     if not 0.05 <= width <= 4:
         raise BadValue(f"width must be 0.05 to 4, not {width:g}", "width")
@@ -45,7 +45,7 @@ def create(
 
 
 def taps(backbone: Architecture, **_: Any) -> Taps:
-    """Return what decides the head: the channels of the last maps of each stride."""
+    """Return the parts on which the head depends: the channels of the last map of each stride."""
     return Taps(inputs=tuple(first_of(backbone, stride) for stride in STRIDES[1:]))
 
 

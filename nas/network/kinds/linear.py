@@ -1,4 +1,4 @@
-"""A fully connected layer; it must stand after the pooling."""
+"""A fully connected layer; it must follow the pooling."""
 
 from nas.network.blocks import Block
 from nas.network.kinds import BlockKind

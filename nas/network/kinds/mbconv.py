@@ -8,7 +8,7 @@ from nas.network.layers import Layer, Shape
 def lower(block: Block, shape: Shape) -> tuple[Layer, ...]:
     """Return the layers of one block.
 
-    Where the hidden channels equal the input channels there is no expansion layer.
+    If the hidden channels equal the input channels, there is no expansion layer.
     """
     expand: tuple[Layer, ...] = ()
     inner = shape

@@ -1,4 +1,4 @@
-"""A convolution with bias and without normalisation, as the last ones of detectors."""
+"""A convolution with bias and without normalisation, such as the last ones of detectors."""
 
 from dataclasses import replace
 

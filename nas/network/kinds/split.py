@@ -1,4 +1,4 @@
-"""The choice of some channels, from `first_channel` on."""
+"""A slice of the channels, starting at `first_channel`."""
 
 from nas.network.blocks import Block
 from nas.network.kinds import BlockKind

@@ -1,4 +1,4 @@
-"""The repetition of pixels, as often as the stride says."""
+"""Nearest-neighbour upsampling by the stride."""
 
 from nas.network.blocks import Block
 from nas.network.kinds import BlockKind

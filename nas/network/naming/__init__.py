@@ -1,1 +1,1 @@
-"""The names and shapes that other libraries give the tensors of a network."""
+"""The names and shapes of a network's tensors in other libraries."""

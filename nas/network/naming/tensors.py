@@ -1,4 +1,4 @@
-"""What the tensors of a network are called elsewhere, and turning weights from one to the other."""
+"""Names of a network's tensors in other libraries, and the conversion of weights both ways."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,25 +13,25 @@ from nas.network.weights import Array, Weights, join, weight_shapes
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """The name and the shape of a tensor in the state dict of another library."""
+    """The name and shape of a tensor in the state dict of another library."""
 
     name: str
     shape: tuple[int, ...]
 
 
 Names = Mapping[str, Named]
-"""From our name of every tensor to its name elsewhere, in the order of execution."""
+"""Names of tensors in another library by our names, in order of execution."""
 
 Modules = Mapping[str, tuple[str, ...]]
-"""From the name of a layer in its unit to the modules that hold its tensors elsewhere.
+"""The modules of another library that hold the tensors of a layer, by its name in its unit.
 
-These are a convolution and its normalisation, the two convolutions of a squeeze-and-excitation, or
+They are a convolution and its normalisation, the two convolutions of a squeeze-and-excitation, or
 one linear layer.
 """
 
 
 def named_tensors(unit: Unit, modules: Modules, *, as_conv: bool = False) -> dict[str, Named]:
-    """Return the names of all tensors of `unit`, whose layers are `modules` elsewhere.
+    """Return the names of all tensors of `unit`, whose layers are `modules` in another library.
 
     With `as_conv` its linear layers are 1x1 convolutions there.
     """
@@ -47,7 +47,7 @@ def named_tensors(unit: Unit, modules: Modules, *, as_conv: bool = False) -> dic
 
 
 def _name(layer: Layer, name: str, modules: tuple[str, ...]) -> str:
-    """Return the name elsewhere of the tensor `name` of a layer."""
+    """Return the name in another library of a layer's tensor `name`."""
     match layer:
         case Conv() if name.startswith("norm."):
             return f"{modules[1]}.{name.removeprefix('norm.')}"
@@ -63,10 +63,10 @@ Stages = tuple[tuple[Unit, ...], ...]
 def parts(arch: Architecture) -> tuple[Unit, Stages, tuple[Unit, ...]]:
     """Return the first unit of `arch`, its stages, and the units of its head.
 
-    What else the stem has is a stage of its own, as in other libraries.
+    The rest of the stem is a stage of its own, as in other libraries.
 
     Raises:
-        BadValue: if the first unit is no plain convolution.
+        BadValue: if the first unit is not a plain convolution.
     """
     units = iter(lower(arch))
     stem = [next(units) for _ in arch.stem]
@@ -77,12 +77,12 @@ def parts(arch: Architecture) -> tuple[Unit, Stages, tuple[Unit, ...]]:
 
 
 def is_plain(unit: Unit) -> bool:
-    """Return whether `unit` is a convolution with its normalisation, and nothing else."""
+    """Return whether `unit` is only a convolution with its normalisation."""
     return unit.block.kind == "conv" and not unit.block.squeezes
 
 
 def no_place(unit: Unit, library: str, why: str) -> NoReturn:
-    """Refuse a unit that `library` has no place for.
+    """Reject a unit that `library` has no place for.
 
     Raises:
         BadValue: always, with the name of the unit.
@@ -96,6 +96,6 @@ def renamed(weights: Weights, names: Names) -> dict[str, Array]:
 
 
 def restored(found: Weights, names: Names, units: Sequence[Unit]) -> dict[str, Array]:
-    """Return what `renamed` was given; `found` must have every name of `units`, in its shape."""
+    """Invert `renamed`; `found` must have every tensor of `units`, in its shape."""
     shapes = weight_shapes(units)
     return {ours: found[named.name].reshape(shapes[ours]) for ours, named in names.items()}

@@ -1,9 +1,9 @@
 """timm's names: conv_stem, blocks.S.B.conv_dw, conv_head, classifier.
 
-A stage there is a stage here, or what the stem has behind its first convolution. Where the head has
-a linear layer before the classifier, as in MobileNetV3, that is `conv_head`, a convolution with
-bias behind the pooling, and the convolution before the pooling is a stage of its own. Elsewhere
-that convolution is `conv_head`.
+A stage there is a stage here, or the rest of the stem after its first convolution. If the head has
+a linear layer before the classifier, as in MobileNetV3, that layer is `conv_head`, a convolution
+with bias after the pooling, and the convolution before the pooling is a stage of its own. Otherwise
+the convolution before the pooling is `conv_head`.
 """
 
 from collections.abc import Mapping
@@ -41,11 +41,11 @@ _MODULES: Mapping[str, Modules] = {
         "project": ("conv_pwl", "bn3"),
     },
 }
-"""The modules of a block of timm by its type; "dsa" has those of "ds"."""
+"""The modules of timm's blocks by type; "dsa" has those of "ds"."""
 
 
 def block_type(block: Block) -> str:
-    """Return the type of `block` in timm's strings, "" for what is no block of a stage there."""
+    """Return the type of `block` in timm's strings, "" if its stages have no such block."""
     if block.kind == "mbconv":
         return "ir" if block.expands else "ds"
     if block.kind == "conv" and not block.squeezes:
@@ -57,17 +57,17 @@ def stages(arch: Architecture) -> Stages:
     """Return the units of `arch` that are in timm's `blocks`, stage by stage.
 
     Raises:
-        BadValue: if stem or head are not as in timm.
+        BadValue: if timm has no such stem or head.
     """
     _, body, _ = _parts(arch)
     return body
 
 
 def timm_names(arch: Architecture) -> Names:
-    """Return what timm calls the tensors of `arch`.
+    """Return timm's names for the tensors of `arch`.
 
     Raises:
-        BadValue: if a block has no place in a network of timm; it names the block.
+        BadValue: if a block has no place in timm's networks; it names the block.
     """
     stem, body, head = _parts(arch)
     names = named_tensors(stem, {"conv": ("conv_stem", "bn1")})
@@ -80,7 +80,7 @@ def timm_names(arch: Architecture) -> Names:
 
 
 def split_names(arch: Architecture) -> Names:
-    """Return what timm calls the tensors of `arch` where every stride begins a stage.
+    """Return timm's names for the tensors of `arch` if every stride begins a stage.
 
     Raises:
         BadValue: as `timm_names` does.
@@ -90,7 +90,7 @@ def split_names(arch: Architecture) -> Names:
 
 
 def split_at_strides(arch: Architecture) -> Architecture:
-    """Return `arch` with a new stage at every stride, since only the first block there has one."""
+    """Return `arch` with a new stage at every stride; in timm only first blocks have strides."""
     stages: list[list[Block]] = []
     for blocks in (arch.stem[1:], *arch.stages):
         for i, block in enumerate(blocks):
@@ -114,14 +114,14 @@ _Head = tuple[tuple[Unit, Modules], ...]
 
 
 def _parts(arch: Architecture) -> tuple[Unit, Stages, _Head]:
-    """Return the convolution of the stem, the units of `blocks`, and the head with its modules."""
+    """Return the stem's convolution, the units of `blocks`, and the head with its modules."""
     stem, body, end = parts(arch)
     before, head = _head(list(end))
     return stem, (*body, before) if before else body, head
 
 
 def _head(head: list[Unit]) -> tuple[tuple[Unit, ...], _Head]:
-    """Return the units of the head that are in `blocks`, and the others with their modules."""
+    """Return the head's units that are in `blocks`, and the others with their modules."""
     kinds = [unit.block.kind for unit in head]
     pool = kinds.index("pool") if "pool" in kinds else len(kinds)
     before, linear = head[:pool], head[pool + 1 :]

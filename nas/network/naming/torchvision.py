@@ -1,7 +1,7 @@
 """torchvision's names, which differ by family: features.3.block.0.0, layers.8.1.layers.3.
 
-A stage there is a stage here, or what the stem has behind its first convolution, and every block of
-a stage is an mbconv.
+A stage there is a stage here, or the rest of the stem after its first convolution, and every block
+of a stage is an mbconv.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,10 +27,10 @@ _Pair = tuple[str, str]
 class _Family:
     """How one family names its modules.
 
-    `place` is that of block k of stage s, the n-th of all (s and n from 1, k from 0). `conv` are a
-    convolution and its normalisation, the k-th layer of the block at a place; `last` tells the one
-    without activation. `head` is the convolution before the pooling, behind s stages of n blocks,
-    and `linear` are the layers behind it.
+    `place` gives the module of block k of stage s, the n-th block in all (s and n from 1, k from
+    0). `conv` gives the convolution and normalisation that are layer k of the block at a place; its
+    third argument is True for the one without activation. `head` gives the convolution before the
+    pooling, after s stages with n blocks in all; `linear` are the layers after the pooling.
     """
 
     stem: _Pair = ("features.0.0", "features.0.1")
@@ -71,7 +71,7 @@ _FAMILIES: Mapping[str, _Family] = {
     "mnasnet": _Family(
         stem=("layers.0", "layers.1"),
         place=lambda s, k, n: "layers" if s == 1 else f"layers.{s + 6}.{k}.layers",
-        # an activation stands behind every two; the only block of the first stage lies in the open
+        # an activation follows every pair; the first stage's only block has no module of its own
         conv=lambda place, k, last: _beside(place, 3 * k + 3 * (place == "layers")),
         head=lambda s, n: _beside("layers", s + 7),
     ),
@@ -80,7 +80,7 @@ FAMILIES = tuple(_FAMILIES)
 
 
 def family_of(arch: Architecture) -> str:
-    """Return the family that `arch` looks like, by its head, its squeezing, and its activation."""
+    """Return the family of `arch`, judged by its head, squeeze-and-excitation and activation."""
     if sum(block.kind == "linear" for block in arch.head) == 2:
         return "mobilenet_v3"
     if any(block.squeezes for stage in arch.stages for block in stage):
@@ -89,7 +89,7 @@ def family_of(arch: Architecture) -> str:
 
 
 def torchvision_names(arch: Architecture, family: str = "") -> Names:
-    """Return what torchvision calls the tensors of `arch` in `family`, by default `family_of` it.
+    """Return torchvision's names for the tensors of `arch`; `family` is `family_of` by default.
 
     Raises:
         BadValue: if a block has no place there; it names the block.
@@ -118,7 +118,7 @@ def _modules(arch: Architecture, name: str) -> Iterator[tuple[Unit, Modules]]:
 
 
 def _check_block(unit: Unit, name: str, *, first: bool, alone: bool) -> None:
-    """Refuse a block that `name` has no place for; MnasNet's first stage is one of a fixed form."""
+    """Reject a block that `name` has no place for; MnasNet's first stage has one fixed block."""
     block = unit.block
     if block.kind != "mbconv":
         no_place(unit, f"torchvision's {name}", f"has no {block.kind} blocks in its stages")
@@ -139,7 +139,7 @@ def _block_modules(unit: Unit, family: _Family, place: str) -> Modules:
 
 
 def _head(head: Sequence[Unit], name: str, last: _Pair) -> Iterator[tuple[Unit, Modules]]:
-    """Yield the units behind the stages: a convolution, the pooling, and linear layers."""
+    """Yield the units after the stages: a convolution, the pooling, and linear layers."""
     linear = _FAMILIES[name].linear
     kinds = [unit.block.kind for unit in head]
     if kinds != ["conv", "pool", *("linear" for _ in linear)] or not is_plain(head[0]):
