@@ -9,6 +9,7 @@ such a network, and `--max-drop` leaves layers in float. Rows of small data coun
 
 import csv
 import json
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import pi, sqrt
@@ -90,6 +91,7 @@ def left_out(shares: Floats, points: Floats, weights: Floats) -> Floats:
 
 def main() -> None:
     """Fit the model, write it, and print a row for each loss."""
+    ArgumentParser(description=__doc__).parse_args()
     found = rows()
     archs = {row.like: load_architecture(row.like) for row in found}
     shares = shares_of(np.array([channels_of_network(archs[row.like]) for row in found]))

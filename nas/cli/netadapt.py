@@ -26,20 +26,22 @@ from nas.core.plugins import Plugin
 from nas.core.text import file_name
 from nas.core.workers.runner import make_runner
 from nas.exporting.export import named
-from nas.latency.file import load_table
 from nas.latency.measure.rounds import Rounds
 from nas.latency.measure.run import HERE
 from nas.latency.measure.speedup import Speedup, measure_speedup, target_like
 from nas.latency.table import LatencyTable
-from nas.network.checkpoint import Checkpoint, metric_of
-from nas.pruning.folder import settings_in
+from nas.network.checkpoint import SUFFIX, Checkpoint, metric_of
+from nas.pruning.folder import FINAL, settings_in
 from nas.pruning.netadapt import BY, CHOICES, DEFAULT_KINDS, Result, Round, Settings, check
 from nas.pruning.slicing import IMPORTANCES
 from nas.pruning.tracing import KINDS
+from nas.searching.precision import DTYPES, table_for
+from nas.space.space import INT8
 from nas.training.recipe_files import find_recipe
 from nas.training.recipes import RECIPES, adapt
 
 if TYPE_CHECKING:
+    from nas.pipeline.quantized import InInt8
     from nas.pruning.job import PruningJob
 
 _DEFAULTS = Settings(target_ms=1.0)
@@ -55,6 +57,11 @@ def _setting(name: str, text: str, kind: Any = None) -> Callable[[F], F]:
 @click.argument("arch", metavar="ARCH|RUN")
 @click.option("--latency-table", required=True, help="A bundled table, or a YAML or JSON file.")
 @era()
+@click.option(
+    "--dtype",
+    type=click.Choice(DTYPES),
+    help="int8: the target is one in int8, and the result is quantized. [default: as the table]",
+)
 @click.option("--target-ms", type=float, required=True, help="Prune until the table says this.")
 @click.option("--data", required=True, help=DATA)
 @click.option(
@@ -118,7 +125,7 @@ def command(arch: str, as_json: bool, out: Path | None, **flags: Any) -> None:
     resumes a run that was interrupted.
     """
     start = find_trained(arch, flags["weights"])
-    table = load_table(flags["latency_table"])
+    table = table_for(flags["latency_table"], flags["dtype"] or "")
     plugins.create("devices", Plugin.parse(flags["measure_device"]))
     known = settings_in(out) if out else {}
     settings = _settings(flags, known)
@@ -128,6 +135,10 @@ def command(arch: str, as_json: bool, out: Path | None, **flags: Any) -> None:
     result = _prune(job, folder, flags, quiet=as_json)
     document = {"schema": 1, "run": str(folder), **result.record(), "measured": None}
     write_text(folder / RESULT, to_json(document))
+    whole = _quantized(job, folder) if flags["dtype"] == INT8 else None
+    if whole:
+        document["int8"] = whole.record(relative_to=folder)
+        write_text(folder / RESULT, to_json(document))
     speedup = None
     with extra("a measurement end to end", say):
         speedup = _measured(result, table, flags)
@@ -139,6 +150,9 @@ def command(arch: str, as_json: bool, out: Path | None, **flags: Any) -> None:
     else:
         with extra("the summary", say):
             _print(result, table, speedup)
+            if whole:
+                put(whole.text)
+                say(f"wrote {whole.path}")
     with extra("the pictures", say):
         _draw(result, table, folder)
     if not as_json:
@@ -223,6 +237,18 @@ def _prune(job: "PruningJob", folder: Path, flags: dict[str, Any], *, quiet: boo
     ):
         listener = Listener(round=tell, update=update)
         return netadapt(job, folder, runner=runner, listener=listener)
+
+
+def _quantized(job: "PruningJob", folder: Path) -> "InInt8":
+    """Quantize the result, and score it as onnxruntime runs it."""
+    try:
+        from nas.pipeline.quantized import quantize_into
+    except ModuleNotFoundError as error:
+        raise missing_package(error, wanted_by="quantizing") from None
+    final = folder / f"{FINAL}{SUFFIX}"
+    path = folder / f"{FINAL}.int8.onnx"
+    with progress("quantizing", "steps") as update:
+        return quantize_into(str(final), job.data, path, seed=job.settings.seed, report=update)
 
 
 def _measured(result: Result, table: LatencyTable, flags: Mapping[str, Any]) -> Speedup | None:

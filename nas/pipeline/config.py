@@ -4,25 +4,27 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 from nas.core import plugins
 from nas.core.data import read_mapping, to_yaml
 from nas.core.errors import BadValue
 from nas.core.files import write_text
 from nas.core.plugins import Plugin
-from nas.core.schema import SCHEMA, Count, Name, Reader, Texts, check_keys
+from nas.core.schema import SCHEMA, Count, Name, OneOf, Reader, Texts, check_keys
 from nas.latency.eras import table_of_era
 from nas.latency.measure.run import HERE
 from nas.pruning.netadapt import Settings
 from nas.scaling.growth import Growth
 from nas.searching.config import SearchConfig
+from nas.searching.precision import DTYPES
+from nas.space.space import INT8
 
 STAGES = ("search", "train", "netadapt", "scale", "export")
 """The stages in their order; each has a section in the file and a folder in the run."""
 
 _REQUIRED = ("schema", "data", "latency_table", "search", "train")
-_ONCE = ("data", "latency_table", "seed")
+_ONCE = ("data", "latency_table", "dtype", "seed")
 """Settings of a search that are given once, for all stages."""
 _INHERIT = "inherit"
 """A key of the section `search`, for the option of its evaluator."""
@@ -96,12 +98,15 @@ class Exports:
 class PipelineConfig:
     """All settings of a pipeline; None is a stage that is left out.
 
-    `data`, `latency_table`, `seed` and `device` are for all stages. In the end all networks are
-    measured end to end on `measure_device`, `measure_rounds` times; 0 measures nothing.
+    `data`, `latency_table`, `dtype`, `seed` and `device` are for all stages. With a `dtype` of int8
+    latencies are those in int8, and the last stage quantizes what it exports. In the end all
+    networks are measured end to end on `measure_device`, `measure_rounds` times; 0 measures
+    nothing.
     """
 
     data: str
     latency_table: str
+    dtype: Annotated[str, OneOf(("", *DTYPES))] = ""
     seed: int = 0
     device: str = "auto"
     out: str = ""
@@ -112,6 +117,10 @@ class PipelineConfig:
     netadapt: Pruning | None = None
     scale: Scaling | None = None
     export: Exports | None = None
+
+    def __post_init__(self) -> None:
+        if self.dtype == INT8 and self.export is None:
+            object.__setattr__(self, "export", Exports(format=()))
 
 
 def read_pipeline(path: Path, *, allow_plugins: bool = False) -> PipelineConfig:

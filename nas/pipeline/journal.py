@@ -29,6 +29,7 @@ ADDED = {
     "search.task": "classification",
     "search.head": "",
     f"train.{WEIGHTS}": "",
+    "dtype": "",
     "measure_device": HERE,
 }
 """Settings that earlier versions did not have, and what these did."""
@@ -43,7 +44,8 @@ MAY_CHANGE = (
 class NetworkRecord:
     """The record of a network that a stage made.
 
-    `part` is "found", "trained", "pruned" or "scaled", `path` its file or folder in the run;
+    `part` is "found", "trained", "pruned", "scaled" or "quantized" (of one of those, as it is in
+    int8), `path` its file or folder in the run;
     `scores` are accuracies by their metrics: `top1` on validation images, `test` on test images.
     `remarks` say what of its latency was not measured.
     """

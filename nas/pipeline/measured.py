@@ -19,11 +19,14 @@ from nas.searching.runs.folder import find_architecture
 
 
 def measure_networks(line: Line) -> Done:
-    """Measure every network but the found one, which is the trained one.
+    """Measure every network but the found one, which is the trained one, and those in int8.
+
+    With a table in int8, all are measured in int8.
 
     Where the runtime is missing or refuses a network, nothing is measured, and a note says why.
     """
-    networks = [network for network in line.networks if network.part != "found"]
+    again = ("found", "quantized")
+    networks = [network for network in line.networks if network.part not in again]
     archs = [
         replace(find_architecture(str(line.out / network.path)), name=network.name)
         for network in networks

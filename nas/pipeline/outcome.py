@@ -46,7 +46,8 @@ class Outcome:
     def measured_of(self, network: NetworkRecord) -> Mapping[str, Any] | None:
         """Return the measured ms of one network with its interval."""
         found: Mapping[str, Any] = (self.measured or {}).get("networks", {})
-        name = "trained" if network.part == "found" else network.name  # the same architecture
+        # the same architecture
+        name = "trained" if network.part == "found" else network.name.removesuffix("-int8")
         return found.get(name)
 
     @property

@@ -23,6 +23,7 @@ from nas.pipeline.inputs import Inputs, recipe_of, start_of
 from nas.pipeline.journal import Done, NetworkRecord, all_networks
 from nas.pipeline.origin import CARD, with_origin
 from nas.pipeline.pictures import draw_front_of, draw_rounds_of
+from nas.pipeline.quantized import quantize_into
 from nas.pruning.folder import FINAL
 from nas.pruning.job import PruningJob
 from nas.pruning.netadapt import check
@@ -31,6 +32,7 @@ from nas.report.table_notes import latency_remarks
 from nas.scaling.growth import grown
 from nas.searching.loop import search
 from nas.searching.runs.folder import ARCHS, find_architecture
+from nas.space.space import INT8
 from nas.training.confusion import score_checkpoint
 from nas.training.inherited import begin_with
 from nas.training.job import Options
@@ -145,8 +147,26 @@ def export_stage(line: Line) -> Done:
     assert config.export is not None
     ends = [line.last("trained", "pruned"), *(n for n in line.networks if n.part == "scaled")]
     files = [_exported(line, network, form) for network in ends for form in config.export.format]
+    whole = [_quantized(line, network) for network in ends] if config.dtype == INT8 else []
+    files += [file for pair in whole if pair for file in (pair[1],)]
     line.teller.say(f"wrote {len(files)} files")
-    return Done(files=tuple(files))
+    return Done(files=tuple(files), networks=tuple(pair[0] for pair in whole if pair))
+
+
+def _quantized(
+    line: Line, network: NetworkRecord
+) -> tuple[NetworkRecord, Mapping[str, Any]] | None:
+    """Write a trained network in int8; return its record and its file, None without weights."""
+    source, name = str(line.out / network.path), f"{network.name}-int8"
+    if not find_checkpoint(source):
+        return None
+    path, config = line.out / "export" / f"{name}.onnx", line.inputs.config
+    with line.teller.progress(f"quantizing {network.name}", "steps") as update:
+        made = quantize_into(source, line.inputs.data, path, seed=config.seed, report=update)
+    line.teller.say(f"{network.name} {made.text}")
+    record = replace(network, part="quantized", name=name, scores={made.metric: made.after})
+    file = {"network": name, "format": "onnx, int8", "path": str(path.relative_to(line.out))}
+    return record, {**file, "bytes": path.stat().st_size}
 
 
 _SHORT = {"map": "map_proxy"}

@@ -79,6 +79,19 @@ def tables_for(
     return found
 
 
+def table_for(latency_table: str, dtype: str) -> LatencyTable:
+    """Return the one table for a `dtype`, or the one that is named.
+
+    Raises:
+        NasError: see `tables_for`; or if there are two.
+    """
+    found = tables_for(latency_table, dtype)
+    if len(found) > 1:
+        raise NasError(f"latency_table names tables for {' and '.join(found)}; name one of them")
+    ((_, table),) = found.values()
+    return table
+
+
 def _beside(dtype: str, name: str, table: LatencyTable) -> tuple[str, LatencyTable]:
     """Return the table that is called like `table`, but for its `dtype`."""
     path = Path(name)
