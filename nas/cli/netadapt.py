@@ -140,7 +140,9 @@ def command(arch: str, as_json: bool, out: Path | None, **flags: Any) -> None:
         document["int8"] = whole.record(relative_to=folder)
         write_text(folder / RESULT, to_json(document))
     speedup = None
-    with extra("a measurement end to end", say):
+    device = flags["measure_device"]
+    place = "this machine" if device == HERE else device
+    with extra(f"a measurement on {place}", say):
         speedup = _measured(result, table, flags)
     if speedup:
         document["measured"] = speedup.record()
