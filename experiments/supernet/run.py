@@ -56,7 +56,11 @@ def train(variant: str, epochs: int, images: str) -> None:
     job = plan_supernet(space, load_data(images), recipe, sharing=VARIANTS[variant], pool=pool)
     cpu = time.process_time()
     trained = train_supernet(job, str(HALF), RUNS / variant)
-    print(variant, trained.metrics, f"{time.process_time() - cpu:.0f} s of processor time")
+    seconds = round(time.process_time() - cpu, 1)
+    line = {"variant": variant, "epochs": epochs, "seconds": seconds, **trained.metrics}
+    with closing(Lines(RUNS / "trainings.jsonl", writer="another training")) as lines:
+        lines.append(line)
+    print(line)
 
 
 def score(variant: str, count: int, images: str, calibration: int) -> None:
