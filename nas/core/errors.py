@@ -78,7 +78,7 @@ def typed_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
-_EXTRAS = {
+EXTRAS = {
     "torch": ("torch", "safetensors"),
     "measure": ("onnx", "onnxruntime", "scipy"),
     "litert": ("ai_edge_litert", "flatbuffers"),
@@ -90,7 +90,7 @@ _EXTRAS = {
 }
 """The extras of this package, with the modules that they install."""
 
-_PACKAGES = {
+PACKAGES = {
     "ai_edge_litert": "ai-edge-litert",
     "PIL": "pillow",
     "faster_coco_eval": "faster-coco-eval",
@@ -103,7 +103,7 @@ _PACKAGES = {
 def missing_package(error: ModuleNotFoundError, *, wanted_by: str) -> MissingPackage:
     """Return the error for a failed import: it names the extra, or else the package, to install."""
     module = (error.name or "").partition(".")[0]
-    package = _PACKAGES.get(module, module)
-    extra = next((extra for extra, modules in _EXTRAS.items() if module in modules), None)
+    package = PACKAGES.get(module, module)
+    extra = next((extra for extra, modules in EXTRAS.items() if module in modules), None)
     what = f"'nas[{extra}]'" if extra else package
     return MissingPackage(f"{wanted_by} needs {package}; install it: pip install {what}")
