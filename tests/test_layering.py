@@ -26,7 +26,7 @@ LOADS = {
     "core": ("workers.join", "workers.runners"),
     "latency": ("backends",),
     "integrations": ("optuna", "tune"),
-    "exporting": ("formats", "int8.qdq"),
+    "exporting": ("formats", "int8.qdq", "int8.ends"),
     "models": ("",),
     "pipeline": ("inputs", "measured", "run", "stages"),
     "pruning": ("job", "run", "taylor"),

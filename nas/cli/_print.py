@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 _WIDEST = 1000
 SETTINGS = (
-    "accumulate", "allow_extrapolation", "allow_plugins", "alpha", "arch", "batch", "beta",
-    "budget", "by", "data", "depth", "device", "evaluator", "gamma", "head", "latency_table", "lr",
-    "memory", "multiple", "name", "networks", "objective", "on_missing", "out", "phi", "published",
+    "accumulate", "allow_extrapolation", "allow_plugins", "alpha", "arch", "backend", "batch",
+    "beta", "budget", "by", "data", "depth", "device", "evaluator", "gamma", "head", "latency_table", "lr",
+    "max_drop", "memory", "multiple", "name", "networks", "objective", "on_missing", "out", "phi", "published",
     "resolution", "reward", "runner", "space", "step", "storage", "target_ms", "task",
     "tolerance", "train_resolution", "trials", "weights", "width", "workers",
 )  # fmt: skip

@@ -11,10 +11,12 @@ from nas.cli._options import COUNT, JSON, WHOLE, option
 from nas.cli._places import PATH
 from nas.cli._print import print_json, print_table, put, say
 from nas.cli._progress import progress
-from nas.core.data import to_json
+from nas.core.data import read_mapping, to_json
 from nas.core.errors import NasError, missing_package
 from nas.core.extras import extra
 from nas.core.files import write_folder
+from nas.exporting.int8.ranges import SIGN, Ends
+from nas.exporting.walk import INPUT, OUTPUT
 from nas.network.checkpoint import Checkpoint, load_checkpoint
 from nas.report.tables import Table
 
@@ -40,17 +42,20 @@ _BYTES = 1e6
     "--max-drop", 1.0, "Layers stay in float until the metric falls by this at most; onnxruntime.",
     click.FloatRange(0, 1),
 )  # fmt: skip
+@option("--input", "float", "What the graph takes.", click.Choice(["float", "int8"]))
+@option("--output", "float", "What it gives; boxes stay float.", click.Choice(["float", "int8"]))
 @option("--rounds", 50, "How often both graphs are timed on this machine.", COUNT)
 @option("--seed", 0, "Seed of the choice of images.", WHOLE)
 @JSON
 def command(
-    trained: str, data: str, out: Path, backend: str, rounds: int, as_json: bool, **how: Any
+    trained: str, data: str, out: Path, backend: str, rounds: int, as_json: bool, **flags: Any
 ) -> None:
     """Quantize TRAINED, a training folder or a checkpoint, to int8 for onnxruntime or LiteRT.
 
     Ranges come from training images, weights have a scale for each output channel. Says the metric
     and the latency of both graphs, as the runtime has them here. A --max-drop of 0.01 is a point.
     """
+    ends, how = _ends(**flags)
     try:
         from nas.training.data import load_data
         from nas.training.int8.choice import Settings
@@ -59,14 +64,18 @@ def command(
         raise missing_package(error, wanted_by="nas quantize") from None
     if backend == "litert" and how["max_drop"] < 1:
         raise NasError("--max-drop is for onnxruntime: LiteRT's graphs are in int8 throughout")
+    _refuse_graphs(trained)
     found, settings = load_checkpoint(trained), Settings(**how)
+    if ends.output and found.arch.detector:
+        raise NasError("--output int8 is for classifiers: a detector's graph ends in boxes")
     images = load_data(data)
     with progress("quantizing", "steps") as update:
         quantized = quantize(found, images, settings, report=update)
     make = _for_litert if backend == "litert" else _for_onnxruntime
-    scores, times, files = make(found, images, quantized, rounds)
+    scores, times, files = make(found, images, quantized, ends, rounds)
     document = _document(quantized, scores, times)
-    document = {"schema": 1, "trained": trained, "data": data, "backend": backend, **document}
+    about = {"trained": trained, "data": data, "backend": backend}
+    document = {"schema": 1, **about, **document, **_bytes(quantized, ends, backend)}
     write_folder(out, {**files, FACTS: to_json(document).encode()})
     if as_json:
         print_json(document)
@@ -86,17 +95,54 @@ _Made = tuple[tuple[float, float], tuple[float, ...], Mapping[str, bytes]]
 """The metrics of the float and the int8 graph, their milliseconds, and the files to write."""
 
 
-def _for_onnxruntime(found: Checkpoint, data: "Data", quantized: "Quantized", rounds: int) -> _Made:
+def _refuse_graphs(trained: str) -> None:
+    """Refuse what is quantized already, and other graphs."""
+    path = Path(trained)
+    if (path / FACTS).is_file():
+        made_of = read_mapping(path / FACTS).get("trained")
+        raise NasError(f"{path} is quantized already; give what it was made of: {made_of}")
+    if path.suffix in (".onnx", ".tflite"):
+        raise NasError(
+            f"{path} is a graph, quantized already or finished in float; give the training folder "
+            "or the checkpoint that it was made of"
+        )
+
+
+def _ends(*, input: str, output: str, **others: Any) -> tuple[Ends, dict[str, Any]]:  # it is a flag
+    """Return what the graph begins and ends with, and the other flags."""
+    return Ends(input=input == "int8", output=output == "int8"), others
+
+
+def _bytes(found: "Quantized", ends: Ends, backend: str) -> dict[str, Any]:
+    """Return how bytes at the ends of the graph become numbers: scale * (byte - zero)."""
+    signed = backend == "litert"
+    named = {INPUT: ends.input, OUTPUT: ends.output}
+    return {
+        name: {
+            "dtype": "int8" if signed else "uint8",
+            "scale": found.grids[name].scale,
+            "zero": found.grids[name].zero - (SIGN if signed else 0),
+        }
+        for name, wanted in named.items()
+        if wanted
+    }
+
+
+def _for_onnxruntime(
+    found: Checkpoint, data: "Data", quantized: "Quantized", ends: Ends, rounds: int
+) -> _Made:
     from nas.training.int8.quantize import finished
     from nas.training.int8.timing import milliseconds
 
     graphs = quantized.float_model, quantized.model
     times = milliseconds(graphs, _shape(found), rounds=rounds)
-    content = finished(quantized).SerializeToString()
+    content = finished(quantized, ends).SerializeToString()
     return (quantized.before, quantized.after), times, {"model.onnx": content}
 
 
-def _for_litert(found: Checkpoint, data: "Data", quantized: "Quantized", rounds: int) -> _Made:
+def _for_litert(
+    found: Checkpoint, data: "Data", quantized: "Quantized", ends: Ends, rounds: int
+) -> _Made:
     try:
         from nas.training.int8 import litert
     except ModuleNotFoundError as error:
@@ -107,7 +153,7 @@ def _for_litert(found: Checkpoint, data: "Data", quantized: "Quantized", rounds:
     plain, whole = (litert.score(found, data, content) for content in graphs)
     times = litert.milliseconds(graphs, _shape(found), rounds=rounds)
     facts = to_json(preprocessing(found.arch, found.metadata)).encode()
-    content = litert.finished(found, quantized, graphs[1])
+    content = litert.finished(quantized, ends)
     return (plain, whole), times, {"model.tflite": content, "model.tflite.json": facts}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.exporting.int8.ranges import Grid
+from nas.exporting.int8.ranges import FLOAT_ENDS, SIGN, Ends, Grid
 from nas.exporting.tflite_file import Operator, Shape, Tensor
 from nas.exporting.walk import INPUT
 from nas.network.layers import Add, Concat, Conv, Linear, MaxPool, Shuffle, Split, Upsample
@@ -24,8 +24,6 @@ _LAYOUTS: Mapping[str, tuple[tuple[int, ...], int | None]] = {
 }
 """The order of the axes of weights, and the axis along which each entry has a scale in int8."""
 
-_SIGN = 128
-"""What is taken from a byte without a sign to have it with one."""
 _Range = tuple[float, int]
 _WIDE: _Range = (16 / 255, 0)
 _UNIT: _Range = (1 / 256, -128)
@@ -43,31 +41,36 @@ class TfliteWriter:
         integer: bool = False,
         resized: frozenset[int] = frozenset(),
         grids: Mapping[str, Grid] | None = None,
+        ends: Ends = FLOAT_ENDS,
     ) -> None:
         """Begin with nothing; `resized` are the axes of maps that may be.
 
         `grids` are those of values in int8, by their names in the ONNX graph; without them there
-        are fixed ones.
+        are fixed ones. `ends` are those of the graph in int8.
         """
         self.weights = weights
         found = (grids or {}).items()
-        self.ranges = {name: (grid.scale, grid.zero - _SIGN) for name, grid in found}
-        self.integer = integer
+        self.ranges = {name: (grid.scale, grid.zero - SIGN) for name, grid in found}
+        self.integer, self.bytes = integer, ends
         self.resized = resized
         self.inputs: list[int] = []
         self.tensors: list[Tensor] = []
         self.operators: list[Operator] = []
 
     def begin(self, shape: Shape, name: str = INPUT) -> int:
-        value = self.tensor(Tensor(name=name, shape=shape, signature=self.signature(shape)))
+        given, (scale, zero) = self.signature(shape), self.ranges.get(name, _WIDE)
+        start = Tensor(name=name, shape=shape, signature=given)
+        if in_bytes := self.integer and self.bytes.input:
+            start = replace(start, dtype="INT8", scale=(scale,), zero=zero)
+        value = self.tensor(start)
         self.inputs.append(value)
-        if not self.integer:
+        if in_bytes or not self.integer:
             return value
-        return self.add("QUANTIZE", (value,), f"{name}.q", shape, self.ranges.get(name, _WIDE))
+        return self.add("QUANTIZE", (value,), f"{name}.q", shape, (scale, zero))
 
     def end(self, name: str, x: int) -> int:
-        """Make `x`, as floats, an output of the graph called `name`; return its number."""
-        x = self.as_float(x, name)
+        """Make `x` an output of the graph called `name`; return its number."""
+        x = x if self.bytes.output else self.as_float(x, name)
         last = self.tensors[x]
         self.tensors[x] = replace(last, name=name, signature=self.signature(last.shape))
         return x

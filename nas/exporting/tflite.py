@@ -13,7 +13,7 @@ which is right for even and odd ones.
 from collections.abc import Mapping, Sequence
 
 from nas.exporting._tflite_writer import TfliteWriter
-from nas.exporting.int8.ranges import Grid
+from nas.exporting.int8.ranges import FLOAT_ENDS, Ends, Grid
 from nas.exporting.tflite_boxes import write_boxes
 from nas.exporting.tflite_file import pack
 from nas.exporting.walk import (
@@ -89,12 +89,13 @@ def int8_to_tflite(
     weights: Weights,
     grids: Mapping[str, Grid],
     *,
+    ends: Ends = FLOAT_ENDS,
     metadata: Mapping[str, str] | None = None,
 ) -> bytes:
     """Return `arch` as a .tflite file in int8, with calibrated ranges, of `to_tflite`'s form.
 
-    `grids` are those of values by their names in the ONNX graph of `arch`; input and output stay
-    float. A detector gives its numbers.
+    `grids` are those of values by their names in the ONNX graph of `arch`; input and output are
+    float unless `ends` says otherwise. A detector gives its numbers.
 
     Raises:
         NasError: as `to_tflite` does.
@@ -102,7 +103,8 @@ def int8_to_tflite(
     units = lower(arch)
     weights = prepared(units, weights, seed=0, batch=None, form=_FORM)
     named = _with_last(units, grids)
-    writer = TfliteWriter(weights, integer=True, resized=_resized(units, None), grids=named)
+    resized = _resized(units, None)
+    writer = TfliteWriter(weights, integer=True, resized=resized, grids=named, ends=ends)
     about = facts(arch, metadata, layout="NHWC")
     return _packed(writer, units, arch.detector, batch=None, metadata=about)
 
@@ -120,10 +122,12 @@ def detector_to_tflite(
     limits: Limits | None = None,
     metadata: Mapping[str, str] | None = None,
     grids: Mapping[str, Grid] | None = None,
+    ends: Ends = FLOAT_ENDS,
 ) -> bytes:
     """Return a detector as a .tflite file that maps an image to the boxes found in it.
 
-    With `grids` of its values it is in int8, but for what turns numbers into boxes.
+    With `grids` of its values it is in int8, but for what turns numbers into boxes, and its input
+    as `ends` says.
 
     The outputs are "boxes" (1, most, 4), left, top, right and bottom in pixels of the input,
     "labels" (1, most), numbers of classes as floats, "scores" (1, most), and "count" (1,), how many
@@ -136,11 +140,11 @@ def detector_to_tflite(
     assert arch.detector is not None  # it has priors
     kept = limits or limits_of(arch.detector)
     weights = prepared(units, weights, seed=0, batch=1, form=_FORM)
-    writer = TfliteWriter(weights, integer=grids is not None, grids=grids)
+    writer = TfliteWriter(weights, integer=grids is not None, grids=grids, ends=ends)
     channels, height, width = units[0].in_shape
     value = writer.begin((1, height, width, channels))
-    ends = walk_detector(units, writer, value, arch.detector)
-    numbers, scores = (writer.as_float(end, f"float.{i}") for i, end in enumerate(ends))
+    last = walk_detector(units, writer, value, arch.detector)
+    numbers, scores = (writer.as_float(end, f"float.{i}") for i, end in enumerate(last))
     writer.integer = False
     outputs = write_boxes(writer, numbers, scores, arch.detector, start, kept)
     about = {**facts(arch, metadata, layout="NHWC"), **box_facts(kept)}

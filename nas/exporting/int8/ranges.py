@@ -17,6 +17,8 @@ from nas.core.errors import NasError, unknown
 BINS = 2048
 STEPS = 255
 """A byte has so many steps above the least."""
+SIGN = 128
+"""What is taken from a byte without a sign to have it with one."""
 CUT = 3.0
 """Where hard sigmoids end, and minus that where they begin."""
 _PERCENTILE = 1e-4
@@ -25,6 +27,17 @@ _SHARES = np.linspace(0.3, 1.0, 36)
 _LEAST_WIDTH = 1e-6
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ends:
+    """Whether the input and the output of an int8 graph are bytes, too, instead of floats."""
+
+    input: bool = False
+    output: bool = False
+
+
+FLOAT_ENDS = Ends()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -32,13 +32,15 @@ def calibrate(model: onnx.ModelProto, batches: Sequence[Images]) -> Calibration:
     They are run twice: for the ends of each range, then for what lies between them.
 
     Raises:
-        NasError: if there are fewer than 16 images, or a value is not finite or always 0.
+        NasError: if there are fewer than 16 images or they are of another size, or a value is not
+            finite or always 0.
     """
     count = sum(map(len, batches))
     if count < LEAST_IMAGES:
         raise NasError(
             f"calibration needs {LEAST_IMAGES} images or more, and has {count}; a hundred are usual"
         )
+    _check_sizes(model, batches)
     names = values_of(model)
     ends: dict[str, tuple[float, float]] = {}
     sums: dict[str, Any] = {}
@@ -61,6 +63,21 @@ def calibrate(model: onnx.ModelProto, batches: Sequence[Images]) -> Calibration:
         means={name: total / count for name, total in sums.items()},
         images=count,
     )
+
+
+def _check_sizes(model: onnx.ModelProto, batches: Sequence[Images]) -> None:
+    given = model.graph.input[0]
+    wanted = [one.dim_value for one in given.type.tensor_type.shape.dim[1:]]  # 0 where it is open
+    for images in batches:
+        sides = images.shape[1:]
+        if len(sides) != len(wanted) or any(
+            w not in (0, s) for w, s in zip(wanted, sides, strict=True)
+        ):
+            ours, theirs = ("x".join(str(side or "any") for side in one) for one in (sides, wanted))
+            raise NasError(
+                f"calibration images are {ours}, and {given.name} takes {theirs}; give images as "
+                "the network was trained with"
+            )
 
 
 def _check(ends: Mapping[str, tuple[float, float]]) -> None:

@@ -1,8 +1,10 @@
 """A .tflite file that LiteRT runs, in the place of a torch model; and an int8 one."""
 
+import re
 import time
 from collections.abc import Sequence
 from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +12,7 @@ from ai_edge_litert.interpreter import Interpreter
 from torch import Tensor, nn
 
 from nas.core.errors import NasError, first_line
+from nas.exporting.int8.ranges import FLOAT_ENDS, Ends
 from nas.exporting.tflite import detector_to_tflite, int8_to_tflite, to_tflite
 from nas.exporting.walk import BOX_NUMBERS, CLASS_SCORES, OUTPUT
 from nas.network.checkpoint import Checkpoint
@@ -33,9 +36,12 @@ class LiteRtModel(nn.Module):
         super().__init__()
         try:
             self.interpreter = Interpreter(model_content=content, num_threads=threads)
-            self.interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise NasError(f"LiteRT refuses the graph: {first_line(error)}") from None
+        try:
+            self.interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise NasError(_refusal(self.interpreter, str(error))) from None
         self.run = self.interpreter.get_signature_runner()
         names = set(self.run.get_output_details())
         self.names = (OUTPUT,) if OUTPUT in names else (BOX_NUMBERS, CLASS_SCORES)
@@ -48,6 +54,21 @@ class LiteRtModel(nn.Module):
         return found[0] if len(found) == 1 else tuple(found)
 
 
+def _refusal(interpreter: Any, said: str) -> str:
+    """Return the message for a graph that LiteRT refuses, with the layer if it says which."""
+    line = " ".join(said.split())
+    number = re.search(r"[Nn]ode number (\d+)", line)
+    if number is None:
+        return f"LiteRT refuses the graph: {line}"
+    operator = interpreter._get_ops_details()[int(number[1])]
+    names = {one["index"]: one["name"] for one in interpreter.get_tensor_details()}
+    layer = names.get(int(operator["outputs"][0]), f"operator {number[1]}")
+    return (
+        f"LiteRT has no {operator['op_name']} as {layer} needs it; update ai-edge-litert, or use "
+        f"`backend=onnxruntime`. It says: {line}"
+    )
+
+
 def to_int8(found: Checkpoint, quantized: Quantized) -> tuple[bytes, bytes]:
     """Return the .tflite files of float and int8 graphs, both of which end in logits or numbers."""
     plain = to_tflite(found.arch, found.weights, metadata=found.metadata)
@@ -55,12 +76,13 @@ def to_int8(found: Checkpoint, quantized: Quantized) -> tuple[bytes, bytes]:
     return plain, int8_to_tflite(found.arch, network.weights, grids, metadata=found.metadata)
 
 
-def finished(found: Checkpoint, quantized: Quantized, content: bytes) -> bytes:
-    """Return the file to deploy: `content`, but that of a detector ends in boxes."""
+def finished(quantized: Quantized, ends: Ends = FLOAT_ENDS) -> bytes:
+    """Return the file to deploy: that of a detector ends in boxes."""
+    found, grids = quantized.network, quantized.grids
     if found.arch.detector is None:
-        return content
+        return int8_to_tflite(found.arch, found.weights, grids, ends=ends, metadata=found.metadata)
     return detector_to_tflite(
-        found.arch, quantized.network.weights, metadata=found.metadata, grids=quantized.grids
+        found.arch, found.weights, metadata=found.metadata, grids=grids, ends=ends
     )
 
 

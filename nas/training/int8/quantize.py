@@ -7,9 +7,10 @@ from typing import Any
 import onnx
 
 from nas.core.progress import Report
+from nas.exporting.int8.ends import with_ends
 from nas.exporting.int8.equalise import equalised, pairs_of
 from nas.exporting.int8.qdq import SAME_GRID, WEIGHTED, Means, to_qdq
-from nas.exporting.int8.ranges import Grid
+from nas.exporting.int8.ranges import FLOAT_ENDS, Ends, Grid
 from nas.exporting.onnx import detector_to_onnx, to_onnx
 from nas.network.checkpoint import Checkpoint
 from nas.training.data import Data
@@ -122,13 +123,18 @@ def _chosen(
     return (other, nearer) if nearer.distance < chosen.distance else (found, chosen)
 
 
-def finished(quantized: Quantized) -> onnx.ModelProto:
-    """Return the graph to deploy: that of a detector ends in boxes."""
+def finished(quantized: Quantized, ends: Ends = FLOAT_ENDS) -> onnx.ModelProto:
+    """Return the graph to deploy: that of a detector ends in boxes.
+
+    Raises:
+        NasError: if an end is to be bytes, and its layer stays in float.
+    """
     found = quantized.network
     if found.arch.detector is None:
-        return quantized.model
+        return with_ends(quantized.model, ends)
     whole = detector_to_onnx(found.arch, found.weights, metadata=found.metadata)
-    return to_qdq(whole, quantized.grids, floats=quantized.floats, means=quantized.means)
+    graph = to_qdq(whole, quantized.grids, floats=quantized.floats, means=quantized.means)
+    return with_ends(graph, ends)
 
 
 Graph = Callable[[Sequence[str]], onnx.ModelProto]

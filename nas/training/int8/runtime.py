@@ -16,7 +16,7 @@ def session_of(model: onnx.ModelProto, *, threads: int = 1) -> ort.InferenceSess
     """Return a session that runs `model`.
 
     Raises:
-        NasError: if onnxruntime refuses it, as it does where it lacks an operator.
+        NasError: if onnxruntime refuses it, as it does where it lacks an operator for bytes.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
@@ -26,7 +26,20 @@ def session_of(model: onnx.ModelProto, *, threads: int = 1) -> ort.InferenceSess
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # onnxruntime's own errors share no base but Exception
-        raise NasError(f"onnxruntime refuses the graph: {first_line(error)}") from None
+        raise NasError(_refusal(model, first_line(error))) from None
+
+
+def _refusal(model: onnx.ModelProto, said: str) -> str:
+    """Return the message for a graph that onnxruntime refuses, with the layer if it says which."""
+    nodes = [node for node in model.graph.node if node.name and node.name in said]
+    nodes += [node for node in model.graph.node if f":{node.op_type}(" in said]
+    if not nodes:
+        return f"onnxruntime refuses the graph: {said}"
+    node = max(nodes, key=lambda one: (one.name in said, len(one.name)))
+    return (
+        f"onnxruntime has no {node.op_type} as {node.name} needs it; update onnxruntime, or keep "
+        f"that layer in float by a lower `max_drop`. It says: {said}"
+    )
 
 
 class RuntimeModel(nn.Module):

@@ -159,3 +159,63 @@ def test_layers_in_float_are_for_onnxruntime(trained: Path, tmp_path: Path, nas:
     assert (said.code, said.err.count("\n")) == (2, 1)
     assert "--max-drop is for onnxruntime" in said.err
     assert not (tmp_path / "q").exists()
+
+
+def test_images_of_another_size_are_refused(trained: Path) -> None:
+    from nas.exporting.onnx import to_onnx
+
+    found = load_checkpoint(str(trained))
+    graph = to_onnx(found.arch, found.weights)
+    gray = np.zeros((20, 1, 32, 32), np.float32)
+    with pytest.raises(NasError, match="images are 1x32x32, and input takes 3xanyxany; give"):
+        calibrate(graph, [gray])
+
+
+def test_an_operator_that_onnxruntime_lacks_is_named_with_its_layer(trained: Path) -> None:
+    from nas.exporting.onnx import to_onnx
+    from nas.training.int8.runtime import session_of
+
+    found = load_checkpoint(str(trained))
+    graph = to_onnx(found.arch, found.weights)
+    graph.opset_import[0].version = 13
+    with pytest.raises(NasError) as caught:
+        session_of(graph)
+    assert "no HardSwish as stem.0.conv.hswish needs it; update onnxruntime" in str(caught.value)
+
+
+def test_an_operator_that_litert_lacks_is_named_with_its_layer() -> None:
+    pytest.importorskip("ai_edge_litert")
+    from nas.exporting._tflite_writer import TfliteWriter
+    from nas.exporting.tflite_file import pack
+    from nas.training.int8.litert import LiteRtModel
+
+    writer = TfliteWriter({})
+    start = writer.begin((1, 4, 4, 3))
+    made = writer.custom("Nothing", (start,), {"stages.0.0.add": (1, 4, 4, 3)}, {})
+    ends = (writer.inputs, [*made.values()])
+    content = pack(writer.tensors, writer.operators, ends, metadata={}, description="broken")
+    with pytest.raises(NasError) as caught:
+        LiteRtModel(content)
+    assert "no Nothing as stages.0.0.add needs it; update ai-edge-litert" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "litert"])
+def test_graphs_with_bytes_at_their_ends(
+    trained: Path, tmp_path: Path, nas: Any, backend: str
+) -> None:
+    if backend == "litert":
+        pytest.importorskip("ai_edge_litert")
+    out = tmp_path / "q"
+    said = nas("quantize", str(trained), "--data", "digits", "--out", str(out), "--images", "32",
+               "--calibration", "mse", "--rounds", "2", "--backend", backend,
+               "--input", "int8", "--output", "int8")  # fmt: skip
+    assert said.code == 0, said.err
+    facts = json.loads((out / "quantization.json").read_text())
+    dtype = "int8" if backend == "litert" else "uint8"
+    assert {facts[end]["dtype"] for end in ("input", "logits")} == {dtype}
+    assert facts["logits"]["scale"] > 0
+    for given in (out, out / ("model.tflite" if backend == "litert" else "model.onnx")):
+        said = nas("quantize", str(given), "--data", "digits", "--out", str(tmp_path / "again"))
+        assert (said.code, said.err.count("\n")) == (2, 1)
+        assert "quantized already" in said.err
