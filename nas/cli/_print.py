@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 _WIDEST = 1000
 SETTINGS = (
     "accumulate", "allow_extrapolation", "allow_plugins", "alpha", "arch", "backend", "batch",
-    "beta", "budget", "by", "data", "depth", "device", "evaluator", "gamma", "head", "latency_table", "lr",
-    "max_drop", "memory", "multiple", "name", "networks", "objective", "on_missing", "out", "phi", "published",
-    "resolution", "reward", "runner", "space", "step", "storage", "target_ms", "task",
-    "tolerance", "train_resolution", "trials", "weights", "width", "workers",
+    "beta", "budget", "by", "data", "depth", "device", "dtype", "evaluator", "gamma", "head",
+    "latency_table", "lr", "max_drop", "memory", "multiple", "name", "networks", "objective",
+    "on_missing", "out", "phi", "probe", "published", "resolution", "reward", "runner", "space",
+    "step", "storage", "target_ms", "task", "tolerance", "train_resolution", "trials", "weights",
+    "width", "workers",
 )  # fmt: skip
 """Settings that the library's messages name as `lr` or `lr=0.1`, shown as --lr."""
 _SETTING = re.compile(rf"`({'|'.join(SETTINGS)})(?:=([^`]*))?`")
