@@ -1,1 +1,1 @@
-"""Predicting accuracy: from picks, from untrained networks, from short trainings."""
+"""Predict accuracy: from picks, from features, from untrained networks, from short trainings."""

@@ -1,4 +1,4 @@
-"""Examples of accuracies, to learn a model from."""
+"""Measured accuracies from which a model is learned."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from nas.core.errors import NasError
 from nas.space.space import Matrix, Space
 
 LEAST = 20
-"""The least number of examples for a model."""
+"""The least number of examples that a model is learned from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,13 +18,13 @@ class Examples:
 
     Attributes:
         space: the space.
-        picks: canonical rows, each once, shape (n, columns).
-        accuracy: fractions, shape (n,); the mean where a row was measured several times.
+        picks: distinct canonical rows, shape (n, columns).
+        accuracy: fractions, shape (n,); the mean if a row was measured several times.
         metric: what was measured, one of `nas.accuracy.predictor.METRICS`.
-        source: one line that says where they come from.
+        source: one line about their origin.
 
     Raises:
-        NasError: if there are fewer than `LEAST` of them, or all accuracies are the same.
+        NasError: if there are fewer than `LEAST`, or all accuracies are equal.
     """
 
     space: Space
@@ -34,15 +34,15 @@ class Examples:
     source: str
 
     def __post_init__(self) -> None:
-        """Refuse too few examples, and equal ones."""
+        """Reject too few examples, and equal accuracies."""
         if len(self.picks) < LEAST:
             raise NasError(
                 f"{len(self.picks)} different architectures with a {self.metric} are too few to "
-                f"learn from; at least {LEAST} are needed: search on with more `trials`"
+                f"learn from; at least {LEAST} are needed: resume the search with more `trials`"
             )
         if np.ptp(self.accuracy) == 0:
             raise NasError(f"every {self.metric} is {self.accuracy[0]:.6g}; nothing can be learned")
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of examples."""
         return len(self.picks)

@@ -1,8 +1,8 @@
-"""Predict the published top-1 of any classifier of MBConv blocks from its features.
+"""Predict the published top-1 accuracy of any classifier of MBConv blocks from its features.
 
-What one `AccuracyModel` knows of one space, this model knows of networks: of rows of picks of every
-space whose blocks its features describe, of the networks of the zoo, of pruned and scaled ones.
-A file is an `.npz` without pickles whose entry `header` is a JSON string, described in
+Where an `AccuracyModel` covers one space, this model covers all networks that its features
+describe: the rows of any such space, the networks of the zoo, pruned and scaled ones. A file is an
+`.npz` without pickles whose entry `header` is a JSON string, described in
 `accuracy_models/README.md`.
 """
 
@@ -36,7 +36,7 @@ from nas.space.space import Matrix, Space
 
 _ROWS = 2_048
 _WIDENING = 0.05
-"""Logits by which a deviation grows for each deviation that a feature lies outside of the data."""
+"""Logits added to the standard deviation per deviation of a feature outside the data."""
 
 _GROUPS = {
     "g": "size",
@@ -55,10 +55,10 @@ _GROUPS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureHeader:
-    """What the entry `header` holds.
+    """The content of the entry `header`.
 
-    `family` is the deviation, in logits, of a constant that a new family of networks has to itself;
-    `left_out` is the mean absolute error, a fraction, on families that the fit had not seen.
+    `family` is the standard deviation, in logits, of an offset common to a new family of networks;
+    `left_out` is the mean absolute error, a fraction, on families left out of the fit.
     """
 
     schema: int
@@ -70,7 +70,7 @@ class FeatureHeader:
     left_out: Annotated[float, Range(0, 1)]
 
     def __post_init__(self) -> None:
-        """Refuse features that this version does not know."""
+        """Reject features that this version does not know."""
         for name in self.features:
             if name not in NAMES:
                 raise BadValue(f"feature {name!r} is unknown to this version", "features")
@@ -78,15 +78,15 @@ class FeatureHeader:
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureModel:
-    """Logits of top-1: a linear part and a network for the mean, a network for log deviations.
+    """Logits of top-1: the mean is a linear part plus a network; another network gives deviations.
 
     Attributes:
         header: what it predicts, from which features, and how well.
-        mean, unit: of every feature, by which it is standardised.
+        mean, unit: the offset and scale by which each feature is standardised.
         low, high: the least and the largest value of every feature in the data.
-        linear: the linear part's weight of each feature.
-        network: what is not linear in the mean.
-        spread: the natural logarithm of the deviation, in logits, without that of a family.
+        linear: the weight of each feature in the linear part.
+        network: the non-linear part of the mean.
+        spread: the natural logarithm of the standard deviation, in logits, without the family's.
     """
 
     header: FeatureHeader
@@ -99,7 +99,7 @@ class FeatureModel:
     spread: MLP
 
     def __post_init__(self) -> None:
-        """Refuse arrays that do not fit the features."""
+        """Reject arrays that do not fit the features."""
         count = len(self.header.features)
         for name in _ARRAYS:
             if getattr(self, name).shape != (count,):
@@ -111,7 +111,7 @@ class FeatureModel:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hex digits that are equal for equal models."""
+        """Sixteen hex digits, equal for equal models."""
         arrays = [getattr(self, name) for name in _ARRAYS]
         arrays += [a for n in (self.network, self.spread) for a in (*n.weights, *n.biases)]
         content = repr(self.header).encode() + b"".join(a.tobytes() for a in arrays)
@@ -124,7 +124,7 @@ class FeatureModel:
     def predict(
         self, archs: Architecture | Sequence[Architecture], *, family: bool = True
     ) -> Accuracy:
-        """Return the accuracies of architectures; without `family`, deviations lack its constant.
+        """Return the accuracies of architectures; without `family`, its deviation is left out.
 
         Example:
             >>> from nas.network.zoo import load_architecture
@@ -134,7 +134,7 @@ class FeatureModel:
         return self.predict_features(features(archs), family=family)
 
     def over(self, space: Space) -> "PicksModel":
-        """Return the function from matrices of picks of one space to accuracies."""
+        """Return the model of one space, which maps matrices of picks to accuracies."""
         return PicksModel(self, PicksFeatures(space))
 
     @one_blas_thread()
@@ -154,12 +154,12 @@ class FeatureModel:
         return standardised
 
     def _excess(self, inputs: Floats) -> Floats:
-        """Return how many deviations every feature lies outside of the data."""
+        """Return by how many standard deviations every feature lies outside of the data."""
         low, high = ((edge - self.mean) / self.unit for edge in (self.low, self.high))
         return np.maximum(0, np.maximum(low - inputs, inputs - high))
 
     def outside(self, arch: Architecture) -> str:
-        """Say in what a network lies outside of the data, or nothing.
+        """Describe in which features a network lies outside of the data; "" if in none.
 
         Example:
             >>> from nas.network.zoo import load_architecture
@@ -169,7 +169,7 @@ class FeatureModel:
         return self.beyond(features(arch))[0]
 
     def beyond(self, found: Floats) -> list[str]:
-        """Say in what each network lies outside of the data, by its features, or nothing."""
+        """Describe, for each row of features, which lie outside of the data; "" if none."""
         return [f"{', '.join(g)} beyond {_DATA}" if g else "" for g in self.groups_beyond(found)]
 
     def groups_beyond(self, found: Floats) -> list[tuple[str, ...]]:
@@ -181,7 +181,7 @@ class FeatureModel:
         ]
 
     def widening(self, found: Floats) -> Floats:
-        """Return how many times as wide each interval is as if the network were in the data."""
+        """Return the factor by which each interval is wider than for a network in the data."""
         inputs = self._standardised(found)
         inside = np.exp(self.spread(inputs))
         wider: Floats = np.hypot(inside, _WIDENING * self._excess(inputs).sum(axis=1)) / inside
@@ -190,7 +190,7 @@ class FeatureModel:
 
 @dataclass(frozen=True, slots=True)
 class PicksModel:
-    """A model of features for one space: some 100,000 rows of picks a second."""
+    """A `FeatureModel` for one space: it predicts some 100,000 rows of picks per second."""
 
     model: FeatureModel
     described: PicksFeatures
@@ -204,11 +204,11 @@ class PicksModel:
         return Accuracy(*map(np.concatenate, zip(*parts, strict=True))) if parts else _NOTHING
 
     def beyond(self, matrix: Matrix) -> list[str]:
-        """Say in what each row lies outside of the data, or nothing."""
+        """Describe in which features each row lies outside of the data; "" if in none."""
         return self.model.beyond(self.described(matrix))
 
     def outside(self) -> str:
-        """Say in what most of the space lies outside of the data, or nothing."""
+        """Describe in which features most of the space lies outside of the data; "" if in none."""
         rows = self.described.space.sample_matrix(np.random.default_rng(0), _SAMPLE)
         found = self.described(rows)
         far = [groups for groups in self.model.groups_beyond(found) if groups]
@@ -231,7 +231,7 @@ _NOTHING = Accuracy(np.zeros(0), np.zeros(0))
 
 
 def load_feature_model(name: str | Path = "published") -> FeatureModel:
-    """Return a bundled model of features, or the one of an `.npz` file.
+    """Return the bundled feature model with this name, or the one in an `.npz` file.
 
     Raises:
         UnknownName: if no bundled model has the name; it lists the closest ones.

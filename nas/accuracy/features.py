@@ -1,12 +1,12 @@
-"""What an accuracy predictor knows of a network: numbers with names, from blocks or from picks.
+"""The features of a network for accuracy predictors: named numbers, from blocks or from picks.
 
-They say how large the network is, and what its layers are like at each stride of the feature maps
-(2, 4, 8, 16, 32): how many there are, how wide, with which expansion, kernel, share of
-squeeze-and-excitation and of smooth activations. A classifier of MBConv blocks is described well;
-of other blocks the features tell what they share with those.
+They describe the size of the network, and its layers at each stride of the feature maps (2, 4, 8,
+16, 32): their number, width, expansion, kernel, and fractions of squeeze-and-excitation and of
+smooth activations. They describe classifiers of MBConv blocks well, and other blocks only as far as
+these resemble MBConv.
 
-`features` takes architectures; `PicksFeatures` takes matrices of picks of one space, a few
-microseconds a row, and gives the same numbers.
+`features` takes architectures; `PicksFeatures` takes matrices of picks of one space, computes the
+same numbers, and needs a few microseconds per row.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from nas.network.blocks import Architecture, Block
 Floats = NDArray[np.float64]
 
 STRIDES = (2, 4, 8, 16, 32)
-"""Of the feature maps; what is finer or coarser counts with the nearest."""
+"""Strides of the feature maps; finer or coarser maps count with the nearest."""
 
 _PER_STRIDE = ("n", "w", "e", "k", "s", "a", "c")
 NAMES = (
@@ -43,11 +43,11 @@ _MILLION = 1e6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layers:
-    """One layer of each of some networks: arrays of one length, or single numbers for all.
+    """One layer in each of several networks: arrays of one length, or single numbers for all.
 
-    `hidden` are the channels of the depthwise convolution, the input's where there is no expansion;
-    `dense` is 1 for a plain convolution; `smooth` is 1 for a smooth activation. `count` tells how
-    often the layer occurs, 0 where it is not there.
+    `hidden` are the channels of the depthwise convolution, equal to the input's without expansion;
+    `dense` is 1 for a plain convolution; `smooth` is 1 for a smooth activation. `count` is the
+    number of times the layer occurs, 0 if it is absent.
     """
 
     inputs: Floats | float
@@ -62,7 +62,7 @@ class Layers:
 
 
 def layers_of(block: Block) -> Layers:
-    """Return one block as the layer of one network."""
+    """Return one block as a layer of a single network."""
     joins = block.kind == "mbconv" and block.in_channels == block.out_channels
     return Layers(
         inputs=float(block.in_channels),
@@ -77,13 +77,13 @@ def layers_of(block: Block) -> Layers:
 
 
 def shortcut(stride: int, skip: str) -> bool:
-    """Return whether a block of equal widths has a shortcut."""
+    """Return whether a block with equal input and output widths has a shortcut."""
     return skip == "pool" or (skip == "identity" and stride == 1)
 
 
 @dataclass(slots=True)
 class _AtStride:
-    """Sums over the layers at one stride, an array or a number each."""
+    """Sums over the layers at one stride; each is an array or a number."""
 
     depth: Floats | float = 0.0
     inputs: Floats | float = 0.0
@@ -95,15 +95,15 @@ class _AtStride:
     last: Floats | float = 0.0
 
     def width(self, before: Floats | float) -> Floats | float:
-        """Return the width at the end of the stride, that `before` it where it has no layers."""
+        """Return the width at the end of the stride, or `before` if the stride has no layers."""
         return np.where(np.greater(self.depth, 0), self.last, before)
 
 
 class Description:
-    """Collects the layers of some networks of one skeleton, in their order, and describes them."""
+    """Collects the layers of several networks of the same structure, in order of execution."""
 
     def __init__(self, resolution: Floats, stem: Layers, stride: int) -> None:
-        """Begin with the resolutions, shape (networks,), and the first convolution."""
+        """Start with the resolutions, shape (networks,), and the first convolution."""
         self._rows, self._side = len(resolution), np.ceil(resolution / stride)
         self._resolution, self._stride = resolution, stride
         weights = stem.inputs * stem.outputs * stem.kernel**2
@@ -113,7 +113,7 @@ class Description:
         self._se_channels, self._shortcuts = 0.0 * resolution, 0.0 * resolution
 
     def add(self, layers: Layers, stride: int = 1) -> None:
-        """Add the next layer of every network, or some equal ones."""
+        """Add the next layer of every network, or several equal layers."""
         before, self._side = self._side, np.ceil(self._side / stride)
         self._stride *= stride
         count, inputs, hidden = layers.count, layers.inputs, layers.hidden
@@ -141,7 +141,8 @@ class Description:
     def features(self, features: Floats | float, head_weights: Floats | float) -> Floats:
         """Return the features of all networks, shape (networks, `NAMES`).
 
-        `features` enter the classifier; `head_weights` are those of the head's convolutions.
+        `features` is the number of features that enter the classifier, `head_weights` the number of
+        weights of the head's convolutions.
         """
         at, found = self._at, np.empty((self._rows, len(NAMES)))
         depth, hidden = sum(p.depth for p in at), sum(p.hidden for p in at)
@@ -172,7 +173,7 @@ class Description:
 
 
 def _at_stride(place: _AtStride, before: Floats | float) -> dict[str, Floats | float]:
-    """Return the features of one stride, which networks of the width `before` enter."""
+    """Return the features of one stride, whose input has the width `before`."""
     share, width = np.maximum(place.hidden, 1), place.width(before)
     mean = np.where(np.greater(place.depth, 0), place.outputs / np.maximum(place.depth, 1), width)
     return {
@@ -208,6 +209,6 @@ def _features(arch: Architecture) -> Floats:
 
 
 def head_of(head: Sequence[Block]) -> tuple[float, float]:
-    """Return the features that enter the classifier, and the weights of the convolutions before."""
+    """Return the number of features entering the classifier, and of weights of convolutions."""
     weights = [b.in_channels * b.out_channels * b.kernel**2 for b in head if b.kind == "conv"]
     return float(head[-1].in_channels), float(sum(weights))

@@ -1,4 +1,4 @@
-"""A Gaussian process for few, noisy rows, which a small network then imitates."""
+"""A Gaussian process for few, noisy rows; a small network then imitates it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -12,25 +12,25 @@ from nas.accuracy.predictor import Accuracy, Floats
 
 _STEPS, _RATE = 60, 0.1
 _MOST_TUNING = 400
-"""Rows that hyperparameters are tuned on, drawn again for every step where there are more."""
+"""The most rows that hyperparameters are tuned on; if there are more, each step draws some."""
 _APART = 0.5
-"""Prior standard deviation of a feature's logarithmic length and weight from the common ones."""
+"""The prior standard deviation of a feature's log length and log weight from the common ones."""
 _BROAD = 1.5
-"""Prior standard deviation of the other logarithms."""
+"""The prior standard deviation of the other logarithms."""
 _NOISE_WIDTH = 0.6
-"""That of the noise, narrower, since few rows are easily explained without any noise."""
+"""The same for the noise; it is narrower, since few rows are easily explained without noise."""
 _WIDTHS = (_BROAD, _BROAD, _APART, _BROAD, _APART, _NOISE_WIDTH)
-"""Of the priors, in the order of `Kernel`."""
+"""The prior standard deviations, in the order of `Kernel`."""
 _LEAST_NOISE = 1e-4
 _BLOCK = 2048
 
 
 @dataclass(slots=True, kw_only=True)
 class Kernel:
-    """A squared exponential, a linear part, a constant and noise; all are logarithms.
+    """The logarithmic hyperparameters: squared exponential, linear part, constant and noise.
 
-    `rate`, one over a length, and `slope`, the weight in the linear part, are common to all
-    features; `rates` and `slopes` are the differences of single features.
+    `rate`, the inverse length, and `slope`, the weight in the linear part, are common to all
+    features; `rates` and `slopes` are the differences of single features from them.
     """
 
     amplitude: Tensor
@@ -45,7 +45,7 @@ class Kernel:
         return [getattr(self, field.name) for field in fields(self)]
 
     def between(self, one: Tensor, other: Tensor) -> Tensor:
-        """Return the covariances of two sets of rows, shape (len(one), len(other))."""
+        """Return the covariances between two sets of rows, shape (len(one), len(other))."""
         rates, slopes = (self.rate + self.rates).exp(), (self.slope + self.slopes).exp()
         a, b = one * rates, other * rates
         apart = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
@@ -54,7 +54,7 @@ class Kernel:
         return covariances
 
     def prior(self, rows: Tensor) -> Tensor:
-        """Return the variances of rows."""
+        """Return the prior variances of rows."""
         slopes = (self.slope + self.slopes).exp()
         return (2 * self.amplitude).exp() + ((rows * slopes) ** 2).sum(1) + 1
 
@@ -63,7 +63,7 @@ class Kernel:
         return (2 * self.noise).exp() + _LEAST_NOISE
 
     def factor(self, rows: Tensor) -> Tensor:
-        """Return the Cholesky factor of the noisy covariance of rows."""
+        """Return the Cholesky factor of the rows' covariance, with noise."""
         noise = self.variance() * torch.eye(len(rows), dtype=rows.dtype)
         factor: Tensor = torch.linalg.cholesky(self.between(rows, rows) + noise)
         return factor
@@ -73,7 +73,7 @@ class GaussianProcess:
     """A Gaussian process (Rasmussen & Williams, 2006) on rows of features."""
 
     def __init__(self, inputs: Floats, targets: Floats, kernel: Kernel) -> None:
-        """Fit it to `inputs`, shape (rows, features), and `targets`, shape (rows,)."""
+        """Fit `inputs`, shape (rows, features), and `targets`, shape (rows,)."""
         self._mean, self._unit = _scale(targets)
         self._rows, self._kernel = torch.tensor(inputs), kernel
         self._factor = kernel.factor(self._rows)
@@ -87,7 +87,7 @@ class GaussianProcess:
         return result
 
     def __call__(self, inputs: Floats) -> Accuracy:
-        """Return the predictions, and the standard deviations of new measurements, with noise."""
+        """Return the predictions, and the standard deviations of new (noisy) measurements."""
         means, deviations = [], []
         for start in _starts(inputs):
             rows, across = self._across(inputs, start)
@@ -103,15 +103,15 @@ class GaussianProcess:
     def left_out(self) -> Floats:
         """Return the leave-one-out standard deviation of every row, shape (rows,).
 
-        It is one over the root of the inverse covariance's diagonal (Rasmussen & Williams, 2006,
-        equation 5.12).
+        It is the inverse square root of the diagonal of the inverse covariance (Rasmussen &
+        Williams, 2006, equation 5.12).
         """
         precision = torch.cholesky_inverse(self._factor).diagonal()
         result: Floats = precision.rsqrt().numpy() * self._unit
         return result
 
     def _across(self, inputs: Floats, start: int) -> tuple[Tensor, Tensor]:
-        """Return some rows, and their covariances with the fitted ones."""
+        """Return a chunk of rows, and their covariances with the fitted rows."""
         rows = torch.tensor(inputs[start : start + _BLOCK])
         return rows, self._kernel.between(self._rows, rows)
 
@@ -121,23 +121,23 @@ def _starts(inputs: Floats) -> range:
 
 
 def _scale(targets: Floats) -> tuple[float, float]:
-    """Return the mean of targets and their standard deviation, 1 where that is 0."""
+    """Return the mean of targets, and their standard deviation or 1 if that is 0."""
     return float(targets.mean()), float(targets.std()) or 1.0
 
 
 def average(kernels: Sequence[Kernel]) -> Kernel:
-    """Return the kernel whose hyperparameters are the geometric means of those of `kernels`."""
+    """Return the kernel with the geometric means of the hyperparameters of `kernels`."""
     stacks = zip(*(kernel.tensors() for kernel in kernels), strict=True)
     means = [torch.stack(stack).mean(dim=0) for stack in stacks]
     return Kernel(**{f.name: mean for f, mean in zip(fields(Kernel), means, strict=True)})
 
 
 def tune(features: Floats, wanted: Floats, *, seed: int) -> Kernel:
-    """Return the kernel of the largest posterior density, by Adam.
+    """Return the kernel of maximum posterior density, found by Adam.
 
-    `features` of shape (rows, features) should have a standard deviation of about 1 each. Each has
-    its own length and linear weight, which a prior draws towards common ones: with few rows they
-    hardly differ, with many those of irrelevant features vanish.
+    `features`, of shape (rows, features), should have standard deviations of about 1. Each feature
+    has its own length and linear weight, which a prior shrinks towards common ones: with few rows
+    they hardly differ; with many, those of irrelevant features vanish.
     """
     mean, unit = _scale(wanted)
     inputs, targets = torch.tensor(features), torch.tensor((wanted - mean) / unit)
@@ -161,7 +161,7 @@ def tune(features: Floats, wanted: Floats, *, seed: int) -> Kernel:
 
 
 def _start(count: int) -> tuple[Kernel, list[Tensor]]:
-    """Return the first kernel for `count` features, and the centres of the priors."""
+    """Return the initial kernel for `count` features, and the means of the priors."""
     values = (0.0, -0.5 * log(4 * count), 0.0, -0.5 * log(4 * count), 0.0, -1.2)
     sizes = ((), (), (count,), (), (count,), ())
     centres = [
@@ -173,7 +173,7 @@ def _start(count: int) -> tuple[Kernel, list[Tensor]]:
 
 
 def _misfit(kernel: Kernel, inputs: Tensor, targets: Tensor) -> Tensor:
-    """Return the negative logarithm of the marginal likelihood, without its constant."""
+    """Return the negative log marginal likelihood, without its constant."""
     factor = kernel.factor(inputs)
     solved = torch.cholesky_solve(targets[:, None], factor)[:, 0]
     return 0.5 * targets @ solved + factor.diagonal().log().sum()

@@ -1,4 +1,4 @@
-"""Fit a small fully connected network to the answers of a larger model."""
+"""Fit a small fully connected network to the predictions of a larger model."""
 
 from itertools import pairwise
 
@@ -16,10 +16,10 @@ _CLIP = 1.0
 def imitate(
     inputs: Weights, targets: Floats, *, hidden: tuple[int, ...], steps: int, batch: int, seed: int
 ) -> MLP:
-    """Return a network with layers of `hidden` widths that gives `targets`, shape (n,).
+    """Return a network with layers of `hidden` widths, fitted to `targets` of shape (n,).
 
-    `inputs` has shape (n, features). AdamW (Loshchilov & Hutter, 2019) on the squared error, under
-    a one-cycle learning rate; the scale of the targets ends up in the last layer.
+    `inputs` has shape (n, features). It is fitted by AdamW (Loshchilov & Hutter, 2019) on the
+    squared error, with a one-cycle learning rate; the last layer absorbs the scale of the targets.
     """
     generator = torch.Generator().manual_seed(seed)
     mean, unit = float(targets.mean()), float(targets.std()) or 1.0

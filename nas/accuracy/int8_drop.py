@@ -1,8 +1,8 @@
-"""How much accuracy a network loses in int8, to be expected from its activations.
+"""Predict how much accuracy a network loses in int8, from its activations.
 
-The loss is a sum: what networks of ReLU lose, and more by the shares of activated channels with
-hard-swish, with swish, and with squeeze-and-excitation. `experiments/int8_drop` fits it on
-published and measured losses; they are few and differ much, which the deviation says.
+The loss is a sum: the loss of networks of ReLU, plus terms for the fractions of activated channels
+with hard-swish, with swish, and with squeeze-and-excitation. `experiments/int8_drop` fits it on
+published and measured losses; they are few and vary much, as the standard deviation shows.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from nas.network.lowering import lower
 Floats = NDArray[np.float64]
 
 KINDS = ("any", "hswish", "swish", "se")
-"""What a loss is worked out from: a part of any network, and shares of activated channels."""
+"""The terms of a loss: one for any network, and fractions of activated channels."""
 
 _PLACE_OF = {"hswish": 1, "hsigmoid": 1, "swish": 2, "sigmoid": 2}
 MODEL = "int8_drop"
@@ -31,7 +31,7 @@ MODEL = "int8_drop"
 class DropModel:
     """Losses of top-1 after post-training quantization, fractions, for each of `KINDS`.
 
-    `deviation` are the standard deviations of a network's loss, which add up alike.
+    `deviation` are the terms of the standard deviation of a network's loss, which add up alike.
     """
 
     schema: int
@@ -42,20 +42,20 @@ class DropModel:
     deviation: Mapping[str, Fraction]
 
     def __post_init__(self) -> None:
-        """Refuse a model that lacks a kind."""
+        """Reject a model that lacks a kind."""
         for name in ("drop", "deviation"):
             if getattr(self, name).keys() != set(KINDS):
                 raise BadValue(f"must have {', '.join(KINDS)}", name)
 
     def __call__(self, channels: Floats) -> tuple[Floats, Floats]:
-        """Return losses and deviations of networks, by sums of `channels_of` of their units."""
+        """Return the losses of networks and their standard deviations, by sums of `channels_of`."""
         shares = shares_of(channels)
         found = ([getattr(self, name)[kind] for kind in KINDS] for name in ("drop", "deviation"))
         drop, deviation = (np.round(shares @ np.array(each), 6) for each in found)
         return drop, deviation
 
     def of(self, arch: Architecture) -> tuple[float, float]:
-        """Return the loss of one network, and its deviation."""
+        """Return the loss of one network, and its standard deviation."""
         drop, deviation = self(channels_of_network(arch)[None])
         return float(drop[0]), float(deviation[0])
 
@@ -75,7 +75,7 @@ def load_drop_model() -> DropModel:
 
 
 def channels_of(unit: Unit) -> tuple[Floats | float, ...]:
-    """Return the activated channels of a unit, by `KINDS`; of many units, arrays."""
+    """Return the activated channels of a unit by `KINDS`; arrays for many units at once."""
     sums: list[Floats | float] = [0.0] * len(KINDS)
     squeezed = any(isinstance(layer, Squeeze) for layer in unit.layers)
     for layer in unit.layers:
@@ -93,5 +93,5 @@ def channels_of_network(arch: Architecture) -> Floats:
 
 
 def shares_of(channels: Floats) -> Floats:
-    """Return the shares of `KINDS` in the sums of networks, shape (networks, kinds)."""
+    """Return the fractions of `KINDS` in the sums of networks, shape (networks, kinds)."""
     return np.asarray(channels / np.maximum(channels[:, :1], 1.0))

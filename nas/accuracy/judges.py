@@ -1,8 +1,9 @@
-"""A second opinion on published accuracies: ridge regressions, each without one family of networks.
+"""A second opinion on predicted accuracies: ridge regressions, each fitted without one family.
 
-A search favours what its predictor overrates. Such a network is judged here by a model of another
-kind, which was fitted without the family of published networks that is nearest to it. The file is
-an `.npz` without pickles whose entry `header` is a JSON string; see `accuracy_models/README.md`.
+A search favours networks that its predictor overrates. Here a network is judged by a model of
+another kind, which was fitted without the family of published networks that is nearest to it. The
+file is an `.npz` without pickles whose entry `header` is a JSON string; see
+`accuracy_models/README.md`.
 """
 
 from dataclasses import asdict, dataclass
@@ -21,7 +22,7 @@ from nas.core.errors import BadValue
 from nas.core.schema import SCHEMA, OneOf, Reader
 
 SQUARED = tuple(i for i, name in enumerate(NAMES) if name[0] in "grwc")
-"""Features whose squares count too: sizes, resolution, widths and hidden channels."""
+"""Features whose squares are inputs too: sizes, resolution, widths and hidden channels."""
 
 _FAR = 700.0
 """Logits beyond which the exponential leaves the range of float64."""
@@ -29,7 +30,7 @@ _ARRAYS = ("mean", "unit", "weights", "known", "family")
 
 
 class Verdict(NamedTuple):
-    """Accuracies, fractions, and the number of the family that each was judged without."""
+    """Accuracies (fractions), and the number of the family that each was judged without."""
 
     accuracy: Floats
     family: NDArray[np.intp]
@@ -37,7 +38,7 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgesHeader:
-    """What the entry `header` holds; `families` are the names of those that were left out."""
+    """The content of the entry `header`; `families` are the names of the left-out families."""
 
     schema: int
     metric: Annotated[str, OneOf(("top1",))]
@@ -47,14 +48,14 @@ class JudgesHeader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judges:
-    """A linear function of features and squares for each family that is left out.
+    """A linear function of features and squares for each left-out family.
 
     Attributes:
         header: the families.
-        mean, unit: of every feature, by which it is standardised.
-        weights: of the features, of their squares, and a constant, shape (families, inputs + 1).
+        mean, unit: the offset and scale by which each feature is standardised.
+        weights: those of the features, of squares, and a constant, shape (families, inputs + 1).
         known: the standardised features of published networks, shape (networks, features).
-        family: the number of the family of each of these.
+        family: the number of the family of each published network.
     """
 
     header: JudgesHeader
@@ -65,7 +66,7 @@ class Judges:
     family: Weights
 
     def __post_init__(self) -> None:
-        """Refuse arrays that do not fit each other."""
+        """Reject arrays that do not fit each other."""
         count, families = len(NAMES), len(self.header.families)
         if self.family.ndim != 1 or not len(self.family):
             raise BadValue("family must have a number for each known network")
@@ -87,14 +88,14 @@ class Judges:
 
     @one_blas_thread()
     def __call__(self, features: Floats) -> Verdict:
-        """Return the verdict on networks with these features, shape (networks, `NAMES`)."""
+        """Return the verdicts on networks with these features, shape (networks, `NAMES`)."""
         scaled = (features - self.mean) / self.unit
         family = self._nearest(scaled)
         logits = np.clip((inputs(scaled) * self.weights[family]).sum(axis=1), -_FAR, _FAR)
         return Verdict(np.round(1 / (1 + np.exp(-logits)), DECIMALS), family)
 
     def _nearest(self, scaled: Floats) -> NDArray[np.intp]:
-        """Return the family of the known network that is nearest to each network."""
+        """Return the family of the published network nearest to each network."""
         squares = (scaled**2).sum(axis=1)[:, None] - 2 * scaled @ self.known.T
         nearest = (squares + (self.known.astype(float) ** 2).sum(axis=1)).argmin(axis=1)
         family: NDArray[np.intp] = self.family[nearest].astype(np.intp)
@@ -108,7 +109,7 @@ def inputs(scaled: Floats) -> Floats:
 
 
 def load_judges(name: str | Path = "published_judges") -> Judges:
-    """Return the bundled judges, or those of an `.npz` file.
+    """Return the bundled judges with this name, or those in an `.npz` file.
 
     Raises:
         UnknownName: if no bundled file has the name; it lists the closest ones.

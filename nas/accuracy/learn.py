@@ -1,6 +1,6 @@
 """Learn an accuracy model from few, noisy examples.
 
-A Gaussian process learns from the examples; two small networks, which need numpy alone, are then
+A Gaussian process learns from the examples; two small networks, which need only numpy, are then
 fitted to its mean and its standard deviation at many rows of the space.
 """
 
@@ -31,19 +31,19 @@ from nas.space.space import Matrix, Space
 
 FOLDS = 10
 FEW = 30
-"""Up to so many examples the folds have one example each."""
+"""Up to this number of examples, each fold has one example."""
 
 ENOUGH = 0.99
-"""R2 that the networks must reach on the process, or they are fitted again for longer."""
+"""The R2 that the networks must reach on the process; otherwise they are refitted for longer."""
 
 _LABELS, _DEVIATIONS = 60_000, 6_000
 _HIDDEN, _STEPS, _BATCH = (96, 64), 3_000, 256
 _ATTEMPTS = 3
 _TRUSTED = 20
-"""So many hold-out examples weigh as much as the process's own standard deviations."""
+"""The number of hold-out examples that weigh as much as the process's standard deviations."""
 _TINY = 1e-9
 _ONE, _TWO = 0.6827, 0.9545
-"""Shares of a normal distribution within one and two standard deviations."""
+"""The fractions of a normal distribution within one and two standard deviations."""
 
 Indices = NDArray[np.int64]
 
@@ -52,9 +52,9 @@ Indices = NDArray[np.int64]
 class Fitted:
     """A model, and how closely its networks follow the Gaussian process on rows new to both.
 
-    `imitation_r2` is R2 of the means, `imitation_gap` the root mean square error between them, a
-    fraction. `widened` is the factor on the process's own standard deviations that hold-out
-    examples need.
+    `imitation_r2` is the R2 of the means, `imitation_gap` their root mean square difference, a
+    fraction. `widened` is the factor by which hold-out examples scale the process's standard
+    deviations.
     """
 
     model: AccuracyModel
@@ -64,16 +64,16 @@ class Fitted:
 
 
 def fit_accuracy(examples: Examples, *, seed: int = 0, report: Report = quiet) -> Fitted:
-    """Return a model of the accuracies of `examples`, with its figures by cross-validation.
+    """Return a model of the accuracies of `examples`, with its errors by cross-validation.
 
-    The model imitates a Gaussian process on all examples, whose hyperparameters are the averages
-    over the folds; its standard deviations contain the `imitation_gap`. The predictions behind the
-    figures are those of processes fitted, hyperparameters included, without the fold; their
-    standard deviations are leave-one-out ones of the process on all examples. Standard deviations
-    are scaled so that 68 and 95 per cent of the hold-out examples lie within one and two of them;
-    each fold is counted under the scale of the others.
+    The model imitates a Gaussian process on all examples, whose hyperparameters are averages over
+    the folds; its standard deviations include the `imitation_gap`. The errors are those of
+    processes fitted, hyperparameters included, without the fold; their standard deviations are the
+    leave-one-out ones of the process on all examples. Standard deviations are scaled so that 68 and
+    95 per cent of the hold-out examples lie within one and two of them; each fold is evaluated with
+    the scale of the other folds.
 
-    `report` is called with the steps done, of how many, and the next step.
+    `report` is called with the number of steps done, their total, and the next step.
     """
     parts = _folds(len(examples), seed)
     total = len(parts) + 1
@@ -97,9 +97,9 @@ def fit_accuracy(examples: Examples, *, seed: int = 0, report: Report = quiet) -
 class Features:
     """Turns rows of picks into the features of a Gaussian process.
 
-    These are coordinates of the picks (see `nas.space.rows.coordinates`), an indicator for each
-    value between the first and the last of a choice, and the logarithms of MACs and params with
-    their squares, normalised over the space. Inactive choices are 0 before that.
+    The features are the coordinates of the picks (see `nas.space.rows.coordinates`), an indicator
+    for each value between the first and the last of a choice, and the logarithms of MACs and params
+    with their squares. They are normalised over the space; inactive choices are 0 before that.
     """
 
     def __init__(self, space: Space) -> None:
@@ -135,13 +135,13 @@ def _costs(units: Unit) -> tuple[float, ...]:
 
 
 def _folds(count: int, seed: int) -> list[Indices]:
-    """Return disjoint sets of positions: ten, or one for each example where there are few."""
+    """Return disjoint sets of indices: ten, or one per example if there are few."""
     order = np.random.default_rng(seed).permutation(count)
     return np.array_split(order, count if count <= FEW else FOLDS)
 
 
 def _judge(predicted: Accuracy, truth: Floats, parts: list[Indices]) -> tuple[HoldOut, float]:
-    """Return the figures of hold-out predictions, and the factor for standard deviations."""
+    """Return the errors of hold-out predictions, and the factor for standard deviations."""
     from scipy.stats import kendalltau
 
     error = np.abs(predicted.accuracy - truth)
@@ -161,9 +161,9 @@ def _judge(predicted: Accuracy, truth: Floats, parts: list[Indices]) -> tuple[Ho
 
 
 def _factor(ratio: Floats) -> float:
-    """Return the factor for standard deviations: the mean of those of both shares.
+    """Return the factor for standard deviations: the mean of the factors for both fractions.
 
-    With few ratios it is drawn towards 1.
+    With few ratios it is shrunk towards 1.
     """
     one, two = np.quantile(ratio, [_ONE, _TWO])
     return float(np.sqrt(one * two / 2) ** (len(ratio) / (len(ratio) + _TRUSTED)))
@@ -202,7 +202,7 @@ def _shrink(
 def _mean_network(
     inputs: Weights, wanted: Floats, fresh: Weights, taught: Floats, *, seed: int
 ) -> MLP:
-    """Return the network that is closest to `taught` on `fresh`, mostly the first attempt."""
+    """Return the network closest to `taught` on `fresh`, out of one or more attempts."""
     found: list[tuple[float, MLP]] = []
     for attempt in range(_ATTEMPTS):
         steps = _STEPS * 2**attempt

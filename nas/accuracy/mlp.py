@@ -1,4 +1,4 @@
-"""Small networks that need numpy alone, and the `.npz` files that hold them.
+"""Small networks that need only numpy, and the `.npz` files that hold them.
 
 A file has arrays of float32 without pickles, and an entry `header`, a JSON string.
 """
@@ -23,7 +23,7 @@ T = TypeVar("T")
 _MOST_BYTES = 256 * 2**20
 
 _LOWEST = -700.0
-"""Below this, exp(-x) leaves the range of float64, and x * sigmoid(x) is zero anyway."""
+"""Below this, exp(-x) exceeds the range of float64, and x * sigmoid(x) is zero anyway."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,15 +31,15 @@ class MLP:
     """A fully connected network with one output and x * sigmoid(x) between its layers.
 
     Attributes:
-        weights: one matrix a layer, shape (inputs, outputs).
-        biases: one vector a layer, shape (outputs,).
+        weights: one matrix per layer, shape (inputs, outputs).
+        biases: one vector per layer, shape (outputs,).
     """
 
     weights: tuple[Weights, ...]
     biases: tuple[Weights, ...]
 
     def __post_init__(self) -> None:
-        """Refuse layers that do not fit each other."""
+        """Reject layers that do not fit each other."""
         if not self.weights or len(self.weights) != len(self.biases):
             raise BadValue("a network needs layers, each with a weight and a bias")
         outputs = [weight.shape[-1] for weight in self.weights]
@@ -59,7 +59,7 @@ class MLP:
         return int(self.weights[0].shape[0])
 
     def __call__(self, inputs: NDArray[np.floating]) -> Floats:
-        """Return the output for every row of `inputs`, shape (rows,), worked out in float64."""
+        """Return the output for every row of `inputs`, shape (rows,), computed in float64."""
         hidden = inputs.astype(np.float64)
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             hidden = hidden @ weight
@@ -75,7 +75,7 @@ def write_arrays(
     networks: Mapping[str, MLP],
     plain: Mapping[str, Weights] | None = None,
 ) -> None:
-    """Write an `.npz` of a header, networks and `plain` arrays atomically."""
+    """Write an `.npz` file of a header, networks and `plain` arrays atomically."""
     arrays: dict[str, Any] = {"header": np.array(strict_json.dumps(header)), **(plain or {})}
     for name, network in networks.items():
         for i, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
@@ -88,7 +88,7 @@ def read_arrays(path: Path) -> Mapping[str, NDArray[Any]]:
     """Return the arrays of an `.npz` file without pickles.
 
     Raises:
-        BadFile: if it is none.
+        BadFile: if it is not such a file.
     """
     try:
         with open_regular(path) as file, np.load(file, allow_pickle=False) as arrays:
@@ -97,15 +97,15 @@ def read_arrays(path: Path) -> Mapping[str, NDArray[Any]]:
             return {name: arrays[name] for name in arrays.files}
     except OSError as error:
         raise BadFile(f"{path}: {error.strerror or error}") from None
-    except Exception as error:  # numpy, zipfile and zlib have a dozen kinds for damaged files
-        raise BadFile(f"{path}: no .npz of plain arrays ({error})") from None
+    except Exception as error:  # numpy, zipfile and zlib raise many types for damaged files
+        raise BadFile(f"{path}: not an .npz of plain arrays ({error})") from None
 
 
 def read_header(read: Reader, arrays: Mapping[str, Any], kind: type[T]) -> T:
     """Return the record of class `kind` in the entry `header`.
 
     Raises:
-        BadFile: if there is none, or it is of another schema or form.
+        BadFile: if there is none, or it has another schema or form.
     """
     entry = arrays.get("header")
     if entry is None or entry.dtype.kind != "U" or entry.shape:
@@ -120,7 +120,7 @@ def read_header(read: Reader, arrays: Mapping[str, Any], kind: type[T]) -> T:
 
 
 def read_network(arrays: Mapping[str, Any], name: str) -> MLP:
-    """Return the network whose layers stand under `name`.
+    """Return the network whose layers are stored under `name`.
 
     Raises:
         BadValue: if one is missing or does not fit the others.
@@ -139,7 +139,7 @@ def read_floats(arrays: Mapping[str, Any], name: str) -> Weights:
     """Return one array of float32.
 
     Raises:
-        BadValue: if it is missing, or of another type.
+        BadValue: if it is missing or has another type.
     """
     array: NDArray[Any] | None = arrays.get(name)
     if array is None or array.dtype != np.float32:

@@ -1,4 +1,4 @@
-"""The features of rows of picks, without an architecture for each."""
+"""Compute the features of rows of picks without decoding them."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,8 +18,8 @@ _Ints = NDArray[np.intp]
 class PicksFeatures:
     """Turns rows of picks of one space into features, shape (rows, `nas.accuracy.features.NAMES`).
 
-    Whatever is rounded (widths, hidden channels, those of squeeze-and-excitation) is tabulated once
-    for all numbers of channels that occur, by the functions that make the blocks.
+    Rounded numbers (widths, hidden channels, widths of squeeze-and-excitation) are tabulated once
+    for all numbers of channels that occur, by the functions that also build the blocks.
     """
 
     def __init__(self, space: Space) -> None:
@@ -53,9 +53,9 @@ class PicksFeatures:
         return described.features(found[..., 0], found[..., 1])
 
     def index(self, lines: _Ints, name: str) -> _Ints | int:
-        """Return the position of the value of a choice in every row, 0 where nothing is chosen.
+        """Return the index of a choice's value in every row, 0 if it is not a choice.
 
-        `lines` is a matrix of picks with a line for each column.
+        `lines` is a transposed matrix of picks.
         """
         place = self._columns.get(name)
         return 0 if place is None else lines[place]
@@ -67,13 +67,13 @@ class PicksFeatures:
         values: tuple[Value, ...],
         number: Callable[[Value], float] = float,
     ) -> Floats | float:
-        """Return `number` of the value of a choice in every row, or of the only value."""
+        """Return `number` of a choice's value in every row, or of the only value."""
         if name not in self._columns:
             return number(values[0])
         return np.array([number(value) for value in values])[self.index(lines, name)]
 
     def _stem_layers(self, lines: _Ints) -> list[Layers]:
-        """Return the layers of the stem, which are tabulated for all picks of it."""
+        """Return the layers of the stem, looked up in a table for all its picks."""
         code = np.zeros(lines.shape[1], dtype=np.intp)
         for place, column in enumerate(self._stem_columns):
             code += lines[column] * prod(self._stem_sizes[place + 1 :])
@@ -89,7 +89,7 @@ class PicksFeatures:
     def _add_stage(
         self, described: Description, lines: _Ints, number: int, row: Row, channels: _Ints
     ) -> _Ints:
-        """Add the layers of one stage; return the channels behind it."""
+        """Add the layers of one stage; return its output channels."""
         depth = self.worth(lines, f"stage{number + 1}_layers", row.options["layers"])
         stride = int(row.options["stride"][0])
         width = self._widths(lines, number, row)
@@ -102,7 +102,7 @@ class PicksFeatures:
         return np.where(np.greater(depth, 0), width, channels)
 
     def _widths(self, lines: _Ints, number: int, row: Row) -> _Ints:
-        """Return the channels of one stage in every row."""
+        """Return the width of one stage in every row."""
         space, values = self.space, row.options["width"]
         table = np.array([[multiplied(int(v), m) for v in values] for m in space.multipliers])
         multiplier = self.index(lines, "multiplier")
@@ -110,14 +110,14 @@ class PicksFeatures:
         return np.broadcast_to(channels, lines.shape[1])
 
     def _occurring(self) -> tuple[int, ...]:
-        """Return all numbers of channels between blocks."""
+        """Return all numbers of channels that occur between blocks."""
         found = {blocks[-1].out_channels for blocks in self._stems}
         for row, by in product(self.space.stages, self.space.multipliers):
             found |= {multiplied(int(width), by) for width in row.options["width"]}
         return tuple(sorted(found))
 
     def _head_table(self) -> Floats:
-        """Return what `head_of` gives for each head behind each number of channels."""
+        """Return `head_of` for each head and each number of its input channels."""
         table = np.zeros((len(self.space.heads), self._channels[-1] + 1, 2))
         for (i, name), channels in product(enumerate(self.space.heads), self._channels):
             picks = {"head": name, "act": (self.space.acts or ("relu",))[0]}
@@ -125,7 +125,7 @@ class PicksFeatures:
         return table
 
     def hidden_table(self, ratios: tuple[Value, ...]) -> _Ints:
-        """Return the hidden channels of some expansions, shape (input channels, expansions)."""
+        """Return hidden channels by expansion, shape (input channels, expansions)."""
         if ratios not in self._hidden:
             table = np.zeros((self._channels[-1] + 1, len(ratios)), dtype=np.intp)
             for channels in self._channels:
@@ -134,7 +134,7 @@ class PicksFeatures:
         return self._hidden[ratios]
 
     def squeeze_table(self, squeezing: Squeezing, ratios: tuple[Value, ...]) -> _Ints:
-        """Return the channels of a squeeze-and-excitation by those that its width follows."""
+        """Return the widths of a squeeze-and-excitation, by the channels it is a ratio of."""
         key = (squeezing, ratios)
         if key not in self._squeezed:
             most = self.hidden_table(ratios)
@@ -155,7 +155,7 @@ class _Stage:
         self._row = of.space.stages[number]
 
     def layers(self, inputs: _Ints, outputs: _Ints) -> Layers:
-        """Return the layer in every row, with these channels before and behind it."""
+        """Return the layer in every row, given its input and output channels."""
         inverted = self._worth("kind", lambda kind: float(kind == "mbconv"))
         rest = "expansion_rest" if "expansion_rest" in self._row.options else "expansion"
         field = rest if self._layer else "expansion"

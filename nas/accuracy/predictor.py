@@ -1,7 +1,7 @@
-"""Predict ImageNet accuracy from picks with a small network that needs numpy alone.
+"""Predict ImageNet accuracy from picks with small networks that need only numpy.
 
-A model belongs to one space. Its input is the one-hot form of the picks, all zero where a choice
-is inactive; one network gives the accuracy, a second one the logarithm of its standard deviation. A
+A model belongs to one space. Its input is the one-hot encoding of the picks, all zero for inactive
+choices; one network predicts the accuracy, a second one the logarithm of its standard deviation. A
 file of weights is an `.npz` without pickles whose entry `header` is a JSON string, described in
 `accuracy_models/README.md`.
 """
@@ -30,20 +30,20 @@ from nas.space.file import load_space
 from nas.space.space import Matrix, Space
 
 DECIMALS = 6
-"""Predictions are rounded to so many decimals of a fraction. They are worked out in float64, whose
-noise near 1e-15 differs between processors and batches; no model means anything below 1e-4."""
+"""Predictions, as fractions, are rounded to this many decimals. They are computed in float64, whose
+noise near 1e-15 differs between processors and batches; no model is meaningful below 1e-4."""
 
 _ROWS = 512
-"""Rows of every matrix product: what it reads and writes stays in the cache."""
+"""Rows of each matrix product, few enough for the processor's cache."""
 
 _NETWORKS = ("mean", "spread")
 _Moderate = Annotated[float, Range(-100, 100)]
 METRICS = ("top1", "top1_proxy")
-"""`top1` as trained in full, `top1_proxy` after a shortened training scheme."""
+"""`top1` after full training, `top1_proxy` after a shortened training scheme."""
 
 
 class Accuracy(NamedTuple):
-    """Predicted top-1 accuracies and one standard deviation of each, fractions, shape (n,)."""
+    """Predicted top-1 accuracies and their standard deviations, fractions, shape (n,)."""
 
     accuracy: Floats
     deviation: Floats
@@ -51,10 +51,10 @@ class Accuracy(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """The way from the scale of the data to the scale that is reported, in fractions.
+    """The mapping from the scale of the data to the reported scale, in fractions.
 
-    Accuracy `a` becomes `intercept + slope * a`; `deviation` is the standard deviation of what this
-    mapping leaves unexplained, and part of every predicted one.
+    Accuracy `a` becomes `intercept + slope * a`; `deviation` is the standard deviation of the
+    residual of this mapping, which is part of every predicted deviation.
     """
 
     intercept: _Moderate = 0.0
@@ -64,10 +64,10 @@ class Scale:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldOut:
-    """How well the model did on rows that it was not fitted on.
+    """The errors of a model on rows that it was not fitted on.
 
     `tau` is Kendall's tau-b, `mae` a fraction on the scale of the data; `within_one` and
-    `within_two` are the shares of rows closer than one and two predicted standard deviations (0.68
+    `within_two` are the fractions of rows within one and two predicted standard deviations (0.68
     and 0.95 if normal).
     """
 
@@ -87,13 +87,13 @@ class AccuracyModel:
         domain: the space whose picks it reads.
         metric: what it predicts, one of `METRICS`.
         source: the data it was fitted on, and their authors.
-        note: one sentence that belongs beside every number it gives.
+        note: a sentence to be shown with every prediction.
         mean: the network for the accuracy, on the scale of the data.
         spread: the network for the natural logarithm of the standard deviation, on the same scale.
-        scale: from the scale of the data to the reported one.
-        held_out: its error on rows that it was not fitted on, None where it was not measured.
+        scale: the mapping from the scale of the data to the reported one.
+        held_out: its errors on rows that it was not fitted on, None if not measured.
         fitted_range: the least and the largest accuracy that it was fitted on, on the scale of the
-            data, None where it is not known; what it predicts beyond them is extrapolated.
+            data, None if unknown; predictions beyond them are extrapolated.
     """
 
     domain: Space
@@ -107,7 +107,7 @@ class AccuracyModel:
     fitted_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse an unknown metric, and networks of another space."""
+        """Reject an unknown metric, and networks of another space."""
         if self.metric not in METRICS:
             raise BadValue(f"metric must be {' or '.join(METRICS)}, not {self.metric!r}")
         wanted = int(self.domain.widths.sum())
@@ -124,12 +124,12 @@ class AccuracyModel:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hex digits that are equal for equal weights and scale."""
+        """Sixteen hex digits, equal for equal weights and scale."""
         return self._fingerprint({name: float(v) for name, v in asdict(self.scale).items()})
 
     @cached_property
     def earlier_fingerprints(self) -> frozenset[str]:
-        """What earlier versions gave: where a file had 1 for 1.0, another fingerprint."""
+        """The fingerprints by earlier versions, which differ if a file had 1 for 1.0."""
         numbers = asdict(self.scale)
         ways = [(float(v), int(v)) if v == int(v) else (float(v),) for v in numbers.values()]
         scales = (dict(zip(numbers, way, strict=True)) for way in product(*ways))
@@ -142,7 +142,7 @@ class AccuracyModel:
         return hashlib.sha256(content).hexdigest()[:16]
 
     def outside(self, accuracy: float) -> str:
-        """Say in what a predicted accuracy lies outside of what was fitted, or nothing.
+        """Describe how a predicted accuracy lies outside of the fitted range; "" if inside.
 
         Example:
             >>> load_accuracy_model("mnasnet_b0").outside(0.3)
@@ -158,10 +158,10 @@ class AccuracyModel:
         return f"above the {100 * high:.2f} % of the best network that the model was fitted on"
 
     def predict(self, archs: Architecture | Sequence[Architecture]) -> Accuracy:
-        """Return the accuracies of `archs`; a matrix of picks is a hundred times quicker.
+        """Return the accuracies of `archs`; `predict_matrix` is a hundred times faster.
 
         Raises:
-            NotInSpace: if one is no point of the model's space.
+            NotInSpace: if one is not in the model's space.
         """
         archs = [archs] if isinstance(archs, Architecture) else archs
         rows = [self.domain.pack(self.domain.encode(arch)) for arch in archs]
@@ -171,7 +171,8 @@ class AccuracyModel:
     def predict_matrix(self, matrix: Matrix) -> Accuracy:
         """Return the accuracies of the rows of a matrix of picks, canonical or not.
 
-        Rounded to `DECIMALS`, a row has the same numbers on every machine and in every batch.
+        They are rounded to `DECIMALS`, so that a row gives the same numbers on every machine and in
+        every batch.
         """
         mean, spread = self._run(matrix, (self.mean, self.spread))
         own = self.scale.slope * np.exp(spread)
@@ -179,7 +180,7 @@ class AccuracyModel:
         return Accuracy(self._scaled(mean), deviation)
 
     def accuracy(self, matrix: Matrix) -> Floats:
-        """Return the accuracies of `predict_matrix` alone, in less time."""
+        """Return only the accuracies of `predict_matrix`, in less time."""
         return self._scaled(self._run(matrix, (self.mean,))[0])
 
     def _scaled(self, mean: Floats) -> Floats:
@@ -198,7 +199,7 @@ class AccuracyModel:
 
 
 def one_hot(space: Space, matrix: Matrix) -> Weights:
-    """Return the inputs that a network for `space` is fitted on, shape (rows, sum of widths)."""
+    """Return the network inputs for rows of `space`, shape (rows, sum of widths)."""
     widths = space.widths
     column = np.repeat(np.arange(len(widths)), widths)
     value = np.concatenate([np.arange(n, dtype=np.uint8) for n in widths])
@@ -208,25 +209,25 @@ def one_hot(space: Space, matrix: Matrix) -> Weights:
 
 
 def domain_fingerprint(space: Space) -> str:
-    """Return a hash of which networks the picks of `space` mean; drop rates take no part."""
+    """Return a hash of the networks that the picks of `space` describe, without drop rates."""
     return replace(space, dropout=0.0, drop_connect=0.0).fingerprint
 
 
 def modelled_spaces() -> tuple[str, ...]:
-    """Return the bundled spaces that have a bundled model of their own."""
+    """Return the names of the bundled spaces that have a bundled model."""
     spaces = data.bundled("search_spaces")
     return tuple(name for name in data.bundled("accuracy_models", ".npz") if name in spaces)
 
 
 def load_accuracy_model(name: str | Path | Space, space: Space | None = None) -> AccuracyModel:
-    """Return the bundled model of a space, or the model of an `.npz` file.
+    """Return the bundled model of a space, or the model in an `.npz` file.
 
-    `name` is the space, its name, or a path; a path of a model for a space that is not bundled
-    needs the `space` too.
+    `name` is the space, its name, or a path; a model for a space that is not bundled needs the
+    `space` too.
 
     Raises:
         UnknownName: if no bundled model has the name; it lists the closest ones.
-        BadFile: if the file is malformed, or belongs to another space or to other choices.
+        BadFile: if the file is malformed, or belongs to a space with other choices.
     """
     if isinstance(name, Space):
         return load_accuracy_model(name.name, name)
@@ -246,12 +247,12 @@ def write_accuracy_model(model: AccuracyModel, path: Path) -> None:
 
 
 _SAID = ("metric", "source", "note", "scale", "held_out", "fitted_range")
-"""What the header says of a model besides its space."""
+"""The fields of the header that become attributes of the model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Header:
-    """What the entry `header` holds."""
+    """The content of the entry `header`."""
 
     schema: int
     space: str
@@ -264,7 +265,7 @@ class _Header:
     fitted_range: tuple[float, float] | None = None  # older files have none
 
     def __post_init__(self) -> None:
-        """Refuse a range without order, and texts that say nothing."""
+        """Reject an unordered range, and empty texts."""
         if self.fitted_range and self.fitted_range[0] > self.fitted_range[1]:
             raise BadValue("fitted_range must be the least value and the largest", "fitted_range")
         for name in ("space", "source", "note"):

@@ -1,4 +1,4 @@
-"""Short trainings up to a rung: the same for every candidate, each in a folder of its own."""
+"""Train candidates for a short time, up to a rung, all alike and each in its own folder."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,17 +15,17 @@ from nas.training.run import Reached, carry_through, fit, plan
 
 
 class TooSlow(NasError):
-    """A training that takes longer than it may."""
+    """A training that exceeds its time limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ShortTrainingSetup:
-    """What the trainings of a search share.
+    """The settings that all trainings of a search share.
 
-    `resolution` is that of training (0: each architecture's own); `seconds` is how long one
-    candidate may train in all (0: no limit); each training has a folder in `folder`, named by the
-    fingerprint. All begin with what fits of the weights of `relative`, if there is one. With `int8`
-    networks for int8 are quantized after each segment.
+    `resolution` is the training resolution (0: each architecture's own); `seconds` is the time
+    limit per candidate (0: none); each training has a folder in `folder`, named by the fingerprint.
+    All inherit the fitting weights of `relative`, if there is one. With `int8`, networks for int8
+    are quantized after each segment.
     """
 
     data: Data
@@ -39,24 +39,24 @@ class ShortTrainingSetup:
     int8: bool = False
 
     def prepared(self, arch: Architecture) -> Architecture:
-        """Return `arch` as it is trained: at this resolution, with the classes of the data.
+        """Return `arch` as it is trained: at the training resolution, with the data's classes.
 
         Raises:
-            BadValue: if the resolution is too small for it, or for the size of the batches.
+            BadValue: if the resolution is too small for it, or for the batch size.
         """
         arch = replace(arch, resolution=self.resolution or arch.resolution)
         return fit(arch, self.data, batch=self.recipe.batch)
 
     def place(self, arch: Architecture, *, int8: bool = False) -> Place:
-        """Return the folder of the training of `arch`; one for int8 is apart."""
+        """Return the folder of the training of `arch`; int8 has a separate one."""
         return self.folder / name_of(arch, int8=int8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """The part of a training of `arch` up to the end of the epoch `until`, counted from 1.
+    """The part of a training of `arch` up to the end of epoch `until`, counted from 1.
 
-    With `int8`, its value is that of the best network so far after post-training quantization.
+    With `int8`, the result is that of the best network so far after post-training quantization.
     """
 
     arch: Architecture
@@ -70,14 +70,14 @@ def name_of(arch: Architecture, *, int8: bool = False) -> str:
 
 
 def advance(setup: ShortTrainingSetup, segment: Segment) -> Reached:
-    """Train `segment.arch` to the end of the segment, from where it stopped, and return the result.
+    """Resume the training of `segment.arch` to the end of the segment, and return the result.
 
     Raises:
-        Diverged: if the loss is no number any more.
-        OutOfMemory: if a batch does not fit.
-        RunError: if the training cannot be kept.
+        Diverged: if the loss becomes NaN or infinite.
+        OutOfMemory: if a batch does not fit into memory.
+        RunError: if the training cannot be saved.
         TooSlow: if it would take longer than `setup` allows.
-        NasError: if the network cannot be quantized, where that is wanted.
+        NasError: if the network is to be quantized and cannot be.
     """
     value = None
     with setup.place(segment.arch, int8=segment.int8).open(patient=True) as out:
@@ -107,10 +107,10 @@ def _value_in_int8(setup: ShortTrainingSetup, folder: Path) -> float:
 
 
 def finish(setup: ShortTrainingSetup, arch: Architecture, *, int8: bool = False) -> None:
-    """Remove what only a training that is resumed needs; its best weights stay."""
+    """Remove the files that are needed only to resume a training; its best weights stay."""
     setup.place(arch, int8=int8).remove(f"{LAST}{SUFFIX}")
 
 
 def discard(setup: ShortTrainingSetup, arch: Architecture, *, int8: bool = False) -> None:
-    """Remove the weights of a training that is not resumed; its log stays."""
+    """Remove the weights of a training that will not be resumed; its log stays."""
     setup.place(arch, int8=int8).remove(f"*{SUFFIX}")

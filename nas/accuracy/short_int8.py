@@ -1,4 +1,4 @@
-"""The metric of a trained network in int8: post-training quantization, without its details."""
+"""Evaluate a trained network in int8, after post-training quantization with fixed settings."""
 
 from nas.exporting.int8.qdq import to_qdq
 from nas.exporting.int8.ranges import grid_of
@@ -11,14 +11,14 @@ from nas.training.int8.quantize import score_graph
 from nas.training.trained import as_trained
 
 CALIBRATION = "mse"
-"""`nas quantize` tries all ways; this one was the nearest most often (`experiments/int8`)."""
+"""`nas quantize` tries all calibrations; this one was closest most often (`experiments/int8`)."""
 
 
 def score_in_int8(found: Checkpoint, data: Data, *, seed: int = 0) -> float:
-    """Return the metric of a network in int8 on the validation images, as onnxruntime runs it.
+    """Return the metric of a network in int8 on the validation images, run by onnxruntime.
 
     Raises:
-        NasError: if training images give no ranges.
+        NasError: if calibration on training images yields no ranges.
     """
     settings = Settings(calibration=CALIBRATION, seed=seed)
     batches = calibration_images(found.arch, as_trained(found, data), settings)

@@ -1,9 +1,9 @@
-"""Scores of untrained networks by name: zero-cost proxies from the literature, and plain counts.
+"""Score untrained networks: zero-cost proxies from the literature, and plain counts.
 
-Every score is a function of an architecture, a batch of images, its labels and a seed for the
-weights; larger is meant to be better. Each builds its own network, with the initialisation of
-`build_model`; batch normalisation uses the statistics of the batch unless a score says otherwise.
-`zero_cost_score` checks the arguments.
+A score is a function of an architecture, a batch of images, its labels and a seed for the weights;
+larger is meant to be better. Each builds its own network, with the initialisation of `build_model`;
+batch normalisation uses the statistics of the batch unless stated otherwise. `zero_cost_score`
+checks the arguments.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +27,7 @@ Score = Callable[[Architecture, Tensor, Tensor, int], float]
 
 RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.Hardswish, nn.SiLU)
 ZEN_STEP = 0.01
-"""The size of the perturbation, alpha of the paper's algorithm 1."""
+"""The size of the perturbation, alpha in the paper's algorithm 1."""
 
 
 def params(arch: Architecture, *_: object) -> float:
@@ -36,23 +36,23 @@ def params(arch: Architecture, *_: object) -> float:
 
 
 def macs(arch: Architecture, *_: object) -> float:
-    """Return the multiply-adds at the architecture's own resolution, the other baseline."""
+    """Return the multiply-adds at the architecture's own resolution, another baseline."""
     return float(cost(arch).macs)
 
 
 @torch.no_grad()
 def naswot(arch: Architecture, images: Tensor, labels: Tensor, seed: int) -> float:
-    """Return how well the activations tell the images apart: log |K| of their binary codes.
+    """Return how well the activations distinguish the images: log |K| of their binary codes.
 
     Mellor, Turner, Storkey, Crowley, "Neural Architecture Search without Training" (ICML 2021):
-    s = log |K_H|, where K_H[i, j] is the number of activation units less the Hamming distance
-    between the codes of images i and j. There the code says which ReLUs are active. Here
-    it is the sign of the input for each of our activations: for ReLU and ReLU6 whether they are
-    active (that ReLU6 has a second bend at 6 is left out), for h-swish and swish, which have no
-    two linear pieces, whether their output is positive, as for the ReLU that they smooth. Those
-    inside of squeeze-and-excitation count, its gates do not.
+    s = log |K_H|, where K_H[i, j] is the number of activation units minus the Hamming distance
+    between the codes of images i and j. In the paper the code says which ReLUs are active. Here it
+    is the sign of the input of each activation: for ReLU and ReLU6 whether they are active
+    (ignoring the second bend of ReLU6 at 6), and for h-swish and swish, which are not piecewise
+    linear, whether the output is positive, as for the ReLU that they smooth. Activations inside
+    squeeze-and-excitation count, gates do not.
 
-    Minus infinity where two images have the same code.
+    The score is minus infinity if two images have the same code.
     """
     model = build_model(arch, seed=seed).to(images.device)
     kernel = torch.zeros(len(images), len(images), dtype=torch.float64, device=images.device)
@@ -66,7 +66,7 @@ def naswot(arch: Architecture, images: Tensor, labels: Tensor, seed: int) -> flo
             module.register_forward_pre_hook(count_equal)
     model(images)
     units = kernel[0, 0]
-    if (kernel == units).sum() > len(images):  # the determinant is 0, whatever rounding makes of it
+    if (kernel == units).sum() > len(images):  # the determinant is exactly 0
         return float("-inf")
     return float(torch.linalg.slogdet(kernel).logabsdet)
 
@@ -82,8 +82,8 @@ def synflow(arch: Architecture, images: Tensor, labels: Tensor, seed: int) -> fl
 
     As there, batch normalisation is the identity and numbers have double precision. Differences:
     the logarithm is returned, since R spans dozens of orders of magnitude (ranks are the same);
-    activations are the identity, as ReLU is for these inputs, which are never negative: ReLU6
-    would stop the flow at 6. Gates of squeeze-and-excitation stay as they are.
+    activations are the identity, like ReLU for these inputs, which are never negative, because
+    ReLU6 would stop the flow at 6. Gates of squeeze-and-excitation are unchanged.
     """
     model = build_model(_each_block(arch, act="none", se_act="none"), seed=seed)
     model.to(images.device, torch.float64)
@@ -104,9 +104,9 @@ def snip(arch: Architecture, images: Tensor, labels: Tensor, seed: int) -> float
     """Return the connection sensitivity of the loss: the sum of |w * dL/dw|.
 
     Lee, Ajanthan, Torr, "SNIP: Single-shot network pruning based on connection sensitivity" (ICLR
-    2019): s_j = |w_j * dL/dw_j|, without the division by the sum of all, which would make every
-    network's score 1; summed over the weights of convolutions and linear layers as in Abdelfattah
-    et al. (ICLR 2021), section 3.2. L is the mean cross-entropy of the batch.
+    2019): s_j = |w_j * dL/dw_j|, without normalisation by the sum, which would make every network's
+    score 1; summed over the weights of convolutions and linear layers as in Abdelfattah et al.
+    (ICLR 2021), section 3.2. L is the mean cross-entropy of the batch.
     """
     pairs = _weights_and_gradients(arch, images, labels, seed)
     return float(torch.stack([(w * g).abs().sum() for w, g in pairs]).sum())
@@ -125,7 +125,7 @@ def grad_norm(arch: Architecture, images: Tensor, labels: Tensor, seed: int) -> 
 
 @torch.no_grad()
 def zen(arch: Architecture, images: Tensor, labels: Tensor, seed: int) -> float:
-    """Return the Zen-score: how far random inputs that are nudged move the last feature maps.
+    """Return the Zen-score: how far small random perturbations move the last feature maps.
 
     Lin, Wang, Sun, Chen, Sun, Qian, Li, Jin, "Zen-NAS: A Zero-Shot NAS for High-Performance Deep
     Image Recognition" (ICCV 2021), algorithm 1: with all convolutions drawn from N(0, 1) and no
@@ -133,9 +133,9 @@ def zen(arch: Architecture, images: Tensor, labels: Tensor, seed: int) -> float:
     the score is log E |f(x) - f(x + 0.01 e)| plus, for every batch normalisation, the logarithm of
     the root of its mean variance, by which it has hidden the scale of what it normalises.
 
-    The expectation is taken over one batch of the images' shape, and one draw of the weights. Our
-    activations stay where the paper has ReLU. Squeeze-and-excitation is left out, like the
-    shortcuts: its gates, saturated by such weights, would hide the scale once more.
+    The expectation is taken over one batch of the images' shape and one draw of the weights. The
+    network keeps its activations where the paper has ReLU. Squeeze-and-excitation is removed, like
+    the shortcuts: its gates, saturated by such weights, would hide the scale again.
     """
     generator = torch.Generator().manual_seed(seed)
     model = build_model(_each_block(arch, skip="none", se_channels=0), seed=seed)
@@ -143,7 +143,7 @@ def zen(arch: Architecture, images: Tensor, labels: Tensor, seed: int) -> float:
         if isinstance(module, nn.Conv2d):
             nn.init.normal_(module.weight, generator=generator)
     for norm in _norms(model):
-        norm.momentum = 1.0  # the running variance is then that of the last batch
+        norm.momentum = 1.0  # so that the running variance is that of the last batch
     x, nudge = (torch.randn(images.shape, generator=generator).to(images) for _ in range(2))
     model.to(images.device)
     features = _features(model, x)
@@ -162,28 +162,28 @@ SCORES: Mapping[str, Score] = {
     "params": params,
     "macs": macs,
 }
-"""From the name of a score to its function."""
+"""The functions of the scores, by name."""
 
 LABELLED = ("snip", "grad_norm")
-"""Scores that look at the labels."""
+"""The scores that use the labels."""
 
 
 def zero_cost_score(
     name: str, arch: Architecture, images: Tensor, labels: Tensor, *, seed: int
 ) -> float:
-    """Return the score called `name` of `arch`, untrained, with weights drawn with `seed`.
+    """Return the score `name` of the untrained `arch`, with weights drawn with `seed`.
 
-    `images` are normalised, of shape (n, channels, side, side); the network is put on their device.
-    Their side need not be the architecture's resolution. `labels` are int64 of shape (n,); scores
-    outside of `LABELLED` take no notice of them. Dropout and drop-connect are left out. Torch's
-    global random numbers are neither used nor changed.
+    `images` are normalised, of shape (n, channels, side, side), where side may differ from the
+    architecture's resolution; the network is put on their device. `labels` are int64 of shape (n,),
+    and used only by scores in `LABELLED`. Dropout and drop-connect are not applied. Torch's global
+    random numbers are neither used nor changed.
 
-    Unlike the predictions of models, a score is the same on one kind of processor only: torch draws
-    weights and convolves with other instructions, and so other last digits, on another.
+    Unlike the predictions of models, a score is reproducible only on the same kind of processor:
+    other processors draw weights and convolve with other instructions, which changes last digits.
 
     Raises:
         NasError: if there is no such score, the images or labels do not fit the architecture, or
-            the score is no finite number.
+            the score is not finite.
     """
     if name not in SCORES:
         raise unknown("zero-cost score", name, SCORES)
@@ -200,7 +200,7 @@ def zero_cost_score(
 def first_batch(data: Data, *, batch: int, side: int, seed: int) -> Batch:
     """Return the first `batch` training images after shuffling with `seed`, and their labels.
 
-    They are normalised, with sides of `side` pixels; fewer where there are not so many.
+    They are normalised, with sides of `side` pixels; there are fewer if the data have fewer.
     """
     batches = Batches(
         data.train, batch=batch, side=side, data=data, seed=seed, epoch=0, shuffle=True, ahead=1
@@ -209,7 +209,7 @@ def first_batch(data: Data, *, batch: int, side: int, seed: int) -> Batch:
 
 
 def random_batch(*, batch: int, side: int, seed: int) -> Batch:
-    """Return images drawn from N(0, 1), as normalised ones are on average, all of class 0."""
+    """Return images drawn from N(0, 1), which resemble normalised ones, all of class 0."""
     generator = torch.Generator().manual_seed(seed)
     images = torch.randn(batch, 3, side, side, generator=generator)
     return images, torch.zeros(batch, dtype=torch.int64)

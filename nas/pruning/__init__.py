@@ -1,1 +1,1 @@
-"""Which channels of a network can go, and the NetAdapt algorithm that decides which do."""
+"""Prune channels: which ones can be cut, and the NetAdapt algorithm that chooses them."""

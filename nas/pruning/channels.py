@@ -1,4 +1,4 @@
-"""Cut channels of an architecture that must be cut together; `tracing` finds them."""
+"""Cut groups of channels of an architecture, which `tracing` finds."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
@@ -19,10 +19,10 @@ def groups(
 ) -> tuple[Group, ...]:
     """Return the groups of `arch` that can be cut, in the order of the forward pass.
 
-    The channels of images, the classes (the output of the last block), and single channels are left
-    out. The widths of squeeze-and-excitation follow the channels that they squeeze, by their ratio
-    in `origin` (by default `arch`, whose ratio rounding changes with many small cuts); with
-    `own_squeeze` they are groups of their own.
+    The channels of images, the classes (the output of the last block), and single channels are not
+    included. The widths of squeeze-and-excitation follow the channels that they squeeze, at their
+    ratio in `origin` (by default in `arch`, whose ratio drifts by rounding over many small cuts);
+    with `own_squeeze` they are separate groups.
     """
     found = trace(arch)
     if own_squeeze:
@@ -54,14 +54,14 @@ def _squeezes(group: Group) -> Iterator[str]:
 
 
 def narrowed(arch: Architecture, group: Group, width: int) -> Architecture:
-    """Return `arch` with `width` channels in one of its groups, and the same layers otherwise.
+    """Return `arch` with `width` channels in one of its groups, and otherwise the same layers.
 
-    Where a block without a shortcut would get one, because its input and output are now equally
-    wide, its `skip` becomes "none".
+    If a block without a shortcut would get one, because its input and output become equally wide,
+    its `skip` is set to "none".
 
     Raises:
         BadValue: if the width is not between 1 and the group's, or a block would lose its
-            expansion, which needs other channels than the input's.
+            expansion by having as many hidden as input channels.
     """
     if not 1 <= width <= group.width:
         raise BadValue(f"{group.name} can have 1 to {group.width} channels, not {width}", "width")
@@ -80,7 +80,7 @@ def narrowed(arch: Architecture, group: Group, width: int) -> Architecture:
 
 
 def _changed(place: str, block: Block, values: Mapping[str, int]) -> Block:
-    """Return `block` with other channels, but with the same layers and shortcut."""
+    """Return `block` with other numbers of channels, but the same layers and shortcut."""
     if not values:
         return block
     before = _alone(block)
@@ -96,7 +96,7 @@ def _changed(place: str, block: Block, values: Mapping[str, int]) -> Block:
 
 
 def _alone(block: Block) -> Unit:
-    """Return the unit of `block` on a map of some size."""
+    """Return the unit of `block` on a map of arbitrary size."""
     side = 1 if block.kind == "linear" else _SIDE
     return lower_block(block, (block.in_channels, side, side))
 

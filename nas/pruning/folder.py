@@ -1,7 +1,7 @@
 """The folder of a NetAdapt run: its settings, a journal of all proposals, and the chosen weights.
 
-`run.yaml` holds the settings, `journal.jsonl` a line for every finished proposal and every choice;
-`rounds/001.safetensors` is the network after a round, `rounds/001/` has those to choose from.
+`run.yaml` holds the settings; `journal.jsonl` has a line for every finished proposal and every
+choice; `rounds/001.safetensors` is the network after a round, `rounds/001/` holds its proposals.
 `final.safetensors` and `final.yaml` are the result.
 """
 
@@ -28,12 +28,12 @@ FINAL, TUNING = Path(PRUNED).stem, "fine_tuning"
 _GROUP = re.compile(r"[a-z]{1,40}(\.\w{1,40}){0,4}", re.ASCII)
 _MOST_ROUNDS = 100_000
 _ADDED: Mapping[str, Any] = {"settings.shortlist": 0}
-"""Settings that the runs of earlier versions do not name, as these ran."""
+"""Settings that runs of earlier versions do not record, with the values they used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Line:
-    """A line of the journal: the header, or one of the others."""
+    """A line of the journal: the header, or one of the other kinds."""
 
     schema: int | None = None
     start: Point | None = None
@@ -56,14 +56,14 @@ class _Line:
 class NetAdaptFolder:
     """The folder of one run, open for writing in one process at a time.
 
-    `start` has the scores of the network before, `end` those at the end; None until then.
+    `start` holds the scores of the given network, `end` the final result; None until known.
 
     Raises:
         RunError: if it holds another run, or something else, or cannot be written.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
-        """Open or make the folder at `path` for a run that `settings` decide."""
+        """Open or create the folder at `path` for a run with `settings`."""
         self.path, self._settings = path, {"schema": SCHEMA, **settings}
         _check(path, self._settings)
         self.start: Point | None = None
@@ -87,7 +87,7 @@ class NetAdaptFolder:
             self.end = line.end
 
     def tried(self, number: int) -> Mapping[str, Tried]:
-        """Return the finished proposals of a round by their groups."""
+        """Return the finished proposals of a round, by group."""
         found = self._tried.get(number, {})
         kept = self.checkpoint(number).is_file()
         return {
@@ -97,12 +97,12 @@ class NetAdaptFolder:
         }
 
     def chosen(self, number: int) -> str | None:
-        """Return the group that a finished round has cut, None for other rounds."""
+        """Return the group that a round has cut, None if the round is not finished."""
         found = self._chosen.get(number)
         return found if found and self.checkpoint(number).is_file() else None
 
     def checkpoint(self, number: int) -> Path:
-        """Return the file of the network after a round."""
+        """Return the file with the network after a round."""
         return self.path / ROUNDS / f"{number:03d}{SUFFIX}"
 
     def proposal(self, number: int, group: str) -> Path:
@@ -114,7 +114,7 @@ class NetAdaptFolder:
         return self.path / f"{FINAL}{suffix}"
 
     def log_start(self, point: Point) -> None:
-        """Log the scores of the network before."""
+        """Log the scores of the given network."""
         self.start = point
         self._lines.append({"start": asdict(point)})
 
@@ -139,7 +139,7 @@ class NetAdaptFolder:
             write_text(self.path / SETTINGS, to_yaml(self._settings))
 
     def close(self) -> None:
-        """Let others write."""
+        """Close the journal, so that other processes may write."""
         self._lines.close()
 
 

@@ -1,4 +1,4 @@
-"""The inputs of a NetAdapt run: a trained network, a table, data, and settings that fit."""
+"""The inputs of a NetAdapt run: a trained network, a latency table, data, and settings."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -18,7 +18,7 @@ from nas.training.trained import check_classes
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PruningJob:
-    """What is pruned, for which table, on which data, and how; `recipe` is that of fine-tuning."""
+    """The inputs of a NetAdapt run; `recipe` is used for fine-tuning."""
 
     start: Checkpoint
     data: Data
@@ -29,7 +29,7 @@ class PruningJob:
 
 
 def check_job(job: PruningJob) -> None:
-    """Refuse what cannot succeed, before any work.
+    """Reject a job that cannot succeed, before any work.
 
     Raises:
         NasError: if the target cannot be reached, or table or data do not fit the network.
@@ -40,7 +40,7 @@ def check_job(job: PruningJob) -> None:
 
 
 def identity(job: PruningJob) -> Mapping[str, Any]:
-    """Return what decides a run, as plain data."""
+    """Return everything that determines a run, as plain data."""
     weights = {"name": str(job.start.path), "fingerprint": fingerprint(job.start.weights)}
     found: Mapping[str, Any] = as_json(
         {

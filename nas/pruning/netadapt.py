@@ -1,11 +1,11 @@
-"""NetAdapt (Yang et al., 2018): the settings, rounds and result of a run, and the choice.
+"""NetAdapt (Yang et al., 2018): settings, rounds and result of a run, and the choice in a round.
 
 Every round cuts the channels of one group. For each group the widest network that saves a step is
-proposed; all proposals, or those on a short list, are fine-tuned for a short time, and the best one
-is the start of the next round. The paper has no short list and uses the L2 norm (`shortlist=0,
-importance="l2"`). With steps of 1 % and the choice "ratio" besides, it is the variant behind
-MobileNetV3 (Howard et al., 2019, section 4.2), except that a share is one of the present latency
-here; an amount in ms gives equal steps.
+proposed; all proposals, or those on a short list, are fine-tuned briefly, and the best one starts
+the next round. The paper has no short list and uses the L2 norm (`shortlist=0, importance="l2"`).
+With, in addition, steps of 1 % and the choice "ratio", it is the variant used for MobileNetV3
+(Howard et al., 2019, section 4.2), except that here a fraction refers to the present latency; an
+amount in ms gives equal steps.
 """
 
 import re
@@ -38,7 +38,7 @@ _UNITS = {"ms": "latency", "M": "macs"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What a round must save: `share` of the present cost, or `amount` in its own unit."""
+    """What a round must save: a fraction `share` of the present cost, or `amount` in its unit."""
 
     share: float = 0.0
     amount: float = 0.0
@@ -48,7 +48,7 @@ class Step:
         """Return the step of "0.01", "1%", "2ms" or, in millions of multiply-adds, "3M".
 
         Raises:
-            BadValue: if it is none of these, not above 0, or of another unit than `by`.
+            BadValue: if it is none of these, not above 0, or its unit does not fit `by`.
         """
         found = _STEP.fullmatch(text.strip())
         try:
@@ -59,7 +59,7 @@ class Step:
         share = number / 100 if unit == "%" else number
         if number <= 0 or (unit not in _UNITS and share >= 1):
             raise BadValue(
-                f"a step is a share as 0.01 or 1%, or an amount as 2ms or 3M, not {text!r}", "step"
+                f"a step is a fraction (0.01 or 1%) or an amount (2ms or 3M), not {text!r}", "step"
             )
         if unit not in _UNITS:
             return cls(share=share)
@@ -68,23 +68,24 @@ class Step:
         return cls(amount=number * 1e6 if unit == "M" else number)
 
     def of(self, cost: float) -> float:
-        """Return what is to be saved of `cost`."""
+        """Return how much of `cost` is to be saved."""
         return self.amount or self.share * cost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What decides a run beside the network, the table, the data and the recipe.
+    """The settings of a run, besides the network, the table, the data and the recipe.
 
-    Pruning ends at `target_ms` or below, by the table. A round saves `step` (see `Step.parse`) of
-    the quantity `by`, "latency" or "macs", times `decay` to the power of the rounds before.
-    `choose` takes the highest accuracy, or its best change for what is saved ("ratio"). `prune` are
-    kinds of channels (`nas.pruning.channels.KINDS`), cut to multiples of `multiple`, the least by
-    `importance` first. `shortlist` proposals are fine-tuned in a round, those whose cut channels
-    matter least for the loss, to first order, for every unit saved; 0 for all. A proposal is
-    fine-tuned for `epochs`, or for `steps` where that is not 0 (rounded to whole epochs above one;
-    with both 0 it is only scored), and scored on the hold-out share `held_out` of the training
-    images, which no fine-tuning sees; the result is fine-tuned for `final_epochs`.
+    Pruning ends when the table predicts `target_ms` or less. A round saves `step` (see
+    `Step.parse`) of the quantity `by`, "latency" or "macs", times `decay` to the power of the
+    number of earlier rounds. `choose` selects the highest accuracy, or the best change of accuracy
+    per unit saved ("ratio"). `prune` are kinds of channels (`nas.pruning.channels.KINDS`), cut to
+    multiples of `multiple`, those of least `importance` first. In each round the `shortlist`
+    proposals whose cut channels matter least for the loss, to first order, per unit saved are
+    fine-tuned; 0 means all. A proposal is fine-tuned for `epochs`, or for `steps` if that is not 0
+    (rounded to whole epochs above one; with both 0 it is only scored), and scored on the hold-out
+    fraction `held_out` of the training images, which fine-tuning never sees. The result is
+    fine-tuned for `final_epochs`.
     """
 
     target_ms: float
@@ -110,20 +111,20 @@ class Settings:
             raise BadValue(f"the target must be above 0 ms, not {self.target_ms:g}", "target_ms")
         for name in ("decay", "held_out"):
             if not 0 < getattr(self, name) <= 1 or (name, getattr(self, name)) == ("held_out", 1):
-                raise BadValue(f"{name} must be a share, not {getattr(self, name):g}", name)
+                raise BadValue(f"{name} must be a fraction, not {getattr(self, name):g}", name)
         for name in ("shortlist", "epochs", "steps", "final_epochs", "seed"):
             if getattr(self, name) < 0:
                 raise BadValue(f"{name} must be 0 or more, not {getattr(self, name)}", name)
         Step.parse(self.step, by=self.by)
 
     def meter(self, table: LatencyTable) -> Meter:
-        """Return the meter of what a round saves."""
+        """Return the meter of the quantity that rounds save."""
         return latency_meter(table) if self.by == "latency" else macs_meter()
 
     def within(self, cost: float, *, round_number: int) -> float:
         """Return what a network of `cost` may cost after round `round_number`, counted from 1.
 
-        By "latency" no round saves more than the target needs.
+        For "latency", no round saves more than the target requires.
         """
         step = Step.parse(self.step, by=self.by).of(cost)
         within = cost - step * self.decay ** (round_number - 1)
@@ -134,9 +135,9 @@ class Settings:
 class Point:
     """A network's predicted latency, its size, and its accuracy.
 
-    `held_out` is the accuracy on the hold-out images, which score proposals; `top1` that on the
-    validation images and `test` on the test images, which pruning never sees. None where it is not
-    known (yet), or there are no such images.
+    `held_out` is the accuracy on the hold-out images, by which proposals are scored; `top1` and
+    `test` are those on the validation and test images, which pruning never sees. They are None if
+    not known (yet), or if there are no such images.
     """
 
     latency_ms: Milliseconds
@@ -151,7 +152,7 @@ class Point:
 class Tried:
     """One proposal of a round: a group cut from `was` channels to `width`, and its result.
 
-    `point` is None where its fine-tuning failed, and `error` says why.
+    If its fine-tuning failed, `point` is None and `error` says why.
     """
 
     group: str
@@ -164,7 +165,7 @@ class Tried:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """A finished round, counted from 1: all that was tried, and the number of the chosen one."""
+    """A finished round, counted from 1: all proposals tried, and the index of the chosen one."""
 
     number: int
     tried: tuple[Tried, ...]
@@ -179,9 +180,9 @@ class Round:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """The result of a run: the network before, every round, the network at the end.
+    """The result of a run: the given network, every round, and the final network.
 
-    `note` tells if pruning ended above the target because nothing more could be cut.
+    `note` says so if pruning ended above the target because nothing more could be cut.
     """
 
     arch: Architecture
@@ -201,7 +202,7 @@ class Result:
 
 
 def round_record(one: Round) -> dict[str, Any]:
-    """Return a round as plain data: its network, and what was cut for it."""
+    """Return a round as plain data: its network, and what was cut."""
     choice = one.choice
     return {
         "round": one.number,
@@ -217,11 +218,11 @@ def round_record(one: Round) -> dict[str, Any]:
 def choose(
     tried: Sequence[Tried], costs: Sequence[float], before: tuple[float, float], *, by: str
 ) -> int:
-    """Return the number of the best proposal.
+    """Return the index of the best proposal.
 
-    `costs` are those of the proposals, `before` is the cost and the accuracy of the network that
-    they came from. By "accuracy" it is the most accurate; by "ratio" the one whose accuracy
-    changes best for every unit saved. Of equals the cheapest, then the first.
+    `costs` are the costs of the proposals, `before` the cost and accuracy of the network that they
+    were cut from. By "accuracy" the best is the most accurate; by "ratio" the one with the best
+    change of accuracy per unit saved. Ties go to the cheapest, then to the first.
 
     Raises:
         NasError: if all have failed.
@@ -242,12 +243,12 @@ def choose(
 
 
 def check(arch: Architecture, table: LatencyTable, settings: Settings) -> None:
-    """Refuse what cannot succeed, before any work.
+    """Reject settings that cannot succeed, before any work.
 
     Raises:
         MissingEntry: if the table does not cover the architecture.
-        Unreachable: if the target lies at or above the latency of `arch`, or below what is left of
-            it when every group is as narrow as it may be.
+        Unreachable: if the target is not below the latency of `arch`, or below its latency with
+            every group as narrow as possible.
         NasError: if the table has no operator model, or nothing may be cut.
     """
     check_covered(table, arch)
@@ -264,7 +265,7 @@ def check(arch: Architecture, table: LatencyTable, settings: Settings) -> None:
     if settings.target_ms < floor:
         raise Unreachable(
             f"pruning can reach {floor:.4g} ms, not {settings.target_ms:g}: that is with "
-            f"{floor_text(arch, cuts)}; give a higher `target_ms`, a lower `multiple` than "
+            f"{floor_text(arch, cuts)}; give a higher `target_ms`, a `multiple` below "
             f"{cuts.multiple}, or a smaller network"
         )
 

@@ -1,4 +1,4 @@
-"""Propose narrower architectures: in every group the most channels within a budget."""
+"""Propose narrower architectures: for each group, the most channels within a budget."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from nas.pruning.channels import groups, narrowed
 from nas.pruning.tracing import KINDS, Group
 
 Meter = Callable[[Architecture], float]
-"""Returns what an architecture costs: milliseconds, or multiply-adds."""
+"""Returns the cost of an architecture: milliseconds, or multiply-adds."""
 
 
 _HALVINGS = 12
@@ -25,7 +25,7 @@ _HALVINGS = 12
 class Cuts:
     """What may be cut: groups of these `kinds`, to multiples of `multiple` channels.
 
-    `origin` is the architecture before any cut; squeeze-and-excitation keeps its ratios there.
+    `origin` is the architecture before any cut, whose ratios squeeze-and-excitation keeps.
     """
 
     origin: Architecture
@@ -40,13 +40,13 @@ class Cuts:
                 raise unknown("kind of channels", kind, KINDS)
 
     def groups(self, arch: Architecture) -> tuple[Group, ...]:
-        """Return the groups of `arch`, which came from `origin` by cuts, that may be cut."""
+        """Return the groups of `arch`, a cut `origin`, that may be cut further."""
         own = "squeeze" in self.kinds
         found = groups(arch, origin=self.origin, own_squeeze=own)
         return tuple(group for group in found if group.kind in self.kinds)
 
     def narrower(self, arch: Architecture, group: Group) -> Iterator[tuple[int, Architecture]]:
-        """Yield every narrower width of a group, the widest first, and what `arch` then is."""
+        """Yield every narrower width of a group, widest first, with the narrowed `arch`."""
         multiple = self.multiple
         for width in range((group.width - 1) // multiple * multiple, 0, -multiple):
             try:
@@ -57,7 +57,7 @@ class Cuts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """An architecture with one group narrower: from `was` channels to `width`; its `cost`."""
+    """An architecture with one group cut from `was` channels to `width`, and its `cost`."""
 
     group: Group
     width: int
@@ -66,12 +66,12 @@ class Proposal:
 
     @property
     def was(self) -> int:
-        """The channels of the group before."""
+        """The channels of the group before the cut."""
         return self.group.width
 
 
 def latency_meter(table: LatencyTable) -> Meter:
-    """Return a function that predicts milliseconds as `table.predict` does, each unit once.
+    """Return a function that predicts milliseconds like `table.predict`, caching units.
 
     Raises:
         NasError: if the table has no operator model, which most channel counts need.
@@ -85,7 +85,7 @@ def latency_meter(table: LatencyTable) -> Meter:
 
 
 def macs_meter() -> Meter:
-    """Return a function that counts multiply-adds as `nas.cost` does, each unit once."""
+    """Return a function that counts multiply-adds like `nas.cost`, caching units."""
     return _meter(lambda unit: cost_of(unit).macs, float)
 
 
@@ -113,7 +113,7 @@ def _meter(of_unit: Callable[[Unit], float], whole: Callable[[float], float]) ->
 
 
 def check_covered(table: LatencyTable, arch: Architecture) -> None:
-    """Refuse a table that cannot predict the latency of `arch`.
+    """Reject a table that cannot predict the latency of `arch`.
 
     Raises:
         MissingEntry: if it lacks units; see `LatencyTable.missing`.
@@ -126,9 +126,9 @@ def check_covered(table: LatencyTable, arch: Architecture) -> None:
 def widest(
     arch: Architecture, group: Group, cuts: Cuts, meter: Meter, *, within: float
 ) -> Proposal | None:
-    """Return the most channels of `group` with which `arch` costs `within` or less, if any.
+    """Return the proposal with most channels of `group` that costs at most `within`, if any.
 
-    Latency need not fall with every channel, so all widths are tried, from the widest.
+    Latency need not fall with every channel, so all widths are tried, starting at the widest.
     """
     for width, small in cuts.narrower(arch, group):
         cost = _cost(meter, small)
@@ -140,17 +140,17 @@ def widest(
 def _cost(meter: Meter, arch: Architecture) -> float:
     try:
         return meter(arch)
-    except MissingEntry:  # the runtime refused such a unit
+    except MissingEntry:  # the runtime could not run such a unit
         return inf
 
 
 def proposals(
     arch: Architecture, cuts: Cuts, meter: Meter, *, within: float
 ) -> tuple[Proposal, ...]:
-    """Return the widest proposal of every group that can bring `arch` down to `within` by itself.
+    """Return the widest proposal of each group that can bring `arch` down to `within` by itself.
 
-    Where none can, the step from the present cost is halved until one can; nothing is returned
-    where no cut of a single group makes the network cheaper.
+    If none can, the step from the present cost is halved until one can. The result is empty if no
+    cut of a single group makes the network cheaper.
     """
     now = meter(arch)
     for _ in range(_HALVINGS):
@@ -164,10 +164,10 @@ def proposals(
 def promising(
     found: Sequence[Proposal], losses: Sequence[float], *, before: float, count: int
 ) -> tuple[Proposal, ...]:
-    """Return the `count` proposals of the least loss for what they save, in their order.
+    """Return the `count` proposals with the least loss per cost saved, in their order.
 
-    `before` is the cost of the network that they came from; a `count` of 0 is for all of them. Of
-    equals the first stay.
+    `before` is the cost of the network that they were cut from; a `count` of 0 means all. Ties go
+    to the first ones.
     """
     if not count:
         return tuple(found)
@@ -177,7 +177,7 @@ def promising(
 
 
 def narrowest(arch: Architecture, cuts: Cuts) -> Architecture:
-    """Return `arch` with every group as narrow as it may be."""
+    """Return `arch` with every group as narrow as possible."""
     for name in [group.name for group in cuts.groups(arch)]:
         for group in (g for g in cuts.groups(arch) if g.name == name):
             *_, (_, arch) = ((0, arch), *cuts.narrower(arch, group))
@@ -185,6 +185,6 @@ def narrowest(arch: Architecture, cuts: Cuts) -> Architecture:
 
 
 def floor_text(arch: Architecture, cuts: Cuts) -> str:
-    """Return the widths of some groups of the narrowest `arch` as text."""
+    """Return the widths of some groups in the narrowest `arch` as text."""
     least = narrowest(arch, cuts)
     return few([f"{group.name} at {group.width}" for group in cuts.groups(least)], most=4)

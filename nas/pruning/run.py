@@ -1,4 +1,4 @@
-"""Run NetAdapt: rounds of proposals, each fine-tuned for a short time, the result for longer."""
+"""Run NetAdapt: fine-tune the proposals of each round briefly, and the result for longer."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -36,7 +36,7 @@ _NOTHING_LEFT = "nothing was left to cut before the target was reached"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
-    """Functions that are called with every finished round, and with the progress within one."""
+    """Callbacks for every finished round, and for the progress within a round."""
 
     round: Callable[[Round], None] = quiet
     update: Report = quiet
@@ -55,12 +55,12 @@ def netadapt(
 ) -> Result:
     """Prune a trained network until a table predicts the target, and return the result.
 
-    Everything is kept in `out`, and an interrupted run resumes there with the proposals that are
-    missing. The proposals of a round are fine-tuned by `runner`, by default one by one. The result
-    is `final.safetensors` in `out`, with its architecture in `final.yaml`.
+    Everything is stored in `out`, where an interrupted run resumes with the missing proposals. The
+    proposals of a round are fine-tuned by `runner`, by default one by one. The final network is
+    `final.safetensors` in `out`, with its architecture in `final.yaml`.
 
     Raises:
-        NasError: if the target cannot be reached, table, weights and data do not fit the network,
+        NasError: if the target cannot be reached, table, weights or data do not fit the network,
             the folder holds another run, or all proposals of a round fail.
     """
     check_job(job)
@@ -80,7 +80,7 @@ class _Run:
         own = replace(job.data, mean=job.start.data.mean, deviation=job.start.data.deviation)
         self.data = own
         self.recipe = job.recipe
-        short = adapt(job.recipe, epochs=job.settings.epochs or 1)  # what `auto` is to be set for
+        short = adapt(job.recipe, epochs=job.settings.epochs or 1)  # `auto` is set for this length
         self.setup = FineTuningSetup(
             data=held_out(own, job.settings.held_out, seed=job.settings.seed),
             recipe=fit_recipe(short if job.recipe.auto else job.recipe, own),
@@ -94,7 +94,7 @@ class _Run:
         self.cuts = cuts_of(job.start.arch, job.settings)
 
     def result(self) -> Result:
-        """Return the result of the run, which may have ended before."""
+        """Return the result of the run, which may have finished earlier."""
         rounds = []
         for one in self._rounds():
             self.listener.round(one)
@@ -114,7 +114,7 @@ class _Run:
             number += 1
 
     def _state(self, number: int) -> _State:
-        """Return the network after a round; 0 is the network given."""
+        """Return the network after a round; round 0 means the given network."""
         if number:
             found = load_checkpoint(str(self.folder.checkpoint(number)))
             arch = replace(found.arch, name=self.start.arch.name)
@@ -124,11 +124,11 @@ class _Run:
         if self.folder.start is None:
             top1 = self._score(trainable(arch, weights), self.setup.data.val)
             self.folder.log_start(self._point(arch, held_out=top1))
-        assert self.folder.start is not None  # just noted
+        assert self.folder.start is not None  # it was just logged
         return _State(arch=arch, weights=weights, point=self.folder.start)
 
     def _known_round(self, number: int) -> Round | None:
-        """Return a round that was finished before."""
+        """Return a round that was finished earlier, else None."""
         chosen = self.folder.chosen(number)
         if chosen is None:
             return None
@@ -153,7 +153,7 @@ class _Run:
         return _round(number, tried, chosen)
 
     def _effects(self, number: int, now: _State) -> Effects | None:
-        """Return the effect of every channel on the loss, where the settings need it."""
+        """Return the effect of every channel on the loss, if the settings need it."""
         if self.settings.importance != "taylor" and not self.settings.shortlist:
             return None
         return effects(self.setup, now.arch, now.weights, number=number)
@@ -161,7 +161,7 @@ class _Run:
     def _promising(
         self, now: _State, found: tuple[Proposal, ...], before: float
     ) -> tuple[Proposal, ...]:
-        """Return the proposals on the short list: those of the least loss, to first order."""
+        """Return the short list of proposals: those of least loss, to first order."""
         if now.effects is None or not self.settings.shortlist:
             return found
         losses = [
@@ -174,12 +174,12 @@ class _Run:
         return promising(found, losses, before=before, count=self.settings.shortlist)
 
     def _keep(self, now: _State, one: Proposal) -> NDArray[np.int64]:
-        """Return the channels that stay in the group of a proposal."""
+        """Return the channels that a proposal keeps in its group."""
         by = self.settings.importance
         return strongest(now.weights, one.group, one.width, by=by, effects=now.effects)
 
     def _try(self, number: int, now: _State, found: Sequence[Proposal]) -> None:
-        """Fine-tune the proposals that have not been; each is logged as it ends."""
+        """Fine-tune the remaining proposals, logging each as it finishes."""
         known = self.folder.tried(number)
         missing = [proposal for proposal in found if proposal.group.name not in known]
         tasks = (self._task(number, now, proposal) for proposal in missing)
@@ -219,7 +219,7 @@ class _Run:
         return accuracy(self.setup, model, images, self.start.arch)
 
     def _judged(self, point: Point, model: nn.Module, *, test: bool) -> Point:
-        """Return `point` with the accuracies on images that pruning has not seen."""
+        """Return `point` with the accuracies on images that pruning never sees."""
         has_test = test and self.data.test is not None
         return replace(
             point,
@@ -228,7 +228,7 @@ class _Run:
         )
 
     def _ended(self, rounds: Sequence[Round], last: _State) -> Mapping[str, Any]:
-        """Fine-tune the last network for longer, save it, and score all networks of the run."""
+        """Fine-tune the final network for longer, save it, and score all networks of the run."""
         model, held = self._tuned(last)
         best = self._judged(replace(last.point, held_out=held), model, test=True)
         save(self.folder.final(SUFFIX), model, last.arch, self.data, best.top1)
@@ -248,7 +248,7 @@ class _Run:
         }
 
     def _tuned(self, last: _State) -> tuple[nn.Module, float | None]:
-        """Return the last network after the final fine-tuning, and its hold-out accuracy."""
+        """Return the final network after its fine-tuning, and its hold-out accuracy."""
         if not self.settings.final_epochs:
             return trainable(last.arch, last.weights), last.point.held_out
         recipe = self.recipe
@@ -267,7 +267,7 @@ class _Run:
 
 def _round(number: int, tried: tuple[Tried, ...], chosen: int) -> Round:
     point = tried[chosen].point
-    assert point is not None  # failed ones are not chosen
+    assert point is not None  # failed proposals are never chosen
     return Round(number=number, tried=tried, chosen=chosen, point=point)
 
 

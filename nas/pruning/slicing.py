@@ -1,4 +1,4 @@
-"""Cut channels out of weights, and rank them by importance; without torch."""
+"""Cut channels out of weights, and rank them by importance, without torch."""
 
 from collections.abc import Callable, Mapping
 
@@ -19,21 +19,21 @@ _NORMS: Mapping[str, Callable[[Array], Floats]] = {
 }
 IMPORTANCES = (*_NORMS, "bn", "taylor")
 Effects = Mapping[str, Floats]
-"""How much the loss would change without each channel, to first order (Molchanov et al., 2019):
-shape (width,), by the name of the weight that makes it."""
+"""The change of the loss without each channel, to first order (Molchanov et al., 2019): arrays of
+shape (width,), by the name of the weight whose output the channels are."""
 
 
 def sliced(arch: Architecture, weights: Weights, group: Group, keep: ArrayLike) -> dict[str, Array]:
-    """Return the weights of `arch` with the channels `keep` of one of its groups.
+    """Return the weights of `arch` with only the channels `keep` in one of its groups.
 
-    They are the weights of `narrowed(arch, group, len(keep))`. `keep` are indices from 0 in rising
-    order. Of a squeeze-and-excitation that follows the group the inner channels of the largest L1
-    norm stay. Cutting channels whose filters and normalisation are zero does not change the output,
-    where an activation of zero is zero.
+    They are weights for `narrowed(arch, group, len(keep))`. `keep` are indices from 0 in ascending
+    order. A squeeze-and-excitation that follows the group keeps its inner channels of largest L1
+    norm. Cutting channels whose filters and normalisation are zero does not change the output if
+    activations map zero to zero.
 
     Raises:
-        BadValue: if `keep` is not in rising order within the group.
-        NasError: if the weights are not those of `arch`.
+        BadValue: if `keep` is not in ascending order within the group.
+        NasError: if the weights do not fit `arch`.
     """
     kept = np.asarray(keep, dtype=np.int64)
     if kept.ndim != 1 or not len(kept) or (np.diff(kept) < 1).any():
@@ -53,9 +53,9 @@ def sliced(arch: Architecture, weights: Weights, group: Group, keep: ArrayLike) 
 def strongest(
     weights: Weights, group: Group, width: int, *, by: str = "l1", effects: Effects | None = None
 ) -> NDArray[np.int64]:
-    """Return the `width` channels of `group` that matter most, in rising order.
+    """Return the `width` most important channels of `group`, in ascending order.
 
-    Of equals the first stay.
+    Ties go to the first ones.
     """
     order = np.argsort(-importance(weights, group, by=by, effects=effects), kind="stable")
     return np.sort(order[:width])
@@ -64,17 +64,17 @@ def strongest(
 def importance(
     weights: Weights, group: Group, *, by: str = "l1", effects: Effects | None = None
 ) -> Floats:
-    """Return how much every channel of `group` matters, shape (width,), never negative.
+    """Return the importance of every channel of `group`, shape (width,), never negative.
 
-    "l1" and "l2" are the norms of the filters that make it (Li et al., 2017; Yang et al., 2018),
-    summed over layers: the expansion and the depthwise filters of a block, every block that adds to
-    a stage's channels. "bn" are the absolute scales of their normalisations (Liu et al., 2017), or
-    "l1" where there are none (linear layers, squeeze-and-excitation). "taylor" sums the `effects`
-    on the loss (Molchanov et al., 2019), which need data.
+    "l1" and "l2" are the norms of the filters that produce a channel (Li et al., 2017; Yang et al.,
+    2018), summed over layers: expansion and depthwise filters of a block, or all blocks that add to
+    a stage's channels. "bn" is the absolute scale of their normalisations (Liu et al., 2017), or
+    "l1" without any (linear layers, squeeze-and-excitation). "taylor" sums the `effects` on the
+    loss (Molchanov et al., 2019), which need data.
 
     Raises:
         UnknownName: if there is no such measure.
-        BadValue: if "taylor" is asked for without `effects`.
+        BadValue: if "taylor" is given without `effects`.
     """
     if by not in IMPORTANCES:
         raise unknown("importance", by, IMPORTANCES)
@@ -101,7 +101,7 @@ def _effect(group: Group, effects: Effects | None) -> Floats:
 
 
 def _rows(weights: Weights, slot: Slot, width: int) -> Array:
-    """Return a weight as a matrix with a row for every channel of the group."""
+    """Return a weight as a matrix with one row per channel of the group."""
     value = np.moveaxis(weights[slot.weight], slot.axis, 0)[slot.start : slot.start + width]
     return value.reshape(len(value), -1)
 

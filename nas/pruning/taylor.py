@@ -1,4 +1,4 @@
-"""How much the loss would change without a channel, to first order."""
+"""Estimate how the loss would change without a channel, to first order."""
 
 from dataclasses import replace
 from itertools import islice
@@ -24,11 +24,11 @@ def effects(
 ) -> Effects:
     """Return the effect of every channel of a network on the loss of some training images.
 
-    Removing a channel scales its weights and bias by 0: to first order that changes the loss by the
-    sum of their products with their gradients. These are scales and shifts of the normalisation
-    where there is one (Molchanov et al., 2019), else rows of the weight. The result is the mean of
-    the absolute sums of a few batches, chosen by `number`; running statistics and dropout are as in
-    validation.
+    Removing a channel sets its weights to 0, which changes the loss, to first order, by the sum of
+    products of these weights and their gradients. The weights are the scale and shift of the
+    normalisation if there is one (Molchanov et al., 2019), else a row of the weight matrix. The
+    result is the mean of the absolute sums over a few batches, chosen by `number`; running
+    statistics and dropout are as in validation.
     """
     model = trainable(arch, weights)
     device = pick_device(setup.device)
@@ -50,7 +50,7 @@ def effects(
 
 
 def _sums(model: Network) -> dict[str, Floats]:
-    """Return the sum of weight times gradient for every channel, by the weight that scales it."""
+    """Return the sums of weight times gradient for every channel, by the name of the weight."""
     weights = dict(model.named_parameters())
     products = {
         name: (value * value.grad).detach().double().flatten(1 if value.dim() > 1 else 0)

@@ -1,11 +1,11 @@
 """Find the channels of an architecture that can only be cut together.
 
-They are one group: the output of a convolution with its normalisation and depthwise filters, the
-layers that read it, and, across shortcuts and sums, those that add to it. Groups are found in the
-lowered layers, so a new kind of block needs no change here.
+They form a group: the output of a convolution with its normalisation and depthwise filters, the
+layers that read it, and, across shortcuts and sums, the layers that add to it. Groups are found in
+the lowered layers, so a new kind of block needs no change here.
 
-What flows between layers are some groups, side by side. Where a later layer takes a part of the
-channels of one, or adds those of two groups to it, that one is traced again as several.
+The channels between two layers are several groups, side by side. If a later layer reads only part
+of a group's channels, or adds those of two groups to it, that group is traced again as several.
 """
 
 from collections import defaultdict
@@ -34,17 +34,17 @@ from nas.network.multipliers import scaled_se
 from nas.network.weights import join
 
 KINDS = ("hidden", "bottleneck", "stem", "head", "squeeze")
-"""Inside of a block; between blocks of the stages; from the stem; in the head; and inside of
-squeeze-and-excitation, where that does not follow the channels it squeezes."""
+"""Kinds of channels: inside a block, between blocks of the stages, from the stem, in the head, and
+inside a squeeze-and-excitation if that does not follow the channels it squeezes."""
 
 _NORM = ("norm.weight", "norm.bias", "norm.running_mean", "norm.running_var")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """An axis of a weight along which the channels of a group lie, from place `start` on.
+    """An axis of a weight along which the channels of a group lie, from index `start` on.
 
-    `makes` is for the weights whose output the channels are: a filter and its normalisation.
+    `makes` is True if the channels are the weight's output: for filters and normalisations.
     """
 
     weight: str
@@ -57,9 +57,9 @@ class Slot:
 class Group:
     """Channels that can only be cut together.
 
-    `fields` are the blocks' fields that count them, as (place, field), once for each time that they
-    do. `followers` are the
-    squeeze-and-excitations on them, whose inner width keeps its ratio to theirs.
+    `fields` are the blocks' fields that count the channels, as (place, field), repeated if they
+    count them several times. `followers` are the squeeze-and-excitations on the channels, whose
+    inner width keeps its ratio.
     """
 
     name: str
@@ -72,25 +72,25 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Follower:
-    """A group whose width is a share of another's, in multiples of `divisor`."""
+    """A group whose width is a fraction of another's, in multiples of `divisor`."""
 
     group: Group
     share: float
     divisor: int
 
     def width(self, leader: int) -> int:
-        """Return the width beside `leader` channels; it never grows."""
+        """Return the width for `leader` channels of the other group; it never grows."""
         return min(self.group.width, scaled_se(self.share * leader, self.divisor))
 
 
 Value = tuple[int, ...]
-"""The numbers of the groups whose channels a map has, in their order."""
+"""The numbers of the groups that make up the channels of a map, in order."""
 
 
 def trace(arch: Architecture) -> Mapping[str, Group]:
-    """Return every group of `arch` by its name; squeeze-and-excitation on its own.
+    """Return every group of `arch` by name; squeeze-and-excitations are groups of their own.
 
-    Left out are the channels of images, the outputs of the network, and single channels.
+    The channels of images, the outputs of the network, and single channels are not included.
     """
     cuts: dict[str, set[int]] = defaultdict(set)
     while True:
@@ -103,7 +103,7 @@ def trace(arch: Architecture) -> Mapping[str, Group]:
 
 
 def _follow(arch: Architecture, found: "_Channels") -> Value:
-    """Trace the channels of all units; return those of the ends of the network."""
+    """Trace the channels of all units; return the output channels of the network."""
     values = {IMAGE: found.new(arch.input_channels, IMAGE)}
     for unit, names in sources(lower(arch)):
         values[unit.name] = _through_unit(found, unit, [values[name] for name in names])
@@ -126,7 +126,7 @@ def _through_unit(found: "_Channels", unit: Unit, inputs: Sequence[Value]) -> Va
 
 
 def _through(found: "_Channels", unit: Unit, layer: Layer, now: Value) -> Value:
-    """Note what `layer` does to the channels `now`, and return those that it gives."""
+    """Record what `layer` does to the channels `now`, and return its output channels."""
     name = join(unit.name, layer.name)
     match layer:
         case Conv():
@@ -185,7 +185,7 @@ def _is_depthwise(layer: Conv) -> bool:
 class _Channels:
     """Groups by number, with their widths, slots and fields; `join` unites two.
 
-    `cuts` say where the channels that a layer makes become another group, by the layer's name;
+    `cuts` are the channels at which a layer's output is split into groups, by the layer's name;
     `wanted` are cuts that turned out to be missing.
     """
 
@@ -199,7 +199,7 @@ class _Channels:
     fixed: set[int] = field(default_factory=set)
 
     def new(self, width: int, origin: str) -> Value:
-        """Return the channels that the layer `origin` makes."""
+        """Return new channels, the output of the layer `origin`."""
         edges = [0, *sorted(self.cuts.get(origin, ())), width]
         parts = pairwise(edges)
         return tuple(self._new(after - before, (origin, before)) for before, after in parts)
@@ -218,18 +218,18 @@ class _Channels:
         return number
 
     def edges(self, value: Value) -> list[int]:
-        """Return where each group of `value` begins, and where the last one ends."""
+        """Return the channel at which each group of `value` begins, and the end of the last."""
         return list(accumulate((self.widths[number] for number in value), initial=0))
 
     def part(self, value: Value, first: int, count: int) -> Value:
-        """Return the groups of `count` channels from number `first` on."""
+        """Return the groups of the `count` channels that begin at `first`."""
         for edge in (first, first + count):
             self._want(value, edge)
         starts = self.edges(value)
         return tuple(n for n, at in zip(value, starts, strict=False) if first <= at < first + count)
 
     def _want(self, value: Value, edge: int) -> None:
-        """Ask for a cut at channel `edge`, where none of the groups begins or ends there."""
+        """Request a cut at channel `edge`, which lies inside a group."""
         starts = self.edges(value)
         for number, at, end in zip(value, starts, starts[1:], strict=False):
             if at < edge < end:
@@ -237,7 +237,7 @@ class _Channels:
                 self.wanted.append((origin, offset + edge - at))
 
     def join(self, first: Value, *others: Value) -> Value:
-        """Unite channels that are added; return the first."""
+        """Unite the groups of channels that are added; return the first channels."""
         for other in others:
             for edge in self.edges(other):
                 self._want(first, edge)
@@ -286,7 +286,7 @@ class _Channels:
 
 
 def _kind(fields: tuple[tuple[str, str], ...]) -> tuple[str, str]:
-    """Return the place where channels first are made, and what kind of group they are."""
+    """Return the place that first produces the channels, and the kind of their group."""
     outs = [place for place, name in fields if name == "out_channels"]
     if not outs:
         place, name = fields[0]

@@ -1,10 +1,10 @@
 """Compound scaling: depth, width and resolution grow together (Tan & Le, 2019).
 
 Equation 3 of the paper: depth alpha^phi, width beta^phi, resolution gamma^phi, with alpha * beta^2
-* gamma^2 about 2, so that the MACs grow about 2^phi times. The published family follows it roughly,
-with one decimal of width and depth. The phi of B1 to B7 that fit best are 0.34, 1.03, 1.95, 3.47,
-4.65, 5.63 and 6.57; depth, width and resolution differ from theirs by at most 3.4 % up to B3, which
-rounding explains, and by 4.6 to 7.4 % from B4 on, which it does not.
+* gamma^2 about 2, so that the MACs grow by about 2^phi. The published family follows it roughly,
+with width and depth given to one decimal. The best-fitting phi of B1 to B7 are 0.34, 1.03, 1.95,
+3.47, 4.65, 5.63 and 6.57; the published depth, width and resolution deviate from the formula by at
+most 3.4 % up to B3, which rounding explains, and by 4.6 to 7.4 % from B4 on, which it does not.
 """
 
 from collections.abc import Mapping
@@ -29,16 +29,16 @@ from nas.network.zoo import load_architecture
 PUBLISHED_BASE = "efficientnet_b0"
 HIGHEST_RATE = 0.5
 RATE_STEP = 0.3 / 7
-"""Growth of dropout with every step of phi: from 0.2 at B0 to 0.5 at B7 (Tan & Le, 2019, section
+"""The increase of dropout per step of phi: from 0.2 at B0 to 0.5 at B7 (Tan & Le, 2019, section
 5.2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compound:
-    """How depth (alpha), width (beta) and resolution (gamma) grow with every step of phi.
+    """The growth of depth (alpha), width (beta) and resolution (gamma) per step of phi.
 
     Raises:
-        BadValue: if one is not a finite number of 1 or more, as equation 3 asks.
+        BadValue: if one is not a finite number of 1 or more, as equation 3 requires.
     """
 
     alpha: float = 1.2
@@ -54,11 +54,11 @@ class Compound:
 
     @property
     def growth(self) -> float:
-        """How many times the MACs grow with a step of phi before rounding."""
+        """The growth of the MACs per step of phi, before rounding."""
         return self.at(1).growth
 
     def at(self, phi: float) -> Multipliers:
-        """Return the multipliers at `phi`; 0 leaves a network as it is.
+        """Return the multipliers at `phi`; 0 leaves a network unchanged.
 
         Raises:
             BadValue: if `phi` is not a finite number of 0 or more.
@@ -92,8 +92,8 @@ PUBLISHED: Mapping[int, PublishedModel] = {
     6: PublishedModel(width=1.8, depth=2.6, resolution=528, dropout=0.5),
     7: PublishedModel(width=2.0, depth=3.1, resolution=600, dropout=0.5),
 }
-"""The rows of the code published with the paper. Its drop-connect is 0.2 for all: the blocks at the
-end of every network are dropped as often, but a deeper one has more of them."""
+"""The models in the code published with the paper. Its drop-connect is 0.2 for all: the last blocks
+are dropped equally often in every network, but a deeper one has more blocks."""
 
 
 def grow(
@@ -103,14 +103,14 @@ def grow(
     *,
     multiple: int = DIVISOR,
 ) -> Architecture:
-    """Return `arch` scaled by the formula; a network that has dropout gets more of it.
+    """Return `arch` scaled by the formula, with more dropout if it has any.
 
-    Dropout grows by 0.3 in seven steps, to 0.5 at most, as in the paper. Drop-connect, where there
-    is some, grows alike, so that larger networks are regularised more (Bello et al., 2021); the
-    published family leaves it at 0.2.
+    Dropout grows by 0.3 in seven steps, to at most 0.5, as in the paper. Drop-connect, if not 0,
+    grows likewise, so that larger networks are regularised more (Bello et al., 2021); the published
+    family leaves it at 0.2.
 
     Raises:
-        BadValue: if `phi` or `multiple` is out of its range.
+        BadValue: if `phi` or `multiple` is out of range.
     """
     scaled = scale(arch, by.at(phi), multiple=multiple)
     return replace(
@@ -125,9 +125,9 @@ def _grown(rate: float, phi: float) -> float:
 
 
 def published(arch: Architecture, number: float) -> Architecture:
-    """Return the published network B1 to B7 of the family that begins with `arch`.
+    """Return a published network, B1 to B7, of the family that begins with `arch`.
 
-    The classes are those of `arch`.
+    It has the classes of `arch`.
 
     Raises:
         NasError: if the body of `arch` is not EfficientNet-B0's.
@@ -156,10 +156,10 @@ def published(arch: Architecture, number: float) -> Architecture:
 def predict_macs(base: Architecture, scaled: Architecture) -> float:
     """Return the MACs of `scaled` by equation 3, unit by unit, after rounding.
 
-    A unit has the MACs of the unit of `base` that it comes from, times the growth of its input
-    channels, its output channels and its pixels. That ignores that depthwise convolutions grow with
-    the width alone. A unit that comes from none counts as it is: the head of a detector may get
-    another level with the resolution.
+    A unit's MACs are those of its origin in `base`, times the growth of its input channels, output
+    channels and pixels. This ignores that depthwise convolutions grow only linearly with width. A
+    unit without an origin is counted as it is: the head of a detector may get another level with
+    the resolution.
     """
     known = {unit.name: unit for unit in lower(base)}
     total = 0.0
@@ -170,7 +170,7 @@ def predict_macs(base: Architecture, scaled: Architecture) -> float:
 
 
 def _origin(unit: Unit, base: Architecture) -> str:
-    """Return the name of the unit that `unit` comes from: of its stage's last where it is new."""
+    """Return the name of a unit's origin; for a repeated unit, the last unit of its stage."""
     section, _, rest = unit.name.partition(".")
     if section != "stages":
         return unit.name

@@ -1,4 +1,4 @@
-"""The grid of a search for alpha, beta and gamma: all within one budget (Tan & Le, 2019)."""
+"""The grid of alpha, beta and gamma that is searched, all within a budget (Tan & Le, 2019)."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -20,15 +20,15 @@ _MOST_BUDGET, _STEPS = 16.0, (0.005, 1.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What one step of phi may cost: `factor` times the base, `tolerance` more or less.
+    """The cost of one step of phi: `factor` times that of the base, plus or minus `tolerance`.
 
-    `by` "macs" are the MACs of the scaled network, counted after rounding channels, blocks and
-    pixels; "latency" is its prediction by a table. "formula" is the paper's constraint, alpha *
-    beta^2 * gamma^2, which does not bound a network's cost: rounding adds up to two thirds in
-    EfficientNet-B0's grid. `step` is that of the grid.
+    With `by` "macs", the cost is the MACs of the scaled network, counted after rounding channels,
+    blocks and pixels; with "latency", the prediction by a table; with "formula", the paper's
+    constraint alpha * beta^2 * gamma^2, which does not bound a network's cost: rounding adds up to
+    two thirds in EfficientNet-B0's grid. `step` is the step of the grid.
 
     Raises:
-        NasError: if something is unknown or out of its range.
+        NasError: if a value is unknown or out of range.
     """
 
     by: str = "macs"
@@ -53,11 +53,11 @@ class Budget:
 
     @property
     def most(self) -> float:
-        """The largest growth allowed."""
+        """The largest allowed growth."""
         return self.factor + self.tolerance
 
     def off(self, ratio: float) -> float:
-        """Return how far a growth is from the budget."""
+        """Return the distance of a growth from the budget."""
         return abs(ratio - self.factor)
 
     def holds(self, ratio: float) -> bool:
@@ -69,9 +69,9 @@ class Budget:
 class Point:
     """A point of the grid with its network.
 
-    `ratio` is what the budget bounds and `times` are the counted MACs, both in multiples of the
-    base's. `predicted_macs` is the formula applied to the rounded network, unit by unit; applied to
-    alpha, beta and gamma alone it predicts `by.growth` times the base's.
+    `ratio` is the quantity that the budget bounds and `times` the counted MACs, both in multiples
+    of the base's. `predicted_macs` is the formula applied to the rounded network, unit by unit;
+    applied only to alpha, beta and gamma, it predicts `by.growth` times the base's MACs.
     """
 
     by: Compound
@@ -89,7 +89,7 @@ class Point:
 
     @property
     def formula_error(self) -> float:
-        """The relative error of the MACs predicted from alpha, beta and gamma alone, a fraction."""
+        """The relative error of the MACs predicted from only alpha, beta, gamma, a fraction."""
         return self.by.growth / self.times - 1
 
 
@@ -103,7 +103,7 @@ def grid(
     """Return all points within `budget`, in the order of alpha, beta and gamma.
 
     Raises:
-        NasError: if there are none, too many to look at, or a budget of latency without a table.
+        NasError: if there are none or too many, or a budget of latency has no table.
         TooLarge: if a network of the grid would not fit into the memory of this machine.
     """
     if budget.by == "latency" and table is None:
@@ -132,7 +132,7 @@ def grid(
 
 
 def _check_size(base: Architecture, budget: Budget) -> None:
-    """Refuse a grid of too many points, and networks that do not fit into the memory."""
+    """Reject a grid of too many points, and networks that do not fit into memory."""
     side = (sqrt(budget.most) - 1) / budget.step + 1
     count = ((budget.most - 1) / budget.step + 1) * side**2 / 3
     if count > _MOST_LOOKED_AT:
@@ -147,7 +147,7 @@ def _check_size(base: Architecture, budget: Budget) -> None:
 
 
 def _walk(budget: Budget, ratio: Callable[[Compound], float]) -> Iterator[tuple[Compound, float]]:
-    """Yield the points from 1 upwards with their growth; each axis ends beyond the budget."""
+    """Yield the points from 1 upwards with their growth; each axis ends past the budget."""
     for alpha in _axis(budget):
         for beta in _axis(budget):
             for gamma in _axis(budget):
@@ -163,7 +163,7 @@ def _walk(budget: Budget, ratio: Callable[[Compound], float]) -> Iterator[tuple[
 
 
 def _axis(budget: Budget) -> Iterator[float]:
-    """Yield 1, 1 + step, ... as far as the budget may reach, without the errors of a sum."""
+    """Yield 1, 1 + step, ... as far as the budget may reach, without accumulating errors."""
     for number in range(int((_MOST_BUDGET - 1) / budget.step) + 2):
         yield round(1 + number * budget.step, 6)
 

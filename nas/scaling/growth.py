@@ -1,4 +1,4 @@
-"""Scale a network by the options of a command, if the result fits into the memory."""
+"""Scale a network by the options of a command, if the result fits into memory."""
 
 from dataclasses import dataclass, replace
 from math import isfinite
@@ -14,10 +14,11 @@ PARTS, COMPOUND = ("width", "depth", "resolution"), ("alpha", "beta", "gamma")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Growth:
-    """How to scale, by the options of the command line; None for those not given.
+    """How to scale a network; options that are not given are None.
 
-    Either `phi`, with `alpha`, `beta`, `gamma` or as `published`, or some of `width`, `depth` and
-    `resolution`: pixels, or below 8 a multiplier. Channels become multiples of `multiple`.
+    Given are either `phi`, with `alpha`, `beta`, `gamma` or as `published`, or some of `width`,
+    `depth` and `resolution` (pixels, or a multiplier if below 8). Channels become multiples of
+    `multiple`.
 
     Raises:
         NasError: if these contradict each other.
@@ -40,7 +41,7 @@ class Growth:
         if self.phi is None and (compound or self.published):
             raise NasError(f"{(compound or ['`published`'])[0]} needs `phi`, as in `phi=1`")
         if self.published and (more := self._given(*COMPOUND, "multiple")):
-            raise NasError(f"`published` stands for itself; leave out {' and '.join(more)}")
+            raise NasError(f"`published` takes no other settings; leave out {' and '.join(more)}")
         if self.phi is None and not parts:
             raise NasError("say how to scale: `phi`, or `width`, `depth` and `resolution`")
 
@@ -48,11 +49,11 @@ class Growth:
         return [f"`{name}`" for name in names if getattr(self, name) is not None]
 
     def compound(self) -> Compound:
-        """Return alpha, beta and gamma, the paper's where they are not given."""
+        """Return alpha, beta and gamma, by default the paper's."""
         return Compound(**{k: v for k in COMPOUND if (v := getattr(self, k)) is not None})
 
     def multipliers(self, base: Architecture) -> Multipliers:
-        """Return what `base` is multiplied by, before anything is rounded."""
+        """Return the multipliers for `base`, before anything is rounded."""
         if self.phi is not None:
             return self.compound().at(self.phi)
         given = {name: v for name in PARTS if (v := getattr(self, name)) is not None}
@@ -67,7 +68,7 @@ class Growth:
         return Multipliers(**given)
 
     def label(self, by: Multipliers) -> str:
-        """Return the growth as a part of a name: "phi1.5", "w1.4-d2"."""
+        """Return the growth as part of a name: "phi1.5", "w1.4-d2"."""
         if self.phi is not None:
             return f"phi{self.phi:g}"
         parts = [f"{name[0]}{getattr(by, name):.3g}" for name in PARTS if getattr(by, name) != 1]
@@ -75,12 +76,12 @@ class Growth:
 
 
 def grown(base: Architecture, growth: Growth, *, limit: float) -> Architecture:
-    """Return `base` scaled; its weights and activations may take `limit` bytes.
+    """Return `base` scaled; its weights and activations may take at most `limit` bytes.
 
-    Networks that are far too large are refused before they are built.
+    Networks that are far too large are rejected before they are built.
 
     Raises:
-        NasError: if a number is out of its range, or nothing is published for `base`.
+        NasError: if a number is out of range, or nothing is published for `base`.
         TooLarge: if the result needs more than `limit`.
     """
     if growth.published:

@@ -1,7 +1,7 @@
-"""Search alpha, beta and gamma: score every network of the grid, and survive a kill.
+"""Search alpha, beta and gamma by scoring every network of the grid; survives a kill.
 
-`grid.jsonl` holds the settings and a line for every scored network; `grid.csv` is the grid, the
-best first, and `best.yaml` its first network.
+`grid.jsonl` holds the settings and a line for every scored network; `grid.csv` is the grid, best
+first, and `best.yaml` its first network.
 """
 
 import csv
@@ -30,15 +30,15 @@ JOURNAL, RESULTS = SCALING.mark, "grid.csv"
 _ARCH, _SCORE, _ERROR = "fingerprint", "score", "error"
 
 Score = Callable[[Sequence[Architecture]], Iterator[tuple[int, float | Failure]]]
-"""Yields the number of every architecture and its accuracy, a fraction, or why it has none."""
+"""Yields the index of every architecture with its accuracy, a fraction, or its `Failure`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judge:
-    """What scores the networks of a grid.
+    """Scores the networks of a grid.
 
-    `metric` is the name of the accuracy, empty where only costs are asked for; `text` names what
-    the scores depend on, `note` is shown beside them.
+    `metric` is the name of the accuracy, empty if only costs are wanted; `text` identifies what
+    the scores depend on, and `note` is shown with them.
     """
 
     metric: str = ""
@@ -49,7 +49,7 @@ class Judge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
-    """A point of the grid with its score, NaN where there is none, and why."""
+    """A point of the grid with its score; if that is NaN, `error` says why."""
 
     point: Point
     score: float = float("nan")
@@ -57,7 +57,7 @@ class Scored:
 
 
 def by_model(points: Sequence[Point]) -> Judge:
-    """Return the judge by a bundled accuracy model whose space contains all networks.
+    """Return a judge that uses a bundled accuracy model whose space contains all networks.
 
     Raises:
         NotInSpace: if there is none; it says why for each space.
@@ -85,7 +85,7 @@ def by_model(points: Sequence[Point]) -> Judge:
 def _predict(
     model: AccuracyModel, archs: Sequence[Architecture]
 ) -> Iterator[tuple[int, float | Failure]]:
-    """Return the accuracies; the drop rates, which grow with a network, do not change them."""
+    """Yield the accuracies; drop rates, which grow with a network, do not change them."""
     space = model.domain
     plain = [
         replace(arch, dropout=space.dropout, drop_connect=space.drop_connect) for arch in archs
@@ -102,10 +102,10 @@ def search(
     out: Path,
     report: Report = quiet,
 ) -> tuple[Scored, ...]:
-    """Return every point with its score, the best first, and keep all in the folder `out`.
+    """Return every point with its score, best first, and store all in the folder `out`.
 
-    Points that round to the same network are scored once. An interrupted search is resumed with the
-    networks that have no score yet; failed ones are tried again. Without an accuracy the points
+    Points that round to the same network are scored once. An interrupted search resumes with the
+    networks that have no score yet; failed ones are tried again. Without an accuracy, the points
     nearest to the budget come first.
 
     Raises:
@@ -132,7 +132,7 @@ def search(
 
 
 def _rank(row: Scored, budget: Budget) -> tuple[float, float, int]:
-    """Return what to sort by: the score, and for equal ones the distance from the budget."""
+    """Return the sort key: the score, then the distance from the budget."""
     score = np.inf if np.isnan(row.score) else -row.score
     return (score, round(budget.off(row.point.ratio), 9), row.point.cost.macs)
 
@@ -144,7 +144,7 @@ def _score(
     lines: Lines,
     report: Report,
 ) -> dict[str, str]:
-    """Score what is missing, line by line, and return why some have no score."""
+    """Score the missing networks, logging each, and return the errors of those that failed."""
     assert judge.score is not None
     names, errors, known = list(missing), {}, len(scores)
     for done, (number, outcome) in enumerate(judge.score(list(missing.values())), start=1):
@@ -175,7 +175,7 @@ def _settings(
 
 
 def _replay(lines: Lines, settings: Mapping[str, Any]) -> dict[str, float]:
-    """Return the scores in the journal, which began with `settings`."""
+    """Return the scores in the journal of a search with `settings`."""
     header, *records = lines.records
     known = {name: header.get(name) for name in settings}
     check_same(f"{lines.path} is another search: its", known, settings)
@@ -189,7 +189,7 @@ def _replay(lines: Lines, settings: Mapping[str, Any]) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Line:
-    """A line of the journal: a network with its score, or why it has none."""
+    """A line of the journal: a network with its score, or its error."""
 
     fingerprint: str
     score: Predicted | None = None

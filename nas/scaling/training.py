@@ -23,15 +23,15 @@ from nas.training.run import fit, fit_recipe
 
 FOLDER = "trainings"
 METRICS = {"top1": ("top1_proxy", "accuracy"), "map": ("map_proxy", "average precision")}
-"""By the metric of a task: what it is called after a short training, and what it is."""
+"""By the metric of a task: its name after a short training, and its description."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scheme:
     """How every network of a grid is trained.
 
-    `epochs` of 0 are the recipe's. `resolution` is that of the base, 0 for its own, which gamma
-    multiplies.
+    `epochs` of 0 means the recipe's. `resolution` is that of the base, which gamma multiplies; 0
+    means the base's own.
     """
 
     data: str
@@ -44,7 +44,7 @@ class Scheme:
 def by_training(
     base: Architecture, points: Sequence[Point], scheme: Scheme, *, runner: Runner, folder: Path
 ) -> Judge:
-    """Return the judge by short trainings, each in a folder of its own in `folder`.
+    """Return a judge that uses short trainings, each in its own folder in `folder`.
 
     Raises:
         TooLarge: if the trainings that run at once do not fit into this machine's memory.
@@ -87,7 +87,7 @@ def by_training(
 
 
 def _as_trained(archs: Sequence[Architecture]) -> str:
-    """Say what the networks cost at the rounded pixels of their training; the base is first."""
+    """Describe the networks' costs at the rounded pixels of their training; the base is first."""
     base, *costs = (cost(arch).macs for arch in archs)
     return (
         f"; as trained, the counted MACs are {min(costs) / base:.2f} to {max(costs) / base:.2f} "

@@ -382,7 +382,7 @@ class Space:
 
     def _no_point(self, what: str, found: str, there: tuple[Any, ...] = ()) -> NotInSpace:
         has = f"; the space has {', '.join(map(str, there))}" if there else ""
-        return NotInSpace(f"{what} is no point of space {self.name}: {found}{has}")
+        return NotInSpace(f"{what} is not in space {self.name}: {found}{has}")
 
 
 DTYPE, INT8 = "dtype", "int8"

@@ -276,7 +276,7 @@ def test_unknown_model_names_the_closest():
 
 
 def test_architecture_outside_the_space_is_refused():
-    with pytest.raises(NotInSpace, match="mobilenet_v2 is no point of space mnasnet_b0"):
+    with pytest.raises(NotInSpace, match="mobilenet_v2 is not in space mnasnet_b0"):
         load_accuracy_model("mnasnet_b0").predict([load_architecture("mobilenet_v2")])
 
 

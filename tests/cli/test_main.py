@@ -93,7 +93,7 @@ def test_without_a_command_the_help_is_shown(nas: Nas) -> None:
         ("search --config nowhere.yaml", "nowhere.yaml: No such file"),
         ("search --out /proc/run", "/proc/run"),
         ("search --out /dev/null", "/dev/null"),
-        ("search --seed-arch mobilenet_v1", "mobilenet_v1 is no point of space mbconv: it has 5"),
+        ("search --seed-arch mobilenet_v1", "mobilenet_v1 is not in space mbconv: it has 5"),
         ("search --space mnasnet --evaluator surrogate", "mnasnet"),
     ],
 )

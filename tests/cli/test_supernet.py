@@ -74,7 +74,7 @@ def test_an_extracted_network_is_taken_everywhere(nas: Nas, folder: str) -> None
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("eval", "{sn}", "--arch", "mobilenet_v2"), "mobilenet_v2 is no point of space tiny"),
+        (("eval", "{sn}", "--arch", "mobilenet_v2"), "mobilenet_v2 is not in space tiny"),
         (("eval", "nothing", "--arch", "mobilenet_v2"), "nothing is not a run folder"),
         (("extract", "{sn}", "--arch", "mobilenet_v2", "--out", "x"), "must end in .safetensors"),
     ],

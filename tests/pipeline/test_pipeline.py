@@ -136,7 +136,7 @@ def test_weights_to_begin_with_count_with_their_content(
         ("space: mbconv", "seed: 1", "run.yaml, search, line 6: unknown key 'seed'"),
         ("arch: 7", "arch: a7", "run.yaml, train, line 7: arch is best or the number"),
         ("workers: 2", "workers: 0", "run.yaml, netadapt, line 8: workers must be"),
-        ("step: 2%", "step: 2 s", "run.yaml, netadapt, line 8: a step is a share"),
+        ("step: 2%", "step: 2 s", "run.yaml, netadapt, line 8: a step is a fraction"),
         ("step: 2%", "seed: 2", "run.yaml, netadapt, line 8: unknown key 'seed'"),
         ("  epochs: 1", "  epoch: 1", "run.yaml, scale, line 10: unknown key 'epoch'"),
         ("wide: {width: 1.4}", "found: {phi: 1}", "run.yaml, scale, line 13: a network is named"),

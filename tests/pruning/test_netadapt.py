@@ -28,7 +28,7 @@ def test_a_step_is_a_share_or_an_amount(text: str, by: str, saved: float) -> Non
 
 @pytest.mark.parametrize("text", ["", "0", "-1ms", "1", "100%", "2 s", "1.2.3ms", "ms"])
 def test_a_bad_step_is_refused(text: str) -> None:
-    with pytest.raises(BadValue, match="a step is a share"):
+    with pytest.raises(BadValue, match="a step is a fraction"):
         Step.parse(text, by="latency")
 
 

@@ -133,7 +133,7 @@ def test_where_an_evaluation_is_a_training_the_default_strategy_is_guided(judge_
         ),
         ({"reward": "target=80", "objective": ["max:reward", "min:macs"]}, NasError, "the one obj"),
         ({"reward": "target=80", "objective": ["min:reward"]}, NasError, "the one objective"),
-        ({"seed_arch": ["efficientnet_b1"]}, NotInSpace, "efficientnet_b1 is no point of space"),
+        ({"seed_arch": ["efficientnet_b1"]}, NotInSpace, "efficientnet_b1 is not in space"),
         ({"seed_arch": ["efficientnet_b9"]}, UnknownName, "did you mean efficientnet_b"),
         (
             {"space": "mobilenetv3", "evaluator": "surrogate:path=mnasnet_b0"},

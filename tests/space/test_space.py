@@ -157,7 +157,7 @@ def test_rates_of_dropout_make_no_other_point() -> None:
 def test_networks_of_other_families_are_no_points() -> None:
     for name, space in [("mobilenet_v1", "mnasnet_b0"), ("efficientnet_b0", "mnasnet"),
                         ("mobilenet_v3_large", "mobilenetv3")]:  # fmt: skip
-        with pytest.raises(NotInSpace, match=f"{name} is no point of space {space}: "):
+        with pytest.raises(NotInSpace, match=f"{name} is not in space {space}: "):
             load_space(space).encode(load_architecture(name))
 
 
