@@ -183,7 +183,7 @@ def _facts(found: _Found, metric: str) -> dict[str, str]:
     facts = {
         "state": status.state,
         "trials": f"{len(found.run.trials):,} of {status.wanted:,}",
-        "front": counted(len(found.front.rows), "network"),
+        "front": f"{len(found.front.rows):,} networks",
     }
     failed = status.counts.get("failed", 0)
     if failed:
@@ -232,6 +232,10 @@ def _progress(found: _Found) -> Part:
         known = found.result.baseline or {}
         reference = reference_point(run.objectives, run.constraints, run.trials, known)
     counts, volumes = progress_of_hypervolume(scores, run.trials.ok, reference)
+    if not len(counts):
+        many = f"{len(found.front.rows):,} networks in {len(run.objectives)} dimensions"
+        text = f"The hypervolume is not worked out: {many} take too long."
+        return Part(heading=heading, texts=(text,))
     ends = zip(run.objectives, reference.tolist(), strict=True)
     text = ", ".join(f"{o.metric} {o.sign * value + 0.0:g}" for o, value in ends)
     chart = line(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from math import isfinite
 from statistics import fmean, stdev
 from typing import Any
 
@@ -11,7 +12,7 @@ from nas.core.errors import RunError
 from nas.core.storage import Place
 from nas.core.text import printable
 from nas.searching.config import SearchConfig
-from nas.searching.fronts import reference_point, signed
+from nas.searching.fronts import is_affordable, reference_point, signed
 from nas.searching.metrics import FRACTIONS
 from nas.searching.pareto import hypervolume, non_dominated
 from nas.searching.runs.result import RESULT, read_result
@@ -30,7 +31,8 @@ _SPECIAL = {
 class SeedRow:
     """Runs that differ in their seeds alone.
 
-    `values` has for "hypervolume" and the best of each objective one value for each seed.
+    `values` has for "hypervolume" and the best of each objective one value for each seed; NaN for a
+    hypervolume that would take too long.
     """
 
     name: str
@@ -134,7 +136,8 @@ def _row(name: str, runs: Sequence[StoredRun], reference: Any) -> SeedRow:
 
 def _volume(run: StoredRun, reference: Any) -> float:
     scores = signed(run.objectives, run.trials)[run.trials.ok]
-    return hypervolume(scores[non_dominated(scores)], reference)
+    front = scores[non_dominated(scores)]
+    return hypervolume(front, reference) if is_affordable(*front.shape) else float("nan")
 
 
 def latex_table(rows: Sequence[SeedRow]) -> str:
@@ -170,6 +173,8 @@ def _cells(row: SeedRow, metrics: Sequence[str]) -> list[str]:
 def _spread(row: SeedRow, metric: str) -> str:
     scale = 100 if metric in FRACTIONS else 1
     found = [scale * value for value in row.values[metric]]
+    if not all(map(isfinite, found)):
+        return "--"
     digits = 2 if metric in FRACTIONS else max(0, 3 - len(str(int(abs(fmean(found))))) + 1)
     mean = f"{fmean(found):.{digits}f}"
     return f"${mean} \\pm {stdev(found):.{digits}f}$" if len(found) > 1 else f"${mean}$"

@@ -26,7 +26,7 @@ from nas.core.workers.runner import Lazy, Runner
 from nas.latency.coverage import check_coverage, coverage_text, is_for
 from nas.searching.config import SearchConfig, write_config
 from nas.searching.constraints import check_constraints
-from nas.searching.fronts import front_numbers, reference_point
+from nas.searching.fronts import front_numbers, is_affordable, reference_point
 from nas.searching.journal import JOURNAL, NoJournal, open_journal
 from nas.searching.kept_space import keep_given, keep_space
 from nas.searching.kept_table import keep_table
@@ -112,9 +112,14 @@ class Run:
 
     @cached_property
     def hypervolume(self) -> float:
-        """The volume that the front dominates, up to `reference_point`; 0 for no front."""
+        """The volume that the front dominates, up to `reference_point`; 0 for no front.
+
+        NaN where working it out would take too long; see `is_affordable`.
+        """
         if not self.front.size:
             return 0.0
+        if not is_affordable(len(self.front), len(self.setup.problem.objectives)):
+            return float("nan")
         scores = self.setup.problem.scores(self.trials.metrics)[self.front]
         return hypervolume(scores, self.reference_point)
 

@@ -51,7 +51,7 @@ def test_several_seeds_become_a_table(nas: Nas) -> None:
         (("a", "--latex", "--out", "x"), "a page is of one run"),
         (("a", "--serve", "--port", "70000"), "70000 is not in the range"),
         (("a", "--serve"), "a: No such file or directory"),
-        (("a", "--latex"), "a is no run folder"),
+        (("a", "--latex"), "a is not a run folder"),
         (("nowhere://b/run",), "nowhere"),
     ],
 )

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from small import search
 
@@ -150,7 +149,7 @@ def test_a_table_that_is_gone_costs_the_latencies_alone(folder: Path) -> None:
 
 
 def test_what_is_no_search_is_refused_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(NasError, match="is no run folder"):
+    with pytest.raises(NasError, match="is not a run folder"):
         search_page(Place(tmp_path))
 
 
@@ -198,4 +197,4 @@ def test_ten_thousand_members_stay_small(tmp_path: Path) -> None:
     assert len(front["front"]["name"]) == len(run.solutions)
     assert len(front["trials"]["latency_ms"]) == MOST_TRIALS
     assert len(rendered(page).encode()) < 5e6
-    assert np.isfinite(part(page, "Progress").charts[0].traces[0]["y"]).all()
+    assert "take too long" in part(page, "Progress").texts[0]

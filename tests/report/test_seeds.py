@@ -56,5 +56,5 @@ def test_what_does_not_compare_is_refused(folder: Path) -> None:
         seed_rows([str(folder / "random0"), str(folder / "macs")])
     with pytest.raises(NasError, match="seed 0 of mnasnet_b0, random is given 2 times"):
         seed_rows([str(folder / "random0")] * 2)
-    with pytest.raises(NasError, match="no run folder"):
+    with pytest.raises(NasError, match="is not a run folder"):
         seed_rows([str(folder)])

@@ -6,6 +6,7 @@ import pytest
 from nas.searching.fronts import (
     BEST_OF_ONE,
     front_numbers,
+    is_affordable,
     progress_of_hypervolume,
     reference_point,
     signed,
@@ -65,3 +66,12 @@ def test_progress_never_falls_and_ends_at_the_hypervolume(columns: int) -> None:
 def test_no_feasible_trial_has_no_progress() -> None:
     counts, volumes = progress_of_hypervolume(np.ones((3, 2)), np.zeros(3, bool), np.ones(2))
     assert (counts.size, volumes.size) == (0, 0)
+
+
+def test_a_front_that_is_too_large_has_no_progress_but_an_answer_at_once() -> None:
+    assert is_affordable(100_000, 2)
+    assert is_affordable(3_000, 3)
+    assert not is_affordable(3_000, 4)
+    scores = np.random.default_rng(0).random((2_000, 6))
+    counts, _ = progress_of_hypervolume(scores, np.ones(2_000, bool), np.ones(6))
+    assert counts.size == 0
