@@ -85,7 +85,11 @@ RUNS = {
             ("'latency_ms<=0.5'", "'latency_ms<=5'"),
             ("--epochs 30", "--epochs 1"),
             ("--out runs/int8", "--out runs/int8 --images 16 --rounds 2"),
-            ("--target-ms 0.3", "--target-ms 9 --final-epochs 0 --measure-rounds 1"),
+            ("train runs/mine:best", "train mobilenet_v3_small@0.25 --resolution 32"),
+            (
+                "--latency-table my_cpu.yaml --target-ms 0.3",
+                "--latency-table pixel1 --target-ms 0.21 --final-epochs 0 --measure-rounds 1",
+            ),
         ),
         prepare=images,
         slow=True,
