@@ -1,5 +1,6 @@
 """The plugins in `examples/my_plugins` do what they are for."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -7,14 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nas import search
 from nas.core import plugins
 from nas.core.errors import NasError
+from nas.core.plugins import Plugin
+from nas.latency.measure.run import Target
 from nas.network.blocks import Architecture, Block
 from nas.network.cost import cost, cost_of
 from nas.network.lowering import lower, lower_block
 from nas.network.weights import random_weights
+from nas.searching.problem import Answers, Candidates, answers
 from nas.space.file import load_space
 from nas.space.lookup import Lookup
+from nas.testing import check
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -92,3 +98,53 @@ def test_torch_and_onnx_compute_the_same() -> None:
     (theirs,) = session.run(["logits"], {"input": image})
     assert sum(p.numel() for p in model.parameters()) == 3_774_024
     np.testing.assert_allclose(ours, theirs, atol=1e-3 * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "my_plugins.annealing",
+        "my_plugins.script:command=echo 0.5,seconds=1",
+        "my_plugins.numpy_backend",
+        "my_plugins.uib",
+        "my_plugins.uib:start=3",
+        "my_plugins.uib:start=5,middle=false",
+        "my_plugins.uib:middle=false",
+    ],
+)
+def test_each_keeps_its_contract(text: str) -> None:
+    check(text)
+
+
+def test_annealing_finds_more_than_chance() -> None:
+    def best(strategy: str) -> float:
+        run = search(space="mbconv_64", evaluator="costs", objective="max:macs", strategy=strategy,
+                     seed_arch="none", trials=400, limit="params<=3M")  # fmt: skip
+        return float(run.trials.metrics["macs"][run.trials.ok].max())
+
+    assert best("my_plugins.annealing") > best("random")
+
+
+def test_a_script_gives_accuracies_or_the_reason_of_its_failure() -> None:
+    space = load_space("mbconv_64")
+    rows = space.sample_matrix(np.random.default_rng(0), 2)
+    candidates = Candidates(space=space, picks=rows)
+
+    def asked(command: str) -> Answers:
+        plugin = Plugin(name="my_plugins.script", options={"command": command})
+        return answers(plugins.create("evaluators", plugin, space), candidates)
+
+    found = asked(f"{sys.executable} my_plugins/train.py").metrics["top1"]
+    macs = np.array([cost(arch).macs for arch in candidates.archs])
+    assert found.tolist() == (1 - 0.5 * (1e5 / (1e5 + macs))).tolist()
+    assert asked("false").errors == dict.fromkeys((0, 1), "false ended with 1: nothing")
+    assert "printed 'no number'; expected a fraction" in asked("echo no number").errors[0]
+
+
+def test_a_table_is_measured_on_the_backend() -> None:
+    target = Target(backend="my_plugins.numpy_backend")
+    backend = target.create()
+    units = [unit for unit in lower(conv_small()) if unit.block.kind == "conv"]
+    assert backend.open(backend.compile(units))() > 0
+    with pytest.raises(NasError, match="dtype of backend numpy_backend 'int8'; there are: fp32"):
+        Target(backend="my_plugins.numpy_backend", dtype="int8").create()

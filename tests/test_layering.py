@@ -19,7 +19,7 @@ HEAVY = {"torch", "onnx", "onnxruntime", "ai_edge_litert", "flatbuffers", "optun
 
 ORDER = ("core", "network", "space", "exporting", "models", "training", "supernet", "latency",
          "accuracy", "searching", "pruning", "scaling", "report", "pipeline",
-         "integrations", "cli")  # fmt: skip
+         "integrations", "testing", "cli")  # fmt: skip
 """The packages, each of which may import those before it."""
 LOADS = {
     "accuracy": ("gaussian", "imitate", "learn", "short", "short_int8", "zero_cost"),
