@@ -1,4 +1,4 @@
-"""The command line: one small file per command; errors a user can cause are one line."""
+"""The command line: one small file per command; errors that a user can cause are one line."""
 
 import logging
 import sys
@@ -20,7 +20,7 @@ click.version_option(package_name="nas", message="%(version)s")(nas)
 
 
 def main() -> None:
-    """Run the command line; exit code 2 for what the user can mend, 1 for a bug."""
+    """Run the command line; the exit code is 2 for errors of the user, 1 for a bug."""
     streams = Streams()
     log = logging.StreamHandler(sys.stderr)
     log.setFormatter(LogFormatter())
@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def _code() -> int:
-    """Run the command that the arguments name, and return its exit code."""
+    """Run the command in the arguments, and return its exit code."""
     try:
         return int(nas.main(standalone_mode=False) or 0)
     except NasError as error:

@@ -1,4 +1,4 @@
-"""Run the command line as `python -m nas.cli`, where nothing is installed beside Python."""
+"""Run the command line as `python -m nas.cli`, also if the package is not installed."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ import nas
 from nas.cli import main
 
 if __name__ == "__main__":
-    # Python looks in the working folder first, where anything may lie that is named like a package.
+    # Python searches the working folder first, where a file may have the name of a package.
     if os.path.realpath(sys.path[0]) not in map(str, Path(nas.__file__).resolve().parents):
         del sys.path[0]
     main()

@@ -1,4 +1,4 @@
-"""What `nas train` takes from the training in its folder: everything, where ARCH is left out."""
+"""Settings that `nas train` takes from the training in its folder: all, if ARCH is omitted."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ from nas.training.recipes import RECIPES, Recipe
 class Begun:
     """A training that a folder holds: its architecture and settings.
 
-    `weights` is the fingerprint of those it began with, nothing for random ones; `normalisation`
-    that of their images, where it is not that of the data. `quantize` tells whether it trains with
+    `weights` is the fingerprint of its initial weights, empty for random ones; `normalisation` is
+    that of their images if it differs from the data's. `quantize` is whether it trains with
     quantization.
     """
 
@@ -39,7 +39,7 @@ class Begun:
 
 
 def find_begun(out: Place | None) -> Begun | None:
-    """Return the training in `out`; None where there is none.
+    """Return the training in `out`; None if there is none.
 
     Raises:
         NasError: if its files are damaged, or the folder holds something else.
@@ -75,13 +75,13 @@ def _normalisation(read: Reader, weights: Any) -> tuple[Triple, Triple] | None:
 
 
 def is_default(name: str) -> bool:
-    """Tell whether the command was called without the option called `name`."""
+    """Return whether the command was called without the option `name`."""
     source = click.get_current_context().get_parameter_source(name)
     return source is ParameterSource.DEFAULT
 
 
 def settings_of(begun: Begun | None, flags: dict[str, Any]) -> dict[str, Any]:
-    """Return `flags` with the settings of the training in --out where none were given.
+    """Return `flags`, completed by the settings of the training in --out.
 
     Raises:
         NasError: if there is no training.
@@ -98,9 +98,9 @@ def settings_of(begun: Begun | None, flags: dict[str, Any]) -> dict[str, Any]:
 
 
 def recipe_of(begun: Begun, flags: Mapping[str, Any]) -> Any:
-    """Return the recipe of the training in --out, unless another is asked for.
+    """Return the recipe of the training in --out, unless another is given.
 
-    A preset that follows the number of steps stays as it was when a training is extended.
+    A preset that depends on the number of steps stays as it was when a training is extended.
     """
     asked = flags["recipe"]
     follows = asked == begun.recipe.name and asked in RECIPES and bool(RECIPES[asked]().auto)

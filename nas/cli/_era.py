@@ -1,4 +1,4 @@
-"""The option --era of version 0.1, which stands for another table now."""
+"""The option --era of version 0.1, which now selects another table."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -10,9 +10,9 @@ from nas.latency.eras import table_of_era
 
 
 def era(option: str = "latency_table", *, default: str = "") -> Callable[[Any], Any]:
-    """Let a command take --era without knowing of it: it is given the table that is meant.
+    """Add --era to a command, which receives the table that it selects.
 
-    `option` is the parameter with the table, `default` what the command takes without one.
+    `option` is the parameter with the table, `default` its value if not given.
     """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:

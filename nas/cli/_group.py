@@ -1,4 +1,4 @@
-"""A group of commands: a file for each, found by its name and imported when it is asked for."""
+"""A group of commands: one file each, found by name and imported when it is used."""
 
 import importlib
 import pkgutil
@@ -32,7 +32,7 @@ class _Commands(click.Group):
         return command
 
     def _modules(self) -> dict[str, str]:
-        """Return the files by the names of their commands; "import_" is the file of "import"."""
+        """Return the modules by the names of their commands; "import_" is that of "import"."""
         folder = Path(importlib.import_module(self.package).__file__ or "").parent
         files = [file.name for file in pkgutil.iter_modules([str(folder)])]
         return {f.rstrip("_"): f"{self.package}.{f}" for f in files if not f.startswith("_")}

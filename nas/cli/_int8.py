@@ -1,4 +1,4 @@
-"""What to do with a solution that a search found for int8."""
+"""Advice on what to do next with a solution that was found for int8."""
 
 from nas.cli._data import as_word
 from nas.searching.runs.folder import dtype_of
@@ -6,7 +6,7 @@ from nas.space.space import INT8
 
 
 def next_in_int8(arch: str) -> str:
-    """Return what to do next with the solution that `arch` names; empty where it is for fp32."""
+    """Return what to do next with the solution `arch`; "" if it is for fp32."""
     if dtype_of(arch) != INT8:
         return ""
     return (

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the form of those that show their default."""
+"""Options that several commands share, and a helper for options that show their default."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -15,5 +15,5 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON docu
 
 
 def option(name: str, default: Any, text: str | None = None, kind: Any = None) -> Callable[[F], F]:
-    """Return the option called `name`, whose help is `text` with the default."""
+    """Return the option `name`, whose help is `text` and the default."""
     return click.option(name, default=default, show_default=True, help=text, type=kind)

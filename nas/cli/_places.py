@@ -1,4 +1,4 @@
-"""Parameters that are files or folders: a path, or a path or a URL."""
+"""Parameter types for files and folders: a path, or a path or URL."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from nas.core.storage import Place, is_url
 
 
 class _LocalPath(click.Path):
-    """A path; URLs are refused, instead of making a folder called "s3:"."""
+    """A path; URLs are rejected, instead of creating a folder called "s3:"."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         if isinstance(value, str) and is_url(value):
@@ -31,7 +31,7 @@ class _Place(click.ParamType):  # type: ignore[type-arg]  # not generic in older
 
 
 def _allow(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
-    """Let code that files name run until the command ends, where that is allowed."""
+    """Let code that files name run until the command ends, if the user allows it."""
     ctx.with_resource(plugins.allowing(value))
     return value
 
@@ -40,6 +40,6 @@ ALLOW_PLUGINS = click.option(
     "--allow-plugins",
     is_flag=True,
     callback=_allow,
-    help="Run Python modules that a run folder or a file names: only where you trust it.",
+    help="Run Python modules that a run folder or a file names; only use it if you trust them.",
 )
 PATH, PLACE = _LocalPath(path_type=Path), _Place()

@@ -1,7 +1,7 @@
 """Print results on stdout, and everything else on stderr, safely.
 
-Names, error texts and values come from files that anybody may have written: control characters are
-escaped, passwords of URLs masked, and long texts cut.
+Names, error messages and values may come from files of unknown origin: control characters are
+escaped, passwords in URLs masked, and long texts cut.
 """
 
 import logging
@@ -27,12 +27,12 @@ SETTINGS = (
     "step", "storage", "target_ms", "task", "tolerance", "train_resolution", "trials", "weights",
     "width", "workers",
 )  # fmt: skip
-"""Settings that the library's messages name as `lr` or `lr=0.1`, shown as --lr."""
+"""Settings that messages of the library name as `lr` or `lr=0.1`, shown as --lr."""
 _SETTING = re.compile(rf"`({'|'.join(SETTINGS)})(?:=([^`]*))?`")
 
 
 def print_table(table: "Table") -> None:
-    """Print a table on stdout, never cut: where the terminal is narrower, its lines wrap."""
+    """Print a table on stdout, never cut: in a narrower terminal its lines wrap."""
     grid = Grid(box=None, pad_edge=False)
     for i, heading in enumerate(table.headings):
         cells = [row[i].lstrip("+-")[:1] for row in table.rows if row[i]]
@@ -54,12 +54,12 @@ def put(text: str = "") -> None:
 
 
 def print_json(content: Any) -> None:
-    """Print one JSON document on stdout, null for what is no finite number."""
+    """Print one JSON document on stdout, with null for NaN and infinities."""
     click.echo(strict_json.dumps(_masked(content), indent=1))
 
 
 def _masked(content: Any) -> Any:
-    """Return plain data without the secrets of its texts."""
+    """Return plain data with the secrets in its texts masked."""
     match content:
         case str():
             return without_secrets(content)
@@ -71,7 +71,7 @@ def _masked(content: Any) -> Any:
 
 
 def _with_flags(text: str) -> str:
-    """Return a message with flags in place of settings."""
+    """Return a message with settings replaced by flags."""
     return _SETTING.sub(_flag, text)
 
 
@@ -89,5 +89,5 @@ class LogFormatter(logging.Formatter):
     """Formats log messages like those of `say`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the message alone."""
+        """Return only the message."""
         return safe(_with_flags(super().format(record)))

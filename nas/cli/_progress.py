@@ -15,9 +15,10 @@ _SECONDS_BETWEEN_LINES = 10
 
 @contextmanager
 def progress(doing: str, things: str, *, at_once: bool = False) -> Iterator[Report]:
-    """Yield a function that shows the progress of `doing` something with some `things`.
+    """Yield a function that shows the progress of `doing`, counted in `things`.
 
-    A log has a line after ten seconds, and one `at_once` for what may be silent for longer.
+    A log gets a line after ten seconds, and with `at_once` one at the start, for work that may
+    otherwise be silent for longer.
     """
     if not sys.stderr.isatty():
         yield _Lines(things, at_once=at_once)
@@ -34,7 +35,7 @@ def progress(doing: str, things: str, *, at_once: bool = False) -> Iterator[Repo
 
 
 class _Lines:
-    """Prints progress at most every ten seconds, and `at_once` where nothing is done yet."""
+    """Prints progress at most every ten seconds, and with `at_once` at the start."""
 
     def __init__(self, things: str, *, at_once: bool) -> None:
         self._things, self._at_once, self._last = things, at_once, time.monotonic()
@@ -53,7 +54,7 @@ class _Lines:
         say(", ".join(fact for fact in facts if fact))
 
     def _left(self, done: int, total: int, now: float) -> str:
-        """Return the time that is left at the rate so far, nothing where that is not known."""
+        """Return the time left at the rate so far, "" if unknown."""
         if done <= self._start:
             return ""
         seconds = (now - self._began) / (done - self._start) * (total - done)

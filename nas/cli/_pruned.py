@@ -1,4 +1,4 @@
-"""A pruning in words and numbers: a line for every round, and the result."""
+"""The output of nas netadapt: a line for every round, and the result."""
 
 from nas.latency.measure.speedup import Speedup
 from nas.latency.table import LatencyTable
@@ -21,7 +21,7 @@ def round_text(one: Round, *, metric: str = "top1") -> str:
 
 
 def speedup_text(speedup: Speedup) -> str:
-    """Return one line about what was measured."""
+    """Return one line about the measured speedup."""
     low, high = speedup.interval
     return (
         f"measured: {speedup.factor:.2f} times as fast ({low:.2f} - {high:.2f}): "
@@ -31,7 +31,7 @@ def speedup_text(speedup: Speedup) -> str:
 
 
 def ends_table(result: Result, table: LatencyTable) -> Table:
-    """Return the network before and after as a table, with the shares that are left."""
+    """Return the network before and after as a table, with the fractions that are left."""
     start, best = result.start, result.best
     metric = metric_of(result.arch)
     return Table(

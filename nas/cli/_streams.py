@@ -1,7 +1,7 @@
-"""The process's stdout and stderr, which fail no command in the middle of its work.
+"""Streams for stdout and stderr whose failure does not end a command in the middle of its work.
 
-Output that cannot be printed (full disk, closed stream, reader gone) is dropped, and the exit code
-tells at the end.
+Output that cannot be printed (full disk, closed stream, reader gone) is dropped, and reported by
+the exit code at the end.
 """
 
 import errno
@@ -25,7 +25,7 @@ class _Sink(io.FileIO):
         self.failure: OSError | None = None
 
     def write(self, data: Any, /) -> int:
-        """Write, as far as that is possible."""
+        """Write as much as possible."""
         while self.failure is None:
             try:
                 written = super().write(data)
@@ -39,10 +39,10 @@ class _Sink(io.FileIO):
 
 
 class Streams:
-    """Takes over stdout and stderr where they are the process's own, and not those of a test."""
+    """Replaces stdout and stderr if they are the process's own, not those of a test."""
 
     def __init__(self) -> None:
-        """Take them over."""
+        """Replace the streams."""
         _fill_gaps()
         self._out = _taken(1, "stdout")
         _taken(2, "stderr")
@@ -50,7 +50,7 @@ class Streams:
     def close(self, code: int) -> int:
         """Flush, and return the exit code: `code`, or that of a failed stdout.
 
-        A failure of stdout is printed in one line, unless its reader, as `head`, had enough.
+        A failure of stdout is printed in one line, unless its reader (`head`, say) closed it.
         """
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
@@ -65,9 +65,9 @@ class Streams:
 
 
 def _fill_gaps() -> None:
-    """Open the null device for closed streams, so that no file of a run gets their numbers.
+    """Open the null device for closed streams, so that no file of a run gets their descriptors.
 
-    It is opened for reading, so that writing fails as before.
+    It is opened for reading, so that writing still fails.
     """
     for number in _STANDARD:
         try:
@@ -77,9 +77,9 @@ def _fill_gaps() -> None:
 
 
 def _taken(number: int, name: str) -> _Sink | None:
-    """Replace one of the streams of `sys`, unless somebody else has; return what it writes to.
+    """Replace a stream of `sys`, unless somebody else has; return the sink it writes to.
 
-    Characters that the encoding lacks are escaped, for the same reason.
+    Characters that the encoding lacks are escaped, so that they cannot fail either.
     """
     now = getattr(sys, name)
     if now is not getattr(sys, f"__{name}__"):

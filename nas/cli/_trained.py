@@ -1,4 +1,4 @@
-"""Find the trained network that a command's arguments name."""
+"""Find the trained network that the arguments of a command name."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +10,13 @@ from nas.network.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from nas.searching.runs.folder import find_architecture
 
 WEIGHTS = "timm:ID of the hub (nas list weights), timm:PATH, torchvision:PATH"
-"""Where weights come from that were not trained here."""
+"""The sources of weights that were not trained here."""
 
 
 def find_trained(arch: str, weights: str | None) -> Checkpoint:
     """Return the trained network of `arch`, a training folder or a checkpoint.
 
-    With `weights`, a training folder, a checkpoint, or weights of timm or torchvision, `arch` is
+    With `weights` (a training folder, a checkpoint, or weights of timm or torchvision), `arch` is
     their architecture.
 
     Raises:
@@ -41,9 +41,9 @@ def find_trained(arch: str, weights: str | None) -> Checkpoint:
 
 
 def _foreign(weights: str, wanted: Architecture, arch: str) -> Checkpoint | None:
-    """Return the network with weights of another library; None for weights that are ours.
+    """Return the network with weights of another library; None if the weights are our own.
 
-    A plain file of tensors, which does not say its classes and normalisation, is refused.
+    A plain file of tensors, which lacks classes and normalisation, is rejected.
     """
     try:
         from nas.training.foreign import is_foreign
@@ -67,7 +67,7 @@ def _named(arch: Architecture, text: str) -> Architecture:
 
 
 def _check_same(found: Checkpoint, wanted: Architecture, weights: str, text: str) -> None:
-    """Refuse weights of another architecture; the number of classes is that of the weights."""
+    """Reject weights of another architecture; the number of classes is that of the weights."""
     from nas.training.task import for_classes
 
     wanted = for_classes(wanted, len(found.data.classes))

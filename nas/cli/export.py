@@ -1,4 +1,4 @@
-"""Write an architecture in another form."""
+"""Export an architecture to another format."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -24,14 +24,16 @@ from nas.searching.runs.folder import find_architecture
     "--format",
     "form",
     default="",
-    help="One of nas list exporters, with options as in onnx:opset=18; or as --out ends.",
+    help="One of nas list exporters, with options as in onnx:opset=18. [default: --out's suffix]",
 )
 @click.option(
     "--weights", help=f"The weights of ARCH: a training folder, a checkpoint, or {WEIGHTS}."
 )
 @click.option("--out", type=PATH, help="The file. [default: named after ARCH]")
-@click.option("--latency-table", default="", help="For the card of hub. [default: that of the run]")
-@click.option("--opset", type=int, help="The version of ONNX's operators; 17 by default.")
+@click.option(
+    "--latency-table", default="", help="The table for the model card of hub. [default: the run's]"
+)
+@click.option("--opset", type=int, help="The version of ONNX's operators. [default: 17]")
 @JSON
 def command(  # noqa: PLR0913  # all of them are options of the user
     arch: str,
@@ -44,7 +46,7 @@ def command(  # noqa: PLR0913  # all of them are options of the user
 ) -> None:
     """Export ARCH: a bundled name, a YAML or JSON file, or RUN_DIR:best, RUN_DIR:3.
 
-    A training folder, FOLDER:last or a .safetensors file takes its trained weights along.
+    A training folder, FOLDER:last or a .safetensors file is exported with its trained weights.
     """
     if weights:
         trained: Checkpoint | None = find_trained(arch, weights)

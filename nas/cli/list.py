@@ -26,9 +26,9 @@ _PLUGINS = {kind: kind for kind in plugins.KINDS if kind != "datasets"} | {"data
 @click.argument("kind", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(kind: str | None, as_json: bool) -> None:
-    """List spaces, tables, architectures, recipes, published weights, and every kind of plugin.
+    """List spaces, tables, architectures, recipes, published weights, and plugins of every kind.
 
-    KIND is one of these; without it all are listed.
+    KIND is one of these; without it, all are listed.
     """
     kinds = (*_FILES, "recipes", "weights", *_PLUGINS)
     if kind is not None and kind not in kinds:
@@ -62,7 +62,7 @@ def _weights_table(entries: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def _weights() -> dict[str, dict[str, Any]]:
-    """Return what is known about published weights, by what `--weights` takes."""
+    """Return the known published weights, by the value for `--weights`."""
     return {
         weights.source: {
             "architecture": arch,

@@ -60,69 +60,73 @@ def _setting(name: str, text: str, kind: Any = None) -> Callable[[F], F]:
 @click.option(
     "--dtype",
     type=click.Choice(DTYPES),
-    help="int8: the target is one in int8, and the result is quantized. [default: as the table]",
+    help="int8: the target is an int8 latency, and the result is quantized. [default: the table's]",
 )
-@click.option("--target-ms", type=float, required=True, help="Prune until the table says this.")
+@click.option("--target-ms", type=float, required=True, help="Prune until the table predicts this.")
 @click.option("--data", required=True, help=DATA)
 @click.option(
     "--weights",
     help=f"The weights of ARCH: a training folder, a checkpoint, or {WEIGHTS}.",
 )
-@_setting("epochs", "Fine-tuning of every proposal.", WHOLE)
-@click.option("--steps", type=WHOLE, default=0, help="The same in steps, instead of --epochs.")
-@_setting("final_epochs", "Fine-tuning of the pruned network.", WHOLE)
+@_setting("epochs", "Epochs of fine-tuning for every proposal.", WHOLE)
+@click.option("--steps", type=WHOLE, default=0, help="Steps of the same, instead of --epochs.")
+@_setting("final_epochs", "Epochs of fine-tuning for the pruned network.", WHOLE)
 @_setting("step", "What a round saves: 0.01 or 1% of the present latency, or 2ms.")
-@_setting("decay", "A factor on the step in every round.", float)
+@_setting("decay", "Factor on the step from round to round.", float)
 @_setting(
-    "by", "What a round saves a step of; the target is a latency in any case.", click.Choice(BY)
+    "by", "The quantity that a round saves; the target is always a latency.", click.Choice(BY)
 )
 @_setting(
     "choose",
-    "The most accurate proposal, or the best change of accuracy for what it saves.",
+    "Choose the most accurate proposal, or the best change of accuracy per cost saved.",
     click.Choice(CHOICES),
 )
-@option("--prune", ",".join(DEFAULT_KINDS), f"What may be cut, of: {', '.join(KINDS)}.")
+@option(
+    "--prune", ",".join(DEFAULT_KINDS), f"Which channels may be cut, out of {', '.join(KINDS)}."
+)
 @_setting("multiple", "Channel counts are multiples of this.", COUNT)
 @_setting(
     "importance",
-    "Which channels stay: those with the largest norm (l1, l2: of the filters; bn: of the "
-    "normalisation), or those that do most for the loss, to first order (taylor).",
+    "Which channels are kept: those with the largest norm (l1, l2: of the filters; bn: of the "
+    "normalisation), or those that affect the loss most, to first order (taylor).",
     click.Choice(IMPORTANCES),
 )
 @_setting(
     "shortlist",
-    "Proposals of a round that are fine-tuned: those that promise most, to first order. "
-    "0 is for all, as in the paper.",
+    "The number of proposals fine-tuned per round: the most promising ones, to first order. "
+    "0 means all, as in the paper.",
     WHOLE,
 )
-@_setting("held_out", "The hold-out share of the training images, which scores proposals.", float)
+@_setting("held_out", "The hold-out fraction of the training images, to score proposals.", float)
 @option("--recipe", "auto", f"How to fine-tune. {RECIPE}")
-@click.option("--lr", type=RATE, help="The highest rate of fine-tuning. [default: the recipe's]")
-@click.option("--batch", type=COUNT, help="Images at once. [default: the recipe's]")
-@option("--workers", 1, "Proposals at a time.", COUNT)
+@click.option(
+    "--lr", type=RATE, help="The peak learning rate of fine-tuning. [default: the recipe's]"
+)
+@click.option("--batch", type=COUNT, help="Batch size. [default: the recipe's]")
+@option("--workers", 1, "Proposals fine-tuned at a time.", COUNT)
 @option("--runner", "local", "Where several workers run.")
 @DEVICE
 @option(
     "--measure-rounds",
     24,
-    "Repetitions of start and result when they are measured end to end; 0 measures nothing.",
+    "Repetitions when start and result are measured end to end; 0 skips the measurement.",
     WHOLE,
 )
 @option("--measure-device", HERE, "Where they are measured: local, or ssh:user@host.")
 @click.option(
     "--out",
     type=PATH,
-    help="The run folder; one that exists is continued. [default: runs/netadapt-...]",
+    help="The run folder; an existing run resumes. [default: runs/netadapt-...]",
 )
-@_setting("seed", "Seed of hold-out images, order and augmentation.", WHOLE)
+@_setting("seed", "Seed for hold-out images, order and augmentation.", WHOLE)
 @JSON
 def command(arch: str, as_json: bool, out: Path | None, **flags: Any) -> None:
     """Prune the channels of a trained network until a latency table predicts the target.
 
     ARCH is a training folder, a checkpoint, or with --weights an architecture. Every round cuts the
-    group of channels whose loss costs the least accuracy (NetAdapt; with --choose ratio the variant
-    of MobileNetV3). The paper's algorithm is --shortlist 0 --importance l2. The same command
-    resumes a run that was interrupted.
+    group of channels whose removal costs the least accuracy (NetAdapt; with --choose ratio, the
+    variant of MobileNetV3). The paper's algorithm is --shortlist 0 --importance l2. The same
+    command resumes an interrupted run.
     """
     start = find_trained(arch, flags["weights"])
     table = table_for(flags["latency_table"], flags["dtype"] or "")
@@ -174,7 +178,7 @@ def _print(result: Result, table: LatencyTable, speedup: Speedup | None) -> None
 
 
 def _settings(flags: dict[str, Any], known: Mapping[str, Any]) -> Settings:
-    """Return the settings of the flags; where they are defaults, those of the run `known`."""
+    """Return the settings of the flags; defaults are replaced by those of the run `known`."""
     own = {name: flags[name] for name in Settings.__dataclass_fields__}
     own["prune"] = own["prune"].replace(" ", "").split(",")
     source = click.get_current_context().get_parameter_source
@@ -185,7 +189,7 @@ def _settings(flags: dict[str, Any], known: Mapping[str, Any]) -> Settings:
 
 
 def _recipe(flags: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
-    """Return recipe and rate of the flags; where they are defaults, those of the run `known`."""
+    """Return recipe and rate of the flags; defaults are replaced by those of the run `known`."""
     source = click.get_current_context().get_parameter_source
     name = flags["recipe"]
     if source("recipe") is ParameterSource.DEFAULT and known.get("recipe.name") in RECIPES:
@@ -195,7 +199,7 @@ def _recipe(flags: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any
 
 
 def _kept(known: Mapping[str, Any], name: str, default: Any) -> Any:
-    """Return a setting of a known run, where it has the right type."""
+    """Return a setting of a known run if it has the right type, else the default."""
     found = known.get(name)
     return found if type(found) is type(default) else default
 
@@ -227,7 +231,7 @@ def _default_folder(job: "PruningJob") -> Path:
 
 
 def _prune(job: "PruningJob", folder: Path, flags: dict[str, Any], *, quiet: bool) -> Result:
-    """Run the rounds, a line for each."""
+    """Run the rounds, printing a line for each."""
     from nas.pruning.run import Listener, netadapt
 
     def tell(one: Round) -> None:
@@ -242,7 +246,7 @@ def _prune(job: "PruningJob", folder: Path, flags: dict[str, Any], *, quiet: boo
 
 
 def _quantized(job: "PruningJob", folder: Path) -> "InInt8":
-    """Quantize the result, and score it as onnxruntime runs it."""
+    """Quantize the result, and evaluate it with onnxruntime."""
     try:
         from nas.pipeline.quantized import quantize_into
     except ModuleNotFoundError as error:
@@ -267,7 +271,7 @@ def _measured(result: Result, table: LatencyTable, flags: Mapping[str, Any]) -> 
 
 
 def _draw(result: Result, table: LatencyTable, folder: Path) -> None:
-    """Draw the pictures, and say where they are."""
+    """Draw the pictures, and print their paths."""
     from nas.report.netadapt_plots import draw_channels, draw_rounds
 
     rounds, channels = folder / "rounds.png", folder / "channels.png"

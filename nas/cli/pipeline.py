@@ -20,16 +20,16 @@ from nas.pipeline.outcome import networks_table
 @click.option(
     "--out",
     type=PATH,
-    help="The folder of everything; one that exists is continued. [default: runs/NAME, or the "
+    help="The folder for all results; an existing pipeline resumes. [default: runs/NAME, or the "
     "file's out]",
 )
 @ALLOW_PLUGINS
 @JSON
 def command(config: Path, out: Path | None, allow_plugins: bool, as_json: bool) -> None:
-    """Search, train, prune, scale and export, as RUN.yaml says, and write one report.
+    """Search, train, prune, scale and export as configured in RUN.yaml, and write one report.
 
     RUN.yaml has a section for each command, with its flags as keys. The results of finished
-    stages are kept: the same command resumes after a kill, wherever that was.
+    stages are kept: the same command resumes after an interruption at any point.
     """
     asked = read_pipeline(config, allow_plugins=allow_plugins)
     folder = out or Path(asked.out or Path("runs") / file_name(config.stem, default="pipeline"))

@@ -1,4 +1,4 @@
-"""Draw a network as a table, block by block."""
+"""Show a network as a table, block by block."""
 
 from dataclasses import asdict
 from typing import Any
@@ -24,14 +24,14 @@ from nas.searching.runs.folder import dtype_of, find_architecture, judged_by
 
 @click.command("show")
 @click.argument("arch")
-@click.option("--latency-table", help="A name or a path. [default: that of the run, or pixel1]")
+@click.option("--latency-table", help="A name or a path. [default: the run's, or pixel1]")
 @era(default=SearchConfig().latency_table)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(arch: str, latency_table: str | None, as_json: bool) -> None:
-    """Show ARCH block by block, with its share of the cost and of the latency.
+    """Show ARCH block by block, with each block's fraction of the cost and of the latency.
 
-    ARCH is a bundled name ("mobilenet_v1@0.75-192" is one too), a YAML or JSON file, or
-    RUN_DIR:best, RUN_DIR:3.
+    ARCH is a bundled name (also as in "mobilenet_v1@0.75-192"), a YAML or JSON file, or a solution
+    of a run: RUN_DIR:best, RUN_DIR:3.
     """
     network = find_architecture(arch)
     table = load_table(latency_table or _of_run(arch))
@@ -72,7 +72,7 @@ def command(arch: str, latency_table: str | None, as_json: bool) -> None:
 
 
 def _detector(network: Architecture) -> dict[str, Any]:
-    """Return what a detector predicts, with the number of its anchors or points."""
+    """Return the facts of a detector, with the number of its anchors or points."""
     if network.detector is None:
         return {}
     found = plain_detector(network.detector)
@@ -80,7 +80,7 @@ def _detector(network: Architecture) -> dict[str, Any]:
 
 
 def _of_run(arch: str) -> str:
-    """Return the latency table that the run of a solution was searched with."""
+    """Return the latency table of the run that found a solution, by default the usual one."""
     folder, solution = split_name(arch)
     if solution is not None:
         with Place(folder).reading(SEARCH.mark) as here:

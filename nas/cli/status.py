@@ -20,7 +20,7 @@ from nas.searching.task import DETECTION
 @click.argument("run_dir", type=PLACE)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(run_dir: Place, as_json: bool) -> None:
-    """Show the status of the search in RUN_DIR, or at a URL, also while it runs elsewhere.
+    """Show the status of the search in RUN_DIR, a folder or URL, even while it runs elsewhere.
 
     RUN_DIR may also be the folder of nas train, netadapt, scale search or pipeline.
     """
@@ -59,7 +59,7 @@ def _document(status: Status) -> dict[str, object]:
 
 
 def _summary_lines(summary: Summary) -> list[str]:
-    """Return the lines about a folder that holds no search."""
+    """Return the lines about a folder that is not a search."""
     out, kind = summary.out, summary.kind
     lines = [f"{out}: {kind.text}, {summary.state}"]
     for name, value in summary.facts.items():

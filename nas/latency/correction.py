@@ -1,12 +1,13 @@
-"""Correct what a unit takes alone to what it adds to a network.
+"""Correct the latency of a unit measured alone to what it adds to a network.
 
-A unit that is measured alone includes the start of the runtime, which also brings the input into
-its own layout and the output back. Inside a network it does not, but finds its weights and its
-input in a colder cache. What any run costs, however small the model, is measured and taken off: a
-network has it once. The rest of the difference is a share of the unit's time that depends on its
-kind and size, and nanoseconds for what the operator model counts, which matter for small units:
-loading weights, starting layers, converting layouts. Both are fitted on networks that were measured
-end to end; a unit never costs less than a fifth of its own time.
+The latency of a unit alone includes the start of the runtime, which also converts the input to its
+own layout and the output back. Inside a network the unit does not pay for this, but finds its
+weights and input in a colder cache. The cost of any run, however small the model, is measured and
+subtracted, since a network has it once. The rest of the difference is modelled as a factor on the
+unit's latency that depends on its kind and size, plus nanoseconds per count of the operator model,
+which matter for small units: loading weights, starting layers, converting layouts. Both are fitted
+on networks that were measured end to end; the result is never less than a fifth of the unit's own
+latency.
 """
 
 from collections.abc import Mapping
@@ -25,9 +26,9 @@ _LEAST = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Correction:
-    """The coefficients of one table: of the factor, which is linear in `features`, and `terms`.
+    """The coefficients of one table: those of the factor, linear in `features`, and `terms`.
 
-    `terms` are nanoseconds per count of `nas.latency.predictor.counts`, below 0 as well.
+    `terms` are nanoseconds per count of `nas.latency.predictor.counts`; they may be negative.
     """
 
     whole: Signed
@@ -40,15 +41,15 @@ class Correction:
     terms: Mapping[str, Signed] = field(default_factory=dict)
 
     def factor(self, unit: Unit) -> float:
-        """Return what `unit` costs in a network over what it costs alone, between 1/5 and 3."""
+        """Return the ratio of a unit's latency in a network to that alone, from 1/5 to 3."""
         values = zip(FEATURES, features(unit), strict=True)
         total: float = sum(getattr(self, name) * value for name, value in values)
         return min(max(total, _LOWEST), _HIGHEST)
 
     def corrected_ms(self, unit: Unit, isolated_ms: float, fixed_ms: float = 0.0) -> float:
-        """Return what `unit`, measured alone as `isolated_ms`, adds to a network.
+        """Return the milliseconds that `unit`, measured alone as `isolated_ms`, adds to a network.
 
-        `fixed_ms` is what any run costs.
+        `fixed_ms` is the cost of any run.
         """
         own, counts = own_ms(isolated_ms, fixed_ms), counts_of(unit) if self.terms else {}
         terms = sum(1e-6 * ns * counts.get(name, 0) for name, ns in self.terms.items())
@@ -56,7 +57,7 @@ class Correction:
 
 
 def own_ms(isolated_ms: float, fixed_ms: float) -> float:
-    """Return what of `isolated_ms` is the unit's own, not `fixed_ms`: a twentieth at least."""
+    """Return `isolated_ms` without `fixed_ms`, but at least a twentieth of it."""
     return max(isolated_ms - fixed_ms, _LEAST * isolated_ms)
 
 
@@ -66,9 +67,9 @@ FEATURES = tuple(f.name for f in fields(Correction) if f.name != "terms")
 def features(unit: Unit) -> tuple[float, ...]:
     """Return the features of one unit in the order of `FEATURES`.
 
-    1 for each unit; 1 with a shortcut, with squeeze-and-excitation, and with h-swish, for which
-    runtimes leave their own layout; the logarithms of the elements in and out, of the parameters
-    and of the multiply-adds, relative to a unit of medium size.
+    They are a constant 1; indicators of a shortcut, of squeeze-and-excitation, and of h-swish, for
+    which runtimes leave their own layout; and the logarithms of the elements in and out, of the
+    parameters and of the multiply-adds, relative to a medium-sized unit.
     """
     cost = cost_of(unit)
     elements = prod(unit.in_shape) + prod(unit.out_shape)

@@ -1,4 +1,4 @@
-"""How much of the latency of a space's networks a table of measured units extrapolates."""
+"""Measure how much of the latency of a space's networks a table extrapolates."""
 
 import shlex
 from collections.abc import Callable
@@ -12,17 +12,17 @@ from nas.network.blocks import Architecture
 from nas.space.space import Matrix, Space
 
 ON_MISSING = ("model", "measure", "fail")
-"""What may be done about units that a measured table lacks."""
+"""What to do about units that a measured table lacks."""
 
 NETWORKS = 64
 Decode = Callable[[Matrix], tuple[Architecture, ...]]
 MOST = 0.5
-"""Of more than this share of the latency, an extrapolation must be allowed."""
+"""Extrapolating more than this fraction of the latency must be allowed explicitly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
-    """What a table of measured units lacks of random networks: shares of units and of latency."""
+    """The fractions of units and of latency in random networks that a table has not measured."""
 
     networks: int
     units: float
@@ -34,9 +34,8 @@ def coverage(
 ) -> Coverage:
     """Return how much of `networks` random networks of `space` is extrapolated from `table`.
 
-    `decode` gives the architectures of rows, by default those of the space.
-
-    That is nothing for a published table, which is a model of operators and has its own range.
+    `decode` returns the architectures of rows, by default those of the space. Nothing is
+    extrapolated from a published table, which is an operator model with its own range.
 
     Raises:
         MissingEntry: if the table has neither an entry nor a model for some unit.
@@ -53,15 +52,16 @@ def coverage(
 
 
 def is_for(table: LatencyTable, space: Space) -> bool:
-    """Return whether `table` was measured for this space, by its choices.
+    """Return whether `table` was measured for a space with the choices of `space`.
 
-    Its operator model was then fitted to units of the space. Tables of version 0.1 do not tell.
+    If so, its operator model was fitted to units of the space. Tables of version 0.1 do not record
+    this.
     """
     return table.provenance is not None and table.provenance.choices == space.fingerprint
 
 
 def coverage_text(found: Coverage, table: LatencyTable, space: Space) -> str:
-    """Return a line on what is extrapolated; empty if nothing is."""
+    """Return one line on what is extrapolated, "" if nothing is."""
     if not found.units:
         return ""
     if is_for(table, space):
@@ -78,13 +78,13 @@ def coverage_text(found: Coverage, table: LatencyTable, space: Space) -> str:
 
 
 def check_coverage(found: Coverage, text: str, *, named: str) -> None:
-    """Refuse a table that extrapolates most of the latency; `text` is that of `coverage_text`.
+    """Reject a table that extrapolates most of the latency; `text` is that of `coverage_text`.
 
-    `named` is the name or the file of the space. A search asks it only of tables that were not
+    `named` is the name or the file of the space. A search calls this only for tables that were not
     measured for the space; see `is_for`.
 
     Raises:
-        NasError: with the shares, and what to do.
+        NasError: with the fractions, and what to do.
     """
     if found.latency > MOST:
         raise NasError(

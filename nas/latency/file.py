@@ -20,13 +20,13 @@ _ALWAYS = (
     *("name", "device", "core", "runtime", "dtype", "threads"),
     *("sources", "weak", "error", "spread", "overhead_ms"),
 )
-"""What every table's file holds."""
+"""The keys of every table's file."""
 
 
 def load_table(name: str | Path, *, era: str | int | None = None) -> LatencyTable:
-    """Return a bundled latency table, or one from a YAML or JSON file.
+    """Return a bundled latency table, or the one in a YAML or JSON file.
 
-    `era` is what chose a state of the runtime in version 0.1; see `table_of_era`.
+    `era` selected a state of the runtime in version 0.1; see `table_of_era`.
 
     Example:
         >>> load_table("pixel1_2018").device
@@ -34,7 +34,7 @@ def load_table(name: str | Path, *, era: str | int | None = None) -> LatencyTabl
 
     Raises:
         UnknownName: if there is no such table; the closest are named.
-        BadFile: if the file is malformed; file, line where known, and key are named.
+        BadFile: if the file is malformed; file, line if known, and key are named.
     """
     place, chosen = split_era(table_of_era(name, era))
     try:
@@ -59,9 +59,9 @@ def _load(place: str | Path, chosen: str) -> LatencyTable:
 
 
 def write_table(table: LatencyTable, path: Path, *, heading: str = "") -> None:
-    """Write `table` to `path` atomically; `load_table` gives an equal one back.
+    """Write `table` to `path` atomically; `load_table` inverts this.
 
-    `heading` becomes a comment at the top; a path that ends in .json gets JSON, which has none.
+    `heading` becomes a comment at the top, except in JSON, for paths that end in .json.
     """
     if path.suffix == ".json":
         write_text(path, to_json(table_mapping(table)), follow=True)
@@ -71,7 +71,7 @@ def write_table(table: LatencyTable, path: Path, *, heading: str = "") -> None:
 
 
 def table_mapping(table: LatencyTable) -> dict[str, Any]:
-    """Return `table` as what its file holds, `schema` first."""
+    """Return `table` as the content of its file, `schema` first."""
     own = {key: _plain(getattr(table, key)) for key in _ALWAYS}
     if not table.spread.modelled:  # only tables of measured units have it
         del own["spread"]["modelled"]
@@ -94,7 +94,7 @@ def table_mapping(table: LatencyTable) -> dict[str, Any]:
 
 
 def file_fingerprint(table: LatencyTable) -> str:
-    """Return 16 hex digits of all that the file of `table` holds."""
+    """Return 16 hex digits, a hash of the content of `table`'s file."""
     return earlier_fingerprint(table_mapping(table))
 
 
@@ -116,7 +116,7 @@ def _check(table: LatencyTable) -> None:
     if not table.model and not table.entries:
         raise BadValue("needs entries or a model")
     missing = set(COUNTS) - set(table.model.coefficients) if table.model else ()
-    if missing:  # each would count a silent zero
+    if missing:  # each would silently count as zero
         lacks = f"lacks coefficients for {', '.join(sorted(missing))}"
         raise BadValue(lacks, "model", "coefficients")
     for key, entry in table.entries.items():

@@ -1,8 +1,8 @@
 """Predict latency from counts of operators: a linear model with coefficients >= 0.
 
-Each layer is described by a few counts (multiply-adds, elements read and written, weights), and a
-unit costs the sum of counts times coefficients. So the model is additive and extrapolates, which
-trees fitted to the same data do not.
+Each layer is described by a few counts (multiply-adds, elements read and written, weights), and the
+latency of a unit is the sum of counts times coefficients. The model is thus additive and can
+extrapolate, which trees fitted to the same data cannot.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ from nas.network.layers import (
 )
 
 CACHE_ELEMENTS = 250_000
-"""Elements of 4 bytes that fit in about 1 MB; depthwise inputs beyond it come from memory."""
+"""Elements of 4 bytes in about 1 MB of cache; depthwise inputs beyond it come from memory."""
 
 COUNTS = (
     "conv_macs",
@@ -41,7 +41,7 @@ COUNTS = (
     "hswish",
     "swish",
 )
-"""What every model counts, in the order of the fit; see `counts`."""
+"""The counts of every model, in the order of the fit; see `counts`."""
 
 FINER = (
     "layers",
@@ -56,7 +56,7 @@ FINER = (
     "added",
     "pooled",
 )
-"""What a model may count besides, where the measurements can tell it apart from `COUNTS`."""
+"""Further counts of a model, used if the measurements can separate them from `COUNTS`."""
 
 EXTENTS = ("kernel", "channels", "se_channels", "se_size")
 """Quantities of a layer that have a measured range; see `extents`."""
@@ -71,23 +71,23 @@ _IMAGE_CHANNELS = 3
 
 
 def counts(layer: Layer, *, finer: bool = True) -> dict[str, int]:
-    """Return what `layer` counts; a name that is absent counts nothing.
+    """Return the counts of `layer` by name; absent ones are 0.
 
     Without `finer`, some of `FINER` are absent.
 
-    A convolution with M output pixels, K = kernel^2 * input channels per group and N outputs
-    counts M*K*N `conv_macs`, M*K `conv_reads`, M*N `conv_writes` and K*N `conv_weights`. A
-    depthwise one counts `depthwise_macs` and, as `depthwise_spill`, the input elements beyond
-    `CACHE_ELEMENTS`. `linear_weights` are those of fully connected layers, also inside
+    A convolution with M output pixels, K = kernel^2 * input channels per group and N output
+    channels has M*K*N `conv_macs`, M*K `conv_reads`, M*N `conv_writes` and K*N `conv_weights`. A
+    depthwise one has `depthwise_macs` and, as `depthwise_spill`, the input elements beyond
+    `CACHE_ELEMENTS`. `linear_weights` are those of fully connected layers, including those in
     squeeze-and-excitation, whose pooled and rescaled elements are `se_elements`. `hswish` and
-    `swish` are the elements through these activations, or through their (hard) sigmoids.
+    `swish` are the elements passing these activations or their (hard) sigmoids.
 
-    Finer: `layers` is 1 each; `spatial_macs` are the `conv_macs` of kernels above 1; `odd_...` are
-    multiply-adds between channels that are no multiple of 4, for which many runtimes have slower
-    kernels; `depthwise_strided` those with a stride; `squeezes` is 1 for a squeeze-and-excitation;
-    `clipped` are elements through ReLU or ReLU6, `pooled` those of global pooling. `added` are
-    those that are added, or moved: by concatenation, upsampling, splitting and shuffling.
-    Max-pooling counts `depthwise_macs`, as the operator most like it.
+    The finer counts: `layers` is 1 for each layer; `spatial_macs` are the `conv_macs` of kernels
+    above 1; `odd_...` are multiply-adds between channels that are not a multiple of 4, for which
+    many runtimes have slower kernels; `depthwise_strided` are those with a stride; `squeezes` is 1
+    for a squeeze-and-excitation; `clipped` are elements passing ReLU or ReLU6, `pooled` those of
+    global pooling. `added` are elements that are added, or moved by concatenation, upsampling,
+    splitting and shuffling. Max-pooling has `depthwise_macs`, as the most similar operator.
     """
     return {"layers": 1} | _counts(layer, finer)
 
@@ -152,9 +152,9 @@ def _act_counts(act: str, elements: int) -> dict[str, int]:
 
 
 def counts_of(unit: Unit, *, finer: bool = True) -> dict[str, int]:
-    """Return the summed counts of the layers of `unit`; `finer` is that of `counts`.
+    """Return the summed counts of the layers of `unit`; for `finer` see `counts`.
 
-    A pooled shortcut counts as a 3x3 depthwise convolution, the operator most like it.
+    A pooled shortcut counts as a 3x3 depthwise convolution, the most similar operator.
     """
     total: dict[str, int] = {}
     for layer in unit.layers:
@@ -169,9 +169,9 @@ def counts_of(unit: Unit, *, finer: bool = True) -> dict[str, int]:
 
 
 def extents(layer: Layer) -> tuple[tuple[str, int], ...]:
-    """Return the quantities of `layer` that a measured range can bound, by their names.
+    """Return the quantities of `layer` that have a measured range, with their names.
 
-    `channels` are the features of a linear layer, or the channels on the wider side of a
+    `channels` are the input features of a linear layer, or the channels on the wider side of a
     convolution; `se_size` is the side of the map that is squeezed.
     """
     match layer:
@@ -187,10 +187,11 @@ def extents(layer: Layer) -> tuple[tuple[str, int], ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpModel:
-    """Coefficients of the counts, and the range of the layers they were fitted on.
+    """The coefficients of the counts, and the range of the layers they were fitted on.
 
     `coefficients` are nanoseconds per count, >= 0; `assumed` says why some were not measured.
-    `ranges` and `resolution` are the least and largest measured values, of `EXTENTS` and of inputs.
+    `ranges` and `resolution` are the least and largest measured values of `EXTENTS` and of the
+    input's side.
     """
 
     coefficients: Mapping[str, Coefficient]
@@ -212,18 +213,18 @@ class OpModel:
             raise BadValue("resolution must be the least value and the largest", "resolution")
 
     def reasons(self, unit: Unit) -> tuple[str, ...]:
-        """Name, once each, what in `unit` was not measured."""
+        """Return, once each, the reasons why `unit` is outside of the measurements."""
         assumed = [f"{n} {self.assumed[n]}" for n in counts_of(unit) if n in self.assumed]
         return tuple(dict.fromkeys([*assumed, *self.beyond(unit)]))
 
     def beyond(self, unit: Unit) -> tuple[str, ...]:
-        """Name, once each, the operators of `unit` that lie outside of the measured range."""
+        """Return, once each, what in `unit` lies outside of the measured range."""
         return tuple(dict.fromkeys(name for is_so, name in self.outside(unit) if is_so))
 
     def outside(self, unit: Unit) -> Iterator[tuple[bool, str]]:
-        """Yield whether something lies outside of the measured range, and its name.
+        """Yield, for each reason, whether `unit` lies outside of the measured range, and its text.
 
-        For units of arrays (`nas.network.arrays.lower_arrays`) it may be an array of bools.
+        For units of arrays (`nas.network.arrays.lower_arrays`) the first may be an array of bools.
         """
         for layer in unit.layers:
             for name, value in extents(layer):
@@ -239,7 +240,7 @@ class OpModel:
         yield unit.shortcut == "pool", pools
 
     def resolution_reasons(self, resolution: int) -> tuple[str, ...]:
-        """Name an input of `resolution` pixels that lies outside of the measured range."""
+        """Return the reason, if any, why `resolution` lies outside of the measured range."""
         low, high = self.resolution
         if low <= resolution <= high:
             return ()

@@ -1,4 +1,4 @@
-"""Where a measured latency table comes from, and how well it predicts."""
+"""The origin of a measured latency table, and the result of its validation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,15 +8,15 @@ from nas.core.schema import Milliseconds, Positive, Signed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """How, when and on what a table was measured; what could not be read is empty or 0.
+    """How, when and on what a table was measured; values that could not be read are empty or 0.
 
-    `cores` are the numbers of those that the process was pinned to, of `cpu_count`; `clock_mhz`
-    and `governor` are the first one's. `calibrated_on` are the fingerprints of the networks that
-    the correction was fitted on, which cannot validate the table. `reference_ms` is what the
-    reference networks took: the speed of the machine that all numbers are for. `rounds` is the
-    largest number of repetitions of a model, `noise` the median deviation of the references'.
-    `facts` are further ones about the device, as a phone has them.
-    `graph` is the version of what was timed (`nas.latency.backends.graph_of`).
+    `cores` are the numbers of the cores that the process was pinned to, out of `cpu_count`;
+    `clock_mhz` and `governor` are those of the first one. `calibrated_on` are the fingerprints of
+    the networks that the correction was fitted on, which cannot validate the table. `reference_ms`
+    are the latencies of the reference networks, which define the machine speed that all numbers
+    refer to. `rounds` is the largest number of repetitions of a model, `noise` the median deviation
+    of the references. `facts` are further facts about the device, as for phones. `graph` is the
+    version of the graphs that were timed (`nas.latency.backends.graph_of`).
     """
 
     backend: str
@@ -45,11 +45,12 @@ class Provenance:
 class Validation:
     """Predicted against measured latency of networks that the table was not fitted on.
 
-    Errors are fractions of the measured latency: `bias` the mean, `mape` the mean of the absolute,
-    `worst` the largest; `within_5` and `within_10` are shares of the networks, `kendall_tau` is
-    tau-a. `noise_floor` is `mape` between two measurements of the same networks, `noise_worst` the
-    largest difference. `speed` is what the references took then over what they took for the table.
-    `points` are (predicted, measured) milliseconds by name.
+    Errors are fractions of the measured latency: `bias` is the mean error, `mape` the mean absolute
+    error, `worst` the largest; `within_5` and `within_10` are fractions of the networks;
+    `kendall_tau` is tau-a. `noise_floor` is the `mape` between two measurements of the same
+    networks, `noise_worst` the largest difference. `speed` is the latency of the references during
+    validation divided by that in the table. `points` are (predicted, measured) milliseconds by
+    name.
     """
 
     bias: Signed
@@ -66,7 +67,7 @@ class Validation:
 
     @property
     def summary(self) -> str:
-        """One line with the figures that matter."""
+        """One line with the most important numbers."""
         return (
             f"{len(self.points)} networks measured end to end: bias {100 * self.bias:+.1f} %, "
             f"mean error {100 * self.mape:.1f} % (the same networks twice: "

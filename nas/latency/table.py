@@ -1,7 +1,8 @@
-"""Latency tables: milliseconds per unit, measured or from an operator model, with an interval.
+"""Latency tables: milliseconds per unit, measured or predicted, with prediction intervals.
 
-A table is additive: a network costs `overhead_ms` plus the sum over its units. A unit costs what
-was measured (`entries`), or else what the operator model predicts; a table with neither raises.
+A table is additive: a network takes `overhead_ms` plus the sum over its units. The latency of a
+unit is the measured one (`entries`), or else the prediction of the operator model; without either,
+an error is raised.
 """
 
 import hashlib
@@ -32,19 +33,19 @@ from nas.space.space import Matrix, Space
 
 _MS_PER_NS = 1e-6
 DECIMALS = 6
-"""Units and sums are rounded to nanoseconds, so that sums are equal in any order and everywhere."""
+"""Units and sums are rounded to nanoseconds, so that sums are equal in any order, everywhere."""
 _HALFWAY = 1e-5
-"""Sums so near to half a nanosecond are added exactly: their last digit decides."""
+"""Sums this close to half a nanosecond are added exactly, since their last digit decides."""
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What one measured unit adds to a network, in milliseconds, and the 90 % interval of that.
+    """The milliseconds that one measured unit adds to a network, with their 90 % interval.
 
-    `isolated_ms` is what it took alone. Tables of other projects have the standard deviation of one
-    run, `deviation_ms`, and the number of runs, `count`.
+    `isolated_ms` is the latency of the unit alone. Tables of other projects have the standard
+    deviation of one run, `deviation_ms`, and the number of runs, `count`.
     """
 
     ms: Milliseconds
@@ -64,7 +65,7 @@ class TableError:
     """The relative error on hold-out networks.
 
     `mean` and `worst` are over all `networks`, `mean_large` over those of at least
-    `Spread.small_below` pixels; `scheme` says how these were chosen.
+    `Spread.small_below` pixels; `scheme` says how the networks were held out.
     """
 
     scheme: str
@@ -79,10 +80,11 @@ class TableError:
 class Spread:
     """The half-widths of prediction intervals, as fractions.
 
-    The interval is meant to cover `coverage` of the networks; in cross-validation it covered
-    `covered`. It is `relative` of the prediction, `relative_small` below `small_below` pixels,
-    widened by a share of what is `assumed` without a measurement, of what lies `outside` of the
-    measured range, and, in a table of measured units, of what is `modelled`.
+    The interval is meant to cover a fraction `coverage` of networks; in cross-validation it covered
+    `covered`. Its half-width is `relative` times the prediction (`relative_small` below
+    `small_below` pixels), and grows by fractions of the latency that is `assumed` without a
+    measurement, lies `outside` of the measured range, or, in a table of measured units, is
+    `modelled`.
     """
 
     coverage: float
@@ -97,7 +99,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitLatency:
-    """The part of one unit; see `LatencyTable.outside` and `LatencyTable.extrapolates`."""
+    """The latency of one unit; see `LatencyTable.outside` and `LatencyTable.extrapolates`."""
 
     name: str
     key: str
@@ -108,7 +110,7 @@ class UnitLatency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
-    """A predicted latency with its interval and its parts, and what in it lies `outside`."""
+    """A predicted latency with its interval, its units, and what lies `outside` of the range."""
 
     ms: float
     low_ms: float
@@ -119,12 +121,12 @@ class Latency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatencyTable:
-    """What is known about latency on one core of one device, batch size 1.
+    """A latency table of one core of one device, for batch size 1.
 
     `entries` are measured units by `Unit.key`; `model` predicts the others; `lacks` are units that
-    the runtime refused, with its message. `sources` says where the numbers come from, `weak` where
-    to trust them least. A measured table has a `provenance`, the `correction` of units that were
-    measured alone, and a `validation` once it was validated.
+    the runtime could not run, with its message. `sources` says where the numbers come from, `weak`
+    where they are least reliable. A measured table has a `provenance`, the `correction` of units
+    that were measured alone, and a `validation` once it was validated.
     """
 
     name: str
@@ -153,24 +155,24 @@ class LatencyTable:
 
     @property
     def precision(self) -> str:
-        """The numbers that networks are run in, as backends call them: fp32 or int8."""
+        """The dtype in which networks run, as backends call it: fp32 or int8."""
         return {"float32": "fp32"}.get(self.dtype, self.dtype)  # tables from publications
 
     @property
     def heading(self) -> str:
-        """One line that says what the table is, for lists and for the top of its file."""
+        """A one-line description of the table, for lists and for the top of its file."""
         text = f"{self.device}, {self.runtime}, {self.dtype}, {self.threads} thread"
         text += "s" if self.threads > 1 else ""
         return f"{text}, units of {self.provenance.space}" if self.provenance else text
 
     def covers(self, unit: Unit) -> bool:
-        """Tell whether `unit_ms` has an answer for `unit`."""
+        """Return whether `unit_ms` can return the latency of `unit`."""
         if self.lacks and unit.key in self.lacks:
             return False
         return self.model is not None or unit.key in self.entries
 
     def unit_ms(self, unit: Unit) -> float:
-        """Return the milliseconds that `unit` adds to a network, to the nanosecond.
+        """Return the milliseconds that `unit` adds to a network, rounded to nanoseconds.
 
         Raises:
             MissingEntry: if the unit was not measured and the table has no operator model.
@@ -183,14 +185,14 @@ class LatencyTable:
         return round(fsum(self.parts_ms(unit).values()), DECIMALS)
 
     def total_ms(self, sums: ArrayLike) -> Floats:
-        """Return what networks take whose units add up to `sums`, to the nanosecond."""
+        """Return the latency of networks whose units add up to `sums`, rounded to nanoseconds."""
         total = np.asarray(sums, float) + round(self.overhead_ms, DECIMALS)
         return np.round(total, DECIMALS)
 
     def inputs(self, keys: Iterable[str]) -> Mapping[str, Any]:
-        """Return the numbers in the table's file that the units `keys` are predicted from.
+        """Return the numbers of the table's file from which the units `keys` are predicted.
 
-        Sums of them would depend, in their last digit, on the Python that adds them.
+        They are not summed, since the last digit of a sum depends on the version of Python.
         """
         return {
             "overhead_ms": self.overhead_ms,
@@ -199,14 +201,14 @@ class LatencyTable:
         }
 
     def parts_ms(self, unit: Unit) -> dict[str, float]:
-        """Return what the operator model says of a unit, by what is counted."""
+        """Return the operator model's prediction for a unit, by the name of each count."""
         counts = counts_of(unit, finer=not self._ms.keys().isdisjoint(FINER))
         return {name: ms * counts.get(name, 0) for name, ms in self._ms.items()}
 
     def doubt_ms(self, unit: Unit) -> float:
-        """Return by how many milliseconds the unit may be off beyond the usual error.
+        """Return by how many milliseconds a unit's latency may be off, beyond the usual error.
 
-        Zero for what was measured; the sum over a network is the `doubt_ms` of `interval`.
+        It is 0 for measured units; the sum over a network is the `doubt_ms` of `interval`.
         """
         if self.model is None or self._measured(unit):
             return 0.0
@@ -221,20 +223,20 @@ class LatencyTable:
         return round(doubt, DECIMALS)
 
     def extrapolates(self, unit: Unit) -> bool:
-        """Tell whether a table of measured units has not measured `unit`."""
+        """Return whether this is a table of measured units, but without `unit`."""
         return bool(self.entries) and self._measured(unit) is None
 
     def _measured(self, unit: Unit) -> Entry | None:
         return self.entries.get(unit.key) if self.entries else None
 
     def beyond(self, unit: Unit) -> tuple[str, ...]:
-        """Name what `outside` names, without what is merely assumed."""
+        """Return the reasons of `outside`, without those that are merely assumed."""
         if self.model is None or self._measured(unit):
             return ()
         return self.model.beyond(unit)
 
     def outside(self, unit: Unit) -> tuple[str, ...]:
-        """Name, once each, what in `unit` lies outside of the range of the table."""
+        """Return, once each, the reasons why `unit` lies outside of the range of the table."""
         if self.model is None or self._measured(unit):
             return ()
         return self.model.reasons(unit)
@@ -245,8 +247,8 @@ class LatencyTable:
         """Return the lower and upper ends of the prediction intervals around `ms`.
 
         The arguments broadcast: predicted milliseconds, the summed `doubt_ms` of the units, and the
-        side of the input in pixels. The usual error and the doubt add in quadrature; the lower end
-        is never below 0.
+        side of the input in pixels. The usual error and the doubt are added in quadrature; the
+        lower end is never below 0.
         """
         predicted, side = np.asarray(ms, float), np.asarray(resolution)
         spread = self.spread
@@ -268,10 +270,10 @@ class LatencyTable:
         return latency
 
     def predict_all(self, archs: Iterable[Architecture]) -> tuple[Latency, ...]:
-        """Return `predict` of each of `archs`; units that they share are worked out once.
+        """Return the predictions for `archs`; units that they share are computed once.
 
         Raises:
-            MissingEntry: as `predict`.
+            MissingEntry: as `predict` does.
         """
         part, doubt_ms = cache(self._part), cache(self.doubt_ms)  # equal units may differ in name
         named = cache(lambda unit, name: replace(part(unit), name=name))
@@ -294,7 +296,7 @@ class LatencyTable:
         )
 
     def _left(self, parts: tuple[UnitLatency, ...], arch: Architecture) -> tuple[str, ...]:
-        """Return what of a network lies outside of the range, once each."""
+        """Return, once each, the reasons why a network lies outside of the range."""
         first = self.model.resolution_reasons(arch.resolution) if self.model else ()
         return tuple(dict.fromkeys([*first, *(name for part in parts for name in part.outside)]))
 
@@ -310,8 +312,8 @@ class LatencyTable:
     def over(self, space: Space) -> Callable[[Matrix], Floats]:
         """Return the vectorised form of `predict` for one space.
 
-        The function takes encodings as a matrix of shape (n, columns) and returns milliseconds of
-        shape (n,); it looks every unit up, at millions of architectures a second.
+        The function takes a matrix of picks, shape (n, columns), and returns milliseconds, shape
+        (n,); it looks units up, at millions of architectures per second.
 
         Raises:
             MissingEntry: if the table has neither an entry nor a model for some unit.
@@ -321,18 +323,18 @@ class LatencyTable:
         return lambda matrix: self.total_ms(lookup(matrix)[:, 0])
 
     def missing(self, units: Sequence[Unit]) -> MissingEntry:
-        """Return the error that names units which the table lacks, as many as a message holds."""
+        """Return the error that names missing units, as many as fit into a message."""
         start = f"latency table {shown(self.name)} was not measured for: "
         texts = [self._lacking(key) for key in dict.fromkeys(unit.key for unit in units)]
         return MissingEntry(start + _listed(texts, LONGEST_MESSAGE - len(start)))
 
     def _lacking(self, key: str) -> str:
-        """Return `key`, with the runtime's message if it refused that unit."""
+        """Return `key`, with the runtime's message if it could not run that unit."""
         return f"{key} ({printable(self.lacks[key], LONGEST_VALUE)})" if key in self.lacks else key
 
 
 class UnitTable:
-    """A latency table for many units, as `nas.network.arrays.lower_arrays` gives them."""
+    """A latency table for units of arrays, as returned by `nas.network.arrays.lower_arrays`."""
 
     def __init__(self, table: LatencyTable) -> None:
         """Prepare `table`."""
@@ -342,7 +344,7 @@ class UnitTable:
         self._measured: Floats = np.array([*measured, np.nan])
 
     def places(self, units: Unit) -> Places:
-        """Return the place of each unit among the entries of the table, -1 where it has none."""
+        """Return the place of each unit among the entries of the table, -1 if it has none."""
         return self._entries.find(units)
 
     def ms(self, units: Unit, places: Places) -> Floats:
@@ -365,7 +367,7 @@ class UnitTable:
         return rounded
 
     def doubt_ms(self, units: Unit, places: Places, beyond: Flags) -> Floats:
-        """Return `LatencyTable.doubt_ms` of each unit, but for its rounding."""
+        """Return `LatencyTable.doubt_ms` of each unit, not rounded."""
         table, total, assumed = self._table, np.zeros(len(places)), np.zeros(len(places))
         if table.model is None:
             return total
@@ -377,7 +379,7 @@ class UnitTable:
         return np.where(places < 0, doubt, 0.0)
 
     def beyond(self, units: Unit, places: Places) -> Iterator[tuple[Flags, str]]:
-        """Yield what `LatencyTable.beyond` may name, after which of the units it is named of."""
+        """Yield each reason of `LatencyTable.beyond`, preceded by a mask of units it applies to."""
         for is_so, name in self._table.model.outside(units) if self._table.model else ():
             yield (places < 0) & is_so, name
 
@@ -389,7 +391,7 @@ def fingerprint(inputs: Mapping[str, Any]) -> str:
 
 
 def _listed(texts: Sequence[str], most: int) -> str:
-    """Return the first of `texts`, and how many more there are, in `most` characters."""
+    """Return the first of `texts`, and the number of others, in at most `most` characters."""
     joined = "; ".join(texts)
     if len(joined) <= most:
         return joined

@@ -1,4 +1,4 @@
-"""Scale a network; or search how to (nas scale search)."""
+"""Scale a network, or search for the best scaling (nas scale search)."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ class _Scale(click.Command):
         parent: click.Context | None = None,
         **extra: Any,
     ) -> click.Context:
-        """Return the context of the command that the first word asks for."""
+        """Return the context of the command that the first word selects."""
         if args[:1] == ["search"]:
             return search.make_context(f"{info_name} search", args[1:], parent=parent, **extra)
         return super().make_context(info_name, args, parent=parent, **extra)

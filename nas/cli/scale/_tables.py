@@ -13,7 +13,7 @@ from nas.scaling.grid import Budget
 from nas.scaling.search import Judge, Scored
 
 BATCH = 32
-"""Images at once in the memory of a training."""
+"""The batch size for which the memory of a training is shown."""
 _MIB = 2**20
 
 

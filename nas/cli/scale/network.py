@@ -26,11 +26,11 @@ from nas.searching.runs.folder import find_architecture
 @click.command("scale")
 @click.argument("arch")
 @click.option("--width", type=float, help="Multiplier of all channels.")
-@click.option("--depth", type=float, help="Multiplier of the blocks of every stage, rounded up.")
+@click.option("--depth", type=float, help="Multiplier of the blocks in every stage, rounded up.")
 @click.option(
-    "--resolution", type=float, help="Pixels; a number below 8 multiplies the present ones."
+    "--resolution", type=float, help="Side of the input in pixels; below 8, a multiplier."
 )
-@click.option("--phi", type=float, help="All together: depth alpha^phi, width beta^phi, ...")
+@click.option("--phi", type=float, help="Scale all together: depth alpha^phi, width beta^phi, ...")
 @click.option("--alpha", type=float, help="Growth of the depth with phi. [default: 1.2]")
 @click.option("--beta", type=float, help="Growth of the width with phi. [default: 1.1]")
 @click.option("--gamma", type=float, help="Growth of the resolution with phi. [default: 1.15]")
@@ -40,7 +40,7 @@ from nas.searching.runs.folder import find_architecture
 @click.option("--latency-table", help="A table to predict the latency with.")
 @era()
 @click.option(
-    "--memory", "gigabytes", type=float, help="GiB to fit into. [default: this machine's]"
+    "--memory", "gigabytes", type=float, help="GiB of memory to fit into. [default: this machine's]"
 )
 @JSON
 def network(
@@ -51,11 +51,11 @@ def network(
     as_json: bool,
     **growth: Any,
 ) -> None:
-    """Scale ARCH: its channels, depth and resolution, each for itself or together by --phi.
+    """Scale ARCH in channels, depth and resolution, each separately or together by --phi.
 
     ARCH is a bundled name, a YAML or JSON file, RUN_DIR:best or a training folder. Channels become
-    multiples of 8 and lose a tenth at most; what the network then costs is printed beside what it
-    cost before.
+    multiples of 8, and rounding removes at most a tenth of them; the cost is printed before and
+    after scaling.
     """
     base = find_architecture(arch)
     table = load_table(latency_table) if latency_table else None
@@ -82,7 +82,7 @@ def _limit(gigabytes: float | None) -> float:
 
 
 def _remarks(scaled: Architecture, table: LatencyTable | None) -> list[str]:
-    """Say what belongs beside the numbers: of the prediction, and of a training here."""
+    """Return remarks on the predicted latency, and on the memory of a training here."""
     said = []
     if table:
         said = [

@@ -1,4 +1,4 @@
-"""Search alpha, beta and gamma on a grid."""
+"""Search for alpha, beta and gamma on a grid."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -33,14 +33,14 @@ EVALUATORS = ("train", "surrogate", "costs")
 @click.option(
     "--evaluator", required=True, help="train (needs --data), surrogate or costs (no accuracy)."
 )
-@option("--budget", 2.0, "Times the base's cost.", float)
-@option("--tolerance", 0.1, "As in 1.9 to 2.1 times for 0.1 and a budget of 2.", float)
+@option("--budget", 2.0, "Cost of a scaled network, in multiples of the base's.", float)
+@option("--tolerance", 0.1, "0.1 allows 1.9 to 2.1 times the cost for a budget of 2.", float)
 @option("--step", 0.05, "Step of the grid.", float)
 @option(
     "--by",
     "macs",
-    "What the budget bounds: macs (counted, of the rounded network), latency (as the table "
-    "predicts it) or formula (alpha * beta^2 * gamma^2, not at equal cost).",
+    "The cost that the budget bounds: macs (counted after rounding), latency (predicted by the "
+    "table) or formula (alpha * beta^2 * gamma^2, not at equal cost).",
 )
 @click.option("--latency-table", help="A table to predict the latency with.")
 @era()
@@ -51,16 +51,16 @@ EVALUATORS = ("train", "surrogate", "costs")
     "--train-resolution", type=click.IntRange(min=8), help="Pixels for the base. [default: its own]"
 )
 @option("--seed", 0, kind=WHOLE)
-@option("--workers", 1, "At a time.", COUNT)
-@click.option("--out", type=PATH, required=True, help="The folder; one that exists is continued.")
+@option("--workers", 1, "Trainings at a time.", COUNT)
+@click.option("--out", type=PATH, required=True, help="The folder; an existing search resumes.")
 @click.option("--plot/--no-plot", default=True, help="Draw the grid into the folder.")
 @JSON
 def search(arch: str, evaluator: str, out: Path, plot: bool, as_json: bool, **flags: Any) -> None:
-    """Search how ARCH should grow: alpha, beta, gamma of 1 or more, under one budget.
+    """Search for the best way to scale ARCH: alpha, beta and gamma >= 1 within one budget.
 
     Every point of the grid is a network of --budget times the base's cost, within --tolerance; all
-    of them are scored. The paper's constraint, alpha * beta^2 * gamma^2, knows nothing of rounding:
-    the networks that it takes for twice EfficientNet-B0 have 1.9 to 3.3 times its MACs.
+    points are scored. The paper's constraint, alpha * beta^2 * gamma^2, ignores rounding: networks
+    that should have twice the MACs of EfficientNet-B0 have 1.9 to 3.3 times.
     """
     if evaluator not in EVALUATORS:
         raise unknown("evaluator", evaluator, EVALUATORS)
@@ -93,7 +93,7 @@ def _judge(
     out: Path,
     flags: dict[str, Any],
 ) -> Judge:
-    """Return who scores the networks."""
+    """Return the judge that scores the networks."""
     if evaluator == "costs":
         return Judge()
     if evaluator == "surrogate":

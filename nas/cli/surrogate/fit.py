@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 
 @click.command("fit")
 @click.argument("runs", metavar="RUN_DIR...", nargs=-1, required=True, type=PLACE)
-@click.option("--out", type=PATH, required=True, help="The model's file, as in my.npz.")
+@click.option("--out", type=PATH, required=True, help="The file of the model, as in my.npz.")
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Seed of folds and networks.",
+    help="Seed for folds and networks.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(runs: tuple[Place, ...], out: Path, seed: int, as_json: bool) -> None:
     """Learn the accuracy of a space from the trials in one or more RUN_DIRs.
 
-    All runs must have measured the same thing: one space, one metric, one evaluator. The model
-    then replaces the evaluator, with a hundred thousand predictions a second.
+    All runs must have the same space, metric and evaluator. The model then replaces the evaluator,
+    at a hundred thousand predictions per second.
     """
     if out.suffix != ".npz":
         raise NasError(f"--out {out}: the name of a model ends in .npz")
@@ -69,7 +69,7 @@ def _fit(examples: Examples, seed: int) -> "Fitted":
 def _lines(fitted: "Fitted") -> list[str]:
     """Return the lines about the model."""
     model, held_out = fitted.model, fitted.model.held_out
-    assert held_out is not None  # every fit is judged
+    assert held_out is not None  # every fit has hold-out errors
     return [
         f"{model.metric} of space {model.space}, learned from {model.source}",
         f"hold-out: Kendall tau-b {held_out.tau:.3f}, R2 {held_out.r2:.3f}, mean absolute error "
