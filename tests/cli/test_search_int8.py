@@ -44,3 +44,16 @@ def test_settings_are_named_as_flags(nas: Nas) -> None:
     said = nas("search", *words, "--latency-table", f"{FLOAT},{WHOLE}")
     assert said.code == 2
     assert "search in one --dtype, or by an accuracy" in said.err
+
+
+def test_each_solution_is_checked_in_its_dtype(nas: Nas, tmp_path: Path) -> None:
+    out = str(tmp_path / "run")
+    words = ("--space", "mobilenetv3", "--latency-table", f"{FLOAT},{WHOLE}", "--no-plot")
+    assert nas("search", *words, "--trials", "300", "--out", out).code == 0
+    said = nas("latency", "check", out, "--top", "2", "--backend", "fake", "--json")
+    assert said.code == 0, said.err
+    first, last = json.loads(said.out)["networks"]
+    assert first["measured_ms"] != last["measured_ms"]
+    for network in (first, last):  # the first one is in int8, the last one in fp32
+        assert any("this is fake" in note for note in network["notes"])
+        assert not any("thread(s)" in note for note in network["notes"])

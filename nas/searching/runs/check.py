@@ -15,7 +15,7 @@ from nas.latency.measure.rounds import MeasuringReport
 from nas.latency.measure.run import Target, measure_plan
 from nas.latency.table import LatencyTable
 from nas.searching.kept_table import table_of
-from nas.searching.runs.folder import find_architecture, front_names, judged_by
+from nas.searching.runs.folder import dtype_of, find_architecture, front_names, judged_by
 
 
 def spread_names(run: Path, top: int) -> tuple[str, ...]:
@@ -39,7 +39,7 @@ def check_run(
 ) -> tuple[Checked, ...]:
     """Measure solutions of a run end to end, by their `names`; `target` is by default the table's.
 
-    A run in fp32 and int8 has a table for each.
+    Solutions of a search with dtypes are measured in theirs, and compared with its table.
 
     Where the table was measured by this project, times are given for the speed of the machine at
     that time, otherwise as measured now.
@@ -48,23 +48,24 @@ def check_run(
         NasError: if there are no such solutions, or nothing can be measured.
     """
     asked = tuple(names)
-    tables = {name: table or judged_by(run, name) for name in asked}
+    dtypes = {name: dtype_of(f"{run}:{name}") for name in asked}
     found: dict[str, Checked] = {}
-    for each in dict.fromkeys(tables.values()):
-        known = load_table(each) if table else table_of(each, run)
-        own = [name for name in asked if tables[name] == each]
-        found |= {one.name: one for one in _by_table(run, own, known, target, report)}
+    for dtype in dict.fromkeys(dtypes.values()):
+        own = [name for name in asked if dtypes[name] == dtype]
+        known = load_table(table) if table else table_of(judged_by(run, own[0]), run)
+        place = replace(target, dtype=dtype) if target and dtype else target
+        found |= {one.name: one for one in _in_one(run, own, known, place, report)}
     return tuple(found[name] for name in asked if name in found)
 
 
-def _by_table(
+def _in_one(
     run: Path,
     names: Sequence[str],
     known: LatencyTable,
     target: Target | None,
     report: MeasuringReport,
 ) -> tuple[Checked, ...]:
-    """Measure solutions that were judged by one table."""
+    """Measure solutions in one dtype."""
     archs = [replace(find_architecture(f"{run}:{name}"), name=name) for name in names]
     target = target or target_of(known)
     plan = plan_check(run.name, archs, references=references_of(known))
