@@ -32,7 +32,7 @@ from nas.report.tables import (
 from nas.searching.config import SearchConfig, names_code, read_config
 from nas.searching.kept_space import space_of
 from nas.searching.loop import Run, explore, write
-from nas.searching.precision import table_names
+from nas.searching.precision import table_names, tables_for
 from nas.searching.problem import FAILED, STOPPED
 from nas.searching.runs.folder import CONFIG, MAY_CHANGE
 from nas.searching.runs.watch import open_run
@@ -262,7 +262,7 @@ def _measure_missing(settings: SearchConfig, out: Place | None) -> None:
             )
         units = distinct_units(space).values()
         with measuring() as report:
-            for name in table_names(settings.latency_table):
+            for name, _ in tables_for(settings.latency_table, settings.dtype).values():
                 cover(name, units, on_missing="measure", report=report)
 
 
