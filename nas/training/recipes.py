@@ -207,6 +207,7 @@ def int8() -> Recipe:
         ema=0.99,
         clip=1.0,
         augment=Augment(flip=True, crop=0.6),
+        boxes=BoxAugment(flip=True),
     )
 
 

@@ -2,19 +2,20 @@
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
 from ai_edge_litert.interpreter import Interpreter
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nas.core.errors import NasError, first_line
-from nas.exporting.int8.ranges import FLOAT_ENDS, Ends
+from nas.exporting.int8.ranges import FLOAT_ENDS, SIGN, Ends
 from nas.exporting.tflite import detector_to_tflite, int8_to_tflite, to_tflite
-from nas.exporting.walk import BOX_NUMBERS, CLASS_SCORES, OUTPUT
+from nas.exporting.walk import BOX_NUMBERS, CLASS_SCORES, INPUT, OUTPUT
 from nas.network.checkpoint import Checkpoint
 from nas.training.data import Data
 from nas.training.int8.choice import BATCH, CPU
@@ -22,6 +23,8 @@ from nas.training.int8.quantize import Quantized
 from nas.training.int8.timing import ROUNDS
 from nas.training.tasks.find import task_of
 from nas.training.trained import batches_for
+
+Floats = NDArray[np.float32]
 
 
 class LiteRtModel(nn.Module):
@@ -49,9 +52,31 @@ class LiteRtModel(nn.Module):
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Run the graph on each of (batch, channels, height, width)."""
         given = np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy())
+        given = _as_taken(given, self.run.get_input_details()[INPUT])
         rows = [self.run(input=image[None]) for image in given]
-        found = [torch.from_numpy(np.concatenate([row[n] for row in rows])) for n in self.names]
+        ends = self.run.get_output_details()
+        values = {n: _as_floats(np.concatenate([r[n] for r in rows]), ends[n]) for n in self.names}
+        found = [torch.from_numpy(value) for value in values.values()]
         return found[0] if len(found) == 1 else tuple(found)
+
+
+def _as_taken(values: Floats, details: Mapping[str, Any]) -> NDArray[Any]:
+    """Return floats as an input of a graph takes them: as they are, or as bytes."""
+    if details["dtype"] is not np.int8:
+        return values
+    scale, zero = details["quantization"]
+    steps: NDArray[np.int8] = np.clip(np.rint(values / scale) + zero, -SIGN, SIGN - 1).astype(
+        np.int8
+    )
+    return steps
+
+
+def _as_floats(values: NDArray[Any], details: Mapping[str, Any]) -> Floats:
+    """Return what an output of a graph gives as floats."""
+    if details["dtype"] is not np.int8:
+        return values
+    scale, zero = details["quantization"]
+    return np.asarray(scale * (values.astype(np.float32) - zero), np.float32)
 
 
 def _refusal(interpreter: Any, said: str) -> str:
@@ -100,7 +125,8 @@ def milliseconds(
     channels, height, width = shape
     image = np.random.default_rng(0).standard_normal((1, height, width, channels), np.float32)
     for interpreter in opened:
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image)
+        (details,) = interpreter.get_input_details()
+        interpreter.set_tensor(details["index"], _as_taken(image, details))
     times: list[list[float]] = [[] for _ in opened]
     for number in range(rounds + 2):  # the first two warm up
         for interpreter, taken in zip(opened, times, strict=True):

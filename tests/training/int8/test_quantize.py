@@ -14,6 +14,7 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("sklearn")
 
 from nas.core.errors import BadValue, NasError  # noqa: E402
+from nas.exporting.int8.ranges import Ends  # noqa: E402
 from nas.network.blocks import Architecture, Block  # noqa: E402
 from nas.network.checkpoint import Checkpoint, load_checkpoint  # noqa: E402
 from nas.training.data import Data, load_data  # noqa: E402
@@ -150,7 +151,10 @@ def test_both_runtimes_agree_in_int8(trained: Path, digits: Data) -> None:
     plain, whole = litert.to_int8(found, quantized)
     assert len(whole) < len(plain)
     assert litert.score(found, digits, plain) == pytest.approx(quantized.before, abs=0.003)
-    assert litert.score(found, digits, whole) == pytest.approx(quantized.after, abs=0.012)
+    score = litert.score(found, digits, whole)
+    assert score == pytest.approx(quantized.after, abs=0.012)
+    ends = litert.finished(quantized, Ends(input=True, output=True))
+    assert litert.score(found, digits, ends) == score  # bytes are those inside
 
 
 def test_layers_in_float_are_for_onnxruntime(trained: Path, tmp_path: Path, nas: Any) -> None:
