@@ -2,16 +2,18 @@
 
 Published tables come as one file per resolution; shapes that two of them share were measured in
 both, a few per cent apart. They are pooled as if all runs had been made at once: the mean by
-counts, the variance of one run by the law of total variance. Two that are further apart than
-`APART` and than their standard deviations explain are refused: another device, or another unit.
+counts, the variance of one run by the law of total variance. Where most of them are further apart
+than `APART` and than their standard deviations explain, the files are refused, as of different
+devices; where few are, these are noise, pooled all the same, and named.
 """
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from nas.core.data import read_foreign
 from nas.core.errors import BadFile, NasError
@@ -21,6 +23,8 @@ from nas.core.text import LONGEST_VALUE, printable
 from nas.latency.dialect import ENDING, Dialect, DialectEntry, load_dialect
 from nas.network.layers import Unit
 
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
+_LEFT_OUT = ("min", "max")
 APART = 0.5
 """Two latencies of a unit may differ by this share of the smaller one in any case."""
 
@@ -64,10 +68,11 @@ def read_dialect(dialect: str, paths: Sequence[str | Path]) -> Imported:
     groups = {
         key: [row for _, row in group] for key, group in groupby(shares, lambda share: share[0])
     }
+    noisy = _noisy(groups)
     return Imported(
-        entries={key: _pool(key, group) for key, group in groups.items()},
+        entries={key: _pool(group) for key, group in groups.items()},
         unmapped=tuple(unmapped),
-        notes=(*_joint_notes(rows), *_pooled_notes(groups)),
+        notes=(*_joint_notes(rows), *_pooled_notes(groups), *noisy),
     )
 
 
@@ -86,7 +91,7 @@ def _files(path: Path) -> Sequence[Path]:
 
 def _read(dialect: Dialect, path: Path) -> tuple[list[_Row], list[str]]:
     """Return the rows of one file, and its keys without a unit, with place and reason."""
-    content = read_foreign(path)
+    content = _content(path)
     if "schema" in content:
         raise BadFile(f"{path}: has a schema, so it is a table of nas itself: it needs no import")
     rows, unmapped = [], []
@@ -98,7 +103,7 @@ def _read(dialect: Dialect, path: Path) -> tuple[list[_Row], list[str]]:
         except NasError as error:
             unmapped.append(f"{place}: {printable(str(key), LONGEST_VALUE)}: {error}")
             continue
-        entry = _entry(Reader(path).get(content, key, _Statistics))
+        entry = _entry(Reader(path).get(_plain(content, key), key, _Statistics))
         rows.append(_Row(place=place, units=units, entry=entry))
     if len(rows) < max(len(unmapped), 1):
         others = ", ".join(name for name in available("dialects") if name != dialect.name)
@@ -108,6 +113,42 @@ def _read(dialect: Dialect, path: Path) -> tuple[list[_Row], list[str]]:
             f"(there is also: {others})"
         )
     return rows, unmapped
+
+
+def _content(path: Path) -> Mapping[str, Any]:
+    try:
+        return read_foreign(path)
+    except BadFile as error:
+        if "python/" in str(error):
+            raise BadFile(
+                f"{error}; it was written with objects of Python, as of numpy: convert them by "
+                "float(...) before writing"
+            ) from None
+        raise
+
+
+def _plain(content: Mapping[str, Any], key: Any) -> Mapping[str, Any]:
+    """Return `content`, or the numbers under `key` as programs with numpy mean them.
+
+    YAML takes 4e-1 and what is quoted for texts; counts may be written as 10.0. The least and the
+    largest run are left out.
+    """
+    found = content[key]
+    if not isinstance(found, Mapping):
+        return content
+    plain = {name: _number(value) for name, value in found.items() if name not in _LEFT_OUT}
+    if isinstance(plain.get("count"), float) and plain["count"].is_integer():
+        plain["count"] = int(plain["count"])
+    return content if plain == dict(found) and _same_types(plain, found) else {key: plain}
+
+
+def _same_types(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    return list(map(type, first.values())) == list(map(type, second.values()))
+
+
+def _number(value: Any) -> Any:
+    """Return the number that a text is, anything else as it is."""
+    return float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,18 +188,33 @@ def _joint_notes(rows: Sequence[_Row]) -> Iterable[str]:
         )
 
 
-def _pool(key: str, rows: Sequence[_Row]) -> DialectEntry:
+def _noisy(groups: Mapping[str, Sequence[_Row]]) -> tuple[str, ...]:
+    """Name the units whose rows differ by more than their own spread.
+
+    Raises:
+        BadFile: if most of what was measured several times does.
+    """
+    shared = [key for key, rows in groups.items() if len({row.entry.ms for row in rows}) > 1]
+    texts = [text for key in shared if (text := _apart(key, groups[key]))]
+    if 2 * len(texts) > len(shared):
+        raise BadFile(f"{texts[0]}; import the tables of different devices one by one")
+    return tuple(f"{text}, more than their spread; pooled as noise" for text in texts)
+
+
+def _apart(key: str, rows: Sequence[_Row]) -> str:
+    """Return that rows of one unit differ by more than their own spread; nothing if not."""
+    low, high = (pick(rows, key=lambda row: row.entry.ms) for pick in (min, max))
+    noise = math.hypot(low.entry.deviation_ms or 0.0, high.entry.deviation_ms or 0.0)
+    if high.entry.ms - low.entry.ms <= max(APART * low.entry.ms, noise):
+        return ""
+    return f"{high.place}: {key} takes {high.entry.ms:g} ms, but {low.entry.ms:g} ms in {low.place}"
+
+
+def _pool(rows: Sequence[_Row]) -> DialectEntry:
     """Return one entry for all rows of a unit, weighted by their counts where all have one."""
     entries = [row.entry for row in rows]
     if len(set(entries)) == 1:
         return entries[0]
-    low, high = (pick(rows, key=lambda row: row.entry.ms) for pick in (min, max))
-    noise = math.hypot(low.entry.deviation_ms or 0.0, high.entry.deviation_ms or 0.0)
-    if high.entry.ms - low.entry.ms > max(APART * low.entry.ms, noise):
-        raise BadFile(
-            f"{high.place}: {key} takes {high.entry.ms:g} ms, but {low.entry.ms:g} ms in "
-            f"{low.place}; import the tables of different devices one by one"
-        )
     counts = [entry.count for entry in entries if entry.count is not None]
     counted = len(counts) == len(entries)
     weights = counts if counted else [1] * len(entries)

@@ -385,3 +385,35 @@ def test_a_unit_can_be_made_from_its_key(name: str) -> None:
 def test_dialects_are_listed_and_load() -> None:
     assert list(available("dialects")) == ["ofa", "proxylessnas"]
     assert load_dialect("ofa").name == "ofa"
+
+
+# What other programs write
+
+
+def test_numbers_are_read_as_numpy_and_yaml_write_them(tmp_path: Path) -> None:
+    row = "{mean: 4e-1, std: '0.25', count: 10.0, min: 0.3, max: 5e-1}"
+    path = written(tmp_path / "a.yaml", f"{BLOCK}: {row}\n")
+    (entry,) = read_dialect("proxylessnas", [path]).entries.values()
+    assert entry == DialectEntry(ms=0.4, deviation_ms=0.25, count=10)
+
+
+def test_objects_of_numpy_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    scalar = "!!python/object/apply:numpy.core.multiarray.scalar [1, 2]"
+    path = written(tmp_path / "a.yaml", f"{BLOCK}:\n  mean: {scalar}\n")
+    with pytest.raises(BadFile, match=r"a.yaml, line 2: .*convert them by float\(\.\.\.\)"):
+        read_dialect("proxylessnas", [path])
+
+
+def test_few_rows_that_are_further_apart_than_their_spread_are_pooled_and_named(
+    tmp_path: Path,
+) -> None:
+    others = [OFA_BLOCK.replace("kernel:3", f"kernel:{k}") for k in (5, 7)]
+    first = {key: {"mean": 1.0, "std": 0.01} for key in (OFA_BLOCK, *others)}
+    second = {key: {"mean": 1.1, "std": 0.01} for key in others}
+    second[OFA_BLOCK] = {"mean": 1.8, "std": 0.01}
+    paths = [written(tmp_path / f"{i}.yaml", rows) for i, rows in enumerate((first, second))]
+    found = read_dialect("ofa", paths)
+    assert sorted(entry.ms for entry in found.entries.values()) == pytest.approx([1.05, 1.05, 1.4])
+    (note,) = [note for note in found.notes if "noise" in note]
+    assert "takes 1.8 ms, but 1 ms in" in note
+    assert note.endswith("more than their spread; pooled as noise")
