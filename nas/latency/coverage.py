@@ -35,7 +35,8 @@ def coverage(
     """Return how much of `networks` random networks of `space` is extrapolated from `table`.
 
     `decode` returns the architectures of rows, by default those of the space. Nothing is
-    extrapolated from a published table, which is an operator model with its own range.
+    extrapolated from a published table, which is an operator model with its own range; one that
+    has units besides extrapolates what lies outside of that range.
 
     Raises:
         MissingEntry: if the table has neither an entry nor a model for some unit.
@@ -43,7 +44,9 @@ def coverage(
     rows = space.sample_matrix(np.random.default_rng(0), networks)
     archs = (decode or space.decode_rows)(rows)
     parts = [unit for latency in table.predict_all(archs) for unit in latency.units]
-    missing, total = [unit for unit in parts if unit.extrapolated], sum(unit.ms for unit in parts)
+    ours = table.provenance is not None
+    missing = [unit for unit in parts if unit.extrapolated and (ours or unit.outside)]
+    total = sum(unit.ms for unit in parts)
     return Coverage(
         networks=networks,
         units=round(len(missing) / len(parts), 6),

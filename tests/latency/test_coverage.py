@@ -108,3 +108,8 @@ def test_latency_that_decides_nothing_is_not_asked_about(tmp_path: Path) -> None
     )  # fmt: skip
     assert run.solutions
     assert run.setup.coverage is None
+
+
+def test_published_units_with_a_model_count_within_its_range() -> None:
+    assert coverage(load_table("note10"), SPACE).latency == 0.0
+    assert coverage(load_table("note10"), load_space("mbconv")).latency > 0.0  # swish, 7x7 SE

@@ -1,27 +1,40 @@
 """Import and export the latency tables of other projects."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import sqrt
 from pathlib import Path
 
+import numpy as np
+
 from nas.core.errors import NasError
-from nas.latency.dialect import DialectEntry
+from nas.latency.dialect import DialectEntry, unit_from_key
 from nas.latency.exporting import Exported, write_dialect
 from nas.latency.importing import read_dialect
+from nas.latency.measure.estimates import quantile
+from nas.latency.measure.operator_fit import fit_operators
 from nas.latency.table import Entry, LatencyTable, Spread, TableError
 
 _DEVIATIONS = 1.645
+LEAST_UNITS = 40
+_OUTSIDE = 0.25
 _USUAL = 0.1
 """The error of an imported table is not known; sums over layers are usually about so far off."""
 
 
-def import_table(
-    dialect: str, files: Sequence[str | Path], *, device: str, threads: int, name: str
+def import_table(  # what the command line says
+    dialect: str,
+    files: Sequence[str | Path],
+    *,
+    device: str,
+    threads: int,
+    name: str,
+    model: bool = False,
 ) -> tuple[LatencyTable, tuple[str, ...]]:
     """Return a table of entries from files of another project, and notes on it.
 
     A unit's 90 % interval is that of its mean, by standard deviation and count; without these it
-    is the mean itself. The table has no operator model.
+    is the mean itself. With `model` an operator model is fitted to the units, for all others.
 
     Raises:
         BadFile: if a file is malformed; see `read_dialect`.
@@ -53,8 +66,35 @@ def import_table(
         ),
         entries={key: _entry(entry) for key, entry in read.entries.items()},
     )
+    if model:
+        table = with_model(table)
     skipped = tuple(f"not read: {text}" for text in read.unmapped)
     return table, (*read.notes, *skipped)
+
+
+def with_model(table: LatencyTable) -> LatencyTable:
+    """Return a table of entries with an operator model that is fitted to them.
+
+    The interval of a unit that the model predicts is as wide as the errors in ten-fold
+    cross-validation require.
+
+    Raises:
+        NasError: if it has fewer than `LEAST_UNITS` entries that take time.
+        MissingPackage: if scipy is not installed.
+    """
+    known = {key: entry.ms for key, entry in table.entries.items() if entry.ms > 0}
+    if len(known) < LEAST_UNITS:
+        raise NasError(
+            f"only {len(known)} units; an operator model is fitted to {LEAST_UNITS} or more"
+        )
+    fitted = fit_operators([unit_from_key(key) for key in known], list(known.values()))
+    size = np.abs(fitted.errors)
+    text = (
+        f"units that were not measured come from an operator model, {100 * size.mean():.0f} % off "
+        f"on average, {100 * size.max():.0f} % at most (ten-fold cross-validation on {len(size)})"
+    )
+    spread = replace(table.spread, modelled=round(quantile(size), 4), outside=_OUTSIDE)
+    return replace(table, model=fitted.model, spread=spread, weak=(*table.weak, text))
 
 
 def _entry(entry: DialectEntry) -> Entry:

@@ -1,14 +1,18 @@
 """Statistics of imported tables: kept through import and export, and pooled within their noise."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from nas.core.errors import BadFile
+from nas.core.errors import BadFile, NasError
+from nas.latency.dialect import unit_from_key
 from nas.latency.file import load_table, write_table
 from nas.latency.importing import read_dialect
-from nas.latency.measure.foreign import export_table, import_table
+from nas.latency.measure.foreign import export_table, import_table, with_model
+from nas.network.zoo import load_architecture
 
 
 @pytest.mark.parametrize("dialect", ["proxylessnas", "ofa"])
@@ -55,3 +59,40 @@ def _keys(path: Path) -> list[str]:
     from nas.core.data import read_foreign
 
     return [str(key) for key in read_foreign(path)]
+
+
+def test_an_operator_model_answers_for_units_that_an_imported_table_lacks(tmp_path: Path) -> None:
+    pytest.importorskip("scipy")
+    table = load_table("note10")
+    few = replace(table, entries=dict(list(table.entries.items())[::3]), model=None)
+    with pytest.raises(NasError, match="was not measured for"):
+        few.predict(load_architecture("mobilenet_v3_large"))
+    fitted = with_model(few)
+    assert fitted.model is not None
+    for name in ("mobilenet_v2", "mobilenet_v3_large"):
+        arch = load_architecture(name)
+        assert fitted.predict(arch).ms == pytest.approx(table.predict(arch).ms, rel=0.03)
+    left = [key for key in table.entries if key not in few.entries]
+    errors = [fitted.unit_ms(unit_from_key(key)) / table.entries[key].ms - 1 for key in left]
+    assert np.mean(np.abs(errors)) < 0.06
+    with pytest.raises(NasError, match="only 5 units; an operator model is fitted to 40 or more"):
+        with_model(replace(few, entries=dict(list(few.entries.items())[:5])))
+
+
+PUBLIC = Path(__file__).resolve().parents[4] / "shared" / "data" / "public_tables"
+
+
+@pytest.mark.skipif(not PUBLIC.is_dir(), reason="needs the published tables")
+def test_published_tables_are_read_and_equal_the_bundled_one() -> None:
+    pytest.importorskip("scipy")
+    folder = PUBLIC / "once_for_all_note10"
+    table, notes = import_table("ofa", [folder], device="d", threads=1, name="t", model=True)
+    bundled = load_table("note10")
+    assert {key: round(entry.ms, 6) for key, entry in table.entries.items()} == {
+        key: entry.ms for key, entry in bundled.entries.items()
+    }
+    assert len(notes) == 1
+    mobile = PUBLIC / "proxylessnas" / "mobile_trim.yaml"
+    other, _ = import_table("proxylessnas", [mobile], device="d", threads=1, name="t", model=True)
+    assert len(other.entries) == 73
+    assert other.predict(load_architecture("proxylessnas_mobile")).ms > 50
