@@ -10,6 +10,8 @@ from matplotlib.text import Annotation
 from numpy.typing import NDArray
 
 from nas.core.errors import NasError
+from nas.latency.measure.agreement import COUNTS, Agreement
+from nas.latency.measure.estimates import Floats
 from nas.latency.provenance import Validation
 from nas.latency.table import LatencyTable
 from nas.report._drawing import FOUND, GREY, KNOWN, drawing, label, place, plain, set_log
@@ -100,3 +102,28 @@ def _draw_points(axes: Axes, points: Points) -> list[Annotation]:
 def _box(axes: Axes, lines: Sequence[str]) -> None:
     axes.text(0.03, 0.97, "\n".join(lines), transform=axes.transAxes, va="top", fontsize=8,
               bbox={"facecolor": "white", "edgecolor": "#cccccc", "alpha": 0.9})  # fmt: skip
+
+
+def draw_agreement(found: Agreement, first: Floats, second: Floats, paths: Sequence[Path]) -> None:
+    """Draw two latencies, or a count and a latency, of the same networks.
+
+    Raises:
+        BadFile: if a path cannot be written.
+    """
+    names = (found.first, found.second)
+    units = [f"{name} ({'M' if name in COUNTS else 'ms'})" for name in names]
+    with drawing(paths, 5.6, 5.2) as (_, axes):
+        axes.scatter(first, second, s=9, color=FOUND, alpha=0.6, linewidths=0)
+        set_log(axes, both=True)
+        axes.grid(alpha=0.25)
+        axes.set_xlabel(plain(units[0]))
+        axes.set_ylabel(plain(units[1]))
+        axes.set_title(f"{found.networks} random networks of {plain(found.space)}", fontsize=10)
+        _box(
+            axes,
+            (
+                f"Kendall's tau {found.tau:.3f}",
+                f"mean error of a line {100 * found.scatter:.1f} %",
+                f"worst {100 * found.worst:.1f} %",
+            ),
+        )
