@@ -109,10 +109,9 @@ def agreement(first: Floats, second: Floats, *, names: Sequence[str], space: str
 
 def _ranks_correlation(first: Floats, second: Floats) -> float:
     """Return the correlation of ranks; equal values have the mean of theirs."""
-    ranks = [_ranks(values) for values in (first, second)]
-    if any(np.ptp(one) == 0 for one in ranks):
-        return 0.0
-    return float(np.corrcoef(*ranks)[0, 1])
+    one, other = (ranks - ranks.mean() for ranks in map(_ranks, (first, second)))
+    size = float(np.sqrt((one @ one) * (other @ other)))
+    return float(one @ other) / size if size else 0.0
 
 
 def _ranks(values: Floats) -> Floats:
