@@ -4,10 +4,12 @@ import os
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLED = ("search_spaces", "latency_tables", "architectures", "accuracy_models")
@@ -51,6 +53,14 @@ def test_the_wheel_says_what_a_registry_shows(wheel: Path) -> None:
         assert f"Classifier: Programming Language :: Python :: 3.{minor}\n" in text
     assert "License-Expression: Apache-2.0\n" in text
     assert "Requires-Python: >=3.11\n" in text
+
+
+def test_the_citation_is_of_this_version() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert {"cff-version", "message", "title", "authors"} <= set(cited)
+    assert cited["version"] == project["version"]
+    assert cited["license"] == project["license"]
 
 
 def test_an_unpacked_wheel_works_without_the_repository(wheel: Path, tmp_path: Path) -> None:
