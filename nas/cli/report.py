@@ -38,9 +38,9 @@ def command(
 ) -> None:
     """Write one HTML file about RUN, which opens anywhere and fetches nothing.
 
-    RUN is the folder, or the URL, of nas search, train, netadapt, scale search, pipeline or
-    quantize, or a latency table. What it was made with (images, torch, evaluators) need not be
-    there, and it may still be going on.
+    RUN is the folder, or the URL, of nas search, train, supernet train, netadapt, scale search,
+    pipeline or quantize, or a latency table. What it was made with (images, torch, evaluators)
+    need not be there, and it may still be going on.
     """
     if latex or len(runs) > 1:
         if out or serve or not latex:

@@ -1,6 +1,7 @@
 """The page of whatever a command left: a folder of any kind, or a latency table."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from nas.core.data import bundled
@@ -11,6 +12,7 @@ from nas.core.run_folder import (
     PIPELINE,
     SCALING,
     SEARCH,
+    SUPERNET,
     TRAINING,
     Kind,
     kind_of,
@@ -53,7 +55,8 @@ def page_of(text: str) -> Page:
     if not is_url(text) and not Path(text).is_dir():
         raise BadFile(f"{text}: No such file or directory; give a run folder or a latency table")
     raise RunError(
-        f"{text} is no folder of nas search, train, netadapt, scale search, pipeline or quantize"
+        f"{text} is no folder of nas search, train, supernet train, netadapt, scale search, "
+        "pipeline or quantize"
     )
 
 
@@ -97,6 +100,7 @@ def _pipeline(place: Place) -> Page:
 _PAGES: Mapping[Kind, Callable[[Place], Page]] = {
     SEARCH: search_page,
     TRAINING: training_page,
+    SUPERNET: partial(training_page, kind=SUPERNET),
     NETADAPT: pruning_page,
     SCALING: scaling_page,
     PIPELINE: _pipeline,

@@ -21,7 +21,7 @@ from nas.core.text import safe
 _SCRIPTS = ("page.js", "network.js", "front.js", "start.js")
 _PLOTLY, _STYLE = "plotly-basic.min.js", "page.css"
 _LONGEST_LINE = 10_000
-_LONG_CELL = 40
+_LONG_CELL, _MANY_ROWS = 40, 100
 Data = dict[str, Any]
 
 
@@ -229,10 +229,13 @@ def _table(part: Part) -> str:
         for text, is_text in zip(part.headings, texts, strict=True)
     )
     rows = "\n".join(f"<tr>{_cells(row, texts)}</tr>" for row in part.rows)
-    return (
+    made = (
         f'<div class="wide"><table class="sortable">\n<thead><tr>{head}</tr></thead>\n'
         f"<tbody>\n{rows}\n</tbody></table></div>"
     )
+    if len(part.rows) <= _MANY_ROWS:
+        return made
+    return f"<details><summary>{len(part.rows):,} rows</summary>\n{made}</details>"
 
 
 def _is_text(cell: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from nas.core.data import read_mapping
 from nas.core.errors import NasError
 from nas.core.files import read_text
-from nas.core.run_folder import TRAINING, read_lines, sound
+from nas.core.run_folder import SUPERNET, TRAINING, Kind, read_lines, sound
 from nas.core.storage import Place
 from nas.network.blocks import Architecture
 from nas.network.cost import cost
@@ -19,24 +19,29 @@ from nas.report.page import Chart, Page, Part, Picture
 from nas.searching.metrics import FRACTIONS
 
 METRICS, ARCH = "metrics.jsonl", "arch.yaml"
-FILES = (TRAINING.mark, METRICS, ARCH, *EVALUATIONS, PREDICTIONS)
+FILES = (TRAINING.mark, SUPERNET.mark, METRICS, ARCH, *EVALUATIONS, PREDICTIONS)
 """What the page of a training is made of."""
 _LOSSES = {"loss": "training", "val_loss": "validation"}
 _PER_CENT = 100.0
+_SCORES = ("top1", "map")
 Epochs = Sequence[Mapping[str, Any]]
 
 
-def training_page(place: Place) -> Page:
-    """Return the page of the training in a folder, of whatever is there.
+def training_page(place: Place, kind: Kind = TRAINING) -> Page:
+    """Return the page of the training in a folder, or of a supernet's, of whatever is there.
 
     Raises:
         NasError: if there is none, or its settings or history are damaged.
     """
     with place.reading(*FILES) as here:
-        return Page(title=f"Training: {place}", facts=_facts(here), parts=training_parts(here))
+        return Page(
+            title=f"{kind.word.capitalize()}: {place}",
+            facts=_facts(here, kind),
+            parts=training_parts(here, kind),
+        )
 
 
-def training_parts(here: Path) -> tuple[Part, ...]:
+def training_parts(here: Path, kind: Kind = TRAINING) -> tuple[Part, ...]:
     """Return the parts of the page of a training in the folder `here`.
 
     Raises:
@@ -51,13 +56,13 @@ def training_parts(here: Path) -> tuple[Part, ...]:
         *evaluation_parts(here),
         Part(heading="Pictures", pictures=(picture,) if picture.path.is_file() else ()),
         _network(here),
-        Part(heading="Settings", code=read_text(here / TRAINING.mark)),
+        Part(heading="Settings", code=read_text(here / kind.mark)),
     )
 
 
-def _facts(here: Path) -> dict[str, str]:
-    with sound(here / TRAINING.mark):
-        settings = read_mapping(here / TRAINING.mark)
+def _facts(here: Path, kind: Kind) -> dict[str, str]:
+    with sound(here / kind.mark):
+        settings = read_mapping(here / kind.mark)
         wanted, data = int(settings["recipe"]["epochs"]), str(settings["data"]["name"])
     epochs = _epochs(here)
     done = int(epochs[-1]["epoch"]) if epochs else 0
@@ -89,7 +94,7 @@ def _curves(epochs: Epochs) -> tuple[Chart, ...]:
     scores = {
         key: (at, [None if v is None else _PER_CENT * v for v in _values(epochs, key)])
         for key in epochs[-1]
-        if key in FRACTIONS
+        if key in FRACTIONS or key.startswith(_SCORES)
     }
     charts = [line(losses, x="epoch", y="loss", height=280)]
     if scores:

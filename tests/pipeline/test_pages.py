@@ -42,6 +42,14 @@ def test_a_training_has_its_curves_and_its_network(training: Path) -> None:
     assert (networks["by"], list(networks["nets"])) == ("macs", ["001"])
 
 
+def test_a_supernet_has_its_curves(training: Path) -> None:
+    (training / "train.yaml").rename(training / "supernet.yaml")
+    page = page_of(str(training))
+    assert page.title.startswith("Supernet: ")
+    assert (page.facts["epochs"], len(part(page, "Curves").charts)) == ("1 of 2", 3)
+    assert part(page, "Settings").code.startswith("schema: 1")
+
+
 def test_a_training_that_has_just_begun_has_a_page(training: Path) -> None:
     (training / "metrics.jsonl").unlink()
     page = page_of(str(training))
@@ -124,7 +132,10 @@ def test_an_int8_folder_has_both_graphs_and_the_layers(tmp_path: Path) -> None:
     ("name", "message"),
     [
         ("gone", "gone: No such file or directory; give a run folder or a latency table"),
-        ("empty", "empty is no folder of nas search, train, netadapt, scale search, pipeline or"),
+        (
+            "empty",
+            "empty is no folder of nas search, train, supernet train, netadapt, scale search, ",
+        ),
         ("gone.yaml", "gone.yaml"),
     ],
 )
