@@ -87,7 +87,10 @@ def test_a_run_is_continued_where_that_is_allowed(run: Path, nas: Nas) -> None:
     words = "search --out r --trials 40 --no-plot"
     reply = nas(*words.split())
     assert (reply.code, reply.out) == (2, "")
-    assert "dlrun.payload would run the Python module dlrun.payload; a file says so" in reply.err
+    assert (
+        "dlrun.payload would run the Python module dlrun.payload because a file says so"
+        in reply.err
+    )
     assert "--allow-plugins" in reply.err
     assert "allow_plugins: ['dlrun.*'] into " in reply.err
     assert not _ran(run.parent)
@@ -128,7 +131,9 @@ def test_a_sampler_of_a_file_runs_no_code(here: Path, nas: Nas) -> None:
     content = {"schema": 1, "strategy": "optuna_sampler:sampler=dlrun.payload.Judge"}
     (here / "run.yaml").write_text(to_yaml(content), encoding="utf-8")
     reply = nas("search", "--config", "run.yaml", "--trials", "1")
-    assert "the sampler would run the Python module dlrun.payload; a file says so" in reply.err
+    assert (
+        "the sampler would run the Python module dlrun.payload because a file says so" in reply.err
+    )
     assert not _ran(here)
 
 

@@ -1,4 +1,4 @@
-"""What is installed here, what is missing for which command, and what this machine is like."""
+"""Report what is installed, what each command lacks, and the facts of this machine."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ from nas.core.machine import available_cores, cpu_name, machine_memory
 from nas.core.versions import code_version, version_of
 
 BASE = ("numpy", "yaml", "click", "rich", "optuna", "pebble", "threadpoolctl", "filelock")
-"""The modules without which nothing works."""
+"""The modules that every command needs."""
 
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     "nas search, show, list, scale": (),
@@ -38,13 +38,13 @@ _TESTED = (
     "sse4_2", "avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16",
     "amx_int8", "amx_bf16", "neon", "asimd", "asimddp", "asimdhp", "i8mm", "bf16", "sve",
 )  # fmt: skip
-"""Instruction sets that decide how fast networks run, by Linux's names."""
+"""Instruction sets that determine how fast networks run, by their names on Linux."""
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extra:
-    """An extra of this package: the versions of what it installs, None where that is missing."""
+    """An extra of this package: the versions of its packages, None if not installed."""
 
     name: str
     packages: Mapping[str, str | None]
@@ -56,13 +56,13 @@ class Extra:
 
     @property
     def install(self) -> str:
-        """The command that installs it."""
+        """The command that installs the extra."""
         return f"pip install 'nas[{self.name}]'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cache:
-    """A folder that things are kept in, and how many bytes there are; None where it is absent."""
+    """A cache folder and its size in bytes, None if it does not exist."""
 
     what: str
     path: str
@@ -75,13 +75,13 @@ def extras() -> tuple[Extra, ...]:
 
 
 def versions(modules: tuple[str, ...]) -> dict[str, str | None]:
-    """Return the versions of the packages of some modules, None where one is not installed."""
+    """Return the versions of the packages of `modules`, None for those not installed."""
     names = {module: PACKAGES.get(module, module) for module in modules}
     return {name: version_of(name) if find_spec(module) else None for module, name in names.items()}
 
 
 def commands(found: tuple[Extra, ...]) -> dict[str, tuple[Extra, ...]]:
-    """Return what is missing for each command, nothing where it can run."""
+    """Return the extras that each command lacks; none if it can run."""
     by_name = {extra.name: extra for extra in found}
     return {
         command: tuple(by_name[name] for name in names if by_name[name].missing)
@@ -90,7 +90,7 @@ def commands(found: tuple[Extra, ...]) -> dict[str, tuple[Extra, ...]]:
 
 
 def instruction_sets() -> tuple[str, ...]:
-    """Return those that decide how fast networks run; nothing where the system does not say."""
+    """Return the instruction sets that matter for speed; none if the system does not say."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -101,7 +101,7 @@ def instruction_sets() -> tuple[str, ...]:
 
 
 def processor() -> dict[str, object]:
-    """Return what is known of the processor, its memory and its threads."""
+    """Return the facts about the processor, its memory and its threads."""
     memory = machine_memory()
     return {
         "processor": cpu_name(),
@@ -114,7 +114,7 @@ def processor() -> dict[str, object]:
 
 
 def software() -> dict[str, str | None]:
-    """Return the versions of this package, of Python, of the system and of what is needed."""
+    """Return the versions of this package, Python, the system and required packages."""
     return {
         "nas": code_version(),
         "python": platform.python_version(),
@@ -124,7 +124,7 @@ def software() -> dict[str, str | None]:
 
 
 def caches() -> tuple[Cache, ...]:
-    """Return the folders in which downloads and working copies are kept."""
+    """Return the folders that hold downloads and working copies."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     hub = Path(os.environ.get("HF_HOME") or home / "huggingface")
     named = {
@@ -135,7 +135,7 @@ def caches() -> tuple[Cache, ...]:
 
 
 def free_gb() -> float:
-    """Return the gigabytes that are free where this command runs."""
+    """Return the free gigabytes of the working folder's disk."""
     return shutil.disk_usage(Path.cwd()).free / 1e9
 
 
@@ -153,5 +153,5 @@ def _size(folder: Path) -> int | None:
 def _bytes(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:  # it went meanwhile
+    except OSError:  # removed meanwhile
         return 0

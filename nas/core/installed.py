@@ -1,11 +1,11 @@
-"""Plugins of other packages that are installed, found by their entry points.
+"""Find the plugins of installed packages by their entry points.
 
 A package lists them in its pyproject.toml, in a group for each kind:
 
     [project.entry-points."nas.strategies"]
     annealing = "my_package.annealing"
 
-Nothing is imported until one is asked for.
+Nothing is imported until a plugin is used.
 """
 
 import ast
@@ -17,19 +17,19 @@ from pathlib import Path
 from nas.core.errors import NasError
 
 PREFIX = "nas."
-"""What the groups of entry points begin with, before the kind."""
+"""The prefix of the groups of entry points, before the kind."""
 
 
 @cache
 def _groups() -> Mapping[str, tuple[EntryPoint, ...]]:
-    """Return the entry points of all kinds, by these; reading them takes some milliseconds."""
+    """Return the entry points by kind of plugin; reading them takes some milliseconds."""
     found = entry_points()
     groups = (group for group in found.groups if group.startswith(PREFIX))
     return {group.removeprefix(PREFIX): tuple(found.select(group=group)) for group in groups}
 
 
 def installed(kind: str) -> Mapping[str, EntryPoint]:
-    """Return the plugins of one kind that other packages bring, by name."""
+    """Return the plugins of one kind that other packages provide, by name."""
     return {point.name: point for point in reversed(_groups().get(kind, ()))}
 
 
@@ -44,12 +44,12 @@ def place(kind: str, point: EntryPoint) -> tuple[str, str]:
     """Return the module of a plugin and the name of its function, `create` unless given.
 
     Raises:
-        NasError: if several packages bring a plugin of this kind and name.
+        NasError: if several packages provide a plugin of this kind and name.
     """
     twins = [other for other in _groups().get(kind, ()) if other.name == point.name]
     if len({other.value for other in twins}) > 1:
         known = ", ".join(sorted(other.value for other in twins))
-        raise NasError(f"{kind} {point.name}: several packages bring it; give one of: {known}")
+        raise NasError(f"{kind} {point.name}: several packages provide it; give one of: {known}")
     return point.module, point.attr or "create"
 
 

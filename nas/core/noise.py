@@ -1,4 +1,4 @@
-"""How noisy a machine is: how much the same small piece of work varies in time."""
+"""Measure the noise of a machine: how much the time of the same small piece of work varies."""
 
 import os
 import time
@@ -10,20 +10,20 @@ import numpy as np
 from nas.core.blas import one_blas_thread
 
 QUIET, NOISY, RARE = 0.03, 0.15, 1.0
-"""Up to the first a machine is quiet, above the second it is noisy; or 1 run in 20 takes twice."""
+"""Up to the first, a machine is quiet; above the second, or if 1 run in 20 takes twice, noisy."""
 _SIDE = 192
 _LEAST_RUNS = 20
 _STAT = Path("/proc/stat")
 _STEAL = 8
-"""The place of the stolen time among the numbers of a processor's line."""
+"""The index of the stolen time in a processor's line of numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noise:
-    """Relative times of the same work above its fastest run: of the median, and of 1 run in 20.
+    """Relative excess of the same work over its fastest run: of the median, and of 1 run in 20.
 
-    `stolen` is the share of time that other virtual machines took, None where the system does not
-    say; `load` how many processes wanted to run on average of the last minute, per core.
+    `stolen` is the fraction of time that other virtual machines took, None if the system does not
+    report it; `load` is the number of runnable processes per core, averaged over the last minute.
     """
 
     runs: int
@@ -34,7 +34,7 @@ class Noise:
 
     @property
     def verdict(self) -> str:
-        """Whether times that are measured here can be trusted, in a few words."""
+        """A few words on whether times measured here can be trusted."""
         if self.typical > NOISY or self.rare > RARE:
             return "noisy: stop other programs before measuring"
         return "quiet" if self.typical <= QUIET else "some noise: measure with more rounds"
@@ -42,10 +42,10 @@ class Noise:
 
 @one_blas_thread()
 def measure_noise(*, seconds: float = 1.0) -> Noise:
-    """Return how much the time of a matrix product of 192 rows varies within some `seconds`."""
+    """Return how much the time of a matrix product of 192 rows varies during `seconds`."""
     rng = np.random.default_rng(0)
     left, right = rng.normal(size=(2, _SIDE, _SIDE))
-    for _ in range(_LEAST_RUNS):  # the clock rises, and caches fill
+    for _ in range(_LEAST_RUNS):  # warm-up: the clock rises, and caches fill
         left @ right
     before, end = _ticks(), time.perf_counter() + seconds
     times: list[float] = []
@@ -65,7 +65,7 @@ def measure_noise(*, seconds: float = 1.0) -> Noise:
 
 
 def _ticks() -> tuple[int, ...]:
-    """Return the time that all cores spent in each state; nothing where that is unknown."""
+    """Return the time that all cores spent in each state; empty if unknown."""
     try:
         words = _STAT.read_text(encoding="ascii").partition("\n")[0].split()
         return tuple(int(word) for word in words[1:])
@@ -76,7 +76,7 @@ def _ticks() -> tuple[int, ...]:
 def _share(before: tuple[int, ...], after: tuple[int, ...]) -> float | None:
     if len(before) < _STEAL or sum(after) <= sum(before):
         return None
-    spent = sum(after[:_STEAL]) - sum(before[:_STEAL])  # guests are counted within
+    spent = sum(after[:_STEAL]) - sum(before[:_STEAL])  # guest time is included
     return (after[_STEAL - 1] - before[_STEAL - 1]) / spent if spent else None
 
 

@@ -67,7 +67,7 @@ def _unquoted(text: str) -> str:
     if not text.startswith('"'):
         return text
     if not re.fullmatch(_QUOTED, text):
-        raise NasError(f"{text}: expected one value in double quotes, with its own written twice")
+        raise NasError(f"{text}: expected one value in double quotes, with quotes in it doubled")
     return text[1:-1].replace('""', '"')
 
 

@@ -247,7 +247,7 @@ def check_allowed(text: str, what: str) -> None:
     package, dot, _ = text.partition(".")
     pattern = f"{package}.*" if dot and package.isidentifier() else text
     raise NasError(
-        f"{what}; a file says so. If you trust it, give `allow_plugins`, or say it on the "
+        f"{what} because a file says so. If you trust it, give `allow_plugins`, name it on the "
         f"command line, or write allow_plugins: ['{pattern}'] into {_configuration()}"
     )
 

@@ -1,8 +1,8 @@
-"""What the latency tables of other projects have in common.
+"""The common part of other projects' latency tables.
 
-A dialect is a file in `nas/latency/dialects/`: it knows which units a key stands for. `importing`
-reads such tables, `exporting` writes them. Under a key stand `mean` in milliseconds, `count` (of
-runs) and their spread, as `std` or as its square `var`. Networks are sums, as in our own tables.
+A dialect is a file in `nas/latency/dialects/` that knows which units a key stands for. `importing`
+reads such tables, `exporting` writes them. A key has `mean` in milliseconds, `count` (of runs) and
+their spread, as `std` or its square `var`. Networks are sums, as in our own tables.
 """
 
 import re
@@ -17,12 +17,12 @@ from nas.network.layers import Unit
 from nas.network.lowering import lower_block
 
 ENDING = "_lookup_table"
-"""How the names of files that are for one resolution end, as in `224_lookup_table.yaml`."""
+"""The end of the names of files for one resolution, as in `224_lookup_table.yaml`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DialectEntry:
-    """One measured latency: its mean, the standard deviation of one run, and how many runs."""
+    """One measured latency: its mean, the standard deviation of one run, and the number of runs."""
 
     ms: float
     deviation_ms: float | None = None
@@ -31,12 +31,12 @@ class DialectEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """What a file in `nas/latency/dialects/` knows; its `create()` returns this.
+    """A dialect, as returned by `create()` of a file in `nas/latency/dialects/`.
 
-    `units` returns the units that one key stands for, and raises NasError with the reason if there
-    are none; the time of several is counted at the first. `keys` proposes keys for given units,
-    each with the units it would stand for, in their order; only those that `units` confirms are
-    used. `spread` is "std" or "var".
+    `units` returns the units that one key stands for, and raises a NasError with the reason if
+    there are none; the time of several units is assigned to the first. `keys` proposes keys for
+    given units, each with the units it would stand for, in their order; only keys that `units`
+    confirms are used. `spread` is "std" or "var".
     """
 
     name: str
@@ -46,7 +46,7 @@ class Dialect:
 
 
 def load_dialect(name: str) -> Dialect:
-    """Return a dialect by its name, with options where it has some: "proxylessnas:act=relu".
+    """Return a dialect by its name, with options: "proxylessnas:act=relu".
 
     Raises:
         UnknownName: if there is no such dialect.
@@ -70,7 +70,7 @@ def unit_from_key(key: str) -> Unit:
     """Return the unit that has this key.
 
     Raises:
-        NasError: if it is no key of a unit.
+        NasError: if it is not a key of a unit.
     """
     match = _KEY.fullmatch(key)
     if match is None:

@@ -1,8 +1,8 @@
 """Former names of latency tables, and the eras of version 0.1.
 
-A table then held several states of a runtime, one of them in force. Each is a table of its own
-now: `pixel1_2018` is what era 2018 of `pixel1` was. Only this file knows what `era` meant, and what
-tables were called, in settings, in files of tables and in run folders.
+In version 0.1 a table held several states of a runtime, one of them the default. Each is now a
+separate table: `pixel1_2018` was era 2018 of `pixel1`. Only this file knows the meaning of `era`,
+and the former names of tables, in settings, in table files and in run folders.
 """
 
 import json
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 _TODAY = "2019"
 _ONLY = (_TODAY, "measured", "imported")
-"""What the only era of a table was called, and the default one of `pixel1`."""
+"""The name of the only era of a table, which was also the default of `pixel1`."""
 _SUFFIXES = (".yaml", ".yml", ".json")
 
 _EPYC = "epyc_genoa_onnxruntime"
@@ -33,11 +33,11 @@ _FORMER = {
     f"{_EPYC}_{kind}_{_FORMER_SPACE}": f"{_EPYC}_{kind}_{_SPACE}"
     for kind in ("1t_fp32", "1t_int8", "2t_fp32")
 }
-"""Tables of a space that was renamed, by their former names."""
+"""Tables of a renamed space, by their former names."""
 
 
 def table_of_era(name: str | Path, era: str | int | None) -> str:
-    """Return the table that `name` and `era` meant, and warn where that is another name.
+    """Return the table that `name` and `era` meant, with a warning if its name has changed.
 
     An era of a user's own file is written FILE:ERA; without an era it is the table `name`.
 
@@ -55,7 +55,7 @@ def table_of_era(name: str | Path, era: str | int | None) -> str:
 
 
 def settings_without_era(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return settings that a run folder holds with `era`, if there is one, in `latency_table`."""
+    """Return the settings of a run folder, with `era`, if any, merged into `latency_table`."""
     if "latency_table" not in settings:
         return settings
     named = {"latency_table": _renamed(settings["latency_table"], settings.get("era"))}
@@ -63,7 +63,7 @@ def settings_without_era(settings: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _renamed(name: str | Path, era: str | int | None) -> str:
-    """Return what `table_of_era` returns, without a warning."""
+    """Return the result of `table_of_era`, without a warning."""
     text, wanted = _FORMER.get(str(name), str(name)), "" if era is None else str(era)
     if Path(text).suffix in _SUFFIXES:
         return _of_file(text, wanted)
@@ -77,7 +77,7 @@ def _renamed(name: str | Path, era: str | int | None) -> str:
 
 
 def _of_file(text: str, wanted: str) -> str:
-    """Return FILE:ERA where the file at `text` holds eras of which `wanted` is not the default."""
+    """Return FILE:ERA if the file at `text` has eras and `wanted` is not the default."""
     path = Path(text)
     content = read_mapping(path) if wanted and is_there(path) else {}
     if "eras" not in content:
@@ -93,7 +93,7 @@ def _unknown(table: object, era: str, known: Iterable[str]) -> NasError:
 
 
 def split_era(name: str | Path) -> tuple[str, str]:
-    """Split FILE:ERA; the era is empty where none is named."""
+    """Split FILE:ERA; the era is empty if none is named."""
     text, _, era = str(name).rpartition(":")
     return (text, era) if Path(text).suffix in _SUFFIXES else (str(name), "")
 
@@ -117,7 +117,7 @@ class _Model:
 
 
 def without_eras(content: Mapping[str, Any], reader: Reader, era: str = "") -> Mapping[str, Any]:
-    """Return the content of a table's file in one of its eras, or in its default one.
+    """Return the content of a table's file in one of its eras, by default the default one.
 
     That era's coefficients add to or replace the shared ones, and its factor applies to all.
 
@@ -141,7 +141,7 @@ def without_eras(content: Mapping[str, Any], reader: Reader, era: str = "") -> M
     return made
 
 
-# How run folders of version 0.1 name the tables that they were begun with
+# How run folders of version 0.1 name the tables that they were started with
 
 _PIXEL = {
     "sha256:d4fc8667c18ccae8": ("2019", "sha256:0af92e358ca7bc66"),
@@ -155,22 +155,22 @@ _PIXEL_FILES = {
     "a28bfdb63fdad5d8": "f7a8714d02ddbd7f",
     "d94a9a918f0f708f": "6f194235b3b0c19d",
 }
-"""What that version called `pixel1`, `pixel1_2018`, `pixel2` and `pixel3`, by their content now."""
+"""The fingerprints of that version for the present `pixel1`, `pixel1_2018`, `pixel2`, `pixel3`."""
 
 
 def earlier_texts(table: LatencyTable, keys: Iterable[str]) -> frozenset[str]:
-    """Return how journals may name `table`, the units `keys` of which predict."""
+    """Return the texts by which journals may name `table`, for predictions from units `keys`."""
     name, keys = _former(table.name), tuple(keys)
     return frozenset({f"table:{name} {fingerprint(table.inputs(keys))}", _text_01(table, keys)})
 
 
 def _former(name: str) -> str:
-    """Return what table `name` was called."""
+    """Return the former name of table `name`."""
     return {now: before for before, now in _FORMER.items()}.get(name, name)
 
 
 def _text_01(table: LatencyTable, keys: Iterable[str]) -> str:
-    """Return how version 0.1 named a table in a journal."""
+    """Return the text by which version 0.1 named a table in a journal."""
     era = "measured" if table.provenance else "imported"
     inputs = dict(table.inputs(keys))
     inputs["era"] = [1.0, {}, inputs.pop("model")]
@@ -180,7 +180,7 @@ def _text_01(table: LatencyTable, keys: Iterable[str]) -> str:
 
 
 def earlier_fingerprint(content: Mapping[str, Any]) -> str:
-    """Return how prunings and pipelines name a table whose file has the `content`."""
+    """Return the name that prunings and pipelines give to a table whose file has `content`."""
     era = "measured" if "provenance" in content else "imported"
     old = {key: value for key, value in content.items() if key != "runtime"}
     if content["name"] in _FORMER.values():

@@ -1,4 +1,4 @@
-"""Write latency tables in the formats of other projects, as far as those have keys."""
+"""Write latency tables in the formats of other projects, as far as these have keys."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ _HALVINGS = 5  # these networks shrink their input to a thirty-second
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """The files that were written, and the entries that the dialect has no key for, with why."""
+    """The files that were written, and the entries without a key in the dialect, with reasons."""
 
     paths: tuple[Path, ...]
     left_out: tuple[str, ...]
@@ -29,13 +29,13 @@ def write_dialect(
 ) -> Exported:
     """Write entries by `Unit.key` in a dialect, as far as it has keys for them.
 
-    A `path` that ends in .yaml, .yml or .json becomes one file. Any other is a folder, with a file
-    `RESOLUTION_lookup_table.yaml` for every resolution at which there is an entry for a stem; an
-    entry stands in the file of each resolution that leads to its shape.
+    A `path` that ends in .yaml, .yml or .json becomes one file. Any other becomes a folder, with a
+    file `RESOLUTION_lookup_table.yaml` for every resolution at which there is an entry for a stem;
+    an entry is written to the file of each resolution that leads to its shape.
 
     Raises:
         UnknownName: if there is no such dialect.
-        NasError: if it can express none of the entries, or no entry is of a stem.
+        NasError: if it cannot express any entry, or no entry is that of a stem.
     """
     chosen, target = load_dialect(dialect), Path(path)
     keys, left_out = _expressible(chosen, entries)
@@ -57,7 +57,7 @@ def write_dialect(
 def _expressible(
     dialect: Dialect, entries: Mapping[str, DialectEntry]
 ) -> tuple[dict[str, tuple[Unit, ...]], list[str]]:
-    """Return the keys that stand for exactly these entries, and the other entries with reasons."""
+    """Return the keys that express exactly these entries, and the other entries with reasons."""
     units, reasons = [], {}
     for key in entries:
         try:
@@ -77,7 +77,7 @@ def _expressible(
 
 
 def _problem(dialect: Dialect, key: str, units: tuple[Unit, ...]) -> str:
-    """Say why `key` does not stand for `units`, nothing where it does."""
+    """Return why `key` does not stand for `units`, "" if it does."""
     try:
         meant = dialect.units(key)
     except NasError as error:
@@ -90,7 +90,7 @@ def _problem(dialect: Dialect, key: str, units: tuple[Unit, ...]) -> str:
 def _by_resolution(
     keys: Mapping[str, tuple[Unit, ...]], folder: Path
 ) -> tuple[dict[Path, list[str]], list[str]]:
-    """Return the keys of every resolution's file, and those of no resolution."""
+    """Return the keys of each resolution's file, and the keys that fit no resolution."""
     sides = {key: max(unit.in_shape[1] for unit in units) for key, units in keys.items()}
     resolutions = sorted(
         {sides[key] for key, units in keys.items() if units[0].in_shape[0] == _INPUT_CHANNELS}

@@ -1,10 +1,10 @@
 """Read the latency tables of other projects.
 
-Published tables come as one file per resolution; shapes that two of them share were measured in
-both, a few per cent apart. They are pooled as if all runs had been made at once: the mean by
-counts, the variance of one run by the law of total variance. Where most of them are further apart
-than `APART` and than their standard deviations explain, the files are refused, as of different
-devices; where few are, these are noise, pooled all the same, and named.
+Published tables have one file per resolution; shapes that two files share were measured twice, with
+results a few per cent apart. They are pooled as if all runs had been made at once: the mean
+weighted by counts, the variance of one run by the law of total variance. If most results differ by
+more than `APART` and more than their standard deviations explain, the files are rejected as those
+of different devices; if few do, these are noise, which is pooled and reported.
 """
 
 import math
@@ -26,12 +26,12 @@ from nas.network.layers import Unit
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _LEFT_OUT = ("min", "max")
 APART = 0.5
-"""Two latencies of a unit may differ by this share of the smaller one in any case."""
+"""The fraction of the smaller one by which two latencies of a unit may always differ."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """What files hold: entries by `Unit.key`, keys without a unit of ours, and what to know."""
+    """The content of files: entries by `Unit.key`, keys without a unit of ours, and notes."""
 
     entries: Mapping[str, DialectEntry]
     unmapped: tuple[str, ...]
@@ -40,7 +40,7 @@ class Imported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Row:
-    """What one key of a file, which stands at `place`, says of `units` together."""
+    """The entry of one key, at `place` in a file, for `units` together."""
 
     place: str
     units: tuple[Unit, ...]
@@ -50,7 +50,7 @@ class _Row:
 def read_dialect(dialect: str, paths: Sequence[str | Path]) -> Imported:
     """Return the entries of one or several files of a dialect ("proxylessnas", "ofa").
 
-    A folder stands for its files called `RESOLUTION_lookup_table.yaml` (or `.json`).
+    A folder stands for its files named `RESOLUTION_lookup_table.yaml` (or `.json`).
 
     Raises:
         UnknownName: if there is no such dialect.
@@ -128,10 +128,10 @@ def _content(path: Path) -> Mapping[str, Any]:
 
 
 def _plain(content: Mapping[str, Any], key: Any) -> Mapping[str, Any]:
-    """Return `content`, or the numbers under `key` as programs with numpy mean them.
+    """Return `content`, or the entry of `key` with numbers as programs with numpy write them.
 
-    YAML takes 4e-1 and what is quoted for texts; counts may be written as 10.0. The least and the
-    largest run are left out.
+    YAML reads 4e-1 and quoted numbers as texts; counts may be written as 10.0. The least and the
+    largest run are omitted.
     """
     found = content[key]
     if not isinstance(found, Mapping):
@@ -147,13 +147,13 @@ def _same_types(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
 
 
 def _number(value: Any) -> Any:
-    """Return the number that a text is, anything else as it is."""
+    """Return the number in a text, anything else unchanged."""
     return float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Statistics:
-    """What stands under a key of a file."""
+    """The content of one key in a file."""
 
     mean: Milliseconds
     count: Count | None = None
@@ -169,7 +169,7 @@ def _entry(found: _Statistics) -> DialectEntry:
 
 
 def _shares(row: _Row) -> Iterable[tuple[str, _Row]]:
-    """Yield the row of each unit of a row; all of the time is at the first."""
+    """Yield a row for each unit of a row; the first one has all of the time."""
     first, *others = row.units
     yield first.key, row
     for unit in others:
@@ -177,7 +177,7 @@ def _shares(row: _Row) -> Iterable[tuple[str, _Row]]:
 
 
 def _joint_notes(rows: Sequence[_Row]) -> Iterable[str]:
-    """Say where the time of several units is counted at one of them."""
+    """Yield notes on units whose time is counted at another one."""
     joint = dict.fromkeys(
         tuple(unit.key for unit in row.units) for row in rows if len(row.units) > 1
     )
@@ -189,10 +189,10 @@ def _joint_notes(rows: Sequence[_Row]) -> Iterable[str]:
 
 
 def _noisy(groups: Mapping[str, Sequence[_Row]]) -> tuple[str, ...]:
-    """Name the units whose rows differ by more than their own spread.
+    """Return notes on units whose rows differ by more than their own spread.
 
     Raises:
-        BadFile: if most of what was measured several times does.
+        BadFile: if most of the units that were measured several times do.
     """
     shared = [key for key, rows in groups.items() if len({row.entry.ms for row in rows}) > 1]
     texts = [text for key in shared if (text := _apart(key, groups[key]))]
@@ -202,7 +202,7 @@ def _noisy(groups: Mapping[str, Sequence[_Row]]) -> tuple[str, ...]:
 
 
 def _apart(key: str, rows: Sequence[_Row]) -> str:
-    """Return that rows of one unit differ by more than their own spread; nothing if not."""
+    """Describe how rows of one unit differ by more than their own spread; "" if not."""
     low, high = (pick(rows, key=lambda row: row.entry.ms) for pick in (min, max))
     noise = math.hypot(low.entry.deviation_ms or 0.0, high.entry.deviation_ms or 0.0)
     if high.entry.ms - low.entry.ms <= max(APART * low.entry.ms, noise):
@@ -211,7 +211,7 @@ def _apart(key: str, rows: Sequence[_Row]) -> str:
 
 
 def _pool(rows: Sequence[_Row]) -> DialectEntry:
-    """Return one entry for all rows of a unit, weighted by their counts where all have one."""
+    """Return one entry for all rows of a unit, weighted by their counts if all have one."""
     entries = [row.entry for row in rows]
     if len(set(entries)) == 1:
         return entries[0]
@@ -239,7 +239,7 @@ def _mean(values: Sequence[float], weights: Sequence[int]) -> float:
 
 
 def _pooled_notes(groups: Mapping[str, Sequence[_Row]]) -> Iterable[str]:
-    """Say how many units were measured several times, and how far apart at most."""
+    """Yield a note on how many units were measured several times, and the largest difference."""
     times = {key: sorted({row.entry.ms for row in group}) for key, group in groups.items()}
     ratios = {key: ms[-1] / (ms[0] or math.inf) for key, ms in times.items() if len(ms) > 1}
     if ratios:

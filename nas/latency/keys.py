@@ -1,4 +1,4 @@
-"""Find units among the keys of a latency table, many at once."""
+"""Find many units at once among the keys of a latency table."""
 
 import re
 from collections import defaultdict
@@ -10,14 +10,14 @@ from nas.network.arrays import Places
 from nas.network.layers import Unit
 
 _Texts = tuple[str, ...]
-"""The texts in a key, with nothing in the place of each number."""
+"""The texts of a key, with "" in the place of each number."""
 
 
 class KeyIndex:
-    """The places of keys by their texts, which units of one structure share, and their numbers."""
+    """The places of keys, by their texts (which similar units share) and their numbers."""
 
     def __init__(self, keys: Iterable[str]) -> None:
-        """Take keys of units in the order of their places."""
+        """Index the keys of units, given in the order of their places."""
         self._places: dict[_Texts, dict[tuple[int, ...], int]] = defaultdict(dict)
         for place, key in enumerate(keys):
             parts = _BETWEEN.split(key)
@@ -25,9 +25,9 @@ class KeyIndex:
             self._places[texts][tuple(int(p) for p in parts if p.isdecimal())] = place
 
     def find(self, units: Unit) -> Places:
-        """Return the place of the key of each unit, -1 where it is none of them.
+        """Return the place of each unit's key, -1 if it is not among the keys.
 
-        The units are those of `nas.network.arrays.lower_arrays`.
+        `units` is a unit of arrays, as returned by `nas.network.arrays.lower_arrays`.
         """
         count = len(units.block.in_channels)  # type: ignore[arg-type]  # an array
         texts, numbers = [], []

@@ -1,4 +1,4 @@
-"""Rounding of values, weights and biases as int8 graphs do, with gradients to train through."""
+"""Round values, weights and biases as int8 graphs do, with gradients for training."""
 
 from typing import Any
 
@@ -13,11 +13,11 @@ _LEAST_SCALE = 1e-9
 
 
 def rounded(x: Tensor, ends: Tensor, grid: Grid) -> Tensor:
-    """Return `x` as the bytes of `grid` have it, whose range is that from `ends[0]` to `ends[1]`.
+    """Return `x` rounded to the bytes of `grid`, whose range is `ends[0]` to `ends[1]`.
 
-    The gradient passes rounding as if it was not there, and stops at what is cut off (Bengio et
-    al., 2013); `ends` get that of learned step size quantization (Esser et al., 2020), for a range
-    that is not symmetric (Bhalgat et al., 2020).
+    The gradient passes straight through rounding, and is 0 for clipped values (Bengio et al.,
+    2013); `ends` get the gradient of learned step size quantization (Esser et al., 2020), for an
+    asymmetric range (Bhalgat et al., 2020).
     """
     result: Tensor = _Rounded.apply(x, ends, grid)  # type: ignore[no-untyped-call]  # torch's
     return result
@@ -36,7 +36,7 @@ class _Rounded(Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
-        """Give the gradients of values and ends."""
+        """Return the gradients of values and ends."""
         (gradient,), (x, result) = gradients, ctx.saved_tensors
         low, high = ctx.grid.range
         half = ctx.grid.scale / 2
@@ -48,7 +48,7 @@ class _Rounded(Function):
 
 
 def rounded_weight(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Return `weight` in signed bytes with a scale for each output channel, and these scales."""
+    """Return `weight` rounded to signed bytes with a scale per output channel, and the scales."""
     peaks = weight.detach().flatten(1).abs().amax(1)
     scales = (peaks / _MOST).clamp(min=_LEAST_SCALE)
     zeros = torch.zeros_like(scales, dtype=torch.int32)
@@ -57,5 +57,5 @@ def rounded_weight(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def rounded_bias(bias: Tensor, scales: Tensor) -> Tensor:
-    """Return `bias` in whole numbers of `scales`."""
+    """Return `bias` rounded to multiples of `scales`."""
     return bias + ((bias / scales).round() * scales - bias).detach()

@@ -1,7 +1,7 @@
-"""The torch model of an architecture in int8: what the graph of `to_qdq` rounds is rounded here.
+"""The torch model of an architecture in int8, which rounds like the graph of `to_qdq`.
 
-The operators come from the same walk as those of graphs, with the same names, so that each value is
-rounded where the graph rounds it.
+Its operators come from the same walk as those of the graph, with the same names, so that every
+value is rounded where the graph rounds it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # the name every torch program uses
+import torch.nn.functional as F  # the customary name
 from torch import Tensor, nn
 
 from nas.exporting.int8.ranges import CUT, Grid, for_hard
@@ -24,22 +24,22 @@ from nas.network.lowering import lower
 from nas.network.weights import join
 
 Ranges = Mapping[str, tuple[float, float]]
-"""The least and the largest of each value that is rounded, by its name in the ONNX graph."""
+"""The range (least, largest) of each rounded value, by its name in the ONNX graph."""
 _HARD = ("hswish", "hsigmoid")
 _LEAST = 1e-6
 
 
 class QuantizedNetwork(nn.Module):
-    """A network whose weights and values are rounded as its int8 graph rounds them.
+    """A network whose weights and values are rounded as in its int8 graph.
 
-    It shares the weights of the network that it is made of, and their names. Batch normalisation is
-    folded into convolutions, with the statistics that the network has (static folding: Nagel et
-    al., 2021, section 5.2), which stay. `ranges` (values, 2) are learned: the logarithms of what
-    lies below and above 0.
+    It shares the weights of the given network, and their names. Batch normalisation is folded into
+    convolutions with the network's present statistics, which do not change (static folding: Nagel
+    et al., 2021, section 5.2). `ranges`, of shape (values, 2), are learned: the logarithms of the
+    extents below and above 0.
     """
 
     def __init__(self, network: Network, arch: Architecture, ranges: Ranges) -> None:
-        """Quantize `network`, that of `arch`."""
+        """Quantize `network`, the model of `arch`."""
         super().__init__()
         self.stem, self.stages, self.head = network.stem, network.stages, network.head
         self.detector = arch.detector
@@ -51,7 +51,7 @@ class QuantizedNetwork(nn.Module):
         self._named = {OUTPUT: join(last.name, last.layers[-1].name)}
 
     def forward(self, images: Tensor) -> Any:
-        """Map images (batch, channels, height, width) to what the float network gives."""
+        """Map images (batch, channels, height, width) to the outputs of the float network."""
         with torch.autocast(images.device.type, enabled=False):
             writer = _Rounding(self, self._named)
             start = writer.value(images.float(), INPUT)
@@ -64,7 +64,7 @@ class QuantizedNetwork(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value of the network, its name in the graph, and the scale of its bytes if it has some."""
+    """A value of the network, its name in the graph, and the scale of its bytes if quantized."""
 
     tensor: Tensor
     name: str
@@ -72,10 +72,10 @@ class Value:
 
 
 class _Rounding:
-    """Computes what a writer of graphs writes, on tensors, and rounds what has a range."""
+    """A writer for `walk` that computes on tensors, and rounds values that have a range."""
 
     def __init__(self, network: QuantizedNetwork, named: Mapping[str, str]) -> None:
-        """Compute with the weights of `network`; some of its values have other names here."""
+        """Compute with the weights of `network`; `named` gives other names of some values."""
         self.network = network
         logarithms = network.ranges.double()
         ends = torch.stack([-logarithms[:, 0].exp(), logarithms[:, 1].exp()], 1)
@@ -84,7 +84,7 @@ class _Rounding:
         self.plain = dict(zip(names, ends.detach().cpu().tolist(), strict=True))
 
     def value(self, x: Tensor, name: str, act: str = "none") -> Value:
-        """Return `x` rounded, if it has a range; `act` reads it."""
+        """Return `x`, rounded if it has a range; `act` is the activation that reads it."""
         if name not in self.ends:
             return Value(x, name)
         ends, grid = self.ends[name], Grid.of(*self.plain[name])
@@ -94,7 +94,7 @@ class _Rounding:
         return Value(rounded(x, ends, grid), name, grid.scale)
 
     def act(self, act: str, x: Tensor, name: str) -> Value:
-        """Return `x` rounded, and then `act` of it, rounded."""
+        """Return the rounded activation `act` of the rounded `x`."""
         value = self.value(x, name, act)
         output = f"{name}.{act}"
         match act:
@@ -109,7 +109,7 @@ class _Rounding:
         return self.value(ACTIVATIONS[act]()(value.tensor), output)
 
     def moved(self, x: Value, tensor: Tensor, name: str) -> Value:
-        """Return what an operator made of `x` that changes no numbers."""
+        """Return the result of an operator that only moves the numbers of `x`."""
         return Value(tensor, name, x.scale)
 
     def flat(self, x: Value, name: str) -> Value:
@@ -120,7 +120,7 @@ class _Rounding:
 
     def conv(self, x: Value, name: str, layer: Conv) -> Value:
         module = self.network.get_submodule(name)
-        assert isinstance(module, nn.Conv2d)  # the walk names no other
+        assert isinstance(module, nn.Conv2d)  # the walk names no other modules
         weight, bias = _rounded_layer(*_folded(module), x.scale)
         given = module.padded(x.tensor) if isinstance(module, ConvNorm) else x.tensor
         y = F.conv2d(given, weight, bias, module.stride, module.padding, 1, module.groups)
@@ -181,7 +181,7 @@ class _Rounding:
 
 
 def _folded(module: nn.Conv2d) -> tuple[Tensor, Tensor]:
-    """Return weight and bias of a convolution, its normalisation folded in if any."""
+    """Return the weight and bias of a convolution, with its normalisation, if any, folded in."""
     norm = getattr(module, "norm", None)
     if not isinstance(norm, nn.BatchNorm2d):
         assert module.bias is not None  # there is no normalisation
@@ -193,7 +193,7 @@ def _folded(module: nn.Conv2d) -> tuple[Tensor, Tensor]:
 
 
 def _rounded_layer(weight: Tensor, bias: Tensor, scale: float | None) -> tuple[Tensor, Tensor]:
-    """Return weight and bias of a layer that reads bytes of `scale`."""
+    """Return the rounded weight and bias of a layer whose input has bytes of `scale`."""
     if scale is None:
         return weight, bias
     weight, scales = rounded_weight(weight)

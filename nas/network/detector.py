@@ -65,7 +65,7 @@ class Detector:
     bins: Count = 1
 
     def __post_init__(self) -> None:
-        """Refuse an unknown coder, and levels that do not fit it."""
+        """Reject an unknown coder, and levels that do not fit it."""
         if self.coder not in EXTRA_SCORES:
             known = ", ".join(EXTRA_SCORES)
             raise BadValue(f"coder must be one of {known}, not {shown(self.coder)}", "coder")

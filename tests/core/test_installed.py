@@ -81,7 +81,7 @@ def test_two_packages_of_one_name_are_told_apart(install: Install) -> None:
     install("far_four", "[nas.strategies]\nfar = far_four.mine\n")
     install("far_five", "[nas.strategies]\nfar = far_five.mine\n")
     with pytest.raises(
-        NasError, match=r"several packages bring it; give one of: far_five.mine, far"
+        NasError, match=r"several packages provide it; give one of: far_five.mine, far"
     ):
         plugins.load("strategies", "far")
 

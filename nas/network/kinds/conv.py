@@ -1,4 +1,4 @@
-"""A plain convolution: convolution, normalisation, activation, and SE if asked for."""
+"""A plain convolution: convolution, normalisation, activation, and optionally SE."""
 
 from nas.network.blocks import Block
 from nas.network.kinds import BlockKind, full_conv, squeeze

@@ -74,7 +74,7 @@ def create(
         NasError: if there is no such cluster, it refuses, or no node has what a task needs.
     """
     if address not in ("", "auto", "local"):
-        check_allowed(address, f"runner ray would connect to {address}, which can run code here")
+        check_allowed(address, f"runner ray would connect to {address} (which can run code here)")
     if environment:
         check_allowed(environment, f"runner ray would install what {environment} lists")
     if workers < 0:
