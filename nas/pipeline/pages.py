@@ -52,6 +52,8 @@ def page_of(text: str) -> Page:
         return _PAGES[kind](place)
     if is_int8:
         return int8_page(place)
+    if Path(text).is_file():
+        raise BadFile(f"{text} is no latency table, which is a .yaml or .json file, and no folder")
     if not is_url(text) and not Path(text).is_dir():
         raise BadFile(f"{text}: No such file or directory; give a run folder or a latency table")
     raise RunError(

@@ -1,19 +1,25 @@
 """Serve the page of a run on this machine, and the changes of what it shows."""
 
 import hashlib
+import time
 from contextlib import suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Lock
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from nas.core import strict_json
 from nas.core.errors import NasError
+from nas.core.storage import is_url
 from nas.pipeline.pages import page_of
 from nas.report.page import Page, contents, rendered
+from nas.searching.runs.watch import SILENT_SECONDS
 
 HOST = "127.0.0.1"
+_SECONDS = 10
+"""How often what lies at a URL, or a table, is read again."""
 _HTML, _JSON = "text/html; charset=utf-8", "application/json"
 
 
@@ -38,14 +44,35 @@ class _Live:
     def __init__(self, run: str) -> None:
         """Read the page, and raise what is wrong with the run."""
         self.run, self._lock = run, Lock()
+        self._signature = _signature(run)
         self._page = page_of(run)
 
     def now(self) -> Page:
-        """Return the page of what is there now."""
+        """Return the page of what is there now, read again where that has changed."""
         with self._lock:
-            with suppress(NasError):  # a file that is just being replaced; the next time tells
-                self._page = page_of(self.run)
+            signature = _signature(self.run)
+            if signature != self._signature:
+                with suppress(NasError):  # a file that is being replaced; the next time tells
+                    self._page = page_of(self.run)
+                    self._signature = signature
             return self._page
+
+
+def _signature(run: str) -> tuple[object, ...]:
+    """Return what changes when the page may: sizes and times of files, and now and then the time.
+
+    A search that died is told by the time alone, and so is everything at a URL.
+    """
+    folder = Path(run)
+    if is_url(run) or not folder.is_dir():
+        return (int(time.time() / _SECONDS),)
+    files = [*folder.glob("*"), *folder.glob("*/*.*")]
+    found = []
+    for path in sorted(files):
+        with suppress(OSError):
+            stat = path.stat()
+            found.append((str(path), stat.st_size, stat.st_mtime_ns))
+    return (*found, int(time.time() / SILENT_SECONDS))
 
 
 class _Handler(BaseHTTPRequestHandler):

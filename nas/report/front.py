@@ -19,13 +19,20 @@ _DIGITS, _SLOWER = 6, 1.5
 _USUAL = ("latency_ms", "macs", "params")
 _NOT_SHOWN = ("name", "fingerprint", "trial", "best", "picks", "gain_deviation")
 _NEVER_AN_AXIS = ("_deviation", "_outside", "_low_ms", "_high_ms")
+MEASURED_MS = "measured_ms"
+"""What a solution took end to end, where it was measured."""
 _UNITS = {
     "latency_ms": ("latency ms", 1.0, None),
+    MEASURED_MS: ("measured ms", 1.0, None),
     "macs": ("MACs M", 1e-6, 1),
     "params": ("params M", 1e-6, 2),
 }
-_WORDS = {"latency_ms": "predicted latency (ms)", "macs": "MACs (millions)",
-          "params": "parameters (millions)"}  # fmt: skip
+_WORDS = {
+    "latency_ms": "predicted latency (ms)",
+    MEASURED_MS: "measured latency (ms)",
+    "macs": "MACs (millions)",
+    "params": "parameters (millions)",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +142,7 @@ def _columns(seen: Seen) -> list[dict[str, Any]]:
     keys = [k for k in found if not k.endswith(_NEVER_AN_AXIS)]
     wanted = [o.metric for o in seen.run.objectives] + [c.metric for c in seen.run.constraints]
     judged = f"{seen.metric}_judged"
-    main = [seen.metric, judged, "gain", *_USUAL, *wanted]
+    main = [seen.metric, judged, "gain", "latency_ms", MEASURED_MS, *_USUAL[1:], *wanted]
     order = sorted(keys, key=lambda key: main.index(key) if key in main else len(main))
     return [{**_column(key, seen), "minor": key not in main} for key in order]
 
@@ -149,8 +156,9 @@ def _column(key: str, seen: Seen) -> dict[str, Any]:
         label, scale, digits = f"{name} %" if key != "gain" else f"{name}, points", 100.0, 2
     axis = _WORDS.get(key, label.replace(" %", " (%)"))
     ends = {"deviation": f"{key}_deviation"} if key == seen.metric else {}
-    if key == "latency_ms":
-        ends = {"low": "latency_low_ms", "high": "latency_high_ms"}
+    if key in ("latency_ms", MEASURED_MS):
+        stem = key.removesuffix("_ms")
+        ends = {"low": f"{stem}_low_ms", "high": f"{stem}_high_ms"}
     return {"key": key, "label": label, "axis": axis, "scale": scale, "digits": digits, **ends}
 
 

@@ -17,7 +17,7 @@ from nas.latency.file import load_table
 from nas.latency.table import Latency, LatencyTable
 from nas.report.charts import against, line
 from nas.report.drawn import drawn
-from nas.report.front import Seen, front_data, metric_of_run, networks_of
+from nas.report.front import MEASURED_MS, Seen, front_data, metric_of_run, networks_of
 from nas.report.page import Chart, Page, Part
 from nas.report.table_notes import latency_remarks, notes
 from nas.report.tables import EXTRAPOLATED, accuracy_text, gain_text, ms_text
@@ -69,6 +69,8 @@ def search_page(place: Place) -> Page:
     if latencies and not front.is_written:
         rows = [_with_interval(row, latencies) for row in front.rows]
         front = replace(front, rows=tuple(rows))
+    measured = {str(one["fingerprint"]): one for one in found.checked}
+    front = replace(front, rows=tuple(_with_measured(row, measured) for row in front.rows))
     seen = Seen(run=found.run, front=front, result=found.result, metric=metric, networks=networks)
     doubts = (*found.doubts, *said, *more, *_why_not_written(found))
     return Page(
@@ -162,6 +164,14 @@ def _with_interval(row: Mapping[str, Any], latencies: Mapping[str, Latency]) -> 
     found = latencies.get(str(row["name"]))
     ends = {"latency_low_ms": found.low_ms, "latency_high_ms": found.high_ms} if found else {}
     return {**row, **ends}
+
+
+def _with_measured(
+    row: Mapping[str, Any], measured: Mapping[str, Mapping[str, Any]]
+) -> Mapping[str, Any]:
+    found = measured.get(str(row.get("fingerprint")), {})
+    ends = (MEASURED_MS, "measured_low_ms", "measured_high_ms")
+    return {**row, **{key: found[key] for key in ends if key in found}}
 
 
 def _why_not_written(found: _Found) -> tuple[str, ...]:

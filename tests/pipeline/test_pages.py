@@ -137,6 +137,7 @@ def test_an_int8_folder_has_both_graphs_and_the_layers(tmp_path: Path) -> None:
             "empty is no folder of nas search, train, supernet train, netadapt, scale search, ",
         ),
         ("gone.yaml", "gone.yaml"),
+        ("page.html", "page.html is no latency table, which is a .yaml or .json file, and no"),
     ],
 )
 def test_what_has_no_page_is_said_in_one_line(
@@ -144,6 +145,7 @@ def test_what_has_no_page_is_said_in_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("empty").mkdir()
+    Path("page.html").touch()
     with pytest.raises(NasError) as caught:
         page_of(name)
     assert message in str(caught.value)

@@ -97,6 +97,9 @@ def test_what_was_measured_stands_against_the_prediction(run: Run, folder: Path)
     assert chart.traces[-1]["text"] == [first.name]
     assert (chart.traces[-1]["x"], chart.traces[-1]["y"]) == ([7.5], [first.latency.ms])
     assert "hm" in chart.text
+    front = front_of(search_page(Place(folder)))
+    assert front["front"]["measured_ms"] == [7.5] + [None] * (len(run.solutions) - 1)
+    assert "measured_ms" in [column["key"] for column in front["columns"]]
 
 
 def test_a_killed_search_is_shown_from_its_journal(run: Run, folder: Path) -> None:
