@@ -1,5 +1,6 @@
 """Compute the features of rows of picks without decoding them."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
@@ -8,7 +9,16 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.accuracy.features import SMOOTH, Description, Floats, Layers, head_of, layers_of, shortcut
+from nas.accuracy.features import (
+    SMOOTH,
+    Description,
+    Floats,
+    Layers,
+    features,
+    head_of,
+    layers_of,
+    shortcut,
+)
 from nas.space.rows import Row, Squeezing, Value, multiplied, times
 from nas.space.space import Matrix, Space
 
@@ -25,6 +35,9 @@ class PicksFeatures:
     def __init__(self, space: Space) -> None:
         """Prepare for `space`."""
         self.space = space
+        fields = [column.name for column in space.columns if column.field == "stride"]
+        fields += [name for name in space.choices if re.match(r"head\d", name)]
+        self._one_by_one = bool(fields)  # what is tabulated here has one stride and few heads
         self._columns = {column.name: i for i, column in enumerate(space.columns)}
         stem = [c for c in space.columns if c.name.startswith("stem") or c.name == "act"]
         self._stem_columns = [self._columns[c.name] for c in stem]
@@ -40,6 +53,8 @@ class PicksFeatures:
 
     def __call__(self, matrix: Matrix) -> Floats:
         """Return the features of the rows of a matrix, canonical or not."""
+        if self._one_by_one:
+            return features(self.space.decode_rows(matrix))
         space, rows, lines = self.space, len(matrix), matrix.T.astype(np.intp, order="C")
         resolution = self.worth(lines, "resolution", space.resolutions) + np.zeros(rows)
         stems = self._stem_layers(lines)

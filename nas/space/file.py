@@ -42,6 +42,7 @@ _OPTIONAL = ("expansion_rest", "width_ratio")
 """Fields without a default."""
 _CHOICES = {
     "stem": ("width", "kernel"),
+    "head": ("width",),
     "stages": (
         "kind",
         "width",
@@ -52,6 +53,7 @@ _CHOICES = {
         "se",
         "act",
         "skip",
+        "stride",
     ),
 }
 _RATIOS = ("expansion", "expansion_rest", "width_ratio")
@@ -216,7 +218,11 @@ def _heads(
     """Return the rows of the only head, or those of each named head."""
     found = content["head"]
     if not isinstance(found, Mapping) or not found:
-        return {"": read(content, "head", {}, source)}
+        rows = read(content, "head", {}, source)
+        if len(rows[-1].options["width"]) > 1:
+            text = "width of the last row is the number of classes, which cannot be a choice"
+            raise Reader(f"{source}: head.{len(rows) - 1}").fail(text, found[-1], "width")
+        return {"": rows}
     for name in found:
         if not isinstance(name, str) or not name:
             raise _bad(content, "head", source, f"needs texts as names, not {shown(name)}")
@@ -226,9 +232,13 @@ def _heads(
 def _check_strides(space: Space, content: Mapping[str, Any], source: str) -> None:
     """Reject a stage that may be dropped although it has a stride."""
     for s, row in enumerate(space.stages):
-        if 0 in row.options["layers"] and row.options["stride"] != (1,):
+        strides = row.options["stride"]
+        if len(strides) > 1 and not {"pool", "linear"}.isdisjoint(row.options["kind"]):
+            text = "stride is a choice, so that pool and linear blocks cannot stand here"
+            raise Reader(f"{source}: stages.{s}").fail(text, content["stages"][s], "stride")
+        if 0 in row.options["layers"] and strides != (1,):
             raise Reader(f"{source}: stages.{s}").fail(
-                f"a stage of stride {row.options['stride'][0]} cannot have 0 layers, "
+                f"a stage of stride {strides[-1]} cannot have 0 layers, "
                 "since what follows would be larger; give it 1 or more, or stride 1",
                 content["stages"][s],
                 "layers",
@@ -253,10 +263,17 @@ def _rows(
     for i, row in enumerate(rows):
         place = f"{source}: {key}.{i}"
         _check_row(row, place)
+        _check_width({**defaults, **row}, row, place)
         plain = {} if key == "stages" or not acts else {"act": SHARED}
         read.append(_row(row, {**plain, **defaults}, place, key))
         _check_se(row, read[-1], place, squeezings)
     return tuple(read)
+
+
+def _check_width(known: Mapping[str, Any], row: Mapping[str, Any], place: str) -> None:
+    """Refuse a row that says no width, unless its blocks keep the one before."""
+    if known.get("kind") != "pool" and not known.keys() & {"width", "width_ratio"}:
+        raise Reader(place).fail("width is missing: the output channels of its blocks", row)
 
 
 def _check_se(row: Mapping[str, Any], made: Row, place: str, squeezings: Squeezings) -> None:

@@ -109,7 +109,8 @@ class Head:
         try:
             for side in space.resolutions:
                 self(replace(some, resolution=side))
-            found: Taps | None = plugins.beside(KIND, self.plugin, "taps", some)
+            same = all(len(row.options["stride"]) == 1 for row in space.stages)
+            found: Taps | None = plugins.beside(KIND, self.plugin, "taps", some) if same else None
         except BadValue as error:
             several = len(space.resolutions) > 1 and error.path == ("resolution",)
             hint = "; or fix it for all networks: `head=NAME:resolution=320`" if several else ""

@@ -47,12 +47,13 @@ def _row(row: Row) -> dict[str, Any]:
     plain = {field: _plain(values) for field, values in row.options.items()}
     if "width_ratio" in plain:
         del plain["width"]
-    kept = {
+    kept = ("act",) if plain["kind"] == "pool" else ("act", "width")
+    found = {
         field: value
         for field, value in plain.items()
-        if (field, value) != ("act", SHARED) and (field == "act" or value != DEFAULTS.get(field))
+        if (field, value) != ("act", SHARED) and (field in kept or value != DEFAULTS.get(field))
     }
-    return kept | ({"per_layer": list(row.per_layer)} if row.per_layer else {})
+    return found | ({"per_layer": list(row.per_layer)} if row.per_layer else {})
 
 
 def _plain(values: Sequence[Any]) -> Any:

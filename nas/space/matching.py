@@ -74,7 +74,7 @@ def _fits(field: str, value: Value, blocks: Blocks, multiplier: float) -> bool:
     """Return whether `value` may have given the first block that has this field."""
     block = blocks[1] if field == "expansion_rest" and len(blocks) > 1 else blocks[0]
     match field:
-        case "kind" | "kernel" | "act":
+        case "kind" | "kernel" | "act" | "stride":
             return bool(getattr(block, field) == value)
         case "width":
             return multiplied(int(value), multiplier) == block.out_channels

@@ -182,6 +182,14 @@ def stem_columns(rows: tuple[Row, ...]) -> Iterator[Column]:
                 yield Column(name=f"stem{number + 1}_{field}", values=values, field=field)
 
 
+def head_columns(rows: tuple[Row, ...]) -> Iterator[Column]:
+    """Yield the choices of the only head."""
+    for number, row in enumerate(rows):
+        for field, values in row.options.items():
+            if len(values) > 1:
+                yield Column(name=f"head{number + 1}_{field}", values=values, field=field)
+
+
 def stage_columns(stages: tuple[Row, ...]) -> Iterator[Column]:
     """Yield the choices of the stages, stage by stage."""
     for s, row in enumerate(stages):

@@ -97,7 +97,11 @@ class Digits:
         self._columns = {column.name: i for i, column in enumerate(space.columns)}
         self._space = space
         self.sources = tuple(_sources(space))
-        self.count = len(space.columns) + len(self.sources)
+        self.reductions = tuple(_reductions(space))
+        several = [part for part, found in enumerate(self.reductions) if len(found) > 1]
+        first = len(space.columns) + len(self.sources)
+        self.reduced = {part: first + number for number, part in enumerate(several)}
+        self.count = first + len(several)
 
     def __call__(self, matrix: Matrix) -> Floats:
         """Return the digits of every row, shape (count, rows)."""
@@ -113,7 +117,18 @@ class Digits:
                 chosen = self._picked(matrix.T, f"stage{s + 1}_layers")
                 own = np.where(dropped[chosen], before, own + len(self.sources[s]))
             result[first + s + 1] = own
+        self._reduce(result, matrix)
         return result
+
+    def _reduce(self, result: Floats, matrix: Matrix) -> None:
+        """Write the digits of reductions: which one each part's input has, if there are several."""
+        total: Any = 1
+        for part, known in enumerate(self.reductions):
+            if part in self.reduced:
+                result[self.reduced[part]] = np.searchsorted(known, total)
+            if part < len(self._space.stages):
+                strides = np.array(self._space.stages[part].options["stride"], dtype=np.int64)
+                total = total * strides[self._picked(matrix.T, f"stage{part + 1}_stride")]
 
     def _picked(self, lines: NDArray[Any], name: str) -> Any:
         """Return the indices picked for a choice, 0 if there is no such choice."""
@@ -133,6 +148,15 @@ def _sources(space: Space) -> Sequence[tuple[_Source, ...]]:
         own = tuple((s, width) for width in row.options["width"])
         found.append((*found[-1], *own) if 0 in row.options["layers"] else own)
     return found
+
+
+def _reductions(space: Space) -> Iterator[tuple[int, ...]]:
+    """Yield, for every stage and the head, by how much the stages before it may divide a side."""
+    found = {1}
+    for row in space.stages:
+        yield tuple(sorted(found))
+        found = {total * int(stride) for total in found for stride in row.options["stride"]}
+    yield tuple(sorted(found))
 
 
 def _stem_row(space: Space) -> int:
@@ -168,13 +192,14 @@ class _Slots:
     def all(self) -> tuple[Slot, ...]:
         space = self._space
         of_stem = self._columns(lambda c: c.name == "act" or c.name.startswith("stem"))
-        found = [self._slot(of_stem, None, self._stem, counts=_always, place="stem.0")]
+        found = [self._slot(of_stem, 0, self._stem, counts=_always, place="stem.0")]
         for s, row in enumerate(space.stages):
             several = row.max_layers > 1
             layers = range(row.max_layers) if row.per_layer else (0, None) if several else (0,)
             found += [self._layer(s, layer) for layer in layers]
-        of_head = self._columns(lambda c: c.name in ("act", "head"))
-        found.append(self._slot(of_head, len(space.stages), self._head, counts=_always, place=HEAD))
+        of_head = self._columns(lambda c: c.name == "act" or c.name.startswith("head"))
+        at = len(space.stages) + 1
+        found.append(self._slot(of_head, at, self._head, counts=_always, place=HEAD))
         return tuple(found)
 
     def _columns(self, wanted: Callable[[Column], bool]) -> tuple[int, ...]:
@@ -189,6 +214,8 @@ class _Slots:
                 return False
             if column.layer is not None:
                 return column.layer == layer
+            if column.field == "stride" and not first:
+                return False
             rest = "expansion_rest" in row.options
             return (
                 column.field != "expansion_rest"
@@ -202,7 +229,7 @@ class _Slots:
         counts = partial(_by_value, depth, np.array(times, dtype=float))
         return self._slot(
             self._columns(decides),
-            stage if first else None,
+            stage + 1 if first else stage + 2,
             self._stage_layer(stage, 1 if layer is None else layer),
             counts=_always if set(times) == {1} else counts,
             least_count=float(min(times)),
@@ -212,19 +239,28 @@ class _Slots:
     def _slot(
         self,
         columns: tuple[int, ...],
-        part: int | None,
+        at: int,
         build: Callable[["_Chosen"], Iterator[Part]],
         *,
         counts: Callable[[Matrix], Floats | None],
         least_count: float = 1.0,
         place: str,
     ) -> Slot:
-        """Return the slot that depends on `columns`, and on the input of `part` if given."""
+        """Return the slot that depends on `columns`, and on its input.
+
+        `at` is the index of the side of its input in `_sides`. The layers behind the first of a
+        stage have no `place`: their input has the width of the stage.
+        """
+        part = at - 1 if place and at else None
         columns = (*self._around, *columns)
         chosen = [self._space.columns[i] for i in columns]
         entering = () if part is None else (len(self._space.columns) + part,)
         channels = None if part is None else self._entering(part)
+        reduced = self._digits.reduced.get(at - 1)
+        known = np.array(self._digits.reductions[at - 1] if reduced is not None else ())
         sizes = [len(column.values) for column in chosen]
+        more = [] if part is None else [len(self._digits.sources[part])]
+        more += [] if reduced is None else [len(known)]
         tables: dict[str, Any] = {
             c.name: np.array(c.values) if c.field in _ARRAYS else c.values for c in chosen
         }
@@ -233,14 +269,15 @@ class _Slots:
             by_name = {c.name: digit for c, digit in zip(chosen, digits, strict=False)}
             inputs = None
             if channels is not None:
-                inputs = channels[digits[-1], by_name.get("multiplier", 0)]
+                inputs = channels[digits[len(chosen)], by_name.get("multiplier", 0)]
             values = {name: table[by_name[name]] for name, table in tables.items()}
-            return build(_Chosen(places, by_name, values, inputs))
+            reduction = None if reduced is None else known[digits[-1]]
+            return build(_Chosen(places, by_name, values, inputs, reduction))
 
         return Slot(
-            digits=(*columns, *entering),
-            sizes=(*sizes, *(() if part is None else (len(self._digits.sources[part]),))),
-            joint=(*(column.field in _ARRAYS for column in chosen), *(True for _ in entering)),
+            digits=(*columns, *entering, *(() if reduced is None else (reduced,))),
+            sizes=(*sizes, *more),
+            joint=(*(column.field in _ARRAYS for column in chosen), *(True for _ in more)),
             build=built,
             counts=counts,
             least_count=least_count,
@@ -260,7 +297,10 @@ class _Slots:
         return [multiplied(int(width), multiplier) for multiplier in multipliers]
 
     def _side(self, chosen: "_Chosen", place: int) -> Ints:
-        side = self._sides[chosen.digits.get("resolution", 0), place]
+        resolution = chosen.digits.get("resolution", 0)
+        side = self._sides[resolution, place]
+        if chosen.reduction is not None:
+            side = -(-self._sides[resolution, 1] // chosen.reduction)  # as rounded stage by stage
         return np.full(len(chosen.places), side)
 
     def _stem(self, chosen: "_Chosen") -> Iterator[Part]:
@@ -303,13 +343,14 @@ class _Chosen:
     digits: Mapping[str, Ints | int]
     values: Mapping[str, Any]
     inputs: Ints | None
+    reduction: Ints | None = None
 
 
 def _sides(space: Space, resolution: int) -> tuple[int, ...]:
     """Return the side of the input of the stem, of every stage and of the head, in pixels.
 
-    Strides are not choices, and stages that can be dropped have none, so the sides are the same in
-    all architectures of the space.
+    Stages that can be dropped have no stride, so the sides are the same in all architectures of the
+    space, up to the first stage whose stride is a choice.
     """
     first = space.decode_row(np.zeros(len(space.columns), dtype=np.uint8))
     units = {u.name: u for u in lower(scale_resolution(first, resolution))}

@@ -31,6 +31,7 @@ from nas.space.rows import (
     check_indices,
     combinations,
     conditions,
+    head_columns,
     multiplied,
     stage_columns,
     stem_columns,
@@ -77,7 +78,8 @@ class Space:
         }
         first = [Column(name=n, values=v, field=n) for n, v in whole.items() if len(v) > 1]
         last = [Column(name=DTYPE, values=self.dtypes, field=DTYPE)] if self.dtypes[1:] else []
-        return (*first, *stem_columns(self.stem), *stage_columns(self.stages), *last)
+        inner = (*stem_columns(self.stem), *stage_columns(self.stages))
+        return (*first, *inner, *head_columns(self.heads.get("", ())), *last)
 
     @cached_property
     def plain(self) -> "Space":
