@@ -1,57 +1,32 @@
 """The page of a search, read from its folder alone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from nas.core.data import flat, read_mapping
+from nas.core.data import flat
 from nas.core.errors import NasError
-from nas.core.files import read_text
-from nas.core.run_folder import MARKS
 from nas.core.storage import Place
 from nas.core.text import counted
 from nas.latency.file import load_table
 from nas.latency.table import Latency, LatencyTable
 from nas.report.charts import against, line
 from nas.report.drawn import drawn
+from nas.report.found_search import Found, read_found
 from nas.report.front import MEASURED_MS, Seen, front_data, metric_of_run, networks_of
 from nas.report.page import Chart, Page, Part
 from nas.report.table_notes import latency_remarks, notes
 from nas.report.tables import EXTRAPOLATED, accuracy_text, gain_text, ms_text
 from nas.searching.fronts import progress_of_hypervolume, reference_point, signed
-from nas.searching.journal import JOURNAL
-from nas.searching.kept_space import SPACE
 from nas.searching.metrics import FRACTIONS
-from nas.searching.runs.checked import MEASURED, read_checked
-from nas.searching.runs.folder import CONFIG, ENVIRONMENT, FRONT
-from nas.searching.runs.result import RESULT, StoredResult, read_result
-from nas.searching.runs.status import Status, status_of
-from nas.searching.runs.stored import StoredRun, read_run
-from nas.searching.runs.stored_front import StoredFront, read_front
-from nas.searching.runs.watch import HEARTBEAT, RUNNING, read_heartbeat
+from nas.searching.runs.stored import StoredRun
+from nas.searching.runs.watch import RUNNING
 from nas.space.heads import Head, decode
 
 MOST_NETWORKS = 1000
 """Of a larger front, so many networks are drawn block by block."""
-FILES = (*MARKS, JOURNAL, SPACE, FRONT, RESULT, ENVIRONMENT, HEARTBEAT, MEASURED)
-"""What the page of a search is made of."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
-    """Everything that a folder holds; `doubts` say what could not be read."""
-
-    run: StoredRun
-    status: Status
-    result: StoredResult
-    front: StoredFront
-    environment: Mapping[str, Any]
-    checked: Sequence[Mapping[str, Any]]
-    settings: str
-    doubts: tuple[str, ...]
 
 
 def search_page(place: Place) -> Page:
@@ -60,8 +35,7 @@ def search_page(place: Place) -> Page:
     Raises:
         NasError: if there is no such run, or its journal or settings are damaged.
     """
-    with place.reading(*FILES) as here:
-        found = _read(place, here)
+    found = read_found(place)
     table, said = _table_of(found.run)
     networks, latencies, more = _networks(found, table)
     metric = metric_of_run(found.run, found.result, found.front)
@@ -90,47 +64,6 @@ def search_page(place: Place) -> Page:
     )
 
 
-def _read(place: Place, here: Path) -> _Found:
-    run = replace(read_run(here), out=place)
-    doubts: list[str] = []
-    heartbeat = result = None
-    try:
-        heartbeat = read_heartbeat(here)
-        result = read_result(here)
-    except NasError as error:
-        doubts.append(f"left aside: {error}")
-    result = result or StoredResult()
-    status = status_of(run, heartbeat)
-    done = len(run.trials)
-    current = result.trials == done if result.trials else status.state != RUNNING
-    environment, checked = _optional(here, doubts)
-    return _Found(
-        run=run,
-        status=status,
-        result=result,
-        front=read_front(here, run, is_current=current),
-        environment=environment,
-        checked=checked,
-        settings=read_text(here / CONFIG),
-        doubts=tuple(doubts),
-    )
-
-
-def _optional(
-    here: Path, doubts: list[str]
-) -> tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]:
-    """Return environment and measurements; what cannot be read is said in `doubts`."""
-    environment: Mapping[str, Any] = {}
-    checked: Sequence[Mapping[str, Any]] = ()
-    try:
-        if (here / ENVIRONMENT).is_file():
-            environment = read_mapping(here / ENVIRONMENT)
-        checked = read_checked(here)
-    except NasError as error:
-        doubts.append(f"left aside: {error}")
-    return environment, checked
-
-
 def _table_of(run: StoredRun) -> tuple[LatencyTable | None, tuple[str, ...]]:
     """Return the latency table of a run; None with the reason where it is not there."""
     try:
@@ -140,7 +73,7 @@ def _table_of(run: StoredRun) -> tuple[LatencyTable | None, tuple[str, ...]]:
 
 
 def _networks(
-    found: _Found, table: LatencyTable | None
+    found: Found, table: LatencyTable | None
 ) -> tuple[Mapping[str, Any], Mapping[str, Latency], tuple[str, ...]]:
     """Return the networks to draw, their latencies by name, and why there are none."""
     numbers = networks_of(found.front, found.run, MOST_NETWORKS)
@@ -174,7 +107,7 @@ def _with_measured(
     return {**row, **{key: found[key] for key in ends if key in found}}
 
 
-def _why_not_written(found: _Found) -> tuple[str, ...]:
+def _why_not_written(found: Found) -> tuple[str, ...]:
     if found.front.is_written or not found.front.rows:
         return ()
     return (
@@ -188,7 +121,7 @@ def _searched(run: StoredRun) -> str:
     return f"detectors, {head} on {run.space.name}" if head else run.space.name
 
 
-def _facts(found: _Found, metric: str) -> dict[str, str]:
+def _facts(found: Found, metric: str) -> dict[str, str]:
     status = found.status
     facts = {
         "state": status.state,
@@ -214,7 +147,7 @@ def _facts(found: _Found, metric: str) -> dict[str, str]:
     return facts
 
 
-def _asked(found: _Found) -> tuple[str, ...]:
+def _asked(found: Found) -> tuple[str, ...]:
     """Return what was searched for, and why nothing was found."""
     run, done = found.run, len(found.run.trials)
     wanted = [("Objectives", run.objectives), ("Constraints", run.constraints)]
@@ -230,7 +163,7 @@ def _front(seen: Seen) -> Mapping[str, Any] | None:
     return front_data(seen) if seen.front.rows else None
 
 
-def _progress(found: _Found) -> Part:
+def _progress(found: Found) -> Part:
     """Return the hypervolume over the trials."""
     run = found.run
     heading = "Progress"
@@ -257,7 +190,7 @@ def _progress(found: _Found) -> Part:
     return Part(heading=heading, charts=(chart,))
 
 
-def _measured(found: _Found) -> tuple[Chart, ...]:
+def _measured(found: Found) -> tuple[Chart, ...]:
     known = {row.get("fingerprint"): row["name"] for row in found.front.rows}
     points = {
         str(known.get(one["fingerprint"], f"{one['name']}, no longer on the front")): (
@@ -275,7 +208,7 @@ def _measured(found: _Found) -> tuple[Chart, ...]:
 
 
 def _notes(
-    found: _Found, table: LatencyTable | None, latencies: Mapping[str, Latency]
+    found: Found, table: LatencyTable | None, latencies: Mapping[str, Latency]
 ) -> tuple[str, ...]:
     """Return the notes on accuracies and latencies, as the terminal has them."""
     said = found.result.note.splitlines()
@@ -298,14 +231,14 @@ def _remarks(latency: Latency) -> tuple[str, ...]:
     return (*said, *(["some units were not measured but extrapolated"] if modelled else ()))
 
 
-def _counted(texts: Sequence[str], found: _Found) -> list[str]:
+def _counted(texts: Sequence[str], found: Found) -> list[str]:
     """Return every text once, with how many networks of the front it is about."""
     shown = min(len(found.front.rows), MOST_NETWORKS)
     counts = {text: texts.count(text) for text in dict.fromkeys(texts)}
     return [f"{text} ({count} of {shown} networks)" for text, count in counts.items()]
 
 
-def _origin(found: _Found) -> Part:
+def _origin(found: Found) -> Part:
     rows = [(name, _said(value)) for name, value in flat(found.environment).items()]
     shown = tuple(row for row in rows if row[0] != "schema" and row[1])
     return Part(heading="Where they come from", headings=("", "value"), rows=shown)
