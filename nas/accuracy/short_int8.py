@@ -1,17 +1,12 @@
-"""Evaluate a trained network in int8, after post-training quantization with fixed settings."""
+"""Evaluate a trained network in int8, after quantization with the closest calibration."""
 
 from nas.exporting.int8.qdq import to_qdq
-from nas.exporting.int8.ranges import grid_of
 from nas.exporting.onnx import to_onnx
 from nas.network.checkpoint import Checkpoint
 from nas.training.data import Data
-from nas.training.int8.calibration import calibrate
-from nas.training.int8.choice import Settings, calibration_images
+from nas.training.int8.choice import Settings, calibration_images, choose, judge_of
 from nas.training.int8.quantize import score_graph
 from nas.training.trained import as_trained
-
-CALIBRATION = "mse"
-"""`nas quantize` tries all calibrations; this one was closest most often (`experiments/int8`)."""
 
 
 def score_in_int8(found: Checkpoint, data: Data, *, seed: int = 0) -> float:
@@ -20,9 +15,8 @@ def score_in_int8(found: Checkpoint, data: Data, *, seed: int = 0) -> float:
     Raises:
         NasError: if calibration on training images yields no ranges.
     """
-    settings = Settings(calibration=CALIBRATION, seed=seed)
+    settings = Settings(seed=seed)
     batches = calibration_images(found.arch, as_trained(found, data), settings)
     model = to_onnx(found.arch, found.weights, metadata=found.metadata)
-    calibration = calibrate(model, batches)
-    grids = {name: grid_of(one, by=CALIBRATION) for name, one in calibration.histograms.items()}
-    return score_graph(found, data, to_qdq(model, grids, means=calibration.means))
+    chosen = choose(model, batches, settings, judge_of(model, batches))
+    return score_graph(found, data, to_qdq(model, chosen.grids, means=chosen.means))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nas.training.data import Data
     from nas.training.int8.quantize import Quantized
 
-WAYS = ("auto", "minmax", "percentile", "mse", "kl")
+WAYS = ("auto", "minmax", "average", "percentile", "mse", "kl")
 FACTS, PICTURE = "quantization.json", "sensitivity.png"
 _BYTES = 1e6
 

@@ -1,6 +1,8 @@
 """Choose the range in which a value is written as bytes, from a histogram of what it was.
 
-A wider range rounds more, a narrower one cuts more off. Four ways to choose: "minmax" cuts nothing;
+A wider range rounds more, a narrower one cuts more off. Five ways to choose: "minmax" cuts nothing;
+"average" takes the mean over images of the least and the largest value, so that odd images count
+little (as the moving averages of Jacob et al., 2018, section 3.1);
 "percentile" cuts a ten-thousandth at each end; "mse" takes the least mean squared error of the
 values as bytes (as in Nagel et al., 2021, section 3.1); "kl" the least divergence of the
 distribution of bytes from that of the values (Migacz, 2017).
@@ -42,11 +44,15 @@ FLOAT_ENDS = Ends()
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Histogram:
-    """How often a value lay in each of `BINS` equal parts of `low` to `high`, which hold 0."""
+    """How often a value lay in each of `BINS` equal parts of `low` to `high`, which hold 0.
+
+    `usual` are the means over images of the least and the largest, where they are known.
+    """
 
     low: float
     high: float
     counts: Floats
+    usual: tuple[float, float] | None = None
 
     @property
     def centres(self) -> Floats:
@@ -90,7 +96,7 @@ def for_hard(grid: Grid) -> Grid:
 
 
 def grid_of(histogram: Histogram, *, by: str) -> Grid:
-    """Return the grid for a value, chosen "minmax", "percentile", "mse" or "kl".
+    """Return the grid for a value, chosen by one of `WAYS`.
 
     Raises:
         UnknownName: if there is no such way.
@@ -105,6 +111,10 @@ def grid_of(histogram: Histogram, *, by: str) -> Grid:
 
 def _minmax(histogram: Histogram) -> Grid:
     return Grid.of(histogram.low, histogram.high)
+
+
+def _average(histogram: Histogram) -> Grid:
+    return Grid.of(*(histogram.usual or (histogram.low, histogram.high)))
 
 
 def _percentile(histogram: Histogram) -> Grid:
@@ -156,6 +166,7 @@ def _tried(histogram: Histogram) -> list[Grid]:
 
 WAYS: Mapping[str, Callable[[Histogram], Grid]] = {
     "minmax": _minmax,
+    "average": _average,
     "percentile": _percentile,
     "mse": _mse,
     "kl": _kl,

@@ -42,26 +42,68 @@ def calibrate(model: onnx.ModelProto, batches: Sequence[Images]) -> Calibration:
         )
     _check_sizes(model, batches)
     names = values_of(model)
-    ends: dict[str, tuple[float, float]] = {}
-    sums: dict[str, Any] = {}
-    for values, images in _run(model, names, batches):
-        for name, value in values.items():
-            low, high = ends.get(name, (0.0, 0.0))
-            ends[name] = np.minimum(low, value.min()), np.maximum(high, value.max())
-            mean = value.astype(np.float64).mean(axis=(0, *range(2, value.ndim))) * images
-            sums[name] = sums.get(name, 0.0) + mean
-    _check(ends)
+    found = _summed(model, names, batches)
+    _check({name: one.ends for name, one in found.items()})
     counts = {name: np.zeros(BINS) for name in names}
-    for values, _ in _run(model, names, batches):
+    for values in _run(model, names, batches):
         for name, value in values.items():
-            counts[name] += np.histogram(value, BINS, ends[name])[0]
+            counts[name] += np.histogram(value, BINS, found[name].ends)[0]
     return Calibration(
         histograms={
-            name: Histogram(low=float(low), high=float(high), counts=counts[name])
-            for name, (low, high) in ends.items()
+            name: Histogram(
+                low=one.ends[0],
+                high=one.ends[1],
+                counts=counts[name],
+                usual=(one.usual[0] / count, one.usual[1] / count),
+            )
+            for name, one in found.items()
         },
-        means={name: total / count for name, total in sums.items()},
+        means={name: one.mean / count for name, one in found.items()},
         images=count,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """The ends of a value, and sums over images: of the ends of each, and of means of channels."""
+
+    ends: tuple[float, float]
+    usual: tuple[float, float]
+    mean: NDArray[np.float64]
+
+
+def _summed(
+    model: onnx.ModelProto, names: Sequence[str], batches: Sequence[Images]
+) -> dict[str, _Sums]:
+    """Return the sums of all values over all images."""
+    found: dict[str, _Sums] = {}
+    for values in _run(model, names, batches):
+        for name, value in values.items():
+            new = _sums(value)
+            old = found.get(name, new)
+            found[name] = (
+                new
+                if old is new
+                else _Sums(
+                    ends=(
+                        float(np.minimum(old.ends[0], new.ends[0])),  # keeps NaNs, unlike min
+                        float(np.maximum(old.ends[1], new.ends[1])),
+                    ),
+                    usual=(old.usual[0] + new.usual[0], old.usual[1] + new.usual[1]),
+                    mean=old.mean + new.mean,
+                )
+            )
+    return found
+
+
+def _sums(value: NDArray[Any]) -> _Sums:
+    """Return the sums of a value (images, ...) of one batch."""
+    flat = value.reshape(len(value), -1).astype(np.float64)
+    low, high = np.minimum(flat.min(axis=1), 0), np.maximum(flat.max(axis=1), 0)
+    return _Sums(
+        ends=(float(low.min()), float(high.max())),
+        usual=(float(low.sum()), float(high.sum())),
+        mean=value.astype(np.float64).mean(axis=tuple(range(2, value.ndim))).sum(axis=0),
     )
 
 
@@ -95,13 +137,13 @@ def _check(ends: Mapping[str, tuple[float, float]]) -> None:
 
 def _run(
     model: onnx.ModelProto, names: Sequence[str], batches: Sequence[Images]
-) -> Iterator[tuple[dict[str, Any], int]]:
-    """Yield all values of each batch, and its number of images."""
+) -> Iterator[dict[str, Any]]:
+    """Yield all values of each batch."""
     given, *made = names
     session = session_of(_with_outputs(model, made))
     for images in batches:
         values = dict(zip(made, session.run(made, {given: images}), strict=True))
-        yield {given: images, **values}, len(images)
+        yield {given: images, **values}
 
 
 def _with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:

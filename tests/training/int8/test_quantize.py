@@ -14,7 +14,7 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("sklearn")
 
 from nas.core.errors import BadValue, NasError  # noqa: E402
-from nas.exporting.int8.ranges import Ends  # noqa: E402
+from nas.exporting.int8.ranges import Ends, Grid, grid_of  # noqa: E402
 from nas.network.blocks import Architecture, Block  # noqa: E402
 from nas.network.checkpoint import Checkpoint, load_checkpoint  # noqa: E402
 from nas.training.data import Data, load_data  # noqa: E402
@@ -121,6 +121,10 @@ def test_histograms_cover_the_images(trained: Path, digits: Data) -> None:
     first = calibration.histograms["input"]
     assert (first.low, first.high) == (images.min(), images.max())
     assert first.counts.sum() == images.size
+    flat = images.reshape(20, -1)
+    usual = flat.min(1).mean(), flat.max(1).mean()
+    np.testing.assert_allclose(first.usual, usual, rtol=1e-5)
+    assert grid_of(first, by="average") == Grid.of(*first.usual)
     np.testing.assert_allclose(calibration.means["input"], images.mean((0, 2, 3)), atol=1e-6)
 
 
