@@ -89,7 +89,7 @@ class Proxy:
         data, recipe = self._setup.data.name, self._setup.recipe.name
         what = "average precision" if self.accuracy == PRECISION else "accuracy"
         length = counted(self._ends[-1], "epoch")
-        in_int8 = ", in int8 after quantization, as onnxruntime runs it" if self.int8 else ""
+        in_int8 = ", in int8 after quantization as onnxruntime runs it" if self.int8 else ""
         return (
             f"{self.accuracy} is the {what} on {data} after {length} of recipe "
             f"{recipe}{size}{in_int8}; train what you choose in full: nas train RUN:best --data "
