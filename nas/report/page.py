@@ -17,11 +17,13 @@ from typing import Any
 from nas.core import strict_json
 from nas.core.errors import BadFile
 from nas.core.text import safe
+from nas.report.smaller import smaller
 
 _SCRIPTS = ("page.js", "network.js", "front.js", "start.js")
 _PLOTLY, _STYLE = "plotly-basic.min.js", "page.css"
 _LONGEST_LINE = 10_000
 _LONG_CELL, _MANY_ROWS = 40, 100
+_LARGEST_PICTURE = 500_000
 Data = dict[str, Any]
 
 
@@ -253,9 +255,10 @@ def _cells(row: Sequence[str], texts: Sequence[bool]) -> str:
 
 def _picture(picture: Picture) -> str:
     try:
-        content = base64.b64encode(picture.path.read_bytes()).decode()
+        content = picture.path.read_bytes()
     except OSError as error:
         raise BadFile(f"{picture.path}: {error.strerror or error}") from None
-    text = _text(picture.text)
-    image = f'<img alt="{text}" src="data:image/png;base64,{content}">'
+    kind, content = smaller(content) if len(content) > _LARGEST_PICTURE else ("png", content)
+    text, code = _text(picture.text), base64.b64encode(content).decode()
+    image = f'<img alt="{text}" src="data:image/{kind};base64,{code}">'
     return f"<figure>{image}<figcaption>{text}</figcaption></figure>"

@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nas.core.errors import BadFile
@@ -76,3 +77,15 @@ def test_pictures_are_inside(tmp_path: Path) -> None:
 
 def test_parts_without_content_are_left_out() -> None:
     assert "<h2>" not in page("t", [Part(heading="nothing")])
+
+
+def test_large_pictures_are_made_smaller(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    noise = np.random.default_rng(0).integers(0, 256, (400, 2000, 3), dtype=np.uint8)
+    image.fromarray(noise).save(tmp_path / "a.png")
+    made = page("t", [Part(heading="h", pictures=(Picture(path=tmp_path / "a.png", text="x"),))])
+    assert "data:image/jpeg;base64," in made
+    assert len(made) < (tmp_path / "a.png").stat().st_size / 2
+    (tmp_path / "a.png").write_bytes(b"no picture" * 100_000)
+    made = page("t", [Part(heading="h", pictures=(Picture(path=tmp_path / "a.png", text="x"),))])
+    assert "data:image/png;base64," in made
