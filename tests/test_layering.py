@@ -28,7 +28,7 @@ LOADS = {
     "integrations": ("optuna", "tune"),
     "exporting": ("formats", "int8.qdq", "int8.ends"),
     "models": ("",),
-    "pipeline": ("inputs", "measured", "run", "stages"),
+    "pipeline": ("inputs", "measured", "quantized", "run", "stages"),
     "pruning": ("job", "run", "taylor"),
     "report": (
         "_drawing",

@@ -1,8 +1,7 @@
 """Latency tables: milliseconds per unit, measured or predicted, with prediction intervals.
 
 A table is additive: a network takes `overhead_ms` plus the sum over its units. The latency of a
-unit is the measured one (`entries`), or else the prediction of the operator model; without either,
-an error is raised.
+unit is measured (`entries`), or else predicted by the operator model; with neither, it raises.
 """
 
 import hashlib
