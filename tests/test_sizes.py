@@ -99,7 +99,7 @@ def test_a_model_that_unpacks_to_gigabytes_is_not_unpacked(tmp_path: Path) -> No
         for _ in range(257):
             part.write(bytes(2**20))
     assert path.stat().st_size < 2 * 2**20
-    with pytest.raises(BadFile, match="unpacked it has more than 256 MiB"):
+    with pytest.raises(BadFile, match="its unpacked content has more than 256 MiB"):
         load_accuracy_model(path)
 
 

@@ -93,7 +93,7 @@ def read_arrays(path: Path) -> Mapping[str, NDArray[Any]]:
     try:
         with open_regular(path) as file, np.load(file, allow_pickle=False) as arrays:
             if sum(part.file_size for part in arrays.zip.infolist()) > _MOST_BYTES:
-                raise ValueError(f"unpacked it has more than {_MOST_BYTES / 2**20:g} MiB")
+                raise ValueError(f"its unpacked content has more than {_MOST_BYTES / 2**20:g} MiB")
             return {name: arrays[name] for name in arrays.files}
     except OSError as error:
         raise BadFile(f"{path}: {error.strerror or error}") from None

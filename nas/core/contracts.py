@@ -94,7 +94,9 @@ def check_call(kind: str, what: str, create: Any, given: Sequence[object]) -> No
         signature.bind(*given)
     except TypeError as error:
         wanted = CONTRACTS[kind].create
-        raise BadPlugin(f"{what}: its create does not fit ({error}); write {wanted}") from None
+        raise BadPlugin(
+            f"{what}: its create has the wrong signature ({error}); expected {wanted}"
+        ) from None
 
 
 def check_parts(kind: str, what: str, made: object) -> None:
@@ -107,7 +109,7 @@ def check_parts(kind: str, what: str, made: object) -> None:
     missing = [part for part in contract.parts if not hasattr(made, part)]
     if missing:
         found = f"{what} lacks {', '.join(missing)}" if made is not None else f"{what} is None"
-        raise BadPlugin(f"{found}; {contract.said} says what it needs")
+        raise BadPlugin(f"{found}; {contract.said} describes what it needs")
     for part, count in contract.parts.items():
         if count is not VALUE:
             _check_method(f"{what}: {part}", getattr(made, part), count, contract.said)
@@ -115,7 +117,7 @@ def check_parts(kind: str, what: str, made: object) -> None:
 
 def _check_method(what: str, method: Any, count: int, said: str) -> None:
     if not callable(method):
-        raise BadPlugin(f"{what} is not a method; {said} says what it needs")
+        raise BadPlugin(f"{what} is not a method; {said} describes what it needs")
     try:
         signature = inspect.signature(method)
     except (ValueError, TypeError):  # a method written in C has no signature
@@ -125,6 +127,6 @@ def _check_method(what: str, method: Any, count: int, said: str) -> None:
     except TypeError as error:
         arguments = "one argument" if count == 1 else f"{count or 'no'} arguments"
         raise BadPlugin(
-            f"{what} is called with {arguments} and does not take that ({error}); {said} says "
-            "what it needs"
+            f"{what} is called with {arguments} and does not accept this ({error}); {said} "
+            "describes what it needs"
         ) from None

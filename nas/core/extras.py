@@ -39,4 +39,4 @@ def _reason(what: str, error: Exception) -> str:
             return f"without {what}: {text}"
     frame = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{Path(frame.filename).name}, line {frame.lineno}"
-    return f"without {what}, by a bug: {type(error).__name__}: {error} ({place})"
+    return f"without {what}, because of a bug: {type(error).__name__}: {error} ({place})"

@@ -74,8 +74,8 @@ NETADAPT = Kind(
     own=(".", "journal.jsonl"),
 )
 SCALING = Kind(
-    text="a search of how to scale",
-    word="search of how to scale",
+    text="a scaling search",
+    word="scaling search",
     command="nas scale search",
     mark="grid.jsonl",
 )

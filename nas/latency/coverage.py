@@ -92,5 +92,5 @@ def check_coverage(found: Coverage, text: str, *, named: str) -> None:
     if found.latency > MOST:
         raise NasError(
             f"{text}; measure a table for it: nas latency measure --space {shlex.quote(named)} "
-            "--out table.yaml, or search with `allow_extrapolation` all the same"
+            "--out table.yaml, or search anyway with `allow_extrapolation`"
         )

@@ -74,7 +74,7 @@ def unit_from_key(key: str) -> Unit:
     """
     match = _KEY.fullmatch(key)
     if match is None:
-        raise NasError("this is no key of a unit")
+        raise NasError("this is not the key of a unit")
     height, width, channels, out_channels = (int(match[group]) for group in (2, 3, 4, 7))
     words = {name: text for name, text in match.groupdict().items() if text is not None}
     block = Block(
@@ -92,5 +92,5 @@ def unit_from_key(key: str) -> Unit:
     )
     unit = lower_block(block, (channels, height, width))
     if unit.key != key:
-        raise NasError(f"this is no key of a unit; the nearest is {unit.key}")
+        raise NasError(f"this is not the key of a unit; the nearest is {unit.key}")
     return unit

@@ -233,7 +233,7 @@ class OpModel:
                 yield value > high, f"{_WORDS[name]} above the measured {high}"
             if isinstance(layer, Conv) and not layer.depthwise:
                 full = (layer.kernel > 1) & (layer.in_shape[0] > _IMAGE_CHANNELS)
-                yield full, "full convolutions behind the stem (never measured)"
+                yield full, "full convolutions after the stem (never measured)"
             moves = isinstance(layer, Add | Concat | MaxPool | Shuffle | Split | Upsample)
             yield moves, "joining, splitting, resizing, max-pooling (never measured; estimated)"
         pools = "pooled shortcuts (never measured; counted as 3x3 depthwise convolutions)"

@@ -219,8 +219,8 @@ class Architecture:
         outputs = self.detector.outputs if self.detector else {places[-1]: given[places[-1]]}
         for place, channels in outputs.items():
             if given.get(place) != channels:
-                found = f"gives {given[place]}" if place in given else "is no block"
-                raise BadValue(f"{place} must give {channels} channels, and {found}", "detector")
+                found = f"gives {given[place]}" if place in given else "is not a block"
+                raise BadValue(f"{place} must give {channels} channels, but {found}", "detector")
         for place in places:
             if place not in read and place not in outputs:
                 raise BadValue(f"nothing reads {place}", *steps(place))

@@ -86,7 +86,7 @@ def _lowered(block: Block, in_shapes: tuple[Shape, ...], name: str) -> Unit:
     in_shape, result = _joined(block, in_shapes), out_shape(layers)
     if (block.in_channels, block.out_channels) != (in_shape[0], result[0]):
         raise NasError(
-            f"the {block.kind} block says {block.in_channels} -> {block.out_channels} "
+            f"the {block.kind} block declares {block.in_channels} -> {block.out_channels} "
             f"channels, but maps {in_shape[0]} to {result[0]}"
         )
     return Unit(
@@ -120,7 +120,7 @@ def _check_fits(block: Block, in_shapes: tuple[Shape, ...]) -> None:
     if block.kind == "split" and block.first_channel + block.out_channels > block.in_channels:
         raise NasError(
             f"the split block takes channels {block.first_channel} to "
-            f"{block.first_channel + block.out_channels - 1}, and reads {block.in_channels}"
+            f"{block.first_channel + block.out_channels - 1}, but reads {block.in_channels}"
         )
     if block.kind == "shuffle" and block.in_channels % 2:
         raise NasError(

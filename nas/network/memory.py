@@ -63,7 +63,9 @@ def check_memory(need: float, *, what: str, limit: float, then: str) -> None:
         TooLarge: naming both.
     """
     if need > limit:
-        raise TooLarge(f"{what} needs about {gib(need)}, and there are {gib(limit)}; {then}")
+        raise TooLarge(
+            f"{what} needs about {gib(need)}, but only {gib(limit)} are available; {then}"
+        )
 
 
 def gib(count: float) -> str:

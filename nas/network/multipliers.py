@@ -62,7 +62,7 @@ def scale(arch: Architecture, by: Multipliers, *, multiple: int = DIVISOR) -> Ar
     if pixels < LEAST_RESOLUTION:
         raise BadValue(
             f"a resolution of {arch.resolution} times {by.resolution:g} leaves {pixels} pixels; "
-            f"{LEAST_RESOLUTION} are the least",
+            f"at least {LEAST_RESOLUTION} are needed",
             "resolution",
         )
     deeper = scale_depth(arch, by.depth)

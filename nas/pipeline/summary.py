@@ -1,4 +1,4 @@
-"""How far a training, a pruning, a search of how to scale or a pipeline is, read from its folder.
+"""How far a training, a pruning, a scaling search or a pipeline is, read from its folder.
 
 Searches, which say more of themselves, have `nas.searching.runs.status`.
 """

@@ -1,4 +1,4 @@
-"""The page of a search of how to scale, read from its folder alone."""
+"""The page of a scaling search, read from its folder alone."""
 
 import csv
 import io
@@ -45,9 +45,7 @@ def scaling_page(place: Place) -> Page:
             facts["best"] = ", ".join(f"{k} {float(first[k]):g}" for k in _NUMBERS[:3])
             if metric and first.get(metric):
                 facts[metric] = f"{100 * float(first[metric]):.2f} %"
-        return Page(
-            title=f"Search of how to scale: {place}", facts=facts, parts=_parts(here, rows, metric)
-        )
+        return Page(title=f"Scaling search: {place}", facts=facts, parts=_parts(here, rows, metric))
 
 
 def _rows(here: Path) -> list[Row]:

@@ -41,12 +41,12 @@ class Budget:
             raise unknown("budget", self.by, MEASURES)
         if not (isfinite(self.factor) and 1 < self.factor <= _MOST_BUDGET):
             raise BadValue(
-                f"budget must lie above 1 and not above {_MOST_BUDGET:g}, not at {self.factor:g}"
+                f"budget must be above 1 and at most {_MOST_BUDGET:g}, not {self.factor:g}"
             )
         if not 0 < self.tolerance < self.factor - 1:
             raise BadValue(
-                f"tolerance must lie between 0 and {self.factor - 1:g}, the budget less 1, "
-                f"not at {self.tolerance:g}"
+                f"tolerance must be between 0 and {self.factor - 1:g}, the budget minus 1, "
+                f"not {self.tolerance:g}"
             )
         if not _STEPS[0] <= self.step <= _STEPS[1]:
             raise BadValue(f"step must be from {_STEPS[0]} to {_STEPS[1]:g}, not {self.step:g}")

@@ -132,8 +132,8 @@ def space_from_mapping(content: Mapping[str, Any], *, source: str = "space") -> 
     around = prod(len(c.values) for c in space.columns if c.stage is None)
     if around > _MOST_AROUND * len(space.resolutions) * len(space.multipliers):
         raise BadFile(
-            f"{source}: act, stem and head have {around:,} combinations; {_MOST_AROUND:,} "
-            "are the most"
+            f"{source}: act, stem and head have {around:,} combinations; at most "
+            f"{_MOST_AROUND:,} are allowed"
         )
     return space
 
@@ -311,7 +311,7 @@ def _row(row: Mapping[str, Any], defaults: Mapping[str, Any], place: str, part: 
     if many > _MOST_KINDS_OF_BLOCKS:
         raise Reader(place).fail(
             f"has {many:,} kinds of blocks, the product of all choices; "
-            f"{_MOST_KINDS_OF_BLOCKS:,} are the most",
+            f"at most {_MOST_KINDS_OF_BLOCKS:,} are allowed",
             row,
         )
     wanted = (per_layer,) if isinstance(per_layer, str) else tuple(per_layer)
@@ -330,7 +330,7 @@ def _check_layers(
             where = "stages" if field == "expansion_rest" else "stem and head"
             raise _bad(row, field, place, f"belongs in {where} only")
     if "width_ratio" in row and "width" in row:
-        raise _bad(row, "width_ratio", place, "stands in the place of width; give one of them")
+        raise _bad(row, "width_ratio", place, "replaces width; give only one of them")
     if "expansion_rest" in options and "expansion" in row.get("per_layer", ()):
         raise _bad(row, "per_layer", place, "has expansion, which expansion_rest excludes")
 

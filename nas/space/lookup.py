@@ -48,7 +48,7 @@ class SpaceUnits:
         if len(self) > _MOST:
             raise NasError(
                 f"space {space.name} has {len(self):,} combinations of choices for parts of its "
-                f"networks, which are too many to tabulate; {_MOST:,} are the most"
+                f"networks, which are too many to tabulate; at most {_MOST:,} are allowed"
             )
 
     def __len__(self) -> int:

@@ -109,7 +109,7 @@ def test_a_pruning_says_what_it_did_and_leaves_a_network_that_others_take(
     again = nas("netadapt", run, *words(target_ms), "--measure-rounds", "2", "--out", "p")
     assert again.code == 0
     for what in ("a measurement on this machine", "the pictures"):
-        assert f"without {what}, by a bug: ZeroDivisionError: oh" in again.err
+        assert f"without {what}, because of a bug: ZeroDivisionError: oh" in again.err
     assert json.loads(Path("p/result.json").read_text()) == {**found, "measured": None}
     lines = again.out.splitlines()
     assert lines[0].startswith("round 1: ")

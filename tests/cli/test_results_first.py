@@ -97,9 +97,11 @@ def test_a_bug_in_an_extra_of_a_search_costs_nothing(
     assert reply.code == 0, reply.err
     assert len(list(Path("run/archs").iterdir())) == len(front()) > 1
     assert Path("run/env.json").is_file()
-    said = [line for line in (reply.err + caplog.text).splitlines() if "by a bug" in line]
+    said = [line for line in (reply.err + caplog.text).splitlines() if "because of a bug" in line]
     assert len(said) == 1
-    assert f"without {what}, by a bug: ZeroDivisionError: oh (test_results_first.py" in said[0]
+    assert (
+        f"without {what}, because of a bug: ZeroDivisionError: oh (test_results_first.py" in said[0]
+    )
     assert "everything is in run" in reply.err
 
 
@@ -119,6 +121,6 @@ def test_a_bug_in_an_extra_of_a_scaling_search_costs_nothing(
     words = ("--evaluator", "costs", "--step", "0.2", "--tolerance", "0.3", "--out", "grid", plot)
     reply = nas("scale", "search", "mobilenet_v3_small", *words)
     assert reply.code == 0, reply.err
-    assert f"without {what}, by a bug: ZeroDivisionError" in reply.err
+    assert f"without {what}, because of a bug: ZeroDivisionError" in reply.err
     assert Path("grid/grid.csv").is_file()
     assert json.loads(nas("show", "grid:best", "--json").out)["macs"] > 0

@@ -47,14 +47,26 @@ def test_what_has_all_parts_is_taken(made: Any) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("    batch = 1\n", "", "lacks batch; nas.searching.problem.Strategy says what it needs"),
+        (
+            "    batch = 1\n",
+            "",
+            "lacks batch; nas.searching.problem.Strategy describes what it needs",
+        ),
         ("def ask(self, count)", "def propose(self)", "lacks ask;"),
         ("return Strategy()", "pass", "is None; nas.searching"),
-        ("(self, count)", "(self)", "ask is called with one argument and does not take that"),
+        ("(self, count)", "(self)", "ask is called with one argument and does not accept this"),
         ("(self, trials)", "(self, trials, more)", "tell is called with one argument"),
         ("def ask(self, count): return None", "ask = 3", "ask is not a method"),
-        ("create(problem, *, seed)", "create(*, seed)", r"write create\(problem, \*, seed, \.\.\."),
-        ("create(problem, *, seed)", "create(problem, space, *, seed)", "its create does not fit"),
+        (
+            "create(problem, *, seed)",
+            "create(*, seed)",
+            r"expected create\(problem, \*, seed, \.\.\.",
+        ),
+        (
+            "create(problem, *, seed)",
+            "create(problem, space, *, seed)",
+            "its create has the wrong signature",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(made: Any, old: str, new: str, message: str) -> None:

@@ -15,8 +15,14 @@ from nas.core.extras import extra
             ModuleNotFoundError("No module named 'matplotlib.figure'", name="matplotlib.figure"),
             "the picture needs matplotlib; install it: pip install 'nas[plot]'",
         ),
-        (ZeroDivisionError("a\nb"), r"without the picture, by a bug: ZeroDivisionError: a\nb (te"),
-        (ModuleNotFoundError("No module named 'nas.x'", name="nas.x"), "without the picture, by a"),
+        (
+            ZeroDivisionError("a\nb"),
+            r"without the picture, because of a bug: ZeroDivisionError: a\nb (te",
+        ),
+        (
+            ModuleNotFoundError("No module named 'nas.x'", name="nas.x"),
+            "without the picture, because of a",
+        ),
     ],
 )
 def test_what_fails_is_one_line(error: Exception, text: str) -> None:
@@ -32,7 +38,7 @@ def test_a_bug_names_its_place() -> None:
     said: list[str] = []
     with extra("the picture", said.append):
         raise ValueError("x")
-    assert said[0].endswith("ValueError: x (test_extras.py, line 34)")
+    assert said[0].endswith("ValueError: x (test_extras.py, line 40)")
 
 
 def test_an_interrupt_passes_and_what_works_says_nothing() -> None:

@@ -322,7 +322,7 @@ def test_what_a_dialect_cannot_say_is_left_out_with_the_reason(tmp_path: Path) -
         kept.replace("relu", "se 6 swish sigmoid relu"): "se 24 relu hsigmoid relu",
         "separable 56x56x24 -> 56x56x24 kernel 3 stride 1 relu": "dialect ofa has no key for it",
         "conv 56x56x24 -> 56x56x24 kernel 3 stride 1 hswish": "kernel 1 stride 1 hswish",
-        "nonsense": "this is no key of a unit",
+        "nonsense": "this is not the key of a unit",
         "mbconv 56x56x24 -> 9x9x24 hidden 72 kernel 3 stride 1 relu": "the nearest is mbconv",
     }
     entries = dict.fromkeys([kept, *lost], DialectEntry(ms=1.0))

@@ -302,7 +302,7 @@ def test_unusual_convolutions_are_named() -> None:
     text = "; ".join(load_table("pixel1").predict(arch).outside)
     assert "kernel size above the measured 7" in text
     assert "channels above the measured 1792" in text
-    assert "full convolutions behind the stem" in text
+    assert "full convolutions after the stem" in text
 
 
 def test_a_table_of_measured_units_says_which_it_has_not() -> None:

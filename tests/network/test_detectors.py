@@ -141,14 +141,14 @@ WRONG = {
     ),
     "an output of other channels": (
         lambda arch: replace(arch, detector=replace(arch.detector, classes=3)),
-        "head.1 must give 3 channels, and gives 2",
+        "head.1 must give 3 channels, but gives 2",
     ),
     "an output that is no block": (
         lambda arch: replace(
             arch,
             detector=replace(arch.detector, levels=(Level(boxes="head.0", classes="head.5"),)),
         ),
-        "head.5 must give 2 channels, and is no block",
+        "head.5 must give 2 channels, but is not a block",
     ),
     "a block that nothing reads": (
         lambda arch: replace(

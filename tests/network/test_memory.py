@@ -35,6 +35,8 @@ def test_the_estimate_of_something_astronomic_is_a_number() -> None:
 
 
 def test_too_little_memory_is_said_with_both_figures() -> None:
-    with pytest.raises(TooLarge, match=r"it needs about 3 GiB, and there are 2 GiB; do less"):
+    with pytest.raises(
+        TooLarge, match=r"it needs about 3 GiB, but only 2 GiB are available; do less"
+    ):
         check_memory(3 * 2**30, what="it", limit=2 * 2**30, then="do less")
     check_memory(1.0, what="it", limit=2.0, then="do less")

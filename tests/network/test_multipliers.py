@@ -149,7 +149,7 @@ def test_what_leaves_no_channels_or_pixels_is_refused() -> None:
     with pytest.raises(BadValue, match=r"none of the 16 channels of stages.0.0; take 0.0625"):
         scale(b0, Multipliers(width=0.05))
     assert scale(b0, Multipliers(resolution=8 / 224)).resolution == 8
-    with pytest.raises(BadValue, match="leaves 7 pixels; 8 are the least"):
+    with pytest.raises(BadValue, match="leaves 7 pixels; at least 8 are needed"):
         scale(b0, Multipliers(resolution=0.03))
     with pytest.raises(BadValue, match="multiples of 1 or more, not 0"):
         scale(b0, Multipliers(width=2), multiple=0)

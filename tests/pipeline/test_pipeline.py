@@ -283,4 +283,4 @@ def test_a_page_that_fails_costs_no_result(
     write_report(outcome, said.append)
     assert json.loads((tmp_path / "report" / "result.json").read_text()) == outcome.record()
     (line,) = said
-    assert line.startswith("without the report's page, by a bug: ZeroDivisionError: oh")
+    assert line.startswith("without the report's page, because of a bug: ZeroDivisionError: oh")

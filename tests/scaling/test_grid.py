@@ -88,10 +88,10 @@ def test_a_finer_grid_contains_the_coarser() -> None:
     ("budget", "message"),
     [
         ({"by": "flops"}, "unknown budget 'flops'"),
-        ({"factor": 1.0}, "budget must lie above 1"),
-        ({"factor": float("nan")}, "budget must lie above 1"),
-        ({"tolerance": 0.0}, "tolerance must lie between 0 and 1"),
-        ({"tolerance": float("nan")}, "tolerance must lie"),
+        ({"factor": 1.0}, "budget must be above 1"),
+        ({"factor": float("nan")}, "budget must be above 1"),
+        ({"tolerance": 0.0}, "tolerance must be between 0 and 1"),
+        ({"tolerance": float("nan")}, "tolerance must be"),
         ({"step": 0.0}, "step must be from"),
     ],
 )

@@ -151,7 +151,9 @@ def test_sums_are_exact_however_many_units_are_lowered_at_once(
 
 def test_too_many_combinations_are_refused(small: Space, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookup, "_MOST", 100)
-    with pytest.raises(NasError, match=r"combinations of choices .* too many to tabulate; 100"):
+    with pytest.raises(
+        NasError, match=r"combinations of choices .* too many to tabulate; at most 100"
+    ):
         Lookup(small, macs_and_params)
 
 
@@ -209,7 +211,7 @@ def test_what_is_no_point_says_what_differs_first(small: Space) -> None:
         ("rest: [1, 2.5]", "rest: 2\n  per_layer: [expansion]", "per_layer has expansion, which"),
         ("width: 64", "width: 64, expansion_rest: 2", "expansion_rest belongs in stages only"),
         ("layers: [0, 2]", "layers: [0, 2], width_ratio: 2", "width_ratio belongs in stem and"),
-        ("width_ratio: 1.5", "width_ratio: 2, width: 8", "width_ratio stands in the place"),
+        ("width_ratio: 1.5", "width_ratio: 2, width: 8", "width_ratio replaces width"),
         ("width: 64", "width: [64, 96]", "head.wide.0.*width cannot be a choice here"),
         ("stride: 2}", "stride: 2, act: [relu, swish]}", "act cannot be a choice here"),
         ("width: 64", "width: 64, layers: 2", "layers must be 1 in stem and head"),

@@ -92,7 +92,7 @@ def _remarks(scaled: Architecture, table: LatencyTable | None) -> list[str]:
     need = memory(scaled).training(BATCH)
     if need > machine_memory():
         said.append(
-            f"a training with {BATCH} images at once takes about {gib(need)}, and there are "
-            f"{gib(machine_memory())} here: take a smaller --batch"
+            f"a training with {BATCH} images at once takes about {gib(need)}, but only "
+            f"{gib(machine_memory())} are available here: take a smaller --batch"
         )
     return said

@@ -92,7 +92,7 @@ class _Copy:
         here. Logs are sent last, so that none is ahead of the files beside it.
         """
         if not self.here.is_dir():
-            raise NasError(f"{self.here} was removed, in which {self.url} is worked on")
+            raise NasError(f"{self.here}, the working copy of {self.url}, was removed")
         now = _stamps(self.here)
         if now != self._sent:
             self._check_owner()

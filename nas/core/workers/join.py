@@ -47,7 +47,7 @@ class Need:
             if not 0 <= value < math.inf:
                 raise BadValue(f"{name} of a task must be 0 or more, not {value:g}", name)
         if not self.cpus + self.gpus:
-            raise BadValue("a task must need some of a CPU or of a GPU, not 0 of both", "cpus")
+            raise BadValue("a task must need a part of a CPU or a GPU, not 0 of both", "cpus")
 
     def __str__(self) -> str:
         """Return "1 CPU and 0.25 GPU"."""
@@ -187,12 +187,12 @@ def _reason(place: str, text: str) -> str:
         return f"{place} runs {there}, but here is {here}; install the same versions on both"
     if "authenticat" in text.lower():
         return (
-            f"{place} wants another token than was found here; copy its ~/.ray/auth_token to here, "
-            "or set RAY_AUTH_TOKEN to it, and set RAY_AUTH_MODE=token"
+            f"{place} expects another token than the one found here; copy its ~/.ray/auth_token "
+            "here, or set RAY_AUTH_TOKEN to it, and set RAY_AUTH_MODE=token"
         )
     if "client connection timeout" in text:
         return (
-            f"{place} takes no Ray client; is this its --ray-client-server-port, and are "
+            f"{place} accepts no Ray client; is this its --ray-client-server-port, and are "
             "the tokens equal (~/.ray/auth_token here and there, and RAY_AUTH_MODE=token)?"
         )
     return f"cannot connect to {place}: {' '.join(text.split())[:300]}"
@@ -218,7 +218,7 @@ def check_fits(need: Need) -> None:
     largest = max(_nodes(), key=lambda r: (r.get("GPU", 0), r.get("CPU", 0)), default={})
     raise NoCluster(
         f"a task needs {need}, more than any node has; the largest has "
-        f"{largest.get('CPU', 0):g} CPU and {largest.get('GPU', 0):g} GPU; give tasks less"
+        f"{largest.get('CPU', 0):g} CPU and {largest.get('GPU', 0):g} GPU; reduce what a task needs"
     )
 
 

@@ -120,7 +120,7 @@ def create(
         raise NasError(
             f"latency table {table.name} does not cover space {space.name}: "
             f"{'; '.join(dict.fromkeys(reasons))}; "
-            "search with `allow_extrapolation` all the same, or take another table"
+            "search anyway with `allow_extrapolation`, or take another table"
         )
     found: Lookup | HeadLookup = lookup.first(2 if confidence else 1)
     keys = [key for key, occurs in zip(table.entries, used, strict=False) if occurs]

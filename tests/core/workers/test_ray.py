@@ -316,7 +316,7 @@ def test_a_wrong_token_is_refused(
 ) -> None:
     driver = _driver(cluster.address, tmp_path, **environment)
     _, said = driver.communicate(timeout=60)
-    assert said.startswith(f"{cluster.address} wants another token than was found here")
+    assert said.startswith(f"{cluster.address} expects another token than the one found here")
     assert len(said.splitlines()) == 1
 
 

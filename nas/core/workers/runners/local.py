@@ -174,7 +174,7 @@ def _outcome(future: Future[Any], seconds: float, sent: tuple[Any, ...]) -> Any:
         return Failure(_death(error.exitcode))
     except BrokenProcessPool:
         raise NasError(
-            "workers ended before they began; what they are to do must be importable there, too"
+            "workers ended before they started; their task must be importable there, too"
         ) from None
     except Exception as error:  # a __reduce__ may raise anything
         for thing in sent:
