@@ -23,9 +23,9 @@ SETTINGS = (
     "accumulate", "allow_extrapolation", "allow_plugins", "alpha", "arch", "backend", "batch",
     "beta", "budget", "by", "data", "depth", "device", "dtype", "evaluator", "gamma", "head",
     "latency_table", "lr", "max_drop", "memory", "multiple", "name", "networks", "objective",
-    "on_missing", "out", "phi", "probe", "published", "resolution", "reward", "runner", "space",
-    "step", "storage", "target_ms", "task", "tolerance", "train_resolution", "trials", "weights",
-    "width", "workers",
+    "on_missing", "only_missing", "out", "phi", "prior", "probe", "published", "resolution",
+    "reward", "runner", "space", "step", "storage", "target_ms", "task", "tolerance",
+    "train_resolution", "trials", "units", "weights", "width", "workers",
 )  # fmt: skip
 """Settings that messages of the library name as `lr` or `lr=0.1`, shown as --lr."""
 _SETTING = re.compile(rf"`({'|'.join(SETTINGS)})(?:=([^`]*))?`")

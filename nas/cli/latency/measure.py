@@ -9,7 +9,10 @@ from nas.cli._data import as_word
 from nas.cli._places import PATH
 from nas.cli._print import print_json, say
 from nas.cli.latency import _options as options
+from nas.core.errors import NasError
 from nas.core.extras import extra
+from nas.latency.file import load_table
+from nas.latency.measure.choice import operator_model, reduced
 from nas.latency.measure.make import add_missing, make_table, samples_path
 from nas.latency.measure.plan import VALIDATION_NETWORKS
 from nas.latency.measure.rounds import Rounds
@@ -17,19 +20,26 @@ from nas.latency.measure.run import Target
 from nas.latency.table import LatencyTable
 from nas.report.table_notes import facts, width_note
 
+_ROUGH = "note10"
+"""The table that tells roughly where the time goes, to choose units where no other is given."""
+
 
 @click.command("measure")
 @options.what(networks=VALIDATION_NETWORKS)
 @click.option("--out", type=PATH, required=True, help="The table's file.")
 @options.target
 @options.rounds
+@click.option("--units", type=int, help="Measure only so many units, those that tell most.")
+@click.option("--prior", help="A table of a similar device, whose operator model is begun with.")
 @click.option("--only-missing", is_flag=True, help="Add to the table at --out what it lacks.")
 @options.json_flag
-def command(
+def command(  # noqa: PLR0913  # a parameter for every option
     asked: options.What,
     out: Path,
     target: Target,
     rounds: Rounds,
+    units: int | None,
+    prior: str | None,
     only_missing: bool,
     as_json: bool,
 ) -> None:
@@ -38,10 +48,17 @@ def command(
     Samples are written beside the table at once; the same command resumes after a kill. The table
     of a space is validated on networks that it is not fitted on, in the same rounds.
     """
-    make = add_missing if only_missing else make_table
+    before = load_table(prior) if prior else None
+    if only_missing and (units or before):
+        raise NasError("`only_missing` measures all that a table lacks; leave `units` and `prior`")
     plan = (replace(asked, networks=0) if only_missing else asked).plan()
+    if units is not None:
+        plan = reduced(plan, units, model=operator_model(before or load_table(_ROUGH)))
     with options.measuring() as report:
-        table = make(plan, target, out, rounds=rounds, report=report)
+        if only_missing:
+            table = add_missing(plan, target, out, rounds=rounds, report=report)
+        else:
+            table = make_table(plan, target, out, rounds=rounds, report=report, prior=before)
     if as_json:
         print_json({"schema": 1, "path": str(out), **facts(table)})
     else:

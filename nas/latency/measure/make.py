@@ -35,9 +35,17 @@ def samples_path(table: Path) -> Path:
 
 
 def make_table(
-    plan: Plan, target: Target, path: Path, *, rounds: Rounds, report: MeasuringReport = quiet
+    plan: Plan,
+    target: Target,
+    path: Path,
+    *,
+    rounds: Rounds,
+    report: MeasuringReport = quiet,
+    prior: LatencyTable | None = None,
 ) -> LatencyTable:
     """Measure `plan`, or resume that, and write the table at `path`.
+
+    `prior`: see `build_table`.
 
     Raises:
         NasError: see `measure_plan` and `tabulate`.
@@ -45,7 +53,7 @@ def make_table(
     if path.suffix not in (".yaml", ".yml", ".json"):
         raise NasError(f"{path}: a table's name ends in .yaml or .json")
     measure_plan(plan, target, samples_path(path), rounds=rounds, report=report)
-    return build_table(samples_path(path), path)
+    return build_table(samples_path(path), path, prior=prior)
 
 
 def add_missing(
@@ -64,13 +72,16 @@ def add_missing(
     return table
 
 
-def build_table(samples: Path, path: Path) -> LatencyTable:
+def build_table(samples: Path, path: Path, *, prior: LatencyTable | None = None) -> LatencyTable:
     """Make a table of a file of samples, and write it at `path`.
+
+    Its operator model stays near that of `prior`, a table of a similar device, as far as the
+    samples allow.
 
     Raises:
         NasError: if the samples cannot be read or are too few.
     """
-    table = tabulate(read_samples(samples), name=path.stem, version=code_version())
+    table = tabulate(read_samples(samples), name=path.stem, version=code_version(), prior=prior)
     write_table(table, path, heading=table.heading)
     return table
 

@@ -13,6 +13,8 @@ from nas.network.layers import Unit
 _NAMES = (*COUNTS, *FINER)
 _NS_PER_MS = 1e6
 _FOLDS = 10
+_PRIOR = 3.0
+"""How many measured units a prior weighs as much as."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,22 +25,34 @@ class OperatorFit:
     errors: Floats
 
 
-def fit_operators(units: Sequence[Unit], ms: Sequence[float]) -> OperatorFit:
+def fit_operators(
+    units: Sequence[Unit], ms: Sequence[float], *, prior: OpModel | None = None
+) -> OperatorFit:
     """Return the operator model of measured units, `ms` each.
+
+    With the model of another device as `prior`, the coefficients stay near its own, times one
+    factor for all, as far as the measurements allow.
 
     Raises:
         MissingPackage: if scipy is not installed.
     """
     rows = np.array([_counts(unit) for unit in units], dtype=float)
     wanted = np.array(ms)
-    solution = _solve(rows, wanted)
+    before = None if prior is None else np.array([prior.coefficients.get(n, 0.0) for n in _NAMES])
+    solution = _solve(rows, wanted, before)
     model = OpModel(
         coefficients={n: float(f"{v:.6g}") for n, v in zip(_NAMES, solution, strict=True)},
         assumed={},
         ranges=_ranges(units),
         resolution=_resolution(units),
     )
-    return OperatorFit(model=model, errors=_cross_validated(rows, wanted))
+    return OperatorFit(model=model, errors=_cross_validated(rows, wanted, before))
+
+
+def model_ms(model: OpModel, unit: Unit) -> float:
+    """Return what an operator model says of a unit, in milliseconds."""
+    counts = counts_of(unit)
+    return sum(ns * counts.get(n, 0) for n, ns in model.coefficients.items()) / _NS_PER_MS
 
 
 def _counts(unit: Unit) -> list[int]:
@@ -46,26 +60,39 @@ def _counts(unit: Unit) -> list[int]:
     return [counts.get(name, 0) for name in _NAMES]
 
 
-def _solve(rows: Floats, ms: Floats) -> Floats:
-    """Return nanoseconds per count by non-negative least squares on the relative error."""
+def _solve(rows: Floats, ms: Floats, before: Floats | None = None) -> Floats:
+    """Return nanoseconds per count by non-negative least squares on the relative error.
+
+    What lies `before` is a further row for each count: its part of the mean unit is to stay.
+    """
     try:
         from scipy.optimize import nnls
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="fitting an operator model") from None
     scale = rows.max(axis=0)
     scale[scale == 0] = 1.0
-    solution, _ = nnls(rows / scale / ms[:, None], np.ones(len(ms)), maxiter=100 * len(scale))
+    relative, wanted = rows / scale / ms[:, None], np.ones(len(ms))
+    if before is not None:
+        parts = relative * (before * scale / _NS_PER_MS)
+        said = parts.sum(axis=1)
+        factor = float(np.median(1 / said[said > 0])) if (said > 0).any() else 1.0
+        weight = np.sqrt(_PRIOR) * relative.mean(axis=0)
+        relative = np.concatenate([relative, np.diag(weight)])
+        wanted = np.concatenate([wanted, weight * factor * before * scale / _NS_PER_MS])
+    solution, _ = nnls(relative, wanted, maxiter=100 * len(scale))
     return np.asarray(_NS_PER_MS * solution / scale)
 
 
-def _cross_validated(rows: Floats, ms: Floats) -> Floats:
+def _cross_validated(rows: Floats, ms: Floats, before: Floats | None) -> Floats:
     """Return predicted over measured, minus 1, of every unit, by a fit without its fold."""
     fold = np.random.default_rng(0).permutation(len(ms)) % _FOLDS
     errors = np.zeros(len(ms))
     for number in range(_FOLDS):
         out = fold == number
         if out.any() and not out.all():
-            errors[out] = rows[out] @ _solve(rows[~out], ms[~out]) / _NS_PER_MS / ms[out] - 1
+            errors[out] = (
+                rows[out] @ _solve(rows[~out], ms[~out], before) / _NS_PER_MS / ms[out] - 1
+            )
     return errors
 
 

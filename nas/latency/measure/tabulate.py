@@ -11,10 +11,11 @@ from nas.core.errors import NasError
 from nas.latency.correction import Correction
 from nas.latency.measure.correction_fit import CorrectionFit, MeasuredNetwork, fit_correction
 from nas.latency.measure.estimates import COVERAGE, Estimate, Estimates, Floats, estimate, quantile
-from nas.latency.measure.operator_fit import OperatorFit, fit_operators
+from nas.latency.measure.operator_fit import OperatorFit, fit_operators, model_ms
 from nas.latency.measure.plan import Plan, from_mapping
 from nas.latency.measure.samples import CORRECTION, FIXED, PROBE, UNIT, Samples
 from nas.latency.measure.validation import TooFew, validate
+from nas.latency.predictor import OpModel
 from nas.latency.provenance import Provenance
 from nas.latency.table import Entry, LatencyTable, Spread, TableError
 from nas.network.layers import Unit
@@ -26,12 +27,15 @@ METHOD = (
     "fitted by ridge regression on networks measured end to end"
 )
 _LEAST_NETWORKS = 8
+_LITTLE_MS = 1e-6
 _LEAST_UNITS = 20
 _OUTSIDE = 0.2
 """By how much of itself a unit beyond the measured range may be off on top: an assumption."""
 
 
-def tabulate(samples: Samples, *, name: str, version: str) -> LatencyTable:
+def tabulate(
+    samples: Samples, *, name: str, version: str, prior: LatencyTable | None = None
+) -> LatencyTable:
     """Return the table that `samples` give, with a validation where they hold one.
 
     Raises:
@@ -41,20 +45,23 @@ def tabulate(samples: Samples, *, name: str, version: str) -> LatencyTable:
     found = estimate(samples.repetitions, references=samples.references)
     units, isolated = _units(plan, found)
     fixed_ms = _fixed_ms(plan, found)
-    correction_fit = fit_correction(_networks(plan, found, isolated), fixed_ms=fixed_ms)
+    before = prior.model if prior else None
+    networks = _networks(plan, found, isolated, before)
+    correction_fit = fit_correction(networks, fixed_ms=fixed_ms)
     correction = correction_fit.correction
     entries = {
         key: entry_of(units[key], alone, correction, fixed_ms=fixed_ms)
         for key, alone in isolated.items()
     }
-    fitted = fit_operators(list(units.values()), [entries[key].ms for key in units])
+    measured_ms = [entries[key].ms for key in units]
+    fitted = fit_operators(list(units.values()), measured_ms, prior=before)
     table = LatencyTable(
         name=name,
         **_device(samples),
         runtime=samples.header["runtime"],
         threads=samples.header["threads"],
         dtype=samples.header["dtype"],
-        sources=("measured by nas latency measure",),
+        sources=("measured by nas latency measure", *_begun_from(prior)),
         weak=_weak(fitted),
         error=_error(correction_fit),
         spread=_spread(correction_fit.errors, fitted),
@@ -93,14 +100,19 @@ def _units(plan: Plan, found: Estimates) -> tuple[Mapping[str, Unit], Mapping[st
 
 
 def _networks(
-    plan: Plan, found: Estimates, isolated: Mapping[str, Estimate]
+    plan: Plan, found: Estimates, isolated: Mapping[str, Estimate], prior: OpModel | None
 ) -> tuple[MeasuredNetwork, ...]:
-    """Return the networks for the correction whose units were all measured."""
+    """Return the networks for the correction whose units were all measured.
+
+    Units that the plan leaves out are predicted, by a model of those that were measured alone.
+    """
+    alone_ms = {key: one.ms for key, one in isolated.items()}
+    alone_ms |= _left_out(plan, alone_ms, prior)
     networks = []
     for number, job in enumerate(plan.jobs):
-        known = all(unit.key in isolated for unit in job.units)
+        known = all(unit.key in alone_ms for unit in job.units)
         if job.role == CORRECTION and number in found.jobs and known:
-            alone = [isolated[unit.key].ms for unit in job.units]
+            alone = [alone_ms[unit.key] for unit in job.units]
             ms = found.jobs[number].ms
             networks.append(MeasuredNetwork(units=job.units, isolated_ms=alone, ms=ms))
     if len(networks) < _LEAST_NETWORKS:
@@ -109,6 +121,24 @@ def _networks(
             "start the same command again"
         )
     return tuple(networks)
+
+
+def _left_out(
+    plan: Plan, alone_ms: Mapping[str, float], prior: OpModel | None
+) -> Mapping[str, float]:
+    """Return what a model says of the units of networks that the plan does not measure alone."""
+    planned = {job.name: job.units[0] for job in plan.of(UNIT, PROBE)}
+    wanted = {unit.key: unit for job in plan.of(CORRECTION) for unit in job.units}
+    absent = {key: unit for key, unit in wanted.items() if key not in planned}
+    if not absent:
+        return {}
+    known = [planned[key] for key in alone_ms]
+    model = fit_operators(known, list(alone_ms.values()), prior=prior).model
+    return {key: max(model_ms(model, unit), _LITTLE_MS) for key, unit in absent.items()}
+
+
+def _begun_from(prior: LatencyTable | None) -> tuple[str, ...]:
+    return (f"its operator model began as that of {prior.name}",) if prior else ()
 
 
 def entry_of(
