@@ -165,8 +165,10 @@ def main() -> None:
         others = [one for one in whole[key] if one["network"] != name]
         whole[key] = sorted([*others, record], key=lambda one: NETWORKS.index(_plain(one)))
         write_text(asked.result, json.dumps(whole, indent=1))
-    report(whole["networks"])
     print(json.dumps(whole["aware"], indent=1))
+    if not whole["networks"]:
+        return
+    report(whole["networks"])
     draw(whole["networks"], _change, asked.result.with_suffix(".png"), whole["data"])
 
 

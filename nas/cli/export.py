@@ -17,6 +17,8 @@ from nas.network.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from nas.pipeline.origin import CARD, with_origin
 from nas.searching.runs.folder import find_architecture
 
+_FLOATS = ", as floats; nas quantize writes the int8 that it was trained for"
+
 
 @click.command("export")
 @click.argument("arch")
@@ -70,6 +72,7 @@ def command(  # noqa: PLR0913  # all of them are options of the user
         of = " with random weights: for timing, not for accuracy" if graph else ""
         if trained and (graph or path.is_dir()):
             of = f" with the weights of {weights or (arch if is_url(arch) else trained.path)}"
+            of += _FLOATS if trained.ranges else ""
         say(f"wrote {path}{of}")
         if note := next_in_int8(arch):
             say(note)
