@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from small import search
 
+from nas.latency.measure.compare import Checked
+
 Nas = Callable[..., object]
 
 
@@ -22,14 +24,21 @@ def test_the_page_lies_in_the_run_folder_or_where_it_is_wanted(nas: Nas) -> None
     assert nas("search", "--out", "run", "--no-plot").code == 0  # the page is in nobody's way
 
 
-def test_what_was_measured_stays_in_the_run_folder(nas: Nas) -> None:
-    pytest.importorskip("onnxruntime")
-    search(trials=30, strategy="random", limit="latency_ms<=40", out="run")
+def test_what_was_measured_stays_in_the_run_folder(
+    nas: Nas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime")  # nas latency check imports it
+    run = search(trials=30, strategy="random", out="run")
+    first = run.solutions[0]
+    found = Checked(
+        name=first.name, predicted=first.latency, measured_ms=7.5, measured_low_ms=7.0,
+        measured_high_ms=8.0, notes=(),
+    )  # fmt: skip
+    monkeypatch.setattr("nas.cli.latency.check.check_run", lambda *_, **__: (found,))
     assert nas("latency", "check", "run", "--top", "1", "--json").code == 0
     (kept,) = json.loads(Path("run/measured.json").read_text())["networks"]
-    assert kept["measured_ms"] > 0
-    page = nas("report", "run")
-    assert page.code == 0
+    assert (kept["measured_ms"], kept["fingerprint"]) == (7.5, first.arch.fingerprint)
+    assert nas("report", "run").code == 0
     assert "Predicted against measured" in Path("run/report.html").read_text()
 
 
