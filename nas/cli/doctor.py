@@ -1,4 +1,4 @@
-"""Say what is installed, what is missing for which command, and how noisy this machine is."""
+"""Report what is installed, what each command lacks, and how noisy this machine is."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -15,9 +15,9 @@ from nas.core.noise import Noise, measure_noise
 @click.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(as_json: bool) -> None:
-    """Say what is installed, what is missing for which command, and how noisy this machine is.
+    """Report what is installed, what each command lacks, and how noisy this machine is.
 
-    It measures for a second, and changes nothing.
+    This measures for a second, and changes nothing.
     """
     found, noise = doctor.extras(), measure_noise()
     if as_json:

@@ -1,1 +1,1 @@
-"""Both ways with other engines: our strategies in theirs, and our problems as their objectives."""
+"""Other engines: our strategies inside them, and our problems as their objectives."""

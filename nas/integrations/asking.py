@@ -1,4 +1,4 @@
-"""A strategy that is asked for one candidate, and told of one, by the values of its parameters."""
+"""Ask and tell a strategy one candidate at a time, as values of named parameters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from nas.searching.returned import CheckedStrategy
 
 @dataclass(frozen=True, kw_only=True)
 class _Elsewhere:
-    """Stands for an evaluation that another engine does."""
+    """Stands for the evaluation by another engine."""
 
     provides: tuple[str, ...]
     seconds: float = 1.0
@@ -51,7 +51,7 @@ class Asking:
         strategy: str = "guided",
         seed: int = 0,
     ) -> None:
-        """Begin a search for metrics by name, each with its direction: "min" or "max".
+        """Start a search; `directions` are "min" or "max" by the name of each metric.
 
         Raises:
             NasError: if there is no such strategy, or it has no such options.
@@ -67,13 +67,13 @@ class Asking:
         self._strategy = CheckedStrategy(made, parameters.space, strategy)
 
     def ask(self) -> dict[str, Any] | None:
-        """Return the values of the next candidate; None where the strategy has no more."""
+        """Return the values of the next candidate; None if the strategy has no more."""
         with self._lock:
             rows = self._strategy.ask(1)
         return self.parameters.unpack(rows[0]) if len(rows) else None
 
     def tell(self, values: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
-        """Tell the metrics of a candidate; it failed where one is missing or no finite number."""
+        """Tell the metrics of a candidate, which failed if one is missing or not finite."""
         row = self.parameters.pack(values)
         known = {name: float(metrics.get(name, np.nan)) for name in self._metrics}
         good = all(map(isfinite, known.values()))

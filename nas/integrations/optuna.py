@@ -1,4 +1,4 @@
-"""Strategies of ours as samplers of Optuna, and problems of ours as its objectives."""
+"""Our strategies as samplers of Optuna, and our problems as its objectives."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -29,12 +29,12 @@ _DIRECTIONS = {StudyDirection.MINIMIZE: "min", StudyDirection.MAXIMIZE: "max"}
 
 
 class Sampler(BaseSampler):
-    """Proposes what a strategy of ours does, in any study of one or several objectives.
+    """Proposes the candidates of one of our strategies, for one or several objectives.
 
-    It is told all finished trials of the study, also those of other processes and samplers. The
-    parameters are those of `space`, or else those that all finished trials have in common; others,
-    and the first trial, are drawn at random. Ranges of numbers are searched in 64 steps. A trial
-    that was pruned counts with its last intermediate value, in a study of one objective.
+    It is told all finished trials of the study, including those of other processes and samplers.
+    The parameters are those of `space`, or else those that all finished trials have in common; all
+    others, and the first trial, are drawn at random. Ranges of numbers are searched in 64 steps. In
+    a study of one objective, a pruned trial counts with its last intermediate value.
 
     Example:
         >>> study = optuna.create_study(sampler=Sampler("guided", seed=0))
@@ -68,7 +68,7 @@ class Sampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Return the values that the strategy proposes; nothing where there is no choice."""
+        """Return the values that the strategy proposes; none if there is nothing to choose."""
         known = {name: values_of(d) for name, d in search_space.items()}
         single = {name: values[0] for name, values in known.items() if len(values) == 1}
         if len(single) == len(known):
@@ -98,7 +98,7 @@ class Sampler(BaseSampler):
         self._searched, self._told = searched, set()
 
     def _tell(self, study: Study, asking: Asking) -> None:
-        """Tell what has finished since, in the order of the trials."""
+        """Tell the trials that finished since the last call, in order."""
         for trial in study.get_trials(deepcopy=False, states=_FINISHED):
             if trial.number in self._told:
                 continue
@@ -109,7 +109,7 @@ class Sampler(BaseSampler):
 
 
 def _values(trial: FrozenTrial) -> Sequence[float]:
-    """Return the values of a trial; the last one before it was pruned, none where it failed."""
+    """Return the values of a trial; the last one if it was pruned, none if it failed."""
     if trial.state == TrialState.PRUNED and trial.intermediate_values:
         return [trial.intermediate_values[max(trial.intermediate_values)]]
     return trial.values or ()
@@ -119,7 +119,7 @@ def values_of(distribution: BaseDistribution) -> tuple[Any, ...]:
     """Return the values of a parameter that a strategy chooses from.
 
     Raises:
-        NasError: if it is of a kind that Optuna does not have.
+        NasError: if it is of an unknown kind.
     """
     match distribution:
         case CategoricalDistribution(choices=choices):
@@ -145,7 +145,7 @@ def objective(problem: Problem) -> Callable[[Trial], tuple[float, ...]]:
     """Return the objective of a study for `problem`, whose choices become its parameters.
 
     Constraints of the problem become constraints of the trial, and its other metrics attributes. A
-    trial that violates one before an evaluation that costs something is pruned.
+    trial that violates a constraint is pruned before any expensive evaluation.
     """
 
     def evaluated(trial: Trial) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""Named parameters of any kind as the choices of a strategy."""
+"""Represent named parameters of any kind as the choices of a strategy."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from nas.space.rows import Column, check_indices
 from nas.space.space import Matrix, Space
 
 POINTS = 64
-"""The values that stand for a range of numbers, which strategies see as a list."""
+"""The number of values that represent a range of numbers, which strategies see as a list."""
 _MOST = 255
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parameters:
-    """The values of each parameter that there is a choice of, and where they are a space's, that.
+    """The values of each parameter to be chosen, and the space they belong to, if any.
 
-    Numbers are in order; anything else is only equal or not.
+    Numbers are ordered; other values can only be equal or not.
     """
 
     values: Mapping[str, tuple[Any, ...]]
@@ -33,10 +33,10 @@ class Parameters:
         return {name: values[index] for (name, values), index in named}
 
     def pack(self, values: Mapping[str, Any]) -> Matrix:
-        """Return the canonical row for `values`; of numbers the nearest counts.
+        """Return the canonical row for `values`; numbers are replaced by the nearest.
 
         Raises:
-            NasError: if one is missing, or has no place among its parameter's.
+            NasError: if one is missing, or is not a value of its parameter.
         """
         indices = [_index(name, known, values) for name, known in self.values.items()]
         made: Matrix = self.space.canonical(np.array([indices], dtype=np.uint8))[0]
@@ -49,7 +49,7 @@ def of_space(space: Space) -> Parameters:
 
 
 def of_values(values: Mapping[str, Sequence[Any]]) -> Parameters:
-    """Return parameters by the values of each.
+    """Return parameters, given the values of each.
 
     Raises:
         NasError: if there is nothing to choose, or one has more values than a choice may have.
@@ -65,9 +65,9 @@ def of_values(values: Mapping[str, Sequence[Any]]) -> Parameters:
 
 
 def steps(low: float, high: float, *, step: float = 0.0, log: bool = False) -> tuple[float, ...]:
-    """Return the numbers that stand for those from `low` to `high`, evenly or by their logarithm.
+    """Return numbers that represent the range from `low` to `high`, with equal or log spacing.
 
-    They are `POINTS` many, or with a `step` fewer where there are no more.
+    There are `POINTS` of them, or fewer if a `step` leaves fewer.
     """
     count = int((high - low) / step + 1e-9) + 1 if step else POINTS
     most = _MOST if step and not log else POINTS
@@ -81,7 +81,7 @@ def steps(low: float, high: float, *, step: float = 0.0, log: bool = False) -> t
 
 
 def _ordered(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return numbers as they are, and the names of others, which have no order."""
+    """Return numbers unchanged, and other values, which have no order, as texts."""
     numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
     return values if numbers else tuple(f"value {number}" for number in range(len(values)))
 
@@ -99,14 +99,14 @@ def _index(name: str, known: tuple[Any, ...], values: Mapping[str, Any]) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Flat:
-    """A space of independent choices: what strategies need of `Space`, without networks."""
+    """A space of independent choices, with the parts of `Space` that strategies need."""
 
     columns: tuple[Column, ...]
     name: str = "parameters"
 
     @cached_property
     def widths(self) -> NDArray[np.int64]:
-        """How many values every choice has."""
+        """The number of values of every choice."""
         return np.array([len(column.values) for column in self.columns])
 
     @cached_property
@@ -120,10 +120,10 @@ class Flat:
         return rng.integers(0, self.widths, size=shape).astype(np.uint8)
 
     def canonical(self, matrix: Matrix) -> Matrix:
-        """Return a copy of `matrix`: all choices count."""
+        """Return a copy of `matrix`: all choices are active."""
         check_indices(matrix, self.columns, space=self.name)
         return matrix.copy()
 
     def active(self, matrix: Matrix) -> NDArray[np.bool_]:
-        """Return that all choices count."""
+        """Return True for every choice."""
         return np.ones(matrix.shape, dtype=bool)

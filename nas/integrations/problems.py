@@ -1,4 +1,4 @@
-"""Problems of ours for other engines: a point of a space in, numbers out."""
+"""Our problems for other engines: functions from a point of a space to numbers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -28,10 +28,10 @@ def make_problem(**settings: Unpack[Settings]) -> Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """A point of a problem's space: its objectives as they are, and what it violates.
+    """A point of a problem's space: its objectives, and its violations of constraints.
 
-    `values` are None where a constraint is violated before an evaluation that costs something.
-    `excess` is by how much each constraint is violated, 0 or less where it holds.
+    `values` are None if a constraint is violated before an expensive evaluation. `excess` is by how
+    much each constraint is violated, 0 or less if it is satisfied.
     """
 
     row: Matrix
@@ -41,10 +41,10 @@ class Point:
 
 
 def evaluate_point(problem: Problem, values: Mapping[str, Any]) -> Point:
-    """Return what `problem` says of one value of each choice of its space.
+    """Evaluate one point of the space of `problem`, given a value for each choice.
 
     Raises:
-        NasError: if the evaluation fails; with the reason.
+        NasError: if the evaluation fails; it gives the reason.
     """
     row = of_space(problem.space).pack(values)
     trials = evaluate(problem, row[None])

@@ -1,4 +1,4 @@
-"""Strategies of ours as searchers of Ray Tune, and problems of ours as its trainables."""
+"""Our strategies as searchers of Ray Tune, and our problems as its trainables."""
 
 from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
@@ -21,10 +21,10 @@ from nas.space.space import Space
 
 
 class Searcher(RaySearcher):
-    """Proposes what a strategy of ours does, in any Tune experiment; schedulers stop trials.
+    """Proposes the candidates of one of our strategies in a Tune experiment.
 
     The parameters are the domains in Tune's `param_space`, or the choices of `space`. With several
-    metrics, `metric` and `mode` are lists. A trial that a scheduler stops counts with its last
+    metrics, `metric` and `mode` are lists. A trial that a scheduler stopped counts with its last
     result.
     """
 
@@ -48,14 +48,14 @@ class Searcher(RaySearcher):
     def set_search_properties(
         self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
     ) -> bool:
-        """Take what Tune was given; tell whether that was needed."""
+        """Take the settings given to Tune; return whether they were needed."""
         self._metric, self._mode = metric or self._metric, mode or self._mode
         self._config = config or self._config
         self._asking = None
         return True
 
     def suggest(self, trial_id: str) -> Any:
-        """Return the configuration of the next trial, "FINISHED" where there is none left."""
+        """Return the configuration of the next trial, or "FINISHED" if there is none."""
         fixed, domains = _parsed(self._config)
         if self._asking is None:
             self._asking = self._begin(domains)
@@ -78,11 +78,11 @@ class Searcher(RaySearcher):
         self._asking.tell(values, metrics)
 
     def save(self, checkpoint_path: str) -> None:
-        """Write all that was told."""
+        """Write everything that the strategy was told."""
         write_text(Path(checkpoint_path), strict_json.dumps({"told": self._told}))
 
     def restore(self, checkpoint_path: str) -> None:
-        """Take in what `save` wrote, in the same order."""
+        """Tell the strategy what `save` wrote, in the same order."""
         content = strict_json.parse(Path(checkpoint_path).read_bytes())
         self._told = [(dict(values), dict(metrics)) for values, metrics in content["told"]]
         self._asking, self._live = None, {}
@@ -107,7 +107,7 @@ def _listed(value: str | Sequence[str]) -> list[str]:
 
 
 def _parsed(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, tuple[Any, ...]]]:
-    """Return what is fixed in a configuration and the values of its domains, by "a/b"."""
+    """Return the fixed part of a configuration, and the values of its domains by "a/b"."""
     resolved, domains, grids = parse_spec_vars(dict(config))
     if grids:
         raise NasError("a searcher chooses from domains such as tune.choice; leave grid_search out")
@@ -130,7 +130,7 @@ def values_of(domain: Domain) -> tuple[Any, ...]:
     """Return the values of a domain that a strategy chooses from.
 
     Raises:
-        NasError: if it has no end, or is a function.
+        NasError: if it is unbounded, or a function.
     """
     given: Any = domain
     sampler, step = given.get_sampler(), 0.0
@@ -145,7 +145,7 @@ def values_of(domain: Domain) -> tuple[Any, ...]:
             return tuple(int(value) for value in steps(low, last, step=step or 1, log=log))
         case Float(lower=low, upper=high) if isfinite(high - low):
             return steps(low, high, step=step, log=log)
-    raise NasError(f"a searcher cannot choose from {domain}; give it a beginning and an end")
+    raise NasError(f"a searcher cannot choose from {domain}; give it a lower and an upper bound")
 
 
 def param_space(space: Space) -> dict[str, Domain]:
@@ -156,8 +156,8 @@ def param_space(space: Space) -> dict[str, Domain]:
 def trainable(problem: Problem) -> Callable[[dict[str, Any]], None]:
     """Return the trainable that evaluates one point of `problem` and reports its metrics.
 
-    An objective that was not evaluated, since the point violates a constraint, is reported as the
-    worst number there is. `violated` is the largest relative excess over a constraint.
+    An objective that was not evaluated because the point violates a constraint is reported as the
+    worst possible number. `violated` is the largest relative excess over a constraint.
     """
 
     def train(config: dict[str, Any], *, problem: Problem) -> None:

@@ -1,1 +1,1 @@
-"""Search, train, NetAdapt, scale and export in one pipeline, which resumes after a kill."""
+"""One pipeline of search, training, NetAdapt, scaling and export that resumes after a kill."""

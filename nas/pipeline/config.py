@@ -34,12 +34,11 @@ _TAKEN = ("found", "trained", "pruned")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """How the candidate `arch` of the search is trained: "best", or the name of one of the front.
+    """How the solution `arch` of the search, "best" or the name of one on the front, is trained.
 
-    The other names are the flags of `nas train`; 0 leaves a value to the recipe, and so does an
-    `accumulate` of 1, or the resolution to the architecture. All trainings of this stage and of
-    `scale` begin with what fits of `weights`, those of a trained relative, since the network is not
-    known before the search.
+    The other names are the flags of `nas train`; 0 (1 for `accumulate`) means the recipe's value,
+    or for the resolution the architecture's. All trainings of this stage and of `scale` inherit the
+    fitting weights of a relative, `weights`, since the network is not known before the search.
     """
 
     arch: Name = "best"
@@ -81,7 +80,7 @@ class Pruning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scaling:
-    """The networks to scale to, by name; they are trained for `epochs` if not 0."""
+    """The networks to scale to, by name; they are trained for `epochs` unless that is 0."""
 
     networks: Mapping[str, Growth]
     epochs: int = 0
@@ -89,19 +88,18 @@ class Scaling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exports:
-    """The formats that the results are written in, as `nas export --format` takes them."""
+    """The formats in which results are exported, as in `nas export --format`."""
 
     format: Texts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineConfig:
-    """All settings of a pipeline; None is a stage that is left out.
+    """All settings of a pipeline; a stage that is None is skipped.
 
-    `data`, `latency_table`, `dtype`, `seed` and `device` are for all stages. With a `dtype` of int8
-    latencies are those in int8, and the last stage quantizes what it exports. In the end all
-    networks are measured end to end on `measure_device`, `measure_rounds` times; 0 measures
-    nothing.
+    `data`, `latency_table`, `dtype`, `seed` and `device` apply to all stages. With `dtype` int8,
+    latencies are those in int8, and the last stage quantizes what it exports. At the end all
+    networks are measured end to end on `measure_device`, `measure_rounds` times; 0 skips this.
     """
 
     data: str
@@ -124,7 +122,7 @@ class PipelineConfig:
 
 
 def read_pipeline(path: Path, *, allow_plugins: bool = False) -> PipelineConfig:
-    """Read the file of a pipeline, whose dotted plugins run only with `allow_plugins`.
+    """Read the file of a pipeline; its plugins by dotted path run only with `allow_plugins`.
 
     Raises:
         BadFile: if it is missing or malformed, or a key is unknown, missing or wrong; it names the
@@ -160,7 +158,7 @@ def write_pipeline(config: PipelineConfig, path: Path) -> None:
 
 
 def to_mapping(config: PipelineConfig) -> dict[str, Any]:
-    """Return the settings as the file has them, defaults filled in."""
+    """Return the settings as the content of a file, with defaults filled in."""
     plain = _plain({f.name: getattr(config, f.name) for f in fields(config)})
     search = {k: v for k, v in asdict(config.search).items() if k not in _ONCE}
     made = {**plain, "search": _plain(search)}
@@ -171,7 +169,7 @@ def to_mapping(config: PipelineConfig) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return records as mappings and tuples as lists, without what is None."""
+    """Return records as mappings and tuples as lists, without values of None."""
     if hasattr(value, "__dataclass_fields__"):
         value = asdict(value)
     if isinstance(value, Mapping):
@@ -191,7 +189,7 @@ def _record(
     *,
     known: Collection[str] | None = None,
 ) -> T:
-    """Return the record in one section; with `known` keys the section may hold others, too."""
+    """Return the record in one section; `known` are all allowed keys, if there are further ones."""
     section, inside = reader.get(data, key, _MAPPING), Reader(f"{reader.path}, {key}")
     if known is not None:
         check_keys(section, known=known, required=(), place=str(inside.path))
@@ -211,7 +209,7 @@ def _search(reader: Reader, content: Mapping[str, Any], once: Mapping[str, Any])
 def _inheriting(
     config: PipelineConfig, reader: Reader, section: Mapping[str, Any]
 ) -> PipelineConfig:
-    """Return `config` with the weights that the section `search` says its trainings inherit."""
+    """Return `config` with the weights that the trainings of section `search` inherit."""
     if _INHERIT not in section:
         return config
     source = Reader(f"{reader.path}, search").get(section, _INHERIT, str)

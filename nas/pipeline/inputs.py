@@ -1,4 +1,4 @@
-"""Everything that a pipeline names, loaded and checked against each other before any work."""
+"""Load all inputs of a pipeline, and check that they fit together, before any work."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,8 +36,8 @@ from nas.training.run import fit, fit_recipe
 class Inputs:
     """The inputs of a pipeline; `tuning` is the recipe of NetAdapt's fine-tuning.
 
-    `relative` is what trainings begin with. `fingerprints` are those of data, space, table and the
-    weights of `relative`, which the settings only name.
+    `relative` is the network whose weights trainings inherit. `fingerprints` are those of data,
+    space, table and the weights of `relative`, which the settings only name.
     """
 
     config: PipelineConfig
@@ -50,9 +50,9 @@ class Inputs:
 
 
 def load_inputs(config: PipelineConfig) -> Inputs:
-    """Load what `config` names, and check that it fits together; nothing is written.
+    """Load the inputs that `config` names, and check that they fit together; write nothing.
 
-    What depends on the network that the search will find is tried on a random one of the space.
+    Checks that depend on the result of the search use a random network of the space.
 
     Raises:
         NasError: if something is unknown, missing, or does not fit.
@@ -86,7 +86,7 @@ def load_inputs(config: PipelineConfig) -> Inputs:
 
 
 def recipe_of(training: Training, *, epochs: int = 0) -> Recipe:
-    """Return the recipe of a training, for `epochs` where these are not 0."""
+    """Return the recipe of a training, for `epochs` unless that is 0."""
     return adapt(
         find_recipe(training.recipe),
         epochs=epochs or training.epochs,
@@ -97,7 +97,7 @@ def recipe_of(training: Training, *, epochs: int = 0) -> Recipe:
 
 
 def start_of(inputs: Inputs, arch: Architecture) -> Architecture:
-    """Return `arch` as the pipeline trains it: with its resolution, and the classes of the data."""
+    """Return `arch` as the pipeline trains it: at its resolution, with the data's classes."""
     pixels = inputs.config.train.resolution
     recipes = (fit_recipe(one, inputs.data) for one in (inputs.recipe, inputs.tuning) if one)
     batch = min(one.batch for one in recipes)
@@ -117,7 +117,7 @@ def _random(setup: Setup) -> Architecture:
 
 
 def _check_network(inputs: Inputs, arch: Architecture) -> None:
-    """Refuse settings that do not fit a network of the space."""
+    """Reject settings that do not fit a network of the space."""
     config, network = inputs.config, start_of(inputs, arch)
     if inputs.relative:
         begin_with(inputs.relative, network, inputs.data, seed=config.seed)
@@ -130,7 +130,7 @@ def _check_network(inputs: Inputs, arch: Architecture) -> None:
 
 
 def _check_target(config: PipelineConfig, problem: Problem) -> None:
-    """Refuse a target for NetAdapt that the search's latency constraint already ensures."""
+    """Reject a target for NetAdapt that the search's latency constraint already ensures."""
     if config.netadapt is None:
         return
     target = config.netadapt.settings.target_ms
@@ -143,7 +143,7 @@ def _check_target(config: PipelineConfig, problem: Problem) -> None:
 
 
 def _check_plugins(config: PipelineConfig) -> None:
-    """Refuse exporters, runners and devices that cannot be loaded."""
+    """Reject exporters, runners and devices that cannot be loaded."""
     plugins.create("devices", Plugin.parse(config.measure_device))
     for form in config.export.format if config.export else ():
         plugins.create("exporters", Plugin.parse(form))

@@ -1,7 +1,7 @@
-"""The folder of a pipeline: its settings, and a line for every stage that is finished.
+"""The folder of a pipeline: its settings, and a line for every finished stage.
 
 `pipeline.yaml` holds the settings and can be run again; `pipeline.jsonl` has the settings and the
-result of every finished stage. Each stage has a folder of its own beside them.
+result of every finished stage. Each stage has its own folder beside them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,9 +22,9 @@ from nas.training.recipes import RECIPES
 
 SETTINGS, JOURNAL = "pipeline.yaml", PIPELINE.mark
 MEASURE = "measure"
-"""The last line: all networks measured end to end."""
+"""The stage of the last line: all networks measured end to end."""
 WEIGHTS = "weights"
-"""The input that decides the section `train` and what follows, but no search."""
+"""The input that affects the section `train` and later ones, but not the search."""
 ADDED = {
     "search.task": "classification",
     "search.head": "",
@@ -32,7 +32,7 @@ ADDED = {
     "dtype": "",
     "measure_device": HERE,
 }
-"""Settings that earlier versions did not have, and what these did."""
+"""Settings that earlier versions lacked, with the values they used."""
 MAY_CHANGE = (
     *("out", "device", "measure_rounds", "measure_device", "netadapt.runner", "netadapt.workers"),
     *(f"search.{name}" for name in ("runner", "workers", "ray_address", "gpus_per_trial")),
@@ -42,12 +42,11 @@ MAY_CHANGE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkRecord:
-    """The record of a network that a stage made.
+    """The record of a network that a stage produced.
 
-    `part` is "found", "trained", "pruned", "scaled" or "quantized" (of one of those, as it is in
-    int8), `path` its file or folder in the run;
-    `scores` are accuracies by their metrics: `top1` on validation images, `test` on test images.
-    `remarks` say what of its latency was not measured.
+    `part` is "found", "trained", "pruned", "scaled" or "quantized" (one of the others in int8);
+    `path` is its file or folder in the run; `scores` are accuracies by metric: `top1` on validation
+    images, `test` on test images. `remarks` say which parts of its latency were not measured.
     """
 
     part: str
@@ -83,8 +82,8 @@ def all_networks(done: Mapping[str, Done]) -> tuple[NetworkRecord, ...]:
 class PipelineFolder:
     """The folder of one pipeline, open for writing in one process at a time.
 
-    `inputs` are fingerprints of what the settings name: data, table, space, and the weights that
-    trainings begin with. A recipe that is no preset counts with its content.
+    `inputs` are fingerprints of what the settings name: data, table, space, and the initial weights
+    of trainings. A recipe that is not a preset is compared by its content.
 
     Raises:
         RunError: if a finished stage had other settings or inputs, or the folder holds something
@@ -92,7 +91,7 @@ class PipelineFolder:
     """
 
     def __init__(self, path: Path, config: PipelineConfig, inputs: Mapping[str, str]) -> None:
-        """Open or make the folder at `path`."""
+        """Open or create the folder at `path`."""
         holds(path, PIPELINE)
         self.path, self._settings = path, _pinned(config, inputs)
         self.done: dict[str, Done] = {}
@@ -110,17 +109,17 @@ class PipelineFolder:
             self.done[line.stage] = line.done
 
     def _up_to(self, stage: str) -> dict[str, Any]:
-        """Return the settings that decide a stage: all but those of later ones."""
+        """Return the settings that a stage depends on: all but those of later stages."""
         later = STAGES[STAGES.index(stage) + 1 :] if stage in STAGES else ()
         return {name: value for name, value in self._settings.items() if name not in later}
 
     def finish(self, stage: str, done: Done) -> None:
-        """Note that a stage is finished, and the result."""
+        """Record the result of a finished stage."""
         self._lines.append({"stage": stage, "settings": self._up_to(stage), "done": asdict(done)})
         self.done[stage] = done
 
     def close(self) -> None:
-        """Let others write."""
+        """Close the journal, so that other processes may write."""
         self._lines.close()
 
 
@@ -128,7 +127,7 @@ def read_done(folder: Path) -> Mapping[str, Done]:
     """Return the results of the finished stages of a pipeline, without opening it for writing.
 
     Raises:
-        NasError: if the folder holds none, or its journal is damaged.
+        NasError: if the folder is not a pipeline, or its journal is damaged.
     """
     check_kind(folder, PIPELINE)
     lines = _lines_of(folder / JOURNAL, read_lines(folder / JOURNAL))
@@ -143,7 +142,7 @@ def _lines_of(path: Path, records: Sequence[Record]) -> Iterator["_Line"]:
 
 
 def _pinned(config: PipelineConfig, inputs: Mapping[str, str]) -> dict[str, Any]:
-    """Return the settings with `inputs`, and the content of recipes that are no presets."""
+    """Return the settings with `inputs`, and the content of recipes that are not presets."""
     made = {"inputs": {k: v for k, v in inputs.items() if k != WEIGHTS}, **to_mapping(config)}
     if WEIGHTS in inputs:
         made["train"][WEIGHTS] = {"name": config.train.weights, "fingerprint": inputs[WEIGHTS]}

@@ -19,11 +19,10 @@ from nas.searching.runs.folder import find_architecture
 
 
 def measure_networks(line: Line) -> Done:
-    """Measure every network but the found one, which is the trained one, and those in int8.
+    """Measure every network except the found one (the trained one is the same) and int8 ones.
 
-    With a table in int8, all are measured in int8.
-
-    Where the runtime is missing or refuses a network, nothing is measured, and a note says why.
+    With a table in int8, all are measured in int8. If the runtime is missing or cannot run a
+    network, nothing is measured, and a note says why.
     """
     again = ("found", "quantized")
     networks = [network for network in line.networks if network.part not in again]
@@ -63,7 +62,7 @@ def _measured(line: Line, archs: list[Architecture]) -> dict[str, Any]:
 
 
 def _times(archs: list[Architecture], samples: Samples, found: Estimates) -> dict[str, Any]:
-    """Return what each network took, by its name."""
+    """Return the measured latency of each network, by name."""
     times = {}
     for number, arch in enumerate(archs, start=samples.references):
         if number not in found.jobs:

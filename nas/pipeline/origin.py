@@ -1,4 +1,4 @@
-"""How a network was found, and how fast it is: sentences for its model card."""
+"""Sentences for a model card: how a network was found, and its latency."""
 
 import json
 import logging
@@ -49,10 +49,10 @@ class Origin:
 
 
 def with_origin(trained: Checkpoint, text: str, *, latency_table: str = "") -> Checkpoint:
-    """Return `trained`, which `text` names, with what only a model card says of it.
+    """Return `trained`, which `text` names, with notes for its model card.
 
-    That is how it was found, as far as its folder tells, and its latency by `latency_table`, or by
-    that of its run.
+    The notes say how it was found, as far as its folder records it, and its latency by
+    `latency_table`, by default the table of its run.
 
     Raises:
         NasError: if the folder is damaged, or `latency_table` cannot be read.
@@ -71,7 +71,7 @@ def with_origin(trained: Checkpoint, text: str, *, latency_table: str = "") -> C
 
 
 def latency_sentences(table: LatencyTable, arch: Architecture) -> list[str]:
-    """Return what `table` says of the latency of `arch`, with device and interval."""
+    """Return sentences on the latency of `arch` by `table`, with device and interval."""
     latency = table.predict(arch)
     threads = f"{table.threads} thread{'s' if table.threads > 1 else ''}"
     cases = f"{100 * table.spread.coverage:.0f} % of cases"
@@ -84,7 +84,7 @@ def latency_sentences(table: LatencyTable, arch: Architecture) -> list[str]:
 
 
 def origin(text: str) -> Origin:
-    """Return how the network that `text` names was found, as far as its folder tells.
+    """Return how the network that `text` names was found, as far as its folder records it.
 
     Raises:
         RunError: if the folder is damaged.
@@ -103,7 +103,7 @@ def origin(text: str) -> Origin:
 
 
 def _foreign(source: str) -> str:
-    """Return what is known of weights of another library."""
+    """Return a sentence on weights of another library."""
     every = chain(*map(published_weights, bundled("architectures")))
     found = next((weights for weights in every if weights.source == source), None)
     known = f", published with {100 * found.top1:.1f} % top-1 on ImageNet" if found else ""

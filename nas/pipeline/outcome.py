@@ -30,7 +30,7 @@ class Outcome:
 
     @property
     def metric(self) -> str:
-        """What trained networks are compared by: `map` of detectors, else `top1`."""
+        """The metric that trained networks are compared by: `map` for detectors, else `top1`."""
         return "map" if any("map" in network.scores for network in self.networks) else "top1"
 
     @property
@@ -40,7 +40,7 @@ class Outcome:
 
     @property
     def measured(self) -> Mapping[str, Any] | None:
-        """The measurements on this machine, with runtime and processor; None without any."""
+        """The measurements, with runtime and processor; None if there are none."""
         return self.done[MEASURE].measured if MEASURE in self.done else None
 
     def measured_of(self, network: NetworkRecord) -> Mapping[str, Any] | None:

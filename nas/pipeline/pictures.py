@@ -1,4 +1,4 @@
-"""The pictures of a pipeline's stages, where matplotlib is there to draw them."""
+"""Draw the pictures of a pipeline's stages, if matplotlib is installed."""
 
 from pathlib import Path
 
@@ -14,11 +14,11 @@ PICTURES = {
     ROUNDS: "NetAdapt: accuracy against predicted latency, round by round",
     CHANNELS: "NetAdapt: channels before and after",
 }
-"""Where the pictures lie in a run, and what they show."""
+"""The captions of the pictures, by their paths in a run."""
 
 
 def draw_front_of(run: Run, out: Path) -> tuple[str, ...]:
-    """Draw the front of a search into its folder; say what is missing in it, or why it is."""
+    """Draw the front of a search into its folder; return what is missing in it, or why it is."""
     said: list[str] = []
     with extra("the picture of the front", said.append):
         from nas.report.plots import draw_front
@@ -29,7 +29,7 @@ def draw_front_of(run: Run, out: Path) -> tuple[str, ...]:
 
 
 def draw_rounds_of(result: Result, table: LatencyTable, out: Path) -> tuple[str, ...]:
-    """Draw the rounds of a pruning into its folder; say what kept them from being drawn."""
+    """Draw the rounds of a pruning into its folder; return why one is missing, if so."""
     said: list[str] = []
     with extra("the pictures of the pruning", said.append):
         from nas.report.netadapt_plots import draw_channels, draw_rounds

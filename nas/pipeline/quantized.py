@@ -1,4 +1,4 @@
-"""The end of a pruning or a pipeline for int8: the network quantized, with what it scores."""
+"""The last step of a pruning or pipeline for int8: quantize the network, and evaluate it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from nas.training.int8.quantize import finished, quantize
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InInt8:
-    """A network before and after post-training quantization, as onnxruntime runs both.
+    """A network before and after post-training quantization, both run by onnxruntime.
 
-    `path` is the int8 graph; `calibration` is the way that the ranges were chosen in.
+    `path` is the int8 graph; `calibration` is the method by which ranges were chosen.
     """
 
     metric: str
@@ -36,7 +36,7 @@ class InInt8:
         )
 
     def record(self, *, relative_to: Path) -> Mapping[str, Any]:
-        """Return what a machine reads of it; the path is one in the folder `relative_to`."""
+        """Return the result as plain data; the path is relative to `relative_to`."""
         return {
             "metric": self.metric,
             "float": self.before,
@@ -52,7 +52,7 @@ def quantize_into(
     """Quantize a checkpoint or the network of a training folder into an ONNX file at `path`.
 
     Raises:
-        NasError: if the data are too few, or give no ranges.
+        NasError: if there are too few data, or calibration yields no ranges.
     """
     found = load_checkpoint(trained)
     made = quantize(found, data, Settings(seed=seed), report=report)

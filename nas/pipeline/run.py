@@ -1,4 +1,4 @@
-"""Run a pipeline: the stages that are not finished yet, one after the other, then the report."""
+"""Run a pipeline: the unfinished stages, one after the other, then the report."""
 
 import time
 from collections.abc import Callable
@@ -19,12 +19,12 @@ from nas.pipeline.stages import WORK, Line, Teller
 def run_pipeline(config: PipelineConfig, out: Path, teller: Teller) -> Outcome:
     """Run the pipeline of `config` in the folder `out`, and return its outcome.
 
-    Finished stages are not repeated, an interrupted one is resumed, and the report is always
-    written again. An interrupt (Ctrl-C) and the error of a stage keep everything so far.
+    Finished stages are not repeated, an interrupted one resumes, and the report is always written
+    again. After an interrupt (Ctrl-C) or the error of a stage, everything so far is kept.
 
     Raises:
-        NasError: if the settings do not fit together, or the folder is that of another pipeline,
-            before any work; if a stage fails.
+        NasError: before any work, if the settings do not fit together, or the folder is that of
+            another pipeline; later, if a stage fails.
     """
     inputs = load_inputs(config)
     with closing(PipelineFolder(out, config, inputs.fingerprints)) as folder:
@@ -41,10 +41,10 @@ def run_pipeline(config: PipelineConfig, out: Path, teller: Teller) -> Outcome:
 
 
 def _check_files(out: Path, line: Line) -> None:
-    """Refuse to report files that are gone.
+    """Check that all files to be reported exist.
 
     Raises:
-        RunError: if a network or a file of a finished stage is gone.
+        RunError: if a network or a file of a finished stage is missing.
     """
     paths = [network.path for network in line.networks]
     paths += [str(file["path"]) for done in line.done.values() for file in done.files]
@@ -54,14 +54,14 @@ def _check_files(out: Path, line: Line) -> None:
 
 
 def _do(stage: str, work: Callable[[Line], Done], line: Line, folder: PipelineFolder) -> None:
-    """Do a stage that is not finished, and note that it is."""
+    """Do an unfinished stage, and record its result."""
     if stage in folder.done:
         line.teller.say(f"{stage}: finished before")
         return
     line.teller.say(f"{stage} ...")
     began = time.monotonic()
     done = replace(work(line), seconds=round(time.monotonic() - began, 3))
-    if stage == MEASURE and not done.measured:  # it may work the next time
+    if stage == MEASURE and not done.measured:  # it may succeed next time
         folder.done[stage] = done
         line.teller.say(f"{stage}: {'; '.join(done.notes)}")
         return

@@ -42,7 +42,7 @@ from nas.training.run import carry_through, plan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Teller:
-    """Reports the work: `say` a line of text, `progress` of what is being done, in what units."""
+    """Reports the work: `say` prints a line, `progress` shows the progress of a task in units."""
 
     say: Callable[[str], None]
     progress: Callable[[str, str], AbstractContextManager[Report]]
@@ -50,7 +50,7 @@ class Teller:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A pipeline in progress: its inputs, its folder, its reports, and what is done."""
+    """A pipeline in progress: its inputs, folder, reporter, and finished stages."""
 
     inputs: Inputs
     out: Path
@@ -63,7 +63,7 @@ class Line:
         return all_networks(self.done)
 
     def last(self, *parts: str) -> NetworkRecord:
-        """Return the last network that is one of `parts`."""
+        """Return the last network whose part is one of `parts`."""
         return [network for network in self.networks if network.part in parts][-1]
 
 
@@ -73,7 +73,7 @@ def search_stage(line: Line) -> Done:
     with line.teller.progress("searching", "candidates") as update:
         run = search(config.search, out=out, progress=update)
     if not run.finished:
-        raise KeyboardInterrupt  # the search has taken it for itself
+        raise KeyboardInterrupt  # the search has handled it
     name = find_architecture(f"{out}:{config.train.arch}").name
     solution = next(one for one in run.solutions if one.name == name)
     path = out / ARCHS / f"{name}.yaml"
@@ -99,7 +99,7 @@ def netadapt_stage(line: Line) -> Done:
     """Prune the trained network."""
     inputs, part, out = line.inputs, line.inputs.config.netadapt, line.out / "netadapt"
     assert part is not None
-    assert inputs.tuning is not None  # the two come together
+    assert inputs.tuning is not None  # set whenever this stage runs
     job = PruningJob(
         start=load_checkpoint(str(line.out / line.last("trained").path)),
         data=inputs.data,
@@ -123,7 +123,7 @@ def netadapt_stage(line: Line) -> Done:
 
 
 def scale_stage(line: Line) -> Done:
-    """Scale the network, and train the results where epochs are given."""
+    """Scale the network, and train the results if epochs are given."""
     config = line.inputs.config
     assert config.scale is not None
     origin = line.last("trained", "pruned")
@@ -156,7 +156,7 @@ def export_stage(line: Line) -> Done:
 def _quantized(
     line: Line, network: NetworkRecord
 ) -> tuple[NetworkRecord, Mapping[str, Any]] | None:
-    """Write a trained network in int8; return its record and its file, None without weights."""
+    """Export a trained network in int8; return its record and file, None without weights."""
     source, name = str(line.out / network.path), f"{network.name}-int8"
     if not find_checkpoint(source):
         return None
@@ -170,7 +170,7 @@ def _quantized(
 
 
 _SHORT = {"map": "map_proxy"}
-"""What a search's metric is called beside the same after a whole training."""
+"""The names of a search's metrics where those after full training are shown too."""
 WORK: Mapping[str, Callable[[Line], Done]] = {
     "search": search_stage,
     "train": train_stage,
@@ -182,7 +182,7 @@ WORK: Mapping[str, Callable[[Line], Done]] = {
 
 
 def _start(line: Line, path: Path) -> Architecture:
-    """Return the network of a solution's file as the line trains it, named after the space."""
+    """Return the network in a solution's file as the pipeline trains it, named after the space."""
     name = f"{Path(line.inputs.config.search.space).stem}-{path.stem}"
     return start_of(line.inputs, replace(load_architecture(path), name=name))
 
@@ -190,7 +190,7 @@ def _start(line: Line, path: Path) -> Architecture:
 def _network(
     line: Line, arch: Architecture, part: str, path: Path, scores: Mapping[str, float]
 ) -> NetworkRecord:
-    """Return the record of a network; only scaled ones have names of their own."""
+    """Return the record of a network; only scaled ones have their own names."""
     latency, counted = line.inputs.table.predict(arch), cost(arch)
     return NetworkRecord(
         part=part,
@@ -209,7 +209,7 @@ def _network(
 
 
 def _trained(line: Line, arch: Architecture, part: str, out: Path, recipe: Recipe) -> NetworkRecord:
-    """Train a network in a folder of its own."""
+    """Train a network in its own folder."""
     config, data = line.inputs.config, line.inputs.data
     arch, options = _beginning(line, arch)
     with line.teller.progress(f"training {arch.name}", "images") as update:
@@ -226,7 +226,7 @@ def _trained(line: Line, arch: Architecture, part: str, out: Path, recipe: Recip
 
 
 def _beginning(line: Line, arch: Architecture) -> tuple[Architecture, Options]:
-    """Return a network and the options of its training, with the weights to begin with, if any."""
+    """Return a network and the options of its training, with initial weights if any."""
     inputs, config = line.inputs, line.inputs.config
     options = Options(device=config.device, teacher=config.train.teacher)
     if inputs.relative is None:
@@ -244,7 +244,7 @@ def _scores(value: float | None, test: float | None, *, metric: str) -> dict[str
 
 
 def _exported(line: Line, network: NetworkRecord, form: str) -> Mapping[str, Any]:
-    """Write one network in one format, its weights with it where there are any."""
+    """Export one network in one format, with its weights if there are any."""
     path = str(line.out / network.path)
     trained = load_checkpoint(path) if find_checkpoint(path) else None
     arch = replace(trained.arch if trained else load_architecture(path), name=network.name)

@@ -1,6 +1,6 @@
-"""How far a training, a pruning, a scaling search or a pipeline is, read from its folder.
+"""Read the state of a training, a pruning, a scaling search or a pipeline from its folder.
 
-Searches, which say more of themselves, have `nas.searching.runs.status`.
+Searches, which record more, have `nas.searching.runs.status`.
 """
 
 from collections.abc import Callable, Mapping
@@ -40,9 +40,9 @@ Facts = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What is known of a folder: `facts` by their names, None where there are none yet.
+    """The state of a folder: `facts` by name, None if not known yet.
 
-    `state` is "finished" or "unfinished": whether it still runs is not known.
+    `state` is "finished" or "unfinished"; whether the command still runs is not known.
     """
 
     out: Place
@@ -51,16 +51,16 @@ class Summary:
     facts: Facts
 
     def record(self) -> dict[str, Any]:
-        """Return what a machine reads of it."""
+        """Return the summary as plain data."""
         known = {"kind": self.kind.name, "state": self.state, **self.facts}
         return {"schema": 1, "run": str(self.out), **known}
 
 
 def read_summary(place: Place) -> Summary | None:
-    """Return how far what is in a folder is; None for the run of a search.
+    """Return the summary of a folder; None for the run of a search.
 
     Raises:
-        RunError: if it is no folder of ours, or is damaged.
+        RunError: if it is not a run folder, or is damaged.
     """
     with place.reading(*MARKS, METRICS) as here:
         kind = kind_of(here)
@@ -113,7 +113,7 @@ def _pruning(here: Path) -> tuple[bool, Facts]:
 
 
 def _metric(checkpoint: Path) -> str:
-    """Return the metric of a network, the usual one where its file cannot be read."""
+    """Return the metric of a network, `top1` if its file cannot be read."""
     try:
         return metric_of(architecture_of(checkpoint))
     except BadFile:

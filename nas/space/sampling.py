@@ -33,7 +33,7 @@ def leaning(space: Space, rng: np.random.Generator, count: int) -> Matrix:
 
 
 def near(space: Space, rows: Matrix, rng: np.random.Generator, count: int) -> Matrix:
-    """Return rows that take each choice from one of two of `rows`, or with 10 % at random."""
+    """Return rows that take each choice from one of two `rows`, or, once in ten, at random."""
     one, other = rows[rng.integers(0, len(rows), (2, count))]
     shape = one.shape
     mixed = np.where(rng.random(shape) < 0.5, one, other)
@@ -42,7 +42,7 @@ def near(space: Space, rows: Matrix, rng: np.random.Generator, count: int) -> Ma
 
 
 def covering(space: Space, rows: Matrix, rng: np.random.Generator, count: int) -> Matrix:
-    """Return rows to train a model of a model that learned from `rows`: uniform, `leaning`, `near`.
+    """Return rows to imitate a model learned from `rows`: uniform, `leaning` and `near`.
 
     A search goes to the corners, so the model must be accurate there too.
     """

@@ -92,7 +92,7 @@ def test_what_it_cannot_choose_from_is_refused() -> None:
     with pytest.raises(NasError, match="leave grid_search out"):
         searcher.suggest("0")
     searcher.set_search_properties(None, None, {"x": tune.randn(0, 1)})
-    with pytest.raises(NasError, match="give it a beginning and an end"):
+    with pytest.raises(NasError, match="give it a lower and an upper bound"):
         searcher.suggest("0")
     searcher = Searcher()
     searcher.set_search_properties(None, None, {"x": tune.choice([1, 2])})

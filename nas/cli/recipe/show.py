@@ -1,4 +1,4 @@
-"""Print a recipe as the file that trains in the same way."""
+"""Print a recipe as a file that trains in the same way."""
 
 import click
 
@@ -12,9 +12,9 @@ from nas.training.recipe_files import load_recipe, to_mapping
 @click.argument("recipe")
 @JSON
 def command(recipe: str, as_json: bool) -> None:
-    """Print RECIPE as YAML, to be changed and given as --recipe FILE.
+    """Print RECIPE as YAML, to be edited and used as --recipe FILE.
 
-    It is a name ("quick"), a name with options ("quick:lr=0.003,flip=true"), or a file.
+    RECIPE is a name ("quick"), a name with options ("quick:lr=0.003,flip=true"), or a file.
     """
     content = to_mapping(load_recipe(recipe))
     if as_json:

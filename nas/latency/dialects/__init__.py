@@ -1,1 +1,1 @@
-"""Dialects: each file here knows the keys of one public format of latency tables."""
+"""Dialects: each file here reads the keys of one public format of latency tables."""

@@ -1,4 +1,4 @@
-"""The grammar that the keys of the dialects share: KIND-input:HxWxC-output:HxWxC-NAME:NUMBER."""
+"""The common grammar of the dialects' keys: KIND-input:HxWxC-output:HxWxC-NAME:NUMBER."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ _MOST_DIGITS = 9
 class Key:
     """One key: a kind of layer, height, width and channels in and out, and named numbers.
 
-    The output of a classifier is its number of classes alone.
+    The output of a classifier is only its number of classes.
     """
 
     kind: str
@@ -25,7 +25,7 @@ class Key:
     numbers: Mapping[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """Return the key as it stands in a file."""
+        """Return the key as it is written in a file."""
         shapes = f"input:{_joined(self.input)}-output:{_joined(self.output)}"
         numbers = "".join(f"-{name}:{number}" for name, number in self.numbers.items())
         return f"{self.kind}-{shapes}{numbers}"

@@ -2,7 +2,7 @@
 
 The format is that of Cai et al., 2020 (Once-for-All; code at mit-han-lab/once-for-all, where
 `MBv3LatencyTable` in `ofa/nas/efficiency_predictor/latency_lookup_table.py` looks keys up). Its
-tables for the ProxylessNAS family have other keys: they are of the dialect proxylessnas.
+tables for the ProxylessNAS family have other keys, those of the dialect proxylessnas.
 
 | key | unit |
 |---|---|
@@ -10,7 +10,7 @@ tables for the ProxylessNAS family have other keys: they are of the dialect prox
 | `expanded_conv` | an mbconv; `expand` are its hidden channels, `hs` means h-swish, else ReLU |
 | `Conv_1` | the last convolution, 1x1, with h-swish |
 | `AvgPool2D` | the pooling |
-| `Conv_2` | the linear layer behind it, with h-swish (a 1x1 convolution without bias there) |
+| `Conv_2` | the linear layer after it, with h-swish (a 1x1 convolution without bias there) |
 | `Logits` | the classifier |
 
 With `se` a block has squeeze-and-excitation of a quarter of the hidden channels, in multiples of
@@ -33,7 +33,7 @@ _OTHERS = {
     "Conv_2": ("linear", 1, 1, "hswish"),
     "Logits": ("linear", 1, 1, "none"),
 }
-"""The kind of block, kernel, stride and activation of what is no mbconv."""
+"""The kind of block, kernel, stride and activation of units that are not mbconv."""
 
 _KINDS: Mapping[str, tuple[str, ...]] = {"expanded_conv": _BLOCK, **{kind: () for kind in _OTHERS}}
 

@@ -11,8 +11,8 @@ networks too, one per resolution, with `std` for the spread; they are read as we
 | `Conv_1` | the last convolution, 1x1 |
 | `Logits` | pooling and classifier together; the time is counted at the classifier |
 
-Keys do not name activations; those networks have ReLU6 throughout but for linear bottlenecks and
-the classifier. `act` says another, for networks that differ from them in nothing else.
+Keys do not name activations; those networks have ReLU6 everywhere except in linear bottlenecks and
+the classifier. `act` sets another, for networks that differ from them only in this.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
