@@ -103,6 +103,7 @@ class Flat:
 
     columns: tuple[Column, ...]
     name: str = "parameters"
+    dtypes: tuple[str, ...] = ()
 
     @cached_property
     def widths(self) -> NDArray[np.int64]:
@@ -113,6 +114,15 @@ class Flat:
     def size(self) -> int:
         """The number of combinations."""
         return int(np.prod(self.widths.astype(object)))
+
+    @property
+    def plain(self) -> "Flat":
+        """Itself: no choice of a dtype."""
+        return self
+
+    def split(self, matrix: Matrix) -> tuple[Matrix, None]:
+        """Return the rows themselves, and that no dtype is chosen."""
+        return matrix, None
 
     def sample_matrix(self, rng: np.random.Generator, count: int) -> Matrix:
         """Return random rows."""
