@@ -12,11 +12,12 @@ from nas.core.storage import Place
 from nas.network.checkpoint import architecture_of, metric_of
 from nas.network.zoo import load_architecture
 from nas.report.charts import line
-from nas.report.page import Chart, Page, Part
+from nas.report.page import Chart, Page, Part, Picture
 from nas.report.training_page import network_part
 
 ROUNDS, RESULT, FINAL = "journal.jsonl", "result.json", "final.yaml"
-FILES = (RUN, ROUNDS, RESULT, FINAL, PRUNED)
+CHANNELS = "channels.png"
+FILES = (RUN, ROUNDS, RESULT, FINAL, PRUNED, CHANNELS)
 """What the page of a pruning is made of."""
 Line = Mapping[str, Any]
 
@@ -44,6 +45,7 @@ def pruning_parts(here: Path) -> tuple[Part, ...]:
     with sound(here / ROUNDS):
         lines = read_lines(here / ROUNDS) if (here / ROUNDS).is_file() else []
         points = _points(lines, _result(here))
+    picture = Picture(path=here / CHANNELS, text="Channels before and after")
     if not points:
         rounds = Part(heading="Rounds", texts=("No network is scored yet.",))
     else:
@@ -65,6 +67,7 @@ def pruning_parts(here: Path) -> tuple[Part, ...]:
         rounds,
         _measured(_result(here)),
         _network(here),
+        Part(heading="Pictures", pictures=(picture,) if picture.path.is_file() else ()),
         Part(heading="Settings", code=read_text(here / RUN)),
     )
 
