@@ -37,7 +37,7 @@ class PicksFeatures:
         self.space = space
         fields = [column.name for column in space.columns if column.field == "stride"]
         fields += [name for name in space.choices if re.match(r"head\d", name)]
-        self._one_by_one = bool(fields)  # what is tabulated here has one stride and few heads
+        self._one_by_one = bool(fields)  # tables need a fixed stride and few heads
         self._columns = {column.name: i for i, column in enumerate(space.columns)}
         stem = [c for c in space.columns if c.name.startswith("stem") or c.name == "act"]
         self._stem_columns = [self._columns[c.name] for c in stem]

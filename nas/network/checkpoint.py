@@ -49,7 +49,7 @@ MODEL, AVERAGE = "model.", "average."
 """Prefixes of the names of weights: the trained ones, and their moving average."""
 
 RANGES = "ranges"
-"""The name, behind its prefix, of the ranges of a network that is trained with quantization."""
+"""The name, after its prefix, of the ranges of a network trained with quantization."""
 
 _LENGTH_BYTES = 8
 _LARGEST_HEADER = 100_000_000

@@ -1,1 +1,1 @@
-"""Carrying tasks out: what a runner is, and joining a Ray cluster."""
+"""Execute tasks: the interface of runners, and joining a Ray cluster."""

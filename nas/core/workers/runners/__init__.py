@@ -1,1 +1,1 @@
-"""Runners: each file carries tasks out in another place."""
+"""Runners: each file executes tasks in another place."""
