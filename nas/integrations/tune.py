@@ -153,19 +153,26 @@ def param_space(space: Space) -> dict[str, Domain]:
     return {column.name: tune.choice(list(column.values)) for column in space.columns}
 
 
+def reported(problem: Problem, config: Mapping[str, Any]) -> dict[str, float]:
+    """Return what the trainable reports of one point of `problem`."""
+    point = evaluate_point(problem, config)
+    worst = dict.fromkeys(problem.provides, float("nan"))
+    worst |= {o.metric: o.sign * float("inf") for o in problem.objectives}
+    limits = {str(limit): limit.scale for limit in problem.limits}
+    violated = max((e / limits[n] for n, e in point.excess.items()), default=0.0)
+    return {**worst, **point.metrics, "violated": max(0.0, violated)}
+
+
 def trainable(problem: Problem) -> Callable[[dict[str, Any]], None]:
     """Return the trainable that evaluates one point of `problem` and reports its metrics.
 
     An objective that was not evaluated because the point violates a constraint is reported as the
-    worst possible number. `violated` is the largest relative excess over a constraint.
+    worst possible number, any other metric as NaN. `violated` is the largest relative excess over
+    a constraint.
     """
 
     def train(config: dict[str, Any], *, problem: Problem) -> None:
-        point = evaluate_point(problem, config)
-        worst = {o.metric: o.sign * float("inf") for o in problem.objectives}
-        limits = {str(limit): limit.scale for limit in problem.limits}
-        violated = max((e / limits[n] for n, e in point.excess.items()), default=0.0)
-        tune.report({**point.metrics, **(point.values or worst), "violated": max(0.0, violated)})
+        tune.report(reported(problem, config))
 
     made: Callable[[dict[str, Any]], None] = tune.with_parameters(train, problem=problem)
     return made

@@ -12,7 +12,13 @@ tune = pytest.importorskip("ray.tune")
 
 from nas.core.errors import NasError  # noqa: E402  # skipped above where there is no Ray
 from nas.integrations.problems import make_problem  # noqa: E402
-from nas.integrations.tune import Searcher, param_space, trainable, values_of  # noqa: E402
+from nas.integrations.tune import (  # noqa: E402
+    Searcher,
+    param_space,
+    reported,
+    trainable,
+    values_of,
+)
 from nas.space.space import Space  # noqa: E402
 
 
@@ -105,6 +111,19 @@ def test_whole_numbers_stay_whole() -> None:
     assert values_of(tune.qrandint(2, 10, 4)) == (2, 6, 10)
     assert values_of(tune.uniform(0, 1))[0] == 0
     assert len(values_of(tune.lograndint(1, 10_000))) <= 64
+
+
+def test_what_a_limit_leaves_out_is_reported_as_the_worst(fake: Any, tiny: Space) -> None:
+    problem = make_problem(
+        space=tiny, evaluator=fake, objective=["max:top1", "min:macs"], limit="params<=1",
+        allow_extrapolation=True,
+    )  # fmt: skip
+    config = {name: values[0] for name, values in tiny.choices.items()}
+    found = reported(problem, config)
+    assert found["top1"] == -np.inf
+    assert found["violated"] == found["params"] - 1
+    assert set(problem.provides) <= found.keys()
+    assert fake.calls == []
 
 
 @pytest.mark.cluster
