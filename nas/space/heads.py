@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from nas.core import plugins
+from nas.core.contracts import check_call, check_parts
 from nas.core.errors import BadValue, NasError
 from nas.core.plugins import Plugin
 from nas.network.blocks import Architecture
@@ -71,11 +72,14 @@ class Head:
             NasError: if the head has no such options, or does not fit the network.
         """
         made: Architecture = self._make(backbone)
+        check_parts(KIND, f"head {self.name}", made)
         return replace(made, name=f"{self.name}:{backbone.name}" if backbone.name else "")
 
     @cached_property
     def _make(self) -> Callable[[Architecture], Architecture]:
-        return plugins.bound(KIND, self.plugin)
+        made = plugins.bound(KIND, self.plugin)
+        check_call(KIND, f"head {self.name}", made, (None,))
+        return made
 
     def at_its_side(self, backbone: Architecture, space: Space) -> Architecture:
         """Return a network from outside the search, at the resolution it would have in it."""

@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from nas.core import plugins
-from nas.core.errors import NasError
+from nas.core.errors import BadPlugin, NasError
 from nas.latency.file import load_table
 from nas.network.cost import cost, cost_of
 from nas.network.footprint import peak_mb, size_mb
 from nas.network.lowering import lower
+from nas.network.zoo import load_architecture
 from nas.searching.evaluators.costs import create as create_costs
 from nas.searching.evaluators.footprint import create as create_footprint
 from nas.searching.evaluators.table import create as create_table
@@ -177,3 +179,24 @@ def test_a_tail_is_halved_where_the_last_stage_was_dropped() -> None:
     tail = backbone.stages[5]
     halved = found[f"stages.5.{len(tail)}"]  # the first block is split
     assert halved == pytest.approx(tail[-1].out_channels / 2, abs=4)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def create(backbone, *, classes=3):\n    return None\n", "is None; nas.network.blocks"),
+        (
+            "def create(*, classes=3):\n    return None\n",
+            r"create\(backbone, \*, classes, \.\.\.\)",
+        ),
+    ],
+)
+def test_a_head_that_gives_no_network_is_refused(
+    text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = f"heads_{tmp_path.name}"
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "mine.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadPlugin, match=message):
+        Head.parse(f"{package}.mine")(load_architecture("mobilenet_v3_small"))
