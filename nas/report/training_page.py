@@ -64,16 +64,16 @@ def _facts(here: Path, kind: Kind) -> dict[str, str]:
     with sound(here / kind.mark):
         settings = read_mapping(here / kind.mark)
         wanted, data = int(settings["recipe"]["epochs"]), str(settings["data"]["name"])
-    epochs = _epochs(here)
-    done = int(epochs[-1]["epoch"]) if epochs else 0
-    facts = {"state": "finished" if done >= wanted else "unfinished", "data": data,
-             "epochs": f"{done} of {wanted}"}  # fmt: skip
-    metric = _metric(epochs)
-    if metric:
-        best = max(epochs, key=lambda one: float(one[metric]))
-        facts[f"best {metric}"] = f"{_PER_CENT * float(best[metric]):.2f} %"
-        facts["in epoch"] = str(best["epoch"])
-    return facts
+    with sound(here / METRICS):
+        epochs = _epochs(here)
+        done = int(epochs[-1]["epoch"]) if epochs else 0
+        state = "finished" if done >= wanted else "unfinished"
+        facts = {"state": state, "data": data, "epochs": f"{done} of {wanted}"}
+        if metric := _metric(epochs):
+            best = max(epochs, key=lambda one: float(one[metric]))
+            facts[f"best {metric}"] = f"{_PER_CENT * float(best[metric]):.2f} %"
+            facts["in epoch"] = str(best["epoch"])
+        return facts
 
 
 def _epochs(here: Path) -> Epochs:

@@ -56,6 +56,9 @@ def test_a_training_that_has_just_begun_has_a_page(training: Path) -> None:
     assert part(page, "Curves").texts == ("No epoch is done yet.",)
     (training / "metrics.jsonl").write_text('{"schema":1}\n{"epoch":1,"lr"')  # killed while writing
     assert page_of(str(training)).facts["epochs"] == "0 of 2"
+    (training / "metrics.jsonl").write_text('{"schema":1}\n{"epoch":1,"lr":1,"top1":"<b>"}\n')
+    with pytest.raises(NasError, match=r"metrics\.jsonl is damaged"):
+        page_of(str(training))
 
 
 def test_what_an_evaluation_found_is_in_the_page(training: Path) -> None:

@@ -133,6 +133,15 @@ def test_a_damaged_file_costs_only_what_it_says(folder: Path, name: str) -> None
     )
 
 
+def test_a_damaged_front_is_worked_out_again(run: Run, folder: Path) -> None:
+    text = (folder / "pareto.csv").read_text()
+    ms = str(run.solutions[0].latency.ms)
+    (folder / "pareto.csv").write_text(text.replace(ms, "fast", 1))
+    front = front_of(search_page(Place(folder)))
+    assert front["run"] is None
+    assert front["front"]["latency_ms"][0] == run.solutions[0].latency.ms
+
+
 def test_a_search_without_trials_says_so(folder: Path) -> None:
     lines = (folder / "journal.jsonl").read_text().splitlines(keepends=True)
     (folder / "journal.jsonl").write_text(lines[0])

@@ -44,6 +44,17 @@ def read_checked(here: Path) -> tuple[Record, ...]:
         return ()
     found = read_mapping(path)
     with sound(path):
-        for one in found["networks"]:
-            float(one["measured_ms"]), str(one["fingerprint"]), str(one["name"])
-        return tuple(found["networks"])
+        return tuple(map(_checked, found["networks"]))
+
+
+def _checked(one: Record) -> Record:
+    """Return a record with the types that its readers count on."""
+    numbers = {key: None if one[key] is None else float(one[key]) for key in one if _is_ms(key)}
+    texts = {key: str(one[key]) for key in ("name", "fingerprint")}
+    if numbers["measured_ms"] is None:
+        raise ValueError("not measured")
+    return {**one, **numbers, **texts, "notes": list(map(str, one.get("notes", [])))}
+
+
+def _is_ms(key: str) -> bool:
+    return key.endswith("_ms")

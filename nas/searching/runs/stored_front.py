@@ -54,13 +54,15 @@ def _written(path: Path) -> tuple[Row, ...] | None:
     try:
         found = list(csv.DictReader(io.StringIO(read_text(path)), strict=True))
         return tuple({name: _typed(name, text) for name, text in row.items()} for row in found)
-    except (OSError, ValueError, TypeError, KeyError, csv.Error):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, csv.Error):
         return None
 
 
 def _typed(name: str, text: str) -> Any:
     if name in _NUMBERS:
         return int(text)
+    if name.endswith("_ms"):
+        return float(text)
     if text in ("True", "False"):
         return text == "True"
     if text == "" or name in _TEXTS:
