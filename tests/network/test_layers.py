@@ -122,8 +122,12 @@ def test_unknown_kind_names_the_closest() -> None:
     ("block", "shape", "message"),
     [
         (mbconv(hidden_channels=0), (16, 8, 8), "needs hidden_channels"),
-        (mbconv(), (8, 8, 8), "says 16 -> 16 channels, but maps 8"),
-        (Block(kind="pool", in_channels=16, out_channels=8), (16, 8, 8), "says 16 -> 8 channels"),
+        (mbconv(), (8, 8, 8), "declares 16 -> 16 channels, but maps 8"),
+        (
+            Block(kind="pool", in_channels=16, out_channels=8),
+            (16, 8, 8),
+            "declares 16 -> 8 channels",
+        ),
         (Block(kind="linear", in_channels=16, out_channels=8), (16, 8, 8), "after a pool block"),
     ],
 )

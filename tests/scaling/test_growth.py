@@ -58,7 +58,7 @@ def test_names_tell_how() -> None:
 
 @pytest.mark.parametrize("phi", [12, 100, 3800])
 def test_what_the_memory_does_not_hold_is_refused_before_it_is_built(phi: float) -> None:
-    with pytest.raises(TooLarge, match=rf"at phi{phi} needs about .* there are 1 GiB"):
+    with pytest.raises(TooLarge, match=rf"at phi{phi} needs about .* only 1 GiB"):
         grown(B0, Growth(phi=phi), limit=GIB)
 
 
