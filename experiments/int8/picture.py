@@ -9,6 +9,9 @@ from matplotlib.figure import Figure
 
 _COLOURS = ("#1f6fb4", "#9aa0a6", "#bdc1c6", "#dadce0", "#5aa7e0", "#e8a33d")
 
+_LEAST = -3.0
+"""Points below which bars are cut off, and say their value."""
+
 Change = Callable[[dict[str, Any], str], tuple[float, float]]
 
 
@@ -22,6 +25,10 @@ def draw(records: Sequence[dict[str, Any]], change: Change, path: Path, data: st
         places = np.arange(len(records)) + (number - (len(ways) - 1) / 2) * width
         values = [change(record, way)[0] for record in records]
         axes.bar(places, values, 0.9 * width, label=way, color=_COLOURS[number])
+        for place, value in zip(places, values, strict=True):
+            if value < _LEAST:
+                axes.text(place, _LEAST, f"{value:.0f}", ha="center", va="bottom", fontsize=6)
+    axes.set_ylim(_LEAST, 1)
     axes.set_xticks(range(len(records)), [record["network"] for record in records], fontsize=8)
     axes.axhline(0, color="black", linewidth=0.7)
     axes.set_ylabel("change of top-1 by int8, points")
