@@ -30,23 +30,21 @@ function makeExplorer(node, spec, kept) {
   const values = (table, key) => (table[key] || []).map((value) =>
     typeof value === "number" ? value * columns[key].scale : null);
 
-  function interval(table, key) {
+  /* The ends of the interval of a value, unscaled; null where it has none. */
+  function interval(table, key, i) {
     const column = columns[key];
-    const at = (name, i) => (table[name] ? table[name][i] : null);
-    if (!column.low && !column.deviation) return null;
-    return (table[key] || []).map((value, i) => {
-      if (column.deviation) {
-        const d = at(column.deviation, i);
-        return d === null || d === undefined ? null : [value - d, value + d];
-      }
-      const [low, high] = [at(column.low, i), at(column.high, i)];
-      return low === null || low === undefined ? null : [low, high];
-    });
+    const at = (name) => table[name]?.[i] ?? null;
+    if (column.deviation) {
+      const [value, deviation] = [at(key), at(column.deviation)];
+      return value === null || deviation === null ? null : [value - deviation, value + deviation];
+    }
+    if (!column.low || at(column.low) === null) return null;
+    return [at(column.low), at(column.high)];
   }
 
   function errors(table, key) {
-    const ends = state.intervals ? interval(table, key) : null;
-    if (!ends) return { visible: false };
+    if (!state.intervals) return { visible: false };
+    const ends = table.name.map((_, i) => interval(table, key, i));
     const scale = columns[key].scale, own = table[key];
     return {
       type: "data", symmetric: false, thickness: 1, width: 0, color: "rgba(61,133,198,.45)",
@@ -61,7 +59,7 @@ function makeExplorer(node, spec, kept) {
     for (const column of main) {
       const value = table[column.key] ? table[column.key][i] : null;
       if (value === null || value === undefined) continue;
-      const ends = (interval(table, column.key) || [])[i];
+      const ends = interval(table, column.key, i);
       const within = !ends ? "" : column.deviation
         ? ` ± ${shown(ends[1] - value, column)}`
         : ` (${shown(ends[0], column)} to ${shown(ends[1], column)})`;
@@ -276,7 +274,7 @@ function makeExplorer(node, spec, kept) {
     const facts = main.map((column) => {
       const value = spec.front[column.key] ? spec.front[column.key][place] : null;
       if (value === null || value === undefined) return null;
-      const ends = (interval(spec.front, column.key) || [])[place];
+      const ends = interval(spec.front, column.key, place);
       const within = ends ? ` (${shown(ends[0], column)} to ${shown(ends[1], column)})` : "";
       return `${column.label}: ${shown(value, column)}${within}`;
     }).filter(Boolean);
@@ -299,7 +297,7 @@ function makeExplorer(node, spec, kept) {
   function cell(row, column) {
     const value = row.table[column.key] ? row.table[column.key][row.i] : null;
     if (value === null || value === undefined) return el("td", {}, "");
-    const ends = (interval(row.table, column.key) || [])[row.i];
+    const ends = interval(row.table, column.key, row.i);
     const within = !ends ? "" : column.deviation
       ? ` ±${shown(ends[1] - value, column)}` : ` (${shown(ends[0], column)}–${shown(ends[1], column)})`;
     return el("td", {}, shown(value, column) + within);
