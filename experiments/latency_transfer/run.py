@@ -116,14 +116,18 @@ def draw(result: Mapping[str, Mapping[str, Mapping[str, list[float]]]], path: Pa
     """Draw a panel for each table."""
     import matplotlib.pyplot as plt
 
-    figure, panels = plt.subplots(1, len(result), figsize=(4.2 * len(result), 3.6), sharey=True)
+    figure, panels = plt.subplots(1, len(result), figsize=(4.4 * len(result), 3.8))
     for axes, (name, lines) in zip(panels, result.items(), strict=True):
+        top = 100 * max(value for rows in lines.values() for value in rows["mean"])
         for (label, rows), color in zip(lines.items(), ("C7", "C0", "C1", "C2"), strict=True):
             axes.plot(rows["units"], [100 * v for v in rows["mean"]], "o-", ms=3, color=color,
-                      label=label)  # fmt: skip
+                      label=label.replace("epyc_genoa_onnxruntime_", ""))  # fmt: skip
             ends = ([100 * v for v in rows[name]] for name in ("least", "most"))
             axes.fill_between(rows["units"], *ends, color=color, alpha=0.1, lw=0)
-        axes.set(xscale="log", xlabel="units measured", ylim=(0, None))
+        axes.set(xscale="log", xlabel="units measured", ylim=(0, 1.15 * top))
+        numbers = lines["random units"]["units"]
+        axes.set_xticks(numbers, [f"{number:.0f}" for number in numbers])
+        axes.minorticks_off()
         axes.set_title(name.removeprefix("epyc_genoa_onnxruntime_"), fontsize=9)
         axes.grid(alpha=0.25)
         axes.legend(fontsize=7)
