@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+import supernets
 
 from nas.core import plugins
 from nas.testing.evaluators import CHECKS, TRAINING
@@ -18,9 +19,12 @@ NAMES = [
 
 
 @pytest.fixture(params=NAMES)
-def text(request: pytest.FixtureRequest) -> str:
+def text(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     if request.param in TRAINING:
         pytest.importorskip("torch")
+    if request.param == "supernet":
+        folder = tmp_path_factory.getbasetemp() / "supernet"
+        return f"supernet:{supernets.trained(folder)}"  # it is trained once
     return OPTIONS.get(request.param, str(request.param))
 
 
