@@ -19,7 +19,7 @@ from nas.accuracy.features import (
     layers_of,
     shortcut,
 )
-from nas.space.rows import Row, Squeezing, Value, multiplied, times
+from nas.space.rows import Row, Squeezing, Value, check_indices, multiplied, times
 from nas.space.space import Matrix, Space
 
 _Ints = NDArray[np.intp]
@@ -53,6 +53,7 @@ class PicksFeatures:
 
     def __call__(self, matrix: Matrix) -> Floats:
         """Return the features of the rows of a matrix, canonical or not."""
+        check_indices(matrix, self.space.columns, space=self.space.name)
         if self._one_by_one:
             return features(self.space.decode_rows(matrix))
         space, rows, lines = self.space, len(matrix), matrix.T.astype(np.intp, order="C")

@@ -7,9 +7,21 @@ import numpy as np
 import pytest
 
 from nas.core.errors import NotInSpace
+from nas.core.plugins import Plugin, create
 from nas.network.cost import cost, cost_of
+from nas.searching.problem import Candidates
 from nas.space.lookup import Lookup
 from nas.space.space import Space
+
+
+@pytest.mark.parametrize("name", ["published", "costs"])
+def test_evaluators_refuse_them_too(name: str, tiny: Space) -> None:
+    evaluator = create("evaluators", Plugin.parse(name), tiny)
+    for column, width in enumerate(tiny.widths):
+        rows = tiny.sample_matrix(np.random.default_rng(0), 3)
+        rows[1, column] = width
+        with pytest.raises(NotInSpace, match=tiny.columns[column].name):
+            evaluator(Candidates(space=tiny, picks=rows))
 
 
 @pytest.fixture(params=["active", "canonical", "decode_rows", "lookup"])
