@@ -42,4 +42,4 @@ def command(  # noqa: PLR0913  # a parameter for every option
     for note in notes:
         say(note)
     other = table.weak[-1] if table.model else "no operator model: other units are refused"
-    say(f"{out}: {len(table.entries)} units; {other}")
+    say(f"{out}: {len(table.entries)} units, {other}")
