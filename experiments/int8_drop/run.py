@@ -58,7 +58,7 @@ def rows() -> list[Row]:
         )
         for line in lines
     ]
-    for path in sorted((HERE.parent / "int8").glob("result*.json")):
+    for path in sorted((HERE.parent / "int8").glob("*.json")):
         result = json.loads(read_text(path))
         found += [
             Row(
