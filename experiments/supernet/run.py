@@ -21,8 +21,8 @@ from experiments.supernet.networks import HALF, load, rows_of
 from nas.accuracy.zero_cost import first_batch, zero_cost_score
 from nas.core.jsonl import Lines
 from nas.supernet.find import load_supernet
-from nas.supernet.lessons import Sharing
 from nas.supernet.run import plan_supernet, train_supernet
+from nas.supernet.sandwich import Sharing
 from nas.supernet.scoring import Scorer
 from nas.training.data import load_data
 from nas.training.recipe_files import find_recipe

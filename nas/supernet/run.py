@@ -13,8 +13,8 @@ from nas.network.blocks import Architecture
 from nas.space.file import load_space
 from nas.space.space import Matrix, Space
 from nas.supernet.calibration import Calibration
-from nas.supernet.lessons import SharedLessons, Sharing
 from nas.supernet.sampling import largest, smallest
+from nas.supernet.sandwich import SandwichTraining, Sharing
 from nas.supernet.supernet import SPACE
 from nas.training.data import Data
 from nas.training.evaluate import OutOfMemory
@@ -63,7 +63,7 @@ def plan_supernet(
     recipe = fit_recipe(recipe, data)
     ends = (space.decode_row(row) for row in (largest(space), smallest(space)))
     first, _ = (fit(arch, data, batch=recipe.batch) for arch in ends)
-    lessons = SharedLessons(
+    shared = SandwichTraining(
         space=space,
         classes=len(data.classes),
         sharing=sharing,
@@ -72,7 +72,7 @@ def plan_supernet(
     )
     arch = replace(first, name=f"supernet of {space.name}")
     return TrainingJob(
-        arch=arch, data=data, recipe=recipe, seed=seed, options=Options(), lessons=lessons
+        arch=arch, data=data, recipe=recipe, seed=seed, options=Options(), shared=shared
     )
 
 

@@ -12,9 +12,9 @@ from nas.network.weights import Weights
 from nas.training.batches import Batches
 from nas.training.data import Data
 from nas.training.evaluate import in_order
-from nas.training.lessons import Lessons
 from nas.training.process_group import SINGLE, ProcessGroup
 from nas.training.recipes import Recipe
+from nas.training.shared import SharedTraining
 from nas.training.tasks.find import task_of
 from nas.training.tasks.task import Scored, Task
 
@@ -60,7 +60,7 @@ class Options:
 class TrainingJob:
     """What is trained: an architecture and a recipe, both made for the data.
 
-    With `lessons`, the architecture is the largest of those that share the weights.
+    With `shared`, the architecture is the largest of those that share the weights.
     """
 
     arch: Architecture
@@ -68,7 +68,7 @@ class TrainingJob:
     recipe: Recipe
     seed: int
     options: Options
-    lessons: Lessons | None = None
+    shared: SharedTraining | None = None
 
     @property
     def task(self) -> Task:
@@ -106,4 +106,4 @@ class TrainingJob:
 
     def score(self, model: nn.Module) -> Scored:
         """Return how good `model` is on the validation images."""
-        return (self.lessons or self.task).score(model, self.validation)
+        return (self.shared or self.task).score(model, self.validation)

@@ -245,7 +245,7 @@ def _settings(job: TrainingJob, teacher: Teacher | None) -> Mapping[str, Any]:
             "seed": job.seed,
             "teacher": by,
             **({"weights": {"fingerprint": began, **images}} if began else {}),
-            **({"supernet": job.lessons.settings} if job.lessons else {}),
+            **({"supernet": job.shared.settings} if job.shared else {}),
             **({"quantize": True} if job.options.quantize else {}),
         }
     )

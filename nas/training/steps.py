@@ -33,8 +33,8 @@ def trainable(arch: Architecture, weights: Weights) -> Network:
 
 def beginning(job: TrainingJob) -> nn.Module:
     """Return the model that the training `job` begins with, on the CPU, in training mode."""
-    if job.lessons:
-        return job.lessons.build(job.seed)
+    if job.shared:
+        return job.shared.build(job.seed)
     weights = job.options.weights
     model = trainable(job.arch, weights) if weights else fresh(job.arch, seed=job.seed)
     if not job.options.quantize:
@@ -58,7 +58,7 @@ class Stepper:
         self.recipe, self.seed, self.group = job.recipe, job.seed, job.options.group
         self.device = device
         self.model = beginning(job)
-        self._lessons = job.lessons
+        self._shared = job.shared
         placed(self.model, device)
         self._loss = job.task.loss(job.recipe, device)
         self._distillation = job.task.distillation(job.recipe, device)
@@ -110,8 +110,8 @@ class Stepper:
 
     def _losses(self, batch: Batch) -> Iterator[Tensor]:
         """Return the losses of a batch, whose sum is to be minimised."""
-        if self._lessons:
-            return self._lessons.losses(self._wrapped, batch, self._loss)
+        if self._shared:
+            return self._shared.losses(self._wrapped, batch, self._loss)
         return iter([self._loss_of(batch)])
 
     def _loss_of(self, batch: Batch) -> Tensor:

@@ -21,8 +21,8 @@ import torch  # noqa: TID253  # a benchmark of torch code
 from nas.models.build import build_model
 from nas.network.blocks import Architecture
 from nas.space.file import load_space
-from nas.supernet.lessons import SharedLessons
 from nas.supernet.run import plan_supernet
+from nas.supernet.sandwich import SandwichTraining
 from nas.training.batches import Batch
 from nas.training.data import load_data
 from nas.training.evaluate import placed
@@ -33,12 +33,12 @@ from nas.training.recipes import adapt
 from nas.training.steps import Stepper
 
 
-def planned(space: str, batch: int) -> tuple[TrainingJob, SharedLessons]:
+def planned(space: str, batch: int) -> tuple[TrainingJob, SandwichTraining]:
     """Return the training of a supernet on the CPU."""
     data = load_data("shapes:count=512")
     job = plan_supernet(load_space(space), data, adapt(find_recipe("quick"), batch=batch))
-    assert isinstance(job.lessons, SharedLessons)
-    return replace(job, options=replace(job.options, device="cpu")), job.lessons
+    assert isinstance(job.shared, SandwichTraining)
+    return replace(job, options=replace(job.options, device="cpu")), job.shared
 
 
 def alone(arch: Architecture, images: torch.Tensor, labels: torch.Tensor) -> float:
@@ -52,19 +52,19 @@ def alone(arch: Architecture, images: torch.Tensor, labels: torch.Tensor) -> flo
     return time.process_time() - used
 
 
-def compare(job: TrainingJob, lessons: SharedLessons, steps: int) -> None:
+def compare(job: TrainingJob, shared: SandwichTraining, steps: int) -> None:
     """Print the ratio of a supernet's passes to those of its networks."""
     batch: Batch = next(iter(job.batches(0)))
-    model = lessons.build(0)
+    model = shared.build(0)
     placed(model, torch.device("cpu"))
     ratios = []
     for step in range(steps + 1):
         torch.manual_seed(step)
-        archs = (lessons.largest, *lessons.others())
+        archs = (shared.largest, *shared.others())
         passes = sum(alone(arch, *batch) for arch in archs)
         torch.manual_seed(step)
         used = time.process_time()
-        for loss in lessons.losses(model, batch, cross_entropy):
+        for loss in shared.losses(model, batch, cross_entropy):
             loss.backward()
         shared = time.process_time() - used
         if step:  # the first one warms up
@@ -75,7 +75,7 @@ def compare(job: TrainingJob, lessons: SharedLessons, steps: int) -> None:
 
 def peak(job: TrainingJob, which: str) -> None:
     """Print the peak of this process in MiB after a step of a supernet, or of its largest."""
-    own = job if which == "supernet" else replace(job, lessons=None)
+    own = job if which == "supernet" else replace(job, shared=None)
     stepper = Stepper(own, device=torch.device("cpu"))
     for step in range(2):
         stepper.step([next(iter(own.batches(0)))], step=step, steps_an_epoch=4)
@@ -91,7 +91,7 @@ def main() -> None:
     parser.add_argument("--peak", choices=["supernet", "largest"])
     given = parser.parse_args()
     torch.set_num_threads(1)
-    job, lessons = planned(given.space, given.batch)
+    job, shared = planned(given.space, given.batch)
     if given.peak:
         peak(job, given.peak)
         return
@@ -99,7 +99,7 @@ def main() -> None:
         command = [sys.executable, __file__, *sys.argv[1:], "--peak", which]
         found = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         print(f"peak of memory of a training of the {which}: {int(found):,} MiB")
-    compare(job, lessons, given.steps)
+    compare(job, shared, given.steps)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from nas.supernet.calibration import measure_statistics  # noqa: E402
 from nas.supernet.extract import save_checkpoint  # noqa: E402
 from nas.supernet.find import load_supernet  # noqa: E402
 from nas.supernet.layers import key_of  # noqa: E402
-from nas.supernet.lessons import Sharing  # noqa: E402
+from nas.supernet.sandwich import Sharing  # noqa: E402
 from nas.supernet.scoring import Scorer  # noqa: E402
 from nas.training.data import load_data  # noqa: E402
 from nas.training.evaluate import OutOfMemory, score  # noqa: E402
@@ -53,9 +53,9 @@ def test_a_resumed_training_ends_with_the_same_weights(folder: Path, tmp_path: P
 
 
 def test_the_weights_of_the_largest_network_change(folder: Path) -> None:
-    lessons = supernets.job(epochs=2).lessons
-    before, after = lessons.build(0).state_dict(), load_supernet(str(folder)).weights
-    keys = {key_of(unit, layer) for unit in lower(lessons.largest) for layer in unit.layers}
+    shared = supernets.job(epochs=2).shared
+    before, after = shared.build(0).state_dict(), load_supernet(str(folder)).weights
+    keys = {key_of(unit, layer) for unit in lower(shared.largest) for layer in unit.layers}
     own = [n for n in after if n.endswith(".weight") and n.removesuffix(".weight") in keys]
     assert len(own) > 5
     assert not [name for name in own if np.array_equal(after[name], before[name].numpy())]

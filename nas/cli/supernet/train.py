@@ -65,8 +65,8 @@ def command(space: str, data: str, out: Path, as_json: bool, **flags: Any) -> No
 
 def _train(space: str, data: str, out: Path, flags: dict[str, Any]) -> "TrainedSupernet":
     try:
-        from nas.supernet.lessons import Sharing
         from nas.supernet.run import plan_supernet, reporting, train_supernet
+        from nas.supernet.sandwich import Sharing
         from nas.training.data import load_data
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="nas supernet train") from None

@@ -14,16 +14,16 @@ from nas.network.cost import cost  # noqa: E402
 from nas.network.lowering import lower  # noqa: E402
 from nas.space.file import load_space  # noqa: E402
 from nas.space.space import Space  # noqa: E402
-from nas.supernet.lessons import SharedLessons, Sharing  # noqa: E402
 from nas.supernet.sampling import drawn, largest, smallest  # noqa: E402
+from nas.supernet.sandwich import SandwichTraining, Sharing  # noqa: E402
 from nas.training.losses import cross_entropy  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
 
-def lessons(**sharing: object) -> SharedLessons:
-    found = supernets.job(sharing=Sharing(**sharing)).lessons
-    assert isinstance(found, SharedLessons)
+def training(**sharing: object) -> SandwichTraining:
+    found = supernets.job(sharing=Sharing(**sharing)).shared
+    assert isinstance(found, SandwichTraining)
     return found
 
 
@@ -53,17 +53,17 @@ def test_random_networks_come_from_the_pool(tiny: Space) -> None:
 
 
 def test_a_step_has_a_loss_for_each_network_and_their_mean() -> None:
-    taught = lessons(random=2)
+    taught = training(random=2)
     model = taught.build(0)
     torch.manual_seed(1)
     assert len(list(taught.losses(model, batch(), cross_entropy))) == 4
-    alone = lessons(random=3, sandwich=False)
+    alone = training(random=3, sandwich=False)
     torch.manual_seed(1)
     assert len(list(alone.losses(model, batch(), cross_entropy))) == 3
 
 
 def test_the_largest_learns_labels_and_the_smallest_from_it() -> None:
-    taught = lessons(random=0)
+    taught = training(random=0)
     model = taught.build(0)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
@@ -82,7 +82,7 @@ def test_the_largest_learns_labels_and_the_smallest_from_it() -> None:
 
 
 def test_nothing_flows_back_into_the_teacher() -> None:
-    taught = lessons(random=0)
+    taught = training(random=0)
     model = taught.build(0)
     _, second = taught.losses(model, batch(), cross_entropy)
     second.backward()
@@ -91,7 +91,7 @@ def test_nothing_flows_back_into_the_teacher() -> None:
 
 
 def test_without_distillation_all_learn_labels() -> None:
-    alone = lessons(random=0, distil=False)
+    alone = training(random=0, distil=False)
     model = alone.build(0)
     images, labels = batch()
     _, second = alone.losses(model, (images, labels), cross_entropy)
@@ -101,7 +101,7 @@ def test_without_distillation_all_learn_labels() -> None:
 
 
 def test_the_networks_of_a_step_follow_torchs_generator() -> None:
-    taught = lessons(random=4)
+    taught = training(random=4)
     found = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
@@ -110,7 +110,7 @@ def test_the_networks_of_a_step_follow_torchs_generator() -> None:
 
 
 def test_residual_branches_add_nothing_at_first() -> None:
-    taught = lessons()
+    taught = training()
     model = taught.build(0).eval()
     shared = [unit for unit in lower(taught.largest) if unit.shortcut != "none"]
     assert shared
@@ -120,7 +120,7 @@ def test_residual_branches_add_nothing_at_first() -> None:
 
 def test_a_score_is_the_mean_of_four_networks() -> None:
     job = supernets.job()
-    taught = job.lessons
+    taught = job.shared
     assert taught is not None
     job = replace(job, options=replace(job.options, device="cpu"))
     found = taught.score(taught.build(0), job.validation)

@@ -56,7 +56,7 @@ class Sharing:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class SharedLessons:
+class SandwichTraining:
     """The steps of a supernet of the networks of `space` for so many `classes`.
 
     Random networks come from the rows in `pool`, by default from the whole space. `calibration`

@@ -9,7 +9,7 @@ from nas.training.batches import Batch, Batches
 from nas.training.tasks.task import Loss, Scored
 
 
-class Lessons(Protocol):
+class SharedTraining(Protocol):
     """What a training does in the place of training the one network of its architecture."""
 
     @property
