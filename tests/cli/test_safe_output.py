@@ -27,6 +27,8 @@ from nas.searching.runs.folder import find_architecture
 EVIL = "\x1b]0;owned\x07\x1b[31mred\u202e../../evil" + "x" * 5000
 SECRET = "s3://me:hunter2@host/run?token=abc123"
 
+ROOT = Path(__file__).parents[2]
+
 Nas = Callable[..., Any]
 
 
@@ -119,7 +121,10 @@ def test_progress_is_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_page_has_no_control_characters() -> None:
     made = page("t", [Part(heading=EVIL, points=(EVIL,), rows=((EVIL,),), headings=("a",))])
-    assert _is_safe(made)
+    plotly = ROOT / "nas/report/assets/plotly-basic.min.js"
+    script = plotly.read_text(encoding="utf-8")  # has tabs of its own
+    assert script in made
+    assert _is_safe(made.replace(script, ""))
 
 
 def test_names_in_pictures_are_no_formulas(tmp_path: Path) -> None:
