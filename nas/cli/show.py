@@ -11,6 +11,7 @@ from nas.cli._print import print_json, print_table, say
 from nas.core.run_folder import SEARCH, kind_of
 from nas.core.storage import Place, split_name
 from nas.latency.file import load_table
+from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
 from nas.network.cost import cost, costs_by_unit
 from nas.network.detector import plain_detector
@@ -19,6 +20,7 @@ from nas.network.lowering import priors_of
 from nas.report.table_notes import latency_remarks, notes
 from nas.report.tables import ms_text, network_table
 from nas.searching.config import SearchConfig
+from nas.searching.kept_table import TABLE, table_of
 from nas.searching.runs.folder import dtype_of, find_architecture, judged_by
 
 
@@ -34,7 +36,7 @@ def command(arch: str, latency_table: str | None, as_json: bool) -> None:
     of a run: RUN_DIR:best, RUN_DIR:3.
     """
     network = find_architecture(arch)
-    table = load_table(latency_table or _of_run(arch))
+    table = load_table(latency_table) if latency_table else _of_run(arch)
     latency = table.predict(network)
     if as_json:
         units = {unit.name: {**asdict(unit)} for unit in latency.units}
@@ -79,11 +81,11 @@ def _detector(network: Architecture) -> dict[str, Any]:
     return {"detector": {**found, "predictions": len(priors_of(network))}}
 
 
-def _of_run(arch: str) -> str:
+def _of_run(arch: str) -> LatencyTable:
     """Return the latency table of the run that found a solution, by default the usual one."""
     folder, solution = split_name(arch)
     if solution is not None:
-        with Place(folder).reading(SEARCH.mark) as here:
+        with Place(folder).reading(SEARCH.mark, TABLE) as here:
             if kind_of(here) is SEARCH:
-                return judged_by(folder, solution)
-    return SearchConfig().latency_table
+                return table_of(judged_by(folder, solution), here)
+    return load_table(SearchConfig().latency_table)

@@ -10,7 +10,6 @@ from nas.core.data import flat
 from nas.core.errors import NasError
 from nas.core.storage import Place
 from nas.core.text import counted
-from nas.latency.file import load_table
 from nas.latency.table import Latency, LatencyTable
 from nas.report.charts import against, line
 from nas.report.drawn import drawn
@@ -20,7 +19,10 @@ from nas.report.page import Chart, Page, Part
 from nas.report.table_notes import latency_remarks, notes
 from nas.report.tables import EXTRAPOLATED, accuracy_text, gain_text, ms_text
 from nas.searching.fronts import progress_of_hypervolume, reference_point, signed
+from nas.searching.kept_table import TABLE, table_of
 from nas.searching.metrics import FRACTIONS
+from nas.searching.precision import dtypes_of, named_table
+from nas.searching.runs.checked import measured_key
 from nas.searching.runs.stored import StoredRun
 from nas.searching.runs.watch import RUNNING
 from nas.space.heads import Head, decode
@@ -43,7 +45,7 @@ def search_page(place: Place) -> Page:
     if latencies and not front.is_written:
         rows = [_with_interval(row, latencies) for row in front.rows]
         front = replace(front, rows=tuple(rows))
-    measured = {str(one["fingerprint"]): one for one in found.checked}
+    measured = {measured_key(one): one for one in found.checked}
     front = replace(front, rows=tuple(_with_measured(row, measured) for row in front.rows))
     seen = Seen(run=found.run, front=front, result=found.result, metric=metric, networks=networks)
     doubts = (*found.doubts, *said, *more, *_why_not_written(found))
@@ -66,8 +68,12 @@ def search_page(place: Place) -> Page:
 
 def _table_of(run: StoredRun) -> tuple[LatencyTable | None, tuple[str, ...]]:
     """Return the latency table of a run; None with the reason where it is not there."""
+    names, dtypes = run.config.latency_table, dtypes_of(run.config.dtype)
+    if len(dtypes) > 1:
+        return None, ("the shares of the latency are not shown where both dtypes were searched",)
     try:
-        return load_table(run.config.latency_table), ()
+        with run.out.reading(TABLE) as here:
+            return table_of(named_table(names, run.config.dtype, *dtypes), here), ()
     except NasError as error:
         return None, (f"the shares of the latency are not shown, for want of the table: {error}",)
 
@@ -100,9 +106,9 @@ def _with_interval(row: Mapping[str, Any], latencies: Mapping[str, Latency]) -> 
 
 
 def _with_measured(
-    row: Mapping[str, Any], measured: Mapping[str, Mapping[str, Any]]
+    row: Mapping[str, Any], measured: Mapping[tuple[str, str], Mapping[str, Any]]
 ) -> Mapping[str, Any]:
-    found = measured.get(str(row.get("fingerprint")), {})
+    found = measured.get(measured_key(row), {})
     ends = (MEASURED_MS, "measured_low_ms", "measured_high_ms")
     return {**row, **{key: found[key] for key in ends if key in found}}
 
@@ -191,9 +197,9 @@ def _progress(found: Found) -> Part:
 
 
 def _measured(found: Found) -> tuple[Chart, ...]:
-    known = {row.get("fingerprint"): row["name"] for row in found.front.rows}
+    known = {measured_key(row): row["name"] for row in found.front.rows}
     points = {
-        str(known.get(one["fingerprint"], f"{one['name']}, no longer on the front")): (
+        str(known.get(measured_key(one), f"{one['name']}, no longer on the front")): (
             float(one["latency_ms"]),
             float(one["measured_ms"]),
         )

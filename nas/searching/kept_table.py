@@ -10,13 +10,15 @@ TABLE = "latency_table.yaml"
 
 
 def table_of(name: str, folder: Path | None) -> LatencyTable:
-    """Return the table of a run in `folder`: the one that it keeps, else the one called `name`.
+    """Return the table `name` of a run in `folder`: the one that it keeps under this name, if any.
 
     Raises:
         NasError: if there is no such table, or a file is malformed.
     """
     kept = folder / TABLE if folder else None
-    return load_table(kept if kept and kept.is_file() else name)
+    if kept and kept.is_file() and (found := load_table(kept)).name == name:
+        return found
+    return load_table(name)
 
 
 def keep_table(table: LatencyTable, folder: Path) -> None:

@@ -11,6 +11,7 @@ from nas.core.text import shown
 from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
 from nas.searching.problem import Constraint, Evaluator, Objective, Problem, Strategy
+from nas.searching.returned import identity
 from nas.searching.reward import Reward
 from nas.space.space import Space
 
@@ -163,8 +164,10 @@ def _name(arch: Architecture) -> str:
 
 def _text(name: str, value: Any) -> Any:
     """Return what the settings of a run say of the value of a setting."""
+    if name == "evaluator" and value is None:
+        raise NasError("evaluator: expected an evaluator, or its name alone, not None")
     if name == "evaluator" and not isinstance(value, str):
-        return _called(str(_evaluators(value)[0]))
+        return _called(identity(_evaluators(value)[0]))
     if name == "strategy" and not isinstance(value, str):
         return _called(_name_of(value))
     if name not in _KINDS:
@@ -181,7 +184,11 @@ def _text(name: str, value: Any) -> Any:
 def _written(value: Any) -> str:
     """Return the text of a setting's value."""
     match value:
-        case Space() | LatencyTable():
+        case Space():
+            return value.name
+        case LatencyTable():
+            if "," in value.name:
+                raise NasError(f"latency_table: a name without a comma is needed, not {value.name}")
             return value.name
         case Architecture():
             return _name(value)

@@ -76,6 +76,9 @@ def tables_for(
     wanted = dtypes_of(dtype) or DTYPES
     found = {one: named.get(one) or _beside(one, *next(iter(named.values()))) for one in wanted}
     _check_alike([table for _, table in found.values()])
+    for name, _ in found.values() if len(found) > 1 else ():
+        if "," in name:
+            raise NasError(f"latency table {name}: its path must have no comma beside another one")
     return found
 
 

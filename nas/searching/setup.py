@@ -13,7 +13,6 @@ from nas.core.plugins import Plugin
 from nas.core.storage import Place
 from nas.core.workers.runner import Runner
 from nas.latency.coverage import Coverage, coverage
-from nas.latency.file import load_table
 from nas.latency.table import Latency, LatencyTable
 from nas.network.blocks import Architecture
 from nas.network.zoo import load_architecture
@@ -246,9 +245,8 @@ def _with_tables(
     """Return the tables by dtype, and `config` with their names and the dtypes."""
 
     def load(name: str) -> LatencyTable:
-        if name != config.latency_table:
-            return load_table(name)
-        return objects.table or table_of(name, folder)
+        given = objects.table
+        return given if given and given.name == name else table_of(name, folder)
 
     found = tables_for(config.latency_table, config.dtype, load=load)
     names, dtypes = (name for name, _ in found.values()), tuple(filter(None, found))

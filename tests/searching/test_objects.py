@@ -1,6 +1,7 @@
 """Objects in the place of names: the same search, and a run folder that can be read alone."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,11 @@ def test_a_seed_that_was_an_object_is_asked_for(tmp_path: Path) -> None:
         ({"spce": "mbconv"}, "unknown setting 'spce'; did you mean space"),
         ({"evaluator": 3}, "evaluator: expected an evaluator, or its name alone, not 3"),
         ({"evaluator": ()}, "evaluator: expected one evaluator or more, found none"),
+        ({"evaluator": None}, "evaluator: expected an evaluator, or its name alone, not None"),
+        (
+            {"latency_table": replace(load_table("pixel1"), name="Pi 4, int8")},
+            "latency_table: a name without a comma is needed, not Pi 4, int8",
+        ),
         ({"strategy": 3}, "strategy: expected a name or a function of a problem and a seed, not 3"),
         ({"space": 3}, "space: expected"),
         ({"latency_table": load_space("mbconv")}, "latency_table: expected"),
@@ -149,3 +155,32 @@ def test_other_things_are_refused_in_a_line(settings: dict[str, Any], message: s
     with pytest.raises(NasError, match=message) as found:
         search(**settings)
     assert "\n" not in str(found.value)
+
+
+class Plain:
+    """An evaluator without a text of its own."""
+
+    provides = ("top1",)
+    seconds = 0.01
+    note = ""
+
+    def __call__(self, candidates: Candidates) -> Mapping[str, Any]:
+        return {"top1": np.full(len(candidates), 0.5)}
+
+    def deviation(self, candidates: Candidates) -> Mapping[str, Any]:
+        return {}
+
+
+def test_an_evaluator_without_a_text_counts_by_its_class(tmp_path: Path) -> None:
+    wanted = {"strategy": "random", **FEW}
+    search(out=tmp_path / "run", evaluator=Plain(), **wanted)
+    assert search(out=tmp_path / "run", evaluator=Plain(), **wanted).new == 0
+
+
+def test_the_table_that_a_run_keeps_is_shown(tmp_path: Path, nas: Callable[..., Any]) -> None:
+    table = load_table("pixel1")
+    slow = replace(table, overhead_ms=table.overhead_ms + 1000.0)
+    found = search(latency_table=slow, out=tmp_path / "run", strategy="random", **FEW)
+    shown = nas("show", f"{tmp_path / 'run'}:001", "--json")
+    assert json.loads(shown.out)["latency_ms"] == pytest.approx(found.solutions[0].latency.ms)
+    assert table_of("pixel2", tmp_path / "run") == load_table("pixel2")

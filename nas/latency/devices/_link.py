@@ -43,7 +43,7 @@ def command(packages: Sequence[str], python: str = "") -> str:
     It takes `python`, or the first Python with all `packages`, or else the first that is new
     enough.
     """
-    places = [shlex.quote(python)] if python else [f'"{p}"' for p in (*PLACES, *_NEWER)]
+    places = [_quoted(python)] if python else [f'"{p}"' for p in (*PLACES, *_NEWER)]
     modules = " ".join(packages)
     script = (
         f"any=; best=; for p in {' '.join(places)}; do "
@@ -54,6 +54,13 @@ def command(packages: Sequence[str], python: str = "") -> str:
         f'[ -n "$p" ] || {{ echo "{_NOTHING}"; exit 1; }}; exec "$p" -u -c "{_READ}"'
     )
     return f"exec sh -c {shlex.quote(script)}"
+
+
+def _quoted(python: str) -> str:
+    """Return a path for a shell there; one that begins with ~/ is in the user's folder there."""
+    if python.startswith("~/"):
+        return '"$HOME"/' + shlex.quote(python[2:])
+    return shlex.quote(python)
 
 
 def _deaf(words: Sequence[str]) -> list[str]:

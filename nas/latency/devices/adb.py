@@ -6,6 +6,7 @@ chosen cores; models are copied in batches that fit into its free space.
 
 import hashlib
 import logging
+import shlex
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -99,10 +100,11 @@ class AdbDevice:
 @contextmanager
 def _folder(phone: Phone, folder: str, program: Path) -> Iterator[None]:
     """Make a folder on the phone with the program in it, and remove it in the end."""
-    phone.shell(f"rm -rf {folder}; mkdir -p {folder}")
-    phone.push([program], folder)
-    phone.shell(f"cd {folder} && mv {program.name} {_PROGRAM}; chmod 755 {_PROGRAM}")
     try:
+        phone.shell(f"rm -rf {folder}; mkdir -p {folder}")
+        phone.push([program.resolve()], folder)
+        name = shlex.quote(f"./{program.resolve().name}")
+        phone.shell(f"cd {folder} && mv {name} {_PROGRAM}; chmod 755 {_PROGRAM}")
         yield
     finally:
         with suppress(NasError):  # it may be away

@@ -9,7 +9,7 @@ from nas.core.data import read_mapping
 from nas.core.files import write_text
 from nas.core.run_folder import sound
 from nas.core.schema import SCHEMA
-from nas.searching.runs.folder import find_architecture
+from nas.searching.runs.folder import dtype_of, find_architecture
 
 MEASURED = "measured.json"
 Record = Mapping[str, Any]
@@ -23,14 +23,22 @@ def keep_checked(run: Path, records: Sequence[Record]) -> None:
     Raises:
         NasError: if that is not possible.
     """
-    new = [
-        {**one, "fingerprint": find_architecture(f"{run}:{one['name']}").fingerprint}
-        for one in records
-    ]
-    again = {one["fingerprint"] for one in new}
-    old = [dict(one) for one in read_checked(run) if one["fingerprint"] not in again]
+    new = [{**one, **_what(f"{run}:{one['name']}")} for one in records]
+    again = {measured_key(one) for one in new}
+    old = [dict(one) for one in read_checked(run) if measured_key(one) not in again]
     content = {"schema": SCHEMA, "networks": old + new}
     write_text(run / MEASURED, strict_json.dumps(content, indent=1) + "\n")
+
+
+def measured_key(one: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what tells measured networks apart: fingerprint, and dtype where a run has several."""
+    return str(one.get("fingerprint")), str(one.get("dtype") or "")
+
+
+def _what(solution: str) -> dict[str, str]:
+    dtype = dtype_of(solution)
+    fingerprint = find_architecture(solution).fingerprint
+    return {"fingerprint": fingerprint, **({"dtype": dtype} if dtype else {})}
 
 
 def read_checked(here: Path) -> tuple[Record, ...]:

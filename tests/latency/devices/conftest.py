@@ -23,7 +23,11 @@ export HOME={home} XDG_CACHE_HOME=
 [ -e {folder}/cut ] || exec sh -c "$*"
 bytes=$(cat {folder}/cut)
 [ -e {folder}/always ] || rm {folder}/cut
-sh -c "$*" | dd bs=1 "count=$bytes" 2>/dev/null
+exec 3<&0
+trap 'exit 255' TERM
+sh -c "$*" <&3 3<&- | {{ dd bs=1 "count=$bytes" 2>/dev/null; kill $$; }} 3<&- &
+exec <&- 3<&-
+wait
 exit 255
 """
 

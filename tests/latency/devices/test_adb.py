@@ -1,5 +1,6 @@
 """Measuring on a phone: with a fake `adb` whose phone computes times, with drift and heat."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,6 +54,15 @@ def test_every_job_is_measured_on_the_fastest_cores_with_the_flags(
         "highest clock": "2800 MHz",
     }
     assert phone.left == []  # cleaned up
+
+
+def test_a_program_of_any_name(phone: Handset, small_plan: Plan, tmp_path: Path) -> None:
+    program = tmp_path / "benchmark_model (1)$x"
+    shutil.copy(phone.benchmark_model, program)
+    wanted = target(phone, benchmark_model=program)
+    _, found = measure_plan(small_plan, wanted, tmp_path / "s.jsonl", rounds=TWO)
+    assert sorted(found.jobs) == [1, 2, 3]
+    assert phone.left == []
 
 
 def test_cores_and_threads_that_are_asked_for(

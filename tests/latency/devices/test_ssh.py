@@ -16,6 +16,7 @@ pytest.importorskip("onnxruntime")
 
 from nas.core import strict_json
 from nas.core.errors import NasError, RunError
+from nas.latency.devices._link import command
 from nas.latency.measure.bundle import bundle_key, write_bundle
 from nas.latency.measure.plan import Plan, to_mapping
 from nas.latency.measure.rounds import MeasuringProgress, Rounds
@@ -327,3 +328,18 @@ def test_what_a_real_ssh_refuses(  # three of them are one case
     with pytest.raises(NasError, match=rf"{message}.*; see whether this works: ssh board$"):
         measure_plan(small_plan, BOARD, tmp_path / "s.jsonl", rounds=TWO)
     assert not (tmp_path / "s.jsonl").exists()
+
+
+def test_a_python_in_the_home_folder_there(tmp_path: Path) -> None:
+    """The shell there expands $HOME, and no other part of the path."""
+    python = tmp_path / "my $venv" / "python"
+    python.parent.mkdir()
+    python.symlink_to(sys.executable)
+    found = subprocess.run(
+        ["sh", "-c", command(["json"], "~/my $venv/python")],
+        env={"HOME": str(tmp_path), "PATH": "/nowhere:/bin:/usr/bin"},
+        input=b"13\nprint('here')",
+        capture_output=True,
+        check=True,
+    )
+    assert found.stdout == b"here\n"
