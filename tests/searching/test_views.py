@@ -1,6 +1,8 @@
 """What notebooks show of a search: data frames, tables, pictures, of live and stored runs."""
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -52,6 +54,14 @@ def test_a_stored_run_says_the_same(run: Run) -> None:
     for name in ("latency_ms", "macs", "top1_proxy", "trial", "fingerprint", "best"):
         assert kept[name].tolist() == live[name].tolist()
     assert stored._repr_html_() == run._repr_html_()
+
+
+def test_a_damaged_front_is_said_in_a_line(run: Run, tmp_path: Path) -> None:
+    shutil.copytree(str(run.out), tmp_path / "run")
+    path = tmp_path / "run" / "pareto.csv"
+    path.write_text(path.read_text().replace(f",{run.solutions[0].macs},", ",many,", 1))
+    with pytest.raises(NasError, match=r"pareto\.csv cannot be read, or is damaged: .*many"):
+        _ = nas.load_run(str(tmp_path / "run")).solutions
 
 
 def test_architectures_are_named_by_their_run(run: Run) -> None:

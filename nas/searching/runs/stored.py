@@ -3,10 +3,7 @@
 The plugins that it names need not be there.
 """
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.core.files import read_text
 from nas.core.jsonl import Record
 from nas.core.run_folder import MARKS, SEARCH, check_kind, read_lines
 from nas.core.storage import Place
@@ -26,6 +22,7 @@ from nas.searching.kept_space import SPACE, kept_space, named_space
 from nas.searching.precision import dtypes_of
 from nas.searching.problem import Constraint, Objective, Trials, concatenate
 from nas.searching.runs.folder import CONFIG, FRONT
+from nas.searching.runs.front_file import read_rows
 from nas.searching.views import html_table, plot_objectives, solutions_frame, trials_frame
 from nas.space.heads import Head
 from nas.space.space import Space
@@ -91,13 +88,12 @@ class StoredRun:
 
         Numbers are numbers, what is empty is None. `nas.load_architecture("RUN:3")` gives the
         architecture of the third.
+
+        Raises:
+            RunError: if the file is damaged.
         """
         with self.out.reading(FRONT) as here:
-            text = read_text(here / FRONT) if (here / FRONT).is_file() else ""
-        return tuple(
-            {key: _value(key, value) for key, value in row.items()}
-            for row in csv.DictReader(io.StringIO(text))
-        )
+            return read_rows(here / FRONT) if (here / FRONT).is_file() else ()
 
     def to_pandas(self, *, front: bool = False) -> "DataFrame":
         """Return all trials as a data frame, or with `front` the solutions; needs pandas."""
@@ -146,17 +142,3 @@ def read_run(out: Place | Path | str) -> StoredRun:
         config, records = read_config(here / CONFIG), read_lines(here / JOURNAL)
         kept = kept_space(here)
     return StoredRun(out=place, config=config, records=records, kept=kept)
-
-
-_TEXTS = ("name", "fingerprint")
-_WORDS: Mapping[str, Any] = {"": None, "True": True, "False": False}
-
-
-def _value(key: str, text: str) -> Any:
-    """Return what a cell of a CSV file means."""
-    if key in _TEXTS or text in _WORDS:
-        return _WORDS.get(text, text)
-    for kind in (int, float):
-        with suppress(ValueError):
-            return kind(text)
-    return text

@@ -1,22 +1,16 @@
 """The front of a run as its folder has it, without the evaluators that the run names."""
 
-import csv
-import io
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nas.core.files import read_text
+from nas.core.errors import RunError
 from nas.searching.fronts import front_numbers, signed
 from nas.searching.runs.folder import FRONT
+from nas.searching.runs.front_file import Row, read_rows
 from nas.searching.runs.stored import StoredRun
-
-Row = Mapping[str, Any]
-_NUMBERS = ("trial", "macs", "params")
-_TEXTS = ("name", "fingerprint")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,27 +44,11 @@ def read_front(here: Path, run: StoredRun, *, is_current: bool) -> StoredFront:
 
 
 def _written(path: Path) -> tuple[Row, ...] | None:
-    """Return the rows of a `pareto.csv` with the types of their values; None where it is none."""
+    """Return the rows of a `pareto.csv`, None where it is none."""
     try:
-        found = list(csv.DictReader(io.StringIO(read_text(path)), strict=True))
-        return tuple({name: _typed(name, text) for name, text in row.items()} for row in found)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, csv.Error):
+        return read_rows(path)
+    except RunError:
         return None
-
-
-def _typed(name: str, text: str) -> Any:
-    if name in _NUMBERS:
-        return int(text)
-    if name.endswith("_ms"):
-        return float(text)
-    if text in ("True", "False"):
-        return text == "True"
-    if text == "" or name in _TEXTS:
-        return text or None
-    try:
-        return float(text)
-    except ValueError:
-        return text
 
 
 def _sorted(run: StoredRun) -> list[int]:
