@@ -35,6 +35,13 @@ _WORDS = {
 }
 
 
+def axis_of(metric: str) -> tuple[str, float]:
+    """Return the title of an axis for a metric, and what its values are multiplied by."""
+    if metric in FRACTIONS:
+        return f"{metric} (%)", 100.0
+    return _WORDS.get(metric, metric), _UNITS[metric][1] if metric in _UNITS else 1.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """What is shown of a stored run: its front, result, and the networks that are drawn.

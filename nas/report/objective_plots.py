@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.text import Annotation
 
 from nas.report._drawing import FOUND, GREY, KNOWN, drawing, label, place, plain, set_log
-from nas.report.front import axes_of
+from nas.report.front import axes_of, axis_of
 from nas.searching.loop import Run
-from nas.searching.metrics import FRACTIONS, UPPER
+from nas.searching.metrics import UPPER
 from nas.searching.solutions import Solution
 
 Pair = tuple[str, str]
@@ -23,8 +23,6 @@ _ALONE = 8.4, 5.4
 _WIDE = 1.5
 """Known architectures beyond this times the range of the front are left out."""
 _MOST_PANELS = 6
-_UNITS = {"latency_ms": ("predicted latency (ms)", 1.0), "macs": ("MACs (millions)", 1e-6),
-          "params": ("parameters (millions)", 1e-6)}  # fmt: skip
 
 
 def pairs_of(run: Run) -> tuple[Pair, ...]:
@@ -82,7 +80,7 @@ def draw_pair(axes: Axes, run: Run, known: Sequence[Solution], pair: Pair) -> li
         if limit.metric in pair:
             draw = axes.axvline if limit.metric == pair[0] else axes.axhline
             draw(limit.value * _scale(limit.metric), color="#999999", linestyle="--", linewidth=0.8)
-    axes.set(xlabel=plain(_title(pair[0])), ylabel=plain(_title(pair[1])))
+    axes.set(xlabel=plain(axis_of(pair[0])[0]), ylabel=plain(axis_of(pair[1])[0]))
     if pair[0] == "latency_ms":
         set_log(axes)
     axes.grid(alpha=0.25)
@@ -136,8 +134,4 @@ def _value(run: Run, solution: Solution, metric: str) -> float | None:
 
 
 def _scale(metric: str) -> float:
-    return 100.0 if metric in FRACTIONS else _UNITS.get(metric, ("", 1.0))[1]
-
-
-def _title(metric: str) -> str:
-    return _UNITS.get(metric, (f"{metric} (%)" if metric in FRACTIONS else metric, 1.0))[0]
+    return axis_of(metric)[1]

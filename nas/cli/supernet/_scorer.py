@@ -1,11 +1,23 @@
-"""The scorer of a supernet that a command names."""
+"""The scorer of a supernet that a command names, and its options."""
 
 from typing import TYPE_CHECKING
 
+import click
+
+from nas.cli._data import DATA
+from nas.cli._options import WHOLE, option
 from nas.core.errors import missing_package
 
 if TYPE_CHECKING:
     from nas.supernet.scoring import Scorer
+
+ON_DATA = click.option("--data", help=f"{DATA} [default: what it was trained on]")
+CALIBRATED = option(
+    "--calibration",
+    4,
+    "Batches of 256 images on which the statistics of normalisation are measured.",
+    WHOLE,
+)
 
 
 def scorer(

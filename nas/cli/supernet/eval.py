@@ -4,15 +4,12 @@ from typing import Any
 
 import click
 
-from nas.cli._data import DATA
-from nas.cli._options import DEVICE, JSON, WHOLE, option
+from nas.cli._options import DEVICE, JSON
 from nas.cli._print import print_json, print_table, say
-from nas.cli.supernet._scorer import scorer
+from nas.cli.supernet._scorer import CALIBRATED, ON_DATA, scorer
 from nas.network.cost import cost
 from nas.report.tables import Table
 from nas.searching.runs.folder import find_architecture
-
-CALIBRATION = 4
 
 
 @click.command("eval")
@@ -20,13 +17,8 @@ CALIBRATION = 4
 @click.option(
     "--arch", "archs", multiple=True, required=True, help="A network of its space; repeatable."
 )
-@click.option("--data", help=f"{DATA} [default: what it was trained on]")
-@option(
-    "--calibration",
-    CALIBRATION,
-    "Batches of 256 images on which the statistics of normalisation are measured.",
-    WHOLE,
-)
+@ON_DATA
+@CALIBRATED
 @click.option(
     "--probe",
     is_flag=True,

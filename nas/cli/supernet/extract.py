@@ -5,12 +5,11 @@ from typing import Any
 
 import click
 
-from nas.cli._data import DATA, as_word
-from nas.cli._options import DEVICE, JSON, WHOLE, option
+from nas.cli._data import as_word
+from nas.cli._options import DEVICE, JSON
 from nas.cli._places import PATH
 from nas.cli._print import print_json, put, say
-from nas.cli.supernet._scorer import scorer
-from nas.cli.supernet.eval import CALIBRATION
+from nas.cli.supernet._scorer import CALIBRATED, ON_DATA, scorer
 from nas.core.errors import NasError
 from nas.network.checkpoint import SUFFIX
 from nas.searching.runs.folder import find_architecture
@@ -20,13 +19,8 @@ from nas.searching.runs.folder import find_architecture
 @click.argument("supernet")
 @click.option("--arch", required=True, help="A network of its space.")
 @click.option("--out", required=True, type=PATH, help=f"The checkpoint, a {SUFFIX} file.")
-@click.option("--data", help=f"{DATA} [default: what it was trained on]")
-@option(
-    "--calibration",
-    CALIBRATION,
-    "Batches of 256 images on which the statistics of normalisation are measured.",
-    WHOLE,
-)
+@ON_DATA
+@CALIBRATED
 @DEVICE
 @JSON
 def command(

@@ -1,4 +1,4 @@
-"""A connection to `_far` over a program such as ssh: commands there, answers back, as JSON."""
+"""A connection to `_remote` over a program such as ssh: commands there, answers back, as JSON."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ from nas.core import strict_json
 from nas.core.errors import NasError
 from nas.core.progress import Report, quiet
 from nas.core.text import printable
-from nas.latency.devices import _far
+from nas.latency.devices import _remote
 
 logger = logging.getLogger(__name__)
 _PIECE = 2**18
@@ -63,13 +63,13 @@ def _quoted(python: str) -> str:
     return shlex.quote(python)
 
 
-def _deaf(words: Sequence[str]) -> list[str]:
+def _ignoring_interrupts(words: Sequence[str]) -> list[str]:
     """Return a command that ctrl-C in a terminal does not end, as it is needed once more then."""
     return ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *words] if os.name == "posix" else [*words]
 
 
 class Link:
-    """A running program that carries commands to `_far` and its answers back."""
+    """A running program that carries commands to `_remote` and its answers back."""
 
     def __init__(self, words: Sequence[str], *, name: str) -> None:
         """Start the program; `name` is the device in messages.
@@ -82,9 +82,12 @@ class Link:
         self._name, self._reached = name, False
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the link
         self._process = subprocess.Popen(
-            _deaf(words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors
+            _ignoring_interrupts(words),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
         )
-        code = Path(_far.__file__).read_bytes()
+        code = Path(_remote.__file__).read_bytes()
         self._send(b"%d\n" % len(code) + code)
 
     def ask(self, *words: Any) -> dict[str, Any]:
@@ -112,7 +115,7 @@ class Link:
         self._answer()
 
     def follow(self, skip: int) -> Iterator[dict[str, Any]]:
-        """Yield what `_far.follow` sends, the last with a key "end".
+        """Yield what `_remote.follow` sends, the last with a key "end".
 
         Raises:
             Lost: as `ask`.
@@ -155,7 +158,7 @@ class Link:
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
-        mark = _far.MARK.encode()
+        mark = _remote.MARK.encode()
         for line in iter(self._process.stdout.readline, b""):
             if line.strip() == _NOTHING.encode():
                 raise NasError(

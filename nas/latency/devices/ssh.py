@@ -19,9 +19,9 @@ from typing import Any
 from nas.core import strict_json
 from nas.core.errors import NasError
 from nas.core.text import LONGEST_VALUE, printable, shown
-from nas.latency.devices._far import BUNDLE, SAMPLES
 from nas.latency.devices._link import Link, Lost, command
 from nas.latency.devices._mirror import Mirror
+from nas.latency.devices._remote import BUNDLE, SAMPLES
 from nas.latency.measure.bundle import bundle_key, write_bundle
 from nas.latency.measure.on_target import PORTABLE
 from nas.latency.measure.rounds import MeasuringProgress, Rounds
