@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -285,18 +286,29 @@ def test_a_real_connection_that_is_cut(
     monkeypatch.setattr("nas.latency.devices.ssh._PAUSE_SECONDS", 0.1)
     cuts: list[int] = []
 
-    def cut(_: MeasuringProgress) -> None:
-        if not cuts:
-            cuts.extend(_children(server.pid))
-            for child in cuts:
-                os.kill(child, 9)
+    def cut() -> None:
+        """End the connection as soon as the first sample has come."""
+        for _ in range(5000):
+            if (tmp_path / "s.jsonl").is_file() and _lines(tmp_path / "s.jsonl") > 1:
+                cuts.extend(_children(server.pid))
+                for child in cuts:
+                    os.kill(child, 9)
+                return
+            time.sleep(0.002)
 
     rounds = Rounds(least=100, most=100, repetition_seconds=0.02)
-    samples, _ = measure_plan(small_plan, BOARD, tmp_path / "s.jsonl", rounds=rounds, report=cut)
+    cutting = threading.Thread(target=cut)
+    cutting.start()
+    samples, _ = measure_plan(small_plan, BOARD, tmp_path / "s.jsonl", rounds=rounds)
+    cutting.join()
     assert cuts
     assert complete(samples, small_plan, 100)
     assert len(samples.begins) == 1
     assert list((tmp_path / "keys/cache").glob("nas/*")) == []
+
+
+def _lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n")
 
 
 def _children(pid: int) -> list[int]:
