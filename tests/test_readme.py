@@ -13,7 +13,7 @@ import nas
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONSOLE = [block for block in BLOCKS if block.language == "console"]
-MOST_LINES = 120
+MAX_LINES = 120
 
 
 def run_nas(command: str, folder: Path) -> str:
@@ -42,7 +42,7 @@ def test_console_block_is_what_the_command_prints(block: Block, tmp_path: Path) 
 
 
 def test_readme_is_short() -> None:
-    assert len(README.splitlines()) <= MOST_LINES
+    assert len(README.splitlines()) <= MAX_LINES
 
 
 def test_readme_opens_with_two_install_commands() -> None:

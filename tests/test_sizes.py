@@ -9,7 +9,7 @@ import pytest
 
 from nas.accuracy.predictor import load_accuracy_model
 from nas.core.errors import BadFile, BadValue, NasError
-from nas.network.blocks import MOST_BLOCKS, MOST_CHANNELS, MOST_PIXELS
+from nas.network.blocks import MAX_BLOCKS, MAX_CHANNELS, MAX_PIXELS
 from nas.network.multipliers import Multipliers, scale, scale_resolution
 from nas.network.zoo import load_architecture
 from nas.space.file import load_space
@@ -106,9 +106,9 @@ def test_a_model_that_unpacks_to_gigabytes_is_not_unpacked(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("by", "message"),
     [
-        (Multipliers(width=1e308), f"channels times 1e+308 are more than {MOST_CHANNELS:,}"),
-        (Multipliers(depth=1e300), f"blocks times 1e+300 are more than {MOST_BLOCKS:,}"),
-        (Multipliers(resolution=1e308), f"pixels times 1e+308 are more than {MOST_PIXELS:,}"),
+        (Multipliers(width=1e308), f"channels times 1e+308 are more than {MAX_CHANNELS:,}"),
+        (Multipliers(depth=1e300), f"blocks times 1e+300 are more than {MAX_BLOCKS:,}"),
+        (Multipliers(resolution=1e308), f"pixels times 1e+308 are more than {MAX_PIXELS:,}"),
     ],
 )
 def test_what_overflows_is_refused_before_it_is_computed(by: Multipliers, message: str) -> None:

@@ -25,7 +25,7 @@ ROWS, VARIED, OF_OTHERS = 10_000, 6_000, 2_000
 
 BINS, KEPT, GENERATIONS, BROOD = 40, 80, 50, 2_000
 NEAR = 6_000
-LEAST_MACS, MOST_MACS = 2e7, 2e9
+MIN_MACS, MAX_MACS = 2e7, 2e9
 
 Teacher = Callable[[Floats], Prediction]
 """From features to logits of top-1 by the reference recipe."""
@@ -109,7 +109,7 @@ def front_rows(model: FeatureModel, rng: np.random.Generator) -> Matrix:
     """Return rows near the front of mean minus deviation against multiply-adds, by evolution."""
     space = load_space(SPACE)
     described, size = PicksFeatures(space), NAMES.index("g_macs")
-    edges = np.linspace(np.log(LEAST_MACS), np.log(MOST_MACS), BINS + 1)
+    edges = np.linspace(np.log(MIN_MACS), np.log(MAX_MACS), BINS + 1)
     rows = np.concatenate([anchors(space), leaning(space, rng, BROOD)])
     for generation in range(GENERATIONS):
         found = described(rows)

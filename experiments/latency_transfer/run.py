@@ -31,7 +31,7 @@ CASES = {
 ROUGH = "note10"
 SHARES = (0.03, 0.06, 0.1, 0.2, 0.4, 1.0)
 SUBSETS = 10
-LEAST_UNITS, NETWORKS, LEAST_NETWORKS, LITTLE_MS = 20, 40, 8, 1e-6
+MIN_UNITS, NETWORKS, MIN_NETWORKS, LITTLE_MS = 20, 40, 8, 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +97,8 @@ def curve(data: Measured, *, chosen: bool, prior: str | None) -> Mapping[str, li
     assert rough is not None
     rows: dict[str, list[float]] = {"units": [], "mean": [], "least": [], "most": []}
     for share in SHARES:
-        number = max(LEAST_UNITS, round(share * len(data.units)))
-        networks = max(LEAST_NETWORKS, round(share * NETWORKS))
+        number = max(MIN_UNITS, round(share * len(data.units)))
+        networks = max(MIN_NETWORKS, round(share * NETWORKS))
         best = choose(data.units, number, model=rough) if chosen else ()
         found = []
         for seed in range(SUBSETS):

@@ -11,7 +11,7 @@ from torch import Tensor
 from nas.accuracy.predictor import Accuracy, Floats
 
 _STEPS, _RATE = 60, 0.1
-_MOST_TUNING = 400
+_MAX_TUNING = 400
 """The most rows that hyperparameters are tuned on; if there are more, each step draws some."""
 _APART = 0.5
 """The prior standard deviation of a feature's log length and log weight from the common ones."""
@@ -21,7 +21,7 @@ _NOISE_WIDTH = 0.6
 """The same for the noise; it is narrower, since few rows are easily explained without noise."""
 _WIDTHS = (_BROAD, _BROAD, _APART, _BROAD, _APART, _NOISE_WIDTH)
 """The prior standard deviations, in the order of `Kernel`."""
-_LEAST_NOISE = 1e-4
+_MIN_NOISE = 1e-4
 _BLOCK = 2048
 
 
@@ -60,7 +60,7 @@ class Kernel:
 
     def variance(self) -> Tensor:
         """Return the variance of the noise."""
-        return (2 * self.noise).exp() + _LEAST_NOISE
+        return (2 * self.noise).exp() + _MIN_NOISE
 
     def factor(self, rows: Tensor) -> Tensor:
         """Return the Cholesky factor of the rows' covariance, with noise."""
@@ -146,7 +146,7 @@ def tune(features: Floats, wanted: Floats, *, seed: int) -> Kernel:
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=_STEPS + 1)
     rng = np.random.default_rng(seed)
     for _ in range(_STEPS):
-        size = min(_MOST_TUNING, len(inputs))
+        size = min(_MAX_TUNING, len(inputs))
         chosen = torch.tensor(rng.choice(len(inputs), size, replace=False))
         loss = _misfit(kernel, inputs[chosen], targets[chosen]) * (len(inputs) / size)
         for tensor, centre, width in zip(kernel.tensors(), centres, _WIDTHS, strict=True):

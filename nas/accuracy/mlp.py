@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 Weights = NDArray[np.floating]
 T = TypeVar("T")
 
-_MOST_BYTES = 256 * 2**20
+_MAX_BYTES = 256 * 2**20
 
 _LOWEST = -700.0
 """Below this, exp(-x) exceeds the range of float64, and x * sigmoid(x) is zero anyway."""
@@ -92,8 +92,8 @@ def read_arrays(path: Path) -> Mapping[str, NDArray[Any]]:
     """
     try:
         with open_regular(path) as file, np.load(file, allow_pickle=False) as arrays:
-            if sum(part.file_size for part in arrays.zip.infolist()) > _MOST_BYTES:
-                raise ValueError(f"its unpacked content has more than {_MOST_BYTES / 2**20:g} MiB")
+            if sum(part.file_size for part in arrays.zip.infolist()) > _MAX_BYTES:
+                raise ValueError(f"its unpacked content has more than {_MAX_BYTES / 2**20:g} MiB")
             return {name: arrays[name] for name in arrays.files}
     except OSError as error:
         raise BadFile(f"{path}: {error.strerror or error}") from None

@@ -18,9 +18,9 @@ from typing import IO
 from nas.core.errors import BadFile
 from nas.core.text import few
 
-MOST_TEXT = 64 * 2**20
+MAX_TEXT = 64 * 2**20
 """The most bytes of a file that is parsed at once: an architecture, a table, settings."""
-MOST_RECORDS = 2**31
+MAX_RECORDS = 2**31
 """The most bytes of a file of records: a journal of 10,000,000 trials is smaller."""
 _LONGEST_STEM = 50
 
@@ -44,7 +44,7 @@ def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
 
 
-def read_bytes(path: Path, *, most: int = MOST_RECORDS) -> bytes:
+def read_bytes(path: Path, *, most: int = MAX_RECORDS) -> bytes:
     """Return the content of a regular file of at most `most` bytes.
 
     Raises:
@@ -56,7 +56,7 @@ def read_bytes(path: Path, *, most: int = MOST_RECORDS) -> bytes:
     raise OSError(errno.EFBIG, f"larger than {most / 2**20:,.4g} MiB", str(path))
 
 
-def read_text(path: Path, *, most: int = MOST_TEXT) -> str:
+def read_text(path: Path, *, most: int = MAX_TEXT) -> str:
     r"""Return the content of a regular file of at most `most` bytes as text; lines end in "\n".
 
     Raises:

@@ -12,7 +12,7 @@ from nas.core.blas import one_blas_thread
 QUIET, NOISY, RARE = 0.03, 0.15, 1.0
 """Up to the first, a machine is quiet; above the second, or if 1 run in 20 takes twice, noisy."""
 _SIDE = 192
-_LEAST_RUNS = 20
+_MIN_RUNS = 20
 _STAT = Path("/proc/stat")
 _STEAL = 8
 """The index of the stolen time in a processor's line of numbers."""
@@ -45,11 +45,11 @@ def measure_noise(*, seconds: float = 1.0) -> Noise:
     """Return how much the time of a matrix product of 192 rows varies during `seconds`."""
     rng = np.random.default_rng(0)
     left, right = rng.normal(size=(2, _SIDE, _SIDE))
-    for _ in range(_LEAST_RUNS):  # warm-up: the clock rises, and caches fill
+    for _ in range(_MIN_RUNS):  # warm-up: the clock rises, and caches fill
         left @ right
     before, end = _ticks(), time.perf_counter() + seconds
     times: list[float] = []
-    while time.perf_counter() < end or len(times) < _LEAST_RUNS:
+    while time.perf_counter() < end or len(times) < _MIN_RUNS:
         start = time.perf_counter()
         left @ right
         times.append(time.perf_counter() - start)

@@ -15,7 +15,7 @@ from nas.core.text import shown
 
 DEEPEST = 64
 """The most levels of lists and mappings, far below Python's recursion limit."""
-MOST_DIGITS = 100
+MAX_DIGITS = 100
 """The most digits of a whole number; Python itself rejects several thousand."""
 
 _TEXT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z)', re.DOTALL)
@@ -36,7 +36,7 @@ class Malformed(ValueError):
 def parse(text: str | bytes, *, constants: bool = False) -> Any:
     """Return the value of a JSON text.
 
-    Rejected are duplicate keys, numbers of more than `MOST_DIGITS` digits or beyond the range of a
+    Rejected are duplicate keys, numbers of more than `MAX_DIGITS` digits or beyond the range of a
     float, lone surrogates, and more than `DEEPEST` levels; and unless `constants` are allowed, NaN
     and Infinity, which are not valid JSON.
 
@@ -110,7 +110,7 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _whole(digits: str) -> int:
-    if len(digits) > MOST_DIGITS:
+    if len(digits) > MAX_DIGITS:
         raise Malformed(f"has a number of {len(digits)} digits")
     return int(digits)
 

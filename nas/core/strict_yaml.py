@@ -7,15 +7,15 @@ from typing import Any
 import yaml
 
 from nas.core.errors import first_line
-from nas.core.strict_json import DEEPEST, MOST_DIGITS, Malformed
+from nas.core.strict_json import DEEPEST, MAX_DIGITS, Malformed
 from nas.core.text import shown
 
-MOST_VALUES = 2_000_000
+MAX_VALUES = 2_000_000
 """The most values in a file, each counted as often as aliases repeat it."""
 
 _TOO_DEEP = f"is nested deeper than {DEEPEST} levels"
-_TOO_MANY = f"has more than {MOST_VALUES:,} values, counted as often as aliases repeat them"
-_TOO_LONG = f"has a number of more than {MOST_DIGITS} digits"
+_TOO_MANY = f"has more than {MAX_VALUES:,} values, counted as often as aliases repeat them"
+_TOO_LONG = f"has a number of more than {MAX_DIGITS} digits"
 
 _Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -82,7 +82,7 @@ class _StrictLoader(_Parser):  # type: ignore[misc]  # chosen at run time
 
     def construct_whole(self, node: yaml.ScalarNode) -> int:
         """Build a whole number, unless it is too long."""
-        if len(node.value) > MOST_DIGITS:
+        if len(node.value) > MAX_DIGITS:
             raise _refused(_TOO_LONG, node.start_mark)
         return int(self.construct_yaml_int(node))
 
@@ -126,5 +126,5 @@ def _check_cost(text: str) -> None:
         around[-1].levels = max(around[-1].levels, levels + 1)
         if len(around) + levels > DEEPEST + 1:
             raise _refused(_TOO_DEEP, event.start_mark)
-        if count > MOST_VALUES:
+        if count > MAX_VALUES:
             raise _refused(_TOO_MANY, event.start_mark)

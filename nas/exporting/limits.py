@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from nas.core.errors import BadValue
 from nas.network.blocks import Architecture
-from nas.network.detector import LEAST_SCORE, OVERLAP, Detector, Limits, limits_of
+from nas.network.detector import MIN_SCORE, OVERLAP, Detector, Limits, limits_of
 
 MOST = 10_000
 
@@ -35,7 +35,7 @@ def check_boxes(
         BadValue: if thresholds are given where there are no boxes.
     """
     is_raw = raw or batch > 1
-    if given != (LEAST_SCORE, OVERLAP, 0) and (is_raw or arch.detector is None):
+    if given != (MIN_SCORE, OVERLAP, 0) and (is_raw or arch.detector is None):
         why = "the graph ends in numbers" if arch.detector else "it is no detector"
         raise BadValue(
             f"score, overlap and most are for graphs that end in boxes, and {why}", "score"

@@ -8,7 +8,7 @@ import numpy as np
 from nas.exporting._onnx_writer import OnnxWriter
 from nas.network.detector import (
     CENTRE_VARIANCE,
-    LARGEST_GROWTH,
+    MAX_GROWTH,
     SIZE_VARIANCE,
     Detector,
     Limits,
@@ -107,7 +107,7 @@ def _low_and_high(
         by = writer.constant("priors.moves", CENTRE_VARIANCE * priors.sizes)
         shift = writer.add("Mul", (moved, by), "shift")
         scaled = writer.add("Mul", (grown, writer.constant("variance", SIZE_VARIANCE)), "scaled")
-        most = writer.constant("growth.most", LARGEST_GROWTH)
+        most = writer.constant("growth.most", MAX_GROWTH)
         growth = writer.add("Exp", (writer.add("Min", (scaled, most), "capped"),), "growth")
         scale = writer.constant("priors.halves", priors.sizes / 2)
     middle = writer.add("Add", (centres, shift), "middle")

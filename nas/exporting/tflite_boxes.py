@@ -13,7 +13,7 @@ from nas.network.detector import CENTRE_VARIANCE, SIZE_VARIANCE, Detector, Limit
 OPERATOR = "TFLite_Detection_PostProcess"
 BOXES, LABELS, SCORES, COUNT = "boxes", "labels", "scores", "count"
 """The outputs: (1, most, 4), (1, most), (1, most) and (1,); the first `count` of them are boxes."""
-_LEAST_SIDE = 1e-3
+_MIN_SIDE = 1e-3
 
 
 def write_boxes(
@@ -74,7 +74,7 @@ def _centred(writer: TfliteWriter, numbers: int, detector: Detector, priors: Pri
     by = _yolo if detector.coder == "yolo" else _yolov5
     centres, sizes = by(writer, numbers, detector, priors)
     pair, (batch, count, _) = writer.tensors[centres].shape, writer.tensors[centres].shape
-    least = writer.constant("sizes.least", [_LEAST_SIDE])
+    least = writer.constant("sizes.least", [_MIN_SIDE])
     capped = writer.add("MAXIMUM", (sizes, least), "sizes.capped", pair)
     logs = writer.add("LOG", (capped,), "sizes.logs", pair)
     return writer.add("CONCATENATION", (centres, logs), "centred", (batch, count, 4), axis=2)

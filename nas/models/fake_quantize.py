@@ -9,7 +9,7 @@ from torch.autograd import Function
 from nas.exporting.int8.ranges import STEPS, Grid
 
 _MOST = 127
-_LEAST_SCALE = 1e-9
+_MIN_SCALE = 1e-9
 
 
 def rounded(x: Tensor, ends: Tensor, grid: Grid) -> Tensor:
@@ -50,7 +50,7 @@ class _Rounded(Function):
 def rounded_weight(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Return `weight` rounded to signed bytes with a scale per output channel, and the scales."""
     peaks = weight.detach().flatten(1).abs().amax(1)
-    scales = (peaks / _MOST).clamp(min=_LEAST_SCALE)
+    scales = (peaks / _MOST).clamp(min=_MIN_SCALE)
     zeros = torch.zeros_like(scales, dtype=torch.int32)
     result = torch.fake_quantize_per_channel_affine(weight, scales, zeros, 0, -_MOST, _MOST)
     return result, scales

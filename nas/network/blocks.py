@@ -23,7 +23,7 @@ IMAGE = "image"
 PADDINGS = ("symmetric", "same")
 NORM_EPSILON = 1e-3
 """Added to the variance by every batch normalisation, as in the TensorFlow originals."""
-MOST_CHANNELS, MOST_PIXELS, MOST_BLOCKS, MOST_WINDOW = 1_000_000, 10_000, 2_000, 1_000
+MAX_CHANNELS, MAX_PIXELS, MAX_BLOCKS, MAX_WINDOW = 1_000_000, 10_000, 2_000, 1_000
 """The most channels of a block, pixels of a side, blocks, and the largest kernel or stride.
 
 Real networks are far below; a small file with larger numbers would take hours or gigabytes.
@@ -70,7 +70,7 @@ class Block:
         for name in _POSITIVE + _NOT_NEGATIVE:
             value = getattr(self, name)
             least = 1 if name in _POSITIVE else 0
-            most = MOST_WINDOW if name in ("kernel", "stride") else MOST_CHANNELS
+            most = MAX_WINDOW if name in ("kernel", "stride") else MAX_CHANNELS
             check_whole(f"block {name}", value, least, most, name)
         if self.kernel % 2 == 0 and (self.kind not in EVEN_KINDS or self.stride % 2):
             raise BadValue(f"block kernel must be odd, not {self.kernel}", "kernel")
@@ -165,8 +165,8 @@ class Architecture:
     name: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
-        check_whole("resolution", self.resolution, 1, MOST_PIXELS, "resolution")
-        check_whole("input_channels", self.input_channels, 1, MOST_CHANNELS, "input_channels")
+        check_whole("resolution", self.resolution, 1, MAX_PIXELS, "resolution")
+        check_whole("input_channels", self.input_channels, 1, MAX_CHANNELS, "input_channels")
         for label in ("dropout", "drop_connect"):
             self._check_number(label, "in [0, 1)", lambda rate: 0.0 <= rate < 1.0)
         self._check_number("norm_epsilon", "above 0, up to 1", lambda number: 0.0 < number <= 1.0)
@@ -192,8 +192,8 @@ class Architecture:
     def _check_channels(self) -> None:
         if not self.named_blocks():
             raise BadValue("an architecture needs at least one block", "stem")
-        if len(self.named_blocks()) > MOST_BLOCKS:
-            raise BadValue(f"an architecture has at most {MOST_BLOCKS:,} blocks", "stages")
+        if len(self.named_blocks()) > MAX_BLOCKS:
+            raise BadValue(f"an architecture has at most {MAX_BLOCKS:,} blocks", "stages")
         given = {IMAGE: self.input_channels}
         before = IMAGE
         for place, block in self.named_blocks():

@@ -52,7 +52,7 @@ RANGES = "ranges"
 """The name, after its prefix, of the ranges of a network trained with quantization."""
 
 _LENGTH_BYTES = 8
-_LARGEST_HEADER = 100_000_000
+_MAX_HEADER = 100_000_000
 _Deviation = Annotated[float, Range(0, 1, above=True)]
 Triple = tuple[float, float, float]
 """One number per channel."""
@@ -260,7 +260,7 @@ def read_header(path: Path) -> Facts:
     try:
         with open_regular(path) as file:
             length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
-            header = strict_json.parse(file.read(min(length, _LARGEST_HEADER)))
+            header = strict_json.parse(file.read(min(length, _MAX_HEADER)))
         # earlier versions stored a loss of NaN when a training diverged
         facts = strict_json.parse(header["__metadata__"][HEADER], constants=True)
     except OSError as error:

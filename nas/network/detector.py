@@ -30,11 +30,11 @@ Grid = tuple[int, int]
 
 CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
 """The factors by which the "ssd" numbers of centres and of sizes are multiplied."""
-LARGEST_GROWTH = log(1000 / 16)
+MAX_GROWTH = log(1000 / 16)
 """An "ssd" box grows at most by the exponential of this, which keeps numbers finite."""
 EXTRA_SCORES = {"ssd": 1, "yolo": 0, "yolov5": 1}
 """By coder: the number of scores before the classes, for the background or for objectness."""
-MOST_CLASSES = 10_000
+MAX_CLASSES = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +69,8 @@ class Detector:
         if self.coder not in EXTRA_SCORES:
             known = ", ".join(EXTRA_SCORES)
             raise BadValue(f"coder must be one of {known}, not {shown(self.coder)}", "coder")
-        if not 1 <= self.classes <= MOST_CLASSES:
-            text = f"classes must be 1 to {MOST_CLASSES:,}, not {self.classes}"
+        if not 1 <= self.classes <= MAX_CLASSES:
+            text = f"classes must be 1 to {MAX_CLASSES:,}, not {self.classes}"
             raise BadValue(text, "classes")
         if not self.levels:
             raise BadValue("a detector needs at least one level", "levels")
@@ -100,7 +100,7 @@ class Detector:
         return 4 * self.bins
 
 
-LEAST_SCORE, OVERLAP = 0.001, 0.6
+MIN_SCORE, OVERLAP = 0.001, 0.6
 """The default thresholds, low enough for average precision."""
 
 
@@ -113,7 +113,7 @@ class Limits:
     image are considered.
     """
 
-    score: float = LEAST_SCORE
+    score: float = MIN_SCORE
     overlap: float = OVERLAP
     candidates: int = 2000
     most: int = 300

@@ -13,7 +13,7 @@ KIND = "heads"
 RESOLUTION = 320
 """The default side of the input, in pixels."""
 _SIDE = re.compile(r"(?P<backbone>.*[^@])@(?P<side>\d{2,5})")
-_LEAST_SIDE = 32
+_MIN_SIDE = 32
 """From this number on, a number after @ is a resolution; below, a width multiplier."""
 
 
@@ -81,7 +81,7 @@ def backbone_in(text: str) -> str:
 def _sized(path: str) -> tuple[str, int]:
     """Return the name of a backbone, and the side of the input that follows it."""
     match = _SIDE.fullmatch(path)
-    if match and int(match["side"]) >= _LEAST_SIDE:
+    if match and int(match["side"]) >= _MIN_SIDE:
         return match["backbone"], int(match["side"])
     return path, RESOLUTION
 

@@ -11,11 +11,11 @@ from math import ceil, isfinite
 
 from nas.core.errors import BadValue
 from nas.network.backbone import backbone_of
-from nas.network.blocks import MOST_BLOCKS, MOST_CHANNELS, MOST_PIXELS, Architecture, Block, Blocks
+from nas.network.blocks import MAX_BLOCKS, MAX_CHANNELS, MAX_PIXELS, Architecture, Block, Blocks
 from nas.network.detectors import with_head
 
 DIVISOR = 8
-LEAST_RESOLUTION = 8
+MIN_RESOLUTION = 8
 _EPSILON = 1e-9
 
 
@@ -59,10 +59,10 @@ def scale(arch: Architecture, by: Multipliers, *, multiple: int = DIVISOR) -> Ar
     _check_width(arch, by.width, multiple)
     _check_size(arch, by)
     pixels = round(arch.resolution * by.resolution)
-    if pixels < LEAST_RESOLUTION:
+    if pixels < MIN_RESOLUTION:
         raise BadValue(
             f"a resolution of {arch.resolution} times {by.resolution:g} leaves {pixels} pixels; "
-            f"at least {LEAST_RESOLUTION} are needed",
+            f"at least {MIN_RESOLUTION} are needed",
             "resolution",
         )
     deeper = scale_depth(arch, by.depth)
@@ -105,9 +105,9 @@ def _check_size(arch: Architecture, by: Multipliers) -> None:
     """Reject a size that no architecture can have, before anything is computed."""
     widest = max(block.out_channels for _, block in arch.named_blocks())
     for name, before, factor, most in (
-        ("channels", widest, by.width, MOST_CHANNELS),
-        ("blocks", len(arch.named_blocks()), by.depth, MOST_BLOCKS),
-        ("pixels", arch.resolution, by.resolution, MOST_PIXELS),
+        ("channels", widest, by.width, MAX_CHANNELS),
+        ("blocks", len(arch.named_blocks()), by.depth, MAX_BLOCKS),
+        ("pixels", arch.resolution, by.resolution, MAX_PIXELS),
     ):
         if before * factor > most:
             raise BadValue(f"{before:,} {name} times {factor:g} are more than {most:,}")

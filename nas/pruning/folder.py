@@ -26,7 +26,7 @@ from nas.pruning.netadapt import Point, Tried
 SETTINGS, JOURNAL, ROUNDS = RUN, "journal.jsonl", "rounds"
 FINAL, TUNING = Path(PRUNED).stem, "fine_tuning"
 _GROUP = re.compile(r"[a-z]{1,40}(\.\w{1,40}){0,4}", re.ASCII)
-_MOST_ROUNDS = 100_000
+_MAX_ROUNDS = 100_000
 _ADDED: Mapping[str, Any] = {"settings.shortlist": 0}
 """Settings that runs of earlier versions do not record, with the values they used."""
 
@@ -47,8 +47,8 @@ class _Line:
         if sum(part is not None for part in parts) != 1:
             raise BadValue("needs one of schema, start, tried, chosen and end")
         group = self.tried.group if self.tried else self.chosen
-        if group and not 1 <= self.round <= _MOST_ROUNDS:
-            raise BadValue(f"round must be a whole number from 1 to {_MOST_ROUNDS}", "round")
+        if group and not 1 <= self.round <= _MAX_ROUNDS:
+            raise BadValue(f"round must be a whole number from 1 to {_MAX_ROUNDS}", "round")
         if (group or self.tried) and not _GROUP.fullmatch(group):  # it names a file
             raise BadValue(f"a group is named as stages.2.0.hidden, not {shown(group)}")
 

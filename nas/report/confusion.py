@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from nas.report.tables import Table
 
-MOST_CLASSES = 20
+MAX_CLASSES = 20
 """Of more classes, the terminal shows those with the lowest accuracy."""
-MOST_COLUMNS = 12
+MAX_COLUMNS = 12
 """Of more classes, the matrix is left to the picture and JSON."""
 
 
@@ -21,10 +21,10 @@ def class_table(classes: Sequence[str], counts: NDArray[np.int64]) -> Table:
     images, right = counts.sum(axis=1), counts.diagonal()
     share = np.where(images > 0, right / np.maximum(images, 1), 2.0)
     wrong = counts - np.diag(right)
-    few = len(classes) > MOST_CLASSES
-    order = np.argsort(share, kind="stable")[:MOST_CLASSES] if few else range(len(classes))
+    few = len(classes) > MAX_CLASSES
+    order = np.argsort(share, kind="stable")[:MAX_CLASSES] if few else range(len(classes))
     return Table(
-        title=f"the {MOST_CLASSES} classes with the lowest accuracy, of {len(classes)}"
+        title=f"the {MAX_CLASSES} classes with the lowest accuracy, of {len(classes)}"
         if few
         else "accuracy by class",
         headings=("class", "images", "top1 %", "taken for", "times"),
@@ -43,7 +43,7 @@ def class_table(classes: Sequence[str], counts: NDArray[np.int64]) -> Table:
 
 def confusion_table(classes: Sequence[str], counts: NDArray[np.int64]) -> Table | None:
     """Return the confusion matrix, a row for each class; None where it has too many columns."""
-    if len(classes) > MOST_COLUMNS:
+    if len(classes) > MAX_COLUMNS:
         return None
     return Table(
         title="confusion matrix: a row for each class, a column for each answer",

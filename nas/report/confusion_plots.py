@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from nas.report._drawing import drawing, plain
 
-_INCHES, _INCHES_A_CLASS, _MOST_INCHES = 3.2, 0.28, 16.0
-_MOST_NAMES, _MOST_NUMBERS = 60, 25
+_INCHES, _INCHES_A_CLASS, _MAX_INCHES = 3.2, 0.28, 16.0
+_MAX_NAMES, _MAX_NUMBERS = 60, 25
 
 
 def draw_confusion(
@@ -19,7 +19,7 @@ def draw_confusion(
 
     `counts` has a row for each class and a column for each answer.
     """
-    side = min(_INCHES + _INCHES_A_CLASS * len(classes), _MOST_INCHES)
+    side = min(_INCHES + _INCHES_A_CLASS * len(classes), _MAX_INCHES)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     with drawing(paths, side + 0.8, side) as (figure, axes):
         image = axes.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100)
@@ -27,11 +27,11 @@ def draw_confusion(
         axes.set_xlabel("answer")
         axes.set_ylabel("class")
         axes.set_title(plain(title), fontsize=9)
-        if len(classes) <= _MOST_NAMES:
+        if len(classes) <= _MAX_NAMES:
             names = [plain(name) for name in classes]
             axes.set_xticks(range(len(classes)), names, rotation=90, fontsize=7)
             axes.set_yticks(range(len(classes)), names, fontsize=7)
-        if len(classes) <= _MOST_NUMBERS:
+        if len(classes) <= _MAX_NUMBERS:
             for (row, column), count in np.ndenumerate(counts):
                 if count:
                     dark = "white" if shares[row, column] > 1 / 2 else "black"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from nas.report.tables import Table
 
-MOST_CLASSES = 20
+MAX_CLASSES = 20
 """Of more classes, the terminal shows those with the lowest average precision."""
 
 
@@ -15,16 +15,16 @@ def precision_table(
     precisions50: Sequence[float | None],
 ) -> Table:
     """Return the objects and the average precisions, fractions, of each class."""
-    few = len(classes) > MOST_CLASSES
+    few = len(classes) > MAX_CLASSES
     order = sorted(range(len(classes)), key=lambda i: _last_if_unknown(precisions[i]))
     return Table(
-        title=f"the {MOST_CLASSES} classes with the lowest average precision, of {len(classes)}"
+        title=f"the {MAX_CLASSES} classes with the lowest average precision, of {len(classes)}"
         if few
         else "average precision by class",
         headings=("class", "objects", "map %", "map50 %"),
         rows=tuple(
             (classes[i], str(objects[i]), _percent(precisions[i]), _percent(precisions50[i]))
-            for i in (order[:MOST_CLASSES] if few else range(len(classes)))
+            for i in (order[:MAX_CLASSES] if few else range(len(classes)))
         ),
     )
 

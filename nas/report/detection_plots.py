@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from nas.report._drawing import drawing, plain
 from nas.training.detection.examples import Drawn, Example
 
-LEAST_SCORE = 0.3
+MIN_SCORE = 0.3
 """Boxes below this probability are not drawn."""
 _PAIRS, _INCHES, _GAP = 2, 3.2, 8
 _COLOURS = colormaps["tab10"]
@@ -46,7 +46,7 @@ def _draw(
 ) -> None:
     scores: Sequence[float | None] = boxes.scores or [None] * len(boxes.labels)
     for corners, label, score in zip(boxes.corners, boxes.labels, scores, strict=True):
-        if score is not None and score < LEAST_SCORE:
+        if score is not None and score < MIN_SCORE:
             continue
         left, top, right, bottom = (float(value) * side for value in corners)
         colour = _COLOURS(label % _COLOURS.N)

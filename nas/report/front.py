@@ -13,7 +13,7 @@ from nas.searching.runs.result import StoredResult
 from nas.searching.runs.stored import StoredRun
 from nas.searching.runs.stored_front import StoredFront
 
-MOST_TRIALS = 3000
+MAX_TRIALS = 3000
 """Of more trials, so many are drawn, evenly in the order in which they were told."""
 _DIGITS, _SLOWER = 6, 1.5
 _USUAL = ("latency_ms", "macs", "params")
@@ -209,8 +209,8 @@ def _cloud(trials: Trials, keys: Sequence[str]) -> dict[str, Any] | None:
     if not len(numbers):
         return None
     shown = numbers
-    if len(numbers) > MOST_TRIALS:
-        shown = numbers[np.linspace(0, len(numbers) - 1, MOST_TRIALS).round().astype(int)]
+    if len(numbers) > MAX_TRIALS:
+        shown = numbers[np.linspace(0, len(numbers) - 1, MAX_TRIALS).round().astype(int)]
     some = f"{len(shown):,} of " if len(shown) < len(numbers) else ""
     columns = {
         key: [float(f"{value:.{_DIGITS}g}") for value in trials.metrics[key][shown].tolist()]

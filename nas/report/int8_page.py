@@ -8,7 +8,7 @@ from nas.report.page import Page, Part
 
 QUANTIZATION = "quantization.json"
 """The file that such a folder is known by."""
-MOST_LAYERS = 120
+MAX_LAYERS = 120
 
 
 def int8_page(place: Place) -> Page:
@@ -28,7 +28,7 @@ def int8_page(place: Place) -> Page:
         title = f"{found.get('trained', 'A network')} in int8: {place}"
         ranges = f"Ranges by {found['calibration']} of {images:,} images."
     change = (f"{100 * (scores[1] - scores[0]):+.2f}", f"{100 * (times[1] / times[0] - 1):+.0f} %")
-    slowest = dict(sorted(noise.items(), key=lambda item: -item[1])[:MOST_LAYERS])
+    slowest = dict(sorted(noise.items(), key=lambda item: -item[1])[:MAX_LAYERS])
     return Page(
         title=title,
         facts={

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nas.report._drawing import FOUND, KNOWN, drawing, plain
 
-_LEAST_INCHES, _INCHES_A_LAYER = 2.4, 0.15
+_MIN_INCHES, _INCHES_A_LAYER = 2.4, 0.15
 
 
 def draw_sensitivity(
@@ -16,7 +16,7 @@ def draw_sensitivity(
     Those left in float have another colour.
     """
     names = list(noise)[::-1]
-    height = _LEAST_INCHES + _INCHES_A_LAYER * len(names)
+    height = _MIN_INCHES + _INCHES_A_LAYER * len(names)
     with drawing(paths, 7.4, height) as (figure, axes):
         values = [max(noise[name], 1e-12) for name in names]
         colours = [KNOWN if name in floats else FOUND for name in names]

@@ -13,7 +13,7 @@ from nas.pruning.channels import groups
 from nas.pruning.netadapt import Point, Result
 from nas.report._drawing import FOUND, GREY, KNOWN, drawing, plain
 
-_LEAST_INCHES, _INCHES_A_GROUP = 3.0, 0.17
+_MIN_INCHES, _INCHES_A_GROUP = 3.0, 0.17
 
 
 def draw_rounds(result: Result, table: LatencyTable, paths: Sequence[Path]) -> None:
@@ -59,7 +59,7 @@ def _line(axes: Axes, points: Sequence[Point]) -> None:
 def draw_channels(before: Architecture, after: Architecture, paths: Sequence[Path]) -> None:
     """Draw the channels of every group before and after pruning, into PNG or SVG files."""
     old, new = groups(before), {group.name: group.width for group in groups(after)}
-    height = max(_LEAST_INCHES, 1.2 + _INCHES_A_GROUP * len(old))
+    height = max(_MIN_INCHES, 1.2 + _INCHES_A_GROUP * len(old))
     with drawing(paths, 7.4, height) as (figure, axes):
         rows = np.arange(len(old))
         axes.barh(

@@ -22,7 +22,7 @@ _WIDTH, _HEIGHT = 4.6, 4.4
 _ALONE = 8.4, 5.4
 _WIDE = 1.5
 """Known architectures beyond this times the range of the front are left out."""
-_MOST_PANELS = 6
+_MAX_PANELS = 6
 
 
 def pairs_of(run: Run) -> tuple[Pair, ...]:
@@ -38,7 +38,7 @@ def pairs_of(run: Run) -> tuple[Pair, ...]:
     shown = list(dict.fromkeys(accuracy if m == f"{accuracy}_lcb" else m for m in metrics))
     if len(shown) <= 2:
         return (axes_of(shown, accuracy),)
-    return tuple(axes_of(pair, accuracy) for pair in combinations(shown, 2))[:_MOST_PANELS]
+    return tuple(axes_of(pair, accuracy) for pair in combinations(shown, 2))[:_MAX_PANELS]
 
 
 def draw_pairs(

@@ -23,7 +23,7 @@ _SCRIPTS = ("page.js", "network.js", "front.js", "start.js")
 _PLOTLY, _STYLE = "plotly-basic.min.js", "page.css"
 _LONGEST_LINE = 10_000
 _LONG_CELL, _MANY_ROWS = 40, 100
-_LARGEST_PICTURE = 500_000
+_MAX_PICTURE = 500_000
 Data = dict[str, Any]
 
 
@@ -258,7 +258,7 @@ def _picture(picture: Picture) -> str:
         content = picture.path.read_bytes()
     except OSError as error:
         raise BadFile(f"{picture.path}: {error.strerror or error}") from None
-    kind, content = smaller(content) if len(content) > _LARGEST_PICTURE else ("png", content)
+    kind, content = smaller(content) if len(content) > _MAX_PICTURE else ("png", content)
     text, code = _text(picture.text), base64.b64encode(content).decode()
     image = f'<img alt="{text}" src="data:image/{kind};base64,{code}">'
     return f"<figure>{image}<figcaption>{text}</figcaption></figure>"

@@ -27,7 +27,7 @@ from nas.searching.runs.stored import StoredRun
 from nas.searching.runs.watch import RUNNING
 from nas.space.heads import Head, decode
 
-MOST_NETWORKS = 1000
+MAX_NETWORKS = 1000
 """Of a larger front, so many networks are drawn block by block."""
 
 
@@ -82,7 +82,7 @@ def _networks(
     found: Found, table: LatencyTable | None
 ) -> tuple[Mapping[str, Any], Mapping[str, Latency], tuple[str, ...]]:
     """Return the networks to draw, their latencies by name, and why there are none."""
-    numbers = networks_of(found.front, found.run, MOST_NETWORKS)
+    numbers = networks_of(found.front, found.run, MAX_NETWORKS)
     try:
         head = Head.parse(found.run.config.head) if found.run.config.head else None
         picks = found.run.trials.picks[list(numbers.values())]
@@ -239,7 +239,7 @@ def _remarks(latency: Latency) -> tuple[str, ...]:
 
 def _counted(texts: Sequence[str], found: Found) -> list[str]:
     """Return every text once, with how many networks of the front it is about."""
-    shown = min(len(found.front.rows), MOST_NETWORKS)
+    shown = min(len(found.front.rows), MAX_NETWORKS)
     counts = {text: texts.count(text) for text in dict.fromkeys(texts)}
     return [f"{text} ({count} of {shown} networks)" for text, count in counts.items()]
 

@@ -12,7 +12,7 @@ from nas.report.charts import COLOURS, against, axes
 from nas.report.page import Chart, Page, Part
 from nas.report.table_notes import facts, notes, speed_note, width_note
 
-MOST_UNITS = 5000
+MAX_UNITS = 5000
 """Of more units, the slowest are listed."""
 _LISTED = 500
 _SHOWN_ELSEWHERE = ("name", "device", "runtime", "units")
@@ -101,7 +101,7 @@ def _units(table: LatencyTable) -> Part:
 
 def _noise(table: LatencyTable) -> Chart:
     """Return the width of the intervals against the latency, unit by unit."""
-    entries = sorted(table.entries.items(), key=lambda item: -item[1].ms)[:MOST_UNITS]
+    entries = sorted(table.entries.items(), key=lambda item: -item[1].ms)[:MAX_UNITS]
     found = [(key, e.ms, 50 * (e.high_ms - e.low_ms) / e.ms) for key, e in entries if e.ms > 0]
     median = float(np.median([width for _, _, width in found])) if found else 0.0
     trace = {

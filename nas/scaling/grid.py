@@ -14,8 +14,8 @@ from nas.network.multipliers import DIVISOR
 from nas.scaling.formula import Compound, grow, predict_macs
 
 MEASURES = ("macs", "latency", "formula")
-_MOST_LOOKED_AT = 200_000
-_MOST_BUDGET, _STEPS = 16.0, (0.005, 1.0)
+_MAX_LOOKED_AT = 200_000
+_MAX_BUDGET, _STEPS = 16.0, (0.005, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +39,9 @@ class Budget:
     def __post_init__(self) -> None:
         if self.by not in MEASURES:
             raise unknown("budget", self.by, MEASURES)
-        if not (isfinite(self.factor) and 1 < self.factor <= _MOST_BUDGET):
+        if not (isfinite(self.factor) and 1 < self.factor <= _MAX_BUDGET):
             raise BadValue(
-                f"budget must be above 1 and at most {_MOST_BUDGET:g}, not {self.factor:g}"
+                f"budget must be above 1 and at most {_MAX_BUDGET:g}, not {self.factor:g}"
             )
         if not 0 < self.tolerance < self.factor - 1:
             raise BadValue(
@@ -135,7 +135,7 @@ def _check_size(base: Architecture, budget: Budget) -> None:
     """Reject a grid of too many points, and networks that do not fit into memory."""
     side = (sqrt(budget.most) - 1) / budget.step + 1
     count = ((budget.most - 1) / budget.step + 1) * side**2 / 3
-    if count > _MOST_LOOKED_AT:
+    if count > _MAX_LOOKED_AT:
         raise BadValue(f"a step of {budget.step:g} gives {count:,.0f} points; take a larger `step`")
     widest = Compound(gamma=sqrt(budget.most), alpha=1, beta=1)
     check_memory(
@@ -164,7 +164,7 @@ def _walk(budget: Budget, ratio: Callable[[Compound], float]) -> Iterator[tuple[
 
 def _axis(budget: Budget) -> Iterator[float]:
     """Yield 1, 1 + step, ... as far as the budget may reach, without accumulating errors."""
-    for number in range(int((_MOST_BUDGET - 1) / budget.step) + 2):
+    for number in range(int((_MAX_BUDGET - 1) / budget.step) + 2):
         yield round(1 + number * budget.step, 6)
 
 

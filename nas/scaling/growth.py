@@ -6,7 +6,7 @@ from math import isfinite
 from nas.core.errors import NasError
 from nas.network.blocks import Architecture
 from nas.network.memory import check_memory, memory
-from nas.network.multipliers import DIVISOR, LEAST_RESOLUTION, Multipliers, scale
+from nas.network.multipliers import DIVISOR, MIN_RESOLUTION, Multipliers, scale
 from nas.scaling.formula import Compound, grow, published
 
 PARTS, COMPOUND = ("width", "depth", "resolution"), ("alpha", "beta", "gamma")
@@ -58,11 +58,11 @@ class Growth:
             return self.compound().at(self.phi)
         given = {name: v for name in PARTS if (v := getattr(self, name)) is not None}
         pixels = given.get("resolution", 1.0)
-        if isfinite(pixels) and pixels >= LEAST_RESOLUTION:
+        if isfinite(pixels) and pixels >= MIN_RESOLUTION:
             if pixels != round(pixels):
                 raise NasError(
                     f"`resolution={pixels:g}`: expected whole pixels, or a multiplier below "
-                    f"{LEAST_RESOLUTION}"
+                    f"{MIN_RESOLUTION}"
                 )
             given["resolution"] = pixels / base.resolution
         return Multipliers(**given)

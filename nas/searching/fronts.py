@@ -10,8 +10,8 @@ from nas.searching.problem import Constraint, Objective, Trials
 
 BEST_OF_ONE = 10
 """With a single objective a front is one architecture; this many of the best are shown."""
-_MOST_STEPS = 60
-_MOST_WORK = 1e7
+_MAX_STEPS = 60
+_MAX_WORK = 1e7
 Points = NDArray[np.float64]
 
 
@@ -86,7 +86,7 @@ def progress_of_hypervolume(
     size = int(non_dominated(scores[ok]).sum())
     if not is_affordable(size, scores.shape[1]):
         return np.zeros(0, dtype=np.int64), np.zeros(0)
-    steps = min(_MOST_STEPS, total, max(2, round(2 * _MOST_WORK / _work(size, scores.shape[1]))))
+    steps = min(_MAX_STEPS, total, max(2, round(2 * _MAX_WORK / _work(size, scores.shape[1]))))
     counts = np.unique(np.linspace(1, total, steps).round().astype(np.int64))
     volumes, front, done = [], scores[:0], 0
     for count in counts.tolist():
@@ -103,7 +103,7 @@ def is_affordable(size: int, objectives: int) -> bool:
     The exact one takes a multiple with each objective beyond the second: 3,000 points in three
     dimensions, 200 in four, 50 in five.
     """
-    return _work(size, objectives) <= _MOST_WORK
+    return _work(size, objectives) <= _MAX_WORK
 
 
 def _work(size: int, objectives: int) -> float:

@@ -33,7 +33,7 @@ from nas.space.space import Matrix
 _LETTERS = {"o": OK, "i": INFEASIBLE, "s": STOPPED, "f": FAILED}
 _STATUS = {status: letter for letter, status in _LETTERS.items()}
 _NUMBERS = {int, float, NoneType}
-_MOST_WANTED = 1_000_000
+_MAX_WANTED = 1_000_000
 """A damaged number must not ask a strategy for more than memory holds."""
 
 
@@ -156,7 +156,7 @@ def _asked(read: Reader, record: Record, first: int, widths: NDArray[np.int64]) 
         raise read.bad(record, "picks", "picks of the space")
     if line.ask != first:
         raise read.bad(record, "ask", f"{first}, the number of the next proposal")
-    return Ask(first=first, wanted=min(line.wanted, max(_MOST_WANTED, len(picks))), picks=picks)
+    return Ask(first=first, wanted=min(line.wanted, max(_MAX_WANTED, len(picks))), picks=picks)
 
 
 def _told(

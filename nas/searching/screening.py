@@ -16,8 +16,8 @@ EXPLORE = 0.1
 
 _BATCH = 10
 """Most candidates per batch, since the model is refitted after each."""
-_MOST_FITTED = 1000
-_MOST_WAITING = 2000
+_MAX_FITTED = 1000
+_MAX_WAITING = 2000
 
 
 class Screened:
@@ -33,7 +33,7 @@ class Screened:
     def __init__(self, strategy: Strategy, problem: Problem, *, times: int, seed: int) -> None:
         """Wrap `strategy`, which searches `problem`."""
         self._strategy, self._problem, self._times = strategy, problem, times
-        self._model = KernelModel(problem, most=_MOST_FITTED)
+        self._model = KernelModel(problem, most=_MAX_FITTED)
         self._waiting: Matrix = np.zeros((0, len(problem.space.columns)), dtype=np.uint8)
         self._front: Floats = np.zeros((0, len(problem.objectives)))
         self._seen: set[bytes] = set()
@@ -77,7 +77,7 @@ class Screened:
         rest = rng.permutation(np.delete(np.arange(len(rows)), best))
         left = rest[explored:]
         worth = ahead(scores[left], self._front) - violations[left]
-        self._waiting = rows[left[np.argsort(-worth, kind="stable")[:_MOST_WAITING]]]
+        self._waiting = rows[left[np.argsort(-worth, kind="stable")[:_MAX_WAITING]]]
         chosen: Matrix = rows[np.concatenate([best, rest[:explored]])]
         return chosen
 

@@ -12,7 +12,7 @@ from nas.core.mistaken import SPACE, explained
 from nas.core.plugins import Plugin, check_named
 from nas.core.schema import FromFile, Reader, check_keys
 from nas.core.text import shown
-from nas.network.blocks import ACTS, GATES, MOST_CHANNELS, MOST_PIXELS, MOST_WINDOW, SKIPS
+from nas.network.blocks import ACTS, GATES, MAX_CHANNELS, MAX_PIXELS, MAX_WINDOW, SKIPS
 from nas.network.lowering import kind_of, kinds_of_blocks
 from nas.space.rows import SHARED, Row, Squeezing, Squeezings, Value
 from nas.space.space import Space
@@ -57,12 +57,12 @@ _CHOICES = {
     ),
 }
 _RATIOS = ("expansion", "expansion_rest", "width_ratio")
-_LARGEST_RATIO, _LARGEST_MULTIPLIER = 1_000, 100
-_MOST_AROUND = 10_000
+_MAX_RATIO, _MAX_MULTIPLIER = 1_000, 100
+_MAX_AROUND = 10_000
 _MOST = 255
-_MOST_ROWS, _MOST_LAYERS = 100, 100
-_LARGEST = {"layers": _MOST_LAYERS, "kernel": MOST_WINDOW, "stride": MOST_WINDOW}
-_MOST_KINDS_OF_BLOCKS = 100_000
+_MAX_ROWS, _MAX_LAYERS = 100, 100
+_LARGEST = {"layers": _MAX_LAYERS, "kernel": MAX_WINDOW, "stride": MAX_WINDOW}
+_MAX_KINDS_OF_BLOCKS = 100_000
 _KEYS = (
     "schema",
     "name",
@@ -130,10 +130,10 @@ def space_from_mapping(content: Mapping[str, Any], *, source: str = "space") -> 
     if not space.columns:
         raise BadFile(f"{source}: no field has a list, so there is nothing to choose")
     around = prod(len(c.values) for c in space.columns if c.stage is None)
-    if around > _MOST_AROUND * len(space.resolutions) * len(space.multipliers):
+    if around > _MAX_AROUND * len(space.resolutions) * len(space.multipliers):
         raise BadFile(
             f"{source}: act, stem and head have {around:,} combinations; at most "
-            f"{_MOST_AROUND:,} are allowed"
+            f"{_MAX_AROUND:,} are allowed"
         )
     return space
 
@@ -167,9 +167,9 @@ def _check_plain(content: Mapping[str, Any], source: str) -> None:
 
 def _resolutions(content: Mapping[str, Any], source: str) -> tuple[int, ...]:
     values = _values(content, "resolution", source)
-    if not all(type(value) is int and 32 <= value <= MOST_PIXELS for value in values):
+    if not all(type(value) is int and 32 <= value <= MAX_PIXELS for value in values):
         found = ", ".join(map(shown, values))
-        wanted = f"must be whole numbers from 32 to {MOST_PIXELS:,}, not {found}"
+        wanted = f"must be whole numbers from 32 to {MAX_PIXELS:,}, not {found}"
         raise _bad(content, "resolution", source, wanted)
     return tuple(int(value) for value in values)
 
@@ -178,8 +178,8 @@ def _multipliers(content: Mapping[str, Any], source: str) -> tuple[float, ...]:
     values = _values(content, "multiplier", source) if "multiplier" in content else (1.0,)
     for value in values:
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not 0 < float(value) <= _LARGEST_MULTIPLIER:
-            wanted = f"must be numbers above 0, {_LARGEST_MULTIPLIER} at most, not {shown(value)}"
+        if not number or not 0 < float(value) <= _MAX_MULTIPLIER:
+            wanted = f"must be numbers above 0, {_MAX_MULTIPLIER} at most, not {shown(value)}"
             raise _bad(content, "multiplier", source, wanted)
     return tuple(float(value) for value in values)
 
@@ -257,8 +257,8 @@ def _rows(
     rows = content[key]
     if not isinstance(rows, list) or not rows:
         raise _bad(content, key, source, f"must be a list of rows, not {shown(rows)}")
-    if len(rows) > _MOST_ROWS:
-        raise _bad(content, key, source, f"has at most {_MOST_ROWS} rows, not {len(rows)}")
+    if len(rows) > _MAX_ROWS:
+        raise _bad(content, key, source, f"has at most {_MAX_ROWS} rows, not {len(rows)}")
     read = []
     for i, row in enumerate(rows):
         place = f"{source}: {key}.{i}"
@@ -308,10 +308,10 @@ def _row(row: Mapping[str, Any], defaults: Mapping[str, Any], place: str, part: 
             raise _bad(row, field, place, "cannot be a choice here; give one value")
     _check_layers(row, options, place, part)
     many = prod(len(values) for field, values in options.items() if field != "layers")
-    if many > _MOST_KINDS_OF_BLOCKS:
+    if many > _MAX_KINDS_OF_BLOCKS:
         raise Reader(place).fail(
             f"has {many:,} kinds of blocks, the product of all choices; "
-            f"at most {_MOST_KINDS_OF_BLOCKS:,} are allowed",
+            f"at most {_MAX_KINDS_OF_BLOCKS:,} are allowed",
             row,
         )
     wanted = (per_layer,) if isinstance(per_layer, str) else tuple(per_layer)
@@ -344,10 +344,10 @@ def _wanted(field: str, value: Any) -> str:
     if field == "layers" and type(value) is int and value == 0:
         return ""
     if field in _RATIOS and type(value) is float:
-        return "" if 1 <= value <= _LARGEST_RATIO else f"numbers from 1 to {_LARGEST_RATIO:,}"
+        return "" if 1 <= value <= _MAX_RATIO else f"numbers from 1 to {_MAX_RATIO:,}"
     if type(value) is not int or value < 1:
         return "whole numbers >= 1"
-    most = _LARGEST.get(field, MOST_CHANNELS)
+    most = _LARGEST.get(field, MAX_CHANNELS)
     if value > most:
         return f"{most:,} at most"
     return "odd" if field == "kernel" and value % 2 == 0 else ""

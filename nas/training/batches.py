@@ -21,8 +21,8 @@ from nas.training.data import Data, Images, check_side
 from nas.training.objects import Objects
 from nas.training.process_group import SINGLE, ProcessGroup
 
-MOST_THREADS = 32
-LEAST_CHUNK = 8
+MAX_THREADS = 32
+MIN_CHUNK = 8
 """Fewer images than this are not worth a thread of their own."""
 
 Batch = tuple[Tensor, Any]
@@ -79,7 +79,7 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches while later ones are being made."""
-        threads = self.threads or min(available_cores(), MOST_THREADS)
+        threads = self.threads or min(available_cores(), MAX_THREADS)
         readers = ThreadPoolExecutor(threads, thread_name_prefix="read")
         maker = ThreadPoolExecutor(1, thread_name_prefix="make")  # one: batches come in order
         stream = _stream(self.device)
@@ -90,7 +90,7 @@ class Batches:
                 rows = self.group.share(order[number * self.batch : (number + 1) * self.batch])
                 if not len(rows):
                     continue
-                size = max(ceil(len(rows) / threads), LEAST_CHUNK)
+                size = max(ceil(len(rows) / threads), MIN_CHUNK)
                 chunks = [rows[at : at + size] for at in range(0, len(rows), size)]
                 parts = [readers.submit(self.images.read, chunk, self.side) for chunk in chunks]
                 waiting.append(maker.submit(self._make, number, rows, parts, stream))

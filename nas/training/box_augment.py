@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from nas.training.boxes import Boxes
 
-MOST_ZOOM = 8.0
+MAX_ZOOM = 8.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +52,9 @@ class BoxAugment:
             if not 0 <= value <= 1:
                 raise BadValue(f"{name} must be from 0 to 1, not {value}", name)
         least, most = self.zoom
-        if not 1 / MOST_ZOOM <= least <= most <= MOST_ZOOM:
+        if not 1 / MAX_ZOOM <= least <= most <= MAX_ZOOM:
             raise BadValue(
-                f"zoom must be (least, most scale) from {1 / MOST_ZOOM:g} to {MOST_ZOOM:g}, "
+                f"zoom must be (least, most scale) from {1 / MAX_ZOOM:g} to {MAX_ZOOM:g}, "
                 f"not {self.zoom}",
                 "zoom",
             )

@@ -23,7 +23,7 @@ CROP_TRIALS = 40
 """IoU crops (Liu et al., 2016): least overlaps, sides, their ratio, and how many are tried."""
 CENTRE = (0.35, 0.65)
 """Where the four images of a mosaic meet, as a fraction of the side."""
-LEAST_SIDE = 1.0
+MIN_SIDE = 1.0
 """Pixels of a box that is cut, below which nothing is left of it."""
 
 
@@ -167,7 +167,7 @@ def show(images: Tensor, boxes: Boxes, windows: Tensor, *, visible: float) -> tu
     """Resize a window of every image to the full side, and drop or cut the boxes that leave it.
 
     What lies outside of an image is grey. A box needs a share `visible` of its area inside, and
-    `LEAST_SIDE` pixels.
+    `MIN_SIDE` pixels.
     """
     height, side = images.shape[-2:]
     shown = _sampled(images, windows, (height, side))
@@ -201,7 +201,7 @@ def _cut(corners: Tensor, labels: Tensor, limits: Tensor, *, visible: float) -> 
     points = corners.reshape(*labels.shape, 2, 2)
     inside = torch.minimum(torch.maximum(points, low[:, :, None]), high[:, :, None]).flatten(-2)
     enough = _area(inside) >= visible * _area(corners)
-    enough &= ((inside[..., 2:] - inside[..., :2]) >= LEAST_SIDE).all(-1)
+    enough &= ((inside[..., 2:] - inside[..., :2]) >= MIN_SIDE).all(-1)
     return _without_padding(inside, torch.where(enough, labels, -1))
 
 

@@ -30,11 +30,11 @@ from nas.training.objects import Labels
 logger = logging.getLogger(__name__)
 
 KIND = "datasets"
-LEAST_SIDE = 8
+MIN_SIDE = 8
 MEASURED_IMAGES = 2048
 MEASURED_SIDE = 64
 """Mean and standard deviation are measured on so many training images, read at this side."""
-LEAST_DEVIATION = 1 / 255
+MIN_DEVIATION = 1 / 255
 CACHE_MB = 1024
 _READERS = {".csv": "csv", ".json": "coco", ".yaml": "yolo", ".zip": "voc"}
 """What reads a file by its suffix, where a message guesses."""
@@ -176,8 +176,8 @@ def check_side(side: int) -> int:
     Raises:
         BadValue: if it is below 8 pixels.
     """
-    if side < LEAST_SIDE:
-        raise BadValue(f"images must have sides of {LEAST_SIDE} pixels at least, not {side}")
+    if side < MIN_SIDE:
+        raise BadValue(f"images must have sides of {MIN_SIDE} pixels at least, not {side}")
     return side
 
 
@@ -193,7 +193,7 @@ def measure(images: Images) -> tuple[Triple, Triple]:
     with ThreadPoolExecutor(available_cores()) as pool:
         sums = list(pool.map(lambda part: _sums(images.read(part, MEASURED_SIDE)), parts))
     first, second = np.sum(sums, axis=0) / (count * MEASURED_SIDE**2)
-    deviation = np.maximum(np.sqrt(np.maximum(second - first**2, 0)), LEAST_DEVIATION)
+    deviation = np.maximum(np.sqrt(np.maximum(second - first**2, 0)), MIN_DEVIATION)
     return _triple(first), _triple(deviation)
 
 

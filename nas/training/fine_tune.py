@@ -15,7 +15,7 @@ from nas.network.weights import Weights
 from nas.training.data import Data, Images, fingerprint_of, some
 from nas.training.datasets._split import split
 from nas.training.evaluate import in_order, pick_device, placed
-from nas.training.job import LEAST_SCORED, Options
+from nas.training.job import MIN_SCORED, Options
 from nas.training.loop import facts
 from nas.training.recipes import Recipe, adapt
 from nas.training.run import Reached, carry_through, plan
@@ -106,7 +106,7 @@ def accuracy(setup: FineTuningSetup, model: nn.Module, images: Images, arch: Arc
     """Return how good `model`, that of `arch`, is on `images`, by the metric of its task."""
     device = pick_device(setup.device)
     placed(model, device)
-    batch = max(setup.recipe.batch, LEAST_SCORED)
+    batch = max(setup.recipe.batch, MIN_SCORED)
     batches = in_order(images, setup.data, side=arch.resolution, batch=batch, device=device)
     return task_of(arch).score(model, batches).value
 

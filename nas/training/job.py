@@ -19,7 +19,7 @@ from nas.training.tasks.find import task_of
 from nas.training.tasks.task import Scored, Task
 
 SAVE_SECONDS = 60.0
-LEAST_SCORED = 64
+MIN_SCORED = 64
 """Images that are scored at once, at least."""
 
 
@@ -82,7 +82,7 @@ class TrainingJob:
             self.data.val,
             self.data,
             side=self.arch.resolution,
-            batch=max(self.recipe.batch, LEAST_SCORED if self.data.task == "classification" else 1),
+            batch=max(self.recipe.batch, MIN_SCORED if self.data.task == "classification" else 1),
             device=torch.device(self.options.device),
             group=self.options.group,
         )

@@ -15,7 +15,7 @@ LABELLED = "imagefolder:PATH, csv:PATH, hf:NAME or digits"
 """Datasets for a task, where a message says what to use instead."""
 IMBALANCE = 3.0
 """Ratio of the largest class to the smallest from which a note says so."""
-MOST_OBJECTS = 10_000
+MAX_OBJECTS = 10_000
 """Objects of one image; a batch has room for as many in each of its images."""
 _SPLITS = {"val": "validation", "test": "test"}
 
@@ -118,10 +118,10 @@ def _check_objects(name: str, classes: tuple[str, ...], splits: Splits) -> None:
                 "a detector needs some in each split"
             )
         most = int(labels.counts.max())
-        if most > MOST_OBJECTS:
+        if most > MAX_OBJECTS:
             raise NasError(
                 f"{name}: image {int(labels.counts.argmax())} of {split} has {most:,} boxes, more "
-                f"than {MOST_OBJECTS:,}; cut it into parts, or remove it"
+                f"than {MAX_OBJECTS:,}; cut it into parts, or remove it"
             )
 
 

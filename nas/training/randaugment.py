@@ -13,7 +13,7 @@ Change = Callable[[Tensor, Tensor], Tensor]
 
 GREY = 0.5
 """Fills what a turned or moved image leaves free."""
-MOST_FACTOR = 0.9
+MAX_FACTOR = 0.9
 MOVES: Mapping[str, float] = {
     "rotate": 30.0,  # degrees
     "shear_x": 0.3,
@@ -22,7 +22,7 @@ MOVES: Mapping[str, float] = {
     "translate_y": 0.45,
 }
 """What is reached at full strength, as in the EfficientNet code of its authors."""
-BITS, LEAST_BITS = 8, 4
+BITS, MIN_BITS = 8, 4
 
 
 def _keep(images: Tensor, _: Tensor) -> Tensor:
@@ -44,23 +44,23 @@ def _solarize(images: Tensor, strength: Tensor) -> Tensor:
 
 
 def _posterize(images: Tensor, strength: Tensor) -> Tensor:
-    return enhance.posterize(images, (BITS - (BITS - LEAST_BITS) * strength.abs()).round().int())
+    return enhance.posterize(images, (BITS - (BITS - MIN_BITS) * strength.abs()).round().int())
 
 
 def _colour(images: Tensor, strength: Tensor) -> Tensor:
-    return enhance.adjust_saturation_with_gray_subtraction(images, 1 + MOST_FACTOR * strength)
+    return enhance.adjust_saturation_with_gray_subtraction(images, 1 + MAX_FACTOR * strength)
 
 
 def _contrast(images: Tensor, strength: Tensor) -> Tensor:
-    return enhance.adjust_contrast_with_mean_subtraction(images, 1 + MOST_FACTOR * strength)
+    return enhance.adjust_contrast_with_mean_subtraction(images, 1 + MAX_FACTOR * strength)
 
 
 def _brightness(images: Tensor, strength: Tensor) -> Tensor:
-    return (images * (1 + MOST_FACTOR * strength)[:, None, None, None]).clamp(0, 1)
+    return (images * (1 + MAX_FACTOR * strength)[:, None, None, None]).clamp(0, 1)
 
 
 def _sharpness(images: Tensor, strength: Tensor) -> Tensor:
-    return enhance.sharpness(images, 1 + MOST_FACTOR * strength)
+    return enhance.sharpness(images, 1 + MAX_FACTOR * strength)
 
 
 COLOURS: Mapping[str, Change] = {

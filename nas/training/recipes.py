@@ -21,9 +21,9 @@ FOLLOWING = ("batch", "lr", "crop", "mixup")
 _BATCHES, _STEPS = (64, 128, 256), 3000
 """A larger batch is taken where it leaves so many steps."""
 _RATE, _BATCH, _USUAL_STEPS = 8e-3, 64, 1500
-_LEAST_FACTOR, _MOST_FACTOR = 0.5, 1.25
+_MIN_FACTOR, _MAX_FACTOR = 0.5, 1.25
 """Few steps want a higher rate than many, within these factors."""
-_LONG, _LEAST_LONG_STEPS = ("efficientnet", "mobilenetv3", "adamw"), 20_000
+_LONG, _MIN_LONG_STEPS = ("efficientnet", "mobilenetv3", "adamw"), 20_000
 _AUGMENTED: Mapping[int, tuple[float, float]] = {1: (1.0, 0.0), 15: (0.6, 0.0), 60: (0.4, 0.2)}
 """`crop` and `mixup` by how often each image is seen, at least."""
 _BOX_BATCHES, _BOX_STEPS = (8, 16, 32, 64), 1000
@@ -278,7 +278,7 @@ def suited(recipe: Recipe, *, images: int, task: str = "classification") -> Reci
     batch = max((b for b in batches if b * steps <= seen), default=batches[0])
     recipe = replace(recipe, batch=batch) if "batch" in recipe.auto else recipe
     factor = (_USUAL_STEPS * recipe.images_a_step / seen) ** 0.5
-    factor = min(max(factor, _LEAST_FACTOR), _MOST_FACTOR)
+    factor = min(max(factor, _MIN_FACTOR), _MAX_FACTOR)
     rate = highest * factor * (recipe.images_a_step / usual) ** 0.5
     recipe = replace(recipe, lr=rate) if "lr" in recipe.auto else recipe
     return _varied_boxes(recipe) if boxed else _varied(recipe)
@@ -318,7 +318,7 @@ def advice(recipe: Recipe, *, images: int, task: str = "classification") -> str:
         return f"recipe {recipe.name} is made for detectors; try `--recipe auto`"
     steps = images * recipe.epochs // recipe.images_a_step
     name = recipe.name.partition(":")[0]
-    if name not in _LONG or steps >= _LEAST_LONG_STEPS:
+    if name not in _LONG or steps >= _MIN_LONG_STEPS:
         return ""
     return (
         f"recipe {name} is made for trainings of {RECIPES[name]().epochs} epochs on ImageNet, and "

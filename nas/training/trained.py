@@ -20,7 +20,7 @@ from nas.training.evaluate import in_order, pick_device, placed, split_of
 from nas.training.task import class_units, for_classes
 from nas.training.tasks.find import task_of
 
-_MOST_BOXED = 32
+_MAX_BOXED = 32
 
 
 def network_of(found: Checkpoint) -> nn.Module:
@@ -78,7 +78,7 @@ def batches_for(
     """
     data = as_trained(found, data)
     images, side = split_of(data, split), found.arch.resolution
-    batch = min(batch, _MOST_BOXED) if found.arch.detector else batch
+    batch = min(batch, _MAX_BOXED) if found.arch.detector else batch
     return in_order(images, data, side=side, batch=batch, device=device)
 
 

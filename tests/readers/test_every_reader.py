@@ -31,7 +31,7 @@ ROWS = {**plain.ROWS, **folders.ROWS, **TRAINED}
 """Every reader of files; a new reader is a new row in one of these."""
 AT_ONCE = 20
 """Files for each example of hypothesis, which takes longer to draw one than a file to be read."""
-MOST_SECONDS = 2.0
+MAX_SECONDS = 2.0
 """Of the processor for one file, so that a busy machine makes no difference."""
 HANGS_SECONDS = 60
 FORBIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
@@ -110,7 +110,7 @@ def _in_time() -> Iterator[None]:
         took = time.thread_time() - began
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
-        assert took <= MOST_SECONDS, f"takes {took:.1f} s of the processor"
+        assert took <= MAX_SECONDS, f"takes {took:.1f} s of the processor"
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas.report.confusion import MOST_CLASSES, class_table, confusion_table
+from nas.report.confusion import MAX_CLASSES, class_table, confusion_table
 
 COUNTS = np.array([[8, 2, 0], [0, 5, 0], [0, 0, 0]])
 NAMES = ("cat", "dog", "eel")
@@ -25,13 +25,13 @@ def test_each_class_has_its_accuracy_and_what_it_is_taken_for() -> None:
 
 
 def test_of_many_classes_the_worst_are_shown() -> None:
-    count = MOST_CLASSES + 5
+    count = MAX_CLASSES + 5
     counts = np.diag(np.arange(1, count + 1))
     counts[7, 8] = 90
     table = class_table([f"c{i}" for i in range(count)], counts)
-    assert len(table.rows) == MOST_CLASSES
+    assert len(table.rows) == MAX_CLASSES
     assert table.rows[0] == ("c7", "98", "8.2", "c8", "90")
-    assert table.title == f"the {MOST_CLASSES} classes with the lowest accuracy, of {count}"
+    assert table.title == f"the {MAX_CLASSES} classes with the lowest accuracy, of {count}"
     assert confusion_table([f"c{i}" for i in range(count)], counts) is None
 
 

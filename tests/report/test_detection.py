@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas.report.detection import MOST_CLASSES, precision_table
+from nas.report.detection import MAX_CLASSES, precision_table
 
 
 def test_each_class_has_its_objects_and_precisions() -> None:
@@ -18,15 +18,13 @@ def test_each_class_has_its_objects_and_precisions() -> None:
 
 
 def test_of_many_classes_the_worst_are_shown() -> None:
-    count = MOST_CLASSES + 5
+    count = MAX_CLASSES + 5
     values: list[float | None] = [1 - i / 100 for i in range(count)]
     values[-1] = None
     table = precision_table([f"c{i}" for i in range(count)], [1] * count, values, values)
-    assert len(table.rows) == MOST_CLASSES
+    assert len(table.rows) == MAX_CLASSES
     assert table.rows[0][0] == f"c{count - 2}"
-    assert (
-        table.title == f"the {MOST_CLASSES} classes with the lowest average precision, of {count}"
-    )
+    assert table.title == f"the {MAX_CLASSES} classes with the lowest average precision, of {count}"
 
 
 @pytest.mark.torch

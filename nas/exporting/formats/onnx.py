@@ -6,7 +6,7 @@ from nas.exporting.formats import Exporter, FileExporter
 from nas.exporting.limits import check_boxes, limits_from
 from nas.exporting.onnx import OPSET, detector_to_onnx, to_onnx
 from nas.network.blocks import Architecture
-from nas.network.detector import LEAST_SCORE, OVERLAP
+from nas.network.detector import MIN_SCORE, OVERLAP
 from nas.network.weights import Weights
 
 
@@ -16,7 +16,7 @@ def create(  # noqa: PLR0913  # all of them are options of the user
     batch: int = 0,
     opset: int = OPSET,
     raw: bool = False,
-    score: float = LEAST_SCORE,
+    score: float = MIN_SCORE,
     overlap: float = OVERLAP,
     most: int = 0,
 ) -> Exporter:

@@ -6,7 +6,7 @@ from nas.exporting.formats import Exporter, FileExporter
 from nas.exporting.limits import check_boxes, limits_from
 from nas.exporting.tflite import detector_to_tflite, to_tflite
 from nas.network.blocks import Architecture
-from nas.network.detector import LEAST_SCORE, OVERLAP
+from nas.network.detector import MIN_SCORE, OVERLAP
 from nas.network.weights import Weights
 
 
@@ -15,7 +15,7 @@ def create(
     seed: int = 0,
     batch: int = 0,
     raw: bool = False,
-    score: float = LEAST_SCORE,
+    score: float = MIN_SCORE,
     overlap: float = OVERLAP,
     most: int = 0,
 ) -> Exporter:

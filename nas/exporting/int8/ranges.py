@@ -26,7 +26,7 @@ CUT = 3.0
 _PERCENTILE = 1e-4
 _SHARES = np.linspace(0.3, 1.0, 36)
 """How much of the whole range is tried."""
-_LEAST_WIDTH = 1e-6
+_MIN_WIDTH = 1e-6
 
 Floats = NDArray[np.float64]
 
@@ -72,7 +72,7 @@ class Grid:
     def of(cls, low: float, high: float) -> "Grid":
         """Return the grid of a range, widened to hold 0, which has a byte of its own."""
         low, high = min(low, 0.0), max(high, 0.0)
-        scale = max(high - low, _LEAST_WIDTH) / STEPS
+        scale = max(high - low, _MIN_WIDTH) / STEPS
         return cls(scale=scale, zero=int(np.clip(round(-low / scale), 0, STEPS)))
 
     @property

@@ -20,7 +20,7 @@ _GRAPHS = {("onnxruntime", "int8"): "QDQ 2"}
 """Versions of graphs that were written otherwise before: there h-swish was in float."""
 
 _FINE_SECONDS = 1e-6
-_LEAST_SHARE = 0.1
+_MIN_SHARE = 0.1
 
 
 class Backend(Protocol):
@@ -135,7 +135,7 @@ def timed(call: Callable[[], object], *, threads: int) -> Run:
         start, own = time.perf_counter(), time.thread_time()
         call()
         own, taken = time.thread_time() - own, time.perf_counter() - start
-        return own if threads == 1 and fine and own >= _LEAST_SHARE * taken else taken
+        return own if threads == 1 and fine and own >= _MIN_SHARE * taken else taken
 
     return run
 

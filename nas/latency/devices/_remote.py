@@ -26,7 +26,7 @@ from typing import IO, Any
 MARK = "nas: "
 BUNDLE, SAMPLES, PROGRESS = "bundle.zip", "samples.jsonl", "progress.json"
 _LOCK, _EXIT, _LOG, _PID = "lock", "exit", "log", "pid"
-_PIECE, _PAUSE_SECONDS, _MOST_SAID = 2**20, 0.5, 2000
+_PIECE, _PAUSE_SECONDS, _MAX_SAID = 2**20, 0.5, 2000
 _KEEP_EXIT = '"$@"; echo $? > exit.new; mv exit.new exit'
 
 
@@ -180,7 +180,7 @@ def follow(place: Path, skip: int) -> None:
         else:
             answer(alive=True)  # fails where nobody listens any more
         if not running:
-            answer(end=state(place)["exit"], said=_text(place / _LOG)[-_MOST_SAID:])
+            answer(end=state(place)["exit"], said=_text(place / _LOG)[-_MAX_SAID:])
             return
         if select.select([sys.stdin], [], [], _PAUSE_SECONDS)[0]:  # a command, or nobody is there
             return

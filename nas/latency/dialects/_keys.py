@@ -9,7 +9,7 @@ from nas.network.blocks import Block
 from nas.network.layers import Shape, Unit
 from nas.network.lowering import lower_block
 
-_MOST_DIGITS = 9
+_MAX_DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +98,7 @@ def shapes(unit: Unit) -> tuple[tuple[int, ...], tuple[int, ...]]:
 def _numbers(part: str, value: str) -> tuple[int, ...]:
     texts = value.split("x")
     digits = all(text.isascii() and text.isdecimal() for text in texts)
-    if not digits or max(map(len, texts)) > _MOST_DIGITS:
+    if not digits or max(map(len, texts)) > _MAX_DIGITS:
         raise NasError(f"cannot read {shown(part)}; expected a name and whole numbers, as expand:6")
     return tuple(int(text) for text in texts)
 

@@ -22,7 +22,7 @@ _NAMES = (*COUNTS, *FINER)
 _RIDGE, _LITTLE = 1e-2, 0.02
 _REDUCED = (UNIT, PROBE, CORRECTION)
 _UNITS_PER_NETWORK, _FEWEST_NETWORKS = 6, 10
-LEAST_UNITS = 20
+MIN_UNITS = 20
 """The fewest units that a table is made of."""
 
 
@@ -34,8 +34,8 @@ def reduced(plan: Plan, number: int, *, model: OpModel) -> Plan:
     Raises:
         NasError: if it would be fewer units than a table is made of.
     """
-    if number < LEAST_UNITS:
-        raise NasError(f"`units={number}`: a table needs {LEAST_UNITS} or more")
+    if number < MIN_UNITS:
+        raise NasError(f"`units={number}`: a table needs {MIN_UNITS} or more")
     units, networks = plan.of(UNIT, PROBE), plan.of(CORRECTION)
     places = choose([job.units[0] for job in units], number, model=model)
     kept = {units[place].name for place in places}

@@ -16,7 +16,7 @@ from nas.latency.measure.operator_fit import fit_operators
 from nas.latency.table import Entry, LatencyTable, Spread, TableError
 
 _DEVIATIONS = 1.645
-LEAST_UNITS = 40
+MIN_UNITS = 40
 _OUTSIDE = 0.25
 _USUAL = 0.1
 """The error of an imported table is not known; sums over layers are usually about so far off."""
@@ -79,13 +79,13 @@ def with_model(table: LatencyTable) -> LatencyTable:
     cross-validation require.
 
     Raises:
-        NasError: if it has fewer than `LEAST_UNITS` entries that take time.
+        NasError: if it has fewer than `MIN_UNITS` entries that take time.
         MissingPackage: if scipy is not installed.
     """
     known = {key: entry.ms for key, entry in table.entries.items() if entry.ms > 0}
-    if len(known) < LEAST_UNITS:
+    if len(known) < MIN_UNITS:
         raise NasError(
-            f"only {len(known)} units; an operator model is fitted to {LEAST_UNITS} or more"
+            f"only {len(known)} units; an operator model is fitted to {MIN_UNITS} or more"
         )
     fitted = fit_operators([unit_from_key(key) for key in known], list(known.values()))
     size = np.abs(fitted.errors)

@@ -50,7 +50,7 @@ CARRIED = (
 """The files of this package that a bundle needs, beside its backend."""
 
 _SECONDS_BETWEEN_LINES = 10
-_LARGEST_MODEL = 2**31
+_MAX_MODEL = 2**31
 
 
 def main(bundle: Path) -> int:
@@ -199,8 +199,8 @@ def _content(archive: zipfile.ZipFile, path: Path, name: str) -> bytes:
         BadFile: if it is missing, damaged, or unpacks to more than any model has.
     """
     try:
-        if archive.getinfo(name).file_size > _LARGEST_MODEL:
-            raise BadFile(f"{path}: {name} is larger than {_LARGEST_MODEL} bytes")
+        if archive.getinfo(name).file_size > _MAX_MODEL:
+            raise BadFile(f"{path}: {name} is larger than {_MAX_MODEL} bytes")
         return archive.read(name)
     except KeyError:
         raise BadFile(f"{path} is no bundle, or is damaged: it has no {shown(name)}") from None

@@ -46,10 +46,10 @@ is not among them, so that it can validate. For small inputs both are scaled dow
 
 SAMPLED = 24
 """Further networks whose units are measured where a space has too many units."""
-_MOST_PLACES = 20_000
+_MAX_PLACES = 20_000
 """Combinations of choices for a part of a network, of which many give the same unit."""
 
-_LARGEST_ZOO_MACS = 1_000_000_000
+_MAX_ZOO_MACS = 1_000_000_000
 _USUAL_SIDE = 224
 
 
@@ -134,7 +134,7 @@ def measurable(space: Space) -> bool:
         >>> measurable(load_space("mnasnet_b0")), measurable(load_space("mbconv"))
         (True, False)
     """
-    return sum(slot.size for slot in slots_of(space)) <= _MOST_PLACES
+    return sum(slot.size for slot in slots_of(space)) <= _MAX_PLACES
 
 
 def _units_of_bodies(bodies: Bodies) -> Mapping[str, Unit]:
@@ -214,7 +214,7 @@ def small_zoo(side: int = _USUAL_SIDE) -> Mapping[str, Architecture]:
     They are scaled down for small inputs, of up to `side` pixels.
     """
     archs = {name: load_architecture(name) for name in bundled("architectures")}
-    small = {name: arch for name, arch in archs.items() if cost(arch).macs <= _LARGEST_ZOO_MACS}
+    small = {name: arch for name, arch in archs.items() if cost(arch).macs <= _MAX_ZOO_MACS}
     return {name: scaled_to(arch, side) for name, arch in small.items()}
 
 

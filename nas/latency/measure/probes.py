@@ -12,8 +12,8 @@ _MAPS = (112, 56, 40, 28, 20, 14, 10, 7)
 _SIDES = {"mbconv": _MAPS, "separable": _MAPS, "conv": _MAPS, "linear": (1,)}
 _STEM_SIDES = (96, 128, 160, 192, 224, 240)
 _ACTS = ("relu", "relu6", "swish", "hswish")
-_MOST_ELEMENTS = 1_000_000
-_MOST_CHANNELS = 1600
+_MAX_ELEMENTS = 1_000_000
+_MAX_CHANNELS = 1600
 
 
 def smallest() -> Unit:
@@ -41,7 +41,7 @@ def _draw(rng: np.random.Generator, shrink: float) -> Iterator[Unit]:
         shape: Shape = (block.in_channels, side, side)
         unit = lower_block(block, shape, name="unit")
         widest = max(block.hidden_channels, block.in_channels, block.out_channels)
-        if widest <= _MOST_CHANNELS and widest * side * side <= _MOST_ELEMENTS:
+        if widest <= _MAX_CHANNELS and widest * side * side <= _MAX_ELEMENTS:
             yield unit
 
 

@@ -26,9 +26,9 @@ METHOD = (
     "any run costs, corrected by a factor of its kind and size and by terms in milliseconds, "
     "fitted by ridge regression on networks measured end to end"
 )
-_LEAST_NETWORKS = 8
+_MIN_NETWORKS = 8
 _LITTLE_MS = 1e-6
-_LEAST_UNITS = 20
+_MIN_UNITS = 20
 _OUTSIDE = 0.2
 """By how much of itself a unit beyond the measured range may be off on top: an assumption."""
 
@@ -91,7 +91,7 @@ def _units(plan: Plan, found: Estimates) -> tuple[Mapping[str, Unit], Mapping[st
         for number, job in enumerate(plan.jobs)
         if job.role in (UNIT, PROBE) and number in found.jobs
     ]
-    if len(measured) < _LEAST_UNITS:
+    if len(measured) < _MIN_UNITS:
         raise NasError(f"only {len(measured)} units are measured; start the same command again")
     return (
         {job.name: job.units[0] for job, _ in measured},
@@ -115,9 +115,9 @@ def _networks(
             alone = [alone_ms[unit.key] for unit in job.units]
             ms = found.jobs[number].ms
             networks.append(MeasuredNetwork(units=job.units, isolated_ms=alone, ms=ms))
-    if len(networks) < _LEAST_NETWORKS:
+    if len(networks) < _MIN_NETWORKS:
         raise NasError(
-            f"only {len(networks)} networks are measured, {_LEAST_NETWORKS} are needed; "
+            f"only {len(networks)} networks are measured, {_MIN_NETWORKS} are needed; "
             "start the same command again"
         )
     return tuple(networks)

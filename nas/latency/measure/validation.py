@@ -20,7 +20,7 @@ from nas.latency.measure.samples import VALIDATION, Samples
 from nas.latency.provenance import Validation
 from nas.latency.table import LatencyTable
 
-_LEAST_REPETITIONS = 4
+_MIN_REPETITIONS = 4
 
 
 class TooFew(NasError):
@@ -44,7 +44,7 @@ def validate(table: LatencyTable, plan: Plan, samples: Samples, *, date: str) ->
     for number, job in enumerate(plan.jobs):
         own = values.get(number, np.zeros(0))
         covered = all(table.covers(unit) for unit in job.units)
-        if job.role == VALIDATION and covered and len(own) >= _LEAST_REPETITIONS:
+        if job.role == VALIDATION and covered and len(own) >= _MIN_REPETITIONS:
             middle = len(own) // 2
             halves.append((usual(own[:middle]), usual(own[middle:])))
             points[job.name] = (units_ms(table, plan, number), usual(own) / slower)

@@ -9,7 +9,7 @@ from nas.space.space import Matrix
 
 _SLACK = 0.002
 _MUTATIONS = 4
-_MOST_PAIRS = 200
+_MAX_PAIRS = 200
 """More pairs of picks cost more time than they save evaluations."""
 _PENALTY = 0.1
 _FORGET = 0.9
@@ -32,7 +32,7 @@ class Archive:
         self._initial = initial
         self._proposals = Proposals(problem, seed)
         self._archive = ParetoArchive(problem, slack=_SLACK)
-        self._model = LinearModel(problem, most_pairs=_MOST_PAIRS, penalty=_PENALTY, forget=_FORGET)
+        self._model = LinearModel(problem, most_pairs=_MAX_PAIRS, penalty=_PENALTY, forget=_FORGET)
         self._breed = Breed(problem, siblings=siblings, mutations=_MUTATIONS)
 
     def ask(self, count: int) -> Matrix:

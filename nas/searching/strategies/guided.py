@@ -11,9 +11,9 @@ from nas.searching.strategies._proposals import Proposals
 from nas.space.space import Matrix
 
 _SLACK, _INNER_SLACK = 0.05, 0.005
-_LEAST_KEPT = 100
+_MIN_KEPT = 100
 _GENERATIONS, _CHILDREN = 10, 300
-_MOST_FITTED = 1000
+_MAX_FITTED = 1000
 _SUPPLY = 2000
 _LEAST, _SHARE = 4, 20
 """A batch is at most a twentieth of the trials told so far: early models change quickly."""
@@ -34,8 +34,8 @@ class Guided:
         self.batch = batch
         self._problem, self._initial, self._explore = problem, initial, explore
         self._proposals = Proposals(problem, seed)
-        self._archive = ParetoArchive(problem, slack=_SLACK, least=_LEAST_KEPT)
-        self._model = KernelModel(problem, most=_MOST_FITTED)
+        self._archive = ParetoArchive(problem, slack=_SLACK, least=_MIN_KEPT)
+        self._model = KernelModel(problem, most=_MAX_FITTED)
         self._breed = Breed(problem, siblings=1, mutations=3)
 
     def ask(self, count: int) -> Matrix:
@@ -79,7 +79,7 @@ class Guided:
 
     def _candidates(self, rng: np.random.Generator) -> Matrix:
         """Return new rows near the front of the model, by an archive evolution inside it."""
-        archive = ParetoArchive(self._problem, slack=_INNER_SLACK, least=_LEAST_KEPT)
+        archive = ParetoArchive(self._problem, slack=_INNER_SLACK, least=_MIN_KEPT)
         archive.add(self._archive.rows, self._archive.scores)
         for _ in range(_GENERATIONS):
             children = self._breed(

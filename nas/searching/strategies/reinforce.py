@@ -16,7 +16,7 @@ _SPAN = 7.0
 _WINDOW = 100
 """So many of the latest trials are learned from, each several times."""
 _STEPS = 3
-_LEAST_DEVIATION = 1e-4
+_MIN_DEVIATION = 1e-4
 """Logarithms of rewards that differ by less are equal."""
 _DIGITS = 9
 _SHARPNESS = (1.0, 1.0, 0.7, 0.4)
@@ -156,7 +156,7 @@ class Reinforce:
             shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1e-12)
             away = rewards - (shares * rewards).sum(axis=1, keepdims=True)
             deviation = np.sqrt((shares * away**2).sum(axis=1, keepdims=True))
-            advantages = away / np.maximum(deviation, _LEAST_DEVIATION)
+            advantages = away / np.maximum(deviation, _MIN_DEVIATION)
             change = self._policies.gradient(rows, shares * advantages)
             change += self._entropy * self._policies.entropy_gradient()
             self._policies.step(self._rate * change)

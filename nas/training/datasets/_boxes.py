@@ -18,7 +18,7 @@ from nas.training.datasets._depth import White, decide
 from nas.training.datasets._files import Stored
 from nas.training.datasets._pictures import find_bad, from_files, most_bad
 from nas.training.datasets._table import Wanted, with_splits
-from nas.training.label_checks import MOST_OBJECTS
+from nas.training.label_checks import MAX_OBJECTS
 from nas.training.objects import Objects, gathered
 
 
@@ -97,10 +97,10 @@ def _check_counts(found: Annotations, files: Stored) -> None:
             "needs some"
         )
     counts = np.bincount(found.owners)
-    if counts.max() > MOST_OBJECTS:
+    if counts.max() > MAX_OBJECTS:
         raise BadFile(
             f"{files.called(found.names[int(counts.argmax())])} has {counts.max():,} boxes, more "
-            f"than {MOST_OBJECTS:,}; cut the image into parts, or remove it"
+            f"than {MAX_OBJECTS:,}; cut the image into parts, or remove it"
         )
 
 

@@ -21,7 +21,7 @@ from nas.training.datasets._unpickle import unpickle
 SHAPE = (3, 32, 32)
 LARGEST = 2**29
 """Bytes of an archive, unpacked, and of a file; the real ones have 178 MB in all."""
-MOST_MEMBERS = 1000
+MAX_MEMBERS = 1000
 _GZIP = b"\x1f\x8b"
 Take = Callable[[str], bytes]
 """Returns the content of a file of the archive."""
@@ -153,7 +153,7 @@ def _members(plain: Any, wanted: set[str]) -> Iterator[tuple[str, bytes]]:
     with tarfile.open(fileobj=_Bounded(plain), mode="r:") as tar:  # type: ignore[call-overload]  # has what is needed
         for count, member in enumerate(tar, start=1):
             total += member.size
-            if total > LARGEST or count > MOST_MEMBERS:
+            if total > LARGEST or count > MAX_MEMBERS:
                 raise BadFile("it holds more than the official archives")
             if member.name not in wanted:
                 continue

@@ -12,7 +12,7 @@ Corners = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 SIDEWAYS = 5
 """Orientations of EXIF from this on exchange width and height."""
-LARGEST_FRACTION = 1.5
+MAX_FRACTION = 1.5
 SLACK = 1.0
 """Pixels by which a box may leave its image without being counted as cut."""
 HALF = 0.5
@@ -94,7 +94,7 @@ def _resized(found: Annotations, told: Flags, sizes: Ints) -> str:
 
 def _check_fractions(found: Annotations) -> None:
     """Refuse boxes whose numbers are mostly too large for fractions."""
-    large = np.abs(found.corners).max(1) > LARGEST_FRACTION
+    large = np.abs(found.corners).max(1) > MAX_FRACTION
     if large.sum() > HALF * len(large):
         worst = int(np.abs(found.corners).max(1).argmax())
         raise BadFile(

@@ -18,7 +18,7 @@ from nas.core.errors import BadValue
 MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 """Those of Pillow with more than 8 bits."""
 DEPTHS = (8, 10, 12, 14, 16, 24, 32)
-MOST_BITS = 32
+MAX_BITS = 32
 _SCALED = ("PPM", "JPEG2000")
 _BITS, _LARGEST = (258, (281, 341))
 """Numbers of TIFF's tags BitsPerSample, MaxSampleValue and SMaxSampleValue."""
@@ -47,8 +47,8 @@ def check_depth(depth: int) -> None:
     Raises:
         BadValue: naming the option.
     """
-    if not 0 <= depth <= MOST_BITS:
-        raise BadValue(f"depth must be from 1 to {MOST_BITS} bits, or 0 to find it, not {depth}")
+    if not 0 <= depth <= MAX_BITS:
+        raise BadValue(f"depth must be from 1 to {MAX_BITS} bits, or 0 to find it, not {depth}")
 
 
 def declared(image: Image.Image) -> float | None:

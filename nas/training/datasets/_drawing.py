@@ -14,8 +14,8 @@ VERSION = 2
 LOBES = (2, 3, 4, 5, 6)
 WIDTHS = ("coarse", "fine")
 TEXTURES = ("stripes", "checks", "rings", "waves")
-MOST_CLASSES = len(LOBES) * len(WIDTHS) * len(TEXTURES)
-MOST_OTHERS = 4
+MAX_CLASSES = len(LOBES) * len(WIDTHS) * len(TEXTURES)
+MAX_OTHERS = 4
 COARSE = 1.2
 """Periods of a coarse texture in the radius of its shape."""
 DRAWS = 80
@@ -83,7 +83,7 @@ def _draw(
         return drawn
 
     image = _background(scene, pick, side)
-    for _ in range(round(scene.between(0, MOST_OTHERS))):
+    for _ in range(round(scene.between(0, MAX_OTHERS))):
         image = _with_other(scene, image, pick)
     image = _with_object(scene, image, pick, labels)
     image *= pick(0.7, 1.1)[:, None]

@@ -8,10 +8,10 @@ from typing import Any, Protocol
 from zipfile import BadZipFile, ZipFile, ZipInfo, is_zipfile
 
 from nas.core.errors import BadFile, first_line
-from nas.core.files import MOST_TEXT, read_bytes
+from nas.core.files import MAX_TEXT, read_bytes
 
-MOST_MEMBERS = 2_000_000
-MOST_MEMBER = 2**29
+MAX_MEMBERS = 2_000_000
+MAX_MEMBER = 2**29
 """Files of a zip, and bytes of one of them when it is unpacked."""
 _HIDDEN = (".", "__")
 _ENCRYPTED = 1
@@ -39,7 +39,7 @@ class Files(Stored, Protocol):
     def has(self, name: str) -> bool:
         """Tell whether there is a file of this name."""
 
-    def read(self, name: str, most: int = MOST_TEXT) -> bytes:
+    def read(self, name: str, most: int = MAX_TEXT) -> bytes:
         """Return the content of a file.
 
         Raises:
@@ -85,7 +85,7 @@ class Folder:
             raise OSError("it is no regular file")
         return path
 
-    def read(self, name: str, most: int = MOST_TEXT) -> bytes:
+    def read(self, name: str, most: int = MAX_TEXT) -> bytes:
         """Read regular files only."""
         try:
             return read_bytes(self.root / name, most=most)
@@ -122,8 +122,8 @@ class Zip:
         except (OSError, BadZipFile, ValueError, NotImplementedError) as error:
             raise BadFile(f"{self.path} cannot be read: {first_line(error)}") from None
         infos = [info for info in self.zip.infolist() if not info.is_dir()]
-        if len(infos) > MOST_MEMBERS:
-            raise BadFile(f"{self.path} holds {len(infos):,} files, more than {MOST_MEMBERS:,}")
+        if len(infos) > MAX_MEMBERS:
+            raise BadFile(f"{self.path} holds {len(infos):,} files, more than {MAX_MEMBERS:,}")
         names = {_normal(info.filename): info for info in infos}
         start = f"{self.top}/" if self.top else ""
         self.members = {
@@ -150,9 +150,9 @@ class Zip:
 
     def open(self, name: str) -> bytes:
         """Return the content, so that its checksum is verified."""
-        return self._read(name, MOST_MEMBER)
+        return self._read(name, MAX_MEMBER)
 
-    def read(self, name: str, most: int = MOST_TEXT) -> bytes:
+    def read(self, name: str, most: int = MAX_TEXT) -> bytes:
         """Unpack a member of at most `most` bytes."""
         try:
             return self._read(name, most)

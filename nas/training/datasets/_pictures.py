@@ -43,7 +43,7 @@ SUFFIXES = (
     *(".ppm", ".pgm", ".pbm", ".jp2", ".avif"),
 )
 CHECKS = ("full", "header")
-LEAST_BAD = 10
+MIN_BAD = 10
 SHARE_BAD = 0.01
 """Up to so many images, or so large a share, may be bad unless the user says otherwise."""
 _CUT = (
@@ -182,7 +182,7 @@ def check_options(check: str, max_bad: int, depth: int) -> None:
 
 def most_bad(count: int, max_bad: int) -> int:
     """Return how many of `count` images may be bad; `max_bad` of -1 is for 1 %, at least 10."""
-    return max(LEAST_BAD, int(SHARE_BAD * count)) if max_bad == -1 else max_bad
+    return max(MIN_BAD, int(SHARE_BAD * count)) if max_bad == -1 else max_bad
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ VERSION = 1
 CANVAS = 128
 """Pixels of the side of a scene as it is drawn, before it is resized."""
 HEIGHTS = (16, 64)
-MOST_DIGITS = 6
+MAX_DIGITS = 6
 EMPTY = 0.1
 """Share of scenes without a digit."""
 GAP = 2
@@ -72,7 +72,7 @@ def layout(digits: Digits, count: int, seed: Seed) -> tuple[tuple[Scene, ...], O
 
 def _scene(digits: Digits, random: np.random.Generator) -> tuple[Scene, list[tuple[int, ...]]]:
     """Place digits where they touch no other; those that find no place are left out."""
-    wanted = 0 if random.random() < EMPTY else int(random.integers(1, MOST_DIGITS + 1))
+    wanted = 0 if random.random() < EMPTY else int(random.integers(1, MAX_DIGITS + 1))
     placed: list[Placed] = []
     boxes: list[tuple[int, ...]] = []
     for _ in range(wanted):

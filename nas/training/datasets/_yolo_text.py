@@ -13,7 +13,7 @@ from nas.training.datasets._numbers import LONGEST, number, text_of
 
 BOX = 5
 """Fields of a line with a box: class, centre, width and height."""
-LEAST_OUTLINE = 7
+MIN_OUTLINE = 7
 """Fields of a line with an outline of three points."""
 
 
@@ -118,7 +118,7 @@ def _corners(values: list[float], here: str) -> tuple[float, ...]:
     if len(values) == BOX - 1:
         x, y, width, height = values
         return x - width / 2, y - height / 2, x + width / 2, y + height / 2
-    if len(values) < LEAST_OUTLINE - 1 or len(values) % 2:
+    if len(values) < MIN_OUTLINE - 1 or len(values) % 2:
         raise BadFile(
             f"{here}: found {len(values) + 1} fields; expected a class and centre, width and "
             "height, or the points of an outline"

@@ -20,7 +20,7 @@ from nas.training.datasets._table import Wanted
 
 TRIED = 50
 """Images that are looked for in every folder where they may lie."""
-MOST_FOLDERS = 3
+MAX_FOLDERS = 3
 """JSON files in deeper folders are no annotations."""
 _PREFIX = "instances_"
 
@@ -81,7 +81,7 @@ def _listed(files: Files) -> dict[str, str]:
     names = [
         name
         for name in files.under("")
-        if name.lower().endswith(".json") and name.count("/") < MOST_FOLDERS
+        if name.lower().endswith(".json") and name.count("/") < MAX_FOLDERS
     ]
     names = [name for name in names if posixpath.basename(name).startswith(_PREFIX)] or names
     found: dict[str, str] = {}

@@ -17,7 +17,7 @@ SHARES = (0.2, 0.2)
 """Of the digits for validation and test: no digit is in scenes of two splits."""
 LARGEST = 16
 """Of a pixel as scikit-learn gives it."""
-LEAST_IMAGES = 10
+MIN_IMAGES = 10
 
 
 def create(*, images: int = 400, classes: int = 10, seed: int) -> Source:
@@ -30,8 +30,8 @@ def create(*, images: int = 400, classes: int = 10, seed: int) -> Source:
     Raises:
         BadValue: naming the option that is out of range.
     """
-    if images < LEAST_IMAGES:
-        raise BadValue(f"images must be {LEAST_IMAGES} or more, not {images}", "images")
+    if images < MIN_IMAGES:
+        raise BadValue(f"images must be {MIN_IMAGES} or more, not {images}", "images")
     if not 1 <= classes <= 10:
         raise BadValue(f"classes must be from 1 to 10, not {classes}", "classes")
     loaded = load_digits()

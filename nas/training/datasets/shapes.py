@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from nas.core.errors import BadValue
 from nas.training.data import Images, Source, fingerprint_of
-from nas.training.datasets._drawing import MOST_CLASSES, VERSION, Scene, draw
+from nas.training.datasets._drawing import MAX_CLASSES, VERSION, Scene, draw
 
 OTHERS = 0.5
 """Validation and test images, each, for a training image."""
@@ -26,8 +26,8 @@ def create(*, difficulty: float = 0.5, count: int = 4000, classes: int = 10, see
     """
     if not 0 <= difficulty <= 1:
         raise BadValue(f"difficulty must be from 0 to 1, not {difficulty}", "difficulty")
-    if not 2 <= classes <= MOST_CLASSES:
-        raise BadValue(f"classes must be from 2 to {MOST_CLASSES}, not {classes}", "classes")
+    if not 2 <= classes <= MAX_CLASSES:
+        raise BadValue(f"classes must be from 2 to {MAX_CLASSES}, not {classes}", "classes")
     if count < 2 * classes:
         raise BadValue(f"count must be {2 * classes} or more for {classes} classes", "count")
     scene = Scene(difficulty=difficulty, classes=classes)

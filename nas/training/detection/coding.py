@@ -9,9 +9,9 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
-from nas.network.detector import CENTRE_VARIANCE, LARGEST_GROWTH, SIZE_VARIANCE, Priors
+from nas.network.detector import CENTRE_VARIANCE, MAX_GROWTH, SIZE_VARIANCE, Priors
 
-_LEAST_SIDE = 1e-3
+_MIN_SIDE = 1e-3
 
 
 class Start(NamedTuple):
@@ -52,7 +52,7 @@ def probabilities(coder: str, scores: Tensor) -> Tensor:
 def encode_ssd(corners: Tensor, start: Start) -> Tensor:
     """Return the "ssd" numbers of boxes (..., predictions, 4), one for each prior."""
     centres = (corners[..., :2] + corners[..., 2:]) / 2
-    sizes = (corners[..., 2:] - corners[..., :2]).clamp(min=_LEAST_SIDE)
+    sizes = (corners[..., 2:] - corners[..., :2]).clamp(min=_MIN_SIDE)
     moved = (centres - start.centres) / start.sizes / CENTRE_VARIANCE
     return torch.cat([moved, (sizes / start.sizes).log() / SIZE_VARIANCE], -1)
 
@@ -77,7 +77,7 @@ def by_side(numbers: Tensor) -> Tensor:
 
 def _decode_ssd(numbers: Tensor, start: Start) -> Tensor:
     centres = start.centres + CENTRE_VARIANCE * numbers[..., :2] * start.sizes
-    growth = (SIZE_VARIANCE * numbers[..., 2:]).clamp(max=LARGEST_GROWTH)
+    growth = (SIZE_VARIANCE * numbers[..., 2:]).clamp(max=MAX_GROWTH)
     half = growth.exp() * start.sizes / 2
     return torch.cat([centres - half, centres + half], -1)
 

@@ -9,7 +9,7 @@ from nas.training.boxes import Boxes, Outputs
 from nas.training.detection.coding import Start, encode_ssd
 from nas.training.detection.overlap import pairwise_iou
 
-LEAST_OVERLAP = 0.5
+MIN_OVERLAP = 0.5
 NEGATIVES = 3
 """Anchors on the background that count, for each matched one: those of the highest loss."""
 
@@ -32,7 +32,7 @@ def _matched(corners: Tensor, exists: Tensor, start: Start) -> Tensor:
         return none
     overlap = pairwise_iou(corners[numbers], start.corners)
     highest, objects = overlap.max(0)
-    objects = numbers[objects].masked_fill(highest < LEAST_OVERLAP, -1)
+    objects = numbers[objects].masked_fill(highest < MIN_OVERLAP, -1)
     best = none.scatter_reduce(0, overlap.argmax(1), numbers, "amax")
     return torch.where(best >= 0, best, objects)
 

@@ -12,7 +12,7 @@ from nas.training.detection.overlap import ciou
 BOX_GAIN, CLASS_GAIN, OBJECT_GAIN = 0.05, 0.5, 1.0
 CLASSES, SIDE = 80, 640
 """The gains are for so many classes and pixels, and follow their number."""
-MOST_RATIO = 4.0
+MAX_RATIO = 4.0
 BALANCE = (4.0, 1.0, 0.4)
 """Of objects at the levels, from the smallest stride."""
 
@@ -27,7 +27,7 @@ def match(targets: Boxes, start: Start) -> Tensor:
     middle = (corners[..., :2] + corners[..., 2:]) / 2
     sizes = (corners[..., 2:] - corners[..., :2]).clamp(min=1e-3)
     ratio = sizes[..., None, :] / start.sizes
-    alike = torch.maximum(ratio, 1 / ratio).amax(-1) < MOST_RATIO
+    alike = torch.maximum(ratio, 1 / ratio).amax(-1) < MAX_RATIO
     away = ((middle[..., None, :] - start.centres) / start.strides[:, None]).abs()
     near = (away.amax(-1) < 1) & (away.amin(-1) <= 0.5)
     return alike & near & (targets.labels >= 0)[..., None]

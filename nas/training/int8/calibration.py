@@ -13,7 +13,7 @@ from nas.exporting.int8.qdq import values_of
 from nas.exporting.int8.ranges import BINS, Histogram
 from nas.training.int8.runtime import session_of
 
-LEAST_IMAGES = 16
+MIN_IMAGES = 16
 Images = NDArray[np.float32]
 
 
@@ -36,9 +36,9 @@ def calibrate(model: onnx.ModelProto, batches: Sequence[Images]) -> Calibration:
             finite or always 0.
     """
     count = sum(map(len, batches))
-    if count < LEAST_IMAGES:
+    if count < MIN_IMAGES:
         raise NasError(
-            f"calibration needs {LEAST_IMAGES} images or more, and has {count}; a hundred are usual"
+            f"calibration needs {MIN_IMAGES} images or more, and has {count}; a hundred are usual"
         )
     _check_sizes(model, batches)
     names = values_of(model)
