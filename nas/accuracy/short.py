@@ -80,7 +80,7 @@ def advance(setup: ShortTrainingSetup, segment: Segment) -> Reached:
         NasError: if the network is to be quantized and cannot be.
     """
     value = None
-    with setup.place(segment.arch, int8=segment.int8).open(patient=True) as out:
+    with setup.place(segment.arch, int8=segment.int8).open(retry=True) as out:
         options = Options(device=setup.device, until=segment.until, seconds=setup.seconds)
         arch = setup.prepared(segment.arch)
         if setup.relative:

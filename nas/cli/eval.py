@@ -13,7 +13,7 @@ from nas.cli._places import PATH
 from nas.cli._print import print_json, print_table, put, say
 from nas.cli._trained import WEIGHTS, find_trained
 from nas.core.errors import missing_package
-from nas.core.extras import extra
+from nas.core.optional import optional
 from nas.core.run_folder import TRAINING, kind_of
 from nas.network.checkpoint import Checkpoint, load_checkpoint
 
@@ -75,7 +75,7 @@ def command(
         draw = (
             partial(_draw_boxes, network, images, split=split) if boxed else partial(_draw, found)
         )
-        with extra("the picture", say):
+        with optional("the picture", say):
             draw(picture, title=f"{trained}, {split} images of {data}")
 
 
@@ -84,7 +84,7 @@ def _keep(trained: str, document: dict[str, Any]) -> None:
     if kind_of(Path(trained)) is TRAINING:
         from nas.report.kept import keep_evaluation
 
-        with extra("the scores in the training folder", say):
+        with optional("the scores in the training folder", say):
             keep_evaluation(Path(trained), document)
 
 

@@ -20,8 +20,8 @@ from nas.cli._trained import WEIGHTS, find_trained
 from nas.core import plugins
 from nas.core.data import to_json
 from nas.core.errors import missing_package
-from nas.core.extras import extra
 from nas.core.files import write_text
+from nas.core.optional import optional
 from nas.core.plugins import Plugin
 from nas.core.text import file_name
 from nas.core.workers.runner import make_runner
@@ -146,7 +146,7 @@ def command(arch: str, as_json: bool, out: Path | None, **flags: Any) -> None:
     speedup = None
     device = flags["measure_device"]
     place = "this machine" if device == HERE else device
-    with extra(f"a measurement on {place}", say):
+    with optional(f"a measurement on {place}", say):
         speedup = _measured(result, table, flags)
     if speedup:
         document["measured"] = speedup.record()
@@ -154,12 +154,12 @@ def command(arch: str, as_json: bool, out: Path | None, **flags: Any) -> None:
     if as_json:
         print_json(document)
     else:
-        with extra("the summary", say):
+        with optional("the summary", say):
             _print(result, table, speedup)
             if whole:
                 put(whole.text)
                 say(f"wrote {whole.path}")
-    with extra("the pictures", say):
+    with optional("the pictures", say):
         _draw(result, table, folder)
     if not as_json:
         data = as_word(flags["data"])

@@ -9,7 +9,7 @@ from nas.cli._places import ALLOW_PLUGINS, PATH
 from nas.cli._print import print_json, print_table, say
 from nas.cli._progress import progress
 from nas.core.errors import missing_package
-from nas.core.extras import extra
+from nas.core.optional import optional
 from nas.core.text import file_name
 from nas.pipeline.config import read_pipeline
 from nas.pipeline.outcome import networks_table
@@ -46,7 +46,7 @@ def command(config: Path, out: Path | None, allow_plugins: bool, as_json: bool) 
     if as_json:
         print_json(outcome.record())
         return
-    with extra("the summary", say):
+    with optional("the summary", say):
         print_table(networks_table(outcome))
         for note in outcome.notes:
             say(note)

@@ -13,8 +13,8 @@ from nas.cli._print import print_json, print_table, put, say
 from nas.cli._progress import progress
 from nas.core.data import read_mapping, to_json
 from nas.core.errors import NasError, missing_package
-from nas.core.extras import extra
 from nas.core.files import write_folder
+from nas.core.optional import optional
 from nas.exporting.int8.ranges import SIGN, Ends
 from nas.exporting.walk import INPUT, OUTPUT
 from nas.network.checkpoint import Checkpoint, load_checkpoint
@@ -83,7 +83,7 @@ def command(
         _print(quantized, scores, times, found)
     name, content = next(iter(files.items()))
     say(f"wrote {out / name}, {len(content) / _BYTES:.2f} MB")
-    with extra("the picture", say):
+    with optional("the picture", say):
         from nas.report.int8_plots import draw_sensitivity
 
         title = f"{found.arch.name or trained}: sensitivity to int8, layer by layer"

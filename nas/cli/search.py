@@ -15,7 +15,7 @@ from nas.cli._places import ALLOW_PLUGINS, PATH, PLACE
 from nas.cli._print import print_json, print_table, put, say
 from nas.cli._progress import progress
 from nas.core.errors import NasError
-from nas.core.extras import extra
+from nas.core.optional import optional
 from nas.core.plugins import trusted, with_option
 from nas.core.run_folder import MARKS, SEARCH, is_begun
 from nas.core.storage import Place
@@ -158,12 +158,12 @@ def command(
             found = _checked(out.here) if wanted else ()
             print_json({**_document(run), "checked": [one.record() for one in found]})
         else:
-            with extra("the table of the front", say):
+            with optional("the table of the front", say):
                 _print_front(run, known, top)
             if wanted and (found := _checked(out.here)):
                 _say_checked(found)
         if plot and run.solutions:
-            with extra("the picture", say):
+            with optional("the picture", say):
                 _draw(run, known, out)
     if run.solutions:
         _say_where(run)
@@ -194,7 +194,7 @@ def _say_spent(run: Run, out: Place) -> None:
 
 def _known(run: Run) -> tuple[Solution, ...]:
     """Return the known architectures to compare with; print which are left out."""
-    with extra("known architectures", say):
+    with optional("known architectures", say):
         if run.solutions and (line := left_out(run.setup)):
             say(line)
         return run.known
@@ -207,9 +207,9 @@ def _checked(here: Path) -> "tuple[Checked, ...]":
     from nas.searching.runs.check import check_run
     from nas.searching.runs.checked import keep_checked
 
-    with suppress(KeyboardInterrupt), extra("the check", say), measuring(kept=False) as report:
+    with suppress(KeyboardInterrupt), optional("the check", say), measuring(kept=False) as report:
         found = check_run(here, ["best"], report=report)
-        with extra("the measurement in the run folder", say):
+        with optional("the measurement in the run folder", say):
             keep_checked(here, [one.record() for one in found])
         return found
     return ()

@@ -16,7 +16,7 @@ from nas.cli._print import print_json, put, say
 from nas.cli._progress import progress
 from nas.cli._trained import WEIGHTS
 from nas.core.errors import NasError, missing_package
-from nas.core.extras import extra
+from nas.core.optional import optional
 from nas.core.storage import Place, split_name
 from nas.core.text import counted, file_name
 from nas.exporting.export import named
@@ -142,7 +142,7 @@ def command(arch: str | None, as_json: bool, resolution: int | None, **flags: An
         )
         say(f"nas eval {word} --data {data_word}, or {more}")
     if trained.arch.detector:
-        with extra("the picture of what it finds", say):
+        with optional("the picture of what it finds", say):
             _draw(out, data, flags["device"])
 
 

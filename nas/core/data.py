@@ -83,7 +83,7 @@ def find(kind: str, name: str | Path, *, where: str, suffix: str = ".yaml") -> P
     """
     text = str(name)
     if is_path(text, suffix):
-        if not is_there(Path(text)):
+        if not exists(Path(text)):
             raise BadFile(f"{text}: no such file")
         return Path(text)
     known = bundled(where, suffix)
@@ -97,7 +97,7 @@ def is_path(text: str, suffix: str = ".yaml") -> bool:
     return os.sep in text or Path(text).suffix in (".yaml", ".yml", *_JSON, suffix)
 
 
-def is_there(path: Path) -> bool:
+def exists(path: Path) -> bool:
     """Return whether `path` exists; an impossible path does not."""
     try:
         return path.exists()

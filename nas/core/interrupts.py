@@ -8,7 +8,7 @@ from typing import Any
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
+def delay_interrupts() -> Iterator[None]:
     """Delay Ctrl-C until the block ends; a second Ctrl-C is handled at once."""
     handler = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(handler):
@@ -31,7 +31,7 @@ def undisturbed() -> Iterator[None]:
 
 
 @contextmanager
-def unheard() -> Iterator[None]:
+def block_sigint() -> Iterator[None]:
     """Make processes that are started in the block ignore Ctrl-C; not available on Windows."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:

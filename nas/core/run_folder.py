@@ -215,7 +215,7 @@ def _only(folder: Path, name: str | None, kind: Kind) -> str:
 
 def _of_pipeline(folder: Path, name: str) -> str:
     """Return the path of a pipeline's network, relative to its folder."""
-    with sound(folder / PIPELINE.mark):
+    with reporting_damage(folder / PIPELINE.mark):
         stages = read_lines(folder / PIPELINE.mark)
         networks = [n for stage in stages if "done" in stage for n in stage["done"]["networks"]]
         known = {str(network["name"]): str(network["path"]) for network in networks}
@@ -245,7 +245,7 @@ def read_lines(path: Path) -> list[Any]:
 
 
 @contextmanager
-def sound(path: Path) -> Iterator[None]:
+def reporting_damage(path: Path) -> Iterator[None]:
     """Turn errors from records of an unexpected shape into a RunError that names `path`."""
     try:
         yield

@@ -82,7 +82,7 @@ class FromFile(str):
     __slots__ = ()
 
 
-class Wrong(Exception):
+class InvalidValue(Exception):
     """A wrong value in a record; `path` leads to it, and `Reader` adds the file.
 
     With `about_keys`, the keys of the mapping around the last step are wrong.
@@ -93,9 +93,9 @@ class Wrong(Exception):
         super().__init__(problem)
         self.problem, self.path, self.about_keys = problem, path, about_keys
 
-    def inside(self, step: str | int) -> "Wrong":
+    def inside(self, step: str | int) -> "InvalidValue":
         """Return the same error for the mapping or list that holds the value at `step`."""
-        return Wrong(self.problem, step, *self.path, about_keys=self.about_keys)
+        return InvalidValue(self.problem, step, *self.path, about_keys=self.about_keys)
 
 
 class Reader:
@@ -150,7 +150,7 @@ class Reader:
     def _read(self, data: Any, read: _Read) -> Any:
         try:
             return read(data)
-        except Wrong as wrong:
+        except InvalidValue as wrong:
             path = wrong.path[:-1] if wrong.about_keys else wrong.path
             name = ".".join(map(str, path))
             problem = f"{name}{': ' if wrong.about_keys else ' '}{wrong.problem}"
@@ -167,7 +167,7 @@ def check_keys(
     """
     try:
         _check_keys(data, known, required)
-    except Wrong as wrong:
+    except InvalidValue as wrong:
         raise BadFile(f"{locate(data, wrong.path, place)}: {wrong.problem}") from None
 
 
@@ -198,10 +198,10 @@ def locate(data: Any, path: Sequence[Any], place: str) -> str:
 def _check_keys(data: Mapping[str, Any], known: Collection[str], required: Collection[str]) -> None:
     for key in data:
         if key not in known:
-            raise Wrong(str(unknown("key", str(key), known)), key, about_keys=True)
+            raise InvalidValue(str(unknown("key", str(key), known)), key, about_keys=True)
     missing = [key for key in required if key not in data]
     if missing:
-        raise Wrong(f"missing {', '.join(missing)}", missing[0], about_keys=True)
+        raise InvalidValue(f"missing {', '.join(missing)}", missing[0], about_keys=True)
 
 
 # Readers by type
@@ -209,7 +209,7 @@ def _check_keys(data: Mapping[str, Any], known: Collection[str], required: Colle
 
 @cache
 def _check(kind: Any) -> _Read:
-    """Return a function that reads a value of type `kind`, and raises `Wrong` for others."""
+    """Return a function that reads a value of type `kind`, and raises `InvalidValue` for others."""
     if kind in _PLAIN:
         return _PLAIN[kind]
     if isinstance(kind, type) and is_dataclass(kind):
@@ -235,8 +235,8 @@ def _limited(kind: type, limit: Range | OneOf) -> _Read:
     return partial(_whole if kind is int else _number, allowed=limit)
 
 
-def _expected(noun: str, value: Any) -> Wrong:
-    return Wrong(f"must be {noun}, not {shown(value)}")
+def _expected(noun: str, value: Any) -> InvalidValue:
+    return InvalidValue(f"must be {noun}, not {shown(value)}")
 
 
 def _text(value: Any) -> str:
@@ -309,7 +309,7 @@ def _mapping(value: Any, read: _Read) -> Mapping[str, Any]:
         raise _expected("a mapping", value)
     for key in value:
         if not isinstance(key, str):
-            raise Wrong(f"key {shown(key)} must be a text", key, about_keys=True)
+            raise InvalidValue(f"key {shown(key)} must be a text", key, about_keys=True)
     if read is _anything:
         return value
     return {key: _at(value, key=key, read=read) for key in value}
@@ -322,7 +322,7 @@ def _anything(value: Any) -> Any:
 def _at(data: Any, *, key: str | int, read: _Read) -> Any:
     try:
         return read(data[key])
-    except Wrong as wrong:
+    except InvalidValue as wrong:
         raise wrong.inside(key) from None
 
 
@@ -336,9 +336,9 @@ def _record(value: Any, kind: type, more: bool = False) -> Any:
         return kind(**found)
     except BadValue as error:
         path = error.path if error.path and error.path[0] in value else ()
-        raise Wrong(str(error), *path, about_keys=True) from None
+        raise InvalidValue(str(error), *path, about_keys=True) from None
     except NasError as error:
-        raise Wrong(str(error), about_keys=True) from None
+        raise InvalidValue(str(error), about_keys=True) from None
 
 
 @cache

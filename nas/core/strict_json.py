@@ -21,7 +21,7 @@ MAX_DIGITS = 100
 _TEXT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z)', re.DOTALL)
 _NO_BRACKET = re.compile(r"[^\[\]{}]+")
 _STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
-_HALF_CHARACTER = re.compile(r"\\ud[89a-f]", re.IGNORECASE)
+_SURROGATE = re.compile(r"\\ud[89a-f]", re.IGNORECASE)
 
 
 class Malformed(ValueError):
@@ -48,12 +48,12 @@ def parse(text: str | bytes, *, constants: bool = False) -> Any:
         _check_depth(text)
         found = json.loads(
             text,
-            object_pairs_hook=_without_twins,
+            object_pairs_hook=_without_duplicates,
             parse_int=_whole,
             parse_float=partial(_number, constants=constants),
             parse_constant=float if constants else _no_constant,
         )
-        if _HALF_CHARACTER.search(text):
+        if _SURROGATE.search(text):
             json.dumps(found, ensure_ascii=False).encode("utf-8")
     except json.JSONDecodeError as error:
         raise Malformed(error.msg, error.lineno) from None
@@ -100,7 +100,7 @@ def _check_depth(text: str) -> None:
         raise Malformed(f"is nested deeper than {DEEPEST} levels")
 
 
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) < len(pairs):
         seen: set[str] = set()

@@ -20,20 +20,20 @@ _TOO_LONG = f"has a number of more than {MAX_DIGITS} digits"
 _Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class Lined(dict[str, Any]):
+class MappingWithLines(dict[str, Any]):
     """A mapping from a YAML file, with the line of each of its keys."""
 
     lines: Mapping[str, int]
 
 
-def changed(content: Mapping[str, Any], **values: Any) -> Lined:
+def changed(content: Mapping[str, Any], **values: Any) -> MappingWithLines:
     """Return `content` updated with `values`; it keeps its lines."""
-    made = Lined({**content, **values})
+    made = MappingWithLines({**content, **values})
     made.lines = getattr(content, "lines", {})
     return made
 
 
-def without(content: Mapping[str, Any], *keys: str) -> Lined:
+def without(content: Mapping[str, Any], *keys: str) -> MappingWithLines:
     """Return `content` without `keys`; it keeps its lines."""
     made = changed(content)
     for key in keys:
@@ -42,7 +42,7 @@ def without(content: Mapping[str, Any], *keys: str) -> Lined:
 
 
 def parse(text: str) -> Any:
-    """Return the value of a YAML text; its mappings are `Lined`.
+    """Return the value of a YAML text; its mappings are `MappingWithLines`.
 
     Raises:
         Malformed: with the problem, and its line if known.
@@ -58,7 +58,7 @@ def parse(text: str) -> Any:
 
 
 class _StrictLoader(_Parser):  # type: ignore[misc]  # chosen at run time
-    """Loads mappings as `Lined`, and rejects what Python cannot represent."""
+    """Loads mappings as `MappingWithLines`, and rejects what Python cannot represent."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         """Build one value; one that Python cannot read is a YAML error with its line."""
@@ -67,9 +67,9 @@ class _StrictLoader(_Parser):  # type: ignore[misc]  # chosen at run time
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise _refused(f"cannot read this value ({error})", node.start_mark) from None
 
-    def construct_lined(self, node: yaml.MappingNode) -> Lined:
+    def construct_mapping_with_lines(self, node: yaml.MappingNode) -> MappingWithLines:
         """Build one mapping that knows its lines."""
-        result = Lined()
+        result = MappingWithLines()
         lines = {}
         for key_node, value_node in node.value:
             key = self.construct_object(key_node, deep=True)
@@ -87,7 +87,7 @@ class _StrictLoader(_Parser):  # type: ignore[misc]  # chosen at run time
         return int(self.construct_yaml_int(node))
 
 
-_StrictLoader.add_constructor("tag:yaml.org,2002:map", _StrictLoader.construct_lined)
+_StrictLoader.add_constructor("tag:yaml.org,2002:map", _StrictLoader.construct_mapping_with_lines)
 _StrictLoader.add_constructor("tag:yaml.org,2002:int", _StrictLoader.construct_whole)
 
 

@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from nas.core.data import bundled, is_there, read_mapping
+from nas.core.data import bundled, exists, read_mapping
 from nas.core.errors import NasError, unknown
 from nas.core.schema import Coefficient, Reader
 from nas.core.strict_yaml import changed, without
@@ -79,7 +79,7 @@ def _renamed(name: str | Path, era: str | int | None) -> str:
 def _of_file(text: str, wanted: str) -> str:
     """Return FILE:ERA if the file at `text` has eras and `wanted` is not the default."""
     path = Path(text)
-    content = read_mapping(path) if wanted and is_there(path) else {}
+    content = read_mapping(path) if wanted and exists(path) else {}
     if "eras" not in content:
         return text
     old = Reader(path).record(content, _Eras, more=True)

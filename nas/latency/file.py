@@ -9,8 +9,8 @@ from nas.core import strict_yaml
 from nas.core.data import find, read_mapping, to_json, to_yaml
 from nas.core.errors import BadFile, BadValue, UnknownName
 from nas.core.files import write_text
-from nas.core.mistaken import TABLE, explained
 from nas.core.schema import SCHEMA, Reader
+from nas.core.wrong_kind import TABLE, wrong_kind_error
 from nas.latency.correction import Correction
 from nas.latency.eras import earlier_fingerprint, split_era, table_of_era, without_eras
 from nas.latency.predictor import COUNTS
@@ -40,7 +40,7 @@ def load_table(name: str | Path, *, era: str | int | None = None) -> LatencyTabl
     try:
         return _load(place, chosen)
     except (UnknownName, BadFile) as error:
-        raise explained(error, str(place), TABLE) from None
+        raise wrong_kind_error(error, str(place), TABLE) from None
 
 
 def _load(place: str | Path, chosen: str) -> LatencyTable:

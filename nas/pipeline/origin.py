@@ -20,7 +20,7 @@ from nas.core.run_folder import (
     Kind,
     kind_of,
     read_lines,
-    sound,
+    reporting_damage,
 )
 from nas.core.storage import is_url, split_name
 from nas.core.text import counted
@@ -98,7 +98,7 @@ def origin(text: str) -> Origin:
     kind = kind_of(here)
     if kind is None or kind not in _READ:
         return Origin()
-    with sound(here / kind.mark):
+    with reporting_damage(here / kind.mark):
         return _READ[kind](here, name or BEST)
 
 

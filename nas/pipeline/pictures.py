@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from nas.core.extras import extra
+from nas.core.optional import optional
 from nas.latency.table import LatencyTable
 from nas.pruning.netadapt import Result
 from nas.searching.loop import Run
@@ -20,7 +20,7 @@ PICTURES = {
 def draw_front_of(run: Run, out: Path) -> tuple[str, ...]:
     """Draw the front of a search into its folder; return what is missing in it, or why it is."""
     said: list[str] = []
-    with extra("the picture of the front", said.append):
+    with optional("the picture of the front", said.append):
         from nas.report.plots import draw_front
 
         said += [line for line in (left_out(run.setup),) if line]
@@ -31,7 +31,7 @@ def draw_front_of(run: Run, out: Path) -> tuple[str, ...]:
 def draw_rounds_of(result: Result, table: LatencyTable, out: Path) -> tuple[str, ...]:
     """Draw the rounds of a pruning into its folder; return why one is missing, if so."""
     said: list[str] = []
-    with extra("the pictures of the pruning", said.append):
+    with optional("the pictures of the pruning", said.append):
         from nas.report.netadapt_plots import draw_channels, draw_rounds
 
         draw_rounds(result, table, [out / Path(ROUNDS).name])

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from nas.core.data import to_json, to_yaml
 from nas.core.errors import NasError
-from nas.core.extras import Say, extra
 from nas.core.files import write_text
+from nas.core.optional import Say, optional
 from nas.core.run_folder import kind_of
 from nas.core.schema import SCHEMA
 from nas.core.storage import Place
@@ -35,7 +35,7 @@ def write_report(outcome: Outcome, say: Say) -> None:
     """
     folder = outcome.out / REPORT
     write_text(folder / RESULT, to_json(outcome.record()))
-    with extra("the report's page", say):
+    with optional("the report's page", say):
         write_text(folder / PAGE, rendered(pipeline_page(outcome)))
         say(f"the report is {folder / PAGE}")
 

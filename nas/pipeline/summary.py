@@ -26,7 +26,7 @@ from nas.core.run_folder import (
     check_kind,
     kind_of,
     read_lines,
-    sound,
+    reporting_damage,
 )
 from nas.core.storage import Place
 from nas.network.checkpoint import architecture_of, metric_of
@@ -68,7 +68,7 @@ def read_summary(place: Place) -> Summary | None:
             check_kind(here, SEARCH)
         if kind is SEARCH or kind is None:
             return None
-        with sound(here / kind.mark):
+        with reporting_damage(here / kind.mark):
             finished, facts = _READ[kind](here)
     return Summary(out=place, kind=kind, state=FINISHED if finished else UNFINISHED, facts=facts)
 

@@ -1,7 +1,7 @@
 """The page of a quantization, read from the folder that `nas quantize` wrote."""
 
 from nas.core.data import read_mapping
-from nas.core.run_folder import sound
+from nas.core.run_folder import reporting_damage
 from nas.core.storage import Place
 from nas.report.charts import COLOURS, bars
 from nas.report.page import Page, Part
@@ -17,7 +17,7 @@ def int8_page(place: Place) -> Page:
     Raises:
         NasError: if there is none, or its file is damaged.
     """
-    with place.reading(QUANTIZATION) as here, sound(here / QUANTIZATION):
+    with place.reading(QUANTIZATION) as here, reporting_damage(here / QUANTIZATION):
         found = read_mapping(here / QUANTIZATION)
         metric, plain, whole = str(found["metric"]), found["float"], found["int8"]
         scores = [float(side[metric]) for side in (plain, whole)]

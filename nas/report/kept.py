@@ -10,7 +10,7 @@ from nas.core import strict_json
 from nas.core.data import read_mapping
 from nas.core.errors import NasError
 from nas.core.files import write_text
-from nas.core.run_folder import sound
+from nas.core.run_folder import reporting_damage
 from nas.report.confusion import class_table, confusion_table
 from nas.report.detection import precision_table
 from nas.report.page import Part
@@ -40,7 +40,7 @@ def evaluation_parts(folder: Path) -> tuple[Part, ...]:
 
 def _part(path: Path) -> Part:
     try:
-        with sound(path):
+        with reporting_damage(path):
             return _read(read_mapping(path))
     except NasError as error:
         return Part(heading="Class by class", texts=(f"left aside: {error}",))

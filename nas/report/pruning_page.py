@@ -7,7 +7,7 @@ from typing import Any
 from nas.core.data import read_mapping
 from nas.core.errors import NasError
 from nas.core.files import read_text
-from nas.core.run_folder import PRUNED, RUN, read_lines, sound
+from nas.core.run_folder import PRUNED, RUN, read_lines, reporting_damage
 from nas.core.storage import Place
 from nas.network.checkpoint import architecture_of, metric_of
 from nas.network.zoo import load_architecture
@@ -28,7 +28,7 @@ def pruning_page(place: Place) -> Page:
     Raises:
         NasError: if there is none, or its journal or settings are damaged.
     """
-    with place.reading(*FILES) as here, sound(here / ROUNDS):
+    with place.reading(*FILES) as here, reporting_damage(here / ROUNDS):
         settings = read_mapping(here / RUN)
         lines = read_lines(here / ROUNDS) if (here / ROUNDS).is_file() else []
         facts = _facts(settings, lines, _result(here))
@@ -42,7 +42,7 @@ def pruning_parts(here: Path) -> tuple[Part, ...]:
     Raises:
         NasError: if its journal or settings are damaged.
     """
-    with sound(here / ROUNDS):
+    with reporting_damage(here / ROUNDS):
         lines = read_lines(here / ROUNDS) if (here / ROUNDS).is_file() else []
         points = _points(lines, _result(here))
     picture = Picture(path=here / CHANNELS, text="Channels before and after")

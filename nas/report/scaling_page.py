@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nas.core.errors import NasError
 from nas.core.files import read_text
-from nas.core.run_folder import SCALED, SCALING, read_lines, sound
+from nas.core.run_folder import SCALED, SCALING, read_lines, reporting_damage
 from nas.core.storage import Place
 from nas.network.zoo import load_architecture
 from nas.report.charts import axes
@@ -30,7 +30,7 @@ def scaling_page(place: Place) -> Page:
     Raises:
         NasError: if there is none, or it is damaged.
     """
-    with place.reading(*FILES) as here, sound(here / SCALING.mark):
+    with place.reading(*FILES) as here, reporting_damage(here / SCALING.mark):
         header, *lines = read_lines(here / SCALING.mark)
         metric = str(header["metric"])
         rows = _rows(here)

@@ -7,7 +7,7 @@ from typing import Any
 from nas.core.data import read_mapping
 from nas.core.errors import NasError
 from nas.core.files import read_text
-from nas.core.run_folder import SUPERNET, TRAINING, Kind, read_lines, sound
+from nas.core.run_folder import SUPERNET, TRAINING, Kind, read_lines, reporting_damage
 from nas.core.storage import Place
 from nas.network.blocks import Architecture
 from nas.network.cost import cost
@@ -47,7 +47,7 @@ def training_parts(here: Path, kind: Kind = TRAINING) -> tuple[Part, ...]:
     Raises:
         NasError: if its history is damaged.
     """
-    with sound(here / METRICS):
+    with reporting_damage(here / METRICS):
         epochs = _epochs(here)
         charts = _curves(epochs)
     picture = Picture(path=here / PREDICTIONS, text="What the detector finds in validation images")
@@ -61,10 +61,10 @@ def training_parts(here: Path, kind: Kind = TRAINING) -> tuple[Part, ...]:
 
 
 def _facts(here: Path, kind: Kind) -> dict[str, str]:
-    with sound(here / kind.mark):
+    with reporting_damage(here / kind.mark):
         settings = read_mapping(here / kind.mark)
         wanted, data = int(settings["recipe"]["epochs"]), str(settings["data"]["name"])
-    with sound(here / METRICS):
+    with reporting_damage(here / METRICS):
         epochs = _epochs(here)
         done = int(epochs[-1]["epoch"]) if epochs else 0
         state = "finished" if done >= wanted else "unfinished"

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from nas.core.data import bundled, find, is_path, is_there, to_yaml
+from nas.core.data import bundled, exists, find, is_path, to_yaml
 from nas.core.files import read_text, write_text
 from nas.core.run_folder import read_lines
 from nas.searching.journal import JOURNAL
@@ -47,7 +47,7 @@ def space_of(name: str, folder: Path | None) -> Space:
     Raises:
         NasError: if there is no such space, or a file is malformed.
     """
-    own = is_path(name) and is_there(Path(name))
+    own = is_path(name) and exists(Path(name))
     if folder is None or own or not (folder / JOURNAL).is_file():
         return load_space(name)
     if kept := kept_space(folder):

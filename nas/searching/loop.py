@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from nas.core import plugins
 from nas.core.errors import NasError, RunError, unknown
-from nas.core.extras import extra
 from nas.core.jsonl import Lines
+from nas.core.optional import optional
 from nas.core.plugins import Plugin
 from nas.core.progress import Report
 from nas.core.run_folder import SEARCH, is_begun
@@ -97,7 +97,7 @@ class Run:
         """
         name, found = self.setup.space.baseline, None
         if name and covers(self.setup, name):
-            with extra(f"a comparison with {name}", logger.warning):
+            with optional(f"a comparison with {name}", logger.warning):
                 found = known_solution(self.setup, name)
         return found
 
@@ -138,7 +138,7 @@ class Run:
     def known(self) -> tuple[Solution, ...]:
         """The bundled architectures that the latency table covers, to compare with, by name."""
         found: tuple[Solution, ...] = ()
-        with extra("known architectures", logger.warning):
+        with optional("known architectures", logger.warning):
             found = known_solutions(self.setup)
         return found
 
@@ -322,7 +322,7 @@ def write(run: Run) -> None:
         folder.write_results(here, run.records(), archs, folder.environment(run.setup))
         if not all((here / name).is_file() for name in (folder.CONFIG, JOURNAL)):
             raise RunError(f"{run.out} was removed after the search; its journal is gone")
-        with extra(RESULT, logger.warning):
+        with optional(RESULT, logger.warning):
             write_result(here, _result(run))
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nas.core import data
 from nas.core.errors import NotInSpace
-from nas.core.extras import extra
+from nas.core.optional import optional
 from nas.latency.table import Latency
 from nas.network.blocks import Architecture
 from nas.network.cost import cost
@@ -225,7 +225,7 @@ def _doubts(setup: Setup, picks: Matrix, accuracies: Sequence[float]) -> list[di
     judged: list[float | None] = [None] * count
     outside = [""] * count
     if count:
-        with extra("deviations", logger.warning):
+        with optional("deviations", logger.warning):
             values = judge.deviation(candidates)
             with blamed(judge, "deviation"):
                 check_deviation(values, judge.provides, count=count)

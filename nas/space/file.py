@@ -8,10 +8,10 @@ from typing import Any
 
 from nas.core import data
 from nas.core.errors import BadFile, NasError, UnknownName
-from nas.core.mistaken import SPACE, explained
 from nas.core.plugins import Plugin, check_named
 from nas.core.schema import FromFile, Reader, check_keys
 from nas.core.text import shown
+from nas.core.wrong_kind import SPACE, wrong_kind_error
 from nas.network.blocks import ACTS, GATES, MAX_CHANNELS, MAX_PIXELS, MAX_WINDOW, SKIPS
 from nas.network.lowering import kind_of, kinds_of_blocks
 from nas.space.rows import SHARED, Row, Squeezing, Squeezings, Value
@@ -95,7 +95,7 @@ def load_space(name: str | Path) -> Space:
         _check_code(content)
         return space_from_mapping(content, source=str(path))
     except (UnknownName, BadFile) as error:
-        raise explained(error, str(name), SPACE) from None
+        raise wrong_kind_error(error, str(name), SPACE) from None
 
 
 def space_from_mapping(content: Mapping[str, Any], *, source: str = "space") -> Space:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.core.data import is_there
+from nas.core.data import exists
 from nas.core.errors import BadValue, NasError, UnknownName
 from nas.core.machine import available_cores
 from nas.core.plugins import Plugin, available, create
@@ -157,8 +157,8 @@ def find_source(text: str, *, seed: int = 0, task: str = "") -> Source:
 
 def _check_named(text: str, name: str) -> None:
     """Refuse a path without the name of what reads it."""
-    path = Path(text if is_there(Path(text)) else text.partition(",")[0])
-    if name in available(KIND) or not is_there(path):
+    path = Path(text if exists(Path(text)) else text.partition(",")[0])
+    if name in available(KIND) or not exists(path):
         return
     if path.is_dir():
         raise UnknownName(

@@ -43,7 +43,7 @@ from nas.training.task import check_batch
 
 logger = logging.getLogger(__name__)
 
-_PATIENCE_SECONDS = 60.0
+_TIMEOUT_SECONDS = 60.0
 _SCRATCH = ".ray"
 """What Ray Train keeps of a run, in the training folder; gone when it ends."""
 
@@ -238,7 +238,7 @@ def _followed(trainer: TorchTrainer, queue: Queue, report: Report | None) -> lis
         try:
             told = queue.get(timeout=1.0)
         except Empty:
-            if time.monotonic() - silent_since > _PATIENCE_SECONDS:
+            if time.monotonic() - silent_since > _TIMEOUT_SECONDS:
                 silent_since = time.monotonic()
                 logger.warning("the workers do not answer; does the cluster have room for all?")
             continue
@@ -280,7 +280,7 @@ def _work(settings: Mapping[str, Any]) -> None:
     report = (lambda *told: queue.put(told)) if first else None
     job = replace(job, options=replace(job.options, group=group, report=report))
     try:
-        with _joined(group), out.open(patient=True) if first else nullcontext() as folder:
+        with _joined(group), out.open(retry=True) if first else nullcontext() as folder:
             if folder and not (folder / SETTINGS).is_file():
                 raise NasError(f"{out} is not shared with the workers; give an `out` that is")
             carry_out(job, folder)

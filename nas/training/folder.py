@@ -16,9 +16,9 @@ from torch import Tensor
 from nas.core import strict_json
 from nas.core.data import read_mapping, to_yaml
 from nas.core.errors import RunError
-from nas.core.extras import extra
 from nas.core.files import write_text
 from nas.core.jsonl import Lines, line_reader
+from nas.core.optional import optional
 from nas.core.run_folder import TRAINING, Kind, check_same, holds, other
 from nas.core.schema import SCHEMA, Fraction, Reader, Seconds, check_keys
 from nas.models import state as checkpoint
@@ -145,7 +145,7 @@ class TrainingFolder:
         self._log.append(record)
         events, self._events = self._events, None  # a failure is said once
         if events:
-            with extra("TensorBoard's files", logger.warning):
+            with optional("TensorBoard's files", logger.warning):
                 for name, value in record.items():
                     if name != "step":
                         events.add_scalar(name, value, record["step"])
@@ -156,7 +156,7 @@ class TrainingFolder:
         """Let others write."""
         self._log.close()
         if self._events:
-            with extra("TensorBoard's files", logger.warning):
+            with optional("TensorBoard's files", logger.warning):
                 self._events.close()
 
 
@@ -179,7 +179,7 @@ def _epoch(path: Path, number: int, record: Record) -> int:
 
 def _event_writer(path: Path, step: int) -> Any:
     """Return a writer of TensorBoard's files that hides what came after `step`, or None."""
-    with extra("TensorBoard's files", logger.warning):
+    with optional("TensorBoard's files", logger.warning):
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ModuleNotFoundError:  # an optional package

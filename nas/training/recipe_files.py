@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from nas.core import strict_json
-from nas.core.data import as_json, is_there, read_mapping
+from nas.core.data import as_json, exists, read_mapping
 from nas.core.errors import BadValue, MissingPackage, UnknownName, unknown
 from nas.core.plugins import Plugin
 from nas.core.schema import SCHEMA, Reader
-from nas.core.strict_yaml import Lined, changed, without
+from nas.core.strict_yaml import MappingWithLines, changed, without
 from nas.training.augment import Augment
 from nas.training.box_augment import BoxAugment
 from nas.training.recipes import RECIPES, Recipe, adapt, as_plain
@@ -59,7 +59,7 @@ def load_recipe(text: str) -> Recipe:
         UnknownName: if there is no such recipe or option; it names the closest.
         BadFile: if the file cannot be read, or a value is wrong, naming the line and the key.
     """
-    if _is_path(text) and is_there(Path(text)):
+    if _is_path(text) and exists(Path(text)):
         return read_recipe(Path(text))
     plugin = Plugin.parse(text)
     if _is_path(plugin.name):
@@ -169,7 +169,7 @@ def _number(text: Any) -> Any:
     return text
 
 
-def _with_numbers(content: Mapping[str, Any]) -> Lined:
+def _with_numbers(content: Mapping[str, Any]) -> MappingWithLines:
     """Return `content` with 1e-5 as a number, which is a text in YAML 1.1."""
     texts = {k: v for k, v in content.items() if k in _NUMBERS and isinstance(v, str)}
     return changed(content, **{key: _number(text) for key, text in texts.items()})

@@ -7,7 +7,7 @@ import click
 from nas.cli._places import PATH
 from nas.cli._print import print_json, put, say
 from nas.cli.latency import _options as options
-from nas.core.extras import extra
+from nas.core.optional import optional
 from nas.latency.measure.make import build_table
 from nas.report.table_notes import facts, width_note
 
@@ -22,7 +22,7 @@ def command(samples: Path, out: Path, as_json: bool) -> None:
     if as_json:
         print_json({"schema": 1, "path": str(out), **facts(table)})
         return
-    with extra("the summary", say):
+    with optional("the summary", say):
         say(f"{out}: {len(table.entries)} units on {table.heading}")
         say(width_note(table))
         if table.provenance:

@@ -9,7 +9,7 @@ from nas.cli._places import PATH
 from nas.cli._print import print_json, say
 from nas.cli.latency import _options as options
 from nas.core.errors import NasError
-from nas.core.extras import extra
+from nas.core.optional import optional
 from nas.core.run_folder import SEARCH, TRAINING, kind_of
 from nas.latency.measure.run import Target
 from nas.searching.runs.check import check_run, spread_names
@@ -39,7 +39,7 @@ def command(run: Path, top: int, table: str | None, target: Target, as_json: boo
         names = spread_names(run, top)
         found = check_run(run, names, table=table, target=target, report=report)
     records = [one.record() for one in found]
-    with extra("the measurements in the run folder", say):
+    with optional("the measurements in the run folder", say):
         keep_checked(run, records)
     if as_json:
         print_json({"schema": 1, "run": str(run), "networks": records})

@@ -8,7 +8,7 @@ from nas.cli._places import PATH
 from nas.cli._print import print_json, put, say
 from nas.cli.latency import _options as options
 from nas.core.errors import NasError
-from nas.core.extras import extra
+from nas.core.optional import optional
 from nas.latency.coverage import coverage, coverage_text
 from nas.latency.file import load_table
 from nas.latency.measure.agreement import (
@@ -62,7 +62,7 @@ def command(
     else:
         put(result.summary)
     if plot:
-        with extra("the picture", say):
+        with optional("the picture", say):
             _draw(result, x, y, plot)
 
 

@@ -10,7 +10,7 @@ from nas.cli._places import PATH
 from nas.cli._print import print_json, say
 from nas.cli.latency import _options as options
 from nas.core.errors import NasError
-from nas.core.extras import extra
+from nas.core.optional import optional
 from nas.latency.file import load_table
 from nas.latency.measure.choice import operator_model, reduced
 from nas.latency.measure.make import add_missing, make_table, samples_path
@@ -62,7 +62,7 @@ def command(  # noqa: PLR0913  # a parameter for every option
     if as_json:
         print_json({"schema": 1, "path": str(out), **facts(table)})
     else:
-        with extra("the summary", say):
+        with optional("the summary", say):
             _say(table, out, asked.space)
 
 

@@ -7,7 +7,7 @@ import click
 from nas.cli._places import PATH
 from nas.cli._print import print_json, put, say
 from nas.cli.latency import _options as options
-from nas.core.extras import extra
+from nas.core.optional import optional
 from nas.latency.measure.make import validate_table
 from nas.latency.measure.run import Where
 from nas.latency.table import LatencyTable
@@ -52,13 +52,13 @@ def command(  # noqa: PLR0913  # a parameter for every option
     if as_json:
         print_json({"schema": 1, "table": str(table), **facts(validated)["validation"]})
     elif validation:
-        with extra("the summary", say):
+        with optional("the summary", say):
             put(validation.summary)
             say(speed_note(validation) or "the machine was as fast as when the table was measured")
             if note := other_graphs(validated):
                 say(f"the table was {note}")
     if plot:
-        with extra("the picture", say):
+        with optional("the picture", say):
             _draw(validated, table)
 
 

@@ -15,7 +15,7 @@ from nas.cli._print import print_json, print_table, say
 from nas.cli._progress import progress
 from nas.cli.scale._tables import grid_remarks, grid_table
 from nas.core.errors import NasError, missing_package, unknown
-from nas.core.extras import extra
+from nas.core.optional import optional
 from nas.core.workers.runner import Runner, make_runner
 from nas.latency.file import load_table
 from nas.network.blocks import Architecture
@@ -76,11 +76,11 @@ def search(arch: str, evaluator: str, out: Path, plot: bool, as_json: bool, **fl
     if as_json:
         print_json(_document(rows, judge, budget, base, out))
     else:
-        with extra("the table of the grid", say):
+        with optional("the table of the grid", say):
             _show(rows, judge, budget, base)
             _suggest(rows[0].point.by, arch, out)
     if plot:
-        with extra("the picture", say):
+        with optional("the picture", say):
             _draw(rows, base, budget, judge, out)
 
 

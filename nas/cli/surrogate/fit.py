@@ -13,7 +13,7 @@ from nas.cli._places import PATH, PLACE
 from nas.cli._print import print_json, put, say
 from nas.cli._progress import progress
 from nas.core.errors import NasError, missing_package
-from nas.core.extras import extra
+from nas.core.optional import optional
 from nas.core.storage import Place
 from nas.searching.runs.examples import read_examples
 from nas.searching.runs.stored import read_run
@@ -48,7 +48,7 @@ def command(runs: tuple[Place, ...], out: Path, seed: int, as_json: bool) -> Non
         print_json(_document(examples, fitted, out))
         return
     say(f"wrote {out}")
-    with extra("the summary", say):
+    with optional("the summary", say):
         for line in _lines(fitted):
             put(line)
         space = read_run(runs[0]).config.space

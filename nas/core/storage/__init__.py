@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from nas.core.errors import NasError
 from nas.core.storage.systems import Storage
-from nas.core.storage.working import named, patiently, working_copy
+from nas.core.storage.working import named, with_retries, working_copy
 from nas.core.text import file_name, without_secrets
 
 _IS_URL = re.compile(r"[A-Za-z][\w+.:-]*://")
@@ -69,12 +69,12 @@ class Place:
         return Place(self.kept.resolve()) if isinstance(self.kept, Path) else self
 
     @contextmanager
-    def open(self, *, patient: bool = False) -> Iterator[Path]:
+    def open(self, *, retry: bool = False) -> Iterator[Path]:
         """Yield the folder to work in; for a URL, a working copy (see `working_copy`)."""
         if isinstance(self.kept, Path):
             yield self.kept
             return
-        with working_copy(self.kept, self.here, patient=patient):
+        with working_copy(self.kept, self.here, retry=retry):
             yield self.here
 
     @contextmanager
@@ -102,7 +102,7 @@ class Place:
             path.unlink(missing_ok=True)
         if isinstance(self.kept, str):
             there = Storage(self.kept)
-            patiently(lambda: there.remove([n for n in there.names() if fnmatch(n, pattern)]))
+            with_retries(lambda: there.remove([n for n in there.names() if fnmatch(n, pattern)]))
 
 
 def is_url(text: str) -> bool:

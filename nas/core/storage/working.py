@@ -34,11 +34,11 @@ A file beside the copy has the same content: if both agree, nobody else has work
 
 
 @contextmanager
-def working_copy(url: str, here: Path, *, patient: bool) -> Iterator[None]:
+def working_copy(url: str, here: Path, *, retry: bool) -> Iterator[None]:
     """Keep the local folder `here` a working copy of the folder at `url`.
 
     After a kill, the content of the URL counts; on the same machine, files and JSON lines that were
-    never sent are kept too. A failed upload is repeated. With `patient`, so are a failed download
+    never sent are kept too. A failed upload is repeated. With `retry`, so are a failed download
     and opening a URL that another process, perhaps just killed, still has open.
 
     Raises:
@@ -46,10 +46,10 @@ def working_copy(url: str, here: Path, *, patient: bool) -> Iterator[None]:
             it. Errors of the block that name `here` name the URL instead.
     """
     copy = _Copy(url, here)
-    pauses = PAUSES if patient else ()
+    pauses = PAUSES if retry else ()
     with ExitStack() as stack:
-        patiently(lambda: stack.enter_context(_lock(here, url)), pauses)
-        patiently(copy.fetch, pauses)
+        with_retries(lambda: stack.enter_context(_lock(here, url)), pauses)
+        with_retries(copy.fetch, pauses)
         with _sending(copy), named(here, url):
             yield
 
@@ -141,14 +141,14 @@ class _Copy:
             RunError: if the rest cannot be sent; it says where the copy is.
         """
         try:
-            patiently(self.send)
+            with_retries(self.send)
         except NasError as error:
             raise RunError(
                 f"{error}; everything is in {self.here} on {socket.gethostname()}, where the same "
                 "command resumes it"
             ) from None
         shutil.rmtree(self.here, ignore_errors=True)  # first: a kill in between leaves only marks
-        patiently(lambda: self._there.remove([_MARK]))
+        with_retries(lambda: self._there.remove([_MARK]))
         self._mark_here.unlink(missing_ok=True)
 
 
@@ -240,7 +240,7 @@ def _is_longer(path: Path, there: bytes) -> bool:
     return len(here) > len(lines) and here.startswith(lines)
 
 
-def patiently(action: Callable[[], None], pauses: Sequence[float] | None = None) -> None:
+def with_retries(action: Callable[[], None], pauses: Sequence[float] | None = None) -> None:
     """Call `action`; if it fails, try again after each of the pauses."""
     for pause in PAUSES if pauses is None else pauses:
         try:

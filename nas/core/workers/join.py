@@ -16,7 +16,7 @@ from ray.exceptions import RayError
 
 from nas.core.data import read_foreign
 from nas.core.errors import BadValue, NasError
-from nas.core.interrupts import undisturbed
+from nas.core.interrupts import delay_interrupts
 from nas.core.machine import available_cores
 
 _ADDRESS = "RAY_ADDRESS"
@@ -78,7 +78,7 @@ def connect(address: str, need: Need, *, workers: int, environment: str) -> bool
     if environment:
         settings["runtime_env"] = dict(read_foreign(Path(environment)))
     try:
-        with undisturbed():  # an interrupt would crash Ray
+        with delay_interrupts():  # an interrupt would crash Ray
             if address or os.environ.get(_ADDRESS):
                 _join(address, settings)
             else:

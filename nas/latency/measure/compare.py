@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas.core.errors import NasError
-from nas.core.extras import extra
+from nas.core.optional import optional
 from nas.latency.measure.estimates import Estimate, estimate
 from nas.latency.measure.plan import Plan
 from nas.latency.measure.run import Target
@@ -68,7 +68,7 @@ def compare(
     if not found.jobs:
         raise NasError(f"nothing could be measured: {'; '.join(samples.refused.values())}")
     said, slower = list[str](), 1.0
-    with extra("the speed of the machine when the table was measured", said.append):
+    with optional("the speed of the machine when the table was measured", said.append):
         slower = speed_of(table, plan, found.reference_ms)
     notes = (*said, *_notes(table, samples, target, slower))
     return tuple(
@@ -82,7 +82,7 @@ def _checked(
     arch: Architecture, table: LatencyTable, found: Estimate, slower: float, notes: tuple[str, ...]
 ) -> Checked:
     said, predicted = list[str](), None
-    with extra(f"a prediction for {arch.name}", said.append):
+    with optional(f"a prediction for {arch.name}", said.append):
         predicted = table.predict(arch)
     return Checked(
         name=arch.name,

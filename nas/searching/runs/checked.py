@@ -7,7 +7,7 @@ from typing import Any
 from nas.core import strict_json
 from nas.core.data import read_mapping
 from nas.core.files import write_text
-from nas.core.run_folder import sound
+from nas.core.run_folder import reporting_damage
 from nas.core.schema import SCHEMA
 from nas.searching.runs.folder import dtype_of, find_architecture
 
@@ -51,7 +51,7 @@ def read_checked(here: Path) -> tuple[Record, ...]:
     if not path.is_file():
         return ()
     found = read_mapping(path)
-    with sound(path):
+    with reporting_damage(path):
         return tuple(map(_checked, found["networks"]))
 
 

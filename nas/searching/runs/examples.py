@@ -7,7 +7,7 @@ import numpy as np
 
 from nas.accuracy.examples import Examples
 from nas.accuracy.predictor import METRICS
-from nas.core.data import is_path, is_there
+from nas.core.data import exists, is_path
 from nas.core.errors import RunError
 from nas.core.storage import Place
 from nas.searching.journal import JOURNAL
@@ -62,7 +62,7 @@ def _named(run: StoredRun) -> str:
     """Return what names the space of a run now: a bundled name, a file, or that in the run."""
     name = run.config.space
     if is_path(name):
-        return name if is_there(Path(name)) else str(run.out / SPACE)
+        return name if exists(Path(name)) else str(run.out / SPACE)
     return run.space.name
 
 

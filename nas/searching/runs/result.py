@@ -13,7 +13,7 @@ from nas.core import strict_json
 from nas.core.data import read_mapping
 from nas.core.errors import BadFile
 from nas.core.files import write_text
-from nas.core.run_folder import sound
+from nas.core.run_folder import reporting_damage
 from nas.core.schema import SCHEMA
 from nas.searching.problem import Trials
 from nas.searching.setup import Setup
@@ -91,7 +91,7 @@ def read_result(out: Path) -> StoredResult:
         found = read_mapping(path)
     except BadFile as error:
         raise BadFile(f"{error}; remove the file, or resume the search to write it again") from None
-    with sound(path):
+    with reporting_damage(path):
         baseline = found["baseline"]
         return StoredResult(
             trials=int(found["trials"]),

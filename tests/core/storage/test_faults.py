@@ -117,7 +117,7 @@ def test_a_patient_opening_waits_for_another_process(
     found: list[str] = []
 
     def read() -> None:
-        with place.open(patient=True) as folder:
+        with place.open(retry=True) as folder:
             found.append((folder / "a").read_text())
 
     reader = threading.Thread(target=read)
@@ -186,7 +186,7 @@ def test_the_patient_wait_for_the_network(flaky: Place) -> None:
     with flaky.open() as folder:
         (folder / "a").write_text("x")
     Flaky.failures = 2
-    with flaky.open(patient=True) as folder:
+    with flaky.open(retry=True) as folder:
         assert (folder / "a").read_text() == "x"
 
 

@@ -18,7 +18,7 @@ from nas.core.errors import NasError, typed_line
 from nas.core.plugins import Folders
 from nas.core.workers.join import Need, check_fits, slots
 from nas.core.workers.runner import WAIT, Failure, Work, attempt
-from nas.core.workers.runners._sending import refuse
+from nas.core.workers.runners._sending import check_picklable
 
 logger = logging.getLogger(__name__)
 
@@ -27,9 +27,9 @@ Worker = Any
 Ref = Any
 """A reference to the result of a worker's call."""
 
-_LOOK_SECONDS = 2.0
+_POLL_SECONDS = 2.0
 """How often to look for new nodes of the cluster while nothing else happens."""
-_PATIENCE_SECONDS = 60.0
+_TIMEOUT_SECONDS = 60.0
 """How long to be without any worker before logging a warning."""
 
 
@@ -79,7 +79,7 @@ class WorkerPool:
     def size(self) -> int:
         """The number of concurrent tasks: as configured, or as many as the present nodes allow."""
         if not self._most and time.monotonic() >= self._slots_until:
-            self._slots, self._slots_until = slots(self.need), time.monotonic() + _LOOK_SECONDS
+            self._slots, self._slots_until = slots(self.need), time.monotonic() + _POLL_SECONDS
         return self._most or max(1, self._slots)
 
     def share(self, shared: Any) -> None:
@@ -95,7 +95,7 @@ class WorkerPool:
         while self.idle:
             self._start(self.idle.pop())
 
-    def hire(self) -> None:
+    def start_worker(self) -> None:
         """Ask the cluster for one more worker."""
         # workers that see the same files find plugins where the driver found them
         folders = [os.path.abspath(folder) for folder in sys.path]
@@ -150,9 +150,9 @@ class TaskQueue:
     running: dict[Ref, _Running] = field(default_factory=dict)
     done: deque[tuple[int, Any]] = field(default_factory=deque)
     count: int = 0
-    flowing: bool = True
+    has_more: bool = True
     failed_starts: int = 0
-    alone_since: float = field(default_factory=time.monotonic)
+    without_workers_since: float = field(default_factory=time.monotonic)
 
     def outcomes(self, tasks: Iterator[Any]) -> Iterator[tuple[int, Any]]:
         """Yield every outcome; new tasks are drawn once all outcomes have been taken."""
@@ -160,7 +160,7 @@ class TaskQueue:
             self._send()  # tasks drawn earlier need not wait for the caller
             while self.done:
                 yield self.done.popleft()
-                self.flowing = True
+                self.has_more = True
             self._draw(tasks)
             self._send()
             if not (self.waiting or self.running):
@@ -169,10 +169,10 @@ class TaskQueue:
 
     def _draw(self, tasks: Iterator[Any]) -> None:
         """Draw as many tasks as there may be workers; the end of `tasks` is like a `WAIT`."""
-        while self.flowing and len(self.waiting) + len(self.running) < self.pool.size:
+        while self.has_more and len(self.waiting) + len(self.running) < self.pool.size:
             task = next(tasks, WAIT)
-            self.flowing = task is not WAIT
-            if self.flowing:
+            self.has_more = task is not WAIT
+            if self.has_more:
                 self.waiting.append(_Task(number=self.count, task=task))
                 self.count += 1
 
@@ -184,18 +184,18 @@ class TaskQueue:
             until = time.monotonic() + self.seconds if self.seconds else math.inf
             self.running[ref] = _Running(task=task, worker=worker, until=until)
         for _ in range(len(self.waiting) - len(self.pool.starting)):
-            self.pool.hire()
+            self.pool.start_worker()
 
     def _wait(self) -> None:
         """Wait for an event, and handle all that have occurred."""
         refs = [*self.running, *self.pool.starting]
         now = time.monotonic()
         left = min((running.until for running in self.running.values()), default=math.inf) - now
-        if ray.wait(refs, timeout=max(0.0, min(left, _LOOK_SECONDS)))[0]:
+        if ray.wait(refs, timeout=max(0.0, min(left, _POLL_SECONDS)))[0]:
             for ref in ray.wait(refs, num_returns=len(refs), timeout=0)[0]:
                 self._finished(ref) if ref in self.running else self._started(ref)
-        self._end_the_late()
-        self._say_if_alone()
+        self._stop_overdue()
+        self._warn_without_workers()
 
     def _finished(self, ref: Ref) -> None:
         running = self.running.pop(ref)
@@ -247,7 +247,7 @@ class TaskQueue:
         self.failed_starts = 0
         self.pool.idle.append(worker)
 
-    def _end_the_late(self) -> None:
+    def _stop_overdue(self) -> None:
         now = time.monotonic()
         for ref in [ref for ref, running in self.running.items() if running.until <= now]:
             running = self.running.pop(ref)
@@ -255,12 +255,12 @@ class TaskQueue:
             failure = Failure(f"took more than {self.seconds:g} s")
             self.done.append((running.task.number, failure))
 
-    def _say_if_alone(self) -> None:
+    def _warn_without_workers(self) -> None:
         """Warn if no worker is left and none arrives."""
         if self.running or self.done or self.pool.idle:
-            self.alone_since = time.monotonic()
-        elif time.monotonic() - self.alone_since > _PATIENCE_SECONDS:
-            self.alone_since = time.monotonic()
+            self.without_workers_since = time.monotonic()
+        elif time.monotonic() - self.without_workers_since > _TIMEOUT_SECONDS:
+            self.without_workers_since = time.monotonic()
             check_fits(self.pool.need)
             logger.warning("waiting for a node of the cluster with %s to spare", self.pool.need)
 
@@ -281,7 +281,7 @@ def sent(send: Any, *things: Any, name: str) -> Ref:
         return send(*things)
     except Exception:  # a __reduce__ may raise anything
         for thing in things:
-            refuse(thing, ray.cloudpickle.dumps, name=name)
+            check_picklable(thing, ray.cloudpickle.dumps, name=name)
         raise
 
 

@@ -11,17 +11,17 @@ Pack = Callable[[Any], Any]
 _DEEPEST = 8
 
 
-def refuse(thing: Any, pack: Pack, *, name: str) -> None:
+def check_picklable(thing: Any, pack: Pack, *, name: str) -> None:
     """Reject an object that cannot be sent.
 
     Raises:
         NasError: naming the innermost part that cannot.
     """
-    reason = _hindrance(thing, pack)
+    reason = _pickling_error(thing, pack)
     if reason is None:
         return
     for _ in range(_DEEPEST):
-        part = next((p for p in _parts(thing) if _hindrance(p[1], pack) is not None), None)
+        part = next((p for p in _parts(thing) if _pickling_error(p[1], pack) is not None), None)
         if part is None:
             break
         name, thing = f"{name}{part[0]}", part[1]
@@ -31,7 +31,7 @@ def refuse(thing: Any, pack: Pack, *, name: str) -> None:
     )
 
 
-def _hindrance(thing: Any, pack: Pack) -> str | None:
+def _pickling_error(thing: Any, pack: Pack) -> str | None:
     """Return why an object cannot be packed, in one line; None if it can."""
     try:
         pack(thing)

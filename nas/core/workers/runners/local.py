@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from nas.core import plugins
 from nas.core.errors import NasError, RunError, typed_line
-from nas.core.interrupts import undisturbed, unheard
+from nas.core.interrupts import block_sigint, delay_interrupts
 from nas.core.machine import available_cores
 from nas.core.workers.runner import WAIT, Failure, Work, attempt
-from nas.core.workers.runners._sending import refuse
+from nas.core.workers.runners._sending import check_picklable
 
 if TYPE_CHECKING:
     from pebble import ProcessPool
@@ -54,7 +54,7 @@ class Local:
                 for task in left_over:
                     if task is WAIT:
                         break
-                    with undisturbed():  # else a reader of its queue might never be woken
+                    with delay_interrupts():  # else a reader of its queue might never be woken
                         future = pool.schedule(_run, (work, task), timeout=seconds or None)
                     running[future], count = (count, task), count + 1
                     if len(running) >= self.workers:
@@ -74,7 +74,7 @@ class Local:
         if self._pool is None or self._shared is not shared:
             self.close()
             _check_main()
-            refuse(shared, ForkingPickler.dumps, name="what all tasks share")
+            check_picklable(shared, ForkingPickler.dumps, name="what all tasks share")
             threads = max(1, available_cores() // self.workers)
             self._pool = ProcessPool(
                 max_workers=self.workers,
@@ -122,8 +122,8 @@ def _context() -> Any:
     context.set_forkserver_preload(
         ["nas.core.workers.runners.local", "pebble", *(_HEAVY if _uses_torch() else [])]
     )
-    resource_tracker.ensure_running()  # the fork server would start it, which ends `unheard`
-    with unheard():  # the fork server would print a traceback on Ctrl-C while it starts
+    resource_tracker.ensure_running()  # the fork server would start it, which ends `block_sigint`
+    with block_sigint():  # the fork server would print a traceback on Ctrl-C while it starts
         forkserver.ensure_running()
     return context
 
@@ -178,7 +178,7 @@ def _outcome(future: Future[Any], seconds: float, sent: tuple[Any, ...]) -> Any:
         ) from None
     except Exception as error:  # a __reduce__ may raise anything
         for thing in sent:
-            refuse(thing, ForkingPickler.dumps, name="a task")
+            check_picklable(thing, ForkingPickler.dumps, name="a task")
         return Failure(typed_line(error))
 
 

@@ -1,7 +1,7 @@
-"""Extras: optional parts of a result, such as a picture, a comparison or a summary.
+"""Optional parts of a result, such as a picture, a comparison or a summary.
 
-The result is written first, so that an extra can fail without losing it: one line then says what is
-missing and why.
+The result is written first, so that such a part can fail without losing it: one line then says what
+is missing and why.
 """
 
 import traceback
@@ -16,15 +16,15 @@ Say = Callable[[str], None]
 
 
 @contextmanager
-def extra(what: str, say: Say) -> Iterator[None]:
-    """Run the block that makes an extra; if it fails, call `say` with one line.
+def optional(what: str, say: Say) -> Iterator[None]:
+    """Run the block that makes an optional part; if it fails, call `say` with one line.
 
-    `what` names the extra, as in "the picture". For a bug, the line names the place in the code.
+    `what` names the part, as in "the picture". For a bug, the line names the place in the code.
     Interrupts are not caught.
     """
     try:
         yield
-    except Exception as error:  # no failure of an extra may lose the result
+    except Exception as error:  # no failure of it may lose the result
         say(printable(_reason(what, error)))
 
 

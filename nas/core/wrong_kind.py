@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from nas.core.data import bundled, is_there, read_mapping
+from nas.core.data import bundled, exists, read_mapping
 from nas.core.errors import BadFile, NasError, UnknownName
 from nas.core.run_folder import kind_of
 
@@ -17,25 +17,25 @@ _GIVE = {
 }
 
 
-def explained(error: NasError, text: str, wanted: str) -> NasError:
+def wrong_kind_error(error: NasError, text: str, wanted: str) -> NasError:
     """Return an error that says what `text` is instead of `wanted`, or `error` if unknown."""
-    found = what_is(text)
+    found = kind_of_input(text)
     if found is None or found == wanted:
         return error
     return UnknownName(f"{text} is {found}, not {wanted}; {_GIVE[wanted]}")
 
 
-def what_is(text: str) -> str | None:
+def kind_of_input(text: str) -> str | None:
     """Return what `text` names, as in "a latency table"; None if unknown."""
     path = Path(text)
-    if is_there(path) and path.is_dir():
+    if exists(path) and path.is_dir():
         kind = kind_of(path)
         return kind.text if kind else "a folder"
     for folder, name in _FOLDERS.items():
         if text in bundled(folder):
             return name
     try:
-        return _of_content(read_mapping(path)) if is_there(path) else None
+        return _of_content(read_mapping(path)) if exists(path) else None
     except BadFile:
         return None
 

@@ -1,9 +1,9 @@
-"""Extras: what adorns a result may fail, in one line, and costs nothing."""
+"""Optional parts: what adorns a result may fail, in one line, and costs nothing."""
 
 import pytest
 
 from nas.core.errors import NasError
-from nas.core.extras import extra
+from nas.core.optional import optional
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from nas.core.extras import extra
 )
 def test_what_fails_is_one_line(error: Exception, text: str) -> None:
     said: list[str] = []
-    with extra("the picture", said.append):
+    with optional("the picture", said.append):
         raise error
     (line,) = said
     assert line.startswith(text)
@@ -36,15 +36,15 @@ def test_what_fails_is_one_line(error: Exception, text: str) -> None:
 
 def test_a_bug_names_its_place() -> None:
     said: list[str] = []
-    with extra("the picture", said.append):
+    with optional("the picture", said.append):
         raise ValueError("x")
-    assert said[0].endswith("ValueError: x (test_extras.py, line 40)")
+    assert said[0].endswith("ValueError: x (test_optional.py, line 40)")
 
 
 def test_an_interrupt_passes_and_what_works_says_nothing() -> None:
     said: list[str] = []
-    with extra("the picture", said.append):
+    with optional("the picture", said.append):
         pass
-    with pytest.raises(KeyboardInterrupt), extra("the picture", said.append):
+    with pytest.raises(KeyboardInterrupt), optional("the picture", said.append):
         raise KeyboardInterrupt
     assert not said
