@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from nas.cli import main
+from nas.core import deprecation
 from nas.searching.evaluators.costs import create as create_costs
 from nas.searching.problem import Candidates, Constraint, Metrics, Objective, Problem
 from nas.space.file import load_space
@@ -32,6 +33,12 @@ def all_cores() -> Iterator[None]:
     yield
     if CORES is not None:
         os.sched_setaffinity(0, CORES)
+
+
+@pytest.fixture(autouse=True)
+def nothing_warned_of() -> None:
+    """Let every test see the deprecated names that it uses."""
+    deprecation.forget()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import click
 from nas.cli._group import group
 from nas.cli._print import LogFormatter, say
 from nas.cli._streams import Streams
+from nas.core.deprecation import printed
 from nas.core.errors import NasError
 from nas.core.text import printable
 
@@ -26,7 +27,9 @@ def main() -> None:
     log.setFormatter(LogFormatter())
     logging.basicConfig(handlers=[log])
     logging.getLogger("nas").setLevel(logging.INFO)
-    sys.exit(streams.close(_code()))
+    with printed(say):
+        code = _code()
+    sys.exit(streams.close(code))
 
 
 def _code() -> int:

@@ -6,7 +6,6 @@ and the former names of tables, in settings, in table files and in run folders.
 """
 
 import json
-import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -14,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from nas.core.data import bundled, exists, read_mapping
+from nas.core.deprecation import deprecated
 from nas.core.errors import NasError, unknown
 from nas.core.schema import Coefficient, Reader
 from nas.core.strict_yaml import changed, without
 from nas.core.text import shown
 from nas.latency.table import LatencyTable, fingerprint
 
-logger = logging.getLogger(__name__)
-
+REMOVED_IN = "0.3.0"
+"""The version in which eras and former names of tables are no longer understood by commands."""
 _TODAY = "2019"
 _ONLY = (_TODAY, "measured", "imported")
 """The name of the only era of a table, which was also the default of `pixel1`."""
@@ -45,12 +45,9 @@ def table_of_era(name: str | Path, era: str | int | None) -> str:
         UnknownName: if there is no such era.
     """
     found = _renamed(name, era)
-    if str(name) in _FORMER:
-        logger.warning("latency table %s is %s now", name, found)
-    elif found != str(name):
-        logger.warning(
-            "era %s of latency table %s is a table of its own now: name %s", era, name, found
-        )
+    if found != str(name):
+        old = f"latency table {name}" if str(name) in _FORMER else f"era {era} of {name}"
+        deprecated(old, instead=f"latency table {found}", removed_in=REMOVED_IN)
     return found
 
 

@@ -2,7 +2,6 @@
 
 import logging
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.core import plugins
+from nas.core.deprecation import deprecated
 from nas.core.errors import NasError, RunError, unknown
 from nas.core.jsonl import Lines
 from nas.core.optional import optional
@@ -86,7 +86,7 @@ class Run:
     @property
     def members(self) -> tuple[Solution, ...]:
         """The former name of `solutions`."""
-        warnings.warn("Run.members is Run.solutions now", DeprecationWarning, stacklevel=2)
+        deprecated("Run.members", instead="Run.solutions", removed_in="0.3.0")
         return self.solutions
 
     @cached_property

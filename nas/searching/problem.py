@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.core.deprecation import deprecated
 from nas.core.errors import NasError, unknown
 from nas.core.schema import PREDICTED
 from nas.network.blocks import Architecture
@@ -209,8 +210,12 @@ class Constraint:
         return f"{self.metric}{'<=' if self.at_most else '>='}{self.value:.12g}"
 
 
-Limit = Constraint
-"""The former name, for plugins that import it."""
+def __getattr__(name: str) -> Any:
+    """Return what a former name of this module means."""
+    if name == "Limit":
+        deprecated(f"{__name__}.Limit", instead=f"{__name__}.Constraint", removed_in="0.3.0")
+        return Constraint
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -325,6 +330,11 @@ class Problem:
         for constraint in (c for c in self.limits if c.metric in metrics):
             feasible &= constraint.holds(metrics[constraint.metric])
         return feasible
+
+    def keeps_limits(self, metrics: Metrics, count: int) -> NDArray[np.bool_]:
+        """The former name of `satisfies`."""
+        deprecated("Problem.keeps_limits", instead="Problem.satisfies", removed_in="0.3.0")
+        return self.satisfies(metrics, count)
 
     def with_reward(self, metrics: Metrics) -> Metrics:
         """Return `metrics` with the reward, if there is one: NaN where a latency is below 0."""

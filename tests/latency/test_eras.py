@@ -1,6 +1,6 @@
 """What `era` meant in version 0.1 is still understood: in settings, tables and run folders."""
 
-import logging
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from nas.core.data import read_mapping
+from nas.core.deprecation import DeprecatedName
 from nas.core.errors import BadFile, UnknownName
 from nas.latency.eras import earlier_texts, settings_without_era, table_of_era
 from nas.latency.file import file_fingerprint, load_table, write_table
@@ -16,6 +17,7 @@ from nas.latency.measure.foreign import import_table
 from nas.network.lowering import lower
 from nas.network.zoo import load_architecture
 
+pytestmark = pytest.mark.filterwarnings("ignore::nas.core.deprecation.DeprecatedName")
 Nas = Callable[..., Any]
 DATA = Path(__file__).resolve().parents[1] / "data"
 EARLIER = DATA / "earlier"
@@ -24,7 +26,10 @@ OWN = EARLIER / "two_eras.yaml"
 MEASURED = "epyc_genoa_onnxruntime_1t_int8_mnasnet_b0"
 FORMER = "epyc_genoa_onnxruntime_1t_int8_mbconv"
 """What `MEASURED` was called in version 0.1."""
-WARNING = "era 2018 of latency table pixel1 is a table of its own now: name pixel1_2018"
+WARNING = (
+    "era 2018 of pixel1 is deprecated and is removed in version 0.3.0; use latency table "
+    "pixel1_2018"
+)
 V2 = [unit.key for unit in lower(load_architecture("mobilenet_v2"))]
 
 
@@ -46,21 +51,19 @@ V2 = [unit.key for unit in lower(load_architecture("mobilenet_v2"))]
     ],
 )
 def test_an_era_means_a_table(
-    name: str, era: str | None, found: str, caplog: pytest.LogCaptureFixture
+    name: str, era: str | None, found: str, recwarn: pytest.WarningsRecorder
 ) -> None:
-    with caplog.at_level(logging.WARNING):
-        assert table_of_era(name, era) == found
-    warning = f"era {era} of latency table {name} is a table of its own now: name {found}"
-    assert caplog.messages == ([] if found == str(name) else [warning])
+    warnings.simplefilter("always", DeprecatedName)
+    assert table_of_era(name, era) == found
+    said = f"era {era} of {name} is deprecated and is removed in version 0.3.0; use latency table "
+    wanted = [] if found == str(name) else [f"{said}{found}"]
+    assert [str(one.message) for one in recwarn] == wanted
 
 
 @pytest.mark.parametrize("era", ["measured", "", None])
-def test_a_renamed_table_is_found_by_its_former_name(
-    era: str | None, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.WARNING):
+def test_a_renamed_table_is_found_by_its_former_name(era: str | None) -> None:
+    with pytest.warns(DeprecatedName, match=rf"^latency table {FORMER} is .* {MEASURED}$"):
         assert load_table(FORMER, era=era).name == MEASURED
-    assert caplog.messages == [f"latency table {FORMER} is {MEASURED} now"]
     old = {"latency_table": FORMER, "seed": 1}
     assert settings_without_era(old) == {"latency_table": MEASURED, "seed": 1}
 
@@ -164,14 +167,12 @@ def test_settings_that_a_run_folder_holds_lose_their_era() -> None:
         ("scale", "mobilenet_v2", "--width", "0.5", "--latency-table", "pixel1"),
     ],
 )
-def test_the_option_is_hidden_and_names_the_other_table(
-    words: tuple[str, ...], nas: Nas, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_option_is_hidden_and_names_the_other_table(words: tuple[str, ...], nas: Nas) -> None:
     now = [word.replace("pixel1", "pixel1_2018") for word in words]
     now += [] if now != list(words) else ["--latency-table", "pixel1_2018"]
     old = nas(*words, "--era", "2018", "--json")
     assert old.code == 0
-    assert caplog.messages == [WARNING]
+    assert WARNING in old.err.splitlines()
     assert old.out == nas(*now, "--json").out
     assert nas(*words, "--era", "2019", "--json").out == nas(*words, "--json").out
     assert "--era" not in nas(*words[: 1 + (words[0] == "latency")], "--help").out

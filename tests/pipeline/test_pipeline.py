@@ -14,6 +14,7 @@ from nas.pipeline.journal import MEASURE, Done, NetworkRecord, PipelineFolder
 from nas.pipeline.outcome import Outcome, networks_table
 from nas.pipeline.report import write_report
 
+pytestmark = pytest.mark.filterwarnings("ignore:era:nas.core.deprecation.DeprecatedName")
 FULL = """schema: 1
 data: digits
 latency_table: pixel1

@@ -151,7 +151,12 @@ def test_a_damaged_journal_is_said_before_its_trials_are_counted(tmp_path: Path)
 def test_another_problem_is_refused_and_the_run_stays(tmp_path: Path) -> None:
     search(trials=100, strategy="random", out=tmp_path)
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()}
-    for change in ({"seed": 1}, {"strategy": "archive"}, {"limit": "macs<=1G"}, {"era": "2018"}):
+    for change in (
+        {"seed": 1},
+        {"strategy": "archive"},
+        {"limit": "macs<=1G"},
+        {"latency_table": "pixel2"},
+    ):
         with pytest.raises(RunError, match="is the run of another search: its "):
             search(out=tmp_path, **{"trials": 100, "strategy": "random", **change})
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()} == before

@@ -49,7 +49,7 @@ def test_settings_left_to_defaults_by_hand_are_filled_in(tmp_path: Path) -> None
     search(by_hand, out=tmp_path)
     assert read_config(tmp_path / "run.yaml") == prepare(by_hand).config
     with pytest.raises(RunError, match="its latency_table is 'pixel1', not 'pixel1_2018'"):
-        search(replace(by_hand, era="2018"), out=tmp_path)
+        search(replace(by_hand, latency_table="pixel1_2018"), out=tmp_path)
 
 
 def test_a_longer_search_is_the_same_run(tmp_path: Path) -> None:
