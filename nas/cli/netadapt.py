@@ -41,7 +41,7 @@ from nas.training.recipe_files import find_recipe
 from nas.training.recipes import RECIPES, adapt
 
 if TYPE_CHECKING:
-    from nas.pipeline.quantized import InInt8
+    from nas.pipeline.quantized import QuantizationResult
     from nas.pruning.job import PruningJob
 
 _DEFAULTS = Settings(target_ms=1.0)
@@ -245,7 +245,7 @@ def _prune(job: "PruningJob", folder: Path, flags: dict[str, Any], *, quiet: boo
         return netadapt(job, folder, runner=runner, listener=listener)
 
 
-def _quantized(job: "PruningJob", folder: Path) -> "InInt8":
+def _quantized(job: "PruningJob", folder: Path) -> "QuantizationResult":
     """Quantize the result, and evaluate it with onnxruntime."""
     try:
         from nas.pipeline.quantized import quantize_into

@@ -12,7 +12,7 @@ from nas.core.errors import missing_package
 from nas.core.optional import optional
 from nas.core.text import file_name
 from nas.pipeline.config import read_pipeline
-from nas.pipeline.outcome import networks_table
+from nas.pipeline.result import networks_table
 
 
 @click.command("pipeline")
@@ -35,18 +35,18 @@ def command(config: Path, out: Path | None, allow_plugins: bool, as_json: bool) 
     folder = out or Path(asked.out or Path("runs") / file_name(config.stem, default="pipeline"))
     try:
         from nas.pipeline.run import run_pipeline
-        from nas.pipeline.stages import Teller
+        from nas.pipeline.stages import Reporter
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="nas pipeline") from None
     try:
-        outcome = run_pipeline(asked, folder, Teller(say=say, progress=progress))
+        result = run_pipeline(asked, folder, Reporter(say=say, progress=progress))
     except KeyboardInterrupt:
         say(f"stopped; everything so far is in {folder}: resume with the same command")
         raise
     if as_json:
-        print_json(outcome.record())
+        print_json(result.record())
         return
     with optional("the summary", say):
-        print_table(networks_table(outcome))
-        for note in outcome.notes:
+        print_table(networks_table(result))
+        for note in result.notes:
             say(note)

@@ -64,7 +64,7 @@ class NetworkRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
+class StageResult:
     """The result of a stage: networks, exported files, notes for readers, measured latencies."""
 
     networks: tuple[NetworkRecord, ...] = ()
@@ -74,9 +74,9 @@ class Done:
     seconds: Seconds = 0.0
 
 
-def all_networks(done: Mapping[str, Done]) -> tuple[NetworkRecord, ...]:
+def all_networks(results: Mapping[str, StageResult]) -> tuple[NetworkRecord, ...]:
     """Return the networks of all stages: found, trained, pruned, scaled."""
-    return tuple(network for stage in done.values() for network in stage.networks)
+    return tuple(network for stage in results.values() for network in stage.networks)
 
 
 class PipelineFolder:
@@ -94,7 +94,7 @@ class PipelineFolder:
         """Open or create the folder at `path`."""
         holds(path, PIPELINE)
         self.path, self._settings = path, _pinned(config, inputs)
-        self.done: dict[str, Done] = {}
+        self.results: dict[str, StageResult] = {}
         with resumed(path / JOURNAL, {"schema": SCHEMA}, writer="another pipeline") as self._lines:
             self._replay(self._lines.records)
         write_pipeline(replace(config, out=str(path)), path / SETTINGS)
@@ -106,24 +106,24 @@ class PipelineFolder:
             found = {name: value for name, value in ADDED.items() if name in wanted}
             found |= flat(settings_without_era(line.settings))
             check_same(start, found, wanted, may_change=MAY_CHANGE, verb="was")
-            self.done[line.stage] = line.done
+            self.results[line.stage] = line.done
 
     def _up_to(self, stage: str) -> dict[str, Any]:
         """Return the settings that a stage depends on: all but those of later stages."""
         later = STAGES[STAGES.index(stage) + 1 :] if stage in STAGES else ()
         return {name: value for name, value in self._settings.items() if name not in later}
 
-    def finish(self, stage: str, done: Done) -> None:
+    def finish(self, stage: str, result: StageResult) -> None:
         """Record the result of a finished stage."""
-        self._lines.append({"stage": stage, "settings": self._up_to(stage), "done": asdict(done)})
-        self.done[stage] = done
+        self._lines.append({"stage": stage, "settings": self._up_to(stage), "done": asdict(result)})
+        self.results[stage] = result
 
     def close(self) -> None:
         """Close the journal, so that other processes may write."""
         self._lines.close()
 
 
-def read_done(folder: Path) -> Mapping[str, Done]:
+def read_results(folder: Path) -> Mapping[str, StageResult]:
     """Return the results of the finished stages of a pipeline, without opening it for writing.
 
     Raises:
@@ -159,4 +159,4 @@ class _Line:
 
     stage: Annotated[str, OneOf((*STAGES, MEASURE))]
     settings: Mapping[str, Any]
-    done: Done
+    done: StageResult

@@ -13,38 +13,38 @@ from nas.latency.measure.run import HERE, measure_plan
 from nas.latency.measure.samples import Samples
 from nas.latency.measure.speedup import target_like
 from nas.network.blocks import Architecture
-from nas.pipeline.journal import Done
-from nas.pipeline.stages import Line
+from nas.pipeline.journal import StageResult
+from nas.pipeline.stages import PipelineState
 from nas.searching.runs.folder import find_architecture
 
 
-def measure_networks(line: Line) -> Done:
+def measure_networks(state: PipelineState) -> StageResult:
     """Measure every network except the found one (the trained one is the same) and int8 ones.
 
     With a table in int8, all are measured in int8. If the runtime is missing or cannot run a
     network, nothing is measured, and a note says why.
     """
     again = ("found", "quantized")
-    networks = [network for network in line.networks if network.part not in again]
+    networks = [network for network in state.networks if network.part not in again]
     archs = [
-        replace(find_architecture(str(line.out / network.path)), name=network.name)
+        replace(find_architecture(str(state.out / network.path)), name=network.name)
         for network in networks
     ]
     try:
-        return Done(measured=_measured(line, archs))
+        return StageResult(measured=_measured(state, archs))
     except NasError as error:
-        device = line.inputs.config.measure_device
+        device = state.inputs.config.measure_device
         place = "this machine" if device == HERE else device
-        return Done(notes=(f"not measured on {place}: {error}",))
+        return StageResult(notes=(f"not measured on {place}: {error}",))
 
 
-def _measured(line: Line, archs: list[Architecture]) -> dict[str, Any]:
-    config = line.inputs.config
-    target, rounds = target_like(line.inputs.table, config.measure_device), config.measure_rounds
+def _measured(state: PipelineState, archs: list[Architecture]) -> dict[str, Any]:
+    config = state.inputs.config
+    target, rounds = target_like(state.inputs.table, config.measure_device), config.measure_rounds
     plan = plan_check("pipeline", archs)
     with (
         TemporaryDirectory() as folder,
-        line.teller.progress("measuring", "repetitions") as update,
+        state.reporter.progress("measuring", "repetitions") as update,
     ):
 
         def report(now: MeasuringProgress) -> None:

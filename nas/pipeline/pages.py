@@ -21,9 +21,9 @@ from nas.core.storage import Place, is_url
 from nas.core.text import file_name
 from nas.latency.file import load_table
 from nas.pipeline.config import read_pipeline
-from nas.pipeline.journal import SETTINGS, read_done
-from nas.pipeline.outcome import Outcome
+from nas.pipeline.journal import SETTINGS, read_results
 from nas.pipeline.report import PAGE, REPORT, pipeline_page
+from nas.pipeline.result import PipelineResult
 from nas.report.int8_page import QUANTIZATION, int8_page
 from nas.report.page import Page
 from nas.report.pruning_page import pruning_page
@@ -95,8 +95,8 @@ def _pipeline(place: Place) -> Page:
     out = place.kept
     config = read_pipeline(out / SETTINGS)
     table = load_table(config.latency_table)
-    outcome = Outcome(config=config, out=out, table=table, done=read_done(out))
-    return pipeline_page(outcome)
+    result = PipelineResult(config=config, out=out, table=table, results=read_results(out))
+    return pipeline_page(result)
 
 
 _PAGES: Mapping[Kind, Callable[[Place], Page]] = {

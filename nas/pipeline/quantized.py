@@ -14,7 +14,7 @@ from nas.training.int8.quantize import finished, quantize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InInt8:
+class QuantizationResult:
     """A network before and after post-training quantization, both run by onnxruntime.
 
     `path` is the int8 graph; `calibration` is the method by which ranges were chosen.
@@ -48,7 +48,7 @@ class InInt8:
 
 def quantize_into(
     trained: str, data: Data, path: Path, *, seed: int = 0, report: Report | None = None
-) -> InInt8:
+) -> QuantizationResult:
     """Quantize a checkpoint or the network of a training folder into an ONNX file at `path`.
 
     Raises:
@@ -59,7 +59,7 @@ def quantize_into(
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         temporary.write_bytes(finished(made).SerializeToString())
-    return InInt8(
+    return QuantizationResult(
         metric=made.metric,
         before=made.before,
         after=made.after,

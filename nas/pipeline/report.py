@@ -12,8 +12,8 @@ from nas.core.run_folder import kind_of
 from nas.core.schema import SCHEMA
 from nas.core.storage import Place
 from nas.pipeline.config import to_mapping
-from nas.pipeline.outcome import Outcome, networks_table
 from nas.pipeline.pictures import CHANNELS, PICTURES
+from nas.pipeline.result import PipelineResult, networks_table
 from nas.report.page import Page, Part, Picture, rendered
 from nas.report.pruning_page import pruning_parts
 from nas.report.search_page import search_page
@@ -25,7 +25,7 @@ PAGE, RESULT = "index.html", "result.json"
 _WHAT = {"top1": "accuracy", "map": "average precision"}
 
 
-def write_report(outcome: Outcome, say: Say) -> None:
+def write_report(result: PipelineResult, say: Say) -> None:
     """Write the document and the page into `report/` of the run, each atomically.
 
     Where the page cannot be written, a line says why.
@@ -33,43 +33,43 @@ def write_report(outcome: Outcome, say: Say) -> None:
     Raises:
         BadFile: if the document cannot be written.
     """
-    folder = outcome.out / REPORT
-    write_text(folder / RESULT, to_json(outcome.record()))
+    folder = result.out / REPORT
+    write_text(folder / RESULT, to_json(result.record()))
     with optional("the report's page", say):
-        write_text(folder / PAGE, rendered(pipeline_page(outcome)))
+        write_text(folder / PAGE, rendered(pipeline_page(result)))
         say(f"the report is {folder / PAGE}")
 
 
-def pipeline_page(outcome: Outcome) -> Page:
+def pipeline_page(result: PipelineResult) -> Page:
     """Return the page of a pipeline, with those of its search, training and pruning inside."""
-    table, asked = networks_table(outcome), {"schema": SCHEMA, **to_mapping(outcome.config)}
+    table, asked = networks_table(result), {"schema": SCHEMA, **to_mapping(result.config)}
     return Page(
-        title=f"Pipeline {outcome.out.name}",
+        title=f"Pipeline {result.out.name}",
         facts={
-            "networks": str(len(outcome.networks)),
-            "data": outcome.config.data,
-            "latency": f"{outcome.table.device}, {outcome.table.runtime}",
-            "stages done": f"{len(outcome.done)}",
+            "networks": str(len(result.networks)),
+            "data": result.config.data,
+            "latency": f"{result.table.device}, {result.table.runtime}",
+            "stages done": f"{len(result.results)}",
         },
         parts=(
             Part(
                 heading="Networks",
-                texts=_texts(outcome),
+                texts=_texts(result),
                 headings=table.headings,
                 rows=table.rows,
             ),
-            Part(heading="What to know about the numbers", points=outcome.notes),
-            *(part for stage in _INSIDE for part in _stage(stage, outcome.out / stage)),
-            Part(heading="Pictures", pictures=_pictures(outcome.out)),
+            Part(heading="What to know about the numbers", points=result.notes),
+            *(part for stage in _INSIDE for part in _stage(stage, result.out / stage)),
+            Part(heading="Pictures", pictures=_pictures(result.out)),
             Part(
                 heading="Exported files",
                 headings=("file", "network", "format", "KiB"),
-                rows=_files(outcome),
+                rows=_files(result),
             ),
             Part(
                 heading="What took how long",
                 headings=("stage", "seconds, of the run that finished it"),
-                rows=_stages(outcome),
+                rows=_stages(result),
             ),
             Part(heading="What was asked", code=to_yaml(asked)),
         ),
@@ -108,11 +108,11 @@ def _pictures(out: Path) -> tuple[Picture, ...]:
     return tuple(Picture(path=out / name, text=text) for name, text in shown.items())
 
 
-def _texts(outcome: Outcome) -> tuple[str, ...]:
-    table, measured = outcome.table, outcome.measured
+def _texts(result: PipelineResult) -> tuple[str, ...]:
+    table, measured = result.table, result.measured
     said = [
-        f"Predicted by {table.name}: {table.device}, {table.runtime}. {outcome.metric} is the "
-        f"{_WHAT[outcome.metric]} on the validation images of {outcome.config.data}, which pick "
+        f"Predicted by {table.name}: {table.device}, {table.runtime}. {result.metric} is the "
+        f"{_WHAT[result.metric]} on the validation images of {result.config.data}, which pick "
         "the epoch; test that on images which nothing else has seen."
     ]
     if measured:
@@ -123,11 +123,11 @@ def _texts(outcome: Outcome) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _files(outcome: Outcome) -> tuple[tuple[str, ...], ...]:
+def _files(result: PipelineResult) -> tuple[tuple[str, ...], ...]:
     return tuple(
-        (f["path"], f["network"], f["format"], f"{f['bytes'] / 1024:.1f}") for f in outcome.files
+        (f["path"], f["network"], f["format"], f"{f['bytes'] / 1024:.1f}") for f in result.files
     )
 
 
-def _stages(outcome: Outcome) -> tuple[tuple[str, ...], ...]:
-    return tuple((name, f"{done.seconds:.1f}") for name, done in outcome.done.items())
+def _stages(result: PipelineResult) -> tuple[tuple[str, ...], ...]:
+    return tuple((name, f"{one.seconds:.1f}") for name, one in result.results.items())

@@ -9,15 +9,15 @@ from pathlib import Path
 from nas.core.errors import RunError
 from nas.pipeline.config import STAGES, PipelineConfig
 from nas.pipeline.inputs import load_inputs
-from nas.pipeline.journal import MEASURE, Done, PipelineFolder
+from nas.pipeline.journal import MEASURE, PipelineFolder, StageResult
 from nas.pipeline.measured import measure_networks
-from nas.pipeline.outcome import Outcome
 from nas.pipeline.report import write_report
-from nas.pipeline.stages import WORK, Line, Teller
+from nas.pipeline.result import PipelineResult
+from nas.pipeline.stages import STAGE_FUNCTIONS, PipelineState, Reporter
 
 
-def run_pipeline(config: PipelineConfig, out: Path, teller: Teller) -> Outcome:
-    """Run the pipeline of `config` in the folder `out`, and return its outcome.
+def run_pipeline(config: PipelineConfig, out: Path, reporter: Reporter) -> PipelineResult:
+    """Run the pipeline of `config` in the folder `out`, and return its result.
 
     Finished stages are not repeated, an interrupted one resumes, and the report is always written
     again. After an interrupt (Ctrl-C) or the error of a stage, everything so far is kept.
@@ -28,42 +28,49 @@ def run_pipeline(config: PipelineConfig, out: Path, teller: Teller) -> Outcome:
     """
     inputs = load_inputs(config)
     with closing(PipelineFolder(out, config, inputs.fingerprints)) as folder:
-        line = Line(inputs=inputs, out=out, teller=teller, done=folder.done)
+        state = PipelineState(inputs=inputs, out=out, reporter=reporter, results=folder.results)
         for stage in STAGES:
             if getattr(config, stage) is not None:
-                _do(stage, WORK[stage], line, folder)
+                _run_stage(stage, STAGE_FUNCTIONS[stage], state, folder)
         if config.measure_rounds:
-            _do(MEASURE, measure_networks, line, folder)
-        _check_files(out, line)
-        outcome = Outcome(config=config, out=out, table=inputs.table, done=dict(folder.done))
-        write_report(outcome, teller.say)
-    return outcome
+            _run_stage(MEASURE, measure_networks, state, folder)
+        _check_files(out, state)
+        result = PipelineResult(
+            config=config, out=out, table=inputs.table, results=dict(folder.results)
+        )
+        write_report(result, reporter.say)
+    return result
 
 
-def _check_files(out: Path, line: Line) -> None:
+def _check_files(out: Path, state: PipelineState) -> None:
     """Check that all files to be reported exist.
 
     Raises:
         RunError: if a network or a file of a finished stage is missing.
     """
-    paths = [network.path for network in line.networks]
-    paths += [str(file["path"]) for done in line.done.values() for file in done.files]
+    paths = [network.path for network in state.networks]
+    paths += [str(file["path"]) for result in state.results.values() for file in result.files]
     gone = [path for path in paths if not (out / path).exists()]
     if gone:
         raise RunError(f"{out} has lost {', '.join(gone)}; restore them, or give another `out`")
 
 
-def _do(stage: str, work: Callable[[Line], Done], line: Line, folder: PipelineFolder) -> None:
+def _run_stage(
+    stage: str,
+    work: Callable[[PipelineState], StageResult],
+    state: PipelineState,
+    folder: PipelineFolder,
+) -> None:
     """Do an unfinished stage, and record its result."""
-    if stage in folder.done:
-        line.teller.say(f"{stage}: finished before")
+    if stage in folder.results:
+        state.reporter.say(f"{stage}: finished before")
         return
-    line.teller.say(f"{stage} ...")
+    state.reporter.say(f"{stage} ...")
     began = time.monotonic()
-    done = replace(work(line), seconds=round(time.monotonic() - began, 3))
-    if stage == MEASURE and not done.measured:  # it may succeed next time
-        folder.done[stage] = done
-        line.teller.say(f"{stage}: {'; '.join(done.notes)}")
+    result = replace(work(state), seconds=round(time.monotonic() - began, 3))
+    if stage == MEASURE and not result.measured:  # it may succeed next time
+        folder.results[stage] = result
+        state.reporter.say(f"{stage}: {'; '.join(result.notes)}")
         return
-    folder.finish(stage, done)
-    line.teller.say(f"{stage}: done in {done.seconds:.1f} s")
+    folder.finish(stage, result)
+    state.reporter.say(f"{stage}: done in {result.seconds:.1f} s")

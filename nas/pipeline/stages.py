@@ -20,7 +20,7 @@ from nas.network.checkpoint import ARCH, SUFFIX, find_checkpoint, load_checkpoin
 from nas.network.cost import cost
 from nas.network.zoo import load_architecture
 from nas.pipeline.inputs import Inputs, recipe_of, start_of
-from nas.pipeline.journal import Done, NetworkRecord, all_networks
+from nas.pipeline.journal import NetworkRecord, StageResult, all_networks
 from nas.pipeline.origin import CARD, with_origin
 from nas.pipeline.pictures import draw_front_of, draw_rounds_of
 from nas.pipeline.quantized import quantize_into
@@ -41,7 +41,7 @@ from nas.training.run import carry_through, plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Teller:
+class Reporter:
     """Reports the work: `say` prints a line, `progress` shows the progress of a task in units."""
 
     say: Callable[[str], None]
@@ -49,59 +49,59 @@ class Teller:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class PipelineState:
     """A pipeline in progress: its inputs, folder, reporter, and finished stages."""
 
     inputs: Inputs
     out: Path
-    teller: Teller
-    done: Mapping[str, Done]
+    reporter: Reporter
+    results: Mapping[str, StageResult]
 
     @property
     def networks(self) -> tuple[NetworkRecord, ...]:
         """All networks so far, in the order of the stages."""
-        return all_networks(self.done)
+        return all_networks(self.results)
 
     def last(self, *parts: str) -> NetworkRecord:
         """Return the last network whose part is one of `parts`."""
         return [network for network in self.networks if network.part in parts][-1]
 
 
-def search_stage(line: Line) -> Done:
+def search_stage(state: PipelineState) -> StageResult:
     """Search the space, and choose the solution that is trained."""
-    out, config = line.out / "search", line.inputs.config
-    with line.teller.progress("searching", "candidates") as update:
+    out, config = state.out / "search", state.inputs.config
+    with state.reporter.progress("searching", "candidates") as update:
         run = search(config.search, out=out, progress=update)
     if not run.finished:
         raise KeyboardInterrupt  # the search has handled it
     name = find_architecture(f"{out}:{config.train.arch}").name
     solution = next(one for one in run.solutions if one.name == name)
     path = out / ARCHS / f"{name}.yaml"
-    start = _start(line, path)
+    start = _start(state, path)
     if config.netadapt:
-        check(start, line.inputs.table, config.netadapt.settings)
+        check(start, state.inputs.table, config.netadapt.settings)
     scores = {_SHORT.get(run.setup.accuracy, run.setup.accuracy): float(solution.accuracy or 0.0)}
-    found = _network(line, start, "found", path, scores)
-    line.teller.say(
+    found = _network(state, start, "found", path, scores)
+    state.reporter.say(
         f"{len(run.solutions)} on the front of {len(run.trials)}; {name} is trained next"
     )
-    return Done(networks=(found,), notes=_notes(run.setup.note, *draw_front_of(run, out)))
+    return StageResult(networks=(found,), notes=_notes(run.setup.note, *draw_front_of(run, out)))
 
 
-def train_stage(line: Line) -> Done:
+def train_stage(state: PipelineState) -> StageResult:
     """Train the chosen candidate."""
-    start = _start(line, line.out / line.last("found").path)
-    trained = _trained(line, start, "trained", line.out / "train", line.inputs.recipe)
-    return Done(networks=(trained,))
+    start = _start(state, state.out / state.last("found").path)
+    trained = _trained(state, start, "trained", state.out / "train", state.inputs.recipe)
+    return StageResult(networks=(trained,))
 
 
-def netadapt_stage(line: Line) -> Done:
+def netadapt_stage(state: PipelineState) -> StageResult:
     """Prune the trained network."""
-    inputs, part, out = line.inputs, line.inputs.config.netadapt, line.out / "netadapt"
+    inputs, part, out = state.inputs, state.inputs.config.netadapt, state.out / "netadapt"
     assert part is not None
     assert inputs.tuning is not None  # set whenever this stage runs
     job = PruningJob(
-        start=load_checkpoint(str(line.out / line.last("trained").path)),
+        start=load_checkpoint(str(state.out / state.last("trained").path)),
         data=inputs.data,
         table=inputs.table,
         settings=part.settings,
@@ -110,68 +110,68 @@ def netadapt_stage(line: Line) -> Done:
     )
     with (
         closing(make_runner(part.tuning.runner, workers=part.tuning.workers)) as runner,
-        line.teller.progress("fine-tuning", "done") as update,
+        state.reporter.progress("fine-tuning", "done") as update,
     ):
         result = netadapt(job, out, runner=runner, listener=Listener(update=update))
     metric = metric_of(result.best_arch)
     scores = _scores(result.best.top1, result.best.test, metric=metric)
     path = out / f"{FINAL}{SUFFIX}"
-    pruned = _network(line, result.best_arch, "pruned", path, scores)
-    line.teller.say(f"pruned in {len(result.rounds)} rounds")
+    pruned = _network(state, result.best_arch, "pruned", path, scores)
+    state.reporter.say(f"pruned in {len(result.rounds)} rounds")
     pictures = draw_rounds_of(result, inputs.table, out)
-    return Done(networks=(pruned,), notes=_notes(result.note, *pictures))
+    return StageResult(networks=(pruned,), notes=_notes(result.note, *pictures))
 
 
-def scale_stage(line: Line) -> Done:
+def scale_stage(state: PipelineState) -> StageResult:
     """Scale the network, and train the results if epochs are given."""
-    config = line.inputs.config
+    config = state.inputs.config
     assert config.scale is not None
-    origin = line.last("trained", "pruned")
-    base = replace(load_checkpoint(str(line.out / origin.path)).arch, name=origin.name)
+    origin = state.last("trained", "pruned")
+    base = replace(load_checkpoint(str(state.out / origin.path)).arch, name=origin.name)
     made = []
     for name, growth in config.scale.networks.items():
         arch = replace(grown(base, growth, limit=machine_memory()), name=name)
-        out = line.out / "scale" / name
+        out = state.out / "scale" / name
         if config.scale.epochs:
             recipe = recipe_of(config.train, epochs=config.scale.epochs)
-            made.append(_trained(line, arch, "scaled", out, recipe))
+            made.append(_trained(state, arch, "scaled", out, recipe))
         else:
             write_text(out / ARCH, to_yaml(to_mapping(arch)))
-            made.append(_network(line, arch, "scaled", out / ARCH, {}))
-    return Done(networks=tuple(made))
+            made.append(_network(state, arch, "scaled", out / ARCH, {}))
+    return StageResult(networks=tuple(made))
 
 
-def export_stage(line: Line) -> Done:
+def export_stage(state: PipelineState) -> StageResult:
     """Export the pruned network, or else the trained one, and the scaled ones."""
-    config = line.inputs.config
+    config = state.inputs.config
     assert config.export is not None
-    ends = [line.last("trained", "pruned"), *(n for n in line.networks if n.part == "scaled")]
-    files = [_exported(line, network, form) for network in ends for form in config.export.format]
-    whole = [_quantized(line, network) for network in ends] if config.dtype == INT8 else []
+    ends = [state.last("trained", "pruned"), *(n for n in state.networks if n.part == "scaled")]
+    files = [_exported(state, network, form) for network in ends for form in config.export.format]
+    whole = [_quantized(state, network) for network in ends] if config.dtype == INT8 else []
     files += [file for pair in whole if pair for file in (pair[1],)]
-    line.teller.say(f"wrote {len(files)} files")
-    return Done(files=tuple(files), networks=tuple(pair[0] for pair in whole if pair))
+    state.reporter.say(f"wrote {len(files)} files")
+    return StageResult(files=tuple(files), networks=tuple(pair[0] for pair in whole if pair))
 
 
 def _quantized(
-    line: Line, network: NetworkRecord
+    state: PipelineState, network: NetworkRecord
 ) -> tuple[NetworkRecord, Mapping[str, Any]] | None:
     """Export a trained network in int8; return its record and file, None without weights."""
-    source, name = str(line.out / network.path), f"{network.name}-int8"
+    source, name = str(state.out / network.path), f"{network.name}-int8"
     if not find_checkpoint(source):
         return None
-    path, config = line.out / "export" / f"{name}.onnx", line.inputs.config
-    with line.teller.progress(f"quantizing {network.name}", "steps") as update:
-        made = quantize_into(source, line.inputs.data, path, seed=config.seed, report=update)
-    line.teller.say(f"{network.name} {made.text}")
+    path, config = state.out / "export" / f"{name}.onnx", state.inputs.config
+    with state.reporter.progress(f"quantizing {network.name}", "steps") as update:
+        made = quantize_into(source, state.inputs.data, path, seed=config.seed, report=update)
+    state.reporter.say(f"{network.name} {made.text}")
     record = replace(network, part="quantized", name=name, scores={made.metric: made.after})
-    file = {"network": name, "format": "onnx, int8", "path": str(path.relative_to(line.out))}
+    file = {"network": name, "format": "onnx, int8", "path": str(path.relative_to(state.out))}
     return record, {**file, "bytes": path.stat().st_size}
 
 
 _SHORT = {"map": "map_proxy"}
 """The names of a search's metrics where those after full training are shown too."""
-WORK: Mapping[str, Callable[[Line], Done]] = {
+STAGE_FUNCTIONS: Mapping[str, Callable[[PipelineState], StageResult]] = {
     "search": search_stage,
     "train": train_stage,
     "netadapt": netadapt_stage,
@@ -181,21 +181,21 @@ WORK: Mapping[str, Callable[[Line], Done]] = {
 """The work of each stage; see `nas.pipeline.config.STAGES`."""
 
 
-def _start(line: Line, path: Path) -> Architecture:
+def _start(state: PipelineState, path: Path) -> Architecture:
     """Return the network in a solution's file as the pipeline trains it, named after the space."""
-    name = f"{Path(line.inputs.config.search.space).stem}-{path.stem}"
-    return start_of(line.inputs, replace(load_architecture(path), name=name))
+    name = f"{Path(state.inputs.config.search.space).stem}-{path.stem}"
+    return start_of(state.inputs, replace(load_architecture(path), name=name))
 
 
 def _network(
-    line: Line, arch: Architecture, part: str, path: Path, scores: Mapping[str, float]
+    state: PipelineState, arch: Architecture, part: str, path: Path, scores: Mapping[str, float]
 ) -> NetworkRecord:
     """Return the record of a network; only scaled ones have their own names."""
-    latency, counted = line.inputs.table.predict(arch), cost(arch)
+    latency, counted = state.inputs.table.predict(arch), cost(arch)
     return NetworkRecord(
         part=part,
         name=arch.name if part == "scaled" else part,
-        path=str(path.relative_to(line.out)),
+        path=str(path.relative_to(state.out)),
         fingerprint=arch.fingerprint,
         resolution=arch.resolution,
         latency_ms=latency.ms,
@@ -208,11 +208,13 @@ def _network(
     )
 
 
-def _trained(line: Line, arch: Architecture, part: str, out: Path, recipe: Recipe) -> NetworkRecord:
+def _trained(
+    state: PipelineState, arch: Architecture, part: str, out: Path, recipe: Recipe
+) -> NetworkRecord:
     """Train a network in its own folder."""
-    config, data = line.inputs.config, line.inputs.data
-    arch, options = _beginning(line, arch)
-    with line.teller.progress(f"training {arch.name}", "images") as update:
+    config, data = state.inputs.config, state.inputs.data
+    arch, options = _beginning(state, arch)
+    with state.reporter.progress(f"training {arch.name}", "images") as update:
         options = replace(options, report=update)
         trained = carry_through(plan(arch, data, recipe, seed=config.seed, options=options), out)
     has_test = data.test is not None and len(data.test)
@@ -220,19 +222,19 @@ def _trained(line: Line, arch: Architecture, part: str, out: Path, recipe: Recip
         score_checkpoint(str(out), data, split="test", device=config.device) if has_test else None
     )
     after = counted(trained.epochs, "epoch")
-    line.teller.say(f"{arch.name}: {trained.metric} {trained.value:.4f} after {after}")
+    state.reporter.say(f"{arch.name}: {trained.metric} {trained.value:.4f} after {after}")
     scores = _scores(trained.value, test.value if test else None, metric=trained.metric)
-    return _network(line, trained.arch, part, out, scores)
+    return _network(state, trained.arch, part, out, scores)
 
 
-def _beginning(line: Line, arch: Architecture) -> tuple[Architecture, Options]:
+def _beginning(state: PipelineState, arch: Architecture) -> tuple[Architecture, Options]:
     """Return a network and the options of its training, with initial weights if any."""
-    inputs, config = line.inputs, line.inputs.config
+    inputs, config = state.inputs, state.inputs.config
     options = Options(device=config.device, teacher=config.train.teacher)
     if inputs.relative is None:
         return arch, options
     begun = begin_with(inputs.relative, arch, inputs.data, seed=config.seed)
-    line.teller.say(
+    state.reporter.say(
         f"{arch.name}: begins with weights of {config.train.weights} for {begun.share:.0%} of its "
         "parameters"
     )
@@ -243,21 +245,21 @@ def _scores(value: float | None, test: float | None, *, metric: str) -> dict[str
     return {k: v for k, v in ((metric, value), ("test", test)) if v is not None}
 
 
-def _exported(line: Line, network: NetworkRecord, form: str) -> Mapping[str, Any]:
+def _exported(state: PipelineState, network: NetworkRecord, form: str) -> Mapping[str, Any]:
     """Export one network in one format, with its weights if there are any."""
-    path = str(line.out / network.path)
+    path = str(state.out / network.path)
     trained = load_checkpoint(path) if find_checkpoint(path) else None
     arch = replace(trained.arch if trained else load_architecture(path), name=network.name)
     plugin = Plugin.parse(form)
     if trained and plugin.name == CARD:
-        trained = with_origin(trained, f"{line.out}:{network.name}")
+        trained = with_origin(trained, f"{state.out}:{network.name}")
     suffix = plugins.create("exporters", plugin).suffix
-    target = line.out / "export" / f"{network.name}{suffix}"
+    target = state.out / "export" / f"{network.name}{suffix}"
     export(arch, target, form=form, trained=trained)
     return {
         "network": network.name,
         "format": form,
-        "path": str(target.relative_to(line.out)),
+        "path": str(target.relative_to(state.out)),
         "bytes": sum(
             path.stat().st_size for path in (target, *target.rglob("*")) if path.is_file()
         ),

@@ -210,7 +210,7 @@ def test_a_run_that_was_killed_comes_to_the_same(
 def test_a_finished_run_only_writes_its_report_again(
     nas: Nas, whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nas.pipeline.run.WORK", dict.fromkeys(STAGES))
+    monkeypatch.setattr("nas.pipeline.run.STAGE_FUNCTIONS", dict.fromkeys(STAGES))
     reply = nas("pipeline", str(whole / "run.yaml"), "--out", str(whole / "out"), "--json")
     assert reply.code == 0, reply.err
     assert json.loads(reply.out) == result(whole / "out")

@@ -10,9 +10,9 @@ import pytest
 from nas.core.errors import BadFile, RunError
 from nas.latency.file import load_table
 from nas.pipeline.config import PipelineConfig, Scaling, read_pipeline, write_pipeline
-from nas.pipeline.journal import MEASURE, Done, NetworkRecord, PipelineFolder
-from nas.pipeline.outcome import Outcome, networks_table
+from nas.pipeline.journal import MEASURE, NetworkRecord, PipelineFolder, StageResult
 from nas.pipeline.report import write_report
+from nas.pipeline.result import PipelineResult, networks_table
 
 pytestmark = pytest.mark.filterwarnings("ignore:era:nas.core.deprecation.DeprecatedName")
 FULL = """schema: 1
@@ -72,9 +72,9 @@ def test_a_finished_stage_keeps_the_content_of_its_recipe(
     recipe.write_text("schema: 1\noptimizer: adamw\nlr: 0.1\n")
     mine = replace(config, train=replace(config.train, recipe=str(recipe)))
     with closing(PipelineFolder(tmp_path / "run", mine, INPUTS)) as folder:
-        folder.finish("train", Done())
+        folder.finish("train", StageResult())
     with closing(PipelineFolder(tmp_path / "run", mine, INPUTS)) as folder:
-        assert "train" in folder.done
+        assert "train" in folder.results
     recipe.write_text("schema: 1\noptimizer: adamw\nlr: 0.2\n")
     with pytest.raises(RunError, match=r"train is finished, and its train.recipe.lr was 0.1, not"):
         PipelineFolder(tmp_path / "run", mine, INPUTS)
@@ -85,13 +85,13 @@ def test_stages_that_were_finished_in_an_era_stay_finished(
 ) -> None:
     out = tmp_path / "run"
     with closing(PipelineFolder(out, config, INPUTS)) as folder:
-        folder.finish("search", Done(networks=(FOUND,)))
+        folder.finish("search", StageResult(networks=(FOUND,)))
     path = out / "pipeline.jsonl"
     old = '"latency_table":"pixel1","era":"2018"'
     path.write_text(path.read_text().replace('"latency_table":"pixel1_2018"', old))
     assert old in path.read_text()
     with closing(PipelineFolder(out, config, INPUTS)) as folder:
-        assert list(folder.done) == ["search"]
+        assert list(folder.results) == ["search"]
     path.write_text(path.read_text().replace('"era":"2018"', '"era":"2019"'))
     with pytest.raises(RunError, match="its latency_table was 'pixel1', not 'pixel1_2018'"):
         PipelineFolder(out, config, INPUTS)
@@ -101,8 +101,8 @@ def test_stages_that_were_finished_before_there_were_detectors_stay_finished(
     config: PipelineConfig, tmp_path: Path
 ) -> None:
     with closing(PipelineFolder(tmp_path / "run", config, INPUTS)) as folder:
-        folder.finish("search", Done(networks=(FOUND,)))
-        folder.finish("train", Done(networks=(TRAINED,)))
+        folder.finish("search", StageResult(networks=(FOUND,)))
+        folder.finish("train", StageResult(networks=(TRAINED,)))
     path = tmp_path / "run" / "pipeline.jsonl"
     text = path.read_text()
     for key in ('"task":"classification",', '"head":"",', ',"weights":""'):
@@ -110,7 +110,7 @@ def test_stages_that_were_finished_before_there_were_detectors_stay_finished(
         text = text.replace(key, "")
     path.write_text(text)
     with closing(PipelineFolder(tmp_path / "run", config, INPUTS)) as folder:
-        assert list(folder.done) == ["search", "train"]
+        assert list(folder.results) == ["search", "train"]
 
 
 def test_weights_to_begin_with_count_with_their_content(
@@ -118,9 +118,9 @@ def test_weights_to_begin_with_count_with_their_content(
 ) -> None:
     begun = replace(config, train=replace(config.train, weights="timm:a"))
     with closing(PipelineFolder(tmp_path / "run", config, INPUTS)) as folder:
-        folder.finish("search", Done(networks=(FOUND,)))
+        folder.finish("search", StageResult(networks=(FOUND,)))
     with closing(PipelineFolder(tmp_path / "run", begun, {**INPUTS, "weights": "1"})) as folder:
-        folder.finish("train", Done(networks=(TRAINED,)))
+        folder.finish("train", StageResult(networks=(TRAINED,)))
     with pytest.raises(RunError, match=r"its train.weights.fingerprint was '1', not '2'"):
         PipelineFolder(tmp_path / "run", begun, {**INPUTS, "weights": "2"})
     with pytest.raises(RunError, match=r"stage train is finished, and its train.weights"):
@@ -159,12 +159,12 @@ def test_a_mistake_names_file_line_and_key(
 
 
 def test_finished_stages_are_known_again(config: PipelineConfig, tmp_path: Path) -> None:
-    done = Done(networks=(FOUND,), notes=("a note",), seconds=2.0)
+    done = StageResult(networks=(FOUND,), notes=("a note",), seconds=2.0)
     with closing(PipelineFolder(tmp_path / "out", config, INPUTS)) as folder:
-        assert folder.done == {}
+        assert folder.results == {}
         folder.finish("search", done)
     with closing(PipelineFolder(tmp_path / "out", config, INPUTS)) as folder:
-        assert folder.done == {"search": done}
+        assert folder.results == {"search": done}
     assert read_pipeline(tmp_path / "out" / "pipeline.yaml").out == str(tmp_path / "out")
 
 
@@ -174,9 +174,9 @@ def test_settings_may_change_until_their_stage_is_finished(
     out = tmp_path / "out"
     longer = replace(config, train=replace(config.train, epochs=5))
     with closing(PipelineFolder(out, config, INPUTS)) as folder:
-        folder.finish("search", Done())
+        folder.finish("search", StageResult())
     with closing(PipelineFolder(out, longer, INPUTS)) as folder:
-        folder.finish("train", Done())
+        folder.finish("train", StageResult())
     with pytest.raises(RunError, match=r"stage train is finished, and its train.epochs was 5, no"):
         PipelineFolder(out, config, INPUTS)
     elsewhere = replace(longer, measure_rounds=2, measure_device="ssh:pi@board")
@@ -191,14 +191,14 @@ def test_a_stage_may_not_be_put_before_a_finished_one(
 ) -> None:
     out = tmp_path / "out"
     with closing(PipelineFolder(out, replace(config, netadapt=None), INPUTS)) as folder:
-        folder.finish("scale", Done())
+        folder.finish("scale", StageResult())
     with pytest.raises(RunError, match=r"its netadapt.target_ms was not given, not 40"):
         PipelineFolder(out, config, INPUTS)
 
 
 def test_other_data_under_the_same_name_are_refused(config: PipelineConfig, tmp_path: Path) -> None:
     with closing(PipelineFolder(tmp_path / "out", config, INPUTS)) as folder:
-        folder.finish("search", Done())
+        folder.finish("search", StageResult())
     with pytest.raises(RunError, match=r"its inputs.data was 'd', not 'e'"):
         PipelineFolder(tmp_path / "out", config, {**INPUTS, "data": "e"})
 
@@ -213,7 +213,7 @@ def test_two_pipelines_do_not_share_a_folder(config: PipelineConfig, tmp_path: P
 
 def test_a_damaged_line_is_named(config: PipelineConfig, tmp_path: Path) -> None:
     with closing(PipelineFolder(tmp_path / "out", config, INPUTS)) as folder:
-        folder.finish("search", Done())
+        folder.finish("search", StageResult())
     journal = tmp_path / "out" / "pipeline.jsonl"
     journal.write_text(journal.read_text().replace('"networks":', '"nets":'))
     with pytest.raises(RunError, match=r"pipeline.jsonl, line 2: damaged"):
@@ -228,22 +228,22 @@ def test_the_table_and_the_document_have_the_same_numbers(
         "runtime": "r 1",
         "networks": {"trained": {"ms": 0.5, "low_ms": 0.4, "high_ms": 0.6, "rounds": 2}},
     }
-    outcome = Outcome(
+    result = PipelineResult(
         config=config,
         out=tmp_path,
         table=load_table("pixel1"),
-        done={
-            "search": Done(networks=(FOUND,), seconds=1.0),
-            "train": Done(networks=(TRAINED,), seconds=2.0),
-            MEASURE: Done(measured=measured),
+        results={
+            "search": StageResult(networks=(FOUND,), seconds=1.0),
+            "train": StageResult(networks=(TRAINED,), seconds=2.0),
+            MEASURE: StageResult(measured=measured),
         },
     )
-    rows = networks_table(outcome).rows
+    rows = networks_table(result).rows
     assert rows == (
         ("found", "1.5", "0.5", "1.5", "0.02", "32", "", "", "50.00"),
         ("trained", "1.5", "0.5", "1.5", "0.02", "32", "75.00", "", ""),
     )
-    found = outcome.record()
+    found = result.record()
     assert [network["measured_ms"] for network in found["networks"]] == [0.5, 0.5]
     assert [network["top1"] for network in found["networks"]] == [None, 0.75]
     assert found["seconds"] == 3.0
@@ -254,19 +254,22 @@ def test_columns_are_named_by_the_metric_of_detectors(
     config: PipelineConfig, tmp_path: Path
 ) -> None:
     trained = replace(TRAINED, scores={"map": 0.375, "test": 0.25})
-    outcome = Outcome(
+    result = PipelineResult(
         config=config,
         out=tmp_path,
         table=load_table("pixel1"),
-        done={"search": Done(networks=(FOUND,)), "train": Done(networks=(trained,))},
+        results={
+            "search": StageResult(networks=(FOUND,)),
+            "train": StageResult(networks=(trained,)),
+        },
     )
-    table = networks_table(outcome)
+    table = networks_table(result)
     assert table.headings[6:] == ("map %", "test %", "top1_proxy %")
     assert [row[6:] for row in table.rows] == [("", "", "50.00"), ("37.50", "25.00", "")]
-    found = outcome.record()["networks"]
+    found = result.record()["networks"]
     assert [network["map"] for network in found] == [None, 0.375]
     assert not any("top1" in network for network in found)
-    write_report(outcome, lambda _: None)
+    write_report(result, lambda _: None)
     page = (tmp_path / "report" / "index.html").read_text()
     assert "map is the average precision on the validation images of digits" in page
 
@@ -277,11 +280,11 @@ def test_a_page_that_fails_costs_no_result(
     def broken(*_: object) -> str:
         raise ZeroDivisionError("oh")
 
-    done = {"search": Done(networks=(FOUND,), seconds=1.0)}
-    outcome = Outcome(config=config, out=tmp_path, table=load_table("pixel1"), done=done)
+    done = {"search": StageResult(networks=(FOUND,), seconds=1.0)}
+    result = PipelineResult(config=config, out=tmp_path, table=load_table("pixel1"), results=done)
     said: list[str] = []
     monkeypatch.setattr("nas.pipeline.report.rendered", broken)
-    write_report(outcome, said.append)
-    assert json.loads((tmp_path / "report" / "result.json").read_text()) == outcome.record()
+    write_report(result, said.append)
+    assert json.loads((tmp_path / "report" / "result.json").read_text()) == result.record()
     (line,) = said
     assert line.startswith("without the report's page, because of a bug: ZeroDivisionError: oh")

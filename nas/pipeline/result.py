@@ -8,25 +8,25 @@ from typing import Any
 from nas.core.schema import SCHEMA
 from nas.latency.table import LatencyTable
 from nas.pipeline.config import PipelineConfig, to_mapping
-from nas.pipeline.journal import MEASURE, Done, NetworkRecord, all_networks
+from nas.pipeline.journal import MEASURE, NetworkRecord, StageResult, all_networks
 from nas.report.table_notes import notes
 from nas.report.tables import Table, accuracy_text
 from nas.searching.metrics import FRACTIONS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class PipelineResult:
     """A finished pipeline: its settings, and the result of each stage."""
 
     config: PipelineConfig
     out: Path
     table: LatencyTable
-    done: Mapping[str, Done]
+    results: Mapping[str, StageResult]
 
     @property
     def networks(self) -> tuple[NetworkRecord, ...]:
         """All networks in the order of the stages: found, trained, pruned, scaled."""
-        return all_networks(self.done)
+        return all_networks(self.results)
 
     @property
     def metric(self) -> str:
@@ -36,12 +36,12 @@ class Outcome:
     @property
     def files(self) -> tuple[Mapping[str, Any], ...]:
         """The exported files: network, format, path in the run, bytes."""
-        return tuple(file for done in self.done.values() for file in done.files)
+        return tuple(file for result in self.results.values() for file in result.files)
 
     @property
     def measured(self) -> Mapping[str, Any] | None:
         """The measurements, with runtime and processor; None if there are none."""
-        return self.done[MEASURE].measured if MEASURE in self.done else None
+        return self.results[MEASURE].measured if MEASURE in self.results else None
 
     def measured_of(self, network: NetworkRecord) -> Mapping[str, Any] | None:
         """Return the measured ms of one network with its interval."""
@@ -53,7 +53,7 @@ class Outcome:
     @property
     def notes(self) -> tuple[str, ...]:
         """Notes about the numbers for readers."""
-        said = [note for done in self.done.values() for note in done.notes]
+        said = [note for result in self.results.values() for note in result.notes]
         said += [f"latency_ms: {note}" for note in notes(self.table)]
         remarks: dict[str, list[str]] = {}
         for network in self.networks:
@@ -69,7 +69,7 @@ class Outcome:
         return tuple(said)
 
     def record(self) -> dict[str, Any]:
-        """Return the outcome as plain data."""
+        """Return the result as plain data."""
         measured = dict(self.measured or {})
         measured.pop("networks", None)
         return {
@@ -85,8 +85,8 @@ class Outcome:
             "exported": [dict(file) for file in self.files],
             "measured": measured or None,
             "notes": list(self.notes),
-            "stages": [{"stage": name, "seconds": d.seconds} for name, d in self.done.items()],
-            "seconds": round(sum(done.seconds for done in self.done.values()), 3),
+            "stages": [{"stage": name, "seconds": d.seconds} for name, d in self.results.items()],
+            "seconds": round(sum(result.seconds for result in self.results.values()), 3),
         }
 
     def _network(self, network: NetworkRecord) -> dict[str, Any]:
@@ -102,12 +102,12 @@ class Outcome:
         }
 
 
-def networks_table(outcome: Outcome) -> Table:
+def networks_table(result: PipelineResult) -> Table:
     """Return a table with a row for each network."""
-    networks, usual = outcome.networks, (outcome.metric, "test")
+    networks, usual = result.networks, (result.metric, "test")
     extra = dict.fromkeys(k for n in networks for k in n.scores if k not in usual)
     return Table(
-        title=f"{outcome.out}: {len(networks)} networks, predicted for {outcome.table.device}",
+        title=f"{result.out}: {len(networks)} networks, predicted for {result.table.device}",
         headings=(
             "network",
             "predicted ms",
@@ -115,17 +115,17 @@ def networks_table(outcome: Outcome) -> Table:
             "MACs M",
             "params M",
             "px",
-            f"{outcome.metric} %",
+            f"{result.metric} %",
             "test %",
             *(f"{metric} %" if metric in FRACTIONS else metric for metric in extra),
         ),
-        rows=tuple(_row(outcome, network, tuple(extra)) for network in networks),
+        rows=tuple(_row(result, network, tuple(extra)) for network in networks),
     )
 
 
-def _row(outcome: Outcome, network: NetworkRecord, extra: tuple[str, ...]) -> tuple[str, ...]:
-    found, scores = outcome.measured_of(network), network.scores
-    usual = (outcome.metric, "test")
+def _row(result: PipelineResult, network: NetworkRecord, extra: tuple[str, ...]) -> tuple[str, ...]:
+    found, scores = result.measured_of(network), network.scores
+    usual = (result.metric, "test")
     title = network.part if network.name == network.part else f"{network.part}: {network.name}"
     return (
         title,
@@ -134,6 +134,6 @@ def _row(outcome: Outcome, network: NetworkRecord, extra: tuple[str, ...]) -> tu
         f"{network.macs / 1e6:.4g}",
         f"{network.params / 1e6:.4g}",
         str(network.resolution),
-        *(accuracy_text(scores[k], outcome.metric) if k in scores else "" for k in usual),
+        *(accuracy_text(scores[k], result.metric) if k in scores else "" for k in usual),
         *(accuracy_text(scores[k], k) if k in scores else "" for k in extra),
     )
