@@ -156,7 +156,7 @@ def nas(
 
 
 @pytest.fixture
-def judge_path(monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make the dotted path `judges.plain` importable, and return where it lies."""
+def fakes_path(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make the dotted path `fakes.plain` importable, and return where it lies."""
     monkeypatch.syspath_prepend(str(DATA))
     return DATA

@@ -26,7 +26,7 @@ from pathlib import Path
 Path(__file__).with_name("it_ran").touch()
 from nas.searching.evaluators.costs import create as costs
 
-class Judge:
+class FakeEvaluator:
     provides, seconds, note = ("top1",), 0.0, "made up"
     def __init__(self, space):
         self._costs = costs(space)
@@ -38,7 +38,7 @@ class Judge:
         return "poison"
 
 def create(space):
-    return Judge(space)
+    return FakeEvaluator(space)
 '''
 
 Nas = Callable[..., object]
@@ -128,7 +128,7 @@ def test_no_setting_of_a_file_runs_code(name: str, text: str, here: Path, nas: N
 
 def test_a_sampler_of_a_file_runs_no_code(here: Path, nas: Nas) -> None:
     pytest.importorskip("optuna")
-    content = {"schema": 1, "strategy": "optuna_sampler:sampler=dlrun.payload.Judge"}
+    content = {"schema": 1, "strategy": "optuna_sampler:sampler=dlrun.payload.FakeEvaluator"}
     (here / "run.yaml").write_text(to_yaml(content), encoding="utf-8")
     reply = nas("search", "--config", "run.yaml", "--trials", "1")
     assert (

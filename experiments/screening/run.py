@@ -35,8 +35,8 @@ TRAINING_SECONDS = 60.0
 
 def problem_of() -> Problem:
     space = load_space("mnasnet_b0")
-    judge = replace(surrogate.create(space), seconds=TRAINING_SECONDS)
-    return searches.problem_on_pixel1(space, judge, searches.b0_ms())
+    evaluator = replace(surrogate.create(space), seconds=TRAINING_SECONDS)
+    return searches.problem_on_pixel1(space, evaluator, searches.b0_ms())
 
 
 def reference_point(problem: Problem) -> Floats:

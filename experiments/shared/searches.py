@@ -23,14 +23,14 @@ def b0_ms() -> float:
     return load_table("pixel1").predict(load_architecture("efficientnet_b0")).ms
 
 
-def problem_on_pixel1(space: Space, judge: Evaluator, limit_ms: float | None) -> Problem:
-    """Return the problem of accuracy, by `judge` or its bound, against latency on `pixel1`."""
-    accuracy = getattr(judge, "guide", judge.provides[0])
+def problem_on_pixel1(space: Space, evaluator: Evaluator, limit_ms: float | None) -> Problem:
+    """Return the problem of accuracy, by `evaluator` or its bound, against latency on `pixel1`."""
+    accuracy = getattr(evaluator, "guide", evaluator.provides[0])
     latency = table.create(space, table=load_table("pixel1"), allow_extrapolation=True)
     within = [] if limit_ms is None else [limit_ms + 1e-6]
     return Problem(
         space=space,
-        evaluators=(costs.create(space), latency, judge),
+        evaluators=(costs.create(space), latency, evaluator),
         objectives=(Objective.parse(accuracy), Objective.parse("latency_ms")),
         limits=tuple(Constraint(metric="latency_ms", at_most=True, value=ms) for ms in within),
     )

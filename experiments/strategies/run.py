@@ -62,8 +62,8 @@ class Timed:
 def problem_of(name: str, limited: bool) -> Problem:
     space = load_space(name)
     limit_ms = (BUDGET_MS[name] or searches.b0_ms()) if limited else None
-    judge = published if name == "mbconv" else surrogate
-    return searches.problem_on_pixel1(space, judge.create(space), limit_ms)
+    evaluator = published if name == "mbconv" else surrogate
+    return searches.problem_on_pixel1(space, evaluator.create(space), limit_ms)
 
 
 def search(problem: Problem, name: str, trials: int, seed: int) -> tuple[Trials, float]:

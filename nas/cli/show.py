@@ -21,7 +21,7 @@ from nas.report.table_notes import latency_remarks, notes
 from nas.report.tables import ms_text, network_table
 from nas.searching.config import SearchConfig
 from nas.searching.kept_table import TABLE, table_of
-from nas.searching.runs.folder import dtype_of, find_architecture, judged_by
+from nas.searching.runs.folder import dtype_of, find_architecture, table_name_of
 
 
 @click.command("show")
@@ -87,5 +87,5 @@ def _of_run(arch: str) -> LatencyTable:
     if solution is not None:
         with Place(folder).reading(SEARCH.mark, TABLE) as here:
             if kind_of(here) is SEARCH:
-                return table_of(judged_by(folder, solution), here)
+                return table_of(table_name_of(folder, solution), here)
     return load_table(SearchConfig().latency_table)

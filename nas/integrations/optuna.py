@@ -18,7 +18,7 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas.core.errors import NasError
-from nas.integrations.asking import Asking
+from nas.integrations.ask_tell import AskTell
 from nas.integrations.parameters import Parameters, of_space, of_values, steps
 from nas.integrations.problems import evaluate_point
 from nas.searching.problem import Problem
@@ -55,7 +55,7 @@ class Sampler(BaseSampler):
         self._given = None if named is None else dict(named)
         self._common = IntersectionSearchSpace()
         self._random = RandomSampler(seed)
-        self._asking: Asking | None = None
+        self._ask_tell: AskTell | None = None
         self._searched: dict[str, BaseDistribution] = {}
         self._told: set[int] = set()
 
@@ -73,12 +73,12 @@ class Sampler(BaseSampler):
         single = {name: values[0] for name, values in known.items() if len(values) == 1}
         if len(single) == len(known):
             return single
-        if self._asking is None or search_space != self._searched:
+        if self._ask_tell is None or search_space != self._searched:
             parameters = of_space(self._space) if self._space else of_values(known)
             self._begin(study, parameters, search_space)
-        assert self._asking is not None
-        self._tell(study, self._asking)
-        return {**single, **(self._asking.ask() or {})}
+        assert self._ask_tell is not None
+        self._tell(study, self._ask_tell)
+        return {**single, **(self._ask_tell.ask() or {})}
 
     def sample_independent(
         self,
@@ -94,18 +94,18 @@ class Sampler(BaseSampler):
         self, study: Study, parameters: Parameters, searched: dict[str, BaseDistribution]
     ) -> None:
         named = {f"value_{i}": _DIRECTIONS[d] for i, d in enumerate(study.directions)}
-        self._asking = Asking(parameters, named, strategy=self._strategy, seed=self._seed)
+        self._ask_tell = AskTell(parameters, named, strategy=self._strategy, seed=self._seed)
         self._searched, self._told = searched, set()
 
-    def _tell(self, study: Study, asking: Asking) -> None:
+    def _tell(self, study: Study, ask_tell: AskTell) -> None:
         """Tell the trials that finished since the last call, in order."""
         for trial in study.get_trials(deepcopy=False, states=_FINISHED):
             if trial.number in self._told:
                 continue
             self._told.add(trial.number)
-            if asking.parameters.values.keys() <= trial.params.keys():
+            if ask_tell.parameters.values.keys() <= trial.params.keys():
                 values = {f"value_{i}": v for i, v in enumerate(_values(trial))}
-                asking.tell(trial.params, values)
+                ask_tell.tell(trial.params, values)
 
 
 def _values(trial: FrozenTrial) -> Sequence[float]:

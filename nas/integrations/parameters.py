@@ -61,7 +61,7 @@ def of_values(values: Mapping[str, Sequence[Any]]) -> Parameters:
     if not several:
         raise NasError("no parameter has several values, so there is nothing to choose")
     columns = tuple(Column(name=n, values=_ordered(v), field=n) for n, v in several.items())
-    return Parameters(values=several, space=cast(Space, Flat(columns=columns)))
+    return Parameters(values=several, space=cast(Space, ParameterSpace(columns=columns)))
 
 
 def steps(low: float, high: float, *, step: float = 0.0, log: bool = False) -> tuple[float, ...]:
@@ -98,7 +98,7 @@ def _index(name: str, known: tuple[Any, ...], values: Mapping[str, Any]) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flat:
+class ParameterSpace:
     """A space of independent choices, with the parts of `Space` that strategies need."""
 
     columns: tuple[Column, ...]
@@ -116,7 +116,7 @@ class Flat:
         return int(np.prod(self.widths.astype(object)))
 
     @property
-    def plain(self) -> "Flat":
+    def plain(self) -> "ParameterSpace":
         """Itself: no choice of a dtype."""
         return self
 

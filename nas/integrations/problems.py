@@ -27,7 +27,7 @@ def make_problem(**settings: Unpack[Settings]) -> Problem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
+class Evaluation:
     """A point of a problem's space: its objectives, and its violations of constraints.
 
     `values` are None if a constraint is violated before an expensive evaluation. `excess` is by how
@@ -40,7 +40,7 @@ class Point:
     metrics: Mapping[str, float]
 
 
-def evaluate_point(problem: Problem, values: Mapping[str, Any]) -> Point:
+def evaluate_point(problem: Problem, values: Mapping[str, Any]) -> Evaluation:
     """Evaluate one point of the space of `problem`, given a value for each choice.
 
     Raises:
@@ -55,7 +55,7 @@ def evaluate_point(problem: Problem, values: Mapping[str, Any]) -> Point:
     wanted = [objective.metric for objective in problem.objectives]
     complete = all(name in known for name in wanted)
     assert complete or trials.status[0] == INFEASIBLE
-    return Point(
+    return Evaluation(
         row=row,
         values={name: known[name] for name in wanted} if complete else None,
         excess={

@@ -13,7 +13,7 @@ from ray.tune.search.variant_generator import parse_spec_vars
 from nas.core import strict_json
 from nas.core.errors import NasError
 from nas.core.files import write_text
-from nas.integrations.asking import Asking
+from nas.integrations.ask_tell import AskTell
 from nas.integrations.parameters import of_space, of_values, steps
 from nas.integrations.problems import evaluate_point
 from nas.searching.problem import Problem
@@ -41,7 +41,7 @@ class Searcher(RaySearcher):
         super().__init__(metric=metric, mode=mode)  # type: ignore[arg-type]  # lists are taken
         self._strategy, self._seed, self._space = strategy, seed, space
         self._config: dict[str, Any] = param_space(space) if space else {}
-        self._asking: Asking | None = None
+        self._ask_tell: AskTell | None = None
         self._live: dict[str, dict[str, Any]] = {}
         self._told: list[tuple[dict[str, Any], dict[str, float]]] = []
 
@@ -51,15 +51,15 @@ class Searcher(RaySearcher):
         """Take the settings given to Tune; return whether they were needed."""
         self._metric, self._mode = metric or self._metric, mode or self._mode
         self._config = config or self._config
-        self._asking = None
+        self._ask_tell = None
         return True
 
     def suggest(self, trial_id: str) -> Any:
         """Return the configuration of the next trial, or "FINISHED" if there is none."""
         fixed, domains = _parsed(self._config)
-        if self._asking is None:
-            self._asking = self._begin(domains)
-        found = self._asking.ask()
+        if self._ask_tell is None:
+            self._ask_tell = self._begin(domains)
+        found = self._ask_tell.ask()
         if found is None:
             return RaySearcher.FINISHED
         self._live[trial_id] = found
@@ -70,12 +70,12 @@ class Searcher(RaySearcher):
     ) -> None:
         """Tell the strategy the last result of a trial, or that it failed."""
         values = self._live.pop(trial_id, None)
-        if values is None or self._asking is None:
+        if values is None or self._ask_tell is None:
             return
         known = result if result and not error else {}
         metrics = {name: float(known[name]) for name in self._metrics() if name in known}
         self._told.append((values, metrics))
-        self._asking.tell(values, metrics)
+        self._ask_tell.tell(values, metrics)
 
     def save(self, checkpoint_path: str) -> None:
         """Write everything that the strategy was told."""
@@ -85,7 +85,7 @@ class Searcher(RaySearcher):
         """Tell the strategy what `save` wrote, in the same order."""
         content = strict_json.parse(Path(checkpoint_path).read_bytes())
         self._told = [(dict(values), dict(metrics)) for values, metrics in content["told"]]
-        self._asking, self._live = None, {}
+        self._ask_tell, self._live = None, {}
 
     def _metrics(self) -> Mapping[str, str]:
         """Return the direction of every metric."""
@@ -94,9 +94,9 @@ class Searcher(RaySearcher):
         names, modes = _listed(self._metric), _listed(self._mode)
         return dict(zip(names, modes, strict=True))
 
-    def _begin(self, domains: Mapping[str, tuple[Any, ...]]) -> Asking:
+    def _begin(self, domains: Mapping[str, tuple[Any, ...]]) -> AskTell:
         parameters = of_space(self._space) if self._space else of_values(domains)
-        made = Asking(parameters, self._metrics(), strategy=self._strategy, seed=self._seed)
+        made = AskTell(parameters, self._metrics(), strategy=self._strategy, seed=self._seed)
         for values, metrics in self._told:
             made.tell(values, metrics)
         return made

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nas.network.blocks import Architecture
 from nas.report._drawing import GREY, KNOWN, drawing, plain
 from nas.scaling.grid import Budget
-from nas.scaling.search import Judge, Scored
+from nas.scaling.search import GridScorer, Scored
 
 Floats = NDArray[np.float64]
 
@@ -27,7 +27,7 @@ def draw_grid(
     rows: Sequence[Scored],
     base: Architecture,
     budget: Budget,
-    judge: Judge,
+    scorer: GridScorer,
     paths: Sequence[Path],
 ) -> None:
     """Draw the grid, the best first in `rows`, into PNG or SVG files.
@@ -37,10 +37,10 @@ def draw_grid(
     """
     with drawing(paths, 10, 6.4) as (figure, axes):
         axes.margins(0.08)
-        values = np.array([_value(row, judge) for row in rows])
+        values = np.array([_value(row, scorer) for row in rows])
         places = _places(rows, budget.step)
         area = _AREA * min(1.0, budget.step / _STEP) ** 2
-        _draw_points(figure, axes, judge, places=places, values=values, area=area)
+        _draw_points(figure, axes, scorer, places=places, values=values, area=area)
         if budget.step >= _STEP / 2:
             _write_gammas(axes, rows, places, values)
         axes.set_xlabel("alpha (depth)")
@@ -65,12 +65,12 @@ def _places(rows: Sequence[Scored], step: float) -> Floats:
     return places
 
 
-def _value(row: Scored, judge: Judge) -> float:
-    return 100 * row.score if judge.metric else row.point.times
+def _value(row: Scored, scorer: GridScorer) -> float:
+    return 100 * row.score if scorer.metric else row.point.times
 
 
 def _draw_points(
-    figure: Figure, axes: Axes, judge: Judge, *, places: Floats, values: Floats, area: float
+    figure: Figure, axes: Axes, scorer: GridScorer, *, places: Floats, values: Floats, area: float
 ) -> None:
     """Draw the points, a cross where one failed, and a ring around the first."""
     failed = np.isnan(values)
@@ -78,12 +78,12 @@ def _draw_points(
     spots = axes.scatter(
         x, y, c=values[~failed], s=area, cmap="Blues", edgecolors=GREY, linewidths=0.5
     )
-    what = f"{judge.metric} (%)" if judge.metric else "counted MACs, in multiples of the base's"
+    what = f"{scorer.metric} (%)" if scorer.metric else "counted MACs, in multiples of the base's"
     figure.colorbar(spots, label=what)
     if failed.any():
         x, y = places[failed].T
         axes.scatter(x, y, marker="x", s=area / 3, color=KNOWN, label="failed")
-    text = "best" if judge.metric else "nearest to the budget"
+    text = "best" if scorer.metric else "nearest to the budget"
     x, y = places[:1].T
     axes.scatter(
         x, y, s=1.6 * area, facecolors="none", edgecolors=KNOWN, linewidths=1.6, label=text

@@ -34,7 +34,7 @@ Score = Callable[[Sequence[Architecture]], Iterator[tuple[int, float | Failure]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judge:
+class GridScorer:
     """Scores the networks of a grid.
 
     `metric` is the name of the accuracy, empty if only costs are wanted; `text` identifies what
@@ -56,8 +56,8 @@ class Scored:
     error: str = ""
 
 
-def by_model(points: Sequence[Point]) -> Judge:
-    """Return a judge that uses a bundled accuracy model whose space contains all networks.
+def by_model(points: Sequence[Point]) -> GridScorer:
+    """Return a scorer that uses a bundled accuracy model whose space contains all networks.
 
     Raises:
         NotInSpace: if there is none; it says why for each space.
@@ -70,7 +70,7 @@ def by_model(points: Sequence[Point]) -> Judge:
         except NotInSpace as error:
             reasons.append(str(error))
         else:
-            return Judge(
+            return GridScorer(
                 metric=model.metric,
                 text=f"surrogate {model.fingerprint}",
                 note=model.note,
@@ -97,7 +97,7 @@ def search(
     base: Architecture,
     budget: Budget,
     points: Sequence[Point],
-    judge: Judge,
+    scorer: GridScorer,
     *,
     out: Path,
     report: Report = quiet,
@@ -111,12 +111,12 @@ def search(
     Raises:
         RunError: if `out` holds another search, or cannot be written.
     """
-    settings = _settings(base, budget, points, judge)
+    settings = _settings(base, budget, points, scorer)
     is_begun(out, SCALING)
     with resumed(out / JOURNAL, settings, writer="another search") as lines, closing(lines):
         scores = _replay(lines, settings)
         missing = {p.arch.fingerprint: p.arch for p in points if p.arch.fingerprint not in scores}
-        errors = _score(judge, missing, scores, lines, report) if judge.score else {}
+        errors = _score(scorer, missing, scores, lines, report) if scorer.score else {}
     scored = [
         Scored(
             point=point,
@@ -126,7 +126,7 @@ def search(
         for point in points
     ]
     ranked = tuple(sorted(scored, key=lambda row: _rank(row, budget)))
-    write_text(out / RESULTS, to_csv(ranked, judge))
+    write_text(out / RESULTS, to_csv(ranked, scorer))
     write_text(out / SCALED, to_yaml(to_mapping(ranked[0].point.arch)))
     return ranked
 
@@ -138,16 +138,16 @@ def _rank(row: Scored, budget: Budget) -> tuple[float, float, int]:
 
 
 def _score(
-    judge: Judge,
+    scorer: GridScorer,
     missing: Mapping[str, Architecture],
     scores: dict[str, float],
     lines: Lines,
     report: Report,
 ) -> dict[str, str]:
     """Score the missing networks, logging each, and return the errors of those that failed."""
-    assert judge.score is not None
+    assert scorer.score is not None
     names, errors, known = list(missing), {}, len(scores)
-    for done, (number, outcome) in enumerate(judge.score(list(missing.values())), start=1):
+    for done, (number, outcome) in enumerate(scorer.score(list(missing.values())), start=1):
         name = names[number]
         if isinstance(outcome, Failure):
             errors[name] = outcome.text
@@ -162,15 +162,15 @@ def _score(
 
 
 def _settings(
-    base: Architecture, budget: Budget, points: Sequence[Point], judge: Judge
+    base: Architecture, budget: Budget, points: Sequence[Point], scorer: GridScorer
 ) -> Mapping[str, Any]:
     return {
         "schema": SCHEMA,
         "base": base.fingerprint,
         **asdict(budget),
         "networks": len({point.arch.fingerprint for point in points}),
-        "evaluator": judge.text,
-        "metric": judge.metric,
+        "evaluator": scorer.text,
+        "metric": scorer.metric,
     }
 
 
@@ -200,7 +200,7 @@ class _Line:
             raise BadValue("needs a score or an error")
 
 
-def record(row: Scored, judge: Judge) -> dict[str, Any]:
+def record(row: Scored, scorer: GridScorer) -> dict[str, Any]:
     """Return a point as plain data."""
     point = row.point
     score = None if np.isnan(row.score) else row.score
@@ -216,15 +216,15 @@ def record(row: Scored, judge: Judge) -> dict[str, Any]:
         "latency_ms": point.latency.ms if point.latency else None,
         "resolution": point.arch.resolution,
         "blocks": sum(map(len, point.arch.stages)),
-        **({judge.metric: score} if judge.metric else {}),
+        **({scorer.metric: score} if scorer.metric else {}),
         "error": row.error,
         "fingerprint": point.arch.fingerprint,
     }
 
 
-def to_csv(rows: Sequence[Scored], judge: Judge) -> str:
+def to_csv(rows: Sequence[Scored], scorer: GridScorer) -> str:
     """Return the grid as CSV, in the order of `rows`."""
-    records = [record(row, judge) for row in rows]
+    records = [record(row, scorer) for row in rows]
     text = io.StringIO()
     writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
     writer.writeheader()

@@ -15,7 +15,7 @@ from nas.network.cost import cost
 from nas.network.memory import check_memory, memory
 from nas.network.multipliers import Multipliers, scale
 from nas.scaling.grid import Point
-from nas.scaling.search import Judge
+from nas.scaling.search import GridScorer
 from nas.training.data import load_data
 from nas.training.recipe_files import find_recipe
 from nas.training.recipes import adapt
@@ -43,8 +43,8 @@ class Scheme:
 
 def by_training(
     base: Architecture, points: Sequence[Point], scheme: Scheme, *, runner: Runner, folder: Path
-) -> Judge:
-    """Return a judge that uses short trainings, each in its own folder in `folder`.
+) -> GridScorer:
+    """Return a scorer that uses short trainings, each in its own folder in `folder`.
 
     Raises:
         TooLarge: if the trainings that run at once do not fit into this machine's memory.
@@ -74,7 +74,7 @@ def by_training(
 
     metric, what = METRICS[metric_of(base)]
     length = counted(recipe.epochs, "epoch")
-    return Judge(
+    return GridScorer(
         metric=metric,
         text=f"train {images.fingerprint} {recipe} seed {scheme.seed} at {side} px",
         note=(

@@ -107,7 +107,7 @@ class Run:
         if len(self.setup.problem.objectives) == 1:
             return self.solutions[0] if self.solutions else None
         wanted = [objective.metric for objective in self.setup.problem.objectives]
-        metric = next((m for m in wanted if m in self.setup.judge.provides), self.setup.guide)
+        metric = next((m for m in wanted if m in self.setup.evaluator.provides), self.setup.guide)
         return max(self.solutions, key=lambda s: s.metrics.get(metric, 0.0), default=None)
 
     @cached_property

@@ -252,26 +252,30 @@ def _reduced(values: Floats, loss: Floats) -> Floats:
     return np.asarray(np.where(loss > 0, less, values), np.float64)
 
 
-def lowered(judge: Evaluator, space: Space, units: SpaceUnits, dtypes: Sequence[str]) -> Evaluator:
-    """Return `judge` for a search in `dtypes`: in int8 its accuracy is lowered.
+def lowered(
+    evaluator: Evaluator, space: Space, units: SpaceUnits, dtypes: Sequence[str]
+) -> Evaluator:
+    """Return `evaluator` for a search in `dtypes`: in int8 its accuracy is lowered.
 
     An evaluator with an attribute `int8` that is true measures the accuracy in int8 itself.
 
     Raises:
         NasError: if it gives no accuracy that could be compared between dtypes.
     """
-    measures = bool(getattr(judge, "int8", False))
+    measures = bool(getattr(evaluator, "int8", False))
     if measures and INT8 not in dtypes:
         raise NasError("the evaluator measures in int8, which is not searched: give `dtype=int8`")
     if INT8 not in dtypes or measures:
-        return judge
-    if judge.provides[0] not in FRACTIONS:
-        if len(dtypes) > 1 and judge.provides[0] != "macs":
+        return evaluator
+    if evaluator.provides[0] not in FRACTIONS:
+        if len(dtypes) > 1 and evaluator.provides[0] != "macs":
             raise NasError(
-                f"{judge.provides[0]} does not tell fp32 from int8; search in one `dtype`, or by "
-                "an accuracy"
+                f"{evaluator.provides[0]} does not tell fp32 from int8; search in one `dtype`, or "
+                "by an accuracy"
             )
-        return judge
-    said: Mapping[str, Any] = {name: getattr(judge, name, None) for name in ("outside", "beyond")}
+        return evaluator
+    said: Mapping[str, Any] = {
+        name: getattr(evaluator, name, None) for name in ("outside", "beyond")
+    }
     channels = Lookup(space, channels_of, units=units)
-    return Lowered(inner=judge, model=load_drop_model(), channels=channels, **said)
+    return Lowered(inner=evaluator, model=load_drop_model(), channels=channels, **said)

@@ -49,17 +49,17 @@ Tables = Mapping[str, LatencyTable]
 class Setup:
     """A search that is ready to run.
 
-    `judge` is the evaluator of accuracy; with `streams`, trials go to workers one by one, as these
-    become free (a judge with a runner distributes its work itself). `tables` are those of latency
-    by dtype, or one as "". `coverage` is that of a table of measured units, where the latency
-    decides anything. `seeds` are the rows to begin with. `stand_in` says so where the accuracy is
-    not that of the detectors that are searched.
+    `evaluator` is that of accuracy; with `streams`, trials go to workers one by one, as these
+    become free (an evaluator with a runner distributes its work itself). `tables` are those of
+    latency by dtype, or one as "". `coverage` is that of a table of measured units, where the
+    latency decides anything. `seeds` are the rows to begin with. `stand_in` says so where the
+    accuracy is not that of the detectors that are searched.
     """
 
     config: SearchConfig
     tables: Tables
     problem: Problem
-    judge: Evaluator
+    evaluator: Evaluator
     seeds: Matrix
     streams: bool = False
     coverage: Coverage | None = None
@@ -87,18 +87,18 @@ class Setup:
     @property
     def accuracy(self) -> str:
         """The name of the accuracy metric."""
-        return self.judge.provides[0]
+        return self.evaluator.provides[0]
 
     @property
     def guide(self) -> str:
         """The metric of accuracy that the search maximises by default, a bound where there is."""
-        return str(getattr(self.judge, "guide", self.accuracy))
+        return str(getattr(self.evaluator, "guide", self.accuracy))
 
     @property
     def note(self) -> str:
-        """What the accuracy is: the note of the judge, and of which networks it is."""
+        """What the accuracy is: the note of its evaluator, and of which networks it is."""
         plain = self.tables.keys() == {""} and self.table.precision == INT8
-        said = (self.stand_in, self.judge.note, NOT_LOWERED if plain else "")
+        said = (self.stand_in, self.evaluator.note, NOT_LOWERED if plain else "")
         return "\n".join(filter(None, said))
 
     @property
@@ -150,7 +150,7 @@ def _check_fit(config: SearchConfig) -> None:
 
 
 def _check_evaluators(found: Sequence[Evaluator], config: SearchConfig) -> None:
-    """Refuse objects that are no evaluators; the first one is the judge."""
+    """Refuse objects that are no evaluators; the first one is that of accuracy."""
     for evaluator in found:
         named = evaluator is found[0]
         name = Plugin.parse(config.evaluator).name if named else identity(evaluator)
@@ -199,19 +199,21 @@ def prepare(
     _check_fit(config)
     trains = objects.evaluators or _takes(config, "detectors")
     judged = head.judged(own) if head and not trains else space
-    judge, *more = objects.evaluators or (_judge(config, judged, out, runner, given),)
-    _check_evaluators((judge, *more), config)
+    evaluator, *more = objects.evaluators or (
+        _accuracy_evaluator(config, judged, out, runner, given),
+    )
+    _check_evaluators((evaluator, *more), config)
     dtypes = tuple(filter(None, tables))
-    judge = lowered(judge, space, units, dtypes)
-    guide = getattr(judge, "guide", judge.provides[0])
+    evaluator = lowered(evaluator, space, units, dtypes)
+    guide = getattr(evaluator, "guide", evaluator.provides[0])
     objectives = objectives_of(config, guide)
     counts = plugins.create("evaluators", Plugin.parse(COSTS), space, **given)
     evaluators = (
-        *(() if str(judge) == COSTS else (counts,)),
+        *(() if str(evaluator) == COSTS else (counts,)),
         _of_each(partial(_latency, config, space, given), tables),
         *_footprint(config, space, tables, given),
         *more,
-        judge,
+        evaluator,
     )
     reward = reward_of(config.reward, guide) if config.reward else None
     problem = Problem(
@@ -226,11 +228,11 @@ def prepare(
         config=_resolved(config, problem),
         tables=tables,
         problem=problem,
-        judge=judge,
+        evaluator=evaluator,
         seeds=seed_rows(problem, objects.named(config.seed_arch)),
         streams=_streams(config),
         coverage=_coverage(config, space, head, tables),
-        stand_in=stand_in(head, own, judge.provides[0]) if head else "",
+        stand_in=stand_in(head, own, evaluator.provides[0]) if head else "",
         objects=objects,
     )
     setup.strategy()
@@ -309,7 +311,7 @@ def _footprint(
     return (_of_each(make, tables),)
 
 
-def _judge(
+def _accuracy_evaluator(
     config: SearchConfig,
     space: Space,
     out: Place | None,
@@ -326,8 +328,8 @@ def _judge(
     }
     data = {"data": config.data} if config.data else {}
     plugin = Plugin.parse(config.evaluator)
-    judge: Evaluator = plugins.create("evaluators", plugin, space, **named, **data)
-    return judge
+    evaluator: Evaluator = plugins.create("evaluators", plugin, space, **named, **data)
+    return evaluator
 
 
 def _streams(config: SearchConfig) -> bool:

@@ -27,8 +27,8 @@ from nas.space.space import Matrix
 
 logger = logging.getLogger(__name__)
 
-JUDGED_SECONDS = 30.0
-"""Known architectures are judged where that takes no longer for one, never by a training."""
+MAX_KNOWN_SECONDS = 30.0
+"""Known architectures are evaluated where that takes no longer for one, never by a training."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +168,7 @@ def known_solution(setup: Setup, name: str) -> Solution:
     row = setup.space.pack(picks)[None]
     free = {metric: float(values[0]) for metric, values in setup.problem.known(row).items()}
     solution = replace(solution, picks=picks, metrics=free)
-    if setup.judge.seconds > JUDGED_SECONDS:
+    if setup.evaluator.seconds > MAX_KNOWN_SECONDS:
         return solution
     judged = evaluate(replace(setup.problem, limits=()), row)
     if not judged.ok[0]:
@@ -220,22 +220,22 @@ def _named(solution: Solution, name: str) -> Solution:
 def _doubts(setup: Setup, picks: Matrix, accuracies: Sequence[float]) -> list[dict[str, Any]]:
     """Return `deviation`, `outside` and `judged` of solutions, as far as the evaluator can tell."""
     candidates = setup.problem.candidates(picks)
-    judge, count = setup.judge, len(picks)
+    evaluator, count = setup.evaluator, len(picks)
     deviation: list[float | None] = [None] * count
     judged: list[float | None] = [None] * count
     outside = [""] * count
     if count:
         with optional("deviations", logger.warning):
-            values = judge.deviation(candidates)
-            with blamed(judge, "deviation"):
-                check_deviation(values, judge.provides, count=count)
+            values = evaluator.deviation(candidates)
+            with blamed(evaluator, "deviation"):
+                check_deviation(values, evaluator.provides, count=count)
             if values:
                 deviation = [None if isnan(v) else v for v in values[setup.accuracy].tolist()]
-            if said := getattr(judge, "outside", None):
+            if said := getattr(evaluator, "outside", None):
                 outside = [str(said(accuracy)) for accuracy in accuracies]
-            elif said := getattr(judge, "beyond", None):
+            elif said := getattr(evaluator, "beyond", None):
                 outside = list(map(str, said(candidates)))
-            second = getattr(judge, "judged", None)
+            second = getattr(evaluator, "judged", None)
             if second and (others := second(candidates)) is not None:
                 judged = others.tolist()
     rows = zip(deviation, outside, judged, strict=True)

@@ -34,7 +34,7 @@ _LIMITS = (("macs<=200M",), ("latency_ms<=45", "top1>=0.6"), ("macs<=1",))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judge:
+class FakeEvaluator:
     """Answers with an accuracy and a latency that depend on all picks, both as if expensive.
 
     It raises where the first pick is `broken`, and says NaN where it is `empty`.
@@ -67,11 +67,13 @@ def _costs(name: str) -> Any:
     return plugins.create("evaluators", Plugin.parse("costs"), space)
 
 
-def problem_of(space: Space, *objectives: str, limits: Sequence[str] = (), **judge: Any) -> Problem:
+def problem_of(
+    space: Space, *objectives: str, limits: Sequence[str] = (), **evaluator: Any
+) -> Problem:
     """Return a problem of one space, by default of accuracy and multiply-adds."""
     return Problem(
         space=space,
-        evaluators=(_costs(space.name), Judge(**judge)),
+        evaluators=(_costs(space.name), FakeEvaluator(**evaluator)),
         objectives=tuple(Objective.parse(o) for o in objectives or ("top1", "macs")),
         limits=tuple(Constraint.parse(limit) for limit in limits),
     )
@@ -234,7 +236,7 @@ def it_ends_or_repeats_on_a_tiny_space(text: str) -> None:
 
 def _of(space: Space) -> Problem:
     costs = plugins.create("evaluators", Plugin.parse("costs"), space)
-    return replace(problem_of(tiny()), space=space, evaluators=(costs, Judge()))
+    return replace(problem_of(tiny()), space=space, evaluators=(costs, FakeEvaluator()))
 
 
 def it_ends_where_limits_leave_little(text: str) -> None:

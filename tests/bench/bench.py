@@ -101,8 +101,8 @@ class Timed:
 def shares(space_name: str, trials: int = 10_000) -> None:
     """Print where the processor time of a search with a journal goes."""
     setup = prepare(SearchConfig(space=space_name, seed_arch=()))
-    judges = [Timed(evaluator) for evaluator in setup.problem.evaluators]
-    problem = replace(setup.problem, evaluators=tuple(judges))
+    evaluators = [Timed(evaluator) for evaluator in setup.problem.evaluators]
+    problem = replace(setup.problem, evaluators=tuple(evaluators))
     with TemporaryDirectory() as folder:
         journal = Timed(open_journal(Path(folder) / "journal.jsonl"), "append")
         strategy = Timed(setup.strategy(), "ask", "tell")
@@ -113,7 +113,7 @@ def shares(space_name: str, trials: int = 10_000) -> None:
         whole = time.process_time() - start
         journal.close()
     names = [str(evaluator).split(":")[0] for evaluator in setup.problem.evaluators]
-    parts = {name: judge.seconds for name, judge in zip(names, judges, strict=True)}
+    parts = {name: evaluator.seconds for name, evaluator in zip(names, evaluators, strict=True)}
     parts |= {"strategy": strategy.seconds, "journal": journal.seconds}
     text = ", ".join(f"{name} {100 * seconds / whole:.0f} %" for name, seconds in parts.items())
     print(f"{space_name}: {trials:,} candidates in {whole:.2f} CPU s: {text}; "

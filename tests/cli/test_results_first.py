@@ -17,7 +17,7 @@ from nas.space.lookup import distinct_units
 
 Nas = Callable[..., Any]
 SEARCH = ("search", *WORDS, "--strategy", "random", "--trials", "30", "--out", "run")
-TINY = ("--evaluator", "judges.plain", "--allow-extrapolation")
+TINY = ("--evaluator", "fakes.plain", "--allow-extrapolation")
 
 
 def front(run: str = "run") -> list[dict[str, str]]:
@@ -40,9 +40,9 @@ def test_references_that_a_table_lacks_are_left_out_and_named(nas: Nas) -> None:
 
 
 @pytest.fixture
-def imported(tmp_path: Path, judge_path: Path) -> tuple[str, str]:
+def imported(tmp_path: Path, fakes_path: Path) -> tuple[str, str]:
     """Return a space with a baseline, and a table as imports give it: of its units alone."""
-    text = (judge_path / "tiny.yaml").read_text(encoding="utf-8")
+    text = (fakes_path / "tiny.yaml").read_text(encoding="utf-8")
     (tmp_path / "mine.yaml").write_text(f"{text}baseline: mobilenet_v3_small\n")
     units = distinct_units(load_space(tmp_path / "mine.yaml"))
     entries = {key: Entry(ms=i, low_ms=i, high_ms=i) for i, key in enumerate(units, start=1)}

@@ -51,7 +51,7 @@ def test_the_table_goes_to_stdout_and_the_rest_to_stderr(nas: Nas) -> None:
     assert len(rows) == 1 + int(lines[0].split()[-2])
     assert sum(row.startswith("efficientnet_b0 ") and " +0.00 " in row for row in rows) == 1
     assert " against efficientnet_b0: " in notes[0]
-    assert setup.judge.note in notes
+    assert setup.evaluator.note in notes
     assert f"latency_ms: pixel1, Google Pixel 1, {setup.table.runtime}" in notes
     assert any(note.startswith("latency_ms: swish was never measured here") for note in notes)
     assert not any(line.endswith(" ") for line in lines)
@@ -198,8 +198,8 @@ def test_pictures_of_the_same_run_are_the_same(nas: Nas) -> None:
     assert [Path(f"run/front.{kind}").read_bytes() for kind in ("png", "svg")] == first
 
 
-def test_nothing_that_keeps_the_limits_is_said(nas: Nas, judge_path: Path) -> None:
-    words = ("search", "--space", str(judge_path / "tiny.yaml"), "--evaluator", "judges.plain",
+def test_nothing_that_keeps_the_limits_is_said(nas: Nas, fakes_path: Path) -> None:
+    words = ("search", "--space", str(fakes_path / "tiny.yaml"), "--evaluator", "fakes.plain",
              "--strategy", "random", "--allow-extrapolation", "--limit", "top1>=0.99",
              "--trials", "20", "--out", "run")  # fmt: skip
     reply = nas(*words)
@@ -210,16 +210,16 @@ def test_nothing_that_keeps_the_limits_is_said(nas: Nas, judge_path: Path) -> No
     assert "the front of run is empty" in nas("show", "run:best").err
 
 
-def test_a_malformed_space_is_named_with_line_and_key(nas: Nas, judge_path: Path) -> None:
-    text = (judge_path / "tiny.yaml").read_text(encoding="utf-8")
+def test_a_malformed_space_is_named_with_line_and_key(nas: Nas, fakes_path: Path) -> None:
+    text = (fakes_path / "tiny.yaml").read_text(encoding="utf-8")
     Path("mine.yaml").write_text(text.replace("kernel: [3, 5]}", "kernel: [3, 4]}", 1))
     reply = nas("search", "--space", "mine.yaml")
     assert reply.code == 2
     assert reply.err == "error: mine.yaml: stages.0, line 10: kernel must be odd, not 4\n"
 
 
-def test_a_table_that_does_not_cover_the_space_is_said(nas: Nas, judge_path: Path) -> None:
-    words = ("search", "--space", str(judge_path / "tiny.yaml"), "--evaluator", "judges.plain")
+def test_a_table_that_does_not_cover_the_space_is_said(nas: Nas, fakes_path: Path) -> None:
+    words = ("search", "--space", str(fakes_path / "tiny.yaml"), "--evaluator", "fakes.plain")
     reply = nas(*words, "--trials", "5")
     assert (reply.code, len(reply.err.splitlines())) == (2, 1)
     assert "latency table pixel1 does not cover space tiny: " in reply.err

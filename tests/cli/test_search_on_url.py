@@ -25,7 +25,7 @@ Nas = Callable[..., Any]
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"
 TINY = ("--space", str(DATA / "tiny.yaml"), "--allow-extrapolation", "--strategy", "random")
-SLOW = ("search", *TINY, "--evaluator", "judges.plain:delay=0.01", "--batch", "2", "--trials", "80",
+SLOW = ("search", *TINY, "--evaluator", "fakes.plain:delay=0.01", "--batch", "2", "--trials", "80",
         "--no-plot", "--json")  # fmt: skip
 TRAINED = ("search", *TINY, "--data", "shapes:count=96,difficulty=0,classes=3", "--no-plot",
            "--evaluator", "proxy:epochs=2,rungs=2,eta=2,recipe=quick", "--batch", "4",

@@ -12,7 +12,7 @@ from nas.space.file import load_space
 DATA = Path(__file__).parents[1] / "data"
 TINY = str(DATA / "tiny.yaml")
 SEARCH = (
-    "search", "--space", TINY, "--evaluator", "judges.plain", "--strategy", "random",
+    "search", "--space", TINY, "--evaluator", "fakes.plain", "--strategy", "random",
     "--allow-extrapolation", "--no-plot", "--json",
 )  # fmt: skip
 
@@ -36,7 +36,7 @@ def test_a_model_learned_from_two_runs_answers_in_a_search(nas: Callable, tmp_pa
     model = load_accuracy_model(tmp_path / "my.npz", load_space(TINY))
     assert model.fingerprint == content["fingerprint"]
     words = list(SEARCH)
-    words[words.index("judges.plain")] = "surrogate:my.npz"
+    words[words.index("fakes.plain")] = "surrogate:my.npz"
     found = nas(*words, "--trials", "200", "--out", "third")
     assert found.code == 0, found.err
     assert json.loads(found.out)["trials"] == 200

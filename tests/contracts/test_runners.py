@@ -15,7 +15,7 @@ from nas.core.plugins import Plugin
 from nas.core.workers.runner import WAIT, Failure, InProcess, Runner
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
-from judges.tasks import work
+from fakes.tasks import work
 
 DATA = sys.path[0]
 """Processes on this machine are told of it, Ray's read PYTHONPATH."""

@@ -54,8 +54,8 @@ class Place:
         return {
             "space": str(DATA / "tiny.yaml"),
             "allow_extrapolation": True,
-            "evaluator": f"judges.moody:folder={self.folder}",
-            "strategy": "judges.listed",
+            "evaluator": f"fakes.scripted:folder={self.folder}",
+            "strategy": "fakes.listed",
             "trials": TRIALS,
             **more,
         }
@@ -200,7 +200,7 @@ def _check_complete(place: Place, *, times_begun: dict[int, int] | None = None) 
     assert {n: len(pids) for n, pids in enumerate(place.begun())} == times
 
 
-@pytest.mark.parametrize("strategy", ["judges.listed", "evolution"])
+@pytest.mark.parametrize("strategy", ["fakes.listed", "evolution"])
 @pytest.mark.parametrize("place", ["local", RAY_TOO], indirect=True)
 def test_one_worker_leaves_the_journal_of_a_search_without(
     place: Place, alone: Callable[..., Place], strategy: str

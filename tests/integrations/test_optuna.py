@@ -57,8 +57,8 @@ def test_several_objectives_and_trials_of_others_count() -> None:
     study.optimize(
         lambda t: (float(t.suggest_int("x", 0, 9)), float(t.suggest_int("y", 0, 9))), n_trials=30
     )
-    assert sampler._asking is not None
-    assert sampler._asking.told == len(study.trials) - 1  # the last one was told to nobody yet
+    assert sampler._ask_tell is not None
+    assert sampler._ask_tell.told == len(study.trials) - 1  # the last one was told to nobody yet
 
 
 def test_failed_and_pruned_trials_are_survived() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from nas.core.errors import NasError, UnknownName
 from nas.core.plugins import available
-from nas.integrations.asking import Asking
+from nas.integrations.ask_tell import AskTell
 from nas.integrations.parameters import POINTS, of_space, of_values, steps
 from nas.space.space import Space
 
@@ -66,13 +66,13 @@ def test_every_strategy_searches_parameters_without_networks(strategy: str) -> N
     parameters = of_values({"x": steps(-1, 1), "y": range(10), "kind": ["good", "bad", None]})
 
     def run(seed: int) -> list[float]:
-        asking = Asking(parameters, {"loss": "min"}, strategy=strategy, seed=seed)
+        ask_tell = AskTell(parameters, {"loss": "min"}, strategy=strategy, seed=seed)
         found = []
         for _ in range(30):
-            values = asking.ask()
+            values = ask_tell.ask()
             assert values is not None
             found.append(values["x"] ** 2 + values["y"] + 5 * (values["kind"] != "good"))
-            asking.tell(values, {"loss": found[-1]})
+            ask_tell.tell(values, {"loss": found[-1]})
         return found
 
     assert run(1) == run(1)
@@ -83,29 +83,29 @@ def test_a_strategy_learns_what_is_better() -> None:
     parameters = of_values({f"x{i}": range(8) for i in range(6)})
 
     def mean(strategy: str) -> float:
-        asking, found = Asking(parameters, {"score": "max"}, strategy=strategy), []
+        ask_tell, found = AskTell(parameters, {"score": "max"}, strategy=strategy), []
         for _ in range(150):
-            values = asking.ask()
+            values = ask_tell.ask()
             assert values is not None
             found.append(sum(values.values()))
-            asking.tell(values, {"score": found[-1]})
+            ask_tell.tell(values, {"score": found[-1]})
         return float(np.mean(found[75:]))
 
     assert mean("evolution") > mean("random") + 3
 
 
 def test_failures_are_told_as_such() -> None:
-    asking = Asking(of_values({"x": range(5)}), {"a": "min", "b": "max"}, strategy="random")
+    ask_tell = AskTell(of_values({"x": range(5)}), {"a": "min", "b": "max"}, strategy="random")
     for metrics in ({}, {"a": 1.0}, {"a": 1.0, "b": float("nan")}, {"a": 1.0, "b": 2.0}):
-        values = asking.ask()
+        values = ask_tell.ask()
         assert values is not None
-        asking.tell(values, metrics)
-    assert asking.told == 4
+        ask_tell.tell(values, metrics)
+    assert ask_tell.told == 4
 
 
 def test_a_strategy_that_has_no_more_says_so() -> None:
-    asking = Asking(of_values({"x": range(3)}), {"a": "min"}, strategy="grid")
-    found = [asking.ask() for _ in range(4)]
+    ask_tell = AskTell(of_values({"x": range(3)}), {"a": "min"}, strategy="grid")
+    found = [ask_tell.ask() for _ in range(4)]
     assert sorted(v["x"] for v in found[:3] if v) == [0, 1, 2]
     assert found[3] is None
 
@@ -119,4 +119,4 @@ def test_a_search_space_keeps_its_inactive_choices(tiny: Space) -> None:
 
 def test_an_unknown_strategy_is_refused() -> None:
     with pytest.raises(UnknownName, match="unknown strategy 'giuded'; did you mean guided"):
-        Asking(of_values({"x": range(3)}), {"a": "min"}, strategy="giuded")
+        AskTell(of_values({"x": range(3)}), {"a": "min"}, strategy="giuded")

@@ -78,8 +78,8 @@ def test_a_saved_searcher_remembers(tmp_path: Path) -> None:
     second = ready(strategy="local")
     second.restore(path)
     second.suggest("next")
-    assert second._asking is not None
-    assert second._asking.told == 12
+    assert second._ask_tell is not None
+    assert second._ask_tell.told == 12
 
 
 def test_an_end_and_failures_are_told() -> None:
@@ -151,8 +151,8 @@ def test_asha_stops_trials_of_our_strategy(cluster: None, tmp_path: Path) -> Non
     assert len(found) == 6
     assert not found.errors
     assert {result.metrics["step"] for result in found} > {4}
-    assert searcher._asking is not None
-    assert searcher._asking.told == 6
+    assert searcher._ask_tell is not None
+    assert searcher._ask_tell.told == 6
 
 
 @pytest.mark.cluster

@@ -30,7 +30,7 @@ _RUN = {"schema": 1, "space": str(TINY), "objective": ["max:top1", "min:macs"], 
 _HEADER = {"schema": 1, "choices": "", "evaluators": ["costs", "table", "training"]}
 
 
-class _Judge:
+class _FakeEvaluator:
     provides, seconds, note = ("top1",), 1.0, ""
 
     def __call__(self, candidates: Any) -> Any:
@@ -40,14 +40,14 @@ class _Judge:
         return {}
 
     def __str__(self) -> str:
-        return "judge"
+        return "fake"
 
 
 @cache
 def _problem() -> Problem:
     return Problem(
         space=tiny(),
-        evaluators=(create_costs(tiny()), _Judge()),
+        evaluators=(create_costs(tiny()), _FakeEvaluator()),
         objectives=(Objective.parse("top1"), Objective.parse("macs")),
     )
 

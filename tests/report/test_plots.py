@@ -31,10 +31,10 @@ def test_the_same_run_gives_the_same_bytes(run: Run, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(p.name for p in paths)
 
 
-def test_a_front_without_references_or_baseline_is_drawn(tmp_path: Path, judge_path: Path) -> None:
+def test_a_front_without_references_or_baseline_is_drawn(tmp_path: Path, fakes_path: Path) -> None:
     tiny = search(
-        space=str(judge_path / "tiny.yaml"),
-        evaluator="judges.plain",
+        space=str(fakes_path / "tiny.yaml"),
+        evaluator="fakes.plain",
         strategy="random",
         trials=30,
         allow_extrapolation=True,

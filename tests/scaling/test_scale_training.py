@@ -26,14 +26,14 @@ def test_costs_as_trained_are_said_where_pixels_are_rounded_anew(tmp_path: Path)
     base = for_classes(load_architecture("mobilenet_v2@0.35-96"), 10)
     points = grid(base, Budget(step=0.2))
     scheme = Scheme(data="digits", epochs=1, resolution=32)
-    judge = by_training(base, points, scheme, runner=SimpleNamespace(workers=1), folder=tmp_path)
+    scorer = by_training(base, points, scheme, runner=SimpleNamespace(workers=1), folder=tmp_path)
     trained = [
         cost(scale_resolution(p.arch, round(p.arch.resolution * 32 / 96))).macs for p in points
     ]
     start = cost(scale_resolution(base, 32)).macs
     least, most = (f"{end(trained) / start:.2f}" for end in (min, max))
-    assert f"as trained, the counted MACs are {least} to {most} times" in judge.note
-    assert re.search(r"after 1 epoch of recipe auto, the base at 32 px", judge.note)
+    assert f"as trained, the counted MACs are {least} to {most} times" in scorer.note
+    assert re.search(r"after 1 epoch of recipe auto, the base at 32 px", scorer.note)
 
 
 def test_detectors_are_compared_by_their_average_precision(tmp_path: Path) -> None:
@@ -43,10 +43,10 @@ def test_detectors_are_compared_by_their_average_precision(tmp_path: Path) -> No
     points = grid(base, budget)[:1]
     scheme = Scheme(data="digits_scenes:images=10,classes=3", epochs=1, resolution=64)
     with closing(make_runner("local", workers=1)) as runner:
-        judge = by_training(base, points, scheme, runner=runner, folder=tmp_path)
-        rows = search(base, budget, points, judge, out=tmp_path)
-    assert judge.metric == "map_proxy"
-    assert judge.note.startswith("map_proxy is the average precision on digits_scenes:images=10")
+        scorer = by_training(base, points, scheme, runner=runner, folder=tmp_path)
+        rows = search(base, budget, points, scorer, out=tmp_path)
+    assert scorer.metric == "map_proxy"
+    assert scorer.note.startswith("map_proxy is the average precision on digits_scenes:images=10")
     assert [row.error for row in rows] == [""] * len(points)
     assert all(0 <= row.score <= 1 for row in rows)
     assert ",map_proxy," in (tmp_path / "grid.csv").read_text()

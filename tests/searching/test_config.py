@@ -96,8 +96,8 @@ def test_a_setup_leaves_nothing_to_a_default() -> None:
     assert prepare(config).config == config
 
 
-def test_where_an_evaluation_is_a_training_the_default_strategy_is_guided(judge_path: Path) -> None:
-    config = SearchConfig(space=str(judge_path / "tiny.yaml"), evaluator="judges.plain",
+def test_where_an_evaluation_is_a_training_the_default_strategy_is_guided(fakes_path: Path) -> None:
+    config = SearchConfig(space=str(fakes_path / "tiny.yaml"), evaluator="fakes.plain",
                           objective=("macs",), allow_extrapolation=True)  # fmt: skip
     found = prepare(config).config
     assert (found.strategy, found.objective) == ("guided", ("min:macs",))
@@ -152,11 +152,11 @@ def test_what_does_not_fit_is_said_first(
     assert "\n" not in str(caught.value)
 
 
-def test_an_unknown_baseline_is_said_first(tmp_path: Path, judge_path: Path) -> None:
-    text = (judge_path / "tiny.yaml").read_text(encoding="utf-8")
+def test_an_unknown_baseline_is_said_first(tmp_path: Path, fakes_path: Path) -> None:
+    text = (fakes_path / "tiny.yaml").read_text(encoding="utf-8")
     (tmp_path / "tiny.yaml").write_text(f"{text}baseline: efficientnet_b9\n")
     config = SearchConfig(
-        space=str(tmp_path / "tiny.yaml"), evaluator="judges.plain", allow_extrapolation=True
+        space=str(tmp_path / "tiny.yaml"), evaluator="fakes.plain", allow_extrapolation=True
     )
     with pytest.raises(UnknownName, match="unknown architecture 'efficientnet_b9'; did you mean"):
         prepare(config)

@@ -71,16 +71,16 @@ def test_the_same_seed_finds_the_same_and_another_does_not() -> None:
     assert not np.array_equal(one, other)
 
 
-def test_nothing_that_keeps_the_limits_is_an_empty_front(tmp_path: Path, judge_path: Path) -> None:
-    config = _tiny(judge_path, trials=40, limit=("top1>=0.99",))
+def test_nothing_that_keeps_the_limits_is_an_empty_front(tmp_path: Path, fakes_path: Path) -> None:
+    config = _tiny(fakes_path, trials=40, limit=("top1>=0.99",))
     run = search(config, out=tmp_path / "run")
     assert (len(run.trials), run.solutions, run.best, run.hypervolume) == (40, (), None, 0.0)
     assert run.records() == []
     assert (tmp_path / "run" / "pareto.csv").read_text().strip() == ""
 
 
-def test_a_small_space_ends_the_search_early(judge_path: Path) -> None:
-    run = search(_tiny(judge_path, trials=5000))
+def test_a_small_space_ends_the_search_early(fakes_path: Path) -> None:
+    run = search(_tiny(fakes_path, trials=5000))
     assert len(run.trials) == 576
     assert run.finished
 
@@ -102,9 +102,9 @@ def test_volume_reaches_to_twice_the_baseline_where_no_limit_does() -> None:
 
 
 def test_a_baseline_outside_of_the_space_bounds_the_volume_too(
-    tmp_path: Path, judge_path: Path
+    tmp_path: Path, fakes_path: Path
 ) -> None:
-    text = (judge_path / "tiny.yaml").read_text(encoding="utf-8")
+    text = (fakes_path / "tiny.yaml").read_text(encoding="utf-8")
     (tmp_path / "tiny.yaml").write_text(f"{text}baseline: mobilenet_v3_small\n")
     run = search(_tiny(tmp_path, trials=20))
     assert run.baseline is not None
@@ -162,11 +162,11 @@ def test_another_problem_is_refused_and_the_run_stays(tmp_path: Path) -> None:
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()} == before
 
 
-def test_a_file_that_changed_under_a_run_is_noticed(tmp_path: Path, judge_path: Path) -> None:
-    text = (judge_path / "tiny.yaml").read_text(encoding="utf-8")
+def test_a_file_that_changed_under_a_run_is_noticed(tmp_path: Path, fakes_path: Path) -> None:
+    text = (fakes_path / "tiny.yaml").read_text(encoding="utf-8")
     space = tmp_path / "mine.yaml"
     space.write_text(text)
-    config = small(space=str(space), evaluator="judges.plain", allow_extrapolation=True,
+    config = small(space=str(space), evaluator="fakes.plain", allow_extrapolation=True,
                           trials=20, strategy="random")  # fmt: skip
     search(config, out=tmp_path / "run")
     space.write_text(text.replace("width: 16", "width: 24"))
@@ -191,8 +191,8 @@ def test_an_interrupt_keeps_what_was_found(tmp_path: Path) -> None:
     assert whole.records() == search(trials=500, strategy="random", batch=100).records()
 
 
-def test_killed_searches_end_like_one_that_was_not(tmp_path: Path, judge_path: Path) -> None:
-    config = _tiny(judge_path, trials=300, strategy="archive", batch=20, delay=0.002)
+def test_killed_searches_end_like_one_that_was_not(tmp_path: Path, fakes_path: Path) -> None:
+    config = _tiny(fakes_path, trials=300, strategy="archive", batch=20, delay=0.002)
     whole = search(config, out=tmp_path / "whole")
     size = (tmp_path / "whole" / "journal.jsonl").stat().st_size
     out = tmp_path / "killed"
@@ -251,7 +251,7 @@ def _tiny(
 ) -> SearchConfig:
     return small(
         space=str(data / "tiny.yaml"),
-        evaluator=f"judges.plain:delay={delay}" if delay else "judges.plain",
+        evaluator=f"fakes.plain:delay={delay}" if delay else "fakes.plain",
         strategy=strategy,
         trials=trials,
         batch=batch,

@@ -15,7 +15,7 @@ from nas.searching.loop import Run, search
 from nas.searching.precision import dtypes_of, lowered, named_table, tables_for
 from nas.searching.problem import Candidates
 from nas.searching.runs.examples import read_examples
-from nas.searching.runs.folder import dtype_of, find_architecture, judged_by
+from nas.searching.runs.folder import dtype_of, find_architecture, table_name_of
 from nas.searching.runs.stored import read_run
 from nas.searching.setup import prepare
 from nas.space.file import load_space
@@ -92,17 +92,17 @@ def test_accuracy_is_lowered_in_int8_alone(run: Run) -> None:
     rows = setup.space.plain.sample_matrix(np.random.default_rng(0), 8)
     dtype = np.repeat([[0], [1]], 8, axis=0).astype(np.uint8)
     both = np.concatenate([np.concatenate([rows, rows]), dtype], axis=1)
-    found = setup.judge(setup.problem.candidates(both))
+    found = setup.evaluator(setup.problem.candidates(both))
     metrics: Mapping[str, np.ndarray] = getattr(found, "metrics", found)
     plain = prepare(SearchConfig(space="mobilenetv3", latency_table=FLOAT))
-    alone = plain.judge(plain.problem.candidates(rows))
+    alone = plain.evaluator(plain.problem.candidates(rows))
     assert isinstance(alone, Mapping)
     losses = [model.of(arch) for arch in setup.problem.decode(both[8:])]
     assert np.array_equal(metrics["top1"][:8], alone["top1"])
     assert metrics["top1"][8:] == pytest.approx(alone["top1"] - [drop for drop, _ in losses])
     assert np.array_equal(metrics["top1_lcb"][:8], alone["top1_lcb"])
     assert (metrics["top1_lcb"][8:] < metrics["top1_lcb"][:8]).all()
-    deviation = setup.judge.deviation(setup.problem.candidates(both))["top1"]
+    deviation = setup.evaluator.deviation(setup.problem.candidates(both))["top1"]
     wanted = np.hypot(deviation[:8], [doubt for _, doubt in losses])
     assert deviation[8:] == pytest.approx(wanted)
 
@@ -115,7 +115,9 @@ def test_a_run_is_resumed_and_its_solutions_know_their_dtype(run: Run) -> None:
     for solution in (again.solutions[0], again.solutions[-1]):
         name = f"{run.out}:{solution.name}"
         assert dtype_of(name) == solution.dtype
-        assert judged_by(run.out, solution.name) == (WHOLE if solution.dtype == "int8" else FLOAT)
+        assert table_name_of(run.out, solution.name) == (
+            WHOLE if solution.dtype == "int8" else FLOAT
+        )
         assert find_architecture(name).fingerprint == solution.arch.fingerprint
     stored = read_run(run.out)
     assert stored.space.dtypes == ("fp32", "int8")
@@ -200,7 +202,7 @@ def test_who_measures_in_int8_needs_a_search_in_int8() -> None:
     class Measured(Score):
         int8: bool = True
 
-    units, judge = SpaceUnits(space), Measured()
-    assert lowered(judge, space, units, ("fp32", "int8")) is judge
+    units, evaluator = SpaceUnits(space), Measured()
+    assert lowered(evaluator, space, units, ("fp32", "int8")) is evaluator
     with pytest.raises(NasError, match="is not searched: give `dtype=int8`"):
-        lowered(judge, space, units, ())
+        lowered(evaluator, space, units, ())

@@ -20,7 +20,7 @@ from nas.space.space import Space
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judge:
+class FakeEvaluator:
     """Says whatever it is told to say."""
 
     said: Any
@@ -83,35 +83,35 @@ def rows(space: Space, count: int = 3) -> Any:
 )
 def test_answers_are_checked(tiny: Space, said: Any, message: str) -> None:
     with pytest.raises(BadPlugin, match=rf"^evaluator mine \(.*test_returned\) {message}"):
-        answers(Judge(said=said), candidates(tiny))
+        answers(FakeEvaluator(said=said), candidates(tiny))
 
 
 def test_single_precision_becomes_double(tiny: Space) -> None:
-    found = answers(Judge(said={"top1": np.ones(3, np.float32)}), candidates(tiny)).metrics
+    found = answers(FakeEvaluator(said={"top1": np.ones(3, np.float32)}), candidates(tiny)).metrics
     assert found["top1"].dtype == np.float64
 
 
 def test_numbers_of_failed_candidates_may_be_anything(tiny: Space) -> None:
     values = np.array([75.0, 0.5, 0.5])
     said = Answers(metrics={"top1": values}, errors={0: "no"})
-    assert answers(Judge(said=said), candidates(tiny)).metrics["top1"] is values
+    assert answers(FakeEvaluator(said=said), candidates(tiny)).metrics["top1"] is values
 
 
 def test_one_wrong_accuracy_fails_one_trial(tiny: Space) -> None:
-    judge = Judge(said={"top1": np.array([0.5, 75.2, 0.7])})
-    trials = evaluate(problem(tiny, judge), rows(tiny))
+    evaluator = FakeEvaluator(said={"top1": np.array([0.5, 75.2, 0.7])})
+    trials = evaluate(problem(tiny, evaluator), rows(tiny))
     assert trials.ok.tolist() == [True, False, True]
 
 
 def test_a_wrong_shape_ends_the_search_and_not_a_trial(tiny: Space) -> None:
     with pytest.raises(BadPlugin, match="shape"):
-        evaluate(problem(tiny, Judge(said=lambda n: {"top1": np.ones((n, 1))})), rows(tiny))
+        evaluate(problem(tiny, FakeEvaluator(said=lambda n: {"top1": np.ones((n, 1))})), rows(tiny))
 
 
-def problem(space: Space, judge: Judge) -> Problem:
+def problem(space: Space, evaluator: FakeEvaluator) -> Problem:
     return Problem(
         space=space,
-        evaluators=(create_costs(space), judge),
+        evaluators=(create_costs(space), evaluator),
         objectives=(Objective.parse("top1"),),
     )
 
@@ -130,9 +130,9 @@ def problem(space: Space, judge: Judge) -> Problem:
     ],
 )
 def test_attributes_of_an_evaluator_are_checked(changes: Any, message: str) -> None:
-    with pytest.raises(BadPlugin, match=f"^evaluator my.judge: {message}"):
-        check_evaluator(replace(Judge(said=None), **changes), "my.judge")
-    check_evaluator(Judge(said=None), "my.judge")
+    with pytest.raises(BadPlugin, match=f"^evaluator my.fake: {message}"):
+        check_evaluator(replace(FakeEvaluator(said=None), **changes), "my.fake")
+    check_evaluator(FakeEvaluator(said=None), "my.fake")
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_good_rows_and_all_trials_pass(tiny: Space) -> None:
     proposer = Proposer(rows(tiny))
     strategy = checked(proposer, tiny)
     assert strategy.ask(3) is proposer.rows
-    trials = evaluate(problem(tiny, Judge(said=lambda n: {"top1": np.ones(n)})), rows(tiny))
+    trials = evaluate(problem(tiny, FakeEvaluator(said=lambda n: {"top1": np.ones(n)})), rows(tiny))
     strategy.tell(trials)
     assert proposer.told == [trials]
     assert strategy.batch == 4

@@ -30,7 +30,7 @@ QUICK = ("random", "grid", "evolution", "archive", "guided")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judge:
+class FakeEvaluator:
     """An accuracy that grows with some picks and falls with others, as expensive as a training."""
 
     provides: tuple[str, ...] = ("top1",)
@@ -49,7 +49,7 @@ class Judge:
         return {}
 
     def __str__(self) -> str:
-        return "judge"
+        return "fake"
 
 
 @dataclass
@@ -76,7 +76,7 @@ def problem_of(space: Space, *limits: str, objectives: tuple[str, ...] = ("top1"
                broken: int = -1) -> Problem:  # fmt: skip
     return Problem(
         space=space,
-        evaluators=(create_costs(space), Judge(broken=broken)),
+        evaluators=(create_costs(space), FakeEvaluator(broken=broken)),
         objectives=tuple(Objective.parse(text) for text in objectives),
         limits=tuple(Constraint.parse(text) for text in limits),
     )

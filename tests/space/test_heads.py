@@ -60,14 +60,14 @@ def test_sums_are_the_costs_of_each_detector(space: str, head: str) -> None:
 def test_latencies_are_those_predicted_for_each_detector(head: str, table: str) -> None:
     detectors, candidates = _detectors(head, "mnasnet" if "tail" in head else "mbconv", 20)
     loaded = load_table(table)
-    judge = create_table(
+    evaluator = create_table(
         detectors.space,
         table=loaded,
         allow_extrapolation=True,
         confidence=loaded.spread.coverage,
         detectors=detectors,
     )
-    found, expected = judge(candidates), loaded.predict_all(candidates.archs)
+    found, expected = evaluator(candidates), loaded.predict_all(candidates.archs)
     assert found["latency_ms"] == pytest.approx([one.ms for one in expected], abs=1e-6)
     assert found[UPPER] == pytest.approx([one.high_ms for one in expected], abs=1e-5)
 

@@ -53,11 +53,11 @@ def test_trained_networks_give_the_line(tiny: Space, tmp_path: Path) -> None:
     accuracies = {scorer.top1(arch) for arch in tiny.decode_rows(rows[:5])}
     if len(accuracies) > 1:
         assert (line.slope, line.offset) == (pytest.approx(1), pytest.approx(0, abs=1e-9))
-    judge = create(tiny, path=str(folder), trained=str(tmp_path / "alone"), device="cpu")
-    assert judge.provides == ("top1",)
-    assert "a line through 5 trained networks" in judge.note
+    evaluator = create(tiny, path=str(folder), trained=str(tmp_path / "alone"), device="cpu")
+    assert evaluator.provides == ("top1",)
+    assert "a line through 5 trained networks" in evaluator.note
     batch = Candidates(space=tiny, picks=rows)
-    assert judge(batch)["top1"].shape == judge.deviation(batch)["top1"].shape == (6,)
+    assert evaluator(batch)["top1"].shape == evaluator.deviation(batch)["top1"].shape == (6,)
     shutil.rmtree(tmp_path / "alone" / "0")
     shutil.rmtree(tmp_path / "alone" / "1")
     with pytest.raises(NasError, match="has trainings of 3 networks of space tiny on shapes"):

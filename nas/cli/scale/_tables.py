@@ -10,7 +10,7 @@ from nas.network.lowering import lower
 from nas.network.memory import memory
 from nas.report.tables import Table
 from nas.scaling.grid import Budget
-from nas.scaling.search import Judge, Scored
+from nas.scaling.search import GridScorer, Scored
 
 BATCH = 32
 """The batch size for which the memory of a training is shown."""
@@ -78,9 +78,9 @@ def _joined(values: Sequence[int]) -> str:
     return " ".join(map(str, values))
 
 
-def grid_table(rows: Sequence[Scored], judge: Judge, base: Architecture) -> Table:
+def grid_table(rows: Sequence[Scored], scorer: GridScorer, base: Architecture) -> Table:
     """Return the grid as a table, in the order of `rows`, the first in bold."""
-    cells = [_cells(row, judge.metric) for row in rows]
+    cells = [_cells(row, scorer.metric) for row in rows]
     return Table(
         title=f"{base.name or base.fingerprint}: {len(rows)} grid points, the best first",
         headings=tuple(cells[0]),

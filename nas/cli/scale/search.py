@@ -21,7 +21,7 @@ from nas.latency.file import load_table
 from nas.network.blocks import Architecture
 from nas.scaling.formula import Compound
 from nas.scaling.grid import Budget, Point, grid
-from nas.scaling.search import RESULTS, Judge, Scored, by_model, record
+from nas.scaling.search import RESULTS, GridScorer, Scored, by_model, record
 from nas.scaling.search import search as search_grid
 from nas.searching.runs.folder import find_architecture
 
@@ -71,20 +71,20 @@ def search(arch: str, evaluator: str, out: Path, plot: bool, as_json: bool, **fl
     points = grid(base, budget, table=load_table(table) if table else None)
     runner = make_runner("local", workers=flags["workers"])
     with closing(runner), progress("scoring", "networks") as update:
-        judge = _judge(evaluator, base, points, runner=runner, out=out, flags=flags)
-        rows = search_grid(base, budget, points, judge, out=out, report=update)
+        scorer = _scorer(evaluator, base, points, runner=runner, out=out, flags=flags)
+        rows = search_grid(base, budget, points, scorer, out=out, report=update)
     if as_json:
-        print_json(_document(rows, judge, budget, base, out))
+        print_json(_document(rows, scorer, budget, base, out))
     else:
         with optional("the table of the grid", say):
-            _show(rows, judge, budget, base)
+            _show(rows, scorer, budget, base)
             _suggest(rows[0].point.by, arch, out)
     if plot:
         with optional("the picture", say):
-            _draw(rows, base, budget, judge, out)
+            _draw(rows, base, budget, scorer, out)
 
 
-def _judge(
+def _scorer(
     evaluator: str,
     base: Architecture,
     points: Sequence[Point],
@@ -92,10 +92,10 @@ def _judge(
     runner: Runner,
     out: Path,
     flags: dict[str, Any],
-) -> Judge:
-    """Return the judge that scores the networks."""
+) -> GridScorer:
+    """Return what scores the networks."""
     if evaluator == "costs":
-        return Judge()
+        return GridScorer()
     if evaluator == "surrogate":
         return by_model(points)
     if not flags["data"]:
@@ -111,12 +111,12 @@ def _judge(
     return by_training(base, points, scheme, runner=runner, folder=out)
 
 
-def _show(rows: Sequence[Scored], judge: Judge, budget: Budget, base: Architecture) -> None:
-    print_table(grid_table(rows, judge, base))
+def _show(rows: Sequence[Scored], scorer: GridScorer, budget: Budget, base: Architecture) -> None:
+    print_table(grid_table(rows, scorer, base))
     for line in grid_remarks(rows, budget):
         say(line)
-    if judge.note:
-        say(judge.note)
+    if scorer.note:
+        say(scorer.note)
 
 
 def _suggest(by: Compound, arch: str, out: Path) -> None:
@@ -128,9 +128,9 @@ def _suggest(by: Compound, arch: str, out: Path) -> None:
 
 
 def _document(
-    rows: Sequence[Scored], judge: Judge, budget: Budget, base: Architecture, out: Path
+    rows: Sequence[Scored], scorer: GridScorer, budget: Budget, base: Architecture, out: Path
 ) -> dict[str, Any]:
-    records = [record(row, judge) for row in rows]
+    records = [record(row, scorer) for row in rows]
     return {
         "schema": 1,
         "run": str(out),
@@ -139,7 +139,7 @@ def _document(
         "budget": budget.factor,
         "tolerance": budget.tolerance,
         "step": budget.step,
-        "accuracy": {"metric": judge.metric, "note": judge.note},
+        "accuracy": {"metric": scorer.metric, "note": scorer.note},
         "failed": sum(bool(row.error) for row in rows),
         "best": records[0],
         "points": records,
@@ -147,9 +147,9 @@ def _document(
 
 
 def _draw(
-    rows: Sequence[Scored], base: Architecture, budget: Budget, judge: Judge, out: Path
+    rows: Sequence[Scored], base: Architecture, budget: Budget, scorer: GridScorer, out: Path
 ) -> None:
     from nas.report.scale_plots import draw_grid
 
-    draw_grid(rows, base, budget, judge, [out / "grid.png", out / "grid.svg"])
+    draw_grid(rows, base, budget, scorer, [out / "grid.png", out / "grid.svg"])
     say(f"picture: {out / 'grid.png'}")

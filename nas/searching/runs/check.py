@@ -15,7 +15,7 @@ from nas.latency.measure.rounds import MeasuringReport
 from nas.latency.measure.run import Target, measure_plan
 from nas.latency.table import LatencyTable
 from nas.searching.kept_table import table_of
-from nas.searching.runs.folder import dtype_of, find_architecture, front_names, judged_by
+from nas.searching.runs.folder import dtype_of, find_architecture, front_names, table_name_of
 
 
 def spread_names(run: Path, top: int) -> tuple[str, ...]:
@@ -52,7 +52,7 @@ def check_run(
     found: dict[str, Checked] = {}
     for dtype in dict.fromkeys(dtypes.values()):
         own = [name for name in asked if dtypes[name] == dtype]
-        known = load_table(table) if table else table_of(judged_by(run, own[0]), run)
+        known = load_table(table) if table else table_of(table_name_of(run, own[0]), run)
         place = replace(target, dtype=dtype) if target and dtype else target
         found |= {one.name: one for one in _in_one(run, own, known, place, report)}
     return tuple(found[name] for name in asked if name in found)

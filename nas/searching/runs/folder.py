@@ -187,8 +187,8 @@ def dtype_of(text: str) -> str:
         return next(row.get("dtype") or "" for row in rows if row["name"] == wanted)
 
 
-def judged_by(run: Path | str, name: str) -> str:
-    """Return the name of the latency table that a solution of a run was judged by."""
+def table_name_of(run: Path | str, name: str) -> str:
+    """Return the name of the latency table that predicted a solution of a run."""
     with Place(str(run)).reading(*MARKS) as here:
         config = read_config(here / CONFIG)
     return named_table(config.latency_table, config.dtype, dtype_of(f"{run}:{name}"))

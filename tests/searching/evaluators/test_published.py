@@ -22,10 +22,10 @@ def test_the_bound_lies_below_the_mean_by_the_caution(name: str) -> None:
     some = _some(load_space(name))
     means = []
     for caution in (0.0, 1.0, 2.0):
-        judge = create(some.space, caution=caution)
-        found = judge(some)
+        evaluator = create(some.space, caution=caution)
+        found = evaluator(some)
         mean, below = found["top1"], found["top1"] - found["top1_lcb"]
-        deviation = judge.model(some.picks, family=False).deviation
+        deviation = evaluator.model(some.picks, family=False).deviation
         inside = (deviation <= WALL * mean * (1 - mean)) & (found["top1_lcb"] > 0)
         assert below[inside] == pytest.approx(caution * deviation[inside], abs=2e-6)
         least = np.minimum(mean, caution * deviation)
@@ -37,8 +37,8 @@ def test_the_bound_lies_below_the_mean_by_the_caution(name: str) -> None:
 
 def test_the_bound_falls_steeply_where_the_predictor_knows_little() -> None:
     some = _some(load_space("mbconv"), 500)
-    judge = create(some.space)
-    found, deviation = judge(some), judge.model(some.picks, family=False).deviation
+    evaluator = create(some.space)
+    found, deviation = evaluator(some), evaluator.model(some.picks, family=False).deviation
     unsure = deviation > 1.3 * WALL * found["top1"] * (1 - found["top1"])
     assert unsure.any()
     assert (found["top1"] - found["top1_lcb"])[unsure].min() > 1.5 * deviation[unsure].min()
@@ -46,9 +46,9 @@ def test_the_bound_falls_steeply_where_the_predictor_knows_little() -> None:
 
 def test_reported_deviations_count_the_family_too() -> None:
     some = _some(load_space("mbconv"))
-    judge = create(some.space)
-    own = judge.model(some.picks, family=False).deviation
-    assert (judge.deviation(some)["top1"] > own).all()
+    evaluator = create(some.space)
+    own = evaluator.model(some.picks, family=False).deviation
+    assert (evaluator.deviation(some)["top1"] > own).all()
 
 
 def test_evaluators_of_another_caution_are_told_apart() -> None:
@@ -61,13 +61,13 @@ def test_evaluators_of_another_caution_are_told_apart() -> None:
 
 def test_a_second_opinion_is_near_and_not_the_same() -> None:
     some = _some(load_space("mnasnet_b0"))
-    judge = create(some.space)
-    judged, mean = judge.judged(some), judge(some)["top1"]
+    evaluator = create(some.space)
+    judged, mean = evaluator.judged(some), evaluator(some)["top1"]
     assert judged is not None
     assert 0.001 < np.abs(judged - mean).mean() < 0.03
-    assert "a second opinion" in judge.note
-    assert replace(judge, judges=None).judged(some) is None
-    assert "a second opinion" not in replace(judge, judges=None).note
+    assert "a second opinion" in evaluator.note
+    assert replace(evaluator, judges=None).judged(some) is None
+    assert "a second opinion" not in replace(evaluator, judges=None).note
 
 
 def test_what_lies_beyond_the_data_is_said_of_a_space_and_of_its_networks(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_what_lies_beyond_the_data_is_said_of_a_space_and_of_its_networks(tmp_pa
     assert path.read_text(encoding="utf-8") != text
     for name, far in ((path, True), ("mnasnet_b0", False)):
         some = _some(load_space(name))
-        judge = create(some.space)
-        assert ("intervals are" in judge.note) == far
-        assert ("kernels" in judge.note) == far
-        assert all(bool(text) == far for text in judge.beyond(some))
+        evaluator = create(some.space)
+        assert ("intervals are" in evaluator.note) == far
+        assert ("kernels" in evaluator.note) == far
+        assert all(bool(text) == far for text in evaluator.beyond(some))

@@ -22,8 +22,8 @@ def _said(space_name: str, table_name: str, confidence: float) -> tuple[Candidat
     space, table = load_space(space_name), load_table(table_name)
     picks = space.sample_matrix(np.random.default_rng(0), 30)
     candidates = Candidates(space=space, picks=picks)
-    judge = create(space, table=table, confidence=confidence, allow_extrapolation=True)
-    return candidates, judge(candidates)
+    evaluator = create(space, table=table, confidence=confidence, allow_extrapolation=True)
+    return candidates, evaluator(candidates)
 
 
 @pytest.mark.parametrize(

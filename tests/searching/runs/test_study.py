@@ -46,8 +46,8 @@ def test_a_study_may_hold_the_front_and_a_sample(tmp_path: Path) -> None:
     assert np.diff(kept).max() <= 11
 
 
-def test_what_breaks_a_limit_has_a_positive_constraint(tmp_path: Path, judge_path: Path) -> None:
-    config = small(space=str(judge_path / "tiny.yaml"), evaluator="judges.plain",
+def test_what_breaks_a_limit_has_a_positive_constraint(tmp_path: Path, fakes_path: Path) -> None:
+    config = small(space=str(fakes_path / "tiny.yaml"), evaluator="fakes.plain",
                           limit=("top1>=0.55",), allow_extrapolation=True, trials=20,
                           strategy="random")  # fmt: skip
     run = search(config, out=tmp_path / "run")

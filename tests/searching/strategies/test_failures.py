@@ -13,7 +13,7 @@ from nas.space.file import load_space
 from nas.space.space import Space
 
 
-class Judge:
+class FakeEvaluator:
     """Says that small picks are best, and raises for the best of them all."""
 
     provides: tuple[str, ...] = ("top1",)
@@ -36,7 +36,7 @@ def fails(picks: np.ndarray) -> np.ndarray:
 def problem_of(space: Space, *objectives: str, limits: Sequence[str] = ()) -> Problem:
     return Problem(
         space=space,
-        evaluators=(create_costs(space), Judge()),
+        evaluators=(create_costs(space), FakeEvaluator()),
         objectives=tuple(Objective.parse(o) for o in objectives),
         limits=tuple(Constraint.parse(text) for text in limits),
     )

@@ -43,11 +43,11 @@ def mean_pick(rows: Matrix) -> np.ndarray:
 
 
 def problem_of(
-    *objectives: str, judge: Sum | None = None, limits: Sequence[str] = (), space: Space = SPACE
+    *objectives: str, evaluator: Sum | None = None, limits: Sequence[str] = (), space: Space = SPACE
 ) -> Problem:
     return Problem(
         space=space,
-        evaluators=(create_costs(space), judge or Sum()),
+        evaluators=(create_costs(space), evaluator or Sum()),
         objectives=tuple(Objective.parse(o) for o in objectives),
         limits=tuple(Constraint.parse(text) for text in limits),
     )
@@ -122,7 +122,7 @@ def test_entropy_is_raised_along_its_gradient(tiny: Space) -> None:
 
 @pytest.mark.parametrize("shift", [0.0, -5.0])
 def test_it_climbs_also_where_values_are_below_zero(shift: float) -> None:
-    problem = problem_of("max:score", judge=Sum(shift=shift))
+    problem = problem_of("max:score", evaluator=Sum(shift=shift))
     rows = asked(problem, 300)
     assert mean_pick(rows[-50:]).mean() > mean_pick(rows[:50]).mean() + 0.1
 
@@ -157,7 +157,7 @@ def test_trials_count_alike_told_at_once_or_one_by_one() -> None:
 
 
 def test_failures_are_told_as_the_worst() -> None:
-    problem = problem_of("max:score", judge=Sum(fails_above=0.45))
+    problem = problem_of("max:score", evaluator=Sum(fails_above=0.45))
     rows = asked(problem, 400)
     assert (mean_pick(rows[-100:]) > 0.45).mean() < 0.5
     strategy = made(problem)

@@ -26,7 +26,7 @@ from nas.searching.returned import CheckedStrategy
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Elsewhere:
+class _ExternalEvaluator:
     """Stands for the evaluation by another engine."""
 
     provides: tuple[str, ...]
@@ -40,7 +40,7 @@ class _Elsewhere:
         return {}
 
 
-class Asking:
+class AskTell:
     """A strategy for `parameters`; several threads may use it at once."""
 
     def __init__(
@@ -60,7 +60,7 @@ class Asking:
         self._metrics, self._lock = tuple(directions), RLock()
         problem = Problem(
             space=parameters.space,
-            evaluators=(_Elsewhere(provides=self._metrics),),
+            evaluators=(_ExternalEvaluator(provides=self._metrics),),
             objectives=tuple(Objective(metric=n, direction=d) for n, d in directions.items()),
         )
         made = plugins.create("strategies", Plugin.parse(strategy), problem, seed=seed)

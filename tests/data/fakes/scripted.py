@@ -6,14 +6,14 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from judges.plain import Plain
+from fakes.plain import Plain
 
 from nas.searching.problem import Candidates, Metrics
 from nas.space.space import Space
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moody:
+class Scripted:
     folder: Path
     plain: Plain = field(default_factory=lambda: Plain(delay=0.0))
     provides: tuple[str, ...] = ("top1",)
@@ -29,7 +29,7 @@ class Moody:
         return {}
 
     def __str__(self) -> str:
-        return "moody"
+        return "scripted"
 
 
 def _obey(path: Path) -> None:
@@ -49,5 +49,5 @@ def _times_begun(path: Path) -> int:
     return len(path.with_suffix(".begun").read_text().splitlines())
 
 
-def create(space: Space, *, folder: str) -> Moody:
-    return Moody(folder=Path(folder))
+def create(space: Space, *, folder: str) -> Scripted:
+    return Scripted(folder=Path(folder))
