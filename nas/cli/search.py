@@ -335,6 +335,7 @@ def _say_where(run: Run) -> None:
     best = as_word(f"{run.out}:best")
     say(f"everything is in {run.out}; next: nas show {best}, or")
     say(f"nas export {best} --format onnx")
+    say(f"all of it on one page: nas report {as_word(run.out)}")
     if run.setup.table.provenance and isinstance(run.out, Path):
         say(f"measure them on this machine: nas latency check {as_word(run.out)} --top 5")
 

@@ -1,12 +1,14 @@
 """Files of the hub of Hugging Face: from its cache on this machine, else fetched."""
 
 import logging
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from nas.core.errors import NasError, UnknownName, first_line, missing_package
-from nas.core.text import shown
+from nas.core.text import file_name, shown
 
 logger = logging.getLogger(__name__)
 
@@ -47,18 +49,27 @@ def fetch(repo: str, *, hint: str = "") -> Path:
 
 
 def cached(repo: str) -> Path | None:
-    """Return the folder with weights and configuration of a model in the cache, if it is there."""
+    """Return the folder with weights and configuration of a model in the cache, if it is there.
+
+    It is read without huggingface_hub, whose import takes longer than all that is listed.
+    """
+    model = _cache() / f"models--{repo.replace('/', '--')}"
     try:
-        from huggingface_hub import errors, try_to_load_from_cache
-    except ModuleNotFoundError:
+        commit = (model / "refs" / "main").read_text(encoding="utf-8")
+        folder = model / "snapshots" / file_name(commit, default="none")
+        return folder if all((folder / name).is_file() for name in (CONFIG, WEIGHTS)) else None
+    except (OSError, ValueError):  # it is not there, or `repo` is no name
         return None
-    try:
-        found = [try_to_load_from_cache(repo, name) for name in (CONFIG, WEIGHTS)]
-    except errors.HFValidationError:
-        return None
-    paths = [Path(path) for path in found if isinstance(path, str)]
-    same = len(paths) == len(found) and paths[0].parent == paths[1].parent
-    return paths[0].parent if same else None
+
+
+def _cache() -> Path:
+    """Return the folder of the cache, as huggingface_hub finds it."""
+    if constants := sys.modules.get("huggingface_hub.constants"):
+        return Path(constants.HF_HUB_CACHE)
+    get = os.environ.get
+    home = get("HF_HOME") or f"{get('XDG_CACHE_HOME') or '~/.cache'}/huggingface"
+    found = get("HF_HUB_CACHE") or get("HUGGINGFACE_HUB_CACHE") or f"{home}/hub"
+    return Path(os.path.expandvars(found)).expanduser()
 
 
 @contextmanager

@@ -157,8 +157,37 @@ def test_what_does_not_fit_is_one_line_and_leaves_nothing(
         assert not Path("x.onnx").exists()
 
 
-def test_the_cache_is_found_by_its_variables(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"HF_HUB_CACHE": "{}/hub"},
+        {"HUGGINGFACE_HUB_CACHE": "{}/hub"},
+        {"HF_HOME": "{}"},
+        {"HF_HUB_CACHE": "$HF_HOME/hub", "HF_HOME": "{}"},
+        {"XDG_CACHE_HOME": "{}"},
+    ],
+)
+def test_the_cache_is_found_as_the_hub_finds_it(variables: dict[str, str], tmp_path: Path) -> None:
+    given = {name: value.replace("{}", str(tmp_path)) for name, value in variables.items()}
+    code = "from huggingface_hub import constants; print(constants.HF_HUB_CACHE)"
+    ours = "import sys; from nas.training.hub import _cache; print(_cache()); "
+    ours += "assert 'huggingface_hub' not in sys.modules"
+    free = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGING", "XDG"))}
     pytest.importorskip("huggingface_hub")
+    found, wanted = (
+        subprocess.run(
+            [sys.executable, "-c", each],
+            env=free | given,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for each in (ours, code)
+    )
+    assert found == wanted
+
+
+def test_the_cache_is_found_by_its_variables(tmp_path: Path) -> None:
     place = tmp_path / "hub" / "models--timm--mobilenetv2_100.ra_in1k"
     folder = model(place / "snapshots" / ("1" * 40))
     (place / "refs").mkdir()

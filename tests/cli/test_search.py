@@ -60,6 +60,7 @@ def test_the_table_goes_to_stdout_and_the_rest_to_stderr(nas: Nas) -> None:
     assert where == [
         "everything is in run; next: nas show run:best, or",
         "nas export run:best --format onnx",
+        "all of it on one page: nas report run",
     ]
     assert not Path("run/front.png").exists()
 
@@ -73,7 +74,7 @@ def test_progress_is_a_line_now_and_then_where_stderr_is_no_terminal(
     said = [line for line in reply.err.splitlines() if " of 300 candidates" in line]
     assert 1 <= len(said) <= 3
     assert said[0] == "150 of 300 candidates, about 0:00:12 left"
-    assert nas(*SHORT, "--no-plot", "--json").err.splitlines() == reply.err.splitlines()[-2:]
+    assert nas(*SHORT, "--no-plot", "--json").err.splitlines() == reply.err.splitlines()[-3:]
 
 
 def test_a_folder_alone_continues_its_run(nas: Nas) -> None:
