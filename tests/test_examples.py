@@ -102,17 +102,19 @@ def boxes_of(arch: Any, weights: Any, images: Any) -> tuple[Any, Any, Any]:
     """Return what evaluation finds in one image."""
     import torch
 
-    from nas.network.detector import limits_of
+    from nas.network.detector import default_nms
     from nas.network.lowering import priors_of
     from nas.training.boxes import Outputs
-    from nas.training.detection.coding import Start
-    from nas.training.detection.suppression import find
+    from nas.training.detection.coding import PriorTensors
+    from nas.training.detection.nms import postprocess
     from nas.training.trained import with_weights
 
     model = with_weights(arch, {k: torch.from_numpy(v) for k, v in weights.items()})
     with torch.inference_mode():
         outputs = Outputs(*model(torch.from_numpy(images.astype(np.float32))))
-    (one,) = find(arch.detector, outputs, Start.of(priors_of(arch)), limits_of(arch.detector))
+    (one,) = postprocess(
+        arch.detector, outputs, PriorTensors.of(priors_of(arch)), default_nms(arch.detector)
+    )
     return one.corners.numpy(), one.scores.numpy(), one.labels.numpy()
 
 

@@ -17,9 +17,9 @@ import torch
 
 from nas.exporting.export import export
 from nas.network.checkpoint import load_checkpoint
-from nas.training.boxes import Found
+from nas.training.boxes import Detections
 from nas.training.data import load_data
-from nas.training.detection.metric import Precision, average_precision
+from nas.training.detection.metric import AveragePrecision, average_precision
 from nas.training.objects import Objects
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -46,18 +46,20 @@ def main() -> None:
             path = export(trained.arch, Path(work) / f"model.{suffix}", trained=trained)
             detect: Detect = _module(script).detect
             found = [_found(detect(str(path), image), data.classes, image) for image in images]
-            scored: Precision = average_precision(
+            scored: AveragePrecision = average_precision(
                 found, objects, classes=len(data.classes), side=SIDE
             )
             print(f"examples/{script}.py: map {scored.map:.4f}, map50 {scored.map50:.4f}")
 
 
-def _found(rows: list[tuple[str, float, list[float]]], classes: Sequence[str], image: str) -> Found:
+def _found(
+    rows: list[tuple[str, float, list[float]]], classes: Sequence[str], image: str
+) -> Detections:
     from PIL import Image
 
     size = np.tile(Image.open(image).size, 2)
     corners = np.array([box for *_, box in rows]).reshape(-1, 4) / size * SIDE
-    return Found(
+    return Detections(
         corners=torch.from_numpy(corners.astype(np.float32)),
         scores=torch.tensor([score for _, score, _ in rows]),
         labels=torch.tensor([classes.index(name) for name, *_ in rows], dtype=torch.int64),

@@ -18,7 +18,7 @@ from nas.exporting.tflite import detector_to_tflite, to_tflite
 from nas.exporting.timm import LIBRARY, timm_files
 from nas.exporting.timm_config import CONFIG, known_name, timm_config
 from nas.network.blocks import Architecture, to_mapping
-from nas.network.detector import limits_of
+from nas.network.detector import default_nms
 from nas.network.lowering import lower
 from nas.network.weights import Weights, check_weights
 
@@ -75,9 +75,9 @@ def hub_files(
 def _graphs(arch: Architecture, weights: Weights, facts: Mapping[str, str]) -> dict[str, bytes]:
     """Return the graphs for onnxruntime and LiteRT; those of a detector end in boxes."""
     if arch.detector:
-        limits = limits_of(arch.detector)
-        graph = detector_to_onnx(arch, weights, limits=limits, metadata=facts)
-        lite = detector_to_tflite(arch, weights, limits=limits, metadata=facts)
+        nms = default_nms(arch.detector)
+        graph = detector_to_onnx(arch, weights, nms=nms, metadata=facts)
+        lite = detector_to_tflite(arch, weights, nms=nms, metadata=facts)
     else:
         graph = to_onnx(arch, weights, batch=None, metadata=facts)
         lite = to_tflite(arch, weights, metadata=facts)

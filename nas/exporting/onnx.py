@@ -18,7 +18,7 @@ from nas.exporting.walk import (
     CLASS_SCORES,
     INPUT,
     OUTPUT,
-    box_facts,
+    box_metadata,
     facts,
     input_name,
     is_vector,
@@ -27,7 +27,7 @@ from nas.exporting.walk import (
     walk_detector,
 )
 from nas.network.blocks import IMAGE, Architecture
-from nas.network.detector import Detector, Limits, limits_of
+from nas.network.detector import Detector, NmsSettings, default_nms
 from nas.network.layers import Unit
 from nas.network.lowering import ends, inputs_of, lower, priors_of, takes_any_size
 from nas.network.weights import Weights
@@ -107,14 +107,14 @@ def detector_to_onnx(
     arch: Architecture,
     weights: Weights | None = None,
     *,
-    limits: Limits | None = None,
+    nms: NmsSettings | None = None,
     opset: int = OPSET,
     metadata: Mapping[str, str] | None = None,
 ) -> "onnx.ModelProto":
     """Return a detector as an ONNX model that maps an image to the boxes found in it.
 
     The outputs are "boxes" (found, 4), left, top, right and bottom in pixels of the input, "scores"
-    (found,) and "labels" (found,), numbers of classes; best first. `limits` are the usual ones by
+    (found,) and "labels" (found,), numbers of classes; best first. `nms` are the usual ones by
     default. Input, weights and metadata are those of `to_onnx`; the batch is one image.
 
     Raises:
@@ -122,11 +122,11 @@ def detector_to_onnx(
     """
     start, units = priors_of(arch), lower(arch)
     assert arch.detector is not None  # it has priors
-    kept = limits or limits_of(arch.detector)
+    kept = nms or default_nms(arch.detector)
     writer = OnnxWriter(prepared(units, weights, seed=0, batch=1, form="an ONNX"))
     numbers, scores = walk_detector(units, writer, INPUT, arch.detector)
     write_boxes(writer, numbers, scores, arch.detector, start, kept)
-    facts_of = {**facts(arch, metadata, layout="NCHW"), **box_facts(kept)}
+    facts_of = {**facts(arch, metadata, layout="NCHW"), **box_metadata(kept)}
     outputs = (
         _Output(BOXES, ("found", 4)),
         _Output(SCORES, ("found",)),

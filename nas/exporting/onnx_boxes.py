@@ -11,7 +11,7 @@ from nas.network.detector import (
     MAX_GROWTH,
     SIZE_VARIANCE,
     Detector,
-    Limits,
+    NmsSettings,
     Priors,
 )
 
@@ -26,7 +26,7 @@ def write_boxes(  # what boxes are made of
     scores: str,
     detector: Detector,
     priors: Priors,
-    limits: Limits,
+    nms: NmsSettings,
 ) -> None:
     """Write the boxes of `numbers` (1, predictions, numbers) and `scores`, as the outputs say."""
     corners = _decoded(writer, numbers, detector, priors)
@@ -34,9 +34,9 @@ def write_boxes(  # what boxes are made of
     limit = [
         writer.constant(f"limits.{name}", [value], dtype)
         for name, value, dtype in (
-            ("most", limits.most, np.int64),
-            ("overlap", limits.overlap, np.float32),
-            ("score", limits.score, np.float32),
+            ("most", nms.most, np.int64),
+            ("overlap", nms.overlap, np.float32),
+            ("score", nms.score, np.float32),
         )
     ]
     chosen = writer.add("NonMaxSuppression", (corners, shares, *limit), "chosen")

@@ -20,7 +20,7 @@ from nas.exporting.walk import (
     BOX_NUMBERS,
     CLASS_SCORES,
     OUTPUT,
-    box_facts,
+    box_metadata,
     facts,
     input_name,
     prepared,
@@ -28,7 +28,7 @@ from nas.exporting.walk import (
     walk_detector,
 )
 from nas.network.blocks import IMAGE, Architecture
-from nas.network.detector import Detector, Limits, limits_of
+from nas.network.detector import Detector, NmsSettings, default_nms
 from nas.network.layers import Unit
 from nas.network.lowering import inputs_of, lower, priors_of, takes_any_size
 from nas.network.weights import Weights, join
@@ -119,7 +119,7 @@ def detector_to_tflite(
     arch: Architecture,
     weights: Weights | None = None,
     *,
-    limits: Limits | None = None,
+    nms: NmsSettings | None = None,
     metadata: Mapping[str, str] | None = None,
     grids: Mapping[str, Grid] | None = None,
     ends: Ends = FLOAT_ENDS,
@@ -131,14 +131,14 @@ def detector_to_tflite(
 
     The outputs are "boxes" (1, most, 4), left, top, right and bottom in pixels of the input,
     "labels" (1, most), numbers of classes as floats, "scores" (1, most), and "count" (1,), how many
-    of them are boxes; best first. `limits` are the usual ones by default.
+    of them are boxes; best first. `nms` are the usual ones by default.
 
     Raises:
         NasError: as `to_tflite` does, and if `arch` is no detector.
     """
     start, units = priors_of(arch), lower(arch)
     assert arch.detector is not None  # it has priors
-    kept = limits or limits_of(arch.detector)
+    kept = nms or default_nms(arch.detector)
     weights = prepared(units, weights, seed=0, batch=1, form=_FORM)
     writer = TfliteWriter(weights, integer=grids is not None, grids=grids, ends=ends)
     channels, height, width = units[0].in_shape
@@ -147,7 +147,7 @@ def detector_to_tflite(
     numbers, scores = (writer.as_float(end, f"float.{i}") for i, end in enumerate(last))
     writer.integer = False
     outputs = write_boxes(writer, numbers, scores, arch.detector, start, kept)
-    about = {**facts(arch, metadata, layout="NHWC"), **box_facts(kept)}
+    about = {**facts(arch, metadata, layout="NHWC"), **box_metadata(kept)}
     name = arch.name or "detector"
     return pack(
         writer.tensors,

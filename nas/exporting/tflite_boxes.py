@@ -8,7 +8,7 @@ the exponential of a number; other coders give their boxes in this form.
 import numpy as np
 
 from nas.exporting._tflite_writer import TfliteWriter
-from nas.network.detector import CENTRE_VARIANCE, SIZE_VARIANCE, Detector, Limits, Priors
+from nas.network.detector import CENTRE_VARIANCE, SIZE_VARIANCE, Detector, NmsSettings, Priors
 
 OPERATOR = "TFLite_Detection_PostProcess"
 BOXES, LABELS, SCORES, COUNT = "boxes", "labels", "scores", "count"
@@ -22,7 +22,7 @@ def write_boxes(
     scores: int,
     detector: Detector,
     priors: Priors,
-    limits: Limits,
+    nms: NmsSettings,
 ) -> dict[str, int]:
     """Write the boxes of `numbers` (1, predictions, numbers) and `scores`; return the outputs.
 
@@ -36,19 +36,19 @@ def write_boxes(
     else:
         numbers = _centred(writer, numbers, detector, priors)
         anchors, scales = np.tile(np.array([0.0, 0, 1, 1]), (len(priors), 1)), (1.0, 1.0)
-    shapes = {BOXES: (1, limits.most, 4), LABELS: (1, limits.most), SCORES: (1, limits.most),
+    shapes = {BOXES: (1, nms.most, 4), LABELS: (1, nms.most), SCORES: (1, nms.most),
               COUNT: (1,)}  # fmt: skip
     return writer.custom(
         OPERATOR,
         (numbers, shares, writer.constant("anchors", anchors)),
         shapes,
         {
-            "max_detections": limits.most,
+            "max_detections": nms.most,
             "max_classes_per_detection": 1,
-            "detections_per_class": limits.most,
+            "detections_per_class": nms.most,
             "use_regular_nms": True,
-            "nms_score_threshold": limits.score,
-            "nms_iou_threshold": limits.overlap,
+            "nms_score_threshold": nms.score,
+            "nms_iou_threshold": nms.overlap,
             "num_classes": detector.classes,
             **{f"{axis}_scale": scales[0] for axis in "yx"},
             **{f"{axis}_scale": scales[1] for axis in "hw"},

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from nas.core.errors import NasError
 from nas.network.blocks import IMAGE, Architecture
-from nas.network.detector import Detector, Limits, plain_detector
+from nas.network.detector import Detector, NmsSettings, plain_detector
 from nas.network.layers import (
     Add,
     Concat,
@@ -231,11 +231,11 @@ def facts(arch: Architecture, metadata: Mapping[str, str] | None, *, layout: str
     return {**own, **detector, **(metadata or {})}
 
 
-def box_facts(limits: Limits) -> dict[str, str]:
+def box_metadata(nms: NmsSettings) -> dict[str, str]:
     """Return what a graph that ends in boxes says of them."""
     return {
         "boxes": "left, top, right, bottom in pixels of the input",
-        "score_threshold": f"{limits.score:g}",
-        "overlap_threshold": f"{limits.overlap:g}",
-        "most_boxes": str(limits.most),
+        "score_threshold": f"{nms.score:g}",
+        "overlap_threshold": f"{nms.overlap:g}",
+        "most_boxes": str(nms.most),
     }

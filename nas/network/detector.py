@@ -105,7 +105,7 @@ MIN_SCORE, OVERLAP = 0.001, 0.6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class NmsSettings:
     """Which boxes are kept.
 
     A box is kept if its probability is above `score` and its IoU with no better box of its class
@@ -119,9 +119,9 @@ class Limits:
     most: int = 300
 
 
-def limits_of(detector: Detector) -> Limits:
+def default_nms(detector: Detector) -> NmsSettings:
     """Return the default limits: 100 boxes per image for "ssd", 300 for the others."""
-    return replace(Limits(), most=100) if detector.coder == "ssd" else Limits()
+    return replace(NmsSettings(), most=100) if detector.coder == "ssd" else NmsSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

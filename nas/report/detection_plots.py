@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from nas.report._drawing import drawing, plain
-from nas.training.detection.examples import Drawn, Example
+from nas.training.detection.examples import DrawnBoxes, Example
 
 MIN_SCORE = 0.3
 """Boxes below this probability are not drawn."""
@@ -33,7 +33,7 @@ def draw_examples(
     with drawing(paths, wide, rows * _INCHES * ratio + 0.5) as (_, axes):
         for number, one in enumerate(shown):
             top, left = number // pairs * step, number % pairs * 2 * step
-            for place, boxes in ((left, one.there), (left + step, one.found)):
+            for place, boxes in ((left, one.objects), (left + step, one.found)):
                 canvas[top : top + side, place : place + side] = one.pixels.transpose(1, 2, 0)
                 _draw(axes, boxes, classes, at=(place, top), side=side)
         axes.imshow(canvas, aspect=ratio)
@@ -42,7 +42,7 @@ def draw_examples(
 
 
 def _draw(
-    axes: Axes, boxes: Drawn, classes: Sequence[str], *, at: tuple[int, int], side: int
+    axes: Axes, boxes: DrawnBoxes, classes: Sequence[str], *, at: tuple[int, int], side: int
 ) -> None:
     scores: Sequence[float | None] = boxes.scores or [None] * len(boxes.labels)
     for corners, label, score in zip(boxes.corners, boxes.labels, scores, strict=True):

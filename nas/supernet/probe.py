@@ -7,7 +7,7 @@ from torch import Tensor
 
 from nas.models.build import Network
 from nas.training.batches import Batch
-from nas.training.evaluate import precision
+from nas.training.evaluate import autocast
 
 _PENALTIES = (0.01, 0.1, 1.0, 10.0)
 """Of ridge regression, on features of variance 1, times the number of images."""
@@ -36,7 +36,7 @@ def _features(network: Network, batches: Iterable[Batch]) -> tuple[Tensor, Tenso
     """Return what the classifier reads, shape (images, features), and the labels."""
     found = []
     for pixels, labels in batches:
-        with precision(pixels.device):
+        with autocast(pixels.device):
             maps = network.head[:-1](network.stages(network.stem(pixels)))
         found.append((maps.flatten(1).double(), labels))
     features, labels = zip(*found, strict=True)

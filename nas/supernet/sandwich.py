@@ -26,7 +26,7 @@ from nas.supernet.sampling import drawn, largest, smallest
 from nas.supernet.slicing import subnet_weights
 from nas.supernet.supernet import member
 from nas.training.batches import Batch, Batches
-from nas.training.evaluate import Score, precision, score_batches
+from nas.training.evaluate import Score, autocast, score_batches
 from nas.training.tasks.task import Loss
 
 KERNELS = ("crop", "transform")
@@ -171,6 +171,6 @@ def _logits(model: nn.Module, images: Tensor, arch: Architecture, *, leads: bool
     if images.shape[-1] != arch.resolution:
         side = (arch.resolution, arch.resolution)
         images = F.interpolate(images, side, mode="bilinear", antialias=True)
-    with precision(images.device):
+    with autocast(images.device):
         logits: Tensor = model(images, arch, leads=leads)
     return logits

@@ -14,7 +14,7 @@ from nas.supernet.probe import probe
 from nas.supernet.supernet import Supernet
 from nas.training.batches import Batch
 from nas.training.data import Data
-from nas.training.evaluate import in_order, memory_named, pick_device, precision
+from nas.training.evaluate import autocast, in_order, memory_named, pick_device
 
 _KEPT_BYTES = 512 * 2**20
 """Validation images are kept as tensors up to so many bytes for a resolution."""
@@ -82,7 +82,7 @@ class Scorer:
         right, count = 0, 0
         with torch.inference_mode(), memory_named(self._batch, side):
             for pixels, labels in self._images(side):
-                with precision(self.device):
+                with autocast(self.device):
                     logits = network(pixels)
                 right += int((logits.argmax(1) == labels).sum())
                 count += len(labels)

@@ -52,7 +52,7 @@ def zoom(
     shown = torch.exp(-(least + (most - least) * drawn))
     left, top = x * (1 - shown), y * (1 - shown)
     windows = torch.stack([left, top, left + shown, top + shown], dim=-1)
-    return show(images, boxes, windows, visible=visible)
+    return crop_to_windows(images, boxes, windows, visible=visible)
 
 
 def iou_crop(
@@ -71,7 +71,7 @@ def iou_crop(
     first = good.int().argmax(1)
     whole = torch.tensor([0.0, 0.0, 1.0, 1.0], device=images.device)
     windows = torch.where(good.any(1)[:, None], tried[torch.arange(count), first], whole)
-    return show(images, boxes, windows, visible=visible)
+    return crop_to_windows(images, boxes, windows, visible=visible)
 
 
 def _random_windows(shape: tuple[int, int], generator: Generator) -> Tensor:
@@ -163,7 +163,9 @@ def _with(boxes: Boxes, rows: Tensor, parts: list[Boxes]) -> Boxes:
     return _packed(corners, labels)
 
 
-def show(images: Tensor, boxes: Boxes, windows: Tensor, *, visible: float) -> tuple[Tensor, Boxes]:
+def crop_to_windows(
+    images: Tensor, boxes: Boxes, windows: Tensor, *, visible: float
+) -> tuple[Tensor, Boxes]:
     """Resize a window of every image to the full side, and drop or cut the boxes that leave it.
 
     What lies outside of an image is grey. A box needs a share `visible` of its area inside, and

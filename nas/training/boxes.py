@@ -28,7 +28,7 @@ class Outputs(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Found:
+class Detections:
     """The boxes found in one image, best first.
 
     `corners` are in pixels of the input, of shape (found, 4); `scores` and `labels` (found,).

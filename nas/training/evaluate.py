@@ -63,7 +63,7 @@ def placed(model: nn.Module, device: torch.device) -> None:
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch forgot it
 
 
-def precision(device: torch.device) -> AbstractContextManager[Any]:
+def autocast(device: torch.device) -> AbstractContextManager[Any]:
     """Return the context of mixed precision: on a GPU, bfloat16 where it can, else half."""
     kind = torch.float16
     if device.type == "cuda" and torch.cuda.is_bf16_supported():
@@ -135,7 +135,7 @@ def score_batches(
     count = torch.zeros((), dtype=torch.int64, device=device)
     with memory_named(batches.batch, batches.side), in_eval_mode(model), torch.inference_mode():
         for pixels, labels in batches:
-            with precision(device):
+            with autocast(device):
                 logits = model(pixels)
             right += (logits.argmax(1) == labels).sum()
             loss += cross_entropy(logits, labels).double() * len(labels)

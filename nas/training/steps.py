@@ -17,7 +17,7 @@ from nas.network.weights import Weights
 from nas.training.batches import Batch
 from nas.training.distill import Teacher
 from nas.training.ema import Average
-from nas.training.evaluate import placed, precision
+from nas.training.evaluate import autocast, placed
 from nas.training.job import TrainingJob
 from nas.training.optim import build_optimizer
 from nas.training.process_group import running_statistics
@@ -116,7 +116,7 @@ class Stepper:
 
     def _loss_of(self, batch: Batch) -> Tensor:
         images, targets = batch
-        with precision(self.device):
+        with autocast(self.device):
             outputs = self._wrapped(images)
             taught = self.teacher(images) if self.teacher else None
         loss = self._loss(outputs, targets)

@@ -47,7 +47,7 @@ def with_weights(arch: Architecture, weights: Mapping[str, Tensor]) -> Network:
 def fresh(arch: Architecture, *, seed: int) -> Network:
     """Return the torch model of `arch`, freshly initialised as its task wants it, on the CPU."""
     model = build_model(arch, seed=seed)
-    task_of(arch).begin(model)
+    task_of(arch).initialise(model)
     return model
 
 

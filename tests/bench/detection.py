@@ -21,12 +21,12 @@ from nas.exporting.onnx import detector_to_onnx, to_onnx
 from nas.exporting.tflite import detector_to_tflite, to_tflite
 from nas.models.build import build_model
 from nas.network.blocks import Architecture
-from nas.network.detector import limits_of
+from nas.network.detector import default_nms
 from nas.network.lowering import priors_of
 from nas.network.zoo import load_architecture
 from nas.training.boxes import Outputs
-from nas.training.detection.coding import Start
-from nas.training.detection.suppression import find
+from nas.training.detection.coding import PriorTensors
+from nas.training.detection.nms import postprocess
 
 
 def milliseconds(call: Callable[[], object], rounds: int) -> float:
@@ -42,7 +42,7 @@ def milliseconds(call: Callable[[], object], rounds: int) -> float:
 
 def by_torch(arch: Architecture, images: Any) -> tuple[Callable[[], Any], Callable[[], Any]]:
     """Return the forward pass, and the forward pass with what finds boxes."""
-    model, start = build_model(arch).eval(), Start.of(priors_of(arch))
+    model, start = build_model(arch).eval(), PriorTensors.of(priors_of(arch))
     assert arch.detector is not None
     detector, given = arch.detector, torch.from_numpy(images)
 
@@ -50,7 +50,7 @@ def by_torch(arch: Architecture, images: Any) -> tuple[Callable[[], Any], Callab
         with torch.inference_mode():
             return Outputs(*model(given))
 
-    return alone, lambda: find(detector, alone(), start, limits_of(detector))
+    return alone, lambda: postprocess(detector, alone(), start, default_nms(detector))
 
 
 def by_onnx(arch: Architecture, images: Any) -> tuple[Callable[[], Any], Callable[[], Any]]:

@@ -21,7 +21,7 @@ from nas.models.build import build_model
 from nas.network.multipliers import scale_resolution
 from nas.network.zoo import load_architecture
 from nas.training.data import load_data
-from nas.training.evaluate import pick_device, placed, precision
+from nas.training.evaluate import autocast, pick_device, placed
 from nas.training.job import Options, TrainingJob
 from nas.training.loop import Loop
 from nas.training.optim import build_optimizer
@@ -55,7 +55,7 @@ def bare_loop(job: TrainingJob, device: torch.device) -> Callable[[], None]:
     def epoch() -> None:
         loss = torch.zeros(())
         for images, targets in batches:
-            with precision(device):
+            with autocast(device):
                 outputs = model(images)
             loss = loss_of(outputs, targets)
             loss.backward()

@@ -10,11 +10,11 @@ import pytest
 
 from nas.core.errors import BadValue
 from nas.exporting.export import export
-from nas.exporting.limits import limits_from
+from nas.exporting.nms import nms_settings
 from nas.exporting.onnx import detector_to_onnx
 from nas.exporting.tflite import detector_to_tflite
 from nas.network.blocks import Architecture
-from nas.network.detector import Detector, Limits
+from nas.network.detector import Detector, NmsSettings
 from nas.network.lowering import lower, priors_of
 from nas.network.weights import random_weights
 from nas.network.zoo import load_architecture
@@ -31,7 +31,7 @@ SMALL = {
     "yolov5n": 64,
 }
 """One of each coder, with the side of the input."""
-LIMITS = Limits(candidates=10**6, most=50, overlap=0.5)
+LIMITS = NmsSettings(candidates=10**6, most=50, overlap=0.5)
 
 
 @pytest.fixture(params=SMALL)
@@ -47,15 +47,15 @@ def image(arch: Architecture) -> Any:
 
 def found(arch: Architecture) -> tuple[Any, Any, Any]:
     from nas.training.boxes import Outputs
-    from nas.training.detection.coding import Start
-    from nas.training.detection.suppression import find
+    from nas.training.detection.coding import PriorTensors
+    from nas.training.detection.nms import postprocess
     from nas.training.trained import with_weights
 
     assert arch.detector
     weights = {k: torch.from_numpy(v) for k, v in random_weights(lower(arch)).items()}
     with torch.inference_mode():
         outputs = Outputs(*with_weights(arch, weights)(torch.from_numpy(image(arch))))
-    (one,) = find(arch.detector, outputs, Start.of(priors_of(arch)), LIMITS)
+    (one,) = postprocess(arch.detector, outputs, PriorTensors.of(priors_of(arch)), LIMITS)
     return one.corners.numpy(), one.scores.numpy(), one.labels.numpy()
 
 
@@ -75,13 +75,13 @@ def check(ours: tuple[Any, Any, Any], theirs: tuple[Any, Any, Any]) -> None:
 
 
 def test_onnx_gives_the_boxes_that_evaluation_finds(arch: Architecture) -> None:
-    model = detector_to_onnx(arch, random_weights(lower(arch)), limits=LIMITS)
+    model = detector_to_onnx(arch, random_weights(lower(arch)), nms=LIMITS)
     check(found(arch), run_onnx(model.SerializeToString(), arch))
 
 
 def test_tflite_gives_the_boxes_that_evaluation_finds(arch: Architecture) -> None:
     interpreter = pytest.importorskip("ai_edge_litert.interpreter")
-    content = detector_to_tflite(arch, random_weights(lower(arch)), limits=LIMITS)
+    content = detector_to_tflite(arch, random_weights(lower(arch)), nms=LIMITS)
     opened = interpreter.Interpreter(model_content=content, num_threads=1)
     opened.allocate_tensors()
     out = opened.get_signature_runner()(input=image(arch).transpose(0, 2, 3, 1))
@@ -115,5 +115,5 @@ def test_limits_out_of_range_are_refused(given: dict[str, Any], message: str) ->
     detector = load_architecture("yolov8n").detector
     assert isinstance(detector, Detector)
     with pytest.raises(BadValue) as error:
-        limits_from(detector, **{"score": 0.5, "overlap": 0.5, "most": 9, **given})
+        nms_settings(detector, **{"score": 0.5, "overlap": 0.5, "most": 9, **given})
     assert str(error.value) == message

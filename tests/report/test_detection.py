@@ -32,15 +32,15 @@ def test_the_picture_names_what_is_found(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("matplotlib")
     from nas.report.detection_plots import draw_examples
-    from nas.training.detection.examples import Drawn, Example
+    from nas.training.detection.examples import DrawnBoxes, Example
 
     box = np.array([[0.1, 0.2, 0.5, 0.6]], np.float32)
     shown = [
         Example(
             pixels=np.zeros((3, 32, 32), np.uint8),
             size=(64, 48),
-            there=Drawn(corners=box, labels=[0]),
-            found=Drawn(corners=box.repeat(2, 0), labels=[1, 0], scores=[0.91, 0.01]),
+            objects=DrawnBoxes(corners=box, labels=[0]),
+            found=DrawnBoxes(corners=box.repeat(2, 0), labels=[1, 0], scores=[0.91, 0.01]),
         )
         for _ in range(3)
     ]

@@ -129,7 +129,7 @@ def test_a_cut_box_needs_its_visible_share() -> None:
     images = torch.zeros(1, 3, SIDE, SIDE)
     boxes = Boxes(torch.tensor([[[0.0, 0, 40, 10], [28, 0, 68, 10]]]), torch.tensor([[0, 1]]))
     window = torch.tensor([[0.0, 0.0, 0.5, 0.5]])  # up to pixel 32
-    _, kept = ops.show(images, boxes, window, visible=0.5)
+    _, kept = ops.crop_to_windows(images, boxes, window, visible=0.5)
     assert kept.labels.tolist() == [[0, -1]]  # 32 of 40 columns are left, 4 of 40
     assert kept.corners[0].tolist() == [[0, 0, 64, 20], [0, 0, 0, 0]]
 

@@ -21,9 +21,9 @@ from nas.network.checkpoint import load_checkpoint, read_header  # noqa: E402
 from nas.network.lowering import priors_of  # noqa: E402
 from nas.training.box_augment import BoxAugment  # noqa: E402
 from nas.training.data import Data, Images, load_data  # noqa: E402
-from nas.training.detection.beginning import first_scores  # noqa: E402
 from nas.training.detection.by_class import evaluate_detector, examples_of  # noqa: E402
 from nas.training.detection.coding import probabilities  # noqa: E402
+from nas.training.detection.initialisation import initial_scores  # noqa: E402
 from nas.training.evaluate import in_order  # noqa: E402
 from nas.training.fine_tune import FineTuningSetup, Task, tune  # noqa: E402
 from nas.training.job import Options  # noqa: E402
@@ -76,15 +76,15 @@ def test_a_fresh_detector_finds_next_to_nothing(coder: str) -> None:
     assert probabilities(coder, scores).max() < 0.03
     assert numbers.abs().max() < 1, "boxes are near their priors"
     if coder == "yolo":
-        wanted = torch.cat([first_scores(arch.detector, 8.0).expand(64, 3),
-                            first_scores(arch.detector, 16.0).expand(16, 3)])  # fmt: skip
+        wanted = torch.cat([initial_scores(arch.detector, 8.0).expand(64, 3),
+                            initial_scores(arch.detector, 16.0).expand(16, 3)])  # fmt: skip
         assert (scores[0] - wanted).abs().max() < 1
 
 
 def test_the_prior_of_an_ssd_is_a_hundredth() -> None:
     detector = tiny_detector("ssd", classes=9).detector
     assert detector is not None
-    shares = first_scores(detector, 8.0).softmax(0)
+    shares = initial_scores(detector, 8.0).softmax(0)
     torch.testing.assert_close(shares, torch.tensor([0.91] + [0.01] * 9))
 
 

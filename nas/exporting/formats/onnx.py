@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from nas.exporting.formats import Exporter, FileExporter
-from nas.exporting.limits import check_boxes, limits_from
+from nas.exporting.nms import check_boxes, nms_settings
 from nas.exporting.onnx import OPSET, detector_to_onnx, to_onnx
 from nas.network.blocks import Architecture
 from nas.network.detector import MIN_SCORE, OVERLAP
@@ -33,8 +33,8 @@ def create(  # noqa: PLR0913  # all of them are options of the user
     ) -> bytes:
         is_raw = check_boxes(arch, raw=raw, batch=batch, given=(score, overlap, most))
         if arch.detector and not is_raw:
-            limits = limits_from(arch.detector, score=score, overlap=overlap, most=most)
-            model = detector_to_onnx(arch, weights, limits=limits, opset=opset, metadata=facts)
+            nms = nms_settings(arch.detector, score=score, overlap=overlap, most=most)
+            model = detector_to_onnx(arch, weights, nms=nms, opset=opset, metadata=facts)
         else:
             size = batch or None
             model = to_onnx(arch, weights, seed=seed, batch=size, opset=opset, metadata=facts)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from nas.exporting.formats import Exporter, FileExporter
-from nas.exporting.limits import check_boxes, limits_from
+from nas.exporting.nms import check_boxes, nms_settings
 from nas.exporting.tflite import detector_to_tflite, to_tflite
 from nas.network.blocks import Architecture
 from nas.network.detector import MIN_SCORE, OVERLAP
@@ -30,8 +30,8 @@ def create(
     ) -> bytes:
         is_raw = check_boxes(arch, raw=raw, batch=batch, given=(score, overlap, most))
         if arch.detector and not is_raw:
-            limits = limits_from(arch.detector, score=score, overlap=overlap, most=most)
-            return detector_to_tflite(arch, weights, limits=limits, metadata=facts)
+            nms = nms_settings(arch.detector, score=score, overlap=overlap, most=most)
+            return detector_to_tflite(arch, weights, nms=nms, metadata=facts)
         return to_tflite(arch, weights, seed=seed, batch=batch or None, metadata=facts)
 
     return FileExporter(suffix=".tflite", content=content)

@@ -20,7 +20,7 @@ _MIXED = 0.7
 _ROUNDS = 4
 
 
-class Predicts(Protocol):
+class PredictionLayout(Protocol):
     """A model of all metrics."""
 
     @property
@@ -47,7 +47,7 @@ class Breed:
     def __call__(
         self,
         archive: ParetoArchive,
-        model: Predicts,
+        model: PredictionLayout,
         *,
         count: int,
         proposals: Proposals,
@@ -78,14 +78,14 @@ class Breed:
         mixed = mix(archive.rows[parents], archive.rows[others], rng)
         return mutate(self._problem.space, mixed, self._mutations, rng), parents
 
-    def _errors(self, archive: ParetoArchive, model: Predicts) -> Floats:
+    def _errors(self, archive: ParetoArchive, model: PredictionLayout) -> Floats:
         """Return by how much the scores of the archive are larger than predicted."""
         return archive.scores - self._problem.scores(model.predict(archive.rows))
 
     def _worth(
         self,
         archive: ParetoArchive,
-        model: Predicts,
+        model: PredictionLayout,
         children: Matrix,
         parents: NDArray[np.int64],
         errors: Floats | None,

@@ -14,7 +14,7 @@ from nas.network.detector import CENTRE_VARIANCE, MAX_GROWTH, SIZE_VARIANCE, Pri
 _MIN_SIDE = 1e-3
 
 
-class Start(NamedTuple):
+class PriorTensors(NamedTuple):
     """`Priors` as tensors: where each prediction starts, in pixels of the input."""
 
     centres: Tensor
@@ -34,9 +34,9 @@ class Start(NamedTuple):
         return torch.cat([self.centres - half, self.centres + half], -1)
 
 
-def decode(coder: str, numbers: Tensor, start: Start) -> Tensor:
+def decode(coder: str, numbers: Tensor, priors: PriorTensors) -> Tensor:
     """Return the boxes (batch, predictions, 4) of box numbers (batch, predictions, 4 * bins)."""
-    return _DECODERS[coder](numbers, start)
+    return _DECODERS[coder](numbers, priors)
 
 
 def probabilities(coder: str, scores: Tensor) -> Tensor:
@@ -49,18 +49,18 @@ def probabilities(coder: str, scores: Tensor) -> Tensor:
     return scores.sigmoid()
 
 
-def encode_ssd(corners: Tensor, start: Start) -> Tensor:
+def encode_ssd(corners: Tensor, priors: PriorTensors) -> Tensor:
     """Return the "ssd" numbers of boxes (..., predictions, 4), one for each prior."""
     centres = (corners[..., :2] + corners[..., 2:]) / 2
     sizes = (corners[..., 2:] - corners[..., :2]).clamp(min=_MIN_SIDE)
-    moved = (centres - start.centres) / start.sizes / CENTRE_VARIANCE
-    return torch.cat([moved, (sizes / start.sizes).log() / SIZE_VARIANCE], -1)
+    moved = (centres - priors.centres) / priors.sizes / CENTRE_VARIANCE
+    return torch.cat([moved, (sizes / priors.sizes).log() / SIZE_VARIANCE], -1)
 
 
-def encode_yolo(corners: Tensor, start: Start) -> Tensor:
+def encode_yolo(corners: Tensor, priors: PriorTensors) -> Tensor:
     """Return the distances to the sides of boxes (..., predictions, 4), in strides."""
-    low = start.centres - corners[..., :2]
-    return torch.cat([low, corners[..., 2:] - start.centres], -1) / start.strides[..., None]
+    low = priors.centres - corners[..., :2]
+    return torch.cat([low, corners[..., 2:] - priors.centres], -1) / priors.strides[..., None]
 
 
 def distances(numbers: Tensor) -> Tensor:
@@ -75,26 +75,26 @@ def by_side(numbers: Tensor) -> Tensor:
     return numbers.reshape(*numbers.shape[:-1], 4, numbers.shape[-1] // 4)
 
 
-def _decode_ssd(numbers: Tensor, start: Start) -> Tensor:
-    centres = start.centres + CENTRE_VARIANCE * numbers[..., :2] * start.sizes
+def _decode_ssd(numbers: Tensor, priors: PriorTensors) -> Tensor:
+    centres = priors.centres + CENTRE_VARIANCE * numbers[..., :2] * priors.sizes
     growth = (SIZE_VARIANCE * numbers[..., 2:]).clamp(max=MAX_GROWTH)
-    half = growth.exp() * start.sizes / 2
+    half = growth.exp() * priors.sizes / 2
     return torch.cat([centres - half, centres + half], -1)
 
 
-def _decode_yolo(numbers: Tensor, start: Start) -> Tensor:
-    away = distances(numbers) * start.strides[:, None]
-    return torch.cat([start.centres - away[..., :2], start.centres + away[..., 2:]], -1)
+def _decode_yolo(numbers: Tensor, priors: PriorTensors) -> Tensor:
+    away = distances(numbers) * priors.strides[:, None]
+    return torch.cat([priors.centres - away[..., :2], priors.centres + away[..., 2:]], -1)
 
 
-def _decode_yolov5(numbers: Tensor, start: Start) -> Tensor:
+def _decode_yolov5(numbers: Tensor, priors: PriorTensors) -> Tensor:
     shares = numbers.sigmoid()
-    centres = start.centres + (2 * shares[..., :2] - 1) * start.strides[:, None]
-    half = (2 * shares[..., 2:]).square() * start.sizes / 2
+    centres = priors.centres + (2 * shares[..., :2] - 1) * priors.strides[:, None]
+    half = (2 * shares[..., 2:]).square() * priors.sizes / 2
     return torch.cat([centres - half, centres + half], -1)
 
 
-_DECODERS: Mapping[str, Callable[[Tensor, Start], Tensor]] = {
+_DECODERS: Mapping[str, Callable[[Tensor, PriorTensors], Tensor]] = {
     "ssd": _decode_ssd,
     "yolo": _decode_yolo,
     "yolov5": _decode_yolov5,

@@ -17,7 +17,7 @@ from nas.core.errors import NasError
 from nas.network.detector import Detector, Priors
 from nas.training.boxes import Outputs
 from nas.training.detection import yolo, yolov5
-from nas.training.detection.coding import Start, by_side, decode, probabilities
+from nas.training.detection.coding import PriorTensors, by_side, decode, probabilities
 
 BETA = 0.1
 """Differences of boxes, relative to their size, above which smooth L1 is linear."""
@@ -43,53 +43,53 @@ class DetectionDistillation:
     """
 
     detector: Detector
-    start: Start
+    priors: PriorTensors
     temperature: float
 
-    def __call__(self, outputs: Outputs, taught: Outputs) -> Tensor:
+    def __call__(self, outputs: Outputs, teacher: Outputs) -> Tensor:
         """Return the loss of a batch, in single precision; 0 for equal outputs."""
-        ours, theirs = (Outputs(*(part.float() for part in one)) for one in (outputs, taught))
+        student, teacher = (Outputs(*(part.float() for part in one)) for one in (outputs, teacher))
         coder = self.detector.coder
-        sure = probabilities(coder, theirs.scores).amax(-1)
-        classes = _CLASSES[coder](ours.scores, theirs.scores, self.temperature)
-        boxes = self._boxes(ours.boxes, theirs.boxes)
+        sure = probabilities(coder, teacher.scores).amax(-1)
+        classes = _CLASSES[coder](student.scores, teacher.scores, self.temperature)
+        boxes = self._boxes(student.boxes, teacher.boxes)
         class_gain, box_gain = GAINS[coder]
         return ((class_gain * classes + box_gain * boxes) * sure).sum() / sure.sum().clamp(min=1)
 
-    def _boxes(self, ours: Tensor, theirs: Tensor) -> Tensor:
+    def _boxes(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Return how far each box lies from the teacher's, (batch, predictions)."""
         if self.detector.coder == "yolo":
-            return softened(by_side(ours), by_side(theirs), self.temperature).mean(-1)
-        wanted = decode(self.detector.coder, theirs, self.start)
+            return softmax_divergence(by_side(student), by_side(teacher), self.temperature).mean(-1)
+        wanted = decode(self.detector.coder, teacher, self.priors)
         size = (wanted[..., 2:] - wanted[..., :2]).clamp(min=1).repeat(1, 1, 2)
-        apart = (decode(self.detector.coder, ours, self.start) - wanted) / size
+        apart = (decode(self.detector.coder, student, self.priors) - wanted) / size
         nothing = torch.zeros_like(apart)
         return F.smooth_l1_loss(apart, nothing, reduction="none", beta=BETA).sum(-1)
 
 
-def softened(ours: Tensor, theirs: Tensor, temperature: float) -> Tensor:
+def softmax_divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """Return the divergence of softmaxes over the last axis, times the squared temperature."""
-    logs = F.log_softmax(ours / temperature, -1), F.log_softmax(theirs / temperature, -1)
+    logs = F.log_softmax(student / temperature, -1), F.log_softmax(teacher / temperature, -1)
     return F.kl_div(*logs, reduction="none", log_target=True).sum(-1) * temperature**2
 
 
-def softened_each(ours: Tensor, theirs: Tensor, temperature: float) -> Tensor:
+def sigmoid_divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """Return the divergence of sigmoids, summed over the last axis, times the same."""
-    wanted = (theirs / temperature).sigmoid()
-    cross = F.binary_cross_entropy_with_logits(ours / temperature, wanted, reduction="none")
-    own = F.binary_cross_entropy_with_logits(theirs / temperature, wanted, reduction="none")
+    wanted = (teacher / temperature).sigmoid()
+    cross = F.binary_cross_entropy_with_logits(student / temperature, wanted, reduction="none")
+    own = F.binary_cross_entropy_with_logits(teacher / temperature, wanted, reduction="none")
     return (cross - own).sum(-1) * temperature**2
 
 
 _CLASSES: Mapping[str, Callable[[Tensor, Tensor, float], Tensor]] = {
-    "ssd": softened,
-    "yolo": softened_each,
-    "yolov5": softened_each,
+    "ssd": softmax_divergence,
+    "yolo": sigmoid_divergence,
+    "yolov5": sigmoid_divergence,
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Predicts:
+class PredictionLayout:
     """What a detector predicts: its outputs, where they start, and the side of its input."""
 
     detector: Detector
@@ -97,7 +97,7 @@ class Predicts:
     side: int
 
 
-def check_alike(student: Predicts, teacher: Predicts) -> None:
+def check_same_layout(student: PredictionLayout, teacher: PredictionLayout) -> None:
     """Refuse a teacher whose predictions are not those of the student, one for one.
 
     Raises:
@@ -110,7 +110,7 @@ def check_alike(student: Predicts, teacher: Predicts) -> None:
         )
 
 
-def _differences(student: Predicts, teacher: Predicts) -> Iterator[str]:
+def _differences(student: PredictionLayout, teacher: PredictionLayout) -> Iterator[str]:
     """Yield what differs, as in "coder is yolo, the detector's ssd"."""
     ours, theirs = student.detector, teacher.detector
     facts = {

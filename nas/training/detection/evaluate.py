@@ -11,14 +11,14 @@ import torch
 from torch import nn
 
 from nas.core.errors import NasError
-from nas.network.detector import Detector, Priors, limits_of
+from nas.network.detector import Detector, Priors, default_nms
 from nas.training.batches import Batches
-from nas.training.boxes import Boxes, Found, Outputs
-from nas.training.detection.coding import Start
+from nas.training.boxes import Boxes, Detections, Outputs
+from nas.training.detection.coding import PriorTensors
 from nas.training.detection.losses import DetectionLoss
-from nas.training.detection.metric import Precision, average_precision
-from nas.training.detection.suppression import find
-from nas.training.evaluate import in_eval_mode, memory_named, precision
+from nas.training.detection.metric import AveragePrecision, average_precision
+from nas.training.detection.nms import postprocess
+from nas.training.evaluate import autocast, in_eval_mode, memory_named
 from nas.training.objects import Objects
 
 
@@ -26,7 +26,7 @@ from nas.training.objects import Objects
 class DetectionScore:
     """The average precisions of a detector, its mean loss over images, and their number."""
 
-    precision: Precision
+    precision: AveragePrecision
     loss: float
     images: int
 
@@ -61,27 +61,27 @@ def score_detector(
 
 def detect(
     model: nn.Module, batches: Batches, detector: Detector, priors: Priors
-) -> Iterator[tuple[Outputs, Boxes, list[Found]]]:
+) -> Iterator[tuple[Outputs, Boxes, list[Detections]]]:
     """Yield outputs, targets and what is found, for each batch.
 
     Raises:
         OutOfMemory: if a batch does not fit.
     """
     device = torch.device(batches.device)
-    start, limits = Start.of(priors, device), limits_of(detector)
+    start, nms = PriorTensors.of(priors, device), default_nms(detector)
     with memory_named(batches.batch, batches.side), in_eval_mode(model), torch.inference_mode():
         for pixels, targets in batches:
-            with precision(device):
+            with autocast(device):
                 outputs = Outputs(*model(pixels))
-            yield outputs, targets, find(detector, outputs, start, limits)
+            yield outputs, targets, postprocess(detector, outputs, start, nms)
 
 
 def _found(
     model: nn.Module, batches: Batches, detector: Detector, priors: Priors
-) -> tuple[list[Found], float, int]:
+) -> tuple[list[Detections], float, int]:
     """Return what is found in this process's images, the sum of their losses, and their number."""
-    loss = DetectionLoss(detector=detector, start=Start.of(priors, batches.device))
-    found: list[Found] = []
+    loss = DetectionLoss(detector=detector, priors=PriorTensors.of(priors, batches.device))
+    found: list[Detections] = []
     losses = 0.0
     for outputs, targets, ours in detect(model, batches, detector, priors):
         losses += float(loss.by_image(outputs, targets).sum())
@@ -89,9 +89,9 @@ def _found(
     return found, losses, len(found)
 
 
-def _on_cpu(found: Found) -> Found:
+def _on_cpu(found: Detections) -> Detections:
     corners, scores, labels = (x.cpu() for x in (found.corners, found.scores, found.labels))
-    return Found(corners=corners, scores=scores, labels=labels)
+    return Detections(corners=corners, scores=scores, labels=labels)
 
 
 def _rows(batches: Batches) -> list[int]:

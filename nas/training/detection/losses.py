@@ -9,9 +9,9 @@ from torch import Tensor
 from nas.network.detector import Detector
 from nas.training.boxes import Boxes, Outputs
 from nas.training.detection import ssd, yolo, yolov5
-from nas.training.detection.coding import Start
+from nas.training.detection.coding import PriorTensors
 
-Loss = Callable[[Detector, Outputs, Boxes, Start], Tensor]
+Loss = Callable[[Detector, Outputs, Boxes, PriorTensors], Tensor]
 
 LOSSES: Mapping[str, Loss] = {"ssd": ssd.loss, "yolo": yolo.loss, "yolov5": yolov5.loss}
 """By coder."""
@@ -22,11 +22,11 @@ class DetectionLoss:
     """The loss of (outputs, targets) for one detector, on one device."""
 
     detector: Detector
-    start: Start
+    priors: PriorTensors
 
     def __call__(self, outputs: Outputs, targets: Boxes) -> Tensor:
         """Return the mean loss of a batch, in single precision."""
-        return LOSSES[self.detector.coder](self.detector, Outputs(*outputs), targets, self.start)
+        return LOSSES[self.detector.coder](self.detector, Outputs(*outputs), targets, self.priors)
 
     def by_image(self, outputs: Outputs, targets: Boxes) -> Tensor:
         """Return the loss of each image alone, (batch,), which depends on no other in its batch."""

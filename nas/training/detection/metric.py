@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.core.errors import missing_package
-from nas.training.boxes import Found
+from nas.training.boxes import Detections
 from nas.training.objects import Objects
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _HALF = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Precision:
+class AveragePrecision:
     """Average precisions, fractions: over IoUs of 0.50 to 0.95 and classes, as COCO has them.
 
     `map50` counts at an IoU of 0.50. `by_class` and `by_class50` are those of each class, `by_area`
@@ -50,8 +50,8 @@ def check_metric() -> None:
 
 
 def average_precision(
-    found: Sequence[Found], objects: Objects, *, classes: int, side: int
-) -> Precision:
+    found: Sequence[Detections], objects: Objects, *, classes: int, side: int
+) -> AveragePrecision:
     """Return the average precision of what was `found` in the images of `objects`.
 
     Boxes are in pixels of images resized to `side`, and count in those of the original images. What
@@ -71,7 +71,7 @@ def average_precision(
     # (IoUs, recalls, classes, areas, most boxes); -1 where there are no objects
     table: NDArray[np.float64] = result.eval["precision"]
     every = table[..., _ALL, _MOST]
-    return Precision(
+    return AveragePrecision(
         map=_mean(every) or 0.0,
         map50=_mean(every[_HALF]) or 0.0,
         by_class=tuple(_mean(every[:, :, number]) for number in range(classes)),
@@ -114,7 +114,7 @@ def _truth(objects: Objects, classes: int) -> dict[str, Any]:
     }
 
 
-def _results(truth: "COCO", found: Sequence[Found], objects: Objects, side: int) -> "COCO":
+def _results(truth: "COCO", found: Sequence[Detections], objects: Objects, side: int) -> "COCO":
     rows = []
     for image, one in enumerate(found):
         corners = one.corners.double().cpu().numpy() / side

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from nas.network.detector import Detector
 from nas.training.boxes import Boxes, Outputs
-from nas.training.detection.coding import Start, by_side, decode, encode_yolo
+from nas.training.detection.coding import PriorTensors, by_side, decode, encode_yolo
 from nas.training.detection.overlap import ciou, iou
 
 BOX_GAIN, CLASS_GAIN, BINS_GAIN = 7.5, 0.5, 1.5
@@ -29,7 +29,7 @@ class Assigned(NamedTuple):
 
 
 @torch.no_grad()
-def assign(shares: Tensor, boxes: Tensor, targets: Boxes, start: Start) -> Assigned:
+def assign(shares: Tensor, boxes: Tensor, targets: Boxes, priors: PriorTensors) -> Assigned:
     """Return task-aligned assignments (Feng et al., 2021).
 
     `shares` (batch, predictions, classes) and `boxes` (batch, predictions, 4) are what is predicted
@@ -38,7 +38,7 @@ def assign(shares: Tensor, boxes: Tensor, targets: Boxes, start: Start) -> Assig
     product, and is the highest IoU of its object for the best.
     """
     batch, count = shares.shape[:2]
-    image, number, place = is_inside(targets, start).nonzero(as_tuple=True)
+    image, number, place = is_inside(targets, priors).nonzero(as_tuple=True)
     overlap = iou(targets.corners[image, number], boxes[image, place])
     aligned = shares[image, place, targets.labels[image, number]].pow(CLASS_POWER)
     aligned = aligned * overlap.pow(BOX_POWER)
@@ -72,26 +72,26 @@ def ranks(values: Tensor, groups: Tensor) -> Tensor:
     return torch.empty_like(order).scatter_(0, order, places - torch.searchsorted(ordered, ordered))
 
 
-def is_inside(targets: Boxes, start: Start) -> Tensor:
+def is_inside(targets: Boxes, priors: PriorTensors) -> Tensor:
     """Return which points lie in which objects, (batch, objects, predictions).
 
     Objects below the smallest stride count as that large, so that a point lies in them, too.
     """
     corners = targets.corners
     middle = (corners[..., :2] + corners[..., 2:]) / 2
-    half = ((corners[..., 2:] - corners[..., :2]) / 2).clamp(min=float(start.strides.min()) / 2)
+    half = ((corners[..., 2:] - corners[..., :2]) / 2).clamp(min=float(priors.strides.min()) / 2)
     inside = (targets.labels >= 0)[..., None]
     for axis in range(2):
-        away = (start.centres[:, axis] - middle[..., axis, None]).abs()
+        away = (priors.centres[:, axis] - middle[..., axis, None]).abs()
         inside = inside & (away <= half[..., axis, None])
     return inside
 
 
-def loss(detector: Detector, outputs: Outputs, targets: Boxes, start: Start) -> Tensor:
+def loss(detector: Detector, outputs: Outputs, targets: Boxes, priors: PriorTensors) -> Tensor:
     """Return the loss: classes, boxes and distributions, over the sum of the scores to learn."""
     numbers, scores = outputs.boxes.float(), outputs.scores.float()
-    boxes = decode(detector.coder, numbers, start)
-    objects, weights = assign(scores.detach().sigmoid(), boxes.detach(), targets, start)
+    boxes = decode(detector.coder, numbers, priors)
+    objects, weights = assign(scores.detach().sigmoid(), boxes.detach(), targets, priors)
     total = weights.sum().clamp(min=1)
     places = (objects >= 0).nonzero(as_tuple=True)
     which = (places[0], objects[places])
@@ -100,7 +100,7 @@ def loss(detector: Detector, outputs: Outputs, targets: Boxes, start: Start) -> 
     classes = F.binary_cross_entropy_with_logits(scores, wanted, reduction="sum")
     corners = targets.corners[which]
     apart = (1 - ciou(boxes[places], corners)) * weights[places]
-    here = Start(*(values[places[1]] for values in start))
+    here = PriorTensors(*(values[places[1]] for values in priors))
     bins = distribution(numbers[places], encode_yolo(corners, here)) * weights[places]
     return (CLASS_GAIN * classes + BOX_GAIN * apart.sum() + BINS_GAIN * bins.sum()) / total
 

@@ -28,7 +28,7 @@ class Classification:
         """Refuse data without labels of whole images."""
         check_task(data, self.name)
 
-    def begin(self, model: nn.Module) -> None:
+    def initialise(self, model: nn.Module) -> None:
         """Leave all weights as they were drawn."""
 
     def loss(self, recipe: Recipe, device: torch.device) -> Loss:

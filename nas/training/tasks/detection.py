@@ -11,14 +11,14 @@ from nas.network.detector import Detector, Priors
 from nas.network.lowering import priors_of
 from nas.training.batches import Batches
 from nas.training.data import Data, check_task
-from nas.training.detection.beginning import begin_outputs
-from nas.training.detection.coding import Start
+from nas.training.detection.coding import PriorTensors
 from nas.training.detection.distillation import (
     DetectionDistillation,
-    Predicts,
-    check_alike,
+    PredictionLayout,
+    check_same_layout,
 )
 from nas.training.detection.evaluate import DetectionScore, score_detector
+from nas.training.detection.initialisation import initialise_outputs
 from nas.training.detection.losses import DetectionLoss
 from nas.training.detection.metric import check_metric
 from nas.training.recipes import Recipe
@@ -41,28 +41,30 @@ class Detection:
         check_task(data, self.name)
         check_metric()
 
-    def begin(self, model: nn.Module) -> None:
+    def initialise(self, model: nn.Module) -> None:
         """Let a fresh `model` find next to nothing."""
-        begin_outputs(model, self.detector, self.priors)
+        initialise_outputs(model, self.detector, self.priors)
 
     def loss(self, recipe: Recipe, device: torch.device) -> Loss:
         """Return the loss of the detector's coder."""
-        return DetectionLoss(detector=self.detector, start=Start.of(self.priors, device))
+        return DetectionLoss(detector=self.detector, priors=PriorTensors.of(self.priors, device))
 
     def check_teacher(self, teacher: Architecture) -> None:
         """Refuse a classifier, and a detector of other predictions."""
         if teacher.detector is None:
             raise NasError("the teacher is a classifier; a detector learns from a detector")
-        theirs = Predicts(
+        theirs = PredictionLayout(
             detector=teacher.detector, priors=priors_of(teacher), side=teacher.resolution
         )
-        check_alike(Predicts(detector=self.detector, priors=self.priors, side=self.side), theirs)
+        check_same_layout(
+            PredictionLayout(detector=self.detector, priors=self.priors, side=self.side), theirs
+        )
 
     def distillation(self, recipe: Recipe, device: torch.device) -> Distillation:
         """Return the divergence from a teacher, most where that is sure of an object."""
-        start = Start.of(self.priors, device)
+        priors = PriorTensors.of(self.priors, device)
         return DetectionDistillation(
-            detector=self.detector, start=start, temperature=recipe.temperature
+            detector=self.detector, priors=priors, temperature=recipe.temperature
         )
 
     def score(self, model: nn.Module, batches: Batches) -> DetectionScore:

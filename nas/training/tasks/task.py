@@ -64,7 +64,7 @@ class Task(Protocol):
             NasError: saying what was found, and what to do.
         """
 
-    def begin(self, model: nn.Module) -> None:
+    def initialise(self, model: nn.Module) -> None:
         """Set the weights of a freshly drawn `model` that the task does not leave to chance."""
 
     def loss(self, recipe: Recipe, device: torch.device) -> Loss:

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from nas.network.detector import Detector, Level, priors  # noqa: E402
 from nas.training.detection.coding import (  # noqa: E402
-    Start,
+    PriorTensors,
     decode,
     encode_ssd,
     encode_yolo,
@@ -18,7 +18,7 @@ from nas.training.detection.coding import (  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
-START = Start(
+START = PriorTensors(
     centres=torch.tensor([[20.0, 40.0], [8.0, 8.0]]),
     sizes=torch.tensor([[10.0, 20.0], [16.0, 16.0]]),
     strides=torch.tensor([8.0, 16.0]),
@@ -71,6 +71,6 @@ def test_probabilities() -> None:
 def test_priors_become_tensors() -> None:
     detector = Detector(coder="yolo", classes=2, levels=(Level(boxes="a", classes="b"),), bins=4)
     found = priors(detector, [(2, 2)], 32)
-    start = Start.of(found)
+    start = PriorTensors.of(found)
     np.testing.assert_array_equal(start.corners.numpy(), found.corners)
     assert start.strides.tolist() == [16] * 4

@@ -14,11 +14,11 @@ from nas.network.blocks import Architecture, Block  # noqa: E402
 from nas.network.detector import Detector, Level  # noqa: E402
 from nas.network.lowering import priors_of  # noqa: E402
 from nas.training.boxes import Outputs  # noqa: E402
-from nas.training.detection.coding import Start, decode, probabilities  # noqa: E402
+from nas.training.detection.coding import PriorTensors, decode, probabilities  # noqa: E402
 from nas.training.detection.distillation import (  # noqa: E402
     DetectionDistillation,
-    softened,
-    softened_each,
+    sigmoid_divergence,
+    softmax_divergence,
 )
 from nas.training.tasks.find import task_of  # noqa: E402
 
@@ -28,9 +28,9 @@ CODERS = ("ssd", "yolo", "yolov5")
 
 
 def loss_of(arch: Architecture, temperature: float = 2.0) -> DetectionDistillation:
-    detector, start = arch.detector, Start.of(priors_of(arch))
+    detector, start = arch.detector, PriorTensors.of(priors_of(arch))
     assert detector is not None
-    return DetectionDistillation(detector=detector, start=start, temperature=temperature)
+    return DetectionDistillation(detector=detector, priors=start, temperature=temperature)
 
 
 def drawn(arch: Architecture, seed: int) -> Outputs:
@@ -46,8 +46,8 @@ def drawn(arch: Architecture, seed: int) -> Outputs:
 def test_divergences_by_hand() -> None:
     ours, theirs = torch.zeros(1, 2), torch.tensor([[2 * log(3), 0.0]])
     divergence = 0.75 * log(1.5) + 0.25 * log(0.5)  # of (3/4, 1/4) from (1/2, 1/2)
-    assert softened(ours, theirs, 2.0).item() == pytest.approx(4 * divergence)
-    assert softened_each(ours, theirs, 2.0).item() == pytest.approx(4 * divergence)
+    assert softmax_divergence(ours, theirs, 2.0).item() == pytest.approx(4 * divergence)
+    assert sigmoid_divergence(ours, theirs, 2.0).item() == pytest.approx(4 * divergence)
 
 
 @pytest.mark.parametrize("coder", CODERS)
@@ -67,7 +67,7 @@ def test_equal_outputs_teach_nothing(coder: str) -> None:
 @pytest.mark.parametrize("coder", CODERS)
 def test_the_gradient_leads_to_the_teacher(coder: str) -> None:
     arch = tiny_detector(coder)
-    detector, start = arch.detector, Start.of(priors_of(arch))
+    detector, start = arch.detector, PriorTensors.of(priors_of(arch))
     assert detector is not None
     taught, loss = drawn(arch, 0), loss_of(arch)
     ours = Outputs(*(part.requires_grad_() for part in drawn(arch, 1)))

@@ -7,13 +7,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from nas.network.detector import Detector, Level, limits_of, priors  # noqa: E402
+from nas.network.detector import Detector, Level, default_nms, priors  # noqa: E402
 from nas.training.boxes import Boxes, Outputs  # noqa: E402
 from nas.training.detection import ssd, yolo, yolov5  # noqa: E402
-from nas.training.detection.coding import Start  # noqa: E402
+from nas.training.detection.coding import PriorTensors  # noqa: E402
 from nas.training.detection.losses import DetectionLoss  # noqa: E402
+from nas.training.detection.nms import postprocess  # noqa: E402
 from nas.training.detection.overlap import ciou  # noqa: E402
-from nas.training.detection.suppression import find  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 
@@ -27,8 +27,8 @@ def detector(coder: str, classes: int = 3) -> Detector:
     return Detector(coder=coder, classes=classes, levels=levels, bins=8 if coder == "yolo" else 1)
 
 
-def start_of(coder: str) -> Start:
-    return Start.of(priors(detector(coder), [(8, 8), (4, 4)], SIDE))
+def start_of(coder: str) -> PriorTensors:
+    return PriorTensors.of(priors(detector(coder), [(8, 8), (4, 4)], SIDE))
 
 
 def boxes(*images: list[tuple[int, float, float, float, float]]) -> Boxes:
@@ -56,7 +56,7 @@ def fresh(coder: str, batch: int = 3) -> Outputs:
 
 
 def test_ssd_matches_by_overlap_and_gives_every_object_a_prior() -> None:
-    start = Start(
+    start = PriorTensors(
         centres=torch.tensor([[8.0, 8.0], [24.0, 8.0], [8.0, 24.0]]),
         sizes=torch.full((3, 2), 16.0),
         strides=torch.full((3,), 16.0),
@@ -74,12 +74,12 @@ def test_ssd_takes_the_hardest_negatives() -> None:
     losses = torch.tensor([[9.0, 1, 2, 3, 4, 5], [6.0, 5, 4, 3, 2, 1]])
     matched = torch.zeros(2, 6, dtype=torch.bool)
     matched[0, 0] = True
-    chosen = ssd.hardest(losses, matched)
+    chosen = ssd.hard_negatives(losses, matched)
     assert chosen.tolist() == [[0, 0, 0, 1, 1, 1], [1, 1, 1, 0, 0, 0]]
 
 
 def test_ssd_loss_is_that_of_the_matched_and_the_hardest() -> None:
-    start = Start(
+    start = PriorTensors(
         centres=torch.arange(8)[:, None] * 16.0 + torch.tensor([8.0, 8.0]),
         sizes=torch.full((8, 2), 16.0),
         strides=torch.full((8,), 16.0),
@@ -143,7 +143,7 @@ def test_distances_are_learned_as_distributions() -> None:
 
 
 def test_yolo_loss_of_one_prediction() -> None:
-    start = Start(torch.tensor([[8.0, 8.0]]), torch.full((1, 2), 8.0), torch.tensor([8.0]))
+    start = PriorTensors(torch.tensor([[8.0, 8.0]]), torch.full((1, 2), 8.0), torch.tensor([8.0]))
     numbers = torch.full((1, 1, 4, 8), -1e4)
     numbers[..., 1] = numbers[..., 2] = 0  # 12 pixels to each side
     scene = boxes([(2, -4, -4, 20, 20)])
@@ -178,7 +178,7 @@ def test_yolov5_learns_objects_by_their_overlap() -> None:
 
 @pytest.mark.parametrize("coder", ["ssd", "yolo", "yolov5"])
 def test_filled_up_rows_change_nothing(coder: str) -> None:
-    loss = DetectionLoss(detector=detector(coder), start=start_of(coder))
+    loss = DetectionLoss(detector=detector(coder), priors=start_of(coder))
     given = fresh(coder)
     more = Boxes(
         torch.nn.functional.pad(SCENE.corners, (0, 0, 0, 3)),
@@ -189,7 +189,7 @@ def test_filled_up_rows_change_nothing(coder: str) -> None:
 
 @pytest.mark.parametrize("coder", ["ssd", "yolo", "yolov5"])
 def test_images_without_objects_teach_the_background(coder: str) -> None:
-    loss = DetectionLoss(detector=detector(coder), start=start_of(coder))
+    loss = DetectionLoss(detector=detector(coder), priors=start_of(coder))
     given = fresh(coder, batch=2)
     for scene in (boxes([], []), Boxes(torch.zeros(2, 2, 4), torch.full((2, 2), -1))):
         value = loss(given, scene)
@@ -205,13 +205,13 @@ def test_images_without_objects_teach_the_background(coder: str) -> None:
 def test_what_lowers_the_loss_finds_the_objects(coder: str) -> None:
     """Outputs that are themselves learned end at the boxes of the scene."""
     what, start = detector(coder), start_of(coder)
-    loss, given = DetectionLoss(detector=what, start=start), fresh(coder)
+    loss, given = DetectionLoss(detector=what, priors=start), fresh(coder)
     optimizer = torch.optim.Adam(list(given), lr=0.1)
     for _ in range(300):
         optimizer.zero_grad()
         loss(given, SCENE).backward()
         optimizer.step()
-    found = find(what, given, start, limits_of(what))
+    found = postprocess(what, given, start, default_nms(what))
     for image, one in enumerate(found):
         sure = one.scores > 0.5
         wanted = {int(n): c for n, c in zip(SCENE.labels[image], SCENE.corners[image], strict=True)}

@@ -9,8 +9,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("faster_coco_eval")
 
 from nas.core.errors import MissingPackage  # noqa: E402
-from nas.training.boxes import Found  # noqa: E402
-from nas.training.detection.metric import Precision, average_precision  # noqa: E402
+from nas.training.boxes import Detections  # noqa: E402
+from nas.training.detection.metric import AveragePrecision, average_precision  # noqa: E402
 from nas.training.objects import Objects, gathered  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -34,18 +34,18 @@ def objects(
     )
 
 
-def found(*rows: tuple[int, int, float, float, float, float, float]) -> list[Found]:
+def found(*rows: tuple[int, int, float, float, float, float, float]) -> list[Detections]:
     """Return boxes in pixels of images resized to 64 x 64, given as those of the objects are."""
     table = torch.tensor(rows, dtype=torch.float64).reshape(-1, 7)
     result = []
     for image in range(3):
         own = table[table[:, 0] == image]
         corners = own[:, 2:6] * torch.tensor([SIDE / 128, SIDE / 192] * 2)
-        result.append(Found(corners=corners, labels=own[:, 1].long(), scores=own[:, 6]))
+        result.append(Detections(corners=corners, labels=own[:, 1].long(), scores=own[:, 6]))
     return result
 
 
-def scored(what: list[Found], truth: Objects, classes: int = 2) -> Precision:
+def scored(what: list[Detections], truth: Objects, classes: int = 2) -> AveragePrecision:
     return average_precision(what, truth, classes=classes, side=SIDE)
 
 

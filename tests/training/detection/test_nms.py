@@ -6,11 +6,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from nas.network.detector import Detector, Level, Limits, limits_of  # noqa: E402
+from nas.network.detector import Detector, Level, NmsSettings, default_nms  # noqa: E402
 from nas.training.boxes import Outputs  # noqa: E402
-from nas.training.detection.coding import Start  # noqa: E402
+from nas.training.detection.coding import PriorTensors  # noqa: E402
+from nas.training.detection.nms import batched_nms, postprocess  # noqa: E402
 from nas.training.detection.overlap import pairwise_iou  # noqa: E402
-from nas.training.detection.suppression import find, suppress  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -34,32 +34,32 @@ def greedy(corners: Any, labels: Any, overlap: float) -> list[int]:
 def test_it_keeps_what_a_loop_over_boxes_keeps(
     seed: int, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nas.training.detection.suppression._BLOCK", block)
+    monkeypatch.setattr("nas.training.detection.nms._BLOCK", block)
     generator = torch.Generator().manual_seed(seed)
     low = torch.rand(120, 2, generator=generator) * 40
     corners = torch.cat([low, low + 5 + torch.rand(120, 2, generator=generator) * 20], 1)
     labels = torch.randint(3, (120,), generator=generator)
     wanted = greedy(corners, labels, 0.4)
     assert 10 < len(wanted) < 110
-    assert suppress(corners, labels, overlap=0.4, most=120).tolist() == wanted
-    assert suppress(corners, labels, overlap=0.4, most=9).tolist() == wanted[:9]
+    assert batched_nms(corners, labels, overlap=0.4, most=120).tolist() == wanted
+    assert batched_nms(corners, labels, overlap=0.4, most=9).tolist() == wanted[:9]
 
 
 def test_a_dropped_box_drops_none() -> None:
     chain = torch.tensor([[float(x), 0, x + 10, 10] for x in (0, 4, 8, 12)])
     same = torch.zeros(4, dtype=torch.int64)
-    assert suppress(chain, same, overlap=0.4, most=9).tolist() == [0, 2]
-    assert suppress(chain, torch.arange(4), overlap=0.4, most=9).tolist() == [0, 1, 2, 3]
-    assert suppress(chain[:0], same[:0], overlap=0.4, most=9).tolist() == []
+    assert batched_nms(chain, same, overlap=0.4, most=9).tolist() == [0, 2]
+    assert batched_nms(chain, torch.arange(4), overlap=0.4, most=9).tolist() == [0, 1, 2, 3]
+    assert batched_nms(chain[:0], same[:0], overlap=0.4, most=9).tolist() == []
 
 
-def outputs(scores: list[list[float]]) -> tuple[Outputs, Start]:
+def outputs(scores: list[list[float]]) -> tuple[Outputs, PriorTensors]:
     """Return yolo outputs whose boxes are 24 pixels wide, around points that are 32 apart."""
     count = len(scores)
     numbers = torch.full((1, count, 4, 4), -1e4)
     numbers[..., 1] = 0  # one stride to each side
     numbers[..., 2] = 0
-    start = Start(
+    start = PriorTensors(
         centres=torch.arange(count)[:, None] * torch.tensor([32.0, 0.0]) + 16,
         sizes=torch.full((count, 2), 8.0),
         strides=torch.full((count,), 8.0),
@@ -69,15 +69,15 @@ def outputs(scores: list[list[float]]) -> tuple[Outputs, Start]:
 
 def test_boxes_are_found_best_first_and_up_to_a_limit() -> None:
     given, start = outputs([[0.2, 0.9], [0.05, 0.0001], [0.5, 0.0001]])
-    (found,) = find(YOLO, given, start, Limits(score=0.1))
+    (found,) = postprocess(YOLO, given, start, NmsSettings(score=0.1))
     torch.testing.assert_close(found.scores, torch.tensor([0.9, 0.5, 0.2]))
     assert found.labels.tolist() == [1, 0, 0]
     torch.testing.assert_close(found.corners[1], torch.tensor([68.0, 4, 92, 28]))
-    (two,) = find(YOLO, given, start, Limits(score=0.1, most=2))
+    (two,) = postprocess(YOLO, given, start, NmsSettings(score=0.1, most=2))
     assert two.labels.tolist() == [1, 0]
-    (none,) = find(YOLO, given, start, Limits(score=0.95))
+    (none,) = postprocess(YOLO, given, start, NmsSettings(score=0.95))
     assert len(none.scores) == 0
 
 
 def test_limits_follow_the_coder() -> None:
-    assert (limits_of(SSD).most, limits_of(YOLO).most) == (100, 300)
+    assert (default_nms(SSD).most, default_nms(YOLO).most) == (100, 300)

@@ -18,11 +18,11 @@ _ANCHORED_OBJECTS, _CERTAINTY = 8, 0.6
 
 
 @torch.no_grad()
-def begin_outputs(model: nn.Module, detector: Detector, priors: Priors) -> None:
+def initialise_outputs(model: nn.Module, detector: Detector, priors: Priors) -> None:
     """Set what decides the outputs of a fresh `model`: the last convolutions of each level.
 
     Their weights, as they were drawn, get a standard deviation of 0.01 (Lin et al., 2017), and the
-    biases of classes are `first_scores`.
+    biases of classes are `initial_scores`.
     """
     strides = list(dict.fromkeys(priors.strides.tolist()))
     for number, level in enumerate(detector.levels):
@@ -31,7 +31,7 @@ def begin_outputs(model: nn.Module, detector: Detector, priors: Priors) -> None:
             weight, bias = _last(model.get_submodule(place))
             weight.mul_(DEVIATION / weight.std())
             if place == level.classes:
-                bias.copy_(first_scores(detector, stride).repeat(level.size))
+                bias.copy_(initial_scores(detector, stride).repeat(level.size))
 
 
 def _last(module: nn.Module) -> tuple[Tensor, Tensor]:
@@ -42,7 +42,7 @@ def _last(module: nn.Module) -> tuple[Tensor, Tensor]:
     return convs[-1].weight, bias
 
 
-def first_scores(detector: Detector, stride: float) -> Tensor:
+def initial_scores(detector: Detector, stride: float) -> Tensor:
     """Return what the class scores of a prediction should begin with, of shape (scores,).
 
     That is the logarithm of the odds, so that a fresh detector finds next to nothing, and its loss

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 from nas.core.errors import BadValue
 from nas.network.blocks import Architecture
-from nas.network.detector import MIN_SCORE, OVERLAP, Detector, Limits, limits_of
+from nas.network.detector import MIN_SCORE, OVERLAP, Detector, NmsSettings, default_nms
 
 MOST = 10_000
 
 
-def limits_from(detector: Detector, *, score: float, overlap: float, most: int) -> Limits:
+def nms_settings(detector: Detector, *, score: float, overlap: float, most: int) -> NmsSettings:
     """Return the limits of `detector`; `most` of 0 is the usual number.
 
     Raises:
@@ -20,7 +20,7 @@ def limits_from(detector: Detector, *, score: float, overlap: float, most: int) 
             raise BadValue(f"{name} must be a fraction from 0 to 1, not {value:g}", name)
     if not 0 <= most <= MOST:
         raise BadValue(f"most must be 0 to {MOST:,} boxes, not {most}", "most")
-    usual = limits_of(detector)
+    usual = default_nms(detector)
     return replace(usual, score=score, overlap=overlap, most=most or usual.most)
 
 

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from nas.network.detector import Detector, Limits
-from nas.training.boxes import Found, Outputs
-from nas.training.detection.coding import Start, decode, probabilities
+from nas.network.detector import Detector, NmsSettings
+from nas.training.boxes import Detections, Outputs
+from nas.training.detection.coding import PriorTensors, decode, probabilities
 from nas.training.detection.overlap import pairwise_iou
 
 _BLOCK = 256
@@ -13,33 +13,35 @@ _BLOCK = 256
 
 
 @torch.no_grad()
-def find(detector: Detector, outputs: Outputs, start: Start, limits: Limits) -> list[Found]:
+def postprocess(
+    detector: Detector, outputs: Outputs, priors: PriorTensors, nms: NmsSettings
+) -> list[Detections]:
     """Return the boxes found in each image, best first.
 
     They may reach beyond the image, as those that are exported do: COCO's metric takes them as they
     are, and whoever draws or crops them cuts them there.
     """
     shares = probabilities(detector.coder, outputs.scores.float())
-    boxes = decode(detector.coder, outputs.boxes.float(), start)
-    count = min(limits.candidates, shares[0].numel())
+    boxes = decode(detector.coder, outputs.boxes.float(), priors)
+    count = min(nms.candidates, shares[0].numel())
     scores, places = shares.flatten(1).topk(count, dim=1)
     labels = places % detector.classes
     corners = boxes.gather(1, (places // detector.classes)[..., None].expand(-1, -1, 4))
     return [
-        _kept(Found(corners=c, scores=s, labels=n), limits)
+        _kept(Detections(corners=c, scores=s, labels=n), nms)
         for c, s, n in zip(corners, scores, labels, strict=True)
     ]
 
 
-def _kept(found: Found, limits: Limits) -> Found:
+def _kept(found: Detections, nms: NmsSettings) -> Detections:
     """Return what is kept of boxes in the order of their scores."""
-    count = int((found.scores > limits.score).sum())
+    count = int((found.scores > nms.score).sum())
     corners, labels = found.corners[:count], found.labels[:count]
-    keep = suppress(corners, labels, overlap=limits.overlap, most=limits.most)
-    return Found(corners=corners[keep], scores=found.scores[keep], labels=labels[keep])
+    keep = batched_nms(corners, labels, overlap=nms.overlap, most=nms.most)
+    return Detections(corners=corners[keep], scores=found.scores[keep], labels=labels[keep])
 
 
-def suppress(corners: Tensor, labels: Tensor, *, overlap: float, most: int) -> Tensor:
+def batched_nms(corners: Tensor, labels: Tensor, *, overlap: float, most: int) -> Tensor:
     """Return the rows of the boxes that non-maximum suppression keeps, class by class.
 
     `corners` (n, 4) are ordered by their scores, best first. A box is dropped if it overlaps one
@@ -49,16 +51,16 @@ def suppress(corners: Tensor, labels: Tensor, *, overlap: float, most: int) -> T
     for first in range(0, len(corners), _BLOCK):
         rows = torch.arange(first, min(first + _BLOCK, len(corners)), device=corners.device)
         if len(kept):
-            rows = rows[~_drops(corners, labels, kept, rows, overlap=overlap).any(0)]
+            rows = rows[~_suppresses(corners, labels, kept, rows, overlap=overlap).any(0)]
         kept = torch.cat(
-            [kept, rows[_kept_among(_drops(corners, labels, rows, rows, overlap=overlap))]]
+            [kept, rows[_kept_among(_suppresses(corners, labels, rows, rows, overlap=overlap))]]
         )
         if len(kept) >= most:
             break
     return kept[:most]
 
 
-def _drops(
+def _suppresses(
     corners: Tensor, labels: Tensor, first: Tensor, second: Tensor, *, overlap: float
 ) -> Tensor:
     """Return which boxes of `first` would drop which of `second`, both rows."""
