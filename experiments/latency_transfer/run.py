@@ -10,11 +10,11 @@ import yaml
 
 from nas.latency.dialect import unit_from_key
 from nas.latency.file import load_table
-from nas.latency.measure.choice import choose
 from nas.latency.measure.correction_fit import MeasuredNetwork, fit_correction
 from nas.latency.measure.operator_fit import fit_operators, model_ms
 from nas.latency.measure.plan import plan_validation
 from nas.latency.measure.samples import VALIDATION
+from nas.latency.measure.selection import select_units
 from nas.latency.predictor import OpModel
 from nas.latency.table import LatencyTable
 from nas.network.layers import Unit
@@ -99,7 +99,7 @@ def curve(data: Measured, *, chosen: bool, prior: str | None) -> Mapping[str, li
     for share in SHARES:
         number = max(MIN_UNITS, round(share * len(data.units)))
         networks = max(MIN_NETWORKS, round(share * NETWORKS))
-        best = choose(data.units, number, model=rough) if chosen else ()
+        best = select_units(data.units, number, model=rough) if chosen else ()
         found = []
         for seed in range(SUBSETS):
             rng = np.random.default_rng(seed)

@@ -20,7 +20,7 @@ from nas.accuracy.predictor import Floats
 from nas.core import data
 from nas.core.files import write_text
 from nas.latency.measure.correction_fit import MeasuredNetwork, fit_correction
-from nas.latency.measure.estimates import Estimates, at_usual_speed, usual
+from nas.latency.measure.estimates import Estimates, at_usual_speed, lower_quartile
 from nas.latency.measure.plan import MeasuringJob, Plan, network_job, plan_units
 from nas.latency.measure.rounds import Rounds
 from nas.latency.measure.run import Target, measure_plan
@@ -208,7 +208,7 @@ def main() -> None:
         print(f"{name:34s}", result[name])
     series = at_usual_speed(samples.repetitions, references=samples.references)
     halves = [
-        usual(values[len(values) // 2 :]) / usual(values[: len(values) // 2]) - 1
+        lower_quartile(values[len(values) // 2 :]) / lower_quartile(values[: len(values) // 2]) - 1
         for i, values in series.items()
         if wanted.jobs[i].role == VALIDATION
     ]

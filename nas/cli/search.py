@@ -40,7 +40,7 @@ from nas.searching.solutions import Solution, left_out, record
 from nas.space.lookup import distinct_units
 
 if TYPE_CHECKING:  # what measures is imported where something is measured
-    from nas.latency.measure.compare import Checked
+    from nas.latency.measure.compare import LatencyCheck
 
 _DEFAULTS = SearchConfig()
 
@@ -201,7 +201,7 @@ def _known(run: Run) -> tuple[Solution, ...]:
     return ()
 
 
-def _checked(here: Path) -> "tuple[Checked, ...]":
+def _checked(here: Path) -> "tuple[LatencyCheck, ...]":
     """Return the best architecture as measured on this machine, nothing where that fails."""
     from nas.cli.latency._options import measuring
     from nas.searching.runs.check import check_run
@@ -215,7 +215,7 @@ def _checked(here: Path) -> "tuple[Checked, ...]":
     return ()
 
 
-def _say_checked(found: "Sequence[Checked]") -> None:
+def _say_checked(found: "Sequence[LatencyCheck]") -> None:
     from nas.cli.latency._options import say_checked
 
     say_checked(found, title="the best one, measured end to end")

@@ -204,22 +204,22 @@ class LatencyTable:
         counts = counts_of(unit, finer=not self._ms.keys().isdisjoint(FINER))
         return {name: ms * counts.get(name, 0) for name, ms in self._ms.items()}
 
-    def doubt_ms(self, unit: Unit) -> float:
+    def extra_uncertainty_ms(self, unit: Unit) -> float:
         """Return by how many milliseconds a unit's latency may be off, beyond the usual error.
 
-        It is 0 for measured units; the sum over a network is the `doubt_ms` of `interval`.
+        It is 0 for measured units. `interval` takes the sum over a network.
         """
         if self.model is None or self._measured(unit):
             return 0.0
         parts = self.parts_ms(unit)
         total = fsum(parts.values())
         assumed = fsum(ms for name, ms in parts.items() if name in self.model.assumed)
-        doubt = self.spread.assumed * assumed
+        uncertainty = self.spread.assumed * assumed
         if self.entries:
-            doubt += self.spread.modelled * total
+            uncertainty += self.spread.modelled * total
         if self.model.beyond(unit):
-            doubt += self.spread.outside * (total - assumed)
-        return round(doubt, DECIMALS)
+            uncertainty += self.spread.outside * (total - assumed)
+        return round(uncertainty, DECIMALS)
 
     def extrapolates(self, unit: Unit) -> bool:
         """Return whether this is a table of measured units, but without `unit`."""
@@ -241,13 +241,13 @@ class LatencyTable:
         return self.model.reasons(unit)
 
     def interval(
-        self, ms: ArrayLike, *, doubt_ms: ArrayLike = 0.0, resolution: ArrayLike = 224
+        self, ms: ArrayLike, *, extra_uncertainty_ms: ArrayLike = 0.0, resolution: ArrayLike = 224
     ) -> tuple[Floats, Floats]:
         """Return the lower and upper ends of the prediction intervals around `ms`.
 
-        The arguments broadcast: predicted milliseconds, the summed `doubt_ms` of the units, and the
-        side of the input in pixels. The usual error and the doubt are added in quadrature; the
-        lower end is never below 0.
+        The arguments broadcast: predicted milliseconds, the sum of `extra_uncertainty_ms` over the
+        units, and the side of the input in pixels. The usual error and the extra uncertainty are
+        added in quadrature; the lower end is never below 0.
         """
         predicted, side = np.asarray(ms, float), np.asarray(resolution)
         spread = self.spread
@@ -255,7 +255,7 @@ class LatencyTable:
         if self.model is not None:
             low, high = self.model.resolution
             relative = relative + spread.outside * ((side < low) | (side > high))
-        half = np.hypot(relative * predicted, doubt_ms)
+        half = np.hypot(relative * predicted, extra_uncertainty_ms)
         low_ms, high_ms = np.maximum(predicted - half, 0.0), predicted + half
         return np.round(low_ms, DECIMALS), np.round(high_ms, DECIMALS)
 
@@ -274,9 +274,12 @@ class LatencyTable:
         Raises:
             MissingEntry: as `predict` does.
         """
-        part, doubt_ms = cache(self._part), cache(self.doubt_ms)  # equal units may differ in name
+        part, extra_uncertainty_ms = (
+            cache(self._part),
+            cache(self.extra_uncertainty_ms),
+        )  # equal units may differ in name
         named = cache(lambda unit, name: replace(part(unit), name=name))
-        archs, networks, doubts = tuple(archs), [], []
+        archs, networks, uncertainties = tuple(archs), [], []
         for arch in archs:
             units = lower(arch)
             absent = tuple(unit for unit in units if not self.covers(unit))
@@ -284,9 +287,11 @@ class LatencyTable:
                 raise self.missing(absent)
             networks.append(tuple(named(unit, unit.name) for unit in units))
             doubtful = (u for u in units if part(u).outside or self.entries)
-            doubts.append(round(fsum(map(doubt_ms, doubtful)), DECIMALS))
+            uncertainties.append(round(fsum(map(extra_uncertainty_ms, doubtful)), DECIMALS))
         ms = self.total_ms([fsum(part.ms for part in parts) for parts in networks])
-        ends = self.interval(ms, doubt_ms=doubts, resolution=[a.resolution for a in archs])
+        ends = self.interval(
+            ms, extra_uncertainty_ms=uncertainties, resolution=[a.resolution for a in archs]
+        )
         outside = map(self._left, networks, archs)
         rows = zip(ms.tolist(), *(end.tolist() for end in ends), networks, outside, strict=True)
         return tuple(
@@ -318,7 +323,7 @@ class LatencyTable:
             MissingEntry: if the table has neither an entry nor a model for some unit.
         """
         table = UnitTable(self)
-        lookup = Lookup(space, lambda units: (table.ms(units, table.places(units)),))
+        lookup = Lookup(space, lambda units: (table.ms(units, table.locate(units)),))
         return lambda matrix: self.total_ms(lookup(matrix)[:, 0])
 
     def missing(self, units: Sequence[Unit]) -> MissingEntry:
@@ -342,7 +347,7 @@ class UnitTable:
         measured = [entry.ms for entry in table.entries.values()]
         self._measured: Floats = np.array([*measured, np.nan])
 
-    def places(self, units: Unit) -> Places:
+    def locate(self, units: Unit) -> Places:
         """Return the place of each unit among the entries of the table, -1 if it has none."""
         return self._entries.find(units)
 
@@ -365,17 +370,19 @@ class UnitTable:
             rounded[i] = table.unit_ms(unit_at(units, i))
         return rounded
 
-    def doubt_ms(self, units: Unit, places: Places, beyond: Flags) -> Floats:
-        """Return `LatencyTable.doubt_ms` of each unit, not rounded."""
+    def extra_uncertainty_ms(self, units: Unit, places: Places, beyond: Flags) -> Floats:
+        """Return `LatencyTable.extra_uncertainty_ms` of each unit, not rounded."""
         table, total, assumed = self._table, np.zeros(len(places)), np.zeros(len(places))
         if table.model is None:
             return total
         for name, ms in table.parts_ms(units).items():
             total += ms
             assumed += ms if name in table.model.assumed else 0.0
-        doubt = table.spread.assumed * assumed + table.spread.outside * beyond * (total - assumed)
-        doubt += table.spread.modelled * total if table.entries else 0.0
-        return np.where(places < 0, doubt, 0.0)
+        uncertainty = table.spread.assumed * assumed + table.spread.outside * beyond * (
+            total - assumed
+        )
+        uncertainty += table.spread.modelled * total if table.entries else 0.0
+        return np.where(places < 0, uncertainty, 0.0)
 
     def beyond(self, units: Unit, places: Places) -> Iterator[tuple[Flags, str]]:
         """Yield each reason of `LatencyTable.beyond`, preceded by a mask of units it applies to."""

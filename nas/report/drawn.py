@@ -12,10 +12,10 @@ from nas.network.lowering import lower
 
 FIELDS = (
     *("kind", "in", "out", "hidden", "kernel", "stride", "se", "act", "skip"),
-    *("macs", "params", "ms", "doubt"),
+    *("macs", "params", "ms", "unmeasured"),
 )
 """What is said of a block: shapes are channels x height x width, `ms` its share of the latency."""
-_TEXTS = ("kind", "in", "out", "act", "skip", "doubt")
+_TEXTS = ("kind", "in", "out", "act", "skip", "unmeasured")
 _SKIPS = {"none": "", "identity": "add"}
 
 
@@ -76,12 +76,12 @@ def _row(unit: Unit, part: UnitLatency | None, texts: Mapping[str, _Numbers]) ->
         "macs": int(found.macs),
         "params": int(found.params),
         "ms": part.ms if part else 0,
-        "doubt": _doubt(part) if part else "",
+        "unmeasured": _unmeasured(part) if part else "",
     }
     return tuple(texts[f].of(values[f]) if f in texts else values[f] for f in FIELDS)
 
 
-def _doubt(part: UnitLatency) -> str:
+def _unmeasured(part: UnitLatency) -> str:
     """Return what of a unit's latency was not measured."""
     if part.outside:
         return f"beyond the table's measurements: {few(part.outside)}"

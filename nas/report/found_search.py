@@ -26,7 +26,7 @@ FILES = (*MARKS, JOURNAL, SPACE, FRONT, RESULT, ENVIRONMENT, HEARTBEAT, MEASURED
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """Everything that a folder holds; `doubts` say what could not be read."""
+    """Everything that a folder holds; `warnings` say what could not be read."""
 
     run: StoredRun
     status: Status
@@ -35,7 +35,7 @@ class Found:
     environment: Mapping[str, Any]
     checked: Sequence[Mapping[str, Any]]
     settings: str
-    doubts: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def read_found(place: Place) -> Found:
@@ -50,18 +50,18 @@ def read_found(place: Place) -> Found:
 
 def _read(place: Place, here: Path) -> Found:
     run = replace(read_run(here), out=place)
-    doubts: list[str] = []
+    warnings: list[str] = []
     heartbeat = result = None
     try:
         heartbeat = read_heartbeat(here)
         result = read_result(here)
     except NasError as error:
-        doubts.append(f"left aside: {error}")
+        warnings.append(f"left aside: {error}")
     result = result or StoredResult()
     status = status_of(run, heartbeat)
     done = len(run.trials)
     current = result.trials == done if result.trials else status.state != RUNNING
-    environment, checked = _optional(here, doubts)
+    environment, checked = _optional(here, warnings)
     return Found(
         run=run,
         status=status,
@@ -70,14 +70,14 @@ def _read(place: Place, here: Path) -> Found:
         environment=environment,
         checked=checked,
         settings=read_text(here / CONFIG),
-        doubts=tuple(doubts),
+        warnings=tuple(warnings),
     )
 
 
 def _optional(
-    here: Path, doubts: list[str]
+    here: Path, warnings: list[str]
 ) -> tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]:
-    """Return environment and measurements; what cannot be read is said in `doubts`."""
+    """Return environment and measurements; what cannot be read is said in `warnings`."""
     environment: Mapping[str, Any] = {}
     checked: Sequence[Mapping[str, Any]] = ()
     try:
@@ -85,5 +85,5 @@ def _optional(
             environment = read_mapping(here / ENVIRONMENT)
         checked = read_checked(here)
     except NasError as error:
-        doubts.append(f"left aside: {error}")
+        warnings.append(f"left aside: {error}")
     return environment, checked

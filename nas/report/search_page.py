@@ -48,7 +48,7 @@ def search_page(place: Place) -> Page:
     measured = {measured_key(one): one for one in found.checked}
     front = replace(front, rows=tuple(_with_measured(row, measured) for row in front.rows))
     seen = Seen(run=found.run, front=front, result=found.result, metric=metric, networks=networks)
-    doubts = (*found.doubts, *said, *more, *_why_not_written(found))
+    warnings = (*found.warnings, *said, *more, *_why_not_written(found))
     return Page(
         title=f"Search of {_searched(found.run)}: {place}",
         facts=_facts(found, metric),
@@ -58,7 +58,7 @@ def search_page(place: Place) -> Page:
             Part(heading="Predicted against measured", charts=_measured(found)),
             Part(
                 heading="What the numbers rest on",
-                points=(*doubts, *_notes(found, table, latencies)),
+                points=(*warnings, *_notes(found, table, latencies)),
             ),
             _origin(found),
             Part(heading="Settings", code=found.settings),

@@ -205,29 +205,35 @@ class Lowered:
     def __call__(self, candidates: Candidates) -> Answers:
         """Return the metrics of every candidate, those in int8 lowered."""
         found = answers(self.inner, candidates)
-        loss, doubt = self._losses(candidates)
+        loss, uncertainty = self._losses(candidates)
         mean = found.metrics[self.provides[0]]
         lowered = {n: _reduced(v, loss) for n, v in found.metrics.items() if n in FRACTIONS}
         if LOWER in found.metrics:
-            distance = np.hypot(mean - found.metrics[LOWER], doubt)
+            distance = np.hypot(mean - found.metrics[LOWER], uncertainty)
             bound = found.metrics[LOWER]
-            lowered[LOWER] = _reduced(bound, np.where(doubt > 0, bound - mean + loss + distance, 0))
+            lowered[LOWER] = _reduced(
+                bound, np.where(uncertainty > 0, bound - mean + loss + distance, 0)
+            )
         return replace(found, metrics={**found.metrics, **lowered})
 
     def _losses(self, candidates: Candidates) -> tuple[Floats, Floats]:
         """Return the loss of every candidate and its deviation, 0 in fp32."""
         assert candidates.int8 is not None  # it is made for a search with dtypes
-        loss, doubt = self.model(self.channels(candidates.picks))
-        return loss * candidates.int8, doubt * candidates.int8
+        loss, uncertainty = self.model(self.channels(candidates.picks))
+        return loss * candidates.int8, uncertainty * candidates.int8
 
     def deviation(self, candidates: Candidates) -> Metrics:
         """Return the standard deviation of every prediction, with that of the loss in int8.
 
         Where the evaluator gives none, it is that of the loss alone, and NaN in fp32.
         """
-        metric, (_, doubt) = self.provides[0], self._losses(candidates)
+        metric, (_, uncertainty) = self.provides[0], self._losses(candidates)
         own = self.inner.deviation(candidates).get(metric)
-        return {metric: np.where(doubt > 0, doubt, np.nan) if own is None else np.hypot(own, doubt)}
+        return {
+            metric: np.where(uncertainty > 0, uncertainty, np.nan)
+            if own is None
+            else np.hypot(own, uncertainty)
+        }
 
     def judged(self, candidates: Candidates) -> Floats | None:
         """Return the second opinion of the evaluator, lowered alike, if it has one."""

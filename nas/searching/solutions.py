@@ -111,8 +111,12 @@ def front_solutions(
     latencies = setup.latencies(archs, setup.dtypes(trials.picks[numbers]))
     found = zip(archs, latencies, numbers.tolist(), strict=True)
     solutions = [_found(setup, trials, number, arch, latency) for arch, latency, number in found]
-    doubts = _doubts(setup, trials.picks[numbers], [s.accuracy or 0.0 for s in solutions])
-    solutions = [replace(s, **doubt) for s, doubt in zip(solutions, doubts, strict=True)]
+    uncertainties = _uncertainties(
+        setup, trials.picks[numbers], [s.accuracy or 0.0 for s in solutions]
+    )
+    solutions = [
+        replace(s, **uncertainty) for s, uncertainty in zip(solutions, uncertainties, strict=True)
+    ]
     (first, *others) = setup.problem.objectives
     if others:
         solutions.sort(key=lambda solution: solution.latency.ms)
@@ -124,7 +128,7 @@ def front_solutions(
 def _found(
     setup: Setup, trials: Trials, number: int, arch: Architecture, latency: Latency
 ) -> Solution:
-    """Return the solution for one trial, without a name and the doubts about its accuracy."""
+    """Return the solution for one trial, without a name and the uncertainty of its accuracy."""
     metrics = {name: float(values[number]) for name, values in trials.metrics.items()}
     return Solution(
         name="",
@@ -175,8 +179,8 @@ def known_solution(setup: Setup, name: str) -> Solution:
         return solution
     accuracy = float(judged.metrics[setup.accuracy][0])
     metrics = {name: float(values[0]) for name, values in judged.metrics.items()}
-    (doubts,) = _doubts(setup, row, [accuracy])
-    return replace(solution, accuracy=accuracy, metrics=metrics, **doubts)
+    (uncertainties,) = _uncertainties(setup, row, [accuracy])
+    return replace(solution, accuracy=accuracy, metrics=metrics, **uncertainties)
 
 
 def known_solutions(setup: Setup) -> tuple[Solution, ...]:
@@ -217,7 +221,9 @@ def _named(solution: Solution, name: str) -> Solution:
     return replace(solution, name=name, arch=replace(solution.arch, name=name))
 
 
-def _doubts(setup: Setup, picks: Matrix, accuracies: Sequence[float]) -> list[dict[str, Any]]:
+def _uncertainties(
+    setup: Setup, picks: Matrix, accuracies: Sequence[float]
+) -> list[dict[str, Any]]:
     """Return `deviation`, `outside` and `judged` of solutions, as far as the evaluator can tell."""
     candidates = setup.problem.candidates(picks)
     evaluator, count = setup.evaluator, len(picks)

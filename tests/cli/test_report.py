@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from small import search
 
-from nas.latency.measure.compare import Checked
+from nas.latency.measure.compare import LatencyCheck
 
 Nas = Callable[..., object]
 
@@ -30,7 +30,7 @@ def test_what_was_measured_stays_in_the_run_folder(
     pytest.importorskip("onnxruntime")  # nas latency check imports it
     run = search(trials=30, strategy="random", out="run")
     first = run.solutions[0]
-    found = Checked(
+    found = LatencyCheck(
         name=first.name, predicted=first.latency, measured_ms=7.5, measured_low_ms=7.0,
         measured_high_ms=8.0, notes=(),
     )  # fmt: skip

@@ -155,11 +155,11 @@ def test_resolution_outside_of_the_range_is_named() -> None:
 def test_interval_takes_arrays_and_agrees_with_predict() -> None:
     table, arch = load_table("pixel1"), load_architecture("efficientnet_b0")
     latency = table.predict(arch)
-    doubt = sum(table.doubt_ms(unit) for unit in lower(arch))
-    low, high = table.interval(np.full(3, latency.ms), doubt_ms=doubt)
+    doubt = sum(table.extra_uncertainty_ms(unit) for unit in lower(arch))
+    low, high = table.interval(np.full(3, latency.ms), extra_uncertainty_ms=doubt)
     assert low == pytest.approx([latency.low_ms] * 3)
     assert high == pytest.approx([latency.high_ms] * 3)
-    assert table.interval(1.0, doubt_ms=50.0)[0] == 0.0
+    assert table.interval(1.0, extra_uncertainty_ms=50.0)[0] == 0.0
 
 
 def _small_table() -> LatencyTable:
@@ -192,12 +192,14 @@ def _small_table() -> LatencyTable:
 def test_interval_adds_in_quadrature_and_widens_outside_of_the_range(
     resolution: int, doubt: float, half: float
 ) -> None:
-    low, high = _small_table().interval(100.0, doubt_ms=doubt, resolution=resolution)
+    low, high = _small_table().interval(100.0, extra_uncertainty_ms=doubt, resolution=resolution)
     assert (float(low), float(high)) == pytest.approx((100 - half, 100 + half))
 
 
 def test_interval_without_a_model_has_no_range_of_resolutions() -> None:
-    low, high = replace(_small_table(), model=None).interval(100.0, doubt_ms=4.0, resolution=1000)
+    low, high = replace(_small_table(), model=None).interval(
+        100.0, extra_uncertainty_ms=4.0, resolution=1000
+    )
     assert (float(low), float(high)) == pytest.approx((95.0, 105.0))
 
 
@@ -206,18 +208,22 @@ def test_each_part_of_a_unit_is_doubted_once() -> None:
     block = Block(kind="conv", in_channels=4, out_channels=8, act="swish")
     unit, table = lower_block(block, (4, 5, 5)), _small_table()
     assert table.unit_ms(unit) == pytest.approx(1.8)
-    assert table.doubt_ms(unit) == pytest.approx(0.625 * 0.2)
+    assert table.extra_uncertainty_ms(unit) == pytest.approx(0.625 * 0.2)
     assert table.model is not None
     narrow = replace(table.model, ranges={**table.model.ranges, "channels": (4, 6)})
     beyond = replace(table, model=narrow)
-    assert beyond.doubt_ms(unit) == pytest.approx(0.625 * 0.2 + 0.09 * 1.6)
+    assert beyond.extra_uncertainty_ms(unit) == pytest.approx(0.625 * 0.2 + 0.09 * 1.6)
     some = {"another unit": Entry(ms=1.0, low_ms=1.0, high_ms=1.0)}
-    assert replace(table, entries=some).doubt_ms(unit) == pytest.approx(0.625 * 0.2 + 0.125 * 1.8)
-    assert replace(beyond, entries=some).doubt_ms(unit) == pytest.approx(
+    assert replace(table, entries=some).extra_uncertainty_ms(unit) == pytest.approx(
+        0.625 * 0.2 + 0.125 * 1.8
+    )
+    assert replace(beyond, entries=some).extra_uncertainty_ms(unit) == pytest.approx(
         0.625 * 0.2 + 0.125 * 1.8 + 0.09 * 1.6
     )
     plain = lower_block(replace(block, act="relu"), (4, 5, 5))
-    assert (table.doubt_ms(plain), beyond.doubt_ms(plain)) == pytest.approx((0.0, 0.09 * 1.6))
+    assert (table.extra_uncertainty_ms(plain), beyond.extra_uncertainty_ms(plain)) == pytest.approx(
+        (0.0, 0.09 * 1.6)
+    )
 
 
 def test_a_prediction_has_the_interval_of_its_sums() -> None:
@@ -249,7 +255,7 @@ def test_measured_entry_goes_before_the_model() -> None:
     )
     assert table.unit_ms(unit) == 1.25
     assert table.outside(unit) == ()
-    assert table.doubt_ms(unit) == 0.0
+    assert table.extra_uncertainty_ms(unit) == 0.0
 
 
 def test_table_without_model_lists_every_absent_unit() -> None:
@@ -312,8 +318,8 @@ def test_a_table_of_measured_units_says_which_it_has_not() -> None:
     assert (table.extrapolates(measured), table.extrapolates(other)) == (False, True)
     assert not load_table("pixel1").extrapolates(other)
     doubtful = replace(table, spread=replace(table.spread, modelled=0.25))
-    assert doubtful.doubt_ms(measured) == 0.0
-    more = doubtful.doubt_ms(other) - table.doubt_ms(other)
+    assert doubtful.extra_uncertainty_ms(measured) == 0.0
+    more = doubtful.extra_uncertainty_ms(other) - table.extra_uncertainty_ms(other)
     assert more == pytest.approx(0.25 * table.unit_ms(other), abs=2e-6)
 
 

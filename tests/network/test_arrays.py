@@ -82,7 +82,7 @@ def test_latencies_and_limits_are_those_of_single_units() -> None:
     for table in map(load_table, ("pixel1", MEASURED)):
         of_many = UnitTable(table)
         for one, units, place in EVERY:
-            places = of_many.places(units)
+            places = of_many.locate(units)
             assert of_many.ms(units, places)[place] == table.unit_ms(one)
             beyond = [name for is_so, name in of_many.beyond(units, places) if is_so[place]]
             assert dict.fromkeys(beyond) == dict.fromkeys(table.beyond(one))

@@ -15,10 +15,10 @@ from nas.cli._progress import progress
 from nas.core.errors import NasError
 from nas.core.plugins import with_option
 from nas.latency.measure.bundle import with_validation
-from nas.latency.measure.compare import Checked
+from nas.latency.measure.compare import LatencyCheck
 from nas.latency.measure.plan import Plan, plan_networks, plan_space
 from nas.latency.measure.rounds import MeasuringProgress, MeasuringReport, Rounds
-from nas.latency.measure.run import HERE, Target, Where, usual_backend
+from nas.latency.measure.run import HERE, DeviceAndCores, Target, usual_backend
 from nas.report.tables import Table, ms_text
 from nas.searching.runs.folder import find_architecture, front_names
 from nas.space.file import load_space
@@ -30,7 +30,7 @@ _NOISY = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class What:
+class ModelSelection:
     """What to measure: a space, some architectures, or the front of a run.
 
     The table of a space is validated on `networks` random ones and the zoo, if that is not 0.
@@ -92,7 +92,7 @@ def what(*, networks: int) -> Callable[[Command], Command]:
             space: str | None, arch: tuple[str, ...], run: Path | None, networks: int, **rest: Any
         ) -> Any:
             head = rest.pop("head")
-            asked = What(space=space, head=head, arch=arch, run=run, networks=networks)
+            asked = ModelSelection(space=space, head=head, arch=arch, run=run, networks=networks)
             return command(asked=asked, **rest)
 
         return wrapped
@@ -110,7 +110,9 @@ def target(command: Command) -> Command:
     )
     @where
     @wraps(command)
-    def wrapped(threads: int, dtype: str, backend: str | None, where: Where, **rest: Any) -> Any:
+    def wrapped(
+        threads: int, dtype: str, backend: str | None, where: DeviceAndCores, **rest: Any
+    ) -> Any:
         backend = backend or usual_backend(where.device)
         made = where.of(Target(backend=backend, threads=threads, dtype=dtype))
         return command(target=made, **rest)
@@ -130,7 +132,7 @@ def where(command: Command) -> Command:
     ) -> Any:
         if benchmark_model:
             device = with_option("devices", device, "benchmark_model", benchmark_model)
-        return command(where=Where(device=device, cores=cores), **rest)
+        return command(where=DeviceAndCores(device=device, cores=cores), **rest)
 
     return wrapped
 
@@ -211,7 +213,7 @@ def say_noise(noise: float) -> None:
     say(f"{text}: too much; close other programs and measure again" if noise > _NOISY else text)
 
 
-def say_checked(found: Sequence[Checked], *, title: str) -> None:
+def say_checked(found: Sequence[LatencyCheck], *, title: str) -> None:
     """Print what was predicted and what was measured, as a table, and what limits that."""
     headings = ("architecture", "predicted ms", "interval", "measured ms", "interval", "error")
     print_table(Table(title=title, headings=headings, rows=tuple(map(_row, found))))
@@ -219,7 +221,7 @@ def say_checked(found: Sequence[Checked], *, title: str) -> None:
         say(note)
 
 
-def _row(one: Checked) -> tuple[str, ...]:
+def _row(one: LatencyCheck) -> tuple[str, ...]:
     found, error = one.predicted, one.error
     return (
         one.name,

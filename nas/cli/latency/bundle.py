@@ -20,7 +20,9 @@ _NETWORKS = 50
 @click.option("--backend", default="onnxruntime", show_default=True, help="onnxruntime or litert.")
 @click.option("--dtype", default="fp32", show_default=True, help="fp32 or int8.")
 @options.json_flag
-def command(asked: options.What, out: Path, backend: str, dtype: str, as_json: bool) -> None:
+def command(
+    asked: options.ModelSelection, out: Path, backend: str, dtype: str, as_json: bool
+) -> None:
     """Write the models of a measurement with all that runs them into one zip.
 
     The target needs Python, numpy and the runtime, and neither this package nor torch.

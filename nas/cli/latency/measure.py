@@ -12,11 +12,11 @@ from nas.cli.latency import _options as options
 from nas.core.errors import NasError
 from nas.core.optional import optional
 from nas.latency.file import load_table
-from nas.latency.measure.choice import operator_model, reduced
 from nas.latency.measure.make import add_missing, make_table, samples_path
 from nas.latency.measure.plan import VALIDATION_NETWORKS
 from nas.latency.measure.rounds import Rounds
 from nas.latency.measure.run import Target
+from nas.latency.measure.selection import operator_model, reduce_plan
 from nas.latency.table import LatencyTable
 from nas.report.table_notes import facts, width_note
 
@@ -34,7 +34,7 @@ _ROUGH = "note10"
 @click.option("--only-missing", is_flag=True, help="Add to the table at --out what it lacks.")
 @options.json_flag
 def command(  # noqa: PLR0913  # a parameter for every option
-    asked: options.What,
+    asked: options.ModelSelection,
     out: Path,
     target: Target,
     rounds: Rounds,
@@ -53,7 +53,7 @@ def command(  # noqa: PLR0913  # a parameter for every option
         raise NasError("`only_missing` measures all that a table lacks; leave `units` and `prior`")
     plan = (replace(asked, networks=0) if only_missing else asked).plan()
     if units is not None:
-        plan = reduced(plan, units, model=operator_model(before or load_table(_ROUGH)))
+        plan = reduce_plan(plan, units, model=operator_model(before or load_table(_ROUGH)))
     with options.measuring() as report:
         if only_missing:
             table = add_missing(plan, target, out, rounds=rounds, report=report)

@@ -24,7 +24,7 @@ _WHY = {
 @options.what(networks=VALIDATION_NETWORKS)
 @options.target
 @options.json_flag
-def command(asked: options.What, target: Target, as_json: bool) -> None:
+def command(asked: options.ModelSelection, target: Target, as_json: bool) -> None:
     """Show which units a table of a space, some architectures or a front needs, and the time."""
     plan = asked.plan()
     try:

@@ -9,7 +9,7 @@ from nas.cli._print import print_json, put, say
 from nas.cli.latency import _options as options
 from nas.core.optional import optional
 from nas.latency.measure.make import validate_table
-from nas.latency.measure.run import Where
+from nas.latency.measure.run import DeviceAndCores
 from nas.latency.table import LatencyTable
 from nas.report.table_notes import facts, other_graphs, speed_note
 from nas.searching.runs.folder import find_architecture
@@ -30,7 +30,7 @@ def command(  # noqa: PLR0913  # a parameter for every option
     networks: int,
     arch: tuple[str, ...],
     space: str | None,
-    where: Where,
+    where: DeviceAndCores,
     plot: bool,
     as_json: bool,
 ) -> None:

@@ -97,7 +97,7 @@ def check_run(run: object, *, name: str) -> Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
+class CheckedBackend:
     """A backend by its name, whose models and times are checked."""
 
     name: str

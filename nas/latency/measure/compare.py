@@ -18,7 +18,7 @@ _SLOWER = 1.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
+class LatencyCheck:
     """One network as predicted and as measured, with 90 % intervals.
 
     `predicted` is None where the table lacks units of it. `notes` say what limits the comparison.
@@ -58,7 +58,7 @@ def compare(
     archs: Sequence[Architecture],
     samples: Samples,
     target: Target,
-) -> tuple[Checked, ...]:
+) -> tuple[LatencyCheck, ...]:
     """Compare predictions for `archs` with their samples, the jobs after the references.
 
     Raises:
@@ -80,11 +80,11 @@ def compare(
 
 def _checked(
     arch: Architecture, table: LatencyTable, found: Estimate, slower: float, notes: tuple[str, ...]
-) -> Checked:
+) -> LatencyCheck:
     said, predicted = list[str](), None
     with optional(f"a prediction for {arch.name}", said.append):
         predicted = table.predict(arch)
-    return Checked(
+    return LatencyCheck(
         name=arch.name,
         predicted=predicted,
         measured_ms=found.ms / slower,

@@ -81,7 +81,7 @@ def reference_ms(repetitions: Sequence[Repetition], *, references: int) -> Mappi
     for repetition in repetitions:
         if repetition.job < references:
             found.setdefault(repetition.job, []).append(repetition.ms)
-    return {job: usual(values) for job, values in sorted(found.items())}
+    return {job: lower_quartile(values) for job, values in sorted(found.items())}
 
 
 def at_usual_speed(repetitions: Sequence[Repetition], *, references: int) -> Mapping[int, Floats]:
@@ -118,7 +118,7 @@ def speed(now: Mapping[str, float], then: Mapping[str, float]) -> float:
     return float(np.exp(np.mean([np.log(now[name] / then[name]) for name in shared])))
 
 
-def usual(values: Sequence[float] | Floats) -> float:
+def lower_quartile(values: Sequence[float] | Floats) -> float:
     """Return the lower quartile of a series of repetitions."""
     return float(np.quantile(values, _SHARE))
 
@@ -135,7 +135,7 @@ def _of(values: Floats) -> Estimate:
     last = len(values) - 1
     middle, half = _SHARE * last, _DEVIATIONS * sqrt(_SHARE * (1 - _SHARE) * len(values))
     return Estimate(
-        ms=usual(values),
+        ms=lower_quartile(values),
         low_ms=float(values[max(0, floor(middle - half))]),
         high_ms=float(values[min(last, ceil(middle + half))]),
         rounds=len(values),

@@ -14,7 +14,7 @@ from nas.latency.file import load_table, write_table
 from nas.latency.measure.plan import Plan, plan_check, plan_units, plan_validation
 from nas.latency.measure.references import references_of
 from nas.latency.measure.rounds import MeasuringReport, Rounds
-from nas.latency.measure.run import Target, Where, measure_plan
+from nas.latency.measure.run import DeviceAndCores, Target, measure_plan
 from nas.latency.measure.samples import UNIT, read_samples
 from nas.latency.measure.tabulate import entry_of, tabulate
 from nas.latency.measure.validation import speed_of, validate
@@ -92,7 +92,7 @@ def validate_table(
     networks: int,
     space: str | None = None,
     archs: Sequence[Architecture] = (),
-    where: Where | None = None,
+    where: DeviceAndCores | None = None,
     report: MeasuringReport = quiet,
 ) -> LatencyTable:
     """Measure networks that the table at `path` was not fitted on, and store the validation in it.

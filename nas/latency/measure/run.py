@@ -12,7 +12,7 @@ from nas.core.errors import NasError
 from nas.core.files import read_bytes
 from nas.core.plugins import Plugin
 from nas.core.progress import quiet
-from nas.latency.backends import Backend, Checked, graph_of
+from nas.latency.backends import Backend, CheckedBackend, graph_of
 from nas.latency.measure.estimates import Estimates, estimate
 from nas.latency.measure.plan import MeasuringJob, Plan
 from nas.latency.measure.rounds import MeasuringReport, Rounds
@@ -50,11 +50,11 @@ class Target:
         """
         plugin = Plugin.parse(self.backend)
         made = plugins.create("backends", plugin, threads=self.threads, dtype=self.dtype)
-        return Checked(name=plugin.name, backend=made)
+        return CheckedBackend(name=plugin.name, backend=made)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Where:
+class DeviceAndCores:
     """The device and the cores of a measurement whose backend is given; see `Target`."""
 
     device: str = HERE

@@ -10,10 +10,10 @@ from nas.core.errors import NasError
 from nas.latency.measure.estimates import (
     Floats,
     at_usual_speed,
+    lower_quartile,
     quantile,
     reference_ms,
     speed,
-    usual,
 )
 from nas.latency.measure.plan import Plan
 from nas.latency.measure.samples import VALIDATION, Samples
@@ -46,8 +46,8 @@ def validate(table: LatencyTable, plan: Plan, samples: Samples, *, date: str) ->
         covered = all(table.covers(unit) for unit in job.units)
         if job.role == VALIDATION and covered and len(own) >= _MIN_REPETITIONS:
             middle = len(own) // 2
-            halves.append((usual(own[:middle]), usual(own[middle:])))
-            points[job.name] = (units_ms(table, plan, number), usual(own) / slower)
+            halves.append((lower_quartile(own[:middle]), lower_quartile(own[middle:])))
+            points[job.name] = (units_ms(table, plan, number), lower_quartile(own) / slower)
     if len(points) < 2:
         raise TooFew("fewer than two networks are measured; start the same command again")
     validation = _scores(points, np.array(halves), slower, date)

@@ -58,8 +58,8 @@ function drawNetwork(networks, name) {
       el("td", {}, (block.macs / 1e6).toFixed(1)),
       el("td", {}, (block.params / 1e3).toFixed(1)),
       ...(cost === "ms"
-        ? [el("td", { class: block.doubt ? "warn" : null, title: block.doubt || null },
-            block.ms.toFixed(3) + (block.doubt ? " *" : ""))] : []),
+        ? [el("td", { class: block.unmeasured ? "warn" : null, title: block.unmeasured || null },
+            block.ms.toFixed(3) + (block.unmeasured ? " *" : ""))] : []),
       el("td", { class: "share" }, bar, `${(100 * share).toFixed(1)} %`));
   });
   const what = cost === "ms" ? "ms" : null;
@@ -70,7 +70,7 @@ function drawNetwork(networks, name) {
     el("tbody", {}, ...rows));
   const key = el("p", { class: "dim" },
     `Width of a block: its share of the ${networks.what}; height: the side of its input, on a ` +
-    "logarithmic scale." + (blocks.some((b) => b.doubt) ? " *: not measured, or beyond the table." : ""));
+    "logarithmic scale." + (blocks.some((b) => b.unmeasured) ? " *: not measured, or beyond the table." : ""));
   const listed = el("details", {}, el("summary", {}, `${blocks.length} blocks, one by one`),
     el("div", { class: "wide" }, table));
   listed.open = blocks.length <= FEW_BLOCKS;

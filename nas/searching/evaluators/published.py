@@ -59,8 +59,8 @@ class Published:
         mean: Floats = found.accuracy
         deviation: Floats = found.deviation
         wall = WALL * mean * (1 - mean)
-        doubt: Floats = deviation + _STEEPNESS * np.maximum(deviation - wall, 0.0)
-        bound = np.maximum(mean - self.caution * doubt, 0.0)
+        uncertainty: Floats = deviation + _STEEPNESS * np.maximum(deviation - wall, 0.0)
+        bound = np.maximum(mean - self.caution * uncertainty, 0.0)
         return {"top1": mean, "top1_lcb": np.asarray(np.round(bound, DECIMALS))}
 
     def deviation(self, candidates: Candidates) -> Metrics:

@@ -50,7 +50,7 @@ class Table:
         if not self.confidence:
             return {"latency_ms": ms}
         sides = _resolutions(candidates)
-        _, high = self.table.interval(ms, doubt_ms=sums[:, 1], resolution=sides)
+        _, high = self.table.interval(ms, extra_uncertainty_ms=sums[:, 1], resolution=sides)
         width = _quantile(self.confidence) / _quantile(self.table.spread.coverage)
         return {"latency_ms": ms, UPPER: np.round(ms + width * (high - ms), DECIMALS)}
 
@@ -103,14 +103,14 @@ def create(
     many, used = UnitTable(table), np.zeros(len(table.entries) + 1, bool)
 
     def values(units: Unit) -> tuple[Floats, ...]:
-        """Return the milliseconds of units, doubts, and 1 where they lie beyond the range."""
-        places = many.places(units)
+        """Return milliseconds, extra uncertainties, and 1 for units beyond the range."""
+        places = many.locate(units)
         used[places] = True
         beyond = np.zeros(len(places), bool)
         for is_so, _ in many.beyond(units, places):
             beyond |= is_so
-        doubts = (many.doubt_ms(units, places, beyond),) if confidence else ()
-        return many.ms(units, places), *doubts, beyond.astype(float)
+        uncertainties = (many.extra_uncertainty_ms(units, places, beyond),) if confidence else ()
+        return many.ms(units, places), *uncertainties, beyond.astype(float)
 
     lookup = Lookup(space, values, units=detectors.bodies.units if detectors else units)
     sides = [table.model.resolution_reasons(r) if table.model else () for r in space.resolutions]
@@ -137,20 +137,20 @@ def create(
     )
 
 
-def _whole(table: LatencyTable, doubts: bool, detector: Architecture) -> tuple[float, ...]:
-    """Return the milliseconds of a detector without the overhead, and the `doubts`."""
+def _whole(table: LatencyTable, uncertainties: bool, detector: Architecture) -> tuple[float, ...]:
+    """Return the milliseconds of a detector without the overhead, and the extra uncertainty."""
     units = lower(detector)
     if absent := tuple(unit for unit in units if not table.covers(unit)):
         raise table.missing(absent)
     ms = fsum(map(table.unit_ms, units))
-    return (ms, fsum(map(table.doubt_ms, units))) if doubts else (ms,)
+    return (ms, fsum(map(table.extra_uncertainty_ms, units))) if uncertainties else (ms,)
 
 
 def _beyond(table: UnitTable, space: Space) -> list[str]:
     """Name what lies beyond the range of a table, in the order of the units of a space."""
     first: dict[str, int] = {}
     for at, units in units_of(space):
-        for is_so, name in table.beyond(units, table.places(units)):
+        for is_so, name in table.beyond(units, table.locate(units)):
             if is_so.any():
                 first[name] = min(int(at[is_so].min()), first.get(name, at.max()))
     return sorted(first, key=lambda name: first[name])

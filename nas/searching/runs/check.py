@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from nas.core.progress import quiet
 from nas.latency.file import load_table
-from nas.latency.measure.compare import Checked, compare
+from nas.latency.measure.compare import LatencyCheck, compare
 from nas.latency.measure.make import TWICE, target_of
 from nas.latency.measure.plan import plan_check
 from nas.latency.measure.references import references_of
@@ -36,7 +36,7 @@ def check_run(
     table: str | None = None,
     target: Target | None = None,
     report: MeasuringReport = quiet,
-) -> tuple[Checked, ...]:
+) -> tuple[LatencyCheck, ...]:
     """Measure solutions of a run end to end, by their `names`; `target` is by default the table's.
 
     Solutions of a search with dtypes are measured in theirs, and compared with its table.
@@ -49,7 +49,7 @@ def check_run(
     """
     asked = tuple(names)
     dtypes = {name: dtype_of(f"{run}:{name}") for name in asked}
-    found: dict[str, Checked] = {}
+    found: dict[str, LatencyCheck] = {}
     for dtype in dict.fromkeys(dtypes.values()):
         own = [name for name in asked if dtypes[name] == dtype]
         known = load_table(table) if table else table_of(table_name_of(run, own[0]), run)
@@ -64,7 +64,7 @@ def _in_one(
     known: LatencyTable,
     target: Target | None,
     report: MeasuringReport,
-) -> tuple[Checked, ...]:
+) -> tuple[LatencyCheck, ...]:
     """Measure solutions in one dtype."""
     archs = [replace(find_architecture(f"{run}:{name}"), name=name) for name in names]
     target = target or target_of(known)

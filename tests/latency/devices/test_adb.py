@@ -17,7 +17,7 @@ from nas.latency.file import load_table, write_table
 from nas.latency.measure.make import make_table
 from nas.latency.measure.plan import Plan, network_job, plan_networks
 from nas.latency.measure.rounds import Rounds
-from nas.latency.measure.run import Target, Where, measure_plan, usual_backend
+from nas.latency.measure.run import DeviceAndCores, Target, measure_plan, usual_backend
 from nas.latency.measure.samples import FIXED, REFERENCE, VALIDATION, read_samples
 from nas.network.lowering import lower
 from nas.space.space import Space
@@ -169,7 +169,9 @@ def test_what_is_asked_for_must_fit(phone: Handset, small_plan: Plan, tmp_path: 
     with pytest.raises(NasError, match="phones run litert models, not 'onnxruntime'"):
         measure_plan(small_plan, replace(target(phone), backend="onnxruntime"), out, rounds=TWO)
     with pytest.raises(NasError, match="a phone needs LiteRT's benchmark_model"):
-        measure_plan(small_plan, Where(device="adb").of(Target(backend="litert")), out, rounds=TWO)
+        measure_plan(
+            small_plan, DeviceAndCores(device="adb").of(Target(backend="litert")), out, rounds=TWO
+        )
     with pytest.raises(NasError, match="No such file"):
         measure_plan(small_plan, target(phone, benchmark_model="/no/b"), out, rounds=TWO)
     phone.benchmark_model.write_bytes(b"\x7fELF" + bytes(14) + b"\x3e\0")

@@ -26,7 +26,7 @@ MIN_UNITS = 20
 """The fewest units that a table is made of."""
 
 
-def reduced(plan: Plan, number: int, *, model: OpModel) -> Plan:
+def reduce_plan(plan: Plan, number: int, *, model: OpModel) -> Plan:
     """Return `plan` with the `number` of its units that tell most, and fewer networks to fit on.
 
     Units of these networks that are not measured are predicted (`tabulate`).
@@ -37,7 +37,7 @@ def reduced(plan: Plan, number: int, *, model: OpModel) -> Plan:
     if number < MIN_UNITS:
         raise NasError(f"`units={number}`: a table needs {MIN_UNITS} or more")
     units, networks = plan.of(UNIT, PROBE), plan.of(CORRECTION)
-    places = choose([job.units[0] for job in units], number, model=model)
+    places = select_units([job.units[0] for job in units], number, model=model)
     kept = {units[place].name for place in places}
     count = min(max(number // _UNITS_PER_NETWORK, _FEWEST_NETWORKS), len(networks))
     spread = np.linspace(0, len(networks) - 1, count).round().astype(int) if count else ()
@@ -57,7 +57,7 @@ def operator_model(table: LatencyTable) -> OpModel:
     return table.model
 
 
-def choose(units: Sequence[Unit], number: int, *, model: OpModel) -> tuple[int, ...]:
+def select_units(units: Sequence[Unit], number: int, *, model: OpModel) -> tuple[int, ...]:
     """Return the places of the `number` units that tell most, in the order of their choice.
 
     `model` says about how long each part of a unit takes, and need not be of the device.

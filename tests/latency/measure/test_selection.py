@@ -11,13 +11,13 @@ pytest.importorskip("scipy")
 from nas.core.errors import NasError
 from nas.latency.dialect import unit_from_key
 from nas.latency.file import load_table
-from nas.latency.measure.choice import choose, operator_model, reduced, shares
 from nas.latency.measure.make import make_table
 from nas.latency.measure.operator_fit import fit_operators
 from nas.latency.measure.plan import Plan
 from nas.latency.measure.rounds import Rounds
 from nas.latency.measure.run import Target
 from nas.latency.measure.samples import CORRECTION, FIXED, PROBE, REFERENCE, UNIT
+from nas.latency.measure.selection import operator_model, reduce_plan, select_units, shares
 from nas.space.space import Space
 
 TABLE = load_table("note10")
@@ -29,12 +29,12 @@ MS = [entry.ms for entry in TABLE.entries.values()]
 def test_units_with_other_operators_come_before_more_of_the_same() -> None:
     rows = shares(UNITS, MODEL)
     assert rows.sum(axis=1) == pytest.approx(np.ones(len(UNITS)))
-    chosen = choose(UNITS, 12, model=MODEL)
+    chosen = select_units(UNITS, 12, model=MODEL)
     assert len(set(chosen)) == 12
     kinds = {UNITS[place].block.kind for place in chosen}
     assert kinds >= {"mbconv", "linear", "pool"}
-    assert choose(UNITS, 5, model=MODEL) == chosen[:5]
-    assert sorted(choose(UNITS[:7], 99, model=MODEL)) == list(range(7))
+    assert select_units(UNITS, 5, model=MODEL) == chosen[:5]
+    assert sorted(select_units(UNITS[:7], 99, model=MODEL)) == list(range(7))
 
 
 def _error(places: tuple[int, ...], prior: bool) -> float:
@@ -49,7 +49,7 @@ def _error(places: tuple[int, ...], prior: bool) -> float:
 def test_chosen_units_and_a_prior_tell_more_than_random_units() -> None:
     drawn = [tuple(np.random.default_rng(i).permutation(len(UNITS))[:20]) for i in range(8)]
     random = float(np.mean([_error(places, prior=False) for places in drawn]))
-    chosen = choose(UNITS, 20, model=operator_model(load_table("pixel1")))
+    chosen = select_units(UNITS, 20, model=operator_model(load_table("pixel1")))
     assert _error(chosen, prior=False) < random
     assert _error(chosen, prior=True) < 0.08
 
@@ -61,14 +61,14 @@ def test_a_prior_gives_way_to_many_measurements() -> None:
 
 
 def test_a_plan_is_reduced_to_units_and_networks(b0_plan: Plan) -> None:
-    few = reduced(b0_plan, 60, model=MODEL)
+    few = reduce_plan(b0_plan, 60, model=MODEL)
     assert len(few.of(UNIT, PROBE)) == 60
     assert len(few.of(CORRECTION)) == 10
     assert few.of(REFERENCE, FIXED) == b0_plan.of(REFERENCE, FIXED)
     assert set(few.jobs) <= set(b0_plan.jobs)
     assert few.jobs[: len(few.of(REFERENCE))] == few.of(REFERENCE)
     with pytest.raises(NasError, match="`units=19`: a table needs 20 or more"):
-        reduced(b0_plan, 19, model=MODEL)
+        reduce_plan(b0_plan, 19, model=MODEL)
 
 
 def test_a_table_of_few_units_predicts_nearly_as_well(
@@ -77,7 +77,7 @@ def test_a_table_of_few_units_predicts_nearly_as_well(
     target, rounds = Target(backend="fake:noise=0"), Rounds(least=1, most=1)
     whole = make_table(b0_plan, target, tmp_path / "whole.yaml", rounds=rounds)
     prior = load_table("pixel1")
-    plan = reduced(b0_plan, 60, model=operator_model(prior))
+    plan = reduce_plan(b0_plan, 60, model=operator_model(prior))
     few = make_table(plan, target, tmp_path / "few.yaml", rounds=rounds, prior=prior)
     assert len(few.entries) == 60
     assert few.sources[-1] == "its operator model began as that of pixel1"
