@@ -274,23 +274,20 @@ class LatencyTable:
         Raises:
             MissingEntry: as `predict` does.
         """
-        part, extra_uncertainty_ms = (
-            cache(self._part),
-            cache(self.extra_uncertainty_ms),
-        )  # equal units may differ in name
+        part, extra_ms = cache(self._part), cache(self.extra_uncertainty_ms)  # names may differ
         named = cache(lambda unit, name: replace(part(unit), name=name))
-        archs, networks, uncertainties = tuple(archs), [], []
+        archs, networks, extras = tuple(archs), [], []
         for arch in archs:
             units = lower(arch)
             absent = tuple(unit for unit in units if not self.covers(unit))
             if absent:
                 raise self.missing(absent)
             networks.append(tuple(named(unit, unit.name) for unit in units))
-            doubtful = (u for u in units if part(u).outside or self.entries)
-            uncertainties.append(round(fsum(map(extra_uncertainty_ms, doubtful)), DECIMALS))
+            uncertain = (u for u in units if part(u).outside or self.entries)
+            extras.append(round(fsum(map(extra_ms, uncertain)), DECIMALS))
         ms = self.total_ms([fsum(part.ms for part in parts) for parts in networks])
         ends = self.interval(
-            ms, extra_uncertainty_ms=uncertainties, resolution=[a.resolution for a in archs]
+            ms, extra_uncertainty_ms=extras, resolution=[a.resolution for a in archs]
         )
         outside = map(self._left, networks, archs)
         rows = zip(ms.tolist(), *(end.tolist() for end in ends), networks, outside, strict=True)
@@ -378,11 +375,9 @@ class UnitTable:
         for name, ms in table.parts_ms(units).items():
             total += ms
             assumed += ms if name in table.model.assumed else 0.0
-        uncertainty = table.spread.assumed * assumed + table.spread.outside * beyond * (
-            total - assumed
-        )
-        uncertainty += table.spread.modelled * total if table.entries else 0.0
-        return np.where(places < 0, uncertainty, 0.0)
+        extra = table.spread.assumed * assumed + table.spread.outside * beyond * (total - assumed)
+        extra += table.spread.modelled * total if table.entries else 0.0
+        return np.where(places < 0, extra, 0.0)
 
     def beyond(self, units: Unit, places: Places) -> Iterator[tuple[Flags, str]]:
         """Yield each reason of `LatencyTable.beyond`, preceded by a mask of units it applies to."""
