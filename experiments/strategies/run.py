@@ -1,9 +1,11 @@
 """Compare all strategies by the share of a reference front's hypervolume they reach.
 
-python -m experiments.strategies.run [--space mnasnet_b0] [--no-limit] [--seeds 10] [--only archive]
+python -m experiments.strategies.run [--space mnasnet_b0] [--no-limit] [--seeds 10]
+    [--only archive --reference front.npy]
 
 Writes SPACE.yaml and SPACE.png (SPACE_no_limit without the limit) beside itself, anew after every
-strategy.
+strategy. The reference front is kept in the file of --reference; a later run with it and --only
+replaces the results of those strategies and keeps the others.
 """
 
 import argparse
@@ -28,7 +30,7 @@ from nas.space.space import Matrix
 
 MARKS = (100, 300, 1_000, 3_000, 10_000)
 FAST = ("random", "grid", "local", "evolution", "reinforce", "archive")
-CAPS = {"guided": 3_000, "cmaes": 3_000, "nsga2": 3_000, "nsga3": 3_000, "tpe": 300, "gp": 100}
+CAPS = {"guided": 3_000, "cmaes": 3_000, "nsga2": 3_000, "nsga3": 3_000, "tpe": 1_000, "gp": 100}
 """Evaluations at most, where a strategy's own cost grows beyond the use of more."""
 SLOW_SEEDS = {"guided": 10, "gp": 1}
 BUDGET_MS = {"mbconv": None, "mnasnet_b0": None, "mobilenetv3": 51.0}
@@ -79,6 +81,17 @@ def reference(problem: Problem, each: int) -> Floats:
     fronts = searches.reference_fronts(problem, KINDS, searches=REFERENCE_RUNS, each=each)
     for number, front in enumerate(fronts, start=1):
         print(f"reference {number}: best {-front[:, 0].min():.5f}, {len(front)} points", flush=True)
+    return front
+
+
+def kept_reference(problem: Problem, each: int, path: Path | None) -> Floats:
+    """Return the reference in `path` if there is one; else find it, and write it there."""
+    if path and path.exists():
+        found: Floats = np.load(path)
+        return found
+    front = reference(problem, each)
+    if path:
+        np.save(path, front)
     return front
 
 
@@ -146,10 +159,12 @@ def main() -> None:
     parser.add_argument("--slow-seeds", type=int, default=2)
     parser.add_argument("--only", action="append", help="a strategy; may be repeated")
     parser.add_argument("--reference-each", type=int, default=REFERENCE_EACH)
+    parser.add_argument("--reference", type=Path, help="a file that keeps the front, FILE.npy")
     given = parser.parse_args()
     started, problem = time.perf_counter(), problem_of(given.space, not given.no_limit)
-    front = reference(problem, given.reference_each)
-    results: dict[str, Any] = {}
+    label = given.space + ("_no_limit" if given.no_limit else "")
+    results = earlier(label) if given.reference and given.reference.exists() else {}
+    front = kept_reference(problem, given.reference_each, given.reference)
     for name in given.only or (*FAST, *CAPS):
         slow = min(given.seeds, SLOW_SEEDS.get(name, given.slow_seeds))
         results[name] = measure(problem, name, given.seeds if name in FAST else slow, front)
@@ -164,8 +179,15 @@ def main() -> None:
             "strategies": results,
             **circumstances(PACKAGES, time.perf_counter() - started),
         }  # fmt: skip
-        write(content, given.space + ("_no_limit" if given.no_limit else ""))
+        write(content, label)
     print(show(results))
+
+
+def earlier(label: str) -> dict[str, Any]:
+    """Return the results that were written before, by strategy."""
+    path = Path(__file__).resolve().with_name(f"{label}.yaml")
+    found = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return dict(found.get("strategies", {}))
 
 
 def write(content: Mapping[str, Any], label: str) -> None:
