@@ -24,7 +24,7 @@ from nas.accuracy.predictor import (
 from nas.core.progress import Report, quiet
 from nas.network.cost import cost_of
 from nas.network.layers import Unit
-from nas.space.lookup import Lookup, embed
+from nas.space.lookup import Embedding, Lookup
 from nas.space.rows import Value, coordinates
 from nas.space.sampling import covering
 from nas.space.space import Matrix, Space
@@ -104,8 +104,8 @@ class Features:
 
     def __init__(self, space: Space) -> None:
         """Prepare for `space`."""
-        self._space, self._costs = space, Lookup(space, _costs)
-        self._tables = [_table(column.values) for column in space.columns]
+        self._costs = Lookup(space, _costs)
+        self._picks = Embedding(space, [_table(column.values) for column in space.columns])
         sample = space.sample_matrix(np.random.default_rng(0), 1000)
         self._size = np.log(self._costs(sample)).mean(axis=0)
         raw = self._raw(sample)
@@ -118,7 +118,7 @@ class Features:
 
     def _raw(self, rows: Matrix) -> Floats:
         logs = np.log(self._costs(rows)) - self._size
-        return np.concatenate([embed(self._space, rows, self._tables), logs, logs**2], axis=1)
+        return np.concatenate([self._picks(rows), logs, logs**2], axis=1)
 
 
 def _table(values: tuple[Value, ...]) -> Floats:

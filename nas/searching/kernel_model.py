@@ -4,25 +4,21 @@ They are better than linear ones when there are few trials.
 """
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
 from nas.core.blas import one_blas_thread
 from nas.core.rounding import significant
 from nas.searching.acquisition import violation
+from nas.searching.kernel_fit import Fit, Kernel, Solver
 from nas.searching.problem import FAILED, Floats, Metrics, Problem, Trials
-from nas.space.lookup import embed
+from nas.space.lookup import Embedding
 from nas.space.rows import coordinates
 from nas.space.space import Matrix
 
-_LINEAR_PICKS, _LINEAR_LOGS = 0.1, 1.0
-"""Weights of picks and of the logarithms of free metrics (with squares) in the linear part."""
-_SMOOTH_LOGS = 1.0
-"""Weight of the logarithms beside the picks in the squared distance of the smooth part."""
-_LENGTH = 8.0
-_NOISE = 1e-3
 _SAMPLE = 1000
+_STEPS = 5
 _LIKELY = 0.5
 _TINY = 1e-12
 
@@ -56,80 +52,75 @@ class _Places:
     """
 
     def __init__(self, problem: Problem) -> None:
-        self._space, self._logs = problem.space, Logs(problem)
-        self._tables = [coordinates(column.values) for column in problem.space.columns]
-        self.picks, self.logs = sum(table.shape[1] for table in self._tables), self._logs.count
+        tables = [coordinates(column.values) for column in problem.space.columns]
+        self._embedding, self._logs = Embedding(problem.space, tables), Logs(problem)
+        self.picks, self.logs = self._embedding.count, self._logs.count
         self.count = self.picks + 2 * self.logs
 
     def __call__(self, rows: Matrix, known: Metrics) -> Floats:
         """Return the coordinates of `rows`: picks, logarithms, squared logarithms."""
         logs = self._logs(known, len(rows))
-        picks = embed(self._space, rows, self._tables)
-        return np.concatenate([picks, logs, logs**2], axis=1)
+        return np.concatenate([self._embedding(rows), logs, logs**2], axis=1)
 
 
-class _Kernel:
-    """A linear kernel plus a Gaussian one, on coordinates."""
+class _Kept:
+    """What was found of rows, by their bytes."""
 
-    def __init__(self, picks: int, logs: int) -> None:
-        """Weigh the coordinates of picks, logarithms and squares; the last are linear alone."""
-        linear = [np.full(picks, _LINEAR_PICKS), np.full(2 * logs, _LINEAR_LOGS)]
-        self._linear = np.concatenate(linear)
-        self._smooth = np.concatenate([np.ones(picks), np.full(logs, _SMOOTH_LOGS)]) / _LENGTH**2
+    def __init__(self, metrics: int) -> None:
+        self._place: dict[bytes, int] = {}
+        self._found = np.zeros((0, metrics))
 
-    def __call__(self, some: Floats, others: Floats) -> Floats:
-        """Return the kernel of all pairs, shape (len(some), len(others))."""
-        result: Floats = self._gaussian(some, others) + (some * self._linear) @ others.T
-        return result
+    def absent(self, keys: Sequence[bytes]) -> list[int]:
+        """Return the positions of the keys that are not there."""
+        return [i for i, key in enumerate(keys) if key not in self._place]
 
-    def times(self, some: Floats, others: Floats, weights: Floats) -> Floats:
-        """Return the kernel of all pairs times `weights`, shape (len(some), columns)."""
-        linear: Floats = (some * self._linear) @ (others.T @ weights)
-        return self._gaussian(some, others) @ weights + linear
+    def add(self, keys: Sequence[bytes], found: Floats) -> None:
+        """Keep what was found, a row per key."""
+        self._place |= zip(keys, range(len(self._found), len(self._found) + len(keys)), strict=True)
+        self._found = np.concatenate([self._found, found])
 
-    def _gaussian(self, some: Floats, others: Floats) -> Floats:
-        some, others = some[:, : len(self._smooth)], others[:, : len(self._smooth)]
-        smooth: Floats = (some * self._smooth) @ others.T
-        smooth -= ((some * some) @ self._smooth / 2)[:, None]
-        smooth -= (others * others) @ self._smooth / 2
-        return np.exp(smooth, out=smooth)
+    def __call__(self, keys: Sequence[bytes]) -> Floats:
+        """Return what was found, a row per key."""
+        found: Floats = self._found[[self._place[key] for key in keys]]
+        return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Fit:
-    """What is fitted to some metrics of the same trials: a column of weights for each."""
-
-    support: Floats
-    weights: Floats
-    mean: Floats
-    scale: Floats
+def _keys(rows: Matrix) -> list[bytes]:
+    """Return the bytes of every row."""
+    whole = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.shape[1])))
+    keys: list[bytes] = whole.ravel().tolist()
+    return keys
 
 
 class KernelModel:
     """Predicts every metric that objectives and constraints need; the free ones exactly.
 
     A metric is the mean of a Gaussian process whose kernel is linear in picks and free metrics plus
-    a smooth part. At most the `most` latest trials count, which bounds the time.
+    a smooth part. The `most` latest trials count and at most a fifth more, which bounds the time.
+    Trials are dropped a fifth of `most` at once, since only what is added is quick to fit.
     """
 
     def __init__(self, problem: Problem, *, most: int) -> None:
         """Start without data."""
-        self._problem, self._most = problem, most
+        self._problem, self._most, self._step = problem, most, max(1, most // _STEPS)
         self._places = _Places(problem)
-        self._kernel = _Kernel(self._places.picks, self._places.logs)
+        self._kernel = Kernel(self._places.picks, self._places.logs)
         self._free = tuple(metric for each in problem.free for metric in each.provides)
         self._learned = tuple(range(len(problem.learned)))  # the columns of values; one on failures
         self._rows = np.zeros((0, self._places.count))
         self._values = np.zeros((0, len(self._learned) + 1))
         self._any_failed = False
-        self._fits: dict[tuple[int, ...], _Fit] = {}
-        self._kept: dict[bytes, Floats] = {}
+        self._numbers = np.zeros(0, dtype=np.int64)
+        self._told = 0
+        self._counts = np.zeros(len(self._learned) + 1, dtype=np.int64)  # of all numbers told
+        self._solvers: dict[tuple[int, ...], Solver] = {}
+        self._fits: dict[tuple[int, ...], Fit] = {}
+        self._kept = _Kept(len(self._free) + len(self._learned))
 
     @property
     def ready(self) -> bool:
         """Whether there is data on every metric."""
-        counts = np.isfinite(self._values).sum(axis=0)
-        return bool((counts[list(self._learned)] > 1).all())
+        return bool((self._counts[:-1] > 1).all())
 
     def tell(self, trials: Trials) -> None:
         """Take in trials, their failures included; values that are not finite are left out."""
@@ -138,17 +129,21 @@ class KernelModel:
         values = [trials.metrics.get(name, absent) for name in self._problem.learned]
         failed, tried = trials.status == FAILED, np.any(np.isfinite(values), axis=0)
         values.append(np.where(failed, 1.0, np.where(tried, 0.0, np.nan)))
+        self._numbers = np.append(self._numbers, np.arange(len(trials)) + self._told)
+        self._told += len(trials)
         self._rows = np.concatenate([self._rows, embedded])
         self._values = np.concatenate([self._values, np.stack(values, axis=1)])
+        self._counts += np.isfinite(values).sum(axis=1)
         self._forget()
         self._any_failed |= bool(failed.any())
-        self._fits, self._kept = {}, {}
+        self._fits, self._kept = {}, _Kept(len(self._free) + len(self._learned))
 
     def _forget(self) -> None:
         """Drop the trials that count no longer for any metric."""
         finite = np.isfinite(self._values)
         since = finite[::-1].cumsum(axis=0)[::-1]
-        counts = (finite & (since <= self._most)).any(axis=1)
+        counts = (finite & (since < self._most + self._step)).any(axis=1)
+        self._numbers = self._numbers[counts]
         self._rows, self._values = self._rows[counts], self._values[counts]
 
     def predict(self, rows: Matrix, known: Metrics | None = None) -> Metrics:
@@ -157,15 +152,14 @@ class KernelModel:
         `known` are their free metrics, where these are at hand. Until the next tell, what was found
         of a row is kept.
         """
-        keys = [row.tobytes() for row in rows]
-        new = [i for i, key in enumerate(keys) if key not in self._kept]
+        keys = _keys(rows)
+        new = self._kept.absent(keys)
         if new:
             given = {name: known[name][new] for name in self._free} if known else None
             fresh = self._found(rows[new], given or self._problem.known(rows[new]))
-            self._kept |= zip((keys[i] for i in new), fresh, strict=True)
+            self._kept.add([keys[i] for i in new], fresh)
         names = (*self._free, *self._problem.learned)
-        found = np.array([self._kept[key] for key in keys]).reshape(len(rows), len(names))
-        return self._problem.with_reward(dict(zip(names, found.T, strict=True)))
+        return self._problem.with_reward(dict(zip(names, self._kept(keys).T, strict=True)))
 
     @one_blas_thread()
     def _found(self, rows: Matrix, known: Metrics) -> Floats:
@@ -201,17 +195,12 @@ class KernelModel:
     def _fitted(self, columns: tuple[int, ...], embedded: Floats) -> Floats:
         if columns not in self._fits:
             self._fits[columns] = self._fit(columns)
-        fit = self._fits[columns]
-        worth = self._kernel.times(embedded, fit.support, fit.weights)
-        return significant(worth * fit.scale + fit.mean)
+        return self._fits[columns](embedded)
 
-    def _fit(self, columns: tuple[int, ...]) -> _Fit:
+    def _fit(self, columns: tuple[int, ...]) -> Fit:
         """Fit the metrics in some columns, which have numbers of the same trials."""
-        real = np.flatnonzero(np.isfinite(self._values[:, columns[0]]))[-self._most :]
-        rows, values = self._rows[real], self._values[real][:, list(columns)]
-        mean, scale = values.mean(axis=0), values.std(axis=0)
-        scale[scale == 0] = 1.0
-        gram = self._kernel(rows, rows)
-        gram[np.diag_indices(len(gram))] += _NOISE
-        weights: Floats = np.linalg.solve(gram, (values - mean) / scale).astype(float, copy=False)
-        return _Fit(rows, weights, mean, scale)
+        count = int(self._counts[columns[0]])
+        latest = count if count <= self._most else self._most + (count - self._most) % self._step
+        real = np.flatnonzero(np.isfinite(self._values[:, columns[0]]))[-latest:]
+        solver = self._solvers.setdefault(columns, Solver(self._kernel))
+        return solver(self._numbers[real], self._rows[real], self._values[real][:, list(columns)])

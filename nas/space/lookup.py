@@ -197,14 +197,30 @@ def _lowered(groups: Iterable[Sequence[tuple[int, Part]]]) -> Iterator[tuple[Pla
             yield places[own], units
 
 
-def embed(space: Space, rows: Matrix, tables: Sequence[Floats]) -> Floats:
-    """Return the lines of `tables` for `rows`; there is a table per choice, a line per value.
+class Embedding:
+    """Returns the lines of tables for rows of picks; there is a table per choice, a line per value.
 
-    The lines of a row are concatenated, shape (rows, numbers); those of inactive choices are 0.
+    The lines of a row are concatenated; those of inactive choices are 0.
     """
-    active = space.active(rows)[:, :, None]
-    found = [table[rows[:, i]] * active[:, i] for i, table in enumerate(tables)]
-    return np.concatenate(found, axis=1, dtype=float)
+
+    def __init__(self, space: Space, tables: Sequence[Floats]) -> None:
+        """Prepare for the `tables` of the choices of `space`, of shape (values, numbers) each."""
+        self._space = space
+        widths = np.array([table.shape[1] for table in tables])
+        self.count = int(widths.sum())
+        blank = [np.concatenate([table, np.zeros((1, table.shape[1]))]) for table in tables]
+        self._flat = np.concatenate([table.ravel() for table in blank], dtype=float)
+        self._column = np.repeat(np.arange(len(tables)), widths)
+        self._width = widths[self._column]
+        starts = np.cumsum([0, *(table.size for table in blank[:-1])])
+        within = np.arange(self.count) - np.repeat(np.cumsum(widths) - widths, widths)
+        self._start = starts[self._column] + within
+
+    def __call__(self, rows: Matrix) -> Floats:
+        """Return the lines of `rows`, shape (rows, numbers)."""
+        lines = np.where(self._space.active(rows), rows, self._space.widths)
+        found: Floats = self._flat[lines[:, self._column] * self._width + self._start]
+        return found
 
 
 def distinct_units(space: Space, *, units: SpaceUnits | None = None) -> Mapping[str, Unit]:

@@ -38,3 +38,24 @@ def test_predictions_keep_nine_digits(problem: Problem, everything: np.ndarray) 
     found = _predicted(problem, model, everything)
     scaled = np.ldexp(np.frexp(found)[0], 30)
     assert (scaled == np.round(scaled)).all()
+
+
+def test_latest_trials_count_and_at_most_a_fifth_more(
+    problem: Problem, everything: np.ndarray
+) -> None:
+    rows = everything[np.arange(100) % len(everything)]
+    rng = np.random.default_rng(0)
+    top1 = rng.random(100)
+    status = np.full(100, OK, dtype=STATUS_TYPE)
+
+    def model_of(*parts: slice) -> np.ndarray:
+        model = KernelModel(problem, most=50)
+        for part in parts:
+            told = {"top1": top1[part]}
+            model.tell(Trials(first=0, picks=rows[part], metrics=told, status=status[part]))
+        return _predicted(problem, model, everything)
+
+    for told, dropped in ((60, 10), (69, 10), (70, 20)):
+        latest = model_of(slice(dropped, told))
+        assert model_of(slice(told)) == pytest.approx(latest, rel=1e-8)
+        assert model_of(slice(55), slice(55, told)) == pytest.approx(latest, rel=1e-8)

@@ -12,7 +12,8 @@ from nas.network.lowering import lower
 from nas.searching.evaluators.costs import create as create_costs
 from nas.searching.problem import Candidates
 from nas.space.file import load_space
-from nas.space.lookup import Lookup, distinct_units
+from nas.space.lookup import Embedding, Lookup, distinct_units
+from nas.space.rows import coordinates
 from nas.space.space import Space
 
 SPACES = ("mnasnet_b0", "mobilenetv3", "mnasnet")
@@ -84,3 +85,17 @@ def test_distinct_units_are_those_of_all_architectures(tiny: Space, everything: 
     units = [unit for row in everything for unit in lower(tiny.decode_row(row))]
     assert {unit.key: unit for unit in units} == dict(found)
     assert all(unit.key == key for key, unit in found.items())
+
+
+@pytest.mark.parametrize("name", ["mbconv", "mobilenetv3"])
+def test_embedding_is_a_line_per_active_choice_and_zeros(name: str) -> None:
+    space = load_space(name)
+    tables = [coordinates(column.values) for column in space.columns]
+    rows = space.sample_matrix(np.random.default_rng(0), 20)
+    active = space.active(rows)
+    expected = [
+        np.concatenate([t[i] * on for t, i, on in zip(tables, row, used, strict=True)])
+        for row, used in zip(rows, active, strict=True)
+    ]
+    assert not active.all()
+    assert (Embedding(space, tables)(rows) == expected).all()
