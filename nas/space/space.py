@@ -130,11 +130,21 @@ class Space:
 
     def active(self, matrix: Matrix) -> NDArray[np.bool_]:
         """Return where in `matrix` a choice has an influence; its indices must be valid."""
-        check_indices(matrix, self.columns, space=self.name)
+        if not self._valid(matrix):
+            check_indices(matrix, self.columns, space=self.name)
         result = np.ones(matrix.shape, dtype=bool)
         for column, where, enough in self._conditions:
             result[:, column] &= enough[matrix[:, where]]
         return result
+
+    def _valid(self, matrix: Matrix) -> bool:
+        """Return whether the indices are of the usual type and in range, which is quick to tell."""
+        known = matrix.dtype == np.uint8 and matrix.shape[1:] == self.widths.shape
+        return known and not bool((matrix > self._last).any())
+
+    @cached_property
+    def _last(self) -> Matrix:
+        return (self.widths - 1).astype(np.uint8)
 
     @cached_property
     def _conditions(self) -> tuple[Condition, ...]:

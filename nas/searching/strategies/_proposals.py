@@ -60,14 +60,16 @@ class Proposals:
 
     def new(self, rows: Matrix) -> Matrix:
         """Return the rows that were neither asked nor told, each once."""
-        first: dict[int, int] = {}
-        for position, key in enumerate(self._hash(rows)):
-            if key not in self._seen:
-                first.setdefault(key, position)
-        return rows[np.fromiter(first.values(), dtype=np.int64, count=len(first))]
+        _, first = np.unique(self._hashes(rows), return_index=True)
+        first.sort()
+        return rows[first[self.unseen(rows[first])]]
+
+    def _hashes(self, rows: Matrix) -> NDArray[np.uint64]:
+        hashes: NDArray[np.uint64] = rows.astype(np.uint64) @ self._keys
+        return hashes
 
     def _hash(self, rows: Matrix) -> list[int]:
-        hashes: list[int] = (rows.astype(np.uint64) @ self._keys).tolist()
+        hashes: list[int] = self._hashes(rows).tolist()
         return hashes
 
     def feasible(self, rows: Matrix) -> Matrix:
