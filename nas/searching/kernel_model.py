@@ -5,6 +5,7 @@ They are better than linear ones when there are few trials.
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
@@ -88,8 +89,7 @@ class _Kept:
 def _keys(rows: Matrix) -> list[bytes]:
     """Return the bytes of every row."""
     whole = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.shape[1])))
-    keys: list[bytes] = whole.ravel().tolist()
-    return keys
+    return cast(list[bytes], whole.ravel().tolist())
 
 
 class KernelModel:
