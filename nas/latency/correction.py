@@ -6,7 +6,7 @@ weights and input in a colder cache. The cost of any run, however small the mode
 subtracted, since a network has it once. The rest of the difference is modelled as a factor on the
 unit's latency that depends on its kind and size, plus nanoseconds per count of the operator model,
 which matter for small units: loading weights, starting layers, converting layouts. Both are fitted
-on networks that were measured end to end; the result is never less than a fifth of the unit's own
+on networks that were measured end to end; the result is never less than a tenth of the unit's own
 latency.
 """
 
@@ -14,14 +14,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from math import log, prod
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nas.core.schema import Signed
 from nas.latency.predictor import counts_of
 from nas.network.cost import cost_of
 from nas.network.layers import Unit
 
+Floats = NDArray[np.float64] | float
+
 _ELEMENTS, _PARAMS, _MACS = 1e5, 1e4, 1e7
-_LOWEST, _HIGHEST = 0.2, 3.0
-_LEAST = 0.05
+_MIN_ADDED = 0.1
+_MIN_OWN = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +46,10 @@ class Correction:
     terms: Mapping[str, Signed] = field(default_factory=dict)
 
     def factor(self, unit: Unit) -> float:
-        """Return the ratio of a unit's latency in a network to that alone, from 1/5 to 3."""
+        """Return the ratio of a unit's latency in a network to that alone, before the terms."""
         values = zip(FEATURES, features(unit), strict=True)
         total: float = sum(getattr(self, name) * value for name, value in values)
-        return min(max(total, _LOWEST), _HIGHEST)
+        return total
 
     def corrected_ms(self, unit: Unit, isolated_ms: float, fixed_ms: float = 0.0) -> float:
         """Return the milliseconds that `unit`, measured alone as `isolated_ms`, adds to a network.
@@ -53,12 +58,17 @@ class Correction:
         """
         own, counts = own_ms(isolated_ms, fixed_ms), counts_of(unit) if self.terms else {}
         terms = sum(1e-6 * ns * counts.get(name, 0) for name, ns in self.terms.items())
-        return max(self.factor(unit) * own + terms, _LOWEST * own)
+        return float(added_ms(self.factor(unit) * own + terms, own))
 
 
 def own_ms(isolated_ms: float, fixed_ms: float) -> float:
     """Return `isolated_ms` without `fixed_ms`, but at least a twentieth of it."""
-    return max(isolated_ms - fixed_ms, _LEAST * isolated_ms)
+    return max(isolated_ms - fixed_ms, _MIN_OWN * isolated_ms)
+
+
+def added_ms(corrected_ms: Floats, own: Floats) -> Floats:
+    """Return what units add to a network: `corrected_ms`, but at least a tenth of their own."""
+    return np.maximum(corrected_ms, _MIN_ADDED * own)
 
 
 FEATURES = tuple(f.name for f in fields(Correction) if f.name != "terms")

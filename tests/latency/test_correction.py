@@ -56,6 +56,6 @@ def test_the_factor_is_the_sum_of_its_parts_and_scales_the_time_alone() -> None:
     assert sized.factor(_unit(PLAIN)) == pytest.approx(1 + 0.1 * log(2400 / 1e5))
 
 
-def test_no_unit_becomes_less_than_a_fifth_or_more_than_three_times_itself() -> None:
-    assert _correction(whole=-3.0).corrected_ms(_unit(PLAIN), 1.0) == 0.2
-    assert _correction(whole=9.0).corrected_ms(_unit(PLAIN), 1.0) == 3.0
+def test_no_unit_adds_less_than_a_tenth_of_its_own() -> None:
+    assert _correction(whole=-3.0).corrected_ms(_unit(PLAIN), 1.0) == 0.1
+    assert _correction(whole=9.0).corrected_ms(_unit(PLAIN), 1.0) == 9.0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas.latency.correction import FEATURES, Correction, features, own_ms
+from nas.latency.correction import FEATURES, Correction, added_ms, features, own_ms
 from nas.latency.measure.estimates import Floats
 from nas.latency.predictor import COUNTS, FINER, counts_of
 from nas.network.layers import Unit
@@ -40,8 +40,8 @@ def fit_correction(networks: Sequence[MeasuredNetwork], *, fixed_ms: float = 0.0
     A regression of the relative error, with terms where there are three networks or more for each
     coefficient. Of all corrections that fit alike it then takes the one that changes the units
     least, in the mean of the squares, otherwise the one whose coefficients change least; how much
-    that weighs is chosen by leave-one-out cross-validation. `fixed_ms` is what any run costs, of a
-    network too.
+    that weighs is chosen by leave-one-out cross-validation of what a table would predict, where no
+    unit adds less than `added_ms` allows. `fixed_ms` is what any run costs, of a network too.
 
     Raises:
         ValueError: if there are no networks.
@@ -50,14 +50,14 @@ def fit_correction(networks: Sequence[MeasuredNetwork], *, fixed_ms: float = 0.0
         raise ValueError("a correction is fitted on networks, and there are none")
     counts = _COUNTS if len(networks) >= _ENOUGH else ()
     parts = [_parts(network, fixed_ms, counts) for network in networks]
-    rows = np.array([part.sum(axis=0) / one.ms for part, one in zip(parts, networks, strict=True)])
+    shares = [part / one.ms for part, one in zip(parts, networks, strict=True)]
     wanted = np.array([1 - fixed_ms / network.ms for network in networks])
     scale, penalty = (
         _change(np.concatenate(parts)) if counts else _coefficients_alone(len(FEATURES))
     )
     prior = np.eye(len(scale))[0]
     fits = [
-        _ridge(rows / scale, wanted, prior, strength * len(rows) * penalty)
+        _fit(shares, wanted, scale, prior, strength * len(shares) * penalty)
         for strength in (_STRENGTHS_WITH_TERMS if counts else _STRENGTHS)
     ]
     solution, errors = min(fits, key=lambda fit: float((fit[1] ** 2).sum()))
@@ -97,12 +97,31 @@ def _parts(network: MeasuredNetwork, fixed_ms: float, names: Sequence[str]) -> F
     return np.concatenate([inside, beside], axis=1)
 
 
+def _fit(
+    shares: Sequence[Floats], wanted: Floats, scale: Floats, prior: Floats, penalty: Floats
+) -> tuple[Floats, Floats]:
+    """Return scaled coefficients, and the error on each network when that was left out.
+
+    `shares` has a row for each unit of a network, as `_parts`, as fractions of its latency.
+    """
+    rows = np.array([share.sum(axis=0) / scale for share in shares])
+    solution, without = _ridge(rows, wanted, prior, penalty)
+    predicted = [_added(share, one / scale) for share, one in zip(shares, without, strict=True)]
+    return solution, np.array(predicted) - wanted
+
+
+def _added(shares: Floats, coefficients: Floats) -> float:
+    """Return the sum of what the units of a network add to it."""
+    return float(np.sum(added_ms(shares @ coefficients, shares[:, 0])))
+
+
 def _ridge(rows: Floats, wanted: Floats, prior: Floats, penalty: Floats) -> tuple[Floats, Floats]:
-    """Return the solution of rows @ x = wanted near `prior`, and errors with each row left out.
+    """Return the solution of rows @ x = wanted near `prior`, and the solutions without each row.
 
     A difference d from `prior` costs d @ penalty @ d.
     """
     inverse = np.linalg.inv(rows.T @ rows + penalty)
     solution = prior + inverse @ rows.T @ (wanted - rows @ prior)
     leverage = np.einsum("ij,jk,ik->i", rows, inverse, rows)
-    return solution, (rows @ solution - wanted) / (1 - leverage)
+    without = ((rows @ solution - wanted) / (1 - leverage))[:, None] * (rows @ inverse)
+    return solution, solution + without

@@ -155,12 +155,16 @@ def entry_of(
     of the table.
     """
     # rounded as in a table's file, so that the table predicts the same when it is read again
-    low_ms, ms, high_ms = (
+    corrected_ms = [
         round(correction.corrected_ms(unit, speed * one, fixed_ms), 6)
         for one in (alone.low_ms, alone.ms, alone.high_ms)
+    ]
+    return Entry(
+        ms=corrected_ms[1],
+        low_ms=min(corrected_ms),
+        high_ms=max(corrected_ms),
+        isolated_ms=round(speed * alone.ms, 6),
     )
-    isolated_ms = round(speed * alone.ms, 6)
-    return Entry(ms=ms, low_ms=low_ms, high_ms=high_ms, isolated_ms=isolated_ms)
 
 
 def _refused(plan: Plan, samples: Samples) -> Mapping[str, str]:

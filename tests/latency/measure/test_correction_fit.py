@@ -50,6 +50,13 @@ def test_a_correction_is_found_again_without_noise(mnasnet_b0: Space) -> None:
             assert found.correction.factor(unit) == pytest.approx(TRUE.factor(unit), abs=0.01)
 
 
+def test_units_may_add_a_small_part_of_what_they_take_alone(mnasnet_b0: Space) -> None:
+    true = replace(TRUE, whole=0.24)  # a fifth of the factors lies between 0.1 and 0.2
+    found = fit_correction(_networks(mnasnet_b0, 90, seed=0, correction=true))
+    for network in _networks(mnasnet_b0, 20, seed=1, correction=true):
+        assert _predicted(found.correction, network) == pytest.approx(network.ms, rel=5e-3)
+
+
 def test_networks_that_are_the_sum_of_their_units_need_no_correction(mnasnet_b0: Space) -> None:
     found = fit_correction(_networks(mnasnet_b0, 12, seed=0, correction=None))
     assert np.abs(found.errors).max() < 1e-9
@@ -74,21 +81,20 @@ def _without_squeeze(network: MeasuredNetwork) -> MeasuredNetwork:
     return MeasuredNetwork(units=units, isolated_ms=alone, ms=0.8 * sum(alone))
 
 
-def test_errors_are_those_of_leaving_each_row_out() -> None:
+def test_solutions_are_those_of_leaving_each_row_out() -> None:
     rng = np.random.default_rng(0)
     rows = 1 + 0.3 * rng.normal(size=(15, 5))
     prior, strength = np.eye(5)[0], 1e-2
     wanted = 1 - 0.1 * rng.random(15)
     penalty = strength * len(rows) * np.eye(5)
-    solution, errors = _ridge(rows, wanted, prior, penalty)
+    solution, without = _ridge(rows, wanted, prior, penalty)
 
     def solved(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return prior + np.linalg.solve(x.T @ x + penalty, x.T @ (y - x @ prior))
 
     assert solution == pytest.approx(solved(rows, wanted))
-    for out, error in enumerate(errors):
-        left = solved(np.delete(rows, out, axis=0), np.delete(wanted, out))
-        assert error == pytest.approx(rows[out] @ left - wanted[out])
+    for out, found in enumerate(without):
+        assert found == pytest.approx(solved(np.delete(rows, out, axis=0), np.delete(wanted, out)))
 
 
 def test_what_any_run_costs_is_taken_off_every_unit_and_added_once(mnasnet_b0: Space) -> None:
