@@ -239,7 +239,7 @@ def _settings(config: Path | None, out: Place | None, flags: Mapping[str, Any]) 
 def _settings_of(out: Place) -> SearchConfig:
     """Return the settings of a run folder, the defaults where there is none yet."""
     with out.reading(*MARKS) as folder:
-        return read_config(folder / CONFIG) if is_begun(folder, SEARCH) else _DEFAULTS
+        return read_config(folder / CONFIG, kept=True) if is_begun(folder, SEARCH) else _DEFAULTS
 
 
 def _measure_missing(settings: SearchConfig, out: Place | None) -> None:

@@ -53,10 +53,10 @@ def table_of_era(name: str | Path, era: str | int | None) -> str:
 
 def settings_without_era(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the settings of a run folder, with `era`, if any, merged into `latency_table`."""
-    if "latency_table" not in settings:
+    if not isinstance(settings.get("latency_table"), str):
         return settings
     named = {"latency_table": _renamed(settings["latency_table"], settings.get("era"))}
-    return {key: value for key, value in {**settings, **named}.items() if key != "era"}
+    return without(changed(settings, **named), "era")
 
 
 def _renamed(name: str | Path, era: str | int | None) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nas.core.text import few
-from nas.latency.table import Latency, LatencyTable, UnitLatency
+from nas.latency.table import Latency, UnitLatency
 from nas.network.blocks import Architecture
 from nas.network.cost import cost_of
 from nas.network.layers import Unit
@@ -33,13 +33,14 @@ def drawn(
     archs: Mapping[str, Architecture],
     latencies: Sequence[Latency] | None = None,
     *,
-    table: LatencyTable | None = None,
+    by: str = "",
 ) -> dict[str, Any]:
     """Return the blocks of networks by their names, each different block once.
 
     `nets` has for each network the number of its list in `names` and those of its `units`; a unit
     has a value for each of `fields`, the number of one of `texts` where it is one. Shares are of
-    the latency where `latencies`, in the order of `archs`, are given, otherwise of the MACs.
+    the latency where `latencies`, in the order of `archs`, are given, otherwise of the MACs;
+    `by` names the tables.
     """
     names, units = _Numbers(), _Numbers()
     texts = {field: _Numbers() for field in _TEXTS}
@@ -53,7 +54,7 @@ def drawn(
     return {
         "fields": list(FIELDS),
         "by": "ms" if latencies else "macs",
-        "what": f"latency by {table.name}" if latencies and table else "MACs",
+        "what": f"latency by {by}" if latencies else "MACs",
         "names": [list(found) for found in names.found],
         "texts": {field: list(numbers.found) for field, numbers in texts.items()},
         "units": [list(found) for found in units.found],

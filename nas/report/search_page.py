@@ -10,18 +10,17 @@ from nas.core.data import flat
 from nas.core.errors import NasError
 from nas.core.storage import Place
 from nas.core.text import counted
-from nas.latency.table import Latency, LatencyTable
+from nas.latency.table import Latency
 from nas.report.charts import against, line
 from nas.report.drawn import drawn
 from nas.report.found_search import Found, read_found
 from nas.report.front import MEASURED_MS, Seen, front_data, metric_of_run, networks_of
 from nas.report.page import Chart, Page, Part
+from nas.report.run_tables import RunTables, tables_of
 from nas.report.table_notes import latency_remarks, notes
 from nas.report.tables import EXTRAPOLATED, accuracy_text, gain_text, ms_text
 from nas.searching.fronts import progress_of_hypervolume, reference_point, signed
-from nas.searching.kept_table import TABLE, table_of
 from nas.searching.metrics import FRACTIONS
-from nas.searching.precision import dtypes_of, named_table
 from nas.searching.runs.checked import measured_key
 from nas.searching.runs.stored import StoredRun
 from nas.searching.runs.watch import RUNNING
@@ -38,8 +37,8 @@ def search_page(place: Place) -> Page:
         NasError: if there is no such run, or its journal or settings are damaged.
     """
     found = read_found(place)
-    table, said = _table_of(found.run)
-    networks, latencies, more = _networks(found, table)
+    tables = tables_of(found.run)
+    networks, latencies, more = _networks(found, tables)
     metric = metric_of_run(found.run, found.result, found.front)
     front = found.front
     if latencies and not front.is_written:
@@ -48,7 +47,7 @@ def search_page(place: Place) -> Page:
     measured = {measured_key(one): one for one in found.checked}
     front = replace(front, rows=tuple(_with_measured(row, measured) for row in front.rows))
     seen = Seen(run=found.run, front=front, result=found.result, metric=metric, networks=networks)
-    warnings = (*found.warnings, *said, *more, *_why_not_written(found))
+    warnings = (*found.warnings, *tables.warnings, *more, *_why_not_written(found))
     return Page(
         title=f"Search of {_searched(found.run)}: {place}",
         facts=_facts(found, metric),
@@ -58,7 +57,7 @@ def search_page(place: Place) -> Page:
             Part(heading="Predicted against measured", charts=_measured(found)),
             Part(
                 heading="What the numbers rest on",
-                points=(*warnings, *_notes(found, table, latencies)),
+                points=(*warnings, *_notes(found, tables, latencies)),
             ),
             _origin(found),
             Part(heading="Settings", code=found.settings),
@@ -66,20 +65,8 @@ def search_page(place: Place) -> Page:
     )
 
 
-def _table_of(run: StoredRun) -> tuple[LatencyTable | None, tuple[str, ...]]:
-    """Return the latency table of a run; None with the reason where it is not there."""
-    names, dtypes = run.config.latency_table, dtypes_of(run.config.dtype)
-    if len(dtypes) > 1:
-        return None, ("the shares of the latency are not shown where both dtypes were searched",)
-    try:
-        with run.out.reading(TABLE) as here:
-            return table_of(named_table(names, run.config.dtype, *dtypes), here), ()
-    except NasError as error:
-        return None, (f"the shares of the latency are not shown, for want of the table: {error}",)
-
-
 def _networks(
-    found: Found, table: LatencyTable | None
+    found: Found, tables: RunTables
 ) -> tuple[Mapping[str, Any], Mapping[str, Latency], tuple[str, ...]]:
     """Return the networks to draw, their latencies by name, and why there are none."""
     numbers = networks_of(found.front, found.run, MAX_NETWORKS)
@@ -92,10 +79,10 @@ def _networks(
     said: tuple[str, ...] = ()
     latencies: tuple[Latency, ...] = ()
     try:
-        latencies = table.predict_all(archs.values()) if table else ()
+        latencies = tables.predict(found.run, picks, tuple(archs.values()))
     except NasError as error:
         said = (f"the shares of the latency are not shown: {error}",)
-    made = drawn(archs, latencies or None, table=table)
+    made = drawn(archs, latencies or None, by=tables.text)
     return made, dict(zip(archs, latencies, strict=False)), said
 
 
@@ -213,20 +200,19 @@ def _measured(found: Found) -> tuple[Chart, ...]:
     return (against({"networks of the front": points}, text=f"{text}."),)
 
 
-def _notes(
-    found: Found, table: LatencyTable | None, latencies: Mapping[str, Latency]
-) -> tuple[str, ...]:
+def _notes(found: Found, tables: RunTables, latencies: Mapping[str, Latency]) -> tuple[str, ...]:
     """Return the notes on accuracies and latencies, as the terminal has them."""
     said = found.result.note.splitlines()
     metric = metric_of_run(found.run, found.result, found.front)
     outside = [str(row[f"{metric}_outside"]) for row in found.front.rows
                if row.get(f"{metric}_outside")]  # fmt: skip
     said += [f"{metric} {EXTRAPOLATED}: {text}" for text in _counted(outside, found)]
-    if table:
-        said.append(f"latency_ms: {table.name}, {table.device}, {table.runtime}")
-        remarks = [text for one in latencies.values() for text in dict.fromkeys(_remarks(one))]
-        said += [f"latency_ms: {text}" for text in _counted(remarks, found)]
+    for dtype, table in tables.tables.items():
+        which = (table.name, table.device, table.runtime, *filter(None, (dtype,)))
+        said.append(f"latency_ms: {', '.join(which)}")
         said += [f"latency_ms: {text}" for text in notes(table)]
+    remarks = [text for one in latencies.values() for text in dict.fromkeys(_remarks(one))]
+    said += [f"latency_ms: {text}" for text in _counted(remarks, found)]
     return tuple(said)
 
 

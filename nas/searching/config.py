@@ -11,7 +11,7 @@ from nas.core.files import write_text
 from nas.core.plugins import Plugin
 from nas.core.schema import SCHEMA, Name, OneOf, Reader, Texts, check_keys
 from nas.latency.coverage import ON_MISSING
-from nas.latency.eras import table_of_era
+from nas.latency.eras import settings_without_era, table_of_era
 from nas.searching.precision import dtypes_of
 from nas.searching.task import CLASSIFICATION, check_task
 from nas.searching.warm_start import ZOO
@@ -104,8 +104,10 @@ class SearchConfig:
             raise unknown("way with missing units", self.on_missing, ON_MISSING)
 
 
-def read_config(path: Path) -> SearchConfig:
+def read_config(path: Path, *, kept: bool = False) -> SearchConfig:
     """Read a run.yaml; dotted plugins that it names need `plugins.trusted` to be imported.
+
+    If a run folder has `kept` it, former names in it are no cause for a warning.
 
     Raises:
         BadFile: if it is missing or malformed, or a value is not of its type.
@@ -113,8 +115,10 @@ def read_config(path: Path) -> SearchConfig:
     content = data.read_mapping(path)
     reader, names = Reader(path), [f.name for f in fields(SearchConfig)]
     check_keys(content, known=("schema", "era", *names), required=("schema",), place=str(path))
+    era = reader.get(content, "era", Name) if "era" in content else ""
+    content = settings_without_era(content) if kept else content
     found = reader.record(content, SearchConfig, more=True)
-    return replace(found, era=reader.get(content, "era", Name)) if "era" in content else found
+    return replace(found, era=era) if "era" in content else found
 
 
 def names_code(config: SearchConfig) -> bool:

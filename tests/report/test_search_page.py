@@ -69,6 +69,29 @@ def test_every_network_is_drawn_with_its_share_of_the_latency(run: Run) -> None:
         assert networks["names"][names] == [unit.name for unit in solution.latency.units]
 
 
+def test_networks_of_two_dtypes_have_the_shares_of_their_own_table(tmp_path: Path) -> None:
+    found = search(
+        space="mobilenetv3",
+        latency_table="epyc_genoa_onnxruntime_1t_fp32_mobilenetv3",
+        dtype="fp32,int8",
+        evaluator="published",
+        trials=200,
+        out=tmp_path / "two",
+    )
+    page = search_page(Place(tmp_path / "two"))
+    networks = front_of(page)["networks"]
+    assert {solution.dtype for solution in found.solutions} == {"fp32", "int8"}
+    for solution in found.solutions:
+        units = networks["nets"][solution.name][1]
+        shares = [networks["units"][unit][networks["fields"].index("ms")] for unit in units]
+        assert shares == [unit.ms for unit in solution.latency.units]
+    for dtype in ("fp32", "int8"):
+        table = f"epyc_genoa_onnxruntime_1t_{dtype}_mobilenetv3"
+        assert f"{table} ({dtype})" in networks["what"]
+        said = part(page, "What the numbers rest on").points
+        assert sum(table in text and text.endswith(f", {dtype}") for text in said) == 1
+
+
 def test_known_networks_and_baseline_are_there(run: Run) -> None:
     front = front_of(search_page(Place(str(run.out))))
     assert front["baseline"] == "efficientnet_b0"

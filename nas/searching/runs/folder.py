@@ -63,7 +63,7 @@ def check_folder(out: Path, config: SearchConfig) -> None:
         RunError: if it holds another search, or something else.
     """
     if holds(out, SEARCH):
-        found = read_config(out / CONFIG)
+        found = read_config(out / CONFIG, kept=True)
         left = {name: getattr(config, name) for name in RESOLVED if not getattr(found, name)}
         start = f"{out} is the run of another search: its"
         check_same(start, asdict(replace(found, **left)), asdict(config), may_change=MAY_CHANGE)
@@ -190,7 +190,7 @@ def dtype_of(text: str) -> str:
 def table_name_of(run: Path | str, name: str) -> str:
     """Return the name of the latency table that predicted a solution of a run."""
     with Place(str(run)).reading(*MARKS) as here:
-        config = read_config(here / CONFIG)
+        config = read_config(here / CONFIG, kept=True)
     return named_table(config.latency_table, config.dtype, dtype_of(f"{run}:{name}"))
 
 

@@ -139,6 +139,6 @@ def read_run(out: Place | Path | str) -> StoredRun:
     place = out if isinstance(out, Place) else Place(out)
     with place.reading(*MARKS, JOURNAL, SPACE) as here:
         check_kind(here, SEARCH)
-        config, records = read_config(here / CONFIG), read_lines(here / JOURNAL)
+        config, records = read_config(here / CONFIG, kept=True), read_lines(here / JOURNAL)
         kept = kept_space(here)
     return StoredRun(out=place, config=config, records=records, kept=kept)
