@@ -245,9 +245,8 @@ class LatencyTable:
     ) -> tuple[Floats, Floats]:
         """Return the lower and upper ends of the prediction intervals around `ms`.
 
-        The arguments broadcast: predicted milliseconds, the sum of `extra_uncertainty_ms` over the
-        units, and the side of the input in pixels. The usual error and the extra uncertainty are
-        added in quadrature; the lower end is never below 0.
+        The arguments broadcast: milliseconds, the sum of `extra_uncertainty_ms` over the units, and
+        the side of the input in pixels. Uncertainties add in quadrature; the lower end is 0 or more.
         """
         predicted, side = np.asarray(ms, float), np.asarray(resolution)
         spread = self.spread
@@ -286,9 +285,8 @@ class LatencyTable:
             uncertain = (u for u in units if part(u).outside or self.entries)
             extras.append(round(fsum(map(extra_ms, uncertain)), DECIMALS))
         ms = self.total_ms([fsum(part.ms for part in parts) for parts in networks])
-        ends = self.interval(
-            ms, extra_uncertainty_ms=extras, resolution=[a.resolution for a in archs]
-        )
+        sides = [a.resolution for a in archs]
+        ends = self.interval(ms, extra_uncertainty_ms=extras, resolution=sides)
         outside = map(self._left, networks, archs)
         rows = zip(ms.tolist(), *(end.tolist() for end in ends), networks, outside, strict=True)
         return tuple(
