@@ -102,7 +102,7 @@ def tiny() -> Space:
 
 
 @pytest.fixture(scope="session")
-def everything(tiny: Space) -> np.ndarray:
+def all_rows(tiny: Space) -> np.ndarray:
     """Return every row of the tiny space, once."""
     grid = np.indices(tuple(tiny.widths), dtype=np.uint8).reshape(len(tiny.widths), -1).T
     return np.unique(tiny.canonical(grid), axis=0)

@@ -11,7 +11,7 @@ from nas.latency.file import load_table
 from nas.network.zoo import load_architecture
 from nas.searching.evaluate import evaluate
 from nas.searching.evaluators import costs, table
-from nas.searching.journal import NoJournal
+from nas.searching.journal import NullJournal
 from nas.searching.pareto import hypervolume, non_dominated
 from nas.searching.problem import Constraint, Evaluator, Objective, Problem, Strategy, Trials
 from nas.searching.session import Session
@@ -44,7 +44,7 @@ def strategy(problem: Problem, text: str, seed: int) -> Strategy:
 
 def run(problem: Problem, made: Strategy, trials: int) -> Trials:
     """Return the trials of one search."""
-    session = Session(problem, made, NoJournal(), header={})
+    session = Session(problem, made, NullJournal(), header={})
     while len(session) < trials and session.step(min(made.batch, trials - len(session))):
         pass
     return session.trials

@@ -82,10 +82,10 @@ def command(
 def _keep(trained: str, document: dict[str, Any]) -> None:
     """Keep what was found of the best epoch in its training folder, for nas report."""
     if kind_of(Path(trained)) is TRAINING:
-        from nas.report.kept import keep_evaluation
+        from nas.report.evaluations import store_evaluation
 
         with optional("the scores in the training folder", say):
-            keep_evaluation(Path(trained), document)
+            store_evaluation(Path(trained), document)
 
 
 def _document(found: "Evaluation") -> dict[str, Any]:

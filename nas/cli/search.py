@@ -30,13 +30,13 @@ from nas.report.tables import (
     latency_notes,
 )
 from nas.searching.config import SearchConfig, names_code, read_config
-from nas.searching.kept_space import space_of
 from nas.searching.loop import Run, explore, write
 from nas.searching.precision import table_names, tables_for
 from nas.searching.problem import FAILED, STOPPED
 from nas.searching.runs.folder import CONFIG, MAY_CHANGE
 from nas.searching.runs.watch import open_run
 from nas.searching.solutions import Solution, left_out, record
+from nas.searching.stored_space import space_of
 from nas.space.lookup import distinct_units
 
 if TYPE_CHECKING:  # what measures is imported where something is measured
@@ -205,12 +205,12 @@ def _checked(here: Path) -> "tuple[LatencyCheck, ...]":
     """Return the best architecture as measured on this machine, nothing where that fails."""
     from nas.cli.latency._options import measuring
     from nas.searching.runs.check import check_run
-    from nas.searching.runs.checked import keep_checked
+    from nas.searching.runs.measured import store_measured
 
     with suppress(KeyboardInterrupt), optional("the check", say), measuring(kept=False) as report:
         found = check_run(here, ["best"], report=report)
         with optional("the measurement in the run folder", say):
-            keep_checked(here, [one.record() for one in found])
+            store_measured(here, [one.record() for one in found])
         return found
     return ()
 

@@ -20,8 +20,8 @@ from nas.network.lowering import priors_of
 from nas.report.table_notes import latency_remarks, notes
 from nas.report.tables import ms_text, network_table
 from nas.searching.config import SearchConfig
-from nas.searching.kept_table import TABLE, table_of
 from nas.searching.runs.folder import dtype_of, find_architecture, table_name_of
+from nas.searching.stored_table import TABLE, table_of
 
 
 @click.command("show")

@@ -12,6 +12,7 @@ from nas.core import plugins
 from nas.core.errors import NasError
 from nas.core.plugins import Plugin
 from nas.integrations.parameters import Parameters
+from nas.searching.plugin_checks import CheckedStrategy
 from nas.searching.problem import (
     FAILED,
     OK,
@@ -22,7 +23,6 @@ from nas.searching.problem import (
     Problem,
     Trials,
 )
-from nas.searching.returned import CheckedStrategy
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from nas.core.errors import NasError
 from nas.integrations.parameters import of_space
 from nas.searching.config import SearchConfig
 from nas.searching.evaluate import evaluate
-from nas.searching.objects import Settings, apart
+from nas.searching.objects import Settings, split_objects
 from nas.searching.problem import FAILED, INFEASIBLE, Problem
 from nas.searching.setup import prepare
 from nas.space.space import Matrix
@@ -22,7 +22,7 @@ def make_problem(**settings: Unpack[Settings]) -> Problem:
     Raises:
         NasError: if a setting is wrong.
     """
-    texts, objects = apart(settings)
+    texts, objects = split_objects(settings)
     return prepare(replace(SearchConfig(), **texts), objects=objects).problem
 
 

@@ -246,7 +246,7 @@ class LatencyTable:
         """Return the lower and upper ends of the prediction intervals around `ms`.
 
         The arguments broadcast: milliseconds, the sum of `extra_uncertainty_ms` over the units, and
-        the side of the input in pixels. Uncertainties add in quadrature; the lower end is 0 or more.
+        the side of the input in pixels. Uncertainties add in quadrature; no lower end is below 0.
         """
         predicted, side = np.asarray(ms, float), np.asarray(resolution)
         spread = self.spread

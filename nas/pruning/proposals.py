@@ -161,7 +161,7 @@ def proposals(
     return ()
 
 
-def promising(
+def shortlist(
     found: Sequence[Proposal], losses: Sequence[float], *, before: float, count: int
 ) -> tuple[Proposal, ...]:
     """Return the `count` proposals with the least loss per cost saved, in their order.

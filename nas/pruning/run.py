@@ -21,7 +21,7 @@ from nas.network.weights import Weights
 from nas.pruning.folder import TUNING, NetAdaptFolder
 from nas.pruning.job import PruningJob, check_job, identity
 from nas.pruning.netadapt import Point, Result, Round, Tried, choose, cuts_of
-from nas.pruning.proposals import Proposal, latency_meter, promising, proposals
+from nas.pruning.proposals import Proposal, latency_meter, proposals, shortlist
 from nas.pruning.slicing import Effects, importance, sliced, strongest
 from nas.pruning.taylor import effects
 from nas.training.data import Images
@@ -171,7 +171,7 @@ class _Run:
             ).sum()
             for one in found
         ]
-        return promising(found, losses, before=before, count=self.settings.shortlist)
+        return shortlist(found, losses, before=before, count=self.settings.shortlist)
 
     def _keep(self, now: _State, one: Proposal) -> NDArray[np.int64]:
         """Return the channels that a proposal keeps in its group."""

@@ -11,14 +11,14 @@ from nas.core.files import read_text
 from nas.core.run_folder import MARKS
 from nas.core.storage import Place
 from nas.searching.journal import JOURNAL
-from nas.searching.kept_space import SPACE
-from nas.searching.runs.checked import MEASURED, read_checked
 from nas.searching.runs.folder import CONFIG, ENVIRONMENT, FRONT
+from nas.searching.runs.measured import MEASURED, read_measured
 from nas.searching.runs.result import RESULT, StoredResult, read_result
 from nas.searching.runs.status import Status, status_of
 from nas.searching.runs.stored import StoredRun, read_run
 from nas.searching.runs.stored_front import StoredFront, read_front
 from nas.searching.runs.watch import HEARTBEAT, RUNNING, read_heartbeat
+from nas.searching.stored_space import SPACE
 
 FILES = (*MARKS, JOURNAL, SPACE, FRONT, RESULT, ENVIRONMENT, HEARTBEAT, MEASURED)
 """What the page of a search is made of."""
@@ -83,7 +83,7 @@ def _optional(
     try:
         if (here / ENVIRONMENT).is_file():
             environment = read_mapping(here / ENVIRONMENT)
-        checked = read_checked(here)
+        checked = read_measured(here)
     except NasError as error:
         warnings.append(f"left aside: {error}")
     return environment, checked

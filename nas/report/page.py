@@ -17,7 +17,7 @@ from typing import Any
 from nas.core import strict_json
 from nas.core.errors import BadFile
 from nas.core.text import safe
-from nas.report.smaller import smaller
+from nas.report.compression import compressed
 
 _SCRIPTS = ("page.js", "network.js", "front.js", "start.js")
 _PLOTLY, _STYLE = "plotly-basic.min.js", "page.css"
@@ -258,7 +258,7 @@ def _picture(picture: Picture) -> str:
         content = picture.path.read_bytes()
     except OSError as error:
         raise BadFile(f"{picture.path}: {error.strerror or error}") from None
-    kind, content = smaller(content) if len(content) > _MAX_PICTURE else ("png", content)
+    kind, content = compressed(content) if len(content) > _MAX_PICTURE else ("png", content)
     text, code = _text(picture.text), base64.b64encode(content).decode()
     image = f'<img alt="{text}" src="data:image/{kind};base64,{code}">'
     return f"<figure>{image}<figcaption>{text}</figcaption></figure>"

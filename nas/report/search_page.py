@@ -21,7 +21,7 @@ from nas.report.table_notes import latency_remarks, notes
 from nas.report.tables import EXTRAPOLATED, accuracy_text, gain_text, ms_text
 from nas.searching.fronts import progress_of_hypervolume, reference_point, signed
 from nas.searching.metrics import FRACTIONS
-from nas.searching.runs.checked import measured_key
+from nas.searching.runs.measured import measured_key
 from nas.searching.runs.stored import StoredRun
 from nas.searching.runs.watch import RUNNING
 from nas.space.heads import Head, decode

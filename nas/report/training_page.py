@@ -14,7 +14,7 @@ from nas.network.cost import cost
 from nas.network.zoo import load_architecture
 from nas.report.charts import line
 from nas.report.drawn import drawn
-from nas.report.kept import EVALUATIONS, PREDICTIONS, evaluation_parts
+from nas.report.evaluations import EVALUATIONS, PREDICTIONS, evaluation_parts
 from nas.report.page import Chart, Page, Part, Picture
 from nas.searching.metrics import FRACTIONS
 

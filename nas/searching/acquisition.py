@@ -28,7 +28,7 @@ def extent_of(front: Floats) -> Floats:
     return np.where(extent > 0, extent, 1.0)
 
 
-def ahead(scores: Floats, front: Floats, extent: Floats | None = None) -> Floats:
+def improvement(scores: Floats, front: Floats, extent: Floats | None = None) -> Floats:
     """Return how far `scores` are ahead of `front`, shape (n,), both to be minimised.
 
     That is by how much a score could get worse in every objective, in shares of `extent`, the
@@ -46,29 +46,29 @@ def ahead(scores: Floats, front: Floats, extent: Floats | None = None) -> Floats
     return np.where(np.isnan(found), -np.inf, found)
 
 
-def quickly_ahead(scores: Floats, front: Floats, extent: Floats) -> Floats:
+def improvement_over_sorted(scores: Floats, front: Floats, extent: Floats) -> Floats:
     """Return how far `scores` are ahead of a front that is sorted by its last objective.
 
     With two objectives only the first one is moved, which is much faster and gives the same order;
-    otherwise it is `ahead`.
+    otherwise it is `improvement`.
     """
     if scores.shape[1] != 2:
-        return ahead(scores, front, extent)
+        return improvement(scores, front, extent)
     at = np.searchsorted(front[:, 1], scores[:, 1], side="right")
     rival = np.append(front[0, 0] + extent[0], front[:, 0])[at]
     result: Floats = (rival - scores[:, 0]) / extent[0]
     return result
 
 
-def promising(
+def select_batch(
     scores: Floats, violations: Floats, front: Floats, *, count: int
 ) -> NDArray[np.int64]:
     """Return the positions of up to `count` candidates, the most promising first.
 
-    Each is the one that is furthest `ahead` of the front and of those taken before it, less its
+    Each has the largest `improvement` over the front and those taken before it, less its
     `violations` of constraints, shape (n,).
     """
-    worth, extent = ahead(scores, front), extent_of(front)
+    worth, extent = improvement(scores, front), extent_of(front)
     left = np.ones(len(scores), dtype=bool)
     chosen = []
     for _ in range(min(count, len(scores))):

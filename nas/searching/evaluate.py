@@ -35,7 +35,7 @@ def evaluate(problem: Problem, picks: Matrix, *, first: int = 0) -> Trials:
         RunError: if an evaluator cannot write its files, or does not return what it should.
     """
     started = time.perf_counter()
-    found = _Found(problem, picks)
+    found = _Evaluation(problem, picks)
     for evaluator in (*problem.free, *problem.expensive):
         found.ask(evaluator)
     if problem.reward:
@@ -53,7 +53,7 @@ def evaluate(problem: Problem, picks: Matrix, *, first: int = 0) -> Trials:
 
 
 @dataclass(slots=True)
-class _Found:
+class _Evaluation:
     """What is known so far of the candidates `picks`."""
 
     problem: Problem

@@ -50,7 +50,7 @@ def open_journal(path: Path) -> Lines:
     return Lines(path, writer="another search")
 
 
-class NoJournal:
+class NullJournal:
     """A journal that stores nothing, for searches without a run folder."""
 
     path = Path()

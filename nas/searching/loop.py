@@ -27,13 +27,11 @@ from nas.latency.coverage import check_coverage, coverage_text, is_for
 from nas.searching.config import SearchConfig, write_config
 from nas.searching.constraints import check_constraints
 from nas.searching.fronts import front_numbers, is_affordable, reference_point
-from nas.searching.journal import JOURNAL, NoJournal, open_journal
-from nas.searching.kept_space import keep_given, keep_space
-from nas.searching.kept_table import keep_table
-from nas.searching.objects import NONE, Objects, Settings, apart
+from nas.searching.journal import JOURNAL, NullJournal, open_journal
+from nas.searching.objects import NONE, Objects, Settings, split_objects
 from nas.searching.pareto import hypervolume
+from nas.searching.plugin_checks import CheckedStrategy
 from nas.searching.problem import Strategy, Trials
-from nas.searching.returned import CheckedStrategy
 from nas.searching.runs import folder
 from nas.searching.runs.result import RESULT, result_of, write_result
 from nas.searching.runs.watch import Watch, open_run
@@ -48,6 +46,8 @@ from nas.searching.solutions import (
     known_solutions,
     record,
 )
+from nas.searching.stored_space import store_given_space, store_space
+from nas.searching.stored_table import store_table
 from nas.searching.streaming import stream
 from nas.searching.views import html_table, plot_objectives, solutions_frame, trials_frame
 from nas.searching.warm_start import Seeded
@@ -203,7 +203,7 @@ def search(
     for name in settings:
         if name not in known:
             raise unknown("setting", name, known)
-    texts, objects = apart(settings)
+    texts, objects = split_objects(settings)
     wanted = replace(config or SearchConfig(), **texts)
     if out is None:
         return explore(wanted, objects=objects, progress=progress)
@@ -254,7 +254,7 @@ def _explore(setup: Setup, out: Place | None, watch: Watch) -> Run:
     _check_coverage(setup, path)
     if path:
         folder.check_folder(path, config)
-    with closing(open_journal(path / JOURNAL) if path else NoJournal()) as journal:
+    with closing(open_journal(path / JOURNAL) if path else NullJournal()) as journal:
         if path:
             _check_trials(journal, config)
             if not journal.records:  # what a killed search leaves is known by its settings
@@ -280,7 +280,7 @@ def _check_coverage(setup: Setup, path: Path | None) -> None:
     logger.info("%s", text)
 
 
-def _restore(journal: Lines | NoJournal, setup: Setup, path: Path) -> None:
+def _restore(journal: Lines | NullJournal, setup: Setup, path: Path) -> None:
     """Write journal and settings again where the run folder was removed during the search."""
     journal.restore()
     if not (path / folder.CONFIG).is_file():
@@ -291,14 +291,14 @@ def _restore(journal: Lines | NoJournal, setup: Setup, path: Path) -> None:
 def _keep(setup: Setup, path: Path) -> None:
     """Keep the space in a run folder, and a latency table that no name gives."""
     if setup.objects.space:
-        keep_given(setup.objects.space, path)
+        store_given_space(setup.objects.space, path)
     else:
-        keep_space(setup.config.space, setup.space, path)
+        store_space(setup.config.space, setup.space, path)
     if setup.objects.table:
-        keep_table(setup.objects.table, path)
+        store_table(setup.objects.table, path)
 
 
-def _check_trials(journal: Lines | NoJournal, config: SearchConfig) -> None:
+def _check_trials(journal: Lines | NullJournal, config: SearchConfig) -> None:
     """Refuse to continue a run for fewer trials than it holds."""
     done = sum(len(str(r.get("status", ""))) for r in journal.records if "tell" in r)
     if done > config.trials:

@@ -10,8 +10,8 @@ from nas.core.plugins import Plugin
 from nas.core.text import shown
 from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
+from nas.searching.plugin_checks import identity
 from nas.searching.problem import Constraint, Evaluator, Objective, Problem, Strategy
-from nas.searching.returned import identity
 from nas.searching.reward import Reward
 from nas.space.space import Space
 
@@ -88,7 +88,7 @@ class Objects:
 NONE = Objects()
 
 
-def apart(given: Mapping[str, Any]) -> tuple[dict[str, Any], Objects]:
+def split_objects(given: Mapping[str, Any]) -> tuple[dict[str, Any], Objects]:
     """Return the keywords `given` with texts in the place of objects, and the objects.
 
     Raises:

@@ -22,7 +22,7 @@ from nas.searching.problem import Answers, Candidates, Evaluator, Floats, Metric
 from nas.space.lookup import Lookup, SpaceUnits
 from nas.space.space import INT8, Space
 
-FP32, LOWER = "fp32", "top1_lcb"
+FP32, LOWER_BOUND = "fp32", "top1_lcb"
 DTYPES = (FP32, INT8)
 NOT_LOWERED = "latency_ms is that of int8; the accuracy is not lowered for it: `dtype=int8` does so"
 
@@ -162,7 +162,7 @@ Second = Callable[[Candidates], Floats | None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lowered:
+class Int8Accuracy:
     """An evaluator of accuracy whose numbers for int8 are lowered by a `DropModel`.
 
     `top1_lcb`, its lower confidence bound, falls by the deviation of the loss as well. What the
@@ -208,10 +208,10 @@ class Lowered:
         loss, uncertainty = self._losses(candidates)
         mean = found.metrics[self.provides[0]]
         lowered = {n: _reduced(v, loss) for n, v in found.metrics.items() if n in FRACTIONS}
-        if LOWER in found.metrics:
-            distance = np.hypot(mean - found.metrics[LOWER], uncertainty)
-            bound = found.metrics[LOWER]
-            lowered[LOWER] = _reduced(
+        if LOWER_BOUND in found.metrics:
+            distance = np.hypot(mean - found.metrics[LOWER_BOUND], uncertainty)
+            bound = found.metrics[LOWER_BOUND]
+            lowered[LOWER_BOUND] = _reduced(
                 bound, np.where(uncertainty > 0, bound - mean + loss + distance, 0)
             )
         return replace(found, metrics={**found.metrics, **lowered})
@@ -258,7 +258,7 @@ def _reduced(values: Floats, loss: Floats) -> Floats:
     return np.asarray(np.where(loss > 0, less, values), np.float64)
 
 
-def lowered(
+def in_dtypes(
     evaluator: Evaluator, space: Space, units: SpaceUnits, dtypes: Sequence[str]
 ) -> Evaluator:
     """Return `evaluator` for a search in `dtypes`: in int8 its accuracy is lowered.
@@ -284,4 +284,4 @@ def lowered(
         name: getattr(evaluator, name, None) for name in ("outside", "beyond")
     }
     channels = Lookup(space, channels_of, units=units)
-    return Lowered(inner=evaluator, model=load_drop_model(), channels=channels, **said)
+    return Int8Accuracy(inner=evaluator, model=load_drop_model(), channels=channels, **said)

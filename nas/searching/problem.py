@@ -18,7 +18,7 @@ from nas.core.errors import NasError, unknown
 from nas.core.schema import PREDICTED
 from nas.network.blocks import Architecture
 from nas.searching.metrics import FRACTIONS, HIGHER_IS_BETTER
-from nas.searching.returned import blamed, check_metrics, check_positions, identity
+from nas.searching.plugin_checks import blamed, check_metrics, check_positions, identity
 from nas.searching.reward import Reward
 from nas.space.heads import Head, decode
 from nas.space.space import Matrix, Space

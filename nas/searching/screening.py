@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nas.searching.acquisition import ahead, promising
+from nas.searching.acquisition import improvement, select_batch
 from nas.searching.kernel_model import KernelModel
 from nas.searching.pareto import non_dominated
 from nas.searching.problem import Floats, Problem, Strategy, Trials
@@ -73,10 +73,10 @@ class Screened:
         scores, violations = self._model.scores(rows)
         count = min(count, len(rows))
         explored = rng.binomial(count, EXPLORE)
-        best = promising(scores, violations, self._front, count=count - explored)
+        best = select_batch(scores, violations, self._front, count=count - explored)
         rest = rng.permutation(np.delete(np.arange(len(rows)), best))
         left = rest[explored:]
-        worth = ahead(scores[left], self._front) - violations[left]
+        worth = improvement(scores[left], self._front) - violations[left]
         self._waiting = rows[left[np.argsort(-worth, kind="stable")[:_MAX_WAITING]]]
         chosen: Matrix = rows[np.concatenate([best, rest[:explored]])]
         return chosen

@@ -16,7 +16,7 @@ from nas.core.jsonl import Lines
 from nas.core.run_folder import other
 from nas.searching import journal as log
 from nas.searching.evaluate import evaluate
-from nas.searching.journal import NoJournal
+from nas.searching.journal import NullJournal
 from nas.searching.problem import Problem, Strategy, Trials, concatenate
 from nas.space.space import Matrix
 
@@ -38,7 +38,7 @@ class Session:
         self,
         problem: Problem,
         strategy: Strategy,
-        journal: Lines | NoJournal,
+        journal: Lines | NullJournal,
         *,
         header: Mapping[str, Any],
     ) -> None:

@@ -17,11 +17,10 @@ from nas.latency.table import Latency, LatencyTable
 from nas.network.blocks import Architecture
 from nas.network.zoo import load_architecture
 from nas.searching.config import SearchConfig
-from nas.searching.goals import COSTS, asks_latency, limits_of, objectives_of, reward_of
-from nas.searching.kept_space import space_of
-from nas.searching.kept_table import table_of
+from nas.searching.objectives import COSTS, asks_latency, limits_of, objectives_of, reward_of
 from nas.searching.objects import NONE, OBJECT, Objects, check_named
-from nas.searching.precision import FP32, NOT_LOWERED, ByDtype, lowered, tables_for
+from nas.searching.plugin_checks import check_evaluator, check_strategy, identity
+from nas.searching.precision import FP32, NOT_LOWERED, ByDtype, in_dtypes, tables_for
 from nas.searching.problem import (
     Constraint,
     Evaluator,
@@ -30,8 +29,9 @@ from nas.searching.problem import (
     Strategy,
     is_slow,
 )
-from nas.searching.returned import check_evaluator, check_strategy, identity
-from nas.searching.task import head_of, searched, stand_in
+from nas.searching.stored_space import space_of
+from nas.searching.stored_table import table_of
+from nas.searching.task import head_of, proxy_note, searched
 from nas.searching.warm_start import seed_rows
 from nas.space.heads import Detectors, Head, decode
 from nas.space.lookup import SpaceUnits
@@ -52,7 +52,7 @@ class Setup:
     `evaluator` is that of accuracy; with `streams`, trials go to workers one by one, as these
     become free (an evaluator with a runner distributes its work itself). `tables` are those of
     latency by dtype, or one as "". `coverage` is that of a table of measured units, where the
-    latency decides anything. `seeds` are the rows to begin with. `stand_in` says so where the
+    latency decides anything. `seeds` are the rows to begin with. `proxy_note` says so where the
     accuracy is not that of the detectors that are searched.
     """
 
@@ -63,7 +63,7 @@ class Setup:
     seeds: Matrix
     streams: bool = False
     coverage: Coverage | None = None
-    stand_in: str = ""
+    proxy_note: str = ""
     objects: Objects = NONE
 
     @property
@@ -98,7 +98,7 @@ class Setup:
     def note(self) -> str:
         """What the accuracy is: the note of its evaluator, and of which networks it is."""
         plain = self.tables.keys() == {""} and self.table.precision == INT8
-        said = (self.stand_in, self.evaluator.note, NOT_LOWERED if plain else "")
+        said = (self.proxy_note, self.evaluator.note, NOT_LOWERED if plain else "")
         return "\n".join(filter(None, said))
 
     @property
@@ -204,7 +204,7 @@ def prepare(
     )
     _check_evaluators((evaluator, *more), config)
     dtypes = tuple(filter(None, tables))
-    evaluator = lowered(evaluator, space, units, dtypes)
+    evaluator = in_dtypes(evaluator, space, units, dtypes)
     guide = getattr(evaluator, "guide", evaluator.provides[0])
     objectives = objectives_of(config, guide)
     counts = plugins.create("evaluators", Plugin.parse(COSTS), space, **given)
@@ -232,7 +232,7 @@ def prepare(
         seeds=seed_rows(problem, objects.named(config.seed_arch)),
         streams=_streams(config),
         coverage=_coverage(config, space, head, tables),
-        stand_in=stand_in(head, own, evaluator.provides[0]) if head else "",
+        proxy_note=proxy_note(head, own, evaluator.provides[0]) if head else "",
         objects=objects,
     )
     setup.strategy()

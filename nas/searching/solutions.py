@@ -18,8 +18,8 @@ from nas.network.cost import cost
 from nas.network.lowering import lower
 from nas.network.zoo import published_accuracy
 from nas.searching.evaluate import evaluate
+from nas.searching.plugin_checks import blamed, check_deviation
 from nas.searching.problem import Trials
-from nas.searching.returned import blamed, check_deviation
 from nas.searching.setup import Setup
 from nas.searching.warm_start import known_backbone
 from nas.space.rows import Picks

@@ -37,7 +37,7 @@ def searched(space: str, head: str) -> str:
     return f"detectors: {head} on {space}" if head else space
 
 
-def stand_in(head: Head, space: Space, metric: str) -> str:
+def proxy_note(head: Head, space: Space, metric: str) -> str:
     """Return what an accuracy `metric` stands for; nothing if it is that of detectors.
 
     `space` is that of the settings.

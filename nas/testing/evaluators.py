@@ -7,8 +7,8 @@ import numpy as np
 from nas.core import plugins
 from nas.core.plugins import Plugin
 from nas.latency.file import load_table
+from nas.searching.plugin_checks import blamed, check_deviation, check_evaluator
 from nas.searching.problem import Candidates, Evaluator, Metrics, answers
-from nas.searching.returned import blamed, check_deviation, check_evaluator
 from nas.space.file import load_space
 from nas.space.space import Space
 from nas.testing.spaces import sample, tiny

@@ -10,6 +10,7 @@ import numpy as np
 from nas.core import plugins
 from nas.core.plugins import Plugin
 from nas.searching.evaluate import evaluate
+from nas.searching.plugin_checks import check_rows, check_strategy
 from nas.searching.problem import (
     Candidates,
     Constraint,
@@ -19,7 +20,6 @@ from nas.searching.problem import (
     Strategy,
     Trials,
 )
-from nas.searching.returned import check_rows, check_strategy
 from nas.searching.reward import Reward
 from nas.space.file import load_space
 from nas.space.space import Matrix, Space

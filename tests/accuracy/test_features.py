@@ -28,10 +28,10 @@ def test_picks_have_the_features_of_their_networks(name: str) -> None:
 
 
 def test_every_network_of_a_small_space_has_the_features_of_its_picks(
-    tiny: Space, everything: np.ndarray
+    tiny: Space, all_rows: np.ndarray
 ) -> None:
-    expected = features([tiny.decode_row(row) for row in everything])
-    assert PicksFeatures(tiny)(everything) == pytest.approx(expected, abs=1e-12)
+    expected = features([tiny.decode_row(row) for row in all_rows])
+    assert PicksFeatures(tiny)(all_rows) == pytest.approx(expected, abs=1e-12)
 
 
 def test_no_rows_and_no_networks_have_no_features() -> None:

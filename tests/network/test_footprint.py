@@ -54,8 +54,8 @@ def test_look_ups_equal_what_decoded_architectures_take(name: str) -> None:
     _check(space, space.sample_matrix(np.random.default_rng(5), 30))
 
 
-def test_look_ups_are_right_for_every_architecture(tiny: Space, everything: np.ndarray) -> None:
-    _check(tiny, everything)
+def test_look_ups_are_right_for_every_architecture(tiny: Space, all_rows: np.ndarray) -> None:
+    _check(tiny, all_rows)
 
 
 def _check(space: Space, rows: np.ndarray) -> None:

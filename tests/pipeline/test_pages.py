@@ -14,7 +14,7 @@ from small import search
 from nas.core.errors import NasError
 from nas.pipeline.pages import page_file, page_of
 from nas.pipeline.serve import server
-from nas.report.kept import keep_evaluation
+from nas.report.evaluations import store_evaluation
 from nas.report.page import Page, Part, contents, rendered
 
 EARLIER = Path(__file__).parents[1] / "data" / "earlier"
@@ -65,7 +65,7 @@ def test_what_an_evaluation_found_is_in_the_page(training: Path) -> None:
     classes = [{"name": name, "images": 2, "top1": 0.5} for name in ("cat", "<b>dog")]
     document = {"schema": 1, "data": "d", "split": "val", "top1": 0.5, "loss": 1.0, "images": 4,
                 "classes": classes, "confusion": [[1, 1], [0, 2]]}  # fmt: skip
-    keep_evaluation(training, document)
+    store_evaluation(training, document)
     found = part(page_of(str(training)), "Class by class, on the validation images")
     assert found.headings[:2] == ("class", "images")
     assert found.rows[0] == ("cat", "2", "50.0", "<b>dog", "1", "1", "1")
@@ -78,7 +78,7 @@ def test_what_an_evaluation_found_is_in_the_page(training: Path) -> None:
 
 def test_detectors_have_precisions_and_a_picture(training: Path) -> None:
     classes = [{"name": "car", "objects": 3, "map": 0.25, "map50": None}]
-    keep_evaluation(
+    store_evaluation(
         training,
         {"schema": 1, "data": "d", "split": "test", "map": 0.25, "map50": 0.5, "loss": 1.0,
          "images": 2, "classes": classes},

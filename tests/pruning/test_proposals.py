@@ -18,8 +18,8 @@ from nas.pruning.proposals import (
     latency_meter,
     macs_meter,
     narrowest,
-    promising,
     proposals,
+    shortlist,
     widest,
 )
 
@@ -142,7 +142,7 @@ def test_promising_are_those_that_lose_least_for_what_they_save() -> None:
     found = proposals(SMALL, cuts(SMALL), METER, within=0.97 * before)[:3]
     saved = [before - one.cost for one in found]
     losses = [3 * saved[0], 1 * saved[1], 2 * saved[2]]
-    assert promising(found, losses, before=before, count=2) == (found[1], found[2])
-    assert promising(found, [saved[0], saved[1], saved[2]], before=before, count=1) == found[:1]
-    assert promising(found, losses, before=before, count=0) == found
-    assert promising(found, losses, before=before, count=9) == found
+    assert shortlist(found, losses, before=before, count=2) == (found[1], found[2])
+    assert shortlist(found, [saved[0], saved[1], saved[2]], before=before, count=1) == found[:1]
+    assert shortlist(found, losses, before=before, count=0) == found
+    assert shortlist(found, losses, before=before, count=9) == found

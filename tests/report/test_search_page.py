@@ -15,7 +15,7 @@ from nas.report.front import MAX_TRIALS, axes_of
 from nas.report.page import Page, Part, contents, rendered
 from nas.report.search_page import search_page
 from nas.searching.loop import Run
-from nas.searching.runs.checked import keep_checked
+from nas.searching.runs.measured import store_measured
 
 EARLIER = Path(__file__).parents[1] / "data" / "earlier"
 
@@ -114,8 +114,8 @@ def test_what_was_measured_stands_against_the_prediction(run: Run, folder: Path)
     assert not part(search_page(Place(folder)), "Predicted against measured").charts
     first = run.solutions[0]
     row = {"name": first.name, "latency_ms": first.latency.ms, "measured_ms": 7.5, "notes": ["hm"]}
-    keep_checked(folder, [row])
-    keep_checked(folder, [row])
+    store_measured(folder, [row])
+    store_measured(folder, [row])
     (chart,) = part(search_page(Place(folder)), "Predicted against measured").charts
     assert chart.traces[-1]["text"] == [first.name]
     assert (chart.traces[-1]["x"], chart.traces[-1]["y"]) == ([7.5], [first.latency.ms])

@@ -16,10 +16,10 @@ from nas.searching.setup import prepare
 
 @pytest.mark.parametrize("metric", ["macs", "params", "activations", "top1"])
 def test_the_nearest_reachable_value_is_the_best_of_all(
-    with_constraints: Callable[..., Problem], everything: np.ndarray, metric: str
+    with_constraints: Callable[..., Problem], all_rows: np.ndarray, metric: str
 ) -> None:
     with_constraints().evaluators[1].seconds = 1e-6  # a look-up, so that it is tried
-    values = evaluate(with_constraints(), everything).metrics[metric]
+    values = evaluate(with_constraints(), all_rows).metrics[metric]
     for text, best in ((f"{metric}<=0.1", values.min()), (f"{metric}>=9G", values.max())):
         with pytest.raises(Unreachable, match=f"{metric}.* cannot be satisfied") as caught:
             check_constraints(with_constraints(text))
@@ -29,9 +29,9 @@ def test_the_nearest_reachable_value_is_the_best_of_all(
 
 
 def test_limits_at_the_edge_of_the_space_are_let_pass(
-    with_constraints: Callable[..., Problem], everything: np.ndarray
+    with_constraints: Callable[..., Problem], all_rows: np.ndarray
 ) -> None:
-    macs = evaluate(with_constraints(), everything).metrics["macs"]
+    macs = evaluate(with_constraints(), all_rows).metrics["macs"]
     check_constraints(with_constraints(f"macs<={macs.min():.0f}"))
     check_constraints(with_constraints(f"macs>={macs.max():.0f}"))
     check_constraints(with_constraints(f"macs<={macs.max():.0f}", f"macs>={macs.max():.0f}"))

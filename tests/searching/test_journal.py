@@ -20,7 +20,7 @@ from nas.core.jsonl import line_reader, parse
 from nas.searching.evaluate import evaluate
 from nas.searching.journal import (
     Ask,
-    NoJournal,
+    NullJournal,
     Tell,
     _told,
     ask_record,
@@ -42,12 +42,12 @@ def _records(problem: Problem, rows: np.ndarray) -> list[dict[str, object]]:
 
 
 @pytest.fixture
-def path(problem: Problem, everything: np.ndarray, tmp_path: Path) -> Path:
+def path(problem: Problem, all_rows: np.ndarray, tmp_path: Path) -> Path:
     """Return a journal of nine trials, three of them failed."""
     problem.evaluators[1].broken = 1
     path = tmp_path / "run" / "journal.jsonl"
     with closing(open_journal(path)) as journal:
-        for record in _records(problem, everything[[0, 1, 2, -3, -2, -1, 3, 4, 5]]):
+        for record in _records(problem, all_rows[[0, 1, 2, -3, -2, -1, 3, 4, 5]]):
             journal.append(record)
     return path
 
@@ -201,16 +201,16 @@ def test_what_an_objective_cannot_have_is_told_with_its_place(
 
 
 def test_a_metric_that_is_no_objective_may_have_any_value(
-    problem: Problem, everything: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    problem: Problem, all_rows: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = {"score": np.full(3, 0.5), "top1": np.array([75.2, inf, 0.5])}
     kind = type(problem.evaluators[1])
     monkeypatch.setattr(kind, "__call__", lambda self, _: answer)
     problem.evaluators[1].provides = ("score", "top1")
     problem = replace(problem, objectives=(Objective.parse("max:score"),), limits=())
-    trials = evaluate(problem, everything[:3])
+    trials = evaluate(problem, all_rows[:3])
     assert trials.ok.all()
-    records = [{}, ask_record(0, 3, everything[:3]), tell_record(trials)]
+    records = [{}, ask_record(0, 3, all_rows[:3]), tell_record(trials)]
     (found,) = list(events(records, problem.space.widths, source="x", needed=["score"]))[1:]
     assert isinstance(found, Tell)
     assert found.trials.ok.all()
@@ -323,7 +323,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_no_journal_remembers_nothing() -> None:
-    journal = NoJournal()
+    journal = NullJournal()
     journal.append({"ask": 0})
     journal.close()
     assert journal.records == []

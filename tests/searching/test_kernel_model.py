@@ -19,23 +19,23 @@ def _predicted(problem: Problem, model: KernelModel, rows: np.ndarray) -> np.nda
     return model.predict(rows, problem.known(rows))["top1"]
 
 
-def test_contradicting_trials_are_averaged(problem: Problem, everything: np.ndarray) -> None:
-    rows = everything[[0, 0, -1, -1]]
+def test_contradicting_trials_are_averaged(problem: Problem, all_rows: np.ndarray) -> None:
+    rows = all_rows[[0, 0, -1, -1]]
     model = _told(problem, rows, np.array([0.5, 0.7, 0.1, 0.3]))
     assert _predicted(problem, model, rows) == pytest.approx([0.6, 0.6, 0.2, 0.2], abs=1e-3)
 
 
-def test_what_was_told_is_nearly_returned(problem: Problem, everything: np.ndarray) -> None:
-    rows = everything[:: max(1, len(everything) // 40)]
+def test_what_was_told_is_nearly_returned(problem: Problem, all_rows: np.ndarray) -> None:
+    rows = all_rows[:: max(1, len(all_rows) // 40)]
     top1 = evaluate(problem, rows).metrics["top1"]
     error = _predicted(problem, _told(problem, rows, top1), rows) - top1
     assert 0.002 < np.abs(error).max() / top1.std() < 0.02  # noise is allowed for, but little
 
 
-def test_predictions_keep_nine_digits(problem: Problem, everything: np.ndarray) -> None:
-    rows = everything[:20]
+def test_predictions_keep_nine_digits(problem: Problem, all_rows: np.ndarray) -> None:
+    rows = all_rows[:20]
     model = _told(problem, rows, evaluate(problem, rows).metrics["top1"])
-    found = _predicted(problem, model, everything)
+    found = _predicted(problem, model, all_rows)
     scaled = np.ldexp(np.frexp(found)[0], 30)
     assert (scaled == np.round(scaled)).all()
 

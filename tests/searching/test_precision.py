@@ -12,7 +12,7 @@ from nas.core.errors import BadValue, NasError
 from nas.latency.file import load_table, write_table
 from nas.searching.config import SearchConfig
 from nas.searching.loop import Run, search
-from nas.searching.precision import dtypes_of, lowered, named_table, tables_for
+from nas.searching.precision import dtypes_of, in_dtypes, named_table, tables_for
 from nas.searching.problem import Candidates
 from nas.searching.runs.examples import read_examples
 from nas.searching.runs.folder import dtype_of, find_architecture, table_name_of
@@ -176,9 +176,9 @@ class Score:
 def test_a_score_does_not_tell_dtypes_apart() -> None:
     space = load_space("mbconv_64")
     units, score = SpaceUnits(space), Score()
-    assert lowered(score, space, units, ("int8",)) is score
+    assert in_dtypes(score, space, units, ("int8",)) is score
     with pytest.raises(NasError, match="zero_cost does not tell fp32 from int8"):
-        lowered(score, space, units, ("fp32", "int8"))
+        in_dtypes(score, space, units, ("fp32", "int8"))
 
 
 def test_a_space_of_dtypes_is_the_same_space_with_a_choice_more() -> None:
@@ -203,6 +203,6 @@ def test_who_measures_in_int8_needs_a_search_in_int8() -> None:
         int8: bool = True
 
     units, evaluator = SpaceUnits(space), Measured()
-    assert lowered(evaluator, space, units, ("fp32", "int8")) is evaluator
+    assert in_dtypes(evaluator, space, units, ("fp32", "int8")) is evaluator
     with pytest.raises(NasError, match="is not searched: give `dtype=int8`"):
-        lowered(evaluator, space, units, ())
+        in_dtypes(evaluator, space, units, ())

@@ -104,8 +104,8 @@ def test_scores_are_all_to_be_minimised(problem: Problem) -> None:
     assert scores.tolist() == [[-0.5, 10.0], [-0.6, 20.0]]
 
 
-def test_free_evaluators_answer_without_a_trial(problem: Problem, everything: np.ndarray) -> None:
-    assert set(problem.known(everything)) == {"macs", "params", "activations"}
+def test_free_evaluators_answer_without_a_trial(problem: Problem, all_rows: np.ndarray) -> None:
+    assert set(problem.known(all_rows)) == {"macs", "params", "activations"}
     assert [evaluator.provides for evaluator in problem.expensive] == [("top1",)]
 
 

@@ -9,7 +9,7 @@ import pytest
 from nas.core.plugins import Plugin, create
 from nas.searching.evaluate import evaluate
 from nas.searching.evaluators.costs import create as create_costs
-from nas.searching.journal import NoJournal, open_journal
+from nas.searching.journal import NullJournal, open_journal
 from nas.searching.pareto import hypervolume
 from nas.searching.problem import (
     Candidates,
@@ -92,7 +92,7 @@ def screened(name: str, problem: Problem, *, times: int = 6, seed: int = 0) -> S
 
 
 def run(problem: Problem, proposer: Strategy, count: int) -> Trials:
-    session = Session(problem, proposer, NoJournal(), header={})
+    session = Session(problem, proposer, NullJournal(), header={})
     while len(session) < count and session.step(min(proposer.batch, 10, count - len(session))):
         pass
     return session.trials
@@ -184,10 +184,10 @@ def test_an_ask_may_come_before_the_last_tell(problem: Problem) -> None:
 
 
 @pytest.mark.parametrize("name", ["random", "evolution", "archive"])
-def test_a_small_space_is_searched_to_its_end(name: str, tiny: Space, everything: Matrix) -> None:
+def test_a_small_space_is_searched_to_its_end(name: str, tiny: Space, all_rows: Matrix) -> None:
     problem = problem_of(tiny)
     trials = run(problem, screened(name, problem), 10_000)
-    assert len(trials) == len(np.unique(trials.picks, axis=0)) == len(everything)
+    assert len(trials) == len(np.unique(trials.picks, axis=0)) == len(all_rows)
 
 
 def test_a_strategy_that_repeats_itself_is_not_cut_short(tiny: Space) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from nas.core.errors import RunError
 from nas.core.plugins import Plugin, create
-from nas.searching.journal import NoJournal, open_journal
+from nas.searching.journal import NullJournal, open_journal
 from nas.searching.problem import Problem, Strategy, Trials
 from nas.searching.session import Session
 
@@ -53,11 +53,9 @@ def _same(one: Trials, other: Trials) -> bool:
     )  # fmt: skip
 
 
-def test_steps_number_trials_and_tell_the_strategy(
-    problem: Problem, everything: np.ndarray
-) -> None:
-    strategy = Listed(everything[:10])
-    session = Session(problem, strategy, NoJournal(), header=HEADER)
+def test_steps_number_trials_and_tell_the_strategy(problem: Problem, all_rows: np.ndarray) -> None:
+    strategy = Listed(all_rows[:10])
+    session = Session(problem, strategy, NullJournal(), header=HEADER)
     assert [session.step(4), session.step(4), session.step(4), session.step(4)] == [4, 4, 2, 0]
     assert [trials.first for trials in strategy.told] == [0, 4, 8]
     assert len(session) == len(session.trials) == 10
@@ -67,15 +65,15 @@ def test_steps_number_trials_and_tell_the_strategy(
 def test_an_evaluator_says_how_many_it_takes_at_once(problem: Problem) -> None:
     fake = problem.evaluators[-1]
     fake.at_once = 3  # type: ignore[attr-defined]
-    session = Session(problem, _strategy(problem), NoJournal(), header={})
+    session = Session(problem, _strategy(problem), NullJournal(), header={})
     assert [session.step(8) for _ in range(3)] == [3, 3, 2]
     assert (len(session), session.asked, session.waiting) == (8, 8, {})
 
 
-def test_equal_candidates_are_evaluated_once(problem: Problem, everything: np.ndarray) -> None:
+def test_equal_candidates_are_evaluated_once(problem: Problem, all_rows: np.ndarray) -> None:
     problem.evaluators[1].broken = 1
-    rows = np.concatenate([everything[:2], everything[:2], everything[-1:], everything[-1:]])
-    session = Session(problem, Listed(np.concatenate([rows, rows])), NoJournal(), header=HEADER)
+    rows = np.concatenate([all_rows[:2], all_rows[:2], all_rows[-1:], all_rows[-1:]])
+    session = Session(problem, Listed(np.concatenate([rows, rows])), NullJournal(), header=HEADER)
     session.step(6)
     session.step(6)
     trials = session.trials
@@ -203,9 +201,9 @@ def test_a_damaged_journal_is_refused(problem: Problem, tmp_path: Path) -> None:
         pass
 
 
-def test_trials_know_their_seconds(problem: Problem, everything: np.ndarray) -> None:
-    strategy = Listed(everything[:8])
-    session = Session(problem, strategy, NoJournal(), header=HEADER)
+def test_trials_know_their_seconds(problem: Problem, all_rows: np.ndarray) -> None:
+    strategy = Listed(all_rows[:8])
+    session = Session(problem, strategy, NullJournal(), header=HEADER)
     session.step(4)
     session.step(4)
     seconds = [trials.seconds for trials in strategy.told]

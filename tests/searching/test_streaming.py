@@ -11,7 +11,7 @@ import pytest
 from nas.core.errors import RunError
 from nas.core.plugins import Plugin, create
 from nas.core.workers.runner import WAIT, Failure, Work, attempt
-from nas.searching.journal import NoJournal, open_journal
+from nas.searching.journal import NullJournal, open_journal
 from nas.searching.problem import FAILED, Problem, Trials
 from nas.searching.session import Session
 from nas.searching.streaming import stream
@@ -58,7 +58,7 @@ def _run(session: Session, runner: Shuffled, wanted: int = 40, **options: Any) -
 
 
 def test_all_workers_have_something_to_do(problem: Problem) -> None:
-    session, runner = _session(problem, NoJournal()), Shuffled(8)
+    session, runner = _session(problem, NullJournal()), Shuffled(8)
     _run(session, runner)
     assert runner.most == 8
     assert (len(session), len(session.waiting)) == (40, 0)
@@ -66,7 +66,7 @@ def test_all_workers_have_something_to_do(problem: Problem) -> None:
 
 
 def test_one_worker_gives_what_single_steps_give(problem: Problem) -> None:
-    stepped, streamed = _session(problem, NoJournal()), _session(problem, NoJournal())
+    stepped, streamed = _session(problem, NullJournal()), _session(problem, NullJournal())
     while len(stepped) < 20:
         stepped.step(1)
     _run(streamed, Shuffled(1), wanted=20)
@@ -93,11 +93,11 @@ def test_results_in_turn_give_the_same_trials_in_whatever_order_they_come(
 ) -> None:
     found, free = [], []
     for seed in range(4):
-        session = _session(problem, NoJournal(), strategy)
+        session = _session(problem, NullJournal(), strategy)
         _run(session, Shuffled(3, seed=seed), in_turn=True)
         assert (len(session), len(session.waiting)) == (40, 0)
         found.append(session.trials.picks.tobytes())
-        session = _session(problem, NoJournal(), strategy)
+        session = _session(problem, NullJournal(), strategy)
         _run(session, Shuffled(3, seed=seed))
         free.append(session.trials.picks.tobytes())
     assert len(set(found)) == 1
@@ -105,7 +105,7 @@ def test_results_in_turn_give_the_same_trials_in_whatever_order_they_come(
 
 
 def test_all_workers_have_something_to_do_in_turn(problem: Problem) -> None:
-    session, runner = _session(problem, NoJournal()), Shuffled(8)
+    session, runner = _session(problem, NullJournal()), Shuffled(8)
     _run(session, runner, in_turn=True)
     assert runner.most == 8
 
@@ -114,7 +114,7 @@ def test_all_workers_have_something_to_do_in_turn(problem: Problem) -> None:
 def test_what_is_resumed_in_turn_gives_the_same_trials(
     problem: Problem, tmp_path: Path, cut: int
 ) -> None:
-    whole = _session(problem, NoJournal(), "evolution")
+    whole = _session(problem, NullJournal(), "evolution")
     _run(whole, Shuffled(3), in_turn=True)
     with closing(open_journal(tmp_path / "cut")) as journal:
         begun = _session(problem, journal, "evolution")
@@ -129,7 +129,7 @@ def test_what_is_resumed_in_turn_gives_the_same_trials(
 
 
 def test_failures_in_turn_fail_their_own_trials(problem: Problem) -> None:
-    session = _session(problem, NoJournal())
+    session = _session(problem, NullJournal())
     _run(session, Shuffled(4, spoil={3: Failure("no"), 9: Failure("no")}), in_turn=True)
     assert np.flatnonzero(session.trials.status == FAILED).tolist() == [3, 9]
 
@@ -156,7 +156,7 @@ def test_a_stream_cut_anywhere_goes_on_without_losing_or_doubling(
 
 
 def test_a_failed_task_fails_its_trial_alone(problem: Problem) -> None:
-    session = _session(problem, NoJournal())
+    session = _session(problem, NullJournal())
     _run(session, Shuffled(3, spoil={4: Failure("took more than 5 s")}))
     failed = np.flatnonzero(session.trials.status == "failed")
     assert len(failed) == 1
@@ -166,7 +166,7 @@ def test_a_failed_task_fails_its_trial_alone(problem: Problem) -> None:
 
 
 def test_a_fatal_failure_ends_the_search_and_fails_nothing(problem: Problem) -> None:
-    session = _session(problem, NoJournal())
+    session = _session(problem, NullJournal())
     with pytest.raises(RunError, match="no space left"):
         _run(session, Shuffled(3, spoil={4: Failure("no space left", fatal=True)}))
     assert session.trials.ok.all()
@@ -174,7 +174,7 @@ def test_a_fatal_failure_ends_the_search_and_fails_nothing(problem: Problem) -> 
 
 
 def test_equal_candidates_are_evaluated_once(problem: Problem) -> None:
-    session = _session(problem, NoJournal(), "nsga2")
+    session = _session(problem, NullJournal(), "nsga2")
     _run(session, Shuffled(1), wanted=400)
     asked = problem.evaluators[1].calls
     assert len(session) == 400
@@ -200,9 +200,9 @@ class Repeating:
 @pytest.mark.parametrize("workers", [1, 5])
 @pytest.mark.parametrize("again", [False, True])
 def test_equal_candidates_under_way_wait_for_one_evaluation(
-    problem: Problem, everything: np.ndarray, tmp_path: Path, workers: int, again: bool
+    problem: Problem, all_rows: np.ndarray, tmp_path: Path, workers: int, again: bool
 ) -> None:
-    rows, calls = everything[::60], problem.evaluators[1].calls
+    rows, calls = all_rows[::60], problem.evaluators[1].calls
     problem.evaluators[1].broken = int(rows[-1, 0])
     with closing(open_journal(tmp_path / "journal")) as journal:
         session = Session(problem, Repeating(rows), journal, header=HEADER)
@@ -221,13 +221,13 @@ def test_equal_candidates_under_way_wait_for_one_evaluation(
 
 
 def test_a_strategy_that_has_no_more_ends_the_stream(problem: Problem) -> None:
-    session = _session(problem, NoJournal(), "grid")
+    session = _session(problem, NullJournal(), "grid")
     _run(session, Shuffled(4), wanted=10_000)
     assert len(session) == 576
 
 
 def test_quick_candidates_travel_together(problem: Problem) -> None:
     object.__setattr__(problem.evaluators[1], "seconds", 0.01)
-    session = _session(problem, NoJournal())
+    session = _session(problem, NullJournal())
     _run(session, Shuffled(2), wanted=100)
     assert max(problem.evaluators[1].calls) == 20

@@ -52,22 +52,22 @@ def test_sums_equal_the_predicted_latency(name: str, of: str) -> None:
 
 
 def test_sums_are_right_for_every_architecture_of_a_space(
-    tiny: Space, everything: np.ndarray
+    tiny: Space, all_rows: np.ndarray
 ) -> None:
-    found = Lookup(tiny, _macs)(everything)[:, 0]
-    assert found.tolist() == [cost(tiny.decode_row(row)).macs for row in everything]
+    found = Lookup(tiny, _macs)(all_rows)[:, 0]
+    assert found.tolist() == [cost(tiny.decode_row(row)).macs for row in all_rows]
 
 
-def test_least_is_a_lower_bound(tiny: Space, everything: np.ndarray) -> None:
+def test_least_is_a_lower_bound(tiny: Space, all_rows: np.ndarray) -> None:
     lookup = Lookup(tiny, _macs)
     least = lookup.least()[0]
-    assert 0 < least <= lookup(everything).min()
+    assert 0 < least <= lookup(all_rows).min()
 
 
-def test_several_values_are_summed_at_once(tiny: Space, everything: np.ndarray) -> None:
-    both = Lookup(tiny, lambda units: (cost_of(units).macs, 1.0))(everything)
-    assert both.shape == (len(everything), 2)
-    layers = [sum(map(len, tiny.decode_row(row).stages)) for row in everything]
+def test_several_values_are_summed_at_once(tiny: Space, all_rows: np.ndarray) -> None:
+    both = Lookup(tiny, lambda units: (cost_of(units).macs, 1.0))(all_rows)
+    assert both.shape == (len(all_rows), 2)
+    layers = [sum(map(len, tiny.decode_row(row).stages)) for row in all_rows]
     assert both[:, 1].tolist() == [1 + n + 3 for n in layers]
 
 
@@ -75,14 +75,14 @@ def test_no_rows_give_no_sums(tiny: Space) -> None:
     assert Lookup(tiny, _macs)(np.zeros((0, len(tiny.columns)), np.uint8)).shape == (0, 1)
 
 
-def test_a_pickled_lookup_gives_the_same_sums(tiny: Space, everything: np.ndarray) -> None:
+def test_a_pickled_lookup_gives_the_same_sums(tiny: Space, all_rows: np.ndarray) -> None:
     lookup = Lookup(tiny, _macs)
-    assert np.array_equal(pickle.loads(pickle.dumps(lookup))(everything), lookup(everything))
+    assert np.array_equal(pickle.loads(pickle.dumps(lookup))(all_rows), lookup(all_rows))
 
 
-def test_distinct_units_are_those_of_all_architectures(tiny: Space, everything: np.ndarray) -> None:
+def test_distinct_units_are_those_of_all_architectures(tiny: Space, all_rows: np.ndarray) -> None:
     found = distinct_units(tiny)
-    units = [unit for row in everything for unit in lower(tiny.decode_row(row))]
+    units = [unit for row in all_rows for unit in lower(tiny.decode_row(row))]
     assert {unit.key: unit for unit in units} == dict(found)
     assert all(unit.key == key for key, unit in found.items())
 

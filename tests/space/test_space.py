@@ -29,14 +29,14 @@ def test_size_of_mnasnet_follows_from_its_rows() -> None:
     assert load_space("mnasnet").size == np.prod([operations * n for n in widths_and_layers])
 
 
-def test_size_is_the_number_of_different_architectures(tiny: Space, everything: np.ndarray) -> None:
+def test_size_is_the_number_of_different_architectures(tiny: Space, all_rows: np.ndarray) -> None:
     # stage 1: width, expansion, kernel, layers; stage 2: (conv, or mbconv twice) x SE x kernels
-    assert tiny.size == 2**4 * (3 * 2 * (2 + 4)) == len(everything)
-    assert len({tiny.decode_row(row).fingerprint for row in everything}) == tiny.size
+    assert tiny.size == 2**4 * (3 * 2 * (2 + 4)) == len(all_rows)
+    assert len({tiny.decode_row(row).fingerprint for row in all_rows}) == tiny.size
 
 
-def test_tiny_space_round_trips_everywhere(tiny: Space, everything: np.ndarray) -> None:
-    for row in everything:
+def test_tiny_space_round_trips_everywhere(tiny: Space, all_rows: np.ndarray) -> None:
+    for row in all_rows:
         picks = tiny.unpack(row)
         assert tiny.encode(tiny.decode(picks)) == picks
         assert np.array_equal(tiny.pack(picks), row)

@@ -55,9 +55,9 @@ def test_each_network_gives_what_it_gives_alone(name: str, transforms: bool, tin
         assert (alone - together).abs().max() < 1e-5 * alone.abs().max()
 
 
-def test_every_row_of_a_space_has_its_weights(tiny: Space, everything: np.ndarray) -> None:
+def test_every_row_of_a_space_has_its_weights(tiny: Space, all_rows: np.ndarray) -> None:
     shared = weights_of(made(tiny))
-    for row in everything:
+    for row in all_rows:
         arch = for_classes(tiny.decode_row(row), CLASSES)
         check_weights(lower(arch), subnet_weights(shared, arch))
 

@@ -32,8 +32,8 @@ def batch(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(6, 3, 32, 32, generator=generator), torch.tensor([0, 1, 0, 1, 1, 0])
 
 
-def test_the_ends_of_a_space_cost_most_and_least(tiny: Space, everything: np.ndarray) -> None:
-    macs = [cost(arch).macs for arch in tiny.decode_rows(everything)]
+def test_the_ends_of_a_space_cost_most_and_least(tiny: Space, all_rows: np.ndarray) -> None:
+    macs = [cost(arch).macs for arch in tiny.decode_rows(all_rows)]
     ends = tiny.decode_rows(np.stack([largest(tiny), smallest(tiny)]))
     assert [cost(arch).macs for arch in ends] == [max(macs), min(macs)]
 

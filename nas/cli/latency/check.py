@@ -13,7 +13,7 @@ from nas.core.optional import optional
 from nas.core.run_folder import SEARCH, TRAINING, kind_of
 from nas.latency.measure.run import Target
 from nas.searching.runs.check import check_run, spread_names
-from nas.searching.runs.checked import keep_checked
+from nas.searching.runs.measured import store_measured
 
 
 @click.command("check")
@@ -40,7 +40,7 @@ def command(run: Path, top: int, table: str | None, target: Target, as_json: boo
         found = check_run(run, names, table=table, target=target, report=report)
     records = [one.record() for one in found]
     with optional("the measurements in the run folder", say):
-        keep_checked(run, records)
+        store_measured(run, records)
     if as_json:
         print_json({"schema": 1, "run": str(run), "networks": records})
         return

@@ -14,8 +14,8 @@ from nas.latency.measure.references import references_of
 from nas.latency.measure.rounds import MeasuringReport
 from nas.latency.measure.run import Target, measure_plan
 from nas.latency.table import LatencyTable
-from nas.searching.kept_table import table_of
 from nas.searching.runs.folder import dtype_of, find_architecture, front_names, table_name_of
+from nas.searching.stored_table import table_of
 
 
 def spread_names(run: Path, top: int) -> tuple[str, ...]:

@@ -11,9 +11,9 @@ from nas.core.data import exists, is_path
 from nas.core.errors import RunError
 from nas.core.storage import Place
 from nas.searching.journal import JOURNAL
-from nas.searching.kept_space import SPACE
 from nas.searching.problem import concatenate
 from nas.searching.runs.stored import StoredRun, read_run
+from nas.searching.stored_space import SPACE
 
 
 def read_examples(runs: Sequence[Place | Path | str]) -> Examples:

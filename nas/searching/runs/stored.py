@@ -18,11 +18,11 @@ from nas.core.storage import Place
 from nas.searching.config import SearchConfig, read_config
 from nas.searching.fronts import front_numbers, signed
 from nas.searching.journal import JOURNAL, Ask, Tell, events
-from nas.searching.kept_space import SPACE, kept_space, named_space
 from nas.searching.precision import dtypes_of
 from nas.searching.problem import Constraint, Objective, Trials, concatenate
 from nas.searching.runs.folder import CONFIG, FRONT
 from nas.searching.runs.front_file import read_rows
+from nas.searching.stored_space import SPACE, named_space, stored_space
 from nas.searching.views import html_table, plot_objectives, solutions_frame, trials_frame
 from nas.space.heads import Head
 from nas.space.space import Space
@@ -140,5 +140,5 @@ def read_run(out: Place | Path | str) -> StoredRun:
     with place.reading(*MARKS, JOURNAL, SPACE) as here:
         check_kind(here, SEARCH)
         config, records = read_config(here / CONFIG, kept=True), read_lines(here / JOURNAL)
-        kept = kept_space(here)
+        kept = stored_space(here)
     return StoredRun(out=place, config=config, records=records, kept=kept)

@@ -34,7 +34,7 @@ RUNNING, FINISHED, STOPPED, SPENT = "running", "finished", "stopped", "out of bu
 ProcessId = Annotated[int, Range(1, 2**31 - 1)]
 
 
-class TimeUp(KeyboardInterrupt):
+class TimeLimitReached(KeyboardInterrupt):
     """The end of the time that a search was given; only the search catches it."""
 
 
@@ -162,7 +162,7 @@ class Watch:
         try:
             if sum(evaluator.seconds for evaluator in session.problem.expensive) > SLOW_SECONDS:
                 self._report_progress()
-            with suppress(TimeUp):
+            with suppress(TimeLimitReached):
                 yield
             state = SPENT if self.spent(session) else FINISHED
         finally:
@@ -212,12 +212,12 @@ class Watch:
         """Report that a task is done.
 
         Raises:
-            TimeUp: if the time is over.
+            TimeLimitReached: if the time is over.
         """
         self._tasks += 1
         self._report_progress()
         if self._is_late():
-            raise TimeUp
+            raise TimeLimitReached
 
     def _report_progress(self) -> None:
         if self._progress:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.searching.acquisition import extent_of, quickly_ahead
+from nas.searching.acquisition import extent_of, improvement_over_sorted
 from nas.searching.pareto import non_dominated
 from nas.searching.problem import Floats, Problem, Trials
 from nas.space.space import Matrix
@@ -42,9 +42,9 @@ class ParetoArchive:
         step = -(-len(self.front) // _RIVALS) if self.front.shape[1] > 2 else 1
         return self.front[:: max(1, step)]
 
-    def ahead(self, scores: Floats) -> Floats:
+    def improvement(self, scores: Floats) -> Floats:
         """Return how far `scores` are ahead of the front, which must not be empty."""
-        return quickly_ahead(scores, self.rivals, extent_of(self.front))
+        return improvement_over_sorted(scores, self.rivals, extent_of(self.front))
 
     def tell(self, trials: Trials) -> None:
         """Take in the trials that are ok."""
@@ -59,9 +59,9 @@ class ParetoArchive:
         self.front = _merged(self.front, scores)
         if len(self.front) == 0:
             return
-        ahead = self.ahead(self.scores)
-        order = np.argsort(-ahead, kind="stable")
-        keep = ahead >= -self._slack
+        improvement = self.improvement(self.scores)
+        order = np.argsort(-improvement, kind="stable")
+        keep = improvement >= -self._slack
         keep[order[: self._least]] = True
         keep[order[_MOST:]] = False
         self.rows, self.scores = self.rows[keep], self.scores[keep]

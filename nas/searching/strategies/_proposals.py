@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nas.searching.acquisition import violation
 from nas.searching.problem import Floats, Problem, Trials
-from nas.searching.strategies._vary import everything, mutate
+from nas.searching.strategies._variation import all_rows, mutate
 from nas.space.space import Matrix
 
 _KEYS_SEED = 1905
@@ -102,7 +102,7 @@ class Proposals:
 
     @cached_property
     def _all(self) -> Matrix | None:
-        return everything(self._problem.space)
+        return all_rows(self._problem.space)
 
     def _sampled(self, count: int, rng: np.random.Generator) -> Matrix:
         rows = np.zeros((0, len(self._problem.space.columns)), dtype=np.uint8)

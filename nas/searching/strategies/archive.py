@@ -1,8 +1,8 @@
 """Pareto-archive evolution with screened children; the default where an evaluation is a look-up."""
 
 from nas.searching.problem import Problem, Trials
-from nas.searching.strategies._breed import Breed
 from nas.searching.strategies._linear_model import LinearModel
+from nas.searching.strategies._offspring import OffspringSampler
 from nas.searching.strategies._pareto_archive import ParetoArchive
 from nas.searching.strategies._proposals import Proposals
 from nas.space.space import Matrix
@@ -33,14 +33,14 @@ class Archive:
         self._proposals = Proposals(problem, seed)
         self._archive = ParetoArchive(problem, slack=_SLACK)
         self._model = LinearModel(problem, most_pairs=_MAX_PAIRS, penalty=_PENALTY, forget=_FORGET)
-        self._breed = Breed(problem, siblings=siblings, mutations=_MUTATIONS)
+        self._offspring = OffspringSampler(problem, siblings=siblings, mutations=_MUTATIONS)
 
     def ask(self, count: int) -> Matrix:
         """Return up to `count` new rows: random ones first, then children of the archive."""
         rng = self._proposals.rng()
         if self._proposals.count < self._initial or not len(self._archive):
             return self._proposals.ask(self._proposals.random(count, rng))
-        found = self._breed(
+        found = self._offspring(
             self._archive, self._model, count=count, proposals=self._proposals, rng=rng
         )
         return self._proposals.ask(self._proposals.fill(found, count, rng))

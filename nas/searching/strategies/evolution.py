@@ -5,7 +5,7 @@ import numpy as np
 from nas.searching.pareto import ranks
 from nas.searching.problem import Floats, Problem, Trials
 from nas.searching.strategies._proposals import Proposals
-from nas.searching.strategies._vary import mutate
+from nas.searching.strategies._variation import mutate
 from nas.space.space import Matrix
 
 _TRIES = 4

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from nas.searching.acquisition import promising
+from nas.searching.acquisition import select_batch
 from nas.searching.kernel_model import KernelModel
 from nas.searching.problem import Problem, Trials
-from nas.searching.strategies._breed import Breed
+from nas.searching.strategies._offspring import OffspringSampler
 from nas.searching.strategies._pareto_archive import ParetoArchive
 from nas.searching.strategies._proposals import Proposals
 from nas.space.space import Matrix
@@ -36,7 +36,7 @@ class Guided:
         self._proposals = Proposals(problem, seed)
         self._archive = ParetoArchive(problem, slack=_SLACK, least=_MIN_KEPT)
         self._model = KernelModel(problem, most=_MAX_FITTED)
-        self._breed = Breed(problem, siblings=1, mutations=3)
+        self._offspring = OffspringSampler(problem, siblings=1, mutations=3)
 
     def ask(self, count: int) -> Matrix:
         """Return up to `count` new rows; fewer while there are few trials to learn from."""
@@ -50,7 +50,7 @@ class Guided:
         found = self._candidates(rng)
         explored = rng.binomial(count, self._explore)
         scores = self._model.scores(found)
-        best = promising(*scores, self._archive.rivals, count=count - explored)
+        best = select_batch(*scores, self._archive.rivals, count=count - explored)
         rest = rng.permutation(np.delete(np.arange(len(found)), best))
         rows = found[np.concatenate([best, rest[: count - len(best)]])]
         return self._proposals.ask(self._proposals.fill(rows, count, rng))
@@ -82,7 +82,7 @@ class Guided:
         archive = ParetoArchive(self._problem, slack=_INNER_SLACK, least=_MIN_KEPT)
         archive.add(self._archive.rows, self._archive.scores)
         for _ in range(_GENERATIONS):
-            children = self._breed(
+            children = self._offspring(
                 archive, self._model, count=_CHILDREN, proposals=self._proposals, rng=rng
             )
             if not len(children):

@@ -5,7 +5,7 @@ import numpy as np
 from nas.searching.problem import Problem, Trials
 from nas.searching.strategies._pareto_archive import ParetoArchive
 from nas.searching.strategies._proposals import Proposals
-from nas.searching.strategies._vary import neighbours
+from nas.searching.strategies._variation import neighbours
 from nas.space.space import Matrix
 
 _STARTS = 10

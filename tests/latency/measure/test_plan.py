@@ -98,9 +98,9 @@ def test_small_inputs_are_measured_beside_small_references_and_relatives(tiny: S
 
 
 def test_networks_for_the_correction_are_of_the_space_and_relatives_of_the_zoo_by_fingerprint(
-    tiny: Space, everything: np.ndarray
+    tiny: Space, all_rows: np.ndarray
 ) -> None:
-    there = {tiny.decode_row(row).fingerprint for row in everything}
+    there = {tiny.decode_row(row).fingerprint for row in all_rows}
     side = max(tiny.resolutions)
     relatives = {scaled_to(load_architecture(name), side).fingerprint for name in RELATIVES}
     assert not relatives & there
@@ -165,9 +165,9 @@ def test_a_zoo_network_that_was_fitted_on_is_not_validated_on(tiny: Space) -> No
 
 
 def test_a_space_with_fewer_networks_than_asked_for_gives_those_it_has(
-    tiny: Space, everything: np.ndarray
+    tiny: Space, all_rows: np.ndarray
 ) -> None:
-    every = [tiny.decode_row(row).fingerprint for row in everything]
+    every = [tiny.decode_row(row).fingerprint for row in all_rows]
     left = set(every[:3])
     plan = plan_validation(tiny, networks=40, known=frozenset(every) - left)
     assert len(plan.of(VALIDATION)) <= 3 + len(small_zoo())

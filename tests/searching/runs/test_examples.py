@@ -50,19 +50,19 @@ def values_of(rows: Matrix) -> np.ndarray:
     return 0.5 + rows.sum(axis=1) / 100
 
 
-def test_the_trials_of_several_runs_come_together(run: Run, everything: Matrix) -> None:
-    one = run("one", everything[:30], values_of(everything[:30]))
-    other = run("other", everything[30:50], values_of(everything[30:50]))
+def test_the_trials_of_several_runs_come_together(run: Run, all_rows: Matrix) -> None:
+    one = run("one", all_rows[:30], values_of(all_rows[:30]))
+    other = run("other", all_rows[30:50], values_of(all_rows[30:50]))
     found = read_examples([one, other, one])
-    assert np.array_equal(found.picks, everything[:50])
-    assert found.accuracy == pytest.approx(values_of(everything[:50]))
+    assert np.array_equal(found.picks, all_rows[:50])
+    assert found.accuracy == pytest.approx(values_of(all_rows[:50]))
     assert found.metric == "top1"
     assert found.space.name == "tiny"
     assert found.source == "50 trials of 2 runs by training:digits"
 
 
-def test_only_what_was_measured_in_full_counts(run: Run, everything: Matrix) -> None:
-    rows = everything[:40]
+def test_only_what_was_measured_in_full_counts(run: Run, all_rows: Matrix) -> None:
+    rows = all_rows[:40]
     status = [OK] * 25 + [STOPPED] * 5 + [FAILED] * 5 + [INFEASIBLE] * 5
     values = np.where(np.arange(40) < 25, values_of(rows), 1.2)
     values[35:] = np.nan
@@ -71,8 +71,8 @@ def test_only_what_was_measured_in_full_counts(run: Run, everything: Matrix) -> 
     assert found.accuracy.max() < 1
 
 
-def test_repeated_measurements_are_averaged(run: Run, everything: Matrix) -> None:
-    rows = everything[:30]
+def test_repeated_measurements_are_averaged(run: Run, all_rows: Matrix) -> None:
+    rows = all_rows[:30]
     one, other = (run(n, rows, values_of(rows) + d) for n, d in (("a", 0.01), ("b", 0.03)))
     assert read_examples([one, other]).accuracy == pytest.approx(values_of(rows) + 0.02)
 
@@ -88,41 +88,41 @@ def test_repeated_measurements_are_averaged(run: Run, everything: Matrix) -> Non
     ],
 )
 def test_runs_that_measured_something_else_do_not_mix(
-    run: Run, everything: Matrix, changed: dict[str, object], message: str
+    run: Run, all_rows: Matrix, changed: dict[str, object], message: str
 ) -> None:
-    one = run("one", everything[:30], values_of(everything[:30]))
-    other = run("other", everything[30:60], values_of(everything[30:60]), **changed)
+    one = run("one", all_rows[:30], values_of(all_rows[:30]))
+    other = run("other", all_rows[30:60], values_of(all_rows[30:60]), **changed)
     with pytest.raises(NasError, match=message) as caught:
         read_examples([one, other])
     assert "\n" not in str(caught.value)
 
 
-def test_another_table_is_no_other_accuracy(run: Run, everything: Matrix) -> None:
-    one = run("one", everything[:30], values_of(everything[:30]))
+def test_another_table_is_no_other_accuracy(run: Run, all_rows: Matrix) -> None:
+    one = run("one", all_rows[:30], values_of(all_rows[:30]))
     judges = ["costs", "table:another", "training:digits"]
-    other = run("b", everything[30:60], values_of(everything[30:60]), evaluators=judges)
+    other = run("b", all_rows[30:60], values_of(all_rows[30:60]), evaluators=judges)
     assert len(read_examples([one, other])) == 60
 
 
-def test_too_few_trials_and_no_accuracy_are_said(run: Run, everything: Matrix) -> None:
-    rows = everything[:19]
+def test_too_few_trials_and_no_accuracy_are_said(run: Run, all_rows: Matrix) -> None:
+    rows = all_rows[:19]
     with pytest.raises(NasError, match=r"19 different architectures .* at least 20 are needed"):
         read_examples([run("few", rows, values_of(rows))])
     with pytest.raises(RunError, match="has no top1 or top1_proxy; its trials have macs, speed"):
         read_examples([run("none", rows, values_of(rows), metric="speed")])
 
 
-def test_what_is_no_run_is_said(tmp_path: Path, run: Run, everything: Matrix) -> None:
+def test_what_is_no_run_is_said(tmp_path: Path, run: Run, all_rows: Matrix) -> None:
     with pytest.raises(RunError, match=r"is not a run folder: it has no run.yaml"):
         read_examples([tmp_path])
-    whole = run("one", everything[:30], values_of(everything[:30]))
+    whole = run("one", all_rows[:30], values_of(all_rows[:30]))
     (whole / "journal.jsonl").unlink()
     with pytest.raises(RunError, match=r"journal\.jsonl: No such file"):
         read_examples([whole])
 
 
-def test_a_run_that_just_began_has_too_few(run: Run, everything: Matrix) -> None:
-    whole = run("one", everything[:30], values_of(everything[:30]))
+def test_a_run_that_just_began_has_too_few(run: Run, all_rows: Matrix) -> None:
+    whole = run("one", all_rows[:30], values_of(all_rows[:30]))
     journal = whole / "journal.jsonl"
     journal.write_text(journal.read_text().splitlines(keepends=True)[0])
     with pytest.raises(NasError, match="has no top1 or top1_proxy; its trials have no metrics"):

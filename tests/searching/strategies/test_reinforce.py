@@ -80,14 +80,14 @@ def test_probabilities_add_up_over_the_values_that_exist(tiny: Space) -> None:
         assert not probabilities[:, column, width:].any()
 
 
-def test_rows_are_drawn_as_likely_as_they_are_said_to_be(tiny: Space, everything: Matrix) -> None:
+def test_rows_are_drawn_as_likely_as_they_are_said_to_be(tiny: Space, all_rows: Matrix) -> None:
     policies = some_policies(tiny, 1)
-    likely = np.exp(policies.log_likelihood(everything)[0])
+    likely = np.exp(policies.log_likelihood(all_rows)[0])
     assert likely.sum() == pytest.approx(1)
     drawn = policies.sample(40_000, 1.0, np.random.default_rng(1))
     top = likely.argsort()[-5:]
     for place in top:
-        share = (drawn == everything[place]).all(axis=1).mean()
+        share = (drawn == all_rows[place]).all(axis=1).mean()
         assert share == pytest.approx(likely[place], rel=0.25)
 
 

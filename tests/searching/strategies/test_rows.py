@@ -10,25 +10,25 @@ from nas.searching.evaluate import evaluate
 from nas.searching.evaluators.costs import create as create_costs
 from nas.searching.problem import Candidates, Constraint, Objective, Problem
 from nas.searching.strategies._proposals import Proposals
-from nas.searching.strategies._vary import everything, mutate, neighbours
+from nas.searching.strategies._variation import all_rows, mutate, neighbours
 from nas.space.file import load_space
 from nas.space.space import Space
 
 
 def test_everything_is_every_row_once(tiny: Space) -> None:
-    rows = everything(tiny)
+    rows = all_rows(tiny)
     assert rows is not None
     assert len(rows) == tiny.size
 
 
 def test_a_large_space_is_not_written_out() -> None:
-    assert everything(load_space("mobilenetv3")) is None
+    assert all_rows(load_space("mobilenetv3")) is None
 
 
 def test_neighbours_differ_in_one_active_pick(tiny: Space) -> None:
     row = tiny.sample_matrix(np.random.default_rng(1), 1)[0]
     found = neighbours(tiny, row)
-    everyone, active = everything(tiny), tiny.active(row[None])
+    everyone, active = all_rows(tiny), tiny.active(row[None])
     assert everyone is not None
     differ = (everyone != row) & active & tiny.active(everyone)
     near = (differ.sum(axis=1) == 1) & ~(everyone * ~active).any(axis=1)

@@ -15,7 +15,7 @@ MEASURED = "measured.json"
 Record = Mapping[str, Any]
 
 
-def keep_checked(run: Path, records: Sequence[Record]) -> None:
+def store_measured(run: Path, records: Sequence[Record]) -> None:
     """Keep the `records` of measured solutions in the folder of their run, with fingerprints.
 
     They take the place of earlier ones of the same networks.
@@ -25,7 +25,7 @@ def keep_checked(run: Path, records: Sequence[Record]) -> None:
     """
     new = [{**one, **_what(f"{run}:{one['name']}")} for one in records]
     again = {measured_key(one) for one in new}
-    old = [dict(one) for one in read_checked(run) if measured_key(one) not in again]
+    old = [dict(one) for one in read_measured(run) if measured_key(one) not in again]
     content = {"schema": SCHEMA, "networks": old + new}
     write_text(run / MEASURED, strict_json.dumps(content, indent=1) + "\n")
 
@@ -41,7 +41,7 @@ def _what(solution: str) -> dict[str, str]:
     return {"fingerprint": fingerprint, **({"dtype": dtype} if dtype else {})}
 
 
-def read_checked(here: Path) -> tuple[Record, ...]:
+def read_measured(here: Path) -> tuple[Record, ...]:
     """Return the records that a run folder keeps, none where nothing was measured.
 
     Raises:

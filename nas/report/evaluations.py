@@ -23,7 +23,7 @@ EVALUATIONS = tuple(f"eval-{split}.json" for split in SPLITS)
 """The scores of the best epoch on the validation and the test images, class by class."""
 
 
-def keep_evaluation(folder: Path, document: Mapping[str, Any]) -> None:
+def store_evaluation(folder: Path, document: Mapping[str, Any]) -> None:
     """Keep what `nas eval` found in the training folder, for its page.
 
     Raises:

@@ -32,7 +32,7 @@ def _random(space: Space, shape: tuple[int, ...], rng: np.random.Generator) -> M
     return drawn
 
 
-def mix(rows: Matrix, others: Matrix, rng: np.random.Generator) -> Matrix:
+def crossover(rows: Matrix, others: Matrix, rng: np.random.Generator) -> Matrix:
     """Return rows with every pick from `rows` or `others` (same shape), at even odds."""
     return np.where(rng.integers(0, 2, rows.shape, dtype=np.bool_), others, rows)
 
@@ -48,7 +48,7 @@ def neighbours(space: Space, row: Matrix) -> Matrix:
     return space.canonical(np.array(variants, dtype=np.uint8).reshape(-1, len(row)))
 
 
-def everything(space: Space) -> Matrix | None:
+def all_rows(space: Space) -> Matrix | None:
     """Return every row of a small space once, None for a large one."""
     if prod(space.widths.tolist()) > _ALL:
         return None

@@ -9,7 +9,7 @@ from nas.searching.acquisition import violation
 from nas.searching.problem import Floats, Metrics, Problem
 from nas.searching.strategies._pareto_archive import ParetoArchive, spread
 from nas.searching.strategies._proposals import Proposals
-from nas.searching.strategies._vary import mix, mutate
+from nas.searching.strategies._variation import crossover, mutate
 from nas.space.space import Matrix
 
 _NEAR, _FAR = 3, 6
@@ -31,7 +31,7 @@ class PredictionLayout(Protocol):
         """Return all metrics of `rows`; `known` are the free ones, where these are at hand."""
 
 
-class Breed:
+class OffspringSampler:
     """Breeds from an archive.
 
     Parents are spread over the objectives. Most children take picks from a second, near parent; all
@@ -75,7 +75,7 @@ class Breed:
         radii = (_NEAR,) * self._siblings + (_FAR,) * self._siblings
         parents, others = spread(archive.scores, groups, radii, rng).reshape(2, -1)
         others = np.where(rng.random(len(others)) < _MIXED, others, parents)
-        mixed = mix(archive.rows[parents], archive.rows[others], rng)
+        mixed = crossover(archive.rows[parents], archive.rows[others], rng)
         return mutate(self._problem.space, mixed, self._mutations, rng), parents
 
     def _errors(self, archive: ParetoArchive, model: PredictionLayout) -> Floats:
@@ -96,6 +96,6 @@ class Breed:
         if errors is not None:
             metrics = model.predict(children, known)
             scores = self._problem.scores(metrics) + errors[parents]
-            worth += archive.ahead(scores)
+            worth += archive.improvement(scores)
             worth -= violation(self._problem, metrics, len(children))
         return np.where(np.isnan(worth), -np.inf, worth)

@@ -21,7 +21,7 @@ def table_of(name: str, folder: Path | None) -> LatencyTable:
     return load_table(name)
 
 
-def keep_table(table: LatencyTable, folder: Path) -> None:
+def store_table(table: LatencyTable, folder: Path) -> None:
     """Write a table that its name alone does not give into a run folder that lacks it."""
     if not (folder / TABLE).is_file() and not _is_bundled(table):
         write_table(table, folder / TABLE, heading=f"the latency table of this run, {table.name}")

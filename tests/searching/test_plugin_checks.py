@@ -9,13 +9,13 @@ import pytest
 from nas.core.errors import BadPlugin
 from nas.searching.evaluate import evaluate
 from nas.searching.evaluators.costs import create as create_costs
-from nas.searching.problem import Answers, Candidates, Objective, Problem, answers
-from nas.searching.returned import (
+from nas.searching.plugin_checks import (
     CheckedStrategy,
     check_deviation,
     check_evaluator,
     check_strategy,
 )
+from nas.searching.problem import Answers, Candidates, Objective, Problem, answers
 from nas.space.space import Space
 
 

@@ -5,7 +5,7 @@ from io import BytesIO
 _WIDEST, _QUALITY = 1600, 85
 
 
-def smaller(png: bytes) -> tuple[str, bytes]:
+def compressed(png: bytes) -> tuple[str, bytes]:
     """Return the format and the content of a picture for a page: JPEG, at most 1,600 pixels wide.
 
     Where Pillow is not there, or cannot read it, the picture stays as it is.

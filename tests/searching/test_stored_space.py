@@ -8,9 +8,9 @@ import pytest
 from small import search, small
 
 from nas.core.errors import RunError
-from nas.searching.kept_space import SPACE, named_space, space_of
 from nas.searching.loop import Run
 from nas.searching.runs.stored import read_run
+from nas.searching.stored_space import SPACE, named_space, space_of
 from nas.space.file import load_space
 
 TINY = Path(__file__).parents[1] / "data" / "tiny.yaml"

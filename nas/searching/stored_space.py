@@ -33,7 +33,7 @@ def named_space(name: str, choices: str | None) -> Space:
     return named
 
 
-def kept_space(folder: Path) -> Space | None:
+def stored_space(folder: Path) -> Space | None:
     """Return the space that a run folder keeps; None where it keeps none."""
     kept = folder / SPACE
     return load_space(kept) if kept.is_file() else None
@@ -50,13 +50,13 @@ def space_of(name: str, folder: Path | None) -> Space:
     own = is_path(name) and exists(Path(name))
     if folder is None or own or not (folder / JOURNAL).is_file():
         return load_space(name)
-    if kept := kept_space(folder):
+    if kept := stored_space(folder):
         return kept
     header: Any = next(iter(read_lines(folder / JOURNAL)), {})
     return named_space(name, header.get("choices"))
 
 
-def keep_space(name: str, space: Space, folder: Path) -> None:
+def store_space(name: str, space: Space, folder: Path) -> None:
     """Copy the file of the `space` that was called `name` into a run folder that lacks it."""
     if not (folder / SPACE).is_file():
         same = is_path(name) or load_space(name).fingerprint == space.fingerprint
@@ -64,7 +64,7 @@ def keep_space(name: str, space: Space, folder: Path) -> None:
         write_text(folder / SPACE, read_text(path))
 
 
-def keep_given(space: Space, folder: Path) -> None:
+def store_given_space(space: Space, folder: Path) -> None:
     """Write a space that was given as an object into a run folder that lacks it."""
     if not (folder / SPACE).is_file():
         write_text(folder / SPACE, to_yaml(to_mapping(space)))
