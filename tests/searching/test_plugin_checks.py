@@ -82,7 +82,7 @@ def rows(space: Space, count: int = 3) -> Any:
     ],
 )
 def test_answers_are_checked(tiny: Space, said: Any, message: str) -> None:
-    with pytest.raises(BadPlugin, match=rf"^evaluator mine \(.*test_returned\) {message}"):
+    with pytest.raises(BadPlugin, match=rf"^evaluator mine \(.*test_plugin_checks\) {message}"):
         answers(FakeEvaluator(said=said), candidates(tiny))
 
 
