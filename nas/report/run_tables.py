@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from nas.core.errors import NasError
 from nas.latency.table import Latency, LatencyTable
 from nas.network.blocks import Architecture
-from nas.searching.kept_table import TABLE, table_of
 from nas.searching.precision import FP32, dtypes_of, named_table
 from nas.searching.runs.stored import StoredRun
+from nas.searching.stored_table import TABLE, table_of
 from nas.space.space import INT8, Matrix
 
 
