@@ -43,8 +43,9 @@ def load_architecture(name: str | Path) -> Architecture:
     """Return the architecture with a bundled name, or in a YAML or JSON file.
 
     A bundled name may have a width multiplier and a resolution, as in "mobilenet_v1@0.75-192". The
-    file may be a net.config of Once-for-All. Detectors are bundled too, or given as a head on a
-    backbone: "ssdlite:mobilenet_v2@320" (see `nas.network.detectors`).
+    file may be a net.config of Once-for-All. Detectors are bundled too, as in "yolov8n" or, with
+    another side of the input, "yolov8n@320", or given as a head on a backbone:
+    "ssdlite:mobilenet_v2@320" (see `nas.network.detectors`).
 
     Raises:
         UnknownName: if no bundled architecture has the name; it lists the closest ones.
@@ -100,11 +101,28 @@ _read_once = cache(data.read_foreign)
 
 def _scale(match: re.Match[str]) -> Architecture:
     base = load_architecture(match["base"])
+    if match["base"] in data.bundled(DETECTORS):
+        return _resized(base, match)
     if not 0.05 <= float(match["width"]) <= 10:
         raise NasError(f"width multiplier must be between 0.05 and 10, not {match['width']}")
     arch = scale_width(base, float(match["width"]))
     if match["resolution"]:
         arch = scale_resolution(arch, int(match["resolution"]))
+    return replace(arch, name=match[0])
+
+
+def _resized(detector: Architecture, match: re.Match[str]) -> Architecture:
+    """Return a bundled detector with another side of the input, which stands in for the width."""
+    if match["resolution"] or not match["width"].isdecimal():
+        raise NasError(
+            f"{match[0]}: bundled detectors have no width multiplier; write {match['base']}@320 "
+            "for another side of the input"
+        )
+    arch = scale_resolution(detector, int(match["width"]))
+    try:
+        lower(arch)
+    except BadValue as error:
+        raise BadValue(f"{match[0]}: {error}", *error.path) from None
     return replace(arch, name=match[0])
 
 

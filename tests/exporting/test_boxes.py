@@ -117,3 +117,14 @@ def test_limits_out_of_range_are_refused(given: dict[str, Any], message: str) ->
     with pytest.raises(BadValue) as error:
         nms_settings(detector, **{"score": 0.5, "overlap": 0.5, "most": 9, **given})
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize("form", ["onnx", "tflite"])
+def test_the_seed_decides_the_weights_of_graphs_with_boxes(form: str, tmp_path: Path) -> None:
+    detector = load_architecture("ssdlite:mobilenet_v3_small@96,classes=3")
+    zero, first, again, other = (
+        export(detector, tmp_path / "graph", form=f"{form}:seed={seed}").read_bytes()
+        for seed in (0, 7, 7, 8)
+    )
+    assert first == again
+    assert len({zero, first, other}) == 3

@@ -184,6 +184,9 @@ TEXTS = {
     "ssdlite:mobilenet_v2,clases=3": "unknown option 'clases'; did you mean classes?",
     "yolo:mobilenet_v2,width=9": "width must be 0.05 to 4, not 9",
     "yolov8x": "did you mean yolov8s",
+    "yolov8n@0.5": "bundled detectors have no width multiplier; write yolov8n@320",
+    "yolov8n@1-320": "bundled detectors have no width multiplier; write yolov8n@320",
+    "yolov8n@100": "yolov8n@100: head.1: the concat block reads maps of different sides",
 }
 
 
@@ -234,3 +237,11 @@ def test_a_bundled_detector_is_scaled_in_resolution_only() -> None:
     assert scale(arch, Multipliers(resolution=0.5)).resolution == 320
     with pytest.raises(BadValue, match="yolov8n is scaled in resolution only"):
         scale(arch, Multipliers(width=2.0))
+
+
+def test_a_side_behind_a_bundled_detector_is_its_resolution() -> None:
+    arch = load_architecture("yolov8n@320")
+    assert (arch.resolution, arch.name) == (320, "yolov8n@320")
+    assert len(priors_of(arch)) == 2100
+    assert cost(arch).params == PARAMETERS["yolov8n"]
+    assert cost(arch).macs == cost(load_architecture("yolov8n")).macs / 4

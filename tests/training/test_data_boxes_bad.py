@@ -229,6 +229,22 @@ def test_malformed_json_names_its_place(text: str, message: str, tmp_path: Path)
     _refused(f"coco:{tmp_path / 'all.json'}", message)
 
 
+def test_outlines_are_skipped_but_their_lines_are_counted(tmp_path: Path) -> None:
+    root = write_coco(tmp_path)
+    plain = load_data(f"coco:{root}")
+    file = root / "annotations" / "instances_train2017.json"
+    content = json.loads(file.read_text())
+    for entry in content["annotations"]:
+        entry |= {"segmentation": [[1.5, -2e1, 3, 4], []], "keypoints": [0, 0, 0]}
+    content["images"][0]["caption"] = '"segmentation": [1, 2]'
+    text = json.dumps(content, indent=1)
+    file.write_text(text)
+    assert load_data(f"coco:{root}").fingerprint == plain.fingerprint
+    line = text.count("\n") + 1
+    file.write_text(text[:-1] + "]")
+    _refused(f"coco:{root}", rf"instances_train2017\.json, line {line}: ")
+
+
 def test_one_file_of_annotations_is_enough(tmp_path: Path) -> None:
     for scene in SCENES:
         draw(tmp_path / "images" / f"{scene.name}.png", scene.boxes)

@@ -7,7 +7,8 @@ from nas.exporting.nms import check_boxes, nms_settings
 from nas.exporting.onnx import OPSET, detector_to_onnx, to_onnx
 from nas.network.blocks import Architecture
 from nas.network.detector import MIN_SCORE, OVERLAP
-from nas.network.weights import Weights
+from nas.network.lowering import lower
+from nas.network.weights import Weights, random_weights
 
 
 def create(  # noqa: PLR0913  # all of them are options of the user
@@ -34,7 +35,8 @@ def create(  # noqa: PLR0913  # all of them are options of the user
         is_raw = check_boxes(arch, raw=raw, batch=batch, given=(score, overlap, most))
         if arch.detector and not is_raw:
             nms = nms_settings(arch.detector, score=score, overlap=overlap, most=most)
-            model = detector_to_onnx(arch, weights, nms=nms, opset=opset, metadata=facts)
+            drawn = random_weights(lower(arch), seed=seed) if weights is None else weights
+            model = detector_to_onnx(arch, drawn, nms=nms, opset=opset, metadata=facts)
         else:
             size = batch or None
             model = to_onnx(arch, weights, seed=seed, batch=size, opset=opset, metadata=facts)

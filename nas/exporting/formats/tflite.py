@@ -7,7 +7,8 @@ from nas.exporting.nms import check_boxes, nms_settings
 from nas.exporting.tflite import detector_to_tflite, to_tflite
 from nas.network.blocks import Architecture
 from nas.network.detector import MIN_SCORE, OVERLAP
-from nas.network.weights import Weights
+from nas.network.lowering import lower
+from nas.network.weights import Weights, random_weights
 
 
 def create(
@@ -31,7 +32,8 @@ def create(
         is_raw = check_boxes(arch, raw=raw, batch=batch, given=(score, overlap, most))
         if arch.detector and not is_raw:
             nms = nms_settings(arch.detector, score=score, overlap=overlap, most=most)
-            return detector_to_tflite(arch, weights, nms=nms, metadata=facts)
+            drawn = random_weights(lower(arch), seed=seed) if weights is None else weights
+            return detector_to_tflite(arch, drawn, nms=nms, metadata=facts)
         return to_tflite(arch, weights, seed=seed, batch=batch or None, metadata=facts)
 
     return FileExporter(suffix=".tflite", content=content)
