@@ -35,7 +35,7 @@ from nas.network.cost import cost
 from nas.training.data import load_data
 from nas.training.recipe_files import find_recipe
 from nas.training.recipes import adapt
-from nas.training.run import carry_through, plan
+from nas.training.run import complete_training, plan
 
 HERE = Path(__file__).resolve().parent
 TARGETS = (2.0, 4.0)
@@ -95,7 +95,7 @@ def _missing(
 def _train(variant: Variant, seed: int, data: str, epochs: int) -> dict[str, Any]:
     """Return what one training came to: the accuracy of its last epoch on the validation images."""
     recipe = adapt(find_recipe("quick"), epochs=epochs)
-    trained = carry_through(plan(variant.arch, load_data(data), recipe, seed=seed))
+    trained = complete_training(plan(variant.arch, load_data(data), recipe, seed=seed))
     return {
         "fingerprint": variant.arch.fingerprint,
         "seed": seed,

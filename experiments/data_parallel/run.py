@@ -34,7 +34,7 @@ from nas.training.distributed import Workers, train_distributed
 from nas.training.job import TrainingJob
 from nas.training.recipe_files import find_recipe
 from nas.training.recipes import adapt
-from nas.training.run import Trained, carry_through, plan
+from nas.training.run import Trained, complete_training, plan
 
 HERE = Path(__file__).resolve().parent
 NETWORK, SIDE, RECIPE = "mobilenet_v3_small", 32, "quick"
@@ -96,7 +96,7 @@ def _job(seed: int, epochs: int) -> TrainingJob:
 def _train(job: TrainingJob, workers: int, out: Path) -> Trained:
     """Train, one worker in this process; what is there already is read."""
     if workers == 1:
-        return carry_through(job, out)
+        return complete_training(job, out)
     return train_distributed(job, Place(out), Workers(count=workers, need=NEED))
 
 

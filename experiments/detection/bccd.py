@@ -30,7 +30,7 @@ from nas.training.detection.by_class import DetectionEvaluation, evaluate_detect
 from nas.training.job import Options
 from nas.training.recipe_files import find_recipe
 from nas.training.recipes import adapt
-from nas.training.run import Trained, carry_through, plan
+from nas.training.run import Trained, complete_training, plan
 
 HERE = Path(__file__).parent
 MEASURED = HERE / "measured"
@@ -61,7 +61,7 @@ def measure(name: str, data: Data, work: Path) -> None:
         print(f"\r{name}: {done:,} of {total:,} images, {note}   ", end="", flush=True)
 
     job = plan(arch, data, recipe, options=Options(device="cpu", report=report))
-    trained = carry_through(job, work / name)
+    trained = complete_training(job, work / name)
     found = load_checkpoint(str(work / name))
     scored = evaluate_detector(found, data, split="test", device="cpu")
     write_text(MEASURED / f"{name}.json", json.dumps(_record(case, trained, scored), indent=1))

@@ -30,11 +30,11 @@ from nas.core.jsonl import Lines
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint, load_checkpoint
 from nas.training.data import Data
-from nas.training.inherited import begin_with
+from nas.training.inherited import inherit_weights
 from nas.training.job import Options
 from nas.training.recipe_files import find_recipe
 from nas.training.recipes import adapt
-from nas.training.run import carry_out, fit, plan
+from nas.training.run import fit_to_data, plan, run_training
 
 HERE = Path(__file__).resolve().parent
 RUNS = ROOT / "runs" / "inheritance"
@@ -54,7 +54,7 @@ class Bench:
     def train_base(self, arch: Architecture) -> float:
         """Train the network that others inherit from, in a folder, and return its accuracy."""
         out = RUNS / "base"
-        carry_out(self._job(arch, self.asked.base_epochs), out)
+        run_training(self._job(arch, self.asked.base_epochs), out)
         self.base = load_checkpoint(str(out))
         assert self.base.top1 is not None  # it was trained
         return self.base.top1
@@ -64,7 +64,7 @@ class Bench:
         way = f"{'inherited' if inherits else 'from nothing'}, {epochs} epochs"
         if (number, way) not in self.known:
             started = time.process_time()
-            trained = carry_out(self._job(arch, epochs, inherits=inherits))
+            trained = run_training(self._job(arch, epochs, inherits=inherits))
             seconds = round(time.process_time() - started, 1)
             top1 = float(trained.history[-1]["top1"])
             self.known[number, way] = top1
@@ -73,10 +73,10 @@ class Bench:
         return float(self.known[number, way])
 
     def _job(self, arch: Architecture, epochs: int, *, inherits: bool = False) -> Any:
-        options, arch = Options(), fit(arch, self.data)
+        options, arch = Options(), fit_to_data(arch, self.data)
         if inherits:
             assert self.base is not None  # it is trained first
-            begun = begin_with(self.base, arch, self.data, seed=0)
+            begun = inherit_weights(self.base, arch, self.data, seed=0)
             arch = begun.arch
             options = Options(weights=begun.weights, normalisation=begun.normalisation)
         recipe = adapt(find_recipe("auto"), epochs=epochs)

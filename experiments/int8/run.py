@@ -36,7 +36,7 @@ from nas.training.int8.timing import milliseconds
 from nas.training.job import Options
 from nas.training.recipe_files import find_recipe
 from nas.training.recipes import adapt
-from nas.training.run import carry_through, plan
+from nas.training.run import complete_training, plan
 from nas.training.trained import as_trained
 
 HERE = Path(__file__).parent
@@ -48,7 +48,7 @@ def measure(name: str, data: Data, asked: Namespace) -> dict[str, Any]:
     """Return accuracies and latencies of one network."""
     arch = scale_resolution(load_architecture(name), asked.side)
     job = plan(arch, data, adapt(find_recipe("auto"), epochs=asked.epochs))
-    carry_through(job, asked.work / name)
+    complete_training(job, asked.work / name)
     found: Checkpoint = load_checkpoint(str(asked.work / name))
     settings = Settings()
     ours = quantize(found, data, settings)
@@ -100,7 +100,7 @@ def aware(name: str, data: Data, asked: Namespace) -> dict[str, Any]:
     recipe = adapt(find_recipe("int8"), epochs=asked.aware_epochs)
     options = Options(weights=found.weights, normalisation=found.normalisation, quantize=True)
     out = asked.work / f"{name}-aware"
-    trained = carry_through(plan(found.arch, data, recipe, options=options), out)
+    trained = complete_training(plan(found.arch, data, recipe, options=options), out)
     qat = quantize(load_checkpoint(str(out)), data, settings)
     return {
         "network": name,

@@ -27,7 +27,7 @@ from nas.network.blocks import Architecture
 from nas.training.data import Data, Images, load_data
 from nas.training.recipe_files import find_recipe
 from nas.training.recipes import adapt
-from nas.training.run import fit, train
+from nas.training.run import fit_to_data, train
 
 HERE = Path(__file__).resolve().parent
 RUNS = ROOT / "runs" / "proxies"
@@ -97,7 +97,7 @@ def measure(name: str, seeds: int) -> None:
         for number, proxy, work in jobs(data, EPOCHS[name], seeds):
             if (number, proxy) in done:
                 continue
-            arch = fit(space.decode_row(picks[number]), data)
+            arch = fit_to_data(space.decode_row(picks[number]), data)
             started = time.process_time()
             value = work(arch)
             seconds = time.process_time() - started

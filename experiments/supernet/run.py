@@ -27,7 +27,7 @@ from nas.supernet.scoring import Scorer
 from nas.training.data import load_data
 from nas.training.recipe_files import find_recipe
 from nas.training.recipes import adapt
-from nas.training.run import fit
+from nas.training.run import fit_to_data
 
 RUNS = ROOT / "runs" / "supernet"
 VARIANTS: Mapping[str, Sharing] = {
@@ -84,7 +84,7 @@ def costs(count: int, images: str) -> None:
     pixels, labels = first_batch(data, batch=64, side=32, seed=0)
     with closing(Lines(RUNS / "zero_cost.jsonl", writer="another scoring")) as lines:
         for i in range(len(lines.records), count):
-            arch = fit(archs[i], data)
+            arch = fit_to_data(archs[i], data)
             found = {s: zero_cost_score(s, arch, pixels, labels, seed=0) for s in SCORES}
             lines.append({"name": names[i], **found})
 

@@ -29,10 +29,10 @@ from nas.network.blocks import Architecture
 from nas.network.multipliers import scale_resolution
 from nas.network.zoo import load_architecture
 from nas.training import data as nas_data
-from nas.training.data import Data, load_data, some
+from nas.training.data import Data, load_data, subset
 from nas.training.recipe_files import find_recipe
 from nas.training.recipes import adapt
-from nas.training.run import fit, train
+from nas.training.run import fit_to_data, train
 
 HERE = Path(__file__).resolve().parent
 RUNS = ROOT / "runs" / "training"
@@ -69,7 +69,9 @@ class Bench:
             "way": way, "seed": seed,
         }  # fmt: skip
         if (key := _key(wanted)) not in self.known:
-            arch = fit(scale_resolution(_network(case.network), SIDES[case.data]), self.data)
+            arch = fit_to_data(
+                scale_resolution(_network(case.network), SIDES[case.data]), self.data
+            )
             started = time.process_time()
             work = _by_recipe if way in RECIPES else _plainly
             top1 = work(arch, self.data, way, epochs=case.epochs, seed=seed)
@@ -152,7 +154,7 @@ def _part(data: Data) -> Data:
 
     def drawn(images: nas_data.Images, count: int) -> nas_data.Images:
         rows = np.random.default_rng(0).permutation(len(images))[:count]
-        return some(images, np.sort(rows))
+        return subset(images, np.sort(rows))
 
     return replace(data, train=drawn(data.train, TRAIN), val=drawn(data.val, VAL))
 

@@ -8,10 +8,10 @@ from nas.core.storage import Place
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import LAST, SUFFIX, Checkpoint, load_checkpoint
 from nas.training.data import Data
-from nas.training.inherited import begin_with
+from nas.training.inherited import inherit_weights
 from nas.training.job import Options
 from nas.training.recipes import Recipe
-from nas.training.run import Reached, carry_through, fit, plan
+from nas.training.run import ShortTrainingResult, complete_training, fit_to_data, plan
 
 
 class TooSlow(NasError):
@@ -45,7 +45,7 @@ class ShortTrainingSetup:
             BadValue: if the resolution is too small for it, or for the batch size.
         """
         arch = replace(arch, resolution=self.resolution or arch.resolution)
-        return fit(arch, self.data, batch=self.recipe.batch)
+        return fit_to_data(arch, self.data, batch=self.recipe.batch)
 
     def place(self, arch: Architecture, *, int8: bool = False) -> Place:
         """Return the folder of the training of `arch`; int8 has a separate one."""
@@ -69,7 +69,7 @@ def name_of(arch: Architecture, *, int8: bool = False) -> str:
     return f"{arch.fingerprint}-int8" if int8 else arch.fingerprint
 
 
-def advance(setup: ShortTrainingSetup, segment: Segment) -> Reached:
+def advance(setup: ShortTrainingSetup, segment: Segment) -> ShortTrainingResult:
     """Resume the training of `segment.arch` to the end of the segment, and return the result.
 
     Raises:
@@ -84,11 +84,11 @@ def advance(setup: ShortTrainingSetup, segment: Segment) -> Reached:
         options = Options(device=setup.device, until=segment.until, seconds=setup.seconds)
         arch = setup.prepared(segment.arch)
         if setup.relative:
-            begun = begin_with(setup.relative, arch, setup.data, seed=setup.seed)
+            begun = inherit_weights(setup.relative, arch, setup.data, seed=setup.seed)
             arch, usual = begun.arch, begun.normalisation
             options = replace(options, weights=begun.weights, normalisation=usual)
         job = plan(arch, setup.data, setup.recipe, seed=setup.seed, options=options)
-        trained = carry_through(job, out)
+        trained = complete_training(job, out)
         if segment.int8 and trained.epochs >= segment.until:
             value = _value_in_int8(setup, out)
     if trained.value is None or trained.epochs < segment.until:
@@ -97,7 +97,7 @@ def advance(setup: ShortTrainingSetup, segment: Segment) -> Reached:
             f"{trained.epochs} of {segment.until} epochs were done"
         )
     value = trained.value if value is None else value
-    return Reached(value=value, epochs=trained.epochs, seconds=trained.seconds)
+    return ShortTrainingResult(value=value, epochs=trained.epochs, seconds=trained.seconds)
 
 
 def _value_in_int8(setup: ShortTrainingSetup, folder: Path) -> float:

@@ -214,7 +214,7 @@ def _train(
     try:
         from nas.training.data import load_data
         from nas.training.job import Options
-        from nas.training.run import carry_out, plan
+        from nas.training.run import plan, run_training
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="nas train") from None
     changes = {key: flags[key] or 0 for key in ("epochs", "batch", "lr", "accumulate")}
@@ -227,7 +227,7 @@ def _train(
         begin = _inheriting if flags["inherit"] or _is_backbone(start, network) else _beginning
         network, options = begin(start, network, data, seed=flags["seed"])
     elif begun:
-        options = Options(began=begun.weights, normalisation=begun.normalisation)
+        options = Options(weights_fingerprint=begun.weights, normalisation=begun.normalisation)
     with progress("training", "images") as update:
         options = replace(
             options,
@@ -240,7 +240,7 @@ def _train(
         job = plan(network, data, recipe, seed=flags["seed"], options=options)
         if flags["workers"] == 1 and not flags["ray_address"]:
             with out.open() as folder:
-                return carry_out(job, folder), data
+                return run_training(job, folder), data
         return _train_distributed(job, out, flags), data
 
 
@@ -259,11 +259,11 @@ def _inheriting(
 ) -> tuple[Architecture, "Options"]:
     """Return the network and what it inherits, and say how much that is."""
     from nas.supernet.find import is_supernet, load_supernet
-    from nas.training.inherited import begin_with, find_relative
+    from nas.training.inherited import find_relative, inherit_weights
     from nas.training.job import Options
 
     found = load_supernet(start).subnet(arch) if is_supernet(start) else find_relative(start)
-    begun = begin_with(found, arch, data, seed=seed)
+    begun = inherit_weights(found, arch, data, seed=seed)
     say(f"beginning with weights of {start} for {begun.share:.0%} of the parameters")
     return begun.arch, Options(weights=begun.weights, normalisation=begun.normalisation)
 
@@ -278,14 +278,14 @@ def _beginning(
     from nas.training.foreign import is_foreign
     from nas.training.job import Options
     from nas.training.plain_weights import is_plain, plain_weights
-    from nas.training.pretrained import beginning, load_weights
-    from nas.training.trained import knows, starting_weights
+    from nas.training.pretrained import fine_tuning_options, load_weights
+    from nas.training.trained import has_classes, starting_weights
 
     if is_foreign(start):
         found = load_weights(arch, start)
-        new = "" if knows(found, data.classes) else ", with a new classifier"
+        new = "" if has_classes(found, data.classes) else ", with a new classifier"
         say(f"fine-tuning {start}{new}")
-        return found.arch, beginning(found, data, seed=seed)
+        return found.arch, fine_tuning_options(found, data, seed=seed)
     if is_plain(start):
         weights, is_new = plain_weights(Path(start), arch, data, seed=seed)
         new = ", with a new classifier for the classes of the data" if is_new else ""

@@ -17,7 +17,7 @@ import torch.nn.functional as F  # the customary name
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nas.models.graph import carry_out, edges, joined_outputs
+from nas.models.graph import edges, joined_outputs, run_graph
 from nas.models.moving import Moving
 from nas.network.blocks import IMAGE, Architecture
 from nas.network.layers import Add, Conv, Layer, Linear, Pool, Squeeze, Unit
@@ -174,7 +174,7 @@ class Network(nn.Module):
 
     def _maps(self, images: Tensor) -> dict[str, Tensor]:
         """Return the outputs of the network, by the names of their units."""
-        return carry_out(self._edges, tuple(self._units()), {IMAGE: images}, self._outputs)
+        return run_graph(self._edges, tuple(self._units()), {IMAGE: images}, self._outputs)
 
     def _units(self) -> Iterator[nn.Module]:
         yield from self.stem

@@ -18,7 +18,7 @@ def edges(units: Sequence[Unit]) -> Edges:
     return tuple((unit.name, names) for unit, names in sources(units))
 
 
-def carry_out(
+def run_graph(
     edges: Edges,
     modules: Sequence[nn.Module],
     given: Mapping[str, Tensor],
@@ -47,7 +47,7 @@ class Graph(nn.Module):
     def forward(self, *images: Tensor) -> tuple[Tensor, ...]:
         """Return the outputs of those units that no other unit reads."""
         given = dict(zip(self._inputs, images, strict=True))
-        return tuple(carry_out(self._edges, tuple(self.parts), given, self._outputs).values())
+        return tuple(run_graph(self._edges, tuple(self.parts), given, self._outputs).values())
 
 
 def joined_outputs(detector: Detector, maps: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:

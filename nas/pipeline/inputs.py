@@ -26,10 +26,10 @@ from nas.searching.setup import Setup, prepare
 from nas.training.data import Data, load_data
 from nas.training.distill import load_teacher
 from nas.training.evaluate import pick_device
-from nas.training.inherited import begin_with, find_relative
+from nas.training.inherited import find_relative, inherit_weights
 from nas.training.recipe_files import find_recipe
 from nas.training.recipes import Recipe, adapt
-from nas.training.run import fit, fit_recipe
+from nas.training.run import fit_recipe, fit_to_data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -101,7 +101,7 @@ def start_of(inputs: Inputs, arch: Architecture) -> Architecture:
     pixels = inputs.config.train.resolution
     recipes = (fit_recipe(one, inputs.data) for one in (inputs.recipe, inputs.tuning) if one)
     batch = min(one.batch for one in recipes)
-    return fit(scale_resolution(arch, pixels) if pixels else arch, inputs.data, batch=batch)
+    return fit_to_data(scale_resolution(arch, pixels) if pixels else arch, inputs.data, batch=batch)
 
 
 def _tuning(config: PipelineConfig) -> Recipe | None:
@@ -120,7 +120,7 @@ def _check_network(inputs: Inputs, arch: Architecture) -> None:
     """Reject settings that do not fit a network of the space."""
     config, network = inputs.config, start_of(inputs, arch)
     if inputs.relative:
-        begin_with(inputs.relative, network, inputs.data, seed=config.seed)
+        inherit_weights(inputs.relative, network, inputs.data, seed=config.seed)
     check_covered(inputs.table, network)
     if config.netadapt:
         latency_meter(inputs.table)

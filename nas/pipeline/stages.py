@@ -34,10 +34,10 @@ from nas.searching.loop import search
 from nas.searching.runs.folder import ARCHS, find_architecture
 from nas.space.space import INT8
 from nas.training.confusion import score_checkpoint
-from nas.training.inherited import begin_with
+from nas.training.inherited import inherit_weights
 from nas.training.job import Options
 from nas.training.recipes import Recipe
-from nas.training.run import carry_through, plan
+from nas.training.run import complete_training, plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +216,9 @@ def _trained(
     arch, options = _beginning(state, arch)
     with state.reporter.progress(f"training {arch.name}", "images") as update:
         options = replace(options, report=update)
-        trained = carry_through(plan(arch, data, recipe, seed=config.seed, options=options), out)
+        trained = complete_training(
+            plan(arch, data, recipe, seed=config.seed, options=options), out
+        )
     has_test = data.test is not None and len(data.test)
     test = (
         score_checkpoint(str(out), data, split="test", device=config.device) if has_test else None
@@ -233,7 +235,7 @@ def _beginning(state: PipelineState, arch: Architecture) -> tuple[Architecture, 
     options = Options(device=config.device, teacher=config.train.teacher)
     if inputs.relative is None:
         return arch, options
-    begun = begin_with(inputs.relative, arch, inputs.data, seed=config.seed)
+    begun = inherit_weights(inputs.relative, arch, inputs.data, seed=config.seed)
     state.reporter.say(
         f"{arch.name}: begins with weights of {config.train.weights} for {begun.share:.0%} of its "
         "parameters"

@@ -12,7 +12,7 @@ from nas.network.weights import fingerprint
 from nas.pruning.netadapt import Settings, check
 from nas.training.data import Data
 from nas.training.recipes import Recipe, as_plain
-from nas.training.run import fit, fit_recipe
+from nas.training.run import fit_recipe, fit_to_data
 from nas.training.trained import check_classes
 
 
@@ -35,7 +35,7 @@ def check_job(job: PruningJob) -> None:
         NasError: if the target cannot be reached, or table or data do not fit the network.
     """
     check_classes(job.start, job.data)
-    fit(job.start.arch, job.data, batch=fit_recipe(job.recipe, job.data).batch)
+    fit_to_data(job.start.arch, job.data, batch=fit_recipe(job.recipe, job.data).batch)
     check(job.start.arch, job.table, job.settings)
 
 

@@ -28,7 +28,7 @@ from nas.training.data import Images
 from nas.training.fine_tune import FineTuningSetup, Task, accuracy, held_out, save, tune
 from nas.training.job import Options
 from nas.training.recipes import adapt
-from nas.training.run import Reached, carry_through, fit_recipe, plan
+from nas.training.run import ShortTrainingResult, complete_training, fit_recipe, plan
 from nas.training.steps import trainable
 
 _NOTHING_LEFT = "nothing was left to cut before the target was reached"
@@ -199,7 +199,7 @@ class _Run:
             path=self.folder.proposal(number, proposal.group.name),
         )
 
-    def _tried(self, proposal: Proposal, outcome: Reached | Failure) -> Tried:
+    def _tried(self, proposal: Proposal, outcome: ShortTrainingResult | Failure) -> Tried:
         tried = Tried(group=proposal.group.name, was=proposal.group.width, width=proposal.width)
         if isinstance(outcome, Failure):
             return replace(tried, error=outcome.text)
@@ -261,7 +261,7 @@ class _Run:
                 device=self.setup.device, weights=last.weights, report=self.listener.update
             ),
         )
-        trained = carry_through(job, self.folder.path / TUNING)
+        trained = complete_training(job, self.folder.path / TUNING)
         return trained.model, trained.value
 
 

@@ -19,7 +19,7 @@ from nas.scaling.search import GridScorer
 from nas.training.data import load_data
 from nas.training.recipe_files import find_recipe
 from nas.training.recipes import adapt
-from nas.training.run import fit, fit_recipe
+from nas.training.run import fit_recipe, fit_to_data
 
 FOLDER = "trainings"
 METRICS = {"top1": ("top1_proxy", "accuracy"), "map": ("map_proxy", "average precision")}
@@ -55,7 +55,7 @@ def by_training(
     side = scheme.resolution or base.resolution
     factor = Multipliers(resolution=side / base.resolution)
     every = [scale(arch, factor) for arch in (base, *(point.arch for point in points))]
-    wanted = [fit(arch, images, batch=recipe.batch) for arch in every]
+    wanted = [fit_to_data(arch, images, batch=recipe.batch) for arch in every]
     check_memory(
         runner.workers * max(memory(arch).training(recipe.batch) for arch in wanted),
         what="training the largest networks of the grid, "

@@ -20,7 +20,7 @@ from nas.training.data import Data
 from nas.training.evaluate import OutOfMemory
 from nas.training.job import Options, TrainingJob
 from nas.training.recipes import Recipe
-from nas.training.run import fit, fit_recipe, looped
+from nas.training.run import fit_recipe, fit_to_data, run_loop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -62,7 +62,7 @@ def plan_supernet(
     """
     recipe = fit_recipe(recipe, data)
     ends = (space.decode_row(row) for row in (largest(space), smallest(space)))
-    first, _ = (fit(arch, data, batch=recipe.batch) for arch in ends)
+    first, _ = (fit_to_data(arch, data, batch=recipe.batch) for arch in ends)
     shared = SandwichTraining(
         space=space,
         classes=len(data.classes),
@@ -89,7 +89,7 @@ def train_supernet(job: TrainingJob, space: str, out: Path) -> TrainedSupernet:
         found = find("search space", space, where="search_spaces")
         write_text(out / SPACE, read_text(found))
     try:
-        loop, interrupted = looped(job, out, kind=SUPERNET)
+        loop, interrupted = run_loop(job, out, kind=SUPERNET)
     except OutOfMemory as error:
         raise OutOfMemory(
             f"the largest network of space {load_space(space).name} does not fit: {error}, or "

@@ -13,7 +13,7 @@ Read = Callable[[NDArray[np.int64], int], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Shelf:
+class _SideCache:
     """The images of one side that have been read so far; `filled` says which."""
 
     pixels: NDArray[np.uint8]
@@ -27,41 +27,41 @@ class _Cache:
     read: Read
     count: int
     budget: int
-    shelves: dict[int, _Shelf] = field(default_factory=dict)
+    caches: dict[int, _SideCache] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
 
     def __call__(self, indices: NDArray[np.int64], side: int) -> NDArray[np.uint8]:
         """Return the images, from memory where they are there."""
-        shelf = self._shelf(side)
-        if shelf is None:
+        cache = self._of_side(side)
+        if cache is None:
             return self.read(indices, side)
-        missing = np.unique(indices[~shelf.filled[indices]])
+        missing = np.unique(indices[~cache.filled[indices]])
         if len(missing):
             # Two threads may read the same image; both write the same bytes, and then the mark.
-            shelf.pixels[missing] = self.read(missing, side)
-            shelf.filled[missing] = True
-        return shelf.pixels[indices]
+            cache.pixels[missing] = self.read(missing, side)
+            cache.filled[missing] = True
+        return cache.pixels[indices]
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel to another process empty."""
         return cached, (self.read, self.count, self.budget)
 
-    def _shelf(self, side: int) -> _Shelf | None:
-        """Return the shelf of `side`, without those used longest ago; None if it never fits."""
+    def _of_side(self, side: int) -> _SideCache | None:
+        """Return the cache of `side`, without those used longest ago; None if it never fits."""
         size = self.count * 3 * side**2
         if size > self.budget:
             return None
         with self.lock:
-            shelf = self.shelves.pop(side, None)
-            if shelf is None:
-                while sum(s.pixels.nbytes for s in self.shelves.values()) + size > self.budget:
-                    del self.shelves[next(iter(self.shelves))]
-                shelf = _Shelf(
+            cache = self.caches.pop(side, None)
+            if cache is None:
+                while sum(s.pixels.nbytes for s in self.caches.values()) + size > self.budget:
+                    del self.caches[next(iter(self.caches))]
+                cache = _SideCache(
                     pixels=np.empty((self.count, 3, side, side), np.uint8),
                     filled=np.zeros(self.count, np.bool_),
                 )
-            self.shelves[side] = shelf
-            return shelf
+            self.caches[side] = cache
+            return cache
 
 
 def cached(read: Read, count: int, budget: int) -> Read:

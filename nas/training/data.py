@@ -207,7 +207,7 @@ def _triple(values: NDArray[np.float64]) -> Triple:
     return red, green, blue
 
 
-def some(images: Images, rows: Indices) -> Images:
+def subset(images: Images, rows: Indices) -> Images:
     """Return the images at `rows`."""
     return Images(labels=images.labels[rows], read=partial(_read, images.read, rows))
 

@@ -38,7 +38,7 @@ from nas.network.checkpoint import SETTINGS
 from nas.training.folder import METRICS
 from nas.training.job import TrainingJob
 from nas.training.process_group import ProcessGroup
-from nas.training.run import Trained, carry_out, is_finished
+from nas.training.run import Trained, is_finished, run_training
 from nas.training.task import check_batch
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class Workers:
 
 
 def train_distributed(job: TrainingJob, out: Place, workers: Workers) -> Trained:
-    """Train as `nas.training.run.carry_out` does, with all `workers`, and return the result.
+    """Train as `nas.training.run.run_training` does, with all `workers`, and return the result.
 
     `out` must be a folder that this process and the workers share, or at a URL.
 
@@ -89,7 +89,7 @@ def train_distributed(job: TrainingJob, out: Place, workers: Workers) -> Trained
         if not is_finished(job, folder):
             raise RunError(f"the workers ended, but the training in {out} is not at its end")
         options = replace(job.options, device="cpu", report=None)
-        return carry_out(replace(job, options=options), folder)
+        return run_training(replace(job, options=options), folder)
 
 
 def _check_shares(job: TrainingJob, workers: Workers) -> None:
@@ -283,7 +283,7 @@ def _work(settings: Mapping[str, Any]) -> None:
         with _joined(group), out.open(retry=True) if first else nullcontext() as folder:
             if folder and not (folder / SETTINGS).is_file():
                 raise NasError(f"{out} is not shared with the workers; give an `out` that is")
-            carry_out(job, folder)
+            run_training(job, folder)
     except NasError as error:
         raise NasError(str(error)) from None  # subclasses may not be picklable
 

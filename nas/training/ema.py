@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from nas.training.schedule import warm_decay
 
 
-class Average:
+class ModelEma:
     """A model whose weights follow those of another as an exponential moving average.
 
     As in the code of EfficientNet, the running statistics are averaged too. The decay warms up
@@ -19,7 +19,9 @@ class Average:
         """Begin with the weights of `model`, which must stay where it is."""
         self.decay = decay
         self.model = deepcopy(model).requires_grad_(False).eval() if decay else model
-        self._pairs = list(zip(floats(self.model), floats(model), strict=True)) if decay else []
+        self._pairs = (
+            list(zip(float_tensors(self.model), float_tensors(model), strict=True)) if decay else []
+        )
 
     @torch.no_grad()
     def update(self, step: int) -> None:
@@ -29,6 +31,6 @@ class Average:
             torch._foreach_lerp_(ours, theirs, 1 - warm_decay(self.decay, step))
 
 
-def floats(model: nn.Module) -> list[Tensor]:
+def float_tensors(model: nn.Module) -> list[Tensor]:
     """Return the weights and running statistics of `model`, as they stand, without counters."""
     return [value for value in model.state_dict().values() if value.is_floating_point()]

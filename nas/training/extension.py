@@ -22,7 +22,7 @@ class Extended:
     done: int
 
 
-def stretches(old: Recipe, new: Recipe) -> bool:
+def is_extension(old: Recipe, new: Recipe) -> bool:
     """Tell whether `new` is `old` with more epochs, and its schedule for that length.
 
     A warm-up that was a tenth of the old length may be longer, and a staircase keeps its number of
@@ -50,7 +50,7 @@ def extension(
     """
     old = Reader(path).get(found, "recipe", Recipe)
     new = Reader(path).get(wanted, "recipe", Recipe)
-    if not stretches(old, new):
+    if not is_extension(old, new):
         return None
     rate = learning_rate(new, step=done * _STEPS, steps_an_epoch=_STEPS)
     return (

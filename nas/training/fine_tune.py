@@ -12,13 +12,13 @@ from nas.models import state as checkpoint
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import MODEL
 from nas.network.weights import Weights
-from nas.training.data import Data, Images, fingerprint_of, some
+from nas.training.data import Data, Images, fingerprint_of, subset
 from nas.training.datasets._split import split
 from nas.training.evaluate import in_order, pick_device, placed
 from nas.training.job import MIN_SCORED, Options
 from nas.training.loop import facts
 from nas.training.recipes import Recipe, adapt
-from nas.training.run import Reached, carry_through, plan
+from nas.training.run import ShortTrainingResult, complete_training, plan
 from nas.training.steps import trainable
 from nas.training.tasks.find import task_of
 
@@ -60,14 +60,14 @@ def held_out(data: Data, share: float, *, seed: int) -> Data:
     rest, part = split(data.train.labels, (share,), seed=seed)
     return replace(
         data,
-        train=some(data.train, rest),
-        val=some(data.train, part),
+        train=subset(data.train, rest),
+        val=subset(data.train, part),
         test=None,
         fingerprint=fingerprint_of([data.fingerprint, f"held out {share} {seed}"]),
     )
 
 
-def tune(setup: FineTuningSetup, task: Task) -> Reached:
+def tune(setup: FineTuningSetup, task: Task) -> ShortTrainingResult:
     """Fine-tune one network, save its weights, and return its metric on the hold-out images.
 
     Raises:
@@ -80,14 +80,14 @@ def tune(setup: FineTuningSetup, task: Task) -> Reached:
         data, recipe = _allotted(setup, task.round)
         options = Options(device=setup.device, weights=task.weights)
         seed = setup.seed + task.round
-        trained = carry_through(plan(task.arch, data, recipe, seed=seed, options=options))
+        trained = complete_training(plan(task.arch, data, recipe, seed=seed, options=options))
         assert trained.value is not None
         model, value, epochs = trained.model, trained.value, trained.epochs
     else:
         model, epochs = trainable(task.arch, task.weights), 0
         value = accuracy(setup, model, setup.data.val, task.arch)
     save(task.path, model, task.arch, setup.data, value)
-    return Reached(value=value, epochs=epochs, seconds=time.monotonic() - started)
+    return ShortTrainingResult(value=value, epochs=epochs, seconds=time.monotonic() - started)
 
 
 def _allotted(setup: FineTuningSetup, round_number: int) -> tuple[Data, Recipe]:
@@ -98,7 +98,7 @@ def _allotted(setup: FineTuningSetup, round_number: int) -> tuple[Data, Recipe]:
     epochs = max(1, round(wanted / count)) if setup.steps else setup.epochs
     if 0 < wanted < count:
         rows = np.random.default_rng([setup.seed, round_number]).permutation(count)[:wanted]
-        data = replace(data, train=some(data.train, np.sort(rows)))
+        data = replace(data, train=subset(data.train, np.sort(rows)))
     return data, adapt(recipe, epochs=epochs, accumulate=recipe.accumulate)
 
 

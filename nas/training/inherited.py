@@ -15,11 +15,11 @@ from nas.training.data import Data
 from nas.training.foreign import find_origin, is_foreign, known_weights
 from nas.training.pretrained import load_weights
 from nas.training.task import class_units, for_classes
-from nas.training.trained import fresh, knows
+from nas.training.trained import has_classes, random_model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Beginning:
+class InitialWeights:
     """A network with the weights to begin with, `share` of which, 0 to 1, are a relative's.
 
     `arch` has the relative's epsilon and padding, and its images are to be normalised as its own.
@@ -59,7 +59,9 @@ def find_relative(text: str) -> Checkpoint:
     )
 
 
-def begin_with(relative: Checkpoint, arch: Architecture, data: Data, *, seed: int) -> Beginning:
+def inherit_weights(
+    relative: Checkpoint, arch: Architecture, data: Data, *, seed: int
+) -> InitialWeights:
     """Return `arch`, with a classifier for `data`, and what it inherits from `relative`.
 
     What it does not inherit is drawn with `seed`.
@@ -68,13 +70,13 @@ def begin_with(relative: Checkpoint, arch: Architecture, data: Data, *, seed: in
     arch = replace(
         for_classes(arch, len(data.classes)), norm_epsilon=own.norm_epsilon, padding=own.padding
     )
-    drawn = weights_of(fresh(arch, seed=seed))
-    same = knows(relative, data.classes)
+    drawn = weights_of(random_model(arch, seed=seed))
+    same = has_classes(relative, data.classes)
     if arch.detector is not None:
         found = _for_detector(relative, arch, drawn, same=same)
     else:
         found = inherit(own, relative.weights, arch, fresh=drawn, classifier=same)
-    return Beginning(
+    return InitialWeights(
         arch=arch,
         weights=found.weights,
         normalisation=relative.normalisation,

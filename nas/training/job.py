@@ -30,8 +30,8 @@ class Options:
     Only `teacher`, `weights`, `quantize` and `normalisation` change its result.
 
     `device`: "auto", "cpu" or "cuda". `teacher`: a trained network to learn from, a training folder
-    or a checkpoint. `weights`: what to begin with, instead of random numbers; `began`: the
-    fingerprint of those that a training to resume began with, where they are not at hand.
+    or a checkpoint. `weights`: what to begin with, instead of random numbers;
+    `weights_fingerprint`: that of the weights a training to resume began with, if not at hand.
     `normalisation`: mean and standard deviation of the images that the weights were trained on,
     instead of those of the data. `quantize`: values and weights are rounded as in the int8 graph of
     the network, which begins with the given weights; ranges are calibrated, and then learned.
@@ -45,7 +45,7 @@ class Options:
     device: str = "auto"
     teacher: str = ""
     weights: Weights | None = field(default=None, repr=False, compare=False)
-    began: str = ""
+    weights_fingerprint: str = ""
     normalisation: tuple[Triple, Triple] | None = None
     quantize: bool = False
     extend: bool = False

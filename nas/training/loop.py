@@ -27,7 +27,7 @@ from nas.training.tasks.task import Scored
 SECONDS_BETWEEN_REPORTS = 0.2
 STEPS_BETWEEN_CHECKS = 25
 """Reading the loss of a GPU waits for it; on the CPU it is read in every step."""
-_GENTLER = "train again with a lower `lr`"
+_LOWER_RATE = "train again with a lower `lr`"
 
 
 class Diverged(NasError):
@@ -67,7 +67,7 @@ def read_progress(progress: Mapping[str, Any], source: Path | str) -> TrainingPr
     """
     loss = progress.get("loss", 0.0)
     if loss is None or loss != loss:
-        raise Diverged(f"{source}: the loss is no number; {_GENTLER}")
+        raise Diverged(f"{source}: the loss is no number; {_LOWER_RATE}")
     return Reader(source).record(progress, TrainingProgress)
 
 
@@ -94,7 +94,7 @@ class Loop:
             self.now = read_progress(progress, "the last checkpoint")
             self.stepper.restore(tensors, self.now.scaler)
             self.best = (self.folder.best() if self.folder else None) or {}
-        elif self.job.options.began:
+        elif self.job.options.weights_fingerprint:
             raise NasError("the last checkpoint is gone, and so are the weights to begin with")
         if self.folder:
             self.history.extend(self.folder.rewind(self.now.epoch))
@@ -158,7 +158,7 @@ class Loop:
         if not isfinite(loss):
             raise Diverged(
                 f"the loss is {loss} in epoch {self.now.epoch + 1}, step {self.now.step}, at a "
-                f"rate of {self.stepper.lr:.3g}; {_GENTLER}, {self.job.recipe.lr / 3:.1g} say"
+                f"rate of {self.stepper.lr:.3g}; {_LOWER_RATE}, {self.job.recipe.lr / 3:.1g} say"
             )
 
     def _validate(self) -> None:

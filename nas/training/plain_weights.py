@@ -21,7 +21,7 @@ from nas.network.weights import Array, Weights, weight_shapes
 from nas.training.data import Data
 from nas.training.foreign import PICKLES
 from nas.training.task import for_classes
-from nas.training.trained import drawn_classifier
+from nas.training.trained import random_classifier
 
 _INSIDE = ("state_dict", "model_state_dict", "model")
 """Keys under which programs keep the weights beside other things."""
@@ -58,7 +58,7 @@ def plain_weights(path: Path, arch: Architecture, data: Data, *, seed: int) -> t
     classifier = f"{lower(arch)[-1].name}."
     new = _other_classes(found, shapes, classifier)
     if new:
-        found |= drawn_classifier(arch, seed)
+        found |= random_classifier(arch, seed)
     _check(path, found, shapes)
     return {name: found[name] for name in shapes}, new
 

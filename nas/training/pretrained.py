@@ -65,7 +65,7 @@ def load_weights(arch: Architecture, source: str) -> Checkpoint:
     )
 
 
-def beginning(found: Checkpoint, data: Data, *, seed: int = 0) -> Options:
+def fine_tuning_options(found: Checkpoint, data: Data, *, seed: int = 0) -> Options:
     """Return the options of a training of `found.arch` on `data` that begins with its weights.
 
     The classifier is drawn with `seed` where the number of classes differs, and the images are

@@ -48,7 +48,7 @@ class Recipe:
     the weights, which is validated, kept and exported; 0 for none. `clip` bounds the norm of the
     gradient; 0 for no bound. With a teacher, `distillation` is its share of the loss, at
     `temperature`. `auto` names fields, also of `augment`, that are set when it is known on how many
-    images the recipe trains (`suited`). A detector trains with `boxes` in the place of `augment`,
+    images the recipe trains (`resolve_auto`). A detector trains with `boxes` instead of `augment`,
     without `label_smoothing`. Recipes are equal that differ in nothing but their names.
     """
 
@@ -262,7 +262,7 @@ def descriptions() -> Mapping[str, str]:
     return {name: text[0].upper() + text[1:] for name, text in texts.items()}
 
 
-def suited(recipe: Recipe, *, images: int, task: str = "classification") -> Recipe:
+def resolve_auto(recipe: Recipe, *, images: int, task: str = "classification") -> Recipe:
     """Return `recipe` with the fields of its `auto` set for a training on so many `images`.
 
     The batch is 64 in short trainings and up to 256 in long ones; of a detector 8 and up to 64. The

@@ -25,7 +25,7 @@ from nas.training.folder import TrainingFolder
 from nas.training.job import Options, TrainingJob
 from nas.training.loop import Loop, read_progress
 from nas.training.recipe_files import find_recipe
-from nas.training.recipes import Recipe, as_plain, suited
+from nas.training.recipes import Recipe, as_plain, resolve_auto
 from nas.training.steps import Stepper
 from nas.training.task import check_batch, check_resolution, for_classes
 from nas.training.tasks.find import task_of
@@ -68,7 +68,7 @@ class Trained:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reached:
+class ShortTrainingResult:
     """The result of a short training, without its network.
 
     `value` is the best that its metric was, a fraction: top-1 accuracy, AP of a detector.
@@ -105,7 +105,7 @@ def train(
     data = load_data(data) if isinstance(data, str) else data
     recipe = find_recipe(recipe) if isinstance(recipe, str) else recipe
     job = plan(arch, data, recipe, seed=seed, options=options)
-    return carry_out(job, Path(out) if out else None)
+    return run_training(job, Path(out) if out else None)
 
 
 def plan(
@@ -124,8 +124,8 @@ def plan(
     """
     recipe = fit_recipe(recipe, data)
     share = max(recipe.batch // options.group.size, 1)
-    arch = fit(arch, data, batch=share)
-    if options.quantize and not (options.weights or options.began):
+    arch = fit_to_data(arch, data, batch=share)
+    if options.quantize and not (options.weights or options.weights_fingerprint):
         raise BadValue(
             "training with quantization begins with a trained network: give its `weights`",
             "quantize",
@@ -138,25 +138,25 @@ def plan(
     return TrainingJob(arch=arch, data=data, recipe=recipe, seed=seed, options=options)
 
 
-def carry_through(job: TrainingJob, out: Path | None = None) -> Trained:
+def complete_training(job: TrainingJob, out: Path | None = None) -> Trained:
     """Do what `train` does for a planned training, but raise on an interrupt.
 
     Raises:
         KeyboardInterrupt: on Ctrl-C, with everything kept; the same call resumes.
     """
-    trained = carry_out(job, out)
+    trained = run_training(job, out)
     if trained.interrupted:
         raise KeyboardInterrupt
     return trained
 
 
-def carry_out(job: TrainingJob, out: Path | None = None) -> Trained:
+def run_training(job: TrainingJob, out: Path | None = None) -> Trained:
     """Do what `train` does for a planned training."""
-    loop, interrupted = looped(job, out)
+    loop, interrupted = run_loop(job, out)
     return _result(loop, out, interrupted=interrupted)
 
 
-def looped(job: TrainingJob, out: Path | None, *, kind: Kind = TRAINING) -> tuple[Loop, bool]:
+def run_loop(job: TrainingJob, out: Path | None, *, kind: Kind = TRAINING) -> tuple[Loop, bool]:
     """Train, in a folder of a `kind` if any; return the loop, and whether it was interrupted."""
     device = pick_device(job.options.device)
     job = replace(job, options=replace(job.options, device=str(device)))
@@ -183,7 +183,7 @@ def is_finished(job: TrainingJob, out: Path) -> bool:
     return read_progress(progress, out).epoch >= job.recipe.epochs
 
 
-def fit(arch: Architecture, data: Data, *, batch: int = 0) -> Architecture:
+def fit_to_data(arch: Architecture, data: Data, *, batch: int = 0) -> Architecture:
     """Return `arch` with outputs for the classes of `data`.
 
     `batch` is the size of the batches it will be trained with, 0 if it is not trained.
@@ -206,8 +206,8 @@ def fit(arch: Architecture, data: Data, *, batch: int = 0) -> Architecture:
 
 
 def fit_recipe(recipe: Recipe, data: Data) -> Recipe:
-    """Return `recipe` for `data`: see `suited`; no mirror images where left and right differ."""
-    recipe = suited(recipe, images=len(data.train), task=data.task)
+    """Return `recipe` for `data`: `resolve_auto`, and no flips where left and right differ."""
+    recipe = resolve_auto(recipe, images=len(data.train), task=data.task)
     flip = recipe.augment.flip and data.mirrored
     recipe = replace(recipe, augment=replace(recipe.augment, flip=flip))
     boxed = recipe.boxes.flip and data.mirrored
@@ -234,7 +234,7 @@ def _settings(job: TrainingJob, teacher: Teacher | None) -> Mapping[str, Any]:
     """Return what decides the outcome of a training, as plain data."""
     by = {"name": job.options.teacher, "fingerprint": teacher.fingerprint} if teacher else None
     begin = job.options.weights
-    began = fingerprint(begin) if begin else job.options.began
+    weights_fingerprint = fingerprint(begin) if begin else job.options.weights_fingerprint
     usual = job.options.normalisation
     images = dict(zip(("mean", "deviation"), usual, strict=True)) if usual else {}
     settings: Mapping[str, Any] = as_json(
@@ -244,7 +244,11 @@ def _settings(job: TrainingJob, teacher: Teacher | None) -> Mapping[str, Any]:
             "recipe": as_plain(job.recipe),
             "seed": job.seed,
             "teacher": by,
-            **({"weights": {"fingerprint": began, **images}} if began else {}),
+            **(
+                {"weights": {"fingerprint": weights_fingerprint, **images}}
+                if weights_fingerprint
+                else {}
+            ),
             **({"supernet": job.shared.settings} if job.shared else {}),
             **({"quantize": True} if job.options.quantize else {}),
         }

@@ -16,13 +16,13 @@ from nas.network.checkpoint import AVERAGE
 from nas.network.weights import Weights
 from nas.training.batches import Batch
 from nas.training.distill import Teacher
-from nas.training.ema import Average
+from nas.training.ema import ModelEma
 from nas.training.evaluate import autocast, placed
 from nas.training.job import TrainingJob
 from nas.training.optim import build_optimizer
 from nas.training.process_group import running_statistics
 from nas.training.schedule import learning_rate, warm_decay
-from nas.training.trained import fresh, with_weights
+from nas.training.trained import random_model, with_weights
 
 
 def trainable(arch: Architecture, weights: Weights) -> Network:
@@ -31,12 +31,12 @@ def trainable(arch: Architecture, weights: Weights) -> Network:
     return with_weights(arch, tensors).train()
 
 
-def beginning(job: TrainingJob) -> nn.Module:
+def initial_model(job: TrainingJob) -> nn.Module:
     """Return the model that the training `job` begins with, on the CPU, in training mode."""
     if job.shared:
         return job.shared.build(job.seed)
     weights = job.options.weights
-    model = trainable(job.arch, weights) if weights else fresh(job.arch, seed=job.seed)
+    model = trainable(job.arch, weights) if weights else random_model(job.arch, seed=job.seed)
     if not job.options.quantize:
         return model
     from nas.training.int8.aware import quantized  # brings onnxruntime
@@ -57,13 +57,13 @@ class Stepper:
         """Build the model of `job` on `device`, with its weights, or some drawn with its seed."""
         self.recipe, self.seed, self.group = job.recipe, job.seed, job.options.group
         self.device = device
-        self.model = beginning(job)
+        self.model = initial_model(job)
         self._shared = job.shared
         placed(self.model, device)
         self._loss = job.task.loss(job.recipe, device)
         self._distillation = job.task.distillation(job.recipe, device)
         self._wrapped = self.group.wrapped(self.model)
-        self.average = Average(self.model, decay=self.recipe.ema)
+        self.average = ModelEma(self.model, decay=self.recipe.ema)
         self.optimizer = build_optimizer(self.recipe, self.model)
         self.teacher = teacher
         if teacher:

@@ -44,7 +44,7 @@ def with_weights(arch: Architecture, weights: Mapping[str, Tensor]) -> Network:
     return network.eval()
 
 
-def fresh(arch: Architecture, *, seed: int) -> Network:
+def random_model(arch: Architecture, *, seed: int) -> Network:
     """Return the torch model of `arch`, freshly initialised as its task wants it, on the CPU."""
     model = build_model(arch, seed=seed)
     task_of(arch).initialise(model)
@@ -98,19 +98,19 @@ def starting_weights(found: Checkpoint, data: Data, *, seed: int) -> Weights:
 
     Where it knows other classes, it gets a new classifier, drawn with `seed`.
     """
-    if knows(found, data.classes):
+    if has_classes(found, data.classes):
         return found.weights
-    return {**found.weights, **drawn_classifier(for_classes(found.arch, len(data.classes)), seed)}
+    return {**found.weights, **random_classifier(for_classes(found.arch, len(data.classes)), seed)}
 
 
-def drawn_classifier(arch: Architecture, seed: int) -> dict[str, Array]:
+def random_classifier(arch: Architecture, seed: int) -> dict[str, Array]:
     """Return the weights that the layers for classes of `arch` begin with, drawn with `seed`."""
     classifier = tuple(f"{name}." for name in class_units(arch))
-    drawn = model_tensors(fresh(arch, seed=seed), "")
+    drawn = model_tensors(random_model(arch, seed=seed), "")
     return {name: drawn[name].numpy() for name in drawn if name.startswith(classifier)}
 
 
-def knows(found: Checkpoint, classes: tuple[str, ...]) -> bool:
+def has_classes(found: Checkpoint, classes: tuple[str, ...]) -> bool:
     """Tell whether a trained network tells these classes apart.
 
     Where nobody said what its classes are called, their number decides.
@@ -125,7 +125,7 @@ def check_classes(found: Checkpoint, data: Data) -> None:
     Raises:
         NasError: naming both.
     """
-    if knows(found, data.classes):
+    if has_classes(found, data.classes):
         return
     known, has = len(found.data.classes), f"{len(data.classes)} ({few(data.classes)})"
     if not found.named:

@@ -27,7 +27,7 @@ from nas.training.loop import Loop
 from nas.training.optim import build_optimizer
 from nas.training.recipe_files import find_recipe
 from nas.training.recipes import adapt
-from nas.training.run import fit, fit_recipe
+from nas.training.run import fit_recipe, fit_to_data
 from nas.training.steps import Stepper
 
 
@@ -101,7 +101,7 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     device, data = pick_device(asked.device), load_data(asked.data)
-    arch = fit(scale_resolution(load_architecture(asked.arch), asked.resolution), data)
+    arch = fit_to_data(scale_resolution(load_architecture(asked.arch), asked.resolution), data)
     name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
     print(f"{asked.arch} at {asked.resolution}, batches of {asked.batch}, {name}, "
           f"{asked.threads} threads, torch {torch.__version__}")  # fmt: skip

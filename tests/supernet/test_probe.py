@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch")
 from nas.space.space import Space  # noqa: E402
 from nas.supernet.probe import _fit, probe  # noqa: E402
 from nas.supernet.sampling import smallest  # noqa: E402
-from nas.training.trained import fresh  # noqa: E402
+from nas.training.trained import random_model  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -23,7 +23,7 @@ def test_the_fit_is_that_of_least_squares_with_little_penalty() -> None:
 
 
 def test_classes_that_pixels_tell_apart_are_told_apart(tiny: Space) -> None:
-    network = fresh(tiny.decode_row(smallest(tiny)), seed=0).eval()
+    network = random_model(tiny.decode_row(smallest(tiny)), seed=0).eval()
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(60) % 3
     images = 0.2 * torch.randn(60, 3, 32, 32, generator=generator)

@@ -160,7 +160,7 @@ def test_memory_names_the_largest_network(tmp_path: Path, monkeypatch: pytest.Mo
     def short(*_: object, **__: object) -> None:
         raise OutOfMemory("out of memory with batches of 16 images of 32x32; use `batch=8`")
 
-    monkeypatch.setattr(run, "looped", short)
+    monkeypatch.setattr(run, "run_loop", short)
     with pytest.raises(OutOfMemory, match="largest network of space tiny does not fit: out of"):
         run.train_supernet(supernets.job(), str(supernets.SPACE), tmp_path / "sn")
 

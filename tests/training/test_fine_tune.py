@@ -15,7 +15,7 @@ from nas.network.blocks import Architecture, Block  # noqa: E402
 from nas.network.checkpoint import load_checkpoint  # noqa: E402
 from nas.network.lowering import lower  # noqa: E402
 from nas.network.weights import Weights, random_weights  # noqa: E402
-from nas.training.data import Data, Images, load_data, some  # noqa: E402
+from nas.training.data import Data, Images, load_data, subset  # noqa: E402
 from nas.training.fine_tune import FineTuningSetup, Task, held_out, tune  # noqa: E402
 from nas.training.job import Options  # noqa: E402
 from nas.training.recipes import adapt, quick  # noqa: E402
@@ -130,7 +130,7 @@ def test_what_was_tuned_is_kept_with_its_accuracy(digits: Data, tmp_path: Path) 
 
 def test_some_images_are_those_at_the_rows(digits: Data) -> None:
     rows = np.array([5, 0, 7])
-    chosen = some(digits.train, rows)
+    chosen = subset(digits.train, rows)
     np.testing.assert_array_equal(chosen.labels, digits.train.labels[rows])
     np.testing.assert_array_equal(
         chosen.read(np.array([2, 0]), 8), digits.train.read(np.array([7, 5]), 8)

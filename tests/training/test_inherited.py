@@ -13,7 +13,7 @@ from nas.network.lowering import lower  # noqa: E402
 from nas.network.weights import random_weights  # noqa: E402
 from nas.network.zoo import load_architecture  # noqa: E402
 from nas.training.data import load_data  # noqa: E402
-from nas.training.inherited import begin_with, find_relative  # noqa: E402
+from nas.training.inherited import find_relative, inherit_weights  # noqa: E402
 from nas.training.task import for_classes  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -46,7 +46,7 @@ def test_a_classifier_of_other_classes_does_not_count() -> None:
     arch = load_architecture("mobilenet_v3_small@0.35-32")
     same = relative("mobilenet_v3_small@0.35-32", data.classes)
     others = relative("mobilenet_v3_small@0.35-32", tuple("abcdefghij"))
-    begun = begin_with(others, arch, data, seed=0)
-    assert begin_with(same, arch, data, seed=0).share == 1.0
+    begun = inherit_weights(others, arch, data, seed=0)
+    assert inherit_weights(same, arch, data, seed=0).share == 1.0
     assert begun.share < 1.0
     assert begun.normalisation == others.normalisation

@@ -16,7 +16,7 @@ from nas.network.lowering import lower  # noqa: E402
 from nas.network.weights import random_weights  # noqa: E402
 from nas.network.zoo import load_architecture  # noqa: E402
 from nas.training.data import load_data  # noqa: E402
-from nas.training.inherited import begin_with  # noqa: E402
+from nas.training.inherited import inherit_weights  # noqa: E402
 from nas.training.trained import with_weights  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
@@ -47,7 +47,7 @@ def test_its_backbone_is_the_network_that_it_was_made_of(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_it_computes_the_maps_of_the_trained_network(name: str) -> None:
     relative, data = classifier(name), load_data("digits_scenes:images=20")
-    begun = begin_with(relative, load_architecture(name), data, seed=0)
+    begun = inherit_weights(relative, load_architecture(name), data, seed=0)
     assert begun.arch.detector
     assert begun.arch.detector.classes == len(data.classes)
     assert 0.1 < begun.share < 1
@@ -77,9 +77,9 @@ def test_another_detector_gives_its_backbone_and_what_its_head_shares() -> None:
     facts = replace(classifier(NAMES[0]).data, classes=data.classes)
     weights = random_weights(lower(small))
     trained = Checkpoint(path=Path("x"), arch=small, weights=weights, data=facts, top1=None)
-    assert begin_with(trained, small, data, seed=0).share == pytest.approx(1.0)
+    assert inherit_weights(trained, small, data, seed=0).share == pytest.approx(1.0)
     others = replace(facts, classes=("cat", *data.classes[1:]))
-    renamed = begin_with(replace(trained, data=others), small, data, seed=0)
+    renamed = inherit_weights(replace(trained, data=others), small, data, seed=0)
     level = small.detector.levels[0]
     assert (
         renamed.weights[f"{level.boxes}.conv.weight"] == weights[f"{level.boxes}.conv.weight"]
@@ -88,4 +88,4 @@ def test_another_detector_gives_its_backbone_and_what_its_head_shares() -> None:
         renamed.weights[f"{level.classes}.conv.weight"] != weights[f"{level.classes}.conv.weight"]
     ).any()
     large = load_architecture("ssdlite:mobilenet_v3_large@96,classes=10")
-    assert begin_with(trained, large, data, seed=0).share > 0.4
+    assert inherit_weights(trained, large, data, seed=0).share > 0.4

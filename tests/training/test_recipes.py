@@ -26,7 +26,7 @@ from nas.training.recipes import (  # noqa: E402
     auto,
     mobilenetv3,
     quick,
-    suited,
+    resolve_auto,
     yolo,
 )
 from nas.training.schedule import learning_rate, warm_decay  # noqa: E402
@@ -78,23 +78,26 @@ def test_a_short_training_ends_as_low_as_a_long_one() -> None:
 def test_auto_takes_larger_batches_where_they_leave_enough_steps(
     images: int, epochs: int, batch: int
 ) -> None:
-    made = suited(adapt(auto(), epochs=epochs), images=images)
+    made = resolve_auto(adapt(auto(), epochs=epochs), images=images)
     assert made.batch == batch
     assert made.auto == ()
 
 
 def test_auto_takes_a_lower_rate_for_more_steps() -> None:
     few, some, many, most = (
-        suited(adapt(auto(), epochs=n, batch=64), images=3_000).lr for n in (1, 40, 100, 8_000)
+        resolve_auto(adapt(auto(), epochs=n, batch=64), images=3_000).lr
+        for n in (1, 40, 100, 8_000)
     )
     assert few > some > many > most
     assert some == pytest.approx(2.5**0.5 * many)
-    wide = suited(adapt(auto(), epochs=160, batch=256), images=3_000)  # as many steps as of 40
+    wide = resolve_auto(
+        adapt(auto(), epochs=160, batch=256), images=3_000
+    )  # as many steps as of 40
     assert wide.lr == pytest.approx(2 * some)
 
 
 def test_auto_varies_images_more_the_more_often_they_are_seen() -> None:
-    crops = [suited(adapt(auto(), epochs=n), images=100).augment.crop for n in (5, 20, 100)]
+    crops = [resolve_auto(adapt(auto(), epochs=n), images=100).augment.crop for n in (5, 20, 100)]
     assert crops == sorted(crops, reverse=True)
     assert crops[0] > crops[-1]
 
@@ -102,10 +105,10 @@ def test_auto_varies_images_more_the_more_often_they_are_seen() -> None:
 def test_auto_leaves_what_was_given() -> None:
     asked = adapt(auto(), epochs=200, batch=16, lr=0.1)
     asked = replace(asked, auto=("mixup",), augment=replace(asked.augment, crop=0.9))
-    made = suited(asked, images=3_000)
+    made = resolve_auto(asked, images=3_000)
     assert (made.batch, made.lr, made.augment.crop) == (16, 0.1, 0.9)
     assert made.augment.mixup > 0
-    assert suited(quick(), images=10**9) == quick()
+    assert resolve_auto(quick(), images=10**9) == quick()
 
 
 def test_a_recipe_for_long_trainings_is_advised_against_in_short_ones() -> None:
@@ -198,20 +201,20 @@ def test_every_recipe_has_its_optimizer() -> None:
 )
 def test_auto_suits_a_detector(images: int, epochs: int, batch: int) -> None:
     """A thousand steps or more, if there can be as many; higher rates for larger batches."""
-    found = suited(adapt(auto(), epochs=epochs), images=images, task="detection")
+    found = resolve_auto(adapt(auto(), epochs=epochs), images=images, task="detection")
     assert (found.batch, found.auto) == (batch, ())
     assert 0.5 <= found.lr / (4e-3 * (batch / 16) ** 0.5) <= 1.25
     assert found.boxes.flip
     assert (found.boxes.mosaic > 0) == (epochs >= 60)
-    assert suited(adapt(auto(), epochs=epochs), images=images).boxes == BoxAugment()
+    assert resolve_auto(adapt(auto(), epochs=epochs), images=images).boxes == BoxAugment()
 
 
 def test_what_is_given_for_a_detector_stays() -> None:
     given = load_recipe('auto:flip=false,batch=4,lr=0.01,zoom="0.9,1.1"')
-    found = suited(given, images=1000, task="detection")
+    found = resolve_auto(given, images=1000, task="detection")
     assert (found.batch, found.lr) == (4, 0.01)
     assert found.boxes == BoxAugment(zoom=(0.9, 1.1))
-    assert not suited(load_recipe("auto:flip=false"), images=9, task="detection").boxes.flip
+    assert not resolve_auto(load_recipe("auto:flip=false"), images=9, task="detection").boxes.flip
 
 
 def test_recipes_of_classifiers_are_stored_as_before() -> None:

@@ -28,7 +28,7 @@ from nas.training.job import Options  # noqa: E402
 from nas.training.loop import Diverged  # noqa: E402
 from nas.training.process_group import ProcessGroup  # noqa: E402
 from nas.training.recipes import Recipe, adapt, as_plain, quick  # noqa: E402
-from nas.training.run import Trained, carry_through, plan, train  # noqa: E402
+from nas.training.run import Trained, complete_training, plan, train  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 
@@ -200,7 +200,7 @@ def test_stops_between_and_within_epochs_change_nothing(
     assert progress["batch"] == 2
     calls.clear()
     with pytest.raises(KeyboardInterrupt):
-        carry_through(plan(ARCH, few, recipe, options=options), tmp_path / "parts")
+        complete_training(plan(ARCH, few, recipe, options=options), tmp_path / "parts")
     third = train(ARCH, few, recipe, out=tmp_path / "parts")
     assert third.finished
     assert (third.top1, third.best_epoch) == (whole.top1, whole.best_epoch)

@@ -18,9 +18,9 @@ from detectors import tiny_detector  # noqa: E402
 from nas.training.data import load_data  # noqa: E402
 from nas.training.evaluate import in_order  # noqa: E402
 from nas.training.process_group import ProcessGroup  # noqa: E402
-from nas.training.run import fit  # noqa: E402
+from nas.training.run import fit_to_data  # noqa: E402
 from nas.training.tasks.find import task_of  # noqa: E402
-from nas.training.trained import fresh  # noqa: E402
+from nas.training.trained import random_model  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -33,8 +33,8 @@ def peer(rank: int, folder: Path) -> None:
     store = torch.distributed.FileStore(str(folder / "store"), COUNT)
     torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=COUNT)
     data = load_data("digits_scenes:images=22,classes=1")
-    arch = fit(tiny_detector("ssd", side=32), data)
-    model, task = fresh(arch, seed=0), task_of(arch)
+    arch = fit_to_data(tiny_detector("ssd", side=32), data)
+    model, task = random_model(arch, seed=0), task_of(arch)
     alone = in_order(data.val, data, side=32, batch=5, device=torch.device("cpu"))
     together = replace(alone, group=ProcessGroup(rank=rank, size=COUNT))
     found = [task.score(model, batches) for batches in (together, alone)]

@@ -28,9 +28,9 @@ from nas.training.evaluate import in_order  # noqa: E402
 from nas.training.fine_tune import FineTuningSetup, Task, tune  # noqa: E402
 from nas.training.job import Options  # noqa: E402
 from nas.training.recipes import adapt, auto, ssdlite  # noqa: E402
-from nas.training.run import fit, train  # noqa: E402
+from nas.training.run import fit_to_data, train  # noqa: E402
 from nas.training.tasks.find import task_of  # noqa: E402
-from nas.training.trained import fresh, starting_weights  # noqa: E402
+from nas.training.trained import random_model, starting_weights  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 
@@ -47,16 +47,16 @@ def scenes() -> Data:
 
 
 def score_of(arch: Any, data: Data, model: Any = None) -> Any:
-    model = model or fresh(fit(arch, data), seed=0)
+    model = model or random_model(fit_to_data(arch, data), seed=0)
     on = torch.device("cpu")
     batches = in_order(data.val, data, side=arch.resolution, batch=16, device=on)
-    return task_of(fit(arch, data)).score(model, batches)
+    return task_of(fit_to_data(arch, data)).score(model, batches)
 
 
 @pytest.mark.parametrize("coder", CODERS)
 def test_the_loss_of_a_split_does_not_depend_on_its_batches(coder: str, scenes: Data) -> None:
-    arch = fit(tiny_detector(coder), scenes)
-    model, on = fresh(arch, seed=0), torch.device("cpu")
+    arch = fit_to_data(tiny_detector(coder), scenes)
+    model, on = random_model(arch, seed=0), torch.device("cpu")
     losses = [
         task_of(arch)
         .score(model, in_order(scenes.val, scenes, side=64, batch=batch, device=on))
@@ -69,7 +69,7 @@ def test_the_loss_of_a_split_does_not_depend_on_its_batches(coder: str, scenes: 
 @pytest.mark.parametrize("coder", CODERS)
 def test_a_fresh_detector_finds_next_to_nothing(coder: str) -> None:
     arch = tiny_detector(coder)
-    model = fresh(arch, seed=0).eval()
+    model = random_model(arch, seed=0).eval()
     with torch.no_grad():
         numbers, scores = model(torch.randn(1, 3, 64, 64))
     assert scores.shape == (1, len(priors_of(arch)), arch.detector.scores)
@@ -138,11 +138,11 @@ def test_an_interrupted_training_ends_with_the_same_weights(
 
 def test_outputs_follow_the_classes_of_the_data(scenes: Data) -> None:
     arch = tiny_detector("ssd", classes=20)
-    made = fit(arch, scenes, batch=8)
+    made = fit_to_data(arch, scenes, batch=8)
     assert made.detector is not None
     assert made.detector.classes == 3
     assert [b.out_channels for b in made.head] == [12, 12, 12, 12]
-    assert fit(made, scenes) == made
+    assert fit_to_data(made, scenes) == made
 
 
 def test_new_classes_keep_all_other_weights(scenes: Data, tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_new_classes_keep_all_other_weights(scenes: Data, tmp_path: Path) -> Non
 def test_data_of_another_task_are_refused(scenes: Data) -> None:
     digits = load_data("digits")
     with pytest.raises(NasError, match="digits has labels of whole images; a detector needs boxes"):
-        fit(tiny_detector(), digits)
+        fit_to_data(tiny_detector(), digits)
 
 
 def test_a_detector_learns_from_a_teacher_alone(scenes: Data, tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_a_teacher_of_another_head_is_refused(scenes: Data, tmp_path: Path) -> N
 
 def test_one_pixel_maps_need_batches_of_two(scenes: Data) -> None:
     with pytest.raises(BadValue, match="cannot train on one image at a time"):
-        fit(tiny_detector(side=16), scenes, batch=1)
+        fit_to_data(tiny_detector(side=16), scenes, batch=1)
 
 
 def test_a_folder_of_another_detector_is_refused(scenes: Data, tmp_path: Path) -> None:
@@ -199,10 +199,10 @@ def test_a_folder_of_another_detector_is_refused(scenes: Data, tmp_path: Path) -
 
 
 def test_fine_tuning_reaches_a_map(scenes: Data, tmp_path: Path) -> None:
-    arch = fit(tiny_detector(side=32), scenes)
+    arch = fit_to_data(tiny_detector(side=32), scenes)
     weights = {
         name: value.numpy()
-        for name, value in checkpoint.model_tensors(fresh(arch, seed=0), "").items()
+        for name, value in checkpoint.model_tensors(random_model(arch, seed=0), "").items()
     }
     setup = FineTuningSetup(data=scenes, recipe=adapt(auto(), epochs=1), epochs=1)
     task = Task(arch=arch, weights=weights, round=0, path=tmp_path / "tuned.safetensors")

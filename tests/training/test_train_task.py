@@ -14,7 +14,7 @@ from nas.models.build import build_model  # noqa: E402
 from nas.network.cost import cost  # noqa: E402
 from nas.network.multipliers import scale_resolution  # noqa: E402
 from nas.network.zoo import load_architecture  # noqa: E402
-from nas.training.ema import Average  # noqa: E402
+from nas.training.ema import ModelEma  # noqa: E402
 from nas.training.losses import cross_entropy, distillation  # noqa: E402
 from nas.training.task import check_batch, check_resolution, for_classes, least_resolution  # noqa: E402
 
@@ -91,7 +91,7 @@ def test_a_student_that_agrees_with_its_teacher_has_no_loss() -> None:
 
 def test_an_average_follows_weights_and_statistics() -> None:
     model = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1))
-    average = Average(model, decay=0.5)
+    average = ModelEma(model, decay=0.5)
     start = model[0].weight.item()
     with torch.no_grad():
         model[0].weight += 1
@@ -105,4 +105,4 @@ def test_an_average_follows_weights_and_statistics() -> None:
 
 def test_no_decay_is_no_average() -> None:
     model = nn.Linear(1, 1)
-    assert Average(model, decay=0).model is model
+    assert ModelEma(model, decay=0).model is model

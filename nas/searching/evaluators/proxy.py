@@ -28,7 +28,7 @@ from nas.training.data import check_side, load_data
 from nas.training.inherited import find_relative
 from nas.training.recipe_files import find_recipe, pinned
 from nas.training.recipes import adapt
-from nas.training.run import Reached, fit_recipe
+from nas.training.run import ShortTrainingResult, fit_recipe
 
 FOLDER, LOG = "trainings", "log.jsonl"
 ACCURACY, PRECISION = "top1_proxy", "map"
@@ -213,7 +213,9 @@ class _Log:
     def find(self, rung: int, arch: str) -> Record | None:
         return self._rungs[rung].get(arch)
 
-    def reached(self, rung: int, arch: str, reached: Reached, scores: Sequence[float]) -> None:
+    def reached(
+        self, rung: int, arch: str, reached: ShortTrainingResult, scores: Sequence[float]
+    ) -> None:
         self._add(
             rung,
             arch,
@@ -248,7 +250,9 @@ class _Log:
         return next((i, r[arch]) for i, r in reversed(list(enumerate(self._rungs))) if arch in r)
 
 
-def _scores(candidates: Candidates, i: int, reached: Reached, metric: str) -> list[float]:
+def _scores(
+    candidates: Candidates, i: int, reached: ShortTrainingResult, metric: str
+) -> list[float]:
     """Return the known objectives of one candidate, all to be minimised."""
     if candidates.score is None:
         return [-reached.value]

@@ -13,7 +13,7 @@ from nas.space.heads import Detectors
 from nas.space.space import Space
 from nas.training.batches import Batch
 from nas.training.data import Data, check_side, load_data
-from nas.training.run import fit
+from nas.training.run import fit_to_data
 from nas.training.task import check_resolution
 
 SECONDS = {
@@ -73,7 +73,7 @@ class ZeroCost:
 
     def _score(self, arch: Architecture) -> float:
         images, labels = self.images(self.resolution or arch.resolution)
-        fitted = fit(arch, self.data) if self.data else arch
+        fitted = fit_to_data(arch, self.data) if self.data else arch
         return zero_cost_score(self.score, fitted, images, labels, seed=self.seed)
 
     def deviation(self, candidates: Candidates) -> Metrics:

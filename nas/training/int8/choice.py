@@ -13,7 +13,7 @@ from nas.exporting.int8.qdq import Means, to_qdq
 from nas.exporting.int8.ranges import WAYS, Grid, grid_of
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint
-from nas.training.data import Data, some
+from nas.training.data import Data, subset
 from nas.training.evaluate import in_order
 from nas.training.int8.calibration import calibrate
 from nas.training.int8.runtime import RuntimeModel
@@ -151,6 +151,6 @@ def calibration_images(arch: Architecture, data: Data, settings: Settings) -> li
     batch = max(1, min(BATCH, int(BATCH * (_USUAL_SIDE / arch.resolution) ** 2)))
     count = min(settings.images, len(data.train))
     rows = np.random.default_rng(settings.seed).choice(len(data.train), count, replace=False)
-    images = some(data.train, np.sort(rows))
+    images = subset(data.train, np.sort(rows))
     batches = in_order(images, data, side=arch.resolution, batch=batch, device=CPU)
     return [pixels.contiguous().numpy() for pixels, _ in batches]

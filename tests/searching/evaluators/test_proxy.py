@@ -25,7 +25,7 @@ from nas.training.data import load_data  # noqa: E402
 from nas.training.loop import Diverged  # noqa: E402
 from nas.training.recipe_files import find_recipe  # noqa: E402
 from nas.training.recipes import adapt  # noqa: E402
-from nas.training.run import Reached, train  # noqa: E402
+from nas.training.run import ShortTrainingResult, train  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 DATA = "shapes:count=128,difficulty=0,classes=2"
@@ -51,10 +51,12 @@ class Made:
     def close(self) -> None: ...
 
 
-def _made_up(setup: ShortTrainingSetup, segment: Segment) -> Reached:
+def _made_up(setup: ShortTrainingSetup, segment: Segment) -> ShortTrainingResult:
     """Return an accuracy that is better for larger networks and longer trainings."""
     size = sum(b.hidden_channels + b.out_channels for row in segment.arch.stages for b in row)
-    return Reached(value=1 - 1 / (1 + size / 50) / segment.until, epochs=segment.until, seconds=1.0)
+    return ShortTrainingResult(
+        value=1 - 1 / (1 + size / 50) / segment.until, epochs=segment.until, seconds=1.0
+    )
 
 
 def _proxy(space: Space, out: Path, **options: object) -> Proxy:

@@ -20,7 +20,7 @@ from nas.searching.loop import Run  # noqa: E402
 from nas.searching.problem import Candidates, Objective  # noqa: E402
 from nas.space.file import load_space  # noqa: E402
 from nas.training.data import load_data  # noqa: E402
-from nas.training.run import fit  # noqa: E402
+from nas.training.run import fit_to_data  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 
@@ -49,7 +49,8 @@ def test_it_scores_the_first_training_images_for_their_classes(score: str) -> No
     data = load_data(DATA)
     images, labels = first_batch(data, batch=8, side=32, seed=5)
     expected = [
-        zero_cost_score(score, fit(arch, data), images, labels, seed=5) for arch in some().archs
+        zero_cost_score(score, fit_to_data(arch, data), images, labels, seed=5)
+        for arch in some().archs
     ]
     evaluator = create(SPACE, data=DATA, score=score, batch=8, seed=5)
     assert values(evaluator, some()) == expected
