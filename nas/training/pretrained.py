@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nas.core.deprecation import deprecated
 from nas.core.errors import BadFile, BadValue, NasError
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint, DataFacts
@@ -73,6 +74,14 @@ def fine_tuning_options(found: Checkpoint, data: Data, *, seed: int = 0) -> Opti
     """
     weights = starting_weights(found, data, seed=seed)
     return Options(weights=weights, normalisation=found.normalisation)
+
+
+def beginning(found: Checkpoint, data: Data, *, seed: int = 0) -> Options:
+    """Return what `fine_tuning_options` returns; this is its deprecated name."""
+    deprecated(
+        "nas.training.pretrained.beginning", instead="fine_tuning_options", removed_in="0.3.0"
+    )
+    return fine_tuning_options(found, data, seed=seed)
 
 
 def _named(arch: Architecture, origin: Origin, found: Weights) -> tuple[Architecture, Names]:

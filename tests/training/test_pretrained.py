@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch")
 
 from safetensors.numpy import save_file  # noqa: E402
 
+from nas.core.deprecation import DeprecatedName
 from nas.core.errors import BadFile, NasError, UnknownName  # noqa: E402
 from nas.exporting.export import export  # noqa: E402
 from nas.network.blocks import Architecture, Block  # noqa: E402
@@ -28,7 +29,7 @@ from nas.network.weights import Weights, random_weights  # noqa: E402
 from nas.network.zoo import load_architecture  # noqa: E402
 from nas.training.data import load_data  # noqa: E402
 from nas.training.foreign import find_origin, known_weights, where_cached  # noqa: E402
-from nas.training.pretrained import fine_tuning_options, load_weights  # noqa: E402
+from nas.training.pretrained import beginning, fine_tuning_options, load_weights  # noqa: E402
 from nas.training.recipe_files import find_recipe  # noqa: E402
 from nas.training.recipes import adapt  # noqa: E402
 from nas.training.run import train  # noqa: E402
@@ -216,7 +217,10 @@ def test_a_training_begins_with_them(tmp_path: Path) -> None:
     data = load_data("digits")
     found = load_weights(SMALL, f"timm:{small(tmp_path, {'pretrained_cfg': HALF})}")
     recipe = adapt(find_recipe("quick"), epochs=1, lr=1e-9)
-    trained = train(found.arch, data, recipe, options=fine_tuning_options(found, data))
+    with pytest.warns(DeprecatedName, match=r"beginning is deprecated .* use fine_tuning_options"):
+        options = beginning(found, data)
+    assert options.normalisation == fine_tuning_options(found, data).normalisation
+    trained = train(found.arch, data, recipe, options=options)
     assert trained.arch.norm_epsilon == 1e-5
     kept = trained.model.state_dict()["stages.1.0.project.weight"]
     assert np.allclose(kept, WEIGHTS["stages.1.0.project.weight"], atol=1e-6)
