@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 
 from safetensors.numpy import save_file  # noqa: E402
 
-from nas.core.deprecation import DeprecatedName
+from nas.core.deprecation import DeprecatedName  # noqa: E402
 from nas.core.errors import BadFile, NasError, UnknownName  # noqa: E402
 from nas.exporting.export import export  # noqa: E402
 from nas.network.blocks import Architecture, Block  # noqa: E402
