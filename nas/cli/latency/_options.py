@@ -171,7 +171,12 @@ def rounds(command: Command) -> Command:
         help="Repetitions of every model, and about twice as many of networks that take few "
         "milliseconds. [default: 14 to 24, by its noise]",
     )
-    @click.option("--minutes", type=float, help="Begin nothing after so many minutes.")
+    @click.option(
+        "--minutes",
+        type=click.FloatRange(min=0, min_open=True),
+        help="Begin nothing after so many minutes; where they are too few for all, measure what "
+        "tells most.",
+    )
     @wraps(command)
     def wrapped(count: int | None, minutes: float | None, **rest: Any) -> Any:
         return command(rounds=Rounds.of(count, minutes=minutes), **rest)

@@ -20,9 +20,6 @@ from nas.latency.measure.selection import operator_model, reduce_plan
 from nas.latency.table import LatencyTable
 from nas.report.table_notes import facts, width_note
 
-_ROUGH = "note10"
-"""The table that tells roughly where the time goes, to choose units where no other is given."""
-
 
 @click.command("measure")
 @options.what(networks=VALIDATION_NETWORKS)
@@ -53,7 +50,7 @@ def command(  # noqa: PLR0913  # a parameter for every option
         raise NasError("`only_missing` measures all that a table lacks; leave `units` and `prior`")
     plan = (replace(asked, networks=0) if only_missing else asked).plan()
     if units is not None:
-        plan = reduce_plan(plan, units, model=operator_model(before or load_table(_ROUGH)))
+        plan = reduce_plan(plan, units, model=operator_model(before))
     with options.measuring() as report:
         if only_missing:
             table = add_missing(plan, target, out, rounds=rounds, report=report)
@@ -68,6 +65,8 @@ def command(  # noqa: PLR0913  # a parameter for every option
 
 def _say(table: LatencyTable, out: Path, space: str | None) -> None:
     say(f"{out}: {len(table.entries)} units on {table.heading}")
+    if len(table.weak) > 1:
+        say(f"{table.weak[0]}, those that tell most; the same command measures more")
     for key, text in table.lacks.items():
         say(f"not measured: {key}: {text}")
     said = table.validation.summary if table.validation else "not validated"

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
-from math import isfinite
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -196,7 +196,7 @@ class Ssh:
 
 def _settings(rounds: Rounds) -> str:
     """Return `rounds` for the command line there, without what is infinite."""
-    return strict_json.dumps({k: v for k, v in asdict(rounds).items() if isfinite(v)})
+    return strict_json.dumps({k: v for k, v in asdict(rounds).items() if v != inf})
 
 
 def create(*, path: str = "", python: str = "", folder: str = "", retry: float = 180.0) -> Device:

@@ -16,6 +16,7 @@ from nas.latency.measure.on_target import CARRIED, MANIFEST, PORTABLE
 from nas.latency.measure.plan import Plan, plan_validation, to_mapping
 from nas.latency.measure.run import Target
 from nas.latency.measure.samples import VALIDATION
+from nas.latency.measure.selection import operator_model, order_jobs
 from nas.space.space import Space
 
 _PACKAGE = Path(__file__).resolve().parents[2]
@@ -77,6 +78,7 @@ def _manifest(plan: Plan, target: Target, names: Sequence[str], refused: Mapping
         "dtype": target.dtype,
         "plan": to_mapping(plan),
         "models": list(names),
+        "order": list(order_jobs(plan, model=operator_model())),
         "refused": dict(refused),
     }
     return strict_json.dumps(content)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,6 +17,7 @@ from nas.latency.measure.references import references_of
 from nas.latency.measure.rounds import MeasuringReport, Rounds
 from nas.latency.measure.run import DeviceAndCores, Target, measure_plan
 from nas.latency.measure.samples import UNIT, read_samples
+from nas.latency.measure.selection import operator_model, order_jobs
 from nas.latency.measure.tabulate import entry_of, tabulate
 from nas.latency.measure.validation import speed_of, validate
 from nas.latency.table import LatencyTable
@@ -45,13 +47,16 @@ def make_table(
 ) -> LatencyTable:
     """Measure `plan`, or resume that, and write the table at `path`.
 
-    `prior`: see `build_table`.
+    Where the rounds have too few `seconds` for all, they take the jobs that tell most, by the
+    operator model of `prior` or roughly. `prior`: see `build_table`.
 
     Raises:
         NasError: see `measure_plan` and `tabulate`.
     """
     if path.suffix not in (".yaml", ".yml", ".json"):
         raise NasError(f"{path}: a table's name ends in .yaml or .json")
+    if rounds.seconds < inf and not rounds.order:
+        rounds = replace(rounds, order=order_jobs(plan, model=operator_model(prior)))
     measure_plan(plan, target, samples_path(path), rounds=rounds, report=report)
     return build_table(samples_path(path), path, prior=prior)
 

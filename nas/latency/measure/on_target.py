@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -60,7 +60,9 @@ def main(bundle: Path) -> int:
     parser.add_argument("--out", type=Path, required=True, help="the file of samples")
     parser.add_argument("--threads", type=int, default=1, help="threads, 1 by default")
     parser.add_argument("--cores", help="cores to stay on, as in 2,3 (default: the fastest)")
-    parser.add_argument("--minutes", type=float, help="begin nothing after so many minutes")
+    parser.add_argument(
+        "--minutes", type=float, help="begin nothing after so many minutes, the most telling first"
+    )
     parser.add_argument(
         "--rounds", type=int, help="repetitions of every model (default: as needed)"
     )
@@ -114,6 +116,7 @@ def run(
         head = header(
             manifest.plan, runtime=backend.runtime, threads=threads, dtype=dtype, graph=graph
         )
+        rounds = rounds if rounds.order else replace(rounds, order=manifest.order)
         models = [partial(_model, archive, bundle, manifest, name) for name in manifest.models]
         with closing(SampleFile(out, head)) as file:
             kept = machine.pin(cores, threads=threads)
@@ -137,7 +140,8 @@ class _Plan:
 class Manifest:
     """What a bundle holds: the plan, and the name in the zip of each job's model.
 
-    `refused` says of models by their names why they could not be made.
+    `order` is that of the jobs where time is short (`Rounds`); `refused` says of models by their
+    names why they could not be made.
     """
 
     schema: int
@@ -146,6 +150,7 @@ class Manifest:
     dtype: str
     plan: Mapping[str, Any]
     models: tuple[str, ...]
+    order: tuple[int, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -33,6 +33,9 @@ class Rounds:
     `short_ms` are repeated `visits` times a round, all others once. A repetition takes at
     least `runs` runs, and more of a short job until `repetition_seconds` are over. A reference is
     measured again after `reference_seconds`. Nothing is begun after `seconds`.
+
+    With `order`, the first round takes jobs in this order and then the others, but only as many as
+    can be repeated `enough` times in `seconds`; the others are left out.
     """
 
     least: int = 14
@@ -44,6 +47,13 @@ class Rounds:
     short_ms: float = 4.0
     visits: int = 2
     seconds: float = float("inf")
+    enough: int = 6
+    order: Sequence[int] = ()
+
+    @property
+    def chosen(self) -> bool:
+        """Tell whether jobs are left out where time is short."""
+        return bool(self.order) and self.seconds < inf
 
     def visits_of(self, network_ms: float) -> int:
         """Return how often a network is repeated in a round."""
@@ -73,6 +83,8 @@ class MeasuringProgress:
 Load = Callable[[], bytes]
 """Returns the content of a model's file, which may take long."""
 MeasuringReport = Callable[[MeasuringProgress], None]
+MIN_JOBS = 31
+"""As many jobs, of those that come first, are begun however short the time is."""
 _MAX_RUNS = 20
 _LONG_SECONDS = 1.0
 _MEMORY_SHARE = 0.25
@@ -136,7 +148,7 @@ def measure_with(
     state.measure_references(rounds)
     plan = _Remaining(rounds, len(file.samples.header["jobs"]), state)
     for number, job in plan:
-        if time.monotonic() - state.start > rounds.seconds:
+        if state.seconds() > rounds.seconds:
             break
         if state.since_reference() > rounds.reference_seconds:
             state.measure_reference(rounds)
@@ -169,6 +181,10 @@ class _State:
     def networks(self) -> int:
         """How many of the jobs are networks to fit or validate on."""
         return sum(map(self.is_network, range(len(self.file.samples.header["jobs"]))))
+
+    def seconds(self) -> float:
+        """Return how long this process has been measuring."""
+        return time.monotonic() - self.start
 
     def since_reference(self) -> float:
         return time.monotonic() - self._reference_at
@@ -282,16 +298,34 @@ class _Remaining:
             left = self._left(number)
             more = 0 if number else (self.rounds.visits - 1) * self.state.networks
             self._expected = self._done + (len(left) + more) * (self.rounds.most - number)
-            shuffled = np.random.default_rng(number).permutation(left)
-            for job in self.state.timer.arranged([int(job) for job in shuffled]):
+            for job in self.state.timer.arranged(self._sorted(number, left)):
+                if not number and self._is_enough():
+                    break
                 yield number, job
                 self._done += 1
+
+    def _sorted(self, number: int, left: Sequence[int]) -> list[int]:
+        """Return the jobs of a round, shuffled, or in the order of the first one."""
+        shuffled = [int(job) for job in np.random.default_rng(number).permutation(left)]
+        if number or not self.rounds.chosen:
+            return shuffled
+        place = {job: place for place, job in enumerate(self.rounds.order)}
+        return sorted(shuffled, key=lambda job: place.get(job, len(place)))
+
+    def _is_enough(self) -> bool:
+        """Tell whether no more jobs can be repeated often enough in the time."""
+        if not self.rounds.chosen or self._done < MIN_JOBS:
+            return False
+        times = min(self.rounds.enough, self.rounds.most)
+        return self.state.seconds() > self.rounds.seconds / times
 
     def _left(self, number: int) -> list[int]:
         """Return the jobs to measure in a round, counted from 0, as often as they are measured."""
         found = self.state.estimates()
         self._noise = found.noise
         done = {*self.state.refused, *range(self.state.references)}
+        if number and self.rounds.chosen:
+            done |= {*range(self.jobs)} - {*found.jobs}
         if number >= self.rounds.least:
             done |= {j for j, e in found.jobs.items() if e.width <= self.rounds.narrow}
         return [
@@ -310,12 +344,14 @@ class _Remaining:
 
     def progress(self, number: int) -> MeasuringProgress:
         """Return how far the measurement is."""
-        taken = time.monotonic() - self.state.start
+        taken = self.state.seconds()
         done = self._done + 1
+        pace = taken / done
+        left = min(pace * max(self._expected - done, 0), max(self.rounds.seconds - taken, 0.0))
         return MeasuringProgress(
             done=done,
-            total=max(self._expected, done),
-            seconds_left=taken / done * max(self._expected - done, 0),
+            total=done + round(left / pace) if pace else max(self._expected, done),
+            seconds_left=left,
             round=number + 1,
             noise=self._noise,
         )

@@ -1,27 +1,34 @@
-"""Choose the few units whose measurement tells most about all others.
+"""Choose the units whose measurement tells most about all others, where time is short.
 
 An operator model is a linear regression on the relative error, so what it does not know of a unit
 is known before anything is measured: it follows from the counts of the units measured so far. The
 next unit is always the one whose measurement makes all units together most certain.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from nas.core.errors import NasError
+from nas.latency.file import load_table
 from nas.latency.measure.estimates import Floats
-from nas.latency.measure.plan import Plan
-from nas.latency.measure.samples import CORRECTION, PROBE, UNIT
+from nas.latency.measure.plan import MeasuringJob, Plan
+from nas.latency.measure.samples import CORRECTION, FIXED, PROBE, UNIT, VALIDATION
 from nas.latency.predictor import COUNTS, FINER, OpModel, counts_of
 from nas.latency.table import LatencyTable
 from nas.network.layers import Unit
 
 _NAMES = (*COUNTS, *FINER)
+_ROUGH = "note10"
 _RIDGE, _LITTLE = 1e-2, 0.02
 _REDUCED = (UNIT, PROBE, CORRECTION)
+_NETWORKS = (CORRECTION, VALIDATION)
 _UNITS_PER_NETWORK, _FEWEST_NETWORKS = 6, 10
+_GOLDEN = 0.6180339887
+MAX_ORDERED = 2000
+"""Most jobs that are ordered; what cannot be measured in the time is far less."""
 MIN_UNITS = 20
 """The fewest units that a table is made of."""
 
@@ -46,15 +53,44 @@ def reduce_plan(plan: Plan, number: int, *, model: OpModel) -> Plan:
     return replace(plan, jobs=tuple(jobs))
 
 
-def operator_model(table: LatencyTable) -> OpModel:
-    """Return the operator model of a table.
+def operator_model(table: LatencyTable | None = None) -> OpModel:
+    """Return the operator model of a table, by default of one that tells roughly.
 
     Raises:
         NasError: if it has none.
     """
+    table = table or load_table(_ROUGH)
     if table.model is None:
         raise NasError(f"latency table {table.name} has no operator model to begin with")
     return table.model
+
+
+def order_jobs(plan: Plan, *, model: OpModel) -> tuple[int, ...]:
+    """Return the first jobs of `plan`, by their numbers, in the order of what they tell.
+
+    After what a table needs at least (`MIN_JOBS` of `rounds`), a network for the correction and
+    one for the validation follow every few units. References are not among them.
+    """
+    numbers = {job.name: number for number, job in enumerate(plan.jobs)}
+    alone = plan.of(UNIT, PROBE)
+    places = select_units([job.units[0] for job in alone], MAX_ORDERED, model=model)
+    queues = [
+        deque(numbers[alone[place].name] for place in places),
+        *(deque(numbers[job.name] for job in _spread(plan.of(r))) for r in _NETWORKS),
+    ]
+    found = [numbers[job.name] for job in plan.of(FIXED)]
+    counts = (MIN_UNITS, _FEWEST_NETWORKS, 0)
+    while any(queues) and len(found) < MAX_ORDERED:
+        for queue, count in zip(queues, counts, strict=True):
+            found += [queue.popleft() for _ in range(min(count, len(queue)))]
+        counts = (_UNITS_PER_NETWORK, 1, 1)
+    return tuple(found)
+
+
+def _spread(jobs: Sequence[MeasuringJob]) -> list[MeasuringJob]:
+    """Return jobs in an order in which the first few are spread over all."""
+    places = np.argsort(np.arange(len(jobs)) * _GOLDEN % 1, kind="stable")
+    return [jobs[place] for place in places.tolist()]
 
 
 def select_units(units: Sequence[Unit], number: int, *, model: OpModel) -> tuple[int, ...]:
@@ -62,15 +98,20 @@ def select_units(units: Sequence[Unit], number: int, *, model: OpModel) -> tuple
 
     `model` says about how long each part of a unit takes, and need not be of the device.
     """
+    if not units:
+        return ()
     rows = shares(units, model)
-    unsure = rows @ rows.T / _RIDGE  # covariances of what is not known of any two units
+    unsure = np.eye(rows.shape[1]) / _RIDGE  # covariances of what is not known of the coefficients
+    wanted = rows.T @ rows
     left, chosen = np.ones(len(units), bool), list[int]()
     for _ in range(min(number, len(units))):
-        gain = (unsure**2).sum(axis=0) / (1 + unsure.diagonal())
+        seen = rows @ unsure
+        gain = np.einsum("ij,jk,ik->i", seen, wanted, seen)
+        gain /= 1 + np.einsum("ij,ij->i", seen, rows)
         place = int(np.argmax(np.where(left, gain, -1.0)))
         left[place] = False
         chosen.append(place)
-        unsure = unsure - np.outer(unsure[place], unsure[place]) / (1 + unsure[place, place])
+        unsure -= np.outer(seen[place], seen[place]) / (1 + seen[place] @ rows[place])
     return tuple(chosen)
 
 

@@ -46,7 +46,8 @@ def tabulate(
     units, isolated = _units(plan, found)
     fixed_ms = _fixed_ms(plan, found)
     before = prior.model if prior else None
-    networks = _networks(plan, found, isolated, before)
+    refused = _refused(plan, samples)
+    networks = _networks(plan, found, isolated, _left_out(plan, isolated, refused, before))
     correction_fit = fit_correction(networks, fixed_ms=fixed_ms)
     correction = correction_fit.correction
     entries = {
@@ -62,13 +63,13 @@ def tabulate(
         threads=samples.header["threads"],
         dtype=samples.header["dtype"],
         sources=("measured by nas latency measure", *_begun_from(prior)),
-        weak=_weak(fitted),
+        weak=_weak(fitted, plan, units),
         error=_error(correction_fit),
         spread=_spread(correction_fit.errors, fitted),
         overhead_ms=fixed_ms,
         entries=entries,
         model=fitted.model,
-        lacks=_refused(plan, samples),
+        lacks=refused,
         provenance=_provenance(samples, plan, found, version),
         correction=correction,
     )
@@ -100,14 +101,13 @@ def _units(plan: Plan, found: Estimates) -> tuple[Mapping[str, Unit], Mapping[st
 
 
 def _networks(
-    plan: Plan, found: Estimates, isolated: Mapping[str, Estimate], prior: OpModel | None
+    plan: Plan,
+    found: Estimates,
+    isolated: Mapping[str, Estimate],
+    left_out: Mapping[str, float],
 ) -> tuple[MeasuredNetwork, ...]:
-    """Return the networks for the correction whose units were all measured.
-
-    Units that the plan leaves out are predicted, by a model of those that were measured alone.
-    """
-    alone_ms = {key: one.ms for key, one in isolated.items()}
-    alone_ms |= _left_out(plan, alone_ms, prior)
+    """Return the networks for the correction whose units were measured alone or are `left_out`."""
+    alone_ms = {**left_out, **{key: one.ms for key, one in isolated.items()}}
     networks = []
     for number, job in enumerate(plan.jobs):
         known = all(unit.key in alone_ms for unit in job.units)
@@ -124,16 +124,19 @@ def _networks(
 
 
 def _left_out(
-    plan: Plan, alone_ms: Mapping[str, float], prior: OpModel | None
+    plan: Plan,
+    isolated: Mapping[str, Estimate],
+    refused: Mapping[str, str],
+    prior: OpModel | None,
 ) -> Mapping[str, float]:
-    """Return what a model says of the units of networks that the plan does not measure alone."""
-    planned = {job.name: job.units[0] for job in plan.of(UNIT, PROBE)}
+    """Return what a model says of the units of networks that were not measured alone."""
     wanted = {unit.key: unit for job in plan.of(CORRECTION) for unit in job.units}
-    absent = {key: unit for key, unit in wanted.items() if key not in planned}
+    absent = {key: unit for key, unit in wanted.items() if key not in {*isolated, *refused}}
     if not absent:
         return {}
-    known = [planned[key] for key in alone_ms]
-    model = fit_operators(known, list(alone_ms.values()), prior=prior).model
+    planned = {job.name: job.units[0] for job in plan.of(UNIT, PROBE)}
+    known_ms = [one.ms for one in isolated.values()]
+    model = fit_operators([planned[key] for key in isolated], known_ms, prior=prior).model
     return {key: max(model_ms(model, unit), _LITTLE_MS) for key, unit in absent.items()}
 
 
@@ -199,11 +202,12 @@ def _spread(errors: Floats, fitted: OperatorFit) -> Spread:
     )
 
 
-def _weak(fitted: OperatorFit) -> tuple[str, ...]:
-    error = 100 * float(np.abs(fitted.errors).mean())
-    return (
-        f"units that were not measured come from the operator model, {error:.0f} % off on average",
-    )
+def _weak(fitted: OperatorFit, plan: Plan, units: Mapping[str, Unit]) -> tuple[str, ...]:
+    off = 100 * float(np.abs(fitted.errors).mean())
+    text = f"units that were not measured come from the operator model, {off:.0f} % off on average"
+    planned = len(plan.of(UNIT, PROBE))
+    few = f"{len(units)} of {planned} planned units were measured"
+    return (few, text) if len(units) < planned else (text,)
 
 
 def _device(samples: Samples) -> Mapping[str, Any]:

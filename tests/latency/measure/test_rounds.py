@@ -80,7 +80,7 @@ class Bench:
             return REFERENCE
         return CORRECTION if job in self.networks else UNIT
 
-    def measure(self, **options: float) -> Estimates:
+    def measure(self, **options: float | Sequence[int]) -> Estimates:
         jobs = [
             {
                 "name": str(job),
@@ -240,6 +240,44 @@ def test_nothing_is_begun_after_the_time_budget(bench: Bench) -> None:
     bench.measure(least=50, most=50, runs=3, repetition_seconds=0.0, seconds=1e9)
     assert bench.counts() == dict.fromkeys(range(1, 6), 50)
     assert sum(before.values()) < 5 * 50
+
+
+def test_too_little_time_takes_those_jobs_that_come_first(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MIN_JOBS", 2)
+    bench.seconds, bench.jobs = lambda job, run: 0.1, 21
+    order = [7, 3, 20, 11, 5, 9]
+    bench.measure(repetition_seconds=0.0, seconds=20.0, order=order)
+    counts = bench.counts()  # a repetition takes 0.4 s, and the reference as much beside it
+    assert list(counts) == order[:5]
+    assert min(counts.values()) >= 4
+    bench.measure(repetition_seconds=0.0, seconds=20.0, order=order)
+    more = bench.counts()  # the same again goes on with what comes next
+    assert set(more) > set(counts)
+    assert 9 in more
+
+
+def test_as_many_jobs_as_a_table_needs_are_begun_in_any_time(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MIN_JOBS", 4)
+    bench.seconds, bench.jobs = lambda job, run: 0.1, 21
+    bench.measure(repetition_seconds=0.0, seconds=4.0, order=[7, 3, 20, 11, 5])
+    assert set(bench.counts()) == {7, 3, 20, 11}
+
+
+def test_enough_time_measures_all_jobs_whatever_the_order(bench: Bench) -> None:
+    bench.measure(least=3, most=3, seconds=1000.0, order=[4, 2])
+    assert bench.counts() == dict.fromkeys(range(1, 6), 3)
+    assert [one.job for one in bench.repetitions if one.job][:2] == [4, 2]
+
+
+def test_the_time_left_is_never_more_than_the_budget(bench: Bench) -> None:
+    bench.seconds = lambda job, run: 0.1
+    bench.measure(least=50, most=50, repetition_seconds=0.0, seconds=10.0)
+    assert all(0 <= report.seconds_left <= 10.0 for report in bench.reports)
+    assert all(report.done <= report.total < 60 for report in bench.reports)
 
 
 def test_short_memory_drops_the_files_used_least_and_reads_them_again(

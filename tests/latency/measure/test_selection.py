@@ -1,5 +1,6 @@
 """A table from little: the units that tell most, and a table of another device to begin with."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +12,21 @@ pytest.importorskip("scipy")
 from nas.core.errors import NasError
 from nas.latency.dialect import unit_from_key
 from nas.latency.file import load_table
+from nas.latency.measure import rounds as rounds_module
+from nas.latency.measure.bundle import with_validation
 from nas.latency.measure.make import make_table
 from nas.latency.measure.operator_fit import fit_operators
 from nas.latency.measure.plan import Plan
-from nas.latency.measure.rounds import Rounds
+from nas.latency.measure.rounds import MIN_JOBS, Rounds
 from nas.latency.measure.run import Target
-from nas.latency.measure.samples import CORRECTION, FIXED, PROBE, REFERENCE, UNIT
-from nas.latency.measure.selection import operator_model, reduce_plan, select_units, shares
+from nas.latency.measure.samples import CORRECTION, FIXED, PROBE, REFERENCE, UNIT, VALIDATION
+from nas.latency.measure.selection import (
+    operator_model,
+    order_jobs,
+    reduce_plan,
+    select_units,
+    shares,
+)
 from nas.space.space import Space
 
 TABLE = load_table("note10")
@@ -85,6 +94,40 @@ def test_a_table_of_few_units_predicts_nearly_as_well(
     found = few.over(mnasnet_b0)(rows) / whole.over(mnasnet_b0)(rows) - 1
     assert np.abs(found).mean() < 0.04
     assert few.error.mean < 0.06
+
+
+def test_the_order_of_jobs_begins_with_what_a_table_needs(b0_plan: Plan) -> None:
+    found = order_jobs(b0_plan, model=MODEL)
+    references = len(b0_plan.of(REFERENCE))
+    assert sorted(found) == list(range(references, len(b0_plan.jobs)))
+    roles = [b0_plan.jobs[number].role for number in found]
+    needed = Counter("unit" if role == PROBE else role for role in roles[:MIN_JOBS])
+    assert needed == {FIXED: 1, UNIT: 20, CORRECTION: 10}
+    alone = b0_plan.of(UNIT, PROBE)
+    first = select_units([job.units[0] for job in alone], 20, model=MODEL)
+    assert [b0_plan.jobs[n].name for n in found[1:21]] == [alone[p].name for p in first]
+    few = [int(b0_plan.jobs[n].name.split()[1]) for n in found[21:31]]
+    assert max(np.diff(sorted([-1, *few, 47]))) < 10  # spread over all networks
+
+
+def test_little_time_makes_a_table_of_the_units_that_tell_most(
+    b0_plan: Plan, mnasnet_b0: Space, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = with_validation(b0_plan, mnasnet_b0, 4)
+    monkeypatch.setattr(rounds_module._Remaining, "_is_enough", lambda self: self._done >= 150)
+    rounds = Rounds(least=5, most=5, seconds=600.0)
+    path = tmp_path / "few.yaml"
+    table = make_table(plan, Target(backend="fake:noise=0"), path, rounds=rounds)
+    taken = order_jobs(plan, model=operator_model())[:150]
+    units = {plan.jobs[n].name for n in taken if plan.jobs[n].role in (UNIT, PROBE)}
+    assert set(table.entries) == units
+    assert (
+        table.weak[0] == f"{len(units)} of {len(plan.of(UNIT, PROBE))} planned units were measured"
+    )
+    assert table.error.networks == sum(plan.jobs[n].role == CORRECTION for n in taken)
+    assert table.validation
+    assert len(table.validation.points) == sum(plan.jobs[n].role == VALIDATION for n in taken)
+    assert table.validation.mape < 0.05
 
 
 def test_a_table_without_a_model_is_no_prior() -> None:
