@@ -2,7 +2,7 @@
 
 import pytest
 
-for part in ("backends", "blocks", "evaluators", "strategies"):
+for part in ("backends", "blocks", "evaluators", "exporters", "runners", "strategies"):
     pytest.register_assert_rewrite(f"nas.testing.{part}")
 
 

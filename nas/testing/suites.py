@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from inspect import signature
+from inspect import Signature, signature
 
 from nas.core import plugins
 from nas.core.errors import NasError, unknown
 from nas.core.plugins import Plugin
-from nas.network.kinds import BlockKind
 
 Check = Callable[[str], None]
 """Takes the text of a plugin, and raises AssertionError where it breaks its contract."""
@@ -17,6 +16,8 @@ SUITES: Mapping[str, str] = {
     "evaluators": "nas.testing.evaluators",
     "backends": "nas.testing.backends",
     "blocks": "nas.testing.blocks",
+    "exporters": "nas.testing.exporters",
+    "runners": "nas.testing.runners",
 }
 """The module that checks each kind."""
 
@@ -34,28 +35,42 @@ def checks(kind: str) -> tuple[Check, ...]:
 
 
 def kind_of_plugin(text: str) -> str:
-    """Return the kind of a plugin, by the parameters of its `create`.
+    """Return the kind of a plugin: by its name, or by the signature of its `create`.
 
     Raises:
         NasError: if it is not found, or of no kind that has a suite.
     """
-    plugin = Plugin.parse(text)
-    create = plugins.load(_home(plugin.name), plugin.name)
-    names = signature(create).parameters
-    if {"threads", "dtype"} <= names.keys():
-        return "backends"
-    for first, kind in (("problem", "strategies"), ("space", "evaluators")):
-        if next(iter(names), "") == first:
-            return kind
-    if signature(create).return_annotation in (BlockKind, "BlockKind"):
-        return "blocks"
+    name = Plugin.parse(text).name
+    named = [kind for kind in SUITES if name in plugins.available(kind)]
+    if len(named) == 1:
+        return named[0]
+    create = plugins.load((named or ["strategies"])[0], name)
+    if kind := _of_signature(signature(create)):
+        return kind
     kinds = ", ".join(SUITES)
     raise NasError(f"{text}: its create does not tell what kind it is; name one of: {kinds}")
 
 
-def _home(name: str) -> str:
-    """Return the kind that has a plugin of this name; any for a dotted path."""
-    return next((kind for kind in SUITES if name in plugins.available(kind)), "strategies")
+def _of_signature(found: Signature) -> str:
+    """Return the kind of a plugin by the parameters of its `create`, or by what it returns."""
+    names, returned = found.parameters, found.return_annotation
+    first = next(iter(names), "")
+    if {"threads", "dtype"} <= names.keys():
+        return "backends"
+    if first in _FIRST:
+        return _FIRST[first]
+    if "workers" in names:
+        return "runners"
+    return _RETURNED.get(getattr(returned, "__name__", str(returned)), "")
+
+
+_FIRST = {"problem": "strategies", "space": "evaluators"}
+_RETURNED = {
+    "BlockKind": "blocks",
+    "Exporter": "exporters",
+    "FileExporter": "exporters",
+    "FolderExporter": "exporters",
+}
 
 
 def check(text: str, *, kind: str = "") -> None:

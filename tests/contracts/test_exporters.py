@@ -1,17 +1,18 @@
 """What every exporter keeps to; a new file in nas/exporting/formats is tested without a list."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from nas.core.errors import NasError
 from nas.core.plugins import Plugin, available, create
 from nas.network.blocks import Architecture
 from nas.network.lowering import lower
 from nas.network.weights import random_weights
 from nas.network.zoo import load_architecture
+from nas.testing.exporters import CHECKS
 
 FORMATS = tuple(available("exporters"))
 NEEDED = {"onnx": "onnx", "tflite": "ai_edge_litert.interpreter"}
@@ -43,45 +44,10 @@ def test_the_first_line_says_what_it_writes(name: str) -> None:
     assert len(available("exporters")[name]) > 20
 
 
-def test_the_suffix_starts_with_a_dot(name: str) -> None:
-    assert exporter(name).suffix.startswith(".")
-
-
-def test_whole_files_of_one_name_are_written(name: str, arch: Architecture, tmp_path: Path) -> None:
-    path = tmp_path / "new" / f"arch{exporter(name).suffix}"
-    exporter(name)(arch, path)
-    first = contents(path.parent)
-    assert path.name in first
-    assert all(written.startswith(f"{path.stem}.") for written in first)
-    exporter(name)(arch, path)
-    assert contents(path.parent) == first
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Return the files in a folder; a folder in it counts as one of its name."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    parts = [(path.relative_to(folder).parts[0], path.read_bytes()) for path in files]
-    return {name: b"".join(c for n, c in parts if n == name) for name, _ in parts}
-
-
-def test_an_unwritable_path_is_one_line(name: str, arch: Architecture, tmp_path: Path) -> None:
-    (tmp_path / "mine.txt").touch()  # a folder that is no earlier export
-    with pytest.raises(NasError, match="cannot be written") as caught:
-        exporter(name)(arch, tmp_path)
-    assert "\n" not in str(caught.value)
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
-
-
-def test_what_holds_no_weights_refuses_them(name: str, arch: Architecture, tmp_path: Path) -> None:
-    if not exporter(name).holds_weights:
-        with pytest.raises(NasError, match="holds no weights"):
-            exporter(name)(arch, tmp_path / "x", random_weights(lower(arch)))
-
-
-def test_weights_are_kept_or_refused(name: str, arch: Architecture, tmp_path: Path) -> None:
-    with pytest.raises(NasError, match="weights"):
-        exporter(name)(arch, tmp_path / "x", {})
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_it_keeps_the_contract(name: str, check: Callable[[str], None]) -> None:
+    exporter(name)
+    check(name)
 
 
 def test_the_file_is_the_architecture_again(name: str, arch: Architecture, tmp_path: Path) -> None:

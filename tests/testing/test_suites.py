@@ -66,15 +66,22 @@ def test_every_check_says_what_it_checks() -> None:
 
 @pytest.mark.parametrize(
     ("text", "kind"),
-    [("guided", "strategies"), ("costs", "evaluators"), ("fake", "backends"), ("mbconv", "blocks")],
+    [
+        ("guided", "strategies"),
+        ("costs", "evaluators"),
+        ("fake", "backends"),
+        ("mbconv", "blocks"),
+        ("onnx", "exporters"),
+        ("ray", "runners"),
+    ],
 )
 def test_the_kind_is_found_out(text: str, kind: str) -> None:
     assert kind_of_plugin(text) == kind
 
 
 def test_what_has_no_suite_is_refused(package: str) -> None:
-    with pytest.raises(NasError, match="unknown kind of plugins with a suite 'runners'"):
-        checks("runners")
+    with pytest.raises(NasError, match="unknown kind of plugins with a suite 'devices'"):
+        checks("devices")
     with pytest.raises(NasError, match="does not tell what kind it is; name one of: strategies"):
         kind_of_plugin(write(package, "def create(thing):\n    return thing\n"))
 
@@ -103,6 +110,65 @@ def test_what_is_wrong_is_said(package: str, old: str, new: str, message: str) -
 def test_what_lacks_a_part_is_said(package: str) -> None:
     with pytest.raises(BadPlugin, match="lacks seconds"):
         check(write(package, CONSTANT.replace("provides, seconds, note", "provides, s, note")))
+
+
+EXPORTER = '''"""Writes the name of a network."""
+
+from nas.core.errors import NasError
+from nas.exporting.formats import Exporter, FileExporter
+
+
+def create(*, upper: bool = False) -> Exporter:
+    return FileExporter(
+        suffix=".txt",
+        content=lambda arch, weights, metadata: arch.name.encode(),
+        holds_weights=False,
+    )
+'''
+
+
+def test_an_exporter_is_recognised_by_what_it_returns(package: str) -> None:
+    name = write(package, EXPORTER)
+    assert kind_of_plugin(name) == "exporters"
+    check(name)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('".txt"', '"txt"', "begins with a dot: suffix is 'txt'"),
+        ("arch.name.encode()", "str(id(object())).encode() + os.urandom(4)", "exports .* differ"),
+        ("holds_weights=False", "holds_weights=True", "other weights give the same files"),
+    ],
+)
+def test_what_is_wrong_with_an_exporter_is_said(
+    package: str, old: str, new: str, message: str
+) -> None:
+    assert old in EXPORTER
+    text = EXPORTER.replace(old, new).replace("from nas.core", "import os\n\nfrom nas.core")
+    with pytest.raises(AssertionError, match=rf"(?s)^suites_\w+\.mine: .*{message}"):
+        check(write(package, text))
+
+
+RUNNER = '''"""Works in this process."""
+
+from nas.core.workers.runner import InProcess
+
+
+class Mine(InProcess):
+    workers = 2
+
+
+def create(*, workers: int):
+    return Mine()
+'''
+
+
+def test_a_runner_that_has_no_processes_is_told_so(package: str) -> None:
+    name = write(package, RUNNER)
+    assert kind_of_plugin(name) == "runners"
+    with pytest.raises(AssertionError, match="did not run in two processes"):
+        check(name)
 
 
 def test_pytest_runs_a_suite_by_the_name_of_a_plugin(package: str) -> None:
