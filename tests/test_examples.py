@@ -118,7 +118,7 @@ def boxes_of(arch: Any, weights: Any, images: Any) -> tuple[Any, Any, Any]:
     return one.corners.numpy(), one.scores.numpy(), one.labels.numpy()
 
 
-def test_a_folder_without_images_is_said(classify: ModuleType, tmp_path: Path) -> None:
+def test_a_folder_without_images_is_reported(classify: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="no images; expected a folder"):
         classify.main(tmp_path / "model.onnx", tmp_path)
 

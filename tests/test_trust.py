@@ -160,7 +160,7 @@ def test_a_cluster_that_a_file_names_is_not_joined(here: Path, nas: Nas) -> None
         ("data", "imagefolder:/data/a.b", False),
     ],
 )
-def test_the_command_that_goes_on_says_what_only_the_user_may(
+def test_the_command_that_resumes_says_what_only_the_user_may(
     name: str, text: str, needs: bool
 ) -> None:
     assert names_code(SearchConfig(**{name: text})) == needs

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nas.cli._begun import Begun, find_begun, is_default, recipe_of, settings_of
 from nas.cli._data import DATA, as_word
 from nas.cli._options import COUNT, DEVICE, JSON, RATE, RECIPE, WHOLE, option
 from nas.cli._places import PLACE
 from nas.cli._print import print_json, put, say
 from nas.cli._progress import progress
+from nas.cli._resumed import ResumedTraining, find_resumed, is_default, recipe_of, settings_of
 from nas.cli._trained import WEIGHTS
 from nas.core.errors import NasError, missing_package
 from nas.core.optional import optional
@@ -104,23 +104,23 @@ def command(arch: str | None, as_json: bool, resolution: int | None, **flags: An
     command resumes a training that was interrupted, also with more or fewer workers, and so does
     nas train --out FOLDER, with the settings of the training there.
     """
-    begun = find_begun(flags["out"])
+    resumed = find_resumed(flags["out"])
     if arch is None:
-        flags = settings_of(begun, flags)
+        flags = settings_of(resumed, flags)
     elif flags["data"] is None:
         raise NasError("--data is missing: the images to train on, as in imagefolder:/path")
-    elif begun:
-        flags["recipe"] = recipe_of(begun, flags)
+    elif resumed:
+        flags["recipe"] = recipe_of(resumed, flags)
     elif flags["quantize"] and is_default("recipe"):
         flags["recipe"] = INT8
-    start = _start(arch, begun, flags)
-    network = _network(arch, resolution, begun)
+    start = _start(arch, resumed, flags)
+    network = _network(arch, resolution, resumed)
     _check_cluster(flags)
     out = flags.pop("out") or Place(
         _default_folder(network, {**flags, "start": start} if start else flags)
     )
     try:
-        trained, data = _train(network, start, out, begun=None if start else begun, **flags)
+        trained, data = _train(network, start, out, resumed=None if start else resumed, **flags)
     except KeyboardInterrupt:
         say("stopped; resume with the same command")
         raise click.Abort from None
@@ -158,19 +158,21 @@ def _draw(out: Place, data: "Data", device: str) -> None:
     say(f"picture: {out / PREDICTIONS}")
 
 
-def _network(arch: str | None, resolution: int | None, begun: Begun | None) -> Architecture:
+def _network(
+    arch: str | None, resolution: int | None, resumed: ResumedTraining | None
+) -> Architecture:
     """Return what `arch` means, by default what `begun` trains, at a `resolution`.
 
     A training of weights of another library is resumed with their epsilon and padding.
     """
-    network = begun.arch if begun and arch is None else find_architecture(str(arch))
-    if begun and begun.normalisation:
-        own = begun.arch
+    network = resumed.arch if resumed and arch is None else find_architecture(str(arch))
+    if resumed and resumed.normalisation:
+        own = resumed.arch
         network = replace(network, norm_epsilon=own.norm_epsilon, padding=own.padding)
     return scale_resolution(network, resolution) if resolution else network
 
 
-def _start(arch: str | None, begun: Begun | None, flags: dict[str, Any]) -> str:
+def _start(arch: str | None, resumed: ResumedTraining | None, flags: dict[str, Any]) -> str:
     """Return the trained network, or the file of weights, to begin with; "" for random weights.
 
     It is "" as well for a training in `out` that is resumed without what it began with: one of
@@ -185,7 +187,7 @@ def _start(arch: str | None, begun: Begun | None, flags: dict[str, Any]) -> str:
     if weights or arch is None or from_scratch or find_checkpoint(arch) is None:
         return str(weights)
     is_own = split_name(arch)[0].rstrip("/") == str(flags["out"])
-    return "" if begun and (is_own or not begun.weights) else arch
+    return "" if resumed and (is_own or not resumed.weights) else arch
 
 
 def _trained_backbone(arch: str | None, from_scratch: bool) -> str:
@@ -205,7 +207,7 @@ def _check_cluster(flags: Mapping[str, Any]) -> None:
 
 
 def _train(
-    network: Architecture, start: str, out: Place, *, begun: Begun | None, **flags: Any
+    network: Architecture, start: str, out: Place, *, resumed: ResumedTraining | None, **flags: Any
 ) -> tuple["Trained", "Data"]:
     """Read the data, and train on them, from the weights that `start` names if it is not empty.
 
@@ -226,8 +228,8 @@ def _train(
     if start:
         begin = _inheriting if flags["inherit"] or _is_backbone(start, network) else _beginning
         network, options = begin(start, network, data, seed=flags["seed"])
-    elif begun:
-        options = Options(weights_fingerprint=begun.weights, normalisation=begun.normalisation)
+    elif resumed:
+        options = Options(weights_fingerprint=resumed.weights, normalisation=resumed.normalisation)
     with progress("training", "images") as update:
         options = replace(
             options,
@@ -263,9 +265,9 @@ def _inheriting(
     from nas.training.job import Options
 
     found = load_supernet(start).subnet(arch) if is_supernet(start) else find_relative(start)
-    begun = inherit_weights(found, arch, data, seed=seed)
-    say(f"beginning with weights of {start} for {begun.share:.0%} of the parameters")
-    return begun.arch, Options(weights=begun.weights, normalisation=begun.normalisation)
+    resumed = inherit_weights(found, arch, data, seed=seed)
+    say(f"beginning with weights of {start} for {resumed.share:.0%} of the parameters")
+    return resumed.arch, Options(weights=resumed.weights, normalisation=resumed.normalisation)
 
 
 def _beginning(

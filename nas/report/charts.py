@@ -43,7 +43,7 @@ def axes(x: str, y: str, **more: Any) -> dict[str, Any]:
     return {"xaxis": {"title": {"text": x}}, "yaxis": {"title": {"text": y}}, **more}
 
 
-def against(groups: Points, *, text: str) -> Chart:
+def scatter(groups: Points, *, text: str) -> Chart:
     """Return predicted against measured milliseconds, with the diagonal and 10 % around it.
 
     Each group has (predicted, measured) by the name of the network.

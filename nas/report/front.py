@@ -43,10 +43,10 @@ def axis_of(metric: str) -> tuple[str, float]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class FrontView:
     """What is shown of a stored run: its front, result, and the networks that are drawn.
 
-    `metric` is the name of the accuracy; `networks` are as `nas.report.drawn.drawn` returns them.
+    `metric` is the name of the accuracy; `networks` are as `nas.report.network_data.network_data` returns them.
     """
 
     run: StoredRun
@@ -64,31 +64,31 @@ def metric_of_run(run: StoredRun, result: StoredResult, front: StoredFront) -> s
     return next(iter([*filter(None, [result.metric]), *named, *fractions, *others]), "")
 
 
-def front_data(seen: Seen) -> dict[str, Any]:
+def front_data(view: FrontView) -> dict[str, Any]:
     """Return what the page needs to draw and list a front, as `assets/front.js` reads it."""
-    run, rows = seen.run, seen.front.rows
-    columns = _columns(seen)
-    x, y = axes_of([o.metric for o in run.objectives], seen.metric)
-    x, y = _there(x, columns, "latency_ms"), _there(y, columns, seen.metric)
+    run, rows = view.run, view.front.rows
+    columns = _columns(view)
+    x, y = axes_of([o.metric for o in run.objectives], view.metric)
+    x, y = _there(x, columns, "latency_ms"), _there(y, columns, view.metric)
     best = next((row["name"] for row in rows if row.get("best")), None)
-    baseline = seen.result.baseline
+    baseline = view.result.baseline
     return {
         "columns": columns,
         "x": x,
         "y": y,
-        "first": _first(y, seen),
+        "first": _first(y, view),
         "log": x == "latency_ms",
         "pair": [x, y] if len(run.objectives) == 2 else [],
         "title": f"found: {len(rows):,} networks",
         "front": _table(rows, [*_TEXT_COLUMNS, *_keys(rows)]),
-        "choices": _choices(seen),
-        "known": _known(seen),
+        "choices": _choices(view),
+        "known": _known(view),
         "baseline": baseline["name"] if baseline else None,
         "trials": _cloud(run.trials, [column["key"] for column in columns]),
         "limits": [{"key": c.metric, "value": c.value} for c in run.constraints],
-        "run": shlex.quote(str(run.out)) if seen.front.is_written else None,
+        "run": shlex.quote(str(run.out)) if view.front.is_written else None,
         "chosen": best or (rows[len(rows) // 2]["name"] if rows else None),
-        "networks": seen.networks,
+        "networks": view.networks,
         "undrawn": "This network is not drawn here; nas show draws it.",
     }
 
@@ -118,9 +118,9 @@ def _accuracy_like(metrics: Sequence[str]) -> str:
     return others[0] if others else metrics[0]
 
 
-def _first(key: str, seen: Seen) -> str:
+def _first(key: str, view: FrontView) -> str:
     """Return which values of a column come first in the table."""
-    signs = {o.metric: o.sign for o in seen.run.objectives}
+    signs = {o.metric: o.sign for o in view.run.objectives}
     larger = key in HIGHER_IS_BETTER if key not in signs else signs[key] < 0
     return "largest" if larger else "smallest"
 
@@ -140,29 +140,29 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _columns(seen: Seen) -> list[dict[str, Any]]:
+def _columns(view: FrontView) -> list[dict[str, Any]]:
     """Return what is said of every column: its texts, its scale, its interval."""
-    choices = {column.name for column in seen.run.space.columns}
-    found = [k for k in _keys(seen.front.rows) if k not in choices]
+    choices = {column.name for column in view.run.space.columns}
+    found = [k for k in _keys(view.front.rows) if k not in choices]
     if not found:
-        found = list(seen.run.trials.metrics)
+        found = list(view.run.trials.metrics)
     keys = [k for k in found if not k.endswith(_NEVER_AN_AXIS)]
-    wanted = [o.metric for o in seen.run.objectives] + [c.metric for c in seen.run.constraints]
-    judged = f"{seen.metric}_judged"
-    main = [seen.metric, judged, "gain", "latency_ms", MEASURED_MS, *_USUAL[1:], *wanted]
+    wanted = [o.metric for o in view.run.objectives] + [c.metric for c in view.run.constraints]
+    judged = f"{view.metric}_judged"
+    main = [view.metric, judged, "gain", "latency_ms", MEASURED_MS, *_USUAL[1:], *wanted]
     order = sorted(keys, key=lambda key: main.index(key) if key in main else len(main))
-    return [{**_column(key, seen), "minor": key not in main} for key in order]
+    return [{**_column(key, view), "minor": key not in main} for key in order]
 
 
-def _column(key: str, seen: Seen) -> dict[str, Any]:
+def _column(key: str, view: FrontView) -> dict[str, Any]:
     label, scale, digits = _UNITS.get(key, (key, 1.0, None))
-    fraction = seen.metric in FRACTIONS
-    base = seen.result.baseline
-    if key in FRACTIONS or (fraction and key in ("gain", f"{seen.metric}_judged")):
+    fraction = view.metric in FRACTIONS
+    base = view.result.baseline
+    if key in FRACTIONS or (fraction and key in ("gain", f"{view.metric}_judged")):
         name = f"vs {base['name']}" if key == "gain" and base else key
         label, scale, digits = f"{name} %" if key != "gain" else f"{name}, points", 100.0, 2
     axis = _WORDS.get(key, label.replace(" %", " (%)"))
-    ends = {"deviation": f"{key}_deviation"} if key == seen.metric else {}
+    ends = {"deviation": f"{key}_deviation"} if key == view.metric else {}
     if key in ("latency_ms", MEASURED_MS):
         stem = key.removesuffix("_ms")
         ends = {"low": f"{stem}_low_ms", "high": f"{stem}_high_ms"}
@@ -173,23 +173,23 @@ def _table(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> dict[str, 
     return {key: [row.get(key) for row in rows] for key in dict.fromkeys(keys)}
 
 
-def _choices(seen: Seen) -> dict[str, Any]:
+def _choices(view: FrontView) -> dict[str, Any]:
     """Return the choices of every solution: the values of each, and the number of one of them."""
-    columns, picks = seen.run.space.columns, seen.run.trials.picks[list(seen.front.numbers)]
+    columns, picks = view.run.space.columns, view.run.trials.picks[list(view.front.numbers)]
     return {
         column.name: {"values": list(map(str, column.values)), "codes": picks[:, i].tolist()}
         for i, column in enumerate(columns)
     }
 
 
-def _known(seen: Seen) -> dict[str, list[Any]] | None:
+def _known(view: FrontView) -> dict[str, list[Any]] | None:
     """Return the known networks, at their published accuracy where that is the metric's scale.
 
     Those much slower than the front are left out.
     """
-    metric, rows = seen.metric, []
-    slowest = max((row.get("latency_ms") or 0.0 for row in seen.front.rows), default=0.0)
-    for one in seen.result.known:
+    metric, rows = view.metric, []
+    slowest = max((row.get("latency_ms") or 0.0 for row in view.front.rows), default=0.0)
+    for one in view.result.known:
         if one["latency_ms"] > _SLOWER * slowest:
             continue
         published = one.get("published") if metric == "top1" else None

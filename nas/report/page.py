@@ -55,7 +55,7 @@ class Part:
 
     `points` become a list, `rows` a table under `headings` that a click sorts, `code` is shown as
     it is. `front` is what `nas.report.front.front_data` returns, `network` the name of one of the
-    `networks` that `nas.report.drawn.drawn` returns.
+    `networks` that `nas.report.network_data.network_data` returns.
     """
 
     heading: str

@@ -11,12 +11,12 @@ from nas.core.errors import NasError
 from nas.core.storage import Place
 from nas.core.text import counted
 from nas.latency.table import Latency
-from nas.report.charts import against, line
-from nas.report.drawn import drawn
-from nas.report.found_search import Found, read_found
-from nas.report.front import MEASURED_MS, Seen, front_data, metric_of_run, networks_of
+from nas.report.charts import line, scatter
+from nas.report.front import MEASURED_MS, FrontView, front_data, metric_of_run, networks_of
+from nas.report.network_data import network_data
 from nas.report.page import Chart, Page, Part
 from nas.report.run_tables import RunTables, tables_of
+from nas.report.search_folder import SearchFolder, read_search_folder
 from nas.report.table_notes import latency_remarks, notes
 from nas.report.tables import EXTRAPOLATED, accuracy_text, gain_text, ms_text
 from nas.searching.fronts import progress_of_hypervolume, reference_point, signed
@@ -36,7 +36,7 @@ def search_page(place: Place) -> Page:
     Raises:
         NasError: if there is no such run, or its journal or settings are damaged.
     """
-    found = read_found(place)
+    found = read_search_folder(place)
     tables = tables_of(found.run)
     networks, latencies, more = _networks(found, tables)
     metric = metric_of_run(found.run, found.result, found.front)
@@ -46,13 +46,15 @@ def search_page(place: Place) -> Page:
         front = replace(front, rows=tuple(rows))
     measured = {measured_key(one): one for one in found.checked}
     front = replace(front, rows=tuple(_with_measured(row, measured) for row in front.rows))
-    seen = Seen(run=found.run, front=front, result=found.result, metric=metric, networks=networks)
+    view = FrontView(
+        run=found.run, front=front, result=found.result, metric=metric, networks=networks
+    )
     warnings = (*found.warnings, *tables.warnings, *more, *_why_not_written(found))
     return Page(
         title=f"Search of {_searched(found.run)}: {place}",
         facts=_facts(found, metric),
         parts=(
-            Part(heading="The front", texts=_asked(found), front=_front(seen)),
+            Part(heading="The front", texts=_asked(found), front=_front(view)),
             _progress(found),
             Part(heading="Predicted against measured", charts=_measured(found)),
             Part(
@@ -66,7 +68,7 @@ def search_page(place: Place) -> Page:
 
 
 def _networks(
-    found: Found, tables: RunTables
+    found: SearchFolder, tables: RunTables
 ) -> tuple[Mapping[str, Any], Mapping[str, Latency], tuple[str, ...]]:
     """Return the networks to draw, their latencies by name, and why there are none."""
     numbers = networks_of(found.front, found.run, MAX_NETWORKS)
@@ -82,7 +84,7 @@ def _networks(
         latencies = tables.predict(found.run, picks, tuple(archs.values()))
     except NasError as error:
         said = (f"the shares of the latency are not shown: {error}",)
-    made = drawn(archs, latencies or None, by=tables.text)
+    made = network_data(archs, latencies or None, by=tables.text)
     return made, dict(zip(archs, latencies, strict=False)), said
 
 
@@ -100,7 +102,7 @@ def _with_measured(
     return {**row, **{key: found[key] for key in ends if key in found}}
 
 
-def _why_not_written(found: Found) -> tuple[str, ...]:
+def _why_not_written(found: SearchFolder) -> tuple[str, ...]:
     if found.front.is_written or not found.front.rows:
         return ()
     return (
@@ -114,7 +116,7 @@ def _searched(run: StoredRun) -> str:
     return f"detectors, {head} on {run.space.name}" if head else run.space.name
 
 
-def _facts(found: Found, metric: str) -> dict[str, str]:
+def _facts(found: SearchFolder, metric: str) -> dict[str, str]:
     status = found.status
     facts = {
         "state": status.state,
@@ -140,7 +142,7 @@ def _facts(found: Found, metric: str) -> dict[str, str]:
     return facts
 
 
-def _asked(found: Found) -> tuple[str, ...]:
+def _asked(found: SearchFolder) -> tuple[str, ...]:
     """Return what was searched for, and why nothing was found."""
     run, done = found.run, len(found.run.trials)
     wanted = [("Objectives", run.objectives), ("Constraints", run.constraints)]
@@ -152,11 +154,11 @@ def _asked(found: Found) -> tuple[str, ...]:
     return (f"{asked}.", f"None of {counted(done, 'trial')} satisfied the constraints.")
 
 
-def _front(seen: Seen) -> Mapping[str, Any] | None:
-    return front_data(seen) if seen.front.rows else None
+def _front(view: FrontView) -> Mapping[str, Any] | None:
+    return front_data(view) if view.front.rows else None
 
 
-def _progress(found: Found) -> Part:
+def _progress(found: SearchFolder) -> Part:
     """Return the hypervolume over the trials."""
     run = found.run
     heading = "Progress"
@@ -183,7 +185,7 @@ def _progress(found: Found) -> Part:
     return Part(heading=heading, charts=(chart,))
 
 
-def _measured(found: Found) -> tuple[Chart, ...]:
+def _measured(found: SearchFolder) -> tuple[Chart, ...]:
     known = {measured_key(row): row["name"] for row in found.front.rows}
     points = {
         str(known.get(measured_key(one), f"{one['name']}, no longer on the front")): (
@@ -197,10 +199,12 @@ def _measured(found: Found) -> tuple[Chart, ...]:
         return ()
     said = dict.fromkeys(note for one in found.checked for note in one.get("notes", ()))
     text = "; ".join(["Networks of the front, measured end to end on one machine", *said])
-    return (against({"networks of the front": points}, text=f"{text}."),)
+    return (scatter({"networks of the front": points}, text=f"{text}."),)
 
 
-def _notes(found: Found, tables: RunTables, latencies: Mapping[str, Latency]) -> tuple[str, ...]:
+def _notes(
+    found: SearchFolder, tables: RunTables, latencies: Mapping[str, Latency]
+) -> tuple[str, ...]:
     """Return the notes on accuracies and latencies, as the terminal has them."""
     said = found.result.note.splitlines()
     metric = metric_of_run(found.run, found.result, found.front)
@@ -223,14 +227,14 @@ def _remarks(latency: Latency) -> tuple[str, ...]:
     return (*said, *(["some units were not measured but extrapolated"] if modelled else ()))
 
 
-def _counted(texts: Sequence[str], found: Found) -> list[str]:
+def _counted(texts: Sequence[str], found: SearchFolder) -> list[str]:
     """Return every text once, with how many networks of the front it is about."""
     shown = min(len(found.front.rows), MAX_NETWORKS)
     counts = {text: texts.count(text) for text in dict.fromkeys(texts)}
     return [f"{text} ({count} of {shown} networks)" for text, count in counts.items()]
 
 
-def _origin(found: Found) -> Part:
+def _origin(found: SearchFolder) -> Part:
     rows = [(name, _said(value)) for name, value in flat(found.environment).items()]
     shown = tuple(row for row in rows if row[0] != "schema" and row[1])
     return Part(heading="Where they come from", headings=("", "value"), rows=shown)

@@ -8,7 +8,7 @@ import numpy as np
 from nas.core.data import flat
 from nas.latency.file import load_table
 from nas.latency.table import LatencyTable
-from nas.report.charts import COLOURS, against, axes
+from nas.report.charts import COLOURS, axes, scatter
 from nas.report.page import Chart, Page, Part
 from nas.report.table_notes import facts, notes, speed_note, width_note
 
@@ -73,7 +73,7 @@ def _validation(table: LatencyTable) -> tuple[Chart, ...]:
         random = name.startswith(_RANDOM)
         groups["random networks" if random else "known networks"][name] = pair
     text = f"{found.summary}. {speed_note(found)}".strip()
-    return (against(groups, text=text),)
+    return (scatter(groups, text=text),)
 
 
 def _units(table: LatencyTable) -> Part:

@@ -13,8 +13,8 @@ from nas.network.blocks import Architecture
 from nas.network.cost import cost
 from nas.network.zoo import load_architecture
 from nas.report.charts import line
-from nas.report.drawn import drawn
 from nas.report.evaluations import EVALUATIONS, PREDICTIONS, evaluation_parts
+from nas.report.network_data import network_data
 from nas.report.page import Chart, Page, Part, Picture
 from nas.searching.metrics import FRACTIONS
 
@@ -122,4 +122,4 @@ def network_part(arch: Architecture, *, heading: str) -> Part:
     """Return the part that draws one network by the MACs of its blocks."""
     found, name = cost(arch), arch.name or arch.fingerprint
     text = f"{name}: {found.macs / 1e6:,.1f} M MACs, {found.params / 1e6:,.2f} M parameters"
-    return Part(heading=heading, texts=(text,), networks=drawn({name: arch}), network=name)
+    return Part(heading=heading, texts=(text,), networks=network_data({name: arch}), network=name)

@@ -56,13 +56,13 @@ class Budget:
         """The largest allowed growth."""
         return self.factor + self.tolerance
 
-    def off(self, ratio: float) -> float:
+    def distance(self, ratio: float) -> float:
         """Return the distance of a growth from the budget."""
         return abs(ratio - self.factor)
 
     def holds(self, ratio: float) -> bool:
         """Return whether a growth is within the tolerance."""
-        return self.off(ratio) <= self.tolerance + 1e-9
+        return self.distance(ratio) <= self.tolerance + 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +122,7 @@ def grid(
     seen = list(_walk(budget, lambda by: by.growth if plain else measured(network(by)) / start))
     kept = [(by, ratio) for by, ratio in seen if budget.holds(ratio)]
     if not kept:
-        nearest = min((ratio for _, ratio in seen), key=budget.off)
+        nearest = min((ratio for _, ratio in seen), key=budget.distance)
         raise NasError(
             f"no alpha, beta, gamma in steps of {budget.step:g} come within {budget.tolerance:g} "
             f"of {budget.factor:g} times the {budget.by} (the nearest: {nearest:.3f}); "

@@ -134,7 +134,7 @@ def search(
 def _rank(row: Scored, budget: Budget) -> tuple[float, float, int]:
     """Return the sort key: the score, then the distance from the budget."""
     score = np.inf if np.isnan(row.score) else -row.score
-    return (score, round(budget.off(row.point.ratio), 9), row.point.cost.macs)
+    return (score, round(budget.distance(row.point.ratio), 9), row.point.cost.macs)
 
 
 def _score(

@@ -27,7 +27,7 @@ METRICS = {"top1": ("top1_proxy", "accuracy"), "map": ("map_proxy", "average pre
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scheme:
+class TrainingSettings:
     """How every network of a grid is trained.
 
     `epochs` of 0 means the recipe's. `resolution` is that of the base, which gamma multiplies; 0
@@ -42,7 +42,12 @@ class Scheme:
 
 
 def by_training(
-    base: Architecture, points: Sequence[Point], scheme: Scheme, *, runner: Runner, folder: Path
+    base: Architecture,
+    points: Sequence[Point],
+    settings: TrainingSettings,
+    *,
+    runner: Runner,
+    folder: Path,
 ) -> GridScorer:
     """Return a scorer that uses short trainings, each in its own folder in `folder`.
 
@@ -50,9 +55,9 @@ def by_training(
         TooLarge: if the trainings that run at once do not fit into this machine's memory.
         NasError: if data, recipe or resolution cannot be used.
     """
-    images = load_data(scheme.data)
-    recipe = fit_recipe(adapt(find_recipe(scheme.recipe), epochs=scheme.epochs), images)
-    side = scheme.resolution or base.resolution
+    images = load_data(settings.data)
+    recipe = fit_recipe(adapt(find_recipe(settings.recipe), epochs=settings.epochs), images)
+    side = settings.resolution or base.resolution
     factor = Multipliers(resolution=side / base.resolution)
     every = [scale(arch, factor) for arch in (base, *(point.arch for point in points))]
     wanted = [fit_to_data(arch, images, batch=recipe.batch) for arch in every]
@@ -64,7 +69,7 @@ def by_training(
         then="take a smaller `train_resolution`, `budget` or `workers`",
     )
     setup = ShortTrainingSetup(
-        data=images, recipe=recipe, seed=scheme.seed, folder=Place(folder / FOLDER)
+        data=images, recipe=recipe, seed=settings.seed, folder=Place(folder / FOLDER)
     )
 
     def score(archs: Sequence[Architecture]) -> Iterator[tuple[int, float | Failure]]:
@@ -76,9 +81,9 @@ def by_training(
     length = counted(recipe.epochs, "epoch")
     return GridScorer(
         metric=metric,
-        text=f"train {images.fingerprint} {recipe} seed {scheme.seed} at {side} px",
+        text=f"train {images.fingerprint} {recipe} seed {settings.seed} at {side} px",
         note=(
-            f"{metric} is the {what} on {scheme.data} after {length} of recipe "
+            f"{metric} is the {what} on {settings.data} after {length} of recipe "
             f"{recipe.name}, the base at {side} px: one training each, so that small differences "
             f"are chance{_as_trained(wanted)}"
         ),

@@ -49,7 +49,7 @@ from nas.searching.solutions import (
 from nas.searching.stored_space import store_given_space, store_space
 from nas.searching.stored_table import store_table
 from nas.searching.streaming import stream
-from nas.searching.views import html_table, plot_objectives, solutions_frame, trials_frame
+from nas.searching.views import html_table, plot_trials, solutions_frame, trials_frame
 from nas.searching.warm_start import Seeded
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class Run:
         Raises:
             NasError: if no trial satisfied the constraints, or matplotlib is missing.
         """
-        return plot_objectives(self.setup.problem.objectives, self.trials, self.front)
+        return plot_trials(self.setup.problem.objectives, self.trials, self.front)
 
     def __repr__(self) -> str:
         """Return what was searched and found, in a line."""

@@ -105,7 +105,7 @@ def _text(text: str) -> str:
     return escape(safe(text))
 
 
-def plot_objectives(
+def plot_trials(
     objectives: Sequence[Objective], trials: Trials, front: NDArray[np.int64]
 ) -> "NDArray[np.object_]":
     """Draw all trials and the front, with the objectives on the axes; return the axes, an array.

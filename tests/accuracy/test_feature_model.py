@@ -66,7 +66,7 @@ def test_logits_become_fractions_and_deviations(model: FeatureModel) -> None:
     assert larger == pytest.approx([1 / (1 + np.exp(-1.5))], abs=1e-6)
 
 
-def test_what_lies_outside_is_said_and_less_sure(model: FeatureModel) -> None:
+def test_extrapolation_is_reported_and_less_certain(model: FeatureModel) -> None:
     arch = load_architecture("mobilenet_v2")
     far = replace(arch, resolution=896)
     assert model.outside(arch) == ""

@@ -56,7 +56,7 @@ def test_features_of_efficientnet_b0_are_what_its_table_says() -> None:
     assert b0["k_8"] == pytest.approx(1)  # 5x5
 
 
-def test_what_a_network_lacks_is_zero_and_its_width_goes_on() -> None:
+def test_what_a_network_lacks_is_zero_and_its_width_is_carried_over() -> None:
     v3 = _of(load_architecture("mobilenet_v3_small"))
     assert v3["n_2"] == v3["k_2"] == v3["s_2"] == v3["a_2"] == 0
     assert v3["w_2"] == v3["w_stem"] == pytest.approx(np.log(16))

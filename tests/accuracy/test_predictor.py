@@ -226,7 +226,7 @@ def test_a_written_model_comes_back(model, tmp_path):
     assert load_accuracy_model(path).held_out is None
 
 
-def test_what_lies_outside_of_the_fitted_range_is_said(model, tmp_path):
+def test_what_lies_outside_of_the_fitted_range_is_reported(model, tmp_path):
     assert model.outside(0.0) == ""  # nobody knows the range
     known = replace(model, fitted_range=(0.2, 0.6))  # 0.2 to 0.4 as reported
     path = tmp_path / "own.npz"

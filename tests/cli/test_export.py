@@ -101,7 +101,7 @@ def test_other_formats_are_written(nas: Nas) -> None:
         (("mobilenet_v2", "--format", "hub:licence=a b"), "licence must be an identifier of a lic"),
     ],
 )
-def test_what_a_format_cannot_say_is_one_line(
+def test_what_a_format_cannot_express_is_one_line(
     nas: Nas, words: tuple[str, ...], message: str
 ) -> None:
     reply = nas("export", *words)

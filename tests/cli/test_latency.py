@@ -131,7 +131,7 @@ def test_validate_stores_its_figures_in_the_table(nas: Nas, table: Path) -> None
     assert not list(table.parent.glob("*.validation.jsonl"))
 
 
-def test_validate_says_when_the_space_is_not_bundled(nas: Nas, table: Path) -> None:
+def test_validate_reports_a_space_that_is_not_bundled(nas: Nas, table: Path) -> None:
     text = table.read_text().replace("space: mnasnet_b0", "space: mine")
     table.write_text(text)
     reply = nas("latency", "validate", "--table", str(table))
@@ -253,7 +253,7 @@ def test_search_fails_on_missing_units_where_that_is_asked(nas: Nas, table: Path
     assert len(reply.err.splitlines()) == 1
 
 
-def test_another_runtime_version_is_said(nas: Nas, table: Path) -> None:
+def test_another_runtime_version_is_reported(nas: Nas, table: Path) -> None:
     pytest.importorskip("onnxruntime")
     text = table.read_text().replace("runtime: fake 1", "runtime: onnxruntime 1.0.0")
     table.write_text(text)

@@ -187,7 +187,7 @@ def test_a_run_of_earlier_defaults_is_continued_with_what_it_had(
 
 
 @pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
-def test_a_killed_run_goes_on_with_the_missing_proposals(
+def test_a_killed_run_resumes_with_the_missing_proposals(
     nas: Nas, trained: Path, target_ms: float, tmp_path: Path, workers: str
 ) -> None:
     out = tmp_path / "p"

@@ -45,7 +45,7 @@ def test_work_that_was_done_before_does_not_count_as_fast(
     assert capsys.readouterr().err.splitlines()[-1] == ("220 of 300 candidates, about 0:01:20 left")
 
 
-def test_work_that_says_itself_how_long_it_takes_is_believed(
+def test_work_may_report_its_own_duration(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with progress("measuring", "repetitions") as report:

@@ -164,7 +164,7 @@ TRAIN = (
 
 
 @pytest.mark.torch
-def test_a_search_killed_while_training_goes_on(nas: Nas, tmp_path: Path) -> None:
+def test_a_search_killed_while_training_resumes(nas: Nas, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("sklearn")
     Path("tiny.yaml").write_text(TINY)

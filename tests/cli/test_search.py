@@ -199,7 +199,7 @@ def test_pictures_of_the_same_run_are_the_same(nas: Nas) -> None:
     assert [Path(f"run/front.{kind}").read_bytes() for kind in ("png", "svg")] == first
 
 
-def test_nothing_that_keeps_the_limits_is_said(nas: Nas, fakes_path: Path) -> None:
+def test_nothing_that_satisfies_the_constraints_is_reported(nas: Nas, fakes_path: Path) -> None:
     words = ("search", "--space", str(fakes_path / "tiny.yaml"), "--evaluator", "fakes.plain",
              "--strategy", "random", "--allow-extrapolation", "--limit", "top1>=0.99",
              "--trials", "20", "--out", "run")  # fmt: skip
@@ -219,7 +219,7 @@ def test_a_malformed_space_is_named_with_line_and_key(nas: Nas, fakes_path: Path
     assert reply.err == "error: mine.yaml: stages.0, line 10: kernel must be odd, not 4\n"
 
 
-def test_a_table_that_does_not_cover_the_space_is_said(nas: Nas, fakes_path: Path) -> None:
+def test_a_table_that_does_not_cover_the_space_is_reported(nas: Nas, fakes_path: Path) -> None:
     words = ("search", "--space", str(fakes_path / "tiny.yaml"), "--evaluator", "fakes.plain")
     reply = nas(*words, "--trials", "5")
     assert (reply.code, len(reply.err.splitlines())) == (2, 1)

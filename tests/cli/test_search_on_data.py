@@ -43,7 +43,7 @@ def test_a_search_trains_on_data(nas: Nas) -> None:
 
 
 @pytest.mark.parametrize("kills", [(6,), pytest.param((2, 6, 9), marks=pytest.mark.slow)])
-def test_a_killed_search_goes_on_within_a_rung(
+def test_a_killed_search_resumes_within_a_rung(
     nas: Nas, tmp_path: Path, kills: tuple[int, ...]
 ) -> None:
     whole = json.loads(nas(*WORDS, "--trials", "8", "--workers", "1", "--out", "whole").out)
@@ -121,7 +121,7 @@ def test_a_search_ends_within_a_batch_when_its_time_is_up(nas: Nas) -> None:
         (("--runner", "slurm"), "unknown runner 'slurm'"),
     ],
 )
-def test_bad_input_is_said_before_anything_starts(
+def test_bad_input_is_reported_before_anything_starts(
     nas: Nas, words: tuple[str, ...], message: str
 ) -> None:
     reply = nas("search", *words, "--out", "run")

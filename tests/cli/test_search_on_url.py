@@ -65,7 +65,7 @@ def test_a_run_at_a_url_is_what_it_is_in_a_folder(
     assert list(cache.iterdir()) == []
 
 
-def test_it_goes_on_with_nothing_but_the_url(nas: Nas, url: str, tmp_path: Path) -> None:
+def test_it_resumes_with_nothing_but_the_url(nas: Nas, url: str, tmp_path: Path) -> None:
     nas("search", *WORDS, "--strategy", "random", "--trials", "200", "--seed", "3", "--out", url)
     found = json.loads(nas("search", "--out", url, "--trials", "300", "--json").out)
     assert (found["run"], found["seed"], found["trials"]) == (url, 3, 300)
@@ -146,7 +146,7 @@ def _kill_at(lines: int, log: Path, *words: str) -> None:
 
 
 @pytest.mark.parametrize("is_cache_kept", [True, False])
-def test_a_killed_search_goes_on_from_the_url(
+def test_a_killed_search_resumes_from_the_url(
     nas: Nas, url: str, cache: Path, tmp_path: Path, is_cache_kept: bool
 ) -> None:
     whole = json.loads(nas(*SLOW, "--out", "whole").out)

@@ -45,7 +45,7 @@ def test_json_is_one_document(searched: Nas) -> None:
     assert set(found["best"]) == {"top1_proxy", "latency_ms"}
 
 
-def test_a_lost_search_says_how_to_go_on(searched: Nas) -> None:
+def test_a_lost_search_says_how_to_resume(searched: Nas) -> None:
     path = Path("run/heartbeat.json")
     beat = json.loads(path.read_text()) | {"state": "running", "updated": 0, "busy": 2}
     path.write_text(json.dumps(beat))

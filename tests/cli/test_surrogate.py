@@ -59,7 +59,7 @@ def test_too_few_trials_and_a_wrong_name_are_one_line(nas: Callable) -> None:
     assert "nowhere is not a run folder" in absent.err
 
 
-def test_a_model_that_is_not_there_is_said(nas: Callable) -> None:
+def test_a_model_that_is_not_there_is_reported(nas: Callable) -> None:
     gone = nas("search", "--evaluator", "surrogate:gone.npz", "--trials", "1")
     assert gone.code == 2
     assert "gone.npz: no such file" in gone.err

@@ -311,7 +311,7 @@ def test_a_driver_killed_twice_loses_nothing(place: Place, alone: Callable[..., 
 
 
 @pytest.mark.parametrize("place", ["local", RAY_TOO], indirect=True)
-def test_ctrl_c_stops_cleanly_and_the_search_goes_on(place: Place) -> None:
+def test_ctrl_c_stops_cleanly_and_the_search_resumes(place: Place) -> None:
     ends = [lambda p: os.killpg(p.pid, signal.SIGINT), lambda p: p.send_signal(signal.SIGINT)]
     for held, end, bare in zip(HELD, ends, (False, True), strict=True):
         code, _, said = _interrupted(place, held, end, bare=bare)
@@ -347,7 +347,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("place", ["local", RAY_TOO], indirect=True)
-def test_a_full_disk_is_said_and_loses_nothing(place: Place) -> None:
+def test_a_full_disk_is_reported_and_loses_nothing(place: Place) -> None:
     (place.folder / "full.py").write_text(_ON_A_FULL_DISK)
     process = place.start(str(place.folder / "full.py"))
     said = _without_progress(process.communicate(timeout=60)[1])

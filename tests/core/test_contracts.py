@@ -69,7 +69,7 @@ def test_what_has_all_parts_is_taken(made: Any) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(made: Any, old: str, new: str, message: str) -> None:
+def test_what_is_wrong_is_reported_in_one_line(made: Any, old: str, new: str, message: str) -> None:
     assert old in STRATEGY
     with pytest.raises(BadPlugin, match=rf"^strategy own_\w+\.mine.*{message}") as caught:
         made(STRATEGY.replace(old, new))

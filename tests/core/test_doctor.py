@@ -17,7 +17,7 @@ def without(monkeypatch: pytest.MonkeyPatch, *modules: str) -> None:
     monkeypatch.setattr(doctor, "find_spec", lambda m: None if m in modules else known(m))
 
 
-def test_every_extra_is_said_with_its_packages() -> None:
+def test_every_extra_is_reported_with_its_packages() -> None:
     found = {extra.name: extra for extra in doctor.extras()}
     assert found.keys() == EXTRAS.keys()
     assert "pillow" in found["data"].packages

@@ -77,7 +77,7 @@ def test_our_names_stay_ours(install: Install) -> None:
     assert "far_three" not in plugins.available("strategies")["random"]
 
 
-def test_two_packages_of_one_name_are_told_apart(install: Install) -> None:
+def test_two_packages_of_one_name_are_distinguished(install: Install) -> None:
     install("far_four", "[nas.strategies]\nfar = far_four.mine\n")
     install("far_five", "[nas.strategies]\nfar = far_five.mine\n")
     with pytest.raises(
@@ -86,7 +86,7 @@ def test_two_packages_of_one_name_are_told_apart(install: Install) -> None:
         plugins.load("strategies", "far")
 
 
-def test_what_is_not_there_is_said(install: Install) -> None:
+def test_what_is_not_there_is_reported(install: Install) -> None:
     install("far_six", "[nas.strategies]\nfar = not_there.mine\n[nas.evaluators]\nfar = x.y\n")
     with pytest.raises(MissingPackage, match="strategy far needs not_there; install it"):
         plugins.load("strategies", "far")

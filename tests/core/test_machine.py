@@ -25,7 +25,7 @@ def _in_a_process(code: str) -> str:
     return done.stdout.strip()
 
 
-def test_everything_is_told() -> None:
+def test_everything_is_reported() -> None:
     found = machine.describe((0,))
     assert set(found) == KEYS
     assert found["cpu"]

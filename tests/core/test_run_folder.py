@@ -155,14 +155,14 @@ def test_a_folder_stands_for_the_network_that_it_ended_with(folders: Path) -> No
         ("line:pruned", UnknownName, "line has the networks found, not 'pruned'"),
     ],
 )
-def test_what_a_folder_has_not_is_said(
+def test_what_a_folder_has_not_is_reported(
     folders: Path, text: str, error: type[NasError], message: str
 ) -> None:
     with pytest.raises(error, match=message):
         network_of(text)
 
 
-def test_a_damaged_pipeline_is_said(folders: Path) -> None:
+def test_a_damaged_pipeline_is_reported(folders: Path) -> None:
     journal = folders / "line/pipeline.jsonl"
     before = journal.read_text()
     journal.write_text(before.replace("search/archs/001.yaml", "../scaled/best.yaml"))

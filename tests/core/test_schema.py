@@ -88,7 +88,9 @@ def test_a_bad_value_is_named_with_file_line_and_key(kind: Any, text: str, tmp_p
         (int, LONG, "value must be a whole number of at most 9223372036854775807"),
     ],
 )
-def test_the_way_to_a_bad_value_is_told(kind: Any, text: str, message: str, tmp_path: Path) -> None:
+def test_the_path_to_a_bad_value_is_reported(
+    kind: Any, text: str, message: str, tmp_path: Path
+) -> None:
     reader, data = _file(tmp_path, f"value: {text}")
     with pytest.raises(BadFile, match=message):
         reader.get(data, "value", kind)

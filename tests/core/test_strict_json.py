@@ -38,7 +38,7 @@ def test_what_is_no_json_is_refused(text: str | bytes, message: str) -> None:
         parse(text)
 
 
-def test_the_line_is_told() -> None:
+def test_the_line_is_reported() -> None:
     with pytest.raises(Malformed) as error:
         parse('{"a": 1,\n"b" 2}')
     assert error.value.line == 2

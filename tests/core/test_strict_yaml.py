@@ -29,7 +29,7 @@ def test_deep_nesting_is_refused_and_not_followed(text: str) -> None:
 
 
 @pytest.mark.parametrize(("levels", "fits"), [(DEEPEST, True), (DEEPEST + 1, False)])
-def test_as_deep_as_said(levels: int, fits: bool) -> None:
+def test_as_deep_as_specified(levels: int, fits: bool) -> None:
     text = "[" * levels + "]" * levels
     if fits:
         assert parse(text) == eval(text)

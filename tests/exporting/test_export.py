@@ -56,7 +56,7 @@ def test_a_file_without_a_path_is_named_after_the_architecture(
         ("/dev/null/a.json", "", "/dev/null/a.json cannot be written"),
     ],
 )
-def test_what_cannot_be_exported_is_said(path: str | None, form: str, message: str) -> None:
+def test_what_cannot_be_exported_is_reported(path: str | None, form: str, message: str) -> None:
     with pytest.raises(NasError, match=message) as caught:
         export(load_architecture("mnasnet_a1"), path, form=form)
     assert "\n" not in str(caught.value)

@@ -126,7 +126,7 @@ def test_names_and_shapes_are_those_of_timm(name: str, tensors: Any) -> None:
     assert {named.name: named.shape for named in names.values()} == tensors
 
 
-def test_gates_that_differ_are_said_one_by_one() -> None:
+def test_gates_that_differ_are_reported_one_by_one() -> None:
     b0 = load_architecture("efficientnet_b0")
     assert timm_network(b0).se_layer == {"gate_layer": "sigmoid"}
     hard = {"gate_layer": "hard_sigmoid", "force_act_layer": "swish"}
@@ -135,7 +135,7 @@ def test_gates_that_differ_are_said_one_by_one() -> None:
     assert mixed == (soft, hard, *[soft] * 14)
 
 
-def test_padding_and_epsilon_are_said() -> None:
+def test_padding_and_epsilon_are_reported() -> None:
     b0 = load_architecture("efficientnet_b0")
     network = timm_network(replace(b0, padding="same", norm_epsilon=1e-5))
     assert (network.arguments["pad_type"], network.norm_layer) == ("same", {"eps": 1e-5})
@@ -177,7 +177,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("arch", "message"), BAD)
-def test_what_cannot_be_said_names_its_block(
+def test_what_cannot_be_expressed_names_its_block(
     arch: Architecture, message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(BadValue, match=message) as caught:
@@ -207,7 +207,7 @@ def test_strides_beyond_32_are_asked_for() -> None:
         timm_network(changed("mobilenet_v3_small", 3, 0, stride=2))
 
 
-def test_a_shortcut_that_is_not_wanted_is_said() -> None:
+def test_a_shortcut_that_is_not_wanted_is_reported() -> None:
     arch = changed("mobilenet_v2", 1, 1, skip="none")
     assert timm_network(arch).arch_def[1] == ("ir_r1_k3_s2_e6_c24", "ir_r1_k3_s1_e6_c24_noskip")
 

@@ -104,7 +104,7 @@ def test_padding_is_symmetric_there() -> None:
     assert torchvision_network(replace(arch, padding="symmetric")).norm_epsilon == 1e-5
 
 
-def test_the_family_may_be_said(tmp_path: Path) -> None:
+def test_the_family_may_be_named(tmp_path: Path) -> None:
     with pytest.raises(
         UnknownName, match="unknown family of torchvision 'resnet'; did you mean mn"
     ):

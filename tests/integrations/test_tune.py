@@ -82,7 +82,7 @@ def test_a_saved_searcher_remembers(tmp_path: Path) -> None:
     assert second._ask_tell.told == 12
 
 
-def test_an_end_and_failures_are_told() -> None:
+def test_an_end_and_failures_are_reported() -> None:
     searcher = Searcher("grid", metric="loss", mode="min")
     searcher.set_search_properties(None, None, {"x": tune.choice([1, 2])})
     for number in range(2):

@@ -37,7 +37,7 @@ def test_features_match_hand_computation() -> None:
     )
 
 
-def test_shortcut_squeeze_and_h_swish_are_told() -> None:
+def test_shortcut_squeeze_and_h_swish_are_reported() -> None:
     found = dict(zip(FEATURES, features(_unit(MBCONV)), strict=True))
     assert (found["shortcut"], found["squeezed"], found["hard"]) == (1.0, 1.0, 0.0)
     found = dict(zip(FEATURES, features(_unit(replace(PLAIN, act="hswish"))), strict=True))

@@ -88,7 +88,7 @@ def test_a_search_over_most_of_another_space_asks_to_be_allowed(
     assert kept["latency"] > MOST
 
 
-def test_what_is_extrapolated_in_part_is_said_and_searched(
+def test_a_partly_extrapolated_space_is_reported_and_searched(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "nas")

@@ -53,7 +53,7 @@ def test_var_is_a_variance_and_std_a_deviation(tmp_path: Path) -> None:
     ]
 
 
-def test_logits_are_counted_at_the_classifier_and_that_is_said() -> None:
+def test_logits_are_counted_at_the_classifier_and_that_is_reported() -> None:
     notes = read_dialect("proxylessnas", [PROXYLESS]).notes
     assert notes == (
         "pool 7x7x1280 -> 1x1x1280 has 0 ms: it was timed together with "

@@ -70,7 +70,7 @@ def test_all_resolutions_fit_into_one_file(tmp_path: Path, name: str) -> None:
     assert read_dialect("ofa", [tmp_path / name]).entries == entries
 
 
-def test_what_a_dialect_cannot_say_is_left_out_with_the_reason(tmp_path: Path) -> None:
+def test_what_a_dialect_cannot_express_is_left_out_with_the_reason(tmp_path: Path) -> None:
     kept = "mbconv 56x56x24 -> 56x56x24 hidden 72 kernel 3 stride 1 relu skip-identity"
     lost = {
         kept.replace(" relu", " swish"): f"the nearest key, {OFA_BLOCK}, means {kept}",
@@ -115,7 +115,7 @@ def test_shapes_of_no_resolution_are_left_out_of_folders(tmp_path: Path) -> None
     assert exported.left_out == (f"{keys[1]}: none of the resolutions 224 leads to it",)
 
 
-def test_nothing_is_written_where_nothing_can_be_said(tmp_path: Path) -> None:
+def test_nothing_is_written_where_nothing_can_be_reported(tmp_path: Path) -> None:
     block = {"mbconv 7x7x8 -> 7x7x8 hidden 24 kernel 3 stride 1 relu": DialectEntry(ms=1.0)}
     with pytest.raises(NasError, match="cannot tell the resolutions"):
         write_dialect("ofa", block, tmp_path / "out")

@@ -203,7 +203,7 @@ def test_interval_without_a_model_has_no_range_of_resolutions() -> None:
     assert (float(low), float(high)) == pytest.approx((95.0, 105.0))
 
 
-def test_each_part_of_a_unit_is_doubted_once() -> None:
+def test_each_part_of_a_unit_adds_uncertainty_once() -> None:
     """4 to 8 channels on 5x5: 800 multiply-adds take 1.6 ms, 200 swish (assumed) 0.2 ms."""
     block = Block(kind="conv", in_channels=4, out_channels=8, act="swish")
     unit, table = lower_block(block, (4, 5, 5)), _small_table()
@@ -334,7 +334,7 @@ def test_a_refused_unit_is_not_modelled_but_named_with_the_reason() -> None:
     assert lower(arch)[4].key not in str(error.value)
 
 
-def test_an_uncovered_space_is_told_in_the_order_of_its_units() -> None:
+def test_an_uncovered_space_is_reported_in_the_order_of_its_units() -> None:
     pixel1, space = load_table("pixel1"), load_space("mnasnet_b0")
     assert pixel1.model is not None
     ranges = {"kernel": (1, 1), "channels": (20, 100), "se_channels": (5, 8), "se_size": (10, 14)}

@@ -99,7 +99,7 @@ def test_other_things_are_no_checkpoints(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\x10", b"\xff" * 40, b"\x02" + bytes(7) + b"{}"])
-def test_what_is_no_checkpoint_is_said(tmp_path: Path, content: bytes) -> None:
+def test_what_is_no_checkpoint_is_reported(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.safetensors"
     path.write_bytes(content)
     with pytest.raises(BadFile, match=r"x\.safetensors is not a checkpoint of a training"):
@@ -134,7 +134,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path, arch: Archi
 
 
 @pytest.mark.parametrize("kind", ["adamw", "rmsprop"])
-def test_an_optimizer_goes_on_where_it_was(tmp_path: Path, kind: str) -> None:
+def test_an_optimizer_resumes_where_it_was(tmp_path: Path, kind: str) -> None:
     def begin() -> tuple[Any, Any]:
         torch.manual_seed(0)
         model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))

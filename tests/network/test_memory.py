@@ -34,7 +34,7 @@ def test_the_estimate_of_something_astronomic_is_a_number() -> None:
     assert huge.building > 1e100
 
 
-def test_too_little_memory_is_said_with_both_figures() -> None:
+def test_too_little_memory_is_reported_with_both_figures() -> None:
     with pytest.raises(
         TooLarge, match=r"it needs about 3 GiB, but only 2 GiB are available; do less"
     ):

@@ -143,7 +143,7 @@ def test_an_int8_folder_has_both_graphs_and_the_layers(tmp_path: Path) -> None:
         ("page.html", "page.html is no latency table, which is a .yaml or .json file, and no"),
     ],
 )
-def test_what_has_no_page_is_said_in_one_line(
+def test_what_has_no_page_is_reported_in_one_line(
     name: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

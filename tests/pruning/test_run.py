@@ -198,7 +198,7 @@ class Counting(InProcess):
             yield found
 
 
-def test_a_run_goes_on_in_the_middle_of_a_round(
+def test_a_run_resumes_in_the_middle_of_a_round(
     job: PruningJob, tmp_path: Path, done: tuple[Path, Result]
 ) -> None:
     _, wanted = done
@@ -303,7 +303,7 @@ def test_a_full_disk_ends_the_run_and_fails_no_proposal(job: PruningJob, tmp_pat
     assert "no space left" not in (tmp_path / "run/journal.jsonl").read_text()
 
 
-def test_a_short_list_tries_few_and_goes_on_after_a_kill(job: PruningJob, tmp_path: Path) -> None:
+def test_a_short_list_tries_few_and_resumes_after_a_kill(job: PruningJob, tmp_path: Path) -> None:
     settings = replace(
         SETTINGS, shortlist=2, importance="taylor", target_ms=0.85 * FULL_MS, final_epochs=0
     )

@@ -108,7 +108,7 @@ def test_axes_are_logarithmic_where_the_range_is_wide(
     assert drawn[0].get_xlim() == drawn[0].get_ylim()
 
 
-def test_nothing_to_draw_is_said(tmp_path: Path) -> None:
+def test_nothing_to_draw_is_reported(tmp_path: Path) -> None:
     with pytest.raises(NasError, match="pixel1 was not validated; nas latency validate does it"):
         draw_validation(load_table("pixel1"), [tmp_path / "a.png"])
     assert list(tmp_path.iterdir()) == []

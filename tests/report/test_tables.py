@@ -198,7 +198,7 @@ def test_what_is_highlighted_is_always_shown(run: Run) -> None:
     assert highlights(run.solutions, None) == ()
 
 
-def test_notes_are_said_once_each(run: Run) -> None:
+def test_notes_are_reported_once_each(run: Run) -> None:
     notes = latency_notes(run.solutions)
     assert len(notes) == len(set(notes)) > 0
     assert latency_notes(()) == ()

@@ -16,17 +16,17 @@ from nas.network.multipliers import scale_resolution
 from nas.network.zoo import load_architecture
 from nas.scaling.grid import Budget, grid
 from nas.scaling.search import search
-from nas.scaling.training import Scheme, by_training
+from nas.scaling.training import TrainingSettings, by_training
 from nas.training.task import for_classes
 
 pytestmark = pytest.mark.torch
 
 
-def test_costs_as_trained_are_said_where_pixels_are_rounded_anew(tmp_path: Path) -> None:
+def test_costs_as_trained_are_reported_where_pixels_are_rounded_again(tmp_path: Path) -> None:
     base = for_classes(load_architecture("mobilenet_v2@0.35-96"), 10)
     points = grid(base, Budget(step=0.2))
-    scheme = Scheme(data="digits", epochs=1, resolution=32)
-    scorer = by_training(base, points, scheme, runner=SimpleNamespace(workers=1), folder=tmp_path)
+    settings = TrainingSettings(data="digits", epochs=1, resolution=32)
+    scorer = by_training(base, points, settings, runner=SimpleNamespace(workers=1), folder=tmp_path)
     trained = [
         cost(scale_resolution(p.arch, round(p.arch.resolution * 32 / 96))).macs for p in points
     ]
@@ -41,9 +41,9 @@ def test_detectors_are_compared_by_their_average_precision(tmp_path: Path) -> No
     base = load_architecture("ssdlite:mobilenet_v2@0.35")
     budget = Budget(step=0.2, tolerance=0.3)
     points = grid(base, budget)[:1]
-    scheme = Scheme(data="digits_scenes:images=10,classes=3", epochs=1, resolution=64)
+    settings = TrainingSettings(data="digits_scenes:images=10,classes=3", epochs=1, resolution=64)
     with closing(make_runner("local", workers=1)) as runner:
-        scorer = by_training(base, points, scheme, runner=runner, folder=tmp_path)
+        scorer = by_training(base, points, settings, runner=runner, folder=tmp_path)
         rows = search(base, budget, points, scorer, out=tmp_path)
     assert scorer.metric == "map_proxy"
     assert scorer.note.startswith("map_proxy is the average precision on digits_scenes:images=10")

@@ -62,7 +62,7 @@ def test_the_csv_holds_the_whole_grid(tmp_path: Path) -> None:
     assert [int(line["macs"]) for line in found] == [cost(row.point.arch).macs for row in rows]
 
 
-def test_a_search_goes_on_with_what_is_missing(tmp_path: Path) -> None:
+def test_a_search_resumes_with_what_is_missing(tmp_path: Path) -> None:
     first = Scores(stop=4)
     with pytest.raises(KeyboardInterrupt):
         search(BASE, BUDGET, POINTS, scorer(first), out=tmp_path)
@@ -76,7 +76,7 @@ def test_a_search_goes_on_with_what_is_missing(tmp_path: Path) -> None:
     assert third.asked == []
 
 
-def test_a_line_cut_by_a_kill_is_scored_anew(tmp_path: Path) -> None:
+def test_a_line_cut_by_a_kill_is_scored_again(tmp_path: Path) -> None:
     rows = search(BASE, BUDGET, POINTS, scorer(Scores()), out=tmp_path)
     path = tmp_path / "grid.jsonl"
     path.write_bytes(path.read_bytes()[:-5])
@@ -122,8 +122,8 @@ def test_a_damaged_line_is_named(tmp_path: Path) -> None:
 
 def test_without_an_accuracy_the_nearest_to_the_budget_comes_first(tmp_path: Path) -> None:
     rows = search(BASE, BUDGET, POINTS, GridScorer(), out=tmp_path)
-    off = [BUDGET.off(row.point.ratio) for row in rows]
-    assert off == sorted(off)
+    distance = [BUDGET.distance(row.point.ratio) for row in rows]
+    assert distance == sorted(distance)
 
 
 def test_a_model_must_know_every_network() -> None:

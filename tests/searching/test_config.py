@@ -144,7 +144,7 @@ def test_where_an_evaluation_is_a_training_the_default_strategy_is_guided(fakes_
         ),
     ],
 )
-def test_what_does_not_fit_is_said_first(
+def test_what_does_not_fit_is_reported_first(
     settings: dict[str, object], error: type[NasError], message: str
 ) -> None:
     with pytest.raises(error, match=message) as caught:
@@ -152,7 +152,7 @@ def test_what_does_not_fit_is_said_first(
     assert "\n" not in str(caught.value)
 
 
-def test_an_unknown_baseline_is_said_first(tmp_path: Path, fakes_path: Path) -> None:
+def test_an_unknown_baseline_is_reported_first(tmp_path: Path, fakes_path: Path) -> None:
     text = (fakes_path / "tiny.yaml").read_text(encoding="utf-8")
     (tmp_path / "tiny.yaml").write_text(f"{text}baseline: efficientnet_b9\n")
     config = SearchConfig(
@@ -193,7 +193,7 @@ def test_a_reward_is_the_one_objective() -> None:
         assert setup.problem.reward.above == -0.07
 
 
-def test_the_description_tells_problems_apart() -> None:
+def test_the_description_distinguishes_problems() -> None:
     config = small(strategy="random")
     base = prepare(config).problem.describe()
     assert prepare(replace(config, seed=1)).problem.describe() == base

@@ -48,7 +48,7 @@ def test_the_value_that_is_named_can_be_met(limit: str) -> None:
     check_constraints(prepare(small(limit=(f"{metric}{relation}{value}",))).problem)
 
 
-def test_metrics_that_are_dear_are_not_tried(with_constraints: Callable[..., Problem]) -> None:
+def test_metrics_that_are_expensive_are_not_tried(with_constraints: Callable[..., Problem]) -> None:
     problem = with_constraints("top1>=1.2")
     check_constraints(problem)
     assert problem.evaluators[1].calls == []
@@ -62,7 +62,7 @@ def test_metrics_that_are_dear_are_not_tried(with_constraints: Callable[..., Pro
         ("latency_ms<=30", "top1_proxy>=0.67"),
     ],
 )
-def test_limits_that_contradict_each_other_are_said(
+def test_limits_that_contradict_each_other_are_reported(
     with_constraints: Callable[..., Problem], limits: tuple[str, str]
 ) -> None:
     tiny = "k" in limits[0]

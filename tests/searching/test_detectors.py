@@ -57,7 +57,7 @@ def test_the_zoo_has_the_same_head() -> None:
     assert found.arch in rows
 
 
-def test_the_accuracy_of_backbones_is_said_to_stand_in() -> None:
+def test_the_accuracy_of_backbones_is_reported_as_a_proxy() -> None:
     setup = prepare(SearchConfig(task="detection", head="yolo", space="mnasnet_b0"))
     assert setup.note.startswith(
         "top1: ImageNet top-1 of the backbone as a classifier at 224 px, which stands in"

@@ -24,7 +24,7 @@ def test_limit_stops_before_expensive_evaluator(
     assert np.array_equal(np.isnan(trials.metrics["top1"]), ~kept)
 
 
-def test_dear_evaluators_do_not_run_when_nothing_keeps_the_limits(
+def test_expensive_evaluators_do_not_run_when_nothing_satisfies_the_constraints(
     with_constraints: Callable[..., Problem], all_rows: np.ndarray
 ) -> None:
     problem = with_constraints("params<=1")
@@ -33,14 +33,14 @@ def test_dear_evaluators_do_not_run_when_nothing_keeps_the_limits(
     assert not trials.ok.any()
 
 
-def test_a_limit_on_a_dear_metric_is_checked_too(
+def test_a_limit_on_an_expensive_metric_is_checked_too(
     with_constraints: Callable[..., Problem], all_rows: np.ndarray
 ) -> None:
     trials = evaluate(with_constraints("top1>=0.51"), all_rows)
     assert np.array_equal(trials.ok, trials.metrics["top1"] >= 0.51)
 
 
-def test_the_quickest_of_the_dear_evaluators_comes_first(
+def test_the_quickest_of_the_expensive_evaluators_comes_first(
     problem: Problem, all_rows: np.ndarray
 ) -> None:
     slow, quick = problem.evaluators[1], replace(problem.evaluators[1], calls=[])

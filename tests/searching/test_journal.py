@@ -89,7 +89,7 @@ def test_what_follows_a_dropped_line_is_whole(path: Path) -> None:
     assert json.loads(path.read_bytes().splitlines()[-1]) == {"tell": 1}
 
 
-def test_a_journal_killed_in_its_first_line_begins_anew(tmp_path: Path) -> None:
+def test_a_journal_killed_in_its_first_line_starts_over(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     path.write_bytes(b'{"schema":1,"spa')
     with closing(open_journal(path)) as journal:
@@ -191,7 +191,7 @@ def test_the_last_value_of_a_choice_is_a_pick_and_one_more_is_not(tiny: Space) -
         ),
     ],
 )
-def test_what_an_objective_cannot_have_is_told_with_its_place(
+def test_what_an_objective_cannot_have_is_reported_with_its_place(
     path: Path, tiny: Space, metric: str, value: float, message: str
 ) -> None:
     records, _ = parse(path.read_bytes(), source="x")

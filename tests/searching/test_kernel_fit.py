@@ -49,7 +49,7 @@ def test_growing_equals_a_direct_solution(
     assert fit(at) == pytest.approx(_direct(kernel, rows, values, at), abs=1e-7)
 
 
-def test_starts_anew_where_the_oldest_are_dropped(
+def test_starts_over_where_the_oldest_are_dropped(
     kernel: Kernel, rows: np.ndarray, values: np.ndarray
 ) -> None:
     solver, numbers = Solver(kernel), np.arange(COUNT)

@@ -25,7 +25,7 @@ def test_contradicting_trials_are_averaged(problem: Problem, all_rows: np.ndarra
     assert _predicted(problem, model, rows) == pytest.approx([0.6, 0.6, 0.2, 0.2], abs=1e-3)
 
 
-def test_what_was_told_is_nearly_returned(problem: Problem, all_rows: np.ndarray) -> None:
+def test_predictions_of_known_trials_are_close(problem: Problem, all_rows: np.ndarray) -> None:
     rows = all_rows[:: max(1, len(all_rows) // 40)]
     top1 = evaluate(problem, rows).metrics["top1"]
     error = _predicted(problem, _told(problem, rows, top1), rows) - top1

@@ -40,7 +40,7 @@ def test_seeds_are_the_first_trials() -> None:
     assert len(search(trials=1, seed_arch=names).trials) == 1
 
 
-def test_a_seed_beyond_the_limits_is_infeasible_and_the_search_goes_on() -> None:
+def test_a_seed_beyond_the_limits_is_infeasible_and_the_search_continues() -> None:
     run = search(trials=50, strategy="random", seed_arch="efficientnet_b0", limit="macs<=100M")
     assert run.trials.status[0] == "infeasible"
     assert np.isnan(run.trials.metrics["top1_proxy"][0])
@@ -71,7 +71,9 @@ def test_the_same_seed_finds_the_same_and_another_does_not() -> None:
     assert not np.array_equal(one, other)
 
 
-def test_nothing_that_keeps_the_limits_is_an_empty_front(tmp_path: Path, fakes_path: Path) -> None:
+def test_nothing_that_satisfies_the_constraints_is_an_empty_front(
+    tmp_path: Path, fakes_path: Path
+) -> None:
     config = _tiny(fakes_path, trials=40, limit=("top1>=0.99",))
     run = search(config, out=tmp_path / "run")
     assert (len(run.trials), run.solutions, run.best, run.hypervolume) == (40, (), None, 0.0)
@@ -135,12 +137,12 @@ def test_more_trials_continue_a_finished_run(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "run.yaml").read_bytes() == content
 
 
-def test_a_setting_that_does_not_exist_is_said() -> None:
+def test_a_setting_that_does_not_exist_is_reported() -> None:
     with pytest.raises(UnknownName, match="unknown setting 'trails'; did you mean trials"):
         search(trails=5)
 
 
-def test_a_damaged_journal_is_said_before_its_trials_are_counted(tmp_path: Path) -> None:
+def test_a_damaged_journal_is_reported_before_its_trials_are_counted(tmp_path: Path) -> None:
     search(trials=10, strategy="random", out=tmp_path)
     journal = tmp_path / "journal.jsonl"
     journal.write_text(journal.read_text().replace('"status"', '"stutus"'))

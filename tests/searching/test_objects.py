@@ -105,7 +105,7 @@ def test_several_evaluators(tmp_path: Path) -> None:
         search(out=tmp_path / "run", **{**wanted, "evaluator": Depth(), "limit": ()})
 
 
-def test_a_run_of_objects_needs_them_to_go_on_but_not_to_be_read(tmp_path: Path) -> None:
+def test_a_run_of_objects_needs_them_to_resume_but_not_to_be_read(tmp_path: Path) -> None:
     out = tmp_path / "run"
     space = replace(load_space("mnasnet_b0"), name="mine", resolutions=(160, 192))
     table = replace(load_table("pixel1"), name="my_phone")

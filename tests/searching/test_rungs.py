@@ -19,7 +19,7 @@ def test_rungs_end_at_the_nearest_epoch() -> None:
     assert schedule(2, rungs=2, eta=3) == (1, 2)  # 0.67
 
 
-def test_of_a_share_that_is_no_whole_number_one_more_goes_on() -> None:
+def test_a_fractional_number_of_promotions_is_rounded_up() -> None:
     scores = np.arange(7.0)[:, None]
     assert [int(promoted(scores, eta=eta).sum()) for eta in (2, 3, 6, 7, 9)] == [4, 3, 2, 1, 1]
 
@@ -37,23 +37,23 @@ def test_a_schedule_of_nothing_is_refused(given: tuple[int, int, int]) -> None:
         schedule(epochs, rungs=rungs, eta=eta)
 
 
-def test_the_front_goes_on_before_what_it_dominates() -> None:
+def test_the_front_is_promoted_before_what_it_dominates() -> None:
     scores = np.array([[1.0, 4.0], [2.0, 5.0], [4.0, 1.0], [5.0, 5.0], [2.0, 2.0], [6.0, 6.0]])
     assert promoted(scores, eta=2).tolist() == [True, False, True, False, True, False]
 
 
-def test_within_a_rank_the_ends_and_the_lonely_go_on() -> None:
+def test_within_a_rank_the_ends_and_the_isolated_are_promoted() -> None:
     scores = np.array([[0.0, 10.0], [1.0, 9.0], [1.5, 8.5], [6.0, 3.0], [10.0, 0.0]])
     assert promoted(scores, eta=2).tolist() == [True, False, False, True, True]
 
 
-def test_with_one_objective_the_best_go_on() -> None:
+def test_with_one_objective_the_best_are_promoted() -> None:
     scores = -np.array([[0.3], [0.9], [0.5], [0.8]])
     assert promoted(scores, eta=2).tolist() == [False, True, False, True]
     assert order(scores).tolist() == [1, 3, 2, 0]
 
 
-def test_what_failed_never_goes_on_nor_makes_room() -> None:
+def test_failures_are_never_promoted_nor_make_room() -> None:
     scores = np.array([[np.nan], [np.nan], [np.nan], [1.0], [2.0]])
     assert promoted(scores, eta=2).tolist() == [False, False, False, True, False]
     assert not promoted(np.full((3, 2), np.nan), eta=3).any()

@@ -85,7 +85,7 @@ def test_equal_candidates_are_evaluated_once(problem: Problem, all_rows: np.ndar
     assert trials.metrics["top1"][[0, 1]].tolist() == trials.metrics["top1"][[8, 9]].tolist()
 
 
-def test_a_session_cut_anywhere_goes_on_like_one_that_was_not(
+def test_a_session_cut_anywhere_resumes_like_one_that_was_not(
     problem: Problem, tmp_path: Path
 ) -> None:
     with _opened(problem, tmp_path / "whole.jsonl") as whole:
@@ -145,7 +145,7 @@ def test_the_journal_of_another_problem_is_refused(
     assert path.read_bytes() == content
 
 
-def test_the_run_of_an_earlier_version_goes_on(
+def test_the_run_of_an_earlier_version_resumes(
     problem: Problem, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "journal.jsonl"
@@ -177,7 +177,7 @@ def test_an_evaluator_goes_by_its_earlier_texts_too(
     assert not caplog.text
 
 
-def test_a_strategy_that_proposes_otherwise_goes_on_from_the_results(
+def test_a_strategy_that_proposes_otherwise_resumes_from_the_results(
     problem: Problem, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "journal.jsonl"

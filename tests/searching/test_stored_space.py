@@ -71,7 +71,7 @@ def test_a_folder_of_the_name_of_a_space_is_no_space(
     assert (Path("run") / SPACE).is_file()
 
 
-def test_a_name_that_means_another_space_now_is_told_by_the_choices() -> None:
+def test_a_name_that_means_another_space_now_is_recognised_by_the_choices() -> None:
     old = load_space("mnasnet_b0")
     assert named_space("mbconv", old.fingerprint) == old
     new = load_space("mbconv")

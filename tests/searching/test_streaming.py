@@ -135,7 +135,7 @@ def test_failures_in_turn_fail_their_own_trials(problem: Problem) -> None:
 
 
 @pytest.mark.parametrize(("strategy", "cuts"), [("random", 12), ("guided", 2)])
-def test_a_stream_cut_anywhere_goes_on_without_losing_or_doubling(
+def test_a_stream_cut_anywhere_resumes_without_losing_or_doubling(
     problem: Problem, tmp_path: Path, strategy: str, cuts: int
 ) -> None:
     wanted = WANTED.get(strategy, 40)

@@ -56,7 +56,7 @@ def test_a_stored_run_says_the_same(run: Run) -> None:
     assert stored._repr_html_() == run._repr_html_()
 
 
-def test_a_damaged_front_is_said_in_a_line(run: Run, tmp_path: Path) -> None:
+def test_a_damaged_front_is_reported_in_a_line(run: Run, tmp_path: Path) -> None:
     shutil.copytree(str(run.out), tmp_path / "run")
     path = tmp_path / "run" / "pareto.csv"
     path.write_text(path.read_text().replace(f",{run.solutions[0].macs},", ",many,", 1))
@@ -106,7 +106,7 @@ def test_objectives_are_on_the_axes(objective: tuple[str, ...], labels: list[Any
     pyplot.close("all")
 
 
-def test_nothing_found_is_said(run: Run) -> None:
+def test_nothing_found_is_reported(run: Run) -> None:
     pytest.importorskip("matplotlib")
     status = np.full(len(run.trials), INFEASIBLE, dtype=STATUS_TYPE)
     trials = replace(run.trials, status=status)

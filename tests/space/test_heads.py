@@ -100,7 +100,7 @@ def test_footprints_are_those_of_each_detector() -> None:
     assert found["peak_mb"] == pytest.approx([peak_mb(a, "int8") for a in candidates.archs])
 
 
-def test_a_head_that_does_not_say_what_decides_it_is_worked_out_as_a_whole() -> None:
+def test_a_head_that_does_not_name_its_inputs_is_computed_as_a_whole() -> None:
     detectors, candidates = _detectors("ssdlite", "mnasnet_b0", 6)
     bodies = Bodies(detectors.space, detectors.head, None)
     found = HeadLookup(bodies, lambda unit: (cost_of(unit).macs,), lambda arch: (cost(arch).macs,))
@@ -163,7 +163,7 @@ def test_a_space_without_the_maps_of_a_head_is_refused() -> None:
         Head.parse("ssdlite").check(space)
 
 
-def test_a_resolution_that_does_not_fit_is_said_with_what_helps() -> None:
+def test_a_resolution_that_does_not_fit_is_reported_with_what_helps() -> None:
     with pytest.raises(NasError, match=r"multiple of 32, .* not 176: .*resolution=320"):
         Head.parse("yolo").check(load_space("mobilenetv3"))
 

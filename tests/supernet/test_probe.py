@@ -22,7 +22,7 @@ def test_the_fit_is_that_of_least_squares_with_little_penalty() -> None:
     assert torch.allclose(torch.cat([weights, usual[None]]), wanted, atol=1e-6)
 
 
-def test_classes_that_pixels_tell_apart_are_told_apart(tiny: Space) -> None:
+def test_classes_that_pixels_distinguish_are_distinguished(tiny: Space) -> None:
     network = random_model(tiny.decode_row(smallest(tiny)), seed=0).eval()
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(60) % 3

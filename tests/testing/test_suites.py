@@ -101,13 +101,13 @@ def test_what_is_right_passes(package: str) -> None:
         ('return {"top1"', 'candidates.picks[:] = 0\n        return {"top1"', "were changed"),
     ],
 )
-def test_what_is_wrong_is_said(package: str, old: str, new: str, message: str) -> None:
+def test_what_is_wrong_is_reported(package: str, old: str, new: str, message: str) -> None:
     assert old in CONSTANT
     with pytest.raises(AssertionError, match=rf"(?s)^suites_\w+\.mine: .*{message}"):
         check(write(package, CONSTANT.replace(old, new)))
 
 
-def test_what_lacks_a_part_is_said(package: str) -> None:
+def test_what_lacks_a_part_is_reported(package: str) -> None:
     with pytest.raises(BadPlugin, match="lacks seconds"):
         check(write(package, CONSTANT.replace("provides, seconds, note", "provides, s, note")))
 

@@ -144,7 +144,7 @@ def test_other_content_is_one_line(folder: Path, name: str, content: Any, messag
     assert "\n" not in str(caught.value)
 
 
-def test_an_incomplete_archive_is_said_to_be_so(folder: Path, tmp_path: Path) -> None:
+def test_an_incomplete_archive_is_reported(folder: Path, tmp_path: Path) -> None:
     (folder / "data_batch_4").unlink()
     with pytest.raises(BadFile, match=r"data_batch_4: No such file .* archive is incomplete"):
         load_data(f"cifar10:{folder}")

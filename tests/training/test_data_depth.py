@@ -144,7 +144,7 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(("colours", "kind"), [(3, 2), (4, 6), (2, 4)])
-def test_colours_of_16_bits_are_cut_and_that_is_said(
+def test_colours_of_16_bits_are_cut_and_that_is_reported(
     colours: int, kind: int, tmp_path: Path
 ) -> None:
     row = b"\0" + np.full(9 * colours, 4000, ">u2").tobytes()

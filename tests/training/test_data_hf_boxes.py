@@ -89,7 +89,7 @@ def test_objects_are_those_of_the_rows(lists: bool, kind: Any, tmp_path: Path) -
     assert data.train.read(np.arange(4), 16).shape == (4, 3, 16, 16)
 
 
-def test_corners_are_read_where_it_is_said(tmp_path: Path) -> None:
+def test_corners_are_read_where_the_setting_says(tmp_path: Path) -> None:
     data = load_data(_saved(tmp_path, lists=True, kind=LABEL, corners=True) + ",boxes=xyxy")
     assert data.train.labels.corners[0] == pytest.approx([5 / 40, 2 / 20, 25 / 40, 12 / 20])
 

@@ -99,7 +99,7 @@ def test_a_link_to_the_training_folder_is_no_validation_folder(tmp_path: Path) -
     assert data.notes[0].endswith("leads back to (1): val")
 
 
-def test_files_beside_the_classes_and_of_other_kinds_are_said(pets: Path) -> None:
+def test_files_beside_the_classes_and_of_other_kinds_are_reported(pets: Path) -> None:
     for name in ("loose.png", "labels.csv", ".hidden"):
         (pets / name).touch()
     for name in ("cat/1.heic", "cat/2.HEIC", "cat/Thumbs.db", "dog/young/3.heic"):
@@ -168,7 +168,7 @@ def test_a_flat_test_folder_and_others_are_not_used(pets: Path) -> None:
     )
 
 
-def test_classes_that_differ_in_case_only_are_said(pets: Path) -> None:
+def test_classes_that_differ_in_case_only_are_reported(pets: Path) -> None:
     if (pets / "CAT").exists():
         pytest.skip("names of files know no case here")
     _save(pets / "Cat")

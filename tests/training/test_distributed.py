@@ -85,7 +85,7 @@ def _workers(process: "subprocess.Popen[str]") -> list[Any]:
 
 
 @pytest.mark.slow
-def test_a_training_goes_on_without_a_worker_and_after_ctrl_c(
+def test_a_training_resumes_without_a_worker_and_after_ctrl_c(
     tmp_path: Path, nas: Nas, request: pytest.FixtureRequest
 ) -> None:
     out = tmp_path / "run"

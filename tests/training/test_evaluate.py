@@ -10,7 +10,7 @@ from nas.training.evaluate import pick_device  # noqa: E402
 pytestmark = pytest.mark.torch
 
 
-def test_a_missing_gpu_is_said() -> None:
+def test_a_missing_gpu_is_reported() -> None:
     if torch.cuda.is_available():
         assert pick_device("auto").type == "cuda"
     else:

@@ -328,7 +328,7 @@ def test_what_is_not_cached_is_one_line(hub: Path, name: str) -> None:
         assert "did you mean timm:mobilenetv3_large_100.ra_in1k" in message
 
 
-def test_what_the_hub_does_not_have_is_said_with_close_names(
+def test_what_the_hub_does_not_have_is_reported_with_close_names(
     hub: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import huggingface_hub

@@ -176,7 +176,7 @@ def test_a_score_counts_every_image_once(left: Path) -> None:
         assert facts["together"][2] == 151
 
 
-def test_a_training_together_goes_on_to_the_last_bit(left: Path) -> None:
+def test_a_training_together_resumes_to_the_last_bit(left: Path) -> None:
     whole = _arrays(left / "whole0.npz")
     for found in ("whole1", "parts0", "parts1"):
         other = _arrays(left / f"{found}.npz")
@@ -184,7 +184,7 @@ def test_a_training_together_goes_on_to_the_last_bit(left: Path) -> None:
         assert (left / f"{found}.txt").read_text() == (left / "whole0.txt").read_text()
 
 
-def test_a_training_together_goes_on_within_an_epoch(left: Path) -> None:
+def test_a_training_together_resumes_within_an_epoch(left: Path) -> None:
     lines = (left / "stopped" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines[1:]] == [1]
     straight, stopped = (

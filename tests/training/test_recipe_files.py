@@ -103,14 +103,18 @@ def test_mistakes_say_what_is_expected(text: str, message: str) -> None:
         ("augment: {crop: 2}", "line 3: augment: crop must be an area"),
     ],
 )
-def test_a_wrong_file_is_said_with_line_and_key(line: str, message: str, tmp_path: Path) -> None:
+def test_a_wrong_file_is_reported_with_line_and_key(
+    line: str, message: str, tmp_path: Path
+) -> None:
     path, rate = tmp_path / "mine.yaml", "" if "lr" in line else "lr: 0.1\n"
     path.write_text(f"schema: 1\noptimizer: adamw\n{line}\n{rate}")
     with pytest.raises(NasError, match=f"mine.yaml, {message}"):
         read_recipe(path)
 
 
-def test_what_a_recipe_needs_is_said_when_it_is_to_train(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_recipe_needs_is_reported_when_it_is_to_train(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("nas.training.recipe_files.find_spec", lambda name: None)
     assert load_recipe("adamw").augment.randaugment
     with pytest.raises(NasError, match=r"pip install 'nas\[data\]', or give randaugment=none"):

@@ -363,7 +363,9 @@ def test_other_errors_of_torch_stay_what_they_are(
         train(ARCH, digits, RECIPE)
 
 
-def test_what_does_not_fit_is_said_before_anything_is_written(digits: Data, tmp_path: Path) -> None:
+def test_what_does_not_fit_is_reported_before_anything_is_written(
+    digits: Data, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     with pytest.raises(BadValue, match="a resolution of 1 is too small"):
         train(replace(ARCH, resolution=1), digits, RECIPE, out=out)
@@ -384,14 +386,14 @@ def test_what_does_not_fit_is_said_before_anything_is_written(digits: Data, tmp_
     assert not out.exists()
 
 
-def test_a_time_budget_leaves_a_training_that_goes_on(few: Data, tmp_path: Path) -> None:
+def test_a_time_budget_leaves_a_training_that_resumes(few: Data, tmp_path: Path) -> None:
     first = train(ARCH, few, RECIPE, out=tmp_path, options=Options(seconds=1e-6))
     assert (first.epochs, first.finished, first.top1) == (0, False, None)
     assert read_header(tmp_path / "last.safetensors").progress["step"] == 1
     assert train(ARCH, few, RECIPE, out=tmp_path).finished
 
 
-def test_progress_is_told(few: Data) -> None:
+def test_progress_is_reported(few: Data) -> None:
     told: list[tuple[int, int, str]] = []
     train(ARCH, few, RECIPE, options=Options(report=lambda *words: told.append(words)))
     assert told[0][1] == 3 * len(few.train)

@@ -101,10 +101,10 @@ def _scorer(
     if not flags["data"]:
         raise NasError("--evaluator train needs --data, as in --data digits")
     try:
-        from nas.scaling.training import Scheme, by_training
+        from nas.scaling.training import TrainingSettings, by_training
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="nas scale search --evaluator train") from None
-    scheme = Scheme(
+    scheme = TrainingSettings(
         resolution=flags["train_resolution"] or 0,
         **{name: flags[name] for name in ("data", "recipe", "epochs", "seed")},
     )

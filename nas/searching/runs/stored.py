@@ -23,7 +23,7 @@ from nas.searching.problem import Constraint, Objective, Trials, concatenate
 from nas.searching.runs.folder import CONFIG, FRONT
 from nas.searching.runs.front_file import read_rows
 from nas.searching.stored_space import SPACE, named_space, stored_space
-from nas.searching.views import html_table, plot_objectives, solutions_frame, trials_frame
+from nas.searching.views import html_table, plot_trials, solutions_frame, trials_frame
 from nas.space.heads import Head
 from nas.space.space import Space
 
@@ -107,7 +107,7 @@ class StoredRun:
         Raises:
             NasError: if no trial satisfied the constraints, or matplotlib is missing.
         """
-        return plot_objectives(self.objectives, self.trials, self.front)
+        return plot_trials(self.objectives, self.trials, self.front)
 
     def __repr__(self) -> str:
         """Return where the run is, and how far."""

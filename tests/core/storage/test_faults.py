@@ -35,7 +35,7 @@ def test_errors_name_the_url_and_not_the_folder_here(place: Place) -> None:
     assert found.value.path == ("stages",)
 
 
-def test_a_failure_in_the_middle_is_said_once_and_mended(
+def test_a_failure_in_the_middle_is_reported_once_and_repaired(
     flaky: Place, caplog: pytest.LogCaptureFixture
 ) -> None:
     with flaky.open() as folder:
@@ -168,7 +168,7 @@ def test_what_was_emptied_meanwhile_is_sent_again(tmp_path: Path) -> None:
         wait(lambda: {"a", "b"} <= set(content(place)))
 
 
-def test_what_cannot_be_written_is_said_before_any_work(flaky: Place) -> None:
+def test_what_cannot_be_written_is_reported_before_any_work(flaky: Place) -> None:
     Flaky.failures = 1
     with (
         pytest.raises(RunError, match=r"^flaky:.* cannot be written: the network is away$"),
@@ -206,7 +206,9 @@ def test_a_search_outlives_a_network_that_is_away_for_a_while(flaky: Place, far:
     assert Flaky.failures == 0
 
 
-def test_a_search_that_cannot_be_sent_says_where_it_is_and_goes_on(flaky: Place, far: Path) -> None:
+def test_a_search_that_cannot_be_sent_says_where_it_is_and_continues(
+    flaky: Place, far: Path
+) -> None:
     def fail(done: int, of: int, note: str) -> None:
         Flaky.failures = float("inf") if done >= 20 else 0
 

@@ -150,7 +150,7 @@ def test_what_another_machine_went_on_with_counts(tmp_path: Path, far: Path) -> 
         assert (folder / "log.jsonl").read_text() == "1\ntwo\n"
 
 
-def test_a_url_that_was_emptied_begins_anew_and_nothing_is_thrown_away(
+def test_a_url_that_was_emptied_starts_over_and_nothing_is_discarded(
     far: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     place = Place(f"file://{far}")
@@ -212,5 +212,5 @@ def test_a_place_is_a_path_or_a_url(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ("sftp://host:22/run:best", ("sftp://host:22/run", "best")),
     ],
 )
-def test_solutions_are_told_from_urls(text: str, parts: tuple[str, str | None]) -> None:
+def test_solutions_are_distinguished_from_urls(text: str, parts: tuple[str, str | None]) -> None:
     assert split_name(text) == parts

@@ -145,7 +145,9 @@ def _eat(shared: None, share: float) -> int:
     return len(eaten)
 
 
-def test_running_out_of_memory_is_said(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_running_out_of_memory_is_reported(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     memory = psutil.virtual_memory()
     threshold = 1 - memory.available / memory.total + 0.05
     monkeypatch.setenv("RAY_memory_usage_threshold", str(threshold))

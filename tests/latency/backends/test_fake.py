@@ -28,7 +28,7 @@ def test_noise_only_adds_and_comes_from_the_seed() -> None:
     assert runs(1) == runs(1) != runs(2)
 
 
-def test_the_whole_is_less_than_the_sum_of_its_parts() -> None:
+def test_a_network_takes_less_than_the_sum_of_its_units() -> None:
     backend = create(noise=0)
     parts = sum(backend.open(backend.compile([unit]))() for unit in UNITS)
     assert backend.open(backend.compile(UNITS))() < parts

@@ -86,7 +86,7 @@ def test_times_are_given_for_the_speed_at_which_the_table_was_measured(
         assert [note[: len(wanted)] for note in one.notes] == ([wanted] if said else [])
 
 
-def test_what_makes_the_two_hard_to_compare_is_said(
+def test_what_makes_the_two_hard_to_compare_is_reported(
     table: LatencyTable, plan: Plan, archs: list[Architecture], tmp_path: Path
 ) -> None:
     samples = _measured(plan, tmp_path / "s.jsonl")

@@ -66,7 +66,7 @@ def test_a_finished_measurement_gives_the_same_table_again(
     assert make_table(b0_plan, EXACT, path, rounds=FEW) == load_table(made)
 
 
-def test_what_was_broken_off_keeps_its_samples_and_says_to_go_on(
+def test_an_interrupted_measurement_keeps_its_samples_and_says_to_resume(
     b0_plan: Plan, tmp_path: Path
 ) -> None:
     path = tmp_path / "t.yaml"
@@ -110,7 +110,7 @@ def test_a_proof_is_stored_in_the_table_and_leaves_no_scratch(path: Path) -> Non
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
-def test_a_table_that_is_no_file_cannot_be_proved(tmp_path: Path) -> None:
+def test_a_table_that_is_no_file_cannot_be_validated(tmp_path: Path) -> None:
     for name in (tmp_path / "none.yaml", Path("pixel1")):
         with pytest.raises(BadFile, match="no such file; the result is stored in the table"):
             validate_table(name, networks=3)

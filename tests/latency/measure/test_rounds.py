@@ -210,7 +210,7 @@ def test_a_number_of_rounds_and_of_minutes_can_be_asked_for() -> None:
     assert Rounds.of(1, minutes=0.5) == Rounds(least=1, most=1, seconds=30)
 
 
-def test_a_refused_job_is_noted_once_and_the_rest_goes_on(bench: Bench) -> None:
+def test_a_refused_job_is_noted_once_and_the_rest_continues(bench: Bench) -> None:
     bench.refused = (2, 5)
     found = bench.measure(least=3, most=3)
     assert bench.counts() == {1: 3, 3: 3, 4: 3}
@@ -306,7 +306,7 @@ def test_memory_that_cannot_be_read_is_taken_to_be_little(monkeypatch: pytest.Mo
     assert memory_bytes() == 1_000_000_000
 
 
-def test_progress_only_goes_on(bench: Bench) -> None:
+def test_progress_never_decreases(bench: Bench) -> None:
     bench.seconds = _noisy
     bench.measure(least=4, most=9)
     reports = bench.reports

@@ -163,7 +163,7 @@ def test_another_schema_and_unknown_keys_are_refused(
         ({"jobs": JOBS[:2]}, "was measured with another plan; give another --out, or delete it"),
     ],
 )
-def test_going_on_with_another_measurement_is_refused_in_one_line(
+def test_resuming_with_another_measurement_is_refused_in_one_line(
     path: Path, change: dict[str, Any], message: str
 ) -> None:
     before = path.read_bytes()

@@ -106,7 +106,7 @@ def test_a_table_says_how_it_was_made(exact: Measured, table: LatencyTable) -> N
     assert table.lacks == {}
 
 
-def test_what_was_not_measured_comes_from_the_operator_model_with_more_doubt(
+def test_what_was_not_measured_comes_from_the_operator_model_with_more_uncertainty(
     mnasnet_b0: Space, table: LatencyTable
 ) -> None:
     arch = mnasnet_b0.decode_row(mnasnet_b0.sample_matrix(np.random.default_rng(5), 1)[0])
@@ -223,7 +223,7 @@ def test_the_noise_floor_is_the_difference_between_two_measurements(
     assert found.noise_worst == pytest.approx(0.02, abs=1e-4)
 
 
-def test_a_proved_table_is_read_back_as_it_was_written(
+def test_a_validated_table_is_read_back_as_it_was_written(
     proved: LatencyTable, mnasnet_b0: Space, tmp_path: Path
 ) -> None:
     for name in ("table.yaml", "table.json"):
@@ -255,7 +255,9 @@ def test_a_measurement_that_is_too_small_says_to_resume(exact: Measured) -> None
             tabulate(_only(exact.samples, kept), name="t", version="")
 
 
-def test_a_validation_that_is_too_small_says_to_go_on(exact: Measured, table: LatencyTable) -> None:
+def test_a_validation_that_is_too_small_says_to_resume(
+    exact: Measured, table: LatencyTable
+) -> None:
     samples = exact.proof_samples
     for few in (
         _only(samples, {samples.references}),

@@ -96,7 +96,7 @@ def test_who_stops_gets_the_accuracy_to_be_expected(tiny: Space, tmp_path: Path)
     assert found == pytest.approx(full)
 
 
-def test_all_objectives_decide_who_goes_on(tiny: Space, tmp_path: Path) -> None:
+def test_all_objectives_decide_who_is_promoted(tiny: Space, tmp_path: Path) -> None:
     runner = Made()
     problem = Problem(
         space=tiny,
@@ -111,7 +111,7 @@ def test_all_objectives_decide_who_goes_on(tiny: Space, tmp_path: Path) -> None:
     assert full[trials.metrics["top1_proxy"].argmax()]
 
 
-def test_failures_are_recorded_and_the_others_go_on(tiny: Space, tmp_path: Path) -> None:
+def test_failures_are_recorded_and_the_others_continue(tiny: Space, tmp_path: Path) -> None:
     batch = _batch(tiny, 6)
     bad = batch.archs[2].fingerprint
 
@@ -131,7 +131,7 @@ def test_a_full_disk_ends_the_search_and_fails_nobody(tiny: Space, tmp_path: Pat
 
 
 @pytest.mark.parametrize("lines", range(1, 15))
-def test_it_goes_on_where_it_was_killed(tiny: Space, tmp_path: Path, lines: int) -> None:
+def test_it_resumes_where_it_was_killed(tiny: Space, tmp_path: Path, lines: int) -> None:
     batch = _batch(tiny, 8)
     whole = _proxy(tiny, tmp_path, runner=Made())(batch)
     log = tmp_path / FOLDER / LOG

@@ -51,7 +51,7 @@ def test_reported_deviations_count_the_family_too() -> None:
     assert (evaluator.deviation(some)["top1"] > own).all()
 
 
-def test_evaluators_of_another_caution_are_told_apart() -> None:
+def test_evaluators_of_another_caution_are_distinguished() -> None:
     space = load_space("mnasnet_b0")
     assert str(create(space)) != str(create(space, caution=2.0))
     for caution in (-1.0, float("nan")):
@@ -70,7 +70,7 @@ def test_a_second_opinion_is_near_and_not_the_same() -> None:
     assert "a second opinion" not in replace(evaluator, judges=None).note
 
 
-def test_what_lies_beyond_the_data_is_said_of_a_space_and_of_its_networks(tmp_path: Path) -> None:
+def test_extrapolation_is_reported_for_a_space_and_its_networks(tmp_path: Path) -> None:
     text = (Path(__file__).parents[2] / "data" / "tiny.yaml").read_text(encoding="utf-8")
     path = tmp_path / "wide.yaml"
     path.write_text(text.replace("kernel: [3, 5]", "kernel: [9, 11]"), encoding="utf-8")

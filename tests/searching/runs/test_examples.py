@@ -104,7 +104,7 @@ def test_another_table_is_no_other_accuracy(run: Run, all_rows: Matrix) -> None:
     assert len(read_examples([one, other])) == 60
 
 
-def test_too_few_trials_and_no_accuracy_are_said(run: Run, all_rows: Matrix) -> None:
+def test_too_few_trials_and_no_accuracy_are_reported(run: Run, all_rows: Matrix) -> None:
     rows = all_rows[:19]
     with pytest.raises(NasError, match=r"19 different architectures .* at least 20 are needed"):
         read_examples([run("few", rows, values_of(rows))])
@@ -112,7 +112,7 @@ def test_too_few_trials_and_no_accuracy_are_said(run: Run, all_rows: Matrix) -> 
         read_examples([run("none", rows, values_of(rows), metric="speed")])
 
 
-def test_what_is_no_run_is_said(tmp_path: Path, run: Run, all_rows: Matrix) -> None:
+def test_what_is_no_run_is_reported(tmp_path: Path, run: Run, all_rows: Matrix) -> None:
     with pytest.raises(RunError, match=r"is not a run folder: it has no run.yaml"):
         read_examples([tmp_path])
     whole = run("one", all_rows[:30], values_of(all_rows[:30]))

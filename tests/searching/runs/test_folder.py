@@ -85,7 +85,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("left", [".run-x7f3.yaml", "journal.jsonl"])
-def test_a_folder_killed_before_its_settings_were_whole_begins_anew(
+def test_a_folder_killed_before_its_settings_were_whole_starts_over(
     tmp_path: Path, left: str
 ) -> None:
     (tmp_path / left).touch()
@@ -136,7 +136,7 @@ def test_solutions_are_found_by_number_and_as_the_best(run: Run) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "0", "999", "-1", "worst", "best ", "1.5", "../001"])
-def test_a_solution_that_is_not_there_is_said(run: Run, name: str) -> None:
+def test_a_solution_that_is_not_there_is_reported(run: Run, name: str) -> None:
     last = f"{len(run.solutions):03d}"
     with pytest.raises(UnknownName, match=f"has solutions 001 to {last} and best"):
         find_architecture(f"{run.out}:{name}")

@@ -46,7 +46,7 @@ def test_a_study_may_hold_the_front_and_a_sample(tmp_path: Path) -> None:
     assert np.diff(kept).max() <= 11
 
 
-def test_what_breaks_a_limit_has_a_positive_constraint(tmp_path: Path, fakes_path: Path) -> None:
+def test_a_violated_limit_has_a_positive_constraint_value(tmp_path: Path, fakes_path: Path) -> None:
     config = small(space=str(fakes_path / "tiny.yaml"), evaluator="fakes.plain",
                           limit=("top1>=0.55",), allow_extrapolation=True, trials=20,
                           strategy="random")  # fmt: skip
@@ -79,13 +79,13 @@ def test_a_file_that_exists_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.tex").read_text() == "mine"
 
 
-def test_a_folder_that_is_no_run_is_said(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_run_is_reported(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"is not a run folder: it has no run\.yaml"):
         to_study(tmp_path, "sqlite:///x.db", name="mine")
 
 
 @pytest.mark.parametrize("url", ["sqlite:////proc/nowhere/study.db", "", "x://y"])
-def test_a_storage_that_cannot_be_opened_is_said(tmp_path: Path, url: str) -> None:
+def test_a_storage_that_cannot_be_opened_is_reported(tmp_path: Path, url: str) -> None:
     search(trials=5, strategy="random", out=tmp_path / "run")
     with pytest.raises(NasError, match=r"cannot (open storage|be written)") as caught:
         to_study(tmp_path / "run", url, name="mine")

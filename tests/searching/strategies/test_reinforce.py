@@ -80,7 +80,7 @@ def test_probabilities_add_up_over_the_values_that_exist(tiny: Space) -> None:
         assert not probabilities[:, column, width:].any()
 
 
-def test_rows_are_drawn_as_likely_as_they_are_said_to_be(tiny: Space, all_rows: Matrix) -> None:
+def test_rows_are_drawn_with_the_stated_probabilities(tiny: Space, all_rows: Matrix) -> None:
     policies = some_policies(tiny, 1)
     likely = np.exp(policies.log_likelihood(all_rows)[0])
     assert likely.sum() == pytest.approx(1)

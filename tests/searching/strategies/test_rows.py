@@ -114,7 +114,7 @@ def test_evolution_keeps_the_latest_trials_only(problem: Problem) -> None:
     assert np.array_equal(strategy._rows, picks)
 
 
-def test_an_unknown_optuna_sampler_is_said_in_one_line(problem: Problem) -> None:
+def test_an_unknown_optuna_sampler_is_reported_in_one_line(problem: Problem) -> None:
     plugin = Plugin.parse("optuna_sampler:sampler=optuna.samplers.Nothing")
     with pytest.raises(NasError, match="no Optuna sampler"):
         create("strategies", plugin, problem, seed=0)

@@ -16,7 +16,7 @@ from nas.searching.loop import write
 Nas = Callable[..., Any]
 
 
-def test_a_file_that_is_removed_is_written_anew(
+def test_a_file_that_is_removed_is_rewritten(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "run" / "log.jsonl"
@@ -63,7 +63,7 @@ def test_another_working_folder_is_no_removal(
 
 
 @pytest.mark.parametrize("at", [20, 60])
-def test_a_search_whose_folder_is_removed_writes_it_anew(
+def test_a_search_whose_folder_is_removed_rewrites_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, at: int
 ) -> None:
     def remove(done: int, wanted: int, note: str) -> None:

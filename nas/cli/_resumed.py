@@ -20,7 +20,7 @@ from nas.training.recipes import RECIPES, Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Begun:
+class ResumedTraining:
     """A training that a folder holds: its architecture and settings.
 
     `weights` is the fingerprint of its initial weights, empty for random ones; `normalisation` is
@@ -38,7 +38,7 @@ class Begun:
     quantize: bool = False
 
 
-def find_begun(out: Place | None) -> Begun | None:
+def find_resumed(out: Place | None) -> ResumedTraining | None:
     """Return the training in `out`; None if there is none.
 
     Raises:
@@ -51,7 +51,7 @@ def find_begun(out: Place | None) -> Begun | None:
             return None
         path = folder / SETTINGS
         found, read = read_mapping(path), Reader(path)
-        return Begun(
+        return ResumedTraining(
             arch=load_architecture(folder / ARCH),
             recipe=read.get(found, "recipe", Recipe),
             data=read.get(read.get(found, "data", Mapping[str, Any]), "name", str),
@@ -80,31 +80,31 @@ def is_default(name: str) -> bool:
     return source is ParameterSource.DEFAULT
 
 
-def settings_of(begun: Begun | None, flags: dict[str, Any]) -> dict[str, Any]:
+def settings_of(resumed: ResumedTraining | None, flags: dict[str, Any]) -> dict[str, Any]:
     """Return `flags`, completed by the settings of the training in --out.
 
     Raises:
         NasError: if there is no training.
     """
-    if begun is None:
+    if resumed is None:
         found = f"{flags['out']} holds no training" if flags["out"] else "there is no --out"
         raise NasError(
             f"ARCH is missing, and {found} to continue; give ARCH and --data, as in: "
             "nas train mobilenet_v3_small --data imagefolder:/path/to/images"
         )
-    own = {name: getattr(begun, name) for name in ("data", "seed", "teacher", "quantize")}
+    own = {name: getattr(resumed, name) for name in ("data", "seed", "teacher", "quantize")}
     own = {k: v for k, v in own.items() if is_default(k)}
-    return flags | own | {"recipe": recipe_of(begun, flags)}
+    return flags | own | {"recipe": recipe_of(resumed, flags)}
 
 
-def recipe_of(begun: Begun, flags: Mapping[str, Any]) -> Any:
+def recipe_of(resumed: ResumedTraining, flags: Mapping[str, Any]) -> Any:
     """Return the recipe of the training in --out, unless another is given.
 
     A preset that depends on the number of steps stays as it was when a training is extended.
     """
     asked = flags["recipe"]
-    follows = asked == begun.recipe.name and asked in RECIPES and bool(RECIPES[asked]().auto)
+    follows = asked == resumed.recipe.name and asked in RECIPES and bool(RECIPES[asked]().auto)
     if not is_default("recipe") and not follows:
         return asked
-    same_length = flags["epochs"] in (None, begun.recipe.epochs)
-    return begun.recipe if same_length else uncapped(begun.recipe)
+    same_length = flags["epochs"] in (None, resumed.recipe.epochs)
+    return resumed.recipe if same_length else uncapped(resumed.recipe)

@@ -25,7 +25,7 @@ FILES = (*MARKS, JOURNAL, SPACE, FRONT, RESULT, ENVIRONMENT, HEARTBEAT, MEASURED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class SearchFolder:
     """Everything that a folder holds; `warnings` say what could not be read."""
 
     run: StoredRun
@@ -38,7 +38,7 @@ class Found:
     warnings: tuple[str, ...]
 
 
-def read_found(place: Place) -> Found:
+def read_search_folder(place: Place) -> SearchFolder:
     """Return what is in the folder of a search, of whatever is there.
 
     Raises:
@@ -48,7 +48,7 @@ def read_found(place: Place) -> Found:
         return _read(place, here)
 
 
-def _read(place: Place, here: Path) -> Found:
+def _read(place: Place, here: Path) -> SearchFolder:
     run = replace(read_run(here), out=place)
     warnings: list[str] = []
     heartbeat = result = None
@@ -62,7 +62,7 @@ def _read(place: Place, here: Path) -> Found:
     done = len(run.trials)
     current = result.trials == done if result.trials else status.state != RUNNING
     environment, checked = _optional(here, warnings)
-    return Found(
+    return SearchFolder(
         run=run,
         status=status,
         result=result,

@@ -29,7 +29,7 @@ class _Numbers:
         return self.found.setdefault(thing, len(self.found))
 
 
-def drawn(
+def network_data(
     archs: Mapping[str, Architecture],
     latencies: Sequence[Latency] | None = None,
     *,
