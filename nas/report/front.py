@@ -46,7 +46,7 @@ def axis_of(metric: str) -> tuple[str, float]:
 class FrontView:
     """What is shown of a stored run: its front, result, and the networks that are drawn.
 
-    `metric` is the name of the accuracy; `networks` are as `nas.report.network_data.network_data` returns them.
+    `metric` is the name of the accuracy; `networks` are those of `nas.report.network_data`.
     """
 
     run: StoredRun
