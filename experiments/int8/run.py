@@ -1,9 +1,12 @@
 """Train networks, quantize them with `nas quantize` and with other quantizers, and compare.
 
-    python -m experiments.int8.run measure [--data digits] [--work FOLDER] [--epochs 10]
+    python -m experiments.int8.run train [--data digits] [--seed 0] [--work FOLDER] [--epochs 10]
+    python -m experiments.int8.run measure [--data digits] [--seed 0] [--work FOLDER] [--epochs 10]
     python -m experiments.int8.run aware --networks mnasnet_a1 [--aware-epochs 5]
     python -m experiments.int8.run report
 
+`train` only trains, `measure` trains what is not trained yet. `--fashion FOLDER` with its four
+files makes 3,000 and 1,000 images of Fashion-MNIST of them and takes these for data.
 All calibrate with the same 128 training images. onnxruntime's `quantize_static` writes unsigned
 activations and signed weights with a scale for each output channel, by its three calibrations;
 ai-edge-quantizer (with `--edge-python`, a Python that has it) signed ones for LiteRT. Accuracies
@@ -23,6 +26,7 @@ import torch
 
 from experiments.int8.picture import draw
 from experiments.int8.rivals import METHODS, by_edge_quantizer, by_onnxruntime
+from experiments.shared.fashion import write_folders
 from nas.core.files import write_text
 from nas.core.machine import cpu_name
 from nas.network.checkpoint import Checkpoint, load_checkpoint
@@ -44,12 +48,21 @@ NETWORKS = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "mnasnet_a1", 
 ROUNDS = 100
 
 
+def trained(name: str, data: Data, asked: Namespace) -> Checkpoint:
+    """Return a network, trained now unless it is already."""
+    arch = scale_resolution(load_architecture(name), asked.side)
+    recipe = adapt(find_recipe("auto"), epochs=asked.epochs)
+    complete_training(plan(arch, data, recipe, seed=asked.seed), _folder(name, asked))
+    return load_checkpoint(str(_folder(name, asked)))
+
+
+def _folder(name: str, asked: Namespace) -> Path:
+    return Path(asked.work) / (f"{name}-{asked.seed}" if asked.seed else name)
+
+
 def measure(name: str, data: Data, asked: Namespace) -> dict[str, Any]:
     """Return accuracies and latencies of one network."""
-    arch = scale_resolution(load_architecture(name), asked.side)
-    job = plan(arch, data, adapt(find_recipe("auto"), epochs=asked.epochs))
-    complete_training(job, asked.work / name)
-    found: Checkpoint = load_checkpoint(str(asked.work / name))
+    found = trained(name, data, asked)
     settings = Settings()
     ours = quantize(found, data, settings)
     batches = calibration_images(found.arch, as_trained(found, data), settings)
@@ -60,6 +73,7 @@ def measure(name: str, data: Data, asked: Namespace) -> dict[str, Any]:
     times = milliseconds([*graphs.values()], (3, asked.side, asked.side), rounds=ROUNDS)
     record = {
         "network": name,
+        "seed": asked.seed,
         "epochs": asked.epochs,
         "side": asked.side,
         "calibration": ours.calibration,
@@ -100,7 +114,7 @@ def aware(name: str, data: Data, asked: Namespace) -> dict[str, Any]:
     recipe = adapt(find_recipe("int8"), epochs=asked.aware_epochs)
     options = Options(weights=found.weights, normalisation=found.normalisation, quantize=True)
     out = asked.work / f"{name}-aware"
-    trained = complete_training(plan(found.arch, data, recipe, options=options), out)
+    rounded = complete_training(plan(found.arch, data, recipe, options=options), out)
     qat = quantize(load_checkpoint(str(out)), data, settings)
     return {
         "network": name,
@@ -108,7 +122,7 @@ def aware(name: str, data: Data, asked: Namespace) -> dict[str, Any]:
         "top1": {
             "float": ptq.before,
             "after training": ptq.after,
-            "rounded in torch": trained.value,
+            "rounded in torch": rounded.value,
             "trained with quantization": qat.after,
         },
     }
@@ -145,9 +159,11 @@ def _cell(points: float, share: float) -> str:
 def main() -> None:
     """Measure, train further, or report."""
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["measure", "aware", "report"])
+    parser.add_argument("what", choices=["train", "measure", "aware", "report"])
     parser.add_argument("--data", default="digits")
     parser.add_argument("--work", type=Path, default=Path("runs/int8"))
+    parser.add_argument("--fashion", type=Path, help="a folder with Fashion-MNIST's four files")
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--aware-epochs", type=int, default=5)
     parser.add_argument("--side", type=int, default=64)
@@ -155,12 +171,19 @@ def main() -> None:
     parser.add_argument("--edge-python", type=Path)
     parser.add_argument("--result", type=Path, default=HERE / "result.json")
     asked = parser.parse_args()
+    torch.set_num_threads(1)
+    if asked.fashion:
+        asked.data = _fashion(asked)
+    if asked.what == "train":
+        data = load_data(asked.data)
+        for name in asked.networks:
+            trained(name, data, asked)
+        return
     whole: dict[str, Any] = {"data": asked.data.rpartition("/")[2], "networks": [], "aware": []}
     if asked.result.is_file():
         whole |= json.loads(asked.result.read_text())
     key, act = ("aware", aware) if asked.what == "aware" else ("networks", measure)
     for name in asked.networks if asked.what != "report" else ():
-        torch.set_num_threads(1)
         record = act(name, load_data(asked.data), asked)
         others = [one for one in whole[key] if one["network"] != name]
         whole[key] = sorted([*others, record], key=lambda one: NETWORKS.index(_plain(one)))
@@ -170,6 +193,13 @@ def main() -> None:
         return
     report(whole["networks"])
     draw(whole["networks"], _change, asked.result.with_suffix(".png"), whole["data"])
+
+
+def _fashion(asked: Namespace) -> str:
+    folder = Path(asked.work) / "fashion_mnist"
+    if not folder.is_dir():
+        write_folders(asked.fashion, folder, train=3_000, val=1_000)
+    return f"imagefolder:{folder}"
 
 
 def _plain(record: dict[str, Any]) -> str:

@@ -8,7 +8,6 @@ writes result.yaml and compared.png from them. For Fashion-MNIST give a folder w
 """
 
 import argparse
-import gzip
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -18,8 +17,8 @@ from zipfile import ZipFile
 
 import numpy as np
 import torch
-from PIL import Image
 
+from experiments.shared.fashion import write_folders
 from experiments.shared.folders import ROOT, SHARED_DATA
 from experiments.training.plain import PLAIN, Images
 from experiments.training.plain import train as train_plainly
@@ -135,18 +134,9 @@ def cifar(archive: Path) -> Data:
 def _fashion(source: Path) -> Data:
     """Return a part of Fashion-MNIST, whose four files lie in `source`."""
     folder = RUNS / "fashion_mnist"
-    for part, prefix in (("train", "train"), ("val", "t10k")) if not folder.is_dir() else ():
-        pixels = _idx(source / f"{prefix}-images-idx3-ubyte.gz", 16).reshape(-1, 28, 28)
-        labels = _idx(source / f"{prefix}-labels-idx1-ubyte.gz", 8)
-        for number in range(TRAIN if part == "train" else VAL):
-            place = folder / part / str(labels[number])
-            place.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels[number]).save(place / f"{number:05}.png")
+    if not folder.is_dir():
+        write_folders(source, folder, train=TRAIN, val=VAL)
     return load_data(f"imagefolder:{folder}")
-
-
-def _idx(path: Path, header: int) -> np.ndarray:
-    return np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8)[header:]
 
 
 def _part(data: Data) -> Data:
