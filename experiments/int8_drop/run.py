@@ -28,6 +28,7 @@ HERE = Path(__file__).parent
 MOST = 5.0
 """Points."""
 SMALL = 0.5
+_SWISH = KINDS.index("swish")
 _NORMAL = sqrt(pi / 2)
 """A standard deviation over the mean absolute error."""
 
@@ -100,11 +101,12 @@ def main() -> None:
     predicted = left_out(shares, points, weights)
     drop = fit(shares, points, weights)
     deviation = fit(shares, _NORMAL * np.abs(points - predicted), weights)
-    _write(drop, deviation, len(found))
+    swish = [row.points for row, share in zip(found, shares, strict=True) if share[_SWISH] > 0]
+    _write(drop, deviation, len(found), swish)
     _print(found, shares, predicted, drop, deviation)
 
 
-def _write(drop: Floats, deviation: Floats, networks: int) -> None:
+def _write(drop: Floats, deviation: Floats, networks: int, swish: Sequence[float]) -> None:
     content = {
         "schema": 1,
         "source": "python -m experiments.int8_drop.run",
@@ -115,6 +117,7 @@ def _write(drop: Floats, deviation: Floats, networks: int) -> None:
         "networks": networks,
         "drop": _fractions(drop),
         "deviation": _fractions(deviation),
+        "swish": [round(end / 100, 5) for end in (min(swish), max(swish))],
     }
     write_text(folder("accuracy_models") / "int8_drop.yaml", to_yaml(content))
 

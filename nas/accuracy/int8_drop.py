@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nas.core import data
 from nas.core.errors import BadValue
-from nas.core.schema import SCHEMA, Fraction, Reader
+from nas.core.schema import SCHEMA, Fraction, Reader, Signed
 from nas.network.blocks import Architecture
 from nas.network.layers import Conv, Squeeze, Unit
 from nas.network.lowering import lower
@@ -32,6 +32,7 @@ class DropModel:
     """Losses of top-1 after post-training quantization, fractions, for each of `KINDS`.
 
     `deviation` are the terms of the standard deviation of a network's loss, which add up alike.
+    `swish` are the least and the largest loss of a network with swish that it was fitted on.
     """
 
     schema: int
@@ -40,6 +41,7 @@ class DropModel:
     networks: int
     drop: Mapping[str, Fraction]
     deviation: Mapping[str, Fraction]
+    swish: tuple[Signed, Signed]
 
     def __post_init__(self) -> None:
         """Reject a model that lacks a kind."""
@@ -53,6 +55,15 @@ class DropModel:
         found = ([getattr(self, name)[kind] for kind in KINDS] for name in ("drop", "deviation"))
         drop, deviation = (np.round(shares @ np.array(each), 6) for each in found)
         return drop, deviation
+
+    @property
+    def about_swish(self) -> str:
+        """What to know about the losses of networks with swish."""
+        least, most = (f"{100 * loss:g}" for loss in self.swish)
+        return (
+            f"networks with swish lost {least} to {most} points in int8, by network and quantizer, "
+            "so the interval of one is wide; measure what you choose: nas quantize"
+        )
 
     def of(self, arch: Architecture) -> tuple[float, float]:
         """Return the loss of one network, and its standard deviation."""

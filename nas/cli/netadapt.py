@@ -249,12 +249,14 @@ def _quantized(job: "PruningJob", folder: Path) -> "QuantizationResult":
     """Quantize the result, and evaluate it with onnxruntime."""
     try:
         from nas.pipeline.quantized import quantize_into
+        from nas.training.int8.choice import Settings
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="quantizing") from None
     final = folder / f"{FINAL}{SUFFIX}"
     path = folder / f"{FINAL}.int8.onnx"
     with progress("quantizing", "steps") as update:
-        return quantize_into(str(final), job.data, path, seed=job.settings.seed, report=update)
+        settings = Settings(seed=job.settings.seed)
+        return quantize_into(str(final), job.data, path, settings=settings, report=update)
 
 
 def _measured(result: Result, table: LatencyTable, flags: Mapping[str, Any]) -> Speedup | None:

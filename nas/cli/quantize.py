@@ -171,6 +171,7 @@ def _document(
         "calibration": found.calibration,
         "images": found.images,
         "equalised": found.equalised,
+        "corrected": bool(found.means),
         "floats": list(found.floats),
         "noise": dict(found.noise),
     }
@@ -193,4 +194,5 @@ def _print(
     kept = f", {len(found.floats)} in float" if found.floats else ""
     by = f"{found.calibration} of {found.images} images" if found.images else "training"
     more = ", channels equalised" if found.equalised else ""
+    more += ", biases corrected" if found.means else ""
     put(f"{len(found.noise)} layers{kept}; ranges by {by}{more}")

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.exporting.int8.ranges import FLOAT_ENDS, SIGN, Ends, Grid
+from nas.exporting.int8.calibrated import Calibrated
+from nas.exporting.int8.correction import bias_shift
+from nas.exporting.int8.ranges import SIGN
 from nas.exporting.tflite_file import Operator, Shape, Tensor
 from nas.exporting.walk import INPUT
 from nas.network.layers import Add, Concat, Conv, Linear, MaxPool, Shuffle, Split, Upsample
@@ -29,6 +31,7 @@ _WIDE: _Range = (16 / 255, 0)
 _UNIT: _Range = (1 / 256, -128)
 _RANGES: Mapping[str, _Range] = {"relu": (8 / 255, -128), "relu6": (6 / 255, -128)}
 """Scale and zero point of values in int8; they need no calibration to be timed."""
+_UNKNOWN = Calibrated(grids={})
 
 
 class TfliteWriter:
@@ -40,19 +43,18 @@ class TfliteWriter:
         *,
         integer: bool = False,
         resized: frozenset[int] = frozenset(),
-        grids: Mapping[str, Grid] | None = None,
-        ends: Ends = FLOAT_ENDS,
+        calibrated: Calibrated = _UNKNOWN,
     ) -> None:
         """Begin with nothing; `resized` are the axes of maps that may be.
 
-        `grids` are those of values in int8, by their names in the ONNX graph; without them there
-        are fixed ones. `ends` are those of the graph in int8.
+        Values in int8 that are not `calibrated` have fixed ranges.
         """
         self.weights = weights
-        found = (grids or {}).items()
+        found = calibrated.grids.items()
         self.ranges = {name: (grid.scale, grid.zero - SIGN) for name, grid in found}
-        self.integer, self.bytes = integer, ends
-        self.resized = resized
+        self.integer, self.bytes = integer, calibrated.ends
+        self.resized, self.means = resized, calibrated.means
+        self.called: dict[int, str] = {}
         self.inputs: list[int] = []
         self.tensors: list[Tensor] = []
         self.operators: list[Operator] = []
@@ -66,7 +68,12 @@ class TfliteWriter:
         self.inputs.append(value)
         if in_bytes or not self.integer:
             return value
-        return self.add("QUANTIZE", (value,), f"{name}.q", shape, (scale, zero))
+        return self.like(value, self.add("QUANTIZE", (value,), f"{name}.q", shape, (scale, zero)))
+
+    def like(self, x: int, y: int) -> int:
+        """Remember that the channels of `y` have the means of those of `x`; return `y`."""
+        self.called[y] = self.called.get(x, self.tensors[x].name)
+        return y
 
     def end(self, name: str, x: int) -> int:
         """Make `x` an output of the graph called `name`; return its number."""
@@ -103,6 +110,7 @@ class TfliteWriter:
         if self.integer:
             result = Tensor(name=name, shape=shape, dtype="INT8", scale=(scale,), zero=zero)
         output = self.tensor(result)
+        self.called[output] = name
         one = Operator(kind=kind, inputs=inputs, outputs=(output,), options=options)
         self.operators.append(one)
         return output
@@ -155,12 +163,16 @@ class TfliteWriter:
     def flat(self, x: int, name: str) -> int:
         """Return `x` as (batch, channels)."""
         shape = self.tensors[x].shape
-        return x if len(shape) == 2 else self.reshape(x, name, (shape[0], shape[3]))
+        if len(shape) == 2:
+            return x
+        return self.like(x, self.reshape(x, name, (shape[0], shape[3])))
 
     def maps(self, x: int, name: str) -> int:
         """Return `x` as (batch, height, width, channels)."""
         shape = self.tensors[x].shape
-        return x if len(shape) == 4 else self.reshape(x, name, (shape[0], 1, 1, shape[1]))
+        if len(shape) == 4:
+            return x
+        return self.like(x, self.reshape(x, name, (shape[0], 1, 1, shape[1])))
 
     def reshape(self, x: int, name: str, shape: Shape) -> int:
         sides = (-1 if self.resized else shape[0], *shape[1:])
@@ -200,12 +212,26 @@ class TfliteWriter:
         act, (axes, scaled) = layer.act, _LAYOUTS[kind]
         values, bias = fold_norm(self.weights, name, layer)
         weight = self.constant(f"{name}.weight", values.transpose(axes), axis=scaled)
+        bias = bias + self.shift(x, values.transpose(axes), weight, axes)
         inputs = (x, weight, self.bias(f"{name}.bias", bias, x, weight))
         made = f"{name}.{act}" if _FUSED.get(act) else name
         value = self.add(kind, inputs, name, shape,
                          self.ranges.get(made) or _RANGES.get(act, _WIDE),
                          fusedActivationFunction=_FUSED.get(act, 0), **options)  # fmt: skip
+        self.called[value] = made
         return value if act in _FUSED else self.act(act, value, f"{name}.{act}")
+
+    def shift(
+        self, x: int, values: NDArray[Any], weight: int, axes: tuple[int, ...]
+    ) -> NDArray[np.float64] | float:
+        """Return what the rounding of `weight` takes from each output, given the means of `x`."""
+        means, written = self.means.get(self.called.get(x, "")), self.tensors[weight]
+        if means is None or written.data is None:
+            return 0.0
+        shape = [1] * values.ndim
+        shape[written.axis] = len(written.scale)
+        error = values - written.data * np.reshape(np.array(written.scale), shape)
+        return bias_shift(error.transpose(np.argsort(axes)), means)
 
     def padded(
         self, x: int, kernel: int, stride: int, name: str, *, lowest: bool = False
@@ -229,7 +255,7 @@ class TfliteWriter:
         if lowest:
             value = self.constant(f"{name}.value", [np.finfo(np.float32).min])
             return self.add("PADV2", (x, rows, value), name, shape), _VALID
-        return self.add("PAD", (x, rows), name, shape, self.range(x)), _VALID
+        return self.like(x, self.add("PAD", (x, rows), name, shape, self.range(x))), _VALID
 
     def average(self, x: int, name: str, stride: int) -> int:
         """Write the 3x3 average pooling of a shortcut; what is padded does not count."""

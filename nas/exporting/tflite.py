@@ -11,9 +11,11 @@ which is right for even and odd ones.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from nas.exporting._tflite_writer import TfliteWriter
-from nas.exporting.int8.ranges import FLOAT_ENDS, Ends, Grid
+from nas.exporting.int8.calibrated import Calibrated
+from nas.exporting.int8.ranges import Grid
 from nas.exporting.tflite_boxes import write_boxes
 from nas.exporting.tflite_file import pack
 from nas.exporting.walk import (
@@ -87,24 +89,22 @@ def units_to_tflite(
 def int8_to_tflite(
     arch: Architecture,
     weights: Weights,
-    grids: Mapping[str, Grid],
+    calibrated: Calibrated,
     *,
-    ends: Ends = FLOAT_ENDS,
     metadata: Mapping[str, str] | None = None,
 ) -> bytes:
-    """Return `arch` as a .tflite file in int8, with calibrated ranges, of `to_tflite`'s form.
+    """Return `arch` as a .tflite file in int8, as `calibrated`, of `to_tflite`'s form.
 
-    `grids` are those of values by their names in the ONNX graph of `arch`; input and output are
-    float unless `ends` says otherwise. A detector gives its numbers.
+    A detector gives its numbers.
 
     Raises:
         NasError: as `to_tflite` does.
     """
     units = lower(arch)
     weights = prepared(units, weights, seed=0, batch=None, form=_FORM)
-    named = _with_last(units, grids)
+    named = replace(calibrated, grids=_with_last(units, calibrated.grids))
     resized = _resized(units, None)
-    writer = TfliteWriter(weights, integer=True, resized=resized, grids=named, ends=ends)
+    writer = TfliteWriter(weights, integer=True, resized=resized, calibrated=named)
     about = facts(arch, metadata, layout="NHWC")
     return _packed(writer, units, arch.detector, batch=None, metadata=about)
 
@@ -121,13 +121,11 @@ def detector_to_tflite(
     *,
     nms: NmsSettings | None = None,
     metadata: Mapping[str, str] | None = None,
-    grids: Mapping[str, Grid] | None = None,
-    ends: Ends = FLOAT_ENDS,
+    calibrated: Calibrated | None = None,
 ) -> bytes:
     """Return a detector as a .tflite file that maps an image to the boxes found in it.
 
-    With `grids` of its values it is in int8, but for what turns numbers into boxes, and its input
-    as `ends` says.
+    If it is `calibrated` it is in int8, but for what turns numbers into boxes.
 
     The outputs are "boxes" (1, most, 4), left, top, right and bottom in pixels of the input,
     "labels" (1, most), numbers of classes as floats, "scores" (1, most), and "count" (1,), how many
@@ -140,7 +138,8 @@ def detector_to_tflite(
     assert arch.detector is not None  # it has priors
     kept = nms or default_nms(arch.detector)
     weights = prepared(units, weights, seed=0, batch=1, form=_FORM)
-    writer = TfliteWriter(weights, integer=grids is not None, grids=grids, ends=ends)
+    known = calibrated or Calibrated(grids={})
+    writer = TfliteWriter(weights, integer=calibrated is not None, calibrated=known)
     channels, height, width = units[0].in_shape
     value = writer.begin((1, height, width, channels))
     last = walk_detector(units, writer, value, arch.detector)

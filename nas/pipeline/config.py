@@ -11,7 +11,18 @@ from nas.core.data import read_mapping, to_yaml
 from nas.core.errors import BadValue
 from nas.core.files import write_text
 from nas.core.plugins import Plugin
-from nas.core.schema import SCHEMA, Count, Name, OneOf, Reader, Texts, check_keys
+from nas.core.schema import (
+    SCHEMA,
+    Count,
+    Fraction,
+    Name,
+    OneOf,
+    Range,
+    Reader,
+    Texts,
+    check_keys,
+)
+from nas.exporting.int8.ranges import WAYS
 from nas.latency.eras import table_of_era
 from nas.latency.measure.run import HERE
 from nas.pruning.netadapt import Settings
@@ -20,7 +31,7 @@ from nas.searching.config import SearchConfig
 from nas.searching.precision import DTYPES
 from nas.space.space import INT8
 
-STAGES = ("search", "train", "netadapt", "scale", "export")
+STAGES = ("search", "train", "netadapt", "scale", "quantize", "export")
 """The stages in their order; each has a section in the file and a folder in the run."""
 
 _REQUIRED = ("schema", "data", "latency_table", "search", "train")
@@ -87,6 +98,28 @@ class Scaling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quantization:
+    """How the final networks are quantized: flags of `nas quantize`.
+
+    With `epochs` they are trained with quantization before, by `recipe`. `max_drop` counts from
+    the float graph of what is quantized.
+    """
+
+    backend: Annotated[str, OneOf(("onnxruntime", "litert"))] = "onnxruntime"
+    images: Count = 128
+    calibration: Annotated[str, OneOf(("auto", *WAYS))] = "auto"
+    max_drop: Fraction = 1.0
+    epochs: Annotated[int, Range(0)] = 0
+    recipe: str = INT8
+
+    def __post_init__(self) -> None:
+        if self.backend == "litert" and self.max_drop < 1:
+            raise BadValue(
+                "max_drop is for onnxruntime: LiteRT's graphs are in int8 throughout", "max_drop"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exports:
     """The formats in which results are exported, as in `nas export --format`."""
 
@@ -98,8 +131,9 @@ class PipelineConfig:
     """All settings of a pipeline; a stage that is None is skipped.
 
     `data`, `latency_table`, `dtype`, `seed` and `device` apply to all stages. With `dtype` int8,
-    latencies are those in int8, and the last stage quantizes what it exports. At the end all
-    networks are measured end to end on `measure_device`, `measure_rounds` times; 0 skips this.
+    latencies are those in int8, and the final networks are quantized even without `quantize`. At
+    the end all networks are measured end to end on `measure_device`, `measure_rounds` times; 0
+    skips this.
     """
 
     data: str
@@ -114,11 +148,12 @@ class PipelineConfig:
     train: Training
     netadapt: Pruning | None = None
     scale: Scaling | None = None
+    quantize: Quantization | None = None
     export: Exports | None = None
 
     def __post_init__(self) -> None:
-        if self.dtype == INT8 and self.export is None:
-            object.__setattr__(self, "export", Exports(format=()))
+        if self.dtype == INT8 and self.quantize is None:
+            object.__setattr__(self, "quantize", Quantization())
 
 
 def read_pipeline(path: Path, *, allow_plugins: bool = False) -> PipelineConfig:
@@ -143,7 +178,8 @@ def read_pipeline(path: Path, *, allow_plugins: bool = False) -> PipelineConfig:
         train=_record(reader, content, "train", Training),
         netadapt=_netadapt(reader, content, once.get("seed", 0)) if "netadapt" in content else None,
         scale=_scale(reader, content) if "scale" in content else None,
-        export=_record(reader, content, "export", Exports) if "export" in content else None,
+        quantize=_optional(reader, content, "quantize", Quantization),
+        export=_optional(reader, content, "export", Exports),
     )
     config = plugins.trusted(config) if allow_plugins else config
     config = _inheriting(config, reader, content["search"])
@@ -194,6 +230,10 @@ def _record(
     if known is not None:
         check_keys(section, known=known, required=(), place=str(inside.path))
     return inside.record(section, kind, more=known is not None)
+
+
+def _optional(reader: Reader, data: Mapping[str, Any], key: str, kind: type[T]) -> T | None:
+    return _record(reader, data, key, kind) if key in data else None
 
 
 def _names(*kinds: Any, without: tuple[str, ...]) -> list[str]:

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 
 import numpy as np
 
 from nas.core import plugins
-from nas.core.errors import NasError
+from nas.core.errors import NasError, missing_package
 from nas.core.machine import machine_memory
 from nas.core.plugins import Plugin
 from nas.latency.file import file_fingerprint
@@ -147,5 +148,16 @@ def _check_plugins(config: PipelineConfig) -> None:
     plugins.create("devices", Plugin.parse(config.measure_device))
     for form in config.export.format if config.export else ():
         plugins.create("exporters", Plugin.parse(form))
+    if config.quantize:
+        find_recipe(config.quantize.recipe)
+        _check_runtime(config.quantize.backend)
     if config.netadapt:
         plugins.load("runners", Plugin.parse(config.netadapt.tuning.runner).name)
+
+
+def _check_runtime(backend: str) -> None:
+    """Reject a runtime of the final graphs in int8 that is not installed."""
+    try:
+        import_module("nas.training.int8.litert" if backend == "litert" else "onnxruntime")
+    except ModuleNotFoundError as error:
+        raise missing_package(error, wanted_by=f"`backend={backend}`") from None

@@ -12,6 +12,7 @@ from nas.pipeline.journal import MEASURE, NetworkRecord, StageResult, all_networ
 from nas.report.table_notes import notes
 from nas.report.tables import Table, accuracy_text
 from nas.searching.metrics import FRACTIONS
+from nas.space.space import INT8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +46,17 @@ class PipelineResult:
 
     def measured_of(self, network: NetworkRecord) -> Mapping[str, Any] | None:
         """Return the measured ms of one network with its interval."""
-        found: Mapping[str, Any] = (self.measured or {}).get("networks", {})
+        measured: Mapping[str, Any] = self.measured or {}
         # the same architecture
-        name = "trained" if network.part == "found" else network.name.removesuffix("-int8")
-        return found.get(name)
+        name = "trained" if network.part == "found" else network.name
+        if network.part == "quantized" and measured.get("dtype") == INT8:
+            name = name.removesuffix("-int8")
+        found: Mapping[str, Any] | None = measured.get("networks", {}).get(name)
+        return found
+
+    def is_predicted(self, network: NetworkRecord) -> bool:
+        """Return whether the table predicts the latency of a network in its dtype."""
+        return network.part != "quantized" or self.table.precision == INT8
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -93,6 +101,8 @@ class PipelineResult:
         found = self.measured_of(network) or {}
         facts = asdict(network)
         del facts["scores"], facts["remarks"]
+        if not self.is_predicted(network):
+            facts |= dict.fromkeys(("latency_ms", "latency_low_ms", "latency_high_ms"))
         return {
             **facts,
             **{f"measured_{k}": found.get(k) for k in ("ms", "low_ms", "high_ms")},
@@ -129,7 +139,7 @@ def _row(result: PipelineResult, network: NetworkRecord, extra: tuple[str, ...])
     title = network.part if network.name == network.part else f"{network.part}: {network.name}"
     return (
         title,
-        f"{network.latency_ms:.4g}",
+        f"{network.latency_ms:.4g}" if result.is_predicted(network) else "",
         f"{found['ms']:.4g}" if found else "",
         f"{network.macs / 1e6:.4g}",
         f"{network.params / 1e6:.4g}",

@@ -23,7 +23,7 @@ from nas.pipeline.inputs import Inputs, recipe_of, start_of
 from nas.pipeline.journal import NetworkRecord, StageResult, all_networks
 from nas.pipeline.origin import CARD, with_origin
 from nas.pipeline.pictures import draw_front_of, draw_rounds_of
-from nas.pipeline.quantized import quantize_into
+from nas.pipeline.quantized import SUFFIXES, quantize_into, settings_of
 from nas.pruning.folder import FINAL
 from nas.pruning.job import PruningJob
 from nas.pruning.netadapt import check
@@ -36,7 +36,8 @@ from nas.space.space import INT8
 from nas.training.confusion import score_checkpoint
 from nas.training.inherited import inherit_weights
 from nas.training.job import Options
-from nas.training.recipes import Recipe
+from nas.training.recipe_files import find_recipe
+from nas.training.recipes import Recipe, adapt
 from nas.training.run import complete_training, plan
 
 
@@ -61,6 +62,12 @@ class PipelineState:
     def networks(self) -> tuple[NetworkRecord, ...]:
         """All networks so far, in the order of the stages."""
         return all_networks(self.results)
+
+    @property
+    def final(self) -> tuple[NetworkRecord, ...]:
+        """The pruned network, or else the trained one, and the scaled ones."""
+        scaled = (network for network in self.networks if network.part == "scaled")
+        return (self.last("trained", "pruned"), *scaled)
 
     def last(self, *parts: str) -> NetworkRecord:
         """Return the last network whose part is one of `parts`."""
@@ -141,32 +148,77 @@ def scale_stage(state: PipelineState) -> StageResult:
     return StageResult(networks=tuple(made))
 
 
+def quantize_stage(state: PipelineState) -> StageResult:
+    """Quantize the final networks that have weights, after training with quantization if wanted."""
+    ends = [one for one in state.final if find_checkpoint(str(state.out / one.path))]
+    made = [_quantized(state, network) for network in ends]
+    return StageResult(
+        networks=tuple(network for network, _, _ in made),
+        files=tuple(file for _, file, _ in made),
+        notes=_notes(*(note for _, _, note in made)),
+    )
+
+
+_InInt8 = tuple[NetworkRecord, Mapping[str, Any], str]
+"""The record of a network in int8, its file, and a note if some of it is not."""
+
+
+def _quantized(state: PipelineState, network: NetworkRecord) -> _InInt8:
+    """Quantize a network; predictions of its latency hold if they are for int8."""
+    how, inputs = state.inputs.config.quantize, state.inputs
+    assert how is not None
+    source, name = str(state.out / network.path), f"{network.name}-int8"
+    if how.epochs:
+        source = str(_rounded(state, network, source))
+    path = state.out / "quantize" / f"{name}{SUFFIXES[how.backend]}"
+    with state.reporter.progress(f"quantizing {network.name}", "steps") as update:
+        made = quantize_into(
+            source, inputs.data, path,
+            settings=settings_of(how, inputs.config.seed), backend=how.backend, report=update,
+        )  # fmt: skip
+    state.reporter.say(f"{network.name} {made.text}")
+    record = replace(
+        network,
+        part="quantized",
+        name=name,
+        path=str(Path(source).relative_to(state.out)),
+        scores=_scores(made.after, made.test, metric=made.metric),
+        remarks=network.remarks if inputs.table.precision == INT8 else (),
+    )
+    form = f"{path.suffix[1:]}, int8"
+    place = str(path.relative_to(state.out))
+    file = {"network": name, "format": form, "path": place, "bytes": path.stat().st_size}
+    return record, file, f"{name}: {made.kept}; its latencies are of all in int8" * bool(made.kept)
+
+
+def _rounded(state: PipelineState, network: NetworkRecord, source: str) -> Path:
+    """Train a network with quantization, in a folder of its own; return that."""
+    inputs, config, found = state.inputs, state.inputs.config, load_checkpoint(source)
+    assert config.quantize is not None
+    out = state.out / "quantize" / network.name
+    recipe = adapt(find_recipe(config.quantize.recipe), epochs=config.quantize.epochs)
+    options = Options(
+        device=config.device,
+        weights=found.weights,
+        normalisation=found.normalisation,
+        quantize=True,
+    )
+    with state.reporter.progress(f"training {network.name} with quantization", "images") as update:
+        options = replace(options, report=update)
+        job = plan(found.arch, inputs.data, recipe, seed=config.seed, options=options)
+        trained = complete_training(job, out)
+    state.reporter.say(f"{network.name}: {trained.metric} {trained.value:.4f} trained in int8")
+    return out
+
+
 def export_stage(state: PipelineState) -> StageResult:
     """Export the pruned network, or else the trained one, and the scaled ones."""
     config = state.inputs.config
     assert config.export is not None
-    ends = [state.last("trained", "pruned"), *(n for n in state.networks if n.part == "scaled")]
+    ends = state.final
     files = [_exported(state, network, form) for network in ends for form in config.export.format]
-    whole = [_quantized(state, network) for network in ends] if config.dtype == INT8 else []
-    files += [file for pair in whole if pair for file in (pair[1],)]
     state.reporter.say(f"wrote {len(files)} files")
-    return StageResult(files=tuple(files), networks=tuple(pair[0] for pair in whole if pair))
-
-
-def _quantized(
-    state: PipelineState, network: NetworkRecord
-) -> tuple[NetworkRecord, Mapping[str, Any]] | None:
-    """Export a trained network in int8; return its record and file, None without weights."""
-    source, name = str(state.out / network.path), f"{network.name}-int8"
-    if not find_checkpoint(source):
-        return None
-    path, config = state.out / "export" / f"{name}.onnx", state.inputs.config
-    with state.reporter.progress(f"quantizing {network.name}", "steps") as update:
-        made = quantize_into(source, state.inputs.data, path, seed=config.seed, report=update)
-    state.reporter.say(f"{network.name} {made.text}")
-    record = replace(network, part="quantized", name=name, scores={made.metric: made.after})
-    file = {"network": name, "format": "onnx, int8", "path": str(path.relative_to(state.out))}
-    return record, {**file, "bytes": path.stat().st_size}
+    return StageResult(files=tuple(files))
 
 
 _SHORT = {"map": "map_proxy"}
@@ -176,6 +228,7 @@ STAGE_FUNCTIONS: Mapping[str, Callable[[PipelineState], StageResult]] = {
     "train": train_stage,
     "netadapt": netadapt_stage,
     "scale": scale_stage,
+    "quantize": quantize_stage,
     "export": export_stage,
 }
 """The work of each stage; see `nas.pipeline.config.STAGES`."""

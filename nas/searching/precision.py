@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nas.accuracy.int8_drop import DropModel, channels_of, load_drop_model
+from nas.accuracy.int8_drop import KINDS, DropModel, channels_of, load_drop_model
 from nas.accuracy.predictor import DECIMALS
 from nas.core.errors import BadValue, NasError
 from nas.latency.file import load_table
@@ -24,6 +24,8 @@ from nas.space.space import INT8, Space
 
 FP32, LOWER_BOUND = "fp32", "top1_lcb"
 DTYPES = (FP32, INT8)
+_SAMPLE = 256
+"""Random networks that tell whether a space has swish."""
 NOT_LOWERED = "latency_ms is that of int8; the accuracy is not lowered for it: `dtype=int8` does so"
 
 
@@ -165,13 +167,15 @@ Second = Callable[[Candidates], Floats | None]
 class Int8Accuracy:
     """An evaluator of accuracy whose numbers for int8 are lowered by a `DropModel`.
 
-    `top1_lcb`, its lower confidence bound, falls by the deviation of the loss as well. What the
-    evaluator can say besides (`Evaluator`), it says here.
+    `top1_lcb`, its lower confidence bound, falls by the deviation of the loss as well. `swish` is
+    whether networks of the space have that. What the evaluator can say besides (`Evaluator`), it
+    says here.
     """
 
     inner: Evaluator
     model: DropModel
     channels: Lookup
+    swish: bool = False
     outside: Callable[[float], str] | None = None
     beyond: Callable[[Candidates], Sequence[str]] | None = None
 
@@ -200,7 +204,8 @@ class Int8Accuracy:
         """The note of the evaluator, and how numbers for int8 come about."""
         metric = self.inner.provides[0]
         lowered = f"{metric}: {self.model.note} ({self.model.networks} losses; ± includes it)"
-        return "\n".join(filter(None, (self.inner.note, lowered)))
+        swish = f"{metric}: {self.model.about_swish}" if self.swish else ""
+        return "\n".join(filter(None, (self.inner.note, lowered, swish)))
 
     def __call__(self, candidates: Candidates) -> Answers:
         """Return the metrics of every candidate, those in int8 lowered."""
@@ -284,4 +289,7 @@ def in_dtypes(
         name: getattr(evaluator, name, None) for name in ("outside", "beyond")
     }
     channels = Lookup(space, channels_of, units=units)
-    return Int8Accuracy(inner=evaluator, model=load_drop_model(), channels=channels, **said)
+    some = channels(space.plain.sample_matrix(np.random.default_rng(0), _SAMPLE))
+    swish = bool((some[:, KINDS.index("swish")] > 0).any())
+    model = load_drop_model()
+    return Int8Accuracy(inner=evaluator, model=model, channels=channels, swish=swish, **said)

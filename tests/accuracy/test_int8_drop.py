@@ -63,4 +63,5 @@ def test_a_model_without_a_kind_is_refused() -> None:
             networks=1,
             drop={"any": 0.1},
             deviation=model.deviation,
+            swish=model.swish,
         )

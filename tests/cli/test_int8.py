@@ -21,6 +21,8 @@ from nas.network.zoo import load_architecture  # noqa: E402
 from nas.pipeline.config import read_pipeline  # noqa: E402
 from nas.pipeline.quantized import quantize_into  # noqa: E402
 from nas.training.data import load_data  # noqa: E402
+from nas.training.int8.choice import Settings  # noqa: E402
+from nas.training.int8.quantize import score_graph  # noqa: E402
 from nas.training.recipes import adapt, quick  # noqa: E402
 from nas.training.run import train  # noqa: E402
 
@@ -72,7 +74,8 @@ def test_a_pruning_for_int8_ends_in_int8(folder: Path, nas: Nas, tmp_path: Path)
     assert "in int8: top1 " in said.out
     found = json.loads((out / "result.json").read_text())["int8"]
     assert is_int8(out / found["path"])
-    again = quantize_into(str(out / "final.safetensors"), load_data("digits"), tmp_path / "a.onnx")
+    final, path = str(out / "final.safetensors"), tmp_path / "a.onnx"
+    again = quantize_into(final, load_data("digits"), path, settings=Settings())
     assert (again.before, again.after) == (found["float"], found["int8"])
     assert again.text in said.out
 
@@ -124,3 +127,72 @@ def test_a_pipeline_has_one_dtype(tmp_path: Path) -> None:
     path.write_text(f"{text}\ndtype: fp32,int8\n")
     with pytest.raises(BadFile, match="dtype must be"):
         read_pipeline(path)
+
+
+QUANTIZED = {
+    "schema": 1,
+    "data": "digits",
+    "latency_table": "pixel1",
+    "device": "cpu",
+    "measure_rounds": 0,
+    "search": {
+        "space": str(ROOT / "tests" / "data" / "tiny.yaml"),
+        "evaluator": "proxy:epochs=1,rungs=1",
+        "limit": ["latency_ms<=0.35"],
+        "trials": 1,
+        "allow_extrapolation": True,
+    },
+    "train": {"epochs": 1},
+}
+
+
+def piped(nas: Nas, tmp_path: Path, **quantize: Any) -> Any:
+    path, out = tmp_path / "run.yaml", tmp_path / "out"
+    path.write_text(yaml.safe_dump({**QUANTIZED, "quantize": quantize}))
+    return nas("pipeline", str(path), "--out", str(out))
+
+
+def test_a_pipeline_in_float_may_end_in_int8(nas: Nas, tmp_path: Path) -> None:
+    said = piped(nas, tmp_path, max_drop=0.5, images=32, epochs=1)
+    assert said.code == 0, said.err
+    out = tmp_path / "out"
+    found = json.loads((out / "report" / "result.json").read_text())
+    trained, whole = found["networks"][-2:]
+    assert (whole["part"], whole["name"]) == ("quantized", "trained-int8")
+    assert whole["latency_ms"] is None  # the table is in fp32
+    assert trained["latency_ms"] > 0
+    (file,) = found["exported"]
+    assert file["path"] == "quantize/trained-int8.onnx"
+    assert is_int8(out / file["path"])
+    rounded = load_checkpoint(str(out / "quantize" / "trained"))
+    assert rounded.ranges
+    assert whole["top1"] == score_graph(rounded, load_data("digits"), onnx.load(out / file["path"]))
+    again = piped(nas, tmp_path, max_drop=0.5, images=32, epochs=1)
+    assert "quantize: finished before" in again.err
+
+
+def test_a_pipeline_may_end_in_int8_for_litert(nas: Nas, tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert")
+    said = piped(nas, tmp_path, backend="litert", images=32, calibration="mse")
+    assert said.code == 0, said.err
+    assert "as litert runs both" in said.err
+    assert (tmp_path / "out" / "quantize" / "trained-int8.tflite").is_file()
+
+
+@pytest.mark.parametrize(
+    ("quantize", "problem"),
+    [
+        ({"backend": "litert", "max_drop": 0.01}, "max_drop is for onnxruntime"),
+        ({"max_drop": 2}, "max_drop must be a number from 0 to 1"),
+        ({"calibration": "best"}, "calibration must be one of"),
+        ({"drop": 1}, "drop"),
+        ({"recipe": "int9"}, "int9"),
+    ],
+)
+def test_a_pipeline_refuses_a_quantization(
+    nas: Nas, tmp_path: Path, quantize: dict[str, Any], problem: str
+) -> None:
+    said = piped(nas, tmp_path, **quantize)
+    assert (said.code, said.err.count("\n")) == (2, 1)
+    assert problem in said.err
+    assert not (tmp_path / "out").exists()

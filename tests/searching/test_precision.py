@@ -107,6 +107,15 @@ def test_accuracy_is_lowered_in_int8_alone(run: Run) -> None:
     assert deviation[8:] == pytest.approx(wanted)
 
 
+def test_a_space_with_swish_says_how_much_that_may_lose(run: Run, tmp_path: Path) -> None:
+    table = tmp_path / "phone.yaml"
+    write_table(replace(load_table("pixel1"), dtype="int8"), table)
+    config = SearchConfig(space="mbconv", latency_table=str(table), dtype="int8")
+    said = "networks with swish lost 0.02 to 29 points in int8"
+    assert said in prepare(config).note
+    assert said not in run.setup.note  # mobilenetv3 has hard-swish
+
+
 def test_a_run_is_resumed_and_its_solutions_know_their_dtype(run: Run) -> None:
     assert isinstance(run.out, Path)
     again = search(run.setup.config, out=run.out, trials=450)

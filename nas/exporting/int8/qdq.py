@@ -16,6 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from nas.exporting.int8.correction import Means, bias_shift
 from nas.exporting.int8.ranges import CUT, Grid, for_hard
 
 WEIGHTED = ("Conv", "Gemm")
@@ -23,6 +24,8 @@ CLIPPING = ("Relu", "Clip")
 HARD = ("HardSwish", "HardSigmoid")
 SAME_GRID = ("Flatten", "Unsqueeze", "Resize", "MaxPool", "Slice", "Gather", "Transpose", "Reshape")
 """Operators that move bytes, whose result has the grid of what they read."""
+_SAME_MEANS = ("Flatten", "Unsqueeze")
+"""Of these, those that keep the mean of each channel."""
 _ASSUMED: Mapping[str, Grid] = {
     "Relu": Grid(scale=8 / 255, zero=0),
     "Clip": Grid(scale=6 / 255, zero=0),
@@ -30,8 +33,6 @@ _ASSUMED: Mapping[str, Grid] = {
 }
 """What operators give in `assumed_grids`; the others are `_WIDE`."""
 _WIDE = Grid(scale=16 / 255, zero=128)
-Means = Mapping[str, NDArray[np.float64]]
-"""The mean of each channel of a value."""
 
 
 def values_of(model: onnx.ModelProto) -> tuple[str, ...]:
@@ -83,7 +84,7 @@ class _Writer:
         means: Means,
     ) -> None:
         self.floats = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
-        self.grids, self.kept, self.means = dict(grids), frozenset(floats), means
+        self.grids, self.kept, self.means = dict(grids), frozenset(floats), dict(means)
         self.needed = needed
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, NDArray[Any]] = {}
@@ -142,6 +143,8 @@ class _Writer:
             inputs = [self.read(name) if name else "" for name in node.input]
         if node.op_type in SAME_GRID and source in self.bytes:
             self.grids[output] = self.grids[source]
+        if node.op_type in _SAME_MEANS and source in self.means:
+            self.means[output] = self.means[source]
         made = f"{output}.float" if output in self.grids else output
         self.nodes.append(helper.make_node(node.op_type, inputs, [made, *node.output[1:]], made))
         self.nodes[-1].attribute.extend(node.attribute)
@@ -177,26 +180,14 @@ class _Writer:
         scale = np.abs(value).reshape(len(value), -1).max(axis=1) / 127
         scale = np.maximum(scale, 1e-9).astype(np.float32)
         steps = np.rint(value / scale.reshape(shape)).clip(-127, 127)
-        shift = self.shift(node, value - steps * scale.reshape(shape))
+        error = value - steps * scale.reshape(shape)
+        shift = bias_shift(error, self.means.get(source))
         wide = (scale * np.float32(self.grids[source].scale)).astype(np.float32)
         whole = np.rint((self.floats[bias] + shift) / wide).clip(-(2**31), 2**31 - 1)
         return [
             self.whole(weight, steps.astype(np.int8), scale),
             self.whole(bias, whole.astype(np.int32), wide),
         ]
-
-    def shift(self, node: onnx.NodeProto, error: NDArray[np.float64]) -> Any:
-        """Return what rounding weights by `error` takes from the mean of each output.
-
-        Bias correction (Nagel et al., 2019, section 4.2), from the means of the inputs.
-        """
-        means = self.means.get(node.input[0])
-        if means is None:
-            return 0.0
-        per_input = error.reshape(*error.shape[:2], -1).sum(axis=2)
-        if per_input.shape[1] == 1 and len(means) == len(per_input):  # depthwise
-            return per_input[:, 0] * means
-        return per_input @ means if per_input.shape[1] == len(means) else 0.0
 
     def whole(self, name: str, steps: NDArray[Any], scale: NDArray[np.float32]) -> str:
         inputs = (

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from nas.core.errors import BadValue
-from nas.exporting.int8.qdq import Means, to_qdq
+from nas.exporting.int8.correction import Means
+from nas.exporting.int8.qdq import to_qdq
 from nas.exporting.int8.ranges import WAYS, Grid, grid_of
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint
@@ -36,7 +37,7 @@ class Settings:
 
     `images` calibrate, of the training images, chosen by `seed`. `calibration` is a way of
     `nas.exporting.int8.ranges`, or "auto": the one whose graph is nearest to the float one.
-    `correct` corrects biases, `equalise` equalises layers where that graph is nearer. Layers
+    `correct` corrects biases, and `equalise` equalises layers, where that graph is nearer. Layers
     stay in float, the most sensitive first, until the metric falls by `max_drop` at most on the
     validation images; 1 leaves none.
     """
@@ -120,18 +121,17 @@ def choose(
     def grids(way: str) -> dict[str, Grid]:
         return {name: grid_of(found, by=way) for name, found in calibration.histograms.items()}
 
-    def distance(way: str) -> float:
+    def distance(way: str, means: Means) -> float:
         return judge(to_qdq(model, grids(way), means=means))
 
     ways = WAYS if settings.calibration == "auto" else (settings.calibration,)
-    distances = {way: distance(way) for way in ways}
+    distances = {way: distance(way, means) for way in ways}
     way = min(distances, key=distances.__getitem__)
+    nearest = distances[way]
+    if means and (plain := distance(way, {})) < nearest:
+        means, nearest = {}, plain
     return Chosen(
-        grids=grids(way),
-        means=means,
-        way=way,
-        images=calibration.images,
-        distance=distances[way],
+        grids=grids(way), means=means, way=way, images=calibration.images, distance=nearest
     )
 
 

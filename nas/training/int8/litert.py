@@ -97,23 +97,23 @@ def _refusal(interpreter: Any, said: str) -> str:
 def to_int8(found: Checkpoint, quantized: Quantized) -> tuple[bytes, bytes]:
     """Return the .tflite files of float and int8 graphs, both of which end in logits or numbers."""
     plain = to_tflite(found.arch, found.weights, metadata=found.metadata)
-    grids, network = quantized.grids, quantized.network
-    return plain, int8_to_tflite(found.arch, network.weights, grids, metadata=found.metadata)
+    weights, calibrated = quantized.network.weights, quantized.calibrated()
+    return plain, int8_to_tflite(found.arch, weights, calibrated, metadata=found.metadata)
 
 
 def finished(quantized: Quantized, ends: Ends = FLOAT_ENDS) -> bytes:
     """Return the file to deploy: that of a detector ends in boxes."""
-    found, grids = quantized.network, quantized.grids
+    found, calibrated = quantized.network, quantized.calibrated(ends)
     if found.arch.detector is None:
-        return int8_to_tflite(found.arch, found.weights, grids, ends=ends, metadata=found.metadata)
+        return int8_to_tflite(found.arch, found.weights, calibrated, metadata=found.metadata)
     return detector_to_tflite(
-        found.arch, found.weights, metadata=found.metadata, grids=grids, ends=ends
+        found.arch, found.weights, metadata=found.metadata, calibrated=calibrated
     )
 
 
-def score(found: Checkpoint, data: Data, content: bytes) -> float:
-    """Return the metric of a .tflite file on the validation images, as LiteRT runs it."""
-    batches = batches_for(found, data, split="val", device=CPU, batch=BATCH)
+def score(found: Checkpoint, data: Data, content: bytes, *, split: str = "val") -> float:
+    """Return the metric of a .tflite file on the images of a split, as LiteRT runs it."""
+    batches = batches_for(found, data, split=split, device=CPU, batch=BATCH)
     return task_of(found.arch).score(LiteRtModel(content), batches).value
 
 

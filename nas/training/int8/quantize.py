@@ -7,9 +7,11 @@ from typing import Any
 import onnx
 
 from nas.core.progress import Report
+from nas.exporting.int8.calibrated import Calibrated
+from nas.exporting.int8.correction import Means
 from nas.exporting.int8.ends import with_ends
 from nas.exporting.int8.equalise import equalised, pairs_of
-from nas.exporting.int8.qdq import SAME_GRID, WEIGHTED, Means, to_qdq
+from nas.exporting.int8.qdq import SAME_GRID, WEIGHTED, to_qdq
 from nas.exporting.int8.ranges import FLOAT_ENDS, Ends, Grid
 from nas.exporting.onnx import detector_to_onnx, to_onnx
 from nas.network.checkpoint import Checkpoint
@@ -56,6 +58,10 @@ class Quantized:
     floats: tuple[str, ...]
     grids: Mapping[str, Grid]
     means: Means
+
+    def calibrated(self, ends: Ends = FLOAT_ENDS) -> Calibrated:
+        """Return what a graph that takes and gives `ends` is written by."""
+        return Calibrated(grids=self.grids, means=self.means, ends=ends)
 
 
 def quantize(
@@ -174,8 +180,10 @@ def _with_floats(
     return after, tuple(order[:high])
 
 
-def score_graph(found: Checkpoint, data: Data, model: onnx.ModelProto) -> float:
-    """Return the metric of a graph on the validation images, as onnxruntime runs it."""
-    batches = batches_for(found, data, split="val", device=CPU, batch=BATCH)
+def score_graph(
+    found: Checkpoint, data: Data, model: onnx.ModelProto, *, split: str = "val"
+) -> float:
+    """Return the metric of a graph on the images of a split, as onnxruntime runs it."""
+    batches = batches_for(found, data, split=split, device=CPU, batch=BATCH)
     runtime: Any = RuntimeModel(model)
     return task_of(found.arch).score(runtime, batches).value

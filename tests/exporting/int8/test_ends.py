@@ -9,6 +9,7 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from nas.core.errors import NasError  # noqa: E402
+from nas.exporting.int8.calibrated import Calibrated  # noqa: E402
 from nas.exporting.int8.ends import with_ends  # noqa: E402
 from nas.exporting.int8.qdq import to_qdq  # noqa: E402
 from nas.exporting.int8.ranges import SIGN, Ends, Grid  # noqa: E402
@@ -77,7 +78,7 @@ def test_litert_takes_and_gives_signed_bytes(grids: dict[str, Grid]) -> None:
     image = IMAGES[:1].transpose(0, 2, 3, 1)
 
     def runner(ends: Ends) -> Any:
-        content = int8_to_tflite(ARCH, weights, grids, ends=ends)
+        content = int8_to_tflite(ARCH, weights, Calibrated(grids=grids, ends=ends))
         return interpreter.Interpreter(model_content=content).get_signature_runner()
 
     plain, whole = runner(Ends()), runner(BOTH)
