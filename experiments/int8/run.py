@@ -34,7 +34,7 @@ from nas.network.multipliers import scale_resolution
 from nas.network.zoo import load_architecture
 from nas.training.data import Data, load_data
 from nas.training.int8 import litert
-from nas.training.int8.choice import Settings, calibration_images
+from nas.training.int8.choice import QuantizationSettings, calibration_images
 from nas.training.int8.quantize import Quantized, quantize, score_graph
 from nas.training.int8.timing import milliseconds
 from nas.training.job import Options
@@ -63,7 +63,7 @@ def _folder(name: str, asked: Namespace) -> Path:
 def measure(name: str, data: Data, asked: Namespace) -> dict[str, Any]:
     """Return accuracies and latencies of one network."""
     found = trained(name, data, asked)
-    settings = Settings()
+    settings = QuantizationSettings()
     ours = quantize(found, data, settings)
     batches = calibration_images(found.arch, as_trained(found, data), settings)
     graphs = {"float": ours.float_model, "ours": ours.model}
@@ -109,7 +109,7 @@ def _add_litert(
 def aware(name: str, data: Data, asked: Namespace) -> dict[str, Any]:
     """Return what further training gives a network in int8."""
     found = load_checkpoint(str(asked.work / name))
-    settings = Settings(max_drop=1)
+    settings = QuantizationSettings(max_drop=1)
     ptq = quantize(found, data, settings)
     recipe = adapt(find_recipe("int8"), epochs=asked.aware_epochs)
     options = Options(weights=found.weights, normalisation=found.normalisation, quantize=True)

@@ -4,7 +4,12 @@ from nas.exporting.int8.qdq import to_qdq
 from nas.exporting.onnx import to_onnx
 from nas.network.checkpoint import Checkpoint
 from nas.training.data import Data
-from nas.training.int8.choice import Settings, calibration_images, choose, judge_of
+from nas.training.int8.choice import (
+    QuantizationSettings,
+    calibration_images,
+    choose,
+    output_distance,
+)
 from nas.training.int8.quantize import score_graph
 from nas.training.trained import as_trained
 
@@ -15,8 +20,8 @@ def score_in_int8(found: Checkpoint, data: Data, *, seed: int = 0) -> float:
     Raises:
         NasError: if calibration on training images yields no ranges.
     """
-    settings = Settings(seed=seed)
+    settings = QuantizationSettings(seed=seed)
     batches = calibration_images(found.arch, as_trained(found, data), settings)
     model = to_onnx(found.arch, found.weights, metadata=found.metadata)
-    chosen = choose(model, batches, settings, judge_of(model, batches))
+    chosen = choose(model, batches, settings, output_distance(model, batches))
     return score_graph(found, data, to_qdq(model, chosen.grids, means=chosen.means))

@@ -249,13 +249,13 @@ def _quantized(job: "PruningJob", folder: Path) -> "QuantizationResult":
     """Quantize the result, and evaluate it with onnxruntime."""
     try:
         from nas.pipeline.quantized import quantize_into
-        from nas.training.int8.choice import Settings
+        from nas.training.int8.choice import QuantizationSettings
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="quantizing") from None
     final = folder / f"{FINAL}{SUFFIX}"
     path = folder / f"{FINAL}.int8.onnx"
     with progress("quantizing", "steps") as update:
-        settings = Settings(seed=job.settings.seed)
+        settings = QuantizationSettings(seed=job.settings.seed)
         return quantize_into(str(final), job.data, path, settings=settings, report=update)
 
 

@@ -15,7 +15,7 @@ from nas.core.data import read_mapping, to_json
 from nas.core.errors import NasError, missing_package
 from nas.core.files import write_folder
 from nas.core.optional import optional
-from nas.exporting.int8.ranges import SIGN, Ends
+from nas.exporting.int8.ranges import SIGN, IOTypes
 from nas.exporting.walk import INPUT, OUTPUT
 from nas.network.checkpoint import Checkpoint, load_checkpoint
 from nas.report.tables import Table
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nas.training.data import Data
     from nas.training.int8.quantize import Quantized
 
-WAYS = ("auto", "minmax", "average", "percentile", "mse", "kl")
+METHODS = ("auto", "minmax", "average", "percentile", "mse", "kl")
 FACTS, PICTURE = "quantization.json", "sensitivity.png"
 _BYTES = 1e6
 
@@ -36,7 +36,7 @@ _BYTES = 1e6
 @option("--backend", "onnxruntime", "What is to run it.", click.Choice(["onnxruntime", "litert"]))
 @option("--images", 128, "Training images that calibrate the ranges of values.", COUNT)
 @option(
-    "--calibration", "auto", "How ranges are chosen; auto takes the nearest.", click.Choice(WAYS)
+    "--calibration", "auto", "How ranges are chosen; auto takes the nearest.", click.Choice(METHODS)
 )
 @option(
     "--max-drop", 1.0, "Layers stay in float until the metric falls by this at most; onnxruntime.",
@@ -55,27 +55,27 @@ def command(
     Ranges come from training images, weights have a scale for each output channel. Says the metric
     and the latency of both graphs, as the runtime has them here. A --max-drop of 0.01 is a point.
     """
-    ends, how = _ends(**flags)
+    io_types, how = _ends(**flags)
     try:
         from nas.training.data import load_data
-        from nas.training.int8.choice import Settings
+        from nas.training.int8.choice import QuantizationSettings
         from nas.training.int8.quantize import quantize
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="nas quantize") from None
     if backend == "litert" and how["max_drop"] < 1:
         raise NasError("--max-drop is for onnxruntime: LiteRT's graphs are in int8 throughout")
     _refuse_graphs(trained)
-    found, settings = load_checkpoint(trained), Settings(**how)
-    if ends.output and found.arch.detector:
+    found, settings = load_checkpoint(trained), QuantizationSettings(**how)
+    if io_types.output and found.arch.detector:
         raise NasError("--output int8 is for classifiers: a detector's graph ends in boxes")
     images = load_data(data)
     with progress("quantizing", "steps") as update:
         quantized = quantize(found, images, settings, report=update)
     make = _for_litert if backend == "litert" else _for_onnxruntime
-    scores, times, files = make(found, images, quantized, ends, rounds)
+    scores, times, files = make(found, images, quantized, io_types, rounds)
     document = _document(quantized, scores, times)
     about = {"trained": trained, "data": data, "backend": backend}
-    document = {"schema": 1, **about, **document, **_bytes(quantized, ends, backend)}
+    document = {"schema": 1, **about, **document, **_bytes(quantized, io_types, backend)}
     write_folder(out, {**files, FACTS: to_json(document).encode()})
     if as_json:
         print_json(document)
@@ -108,20 +108,22 @@ def _refuse_graphs(trained: str) -> None:
         )
 
 
-def _ends(*, input: str, output: str, **others: Any) -> tuple[Ends, dict[str, Any]]:  # it is a flag
+def _ends(
+    *, input: str, output: str, **others: Any
+) -> tuple[IOTypes, dict[str, Any]]:  # it is a flag
     """Return what the graph begins and ends with, and the other flags."""
-    return Ends(input=input == "int8", output=output == "int8"), others
+    return IOTypes(input=input == "int8", output=output == "int8"), others
 
 
-def _bytes(found: "Quantized", ends: Ends, backend: str) -> dict[str, Any]:
+def _bytes(found: "Quantized", io_types: IOTypes, backend: str) -> dict[str, Any]:
     """Return how bytes at the ends of the graph become numbers: scale * (byte - zero)."""
     signed = backend == "litert"
-    named = {INPUT: ends.input, OUTPUT: ends.output}
+    named = {INPUT: io_types.input, OUTPUT: io_types.output}
     return {
         name: {
             "dtype": "int8" if signed else "uint8",
             "scale": found.grids[name].scale,
-            "zero": found.grids[name].zero - (SIGN if signed else 0),
+            "zero": found.grids[name].zero_point - (SIGN if signed else 0),
         }
         for name, wanted in named.items()
         if wanted
@@ -129,19 +131,19 @@ def _bytes(found: "Quantized", ends: Ends, backend: str) -> dict[str, Any]:
 
 
 def _for_onnxruntime(
-    found: Checkpoint, data: "Data", quantized: "Quantized", ends: Ends, rounds: int
+    found: Checkpoint, data: "Data", quantized: "Quantized", io_types: IOTypes, rounds: int
 ) -> _Made:
     from nas.training.int8.quantize import finished
     from nas.training.int8.timing import milliseconds
 
     graphs = quantized.float_model, quantized.model
     times = milliseconds(graphs, _shape(found), rounds=rounds)
-    content = finished(quantized, ends).SerializeToString()
+    content = finished(quantized, io_types).SerializeToString()
     return (quantized.before, quantized.after), times, {"model.onnx": content}
 
 
 def _for_litert(
-    found: Checkpoint, data: "Data", quantized: "Quantized", ends: Ends, rounds: int
+    found: Checkpoint, data: "Data", quantized: "Quantized", io_types: IOTypes, rounds: int
 ) -> _Made:
     try:
         from nas.training.int8 import litert
@@ -153,7 +155,7 @@ def _for_litert(
     plain, whole = (litert.score(found, data, content) for content in graphs)
     times = litert.milliseconds(graphs, _shape(found), rounds=rounds)
     facts = to_json(preprocessing(found.arch, found.metadata)).encode()
-    content = litert.finished(quantized, ends)
+    content = litert.finished(quantized, io_types)
     return (plain, whole), times, {"model.tflite": content, "model.tflite.json": facts}
 
 

@@ -51,8 +51,8 @@ class TfliteWriter:
         """
         self.weights = weights
         found = calibrated.grids.items()
-        self.ranges = {name: (grid.scale, grid.zero - SIGN) for name, grid in found}
-        self.integer, self.bytes = integer, calibrated.ends
+        self.ranges = {name: (grid.scale, grid.zero_point - SIGN) for name, grid in found}
+        self.integer, self.bytes = integer, calibrated.io_types
         self.resized, self.means = resized, calibrated.means
         self.called: dict[int, str] = {}
         self.inputs: list[int] = []

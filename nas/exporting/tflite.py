@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from nas.exporting._tflite_writer import TfliteWriter
 from nas.exporting.int8.calibrated import Calibrated
-from nas.exporting.int8.ranges import Grid
+from nas.exporting.int8.ranges import QuantizationGrid
 from nas.exporting.tflite_boxes import write_boxes
 from nas.exporting.tflite_file import pack
 from nas.exporting.walk import (
@@ -109,7 +109,9 @@ def int8_to_tflite(
     return _packed(writer, units, arch.detector, batch=None, metadata=about)
 
 
-def _with_last(units: Sequence[Unit], grids: Mapping[str, Grid]) -> dict[str, Grid]:
+def _with_last(
+    units: Sequence[Unit], grids: Mapping[str, QuantizationGrid]
+) -> dict[str, QuantizationGrid]:
     """Return `grids` with that of the output under the name of the last layer."""
     last = join(units[-1].name, units[-1].layers[-1].name)
     return {**grids, **({last: grids[OUTPUT]} if OUTPUT in grids else {})}

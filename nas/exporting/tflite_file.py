@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nas.core.errors import missing_package
 
 Shape = tuple[int, ...]
-Ends = tuple[Sequence[int], Sequence[int]]
+GraphIO = tuple[Sequence[int], Sequence[int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -90,7 +90,7 @@ _LAST_OLD_CODE = 127
 def pack(
     tensors: Sequence[Tensor],
     operators: Sequence[Operator],
-    ends: Ends,
+    ends: GraphIO,
     *,
     metadata: Mapping[str, str],
     description: str,
@@ -173,7 +173,7 @@ def _code(schema: ModuleType, kind: str, custom: bool, *, integer: bool) -> Any:
 
 def _graph(
     schema: ModuleType, tensors: Sequence[Tensor], operators: Sequence[Operator],
-    ends: Ends, kinds: list[tuple[str, bool]],
+    ends: GraphIO, kinds: list[tuple[str, bool]],
 ) -> Any:  # fmt: skip
     constants = (i for i, tensor in enumerate(tensors) if tensor.data is not None)
     buffers = {i: number for number, i in enumerate(constants, start=1)}
@@ -233,7 +233,7 @@ def _table(options: Mapping[str, Any]) -> list[int]:
     return list(flexbuffers.Dumps(dict(options)))
 
 
-def _signature(schema: ModuleType, tensors: Sequence[Tensor], ends: Ends) -> Any:
+def _signature(schema: ModuleType, tensors: Sequence[Tensor], ends: GraphIO) -> Any:
     inputs, outputs = (
         [_new(schema, "TensorMap", name=tensors[i].name, tensorIndex=i) for i in numbers]
         for numbers in ends

@@ -25,7 +25,7 @@ _BASE = "mnasnet_b1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class BuilderArguments:
     """The rows and keyword arguments of a constructor.
 
     `arch` has a stage for each of its rows where the names of the weights follow them.
@@ -124,7 +124,7 @@ _EFFICIENTNET = _Form(
 _MNASNET = _Form(name="mnasnet", acts=("relu",), act="relu")
 
 
-def mobilenet_v2(arch: Architecture) -> Told:
+def mobilenet_v2(arch: Architecture) -> BuilderArguments:
     """Return rows of expansion, channels, repeats and stride, and the width that they are for."""
     stem, blocks, head = _V2.check(arch)
     nearest = 8 if all(unit.block.out_channels % 8 == 0 for unit in (stem, *blocks)) else 1
@@ -144,7 +144,9 @@ def mobilenet_v2(arch: Architecture) -> Told:
             rows[-1][2] += 1
         else:
             rows.append(row)
-    return Told(arch=arch, rows=rows, arguments={"width_mult": width, "round_nearest": nearest})
+    return BuilderArguments(
+        arch=arch, rows=rows, arguments={"width_mult": width, "round_nearest": nearest}
+    )
 
 
 def _before(unit: Unit, width: float, nearest: int) -> int | float:
@@ -168,7 +170,7 @@ def _expansion(unit: Unit, *, rounded: bool) -> int | float:
     return float(text) if "." in text else int(text)
 
 
-def mobilenet_v3(arch: Architecture) -> Told:
+def mobilenet_v3(arch: Architecture) -> BuilderArguments:
     """Return rows of in, kernel, expanded, out, SE, activation, stride, dilation and width."""
     _, blocks, (conv, _, hidden, _) = _V3.check(arch)
     if conv.block.out_channels != _V3_LAST * conv.block.in_channels:
@@ -188,10 +190,12 @@ def mobilenet_v3(arch: Architecture) -> Told:
         )
         for block in (unit.block for unit in blocks)
     ]
-    return Told(arch=arch, rows=rows, arguments={"last_channel": hidden.block.out_channels})
+    return BuilderArguments(
+        arch=arch, rows=rows, arguments={"last_channel": hidden.block.out_channels}
+    )
 
 
-def efficientnet(arch: Architecture) -> Told:
+def efficientnet(arch: Architecture) -> BuilderArguments:
     """Return rows of expansion, kernel, stride, in, out and repeats; a row is a stage there."""
     _, blocks, head = _EFFICIENTNET.check(arch)
     rows: list[list[Any]] = []
@@ -211,10 +215,10 @@ def efficientnet(arch: Architecture) -> Told:
         "last_channel": head[0].block.out_channels,
     }
     split = replace(arch, stem=arch.stem[:1], stages=tuple(map(tuple, stages)))
-    return Told(arch=split, rows=rows, arguments=arguments)
+    return BuilderArguments(arch=split, rows=rows, arguments=arguments)
 
 
-def mnasnet(arch: Architecture) -> Told:
+def mnasnet(arch: Architecture) -> BuilderArguments:
     """Return the width at which MnasNet-B1 is `arch`; its constructor takes nothing else."""
     stem, _, _ = _MNASNET.check(arch)
     base = load_architecture(_BASE)
@@ -222,7 +226,7 @@ def mnasnet(arch: Architecture) -> Told:
     alike = {w: a for w, a in networks.items() if a.stem[0].out_channels == stem.block.out_channels}
     for width, scaled in alike.items():
         if _first_other(arch, scaled) is None:
-            return Told(arch=arch, arguments={"alpha": width})
+            return BuilderArguments(arch=arch, arguments={"alpha": width})
     place = _first_other(arch, next(iter(alike.values()), base)) or stem.name
     raise BadValue(f"{place}: torchvision's mnasnet is MnasNet-B1 at some width, and has another")
 
@@ -235,7 +239,7 @@ def _first_other(arch: Architecture, wanted: Architecture) -> str | None:
     return others[0] if others else None
 
 
-ROWS: Mapping[str, Callable[[Architecture], Told]] = {
+ROWS: Mapping[str, Callable[[Architecture], BuilderArguments]] = {
     "mobilenet_v2": mobilenet_v2,
     "mobilenet_v3": mobilenet_v3,
     "efficientnet": efficientnet,

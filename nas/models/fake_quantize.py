@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from nas.exporting.int8.ranges import STEPS, Grid
+from nas.exporting.int8.ranges import STEPS, QuantizationGrid
 
 _MOST = 127
 _MIN_SCALE = 1e-9
 
 
-def rounded(x: Tensor, ends: Tensor, grid: Grid) -> Tensor:
+def rounded(x: Tensor, ends: Tensor, grid: QuantizationGrid) -> Tensor:
     """Return `x` rounded to the bytes of `grid`, whose range is `ends[0]` to `ends[1]`.
 
     The gradient passes straight through rounding, and is 0 for clipped values (Bengio et al.,
@@ -27,9 +27,9 @@ class _Rounded(Function):
     """The function behind `rounded`."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, ends: Tensor, grid: Grid) -> Tensor:
+    def forward(ctx: Any, x: Tensor, ends: Tensor, grid: QuantizationGrid) -> Tensor:
         """Round."""
-        result = torch.fake_quantize_per_tensor_affine(x, grid.scale, grid.zero, 0, STEPS)
+        result = torch.fake_quantize_per_tensor_affine(x, grid.scale, grid.zero_point, 0, STEPS)
         ctx.grid = grid
         ctx.save_for_backward(x, result)
         return result

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F  # the customary name
 from torch import Tensor, nn
 
-from nas.exporting.int8.ranges import CUT, Grid, for_hard
+from nas.exporting.int8.ranges import CUT, QuantizationGrid, for_hard
 from nas.exporting.walk import INPUT, OUTPUT, walk, walk_detector
 from nas.models.build import ACTIVATIONS, ConvNorm, Network, drop_samples
 from nas.models.fake_quantize import rounded, rounded_bias, rounded_weight
@@ -87,7 +87,7 @@ class _Rounding:
         """Return `x`, rounded if it has a range; `act` is the activation that reads it."""
         if name not in self.ends:
             return Value(x, name)
-        ends, grid = self.ends[name], Grid.of(*self.plain[name])
+        ends, grid = self.ends[name], QuantizationGrid.of(*self.plain[name])
         if act in _HARD:
             grid = for_hard(grid)
             ends = torch.stack([ends[0].clamp(max=-CUT), ends[1].clamp(min=CUT)])

@@ -25,7 +25,7 @@ from nas.core.schema import Count, Positive
 from nas.core.text import shown
 
 Floats = NDArray[np.float32]
-Grid = tuple[int, int]
+MapSize = tuple[int, int]
 """Rows and columns of a map."""
 
 CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
@@ -147,7 +147,7 @@ class Priors:
         return np.concatenate([self.centres - half, self.centres + half], axis=1)
 
 
-def priors(detector: Detector, grids: Sequence[Grid], side: int) -> Priors:
+def priors(detector: Detector, grids: Sequence[MapSize], side: int) -> Priors:
     """Return the priors for maps of sizes `grids`, one per level, on an input of `side` pixels."""
     parts = [
         _of_level(level, grid, side) for level, grid in zip(detector.levels, grids, strict=True)
@@ -156,7 +156,7 @@ def priors(detector: Detector, grids: Sequence[Grid], side: int) -> Priors:
     return Priors(centres=centres, sizes=sizes, strides=strides)
 
 
-def _of_level(level: Level, grid: Grid, side: int) -> tuple[Floats, Floats, Floats]:
+def _of_level(level: Level, grid: MapSize, side: int) -> tuple[Floats, Floats, Floats]:
     rows, columns = grid
     stride = np.float32(side / columns)
     y, x = np.meshgrid(np.arange(rows) + 0.5, np.arange(columns) + 0.5, indexing="ij")

@@ -10,7 +10,7 @@ from functools import lru_cache
 from nas.core.errors import BadValue, NasError, unknown
 from nas.core.plugins import Plugin, available, create
 from nas.network.blocks import IMAGE, NORM_EPSILON, Architecture, Block, steps
-from nas.network.detector import Grid, Priors, priors
+from nas.network.detector import MapSize, Priors, priors
 from nas.network.kinds import CHOICES, EXPANDS, BlockKind
 from nas.network.layers import (
     Add,
@@ -228,7 +228,7 @@ def priors_of(arch: Architecture) -> Priors:
     """
     if arch.detector is None:
         raise BadValue(f"{arch.name or 'the network'} is not a detector", "detector")
-    grids: dict[str, Grid] = {unit.name: unit.out_shape[1:] for unit in lower(arch)}
+    grids: dict[str, MapSize] = {unit.name: unit.out_shape[1:] for unit in lower(arch)}
     at = [grids[level.classes] for level in arch.detector.levels]
     return priors(arch.detector, at, arch.resolution)
 

@@ -22,7 +22,7 @@ from nas.core.schema import (
     Texts,
     check_keys,
 )
-from nas.exporting.int8.ranges import WAYS
+from nas.exporting.int8.ranges import METHODS
 from nas.latency.eras import table_of_era
 from nas.latency.measure.run import HERE
 from nas.pruning.netadapt import Settings
@@ -107,7 +107,7 @@ class Quantization:
 
     backend: Annotated[str, OneOf(("onnxruntime", "litert"))] = "onnxruntime"
     images: Count = 128
-    calibration: Annotated[str, OneOf(("auto", *WAYS))] = "auto"
+    calibration: Annotated[str, OneOf(("auto", *METHODS))] = "auto"
     max_drop: Fraction = 1.0
     epochs: Annotated[int, Range(0)] = 0
     recipe: str = INT8

@@ -11,7 +11,7 @@ from nas.core.text import counted
 from nas.network.checkpoint import Checkpoint, load_checkpoint
 from nas.pipeline.config import Quantization
 from nas.training.data import Data
-from nas.training.int8.choice import Settings
+from nas.training.int8.choice import QuantizationSettings
 from nas.training.int8.quantize import Quantized, finished, quantize, score_graph
 
 SUFFIXES: Mapping[str, str] = {"onnxruntime": ".onnx", "litert": ".tflite"}
@@ -64,9 +64,9 @@ class QuantizationResult:
         }
 
 
-def settings_of(how: Quantization, seed: int) -> Settings:
+def settings_of(how: Quantization, seed: int) -> QuantizationSettings:
     """Return how `nas quantize` quantizes by the section of a pipeline."""
-    return Settings(
+    return QuantizationSettings(
         images=how.images, calibration=how.calibration, max_drop=how.max_drop, seed=seed
     )
 
@@ -76,7 +76,7 @@ def quantize_into(
     data: Data,
     path: Path,
     *,
-    settings: Settings,
+    settings: QuantizationSettings,
     backend: str = "onnxruntime",
     report: Report | None = None,
 ) -> QuantizationResult:

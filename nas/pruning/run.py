@@ -25,7 +25,14 @@ from nas.pruning.proposals import Proposal, latency_meter, proposals, shortlist
 from nas.pruning.slicing import Effects, importance, sliced, strongest
 from nas.pruning.taylor import effects
 from nas.training.data import Images
-from nas.training.fine_tune import FineTuningSetup, Task, accuracy, held_out, save, tune
+from nas.training.fine_tune import (
+    FineTuningSetup,
+    FineTuningTask,
+    accuracy,
+    fine_tune,
+    held_out,
+    save,
+)
 from nas.training.job import Options
 from nas.training.recipes import adapt
 from nas.training.run import ShortTrainingResult, complete_training, fit_recipe, plan
@@ -184,15 +191,15 @@ class _Run:
         missing = [proposal for proposal in found if proposal.group.name not in known]
         tasks = (self._task(number, now, proposal) for proposal in missing)
         done = len(found) - len(missing)
-        for index, outcome in outcomes(self.runner, tune, self.setup, tasks):
+        for index, outcome in outcomes(self.runner, fine_tune, self.setup, tasks):
             done += 1
             tried = self._tried(missing[index], outcome)
             self.folder.log_tried(number, tried)
             self.listener.update(done, len(found), f"round {number}, {tried.group}")
 
-    def _task(self, number: int, now: _State, proposal: Proposal) -> Task:
+    def _task(self, number: int, now: _State, proposal: Proposal) -> FineTuningTask:
         keep = self._keep(now, proposal)
-        return Task(
+        return FineTuningTask(
             arch=proposal.arch,
             weights=sliced(now.arch, now.weights, proposal.group, keep),
             round=number,

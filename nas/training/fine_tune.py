@@ -40,7 +40,7 @@ class FineTuningSetup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Task:
+class FineTuningTask:
     """One network to fine-tune, into the file at `path`; all of a `round` see the same images."""
 
     arch: Architecture
@@ -67,7 +67,7 @@ def held_out(data: Data, share: float, *, seed: int) -> Data:
     )
 
 
-def tune(setup: FineTuningSetup, task: Task) -> ShortTrainingResult:
+def fine_tune(setup: FineTuningSetup, task: FineTuningTask) -> ShortTrainingResult:
     """Fine-tune one network, save its weights, and return its metric on the hold-out images.
 
     Raises:

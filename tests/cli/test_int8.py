@@ -21,7 +21,7 @@ from nas.network.zoo import load_architecture  # noqa: E402
 from nas.pipeline.config import read_pipeline  # noqa: E402
 from nas.pipeline.quantized import quantize_into  # noqa: E402
 from nas.training.data import load_data  # noqa: E402
-from nas.training.int8.choice import Settings  # noqa: E402
+from nas.training.int8.choice import QuantizationSettings  # noqa: E402
 from nas.training.int8.quantize import score_graph  # noqa: E402
 from nas.training.recipes import adapt, quick  # noqa: E402
 from nas.training.run import train  # noqa: E402
@@ -75,7 +75,7 @@ def test_a_pruning_for_int8_ends_in_int8(folder: Path, nas: Nas, tmp_path: Path)
     found = json.loads((out / "result.json").read_text())["int8"]
     assert is_int8(out / found["path"])
     final, path = str(out / "final.safetensors"), tmp_path / "a.onnx"
-    again = quantize_into(final, load_data("digits"), path, settings=Settings())
+    again = quantize_into(final, load_data("digits"), path, settings=QuantizationSettings())
     assert (again.before, again.after) == (found["float"], found["int8"])
     assert again.text in said.out
 

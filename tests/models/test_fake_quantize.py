@@ -5,12 +5,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from nas.exporting.int8.ranges import Grid  # noqa: E402
+from nas.exporting.int8.ranges import QuantizationGrid  # noqa: E402
 from nas.models.fake_quantize import rounded, rounded_bias, rounded_weight  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
-GRID = Grid.of(-1.0, 3.0)
+GRID = QuantizationGrid.of(-1.0, 3.0)
 ENDS = torch.tensor([-1.0, 3.0])
 
 
@@ -37,7 +37,7 @@ def test_an_end_moves_so_that_what_is_inside_is_rounded_better() -> None:
 
     def loss_and_gradient(high: float) -> tuple[float, float]:
         ends = torch.tensor([0.0, high], requires_grad=True)
-        loss = ((rounded(values, ends, Grid.of(0.0, high)) - values) ** 2).mean()
+        loss = ((rounded(values, ends, QuantizationGrid.of(0.0, high)) - values) ** 2).mean()
         loss.backward()
         return loss.item(), ends.grad[1].item()
 

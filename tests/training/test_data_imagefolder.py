@@ -12,7 +12,7 @@ Image = pytest.importorskip("PIL.Image")
 
 from nas.core.errors import BadFile, BadValue, NasError  # noqa: E402
 from nas.training.data import Data, load_data  # noqa: E402
-from nas.training.datasets._pictures import FORMATS, look, square  # noqa: E402
+from nas.training.datasets._pictures import FORMATS, check_image, square  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -312,10 +312,10 @@ def test_corrupt_bytes_raise_nothing_but_notes(kind: str) -> None:
     pixels = random.integers(0, 255, (24, 28, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(file, kind)
     content = np.frombuffer(file.getvalue(), np.uint8)
-    assert look(content.tobytes(), "full").trouble == ""
+    assert check_image(content.tobytes(), "full").problem == ""
     for number in range(250):
         corrupt, count = content.copy(), 1 + number % 6
         reach = len(content) if number % 2 else min(len(content), 120)  # headers are worth more
         corrupt[random.integers(0, reach, count)] = random.integers(0, 256, count)
         cut = random.integers(1, len(content)) if number % 5 == 0 else len(content)
-        assert "\n" not in look(corrupt[:cut].tobytes(), "full").trouble
+        assert "\n" not in check_image(corrupt[:cut].tobytes(), "full").problem

@@ -16,7 +16,7 @@ from nas.network.checkpoint import load_checkpoint  # noqa: E402
 from nas.network.lowering import lower  # noqa: E402
 from nas.network.weights import Weights, random_weights  # noqa: E402
 from nas.training.data import Data, Images, load_data, subset  # noqa: E402
-from nas.training.fine_tune import FineTuningSetup, Task, held_out, tune  # noqa: E402
+from nas.training.fine_tune import FineTuningSetup, FineTuningTask, fine_tune, held_out  # noqa: E402
 from nas.training.job import Options  # noqa: E402
 from nas.training.recipes import adapt, quick  # noqa: E402
 from nas.training.run import plan, train  # noqa: E402
@@ -109,9 +109,9 @@ def test_a_few_steps_see_that_many_images(
 
     monkeypatch.setattr("nas.training.fine_tune.plan", spy)
     setup = FineTuningSetup(data=held_out(digits, 0.2, seed=0), recipe=STILL, epochs=5, steps=3)
-    task = Task(arch=ARCH, weights=WEIGHTS, round=1, path=tmp_path / "a.safetensors")
+    task = FineTuningTask(arch=ARCH, weights=WEIGHTS, round=1, path=tmp_path / "a.safetensors")
     for number in (1, 1, 2):
-        tune(setup, replace(task, round=number))
+        fine_tune(setup, replace(task, round=number))
     first, second, third = (data.train for data in seen)
     assert len(first) == 3 * STILL.batch
     np.testing.assert_array_equal(pixels(first), pixels(second))
@@ -120,12 +120,14 @@ def test_a_few_steps_see_that_many_images(
 
 def test_what_was_tuned_is_kept_with_its_accuracy(digits: Data, tmp_path: Path) -> None:
     data = held_out(digits, 0.2, seed=0)
-    task = Task(arch=ARCH, weights=WEIGHTS, round=1, path=tmp_path / "a.safetensors")
-    tuned = tune(FineTuningSetup(data=data, recipe=adapt(quick(), lr=0.02), epochs=2), task)
+    task = FineTuningTask(arch=ARCH, weights=WEIGHTS, round=1, path=tmp_path / "a.safetensors")
+    tuned = fine_tune(FineTuningSetup(data=data, recipe=adapt(quick(), lr=0.02), epochs=2), task)
     found = load_checkpoint(str(task.path))
     assert (found.arch, found.top1, found.data.classes) == (ARCH, tuned.value, digits.classes)
     again = replace(task, weights=found.weights)
-    assert tune(FineTuningSetup(data=data, recipe=quick(), epochs=0), again).value == tuned.value
+    assert (
+        fine_tune(FineTuningSetup(data=data, recipe=quick(), epochs=0), again).value == tuned.value
+    )
 
 
 def test_some_images_are_those_at_the_rows(digits: Data) -> None:

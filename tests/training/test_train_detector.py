@@ -25,7 +25,7 @@ from nas.training.detection.by_class import evaluate_detector, examples_of  # no
 from nas.training.detection.coding import probabilities  # noqa: E402
 from nas.training.detection.initialisation import initial_scores  # noqa: E402
 from nas.training.evaluate import in_order  # noqa: E402
-from nas.training.fine_tune import FineTuningSetup, Task, tune  # noqa: E402
+from nas.training.fine_tune import FineTuningSetup, FineTuningTask, fine_tune  # noqa: E402
 from nas.training.job import Options  # noqa: E402
 from nas.training.recipes import adapt, auto, ssdlite  # noqa: E402
 from nas.training.run import fit_to_data, train  # noqa: E402
@@ -205,8 +205,8 @@ def test_fine_tuning_reaches_a_map(scenes: Data, tmp_path: Path) -> None:
         for name, value in checkpoint.model_tensors(random_model(arch, seed=0), "").items()
     }
     setup = FineTuningSetup(data=scenes, recipe=adapt(auto(), epochs=1), epochs=1)
-    task = Task(arch=arch, weights=weights, round=0, path=tmp_path / "tuned.safetensors")
-    reached = tune(setup, task)
+    task = FineTuningTask(arch=arch, weights=weights, round=0, path=tmp_path / "tuned.safetensors")
+    reached = fine_tune(setup, task)
     assert load_checkpoint(str(task.path)).map == reached.value
 
 

@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nas.exporting.int8.correction import Means
-from nas.exporting.int8.ranges import FLOAT_ENDS, Ends, Grid
+from nas.exporting.int8.ranges import FLOAT_IO, IOTypes, QuantizationGrid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Calibrated:
     """The grids of values in int8, by their names in the ONNX graph, and what it begins with.
 
-    With the `means` of values biases are corrected for what rounding does to the weights. `ends`
-    are what the graph takes and gives.
+    With the `means` of values biases are corrected for what rounding does to the weights.
+    `io_types` are what the graph takes and gives.
     """
 
-    grids: Mapping[str, Grid]
+    grids: Mapping[str, QuantizationGrid]
     means: Means = field(default_factory=dict)
-    ends: Ends = FLOAT_ENDS
+    io_types: IOTypes = FLOAT_IO

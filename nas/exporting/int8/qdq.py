@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from nas.exporting.int8.correction import Means, bias_shift
-from nas.exporting.int8.ranges import CUT, Grid, for_hard
+from nas.exporting.int8.ranges import CUT, QuantizationGrid, for_hard
 
 WEIGHTED = ("Conv", "Gemm")
 CLIPPING = ("Relu", "Clip")
@@ -26,13 +26,13 @@ SAME_GRID = ("Flatten", "Unsqueeze", "Resize", "MaxPool", "Slice", "Gather", "Tr
 """Operators that move bytes, whose result has the grid of what they read."""
 _SAME_MEANS = ("Flatten", "Unsqueeze")
 """Of these, those that keep the mean of each channel."""
-_ASSUMED: Mapping[str, Grid] = {
-    "Relu": Grid(scale=8 / 255, zero=0),
-    "Clip": Grid(scale=6 / 255, zero=0),
-    "Sigmoid": Grid(scale=1 / 255, zero=0),
+_ASSUMED: Mapping[str, QuantizationGrid] = {
+    "Relu": QuantizationGrid(scale=8 / 255, zero_point=0),
+    "Clip": QuantizationGrid(scale=6 / 255, zero_point=0),
+    "Sigmoid": QuantizationGrid(scale=1 / 255, zero_point=0),
 }
 """What operators give in `assumed_grids`; the others are `_WIDE`."""
-_WIDE = Grid(scale=16 / 255, zero=128)
+_WIDE = QuantizationGrid(scale=16 / 255, zero_point=128)
 
 
 def values_of(model: onnx.ModelProto) -> tuple[str, ...]:
@@ -52,7 +52,7 @@ def values_of(model: onnx.ModelProto) -> tuple[str, ...]:
     return (*(given.name for given in graph.input), *made)
 
 
-def assumed_grids(model: onnx.ModelProto) -> dict[str, Grid]:
+def assumed_grids(model: onnx.ModelProto) -> dict[str, QuantizationGrid]:
     """Return a grid for each value of `model` as random weights may give it.
 
     Latency depends on no range, so no image is needed.
@@ -78,7 +78,7 @@ class _Writer:
     def __init__(
         self,
         graph: onnx.GraphProto,
-        grids: Mapping[str, Grid],
+        grids: Mapping[str, QuantizationGrid],
         floats: Collection[str],
         needed: Collection[str],
         means: Means,
@@ -100,9 +100,9 @@ class _Writer:
         self.nodes.append(helper.make_node(op, list(inputs), [output], name=output, **attributes))
         return output
 
-    def grid(self, name: str, grid: Grid) -> tuple[str, str]:
-        scale, zero = np.array(grid.scale, np.float32), np.array(grid.zero, np.uint8)
-        return self.constant(f"{name}.scale", scale), self.constant(f"{name}.zero", zero)
+    def grid(self, name: str, grid: QuantizationGrid) -> tuple[str, str]:
+        scale, zero_point = np.array(grid.scale, np.float32), np.array(grid.zero_point, np.uint8)
+        return self.constant(f"{name}.scale", scale), self.constant(f"{name}.zero", zero_point)
 
     def quantized(self, value: str, made: str) -> None:
         """Write `made`, the float value called `value`, as bytes."""
@@ -156,13 +156,13 @@ class _Writer:
         source, output = node.input[0], node.output[0]
         grid = self.grids[source]
         parts = round(CUT / grid.scale)
-        ends = [grid.zero - parts, grid.zero + parts]
+        ends = [grid.zero_point - parts, grid.zero_point + parts]
         least, most = (
             self.constant(f"{output}.{name}", np.array(end, np.uint8))
             for name, end in zip(("least", "most"), ends, strict=True)
         )
         cut = self.add("Clip", (self.bytes[source], least, most), f"{output}.cut")
-        gates = Grid(scale=grid.scale / (2 * CUT), zero=ends[0])
+        gates = QuantizationGrid(scale=grid.scale / (2 * CUT), zero_point=ends[0])
         if node.op_type == "HardSigmoid":
             self.grids[output] = gates
             self.kept_bytes(output, cut)
@@ -219,7 +219,7 @@ def _needed(graph: onnx.GraphProto, floats: Collection[str]) -> set[str]:
 
 def to_qdq(
     model: onnx.ModelProto,
-    grids: Mapping[str, Grid],
+    grids: Mapping[str, QuantizationGrid],
     *,
     floats: Collection[str] = (),
     means: Means | None = None,

@@ -32,14 +32,14 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ends:
+class IOTypes:
     """Whether the input and the output of an int8 graph are bytes, too, instead of floats."""
 
     input: bool = False
     output: bool = False
 
 
-FLOAT_ENDS = Ends()
+FLOAT_IO = IOTypes()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -62,89 +62,91 @@ class Histogram:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Grid:
-    """Bytes without a sign for a range: a byte b stands for `scale` * (b - `zero`)."""
+class QuantizationGrid:
+    """Bytes without a sign for a range: a byte b stands for `scale` * (b - `zero_point`)."""
 
     scale: float
-    zero: int
+    zero_point: int
 
     @classmethod
-    def of(cls, low: float, high: float) -> "Grid":
+    def of(cls, low: float, high: float) -> "QuantizationGrid":
         """Return the grid of a range, widened to hold 0, which has a byte of its own."""
         low, high = min(low, 0.0), max(high, 0.0)
         scale = max(high - low, _MIN_WIDTH) / STEPS
-        return cls(scale=scale, zero=int(np.clip(round(-low / scale), 0, STEPS)))
+        return cls(scale=scale, zero_point=int(np.clip(round(-low / scale), 0, STEPS)))
 
     @property
     def range(self) -> tuple[float, float]:
         """The least and the largest value that a byte stands for."""
-        return -self.zero * self.scale, (STEPS - self.zero) * self.scale
+        return -self.zero_point * self.scale, (STEPS - self.zero_point) * self.scale
 
     def rounded(self, values: Floats) -> Floats:
         """Return `values` as the bytes have them."""
-        steps = np.clip(np.rint(values / self.scale) + self.zero, 0, STEPS)
-        return np.asarray(self.scale * (steps - self.zero))
+        steps = np.clip(np.rint(values / self.scale) + self.zero_point, 0, STEPS)
+        return np.asarray(self.scale * (steps - self.zero_point))
 
 
-def for_hard(grid: Grid) -> Grid:
+def for_hard(grid: QuantizationGrid) -> QuantizationGrid:
     """Return a grid that is as wide as `grid`, reaches -3 and 3, and has a byte for both."""
     low, high = grid.range
     low, high = min(low, -CUT), max(high, CUT)
     parts = max(int(STEPS * CUT / (high - low)), 1)
     scale = CUT / parts
-    return Grid(scale=scale, zero=int(np.clip(np.ceil(-low / scale), parts, STEPS - parts)))
+    return QuantizationGrid(
+        scale=scale, zero_point=int(np.clip(np.ceil(-low / scale), parts, STEPS - parts))
+    )
 
 
-def grid_of(histogram: Histogram, *, by: str) -> Grid:
-    """Return the grid for a value, chosen by one of `WAYS`.
+def grid_of(histogram: Histogram, *, by: str) -> QuantizationGrid:
+    """Return the grid for a value, chosen by one of `METHODS`.
 
     Raises:
         UnknownName: if there is no such way.
         NasError: if the values are not finite.
     """
-    if by not in WAYS:
-        raise unknown("calibration", by, WAYS)
+    if by not in METHODS:
+        raise unknown("calibration", by, METHODS)
     if not np.isfinite([histogram.low, histogram.high]).all():
         raise NasError(f"values from {histogram.low:g} to {histogram.high:g} have no range")
-    return WAYS[by](histogram)
+    return METHODS[by](histogram)
 
 
-def _minmax(histogram: Histogram) -> Grid:
-    return Grid.of(histogram.low, histogram.high)
+def _minmax(histogram: Histogram) -> QuantizationGrid:
+    return QuantizationGrid.of(histogram.low, histogram.high)
 
 
-def _average(histogram: Histogram) -> Grid:
-    return Grid.of(*(histogram.usual or (histogram.low, histogram.high)))
+def _average(histogram: Histogram) -> QuantizationGrid:
+    return QuantizationGrid.of(*(histogram.usual or (histogram.low, histogram.high)))
 
 
-def _percentile(histogram: Histogram) -> Grid:
+def _percentile(histogram: Histogram) -> QuantizationGrid:
     total = np.cumsum(histogram.counts)
     if not total[-1]:
         return _minmax(histogram)
     edges = np.linspace(histogram.low, histogram.high, len(total) + 1)
     below = edges[np.searchsorted(total, _PERCENTILE * total[-1], side="right")]
     above = edges[np.searchsorted(total, (1 - _PERCENTILE) * total[-1]) + 1]
-    return Grid.of(float(below), float(above))
+    return QuantizationGrid.of(float(below), float(above))
 
 
-def _mse(histogram: Histogram) -> Grid:
+def _mse(histogram: Histogram) -> QuantizationGrid:
     values = histogram.centres
 
-    def error(grid: Grid) -> float:
+    def error(grid: QuantizationGrid) -> float:
         return float(histogram.counts @ (grid.rounded(values) - values) ** 2)
 
     return min(_tried(histogram), key=error)
 
 
-def _kl(histogram: Histogram) -> Grid:
+def _kl(histogram: Histogram) -> QuantizationGrid:
     values, counts = histogram.centres, histogram.counts
     total = counts.sum()
     if not total:
         return _minmax(histogram)
 
-    def divergence(grid: Grid) -> float:
+    def divergence(grid: QuantizationGrid) -> float:
         """Sum over parts of p log(p / q), q being what is left when values are bytes."""
-        steps = np.rint(grid.rounded(values) / grid.scale).astype(np.int64) + grid.zero
+        steps = np.rint(grid.rounded(values) / grid.scale).astype(np.int64) + grid.zero_point
         per_step = np.bincount(steps, counts, minlength=STEPS + 1)
         parts = np.bincount(steps, counts > 0, minlength=STEPS + 1)
         low, high = grid.range
@@ -157,14 +159,14 @@ def _kl(histogram: Histogram) -> Grid:
     return min(_tried(histogram), key=divergence)
 
 
-def _tried(histogram: Histogram) -> list[Grid]:
+def _tried(histogram: Histogram) -> list[QuantizationGrid]:
     """Return grids of narrower and narrower ranges; each end is cut alike, as far as it reaches."""
     reach = max(-histogram.low, histogram.high)
     tried = (share * reach for share in _SHARES)
-    return [Grid.of(max(histogram.low, -at), min(histogram.high, at)) for at in tried]
+    return [QuantizationGrid.of(max(histogram.low, -at), min(histogram.high, at)) for at in tried]
 
 
-WAYS: Mapping[str, Callable[[Histogram], Grid]] = {
+METHODS: Mapping[str, Callable[[Histogram], QuantizationGrid]] = {
     "minmax": _minmax,
     "average": _average,
     "percentile": _percentile,

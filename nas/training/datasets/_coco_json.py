@@ -41,7 +41,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Sheet:
+class CocoFile:
     """What a file tells; `images` and `categories` are those of each box, all in the same order.
 
     `corners` have shape (m, 4), in pixels; `areas` are those of the outlines, NaN where not told.
@@ -57,7 +57,7 @@ class Sheet:
     notes: tuple[str, ...]
 
 
-def parse(content: bytes, place: str, boxes: str) -> Sheet:
+def parse(content: bytes, place: str, boxes: str) -> CocoFile:
     """Return what the JSON tells; boxes are left, top, width and height, or with "xyxy" corners.
 
     Raises:
@@ -78,7 +78,7 @@ def parse(content: bytes, place: str, boxes: str) -> Sheet:
         sizes = np.array([pictures[entry["image_id"]].size for _, entry in entries])
         check_boxes(corners, sizes.reshape(-1, 2), place)
         corners[:, 2:] += corners[:, :2]
-    return Sheet(
+    return CocoFile(
         pictures=pictures,
         names=names,
         images=[entry["image_id"] for _, entry in entries],

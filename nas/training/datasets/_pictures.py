@@ -128,21 +128,21 @@ def _in_colours(image: Image.Image, white: White) -> Image.Image:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ImageCheck:
     """Why an image cannot be decoded, or nothing, and its largest value if that must be known.
 
     `cut`: only the upper 8 bits of each colour's 16 are read. `size` is its width and height in
     pixels as they are stored, `turn` the orientation of EXIF, 1 for none.
     """
 
-    trouble: str
+    problem: str
     largest: Largest
     cut: bool = False
     size: tuple[int, int] = (0, 0)
     turn: int = 1
 
 
-def look(file: Path | bytes, check: str) -> Look:
+def check_image(file: Path | bytes, check: str) -> ImageCheck:
     """Return what is to be known of an image.
 
     The check `full` decodes it, JPEG at an eighth of its size, which still reads the whole file;
@@ -156,8 +156,8 @@ def look(file: Path | bytes, check: str) -> Look:
         if check == "full":
             square(file, 8)
     except Exception as error:  # corrupt bytes make Pillow raise almost anything
-        return Look(_first_line(error), {})
-    return Look("", most, cut, size, turn)
+        return ImageCheck(_first_line(error), {})
+    return ImageCheck("", most, cut, size, turn)
 
 
 def _first_line(error: Exception) -> str:
@@ -216,11 +216,11 @@ def find_bad(opens: Open, names: Sequence[str], *, check: str, max_bad: int) -> 
     with ThreadPoolExecutor(available_cores()) as pool:
         for start in range(0, len(names), 4096):  # so that the pool's queue stays short
             part = range(start, min(start + 4096, len(names)))
-            looks = list(pool.map(lambda index: _look_at(opens, index, check), part))
-            bad.update((i, one.trouble) for i, one in zip(part, looks, strict=True) if one.trouble)
-            most += [one.largest for one in looks if one.largest]
-            shapes += [(*one.size, one.turn) for one in looks if not one.trouble]
-            cut += sum(one.cut for one in looks)
+            checks = list(pool.map(lambda index: _check_at(opens, index, check), part))
+            bad.update((i, one.problem) for i, one in zip(part, checks, strict=True) if one.problem)
+            most += [one.largest for one in checks if one.largest]
+            shapes += [(*one.size, one.turn) for one in checks if not one.problem]
+            cut += sum(one.cut for one in checks)
             if len(bad) > limit:
                 break
     some = few([f"{names[index]}: {why}" for index, why in bad.items()], between="; ")
@@ -241,11 +241,11 @@ def find_bad(opens: Open, names: Sequence[str], *, check: str, max_bad: int) -> 
     )
 
 
-def _look_at(opens: Open, index: int, check: str) -> Look:
+def _check_at(opens: Open, index: int, check: str) -> ImageCheck:
     try:
-        return look(opens(index), check)
+        return check_image(opens(index), check)
     except OSError as error:
-        return Look(error.strerror or str(error), {})
+        return ImageCheck(error.strerror or str(error), {})
 
 
 def from_files(opens: Open, names: Sequence[str], labels: Labels, white: White) -> Images:

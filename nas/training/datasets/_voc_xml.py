@@ -14,7 +14,7 @@ CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 @dataclass(frozen=True, slots=True)
-class Thing:
+class VocObject:
     """An object: its class, its corners in pixels, and whether it is marked as difficult."""
 
     name: str
@@ -23,12 +23,12 @@ class Thing:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class VocFile:
     """What a file tells: the image, its width and height (0 if it does not say), its objects."""
 
     file: str
     size: tuple[int, int]
-    things: tuple[Thing, ...]
+    things: tuple[VocObject, ...]
 
 
 class _Builder:
@@ -43,7 +43,7 @@ class _Builder:
         raise BadFile("it has a DOCTYPE, which annotations do not need; remove it")
 
 
-def parse(content: bytes, place: str) -> Page:
+def parse(content: bytes, place: str) -> VocFile:
     """Return what the XML of an image tells; `place` is how messages call the file.
 
     Raises:
@@ -58,7 +58,7 @@ def parse(content: bytes, place: str) -> Page:
         for index, element in enumerate(root.findall("object"), start=1)
     )
     width, height = size
-    return Page((root.findtext("filename") or "").strip(), (width, height), things)
+    return VocFile((root.findtext("filename") or "").strip(), (width, height), things)
 
 
 def _tree(content: bytes, place: str) -> Element:
@@ -83,7 +83,7 @@ def _whole(text: str | None) -> int:
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 7 else 0
 
 
-def _thing(element: Element, place: str) -> Thing:
+def _thing(element: Element, place: str) -> VocObject:
     name = (element.findtext("name") or "").strip()
     if not name:
         raise BadFile(f"{place} has no name")
@@ -91,4 +91,4 @@ def _thing(element: Element, place: str) -> Thing:
     if box is None:
         raise BadFile(f"{place} ({shown(name, LONGEST)}) has no bndbox")
     corners = tuple(number(box.findtext(key), f"{place}, {key}") for key in CORNERS)
-    return Thing(name, corners, (element.findtext("difficult") or "").strip() == "1")
+    return VocObject(name, corners, (element.findtext("difficult") or "").strip() == "1")

@@ -12,7 +12,7 @@ from nas.core.text import few
 from nas.training.data import Source
 from nas.training.datasets._annotations import Builder
 from nas.training.datasets._boxes import source_of, without_missing
-from nas.training.datasets._coco_json import BOXES, LARGEST, Sheet, parse
+from nas.training.datasets._coco_json import BOXES, LARGEST, CocoFile, parse
 from nas.training.datasets._files import Files, located
 from nas.training.datasets._labels import SPLITS
 from nas.training.datasets._pictures import SUFFIXES, check_options
@@ -62,17 +62,17 @@ def create(  # noqa: PLR0913  # all of them are options of the user
     }
     classes, notes = _classes(files, read)
     builder, spare = Builder.empty(), list[str]()
-    for split, sheet in read.items():
-        where = folder or _folder(files, listed[split], split, sheet)
-        _add(builder, split, sheet, classes, where)
-        spare += _spare(files, where, sheet)
+    for split, coco in read.items():
+        where = folder or _folder(files, listed[split], split, coco)
+        _add(builder, split, coco, classes, where)
+        spare += _spare(files, where, coco)
     found = builder.done(classes)
     there = np.array([files.has(image) for image in found.names], np.bool_)
     found, missing = without_missing(found, there, files, max_bad)
     if spare:
         notes += (f"images that no annotations name are not used ({len(spare)}): {few(spare)}",)
     wanted = Wanted(val=val, test=test, max_bad=max_bad, check=check, depth=depth, seed=seed)
-    notes = (*(note for sheet in read.values() for note in sheet.notes), *notes, *missing)
+    notes = (*(note for coco in read.values() for note in coco.notes), *notes, *missing)
     return source_of(found, files, wanted, notes)
 
 
@@ -113,7 +113,7 @@ def _split(name: str) -> str:
     return SPLITS.get(word[0] if word else "", "") or SPLITS.get(folder, "")
 
 
-def _folder(files: Files, name: str, split: str, sheet: Sheet) -> str:
+def _folder(files: Files, name: str, split: str, coco: CocoFile) -> str:
     """Return the folder in which most images of a file lie.
 
     Raises:
@@ -125,7 +125,7 @@ def _folder(files: Files, name: str, split: str, sheet: Sheet) -> str:
     places = [
         posixpath.normpath(posixpath.join(here, up, part)) for up in ("", "..") for part in inner
     ]
-    some = [picture.file for picture in list(sheet.pictures.values())[:TRIED]]
+    some = [picture.file for picture in list(coco.pictures.values())[:TRIED]]
     hits = [sum(files.has(posixpath.join(place, file)) for file in some) for place in places]
     if some and not max(hits):
         raise BadFile(
@@ -136,7 +136,7 @@ def _folder(files: Files, name: str, split: str, sheet: Sheet) -> str:
     return places[hits.index(max(hits))]
 
 
-def _classes(files: Files, read: dict[str, Sheet]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _classes(files: Files, read: dict[str, CocoFile]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the names of the categories for training, by their ids, and a note on others.
 
     Raises:
@@ -145,9 +145,9 @@ def _classes(files: Files, read: dict[str, Sheet]) -> tuple[tuple[str, ...], tup
     own = read["train"].names
     classes = tuple(dict.fromkeys(own[key] for key in sorted(own, key=_order)))
     notes: tuple[str, ...] = ()
-    for split, sheet in read.items():
-        used = {sheet.names[key] for key in set(sheet.categories)} - set(classes)
-        unused = set(sheet.names.values()) - set(classes) - used
+    for split, coco in read.items():
+        used = {coco.names[key] for key in set(coco.categories)} - set(classes)
+        unused = set(coco.names.values()) - set(classes) - used
         if used:
             raise BadFile(
                 f"{files.called('')}: {split} has boxes of {few(sorted(used))}, which are no "
@@ -162,25 +162,23 @@ def _order(key: int | str) -> tuple[bool, int, str]:
     return isinstance(key, str), key if isinstance(key, int) else 0, str(key)
 
 
-def _add(builder: Builder, split: str, sheet: Sheet, classes: Sequence[str], where: str) -> None:
+def _add(builder: Builder, split: str, coco: CocoFile, classes: Sequence[str], where: str) -> None:
     """Add the images of a file and their boxes."""
-    labels = {
-        key: list(classes).index(name) for key, name in sheet.names.items() if name in classes
-    }
+    labels = {key: list(classes).index(name) for key, name in coco.names.items() if name in classes}
     rows = {
         key: builder.image(
             posixpath.normpath(posixpath.join(where, picture.file)), split, picture.size
         )
-        for key, picture in sheet.pictures.items()
+        for key, picture in coco.pictures.items()
     }
-    columns = (sheet.images, sheet.categories, sheet.crowd, sheet.areas, sheet.corners.tolist())
+    columns = (coco.images, coco.categories, coco.crowd, coco.areas, coco.corners.tolist())
     for image, category, crowd, area, corners in zip(*columns, strict=True):
         builder.object(rows[image], labels[category], corners, crowd=crowd, area=area)
 
 
-def _spare(files: Files, where: str, sheet: Sheet) -> list[str]:
+def _spare(files: Files, where: str, coco: CocoFile) -> list[str]:
     """Return the images that lie beside those of a file, but are not named in it."""
-    named = {posixpath.normpath(posixpath.join(where, p.file)) for p in sheet.pictures.values()}
+    named = {posixpath.normpath(posixpath.join(where, p.file)) for p in coco.pictures.values()}
     folders = {posixpath.dirname(name) for name in named}
     beside = (name for name in files.under(where) if name.lower().endswith(SUFFIXES))
     return [name for name in beside if posixpath.dirname(name) in folders and name not in named]

@@ -16,7 +16,7 @@ from nas.training.datasets._labels import SPLITS
 from nas.training.datasets._numbers import text_of
 from nas.training.datasets._pictures import SUFFIXES, check_options
 from nas.training.datasets._table import Wanted
-from nas.training.datasets._voc_xml import LARGEST, Page, parse
+from nas.training.datasets._voc_xml import LARGEST, VocFile, parse
 
 Flags = NDArray[np.bool_]
 IMAGES, PAGES, LISTS = "JPEGImages", "Annotations", "ImageSets/Main"
@@ -68,7 +68,7 @@ def _annotations(files: Files) -> tuple[Annotations, Flags, tuple[str, ...]]:
         )
     splits = _listed(files) or {key: _split(key) for key in pages}
     unread = [key for key in splits if key not in pages]
-    read = {key: _page(files, pages[key]) for key in splits if key in pages}
+    read = {key: _voc_file(files, pages[key]) for key in splits if key in pages}
     if not read:
         raise BadFile(f"{files.called('')}: no listed image has an annotation: {few(unread)}")
     spare = [images[key] for key in images if key not in pages and key not in splits]
@@ -76,13 +76,13 @@ def _annotations(files: Files) -> tuple[Annotations, Flags, tuple[str, ...]]:
     return found, there, tuple(_left_out(unread, spare))
 
 
-def _page(files: Files, name: str) -> Page:
+def _voc_file(files: Files, name: str) -> VocFile:
     return parse(files.read(name, LARGEST), files.called(name))
 
 
 def _built(
     classes: tuple[str, ...],
-    read: Mapping[str, Page],
+    read: Mapping[str, VocFile],
     splits: Mapping[str, list[str]],
     images: Mapping[str, str],
 ) -> tuple[Annotations, Flags]:
@@ -133,7 +133,7 @@ def _listed(files: Files) -> dict[str, list[str]]:
 
 
 def _classes(
-    files: Files, read: Mapping[str, Page], splits: Mapping[str, list[str]]
+    files: Files, read: Mapping[str, VocFile], splits: Mapping[str, list[str]]
 ) -> tuple[str, ...]:
     """Return the classes of the training images, sorted; refuse those of other images alone."""
     by_split: dict[str, set[str]] = {}

@@ -49,17 +49,17 @@ def create(  # noqa: PLR0913  # all of them are options of the user
     files = files.within(posixpath.dirname(name)) if posixpath.dirname(name) else files
     name = posixpath.basename(name)
     index = parse_index(files.read(name), files.called(name))
-    pages = _Pages(files, index)
+    label_files = _LabelFiles(files, index)
     for split, places in index.splits.items():
         images = [image for place in places for image in _images(files, index, place, name)]
         for image in dict.fromkeys(images):
-            pages.add(image, split)
+            label_files.add(image, split)
     classes = tuple(index.names[key] for key in sorted(index.names))
-    found = pages.builder.done(classes, fractions=True)
+    found = label_files.builder.done(classes, fractions=True)
     there = np.array([files.has(image) for image in found.names], np.bool_)
     found, missing = without_missing(found, there, files, max_bad)
     wanted = Wanted(val=val, test=test, max_bad=max_bad, check=check, depth=depth, seed=seed)
-    return source_of(found, files, wanted, (*pages.notes(), *missing))
+    return source_of(found, files, wanted, (*label_files.notes(), *missing))
 
 
 def _found(files: Files) -> str:
@@ -114,7 +114,7 @@ def _listed(files: Files, name: str) -> list[str]:
 
 
 @dataclass(slots=True)
-class _Pages:
+class _LabelFiles:
     """Reads the text of one image after the other, and counts what is left out."""
 
     files: Files

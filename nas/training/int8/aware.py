@@ -6,7 +6,12 @@ from nas.exporting.int8.qdq import written
 from nas.exporting.onnx import to_onnx
 from nas.models.build import Network
 from nas.models.quantized import QuantizedNetwork
-from nas.training.int8.choice import Settings, calibration_images, choose, judge_of
+from nas.training.int8.choice import (
+    QuantizationSettings,
+    calibration_images,
+    choose,
+    output_distance,
+)
 from nas.training.job import TrainingJob
 
 _ANY = (-1.0, 1.0)
@@ -29,7 +34,7 @@ def _ranges(job: TrainingJob) -> Mapping[str, tuple[float, float]]:
     values = written(graph)
     if weights is None:
         return dict.fromkeys(values, _ANY)
-    settings = Settings(correct=False, seed=job.seed)
+    settings = QuantizationSettings(correct=False, seed=job.seed)
     batches = calibration_images(job.arch, job.data, settings)
-    chosen = choose(graph, batches, settings, judge_of(graph, batches))
+    chosen = choose(graph, batches, settings, output_distance(graph, batches))
     return {name: chosen.grids[name].range for name in values}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nas.core.errors import BadValue
 from nas.exporting.int8.correction import Means
 from nas.exporting.int8.qdq import to_qdq
-from nas.exporting.int8.ranges import WAYS, Grid, grid_of
+from nas.exporting.int8.ranges import METHODS, QuantizationGrid, grid_of
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint
 from nas.training.data import Data, subset
@@ -32,10 +32,10 @@ Batch = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class QuantizationSettings:
     """How a network is quantized.
 
-    `images` calibrate, of the training images, chosen by `seed`. `calibration` is a way of
+    `images` calibrate, of the training images, chosen by `seed`. `calibration` is a method of
     `nas.exporting.int8.ranges`, or "auto": the one whose graph is nearest to the float one.
     `correct` corrects biases, and `equalise` equalises layers, where that graph is nearer. Layers
     stay in float, the most sensitive first, until the metric falls by `max_drop` at most on the
@@ -51,8 +51,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
-        if self.calibration not in ("auto", *WAYS):
-            known = ", ".join(("auto", *WAYS))
+        if self.calibration not in ("auto", *METHODS):
+            known = ", ".join(("auto", *METHODS))
             text = f"calibration must be one of {known}, not {self.calibration!r}"
             raise BadValue(text, "calibration")
         if not 0 <= self.max_drop <= 1:
@@ -61,22 +61,22 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Chosen:
-    """The grids of all values, and the way they were chosen, on so many `images`.
+class CalibratedRanges:
+    """The grids of all values, and the method that chose them, on so many `images`.
 
     `distance` is how far their graph is from the float one. `means` are those of the channels of
     values, by which biases are to be corrected.
     """
 
-    grids: Mapping[str, Grid]
+    grids: Mapping[str, QuantizationGrid]
     means: Means
-    way: str
+    method: str
     images: int
     distance: float = 0.0
 
 
 @dataclass(slots=True)
-class Judge:
+class OutputDistance:
     """How far the outputs of a graph are from those of the float one, on some images.
 
     It is the mean over images of the squared error over the squared outputs, at most 1 each, so
@@ -108,8 +108,11 @@ class Judge:
 
 
 def choose(
-    model: onnx.ModelProto, batches: Sequence[Batch], settings: Settings, judge: Judge
-) -> Chosen:
+    model: onnx.ModelProto,
+    batches: Sequence[Batch],
+    settings: QuantizationSettings,
+    distance_to_float: OutputDistance,
+) -> CalibratedRanges:
     """Return the grids for the values of a float graph, calibrated with batches of images.
 
     Raises:
@@ -118,35 +121,37 @@ def choose(
     calibration = calibrate(model, batches)
     means = calibration.means if settings.correct else {}
 
-    def grids(way: str) -> dict[str, Grid]:
-        return {name: grid_of(found, by=way) for name, found in calibration.histograms.items()}
+    def grids(method: str) -> dict[str, QuantizationGrid]:
+        return {name: grid_of(found, by=method) for name, found in calibration.histograms.items()}
 
-    def distance(way: str, means: Means) -> float:
-        return judge(to_qdq(model, grids(way), means=means))
+    def distance(method: str, means: Means) -> float:
+        return distance_to_float(to_qdq(model, grids(method), means=means))
 
-    ways = WAYS if settings.calibration == "auto" else (settings.calibration,)
-    distances = {way: distance(way, means) for way in ways}
-    way = min(distances, key=distances.__getitem__)
-    nearest = distances[way]
-    if means and (plain := distance(way, {})) < nearest:
+    methods = METHODS if settings.calibration == "auto" else (settings.calibration,)
+    distances = {method: distance(method, means) for method in methods}
+    method = min(distances, key=distances.__getitem__)
+    nearest = distances[method]
+    if means and (plain := distance(method, {})) < nearest:
         means, nearest = {}, plain
-    return Chosen(
-        grids=grids(way), means=means, way=way, images=calibration.images, distance=nearest
+    return CalibratedRanges(
+        grids=grids(method), means=means, method=method, images=calibration.images, distance=nearest
     )
 
 
-def judge_of(model: onnx.ModelProto, batches: Sequence[Batch]) -> Judge:
+def output_distance(model: onnx.ModelProto, batches: Sequence[Batch]) -> OutputDistance:
     """Return how far graphs are from `model` on the first of some images."""
-    return Judge(model, np.concatenate(batches)[:_FEW])
+    return OutputDistance(model, np.concatenate(batches)[:_FEW])
 
 
-def learned(found: Checkpoint) -> Chosen:
+def learned(found: Checkpoint) -> CalibratedRanges:
     """Return the grids that a network was trained with, whose biases need no correction."""
-    grids = {name: Grid.of(*ends) for name, ends in found.ranges.items()}
-    return Chosen(grids=grids, means={}, way=LEARNED, images=0)
+    grids = {name: QuantizationGrid.of(*ends) for name, ends in found.ranges.items()}
+    return CalibratedRanges(grids=grids, means={}, method=LEARNED, images=0)
 
 
-def calibration_images(arch: Architecture, data: Data, settings: Settings) -> list[Batch]:
+def calibration_images(
+    arch: Architecture, data: Data, settings: QuantizationSettings
+) -> list[Batch]:
     """Return batches of training images for `arch`, normalised as `data` says, not augmented."""
     batch = max(1, min(BATCH, int(BATCH * (_USUAL_SIDE / arch.resolution) ** 2)))
     count = min(settings.images, len(data.train))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nas.core.errors import NasError, first_line
-from nas.exporting.int8.ranges import FLOAT_ENDS, SIGN, Ends
+from nas.exporting.int8.ranges import FLOAT_IO, SIGN, IOTypes
 from nas.exporting.tflite import detector_to_tflite, int8_to_tflite, to_tflite
 from nas.exporting.walk import BOX_NUMBERS, CLASS_SCORES, INPUT, OUTPUT
 from nas.network.checkpoint import Checkpoint
@@ -54,8 +54,10 @@ class LiteRtModel(nn.Module):
         given = np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy())
         given = _as_taken(given, self.run.get_input_details()[INPUT])
         rows = [self.run(input=image[None]) for image in given]
-        ends = self.run.get_output_details()
-        values = {n: _as_floats(np.concatenate([r[n] for r in rows]), ends[n]) for n in self.names}
+        details = self.run.get_output_details()
+        values = {
+            n: _as_floats(np.concatenate([r[n] for r in rows]), details[n]) for n in self.names
+        }
         found = [torch.from_numpy(value) for value in values.values()]
         return found[0] if len(found) == 1 else tuple(found)
 
@@ -101,9 +103,9 @@ def to_int8(found: Checkpoint, quantized: Quantized) -> tuple[bytes, bytes]:
     return plain, int8_to_tflite(found.arch, weights, calibrated, metadata=found.metadata)
 
 
-def finished(quantized: Quantized, ends: Ends = FLOAT_ENDS) -> bytes:
+def finished(quantized: Quantized, io_types: IOTypes = FLOAT_IO) -> bytes:
     """Return the file to deploy: that of a detector ends in boxes."""
-    found, calibrated = quantized.network, quantized.calibrated(ends)
+    found, calibrated = quantized.network, quantized.calibrated(io_types)
     if found.arch.detector is None:
         return int8_to_tflite(found.arch, found.weights, calibrated, metadata=found.metadata)
     return detector_to_tflite(

@@ -9,10 +9,10 @@ import onnx
 from nas.core.progress import Report
 from nas.exporting.int8.calibrated import Calibrated
 from nas.exporting.int8.correction import Means
-from nas.exporting.int8.ends import with_ends
 from nas.exporting.int8.equalise import equalised, pairs_of
+from nas.exporting.int8.io_types import with_io_types
 from nas.exporting.int8.qdq import SAME_GRID, WEIGHTED, to_qdq
-from nas.exporting.int8.ranges import FLOAT_ENDS, Ends, Grid
+from nas.exporting.int8.ranges import FLOAT_IO, IOTypes, QuantizationGrid
 from nas.exporting.onnx import detector_to_onnx, to_onnx
 from nas.network.checkpoint import Checkpoint
 from nas.training.data import Data
@@ -20,13 +20,13 @@ from nas.training.int8.choice import (
     BATCH,
     CPU,
     Batch,
-    Chosen,
-    Judge,
-    Settings,
+    CalibratedRanges,
+    OutputDistance,
+    QuantizationSettings,
     calibration_images,
     choose,
-    judge_of,
     learned,
+    output_distance,
 )
 from nas.training.int8.runtime import RuntimeModel
 from nas.training.tasks.find import task_of
@@ -56,16 +56,16 @@ class Quantized:
     images: int
     noise: Mapping[str, float]
     floats: tuple[str, ...]
-    grids: Mapping[str, Grid]
+    grids: Mapping[str, QuantizationGrid]
     means: Means
 
-    def calibrated(self, ends: Ends = FLOAT_ENDS) -> Calibrated:
-        """Return what a graph that takes and gives `ends` is written by."""
-        return Calibrated(grids=self.grids, means=self.means, ends=ends)
+    def calibrated(self, io_types: IOTypes = FLOAT_IO) -> Calibrated:
+        """Return what a graph that takes and gives `io_types` is written by."""
+        return Calibrated(grids=self.grids, means=self.means, io_types=io_types)
 
 
 def quantize(
-    found: Checkpoint, data: Data, settings: Settings, *, report: Report | None = None
+    found: Checkpoint, data: Data, settings: QuantizationSettings, *, report: Report | None = None
 ) -> Quantized:
     """Quantize a trained network, after calibration on training images of `data`.
 
@@ -76,16 +76,16 @@ def quantize(
     tell = report or (lambda done, total, note: None)
     batches = calibration_images(found.arch, as_trained(found, data), settings)
     plain = _graph(found)
-    judge = judge_of(plain, batches)
+    distance_to_float = output_distance(plain, batches)
     tell(0, 3, "choosing ranges")
-    network, chosen = _chosen(found, batches, settings, judge)
+    network, chosen = _chosen(found, batches, settings, distance_to_float)
     model, grids, means = _graph(network), chosen.grids, chosen.means
 
     def graph(floats: Sequence[str]) -> onnx.ModelProto:
         return to_qdq(model, grids, floats=floats, means=means)
 
     tell(1, 3, "how sensitive layers are")
-    noise = _noise(model, grids, judge)
+    noise = _noise(model, grids, distance_to_float)
     tell(2, 3, "validating")
     before = score_graph(found, data, plain)
     after, floats = score_graph(found, data, graph(())), tuple[str, ...]()
@@ -99,7 +99,7 @@ def quantize(
         metric=task_of(found.arch).metric,
         before=before,
         after=after,
-        calibration=chosen.way,
+        calibration=chosen.method,
         equalised=network is not found,
         images=chosen.images,
         noise=noise,
@@ -114,22 +114,25 @@ def _graph(found: Checkpoint) -> onnx.ModelProto:
 
 
 def _chosen(
-    found: Checkpoint, batches: Sequence[Batch], settings: Settings, judge: Judge
-) -> tuple[Checkpoint, Chosen]:
+    found: Checkpoint,
+    batches: Sequence[Batch],
+    settings: QuantizationSettings,
+    distance_to_float: OutputDistance,
+) -> tuple[Checkpoint, CalibratedRanges]:
     """Return the network to write as bytes, equalised if that is nearer, and its grids."""
     if found.ranges and settings.calibration == "auto":
         return found, learned(found)
     graph = _graph(found)
-    chosen = choose(graph, batches, settings, judge)
+    chosen = choose(graph, batches, settings, distance_to_float)
     pairs = pairs_of(graph) if settings.equalise else ()
     if not pairs:
         return found, chosen
     other = replace(found, weights=equalised(found.weights, pairs))
-    nearer = choose(_graph(other), batches, settings, judge)
+    nearer = choose(_graph(other), batches, settings, distance_to_float)
     return (other, nearer) if nearer.distance < chosen.distance else (found, chosen)
 
 
-def finished(quantized: Quantized, ends: Ends = FLOAT_ENDS) -> onnx.ModelProto:
+def finished(quantized: Quantized, io_types: IOTypes = FLOAT_IO) -> onnx.ModelProto:
     """Return the graph to deploy: that of a detector ends in boxes.
 
     Raises:
@@ -137,17 +140,19 @@ def finished(quantized: Quantized, ends: Ends = FLOAT_ENDS) -> onnx.ModelProto:
     """
     found = quantized.network
     if found.arch.detector is None:
-        return with_ends(quantized.model, ends)
+        return with_io_types(quantized.model, io_types)
     whole = detector_to_onnx(found.arch, found.weights, metadata=found.metadata)
     graph = to_qdq(whole, quantized.grids, floats=quantized.floats, means=quantized.means)
-    return with_ends(graph, ends)
+    return with_io_types(graph, io_types)
 
 
 Graph = Callable[[Sequence[str]], onnx.ModelProto]
 """Gives the int8 graph in which some layers stay in float."""
 
 
-def _noise(model: onnx.ModelProto, grids: Mapping[str, Grid], judge: Judge) -> dict[str, float]:
+def _noise(
+    model: onnx.ModelProto, grids: Mapping[str, QuantizationGrid], distance_to_float: OutputDistance
+) -> dict[str, float]:
     """Return how far the outputs move if each layer alone is quantized, with what it reads."""
     noise = {}
     moved = {n.output[0]: n.input[0] for n in model.graph.node if n.op_type in SAME_GRID}
@@ -158,7 +163,7 @@ def _noise(model: onnx.ModelProto, grids: Mapping[str, Grid], judge: Judge) -> d
         if node.op_type in WEIGHTED and source in grids:
             alone = {source: grids[source]}
             others = [n.output[0] for n in model.graph.node if n is not node]
-            noise[node.output[0]] = judge(to_qdq(model, alone, floats=others))
+            noise[node.output[0]] = distance_to_float(to_qdq(model, alone, floats=others))
     return noise
 
 

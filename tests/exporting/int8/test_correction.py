@@ -6,7 +6,7 @@ import pytest
 from nas.exporting._tflite_writer import TfliteWriter
 from nas.exporting.int8.calibrated import Calibrated
 from nas.exporting.int8.correction import bias_shift
-from nas.exporting.int8.ranges import Grid
+from nas.exporting.int8.ranges import QuantizationGrid
 from nas.network.layers import Conv
 
 
@@ -34,7 +34,7 @@ def test_a_tflite_bias_is_shifted_by_what_its_weights_lose(groups: int) -> None:
     means = np.array([1.0, -2.0, 3.0, 4.0])
 
     def bias(given: dict[str, np.ndarray]) -> np.ndarray:
-        grids = {"input": Grid(scale=1e-4, zero=0)}
+        grids = {"input": QuantizationGrid(scale=1e-4, zero_point=0)}
         writer = TfliteWriter(
             weights, integer=True, calibrated=Calibrated(grids=grids, means=given)
         )

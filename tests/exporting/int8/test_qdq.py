@@ -10,7 +10,7 @@ onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 from nas.exporting.int8.qdq import hard_inputs, to_qdq, values_of  # noqa: E402
-from nas.exporting.int8.ranges import Grid, for_hard  # noqa: E402
+from nas.exporting.int8.ranges import QuantizationGrid, for_hard  # noqa: E402
 from nas.exporting.onnx import to_onnx, units_to_onnx  # noqa: E402
 from nas.network.blocks import Block  # noqa: E402
 from nas.network.lowering import lower_chain  # noqa: E402
@@ -28,7 +28,7 @@ def run(model: Any, images: np.ndarray, names: Any = None) -> list[np.ndarray]:
     return found
 
 
-def grids_from(model: Any, images: np.ndarray) -> dict[str, Grid]:
+def grids_from(model: Any, images: np.ndarray) -> dict[str, QuantizationGrid]:
     """Return grids that are just as wide as the values of `model` on some images."""
     given, *names = values_of(model)
     watched = onnx.ModelProto()
@@ -36,7 +36,7 @@ def grids_from(model: Any, images: np.ndarray) -> dict[str, Grid]:
     watched.graph.ClearField("output")
     watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
     values = dict(zip(names, run(watched, images), strict=True)) | {given: images}
-    return {name: Grid.of(float(v.min()), float(v.max())) for name, v in values.items()}
+    return {name: QuantizationGrid.of(float(v.min()), float(v.max())) for name, v in values.items()}
 
 
 def block(**changes: Any) -> Block:
@@ -57,7 +57,7 @@ def test_it_computes_about_what_the_float_graph_does(act: str, gate: str) -> Non
 
 def test_a_network_has_no_activation_in_float() -> None:
     model = to_onnx(load_architecture("mobilenet_v3_small"), batch=1)
-    grids = {name: Grid.of(-4.0, 6.0) for name in values_of(model)}
+    grids = {name: QuantizationGrid.of(-4.0, 6.0) for name in values_of(model)}
     counts = Counter(node.op_type for node in to_qdq(model, grids).graph.node)
     assert not {"HardSwish", "HardSigmoid"} & counts.keys()
     assert counts["Clip"] == len(
@@ -67,13 +67,13 @@ def test_a_network_has_no_activation_in_float() -> None:
 
 @pytest.mark.parametrize(("low", "high"), [(-1.0, 2.0), (-8.0, 3.0), (-0.1, 40.0), (0.0, 0.0)])
 def test_what_a_hard_sigmoid_reads_has_bytes_for_its_ends(low: float, high: float) -> None:
-    grid = for_hard(Grid.of(low, high))
+    grid = for_hard(QuantizationGrid.of(low, high))
     least, most = grid.range
     assert least <= min(low, -3) + grid.scale
     assert most >= max(high, 3) - grid.scale
     parts = 3 / grid.scale
     assert parts == pytest.approx(round(parts))
-    assert round(parts) <= grid.zero <= 255 - round(parts)
+    assert round(parts) <= grid.zero_point <= 255 - round(parts)
 
 
 def test_layers_may_stay_in_float() -> None:
@@ -94,7 +94,7 @@ def test_biases_are_corrected_for_rounded_weights() -> None:
     weights = random_weights(units)
     images = np.full((1, 8, 5, 5), 2.0, np.float32)
     model = units_to_onnx(units, weights)
-    grids = {"input": Grid.of(0.0, 2.0)}
+    grids = {"input": QuantizationGrid.of(0.0, 2.0)}
     (wanted,) = run(model, images)
     plain, corrected = (
         run(to_qdq(model, grids, means=means), images)[0][0, :, 2, 2]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nas.core.errors import NasError, UnknownName
-from nas.exporting.int8.ranges import BINS, WAYS, Grid, Histogram, grid_of
+from nas.exporting.int8.ranges import BINS, METHODS, Histogram, QuantizationGrid, grid_of
 
 
 def histogram(values: np.ndarray) -> Histogram:
@@ -18,32 +18,32 @@ HEAVY = np.concatenate([NORMAL, [-60.0, 80.0]])
 """With two outliers that would make the steps of a byte sixteen times as wide."""
 
 
-def error(grid: Grid, values: np.ndarray) -> float:
+def error(grid: QuantizationGrid, values: np.ndarray) -> float:
     return float(((grid.rounded(values) - values) ** 2).mean())
 
 
 def test_zero_has_a_byte_of_its_own() -> None:
     for low, high in ((-1.0, 3.0), (0.0, 6.0), (2.0, 5.0), (-4.0, -1.0)):
-        grid = Grid.of(low, high)
+        grid = QuantizationGrid.of(low, high)
         assert grid.rounded(np.zeros(1))[0] == 0
-        assert 0 <= grid.zero <= 255
+        assert 0 <= grid.zero_point <= 255
         least, most = grid.range
         assert least <= min(low, 0) + grid.scale
         assert most >= max(high, 0) - grid.scale
 
 
 def test_relu6_uses_all_bytes() -> None:
-    assert Grid.of(0.0, 6.0) == Grid(scale=6 / 255, zero=0)
+    assert QuantizationGrid.of(0.0, 6.0) == QuantizationGrid(scale=6 / 255, zero_point=0)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", METHODS)
 def test_without_outliers_all_ways_are_close(way: str) -> None:
-    best = min(error(grid_of(histogram(NORMAL), by=each), NORMAL) for each in WAYS)
+    best = min(error(grid_of(histogram(NORMAL), by=each), NORMAL) for each in METHODS)
     assert error(grid_of(histogram(NORMAL), by=way), NORMAL) < 3 * best
 
 
 def test_outliers_are_cut_off_where_that_pays() -> None:
-    found = {way: grid_of(histogram(HEAVY), by=way) for way in WAYS}
+    found = {way: grid_of(histogram(HEAVY), by=way) for way in METHODS}
     assert found["minmax"].scale == pytest.approx(140 / 255)
     assert found["percentile"].scale < 0.1 * found["minmax"].scale
     assert error(found["mse"], HEAVY) <= min(error(grid, HEAVY) for grid in found.values()) * 1.01
@@ -60,4 +60,4 @@ def test_values_without_a_range_are_refused() -> None:
 def test_the_command_offers_every_way() -> None:
     from nas.cli import quantize
 
-    assert ("auto", *WAYS) == quantize.WAYS
+    assert ("auto", *METHODS) == quantize.METHODS

@@ -17,7 +17,7 @@ from nas.network.blocks import Architecture, Block  # noqa: E402
 from nas.network.checkpoint import Checkpoint, load_checkpoint  # noqa: E402
 from nas.training.confusion import evaluate  # noqa: E402
 from nas.training.data import Data, load_data  # noqa: E402
-from nas.training.int8.choice import BATCH, CPU, Settings  # noqa: E402
+from nas.training.int8.choice import BATCH, CPU, QuantizationSettings  # noqa: E402
 from nas.training.int8.quantize import quantize  # noqa: E402
 from nas.training.int8.runtime import RuntimeModel  # noqa: E402
 from nas.training.job import Options  # noqa: E402
@@ -92,7 +92,7 @@ def trained(folder: Path) -> Checkpoint:
 
 
 def test_the_int8_graph_answers_as_the_trained_network(trained: Checkpoint, digits: Data) -> None:
-    found = quantize(trained, digits, Settings(images=64))
+    found = quantize(trained, digits, QuantizationSettings(images=64))
     assert (found.calibration, found.images, found.means) == ("training", 0, {})
     assert trained.top1 is not None
     assert trained.top1 > 0.8

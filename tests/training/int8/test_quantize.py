@@ -14,12 +14,12 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("sklearn")
 
 from nas.core.errors import BadValue, NasError  # noqa: E402
-from nas.exporting.int8.ranges import Ends, Grid, grid_of  # noqa: E402
+from nas.exporting.int8.ranges import IOTypes, QuantizationGrid, grid_of  # noqa: E402
 from nas.network.blocks import Architecture, Block  # noqa: E402
 from nas.network.checkpoint import Checkpoint, load_checkpoint  # noqa: E402
 from nas.training.data import Data, load_data  # noqa: E402
 from nas.training.int8.calibration import calibrate  # noqa: E402
-from nas.training.int8.choice import Settings  # noqa: E402
+from nas.training.int8.choice import QuantizationSettings  # noqa: E402
 from nas.training.int8.quantize import quantize  # noqa: E402
 from nas.training.recipe_files import find_recipe  # noqa: E402
 from nas.training.recipes import adapt  # noqa: E402
@@ -60,7 +60,7 @@ def trained(digits: Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_accuracy_is_kept(trained: Path, digits: Data) -> None:
-    found = quantize(load_checkpoint(str(trained)), digits, Settings(images=64))
+    found = quantize(load_checkpoint(str(trained)), digits, QuantizationSettings(images=64))
     assert found.metric == "top1"
     assert found.before > 0.8
     assert found.after > found.before - 0.02
@@ -75,10 +75,12 @@ def test_layers_stay_in_float_until_the_accuracy_is_kept(trained: Path, digits: 
     outlier = "stages.0.1.depthwise.norm.weight"
     worst[outlier][0] *= 4000  # one channel that takes the range from all others
     broken = replace(found, weights=worst)
-    plain = quantize(broken, digits, Settings(images=64, calibration="minmax"))
+    plain = quantize(broken, digits, QuantizationSettings(images=64, calibration="minmax"))
     assert plain.after <= plain.before
     drop = max(plain.before - plain.after, 0.0) / 2
-    kept = quantize(broken, digits, Settings(images=64, calibration="minmax", max_drop=drop))
+    kept = quantize(
+        broken, digits, QuantizationSettings(images=64, calibration="minmax", max_drop=drop)
+    )
     assert kept.before - kept.after <= drop
     assert bool(kept.floats) == (plain.before - plain.after > drop)
 
@@ -91,13 +93,13 @@ def broken(found: Checkpoint, change: Callable[[Any], Any]) -> Checkpoint:
 def test_bad_calibrations_say_what_is_wrong(trained: Path, digits: Data) -> None:
     found = load_checkpoint(str(trained))
     with pytest.raises(NasError, match="calibration needs 16 images or more, and has 3"):
-        quantize(found, digits, Settings(images=3))
+        quantize(found, digits, QuantizationSettings(images=3))
     with pytest.raises(NasError, match=r"stages\.0\.0\.expand.* is not finite .* NaNs"):
-        quantize(broken(found, lambda w: w * np.nan), digits, Settings(images=32))
+        quantize(broken(found, lambda w: w * np.nan), digits, QuantizationSettings(images=32))
     with pytest.raises(BadValue, match="max_drop must be a fraction"):
-        Settings(max_drop=2)
+        QuantizationSettings(max_drop=2)
     with pytest.raises(BadValue, match="calibration must be one of auto, minmax"):
-        Settings(calibration="best")
+        QuantizationSettings(calibration="best")
 
 
 def test_a_value_that_is_always_zero_is_named(trained: Path, digits: Data) -> None:
@@ -109,7 +111,7 @@ def test_a_value_that_is_always_zero_is_named(trained: Path, digits: Data) -> No
     key = "stages.0.0.expand.norm.running_mean"
     weights[key] = np.zeros_like(weights[key])
     with pytest.raises(NasError, match=r"stages\.0\.0\.expand is 0 for all calibration images"):
-        quantize(replace(found, weights=weights), digits, Settings(images=32))
+        quantize(replace(found, weights=weights), digits, QuantizationSettings(images=32))
 
 
 def test_histograms_cover_the_images(trained: Path, digits: Data) -> None:
@@ -124,7 +126,7 @@ def test_histograms_cover_the_images(trained: Path, digits: Data) -> None:
     flat = images.reshape(20, -1)
     usual = flat.min(1).mean(), flat.max(1).mean()
     np.testing.assert_allclose(first.usual, usual, rtol=1e-5)
-    assert grid_of(first, by="average") == Grid.of(*first.usual)
+    assert grid_of(first, by="average") == QuantizationGrid.of(*first.usual)
     np.testing.assert_allclose(calibration.means["input"], images.mean((0, 2, 3)), atol=1e-6)
 
 
@@ -151,13 +153,13 @@ def test_both_runtimes_agree_in_int8(trained: Path, digits: Data) -> None:
     from nas.training.int8 import litert
 
     found = load_checkpoint(str(trained))
-    quantized = quantize(found, digits, Settings(images=64, calibration="mse"))
+    quantized = quantize(found, digits, QuantizationSettings(images=64, calibration="mse"))
     plain, whole = litert.to_int8(found, quantized)
     assert len(whole) < len(plain)
     assert litert.score(found, digits, plain) == pytest.approx(quantized.before, abs=0.003)
     score = litert.score(found, digits, whole)
     assert score == pytest.approx(quantized.after, abs=0.012)
-    ends = litert.finished(quantized, Ends(input=True, output=True))
+    ends = litert.finished(quantized, IOTypes(input=True, output=True))
     assert litert.score(found, digits, ends) == score  # bytes are those inside
 
 

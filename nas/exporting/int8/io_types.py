@@ -3,11 +3,11 @@
 import onnx
 
 from nas.core.errors import NasError
-from nas.exporting.int8.ranges import Ends
+from nas.exporting.int8.ranges import IOTypes
 
 
-def with_ends(model: onnx.ModelProto, ends: Ends) -> onnx.ModelProto:
-    """Return `model`, a graph of `to_qdq`, with bytes for input and output where `ends` says so.
+def with_io_types(model: onnx.ModelProto, io_types: IOTypes) -> onnx.ModelProto:
+    """Return `model`, a graph of `to_qdq`, with bytes where `io_types` says so.
 
     They are bytes without a sign, in the grids that they have inside the graph.
 
@@ -16,9 +16,9 @@ def with_ends(model: onnx.ModelProto, ends: Ends) -> onnx.ModelProto:
     """
     result = onnx.ModelProto()
     result.CopyFrom(model)
-    if ends.input:
+    if io_types.input:
         _input(result.graph)
-    if ends.output:
+    if io_types.output:
         for output in result.graph.output:
             _output(result.graph, output)
     return result
