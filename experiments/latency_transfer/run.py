@@ -11,7 +11,7 @@ import yaml
 from nas.latency.dialect import unit_from_key
 from nas.latency.file import load_table
 from nas.latency.measure.correction_fit import MeasuredNetwork, fit_correction
-from nas.latency.measure.operator_fit import fit_operators, model_ms
+from nas.latency.measure.operator_fit import fit_operators
 from nas.latency.measure.plan import plan_validation
 from nas.latency.measure.samples import VALIDATION
 from nas.latency.measure.selection import select_units
@@ -74,7 +74,7 @@ def error(
     model = fit_operators(units, list(known.values()), prior=prior).model
 
     def alone(unit: Unit) -> float:
-        return known.get(unit.key) or max(model_ms(model, unit), LITTLE_MS)
+        return known.get(unit.key) or max(model.ms(unit), LITTLE_MS)
 
     fixed = data.table.overhead_ms
     rows = [

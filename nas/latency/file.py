@@ -79,11 +79,14 @@ def table_mapping(table: LatencyTable) -> dict[str, Any]:
     for later in ("choices", "graph", "facts"):  # earlier tables have none
         if source and not source[later]:
             del source[later]
+    model = _plain(table.model)
+    if model and not model["residual"]:
+        del model["residual"]
     correction = _plain(table.correction)
     if correction and not correction["terms"]:
         del correction["terms"]
     rest = {
-        "model": table.model,
+        "model": model,
         "provenance": source,
         "boundary": correction,
         "validation": table.validation,

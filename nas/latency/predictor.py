@@ -1,16 +1,18 @@
-"""Predict latency from counts of operators: a linear model with coefficients >= 0.
+"""Predict latency from counts of operators: a linear model with coefficients >= 0, and a residual.
 
 Each layer is described by a few counts (multiply-adds, elements read and written, weights), and the
-latency of a unit is the sum of counts times coefficients. The model is thus additive and can
-extrapolate, which trees fitted to the same data cannot.
+latency of a unit is the sum of counts times coefficients, times a factor near 1 where similar units
+were measured. The linear part can extrapolate, which trees fitted to the same data cannot.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import prod
+from math import fsum, prod
+from typing import Any
 
 from nas.core.errors import BadValue, unknown
 from nas.core.schema import Coefficient
+from nas.latency.residual import Residual
 from nas.network.layers import (
     Add,
     Concat,
@@ -26,6 +28,7 @@ from nas.network.layers import (
     Upsample,
 )
 
+_MS_PER_NS = 1e-6
 CACHE_ELEMENTS = 250_000
 """Elements of 4 bytes in about 1 MB of cache; depthwise inputs beyond it come from memory."""
 
@@ -187,7 +190,7 @@ def extents(layer: Layer) -> tuple[tuple[str, int], ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpModel:
-    """The coefficients of the counts, and the range of the layers they were fitted on.
+    """The coefficients of the counts, their residual, and the range of the layers fitted on.
 
     `coefficients` are nanoseconds per count, >= 0; `assumed` says why some were not measured.
     `ranges` and `resolution` are the least and largest measured values of `EXTENTS` and of the
@@ -198,12 +201,15 @@ class OpModel:
     assumed: Mapping[str, str]
     ranges: Mapping[str, tuple[int, int]]
     resolution: tuple[int, int]
+    residual: Residual | None = None
 
     def __post_init__(self) -> None:
         known = {"coefficients": (*COUNTS, *FINER), "assumed": COUNTS, "ranges": EXTENTS}
         for key, names in known.items():
             for name in set(getattr(self, key)) - set(names):
                 raise BadValue(str(unknown("key", name, names)), key, name)
+        for name in set(self.residual.names if self.residual else ()) - {*COUNTS, *FINER}:
+            raise BadValue(str(unknown("count", name, (*COUNTS, *FINER))), "residual", "names")
         if missing := [name for name in EXTENTS if name not in self.ranges]:
             raise BadValue(f"missing {', '.join(missing)}", "ranges", missing[0])
         for name, (least, largest) in self.ranges.items():
@@ -211,6 +217,20 @@ class OpModel:
                 raise BadValue(f"{name} must be the least value and the largest", "ranges", name)
         if self.resolution[0] > self.resolution[1]:
             raise BadValue("resolution must be the least value and the largest", "resolution")
+
+    def parts_ms(self, unit: Unit) -> dict[str, float]:
+        """Return the milliseconds of a unit by the name of each count; their sum is predicted.
+
+        They are arrays for units of arrays (`nas.network.arrays.lower_arrays`).
+        """
+        counts = counts_of(unit, finer=not self.coefficients.keys().isdisjoint(FINER))
+        factor: Any = self.residual.factor(counts) if self.residual else 1.0
+        coefficients = self.coefficients.items()
+        return {n: factor * (_MS_PER_NS * ns * counts.get(n, 0)) for n, ns in coefficients}
+
+    def ms(self, unit: Unit) -> float:
+        """Return the predicted milliseconds of one unit."""
+        return fsum(self.parts_ms(unit).values())
 
     def reasons(self, unit: Unit) -> tuple[str, ...]:
         """Return, once each, the reasons why `unit` is outside of the measurements."""

@@ -7,7 +7,7 @@ unit is measured (`entries`), or else predicted by the operator model; with neit
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from itertools import accumulate
 from math import fsum
@@ -21,7 +21,7 @@ from nas.core.schema import Count, Milliseconds
 from nas.core.text import LONGEST_MESSAGE, LONGEST_VALUE, printable, shown
 from nas.latency.correction import Correction
 from nas.latency.keys import KeyIndex
-from nas.latency.predictor import FINER, OpModel, counts_of
+from nas.latency.predictor import OpModel
 from nas.latency.provenance import Provenance, Validation
 from nas.network.arrays import Places, unit_at
 from nas.network.blocks import Architecture
@@ -30,7 +30,6 @@ from nas.network.lowering import lower
 from nas.space.lookup import Lookup
 from nas.space.space import Matrix, Space
 
-_MS_PER_NS = 1e-6
 DECIMALS = 6
 """Units and sums are rounded to nanoseconds, so that sums are equal in any order, everywhere."""
 _HALFWAY = 1e-5
@@ -145,12 +144,6 @@ class LatencyTable:
     provenance: Provenance | None = None
     correction: Correction | None = None
     validation: Validation | None = None
-    _ms: Mapping[str, float] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        coefficients = self.model.coefficients if self.model else {}
-        ms = {name: ns * _MS_PER_NS for name, ns in coefficients.items()}
-        object.__setattr__(self, "_ms", ms)
 
     @property
     def precision(self) -> str:
@@ -193,16 +186,17 @@ class LatencyTable:
 
         They are not summed, since the last digit of a sum depends on the version of Python.
         """
+        residual = self.model.residual if self.model else None
         return {
             "overhead_ms": self.overhead_ms,
             "model": dict(self.model.coefficients) if self.model else {},
+            **({"residual": asdict(residual)} if residual else {}),
             "entries": {key: self.entries[key].ms for key in keys if key in self.entries},
         }
 
     def parts_ms(self, unit: Unit) -> dict[str, float]:
         """Return the operator model's prediction for a unit, by the name of each count."""
-        counts = counts_of(unit, finer=not self._ms.keys().isdisjoint(FINER))
-        return {name: ms * counts.get(name, 0) for name, ms in self._ms.items()}
+        return self.model.parts_ms(unit) if self.model else {}
 
     def extra_uncertainty_ms(self, unit: Unit) -> float:
         """Return by how many milliseconds a unit's latency may be off, beyond the usual error.

@@ -1,4 +1,4 @@
-"""Fit an operator model to measured units: coefficients >= 0, on relative error."""
+"""Fit an operator model to measured units: coefficients >= 0, on relative error, and a residual."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,12 +7,15 @@ import numpy as np
 
 from nas.core.errors import missing_package
 from nas.latency.measure.estimates import Floats
+from nas.latency.measure.residual_fit import MIN_UNITS, Kernel, choose_kernel, fit_residual
 from nas.latency.predictor import COUNTS, EXTENTS, FINER, OpModel, counts_of, extents
+from nas.latency.residual import Residual
 from nas.network.layers import Unit
 
 _NAMES = (*COUNTS, *FINER)
 _NS_PER_MS = 1e6
 _FOLDS = 10
+_LITTLE = 0.05
 _PRIOR = 3.0
 """How many measured units a prior weighs as much as."""
 
@@ -31,7 +34,8 @@ def fit_operators(
     """Return the operator model of measured units, `ms` each.
 
     With the model of another device as `prior`, the coefficients stay near its own, times one
-    factor for all, as far as the measurements allow.
+    factor for all, as far as the measurements allow. The residual of the linear model is kept where
+    it makes the error in cross-validation smaller.
 
     Raises:
         MissingPackage: if scipy is not installed.
@@ -39,20 +43,33 @@ def fit_operators(
     rows = np.array([_counts(unit) for unit in units], dtype=float)
     wanted = np.array(ms)
     before = None if prior is None else np.array([prior.coefficients.get(n, 0.0) for n in _NAMES])
-    solution = _solve(rows, wanted, before)
+    solution = np.array([float(f"{v:.6g}") for v in _solve(rows, wanted, before)])
+    kernel, errors = None, _cross_validated(rows, wanted, before)
+    if len(ms) >= MIN_UNITS:
+        likely = choose_kernel(rows, _residuals(rows, wanted, solution))
+        closer = _cross_validated(rows, wanted, before, likely)
+        kernel, errors = (likely, closer) if _mean(closer) < _mean(errors) else (None, errors)
     model = OpModel(
-        coefficients={n: float(f"{v:.6g}") for n, v in zip(_NAMES, solution, strict=True)},
+        coefficients=dict(zip(_NAMES, solution.tolist(), strict=True)),
         assumed={},
         ranges=_ranges(units),
         resolution=_resolution(units),
+        residual=_residual(rows, wanted, solution, kernel) if kernel else None,
     )
-    return OperatorFit(model=model, errors=_cross_validated(rows, wanted, before))
+    return OperatorFit(model=model, errors=errors)
 
 
-def model_ms(model: OpModel, unit: Unit) -> float:
-    """Return what an operator model says of a unit, in milliseconds."""
-    counts = counts_of(unit)
-    return sum(ns * counts.get(n, 0) for n, ns in model.coefficients.items()) / _NS_PER_MS
+def _mean(errors: Floats) -> float:
+    return float(np.abs(errors).mean())
+
+
+def _residuals(rows: Floats, ms: Floats, solution: Floats) -> Floats:
+    """Return the logarithm of measured over linear latency."""
+    return np.asarray(np.log(ms / np.maximum(rows @ solution / _NS_PER_MS, _LITTLE * ms)))
+
+
+def _residual(rows: Floats, ms: Floats, solution: Floats, kernel: Kernel) -> Residual:
+    return fit_residual(_NAMES, rows, _residuals(rows, ms, solution), kernel)
 
 
 def _counts(unit: Unit) -> list[int]:
@@ -83,16 +100,21 @@ def _solve(rows: Floats, ms: Floats, before: Floats | None = None) -> Floats:
     return np.asarray(_NS_PER_MS * solution / scale)
 
 
-def _cross_validated(rows: Floats, ms: Floats, before: Floats | None) -> Floats:
+def _cross_validated(
+    rows: Floats, ms: Floats, before: Floats | None, kernel: Kernel | None = None
+) -> Floats:
     """Return predicted over measured, minus 1, of every unit, by a fit without its fold."""
     fold = np.random.default_rng(0).permutation(len(ms)) % _FOLDS
     errors = np.zeros(len(ms))
     for number in range(_FOLDS):
         out = fold == number
         if out.any() and not out.all():
-            errors[out] = (
-                rows[out] @ _solve(rows[~out], ms[~out], before) / _NS_PER_MS / ms[out] - 1
-            )
+            solution = _solve(rows[~out], ms[~out], before)
+            predicted = rows[out] @ solution / _NS_PER_MS
+            if kernel:
+                residual = _residual(rows[~out], ms[~out], solution, kernel)
+                predicted *= residual.factor(dict(zip(_NAMES, rows[out].T, strict=True)))
+            errors[out] = predicted / ms[out] - 1
     return errors
 
 

@@ -11,7 +11,7 @@ from nas.core.errors import NasError
 from nas.latency.correction import Correction
 from nas.latency.measure.correction_fit import CorrectionFit, MeasuredNetwork, fit_correction
 from nas.latency.measure.estimates import COVERAGE, Estimate, Estimates, Floats, estimate, quantile
-from nas.latency.measure.operator_fit import OperatorFit, fit_operators, model_ms
+from nas.latency.measure.operator_fit import OperatorFit, fit_operators
 from nas.latency.measure.plan import Plan, from_mapping
 from nas.latency.measure.samples import CORRECTION, FIXED, PROBE, UNIT, Samples
 from nas.latency.measure.validation import TooFew, validate
@@ -137,7 +137,7 @@ def _left_out(
     planned = {job.name: job.units[0] for job in plan.of(UNIT, PROBE)}
     known_ms = [one.ms for one in isolated.values()]
     model = fit_operators([planned[key] for key in isolated], known_ms, prior=prior).model
-    return {key: max(model_ms(model, unit), _LITTLE_MS) for key, unit in absent.items()}
+    return {key: max(model.ms(unit), _LITTLE_MS) for key, unit in absent.items()}
 
 
 def _begun_from(prior: LatencyTable | None) -> tuple[str, ...]:

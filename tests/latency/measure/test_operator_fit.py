@@ -37,6 +37,24 @@ def test_known_coefficients_are_found_again() -> None:
         assert _predicted(fit.model, unit) == pytest.approx(_ms(TRUE, unit), rel=1e-3)
 
 
+def test_what_is_not_linear_in_the_counts_is_learnt() -> None:
+    def slow(unit: Unit) -> float:
+        return _ms(TRUE, unit) ** 0.8  # small units are slower than the linear model says
+
+    fit = fit_operators(UNITS, [slow(unit) for unit in UNITS])
+    assert fit.model.residual is not None
+    new = probes(np.random.default_rng(1), 60)
+    linear = [_predicted(fit.model, unit) / slow(unit) - 1 for unit in new]
+    whole = [fit.model.ms(unit) / slow(unit) - 1 for unit in new]
+    assert np.abs(whole).mean() < 0.6 * np.abs(linear).mean()
+    assert np.abs(fit.errors).mean() == pytest.approx(np.abs(whole).mean(), rel=0.5)
+
+
+def test_few_units_leave_the_model_linear() -> None:
+    few = UNITS[:40]
+    assert fit_operators(few, [_ms(TRUE, unit) ** 0.9 for unit in few]).model.residual is None
+
+
 def test_no_coefficient_is_negative_whatever_the_times() -> None:
     times = np.random.default_rng(0).lognormal(size=len(UNITS))
     coefficients = fit_operators(UNITS, times.tolist()).model.coefficients

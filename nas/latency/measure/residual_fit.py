@@ -1,0 +1,92 @@
+"""Fit what a linear model of counts leaves of measured units: a sparse Gaussian process."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log
+
+import numpy as np
+
+from nas.latency.measure.estimates import Floats
+from nas.latency.residual import Residual, matern
+
+MIN_UNITS = 60
+"""Fewer measured units than this tell too little about each other."""
+
+_INDUCING = 200
+_LENGTHS = (1.0, 1.5, 2.5, 4.0, 7.0)
+_NOISES = (1e-3, 1e-2, 0.05, 0.2, 0.6)
+_JITTER = 1e-8
+_DIGITS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """The length scale, in standard deviations of the inputs, and the noise's part of variance."""
+
+    length: float
+    noise: float
+
+
+def choose_kernel(rows: Floats, residuals: Floats) -> Kernel:
+    """Return the kernel of the largest likelihood; `rows` (n, counts), `residuals` (n,)."""
+    inputs = _standardised(rows)[0]
+    found = [
+        (_log_likelihood(matern(inputs / length, inputs / length), residuals, noise), k)
+        for length in _LENGTHS
+        for noise in _NOISES
+        for k in [Kernel(length=length, noise=noise)]
+    ]
+    return max(found, key=lambda pair: pair[0])[1]
+
+
+def fit_residual(names: Sequence[str], rows: Floats, residuals: Floats, kernel: Kernel) -> Residual:
+    """Return the process of `residuals` (n,), logarithms, over counts `rows` (n, len(names))."""
+    inputs, means, scales, varied = _standardised(rows)
+    inputs, offset = inputs / kernel.length, float(residuals.mean())
+    points = np.round(inputs[_spread_out(inputs)], _DIGITS)
+    inside, across = matern(points, points), matern(inputs, points)
+    system = across.T @ across + kernel.noise * inside + _JITTER * len(rows) * np.eye(len(points))
+    weights = np.linalg.solve(system, across.T @ (residuals - offset))
+    return Residual(
+        names=tuple(name for name, varies in zip(names, varied, strict=True) if varies),
+        means=tuple(np.round(means, 6).tolist()),
+        scales=tuple(np.round(scales * kernel.length, 6).tolist()),
+        offset=round(offset, 6),
+        points=tuple(map(tuple, points.tolist())),
+        weights=tuple(np.round(weights, 6).tolist()),
+    )
+
+
+def _standardised(rows: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return the inputs of the counts that vary, their means and scales, and which those are."""
+    logs = np.log1p(rows)
+    varied = logs.std(axis=0) > _JITTER
+    means, scales = logs[:, varied].mean(axis=0), logs[:, varied].std(axis=0)
+    return (logs[:, varied] - means) / scales, means, scales, varied
+
+
+def _log_likelihood(kernel: Floats, residuals: Floats, noise: float) -> float:
+    """Return the logarithm of the marginal likelihood, up to a constant, at the best variance."""
+    centred = residuals - residuals.mean()
+    factor = np.linalg.cholesky(kernel + noise * np.eye(len(kernel)))
+    whitened = np.linalg.solve(factor, centred)
+    variance = max(float(whitened @ whitened) / len(centred), 1e-12)
+    return -0.5 * len(centred) * log(variance) - float(np.log(np.diag(factor)).sum())
+
+
+def _spread_out(inputs: Floats) -> list[int]:
+    """Return rows for inducing points, each the least explained by those before.
+
+    This is the pivoted Cholesky decomposition of the kernel matrix.
+    """
+    left, parts, chosen = np.ones(len(inputs)), np.zeros((len(inputs), 0)), list[int]()
+    for _ in range(min(_INDUCING, len(inputs))):
+        best = int(left.argmax())
+        if left[best] < _JITTER:
+            break
+        chosen.append(best)
+        column = matern(inputs, inputs[best : best + 1])[:, 0] - parts @ parts[best]
+        column /= np.sqrt(left[best])
+        parts = np.column_stack([parts, column])
+        left = np.maximum(left - column**2, 0.0)
+    return chosen
