@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small import search
+from small_search import search
 
 from nas.core.errors import RunError
 from nas.core.jsonl import Lines

@@ -24,7 +24,7 @@ import yaml
 from matplotlib.figure import Figure
 
 from experiments.compound_scaling.known import by_model
-from experiments.compound_scaling.ways import Variant, base, variants
+from experiments.compound_scaling.variants import Variant, base, variants
 from experiments.shared.arguments import training_parser
 from experiments.shared.intervals import quantiles
 from experiments.shared.results import BLUE, GREEN, OCHRE, RED, circumstances, save

@@ -39,13 +39,13 @@ from experiments.fit_published_accuracy.rows import (
 )
 from experiments.fit_published_accuracy.student import (
     SPACE,
-    Lessons,
     Teacher,
+    TrainingSet,
     fit_student,
     front_rows,
     general_features,
+    label,
     near_front,
-    taught,
 )
 from experiments.shared.folders import ROOT, SHARED_DATA
 from experiments.shared.results import circumstances, rounded
@@ -142,11 +142,11 @@ def fit(
     }
     log.info("kept back: %s", result["kept_back"])
     rng = np.random.default_rng(options.seed + 1)
-    model, lessons = teach(published, teacher, header, rng)
+    model, examples = teach(published, teacher, header, rng)
     write_feature_model(model, options.model)
     model = load_feature_model(options.model)
     result["student"] = student_result(model, published, teacher)
-    result["student"] |= {"lessons": len(lessons.features), "bytes": options.model.stat().st_size}
+    result["student"] |= {"examples": len(examples.features), "bytes": options.model.stat().st_size}
     result["zoo"] = {name: zoo_result(name, model, teacher) for name in ZOO}
     log.info("student: %s", result["student"])
     return result
@@ -190,15 +190,15 @@ def by_reference(process: Process, scaling: Scaling, found: Floats) -> Any:
 
 def teach(
     published: Published, teacher: Teacher, header: FeatureHeader, rng: np.random.Generator
-) -> tuple[FeatureModel, Lessons]:
+) -> tuple[FeatureModel, TrainingSet]:
     """Return the student, taught all over and then where a search with it leads."""
-    lessons = taught(teacher, general_features(published.archs, rng))
-    log.info("%d lessons", len(lessons.features))
+    examples = label(teacher, general_features(published.archs, rng))
+    log.info("%d examples", len(examples.features))
     for number in range(ROUNDS):
-        model = fit_student(lessons, header)
-        lessons += taught(teacher, near_front(model, rng))
-        log.info("round %d: %d lessons", number + 1, len(lessons.features))
-    return fit_student(lessons, header), lessons
+        model = fit_student(examples, header)
+        examples += label(teacher, near_front(model, rng))
+        log.info("round %d: %d examples", number + 1, len(examples.features))
+    return fit_student(examples, header), examples
 
 
 def student_result(model: FeatureModel, published: Published, teacher: Teacher) -> dict[str, Any]:

@@ -23,7 +23,7 @@ HIDDEN, STEPS, BATCH = (40, 32), 14_000, 512
 SPREAD_HIDDEN, SPREAD_STEPS = (24,), 6_000
 ROWS, VARIED, OF_OTHERS = 10_000, 6_000, 2_000
 
-BINS, KEPT, GENERATIONS, BROOD = 40, 80, 50, 2_000
+BINS, KEPT, GENERATIONS, OFFSPRING = 40, 80, 50, 2_000
 NEAR = 6_000
 MIN_MACS, MAX_MACS = 2e7, 2e9
 
@@ -32,26 +32,26 @@ Teacher = Callable[[Floats], Prediction]
 
 
 @dataclass(frozen=True, slots=True)
-class Lessons:
+class TrainingSet:
     """Features of networks, and what the process says of them."""
 
     features: Floats
-    taught: Prediction
+    labels: Prediction
 
-    def __add__(self, other: "Lessons") -> "Lessons":
+    def __add__(self, other: "TrainingSet") -> "TrainingSet":
         """Return both."""
         pairs = zip((self.features, *_parts(self)), (other.features, *_parts(other)), strict=True)
         found, mean, deviation = (np.concatenate(pair) for pair in pairs)
-        return Lessons(found, Prediction(mean, deviation, self.taught.family))
+        return TrainingSet(found, Prediction(mean, deviation, self.labels.family))
 
 
-def _parts(lessons: Lessons) -> tuple[Floats, Floats]:
-    return lessons.taught.mean, lessons.taught.deviation
+def _parts(examples: TrainingSet) -> tuple[Floats, Floats]:
+    return examples.labels.mean, examples.labels.deviation
 
 
-def taught(teacher: Teacher, found: Floats) -> Lessons:
+def label(teacher: Teacher, found: Floats) -> TrainingSet:
     """Return what `teacher` says of networks with these features."""
-    return Lessons(found, teacher(found))
+    return TrainingSet(found, teacher(found))
 
 
 def general_features(archs: Sequence[Architecture], rng: np.random.Generator) -> Floats:
@@ -110,7 +110,7 @@ def front_rows(model: FeatureModel, rng: np.random.Generator) -> Matrix:
     space = load_space(SPACE)
     described, size = PicksFeatures(space), NAMES.index("g_macs")
     edges = np.linspace(np.log(MIN_MACS), np.log(MAX_MACS), BINS + 1)
-    rows = np.concatenate([anchors(space), leaning(space, rng, BROOD)])
+    rows = np.concatenate([anchors(space), leaning(space, rng, OFFSPRING)])
     for generation in range(GENERATIONS):
         found = described(rows)
         accuracy = model.predict_features(found, family=False)
@@ -121,33 +121,33 @@ def front_rows(model: FeatureModel, rng: np.random.Generator) -> Matrix:
         best = [order[a : a + min(n, KEPT)] for a, n in zip(starts, counts, strict=True)]
         rows = rows[np.concatenate(best)]
         if generation + 1 < GENERATIONS:
-            rows = np.unique(np.concatenate([rows, _brood(space, rows, rng)]), axis=0)
+            rows = np.unique(np.concatenate([rows, _offspring(space, rows, rng)]), axis=0)
     return rows
 
 
 def near_front(model: FeatureModel, rng: np.random.Generator) -> Floats:
     """Return the features of networks on that front, and of children of theirs."""
     space, rows = load_space(SPACE), front_rows(model, rng)
-    broods = [_brood(space, rows, rng) for _ in range(NEAR // BROOD)]
+    broods = [_offspring(space, rows, rng) for _ in range(NEAR // OFFSPRING)]
     return PicksFeatures(space)(np.concatenate([rows, *broods]))
 
 
-def _brood(space: Space, rows: Matrix, rng: np.random.Generator) -> Matrix:
+def _offspring(space: Space, rows: Matrix, rng: np.random.Generator) -> Matrix:
     """Return children of two rows each, with a few changes."""
-    one, other = rows[rng.integers(0, len(rows), (2, BROOD))]
+    one, other = rows[rng.integers(0, len(rows), (2, OFFSPRING))]
     mixed = np.where(
-        rng.random((BROOD, 1)) < 0.5, one, np.where(rng.random(one.shape) < 0.5, one, other)
+        rng.random((OFFSPRING, 1)) < 0.5, one, np.where(rng.random(one.shape) < 0.5, one, other)
     )
-    changed = rng.random(one.shape) < rng.integers(1, 5, (BROOD, 1)) / one.shape[1]
-    return space.canonical(np.where(changed, space.sample_matrix(rng, BROOD), mixed))
+    changed = rng.random(one.shape) < rng.integers(1, 5, (OFFSPRING, 1)) / one.shape[1]
+    return space.canonical(np.where(changed, space.sample_matrix(rng, OFFSPRING), mixed))
 
 
-def fit_student(lessons: Lessons, header: FeatureHeader, *, seed: int = 0) -> FeatureModel:
-    """Return the model that gives what `lessons` say, as far as it can."""
-    found = lessons.features
+def fit_student(examples: TrainingSet, header: FeatureHeader, *, seed: int = 0) -> FeatureModel:
+    """Return the model that gives what `examples` say, as far as it can."""
+    found = examples.features
     mean, unit = found.mean(axis=0), np.maximum(found.std(axis=0), 1e-3)
     inputs = (found - mean.astype(np.float32)) / unit.astype(np.float32)
-    aim = lessons.taught.mean
+    aim = examples.labels.mean
     gram = inputs.T @ inputs + 1e-3 * len(inputs) * np.eye(len(NAMES))
     linear = np.linalg.solve(gram, inputs.T @ (aim - aim.mean())).astype(np.float32)
     single = inputs.astype(np.float32)
@@ -156,14 +156,14 @@ def fit_student(lessons: Lessons, header: FeatureHeader, *, seed: int = 0) -> Fe
     )
     spread = imitate(
         single,
-        np.log(lessons.taught.deviation),
+        np.log(examples.labels.deviation),
         hidden=SPREAD_HIDDEN,
         steps=SPREAD_STEPS,
         batch=BATCH,
         seed=seed,
     )
     return FeatureModel(
-        header=replace(header, features=NAMES, family=lessons.taught.family),
+        header=replace(header, features=NAMES, family=examples.labels.family),
         mean=mean.astype(np.float32),
         unit=unit.astype(np.float32),
         low=found.min(axis=0).astype(np.float32),

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from experiments.int8.other_quantizers import METHODS, by_edge_quantizer, by_onnxruntime
 from experiments.int8.picture import draw
-from experiments.int8.rivals import METHODS, by_edge_quantizer, by_onnxruntime
 from experiments.shared.fashion import write_folders
 from nas.core.files import write_text
 from nas.core.machine import cpu_name

@@ -40,7 +40,7 @@ class Measured:
 
     table: LatencyTable
     units: Sequence[Unit]
-    alone_ms: Sequence[float]
+    isolated_ms: Sequence[float]
     networks: Sequence[tuple[Sequence[Unit], float]]
 
 
@@ -60,7 +60,7 @@ def measured(name: str) -> Measured:
     return Measured(
         table=table,
         units=[unit_from_key(key) for key in entries],
-        alone_ms=[entry.isolated_ms or 0.0 for entry in entries.values()],
+        isolated_ms=[entry.isolated_ms or 0.0 for entry in entries.values()],
         networks=[(job.units, points[job.name][1]) for job in jobs],
     )
 
@@ -70,7 +70,7 @@ def error(
 ) -> float:
     """Return the mean error on the other networks, of some units and networks to fit on."""
     units = [data.units[place] for place in places]
-    known = dict(zip((u.key for u in units), (data.alone_ms[p] for p in places), strict=True))
+    known = dict(zip((u.key for u in units), (data.isolated_ms[p] for p in places), strict=True))
     model = fit_operators(units, list(known.values()), prior=prior).model
 
     def alone(unit: Unit) -> float:

@@ -78,7 +78,7 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Piece:
+class Case:
     """One seed on one data set: the folder, the start, and the data without the held-out part."""
 
     plan: Plan
@@ -100,103 +100,103 @@ class Contender:
     measured_ms: float
 
 
-def begin(plan: Plan, data: Data, folder: Path, seed: int) -> Piece:
+def begin(plan: Plan, data: Data, folder: Path, seed: int) -> Case:
     """Train the network that all contenders begin with; it has not seen held-out images."""
     seen = held_out(data, plan.settings(seed).held_out, seed=seed)
     out = folder / "start"
     train(plan.arch, seen, adapt(plan.recipe, epochs=plan.start_epochs), seed=seed, out=out)
     start = load_checkpoint(str(out))
-    return Piece(plan=plan, folder=folder, seed=seed, data=data, seen=seen, start=start)
+    return Case(plan=plan, folder=folder, seed=seed, data=data, seen=seen, start=start)
 
 
-def compare(piece: Piece) -> Iterator[Row]:
+def compare(case: Case) -> Iterator[Row]:
     """Yield what is known of the start, then what becomes of every contender."""
-    ours, pruned, searched = search(piece)
-    uniform, ms = as_fast(piece, ours)
+    ours, pruned, searched = search(case)
+    uniform, ms = as_fast(case, ours)
     start_ms, ours_ms, uniform_ms = ms
-    whole = unseen(piece, network_of(piece.start))
-    yield row(piece, "start", piece.start.arch, whole, start_ms) | {"arch": piece.start.arch}
+    whole = unseen(case, network_of(case.start))
+    yield row(case, "start", case.start.arch, whole, start_ms) | {"arch": case.start.arch}
     made = [
         Contender(
             name="netadapt", arch=ours, weights=pruned, searched=searched, measured_ms=ours_ms
         ),
-        cut(piece, "uniform", uniform, uniform_ms),
+        cut(case, "uniform", uniform, uniform_ms),
     ]
-    budget = searched + len(RATES) * epochs_of(piece, piece.plan.images) * epoch_cost(piece, ours)
+    budget = searched + len(RATES) * epochs_of(case, case.plan.images) * epoch_cost(case, ours)
     for one in made:
-        yield finish(piece, one, budget) | {"arch": one.arch}
+        yield finish(case, one, budget) | {"arch": one.arch}
 
 
-def search(piece: Piece) -> tuple[Architecture, Weights, float]:
+def search(case: Case) -> tuple[Architecture, Weights, float]:
     """Prune by NetAdapt; return the network, its weights, and what that has cost."""
     job = PruningJob(
-        start=piece.start,
-        data=piece.data,
-        table=piece.plan.table,
-        settings=piece.plan.settings(piece.seed),
-        recipe=piece.plan.recipe,
+        start=case.start,
+        data=case.data,
+        table=case.plan.table,
+        settings=case.plan.settings(case.seed),
+        recipe=case.plan.recipe,
         device="cpu",
     )
-    result = netadapt(job, piece.folder / "netadapt")
-    found = load_checkpoint(str(piece.folder / "netadapt" / "final.safetensors"))
-    return result.best_arch, found.weights, search_cost(piece, result)
+    result = netadapt(job, case.folder / "netadapt")
+    found = load_checkpoint(str(case.folder / "netadapt" / "final.safetensors"))
+    return result.best_arch, found.weights, search_cost(case, result)
 
 
-def search_cost(piece: Piece, result: Result) -> float:
+def search_cost(case: Case, result: Result) -> float:
     """Return the passes of all rounds: effects on the loss, fine-tuning and judging proposals."""
-    plan, before, total = piece.plan, result.start.macs, 0
-    trained = min(plan.steps * plan.recipe.images_a_step, len(piece.seen.train))
+    plan, before, total = case.plan, result.start.macs, 0
+    trained = min(plan.steps * plan.recipe.images_a_step, len(case.seen.train))
     for one in result.rounds:
         total += BACKWARD * BATCHES * plan.recipe.batch * before
         tried = sum(t.point.macs for t in one.tried if t.point)
-        total += (BACKWARD * trained + len(piece.seen.val)) * tried
+        total += (BACKWARD * trained + len(case.seen.val)) * tried
         before = one.point.macs
     return total / 1e9
 
 
-def epoch_cost(piece: Piece, arch: Architecture) -> float:
+def epoch_cost(case: Case, arch: Architecture) -> float:
     """Return the passes of an epoch and of judging it, in images times thousand million MACs."""
-    images = BACKWARD * len(piece.seen.train) + len(piece.seen.val)
+    images = BACKWARD * len(case.seen.train) + len(case.seen.val)
     return images * cost(arch).macs / 1e9
 
 
-def epochs_of(piece: Piece, images: int) -> int:
-    return max(1, round(images / len(piece.seen.train)))
+def epochs_of(case: Case, images: int) -> int:
+    return max(1, round(images / len(case.seen.train)))
 
 
-def cut(piece: Piece, name: str, widths: Widths, ms: float) -> Contender:
+def cut(case: Case, name: str, widths: Widths, ms: float) -> Contender:
     """Return the start with other widths, cut at once: the channels that do most for the loss."""
-    setup = FineTuningSetup(data=piece.seen, recipe=piece.plan.recipe, epochs=0, seed=piece.seed)
-    arch, weights = piece.start.arch, piece.start.weights
+    setup = FineTuningSetup(data=case.seen, recipe=case.plan.recipe, epochs=0, seed=case.seed)
+    arch, weights = case.start.arch, case.start.weights
     known = effects(setup, arch, weights, number=0)
-    for group in cuts_of(arch, piece.plan.settings(piece.seed)).groups(arch):
+    for group in cuts_of(arch, case.plan.settings(case.seed)).groups(arch):
         width = widths[group.name]
         if width == group.width:
             continue
-        now = {g.name: g for g in groups(arch, origin=piece.start.arch)}[group.name]
+        now = {g.name: g for g in groups(arch, origin=case.start.arch)}[group.name]
         keep = strongest(weights, now, width, by="taylor", effects=known)
         weights = sliced(arch, weights, now, keep)
         arch = narrowed(arch, now, width)
     return Contender(name=name, arch=arch, weights=weights, searched=0.0, measured_ms=ms)
 
 
-def finish(piece: Piece, one: Contender, budget: float) -> Row:
+def finish(case: Case, one: Contender, budget: float) -> Row:
     """Fine-tune with every rate for what is left of the budget, and keep the best by held-out."""
     left = (budget - one.searched) / len(RATES)
-    epochs = max(1, round(left / epoch_cost(piece, one.arch)))
+    epochs = max(1, round(left / epoch_cost(case, one.arch)))
     tried = []
     for share in RATES:
-        recipe = adapt(piece.plan.recipe, epochs=epochs, lr=share * piece.plan.recipe.lr)
-        out = piece.folder / f"{one.name}-{share:g}"
+        recipe = adapt(case.plan.recipe, epochs=epochs, lr=share * case.plan.recipe.lr)
+        out = case.folder / f"{one.name}-{share:g}"
         options = Options(weights=one.weights, device="cpu")
-        trained = train(one.arch, piece.seen, recipe, seed=piece.seed, out=out, options=options)
+        trained = train(one.arch, case.seen, recipe, seed=case.seed, out=out, options=options)
         loss = min(e["val_loss"] for e in trained.history if e["top1"] == trained.top1)
-        top1 = unseen(piece, trained.model)
+        top1 = unseen(case, trained.model)
         tried.append({"rate": share, "held_out": trained.top1, "loss": loss, "top1": top1})
     best = max(tried, key=lambda found: (found["held_out"], -found["loss"]))
-    spent = one.searched + len(RATES) * epochs * epoch_cost(piece, one.arch)
+    spent = one.searched + len(RATES) * epochs * epoch_cost(case, one.arch)
     return {
-        **row(piece, one.name, one.arch, best["top1"], one.measured_ms),
+        **row(case, one.name, one.arch, best["top1"], one.measured_ms),
         "rate": best["rate"],
         "by_rate": [round(found["top1"], 4) for found in tried],
         "epochs": epochs,
@@ -205,49 +205,49 @@ def finish(piece: Piece, one: Contender, budget: float) -> Row:
     }
 
 
-def row(piece: Piece, name: str, arch: Architecture, top1: float, ms: float) -> Row:
+def row(case: Case, name: str, arch: Architecture, top1: float, ms: float) -> Row:
     return {
-        "data": piece.data.name.partition(":")[0],
-        "seed": piece.seed,
+        "data": case.data.name.partition(":")[0],
+        "seed": case.seed,
         "contender": name,
         "top1": round(top1, 4),
         "measured_ms": round(ms, 5),
-        "latency_ms": round(latency_meter(piece.plan.table)(arch), 4),
+        "latency_ms": round(latency_meter(case.plan.table)(arch), 4),
         "macs": cost(arch).macs,
         "params": cost(arch).params,
         "widths": [group.width for group in groups(arch)],
     }
 
 
-def unseen(piece: Piece, model: torch.nn.Module) -> float:
+def unseen(case: Case, model: torch.nn.Module) -> float:
     """Return the accuracy on validation and test images together."""
-    data, side = piece.data, piece.plan.arch.resolution
+    data, side = case.data, case.plan.arch.resolution
     parts = [images for images in (data.val, data.test) if images is not None]
     found = [score(model, images, data, side=side) for images in parts]
     return sum(f.top1 * f.images for f in found) / sum(f.images for f in found)
 
 
-def as_fast(piece: Piece, ours: Architecture) -> tuple[Widths, tuple[float, float, float]]:
+def as_fast(case: Case, ours: Architecture) -> tuple[Widths, tuple[float, float, float]]:
     """Return uniform widths that are as fast as `ours` here, and what start, ours and they take.
 
     Those of about the same prediction are measured beside the two, all visited in turns. What was
     chosen is kept, since measuring again might choose another.
     """
-    path = piece.folder / "as_fast.json"
+    path = case.folder / "as_fast.json"
     if not path.is_file():
-        write_text(path, json.dumps(measure_near(piece, ours)))
+        write_text(path, json.dumps(measure_near(case, ours)))
     widths, (start_ms, ours_ms, uniform_ms) = json.loads(path.read_text())
     return widths, (start_ms, ours_ms, uniform_ms)
 
 
-def measure_near(piece: Piece, ours: Architecture) -> tuple[Widths, tuple[float, float, float]]:
+def measure_near(case: Case, ours: Architecture) -> tuple[Widths, tuple[float, float, float]]:
     """Measure uniform networks beside `ours`, and return what `as_fast` does."""
-    start, meter = piece.start.arch, latency_meter(piece.plan.table)
+    start, meter = case.start.arch, latency_meter(case.plan.table)
     low, high = (share * meter(ours) for share in BAND)
-    known = uniform_networks(start, cuts_of(start, piece.plan.settings(piece.seed)))
+    known = uniform_networks(start, cuts_of(start, case.plan.settings(case.seed)))
     near = sorted((arch for arch in known if low <= meter(arch) <= high), key=meter)
     near = near[:: -(-len(near) // CANDIDATES)]
-    ms = measured(piece.plan, [start, ours, *near], piece.folder / "samples.jsonl")
+    ms = measured(case.plan, [start, ours, *near], case.folder / "samples.jsonl")
     _, best = min((abs(one - ms[1]), i) for i, one in enumerate(ms[2:]))
     widths = {group.name: group.width for group in groups(near[best])}
     return widths, (ms[0], ms[1], ms[2 + best])

@@ -6,7 +6,7 @@ from nas.network.checkpoint import metric_of
 from nas.pruning.netadapt import Point, Result, Round
 from nas.report.tables import Table
 
-_KNOWN_BY_HEART = 0.03
+_OVERFITTED = 0.03
 
 
 def round_text(one: Round, *, metric: str = "top1") -> str:
@@ -30,7 +30,7 @@ def speedup_text(speedup: Speedup) -> str:
     )
 
 
-def ends_table(result: Result, table: LatencyTable) -> Table:
+def before_and_after(result: Result, table: LatencyTable) -> Table:
     """Return the network before and after as a table, with the fractions that are left."""
     start, best = result.start, result.best
     metric = metric_of(result.arch)
@@ -45,7 +45,7 @@ def notes(result: Result, table: LatencyTable, speedup: Speedup | None) -> tuple
     """Return notes about the numbers for readers."""
     found = [f"{result.note}: {result.best.latency_ms:.4g} ms"] if result.note else []
     held, top1 = result.start.held_out or 0.0, result.start.top1 or 0.0
-    if held - top1 > _KNOWN_BY_HEART:
+    if held - top1 > _OVERFITTED:
         found.append(
             f"the start was trained on the hold-out images ({metric_of(result.arch)} "
             f"{100 * held:.1f} %, {100 * top1:.1f} % on the validation images): they overrate "

@@ -15,7 +15,7 @@ from nas.cli._options import COUNT, DEVICE, JSON, RATE, RECIPE, WHOLE, F, option
 from nas.cli._places import PATH
 from nas.cli._print import print_json, print_table, put, say
 from nas.cli._progress import progress
-from nas.cli._pruned import ends_table, notes, round_text, speedup_text
+from nas.cli._pruned import before_and_after, notes, round_text, speedup_text
 from nas.cli._trained import WEIGHTS, find_trained
 from nas.core import plugins
 from nas.core.data import to_json
@@ -172,7 +172,7 @@ def _print(result: Result, table: LatencyTable, speedup: Speedup | None) -> None
     """Print the result of the pruning."""
     if speedup:
         put(speedup_text(speedup))
-    print_table(ends_table(result, table))
+    print_table(before_and_after(result, table))
     for note in notes(result, table, speedup):
         say(note)
 

@@ -166,17 +166,20 @@ def command(
             with optional("the picture", say):
                 _draw(run, known, out)
     if run.solutions:
-        _say_where(run)
+        _say_folder(run)
     if len(run.trials) and len(run.trials.errors) == len(run.trials):
         raise click.exceptions.Exit(1)
     if not run.finished:
-        say(f"stopped after {len(run.trials)} trials; resume: {_again(run.setup.config, out)}")
+        say(
+            f"stopped after {len(run.trials)} trials; "
+            f"resume: {_resume_command(run.setup.config, out)}"
+        )
         raise click.Abort
     if run.spent:
         _say_spent(run, out)
 
 
-def _again(config: SearchConfig, out: Place) -> str:
+def _resume_command(config: SearchConfig, out: Place) -> str:
     """Return the command that resumes a search, with --allow-plugins where its settings need it."""
     trust = " --allow-plugins" if names_code(config) else ""
     return f"nas search --out {as_word(out)}{trust}"
@@ -188,7 +191,7 @@ def _say_spent(run: Run, out: Place) -> None:
     given = getattr(config, run.spent)
     say(
         f"{flag} {given} is used up after {len(run.trials)} of {config.trials} trials; "
-        f"resume: {_again(config, out)} {flag} {ceil(run.used) + given}"
+        f"resume: {_resume_command(config, out)} {flag} {ceil(run.used) + given}"
     )
 
 
@@ -301,10 +304,12 @@ def _print_front(run: Run, known: Sequence[Solution], top: int) -> None:
         put(f"latency_ms: {', '.join(which)}")
         for note in (*latency_notes(own), *notes(table)):
             put(f"latency_ms: {note}")
-    say(f"{len(run.trials):,} candidates{_became(run)} in {run.seconds:.2f} s{_rate(run)}")
+    say(
+        f"{len(run.trials):,} candidates{_stopped_or_failed(run)} in {run.seconds:.2f} s{_rate(run)}"
+    )
 
 
-def _became(run: Run) -> str:
+def _stopped_or_failed(run: Run) -> str:
     """Return how many candidates stopped early or failed, if any."""
     counts = {status: int((run.trials.status == status).sum()) for status in (STOPPED, FAILED)}
     said = [f"{count} {status}" for status, count in counts.items() if count]
@@ -331,7 +336,7 @@ def _why_nothing(run: Run) -> str:
     return f"none of {len(run.trials)} trials satisfied the constraints; more --trials may"
 
 
-def _say_where(run: Run) -> None:
+def _say_folder(run: Run) -> None:
     best = as_word(f"{run.out}:best")
     say(f"everything is in {run.out}; next: nas show {best}, or")
     say(f"nas export {best} --format onnx")

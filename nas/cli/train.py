@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from nas.training.job import Options, TrainingJob
     from nas.training.run import Trained
 
-_HOW = ("device", "workers", "ray_address", "cpus_per_worker", "gpus_per_worker")
+_RUNTIME_FLAGS = ("device", "workers", "ray_address", "cpus_per_worker", "gpus_per_worker")
 """Settings that may change when a training is resumed."""
-_NEWER = ("inherit", "quantize")
+_LATER_FLAGS = ("inherit", "quantize")
 """Settings that earlier versions did not have; the folder's name does not follow their defaults."""
 INT8 = "int8"
 """The recipe of trainings with quantization."""
@@ -226,7 +226,11 @@ def _train(
     if found := advice(recipe, images=len(data.train), task=data.task):
         say(found)
     if start:
-        begin = _inheriting if flags["inherit"] or _is_backbone(start, network) else _beginning
+        begin = (
+            _inheriting
+            if flags["inherit"] or _is_backbone(start, network)
+            else _with_initial_weights
+        )
         network, options = begin(start, network, data, seed=flags["seed"])
     elif resumed:
         options = Options(weights_fingerprint=resumed.weights, normalisation=resumed.normalisation)
@@ -270,7 +274,7 @@ def _inheriting(
     return resumed.arch, Options(weights=resumed.weights, normalisation=resumed.normalisation)
 
 
-def _beginning(
+def _with_initial_weights(
     start: str, arch: Architecture, data: "Data", *, seed: int
 ) -> tuple[Architecture, "Options"]:
     """Return the network and the weights to fine-tune, and say where they come from.
@@ -319,8 +323,8 @@ def _train_distributed(job: "TrainingJob", out: Place, flags: Mapping[str, Any])
 
 def _default_folder(network: Architecture, flags: dict[str, Any]) -> Path:
     """Return a folder named after the settings."""
-    what = {key: value for key, value in flags.items() if key not in _HOW}
-    what = {key: value for key, value in what.items() if value or key not in _NEWER}
+    what = {key: value for key, value in flags.items() if key not in _RUNTIME_FLAGS}
+    what = {key: value for key, value in what.items() if value or key not in _LATER_FLAGS}
     what |= {"recipe": pinned(flags["recipe"]), "accumulate": flags["accumulate"] or 1}
     digest = hashlib.sha256(repr((network.fingerprint, what)).encode()).hexdigest()[:6]
     source = file_name(flags["data"].partition(":")[0], default="data")

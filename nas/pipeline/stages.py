@@ -266,7 +266,7 @@ def _trained(
 ) -> NetworkRecord:
     """Train a network in its own folder."""
     config, data = state.inputs.config, state.inputs.data
-    arch, options = _beginning(state, arch)
+    arch, options = _with_initial_weights(state, arch)
     with state.reporter.progress(f"training {arch.name}", "images") as update:
         options = replace(options, report=update)
         trained = complete_training(
@@ -282,7 +282,7 @@ def _trained(
     return _network(state, trained.arch, part, out, scores)
 
 
-def _beginning(state: PipelineState, arch: Architecture) -> tuple[Architecture, Options]:
+def _with_initial_weights(state: PipelineState, arch: Architecture) -> tuple[Architecture, Options]:
     """Return a network and the options of its training, with initial weights if any."""
     inputs, config = state.inputs, state.inputs.config
     options = Options(device=config.device, teacher=config.train.teacher)

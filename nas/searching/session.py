@@ -88,7 +88,7 @@ class Session:
         self.journal.append(log.ask_record(self.asked, count, picks))
         return self._asked(picks)
 
-    def recall(self, proposals: Sequence[int]) -> tuple[int, ...]:
+    def tell_known(self, proposals: Sequence[int]) -> tuple[int, ...]:
         """Tell those of `proposals` that were evaluated before; return the others."""
         again = [n for n in proposals if self.waiting[n].tobytes() in self._seen]
         for number in again:
@@ -146,7 +146,7 @@ class Session:
         for key, wanted in header.items():
             if key == "space" or found.get(key) == wanted:  # its choices count, not its name
                 continue
-            others = self._otherwise(found.get(key), wanted) if key == "evaluators" else None
+            others = self._differing(found.get(key), wanted) if key == "evaluators" else None
             if others:
                 logger.warning(
                     "%s was begun by an earlier version: that its latency table is the same cannot "
@@ -171,7 +171,7 @@ class Session:
             self._asked(event.picks)
         self.journal.records = self.journal.records[:1]
 
-    def _otherwise(self, found: Any, wanted: Sequence[str]) -> list[str] | None:
+    def _differing(self, found: Any, wanted: Sequence[str]) -> list[str] | None:
         """Return which of `wanted` cannot be compared with what an earlier version wrote.
 
         None where an evaluator is another. Earlier versions ended the text of a latency table in

@@ -125,7 +125,7 @@ class _Proposals:
 
     def _take(self, numbers: tuple[int, ...]) -> None:
         """Answer what was told before; put the rest into the queue, or behind its twin."""
-        for number in self._session.recall(numbers):
+        for number in self._session.tell_known(numbers):
             row = self._session.waiting[number].tobytes()
             if row in self._under_way:
                 self._twins += (number,)
@@ -146,7 +146,7 @@ class _Proposals:
 
     def told(self) -> None:
         """Give proposals that wait for a twin its result, if there is one now."""
-        self._twins = self._session.recall(self._twins)
+        self._twins = self._session.tell_known(self._twins)
 
 
 def _failed(session: Session, numbers: tuple[int, ...], failure: Failure) -> Trials:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from small import search
+from small_search import search
 
 from nas.latency.measure.compare import LatencyCheck
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small import WORDS
+from small_search import WORDS
 
 from nas.latency.file import load_table, write_table
 from nas.latency.table import Entry

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from small import WORDS
+from small_search import WORDS
 
 from nas.searching.config import read_config
 from nas.searching.setup import prepare

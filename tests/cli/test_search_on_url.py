@@ -16,7 +16,7 @@ import pytest
 
 pytest.importorskip("fsspec")
 
-from small import WORDS, search
+from small_search import WORDS, search
 
 from nas.searching.runs.folder import find_architecture
 from nas.searching.runs.status import read_status

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from small import WORDS
+from small_search import WORDS
 
 Nas = Callable[..., object]
 

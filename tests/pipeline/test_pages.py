@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small import search
+from small_search import search
 
 from nas.core.errors import NasError
 from nas.pipeline.pages import page_file, page_of

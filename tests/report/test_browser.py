@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small import search
+from small_search import search
 
 from nas.core.storage import Place
 from nas.pipeline.serve import server

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from small import search
+from small_search import search
 
 from nas.core.errors import BadFile
 from nas.searching.loop import Run

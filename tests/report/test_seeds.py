@@ -4,7 +4,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 import pytest
-from small import search
+from small_search import search
 
 from nas.core.errors import NasError
 from nas.report.seeds import escaped, latex_table, seed_rows

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small import search
+from small_search import search
 
 from nas.latency.file import load_table
 from nas.network.cost import cost

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small import small
+from small_search import small
 
 from nas.core.errors import BadFile, NasError, NotInSpace, UnknownName
 from nas.latency.file import load_table

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from small import search, small
+from small_search import search, small
 
 from nas.core.errors import Unreachable
 from nas.searching.constraints import check_constraints

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small import search, small
+from small_search import search, small
 
 from nas.core.errors import NasError, RunError, UnknownName
 from nas.network.cost import cost

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small import search
+from small_search import search
 
 from nas.core.errors import NasError
 from nas.latency.file import load_table

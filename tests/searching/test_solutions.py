@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 import pytest
-from small import search, small
+from small_search import search, small
 
 from nas.core import data
 from nas.network.cost import cost

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small import search, small
+from small_search import search, small
 
 from nas.core.errors import RunError
 from nas.searching.loop import Run

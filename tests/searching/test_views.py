@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small import search
+from small_search import search
 
 import nas
 from nas.core.errors import NasError

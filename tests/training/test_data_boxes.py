@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 Image = pytest.importorskip("PIL.Image")
 ImageOps = pytest.importorskip("PIL.ImageOps")
 
-from boxed import HEIGHT, NAMES, SCENES, WIDTH, WRITERS, Scene, draw, voc, write_voc  # noqa: E402
+from annotated import HEIGHT, NAMES, SCENES, WIDTH, WRITERS, Scene, draw, voc, write_voc  # noqa: E402
 
 from nas.core.errors import BadFile  # noqa: E402
 from nas.training.data import Data, load_data  # noqa: E402

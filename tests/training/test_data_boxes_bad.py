@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("PIL")
 
-from boxed import SCENES, Scene, coco, draw, voc, write_coco, write_voc, write_yolo
+from annotated import SCENES, Scene, coco, draw, voc, write_coco, write_voc, write_yolo
 from readers.mutate import MUTATIONS, damaged, misread
 
 from nas.core.errors import NasError

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("torch")
 datasets = pytest.importorskip("datasets")
 
-from boxed import HEIGHT, NAMES, SCENES, WIDTH, draw  # noqa: E402
+from annotated import HEIGHT, NAMES, SCENES, WIDTH, draw  # noqa: E402
 
 from nas.core.errors import NasError  # noqa: E402
 from nas.training.data import load_data  # noqa: E402

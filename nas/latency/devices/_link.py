@@ -18,7 +18,7 @@ from nas.core.text import printable
 from nas.latency.devices import _remote
 
 logger = logging.getLogger(__name__)
-_PIECE = 2**18
+_CHUNK = 2**18
 _LONGEST = 300
 _NOTHING = "nas: no Python"
 PLACES = ("$HOME/nas-venv/bin/python3", "python3", "$HOME/.venv/bin/python3", "python")
@@ -28,7 +28,7 @@ _HAS = "import importlib.util as u, sys; sys.exit(None in map(u.find_spec, sys.a
 _READ = "import sys; exec(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())))"
 
 
-class Lost(NasError):
+class ConnectionLost(NasError):
     """The connection could not be made, or broke off; `reached` tells whether it was there."""
 
     def __init__(self, message: str, *, reached: bool) -> None:
@@ -94,7 +94,7 @@ class Link:
         """Send a command and return its answer.
 
         Raises:
-            Lost: if the connection broke off.
+            ConnectionLost: if the connection broke off.
             NasError: if the device could not do it; it says why.
         """
         self._send(strict_json.dumps(words).encode() + b"\n")
@@ -104,13 +104,13 @@ class Link:
         """Send the `size` bytes of a file.
 
         Raises:
-            Lost, NasError: as `ask`.
+            ConnectionLost, NasError: as `ask`.
         """
         self._send(strict_json.dumps(("put", name, size)).encode() + b"\n")
         sent = 0
-        while piece := content.read(_PIECE):
-            self._send(piece)
-            sent += len(piece)
+        while chunk := content.read(_CHUNK):
+            self._send(chunk)
+            sent += len(chunk)
             report(sent, size, "")
         self._answer()
 
@@ -118,7 +118,7 @@ class Link:
         """Yield what `_remote.follow` sends, the last with a key "end".
 
         Raises:
-            Lost: as `ask`.
+            ConnectionLost: as `ask`.
         """
         found = self.ask("follow", skip)
         while True:
@@ -131,7 +131,7 @@ class Link:
         """End what runs on the device, whatever is being followed.
 
         Raises:
-            Lost: as `ask`.
+            ConnectionLost: as `ask`.
         """
         found = self.ask("stop")
         while "done" not in found:
@@ -173,7 +173,7 @@ class Link:
                 return found
         raise self._lost()
 
-    def _lost(self) -> Lost:
+    def _lost(self) -> ConnectionLost:
         """Return the error with the last line that the program wrote."""
         try:
             self._process.wait(timeout=2)
@@ -182,4 +182,6 @@ class Link:
         self._errors.seek(0)
         lines = self._errors.read().decode("utf-8", "replace").split("\n")
         said = [line.strip() for line in lines if line.strip()] or ["the connection ended"]
-        return Lost(f"{self._name}: {printable(said[-1], _LONGEST)}", reached=self._reached)
+        return ConnectionLost(
+            f"{self._name}: {printable(said[-1], _LONGEST)}", reached=self._reached
+        )

@@ -26,7 +26,7 @@ from typing import IO, Any
 MARK = "nas: "
 BUNDLE, SAMPLES, PROGRESS = "bundle.zip", "samples.jsonl", "progress.json"
 _LOCK, _EXIT, _LOG, _PID = "lock", "exit", "log", "pid"
-_PIECE, _PAUSE_SECONDS, _MAX_SAID = 2**20, 0.5, 2000
+_CHUNK, _PAUSE_SECONDS, _MAX_SAID = 2**20, 0.5, 2000
 _KEEP_EXIT = '"$@"; echo $? > exit.new; mv exit.new exit'
 
 
@@ -117,12 +117,12 @@ def put(place: Path, name: str, size: int) -> None:
     try:
         with new.open("wb", buffering=0) as file:
             while left:
-                piece = sys.stdin.buffer.read(min(left, _PIECE))
-                if not piece:
+                chunk = sys.stdin.buffer.read(min(left, _CHUNK))
+                if not chunk:
                     sys.exit(1)  # the connection is gone
-                left -= len(piece)
-                while piece:
-                    piece = piece[file.write(piece) :]
+                left -= len(chunk)
+                while chunk:
+                    chunk = chunk[file.write(chunk) :]
             os.fsync(file.fileno())
         new.replace(place / name)
     except OSError as error:
@@ -130,7 +130,7 @@ def put(place: Path, name: str, size: int) -> None:
         with suppress(OSError):
             new.unlink()
     while left:  # or what follows would be taken for commands
-        left -= len(sys.stdin.buffer.read(min(left, _PIECE)) or sys.exit(1))
+        left -= len(sys.stdin.buffer.read(min(left, _CHUNK)) or sys.exit(1))
     answer(error=failure) if failure else answer(done=True)
 
 

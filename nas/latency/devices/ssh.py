@@ -19,7 +19,7 @@ from typing import Any
 from nas.core import strict_json
 from nas.core.errors import NasError
 from nas.core.text import LONGEST_VALUE, printable, shown
-from nas.latency.devices._link import Link, Lost, command
+from nas.latency.devices._link import ConnectionLost, Link, command
 from nas.latency.devices._mirror import Mirror
 from nas.latency.devices._remote import BUNDLE, SAMPLES
 from nas.latency.measure.bundle import bundle_key, write_bundle
@@ -62,7 +62,7 @@ class Ssh:
             while True:
                 try:
                     return self._connected(mirror)
-                except Lost as error:
+                except ConnectionLost as error:
                     if len(mirror) > known and error.reached:  # else nothing comes of it
                         logger.warning("%s; what runs there continues; trying again", error)
                         known, until = len(mirror), time.monotonic() + self.retry
@@ -70,7 +70,7 @@ class Ssh:
                         raise self._given_up(error, mirror) from None
                     time.sleep(min(_PAUSE_SECONDS, self.retry))
 
-    def _given_up(self, error: Lost, mirror: Mirror) -> NasError:
+    def _given_up(self, error: ConnectionLost, mirror: Mirror) -> NasError:
         if not len(mirror):
             return NasError(f"{error}; see whether this works: ssh {self._words()}")
         return NasError(

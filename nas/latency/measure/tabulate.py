@@ -107,12 +107,12 @@ def _networks(
     left_out: Mapping[str, float],
 ) -> tuple[MeasuredNetwork, ...]:
     """Return the networks for the correction whose units were measured alone or are `left_out`."""
-    alone_ms = {**left_out, **{key: one.ms for key, one in isolated.items()}}
+    isolated_ms = {**left_out, **{key: one.ms for key, one in isolated.items()}}
     networks = []
     for number, job in enumerate(plan.jobs):
-        known = all(unit.key in alone_ms for unit in job.units)
+        known = all(unit.key in isolated_ms for unit in job.units)
         if job.role == CORRECTION and number in found.jobs and known:
-            alone = [alone_ms[unit.key] for unit in job.units]
+            alone = [isolated_ms[unit.key] for unit in job.units]
             ms = found.jobs[number].ms
             networks.append(MeasuredNetwork(units=job.units, isolated_ms=alone, ms=ms))
     if len(networks) < _MIN_NETWORKS:

@@ -23,7 +23,7 @@ from nas.space.with_heads import HeadLookup
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class LatencyEvaluator:
     """Looks the latency of a space's architectures up in one table."""
 
     lookup: Lookup | HeadLookup
@@ -87,7 +87,7 @@ def create(
     confidence: float = 0.0,
     units: SpaceUnits | None = None,
     detectors: Detectors | None = None,
-) -> Table:
+) -> LatencyEvaluator:
     """Return the evaluator for one space, whose `units` may be at hand, and one loaded table.
 
     It answers for the `detectors` of the space, if there are any. Their maps are larger than those
@@ -128,7 +128,7 @@ def create(
         found = HeadLookup(detectors.bodies, values, partial(_whole, table, bool(confidence)))
         found(np.zeros((1, len(space.columns)), np.uint8))  # refuse a table without their units
         keys = list(table.entries)
-    return Table(
+    return LatencyEvaluator(
         found,
         table,
         fingerprint(table.inputs(keys)),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from far import Flaky, MemoryFileSystem, content, wait
-from small import search
+from small_search import search
 
 from nas.core.errors import BadValue, RunError
 from nas.core.storage import Place

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small import search, small
+from small_search import search, small
 
 from nas.core.errors import BadValue
 from nas.latency.file import load_table

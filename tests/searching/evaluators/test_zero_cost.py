@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from small import search  # noqa: E402
+from small_search import search  # noqa: E402
 
 from nas.accuracy.zero_cost import LABELLED, SCORES, first_batch, zero_cost_score  # noqa: E402
 from nas.core import plugins  # noqa: E402  # skipped above where there is no torch

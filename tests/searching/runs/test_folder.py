@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from small import search, small
+from small_search import search, small
 
 from nas.core.errors import BadFile, NasError, RunError, UnknownName
 from nas.network.zoo import load_architecture

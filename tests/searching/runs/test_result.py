@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from small import search
+from small_search import search
 
 from nas.core.errors import NasError
 from nas.searching.runs.result import RESULT, read_result

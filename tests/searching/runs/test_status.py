@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from small import search
+from small_search import search
 
 from nas.core.errors import NasError
 from nas.searching.runs.status import read_status

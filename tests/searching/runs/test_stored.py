@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small import search
+from small_search import search
 
 from nas.core.errors import RunError
 from nas.searching.runs.stored import read_run

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small import search, small
+from small_search import search, small
 
 from nas.core.errors import NasError, RunError
 from nas.searching.runs.study import to_study

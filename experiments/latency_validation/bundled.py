@@ -1,6 +1,6 @@
 """What the bundled tables of this machine say: naive sum, fp32 and int8, one and two threads.
 
-python -m experiments.latency_validation.story
+python -m experiments.latency_validation.bundled
 
 Reads the tables alone; nothing is measured.
 """
