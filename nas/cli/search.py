@@ -305,7 +305,8 @@ def _print_front(run: Run, known: Sequence[Solution], top: int) -> None:
         for note in (*latency_notes(own), *notes(table)):
             put(f"latency_ms: {note}")
     say(
-        f"{len(run.trials):,} candidates{_stopped_or_failed(run)} in {run.seconds:.2f} s{_rate(run)}"
+        f"{len(run.trials):,} candidates{_stopped_or_failed(run)} in {run.seconds:.2f} s"
+        f"{_rate(run)}"
     )
 
 
