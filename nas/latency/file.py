@@ -90,6 +90,7 @@ def table_mapping(table: LatencyTable) -> dict[str, Any]:
         "provenance": source,
         "boundary": correction,
         "validation": table.validation,
+        "elsewhere": table.elsewhere,
         "lacks": table.lacks,
         "entries": {key: _rounded(entry) for key, entry in table.entries.items()},
     }

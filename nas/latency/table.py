@@ -124,7 +124,8 @@ class LatencyTable:
     `entries` are measured units by `Unit.key`; `model` predicts the others; `lacks` are units that
     the runtime could not run, with its message. `sources` says where the numbers come from, `weak`
     where they are least reliable. A measured table has a `provenance`, the `correction` of units
-    that were measured alone, and a `validation` once it was validated.
+    that were measured alone, and a `validation` once it was validated; `elsewhere` are those on
+    other devices, by their names.
     """
 
     name: str
@@ -144,6 +145,7 @@ class LatencyTable:
     provenance: Provenance | None = None
     correction: Correction | None = None
     validation: Validation | None = None
+    elsewhere: Mapping[str, Validation] = field(default_factory=dict)
 
     @property
     def precision(self) -> str:
@@ -209,8 +211,7 @@ class LatencyTable:
         total = fsum(parts.values())
         assumed = fsum(ms for name, ms in parts.items() if name in self.model.assumed)
         uncertainty = self.spread.assumed * assumed
-        if self.entries:
-            uncertainty += self.spread.modelled * total
+        uncertainty += self.spread.modelled * total if self.entries else 0.0
         if self.model.beyond(unit):
             uncertainty += self.spread.outside * (total - assumed)
         return round(uncertainty, DECIMALS)

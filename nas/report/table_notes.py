@@ -27,6 +27,7 @@ def facts(table: LatencyTable) -> dict[str, Any]:
         "lacks": dict(table.lacks),
         "error": asdict(table.error),
         "validation": scores(table.validation) if table.validation else None,
+        "elsewhere": {device: scores(one) for device, one in table.elsewhere.items()},
         "provenance": asdict(table.provenance) if table.provenance else None,
     }
 
@@ -46,6 +47,7 @@ def notes(table: LatencyTable) -> tuple[str, ...]:
         said.append(f"validated on {table.validation.summary}")
     else:
         said.append("not validated; nas latency validate measures how far to trust it")
+    said += [f"on {device}: {one.summary}" for device, one in table.elsewhere.items()]
     if table.lacks:
         said.append(f"{len(table.lacks)} units were refused by the runtime and are missing")
     said += filter(None, (other_runtime(table), other_threads(table), other_graphs(table)))

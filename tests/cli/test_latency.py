@@ -131,6 +131,24 @@ def test_validate_stores_its_figures_in_the_table(nas: Nas, table: Path) -> None
     assert not list(table.parent.glob("*.validation.jsonl"))
 
 
+def test_validate_says_where_it_was_measured_on_another_device(nas: Nas, table: Path) -> None:
+    here = load_table(table).provenance
+    assert here
+    table.write_text(table.read_text().replace(f"  cpu: {here.cpu}", "  cpu: Another CPU"))
+    before = load_table(table)
+    arguments = ("--table", str(table), "--networks", "2")
+    reply = nas("latency", "validate", *arguments)
+    assert "measured on another device" in reply.err
+    assert "own validation and intervals are as before" in reply.err
+    assert table.with_name("my_elsewhere.png").is_file()
+    found = load_table(table)
+    assert (found.validation, found.spread) == (before.validation, before.spread)
+    reply = nas("latency", "validate", *arguments, "--no-plot", "--json")
+    assert json.loads(reply.out)["elsewhere"].startswith(f"{here.cpu}, ")
+    reply = nas("latency", "predict", "mobilenet_v2", "--table", str(table))
+    assert f"on {here.cpu}, " in reply.err
+
+
 def test_validate_reports_a_space_that_is_not_bundled(nas: Nas, table: Path) -> None:
     text = table.read_text().replace("space: mnasnet_b0", "space: mine")
     table.write_text(text)

@@ -1,5 +1,6 @@
 """Validate a latency table on networks that it was not fitted on."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -37,10 +38,10 @@ def command(  # noqa: PLR0913  # a parameter for every option
     """Measure random networks and the zoo end to end, and compare with what TABLE predicts.
 
     Every network is measured twice, which gives the noise floor. The result is stored in the
-    table and shown wherever it is used.
+    table and shown wherever it is used; that of another device is stored apart.
     """
     with options.measuring() as report:
-        validated = validate_table(
+        validated, elsewhere = validate_table(
             table,
             networks=networks,
             space=space,
@@ -48,23 +49,35 @@ def command(  # noqa: PLR0913  # a parameter for every option
             where=where,
             report=report,
         )
+    if elsewhere:  # what follows is about that device
+        validated = replace(validated, validation=validated.elsewhere[elsewhere])
     validation = validated.validation
     if as_json:
-        print_json({"schema": 1, "table": str(table), **facts(validated)["validation"]})
+        found = facts(validated)["validation"]
+        print_json({"schema": 1, "table": str(table), "elsewhere": elsewhere or None, **found})
     elif validation:
         with optional("the summary", say):
             put(validation.summary)
+            if elsewhere:
+                say(_elsewhere(validated, elsewhere))
             say(speed_note(validation) or "the machine was as fast as when the table was measured")
             if note := other_graphs(validated):
                 say(f"the table was {note}")
     if plot:
         with optional("the picture", say):
-            _draw(validated, table)
+            end = "_elsewhere.png" if elsewhere else ".png"
+            _draw(validated, table.with_name(f"{table.stem}{end}"))
 
 
-def _draw(table: LatencyTable, path: Path) -> None:
+def _elsewhere(table: LatencyTable, device: str) -> str:
+    return (
+        f"measured on another device ({device}) than the table ({table.device}, {table.runtime}): "
+        "stored apart; the table's own validation and intervals are as before"
+    )
+
+
+def _draw(table: LatencyTable, picture: Path) -> None:
     from nas.report.latency_plots import draw_validation
 
-    picture = path.with_suffix(".png")
     draw_validation(table, [picture])
     say(f"picture: {picture}")

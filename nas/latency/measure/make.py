@@ -19,7 +19,7 @@ from nas.latency.measure.run import DeviceAndCores, Target, measure_plan
 from nas.latency.measure.samples import UNIT, read_samples
 from nas.latency.measure.selection import operator_model, order_jobs
 from nas.latency.measure.tabulate import entry_of, tabulate
-from nas.latency.measure.validation import speed_of, validate
+from nas.latency.measure.validation import other_device, speed_of, validate
 from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
 from nas.network.layers import Unit
@@ -99,11 +99,12 @@ def validate_table(
     archs: Sequence[Architecture] = (),
     where: DeviceAndCores | None = None,
     report: MeasuringReport = quiet,
-) -> LatencyTable:
+) -> tuple[LatencyTable, str]:
     """Measure networks that the table at `path` was not fitted on, and store the validation in it.
 
     They are `archs`, or random ones of `space`, by default what the table was measured for, and the
-    zoo.
+    zoo. Return the table, and the name of the device where that is not the table's: then the
+    validation is kept apart, as one of `LatencyTable.elsewhere`.
 
     Raises:
         NasError: if the table was not measured by this project, or of no space, or was fitted on
@@ -136,7 +137,7 @@ def validate_table(
     write_table(validated, path, heading=validated.heading)
     with suppress(OSError):
         scratch.unlink()
-    return validated
+    return validated, other_device(table, samples)
 
 
 def _space(table: LatencyTable, name: str | None) -> Space:

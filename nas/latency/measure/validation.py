@@ -33,6 +33,7 @@ def validate(table: LatencyTable, plan: Plan, samples: Samples, *, date: str) ->
     All times are brought to the speed that the machine had when the table was measured, by the
     reference networks. The first and the second half of the repetitions are the two measurements
     whose difference is the noise floor. The table's interval becomes as wide as the errors require.
+    A validation on another device (`other_device`) is kept apart, and changes nothing else.
 
     Raises:
         TooFew: if the networks were not measured often enough.
@@ -51,9 +52,18 @@ def validate(table: LatencyTable, plan: Plan, samples: Samples, *, date: str) ->
     if len(points) < 2:
         raise TooFew("fewer than two networks are measured; start the same command again")
     validation = _scores(points, np.array(halves), slower, date)
+    if other := other_device(table, samples):
+        return replace(table, elsewhere={**table.elsewhere, other: validation})
     wide = quantile(np.array([abs(predicted / ms - 1) for predicted, ms in points.values()]))
     spread = replace(table.spread, relative=round(wide, 4), relative_small=round(wide, 4))
     return replace(table, validation=validation, spread=spread)
+
+
+def other_device(table: LatencyTable, samples: Samples) -> str:
+    """Return the device and the runtime of `samples`; "" if they are those of `table`."""
+    here, source = (samples.machine.cpu, samples.header["runtime"]), table.provenance
+    own = (source.cpu if source else table.device, table.runtime)
+    return "" if here == own else ", ".join(here)
 
 
 def speed_of(table: LatencyTable, plan: Plan, now: Mapping[int, float]) -> float:

@@ -101,7 +101,8 @@ def test_a_name_that_is_no_tables_is_refused_before_anything_is_measured(
 
 
 def test_a_proof_is_stored_in_the_table_and_leaves_no_scratch(path: Path) -> None:
-    proved = validate_table(path, networks=10)
+    proved, elsewhere = validate_table(path, networks=10)
+    assert not elsewhere
     assert load_table(path) == proved
     assert proved.validation is not None
     assert sum(name.startswith("network ") for name in proved.validation.points) == 10
@@ -132,7 +133,7 @@ def test_an_interrupted_validation_is_resumed_with_the_same_networks_only(
         "`space`, or delete it"
     )
     assert scratch.read_bytes() == before
-    assert validate_table(path, networks=3).validation is not None
+    assert validate_table(path, networks=3)[0].validation is not None
     assert not scratch.exists()
 
 
@@ -142,7 +143,7 @@ def test_a_table_of_no_bundled_space_asks_for_one(path: Path) -> None:
     write_table(replace(table, provenance=replace(table.provenance, space="front")), path)
     with pytest.raises(NasError, match="measured for 'front', which is no bundled space; name a"):
         validate_table(path, networks=3)
-    assert validate_table(path, networks=3, space="mnasnet_b0").validation is not None
+    assert validate_table(path, networks=3, space="mnasnet_b0")[0].validation is not None
 
 
 def test_missing_units_are_measured_and_corrected_like_the_others(made: Path) -> None:
@@ -295,9 +296,22 @@ def test_the_duration_grows_with_rounds_jobs_and_what_opening_takes(
 
 def test_a_table_is_validated_on_architectures(path: Path) -> None:
     archs = [load_architecture(f"ssdlite:{name}@96") for name in ("mobilenet_v2", "mnasnet_a1")]
-    validation = validate_table(path, networks=2, archs=archs).validation
+    validation = validate_table(path, networks=2, archs=archs)[0].validation
     assert validation is not None
     assert set(validation.points) == {"ssdlite_mobilenet_v2", "ssdlite_mnasnet_a1"}
+
+
+def test_a_validation_on_another_device_is_kept_apart(path: Path) -> None:
+    own, _ = validate_table(path, networks=3)
+    assert own.provenance
+    assert own.validation
+    write_table(replace(own, provenance=replace(own.provenance, cpu="Another CPU")), path)
+    found, elsewhere = validate_table(path, networks=2)
+    assert elsewhere.endswith(f", {own.runtime}")
+    assert (found.validation, found.spread) == (own.validation, own.spread)
+    assert list(found.elsewhere) == [elsewhere]
+    assert len(found.elsewhere[elsewhere].points) < len(own.validation.points)
+    assert load_table(path) == found
 
 
 def test_a_table_is_not_validated_on_what_it_was_fitted_on(path: Path) -> None:
