@@ -39,7 +39,7 @@ from nas.training.run import complete_training, plan
 
 HERE = Path(__file__).resolve().parent
 TARGETS = (2.0, 4.0)
-COLORS = {"depth": BLUE, "width": GREEN, "resolution": OCHRE, "compound": RED}
+COLOURS = {"depth": BLUE, "width": GREEN, "resolution": OCHRE, "compound": RED}
 
 
 def main() -> None:
@@ -129,10 +129,10 @@ def _draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     for way, own in lines.items():
         points = [rows[0], *own]
         times = [row["times"] for row in points]
-        axes.plot(times, [100 * r["mean"] for r in points], "o-", color=COLORS[way], label=way)
+        axes.plot(times, [100 * r["mean"] for r in points], "o-", color=COLOURS[way], label=way)
         for row in own:
             seeds = [100 * score for score in row["top1_proxy"]]
-            axes.plot([row["times"]] * len(seeds), seeds, "_", color=COLORS[way])
+            axes.plot([row["times"]] * len(seeds), seeds, "_", color=COLOURS[way])
     axes.set_xscale("log", base=2)
     axes.set_xlabel("MACs, in multiples of the base's")
     axes.set_ylabel("accuracy on validation images (%), dashes are seeds")

@@ -18,7 +18,7 @@ from nas.core.files import write_text
 HERE = Path(__file__).resolve().parent
 LEARNED = "learned from 48 networks"
 TAUGHT_BY = "train 10%"
-COLORS = {"digits": BLUE, "shapes": RED}
+COLOURS = {"digits": BLUE, "shapes": RED}
 
 Values = Mapping[str, Mapping[int, float]]
 Measured = tuple[Values, Mapping[str, float]]
@@ -145,7 +145,7 @@ def _draw(results: Mapping[str, Any], path: Path) -> None:
         for proxy, row in sorted(result["proxies"].items(), key=lambda item: item[1]["tau"]):
             low, high = row["tau_interval"]
             spread = [[row["tau"] - low], [high - row["tau"]]]
-            axes.errorbar(100 * row["cost"], row["tau"], spread, fmt="o", color=COLORS[name],
+            axes.errorbar(100 * row["cost"], row["tau"], spread, fmt="o", color=COLOURS[name],
                           elinewidth=0.6, markersize=4)  # fmt: skip
             axes.annotate(proxy, (100 * row["cost"], row["tau"]), xytext=(5, 3),
                           textcoords="offset points", fontsize=8)  # fmt: skip

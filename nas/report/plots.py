@@ -16,7 +16,7 @@ from nas.searching.metrics import FRACTIONS
 from nas.searching.solutions import Solution
 from nas.space.space import INT8
 
-INT8_COLOR = "#e08a1e"
+INT8_COLOUR = "#e08a1e"
 _WIDE = 1.5
 """Known architectures slower than this times the slowest solution are left out."""
 _FAST = 0.5
@@ -68,7 +68,7 @@ def _draw_solutions(axes: Axes, run: Run) -> None:
     whole = [(x, y) for x, y, s in zip(ms, heights, solutions, strict=True) if s.dtype == INT8]
     if whole and len(whole) < len(solutions):
         text = f"of these in int8: {len(whole)}"
-        axes.plot(*zip(*whole, strict=True), "D", color=INT8_COLOR, markersize=4, label=text)
+        axes.plot(*zip(*whole, strict=True), "D", color=INT8_COLOUR, markersize=4, label=text)
 
 
 def _draw_known(axes: Axes, run: Run, known: Sequence[Solution]) -> list[Annotation]:
