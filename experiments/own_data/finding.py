@@ -1,0 +1,138 @@
+"""The ways to a network for one's own images within a latency: each returns architectures."""
+
+import resource
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+import nas
+from nas.core.errors import BadValue
+from nas.core.run_folder import read_lines
+from nas.latency.file import load_table
+from nas.latency.table import LatencyTable
+from nas.network.blocks import Architecture
+from nas.network.multipliers import scale_resolution, scale_width
+from nas.network.zoo import load_architecture
+from nas.space.file import load_space
+from nas.supernet.run import plan_supernet, train_supernet
+from nas.training.data import load_data
+from nas.training.recipe_files import find_recipe
+from nas.training.recipes import adapt
+
+HERE = Path(__file__).resolve().parent
+SPACE = str(HERE / "space.yaml")
+TABLE = "xeon_2_5ghz_onnxruntime_1t_fp32_mbconv_64"
+FAMILIES = ("mobilenet_v3_small", "mobilenet_v3_large", "mobilenet_v2")
+WIDTHS = tuple(round(0.05 * i, 2) for i in range(2, 31))
+NEAR = 0.95
+"""A random network of a latency has at least this share of it."""
+AT_ONCE = 3
+"""Further candidates of the short trainings, until their cost is that of the supernet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """The images, the folder for runs on them, the length of trainings, and how long to search."""
+
+    data: str
+    runs: Path
+    epochs: int
+    supernet_epochs: int
+    scored: int
+
+
+@contextmanager
+def spending(costs: list[float]) -> Iterator[None]:
+    """Append the processor seconds that the body takes, with those of its ended processes."""
+    before = _spent()
+    yield
+    costs.append(round(_spent() - before, 2))
+
+
+def _spent() -> float:
+    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(used.ru_utime + used.ru_stime for used in both)
+
+
+def trained_supernet(setting: Setting) -> Path:
+    """Train the supernet of the space; return its folder."""
+    recipe = adapt(find_recipe("auto"), epochs=setting.supernet_epochs)
+    job = plan_supernet(load_space(SPACE), load_data(setting.data), recipe)
+    train_supernet(job, SPACE, setting.runs / "supernet")
+    return setting.runs / "supernet"
+
+
+def by_supernet(setting: Setting, ms: float) -> Architecture:
+    """Return the best network within `ms` by shared weights."""
+    evaluator = f"supernet:{setting.runs / 'supernet'}"
+    return _searched(setting, ms, evaluator, "max:top1_proxy", setting.scored)
+
+
+def by_proxy(setting: Setting, ms: float, seconds: float) -> Architecture:
+    """Return the best network within `ms` by short trainings that take so many seconds."""
+    evaluator = f"proxy:epochs={setting.epochs}"
+    journal = setting.runs / f"proxy-{ms:g}" / "journal.jsonl"
+    begun = read_lines(journal) if journal.is_file() else []
+    trials, start = max(9, len([line for line in begun if "metrics" in line])), _spent()
+    while True:
+        found = _searched(setting, ms, evaluator, "max:top1_proxy", trials)
+        if _spent() - start >= seconds:
+            return found
+        trials += AT_ONCE
+
+
+def by_predictor(setting: Setting, ms: float) -> Architecture:
+    """Return the best network within `ms` by the predictor of ImageNet accuracies."""
+    return _searched(setting, ms, "published", "max:top1_lcb", 5000)
+
+
+def _searched(
+    setting: Setting, ms: float, evaluator: str, objective: str, trials: int
+) -> Architecture:
+    found = nas.search(
+        space=SPACE,
+        latency_table=TABLE,
+        evaluator=evaluator,
+        objective=objective,
+        limit=f"latency_ms<={ms:g}",
+        trials=trials,
+        data="" if evaluator == "published" else setting.data,
+        workers=1,
+        allow_extrapolation=True,
+        out=setting.runs / f"{evaluator.partition(':')[0]}-{ms:g}",
+    )
+    return found.best.arch
+
+
+def random_ones(ms: float, count: int) -> Sequence[Architecture]:
+    """Return random networks of the space within `ms`, and not much below."""
+    space, table = load_space(SPACE), load_table(TABLE)
+    rng, found = np.random.default_rng(round(1000 * ms)), list[Architecture]()
+    while len(found) < count:
+        arch = space.decode_row(space.sample_matrix(rng, 1)[0])
+        if NEAR * ms <= table.predict(arch).ms <= ms:
+            found.append(arch)
+    return found
+
+
+def of_zoo(ms: float) -> Sequence[Architecture]:
+    """Return the widest network within `ms` of each family, that nearest to it first."""
+    table, side = load_table(TABLE), load_space(SPACE).resolutions[0]
+    found = [_widest(name, side, ms, table) for name in FAMILIES]
+    return sorted((a for a in found if a), key=lambda arch: -table.predict(arch).ms)
+
+
+def _widest(name: str, side: int, ms: float, table: LatencyTable) -> Architecture | None:
+    own = scale_resolution(load_architecture(name), side)
+    fitting = []
+    for width in WIDTHS:
+        try:
+            arch = replace(scale_width(own, width), name=f"{name} x {width:g}")
+        except BadValue:
+            continue
+        if table.predict(arch).ms <= ms:
+            fitting.append(arch)
+    return fitting[-1] if fitting else None
