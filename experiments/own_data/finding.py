@@ -104,6 +104,8 @@ def _searched(
         allow_extrapolation=True,
         out=setting.runs / f"{evaluator.partition(':')[0]}-{ms:g}",
     )
+    if found.best is None:
+        raise SystemExit(f"no network within {ms:g} ms was found by {evaluator}")
     return found.best.arch
 
 

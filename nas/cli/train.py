@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nas.cli._cluster import check_cluster, is_distributed, on_cluster, workers_of
 from nas.cli._data import DATA, as_word
 from nas.cli._options import COUNT, DEVICE, JSON, RATE, RECIPE, WHOLE, option
 from nas.cli._places import PLACE
@@ -91,10 +92,7 @@ PREDICTIONS = "predictions.png"
 )
 @option("--seed", 0, "Seed of weights, order and augmentation.", WHOLE)
 @DEVICE
-@option("--workers", 1, "Workers of a Ray cluster that share every batch.", COUNT)
-@click.option("--ray-address", default="", help="Their cluster, as in auto. [default: a local one]")
-@option("--cpus-per-worker", 1.0, "What each has of a node.", click.FloatRange(min=0))
-@option("--gpus-per-worker", 0.0, kind=click.FloatRange(min=0))
+@on_cluster
 @JSON
 def command(arch: str | None, as_json: bool, resolution: int | None, **flags: Any) -> None:
     """Train ARCH on images, and keep its weights in a training folder.
@@ -115,7 +113,7 @@ def command(arch: str | None, as_json: bool, resolution: int | None, **flags: An
         flags["recipe"] = INT8
     start = _start(arch, resumed, flags)
     network = _network(arch, resolution, resumed)
-    _check_cluster(flags)
+    check_cluster(flags)
     out = flags.pop("out") or Place(
         _default_folder(network, {**flags, "start": start} if start else flags)
     )
@@ -196,16 +194,6 @@ def _trained_backbone(arch: str | None, from_scratch: bool) -> str:
     return name if name and find_checkpoint(name) else ""
 
 
-def _check_cluster(flags: Mapping[str, Any]) -> None:
-    """Refuse settings of workers without a cluster."""
-    if flags["workers"] > 1 or flags["ray_address"]:
-        return
-    for name, alone in (("cpus_per_worker", 1.0), ("gpus_per_worker", 0.0)):
-        if flags[name] != alone:
-            flag = f"--{name.replace('_', '-')}"
-            raise NasError(f"{flag} is for a cluster: give --workers or --ray-address, too")
-
-
 def _train(
     network: Architecture, start: str, out: Place, *, resumed: ResumedTraining | None, **flags: Any
 ) -> tuple["Trained", "Data"]:
@@ -244,7 +232,7 @@ def _train(
             report=update,
         )
         job = plan(network, data, recipe, seed=flags["seed"], options=options)
-        if flags["workers"] == 1 and not flags["ray_address"]:
+        if not is_distributed(flags):
             with out.open() as folder:
                 return run_training(job, folder), data
         return _train_distributed(job, out, flags), data
@@ -311,13 +299,10 @@ def _with_initial_weights(
 
 def _train_distributed(job: "TrainingJob", out: Place, flags: Mapping[str, Any]) -> "Trained":
     """Train with the workers of a Ray cluster."""
-    try:
-        from nas.core.workers.join import Need
-        from nas.training.distributed import Workers, train_distributed
-    except ModuleNotFoundError as error:
-        raise missing_package(error, wanted_by="training with --workers") from None
-    need = Need(cpus=flags["cpus_per_worker"], gpus=flags["gpus_per_worker"])
-    group = Workers(count=flags["workers"], need=need, address=flags["ray_address"])
+    group = workers_of(flags)
+
+    from nas.training.distributed import train_distributed  # Ray, which is there by now
+
     return train_distributed(job, out, group)
 
 

@@ -1,12 +1,13 @@
-"""Read Once-for-All's supernet of the space `mobilenetv3`, trained on ImageNet by its authors.
+"""Read Once-for-All's supernets of the space `mobilenetv3`, trained on ImageNet by their authors.
 
-The file is that of the code at mit-han-lab/once-for-all (Cai et al., 2020; MIT), called
-ofa_mbv3_d234_e346_k357_w1.0 there. Its blocks stand in one row, after the first one four for each
-stage; kernels of 5 and 3 are the centre of the next larger one times a matrix, whose rows give the
-new pixels; normalisation has an epsilon of 1e-5.
+The files are those of the code at mit-han-lab/once-for-all (Cai et al., 2020; MIT), called
+ofa_mbv3_d234_e346_k357_w1.0 and ..._w1.2 there. Blocks stand in one row, after the first one four
+for each stage; kernels of 5 and 3 are the centre of the next larger one times a matrix, whose rows
+give the new pixels; normalisation has an epsilon of 1e-5.
 """
 
 import re
+from collections.abc import Mapping
 from itertools import accumulate
 from pathlib import Path
 
@@ -25,6 +26,9 @@ from nas.training.foreign import IMAGENET_DEVIATION, IMAGENET_MEAN
 from nas.training.plain_weights import read_tensors
 
 SPACE, CLASSES, EPSILON = "mobilenetv3", 1000, 1e-5
+_WIDER: Mapping[int, str] = {24: "mobilenetv3_w12"}
+"""Other spaces than `SPACE`, by the channels of the first layer."""
+_FIRST = "first_conv.conv.weight"
 OFA = "ofa:"
 _PARTS = {
     "expand": "inverted_bottleneck",
@@ -49,8 +53,9 @@ def load_ofa(path: Path) -> Supernet:
     Raises:
         BadFile: if it cannot be read, wants to run code, or a tensor is missing or does not fit.
     """
-    space = load_space(SPACE)
     found = {_plain(name): value for name, value in read_tensors(path).items()}
+    channels = len(found[_FIRST]) if _FIRST in found and found[_FIRST].ndim else 0
+    space = load_space(_WIDER.get(channels, SPACE))
     weights: dict[str, Array] = {}
     for key, shared in shared_layers(space, CLASSES).items():
         weights |= _layer(path, found, key, shared, _name(key, space))
@@ -125,8 +130,8 @@ def _tensor(path: Path, found: Weights, name: str, shape: tuple[int, ...]) -> Ar
         value = value.reshape(shape)
     if value.shape != shape:
         raise BadFile(
-            f"{path}: tensor {name} has shape {value.shape}, space {SPACE} has {shape}; only "
-            "Once-for-All's width of 1.0 is read"
+            f"{path}: tensor {name} has shape {value.shape}, and {shape} was expected; only "
+            "Once-for-All's widths of 1.0 and 1.2 are read"
         )
     if not np.isfinite(value).all():
         raise BadFile(f"{path}: tensor {name} has numbers that are not finite")

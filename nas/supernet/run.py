@@ -85,11 +85,9 @@ def train_supernet(job: TrainingJob, space: str, out: Path) -> TrainedSupernet:
         OutOfMemory: if a batch does not fit for the largest network.
         NasError: if the folder holds something else, or the loss is no number any more.
     """
-    if not holds(out, SUPERNET) or not (out / SPACE).is_file():
-        found = find("search space", space, where="search_spaces")
-        write_text(out / SPACE, read_text(found))
+    keep_space(space, out)
     try:
-        loop, interrupted = run_loop(job, out, kind=SUPERNET)
+        loop, interrupted = run_loop(job, out)
     except OutOfMemory as error:
         raise OutOfMemory(
             f"the largest network of space {load_space(space).name} does not fit: {error}, or "
@@ -105,6 +103,13 @@ def train_supernet(job: TrainingJob, space: str, out: Path) -> TrainedSupernet:
         finished=not interrupted and now.epoch == job.recipe.epochs,
         history=tuple(loop.history),
     )
+
+
+def keep_space(space: str, out: Path) -> None:
+    """Write the file of the space, a name or a path, into the folder `out`, if it has none."""
+    if not holds(out, SUPERNET) or not (out / SPACE).is_file():
+        found = find("search space", space, where="search_spaces")
+        write_text(out / SPACE, read_text(found))
 
 
 def reporting(job: TrainingJob, report: Report, *, device: str) -> TrainingJob:

@@ -1,4 +1,4 @@
-"""Train one network with several workers of a Ray cluster, by Ray Train.
+"""Train a network, or a supernet, with several workers of a Ray cluster, by Ray Train.
 
 Every worker holds the network and takes its share of every batch (`nas.training.process_group`).
 Rank 0 keeps the training folder, as a training in one process does, so that either resumes what
@@ -32,13 +32,13 @@ from nas.core.errors import BadValue, NasError, RunError, typed_line
 from nas.core.files import read_bytes
 from nas.core.plugins import folders
 from nas.core.progress import Report
+from nas.core.run_folder import SUPERNET, TRAINING, holds
 from nas.core.storage import Place, is_url
 from nas.core.workers.join import Need, can_add, connect, slots
-from nas.network.checkpoint import SETTINGS
 from nas.training.folder import METRICS
 from nas.training.job import TrainingJob
 from nas.training.process_group import ProcessGroup
-from nas.training.run import Trained, is_finished, run_training
+from nas.training.run import Trained, is_finished, run_loop
 from nas.training.task import check_batch
 
 logger = logging.getLogger(__name__)
@@ -80,6 +80,18 @@ def train_distributed(job: TrainingJob, out: Place, workers: Workers) -> Trained
         NasError: as `train` does; if there is no such cluster, or it has too little; if workers
             are lost again and again.
     """
+    distribute(job, out, workers)
+    with out.open() as folder:
+        options = replace(job.options, device="cpu", report=None)
+        return run_training(replace(job, options=options), folder)
+
+
+def distribute(job: TrainingJob, out: Place, workers: Workers) -> None:
+    """Do all epochs of a planned training with all `workers`, and leave them in `out`.
+
+    Raises:
+        KeyboardInterrupt, NasError: as `train_distributed` does.
+    """
     _check_shares(job, workers)
     with out.open() as folder:
         finished = is_finished(job, folder)
@@ -88,8 +100,6 @@ def train_distributed(job: TrainingJob, out: Place, workers: Workers) -> Trained
     with out.open() as folder:
         if not is_finished(job, folder):
             raise RunError(f"the workers ended, but the training in {out} is not at its end")
-        options = replace(job.options, device="cpu", report=None)
-        return run_training(replace(job, options=options), folder)
 
 
 def _check_shares(job: TrainingJob, workers: Workers) -> None:
@@ -281,9 +291,9 @@ def _work(settings: Mapping[str, Any]) -> None:
     job = replace(job, options=replace(job.options, group=group, report=report))
     try:
         with _joined(group), out.open(retry=True) if first else nullcontext() as folder:
-            if folder and not (folder / SETTINGS).is_file():
+            if folder and not holds(folder, SUPERNET if job.shared else TRAINING):
                 raise NasError(f"{out} is not shared with the workers; give an `out` that is")
-            run_training(job, folder)
+            run_loop(job, folder)
     except NasError as error:
         raise NasError(str(error)) from None  # subclasses may not be picklable
 

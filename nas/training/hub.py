@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,28 +24,38 @@ def fetch(repo: str, *, hint: str = "") -> Path:
         NasError: if it cannot be reached, or the files cannot be kept.
         MissingPackage: if huggingface_hub is not installed.
     """
+    instead = f"where it can, fetch {CONFIG} and {WEIGHTS}, and give their folder: timm:FOLDER"
+    return cached(repo) or _fetched(repo, (CONFIG, WEIGHTS), instead=instead, hint=hint)[0].parent
+
+
+def fetch_file(repo: str, name: str, *, instead: str) -> Path:
+    """Return a file of a repository on the hub, fetched if it is not cached.
+
+    Raises:
+        NasError: as `fetch` does; `instead` says what to do where the hub cannot be reached.
+    """
+    return _fetched(repo, (name,), instead=instead)[0]
+
+
+def _fetched(repo: str, names: Sequence[str], *, instead: str, hint: str = "") -> list[Path]:
     try:
         from huggingface_hub import constants, errors, hf_hub_download
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="fetching weights from the hub") from None
-    if found := cached(repo):
-        return found
     if not constants.HF_HUB_OFFLINE:
         logger.info("fetching %s from the hub", repo)
     try:
         with _without_warnings():
-            paths = [Path(hf_hub_download(repo, name)) for name in (CONFIG, WEIGHTS)]
+            return [Path(hf_hub_download(repo, name)) for name in names]
     except errors.LocalEntryNotFoundError:
         raise NasError(
-            f"{shown(repo)} is not cached, and the hub cannot be reached; where it can, fetch "
-            f"{CONFIG} and {WEIGHTS}, and give their folder: timm:FOLDER{hint}"
+            f"{shown(repo)} is not cached, and the hub cannot be reached; {instead}{hint}"
         ) from None
     except (errors.RepositoryNotFoundError, errors.EntryNotFoundError, errors.HFValidationError):
-        message = f"the hub has no {shown(repo)} with {CONFIG} and {WEIGHTS}{hint}"
+        message = f"the hub has no {shown(repo)} with {' and '.join(names)}{hint}"
         raise UnknownName(message) from None
     except Exception as error:  # the hub, what is between, and the disk fail in many ways
         raise NasError(f"cannot fetch {shown(repo)}: {first_line(error)}{hint}") from None
-    return paths[0].parent
 
 
 def cached(repo: str) -> Path | None:

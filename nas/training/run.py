@@ -11,7 +11,7 @@ from torch import nn
 
 from nas.core.data import as_json
 from nas.core.errors import BadValue
-from nas.core.run_folder import TRAINING, Kind
+from nas.core.run_folder import SUPERNET, TRAINING
 from nas.models.quantized import QuantizedNetwork
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import AVERAGE
@@ -156,12 +156,12 @@ def run_training(job: TrainingJob, out: Path | None = None) -> Trained:
     return _result(loop, out, interrupted=interrupted)
 
 
-def run_loop(job: TrainingJob, out: Path | None, *, kind: Kind = TRAINING) -> tuple[Loop, bool]:
-    """Train, in a folder of a `kind` if any; return the loop, and whether it was interrupted."""
+def run_loop(job: TrainingJob, out: Path | None) -> tuple[Loop, bool]:
+    """Train, in a folder if any; return the loop, and whether it was interrupted."""
     device = pick_device(job.options.device)
     job = replace(job, options=replace(job.options, device=str(device)))
     teacher = _teacher(job)
-    with _own_random_numbers(device), _folder(out, job, teacher, kind) as folder:
+    with _own_random_numbers(device), _folder(out, job, teacher) as folder:
         loop = Loop(job, Stepper(job, device=device, teacher=teacher), folder)
         try:
             loop.run()
@@ -220,13 +220,11 @@ def _teacher(job: TrainingJob) -> Teacher | None:
     return load_teacher(job.options.teacher, job.data, job.arch)
 
 
-def _folder(
-    out: Path | None, job: TrainingJob, teacher: Teacher | None, kind: Kind = TRAINING
-) -> Any:
+def _folder(out: Path | None, job: TrainingJob, teacher: Teacher | None) -> Any:
     """Return a context with the folder of the training, None where it leaves none."""
     if out is None:
         return nullcontext(None)
-    settings = _settings(job, teacher)
+    settings, kind = _settings(job, teacher), SUPERNET if job.shared else TRAINING
     return closing(TrainingFolder(out, job.arch, settings, kind=kind, extend=job.options.extend))
 
 

@@ -62,7 +62,7 @@ class Stepper:
         placed(self.model, device)
         self._loss = job.task.loss(job.recipe, device)
         self._distillation = job.task.distillation(job.recipe, device)
-        self._wrapped = self.group.wrapped(self.model)
+        self._wrapped = self.model if job.shared else self.group.wrapped(self.model)
         self.average = ModelEma(self.model, decay=self.recipe.ema)
         self.optimizer = build_optimizer(self.recipe, self.model)
         self.teacher = teacher
@@ -79,6 +79,8 @@ class Stepper:
         """
         self._prepare(step, steps_an_epoch)
         losses = [self._backward(batch, len(batches)) for batch in batches]
+        if self._shared:
+            self.group.mean_([p.grad for p in self.model.parameters() if p.grad is not None])
         if self.recipe.clip:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
@@ -90,7 +92,8 @@ class Stepper:
 
     def _prepare(self, step: int, steps_an_epoch: int) -> None:
         """Set what depends on the step: random numbers, the rate, momentum of the statistics."""
-        seeds = np.random.SeedSequence((self.seed, step, self.group.rank))
+        rank = 0 if self._shared else self.group.rank  # all train the same networks in a step
+        seeds = np.random.SeedSequence((self.seed, step, rank))
         torch.manual_seed(int(seeds.generate_state(1, np.uint64)[0]))
         lr = learning_rate(self.recipe, step=step, steps_an_epoch=steps_an_epoch)
         for parameters in self.optimizer.param_groups:

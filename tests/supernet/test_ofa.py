@@ -24,7 +24,12 @@ from nas.training.trained import network_of  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
-WIDTHS, STRIDES = (16, 24, 40, 80, 112, 160), (2, 2, 2, 1, 2)
+WIDTHS = {
+    "mobilenetv3": (16, 24, 40, 80, 112, 160, 960, 1280),
+    "mobilenetv3_w12": (24, 32, 48, 96, 136, 192, 1152, 1536),
+}
+"""Of the stem, the five stages and the two wide layers behind them."""
+STRIDES = (2, 2, 2, 1, 2)
 RELU, SQUEEZES = (True, True, False, False, False), (False, True, False, True, True)
 Tensors = dict[str, torch.Tensor]
 
@@ -39,24 +44,27 @@ def norm(name: str, width: int, draw: Callable[..., torch.Tensor]) -> Tensors:
     }
 
 
-def published() -> Tensors:
+def published(space: str = "mobilenetv3") -> Tensors:
     """Return tensors with the names and shapes of the published file."""
+    widths = WIDTHS[space]
+    first, last, wide_last, features = widths[0], *widths[-3:]
     generator = torch.Generator().manual_seed(0)
 
     def draw(*shape: int) -> torch.Tensor:
         return 0.2 * torch.randn(*shape, generator=generator)
 
-    found = {"first_conv.conv.weight": draw(16, 3, 3, 3)} | norm("first_conv.bn", 16, draw)
+    found = {"first_conv.conv.weight": draw(first, 3, 3, 3)} | norm("first_conv.bn", first, draw)
     start = "blocks.0.mobile_inverted_conv"
     found |= {
-        f"{start}.depth_conv.conv.weight": draw(16, 1, 3, 3),
-        f"{start}.point_linear.conv.weight": draw(16, 16, 1, 1),
+        f"{start}.depth_conv.conv.weight": draw(first, 1, 3, 3),
+        f"{start}.point_linear.conv.weight": draw(first, first, 1, 1),
     }
-    found |= norm(f"{start}.depth_conv.bn", 16, draw) | norm(f"{start}.point_linear.bn", 16, draw)
+    found |= norm(f"{start}.depth_conv.bn", first, draw)
+    found |= norm(f"{start}.point_linear.bn", first, draw)
     for number in range(20):
         stage, layer = divmod(number, 4)
-        out = WIDTHS[stage + 1]
-        inputs = out if layer else WIDTHS[stage]
+        out = widths[stage + 1]
+        inputs = out if layer else widths[stage]
         wide, block = 6 * inputs, f"blocks.{number + 1}.mobile_inverted_conv"
         found |= {
             f"{block}.inverted_bottleneck.conv.conv.weight": draw(wide, inputs, 1, 1),
@@ -76,11 +84,11 @@ def published() -> Tensors:
                 f"{block}.depth_conv.se.fc.expand.weight": draw(wide, inner, 1, 1),
                 f"{block}.depth_conv.se.fc.expand.bias": draw(wide),
             }
-    found |= {"final_expand_layer.conv.weight": draw(960, 160, 1, 1)}
-    found |= norm("final_expand_layer.bn", 960, draw)
+    found |= {"final_expand_layer.conv.weight": draw(wide_last, last, 1, 1)}
+    found |= norm("final_expand_layer.bn", wide_last, draw)
     found |= {
-        "feature_mix_layer.conv.weight": draw(1280, 960, 1, 1),
-        "classifier.linear.weight": draw(1000, 1280),
+        "feature_mix_layer.conv.weight": draw(features, wide_last, 1, 1),
+        "classifier.linear.weight": draw(1000, features),
         "classifier.linear.bias": draw(1000),
     }
     return found
@@ -152,7 +160,7 @@ class Plain:
         x = torch.conv2d(x, get("first_conv.conv.weight"), None, 2, 1)
         x = hard_swish(self.norm(x, "first_conv.bn"))
         start = "blocks.0.mobile_inverted_conv"
-        y = torch.conv2d(x, get(f"{start}.depth_conv.conv.weight"), None, 1, 1, 1, 16)
+        y = torch.conv2d(x, get(f"{start}.depth_conv.conv.weight"), None, 1, 1, 1, x.shape[1])
         y = torch.relu(self.norm(y, f"{start}.depth_conv.bn"))
         y = torch.conv2d(y, get(f"{start}.point_linear.conv.weight"))
         x = x + self.norm(y, f"{start}.point_linear.bn")
@@ -178,8 +186,8 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def networks(count: int) -> list[tuple[dict[str, object], Architecture]]:
-    space = load_space("mobilenetv3")
+def networks(count: int, name: str = "mobilenetv3") -> list[tuple[dict[str, object], Architecture]]:
+    space = load_space(name)
     rows = space.sample_matrix(np.random.default_rng(3), count)
     return [(dict(space.unpack(row)), space.decode_row(row)) for row in rows]
 
@@ -191,6 +199,18 @@ def test_five_subnets_give_what_plain_torch_gives(path: Path) -> None:
         with torch.no_grad():
             own = network_of(found.subnet(arch))(images)
             wanted = plain(images, picks)
+        assert (own - wanted).abs().max() < 1e-4 * wanted.abs().max()
+
+
+def test_subnets_of_the_wider_one_give_what_plain_torch_gives(tmp_path: Path) -> None:
+    tensors, path = published("mobilenetv3_w12"), tmp_path / "wider.pth"
+    torch.save({"state_dict": tensors}, path)
+    found, plain = load_supernet(f"ofa:{path}"), Plain(tensors)
+    assert found.space.name == "mobilenetv3_w12"
+    images = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    for picks, arch in networks(2, found.space.name):
+        with torch.no_grad():
+            own, wanted = network_of(found.subnet(arch))(images), plain(images, picks)
         assert (own - wanted).abs().max() < 1e-4 * wanted.abs().max()
 
 
@@ -219,7 +239,7 @@ def test_names_of_later_versions_are_read(path: Path, tmp_path: Path) -> None:
     [
         (lambda t: t.pop("blocks.7.mobile_inverted_conv.depth_conv.conv.5to3_matrix"),
          "has no tensor blocks.7.depth_conv.conv.5to3_matrix; a supernet of space mobilenetv3"),
-        (lambda t: t.update({"first_conv.conv.weight": torch.zeros(24, 3, 3, 3)}),
+        (lambda t: t.update({"first_conv.conv.weight": torch.zeros(20, 3, 3, 3)}),
          "tensor first_conv.conv.weight has shape"),
         (lambda t: t["classifier.linear.bias"].fill_(float("nan")), "not finite"),
     ],
@@ -252,3 +272,38 @@ def test_a_probe_answers_for_other_classes(path: Path) -> None:
     scorer = Scorer(replace(found, space=space), data, device="cpu", batch=32, probe=True)
     arch = space.decode_row(np.zeros(len(space.columns), np.uint8))
     assert 0 <= scorer.top1(arch) <= 1
+
+
+@pytest.fixture
+def hub(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache of the hub without network, with the file in one repository."""
+    constants = pytest.importorskip("huggingface_hub.constants")
+    model = tmp_path / "models--someone--ofa"
+    (model / "refs").mkdir(parents=True)
+    (model / "refs" / "main").write_text("0" * 40)
+    (model / "snapshots" / ("0" * 40) / "nets").mkdir(parents=True)
+    (model / "snapshots" / ("0" * 40) / "nets" / "w1.0").symlink_to(path)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_file_on_the_hub_is_taken_from_its_cache(path: Path) -> None:
+    found, own = load_supernet("ofa:hf:someone/ofa/nets/w1.0"), load_supernet(f"ofa:{path}")
+    assert all(np.array_equal(found.weights[name], own.weights[name]) for name in own.weights)
+
+
+@pytest.mark.usefixtures("hub")
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        (
+            "someone/ofa/nets/w1.2",
+            "someone/ofa.? is not cached.* fetch .?nets/w1.2.?, and give it as",
+        ),
+        ("someone/ofa", "is named ofa:hf:OWNER/REPOSITORY/FILE, not hf:someone/ofa"),
+    ],
+)
+def test_what_the_hub_cannot_give_is_one_line(named: str, said: str) -> None:
+    with pytest.raises(NasError, match=said):
+        load_supernet(f"ofa:hf:{named}")

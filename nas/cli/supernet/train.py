@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nas.cli._cluster import check_cluster, is_distributed, on_cluster, workers_of
 from nas.cli._data import DATA, as_word
 from nas.cli._options import COUNT, DEVICE, JSON, RATE, RECIPE, WHOLE, option
 from nas.cli._places import PATH
@@ -18,6 +19,7 @@ from nas.training.recipes import adapt
 
 if TYPE_CHECKING:
     from nas.supernet.run import TrainedSupernet
+    from nas.training.job import TrainingJob
 
 
 @click.command("train")
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 @option("--random", 2, "Random networks a step, beside the largest and the smallest.", WHOLE)
 @option("--seed", 0, "Seed of weights, order, augmentation and random networks.", WHOLE)
 @DEVICE
+@on_cluster
 @JSON
 def command(space: str, data: str, out: Path, as_json: bool, **flags: Any) -> None:
     """Train the largest network of a space so that all others are parts of it.
@@ -45,6 +48,7 @@ def command(space: str, data: str, out: Path, as_json: bool, **flags: Any) -> No
     Every step trains the largest network on the labels, and the smallest and some random ones on
     what the largest says. The same command resumes.
     """
+    check_cluster(flags)
     trained = _train(space, data, out, flags)
     if not trained.finished:
         say(f"stopped after {counted(trained.epochs, 'epoch')}; resume with the same command")
@@ -80,4 +84,17 @@ def _train(space: str, data: str, out: Path, flags: dict[str, Any]) -> "TrainedS
         sharing=Sharing(kernel=flags["kernel"], random=flags["random"]),
     )
     with progress("training", "images") as update:
-        return train_supernet(reporting(job, update, device=flags["device"]), space, out)
+        job = reporting(job, update, device=flags["device"])
+        if not is_distributed(flags):
+            return train_supernet(job, space, out)
+        return _train_distributed(job, space, out, flags)
+
+
+def _train_distributed(
+    job: "TrainingJob", space: str, out: Path, flags: dict[str, Any]
+) -> "TrainedSupernet":
+    group = workers_of(flags)
+
+    from nas.supernet.distributed import train_supernet_distributed  # Ray, which is there by now
+
+    return train_supernet_distributed(job, space, out, group)
