@@ -30,7 +30,7 @@ from nas.supernet.find import load_supernet
 from nas.supernet.scoring import Scorer
 from nas.training.data import Data, load_data
 from nas.training.evaluate import score
-from nas.training.inherited import begin_with
+from nas.training.inherited import inherit_weights
 from nas.training.job import Options
 from nas.training.recipe_files import find_recipe
 from nas.training.recipes import adapt
@@ -129,7 +129,7 @@ def _trained(arch: Architecture, data: Data, setting: Setting, task: Task) -> fl
     options = Options()
     if task.inherits:
         relative = Scorer(load_supernet(str(setting.runs / "supernet")), data).checkpoint(arch)
-        begun = begin_with(relative, arch, data, seed=task.seed)
+        begun = inherit_weights(relative, arch, data, seed=task.seed)
         options = replace(options, weights=begun.weights, normalisation=begun.normalisation)
         arch = begun.arch
     trained = train(arch, data, recipe, seed=task.seed, options=options)

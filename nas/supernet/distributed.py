@@ -9,7 +9,7 @@ from nas.supernet.run import TrainedSupernet, keep_space, train_supernet
 from nas.supernet.sampling import smallest
 from nas.training.distributed import Workers, distribute
 from nas.training.job import TrainingJob
-from nas.training.run import fit
+from nas.training.run import fit_to_data
 
 
 def train_supernet_distributed(
@@ -25,7 +25,9 @@ def train_supernet_distributed(
         NasError: as `train_supernet` and `nas.training.distributed.train_distributed` do.
     """
     least = load_space(space)
-    fit(least.decode_row(smallest(least)), job.data, batch=job.recipe.batch // workers.count)
+    fit_to_data(
+        least.decode_row(smallest(least)), job.data, batch=job.recipe.batch // workers.count
+    )
     keep_space(space, out)
     distribute(job, Place(out), workers)
     options = replace(job.options, device="cpu", report=None)

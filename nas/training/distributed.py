@@ -38,7 +38,7 @@ from nas.core.workers.join import Need, can_add, connect, slots
 from nas.training.folder import METRICS
 from nas.training.job import TrainingJob
 from nas.training.process_group import ProcessGroup
-from nas.training.run import Trained, is_finished, run_loop
+from nas.training.run import Trained, is_finished, run_loop, run_training
 from nas.training.task import check_batch
 
 logger = logging.getLogger(__name__)
