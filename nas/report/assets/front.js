@@ -30,6 +30,11 @@ function makeExplorer(node, spec, kept) {
   const values = (table, key) => (table[key] || []).map((value) =>
     typeof value === "number" ? value * columns[key].scale : null);
 
+  /* The name of a network, with its dtype where both were searched. */
+  const { dtype } = spec.choices || {};
+  const dtypes = new Map(dtype ? spec.front.name.map((name, i) => [name, dtype.values[dtype.codes[i]]]) : []);
+  const titleOf = (name) => (dtypes.has(name) ? `${name} ${dtypes.get(name)}` : name);
+
   /* The ends of the interval of a value, unscaled; null where it has none. */
   function interval(table, key, i) {
     const column = columns[key];
@@ -54,7 +59,7 @@ function makeExplorer(node, spec, kept) {
   }
 
   function textOf(table, i) {
-    const lines = [`<b>${plain(table.name[i])}</b>`];
+    const lines = [`<b>${plain(titleOf(table.name[i]))}</b>`];
     if (table.origin && table.origin[i]) lines.push(plain(table.origin[i]));
     for (const column of main) {
       const value = table[column.key] ? table[column.key][i] : null;
@@ -281,7 +286,7 @@ function makeExplorer(node, spec, kept) {
     const drawing = drawNetwork(spec.networks, state.chosen);
     const choices = choicesOf(place);
     panel.replaceChildren(
-      el("h3", {}, `Network ${state.chosen}`), el("p", {}, facts.join("; ")),
+      el("h3", {}, `Network ${titleOf(state.chosen)}`), el("p", {}, facts.join("; ")),
       commandsOf(state.chosen) || "",
       choices ? el("details", {}, el("summary", {}, "its choices"), el("p", { class: "dim" }, choices)) : "",
       drawing || el("p", { class: "dim" }, spec.undrawn));
@@ -328,7 +333,7 @@ function makeExplorer(node, spec, kept) {
         class: [row.found ? "link" : "bold", isChosen ? "chosen" : ""].join(" ").trim(),
         tabindex: row.found ? 0 : null,
       },
-        el("td", {}, row.name), ...main.map((column) => cell(row, column)));
+        el("td", {}, titleOf(row.name)), ...main.map((column) => cell(row, column)));
       if (row.found) {
         made.addEventListener("click", () => choose(row.name, true));
         made.addEventListener("keydown", (e) => { if (e.key === "Enter") choose(row.name, true); });

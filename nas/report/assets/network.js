@@ -50,7 +50,7 @@ function drawNetwork(networks, name) {
     box.style.height = `${15 + (85 * Math.log2(sideOf(block.in) + 1)) / tallest}%`;
     strip.append(box);
     const bar = el("span", { class: "bar" });
-    bar.style.width = `${(6 * share) / networksLargest(blocks, cost, total)}rem`;
+    bar.style.width = `${(4 * share) / networksLargest(blocks, cost, total)}rem`;
     return el("tr", {},
       el("td", {}, block.name),
       el("td", { class: "text" }, blockText(block)),
