@@ -69,13 +69,13 @@ def test_the_scripts_of_a_detector_give_what_the_exported_graph_does(
     from detectors import tiny_detector
 
     from nas.exporting.export import export
-    from nas.network.checkpoint import Checkpoint, DataFacts
+    from nas.network.checkpoint import Checkpoint, DataMetadata
     from nas.network.lowering import lower
     from nas.network.weights import random_weights
     from nas.training.datasets._pictures import stretched
 
     arch = tiny_detector()
-    facts = DataFacts(
+    facts = DataMetadata(
         name="x", fingerprint="", classes=("a", "b", "c"), mean=(0.5, 0.4, 0.3),
         deviation=(0.2, 0.3, 0.4),
     )  # fmt: skip

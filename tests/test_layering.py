@@ -22,7 +22,7 @@ ORDER = ("core", "network", "space", "exporting", "models", "training", "superne
          "integrations", "testing", "cli")  # fmt: skip
 """The packages, each of which may import those before it."""
 LOADS = {
-    "accuracy": ("gaussian", "imitate", "learn", "short", "short_int8", "zero_cost"),
+    "accuracy": ("distill", "gaussian", "learn", "short", "short_int8", "zero_cost"),
     "core": ("workers.join", "workers.runners"),
     "latency": ("backends",),
     "integrations": ("optuna", "tune"),

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from nas.core.data import folder, to_yaml
 from nas.network.blocks import IMAGE, Architecture, to_mapping
+from nas.network.builder import ArchitectureBuilder
 from nas.network.csp import RELU, SWISH, c2f, c3, pyramid_pooling, shuffle_block
 from nas.network.heads._pan import Parts, aggregated, anchor_free, anchored
-from nas.network.sketch import Sketch
 
 SIDE, CLASSES = 640, 80
 EPSILON = 1e-3
@@ -33,90 +33,92 @@ WIDTHS_S = tuple(2 * width for width in WIDTHS_N)
 def yolov8(widths: Sequence[int], *, repeats: Sequence[int] = (1, 2, 2, 1)) -> Architecture:
     """Return YOLOv8 of these widths: C2f blocks, a neck without convolutions before upsampling."""
 
-    def grow(sketch: Sketch, source: str, out: int) -> str:
-        return c2f(sketch, source, out, repeats=repeats[0], residual=False)
+    def grow(builder: ArchitectureBuilder, source: str, out: int) -> str:
+        return c2f(builder, source, out, repeats=repeats[0], residual=False)
 
-    sketch = Sketch(act=SWISH)
-    last = sketch.conv(IMAGE, widths[0], 3, 2)
+    builder = ArchitectureBuilder(act=SWISH)
+    last = builder.conv(IMAGE, widths[0], 3, 2)
     maps = []
     for number, (width, count) in enumerate(zip(widths[1:], repeats, strict=True)):
-        sketch.section = f"stages.{number}"
-        last = sketch.conv(last, width, 3, 2)
-        last = c2f(sketch, last, width, repeats=count, residual=True)
+        builder.section = f"stages.{number}"
+        last = builder.conv(last, width, 3, 2)
+        last = c2f(builder, last, width, repeats=count, residual=True)
         maps.append(last)
-    maps[-1] = pyramid_pooling(sketch, last, widths[-1])
-    sketch.section = "head"
-    results = aggregated(sketch, maps[1:], widths[2:], Parts(grow=grow, shrink=_shrink))
-    detector = anchor_free(sketch, results, classes=CLASSES)
-    return sketch.architecture(resolution=SIDE, detector=detector, norm_epsilon=EPSILON)
+    maps[-1] = pyramid_pooling(builder, last, widths[-1])
+    builder.section = "head"
+    results = aggregated(builder, maps[1:], widths[2:], Parts(grow=grow, shrink=_shrink))
+    detector = anchor_free(builder, results, classes=CLASSES)
+    return builder.architecture(resolution=SIDE, detector=detector, norm_epsilon=EPSILON)
 
 
 def yolov5(widths: Sequence[int], *, repeats: Sequence[int] = (1, 2, 3, 1)) -> Architecture:
     """Return YOLOv5 (version 6) of these widths: C3 blocks and three anchors a map."""
-    sketch = Sketch(act=SWISH)
-    last = sketch.conv(IMAGE, widths[0], 6, 2)
+    builder = ArchitectureBuilder(act=SWISH)
+    last = builder.conv(IMAGE, widths[0], 6, 2)
     maps = []
     for number, (width, count) in enumerate(zip(widths[1:], repeats, strict=True)):
-        sketch.section = f"stages.{number}"
-        last = sketch.conv(last, width, 3, 2)
-        last = c3(sketch, last, width, repeats=count, residual=True)
+        builder.section = f"stages.{number}"
+        last = builder.conv(last, width, 3, 2)
+        last = c3(builder, last, width, repeats=count, residual=True)
         maps.append(last)
-    maps[-1] = pyramid_pooling(sketch, last, widths[-1])
-    return _with_anchors(sketch, maps[1:], widths[2:], Parts(reduce=True, grow=_c3, shrink=_shrink))
+    maps[-1] = pyramid_pooling(builder, last, widths[-1])
+    return _with_anchors(
+        builder, maps[1:], widths[2:], Parts(reduce=True, grow=_c3, shrink=_shrink)
+    )
 
 
 def yolov5_lite_e() -> Architecture:
     """Return YOLOv5-Lite e: ShuffleNetV2, a neck of separable convolutions that adds downwards."""
 
-    def grow(sketch: Sketch, source: str, out: int) -> str:
-        return sketch.add("separable", source, out, kernel=3, act=RELU)
+    def grow(builder: ArchitectureBuilder, source: str, out: int) -> str:
+        return builder.add("separable", source, out, kernel=3, act=RELU)
 
-    def shrink(sketch: Sketch, source: str, out: int) -> str:
-        return sketch.add("separable", source, out, kernel=3, stride=2, act=RELU)
+    def shrink(builder: ArchitectureBuilder, source: str, out: int) -> str:
+        return builder.add("separable", source, out, kernel=3, stride=2, act=RELU)
 
-    sketch, maps = _shufflenet((3, 7, 1))
+    builder, maps = _shufflenet((3, 7, 1))
     parts = Parts(reduce=True, joints=("concat", "add"), grow=grow, shrink=shrink)
-    return _with_anchors(sketch, maps, (96, 96, 96), parts)
+    return _with_anchors(builder, maps, (96, 96, 96), parts)
 
 
 def yolov5_lite_s() -> Architecture:
     """Return YOLOv5-Lite s: ShuffleNetV2, and the neck of YOLOv5."""
-    sketch, maps = _shufflenet((3, 7, 3))
+    builder, maps = _shufflenet((3, 7, 3))
     parts = Parts(reduce=True, grow=_c3, shrink=_shrink)
-    return _with_anchors(sketch, maps, (64, 128, 256), parts)
+    return _with_anchors(builder, maps, (64, 128, 256), parts)
 
 
-def _shufflenet(repeats: Sequence[int]) -> tuple[Sketch, list[str]]:
+def _shufflenet(repeats: Sequence[int]) -> tuple[ArchitectureBuilder, list[str]]:
     """Return ShuffleNetV2 up to its last stage, which has stride 32 like those of the others."""
-    sketch = Sketch(act=RELU)
-    last = sketch.add("maxpool", sketch.conv(IMAGE, 32, 3, 2), kernel=3, stride=2)
+    builder = ArchitectureBuilder(act=RELU)
+    last = builder.add("maxpool", builder.conv(IMAGE, 32, 3, 2), kernel=3, stride=2)
     maps = []
     for number, (width, count) in enumerate(zip(OF_SHUFFLENET, repeats, strict=True)):
-        sketch.section = f"stages.{number}"
-        last = shuffle_block(sketch, last, width, stride=2)
+        builder.section = f"stages.{number}"
+        last = shuffle_block(builder, last, width, stride=2)
         for _ in range(count):
-            last = shuffle_block(sketch, last, width, stride=1)
+            last = shuffle_block(builder, last, width, stride=1)
         maps.append(last)
-    sketch.act = SWISH
-    return sketch, maps
+    builder.act = SWISH
+    return builder, maps
 
 
 def _with_anchors(
-    sketch: Sketch, maps: Sequence[str], widths: Sequence[int], parts: Parts
+    builder: ArchitectureBuilder, maps: Sequence[str], widths: Sequence[int], parts: Parts
 ) -> Architecture:
-    sketch.section = "head"
-    results = aggregated(sketch, maps, widths, parts)
+    builder.section = "head"
+    results = aggregated(builder, maps, widths, parts)
     anchors = [tuple((round(w / SIDE, 6), round(h / SIDE, 6)) for w, h in row) for row in ANCHORS]
-    detector = anchored(sketch, results, anchors, classes=CLASSES)
-    return sketch.architecture(resolution=SIDE, detector=detector, norm_epsilon=EPSILON)
+    detector = anchored(builder, results, anchors, classes=CLASSES)
+    return builder.architecture(resolution=SIDE, detector=detector, norm_epsilon=EPSILON)
 
 
-def _c3(sketch: Sketch, source: str, out: int) -> str:
-    return c3(sketch, source, out, repeats=1, residual=False)
+def _c3(builder: ArchitectureBuilder, source: str, out: int) -> str:
+    return c3(builder, source, out, repeats=1, residual=False)
 
 
-def _shrink(sketch: Sketch, source: str, out: int) -> str:
-    return sketch.conv(source, out, 3, 2)
+def _shrink(builder: ArchitectureBuilder, source: str, out: int) -> str:
+    return builder.conv(source, out, 3, 2)
 
 
 def _named(name: str, arch: Architecture, text: str) -> str:

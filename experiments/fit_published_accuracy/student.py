@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from experiments.fit_published_accuracy.process import Prediction
+from nas.accuracy.distill import distill
 from nas.accuracy.feature_model import FeatureHeader, FeatureModel
 from nas.accuracy.features import NAMES, Floats, features
-from nas.accuracy.imitate import imitate
 from nas.accuracy.picks import PicksFeatures
 from nas.core.errors import NasError
 from nas.network.blocks import Architecture, Block
 from nas.network.multipliers import Multipliers, round_channels, scale
 from nas.space.file import load_space
-from nas.space.sampling import leaning, near
+from nas.space.sampling import corner_rows, offspring
 from nas.space.space import Matrix, Space
 
 SPACE, OTHERS = "mbconv", ("mnasnet_b0", "mobilenetv3", "mnasnet")
@@ -64,13 +64,13 @@ def general_features(archs: Sequence[Architecture], rng: np.random.Generator) ->
     known = anchors(space)
     rows = (
         space.sample_matrix(rng, ROWS),
-        leaning(space, rng, ROWS),
-        near(space, known, rng, ROWS),
+        corner_rows(space, rng, ROWS),
+        offspring(space, known, rng, ROWS),
     )
     parts = [described(matrix) for matrix in rows]
     for name in OTHERS:
         other = load_space(name)
-        parts.append(PicksFeatures(other)(leaning(other, rng, OF_OTHERS)))
+        parts.append(PicksFeatures(other)(corner_rows(other, rng, OF_OTHERS)))
     parts.append(features(archs))
     chosen = rng.integers(0, len(archs), VARIED)
     parts.append(features([varied(archs[i], rng) for i in chosen]))
@@ -110,7 +110,7 @@ def front_rows(model: FeatureModel, rng: np.random.Generator) -> Matrix:
     space = load_space(SPACE)
     described, size = PicksFeatures(space), NAMES.index("g_macs")
     edges = np.linspace(np.log(MIN_MACS), np.log(MAX_MACS), BINS + 1)
-    rows = np.concatenate([anchors(space), leaning(space, rng, OFFSPRING)])
+    rows = np.concatenate([anchors(space), corner_rows(space, rng, OFFSPRING)])
     for generation in range(GENERATIONS):
         found = described(rows)
         accuracy = model.predict_features(found, family=False)
@@ -151,10 +151,10 @@ def fit_student(examples: TrainingSet, header: FeatureHeader, *, seed: int = 0) 
     gram = inputs.T @ inputs + 1e-3 * len(inputs) * np.eye(len(NAMES))
     linear = np.linalg.solve(gram, inputs.T @ (aim - aim.mean())).astype(np.float32)
     single = inputs.astype(np.float32)
-    rest = imitate(
+    rest = distill(
         single, aim - inputs @ linear, hidden=HIDDEN, steps=STEPS, batch=BATCH, seed=seed
     )
-    spread = imitate(
+    spread = distill(
         single,
         np.log(examples.labels.deviation),
         hidden=SPREAD_HIDDEN,

@@ -29,7 +29,7 @@ from nas.network.blocks import Block
 from nas.network.layers import Conv, Shape, Squeeze, Unit
 from nas.network.lowering import lower_block
 from nas.space.file import load_space
-from nas.space.sampling import tilted
+from nas.space.sampling import biased_rows
 
 HERE = Path(__file__).resolve().parent
 HALF = 45
@@ -64,7 +64,7 @@ def plan(space_name: str) -> Plan:
     """Return the plan: units, carriers, empty carriers of every shape, networks."""
     space = load_space(space_name)
     rng = np.random.default_rng([2, 0])
-    rows = [*space.sample_matrix(rng, HALF), *tilted(space, rng, HALF)]
+    rows = [*space.sample_matrix(rng, HALF), *biased_rows(space, rng, HALF)]
     archs = [space.decode_row(rows[i]) for i in rng.permutation(len(rows))]
     networks = [
         network_job(arch, f"network {i}", CORRECTION if i < HALF else VALIDATION)

@@ -32,7 +32,7 @@ from nas.accuracy.predictor import (
 from nas.core import data
 from nas.core.files import write_text
 from nas.network.zoo import load_architecture
-from nas.space.sampling import covering
+from nas.space.sampling import covering_rows
 
 FOLDS = 10
 PACKAGES = ("numpy", "torch", "scipy", "scikit-learn")
@@ -86,13 +86,13 @@ def fit_model(plan: Plan, rows: Rows, seed: int) -> tuple[AccuracyModel, Teacher
     teacher = TEACHERS[plan.space](rows, seed)
     log.info("teacher fitted to %d rows in %.0f s", len(rows.top1), time.perf_counter() - start)
     rng = np.random.default_rng(seed)
-    matrix = covering(rows.space, rows.matrix, rng, plan.labels)
+    matrix = covering_rows(rows.space, rows.matrix, rng, plan.labels)
     mean = Networks(plan.student, one_hot(rows.space, matrix), teacher.mean(matrix), seed).export()
     model = AccuracyModel(
         domain=rows.space, metric=plan.metric, source=plan.source, note=plan.note,
         mean=mean, spread=mean,
     )  # fmt: skip
-    matrix = covering(rows.space, rows.matrix, rng, plan.deviations)
+    matrix = covering_rows(rows.space, rows.matrix, rng, plan.deviations)
     taught = teacher(matrix)
     gap = model.accuracy(matrix) - taught.accuracy
     wanted = np.log(np.hypot(taught.deviation, np.sqrt(np.mean(gap**2))))

@@ -1,4 +1,4 @@
-"""A Gaussian process for few, noisy rows; a small network then imitates it."""
+"""A Gaussian process for few, noisy rows; a small network is then distilled from it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.accuracy.distill import distill
 from nas.accuracy.examples import Examples
 from nas.accuracy.gaussian import GaussianProcess, average, tune
-from nas.accuracy.imitate import imitate
 from nas.accuracy.predictor import (
     MLP,
     Accuracy,
@@ -26,7 +26,7 @@ from nas.network.cost import cost_of
 from nas.network.layers import Unit
 from nas.space.lookup import Embedding, Lookup
 from nas.space.rows import Value, coordinates
-from nas.space.sampling import covering
+from nas.space.sampling import covering_rows
 from nas.space.space import Matrix, Space
 
 FOLDS = 10
@@ -52,22 +52,22 @@ Indices = NDArray[np.int64]
 class Fitted:
     """A model, and how closely its networks follow the Gaussian process on rows new to both.
 
-    `imitation_r2` is the R2 of the means, `imitation_gap` their root mean square difference, a
-    fraction. `widened` is the factor by which hold-out examples scale the process's standard
+    `distillation_r2` is the R2 of the means, `distillation_gap` their root mean square difference,
+    a fraction. `widened` is the factor by which hold-out examples scale the process's standard
     deviations.
     """
 
     model: AccuracyModel
-    imitation_r2: float
-    imitation_gap: float
+    distillation_r2: float
+    distillation_gap: float
     widened: float
 
 
 def fit_accuracy(examples: Examples, *, seed: int = 0, report: Report = quiet) -> Fitted:
     """Return a model of the accuracies of `examples`, with its errors by cross-validation.
 
-    The model imitates a Gaussian process on all examples, whose hyperparameters are averages over
-    the folds; its standard deviations include the `imitation_gap`. The errors are those of
+    The model is distilled from a Gaussian process on all examples, whose hyperparameters are means
+    over the folds; its standard deviations include the `distillation_gap`. The errors are those of
     processes fitted, hyperparameters included, without the fold; their standard deviations are the
     leave-one-out ones of the process on all examples. Standard deviations are scaled so that 68 and
     95 per cent of the hold-out examples lie within one and two of them; each fold is evaluated with
@@ -177,16 +177,16 @@ def _shrink(
     widened: float,
     seed: int,
 ) -> Fitted:
-    """Return the model whose networks imitate `process`."""
+    """Return the model whose networks are distilled from `process`."""
     space, rng = examples.space, np.random.default_rng(seed)
-    rows, fresh = (covering(space, examples.picks, rng, n) for n in (_LABELS, _DEVIATIONS))
+    rows, fresh = (covering_rows(space, examples.picks, rng, n) for n in (_LABELS, _DEVIATIONS))
     wanted, taught = process.mean(features(rows)), process(features(fresh))
     inputs = one_hot(space, fresh)
     mean = _mean_network(one_hot(space, rows), wanted, inputs, taught.accuracy, seed=seed)
     r2, missed = _agreement(mean, inputs, taught.accuracy)
     deviation = np.hypot(widened * taught.deviation, missed)
     steps, batch = _STEPS // 2, _BATCH // 4
-    spread = imitate(inputs, np.log(deviation), hidden=(32,), steps=steps, batch=batch, seed=seed)
+    spread = distill(inputs, np.log(deviation), hidden=(32,), steps=steps, batch=batch, seed=seed)
     model = AccuracyModel(
         domain=space,
         metric=examples.metric,
@@ -196,7 +196,7 @@ def _shrink(
         spread=spread,
         fitted_range=(float(examples.accuracy.min()), float(examples.accuracy.max())),
     )
-    return Fitted(model=model, imitation_r2=r2, imitation_gap=missed, widened=widened)
+    return Fitted(model=model, distillation_r2=r2, distillation_gap=missed, widened=widened)
 
 
 def _mean_network(
@@ -206,7 +206,7 @@ def _mean_network(
     found: list[tuple[float, MLP]] = []
     for attempt in range(_ATTEMPTS):
         steps = _STEPS * 2**attempt
-        network = imitate(inputs, wanted, hidden=_HIDDEN, steps=steps, batch=_BATCH, seed=seed)
+        network = distill(inputs, wanted, hidden=_HIDDEN, steps=steps, batch=_BATCH, seed=seed)
         found.append((_agreement(network, fresh, taught)[0], network))
         if found[-1][0] > ENOUGH:
             break

@@ -13,7 +13,7 @@ from nas.core.files import write_text
 from nas.core.plugins import Plugin
 from nas.core.schema import SCHEMA
 from nas.core.text import file_name
-from nas.exporting.walk import facts
+from nas.exporting.walk import file_metadata
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint
 from nas.network.detector import plain_detector
@@ -91,7 +91,7 @@ def preprocessing_path(path: Path) -> Path | None:
 def preprocessing(arch: Architecture, metadata: Mapping[str, str]) -> dict[str, Any]:
     """Return the metadata of a .tflite file of `arch` as plain data."""
     lists = {k: json.loads(metadata[k]) for k in ("mean", "deviation", "classes")}
-    known = facts(arch, metadata, layout="NHWC")
+    known = file_metadata(arch, metadata, layout="NHWC")
     scored: dict[str, Any] = {name: float(known[name]) for name in ("top1", "map") if name in known}
     detector = {"detector": plain_detector(arch.detector)} if arch.detector else {}
     return {"schema": SCHEMA, **known, "resolution": arch.resolution, **lists, **detector, **scored}

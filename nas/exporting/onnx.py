@@ -19,7 +19,7 @@ from nas.exporting.walk import (
     INPUT,
     OUTPUT,
     box_metadata,
-    facts,
+    file_metadata,
     input_name,
     is_vector,
     prepared,
@@ -77,7 +77,7 @@ def to_onnx(
             if onnx does not know `opset`, or the operators need a later one.
         MissingPackage: if onnx is not installed.
     """
-    units, metadata = lower(arch), facts(arch, metadata, layout="NCHW")
+    units, metadata = lower(arch), file_metadata(arch, metadata, layout="NCHW")
     weights = prepared(units, weights, seed=seed, batch=batch, form="an ONNX")
     return _to_onnx(units, weights, arch.detector, batch=batch, opset=opset, metadata=metadata)
 
@@ -126,7 +126,7 @@ def detector_to_onnx(
     writer = OnnxWriter(prepared(units, weights, seed=0, batch=1, form="an ONNX"))
     numbers, scores = walk_detector(units, writer, INPUT, arch.detector)
     write_boxes(writer, numbers, scores, arch.detector, start, kept)
-    facts_of = {**facts(arch, metadata, layout="NCHW"), **box_metadata(kept)}
+    facts_of = {**file_metadata(arch, metadata, layout="NCHW"), **box_metadata(kept)}
     outputs = (
         _Output(BOXES, ("found", 4)),
         _Output(SCORES, ("found",)),

@@ -23,7 +23,7 @@ from nas.exporting.walk import (
     CLASS_SCORES,
     OUTPUT,
     box_metadata,
-    facts,
+    file_metadata,
     input_name,
     prepared,
     walk,
@@ -57,7 +57,7 @@ def to_tflite(
         NasError: if a weight is missing, unknown, or of another shape.
         MissingPackage: if ai-edge-litert is not installed.
     """
-    units, metadata = lower(arch), facts(arch, metadata, layout="NHWC")
+    units, metadata = lower(arch), file_metadata(arch, metadata, layout="NHWC")
     weights = prepared(units, weights, seed=seed, batch=batch, form=_FORM)
     writer = TfliteWriter(weights, integer=False, resized=_resized(units, batch))
     return _packed(writer, units, arch.detector, batch=batch, metadata=metadata)
@@ -105,7 +105,7 @@ def int8_to_tflite(
     named = replace(calibrated, grids=_with_last(units, calibrated.grids))
     resized = _resized(units, None)
     writer = TfliteWriter(weights, integer=True, resized=resized, calibrated=named)
-    about = facts(arch, metadata, layout="NHWC")
+    about = file_metadata(arch, metadata, layout="NHWC")
     return _packed(writer, units, arch.detector, batch=None, metadata=about)
 
 
@@ -148,7 +148,7 @@ def detector_to_tflite(
     numbers, scores = (writer.as_float(end, f"float.{i}") for i, end in enumerate(last))
     writer.integer = False
     outputs = write_boxes(writer, numbers, scores, arch.detector, start, kept)
-    about = {**facts(arch, metadata, layout="NHWC"), **box_metadata(kept)}
+    about = {**file_metadata(arch, metadata, layout="NHWC"), **box_metadata(kept)}
     name = arch.name or "detector"
     return pack(
         writer.tensors,

@@ -215,7 +215,9 @@ def prepared(
     return weights
 
 
-def facts(arch: Architecture, metadata: Mapping[str, str] | None, *, layout: str) -> dict[str, str]:
+def file_metadata(
+    arch: Architecture, metadata: Mapping[str, str] | None, *, layout: str
+) -> dict[str, str]:
     """Return the metadata of a graph of `arch`, and `metadata`.
 
     They are its fingerprint, name, resolution, and the `layout` of its input, as in "NCHW"; of a

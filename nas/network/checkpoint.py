@@ -59,7 +59,7 @@ Triple = tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DataFacts:
+class DataMetadata:
     """The facts that a checkpoint records about its data.
 
     Images in the range 0 to 1 are normalised with `mean` and `deviation` of the three channels.
@@ -73,7 +73,7 @@ class DataFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class CheckpointMetadata:
     """The facts that a checkpoint records about its tensors.
 
     `arch` is the content of an architecture file; `progress` is the state of the training, with
@@ -83,7 +83,7 @@ class Facts:
 
     schema: int
     arch: Mapping[str, Any]
-    data: DataFacts
+    data: DataMetadata
     progress: Mapping[str, Any]
     quantized: tuple[str, ...] = ()
 
@@ -102,7 +102,7 @@ class Checkpoint:
     path: Path
     arch: Architecture
     weights: Weights
-    data: DataFacts
+    data: DataMetadata
     top1: float | None
     map: float | None = None
     named: bool = True
@@ -236,7 +236,7 @@ def _ranges(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Scored:
-    """The fields of `Facts.progress` that are read here."""
+    """The fields of `CheckpointMetadata.progress` that are read here."""
 
     top1: Fraction | None = None
     map: Fraction | None = None
@@ -251,7 +251,7 @@ def architecture_of(path: Path) -> Architecture:
     return from_mapping(read_header(path).arch, source=f"{path}: arch")
 
 
-def read_header(path: Path) -> Facts:
+def read_header(path: Path) -> CheckpointMetadata:
     """Return the facts that the checkpoint at `path` records about its tensors.
 
     Raises:
@@ -270,7 +270,7 @@ def read_header(path: Path) -> Facts:
     read = Reader(path)
     if isinstance(facts, Mapping):
         check_schema(facts, place=str(path))
-    return read.record(facts, Facts)
+    return read.record(facts, CheckpointMetadata)
 
 
 def read_weights(path: Path) -> dict[str, Array]:

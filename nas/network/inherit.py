@@ -24,7 +24,7 @@ Channels = NDArray[np.int64]
 Importance = NDArray[np.float64]
 
 _NORM = ("norm.weight", "norm.bias", "norm.running_mean", "norm.running_var")
-_OPEN = 3.0
+_OPEN_GATE = 3.0
 """A bias that opens a gate: a hard sigmoid of 3 is 1, a sigmoid 0.95."""
 
 
@@ -56,13 +56,13 @@ def inherit(
     old, new = lower(trained), lower(arch)
     check_weights(old, weights)
     check_weights(new, fresh)
-    taker = _Taker(old, weights, fresh, classifier=classifier)
+    transfer = _WeightTransfer(old, weights, fresh, classifier=classifier)
     matches = _matches(old, new)
     for unit in new:
-        taker.take(unit, matches.get(unit.name))
-    check_weights(new, taker.made)
-    whole = sum(np.size(value) for value in taker.made.values())
-    return Inherited(weights=taker.made, share=taker.taken / whole)
+        transfer.add_unit(unit, matches.get(unit.name))
+    check_weights(new, transfer.made)
+    whole = sum(np.size(value) for value in transfer.made.values())
+    return Inherited(weights=transfer.made, share=transfer.taken / whole)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -100,7 +100,7 @@ def _chosen(width: int, importance: Importance) -> _Stream:
     return _Stream(channels=np.concatenate([np.sort(order[:width]), more]), width=count)
 
 
-class _Taker:
+class _WeightTransfer:
     """Inherits the weights of one unit after the other."""
 
     def __init__(
@@ -114,7 +114,7 @@ class _Taker:
         self._now = _fresh(old[0].in_shape[0])
         self._importance = _importance_of_streams(old, weights)
 
-    def take(self, unit: Unit, source: "_Source | None") -> None:
+    def add_unit(self, unit: Unit, source: "_Source | None") -> None:
         """Inherit the weights of `unit` from its source."""
         before = self._now
         known = {layer.name: layer for layer in source.unit.layers} if source else {}
@@ -128,7 +128,7 @@ class _Taker:
             own = join(source.unit.name, layer.name)
             self._now = self._with(layer, old, name, own, before if adds else None)
         if unit.shortcut != "none" and (source is None or source.again):
-            self._silence(join(unit.name, unit.layers[-1].name))
+            self._zero_init(join(unit.name, unit.layers[-1].name))
             self._now = before
 
     def _without(self, layer: Layer, name: str) -> _Stream:
@@ -136,7 +136,9 @@ class _Taker:
         match layer:
             case Squeeze():
                 self.made[f"{name}.expand.weight"] = 0 * self.fresh[f"{name}.expand.weight"]
-                self.made[f"{name}.expand.bias"] = 0 * self.fresh[f"{name}.expand.bias"] + _OPEN
+                self.made[f"{name}.expand.bias"] = (
+                    0 * self.fresh[f"{name}.expand.bias"] + _OPEN_GATE
+                )
             case Conv(depthwise=False, out_shape=(width, _, _)) | Linear(out_features=width):
                 return _fresh(width)
         return self._now
@@ -202,7 +204,7 @@ class _Taker:
         self._put(f"{name}.bias", bias[gives.channels])
         return gives
 
-    def _silence(self, name: str) -> None:
+    def _zero_init(self, name: str) -> None:
         """Make the last layer of a block add nothing to its shortcut."""
         for part in ("norm.weight", "norm.bias"):
             self.made[f"{name}.{part}"] = 0 * self.made[f"{name}.{part}"]

@@ -10,7 +10,7 @@ from nas.space.space import Matrix, Space
 _TILT = 1.5
 
 
-def tilted(space: Space, rng: np.random.Generator, count: int) -> Matrix:
+def biased_rows(space: Space, rng: np.random.Generator, count: int) -> Matrix:
     """Return random rows, each with a random bias towards the first or the last values."""
     tilts = rng.uniform(-_TILT, _TILT, count)
     rows = np.zeros((count, len(space.widths)), dtype=np.uint8)
@@ -21,10 +21,10 @@ def tilted(space: Space, rng: np.random.Generator, count: int) -> Matrix:
     return space.canonical(rows)
 
 
-def leaning(space: Space, rng: np.random.Generator, count: int) -> Matrix:
+def corner_rows(space: Space, rng: np.random.Generator, count: int) -> Matrix:
     """Return random rows, each with a bias towards first or last values that varies by choice.
 
-    They reach further than `tilted` ones: into the corners themselves.
+    They reach further than `biased_rows` ones: into the corners themselves.
     """
     shape = (count, len(space.columns))
     lean = rng.normal(0, 1.5, (count, 1)) + rng.normal(0, 0.7, shape)
@@ -32,7 +32,7 @@ def leaning(space: Space, rng: np.random.Generator, count: int) -> Matrix:
     return space.canonical(rows.astype(np.uint8))
 
 
-def near(space: Space, rows: Matrix, rng: np.random.Generator, count: int) -> Matrix:
+def offspring(space: Space, rows: Matrix, rng: np.random.Generator, count: int) -> Matrix:
     """Return rows that take each choice from one of two `rows`, or, once in ten, at random."""
     one, other = rows[rng.integers(0, len(rows), (2, count))]
     shape = one.shape
@@ -41,11 +41,13 @@ def near(space: Space, rows: Matrix, rng: np.random.Generator, count: int) -> Ma
     return space.canonical(mixed)
 
 
-def covering(space: Space, rows: Matrix, rng: np.random.Generator, count: int) -> Matrix:
-    """Return rows to imitate a model learned from `rows`: uniform, `leaning` and `near`.
+def covering_rows(space: Space, rows: Matrix, rng: np.random.Generator, count: int) -> Matrix:
+    """Return rows to distill a model of `rows` on: uniform, `corner_rows` and `offspring`.
 
     A search goes to the corners, so the model must be accurate there too.
     """
     each = count // 3
     uniform = space.sample_matrix(rng, count - 2 * each)
-    return np.concatenate([uniform, leaning(space, rng, each), near(space, rows, rng, each)])
+    return np.concatenate(
+        [uniform, corner_rows(space, rng, each), offspring(space, rows, rng, each)]
+    )

@@ -23,7 +23,7 @@ BATCHES, BATCH = 4, 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Calibration:
+class BatchNormCalibration:
     """The training images that statistics are measured on: so many `batches` of `batch` images.
 
     They are the first of the order that seed 0 gives, not augmented. With 0 batches the statistics

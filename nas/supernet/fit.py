@@ -88,6 +88,6 @@ def _trained(folder: Path, scorer: Scorer) -> Iterator[tuple[Architecture, float
         if facts.data.fingerprint != scorer.data.fingerprint:
             continue
         try:
-            yield scorer.supernet.member(arch), float(facts.progress["top1"])
+            yield scorer.supernet.subnet_arch(arch), float(facts.progress["top1"])
         except NotInSpace:
             continue

@@ -107,7 +107,7 @@ def build_shared(layers: Mapping[str, Shared], *, transforms: bool, seed: int) -
 
 
 @torch.no_grad()
-def silence_branches(network: SharedNetwork, units: Iterable[Unit]) -> None:
+def zero_init_branches(network: SharedNetwork, units: Iterable[Unit]) -> None:
     """Let residual branches of these `units` add nothing at first: their last scale is 0."""
     for unit in units:
         norm = cast(ConvNorm, network.get_submodule(key_of(unit, unit.layers[-1]))).norm

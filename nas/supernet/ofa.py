@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from nas.core.errors import BadFile
-from nas.network.checkpoint import DataFacts
+from nas.network.checkpoint import DataMetadata
 from nas.network.layers import Linear
 from nas.network.weights import Array, Weights, layer_shapes
 from nas.space.file import load_space
@@ -59,7 +59,7 @@ def load_ofa(path: Path) -> Supernet:
     weights: dict[str, Array] = {}
     for key, shared in shared_layers(space, CLASSES).items():
         weights |= _layer(path, found, key, shared, _name(key, space))
-    data = DataFacts(
+    data = DataMetadata(
         name=f"{OFA}{path}",
         fingerprint="",
         classes=tuple(map(str, range(CLASSES))),

@@ -11,25 +11,25 @@ from nas.training.evaluate import autocast
 
 _PENALTIES = (0.01, 0.1, 1.0, 10.0)
 """Of ridge regression, on features of variance 1, times the number of images."""
-_KEPT_BACK = 5
+_HOLD_OUT = 5
 """One image of so many chooses the penalty."""
 
 
 @torch.inference_mode()
-def probe(network: Network, taught: Iterable[Batch], asked: Iterable[Batch]) -> float:
-    """Return the share of right answers to the images `asked` after a fit to those `taught`.
+def probe(network: Network, train: Iterable[Batch], test: Iterable[Batch]) -> float:
+    """Return the fraction of right answers to `test` after a fit to `train`.
 
     The classifier is a ridge regression of the classes, whose penalty a fifth of the images
     chooses; the network stays as it is, in evaluation mode.
     """
-    features, labels = _features(network, taught)
+    features, labels = _features(network, train)
     rows = torch.arange(len(labels), device=labels.device)
-    held = rows % _KEPT_BACK == 0
+    held = rows % _HOLD_OUT == 0
     scored = [
         (_right(_fit(features[~held], labels[~held], by), features[held], labels[held]), -by)
         for by in _PENALTIES
     ]
-    return _right(_fit(features, labels, -max(scored)[1]), *_features(network, asked))
+    return _right(_fit(features, labels, -max(scored)[1]), *_features(network, test))
 
 
 def _features(network: Network, batches: Iterable[Batch]) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from nas.core.run_folder import SUPERNET, holds
 from nas.network.blocks import Architecture
 from nas.space.file import load_space
 from nas.space.space import Matrix, Space
-from nas.supernet.calibration import Calibration
+from nas.supernet.calibration import BatchNormCalibration
 from nas.supernet.sampling import largest, smallest
 from nas.supernet.sandwich import SandwichTraining, Sharing
 from nas.supernet.supernet import SPACE
@@ -67,7 +67,7 @@ def plan_supernet(
         space=space,
         classes=len(data.classes),
         sharing=sharing,
-        calibration=Calibration(data=data),
+        calibration=BatchNormCalibration(data=data),
         pool=pool,
     )
     arch = replace(first, name=f"supernet of {space.name}")

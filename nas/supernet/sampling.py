@@ -43,7 +43,9 @@ def _is_number(column: Column) -> bool:
     return not any(isinstance(value, bool | str) for value in column.values)
 
 
-def drawn(space: Space, count: int, rng: np.random.Generator, pool: Matrix | None) -> Matrix:
+def sample_subnets(
+    space: Space, count: int, rng: np.random.Generator, pool: Matrix | None
+) -> Matrix:
     """Return `count` random rows of the space, or of the rows in `pool`, shape (count, columns)."""
     if pool is None:
         return space.sample_matrix(rng, count)

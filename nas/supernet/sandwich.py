@@ -19,12 +19,12 @@ from nas.models.build import weights_of
 from nas.network.blocks import Architecture
 from nas.network.lowering import lower
 from nas.space.space import Matrix, Space
-from nas.supernet.calibration import Calibration, calibrated
+from nas.supernet.calibration import BatchNormCalibration, calibrated
 from nas.supernet.layers import shared_layers
-from nas.supernet.network import build_shared, silence_branches
-from nas.supernet.sampling import drawn, largest, smallest
+from nas.supernet.network import build_shared, zero_init_branches
+from nas.supernet.sampling import largest, sample_subnets, smallest
 from nas.supernet.slicing import subnet_weights
-from nas.supernet.supernet import member
+from nas.supernet.supernet import subnet_arch
 from nas.training.batches import Batch, Batches
 from nas.training.evaluate import Score, autocast, score_batches
 from nas.training.tasks.task import Loss
@@ -66,7 +66,7 @@ class SandwichTraining:
     space: Space
     classes: int
     sharing: Sharing
-    calibration: Calibration
+    calibration: BatchNormCalibration
     pool: Matrix | None = None
 
     @property
@@ -92,7 +92,7 @@ class SandwichTraining:
         return self._network(smallest(self.space))
 
     def _network(self, row: Matrix) -> Architecture:
-        return member(self.space.decode_row(row), self.classes)
+        return subnet_arch(self.space.decode_row(row), self.classes)
 
     def build(self, seed: int) -> nn.Module:
         """Return the shared weights, freshly drawn; residual branches add nothing at first."""
@@ -100,7 +100,7 @@ class SandwichTraining:
         network = build_shared(layers, transforms=self.sharing.kernel == "transform", seed=seed)
         always = all("none" not in row.options["skip"] for row in self.space.stages)
         if always:
-            silence_branches(network, (u for u in lower(self.largest) if u.shortcut != "none"))
+            zero_init_branches(network, (u for u in lower(self.largest) if u.shortcut != "none"))
         return network
 
     def losses(self, model: nn.Module, batch: Batch, loss: Loss) -> Iterator[Tensor]:
@@ -121,13 +121,13 @@ class SandwichTraining:
     def others(self) -> tuple[Architecture, ...]:
         """Return the networks of a step beside the largest, by torch's random numbers."""
         rng = np.random.default_rng(int(torch.randint(0, 2**62, ())))
-        rows = drawn(self.space, self.sharing.random, rng, self.pool)
-        found = tuple(member(a, self.classes) for a in self.space.decode_rows(rows))
+        rows = sample_subnets(self.space, self.sharing.random, rng, self.pool)
+        found = tuple(subnet_arch(a, self.classes) for a in self.space.decode_rows(rows))
         return (self.smallest, *found) if self.sharing.sandwich else found
 
     def score(self, model: nn.Module, batches: Batches) -> "SharedScore":
         """Return the accuracy of the largest, the smallest and some random networks."""
-        rows = drawn(self.space, _SCORED, np.random.default_rng(0), self.pool)
+        rows = sample_subnets(self.space, _SCORED, np.random.default_rng(0), self.pool)
         archs = (self.largest, self.smallest, *map(self._network, rows))
         shared, device = weights_of(model), torch.device(batches.device)
         found = []

@@ -9,7 +9,7 @@ from nas.core.errors import BadValue
 from nas.models.build import Network, weights_of
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint
-from nas.supernet.calibration import BATCH, BATCHES, Calibration, calibrated
+from nas.supernet.calibration import BATCH, BATCHES, BatchNormCalibration, calibrated
 from nas.supernet.probe import probe
 from nas.supernet.supernet import Supernet
 from nas.training.batches import Batch
@@ -47,7 +47,7 @@ class Scorer:
             raise BadValue("a probe is fitted on the images of the calibration; give a batch of it")
         own = replace(data, mean=supernet.data.mean, deviation=supernet.data.deviation)
         self.supernet, self.data, self.device = supernet, own, pick_device(device)
-        self._calibration = Calibration(data=own, batches=calibration, batch=batch)
+        self._calibration = BatchNormCalibration(data=own, batches=calibration, batch=batch)
         self._batch, self._probe = batch, probe
         self._kept: dict[int, tuple[Batch, ...]] = {}
         self._known: dict[str, float] = {}
@@ -70,7 +70,7 @@ class Scorer:
 
     def top1(self, arch: Architecture) -> float:
         """Return the accuracy of a network of the supernet on the validation images."""
-        own = self.supernet.member(arch)
+        own = self.supernet.subnet_arch(arch)
         if own.fingerprint not in self._known:
             self._known[own.fingerprint] = self._score(self.network(own), own.resolution)
         return self._known[own.fingerprint]

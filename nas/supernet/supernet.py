@@ -15,7 +15,7 @@ from nas.network.checkpoint import (
     BEST,
     SUFFIX,
     Checkpoint,
-    DataFacts,
+    DataMetadata,
     read_header,
     read_weights,
 )
@@ -41,11 +41,11 @@ class Supernet:
     path: Path
     space: Space
     weights: Weights
-    data: DataFacts
+    data: DataMetadata
     epsilon: float = NORM_EPSILON
     named: bool = True
 
-    def member(self, arch: Architecture) -> Architecture:
+    def subnet_arch(self, arch: Architecture) -> Architecture:
         """Return `arch`, a network of the space, with the classes and the epsilon of the supernet.
 
         Raises:
@@ -56,7 +56,7 @@ class Supernet:
             self.space.encode(own)
         except NotInSpace as error:
             raise NotInSpace(f"{self.path}: {error}") from None
-        return member(arch, len(self.data.classes), epsilon=self.epsilon)
+        return subnet_arch(arch, len(self.data.classes), epsilon=self.epsilon)
 
     def _classes_of_space(self) -> int:
         head = next(iter(self.space.heads.values()))
@@ -68,7 +68,7 @@ class Supernet:
         Raises:
             NotInSpace: if it is not in the space.
         """
-        own = self.member(arch)
+        own = self.subnet_arch(arch)
         weights = subnet_weights(self.weights, own)
         return Checkpoint(
             path=self.path,
@@ -120,7 +120,7 @@ class Supernet:
             )
 
 
-def member(arch: Architecture, classes: int, *, epsilon: float = NORM_EPSILON) -> Architecture:
+def subnet_arch(arch: Architecture, classes: int, *, epsilon: float = NORM_EPSILON) -> Architecture:
     """Return a network of a space as a supernet for so many `classes` contains it."""
     return replace(for_classes(arch, classes), norm_epsilon=epsilon)
 

@@ -16,7 +16,7 @@ from nas.training.data import Data, Images, fingerprint_of, subset
 from nas.training.datasets._split import split
 from nas.training.evaluate import in_order, pick_device, placed
 from nas.training.job import MIN_SCORED, Options
-from nas.training.loop import facts
+from nas.training.loop import checkpoint_metadata
 from nas.training.recipes import Recipe, adapt
 from nas.training.run import ShortTrainingResult, complete_training, plan
 from nas.training.steps import trainable
@@ -113,5 +113,5 @@ def accuracy(setup: FineTuningSetup, model: nn.Module, images: Images, arch: Arc
 
 def save(path: Path, model: nn.Module, arch: Architecture, data: Data, value: float | None) -> None:
     """Keep a network as a checkpoint with the value of its metric."""
-    content = {"schema": SCHEMA, **facts(arch, data, {task_of(arch).metric: value})}
+    content = {"schema": SCHEMA, **checkpoint_metadata(arch, data, {task_of(arch).metric: value})}
     checkpoint.save(path, checkpoint.model_tensors(model, MODEL), content)

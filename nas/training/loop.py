@@ -15,7 +15,7 @@ from nas.core.errors import NasError
 from nas.core.progress import Report
 from nas.core.schema import Fraction, Reader, Seconds, Signed
 from nas.network.blocks import Architecture, to_mapping
-from nas.network.checkpoint import BEST, LAST, SUFFIX, DataFacts
+from nas.network.checkpoint import BEST, LAST, SUFFIX, DataMetadata
 from nas.training.batches import Batch
 from nas.training.data import Data
 from nas.training.evaluate import memory_named
@@ -220,7 +220,7 @@ class Loop:
             metric = self.job.task.metric
             now = {k: v for k, v in asdict(self.now).items() if k == metric or k not in _METRICS}
             now |= {metric: self.now.best} if name == BEST else {}
-            found = facts(self.job.arch, self.job.data, now)
+            found = checkpoint_metadata(self.job.arch, self.job.data, now)
             values = self.stepper.quantized
             self.folder.save(name, tensors, {**found, "quantized": values} if values else found)
 
@@ -228,11 +228,13 @@ class Loop:
         return self._before + time.monotonic() - self._started
 
 
-def facts(arch: Architecture, data: Data, progress: Mapping[str, Any]) -> dict[str, Any]:
+def checkpoint_metadata(
+    arch: Architecture, data: Data, progress: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return the facts of a checkpoint; `progress` has the task's metric, if anything."""
     return {
         "arch": to_mapping(arch),
-        "data": {field.name: getattr(data, field.name) for field in fields(DataFacts)},
+        "data": {field.name: getattr(data, field.name) for field in fields(DataMetadata)},
         "progress": dict(progress),
     }
 

@@ -11,7 +11,7 @@ import numpy as np
 from nas.core.deprecation import deprecated
 from nas.core.errors import BadFile, BadValue, NasError
 from nas.network.blocks import Architecture
-from nas.network.checkpoint import Checkpoint, DataFacts
+from nas.network.checkpoint import Checkpoint, DataMetadata
 from nas.network.lowering import lower
 from nas.network.naming.tensors import Named, Names, restored
 from nas.network.naming.timm import split_names, timm_names
@@ -53,7 +53,7 @@ def load_weights(arch: Architecture, source: str) -> Checkpoint:
     _check(origin.path, found, names, arch)
     classes = arch.head[-1].out_channels
     named = len(origin.classes) == classes
-    data = DataFacts(
+    data = DataMetadata(
         name=source,
         fingerprint="",
         classes=origin.classes if named else tuple(map(str, range(classes))),

@@ -24,7 +24,7 @@ from nas.core.errors import NasError
 from nas.searching.evaluators.costs import create as create_costs
 from nas.searching.problem import Candidates
 from nas.space.file import load_space
-from nas.space.sampling import covering
+from nas.space.sampling import covering_rows
 from nas.space.space import Matrix, Space
 
 pytestmark = pytest.mark.torch
@@ -132,12 +132,12 @@ def test_the_networks_follow_the_process(fitted: Fitted, examples: Examples) -> 
     inputs = features(examples.picks)
     process = GaussianProcess(inputs, examples.accuracy, tune(inputs, examples.accuracy, seed=0))
     shrunk = _shrink(examples, features, process, widened=1.0, seed=0)
-    rows = covering(SPACE, examples.picks, np.random.default_rng(123), 900)
+    rows = covering_rows(SPACE, examples.picks, np.random.default_rng(123), 900)
     wanted = process.mean(features(rows))
     gap = shrunk.model.accuracy(rows) - wanted
-    assert 1 - np.mean(gap**2) / np.var(wanted) == pytest.approx(shrunk.imitation_r2, abs=0.01)
-    assert np.sqrt(np.mean(gap**2)) == pytest.approx(shrunk.imitation_gap, rel=0.3)
-    assert fitted.imitation_r2 > ENOUGH
+    assert 1 - np.mean(gap**2) / np.var(wanted) == pytest.approx(shrunk.distillation_r2, abs=0.01)
+    assert np.sqrt(np.mean(gap**2)) == pytest.approx(shrunk.distillation_gap, rel=0.3)
+    assert fitted.distillation_r2 > ENOUGH
 
 
 def test_a_model_is_written_and_read_like_a_bundled_one(

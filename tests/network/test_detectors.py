@@ -9,13 +9,13 @@ from experiments.detection.architectures import files
 from nas.core.data import folder
 from nas.core.errors import BadValue, NasError
 from nas.network.blocks import Architecture, Block, from_mapping, to_mapping
+from nas.network.builder import ArchitectureBuilder
 from nas.network.cost import cost
 from nas.network.detector import Detector, Level
 from nas.network.detectors import has_head
 from nas.network.footprint import peak_mb
 from nas.network.lowering import lower, priors_of
 from nas.network.multipliers import Multipliers, scale, scale_resolution
-from nas.network.sketch import Sketch
 from nas.network.zoo import DETECTORS, load_architecture
 from nas.pruning.channels import groups, narrowed
 
@@ -95,12 +95,12 @@ def test_small_inputs_have_fewer_maps() -> None:
 
 
 def test_peak_memory_counts_what_waits_for_later_blocks() -> None:
-    sketch = Sketch(act="relu")
-    first = sketch.conv("image", 8)
-    sketch.section = "head"
-    second = sketch.conv(first, 8)
-    sketch.join("concat", [sketch.conv(second, 8), first])
-    arch = sketch.architecture(resolution=10)
+    builder = ArchitectureBuilder(act="relu")
+    first = builder.conv("image", 8)
+    builder.section = "head"
+    second = builder.conv(first, 8)
+    builder.join("concat", [builder.conv(second, 8), first])
+    arch = builder.architecture(resolution=10)
     assert peak_mb(arch) == pytest.approx(4 * 10 * 10 * 32 / 1e6)  # two of 8 joined to 16
     third = replace(arch.head[-1], inputs=("head.0", "head.1"))
     chain = replace(arch, head=(*arch.head[:-1], third))
@@ -108,14 +108,14 @@ def test_peak_memory_counts_what_waits_for_later_blocks() -> None:
 
 
 def small(**changes: object) -> Architecture:
-    sketch = Sketch(act="relu")
-    first = sketch.conv("image", 8, 3, 2)
-    sketch.section = "head"
-    boxes = sketch.add("predict", first, 4, act="none")
-    classes = sketch.add("predict", first, 2, act="none")
+    builder = ArchitectureBuilder(act="relu")
+    first = builder.conv("image", 8, 3, 2)
+    builder.section = "head"
+    boxes = builder.add("predict", first, 4, act="none")
+    classes = builder.add("predict", first, 2, act="none")
     level = Level(boxes=boxes, classes=classes)
     detector = Detector(coder="yolo", classes=2, levels=(level,))
-    return replace(sketch.architecture(resolution=16, detector=detector), **changes)
+    return replace(builder.architecture(resolution=16, detector=detector), **changes)
 
 
 def of_stem(arch: Architecture) -> tuple[Block, ...]:

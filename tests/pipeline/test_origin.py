@@ -10,7 +10,7 @@ import yaml
 
 from nas.core.errors import NasError, RunError
 from nas.latency.file import load_table
-from nas.network.checkpoint import Checkpoint, DataFacts
+from nas.network.checkpoint import Checkpoint, DataMetadata
 from nas.network.zoo import load_architecture
 from nas.pipeline.origin import latency_sentences, origin, with_origin
 
@@ -43,7 +43,7 @@ def pipeline(folder: Path, *networks: Mapping[str, str]) -> Path:
 
 
 def trained() -> Checkpoint:
-    data = DataFacts(
+    data = DataMetadata(
         name="d",
         fingerprint="0",
         classes=("a",),

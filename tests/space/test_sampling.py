@@ -7,11 +7,11 @@ import pytest
 
 from nas.network.cost import cost
 from nas.space.file import load_space
-from nas.space.sampling import covering, leaning, near, tilted
+from nas.space.sampling import biased_rows, corner_rows, covering_rows, offspring
 from nas.space.space import Matrix, Space
 
 
-@pytest.mark.parametrize("sample", [tilted, leaning])
+@pytest.mark.parametrize("sample", [biased_rows, corner_rows])
 @pytest.mark.parametrize("name", ["mnasnet_b0", "mobilenetv3"])
 def test_rows_are_legal_and_reach_further_than_uniform_ones(
     name: str, sample: Callable[[Space, np.random.Generator, int], Matrix]
@@ -36,7 +36,7 @@ def test_rows_near_others_are_mostly_made_of_them() -> None:
     space = load_space("mnasnet_b0")
     rng = np.random.default_rng(0)
     known = space.sample_matrix(rng, 1)
-    rows = near(space, known, rng, 400)
+    rows = offspring(space, known, rng, 400)
     assert np.array_equal(space.canonical(rows), rows)
     assert 0.85 < (rows == known).mean() < 0.97
 
@@ -44,7 +44,7 @@ def test_rows_near_others_are_mostly_made_of_them() -> None:
 def test_a_third_each_is_uniform_leaning_and_near() -> None:
     space = load_space("mnasnet_b0")
     known = space.sample_matrix(np.random.default_rng(1), 5)
-    rows = covering(space, known, np.random.default_rng(0), 20)
+    rows = covering_rows(space, known, np.random.default_rng(0), 20)
     rng = np.random.default_rng(0)
-    parts = space.sample_matrix(rng, 8), leaning(space, rng, 6), near(space, known, rng, 6)
+    parts = space.sample_matrix(rng, 8), corner_rows(space, rng, 6), offspring(space, known, rng, 6)
     assert np.array_equal(rows, np.concatenate(parts))

@@ -14,7 +14,7 @@ from nas.network.cost import cost  # noqa: E402
 from nas.network.lowering import lower  # noqa: E402
 from nas.space.file import load_space  # noqa: E402
 from nas.space.space import Space  # noqa: E402
-from nas.supernet.sampling import drawn, largest, smallest  # noqa: E402
+from nas.supernet.sampling import largest, sample_subnets, smallest  # noqa: E402
 from nas.supernet.sandwich import SandwichTraining, Sharing  # noqa: E402
 from nas.training.losses import cross_entropy  # noqa: E402
 
@@ -48,7 +48,7 @@ def test_the_ends_have_the_largest_and_smallest_values() -> None:
 
 def test_random_networks_come_from_the_pool(tiny: Space) -> None:
     pool = tiny.sample_matrix(np.random.default_rng(5), 3)
-    rows = drawn(tiny, 20, np.random.default_rng(0), pool)
+    rows = sample_subnets(tiny, 20, np.random.default_rng(0), pool)
     assert {row.tobytes() for row in rows} <= {row.tobytes() for row in pool}
 
 

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 
 from nas.models.build import build_model, weights_of  # noqa: E402
 from nas.network.blocks import Architecture, Block  # noqa: E402
-from nas.network.checkpoint import Checkpoint, DataFacts  # noqa: E402
+from nas.network.checkpoint import Checkpoint, DataMetadata  # noqa: E402
 from nas.training.data import Data, Images  # noqa: E402
 from nas.training.distill import Teacher  # noqa: E402
 
@@ -38,7 +38,7 @@ def test_a_teacher_gets_its_own_normalisation() -> None:
         path=Path("teacher.safetensors"),
         arch=ARCH,
         weights=weights_of(network),
-        data=DataFacts(
+        data=DataMetadata(
             name="others",
             fingerprint="1" * 16,
             classes=("a", "b"),

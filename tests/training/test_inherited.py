@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 
 from nas.core.errors import NasError  # noqa: E402
 from nas.exporting.export import export  # noqa: E402
-from nas.network.checkpoint import Checkpoint, DataFacts  # noqa: E402
+from nas.network.checkpoint import Checkpoint, DataMetadata  # noqa: E402
 from nas.network.lowering import lower  # noqa: E402
 from nas.network.weights import random_weights  # noqa: E402
 from nas.network.zoo import load_architecture  # noqa: E402
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.torch
 
 def relative(name: str, classes: tuple[str, ...]) -> Checkpoint:
     arch = for_classes(load_architecture(name), len(classes))
-    facts = DataFacts(
+    facts = DataMetadata(
         name="made", fingerprint="", classes=classes, mean=(0.5,) * 3, deviation=(0.25,) * 3
     )
     weights = random_weights(lower(arch))

@@ -11,7 +11,7 @@ pytest.importorskip("sklearn")
 
 from nas.models.build import build_model, weights_of  # noqa: E402
 from nas.network.backbone import backbone_of, from_detector, into_detector  # noqa: E402
-from nas.network.checkpoint import Checkpoint, DataFacts  # noqa: E402
+from nas.network.checkpoint import Checkpoint, DataMetadata  # noqa: E402
 from nas.network.lowering import lower  # noqa: E402
 from nas.network.weights import random_weights  # noqa: E402
 from nas.network.zoo import load_architecture  # noqa: E402
@@ -27,7 +27,7 @@ NAMES = ("ssdlite:mobilenet_v3_small@96", "yolo:mobilenet_v2@64", "ssdlite:mnasn
 def classifier(name: str) -> Checkpoint:
     """Return the backbone of a detector with random weights, as a trained network."""
     arch = load_architecture(name.partition(":")[2].partition("@")[0])
-    facts = DataFacts(
+    facts = DataMetadata(
         name="x", fingerprint="", classes=tuple(map(str, range(1000))),
         mean=(0.5, 0.5, 0.5), deviation=(0.5, 0.5, 0.5),
     )  # fmt: skip

@@ -19,7 +19,7 @@ from nas.core.deprecation import DeprecatedName  # noqa: E402
 from nas.core.errors import BadFile, NasError, UnknownName  # noqa: E402
 from nas.exporting.export import export  # noqa: E402
 from nas.network.blocks import Architecture, Block  # noqa: E402
-from nas.network.checkpoint import Checkpoint, DataFacts  # noqa: E402
+from nas.network.checkpoint import Checkpoint, DataMetadata  # noqa: E402
 from nas.network.lowering import lower  # noqa: E402
 from nas.network.multipliers import scale_resolution  # noqa: E402
 from nas.network.naming.tensors import Names, renamed  # noqa: E402
@@ -164,7 +164,7 @@ def test_what_is_exported_for_timm_comes_back(tmp_path: Path) -> None:
 
 def test_a_folder_for_the_hub_comes_back_with_its_classes(tmp_path: Path) -> None:
     arch = replace(SMALL, padding="same", norm_epsilon=0.01)
-    data = DataFacts(name="mine", fingerprint="", classes=tuple("abcdefghij"),
+    data = DataMetadata(name="mine", fingerprint="", classes=tuple("abcdefghij"),
                      mean=(0.1, 0.2, 0.3), deviation=(0.4, 0.5, 0.6))  # fmt: skip
     trained = Checkpoint(path=tmp_path, arch=arch, weights=WEIGHTS, data=data, top1=0.5)
     export(arch, tmp_path / "out", form="hub", trained=trained)

@@ -34,7 +34,7 @@ def command(
     A network is named as elsewhere: a bundled name, a YAML file, RUN_DIR:best.
     """
     of = scorer(supernet, data, **how)
-    networks = [of.supernet.member(find_architecture(text)) for text in archs]
+    networks = [of.supernet.subnet_arch(find_architecture(text)) for text in archs]
     found = [
         {"arch": text, "top1": of.top1(arch), "macs": cost(arch).macs, "params": cost(arch).params}
         for text, arch in zip(archs, networks, strict=True)

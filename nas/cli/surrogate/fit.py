@@ -76,8 +76,8 @@ def _lines(fitted: "Fitted") -> list[str]:
         f"{held_out.mae:.4f} over {held_out.rows} architectures",
         f"within one standard deviation: {held_out.within_one:.0%} of them, within two: "
         f"{held_out.within_two:.0%} (68% and 95% if normal)",
-        f"networks: R2 {fitted.imitation_r2:.4f} on the Gaussian process that they stand for, "
-        f"{fitted.imitation_gap:.5f} from it",
+        f"networks: R2 {fitted.distillation_r2:.4f} on the Gaussian process that they stand for, "
+        f"{fitted.distillation_gap:.5f} from it",
     ]
 
 
@@ -92,5 +92,5 @@ def _document(examples: Examples, fitted: "Fitted", out: Path) -> dict[str, Any]
         "fingerprint": model.fingerprint,
         "rows": len(examples),
         "held_out": asdict(model.held_out) if model.held_out else None,
-        "imitation": {"r2": fitted.imitation_r2, "rmse": fitted.imitation_gap},
+        "imitation": {"r2": fitted.distillation_r2, "rmse": fitted.distillation_gap},
     }

@@ -22,7 +22,7 @@ from nas.network.multipliers import scale_resolution
 from nas.network.zoo import load_architecture
 from nas.space.heads import Detectors, decode
 from nas.space.lookup import distinct_units
-from nas.space.sampling import tilted
+from nas.space.sampling import biased_rows
 from nas.space.slots import slots_of
 from nas.space.space import Space
 from nas.space.with_heads import Bodies
@@ -112,7 +112,7 @@ def plan_space(
     if networks is None:
         networks = CORRECTION_NETWORKS if side > SMALL_SIDE else SMALL_NETWORKS
     half = networks // 2
-    rows = [*space.sample_matrix(rng, networks - half), *tilted(space, rng, half)]
+    rows = [*space.sample_matrix(rng, networks - half), *biased_rows(space, rng, half)]
     head = detectors.head if detectors else None
     drawn = decode(space, np.array(rows), head)
     relatives = [scaled_to(load_architecture(name), side) for name in RELATIVES]

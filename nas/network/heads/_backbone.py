@@ -5,18 +5,18 @@ from dataclasses import dataclass, replace
 
 from nas.core.errors import BadValue
 from nas.network.blocks import Architecture, Block
+from nas.network.builder import ArchitectureBuilder
 from nas.network.detector import Detector
 from nas.network.detectors import Taps, rest_of, splits
 from nas.network.layers import Unit
 from nas.network.lowering import lower
-from nas.network.sketch import Sketch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backbone:
     """The blocks so far, and the places of maps by their stride relative to the image."""
 
-    sketch: Sketch
+    builder: ArchitectureBuilder
     maps: dict[int, str]
 
 
@@ -56,16 +56,18 @@ def features(backbone: Architecture, *, act: str) -> Backbone:
             f"has none of {', '.join(missing)}",
             "stages",
         )
-    return Backbone(sketch=_sketch(body, backbone, act), maps=maps)
+    return Backbone(builder=_builder_of(body, backbone, act), maps=maps)
 
 
-def _sketch(body: tuple[tuple[str, Block], ...], backbone: Architecture, act: str) -> Sketch:
-    sketch = Sketch(input_channels=backbone.input_channels, act=act)
+def _builder_of(
+    body: tuple[tuple[str, Block], ...], backbone: Architecture, act: str
+) -> ArchitectureBuilder:
+    builder = ArchitectureBuilder(input_channels=backbone.input_channels, act=act)
     for place, block in body:
-        sketch.section = place.rpartition(".")[0]
-        sketch.put(block)
-    sketch.section = "head"
-    return sketch
+        builder.section = place.rpartition(".")[0]
+        builder.put(block)
+    builder.section = "head"
+    return builder
 
 
 def tapped(backbone: Architecture, *, act: str) -> Backbone:
@@ -87,15 +89,15 @@ def tapped(backbone: Architecture, *, act: str) -> Backbone:
             "stages",
         )
     first = next(place for place, stride in total.items() if stride == 32)
-    sketch = Sketch(input_channels=backbone.input_channels, act=act)
+    builder = ArchitectureBuilder(input_channels=backbone.input_channels, act=act)
     maps = {}
     for place, block in body:
-        sketch.section = place.rpartition(".")[0]
+        builder.section = place.rpartition(".")[0]
         if place == first:
-            maps[16], block = _expansion(sketch, block)
-        sketch.put(block)
-    sketch.section = "head"
-    return Backbone(sketch=sketch, maps={**maps, 32: sketch.last})
+            maps[16], block = _expansion(builder, block)
+        builder.put(block)
+    builder.section = "head"
+    return Backbone(builder=builder, maps={**maps, 32: builder.last})
 
 
 def taps_of_tapped(backbone: Architecture) -> Taps:
@@ -110,19 +112,19 @@ def first_of(backbone: Architecture, stride: int) -> str:
     return next(place for place, total in found if total == stride)
 
 
-def _expansion(sketch: Sketch, block: Block) -> tuple[str, Block]:
+def _expansion(builder: ArchitectureBuilder, block: Block) -> tuple[str, Block]:
     """Add the expansion of `block` separately; return its place, and the rest of `block`."""
     if not splits(block):
-        return sketch.last, block
-    place = sketch.conv(sketch.last, block.hidden_channels, act=block.act)
+        return builder.last, block
+    place = builder.conv(builder.last, block.hidden_channels, act=block.act)
     return place, replace(block, **rest_of(block))
 
 
 def with_head_of(
-    sketch: Sketch, backbone: Architecture, detector: Detector, made_by: str
+    builder: ArchitectureBuilder, backbone: Architecture, detector: Detector, made_by: str
 ) -> Architecture:
-    """Return the detector in `sketch`, with other fields of `backbone`; `made_by` is its head."""
-    return sketch.architecture(
+    """Return the detector in `builder`, with other fields of `backbone`; `made_by` is its head."""
+    return builder.architecture(
         resolution=backbone.resolution,
         detector=detector,
         drop_connect=backbone.drop_connect,

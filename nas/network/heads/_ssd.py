@@ -5,8 +5,8 @@ from itertools import pairwise
 from math import sqrt
 
 from nas.core.errors import BadValue
+from nas.network.builder import ArchitectureBuilder
 from nas.network.detector import Detector, Level
-from nas.network.sketch import Sketch
 
 EXTRAS = (512, 256, 256, 128)
 """The channels of the maps after the backbone, each of half the side (Liu et al., 2016)."""
@@ -16,9 +16,9 @@ _RATIOS = (2.0, 3.0)
 
 Anchors = tuple[tuple[float, float], ...]
 _LAST_STRIDE = 32
-Shrink = Callable[[Sketch, str, int], str]
+Shrink = Callable[[ArchitectureBuilder, str, int], str]
 """Adds blocks that halve the side of a map, with a number of channels; returns the place."""
-Predict = Callable[[Sketch, str, int], str]
+Predict = Callable[[ArchitectureBuilder, str, int], str]
 """Adds blocks that predict a number of values per pixel of a map; returns the place."""
 
 
@@ -52,7 +52,9 @@ def _box(scale: float, ratio: float) -> tuple[float, float]:
     return round(min(scale * sqrt(ratio), 1.0), 6), round(min(scale / sqrt(ratio), 1.0), 6)
 
 
-def extra_maps(sketch: Sketch, maps: Sequence[str], side: int, shrink: Shrink) -> list[str]:
+def extra_maps(
+    builder: ArchitectureBuilder, maps: Sequence[str], side: int, shrink: Shrink
+) -> list[str]:
     """Add extra maps after the last of `maps`, until one has a single pixel; return all maps.
 
     `side` is the side of the input. A map is computed by a 1x1 convolution to half its channels,
@@ -63,14 +65,14 @@ def extra_maps(sketch: Sketch, maps: Sequence[str], side: int, shrink: Shrink) -
     for channels in EXTRAS:
         if cells == 1:
             break
-        inner = sketch.conv(found[-1], channels // 2)
-        found.append(shrink(sketch, inner, channels))
+        inner = builder.conv(found[-1], channels // 2)
+        found.append(shrink(builder, inner, channels))
         cells = -(-cells // 2)
     return found
 
 
 def predictions(
-    sketch: Sketch,
+    builder: ArchitectureBuilder,
     maps: Sequence[str],
     predict: Predict,
     *,
@@ -80,7 +82,7 @@ def predictions(
     """Add the predictions of boxes and classes from `maps`, and return the detector."""
     levels = []
     for place, boxes in zip(maps, boxes_of, strict=True):
-        box = predict(sketch, place, 4 * len(boxes))
-        label = predict(sketch, place, (classes + 1) * len(boxes))
+        box = predict(builder, place, 4 * len(boxes))
+        label = predict(builder, place, (classes + 1) * len(boxes))
         levels.append(Level(boxes=box, classes=label, anchors=boxes))
     return Detector(coder="ssd", classes=classes, levels=tuple(levels))

@@ -3,14 +3,14 @@
 from typing import Any
 
 from nas.network.blocks import Architecture
+from nas.network.builder import ArchitectureBuilder
 from nas.network.detectors import Taps
 from nas.network.heads._backbone import tapped, taps_of_tapped, with_head_of
 from nas.network.heads._ssd import SMALLEST, anchors, extra_maps, predictions
-from nas.network.sketch import Sketch
 
 
-def _shrink(sketch: Sketch, source: str, channels: int) -> str:
-    return sketch.conv(source, channels, kernel=3, stride=2)
+def _shrink(builder: ArchitectureBuilder, source: str, channels: int) -> str:
+    return builder.conv(source, channels, kernel=3, stride=2)
 
 
 def create(
@@ -27,18 +27,18 @@ def create(
     as in TensorFlow's SSD-MobileNetV1). The other options are those of ssdlite.
     """
     found = tapped(backbone, act="relu6")
-    sketch = found.sketch
-    maps = extra_maps(sketch, (found.maps[16], found.maps[32]), backbone.resolution, _shrink)
+    builder = found.builder
+    maps = extra_maps(builder, (found.maps[16], found.maps[32]), backbone.resolution, _shrink)
 
-    def predict(sketch: Sketch, source: str, numbers: int) -> str:
-        return sketch.add("predict", source, numbers, kernel=kernel, act="none")
+    def predict(builder: ArchitectureBuilder, source: str, numbers: int) -> str:
+        return builder.add("predict", source, numbers, kernel=kernel, act="none")
 
     boxes = anchors(len(maps), fewer=fewer_anchors, smallest=smallest)
-    detector = predictions(sketch, maps, predict, classes=classes, boxes_of=boxes)
+    detector = predictions(builder, maps, predict, classes=classes, boxes_of=boxes)
     made_by = (
         f"ssd:fewer_anchors={str(fewer_anchors).lower()},smallest={smallest:g},kernel={kernel}"
     )
-    return with_head_of(sketch, backbone, detector, made_by)
+    return with_head_of(builder, backbone, detector, made_by)
 
 
 def taps(backbone: Architecture, **_: Any) -> Taps:

@@ -5,11 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 from nas.network.blocks import Architecture, Block
+from nas.network.builder import ArchitectureBuilder
 from nas.network.detectors import Taps
 from nas.network.heads._backbone import tapped, taps_of_tapped, with_head_of
 from nas.network.heads._ssd import SMALLEST, anchors, extra_maps, predictions
 from nas.network.multipliers import DIVISOR, round_channels, squeeze_by, squeeze_rule
-from nas.network.sketch import Sketch
 
 RELU6 = "relu6"
 
@@ -32,12 +32,12 @@ def create(
     """
     base = _with_reduced_tail(backbone) if reduced_tail else backbone
     found = tapped(base, act=RELU6)
-    sketch = found.sketch
-    maps = extra_maps(sketch, (found.maps[16], found.maps[32]), backbone.resolution, _shrink)
+    builder = found.builder
+    maps = extra_maps(builder, (found.maps[16], found.maps[32]), backbone.resolution, _shrink)
     boxes = anchors(len(maps), fewer=fewer_anchors, smallest=smallest)
-    detector = predictions(sketch, maps, _predict, classes=classes, boxes_of=boxes)
+    detector = predictions(builder, maps, _predict, classes=classes, boxes_of=boxes)
     made_by = f"ssdlite:fewer_anchors={str(fewer_anchors).lower()},smallest={smallest:g}"
-    return with_head_of(sketch, backbone, detector, made_by)
+    return with_head_of(builder, backbone, detector, made_by)
 
 
 def taps(backbone: Architecture, *, reduced_tail: bool = False, **_: Any) -> Taps:
@@ -46,13 +46,13 @@ def taps(backbone: Architecture, *, reduced_tail: bool = False, **_: Any) -> Tap
     return replace(found, halved=_halved_by) if reduced_tail else found
 
 
-def _shrink(sketch: Sketch, source: str, channels: int) -> str:
-    return sketch.add("separable", source, channels, kernel=3, stride=2)
+def _shrink(builder: ArchitectureBuilder, source: str, channels: int) -> str:
+    return builder.add("separable", source, channels, kernel=3, stride=2)
 
 
-def _predict(sketch: Sketch, source: str, numbers: int) -> str:
-    filtered = sketch.add("depthwise", source, kernel=3)
-    return sketch.add("predict", filtered, numbers, act="none")
+def _predict(builder: ArchitectureBuilder, source: str, numbers: int) -> str:
+    filtered = builder.add("depthwise", source, kernel=3)
+    return builder.add("predict", filtered, numbers, act="none")
 
 
 def _with_reduced_tail(backbone: Architecture) -> Architecture:

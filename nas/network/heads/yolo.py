@@ -4,12 +4,12 @@ from typing import Any
 
 from nas.core.errors import BadValue
 from nas.network.blocks import Architecture
+from nas.network.builder import ArchitectureBuilder
 from nas.network.csp import SWISH, c2f, pyramid_pooling
 from nas.network.detectors import Taps
 from nas.network.heads._backbone import features, first_of, with_head_of
 from nas.network.heads._pan import Parts, aggregated, anchor_free
 from nas.network.multipliers import round_channels
-from nas.network.sketch import Sketch
 
 STRIDES = (8, 16, 32)
 FULL = (256, 512, 1024)
@@ -36,12 +36,12 @@ def create(
         )
     widths = tuple(round_channels(width * channels) for channels in FULL)
     found = features(backbone, act=act)
-    sketch = found.sketch
+    builder = found.builder
     *finer, last = (found.maps[stride] for stride in STRIDES)
-    maps = (*finer, pyramid_pooling(sketch, last, widths[-1]))
-    results = aggregated(sketch, maps, widths, Parts(grow=_grow, shrink=_shrink))
+    maps = (*finer, pyramid_pooling(builder, last, widths[-1]))
+    results = aggregated(builder, maps, widths, Parts(grow=_grow, shrink=_shrink))
     made_by = f"yolo:width={width:g},act={act}"
-    return with_head_of(sketch, backbone, anchor_free(sketch, results, classes=classes), made_by)
+    return with_head_of(builder, backbone, anchor_free(builder, results, classes=classes), made_by)
 
 
 def taps(backbone: Architecture, **_: Any) -> Taps:
@@ -49,9 +49,9 @@ def taps(backbone: Architecture, **_: Any) -> Taps:
     return Taps(inputs=tuple(first_of(backbone, stride) for stride in STRIDES[1:]))
 
 
-def _grow(sketch: Sketch, source: str, channels: int) -> str:
-    return c2f(sketch, source, channels, repeats=1, residual=False)
+def _grow(builder: ArchitectureBuilder, source: str, channels: int) -> str:
+    return c2f(builder, source, channels, repeats=1, residual=False)
 
 
-def _shrink(sketch: Sketch, source: str, channels: int) -> str:
-    return sketch.conv(source, channels, kernel=3, stride=2)
+def _shrink(builder: ArchitectureBuilder, source: str, channels: int) -> str:
+    return builder.conv(source, channels, kernel=3, stride=2)

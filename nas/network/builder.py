@@ -10,7 +10,7 @@ from nas.network.detector import Detector
 _STAGE = "stages."
 
 
-class Sketch:
+class ArchitectureBuilder:
     """The blocks so far, the section of the next one, and the output channels at each place.
 
     A section is "stem", "stages.N" or "head". Methods that add blocks return the place of the last
@@ -26,14 +26,14 @@ class Sketch:
         self._sections: dict[str, list[Block]] = {"stem": []}
 
     @classmethod
-    def of(cls, arch: Architecture, *, act: str = "relu6") -> "Sketch":
-        """Return a sketch with the blocks of `arch`, to be continued in section "head"."""
-        sketch = cls(input_channels=arch.input_channels, act=act)
+    def of(cls, arch: Architecture, *, act: str = "relu6") -> "ArchitectureBuilder":
+        """Return a builder with the blocks of `arch`, to be continued in section "head"."""
+        builder = cls(input_channels=arch.input_channels, act=act)
         for place, block in arch.named_blocks():
-            sketch.section = place.rpartition(".")[0]
-            sketch.put(block)
-        sketch.section = "head"
-        return sketch
+            builder.section = place.rpartition(".")[0]
+            builder.put(block)
+        builder.section = "head"
+        return builder
 
     def put(self, block: Block) -> str:
         """Add `block`; its `inputs` are omitted if it reads the last one."""

@@ -13,7 +13,7 @@ _RATE, _DECAY = 5e-3, 0.01
 _CLIP = 1.0
 
 
-def imitate(
+def distill(
     inputs: Weights, targets: Floats, *, hidden: tuple[int, ...], steps: int, batch: int, seed: int
 ) -> MLP:
     """Return a network with layers of `hidden` widths, fitted to `targets` of shape (n,).
