@@ -76,7 +76,7 @@ def test_what_is_wrong_is_reported_in_one_line(made: Any, old: str, new: str, me
     assert "\n" not in str(caught.value)
 
 
-def test_methods_that_do_not_tell_their_arguments_are_taken() -> None:
+def test_methods_without_signature_are_accepted() -> None:
     class Odd:
         workers, map, close = 1, max, min
 

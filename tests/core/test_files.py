@@ -126,7 +126,7 @@ def _umask(mask: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("mask", "mode"), [(0o077, 0o600), (0o022, 0o644), (0o002, 0o664)])
-def test_the_umask_is_heeded_and_an_old_mode_kept(mask: int, mode: int, tmp_path: Path) -> None:
+def test_files_respect_the_umask_and_keep_an_old_mode(mask: int, mode: int, tmp_path: Path) -> None:
     path = tmp_path / "x"
     with _umask(mask):
         write_text(path, "a")
@@ -136,7 +136,7 @@ def test_the_umask_is_heeded_and_an_old_mode_kept(mask: int, mode: int, tmp_path
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
-def test_the_umask_is_heeded_where_a_library_puts_a_private_file(tmp_path: Path) -> None:
+def test_files_of_libraries_respect_the_umask(tmp_path: Path) -> None:
     path = tmp_path / "x"
     with _umask(0o022), atomic_path(path) as temporary:
         temporary.unlink()
@@ -155,7 +155,7 @@ def test_a_link_that_the_user_names_stays(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "there") == ["x"]
 
 
-def test_a_link_in_a_run_folder_leads_nowhere(tmp_path: Path) -> None:
+def test_a_link_in_a_run_folder_is_replaced_and_not_followed(tmp_path: Path) -> None:
     precious, link = tmp_path / "precious", tmp_path / "pareto.csv"
     precious.write_text("old", encoding="utf-8")
     link.symlink_to(precious)

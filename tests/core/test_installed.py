@@ -71,7 +71,7 @@ def test_an_entry_point_may_name_its_function(install: Install) -> None:
         plugins.load("strategies", "bad")
 
 
-def test_our_names_stay_ours(install: Install) -> None:
+def test_installed_plugins_cannot_replace_bundled_names(install: Install) -> None:
     install("far_three", "[nas.strategies]\nrandom = far_three.mine\n")
     assert plugins.load("strategies", "random").__module__ == "nas.searching.strategies.random"
     assert "far_three" not in plugins.available("strategies")["random"]

@@ -24,7 +24,7 @@ def test_the_second_does_not() -> None:
     assert done == []
 
 
-def test_what_is_raised_goes_before() -> None:
+def test_an_error_in_the_block_takes_precedence_over_an_interrupt() -> None:
     with pytest.raises(ZeroDivisionError), delay_interrupts():
         _ = signal.raise_signal(signal.SIGINT) or 1 / 0
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -132,7 +132,7 @@ def test_a_file_that_cannot_be_continued_is_closed_again(tmp_path: Path) -> None
     assert path.read_text() == '{"schema":1}\n{"more":1}\n'
 
 
-def test_a_folder_stands_for_the_network_that_it_ended_with(folders: Path) -> None:
+def test_a_folder_names_its_last_network(folders: Path) -> None:
     (folders / "pruned/final.safetensors").touch()
     assert network_of("pruned") == network_of("pruned:best") == "pruned/final.safetensors"
     assert network_of("line:found") == "line/search/archs/001.yaml"

@@ -199,7 +199,7 @@ def test_a_detector_is_one_on_the_hub(coder: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["timm", "torchvision", "ofa"])
-def test_other_libraries_are_not_told_of_detectors(form: str, tmp_path: Path) -> None:
+def test_detectors_have_no_configuration_of_other_libraries(form: str, tmp_path: Path) -> None:
     match = "is told of classifiers only, and tiny_ssd is a detector; export it as onnx, tflite"
     with pytest.raises(NasError, match=match):
         export(tiny_detector(), tmp_path / "x", form=form)

@@ -38,14 +38,14 @@ def test_rows_are_those_of_torchvision() -> None:
 
 
 @pytest.mark.parametrize("width", [0.35, 0.5, 0.75, 1.0, 1.3, 1.4])
-def test_mnasnet_is_told_its_width(width: float) -> None:
+def test_mnasnet_gets_its_width(width: float) -> None:
     network = torchvision_network(load_architecture(f"mnasnet_b1@{width}"))
     assert (network.family, network.rows) == ("mnasnet", ())
     assert network.arguments["alpha"] == width
 
 
 @pytest.mark.parametrize("width", [0.35, 0.75, 1.3, 1.4])
-def test_mobilenet_v2_is_told_a_width_that_gives_stem_and_head(width: float) -> None:
+def test_mobilenet_v2_gets_a_width_that_fits_stem_and_head(width: float) -> None:
     arguments = torchvision_network(load_architecture(f"mobilenet_v2@{width}")).arguments
     assert arguments["width_mult"] == (width if width > 0.5 else 0.5)
 

@@ -104,7 +104,7 @@ def test_every_shortcut_adds_what_the_unit_gives(skip: str, stride: int, added: 
         ("none", {}),
     ],
 )
-def test_activations_count_what_goes_through_them(act: str, expected: dict[str, int]) -> None:
+def test_activations_count_their_elements(act: str, expected: dict[str, int]) -> None:
     conv = Conv(name="c", in_shape=(4, 3, 5), out_shape=(8, 3, 5), act=act)  # 8 * 3 * 5 = 120
     linear = Linear(name="l", in_features=7, out_features=120, act=act)
     for layer in (conv, linear):

@@ -248,7 +248,7 @@ def test_a_prediction_has_the_interval_of_its_sums() -> None:
     assert [unit.ms for unit in found.units] == pytest.approx([7.2, 13.6, 0.0])
 
 
-def test_measured_entry_goes_before_the_model() -> None:
+def test_measured_entry_takes_precedence_over_the_model() -> None:
     unit = lower_block(_mbconv(act="swish"), (24, 28, 28))
     table = replace(
         load_table("pixel1"), entries={unit.key: Entry(ms=1.25, low_ms=1.25, high_ms=1.25)}

@@ -67,7 +67,7 @@ def test_weights_come_back_without_torch_and_with_it(tmp_path: Path, arch: Archi
     }
 
 
-def test_the_average_goes_before_what_it_is_of(tmp_path: Path, arch: Architecture) -> None:
+def test_averaged_weights_take_precedence(tmp_path: Path, arch: Architecture) -> None:
     model, other = build_model(arch, seed=1), build_model(arch, seed=2)
     both = checkpoint.model_tensors(model) | checkpoint.model_tensors(other, AVERAGE)
     write(tmp_path / "both.safetensors", arch, both)

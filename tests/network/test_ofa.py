@@ -130,7 +130,7 @@ BAD: list[tuple[tuple[str | int, ...], Any, str]] = [
 
 
 @pytest.mark.parametrize(("steps", "value", "message"), BAD)
-def test_what_is_no_network_of_ours_is_one_line(
+def test_unsupported_networks_are_refused_in_one_line(
     steps: tuple[str | int, ...], value: Any, message: str, tmp_path: Path
 ) -> None:
     content: Any = config()

@@ -164,7 +164,7 @@ def create(*, workers: int):
 '''
 
 
-def test_a_runner_that_has_no_processes_is_told_so(package: str) -> None:
+def test_a_runner_without_processes_is_refused_in_one_line(package: str) -> None:
     name = write(package, RUNNER)
     assert kind_of_plugin(name) == "runners"
     with pytest.raises(AssertionError, match="did not run in two processes"):

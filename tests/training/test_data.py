@@ -44,7 +44,7 @@ def test_a_path_stands_before_the_options(text: str, path: str | None, options: 
     assert plugin.options == ({"path": path} if path else {}) | options
 
 
-def test_every_source_tells_what_it_is() -> None:
+def test_every_source_has_a_description() -> None:
     assert set(available("datasets")) == {
         *("cifar10", "cifar100", "csv", "digits", "hf", "imagefolder", "shapes"),
         *("coco", "digits_scenes", "voc", "yolo"),
@@ -79,7 +79,7 @@ def test_what_cannot_be_loaded_is_one_line(text: str, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_digits_are_those_of_scikit_learn_and_always_split_alike() -> None:
+def test_digits_are_those_of_scikit_learn_with_a_fixed_split() -> None:
     data, again = load_data("digits"), load_data("digits", seed=7)
     assert [len(data.train), len(data.val), len(data.test)] == [1079, 359, 359]
     assert data.classes == tuple("0123456789")
@@ -162,7 +162,7 @@ def test_a_split_leaves_something_for_training(shares: tuple[float, ...]) -> Non
         split(np.zeros(10, np.int64), shares, seed=0)
 
 
-def test_a_fingerprint_tells_where_its_parts_end() -> None:
+def test_a_fingerprint_depends_on_where_its_parts_end() -> None:
     assert fingerprint_of(["ab", "c"]) != fingerprint_of(["a", "bc"])
     assert len(fingerprint_of([b"\x00", "\udcff"])) == 16
 

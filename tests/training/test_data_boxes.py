@@ -107,7 +107,7 @@ def test_boxes_are_turned_with_their_images(
     assert seen == pytest.approx(objects.corners[0] * 80, abs=1.01)
 
 
-def test_coco_tells_the_areas_of_outlines(tmp_path: Path) -> None:
+def test_areas_of_coco_are_those_of_outlines(tmp_path: Path) -> None:
     root = WRITERS["coco"](tmp_path / "coco")
     path = root / "annotations" / "instances_train2017.json"
     content = json.loads(path.read_text())

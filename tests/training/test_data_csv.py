@@ -91,7 +91,7 @@ def test_columns_are_found_or_named(header: str, options: str, write: Callable[.
     ("mark", "options"),
     [(";", ""), ("\t", ""), ("|", ""), ("#", ",delimiter=#"), ("\t", ",delimiter=tab")],
 )
-def test_fields_may_be_parted_otherwise(
+def test_fields_may_have_another_delimiter(
     mark: str, options: str, write: Callable[..., Path]
 ) -> None:
     lines = [line.replace(",", mark) for line in _plain()]

@@ -70,7 +70,7 @@ def test_the_data_set_decides_and_not_the_image(
     assert f": {white} is taken for white, since the largest value in any of them is" in note
 
 
-def test_a_depth_that_is_told_counts(tmp_path: Path) -> None:
+def test_a_given_depth_is_used(tmp_path: Path) -> None:
     folder = _folder(tmp_path, {"a": 100, "b": 4000})
     deep, found = (load_data(f"imagefolder:{folder}{more}") for more in (",depth=16", ""))
     assert _brightness(deep) == [0, 16]

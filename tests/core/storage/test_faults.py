@@ -110,7 +110,7 @@ def test_a_folder_that_was_removed_here_removes_nothing_there(flaky: Place) -> N
     assert content(flaky)["a"] == b"kept"
 
 
-def test_a_patient_opening_waits_for_another_process(
+def test_opening_with_retries_waits_for_another_process(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nas.core.storage.working.PAUSES", (0.05,) * 100)
@@ -182,7 +182,7 @@ def test_what_cannot_be_written_is_reported_before_any_work(flaky: Place) -> Non
         pytest.fail("this is work")
 
 
-def test_the_patient_wait_for_the_network(flaky: Place) -> None:
+def test_with_retries_a_failed_download_is_repeated(flaky: Place) -> None:
     with flaky.open() as folder:
         (folder / "a").write_text("x")
     Flaky.failures = 2

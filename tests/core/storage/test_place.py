@@ -142,7 +142,7 @@ def test_lines_that_a_kill_left_unsent_are_found_on_the_same_machine(
     assert ".unsent" not in content(place)
 
 
-def test_what_another_machine_went_on_with_counts(tmp_path: Path, far: Path) -> None:
+def test_what_another_machine_resumed_counts(tmp_path: Path, far: Path) -> None:
     place = Place(f"file://{far}")
     _killed(place, "(folder / 'log.jsonl').write_text('1\\n2\\n3\\n')")
     (far / "log.jsonl").write_text("1\ntwo\n")
