@@ -318,7 +318,9 @@ class LatencyTable:
 
     def missing(self, units: Sequence[Unit]) -> MissingEntry:
         """Return the error that names missing units, as many as fit into a message."""
-        start = f"latency table {shown(self.name)} was not measured for: "
+        imported = self.model is None and self.provenance is None
+        why = "has no operator model (nas latency import --fit-model fits one), and " * imported
+        start = f"latency table {shown(self.name)} {why}was not measured for: "
         texts = [self._lacking(key) for key in dict.fromkeys(unit.key for unit in units)]
         return MissingEntry(start + _listed(texts, LONGEST_MESSAGE - len(start)))
 

@@ -260,13 +260,15 @@ def test_measured_entry_takes_precedence_over_the_model() -> None:
 
 def test_table_without_model_lists_every_absent_unit() -> None:
     arch = load_architecture("mobilenet_v2")
-    first, *others = lower(arch)
+    first, second, third, *others = lower(arch)
     table = replace(
         load_table("pixel1"),
         model=None,
-        entries={first.key: Entry(ms=1.0, low_ms=1.0, high_ms=1.0)},
+        entries={u.key: Entry(ms=1, low_ms=1, high_ms=1) for u in (first, second, third)},
     )
-    with pytest.raises(MissingEntry, match="table 'pixel1' was not measured for: ") as error:
+    with pytest.raises(
+        MissingEntry, match=r"fit-model fits one\), and was not measured for: "
+    ) as error:
         table.predict(arch)
     assert all(unit.key in str(error.value) for unit in others)
     assert first.key not in str(error.value)

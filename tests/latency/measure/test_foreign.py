@@ -1,8 +1,10 @@
 """Statistics of imported tables: kept through import and export, and pooled within their noise."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,9 @@ from nas.latency.file import load_table, write_table
 from nas.latency.importing import read_dialect
 from nas.latency.measure.foreign import export_table, import_table, with_model
 from nas.network.zoo import load_architecture
+from nas.searching.runs.folder import find_architecture
+
+Nas = Callable[..., Any]
 
 
 @pytest.mark.parametrize("dialect", ["proxylessnas", "ofa"])
@@ -80,6 +85,51 @@ def test_an_operator_model_answers_for_units_that_an_imported_table_lacks(tmp_pa
 
 
 PUBLIC = Path(__file__).resolve().parents[4] / "shared" / "data" / "public_tables"
+MOBILE = PUBLIC / "proxylessnas" / "mobile_trim.yaml"
+PROXYLESS = """
+schema: 1
+name: proxyless
+resolution: 224
+stem:
+- {kind: conv, width: 32, kernel: 3, stride: 2, act: relu6}
+defaults: {kind: mbconv, act: relu6, expansion: [3, 6], kernel: [3, 5, 7], layers: [1, 2, 3, 4],
+           per_layer: [expansion, kernel]}
+stages:
+- {width: 16, stride: 1, expansion: 1, kernel: 3, layers: 1}
+- {width: 24, stride: 2}
+- {width: 40, stride: 2}
+- {width: 80, stride: 2}
+- {width: 96, stride: 1}
+- {width: 192, stride: 2}
+- {width: 320, stride: 1, layers: 1}
+head:
+- {kind: conv, width: 1280, act: relu6}
+- {kind: pool}
+- {kind: linear, width: 1000, act: none}
+"""
+ONCE_FOR_ALL = """
+schema: 1
+name: once_for_all
+resolution: [160, 176, 192, 208, 224]
+se: {ratio: 0.25, of: hidden, divisor: 8}
+stem:
+- {kind: conv, width: 24, kernel: 3, stride: 2, act: hswish}
+- {kind: mbconv, width: 24, kernel: 3, expansion: 1, act: relu}
+defaults: {kind: mbconv, gate: hsigmoid, expansion: [3, 4, 6], kernel: [3, 5, 7], layers: [2, 3, 4],
+           per_layer: [kernel, expansion]}
+stages:
+- {width: 32, stride: 2, act: relu}
+- {width: 48, stride: 2, act: relu, se: true}
+- {width: 96, stride: 2, act: hswish}
+- {width: 136, stride: 1, act: hswish, se: true}
+- {width: 192, stride: 2, act: hswish, se: true}
+head:
+- {kind: conv, width: 1152, act: hswish}
+- {kind: pool}
+- {kind: linear, width: 1536, act: hswish}
+- {kind: linear, width: 1000, act: none}
+"""
+"""The spaces that the published tables were made for."""
 
 
 @pytest.mark.skipif(not PUBLIC.is_dir(), reason="needs the published tables")
@@ -92,7 +142,29 @@ def test_published_tables_are_read_and_equal_the_bundled_one() -> None:
         key: entry.ms for key, entry in bundled.entries.items()
     }
     assert len(notes) == 1
-    mobile = PUBLIC / "proxylessnas" / "mobile_trim.yaml"
+    mobile = MOBILE
     other, _ = import_table("proxylessnas", [mobile], device="d", threads=1, name="t", model=True)
     assert len(other.entries) == 73
     assert other.predict(load_architecture("proxylessnas_mobile")).ms > 50
+
+
+@pytest.mark.skipif(not PUBLIC.is_dir(), reason="needs the published tables")
+@pytest.mark.parametrize(
+    ("dialect", "place", "space"),
+    [
+        ("proxylessnas", MOBILE, PROXYLESS),
+        ("ofa", PUBLIC / "once_for_all_note10", ONCE_FOR_ALL),
+    ],
+)
+def test_published_tables_are_searched_by_their_own_units_alone(
+    nas: Nas, dialect: str, place: Path, space: str, tmp_path: Path
+) -> None:
+    table, rows, run = tmp_path / "t.yaml", tmp_path / "s.yaml", tmp_path / "run"
+    rows.write_text(space)
+    reply = nas("latency", "import", "--dialect", dialect, str(place), "--out", str(table))
+    assert "no operator model: other units are refused" in reply.err
+    words = ("--space", str(rows), "--latency-table", str(table), "--limit", "latency_ms<=60")
+    assert nas("search", *words, "--trials", "100", "--no-plot", "--out", str(run)).code == 0
+    (found,) = load_table(table).predict_all([find_architecture(f"{run}:best")])
+    assert 0 < found.ms <= 60
+    assert not any(unit.extrapolated for unit in found.units)
