@@ -1,1 +1,1 @@
-"""How the bundled models and tables were made, and what the searches and trainings are worth."""
+"""How the bundled models and tables were made, and how good searches and trainings are."""

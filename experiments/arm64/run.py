@@ -1,4 +1,4 @@
-"""Run a bundle on an emulated ARM64 Python, from unpacking to samples; never for its times."""
+"""Run a bundle on an emulated ARM64 Python, from unpacking to samples; its times mean nothing."""
 
 import argparse
 import os
@@ -24,7 +24,7 @@ DEBIAN = (
     *("gcc-12-base", "libcrypt1"),
 )
 WHEELS = ("numpy", "onnxruntime==1.22.1")
-"""Of onnxruntime the newest that was found to start under qemu 7.2; 1.31 and 1.32 crash there."""
+"""The newest onnxruntime found to start under qemu 7.2; 1.31 and 1.32 crash there."""
 PLATFORMS = ("manylinux2014_aarch64", "manylinux_2_27_aarch64", "manylinux_2_28_aarch64")
 NETWORKS = ("mobilenet_v1@0.25", "mobilenet_v2@0.35", "mobilenet_v3_small@0.5")
 SIDE = 32
@@ -92,7 +92,7 @@ def plan() -> Plan:
 
 
 def check(folder: Path, dtype: str) -> None:
-    """Check that a bundle of one kind of numbers runs, resumes, and computes what it does here."""
+    """Check that a bundle of one dtype runs, resumes, and computes the same as here."""
     made, bundle, out = plan(), folder / f"{dtype}.zip", folder / f"{dtype}.jsonl"
     out.unlink(missing_ok=True)
     write_bundle(made, bundle, target=Target(dtype=dtype))
@@ -115,7 +115,7 @@ def check(folder: Path, dtype: str) -> None:
 
 
 def _difference(folder: Path, bundle: Path, number: int) -> float:
-    """Return the largest difference of a model's outputs there and here, by their largest."""
+    """Return the largest difference of outputs there and here, over the largest output."""
     script, name = folder / "output.py", f"models/{number:04d}.onnx"
     script.write_text(OUTPUT)
     emulated(folder, script, bundle, name, folder / "there.npy")
@@ -128,7 +128,7 @@ def _difference(folder: Path, bundle: Path, number: int) -> float:
 
 
 def main() -> None:
-    """Fetch what is missing, and check both kinds of numbers."""
+    """Fetch what is missing, and check both dtypes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="for 400 MB of downloads")
     folder = parser.parse_args().folder.resolve()

@@ -1,6 +1,6 @@
-"""Depth, resolution, or both, as the accuracy model of the space `mobilenetv3` judges them.
+"""Predict the gains of depth, resolution, or both, by the accuracy model of `mobilenetv3`.
 
-Widths are fixed in that space, so that compound scaling stands for depth with resolution here.
+Widths are fixed in that space, so compound scaling means depth and resolution here.
 """
 
 import re
@@ -25,16 +25,16 @@ WAYS: Mapping[str, tuple[int, int]] = {
     "both, smaller": (3, 176),
     "both, larger": (3, 192),
 }
-"""Layers in every stage, and pixels: about twice the MACs of the base with each. The space has no
-point in between, so both together come as one below and one above."""
+"""Layers in every stage, and pixels; each takes about twice the MACs of the base. The space has no
+point of that cost with both, so there is one below it and one above."""
 
 
 def by_model() -> dict[str, Any]:
-    """Return what every way gains over its base, for random kernels and expansions.
+    """Return the gain of every way over its base, for random kernels and expansions.
 
-    A base has two layers a stage at 160 pixels; layers that are added are like the last one, as in
-    compound scaling. `doubling` is the gain over the number of doublings of the MACs, `wins` are
-    the bases for which that is largest.
+    A base has two layers a stage at 160 pixels; added layers repeat the last one, as in compound
+    scaling. `doubling` is the gain per doubling of the MACs, and `wins` counts the bases for which
+    that is largest.
     """
     space, model = load_space("mobilenetv3"), load_accuracy_model("mobilenetv3")
     rng = np.random.default_rng(SEED)
@@ -71,7 +71,7 @@ def by_model() -> dict[str, Any]:
 
 
 def _picks(space: Space, picks: Picks, layers: int, pixels: int) -> Picks:
-    """Return `picks` with so many layers in every stage, those beyond the second like the second.
+    """Return `picks` with `layers` layers in every stage, where those after the second repeat it.
 
     Names are stage1_layer2_kernel and the like.
     """
@@ -87,6 +87,6 @@ def _picks(space: Space, picks: Picks, layers: int, pixels: int) -> Picks:
 
 
 def _is_there(name: str, layers: int) -> bool:
-    """Tell whether a choice is one of the first `layers` layers, or of no layer."""
+    """Return whether a choice belongs to one of the first `layers` layers, or to no layer."""
     found = re.search(r"_layer(\d)_", name)
     return found is None or int(found[1]) <= layers

@@ -4,9 +4,9 @@ python -m experiments.compound_scaling.run [--seeds 2] [--epochs 6] [--data shap
 
 python -m experiments.compound_scaling.run --read
 
-Trains a small network and its scaled versions on `shapes`; a run that was broken off goes on. Asks
-the accuracy model of the space `mobilenetv3` too, for the two ways that its space allows. Writes
-result.yaml and accuracy.png beside itself. `--read` trains nothing, and prints result.yaml.
+Trains a small network and its scaled versions on `shapes`; an interrupted run resumes. The accuracy
+model of `mobilenetv3` predicts the two ways that its space allows. Writes result.yaml and
+accuracy.png to this folder. `--read` trains nothing and prints result.yaml.
 """
 
 import argparse
@@ -93,7 +93,7 @@ def _missing(
 
 
 def _train(variant: Variant, seed: int, data: str, epochs: int) -> dict[str, Any]:
-    """Return what one training came to: the accuracy of its last epoch on the validation images."""
+    """Return the validation accuracy of one training after its last epoch."""
     recipe = adapt(find_recipe("quick"), epochs=epochs)
     trained = complete_training(plan(variant.arch, load_data(data), recipe, seed=seed))
     return {
@@ -142,7 +142,7 @@ def _draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def _compared(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Say how compound scaling compares with other ways, by a t-test with the pooled deviation."""
+    """Compare compound scaling with the other ways by a t-test with pooled standard deviation."""
     freedom = sum(len(row["top1_proxy"]) - 1 for row in rows)
     spread = sum((len(row["top1_proxy"]) - 1) * row["deviation"] ** 2 for row in rows) / freedom
     error = (2 * spread / len(rows[0]["top1_proxy"])) ** 0.5
@@ -157,7 +157,7 @@ def _compared(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _print(result: Mapping[str, Any]) -> None:
-    """Print both tables as they stand in the README."""
+    """Print both tables of the README."""
     print("| way | MACs | depth | width | resolution | params k | accuracy % | seeds |")
     print("|---|---|---|---|---|---|---|---|")
     for row in result["trained"]:

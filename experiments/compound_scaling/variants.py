@@ -9,7 +9,7 @@ from nas.network.multipliers import Multipliers, scale
 from nas.scaling.formula import Compound
 
 MULTIPLE = 2
-"""Channels in multiples of 8 would miss equal MACs by far in a network as narrow as this one."""
+"""Multiples of 8 channels would be far from equal MACs in a network as narrow as this one."""
 STEP = 0.01
 
 WAYS: Mapping[str, Callable[[float], Multipliers]] = {
@@ -18,7 +18,7 @@ WAYS: Mapping[str, Callable[[float], Multipliers]] = {
     "resolution": lambda factor: Multipliers(resolution=factor**0.5),
     "compound": lambda factor: Compound().at(_phi(factor)),
 }
-"""From how many times the MACs, before rounding, to the multipliers."""
+"""Multipliers, given the factor of the MACs before rounding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +42,9 @@ def _phi(factor: float) -> float:
 
 
 def base() -> Architecture:
-    """Return a small network of the MobileNetV2 kind for 32 x 32 pixels.
+    """Return a small MobileNetV2 for 32 x 32 pixels.
 
-    Its stages have four blocks, so that a depth of 1.2, rounded up, is no more than 1.25.
+    Its stages have four blocks, so a depth of 1.2 is rounded up to 1.25 only.
     """
     stages = (_stage(12, 16, 4, 2), _stage(16, 28, 4, 2), _stage(28, 40, 4, 1))
     return Architecture(

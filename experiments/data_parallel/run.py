@@ -1,11 +1,11 @@
-"""Do several workers come to the accuracy of one, at the same batch in all?
+"""Do several workers reach the accuracy of one, at the same total batch?
 
 python -m experiments.data_parallel.run [--seeds 10] [--epochs 12] [--workers 1 2 4] [--out ...]
 python -m experiments.data_parallel.run --read
 
-Trains one network on `digits` with every number of workers and every seed; a run that was broken
-off goes on. Writes result.yaml and accuracy.png beside itself. `--read` trains nothing, and
-computes the differences again from the accuracies in result.yaml.
+Trains one network on `digits` with every number of workers and every seed; an interrupted run
+resumes. Writes result.yaml and accuracy.png to this folder. `--read` trains nothing, and computes
+the differences again from the accuracies in result.yaml.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def _trained(args: argparse.Namespace) -> tuple[dict[str, Any], dict[int, list[float]]]:
-    """Train with every number of workers and every seed, and return what is known."""
+    """Train with every number of workers and every seed, and return the accuracies."""
     torch.set_num_threads(1)
     found: dict[int, list[float]] = {workers: [] for workers in args.workers}
     with ExitStack() as stack:
@@ -94,14 +94,14 @@ def _job(seed: int, epochs: int) -> TrainingJob:
 
 
 def _train(job: TrainingJob, workers: int, out: Path) -> Trained:
-    """Train, one worker in this process; what is there already is read."""
+    """Train, one worker in this process; a finished training is read."""
     if workers == 1:
         return complete_training(job, out)
     return train_distributed(job, Place(out), Workers(count=workers, need=NEED))
 
 
 def _row(found: Mapping[int, Sequence[float]], workers: int) -> dict[str, Any]:
-    """Return what so many workers came to, and by how much that differs from one worker's."""
+    """Return the accuracies of `workers` workers, and their differences from those of one."""
     alone, values = found[1], found[workers]
     row = {"top1": values, "mean": fmean(values), "deviation": stdev(values)}
     if workers == 1:

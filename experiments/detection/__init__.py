@@ -1,1 +1,1 @@
-"""Detectors: known networks, a training on real images, and what they cost."""
+"""Detectors: published networks, trainings on real images, and latencies."""

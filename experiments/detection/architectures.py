@@ -1,9 +1,9 @@
-"""Write the known YOLO networks, from their structure, as architectures.
+"""Write the published YOLO networks as architectures.
 
     python -m experiments.detection.architectures [FOLDER]
 
-`tests/network/test_detectors.py` compares the files with what this gives, and their parameters with
-the published counts.
+`tests/network/test_detectors.py` compares the files with the output of this module, and their
+parameters with the published counts.
 """
 
 from argparse import ArgumentParser
@@ -23,7 +23,7 @@ ANCHORS = (
     ((30, 61), (62, 45), (59, 119)),
     ((116, 90), (156, 198), (373, 326)),
 )
-"""In pixels of an input of 640; found on COCO by k-means, and the same in all YOLOv5."""
+"""In pixels of a 640-pixel input; from k-means on COCO, the same in every YOLOv5."""
 OF_SHUFFLENET = (116, 232, 464)
 
 WIDTHS_N = (16, 32, 64, 128, 256)
@@ -89,7 +89,7 @@ def yolov5_lite_s() -> Architecture:
 
 
 def _shufflenet(repeats: Sequence[int]) -> tuple[ArchitectureBuilder, list[str]]:
-    """Return ShuffleNetV2 up to its last stage, which has stride 32 like those of the others."""
+    """Return ShuffleNetV2 up to its last stage, of stride 32."""
     builder = ArchitectureBuilder(act=RELU)
     last = builder.add("maxpool", builder.conv(IMAGE, 32, 3, 2), kernel=3, stride=2)
     maps = []

@@ -1,10 +1,10 @@
-"""Train detectors on real images from random weights, and report what they find on the test part.
+"""Train detectors on real images from random weights, and report their AP on test images.
 
     python -m experiments.detection.bccd measure [NAME...] --data voc:bccd_voc.zip [--work FOLDER]
     python -m experiments.detection.bccd report
 
 BCCD has 364 microscope images of 640x480 pixels with 4,885 blood cells of three kinds, split into
-205, 87 and 72. Trainings resume where they were interrupted. `measure` keeps epochs and scores in
+205, 87 and 72. Trainings resume where they were interrupted. `measure` writes epochs and scores to
 `measured/`, and a picture of validation images; `report` prints a table and draws the curves.
 """
 
@@ -40,7 +40,7 @@ BCCD = f"voc:{SHARED_DATA / 'bccd' / 'bccd_voc.zip'}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A detector, and how long it trains by the recipe `auto`."""
+    """A detector, and its epochs with the recipe `auto`."""
 
     arch: str
     epochs: int
@@ -53,7 +53,7 @@ CASES: Mapping[str, Case] = {
 
 
 def measure(name: str, data: Data, work: Path) -> None:
-    """Train one case in the folder `work`, and keep what came out."""
+    """Train one case in the folder `work`, and store the result."""
     case = CASES[name]
     arch, recipe = load_architecture(case.arch), adapt(find_recipe("auto"), epochs=case.epochs)
 
@@ -69,7 +69,7 @@ def measure(name: str, data: Data, work: Path) -> None:
 
 
 def picture(name: str, data: Data, work: Path) -> None:
-    """Draw what a trained detector finds in some test images, as a small JPEG."""
+    """Draw the detections in some test images, as a small JPEG."""
     from PIL import Image
 
     found = load_checkpoint(str(work / name))

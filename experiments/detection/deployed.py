@@ -2,7 +2,7 @@
 
     python -m experiments.detection.deployed TRAINING_FOLDER FOLDER_OF_VOC
 
-The scripts read the files of images themselves, with pillow alone; the folder must be unpacked.
+The scripts read image files with pillow alone, so the folder must be unpacked.
 """
 
 from argparse import ArgumentParser
@@ -24,7 +24,7 @@ from nas.training.objects import Objects
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SIDE = 1000
-"""Boxes are compared on images of this side; it does not matter."""
+"""Boxes are compared on images of this side, whose value does not matter."""
 Detect = Callable[[str, str], list[tuple[str, float, list[float]]]]
 
 

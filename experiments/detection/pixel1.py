@@ -1,10 +1,10 @@
-"""Print what the latency table of the Pixel 1 says of detectors, beside what was measured there.
+"""Print predicted latencies of detectors on the Pixel 1 beside measured ones.
 
     python -m experiments.detection.pixel1
 
-Measured are milliseconds on one large core, at 320 px and 91 classes: by TensorFlow's model zoo and
+The measurements are of one large core, at 320 px and 91 classes: by TensorFlow's model zoo and
 Howard et al., 2019 (MobileNetV3), Sandler et al., 2018 (MobileNetV2), Tan et al., 2019 (MnasNet).
-The table was made from classifiers at 96 to 224 px alone.
+The table was fitted to classifiers at 96 to 224 px.
 """
 
 from argparse import ArgumentParser

@@ -1,4 +1,4 @@
-"""Fit and judge the accuracy model of `mbconv`; write model, result and plot.
+"""Fit and evaluate the accuracy model of `mbconv`; write model, result and plot.
 
 python -m experiments.fit_mnasnet_b0_accuracy.run --data ../shared/data/imagenet_mnasnet
 """

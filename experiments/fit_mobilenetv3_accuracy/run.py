@@ -1,4 +1,4 @@
-"""Fit and judge the accuracy model of `mobilenetv3`; write model, result and plot.
+"""Fit and evaluate the accuracy model of `mobilenetv3`; write model, result and plot.
 
 python -m experiments.fit_mobilenetv3_accuracy.run --data ../shared/data/imagenet_mobilenetv3
 """

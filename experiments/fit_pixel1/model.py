@@ -1,4 +1,4 @@
-"""Fit the coefficients and say how wrong they are on networks kept out of the fit."""
+"""Fit the coefficients, and measure their errors on held-out networks."""
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _NS_PER_MS = 1e6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hswish:
-    """Nanoseconds on the clock for one element through h-swish, with and without its kernel."""
+    """Nanoseconds that h-swish takes for one element, without and with an optimised kernel."""
 
     plain: float
     optimised: float
@@ -46,9 +46,9 @@ class Fit:
 
 
 def measure_hswish(rows: Sequence[Row]) -> Hswish:
-    """Compare MobileNetV3-Large with h-swish in more or fewer places to the one without.
+    """Compare MobileNetV3-Large with h-swish in more or fewer layers to the one without.
 
-    Least squares through the origin of milliseconds on elements, once for each kernel.
+    Regresses milliseconds on elements through the origin, once for each kernel.
     """
     base = next(row for row in rows if row.name == "MobileNetV3-Large-ReLU")
     kin = [row for row in rows if row.family == base.family and "hswish" in row.counts]
@@ -63,9 +63,9 @@ def measure_hswish(rows: Sequence[Row]) -> Hswish:
 
 
 def fit(networks: Sequence[Row], blocks: Sequence[Row], hswish: Hswish) -> Fit:
-    """Fit by non-negative least squares on relative error, networks and blocks at equal weight.
+    """Fit by non-negative least squares on relative errors, networks and blocks weighted equally.
 
-    Coefficients and runtime factors take turns until both stand still.
+    Coefficients and runtime factors are fitted in turns until both converge.
     """
     rows = [*networks, *blocks]
     counts = np.array([[row.counts.get(name, 0) for name in FITTED] for row in rows]) / _NS_PER_MS
@@ -90,7 +90,7 @@ def fit(networks: Sequence[Row], blocks: Sequence[Row], hswish: Hswish) -> Fit:
 
 
 def _nnls(left: Floats, right: Floats) -> Floats:
-    """Solve for coefficients >= 0, with columns brought to one scale first."""
+    """Solve for coefficients >= 0 after scaling the columns."""
     scale = np.linalg.norm(left, axis=0)
     scale[scale == 0] = 1.0
     return np.asarray(nnls(left / scale, right)[0] / scale)
@@ -112,7 +112,7 @@ class Residual:
 
     @property
     def surprise(self) -> float:
-        """How far the published number lies from the predicted one, over the predicted one."""
+        """The distance of the published number from the predicted one, relative to the latter."""
         return abs(self.row.ms / self.predicted - 1)
 
 
@@ -173,7 +173,7 @@ def extrapolate(
 
 
 def quantile(residuals: Iterable[Residual], coverage: float) -> float:
-    """Return the surprise that a new network stays within with the probability `coverage`.
+    """Return the surprise that a new network does not exceed with probability `coverage`.
 
     The conformal quantile: the ceil((n + 1) * coverage)-th smallest of n, at most the largest.
     """

@@ -1,4 +1,4 @@
-"""Turn published measurements into lowered units: one row for each number of milliseconds."""
+"""Turn published measurements into rows of lowered units, one for each latency."""
 
 import csv
 import json
@@ -33,7 +33,7 @@ FAMILIES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One published latency, with the counts that are to explain it."""
+    """One published latency, with the counts that explain it."""
 
     name: str
     family: str
@@ -50,7 +50,7 @@ class Row:
 
     @property
     def build(self) -> str:
-        """The runtime whose factor holds: optimising h-swish changes nothing else."""
+        """The runtime whose factor applies; optimising h-swish changes nothing else."""
         return self.runtime.removesuffix("-noopt-hswish")
 
 
@@ -155,7 +155,7 @@ def block_rows(folder: Path) -> list[Row]:
     return [
         *rows,
         _part("stem and head", (stem, conv, pool, classifier), SINGLE_PATH_STEM_AND_HEAD_MS),
-        # Another laboratory's runtime, of which one small number alone says nothing.
+        # One small number says nothing about the runtime of another laboratory.
         _part("classifier", (classifier,), CLASSIFIER_MS, runtime="tflite2018"),
     ]
 
@@ -188,7 +188,7 @@ def minimalistic(arch: Architecture) -> Architecture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """A published latency that the fit never saw."""
+    """A published latency that was not fitted."""
 
     name: str
     device: str
@@ -199,7 +199,7 @@ class Check:
 
 
 def held_back(path: Path, records: Iterable[Mapping[str, Any]]) -> list[Check]:
-    """Return the published networks that stay out of the fit."""
+    """Return the held-out published networks."""
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     known = {record["name"]: to_architecture(record) for record in records}
     checks = []

@@ -1,4 +1,4 @@
-"""Fit the operator models of the Pixel tables, judge them, and write tables, result and plot."""
+"""Fit and evaluate the operator models of the Pixel tables; write tables, result and plot."""
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
@@ -69,7 +69,7 @@ WEAK = [
 ]
 COVERAGE = 0.9
 TRANSFER = 0.04
-"""Assumed extra relative error where one network alone ties a device to Pixel 1."""
+"""Assumed additional relative error where a single network relates a device to the Pixel 1."""
 
 
 def main() -> None:
@@ -120,13 +120,13 @@ def coefficients(
 ) -> Iterator[tuple[str, str, Mapping[str, float]]]:
     """Yield device, year and coefficients of each table.
 
-    Those of 2019 are those of 2018 times a factor that makes MobileNetV2 exact.
+    Those of 2019 are those of 2018 times the factor that makes MobileNetV2 exact.
     """
     anchor = next(row for row in networks if row.name == ANCHOR)
     reference = fitted.ms(anchor) / fitted.factors[anchor.build]
     shared = {name: digits(ns) for name, ns in fitted.coefficients.items()}
     plain, optimised = fitted.hswish.plain, fitted.hswish.optimised
-    # h-swish is known in nanoseconds on the clock of Pixel 1 in 2019; the factor applies on top.
+    # h-swish is known in nanoseconds of the Pixel 1 in 2019, to which the factor is applied
     of_pixel1 = ANCHOR_MS["pixel1"] / reference
     hswish = {"hswish": digits(optimised / of_pixel1), "swish": digits(plain / of_pixel1)}
     for device, ms in ANCHOR_MS.items():
@@ -136,7 +136,7 @@ def coefficients(
 
 
 def known(folds: Sequence[Residual]) -> list[Residual]:
-    """Leave out networks whose runtime no network outside of their group shares."""
+    """Exclude networks whose runtime occurs in no other group."""
     return [fold for fold in folds if fold.runtime_known]
 
 
@@ -157,7 +157,7 @@ def make_spread(
         relative=round(quantile(large, COVERAGE), 3),
         relative_small=round(quantile(small, COVERAGE), 3),
         small_below=LARGE,
-        # At best swish gets a kernel as good as that of h-swish.
+        # at best, swish gets a kernel as good as that of h-swish
         assumed=round(1 - hswish.optimised / hswish.plain, 2),
         outside=round(max(r.surprise for r in beyond if r.runtime_known), 3),
     )
@@ -209,7 +209,7 @@ def _widen(spread: Spread) -> Spread:
 
 
 def judge(checks: Sequence[Check], tables: Sequence[LatencyTable]) -> dict[str, Any]:
-    """Compare the tables with the networks kept back."""
+    """Compare the tables with held-out networks."""
     by_name = {table.name: table for table in tables}
     rows: list[dict[str, Any]] = []
     for check in checks:

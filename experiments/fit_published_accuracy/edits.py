@@ -1,4 +1,4 @@
-"""What the process says of single changes to MobileNetV3-Large and EfficientNet-B0."""
+"""Predict single changes to MobileNetV3-Large and EfficientNet-B0."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -26,12 +26,12 @@ SEEN = {
     },
     "efficientnet_b0": {**_SIDES, **_KERNELS},
 }
-"""What papers say of the same or a close change, points; only what is known is here."""
+"""Points that papers report for the same or a similar change, where known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A change, what the process says of it in points, and what was seen of it."""
+    """A change, with its predicted and published effect in points."""
 
     name: str
     points: float
@@ -49,7 +49,7 @@ def edits(name: str, teacher: Teacher) -> list[Edit]:
 
 
 def variants(base: Architecture) -> Mapping[str, Architecture]:
-    """Return networks that differ from `base` in one respect each."""
+    """Return networks that each differ from `base` in one respect."""
     found = {f"{side} px": replace(base, resolution=side) for side in (128, 160, 192, 256, 288)}
     width = base.stem[0].out_channels
     for other in {16, 24, 32} - {width}:
@@ -71,7 +71,7 @@ def variants(base: Architecture) -> Mapping[str, Architecture]:
 
 
 def _each(base: Architecture, change: Change, *, only: int | None = None) -> Architecture:
-    """Change every block behind the first convolution, or those of one stage `only`."""
+    """Change every block after the first convolution, or those of the stage `only`."""
     stages = [
         tuple(map(change, stage)) if only in (None, s) else stage
         for s, stage in enumerate(base.stages)

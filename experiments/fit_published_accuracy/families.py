@@ -1,4 +1,4 @@
-"""How well the process predicts a family of networks that it has not seen."""
+"""How well the process predicts a family of networks that was left out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,15 +10,15 @@ from experiments.fit_published_accuracy.rows import NONE, Table, joined
 from nas.accuracy.features import Floats
 
 LEAST = 5
-"""Networks of a family that is left out."""
+"""The least number of networks in a family that is left out."""
 
 WITHIN = 1.6449
-"""Deviations of a 90 % interval."""
+"""Half a 90 % interval, in standard deviations."""
 
 
 @dataclass(frozen=True, slots=True)
 class Large:
-    """Rows of the two large sets: a few to tune on, and more to predict with."""
+    """Rows of the two large sets: a few for tuning, and more to condition on."""
 
     tuning: Table
     conditioning: Table
@@ -39,21 +39,21 @@ class LeftOut:
 
     @property
     def bias(self) -> float:
-        """The mean error: the constant of the family."""
+        """The mean error, the family's own constant."""
         return float(self.errors.mean())
 
     @property
     def mae_without_bias(self) -> float:
-        """The mean absolute error once the constant is taken away."""
+        """The mean absolute error after subtracting the bias."""
         return float(np.abs(self.errors - self.errors.mean()).mean())
 
     def covered(self, deviations: float) -> float:
-        """Return the share of networks closer than so many deviations."""
+        """Return the share of networks within a number of standard deviations."""
         return float(np.mean(np.abs(self.ratios) < deviations))
 
 
 def leave_out(published: Table, names: Sequence[str], large: Large) -> Sequence[LeftOut]:
-    """Return the errors on every family, predicted without it, its hyperparameters included.
+    """Return the errors on every family, predicted by processes tuned and conditioned without it.
 
     A network keeps its own recipe, which other families may share; its family is unknown.
     """
@@ -78,7 +78,7 @@ def judged(name: str, process: Process, values: Values, rows: Table) -> LeftOut:
 
 
 def summary(found: Sequence[LeftOut]) -> dict[str, float]:
-    """Return the figures over all families that were left out."""
+    """Return the errors over all families that were left out."""
     ratios = np.abs(np.concatenate([each.ratios for each in found]))
     return {
         "mean_of_maes": float(np.mean([each.mae for each in found])),

@@ -1,4 +1,4 @@
-"""Fit the judges of another kind: ridge regressions, each without one family of networks.
+"""Fit the judges, which are ridge regressions, each without one family of networks.
 
 python -m experiments.fit_published_accuracy.judges --data ../shared/data
 """
@@ -30,9 +30,9 @@ from nas.core.files import write_text
 
 HERE = Path(__file__).resolve().parent
 PENALTY, EFFECT_PENALTY = 10.0, 3.0
-"""On squared weights, and on squared effects of recipes and of distillation."""
+"""The penalties on squared weights, and on squared effects of recipes and distillation."""
 SLOPES = (1.0, 0.81, 1.34)
-"""Of the three scales, as the process finds them."""
+"""The slopes of the three scales, from the process."""
 LARGE_SHARE = 0.3
 """The weight of each large set over that of all published networks."""
 

@@ -1,11 +1,11 @@
-"""By how much is what a search finds overrated? Measured on networks that were all trained.
+"""By how much is the best network of a search overrated? Measured on trained networks.
 
 python -m experiments.fit_published_accuracy.optimism --data ../shared/data
 
-The process predicts the trainings of Accel-NASBench, once without having seen any of them and once
-with a thousand. A line brings its logits to the scale of the trainings, fitted on half of the rest;
-among the other half the best network by mean minus deviation is chosen at each of several
-latencies, and compared with what it reached.
+The process predicts the trainings of Accel-NASBench, once without any of them and once with a
+thousand. A line, fitted on half of the rest, maps its logits to the scale of the trainings; from
+the other half, the best network by mean minus deviation is chosen at each of several latencies, and
+compared with its trained accuracy.
 """
 
 import argparse
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def optimism(tuning: Table, conditioning: Table, rows: Table, ms: Floats) -> dict[str, Any]:
-    """Return how far the chosen networks and random ones are overrated, in points, over splits."""
+    """Return how far chosen and random networks are overrated, in points, over splits."""
     process = Process(conditioning, tune(tuning))
     predicted = process(rows)
     chosen_errors, errors = [], []

@@ -4,10 +4,10 @@
                   + recipe + distillation + family + noise
 
 `f` and the discrepancies are linear in the features, plus a squared exponential; every group of
-features has one weight and one length. The slope of published accuracies is 1 and they have no
-discrepancy. Recipe, distillation and family are random effects on published networks: the reference
-recipe has none, and recipes that distil a supernet into its networks share one. Firm priors on all
-of these keep few networks from explaining much.
+features has one weight and one length scale. The slope of published accuracies is 1 and they have
+no discrepancy. Recipe, distillation and family are random effects on published networks: the
+reference recipe has none, and recipes that distil a supernet into its networks share one. Narrow
+priors on all of these keep a few networks from explaining too much.
 """
 
 from collections.abc import Mapping
@@ -23,18 +23,19 @@ from experiments.fit_published_accuracy.rows import NONE, PUBLISHED, Table
 from nas.accuracy.features import NAMES, Floats
 
 OFFSET = 4.0
-"""Variance of each scheme's offset: nothing is known of it."""
+"""Variance of each scheme's offset, of which nothing is known."""
 
 SCHEMES = 3
 _JITTER = 1e-7
 _BLOCK = 1_000
 
 Priors = Mapping[str, tuple[float, float, int]]
-"""The centre and deviation of a hyperparameter's logarithm, and how many there are of it."""
+"""The mean and standard deviation of a hyperparameter's logarithm, and the number of such
+hyperparameters."""
 
 
 def groups(names: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
-    """Return the positions of the features of every group, told by the letter before the `_`."""
+    """Return the indices of the features of every group, named by the letter before the `_`."""
     order = sorted(range(len(names)), key=lambda i: names[i].split("_")[0])
     return tuple(tuple(g) for _, g in groupby(order, key=lambda i: names[i].split("_")[0]))
 
@@ -55,8 +56,8 @@ PRIORS: Priors = {
     "noise": (float(np.log(0.016)), 0.2, 1),
     "own_noise": (-4.0, 1.0, SCHEMES - 1),
 }
-"""Of the logarithms of standard deviations, lengths and slopes, in logits and in deviations of the
-features; chosen by a study that left families out."""
+"""Priors of the logarithms of standard deviations, length scales and slopes, in logits and in
+standard deviations of the features; chosen by leaving families out."""
 
 Values = Mapping[str, Floats]
 
@@ -90,7 +91,7 @@ def percent(logits: Floats) -> Floats:
 
 _OF = np.array([next(g for g, group in enumerate(GROUPS) if i in group) for i in range(len(NAMES))])
 _SHARE = np.array([len(GROUPS[g]) ** -0.5 for g in _OF])
-"""The group of every feature, and the factor by which groups of all sizes weigh the same."""
+"""The group of every feature, and the factor that gives groups of all sizes the same weight."""
 
 
 def _scaled(rows: Floats, by_group: Floats) -> Floats:
@@ -137,7 +138,7 @@ class Covariance:
         return np.outer(slopes[self.schemes[0]], slopes[self.schemes[1]])
 
     def _own(self, scheme: int) -> Floats:
-        """Return where both rows are of one of the schemes beside the published one."""
+        """Return where both rows are of the same scheme other than the published one."""
         return np.outer(self.schemes[0] == scheme, self.schemes[1] == scheme)
 
     def _shared(self, values: Values, curved: Floats) -> Floats:
@@ -148,7 +149,7 @@ class Covariance:
         return shared * self._slopes(values)
 
     def __call__(self, values: Values) -> Floats:
-        """Return the covariances under some hyperparameters."""
+        """Return the covariances for given hyperparameters."""
         curved, square = self._curved(values), {k: np.exp(2 * v) for k, v in values.items()}
         total: Floats = self._shared(values, curved) + OFFSET * self._same
         for j in range(SCHEMES - 1):
@@ -160,9 +161,9 @@ class Covariance:
         return total
 
     def gradient(self, values: Values, weights: Floats) -> Values:
-        """Return the sums of `weights` times the derivatives by every hyperparameter.
+        """Return the sums of `weights` times the derivatives with respect to every hyperparameter.
 
-        Both sets of rows must be the same one, and `weights` symmetric.
+        Both sets of rows must be the same, and `weights` symmetric.
         """
         curved, square = self._curved(values), {k: np.exp(2 * v) for k, v in values.items()}
         sloped = weights * self._slopes(values)
@@ -244,7 +245,7 @@ def _named(flat: Floats) -> Values:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Logits and their deviations: `deviation` without the constant of a family, `family` it."""
+    """Logits and standard deviations, of which `family` is that of the family's effect."""
 
     mean: Floats
     deviation: Floats
@@ -268,7 +269,7 @@ class Process:
         self._solved = cho_solve(self._factor, logit(table.top1))
 
     def __call__(self, rows: Table, *, deviations: bool = True) -> Prediction:
-        """Return what is expected of `rows`, free of their noise."""
+        """Return the expected logits of `rows`, without noise."""
         means, spreads = [], []
         for start in range(0, len(rows), _BLOCK):
             part = rows.take(np.arange(start, min(start + _BLOCK, len(rows))))
@@ -282,7 +283,7 @@ class Process:
         return Prediction(np.concatenate(means), spread, float(np.exp(self.values["family"][0])))
 
     def _prior(self, rows: Table) -> Floats:
-        """Return the variances of rows before anything is known, the family's where it is known."""
+        """Return the prior variances of rows, with that of the family where it is known."""
         square = {k: np.exp(2 * v) for k, v in self.values.items()}
         dots = np.stack(
             [(rows.features[:, g] ** 2).mean(axis=1) for g in map(list, GROUPS)], axis=1

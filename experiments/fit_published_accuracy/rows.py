@@ -1,4 +1,4 @@
-"""The three sources of accuracies: published networks, shortened trainings, a predictor's words."""
+"""The three sources of accuracies: published networks, shortened trainings and a predictor."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,23 +15,23 @@ from nas.accuracy.picks import PicksFeatures
 from nas.network.blocks import Architecture, Block
 
 PUBLISHED, TRAININGS, PREDICTIONS = 0, 1, 2
-"""Schemes: each has a scale of its own."""
+"""Schemes, each with a scale of its own."""
 
 REFERENCE = "google"
 """The recipe that predictions are for: MnasNet's, MobileNetV3's and EfficientNet's."""
 
 DISTILLED = ("ofa", "attentivenas", "alphanet")
-"""Recipes that train networks as parts of a supernet which teaches them."""
+"""Recipes that train networks as parts of a supernet, with distillation."""
 
 NONE = -1
-"""In the place of a recipe or family that a row has not, or that nobody knows."""
+"""Stands for a recipe or family that a row does not have, or that is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
     """Networks as published, with their top-1 in per cent.
 
-    `recipes` and `families` number the words; the reference recipe is 0.
+    `recipes` and `families` are numbers of the names; the reference recipe is 0.
     """
 
     archs: tuple[Architecture, ...]
@@ -49,7 +49,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of several schemes: features, top-1 in per cent, and what else is known of each."""
+    """Rows of several schemes: features, top-1 in per cent, and further facts of each."""
 
     features: Floats
     top1: Floats
@@ -68,7 +68,7 @@ class Table:
 
 
 def joined(tables: Sequence[Table]) -> Table:
-    """Return the rows of several tables, one table behind the other."""
+    """Return the rows of several tables, concatenated."""
     columns = zip(*([getattr(t, n) for n in Table.__slots__] for t in tables), strict=True)
     return Table(*(np.concatenate(parts) for parts in columns))
 

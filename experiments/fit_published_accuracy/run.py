@@ -1,4 +1,4 @@
-"""Fit the predictor of published accuracies, judge it, and write model and result.
+"""Fit and evaluate the predictor of published accuracies; write model and result.
 
 python -m experiments.fit_published_accuracy.run --data ../shared/data
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch  # teaches what ships, never ships itself
+import torch  # trains bundled models, but is not bundled
 from scipy.stats import kendalltau
 
 from experiments.fit_published_accuracy.edits import SEEN, edits
@@ -66,7 +66,7 @@ HERE = Path(__file__).resolve().parent
 TUNING, CONDITIONING = 200, 1_000
 """Rows of each of the two large sets."""
 ROUNDS = 1
-"""How often the student is taught again on the front that it leads a search to."""
+"""How often the student is trained again with the front of a search that it guides."""
 PACKAGES = ("numpy", "scipy", "torch")
 SOURCE = (
     "204 published networks (papers and model pages named in the records), the trainings of "
@@ -117,7 +117,7 @@ def main() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What is fitted, and what is kept back of the two large sets."""
+    """The rows to fit, and the held-out ones of the two large sets."""
 
     published: Table
     large: Large
@@ -131,7 +131,7 @@ def fit(
     header: FeatureHeader,
     options: argparse.Namespace,
 ) -> dict[str, Any]:
-    """Fit the process on everything and the student to it; return what is reported of both."""
+    """Fit the process to all rows and the student to the process; return both and their report."""
     values = tune(joined([rows.published, rows.large.tuning]))
     process = Process(joined([rows.published, rows.large.conditioning]), values)
     teacher = partial(by_reference, process, scaling)
@@ -153,7 +153,7 @@ def fit(
 
 
 def scaling_for(published: Published) -> Scaling:
-    """Return the scaling of features: by whichever of networks and space varies more."""
+    """Return the scaling of features, by the larger deviation of networks and space."""
     space = load_space(SPACE)
     rows = space.sample_matrix(np.random.default_rng(0), 2_000)
     own, other = scaling_of(published.features), scaling_of(PicksFeatures(space)(rows))
@@ -168,7 +168,7 @@ def scaled(table: Table, scaling: Scaling) -> Table:
 def large_rows(
     folder: Path, scaling: Scaling, rng: np.random.Generator
 ) -> tuple[Large, dict[str, Table]]:
-    """Return the rows of the two large sets that are fitted, and those that are kept back."""
+    """Return the rows of the two large sets to fit, and the held-out ones."""
     tuning, conditioning, kept = [], [], {}
     for name, space, scheme in (
         ("imagenet_mnasnet", "mnasnet_b0", TRAININGS),
@@ -184,14 +184,14 @@ def large_rows(
 
 
 def by_reference(process: Process, scaling: Scaling, found: Floats) -> Any:
-    """Return what the process says of networks by the reference recipe, from their features."""
+    """Return the function that predicts networks with the reference recipe from their features."""
     return process(at_reference(scaling(found)))
 
 
 def teach(
     published: Published, teacher: Teacher, header: FeatureHeader, rng: np.random.Generator
 ) -> tuple[FeatureModel, TrainingSet]:
-    """Return the student, taught all over and then where a search with it leads."""
+    """Return the student, trained on varied networks and on those that a search with it finds."""
     examples = label(teacher, general_features(published.archs, rng))
     log.info("%d examples", len(examples.features))
     for number in range(ROUNDS):
@@ -202,7 +202,7 @@ def teach(
 
 
 def student_result(model: FeatureModel, published: Published, teacher: Teacher) -> dict[str, Any]:
-    """Return how close the student is to the process on networks that neither has seen."""
+    """Return how close the student is to the process on unseen networks."""
     space, rng = load_space(SPACE), np.random.default_rng(99)
     described = PicksFeatures(space)
     samples = {
@@ -216,7 +216,7 @@ def student_result(model: FeatureModel, published: Published, teacher: Teacher) 
 
 
 def closeness(model: FeatureModel, teacher: Teacher, found: Floats) -> dict[str, float]:
-    """Return errors of the student against the process, in points, and of its deviations."""
+    """Return errors of the student relative to the process, in points, and of its deviations."""
     own, aim = model.predict_features(found, family=False), teacher(found)
     wanted = percent(aim.mean)
     errors = np.abs(100 * own.accuracy - wanted)
@@ -231,7 +231,7 @@ def closeness(model: FeatureModel, teacher: Teacher, found: Floats) -> dict[str,
 
 
 def rows_a_second(model: FeatureModel, count: int = 100_000) -> int:
-    """Return how many predictions with deviations a CPU second gives, the best of three."""
+    """Return the predictions with deviations per CPU second, the best of three."""
     space = load_space(SPACE)
     predict, rows = model.over(space), space.sample_matrix(np.random.default_rng(0), count)
     predict(rows[:1000])
@@ -244,7 +244,7 @@ def rows_a_second(model: FeatureModel, count: int = 100_000) -> int:
 
 
 def families_result(found: Sequence[LeftOut]) -> dict[str, Any]:
-    """Return what is reported of the families that were left out."""
+    """Return the report on the families that were left out."""
     each = {
         f.name: {
             "networks": len(f.errors),
@@ -266,7 +266,7 @@ def _kept_back(process: Process, rows: Table) -> dict[str, float]:
 
 
 def edits_result(name: str, teacher: Teacher) -> dict[str, Any]:
-    """Return single changes to a network, in points, beside what papers say."""
+    """Return the effects of single changes to a network, in points, beside published ones."""
     return {
         e.name: {"points": e.points} | ({"seen": list(e.seen)} if e.seen else {})
         for e in edits(name, teacher)
@@ -274,7 +274,7 @@ def edits_result(name: str, teacher: Teacher) -> dict[str, Any]:
 
 
 def zoo_result(name: str, model: FeatureModel, teacher: Teacher) -> dict[str, float]:
-    """Return a network of the zoo as the student and the process see it, in per cent."""
+    """Return the predictions of student and process for a network of the zoo, in per cent."""
     arch = load_architecture(name)
     own, aim = model.predict(arch), teacher(features(arch))
     return {

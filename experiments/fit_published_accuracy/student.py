@@ -1,4 +1,4 @@
-"""A small network that stands for the process: what it is taught on, and how close it comes."""
+"""A small network distilled from the process, and the networks that it is trained on."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -33,7 +33,7 @@ Teacher = Callable[[Floats], Prediction]
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """Features of networks, and what the process says of them."""
+    """Features of networks, and their predictions by the process."""
 
     features: Floats
     labels: Prediction
@@ -50,14 +50,14 @@ def _parts(examples: TrainingSet) -> tuple[Floats, Floats]:
 
 
 def label(teacher: Teacher, found: Floats) -> TrainingSet:
-    """Return what `teacher` says of networks with these features."""
+    """Return the features `found` with the predictions of `teacher`."""
     return TrainingSet(found, teacher(found))
 
 
 def general_features(archs: Sequence[Architecture], rng: np.random.Generator) -> Floats:
-    """Return features of networks all over: of the space, of others, published ones and near them.
+    """Return features of varied networks: of the space, of others, published ones and near them.
 
-    Those of the space are uniform, leaning towards corners, and mixtures of the zoo's.
+    Those of the space are drawn uniformly, biased towards corners, and as mixtures of the zoo's.
     """
     space = load_space(SPACE)
     described = PicksFeatures(space)
@@ -78,7 +78,7 @@ def general_features(archs: Sequence[Architecture], rng: np.random.Generator) ->
 
 
 def anchors(space: Space) -> Matrix:
-    """Return the networks of the zoo that are points of the space."""
+    """Return the networks of the zoo that are in the space."""
     from nas.network.zoo import load_architecture
 
     names = ("efficientnet_b0", "mnasnet_a1", "mnasnet_b1", "mobilenet_v2")
@@ -126,14 +126,14 @@ def front_rows(model: FeatureModel, rng: np.random.Generator) -> Matrix:
 
 
 def near_front(model: FeatureModel, rng: np.random.Generator) -> Floats:
-    """Return the features of networks on that front, and of children of theirs."""
+    """Return the features of networks on that front, and of their offspring."""
     space, rows = load_space(SPACE), front_rows(model, rng)
     broods = [_offspring(space, rows, rng) for _ in range(NEAR // OFFSPRING)]
     return PicksFeatures(space)(np.concatenate([rows, *broods]))
 
 
 def _offspring(space: Space, rows: Matrix, rng: np.random.Generator) -> Matrix:
-    """Return children of two rows each, with a few changes."""
+    """Return offspring of two rows each, with a few mutations."""
     one, other = rows[rng.integers(0, len(rows), (2, OFFSPRING))]
     mixed = np.where(
         rng.random((OFFSPRING, 1)) < 0.5, one, np.where(rng.random(one.shape) < 0.5, one, other)
@@ -143,7 +143,7 @@ def _offspring(space: Space, rows: Matrix, rng: np.random.Generator) -> Matrix:
 
 
 def fit_student(examples: TrainingSet, header: FeatureHeader, *, seed: int = 0) -> FeatureModel:
-    """Return the model that gives what `examples` say, as far as it can."""
+    """Return the model fitted to `examples`."""
     found = examples.features
     mean, unit = found.mean(axis=0), np.maximum(found.std(axis=0), 1e-3)
     inputs = (found - mean.astype(np.float32)) / unit.astype(np.float32)

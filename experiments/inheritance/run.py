@@ -1,10 +1,10 @@
-"""Do short trainings from inherited weights rank networks better than short ones from nothing?
+"""Do short trainings rank networks better from inherited weights than from random ones?
 
 python -m experiments.inheritance.run [--cifar ZIP] [--networks 12] [--epochs 20] [--short 2 4]
 
-Trains a base, then every network in full and for a few epochs, from nothing and with what fits of
-the base's weights. Appends to runs/inheritance/NAME.jsonl, resumes where it was stopped, and writes
-result.yaml and ranks.png beside itself.
+Trains a base, then every network in full and for a few epochs, from random weights and from those
+inherited from the base. Appends to runs/inheritance/NAME.jsonl, resumes an interrupted run, and
+writes result.yaml and ranks.png to this folder.
 """
 
 import argparse
@@ -43,10 +43,10 @@ Values = Mapping[str, Mapping[int, float]]
 
 
 class Bench:
-    """Trains networks of the space, and keeps what came out."""
+    """Trains networks of the space, and stores the results."""
 
     def __init__(self, lines: Lines, data: Data, asked: argparse.Namespace) -> None:
-        """Train on `data`; `asked` says how long."""
+        """Train on `data`, for the epochs in `asked`."""
         self.lines, self.data, self.asked = lines, data, asked
         self.known = {(r["network"], r["way"]): r["top1"] for r in lines.records}
         self.base: Checkpoint | None = None
@@ -60,7 +60,7 @@ class Bench:
         return self.base.top1
 
     def top1(self, number: int, arch: Architecture, epochs: int, *, inherits: bool) -> float:
-        """Return the accuracy after the last epoch, measured if it is not known."""
+        """Return the accuracy after the last epoch; a known one is not measured again."""
         way = f"{'inherited' if inherits else 'from nothing'}, {epochs} epochs"
         if (number, way) not in self.known:
             started = time.process_time()
@@ -94,7 +94,7 @@ def networks(count: int) -> list[Architecture]:
 
 
 def measure(asked: argparse.Namespace) -> tuple[Values, float]:
-    """Train all, the short trainings first, and return the accuracies by way and network."""
+    """Train all, short trainings first, and return the accuracies by way and network."""
     data = replace(cifar(asked.cifar), name="cifar10_part")
     base, *others = networks(asked.networks)
     values: dict[str, dict[int, float]] = {}

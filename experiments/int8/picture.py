@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 _COLOURS = ("#1f6fb4", "#9aa0a6", "#bdc1c6", "#dadce0", "#5aa7e0", "#e8a33d")
 
 _LEAST = -3.0
-"""Points below which bars are cut off, and say their value."""
+"""Bars below this many points are cut off and labelled with their value."""
 
 Change = Callable[[dict[str, Any], str], tuple[float, float]]
 

@@ -5,14 +5,14 @@
     python -m experiments.int8.run aware --networks mnasnet_a1 [--aware-epochs 5]
     python -m experiments.int8.run report
 
-`train` only trains, `measure` trains what is not trained yet. `--fashion FOLDER` with its four
-files makes 3,000 and 1,000 images of Fashion-MNIST of them and takes these for data.
-All calibrate with the same 128 training images. onnxruntime's `quantize_static` writes unsigned
+`train` only trains; `measure` first trains what is not yet trained. `--fashion FOLDER` takes 3,000
+training and 1,000 validation images of Fashion-MNIST from its four files as the data. All methods
+calibrate with the same 128 training images. onnxruntime's `quantize_static` writes unsigned
 activations and signed weights with a scale for each output channel, by its three calibrations;
 ai-edge-quantizer (with `--edge-python`, a Python that has it) signed ones for LiteRT. Accuracies
 are those of the validation images as onnxruntime or LiteRT runs the graphs; latencies are medians
 of 100 runs in turns, one thread. `aware` trains further with quantization. `--result` names the
-file of numbers; the picture lies beside it.
+file of numbers; the picture is written beside it.
 """
 
 import json
@@ -49,7 +49,7 @@ ROUNDS = 100
 
 
 def trained(name: str, data: Data, asked: Namespace) -> Checkpoint:
-    """Return a network, trained now unless it is already."""
+    """Return a network, trained if it is not yet."""
     arch = scale_resolution(load_architecture(name), asked.side)
     recipe = adapt(find_recipe("auto"), epochs=asked.epochs)
     complete_training(plan(arch, data, recipe, seed=asked.seed), _folder(name, asked))
@@ -107,7 +107,7 @@ def _add_litert(
 
 
 def aware(name: str, data: Data, asked: Namespace) -> dict[str, Any]:
-    """Return what further training gives a network in int8."""
+    """Return the int8 accuracy of a network after further training."""
     found = load_checkpoint(str(asked.work / name))
     settings = QuantizationSettings(max_drop=1)
     ptq = quantize(found, data, settings)

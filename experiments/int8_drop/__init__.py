@@ -1,1 +1,1 @@
-"""What networks lose in int8: a model of few numbers, fitted on published and measured losses."""
+"""Accuracy loss in int8: a model of a few numbers, fitted to published and measured losses."""

@@ -1,9 +1,9 @@
-"""Fit what networks lose in int8 on published losses and on those measured in `experiments/int8`.
+"""Fit the accuracy loss in int8 to published losses and those measured in `experiments/int8`.
 
     python -m experiments.int8_drop.run
 
-Non-negative least squares, a coefficient for each of `KINDS`. The deviations are fitted alike, to
-the absolute errors of rows that are left out. Losses above `MOST` count as `MOST`: nobody deploys
+Non-negative least squares, a coefficient for each of `KINDS`. The deviations are fitted in the same
+way, to the absolute errors of rows left out. Losses above `MOST` count as `MOST`: nobody deploys
 such a network, and `--max-drop` leaves layers in float. Rows of small data count half.
 """
 
@@ -30,14 +30,14 @@ MOST = 5.0
 SMALL = 0.5
 _SWISH = KINDS.index("swish")
 _NORMAL = sqrt(pi / 2)
-"""A standard deviation over the mean absolute error."""
+"""The ratio of a standard deviation to the mean absolute error."""
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What one network lost, in points, and which bundled one has activations like it."""
+    """The loss of one network in points, and the bundled network with activations like its own."""
 
     network: str
     like: str
@@ -82,7 +82,7 @@ def fit(shares: Floats, points: Floats, weights: Floats) -> Floats:
 
 
 def left_out(shares: Floats, points: Floats, weights: Floats) -> Floats:
-    """Return for each row what is predicted of it by a fit without it."""
+    """Return the prediction for each row by a fit without it."""
     predicted = np.zeros(len(points))
     for i in range(len(points)):
         others = np.arange(len(points)) != i

@@ -27,7 +27,7 @@ CASES = {
     "epyc_genoa_onnxruntime_1t_int8_mobilenetv3": ("pixel1", f"{ONE}_mobilenetv3"),
     "epyc_genoa_onnxruntime_2t_fp32_mnasnet_b0": ("pixel1", f"{ONE}_mnasnet_b0"),
 }
-"""Tables whose units are taken in part, and those that are the prior."""
+"""The tables whose units are subsampled, each with the table of its prior."""
 ROUGH = "note10"
 SHARES = (0.03, 0.06, 0.1, 0.2, 0.4, 1.0)
 SUBSETS = 10
@@ -36,7 +36,7 @@ MIN_UNITS, NETWORKS, MIN_NETWORKS, LITTLE_MS = 20, 40, 8, 1e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """A table's units with what each took alone, and networks with what they took."""
+    """A table's units with their isolated latencies, and networks with theirs."""
 
     table: LatencyTable
     units: Sequence[Unit]
@@ -45,7 +45,7 @@ class Measured:
 
 
 def measured(name: str) -> Measured:
-    """Return what the table `name` was made of, and the random networks of its validation."""
+    """Return the measurements of the table `name`, and the random networks of its validation."""
     table = load_table(name)
     assert table.provenance
     assert table.validation
@@ -68,7 +68,7 @@ def measured(name: str) -> Measured:
 def error(
     data: Measured, places: Sequence[int], fitted_on: Sequence[int], prior: OpModel | None
 ) -> float:
-    """Return the mean error on the other networks, of some units and networks to fit on."""
+    """Return the mean error on the other networks, after fitting to some units and networks."""
     units = [data.units[place] for place in places]
     known = dict(zip((u.key for u in units), (data.isolated_ms[p] for p in places), strict=True))
     model = fit_operators(units, list(known.values()), prior=prior).model

@@ -1,8 +1,8 @@
-"""What the bundled tables of this machine say: naive sum, fp32 and int8, one and two threads.
+"""Results from the bundled tables: the plain sum, fp32 and int8, one and two threads.
 
 python -m experiments.latency_validation.bundled
 
-Reads the tables alone; nothing is measured.
+Only reads the tables; nothing is measured.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def points(table: LatencyTable) -> Mapping[str, tuple[float, float]]:
 
 
 def draw_sums(chosen: Sequence[Variant]) -> dict[str, Any]:
-    """Draw naive sums and the table's predictions against what was measured; return errors."""
+    """Draw plain sums and the table's predictions against measurements; return the errors."""
     figure = Figure(figsize=(9.6, 4.6), layout="constrained")
     axes = figure.subplots(1, len(chosen))
     result = {}
@@ -125,7 +125,7 @@ def errors(predicted: Floats, measured: Floats) -> dict[str, float]:
 
 
 def main() -> None:
-    """Draw everything that the bundled tables tell, and write the figures."""
+    """Draw all pictures, and write the figures."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     known = [variant for variant in VARIANTS if variant.name(CPU) in data.bundled("latency_tables")]
     result: dict[str, Any] = {"schema": 1, "tables": {}}

@@ -1,9 +1,10 @@
-"""Which way from units to networks is best: the sum, a factor, or a correction, and of which kind.
+"""Which method predicts networks best from their units: the sum, a factor, or a correction?
 
 python -m experiments.latency_validation.methods --space mnasnet_b0
 
-Measures the units of random networks of a space (alone, and between two plain convolutions) and
-the networks themselves in the same rounds. Half of the networks correct, the other half judge.
+Measures the units of random networks of a space (alone, and between two plain convolutions) and the
+networks themselves in the same rounds. Half of the networks fit the corrections, the other half
+test them.
 """
 
 import argparse
@@ -37,7 +38,7 @@ HALF = 45
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """A network: its units, what each took alone and between convolutions, and the whole, in ms."""
+    """A network's units, their latencies alone and between convolutions, and its own, in ms."""
 
     units: tuple[Unit, ...]
     alone: Floats
@@ -87,7 +88,7 @@ def plan(space_name: str) -> Plan:
 
 
 def measured(plan: Plan, found: Estimates) -> tuple[list[Measured], list[Measured]]:
-    """Return the networks that correct, and those that judge."""
+    """Return the networks for fitting, and those for testing."""
     ms = {job.name: found.jobs[i].ms for i, job in enumerate(plan.jobs) if i in found.jobs}
 
     def carried(unit: Unit) -> float:
@@ -108,7 +109,7 @@ def measured(plan: Plan, found: Estimates) -> tuple[list[Measured], list[Measure
     return groups
 
 
-# Every method takes the networks that correct and gives a function from a network to milliseconds
+# every method takes the networks for fitting and returns a function from a network to milliseconds
 
 Predict = Callable[[Measured], float]
 

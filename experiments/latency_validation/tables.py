@@ -1,8 +1,8 @@
-"""Measure and prove the tables that are bundled for this machine.
+"""Measure and validate the tables that are bundled for this machine.
 
 python -m experiments.latency_validation.tables
 
-Every table takes some minutes. Run it on an otherwise idle machine; after a kill it goes on.
+Every table takes some minutes. Run it on an otherwise idle machine; it resumes after a kill.
 """
 
 import argparse
@@ -25,7 +25,7 @@ BUNDLED = ROOT / "latency_tables"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """One table: what it is of."""
+    """What one table is measured for."""
 
     space: str
     dtype: str = "fp32"
@@ -66,7 +66,7 @@ def _say(now: MeasuringProgress) -> None:
 
 
 def main() -> None:
-    """Measure the tables that are asked for."""
+    """Measure the requested tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cpu", default="epyc_genoa", help="how the file names call this machine")
     parser.add_argument("--core", type=int, help="the core for one thread")

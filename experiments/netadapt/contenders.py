@@ -1,6 +1,6 @@
-"""What is compared: NetAdapt, and narrowing all channels alike.
+"""The methods that are compared: NetAdapt, and narrowing all channels alike.
 
-Everything of one seed on one data set lies in a folder of its own and is continued there.
+Each seed on each data set has a folder of its own, in which it resumes.
 """
 
 import json
@@ -39,20 +39,21 @@ from nas.training.run import train
 from nas.training.trained import network_of
 
 RATES = (1.0, 0.5, 0.25)
-"""Of the recipe's learning rate; every contender gets the one that suits it."""
+"""Fractions of the recipe's learning rate; every contender gets its best one."""
 BACKWARD = 3
-"""A training pass counts as three passes forward."""
+"""A training step counts as three forward passes."""
 FACTOR_STEP = 0.01
 CANDIDATES = 18
 BAND = (0.5, 1.05)
-"""Of NetAdapt's predicted latency: where uniform networks that are as fast here are looked for."""
+"""Fractions of NetAdapt's predicted latency between which equally fast uniform networks are
+sought."""
 Row = dict[str, Any]
 Widths = Mapping[str, int]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is done with every data set and seed; `images` is how many the long fine-tuning sees."""
+    """The plan for every data set and seed; `images` is the number for the long fine-tuning."""
 
     arch: Architecture
     table: LatencyTable
@@ -66,7 +67,7 @@ class Plan:
     recipe: Recipe
 
     def settings(self, seed: int) -> Settings:
-        """Return those of one pruning, which leaves the long fine-tuning to the contenders."""
+        """Return the settings of one pruning, without the long fine-tuning."""
         return Settings(
             target_ms=self.share * latency_meter(self.table)(self.arch),
             step=self.step,
@@ -79,7 +80,7 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One seed on one data set: the folder, the start, and the data without the held-out part."""
+    """A seed on a data set: folder, initial checkpoint, and data without the held-out part."""
 
     plan: Plan
     folder: Path
@@ -91,7 +92,7 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
-    """A pruned network that the long fine-tuning is to begin with, and what it has cost so far."""
+    """A pruned network for the long fine-tuning, and its cost so far."""
 
     name: str
     arch: Architecture
@@ -101,7 +102,7 @@ class Contender:
 
 
 def begin(plan: Plan, data: Data, folder: Path, seed: int) -> Case:
-    """Train the network that all contenders begin with; it has not seen held-out images."""
+    """Train the initial network of all contenders, without the held-out images."""
     seen = held_out(data, plan.settings(seed).held_out, seed=seed)
     out = folder / "start"
     train(plan.arch, seen, adapt(plan.recipe, epochs=plan.start_epochs), seed=seed, out=out)
@@ -110,7 +111,7 @@ def begin(plan: Plan, data: Data, folder: Path, seed: int) -> Case:
 
 
 def compare(case: Case) -> Iterator[Row]:
-    """Yield what is known of the start, then what becomes of every contender."""
+    """Yield the row of the initial network, then that of every contender."""
     ours, pruned, searched = search(case)
     uniform, ms = as_fast(case, ours)
     start_ms, ours_ms, uniform_ms = ms
@@ -128,7 +129,7 @@ def compare(case: Case) -> Iterator[Row]:
 
 
 def search(case: Case) -> tuple[Architecture, Weights, float]:
-    """Prune by NetAdapt; return the network, its weights, and what that has cost."""
+    """Prune by NetAdapt; return the network, its weights and the cost."""
     job = PruningJob(
         start=case.start,
         data=case.data,
@@ -143,7 +144,7 @@ def search(case: Case) -> tuple[Architecture, Weights, float]:
 
 
 def search_cost(case: Case, result: Result) -> float:
-    """Return the passes of all rounds: effects on the loss, fine-tuning and judging proposals."""
+    """Return the cost of all rounds: effects on the loss, fine-tuning and evaluating proposals."""
     plan, before, total = case.plan, result.start.macs, 0
     trained = min(plan.steps * plan.recipe.images_a_step, len(case.seen.train))
     for one in result.rounds:
@@ -155,7 +156,7 @@ def search_cost(case: Case, result: Result) -> float:
 
 
 def epoch_cost(case: Case, arch: Architecture) -> float:
-    """Return the passes of an epoch and of judging it, in images times thousand million MACs."""
+    """Return the cost of an epoch with its evaluation, in images times thousand million MACs."""
     images = BACKWARD * len(case.seen.train) + len(case.seen.val)
     return images * cost(arch).macs / 1e9
 
@@ -165,7 +166,7 @@ def epochs_of(case: Case, images: int) -> int:
 
 
 def cut(case: Case, name: str, widths: Widths, ms: float) -> Contender:
-    """Return the start with other widths, cut at once: the channels that do most for the loss."""
+    """Return the initial network, cut at once to widths that keep its most important channels."""
     setup = FineTuningSetup(data=case.seen, recipe=case.plan.recipe, epochs=0, seed=case.seed)
     arch, weights = case.start.arch, case.start.weights
     known = effects(setup, arch, weights, number=0)
@@ -181,7 +182,7 @@ def cut(case: Case, name: str, widths: Widths, ms: float) -> Contender:
 
 
 def finish(case: Case, one: Contender, budget: float) -> Row:
-    """Fine-tune with every rate for what is left of the budget, and keep the best by held-out."""
+    """Fine-tune with every rate for the rest of the budget; keep the best on held-out images."""
     left = (budget - one.searched) / len(RATES)
     epochs = max(1, round(left / epoch_cost(case, one.arch)))
     tried = []
@@ -228,10 +229,10 @@ def unseen(case: Case, model: torch.nn.Module) -> float:
 
 
 def as_fast(case: Case, ours: Architecture) -> tuple[Widths, tuple[float, float, float]]:
-    """Return uniform widths that are as fast as `ours` here, and what start, ours and they take.
+    """Return uniform widths that are as fast as `ours` here, and the latencies of all three.
 
-    Those of about the same prediction are measured beside the two, all visited in turns. What was
-    chosen is kept, since measuring again might choose another.
+    Networks with about the same prediction are measured in turns with these. The choice is stored,
+    since another measurement might choose differently.
     """
     path = case.folder / "as_fast.json"
     if not path.is_file():
@@ -255,9 +256,10 @@ def measure_near(case: Case, ours: Architecture) -> tuple[Widths, tuple[float, f
 
 @cache
 def uniform_networks(start: Architecture, cuts: Cuts) -> list[Architecture]:
-    """Return all networks whose groups are narrowed by one factor, each of them once.
+    """Return all distinct networks whose groups are narrowed by one factor.
 
-    Widths are multiples as NetAdapt's; between two factors the first groups go ahead.
+    Widths are multiples as NetAdapt's are; between two factors, the first groups are narrowed
+    first.
     """
     old = [group.width for group in cuts.groups(start)]
     widths = dict.fromkeys(
@@ -277,7 +279,7 @@ def rounded(width: float, most: int, multiple: int) -> int:
 
 
 def narrow(arch: Architecture, cuts: Cuts, widths: Sequence[int]) -> Architecture:
-    """Return `arch` with groups of these widths, or the next that a block can have."""
+    """Return `arch` with groups of these widths, or the nearest that a block can have."""
     for group, width in zip(cuts.groups(arch), widths, strict=True):
         fit = (one for wide, one in cuts.narrower(arch, group) if wide <= width)
         arch = next(fit, arch) if width < group.width else arch
@@ -285,7 +287,7 @@ def narrow(arch: Architecture, cuts: Cuts, widths: Sequence[int]) -> Architectur
 
 
 def measured(plan: Plan, archs: Sequence[Architecture], path: Path) -> list[float]:
-    """Return the milliseconds of networks on this machine, all visited in turns."""
+    """Return the milliseconds of networks on this machine, measured in turns."""
     named = [replace(arch, name=f"{i}") for i, arch in enumerate(archs)]
     samples, found = measure_plan(
         plan_check("netadapt", named),

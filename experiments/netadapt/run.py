@@ -2,9 +2,9 @@
 
 python -m experiments.netadapt.run [--seeds 5] [--data digits] [--out runs/netadapt_experiment]
 
-Writes result.yaml and result.png beside itself. A run that was interrupted is resumed; several may
-share a folder if they differ in data or seeds: with --only work, and one with --only report.
-With --small it shows in a minute or two that all parts work, and writes into the run folder only.
+Writes result.yaml and result.png to this folder. An interrupted run resumes; several may share a
+run folder if they differ in data or seeds: with --only work, then one with --only report. With
+--small it checks in a minute or two that all parts work, and writes to the run folder only.
 """
 
 import argparse
@@ -45,7 +45,7 @@ COLOURS = {"start": GREY, "netadapt": BLUE, "uniform": RED}
 
 
 def data_of(name: str, asked: argparse.Namespace) -> Data | None:
-    """Return a data set; None for the archive where that is absent."""
+    """Return a data set; None if its archive is absent."""
     if name != "cifar10_part":
         return load_data(name)
     if not asked.cifar.is_file():
@@ -69,7 +69,7 @@ def few(names: Sequence[str]) -> Iterator[str]:
 
 
 def rows_of(asked: argparse.Namespace) -> list[Row]:
-    """Return the rows of all pieces, a seed of every data set after the other."""
+    """Return the rows of all cases, each seed with every data set."""
     found = {name: None if asked.only == "report" else data_of(name, asked) for name in asked.data}
     rows = []
     for seed in range(asked.first_seed, asked.seeds):
@@ -100,7 +100,7 @@ def plan_of(asked: argparse.Namespace, classes: int) -> Plan:
 
 
 def measure(asked: argparse.Namespace, rows: Sequence[Row]) -> None:
-    """Measure all networks once more, all in turns, into `rows`; equal ones are measured once."""
+    """Measure all networks again, in turns, into `rows`; equal ones once."""
     archs = [from_mapping(row.pop("arch")) for row in rows]
     unique = {arch.fingerprint: arch for arch in archs}
     path = asked.out / f"samples-{len(unique)}.jsonl"

@@ -1,4 +1,4 @@
-"""Make `note10` of the latencies published with Once-for-All, and check it on its networks."""
+"""Make `note10` from the latencies published with Once-for-All, and compare it with networks."""
 
 import argparse
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ written by: python -m experiments.note10.run --tables DIR --networks DIR"""
 
 
 def predicted(table: LatencyTable, archs: Sequence[Architecture]) -> dict[str, float]:
-    """Return what `table` says of the published networks, by their names."""
+    """Return the predictions of `table` for the published networks, by their names."""
     return {name: table.predict(arch).ms for name, arch in zip(NETWORKS, archs, strict=True)}
 
 
@@ -49,7 +49,7 @@ def widened(model: OpModel, archs: Sequence[Architecture]) -> OpModel:
 
 
 def checked(table: LatencyTable, said: dict[str, float]) -> LatencyTable:
-    """Return `table` with its errors on these networks and with what is known of its origin."""
+    """Return `table` with its errors on these networks and its provenance."""
     size = np.abs([said[name] / ms - 1 for name, ms in NETWORKS.items()])
     mean = round(float(size.mean()), 4)
     return replace(

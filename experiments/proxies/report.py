@@ -69,16 +69,16 @@ def _ranked(values: Values, seconds: Mapping[str, float], picks: np.ndarray) -> 
 
 
 def detectable(networks: int) -> float:
-    """Return the Kendall tau-b that so many networks show with a power of 80 % at the level of 5 %.
+    """Return the Kendall tau-b that is detected with a power of 80 % at a level of 5 %.
 
-    By the normal approximation of its distribution without any correlation.
+    It uses the normal approximation of the distribution without correlation.
     """
     deviation = np.sqrt(2 * (2 * networks + 5) / (9 * networks * (networks - 1)))
     return float((norm.ppf(0.975) + norm.ppf(0.8)) * deviation)
 
 
 def _learned(picks: np.ndarray, taught: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
-    """Return the accuracies of all networks by a model of those that it was `taught`."""
+    """Return the accuracies of all networks by a model fitted to those in `taught`."""
     examples = Examples(
         space=load_space(HERE / "small.yaml"),
         picks=picks[taught],
@@ -104,7 +104,7 @@ def _tau_b(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _interval(scores: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
-    """Return the 95 % interval of tau-b over draws of networks."""
+    """Return the 95 % bootstrap interval of tau-b over networks."""
     found = bootstrap(
         (scores, truth),
         lambda a, b: kendalltau(a, b).statistic,

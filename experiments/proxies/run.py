@@ -3,8 +3,8 @@
 python -m experiments.proxies.run measure [--data digits] [--seeds 2] [--threads 1]
 python -m experiments.proxies.run report
 
-`measure` appends to runs/proxies/NAME.jsonl and resumes where it was stopped; `report` writes
-result.yaml and correlation.png beside itself from all of them.
+`measure` appends to runs/proxies/NAME.jsonl and resumes an interrupted run; `report` writes
+result.yaml and correlation.png to this folder from all of them.
 """
 
 import argparse
@@ -33,15 +33,16 @@ HERE = Path(__file__).resolve().parent
 RUNS = ROOT / "runs" / "proxies"
 DATA = {"digits": "digits", "shapes": "shapes:difficulty=0.1"}
 EPOCHS = {"digits": 50, "shapes": 16}
-"""Of a full training: shapes has four times as many images."""
+"""Epochs of a full training; shapes has four times as many images."""
 NETWORKS, TEACHING, BATCH = 24, 48, 64
 SHARES = (0.01, 0.03, 0.1)
 LEARNED_FROM = 0.1
-"""The learned model sees other networks than it is judged on, after this share of a training."""
+"""The learned model is fitted to other networks than it is tested on, after this share of a
+training."""
 
 
 def networks() -> np.ndarray:
-    """Return the picks of the networks that are ranked, and behind them of those to learn from."""
+    """Return the picks of the networks to rank, followed by those to learn from."""
     space = load_space(HERE / "small.yaml")
     rows = space.sample_matrix(np.random.default_rng(0), 4 * (NETWORKS + TEACHING))
     _, first = np.unique(rows, axis=0, return_index=True)
@@ -60,7 +61,7 @@ def part(data: Data, share: float) -> Data:
 
 
 def trained(arch: Architecture, data: Data, epochs: float, seed: int) -> float:
-    """Return the accuracy after so many epochs, with a schedule of that length."""
+    """Return the accuracy after `epochs` epochs, with a schedule of that length."""
     whole = max(1, int(np.ceil(epochs)))
     recipe = adapt(find_recipe("quick"), epochs=whole)
     top1 = train(arch, part(data, epochs / whole), recipe, seed=seed).top1
@@ -89,7 +90,7 @@ def jobs(
 
 
 def measure(name: str, seeds: int) -> None:
-    """Append to the lines of one dataset whatever is not there."""
+    """Append the missing measurements of one dataset."""
     space, picks = load_space(HERE / "small.yaml"), networks()
     data = load_data(DATA[name])
     with closing(Lines(RUNS / f"{name}.jsonl", writer="another measurement")) as lines:

@@ -3,7 +3,7 @@
 python -m experiments.screening.run [--seeds 5] [--screen 8 --screen 32] [--only evolution]
 python -m experiments.screening.run --read
 
-Writes result.yaml beside itself. `--read` searches nothing, and prints what result.yaml holds.
+Writes result.yaml beside itself. `--read` searches nothing and prints result.yaml.
 """
 
 import argparse
@@ -28,9 +28,10 @@ from nas.space.file import load_space
 MARKS = (50, 100, 200, 400)
 STRATEGIES = ("random", "evolution", "guided", "tpe")
 MOST = {"tpe": (200, 8)}
-"""Evaluations and candidates for one evaluation at most: every ask costs TPE some 0.03 seconds."""
+"""The most evaluations, and candidates for one evaluation: every ask costs TPE some 0.03
+seconds."""
 TRAINING_SECONDS = 60.0
-"""What the model that stands for training claims to take, so that nothing asks it beside trials."""
+"""The seconds claimed by the model that stands in for training, so that only trials call it."""
 
 
 def problem_of() -> Problem:
@@ -40,13 +41,13 @@ def problem_of() -> Problem:
 
 
 def reference_point(problem: Problem) -> Floats:
-    """Return the accuracy that 95 % of random architectures in the limit exceed, and the limit."""
+    """Return the accuracy that 95 % of architectures within the limit exceed, and the limit."""
     drawn = searches.random_scores(problem)
     return np.array([np.percentile(drawn[:, 0], 95), problem.limits[0].value])
 
 
 def search(problem: Problem, name: str, screen: int, trials: int, seed: int) -> Floats:
-    """Return the scores of one search in their order, NaN where a limit is broken."""
+    """Return the scores of one search in order, NaN where a constraint is violated."""
     made = searches.strategy(problem, name, seed)
     if screen:
         made = Screened(made, problem, times=screen, seed=seed)
@@ -54,7 +55,7 @@ def search(problem: Problem, name: str, screen: int, trials: int, seed: int) -> 
 
 
 def measure(problem: Problem, name: str, screen: int, seeds: int) -> dict[str, Any]:
-    """Return the hypervolumes of one search at all marks, and what it costs besides evaluations."""
+    """Return the hypervolumes of one search at all marks, and its cost without evaluations."""
     most, _ = MOST.get(name, (MARKS[-1], 0))
     marks, point = [mark for mark in MARKS if mark <= most], reference_point(problem)
     started = time.process_time()
@@ -71,7 +72,7 @@ def measure(problem: Problem, name: str, screen: int, seeds: int) -> dict[str, A
 
 
 def show(results: Mapping[str, Mapping[int, Any]]) -> str:
-    """Return the table in Markdown; a screened search also says how many seeds gained."""
+    """Return the table in Markdown, with the number of seeds that gained for screened searches."""
     lines = ["| strategy | screen | " + " | ".join(map(str, MARKS)) + " | own cost, ms |"]
     lines.append("|---" * (len(MARKS) + 3) + "|")
     for name, by_screen in results.items():
@@ -91,7 +92,7 @@ def _cell(found: Mapping[int, Any], plain: Mapping[int, Any], mark: int, screen:
 
 
 def detectable(results: Mapping[str, Mapping[int, Any]]) -> str:
-    """Say which gains of every screened search its seeds show with a power of 80 %."""
+    """Return the gains of every screened search that its seeds detect with a power of 80 %."""
     lines = []
     for name, by_screen in results.items():
         for screen in filter(None, by_screen):

@@ -1,1 +1,1 @@
-"""What several experiments use."""
+"""Code shared by several experiments."""

@@ -11,10 +11,10 @@ _SIDE = 28
 
 
 def write_folders(source: Path, folder: Path, *, train: int, val: int) -> None:
-    """Write the first images for training and for testing under train/ and val/ of `folder`.
+    """Write the first training and test images to train/ and val/ in `folder`.
 
-    `source` holds the files `train-images-idx3-ubyte.gz`, `t10k-labels-idx1-ubyte.gz` and so on,
-    as their authors and the Debian package `dataset-fashion-mnist` give them.
+    `source` holds `train-images-idx3-ubyte.gz`, `t10k-labels-idx1-ubyte.gz` and so on, as the
+    authors and the Debian package `dataset-fashion-mnist` distribute them.
     """
     for part, prefix, count in (("train", "train", train), ("val", "t10k", val)):
         pixels = _idx(source / f"{prefix}-images-idx3-ubyte.gz", 16).reshape(-1, _SIDE, _SIDE)

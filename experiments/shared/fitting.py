@@ -1,4 +1,4 @@
-"""Fit the accuracy model of a space: a teacher on the rows, a small network on its labels."""
+"""Fit the accuracy model of a space: a teacher to the rows, a small network to its labels."""
 
 import argparse
 import logging
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch  # fits what ships, never ships itself
+import torch  # fits bundled models, but is not bundled
 from matplotlib.figure import Figure
 
 from experiments.shared.folders import ROOT, SHARED_DATA
@@ -41,7 +41,7 @@ log = logging.getLogger("fit")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is fitted for one space."""
+    """The fits for one space."""
 
     space: str
     metric: str
@@ -78,9 +78,9 @@ PLANS = {
 
 
 def fit_model(plan: Plan, rows: Rows, seed: int) -> tuple[AccuracyModel, Teacher]:
-    """Return the model that ships, fitted to `rows`, and its teacher.
+    """Return the bundled model, fitted to `rows`, and its teacher.
 
-    The deviation of the model is the teacher's, widened by how far the model is from its teacher.
+    The deviation of the model is the teacher's, widened by the distance between the two.
     """
     start = time.perf_counter()
     teacher = TEACHERS[plan.space](rows, seed)
@@ -106,7 +106,7 @@ def fit_model(plan: Plan, rows: Rows, seed: int) -> tuple[AccuracyModel, Teacher
 
 
 def cross_validate(plan: Plan, rows: Rows, *, count: int, seed: int) -> dict[str, Any]:
-    """Return figures of the whole pipeline on `count` of `FOLDS` folds, and every prediction."""
+    """Return the errors of both steps on `count` of `FOLDS` folds, and every prediction."""
     students, teachers, kept = [], [], []
     predicted, top1 = [], []
     for number, fold in enumerate(folds(rows, FOLDS, seed)[:count]):
@@ -153,7 +153,7 @@ def finished(model: AccuracyModel, average: dict[str, float], rows: int) -> Accu
 
 
 def archs_per_second(model: AccuracyModel, count: int = 100_000) -> int:
-    """Return how many predictions with deviations a second takes, to two digits."""
+    """Return the predictions with deviations per second, to two digits."""
     matrix = model.domain.sample_matrix(np.random.default_rng(0), count)
     model.predict_matrix(matrix[:1000])
     seconds = []
@@ -165,7 +165,7 @@ def archs_per_second(model: AccuracyModel, count: int = 100_000) -> int:
 
 
 def plot(points: tuple[Accuracy, Floats], path: Path, title: str) -> None:
-    """Write predicted against measured accuracies of held-out rows."""
+    """Draw predicted against measured accuracies of held-out rows."""
     predicted, top1 = points
     figure = Figure(figsize=(5, 5), layout="constrained")
     axes = figure.subplots()
@@ -177,7 +177,7 @@ def plot(points: tuple[Accuracy, Floats], path: Path, title: str) -> None:
 
 
 def result_of(model: AccuracyModel, teacher: Teacher, rows: Rows) -> dict[str, Any]:
-    """Return what is reported about the model that ships."""
+    """Return the report on the bundled model."""
     name = model.domain.baseline
     row = model.domain.pack(model.domain.encode(load_architecture(name)))[None]
     shown, taught = model.predict_matrix(row), teacher(row)
@@ -194,7 +194,7 @@ def result_of(model: AccuracyModel, teacher: Teacher, rows: Rows) -> dict[str, A
 
 
 def main(space: str, folder: Path, rows_of: str) -> None:
-    """Fit, judge and write the model of `space`; the report goes to `folder`."""
+    """Fit, evaluate and write the model of `space`; the report goes to `folder`."""
     parser = argparse.ArgumentParser(description=f"Fit the accuracy model of {space}.")
     parser.add_argument(
         "--data", type=Path, default=SHARED_DATA / rows_of, help="folder of train.csv"

@@ -1,4 +1,4 @@
-"""Where the repository is, and the published data, which it does not hold."""
+"""The folders of the repository, and of published data outside it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""How sure a mean of few values is, by Student's t."""
+"""Confidence intervals of means of a few values, by Student's t."""
 
 from collections.abc import Sequence
 from math import sqrt
@@ -8,7 +8,7 @@ from scipy.stats import t
 
 
 def quantiles(freedom: int) -> tuple[float, float]:
-    """Return those of a two-sided level of 5 %, and of a power of 80 %."""
+    """Return the quantiles for a two-sided level of 5 %, and for a power of 80 %."""
     return float(t.ppf(0.975, freedom)), float(t.ppf(0.8, freedom))
 
 
@@ -18,7 +18,7 @@ def half_interval(gaps: Sequence[float]) -> float:
 
 
 def detectable(gaps: Sequence[float]) -> float:
-    """Return the mean that such `gaps` would show with a power of 80 % at the level of 5 %."""
+    """Return the mean that such `gaps` detect with a power of 80 % at a level of 5 %."""
     level, power = quantiles(len(gaps) - 1)
     return level * _error(gaps) + power * _error(gaps)
 

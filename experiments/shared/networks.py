@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import torch  # fits what ships, never ships itself
+import torch  # fits bundled models, but is not bundled
 from numpy.typing import NDArray
 
 from experiments.shared.muon import Muon
@@ -60,7 +60,7 @@ class Networks:
         return found
 
     def export(self) -> MLP:
-        """Return the first member with the scales worked into its first and last layer."""
+        """Return the first member, with the scales folded into its first and last layers."""
         weights = [weight[0].detach().numpy().astype(float) for weight in self._weights]
         biases = [bias[0, 0].detach().numpy().astype(float) for bias in self._biases]
         weights[0] = weights[0] / self._spread[:, None]
@@ -88,7 +88,7 @@ class Networks:
                 optimizer,
                 optimizer.defaults["lr"],
                 total_steps=recipe.epochs * steps + 1,
-                cycle_momentum=recipe.muon is None,  # Muon loses by it
+                cycle_momentum=recipe.muon is None,  # Muon gets worse with it
             )
             for optimizer in optimizers
         ]
@@ -116,7 +116,7 @@ class Networks:
 
 
 def _input_scale(inputs: Weights, gain: float | None) -> tuple[Weights, Weights]:
-    """Return the shift and the spread of every input."""
+    """Return the shift and scale of every input."""
     if gain is None:
         return inputs.mean(axis=0), inputs.std(axis=0) + 1e-9
     return np.zeros(inputs.shape[1]), np.full(inputs.shape[1], 1 / gain)

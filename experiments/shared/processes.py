@@ -1,10 +1,10 @@
-"""A Gaussian process with a length for every feature, fitted with torch."""
+"""A Gaussian process with a length scale for every feature, fitted with torch."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 import numpy as np
-import torch  # fits what ships, never ships itself
+import torch  # fits bundled models, but is not bundled
 
 from nas.accuracy.predictor import Floats
 
@@ -13,7 +13,7 @@ TUNING_STEPS, TUNING_ROWS = 50, 1000
 
 @dataclass(slots=True, kw_only=True)
 class Kernel:
-    """Squared exponential with a length for every feature, a linear part, a constant and noise.
+    """A squared exponential kernel with length scales, a linear part, a constant and noise.
 
     All hyperparameters are logarithms.
     """
@@ -67,7 +67,7 @@ def _squared_exponential(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 
 def _tuned(inputs: torch.Tensor, targets: torch.Tensor, seed: int) -> Kernel:
-    """Return the kernel of largest marginal likelihood, by Adam on random subsets of the rows."""
+    """Return the kernel with the largest marginal likelihood, by Adam on random subsets of rows."""
     features = inputs.shape[1]
 
     def parameter(size: tuple[int, ...], value: float) -> torch.Tensor:

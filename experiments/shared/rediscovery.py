@@ -1,4 +1,4 @@
-"""What both experiments of rediscovery do: search at a known network's latency, and judge."""
+"""The common part of both rediscoveries: search at a known network's latency, and compare."""
 
 import argparse
 import sys
@@ -41,7 +41,7 @@ from nas.searching.loop import Run, search
 from nas.searching.solutions import known_solutions
 
 Judge = Callable[[Sequence[Architecture]], Floats]
-"""From networks to top-1 in per cent."""
+"""Predicts top-1 in per cent."""
 
 SPACE, TABLE, TRIALS = "mbconv", "pixel1", 10_000
 PACKAGES = ("numpy", "scipy")
@@ -55,7 +55,7 @@ WITHOUT = {
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A known network, at whose latency is searched; `published` is its top-1 in per cent."""
+    """A known network, whose latency limits a search; `published` is its top-1 in per cent."""
 
     name: str
     published: float
@@ -116,7 +116,7 @@ def best_of(run: Run) -> Architecture:
 
 
 def all_judges(folder: Path, say: Callable[[str], None]) -> dict[str, Judge]:
-    """Return all judges of a network, by what they are."""
+    """Return all judges, by their descriptions."""
     published = read_published(folder / "published_accuracies" / "networks.json")
     scaling = scaling_for(published)
     table = scaled(published_table(published), scaling)
@@ -160,7 +160,7 @@ def process_judge(published: Table, large: Large, scaling: Scaling) -> Judge:
 def target_result(
     target: Target, found: Sequence[Architecture], judges: Mapping[str, Judge]
 ) -> dict[str, Any]:
-    """Return what was found at the latency of one network, by all judges, in per cent."""
+    """Return what all judges predict for the networks found for `target`, in per cent."""
     table, guide = load_table(TABLE), load_feature_model()
     mean, deviation = (100 * values for values in guide.predict(found, family=False))
     ms = [table.predict(arch).ms for arch in found]
@@ -189,7 +189,7 @@ def stages_of(arch: Architecture) -> list[str]:
 
 
 def stage_line(blocks: Sequence[Block]) -> str:
-    """Return what there is to know about consecutive blocks of one width."""
+    """Describe consecutive blocks of one width."""
     first = blocks[0]
     stride = f" /{first.stride}" if first.stride > 1 else ""
     kernels = "-".join(str(k) for k in dict.fromkeys(block.kernel for block in blocks))
@@ -207,8 +207,7 @@ def stage_line(blocks: Sequence[Block]) -> str:
 def show(targets: Mapping[str, Any]) -> str:
     """Return the figures as Markdown: a row for each target, then block by block.
 
-    Judges say two things: the least and the largest of what was found, and its gain over what the
-    same judge says of the known network.
+    For each judge it gives the range of what was found, and its gain over the known network.
     """
     names = list(next(iter(targets.values()))["judged"])
     head = ["at the latency of", "published", "found", "mean - sd", "seeds apart", *names]
@@ -234,13 +233,13 @@ def show(targets: Mapping[str, Any]) -> str:
 
 
 def verdict(found: Sequence[float], known: float) -> str:
-    """Return what one judge says: of what was found, and how much more that is."""
+    """Return what one judge predicts for what was found, and its gain over the known network."""
     low, high = min(found), max(found)
     return f"{low:.1f} to {high:.1f} ({low - known:+.1f} to {high - known:+.1f})"
 
 
 def draw_judged(targets: Mapping[str, Any], path: Path) -> None:
-    """Draw what every judge says of what was found, less the known network's published top-1."""
+    """Draw each judge's predictions for what was found, minus the published top-1."""
     judges = list(next(iter(targets.values()))["judged"])
     rows = ["the guide", "the guide less its deviation", *judges]
     with mpl.rc_context({"font.size": 9}):

@@ -1,4 +1,4 @@
-"""What results and their pictures have in common."""
+"""Common parts of results and their pictures."""
 
 import platform
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ BLUE, RED, GREEN, OCHRE, GREY = "#1f6fb4", "#c8442c", "#3a9d5d", "#b07c1e", "#88
 
 
 def circumstances(packages: Sequence[str], seconds: float | None = None) -> dict[str, Any]:
-    """Return when, where and with what a result was made, and how long it took if that is known."""
+    """Return date, machine and versions of a result, and its seconds if known."""
     taken = {} if seconds is None else {"seconds": round(seconds)}
     return {
         **taken,
@@ -28,12 +28,12 @@ def circumstances(packages: Sequence[str], seconds: float | None = None) -> dict
 
 
 def significant(value: float, digits: int) -> float:
-    """Return `value` to so many digits, so that the last bits of a machine do not show."""
+    """Return `value` rounded to `digits` digits, so that results do not depend on the machine."""
     return float(f"{value:.{digits}g}")
 
 
 def rounded(content: Any, number: Callable[[float], float]) -> Any:
-    """Return `content` with `number` of all its floating-point numbers."""
+    """Return `content` with `number` applied to every floating-point number."""
     match content:
         case dict():
             return {key: rounded(value, number) for key, value in content.items()}
@@ -45,6 +45,6 @@ def rounded(content: Any, number: Callable[[float], float]) -> Any:
 
 
 def save(figure: Figure, path: Path, *, dpi: int = 160) -> None:
-    """Write a picture: the same picture, the same bytes."""
+    """Write a picture reproducibly, byte for byte."""
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=dpi, metadata={"Software": "nas"})

@@ -1,4 +1,4 @@
-"""Rows of the published accuracy data, their features, folds, and the figures of a fit."""
+"""Rows of published accuracies: their features, folds, and the errors of a fit."""
 
 import csv
 from collections.abc import Callable
@@ -57,20 +57,20 @@ def read_rows(folder: Path, space_name: str) -> Rows:
 
 
 def _key(space_name: str, column: Column) -> str:
-    """Return the name that the data has for a choice."""
+    """Return the name of a choice in the data."""
     block = f"block{column.stage}_{_SHORT.get(column.field)}"
     return block if _TARGETS[space_name] == "val_top1" else column.name
 
 
 def folds(rows: Rows, count: int, seed: int) -> list[NDArray[np.intp]]:
-    """Return `count` disjoint sets of positions; equal architectures are in the same one."""
+    """Return `count` disjoint sets of positions, with equal architectures in the same one."""
     _, which = np.unique(rows.matrix, axis=0, return_inverse=True)
     turn = np.random.default_rng(seed).permutation(which.max() + 1)[which.ravel()]
     return [np.flatnonzero(turn % count == fold) for fold in range(count)]
 
 
 def figures(predicted: Accuracy, top1: Floats) -> dict[str, float]:
-    """Return Kendall's tau-b, R2, the mean absolute error and the cover of the deviations."""
+    """Return Kendall's tau-b, R2, the mean absolute error and the coverage of the deviations."""
     from scipy.stats import kendalltau
 
     error = np.abs(predicted.accuracy - top1)
@@ -84,10 +84,11 @@ def figures(predicted: Accuracy, top1: Floats) -> dict[str, float]:
 
 
 def rich_features(space: Space) -> Features:
-    """Return the function from picks to what is known to matter, shape (rows, features).
+    """Return the function from picks to features, shape (rows, features).
 
-    The values of the choices; logarithms of MACs, params and activations of every stage and of the
-    network; where choices hold for whole stages also their products and the sums of those.
+    Features are the values of the choices, the logarithms of MACs, params and activations of every
+    stage and of the network and, where choices apply to whole stages, their products and sums of
+    those.
     """
     costs = Lookup(space, _stage_costs(space))
     stages = len(space.stages)
@@ -105,10 +106,7 @@ def rich_features(space: Space) -> Features:
 
 
 def _stage_costs(space: Space) -> UnitValues:
-    """Return a function that files costs under the stages of units, the rest under the last place.
-
-    Stages are told by their widths, which no two of them share.
-    """
+    """Return a function that sums costs by stage, recognised by its width, with the rest last."""
     widths = [int(row.options["width"][0]) for row in space.stages]
 
     def values(units: Unit) -> Floats:
@@ -123,7 +121,7 @@ def _stage_costs(space: Space) -> UnitValues:
 
 
 def _values(space: Space, matrix: Matrix) -> Floats:
-    """Return the values of the choices, and which of three expansions is the middle one."""
+    """Return the values of the choices, and whether an expansion is the middle one of three."""
     columns = []
     for i, column in enumerate(space.columns):
         columns.append(np.array([float(value) for value in column.values])[matrix[:, i]])

@@ -51,12 +51,12 @@ def run(problem: Problem, made: Strategy, trials: int) -> Trials:
 
 
 def scores(problem: Problem, trials: Trials) -> Floats:
-    """Return the objectives in their order, all to be minimised; NaN where a limit is broken."""
+    """Return the objectives in order, all to be minimised; NaN where a constraint is violated."""
     return np.where(trials.ok[:, None], problem.scores(trials.metrics), np.nan)
 
 
 def random_scores(problem: Problem) -> Floats:
-    """Return the objectives of 10,000 random architectures, of those that keep the limits."""
+    """Return the objectives of 10,000 random architectures, less those that violate constraints."""
     rows = problem.space.sample_matrix(np.random.default_rng(0), 10_000)
     trials = evaluate(problem, rows)
     return problem.scores(trials.metrics)[trials.ok]
@@ -67,7 +67,7 @@ def reference_fronts(
 ) -> Iterator[Floats]:
     """Yield the merged front after every one of several long searches, sorted by accuracy.
 
-    They take `each` evaluations, with one of `strategies` after the other.
+    They take `each` evaluations, by each of `strategies` in turn.
     """
     front = np.zeros((0, len(problem.objectives)))
     for number in range(searches):
@@ -78,7 +78,7 @@ def reference_fronts(
 
 
 def reference_points(problem: Problem, front: Floats) -> dict[str, Floats]:
-    """Return reference points for the hypervolume, under which random search has a middling share.
+    """Return reference points for the hypervolume, at which random search has a medium share.
 
     "usual" is the accuracy that 95 % of random architectures reach, at the slowest allowed.
     """

@@ -1,4 +1,4 @@
-"""Accurate, slow models that label architectures for the small ones that ship."""
+"""Accurate, slow models that label architectures for the small bundled ones."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,16 +13,16 @@ from nas.space.space import Matrix
 
 CEILINGS = {"mnasnet_b0": 0.75, "mobilenetv3": 0.92}
 """Accuracy saturates: effects add up better in -log(ceiling - top1) than in top1 itself. A ceiling
-has to lie above all accuracies; where above matters little."""
+must be above all accuracies; how far matters little."""
 
 MLPS = Recipe(hidden=(64, 64), members=8, epochs=25, batch=32, decay=0.3)
 ONE_HOT_MLPS = Recipe(
     hidden=(128, 128), members=32, epochs=40, batch=128, rate=4e-3, decay=0.06,
     activation="gelu", gain=2.0,
 )  # fmt: skip
-"""Each follows the rows too closely, and each in its own way, so the average needs many."""
+"""Each overfits the rows in its own way, so the average needs many."""
 SHARE = 0.6
-"""Of the Gaussian process in its average with the networks."""
+"""The weight of the Gaussian process in the average with the networks."""
 
 
 class ProcessTeacher:
@@ -54,8 +54,8 @@ class ProcessTeacher:
 class NetworksTeacher:
     """Networks on one-hot picks, for accuracies without noise.
 
-    The deviation grows with the disagreement of the members; how much is read off a tenth of the
-    rows, with a quarter of the members fitted on the others.
+    The deviation grows with the disagreement of the members, by factors fitted to a tenth of the
+    rows, with a quarter of the members fitted to the others.
     """
 
     def __init__(self, rows: Rows, seed: int) -> None:

@@ -14,7 +14,7 @@ from nas.space.space import Matrix, Space
 
 FILE = "nas-bench-macro_cifar10.json"
 COSTS = {"macs": "flops", "params": "params"}
-"""From our metrics to the keys of the file, whose FLOPs are multiply-adds."""
+"""The file's keys of our metrics; its FLOPs are multiply-adds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Trained:
         return {row.tobytes(): place for place, row in enumerate(self.rows)}
 
     def places(self, rows: Matrix) -> list[int]:
-        """Return where in the file the networks of `rows` are."""
+        """Return the positions of the networks of `rows` in the file."""
         return [self._place[row.tobytes()] for row in rows]
 
     def scores(self, rows: Matrix, cost: str) -> Floats:
@@ -57,7 +57,7 @@ def load(folder: Path) -> Trained:
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """Answers with the accuracy of one of the three trainings."""
+    """Returns the accuracy of one of the three trainings."""
 
     trained: Trained
     number: int
@@ -80,7 +80,7 @@ class Training:
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Answers with multiply-adds or parameters, which need no training."""
+    """Returns multiply-adds or parameters, which need no training."""
 
     trained: Trained
     metric: str

@@ -3,7 +3,7 @@
 python -m experiments.strategies.run [--space mnasnet_b0] [--no-limit] [--seeds 10]
     [--only archive --reference front.npy]
 
-Writes SPACE.yaml and SPACE.png (SPACE_no_limit without the limit) beside itself, anew after every
+Writes SPACE.yaml and SPACE.png (SPACE_no_limit without the limit) to this folder, after every
 strategy. The reference front is kept in the file of --reference; a later run with it and --only
 replaces the results of those strategies and keeps the others.
 """
@@ -31,7 +31,7 @@ from nas.space.space import Matrix
 MARKS = (100, 300, 1_000, 3_000, 10_000)
 FAST = ("random", "grid", "local", "evolution", "reinforce", "archive")
 CAPS = {"guided": 3_000, "cmaes": 3_000, "nsga2": 3_000, "nsga3": 3_000, "tpe": 1_000, "gp": 100}
-"""Evaluations at most, where a strategy's own cost grows beyond the use of more."""
+"""The most evaluations of strategies whose own cost makes more of no use."""
 SLOW_SEEDS = {"guided": 10, "gp": 1}
 BUDGET_MS = {"mbconv": None, "mnasnet_b0": None, "mobilenetv3": 51.0}
 """None is the predicted latency of EfficientNet-B0."""
@@ -41,7 +41,7 @@ KINDS = ("archive:siblings=4", "archive", "archive:siblings=12,batch=250")
 
 
 class Timed:
-    """Counts the processor time that a strategy takes for itself."""
+    """Counts the processor time of a strategy."""
 
     def __init__(self, inner: Strategy) -> None:
         """Wrap `inner`."""
@@ -69,7 +69,7 @@ def problem_of(name: str, limited: bool) -> Problem:
 
 
 def search(problem: Problem, name: str, trials: int, seed: int) -> tuple[Trials, float]:
-    """Return the trials in order, and the strategy's own seconds per candidate."""
+    """Return the trials in order, and the strategy's seconds per candidate."""
     timed = Timed(searches.strategy(problem, name, seed))
     done = searches.run(problem, timed, trials)
     return done, timed.seconds / max(1, len(done))
@@ -85,7 +85,7 @@ def reference(problem: Problem, each: int) -> Floats:
 
 
 def kept_reference(problem: Problem, each: int, path: Path | None) -> Floats:
-    """Return the reference in `path` if there is one; else find it, and write it there."""
+    """Return the reference in `path`, which is found and written if it is missing."""
     if path and path.exists():
         found: Floats = np.load(path)
         return found
@@ -96,7 +96,7 @@ def kept_reference(problem: Problem, each: int, path: Path | None) -> Floats:
 
 
 def measure(problem: Problem, name: str, seeds: int, front: Floats) -> dict[str, Any]:
-    """Return the shares of one strategy at all marks, and what it costs."""
+    """Return the shares of one strategy at all marks, and its cost."""
     marks = [mark for mark in MARKS if mark <= CAPS.get(name, MARKS[-1])]
     found = [search(problem, name, marks[-1], seed) for seed in range(seeds)]
     runs = [(searches.scores(problem, trials), seconds) for trials, seconds in found]
@@ -184,14 +184,14 @@ def main() -> None:
 
 
 def earlier(label: str) -> dict[str, Any]:
-    """Return the results that were written before, by strategy."""
+    """Return earlier results, by strategy."""
     path = Path(__file__).resolve().with_name(f"{label}.yaml")
     found = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
     return dict(found.get("strategies", {}))
 
 
 def write(content: Mapping[str, Any], label: str) -> None:
-    """Write what is measured so far, and its picture."""
+    """Write the results so far, and their picture."""
     folder = Path(__file__).resolve().parent
     write_text(folder / f"{label}.yaml", yaml.safe_dump(content, sort_keys=False))
     title = f"{content['space']}, {' '.join(content['limits']) or 'no limit'}"

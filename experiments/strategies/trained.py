@@ -2,7 +2,7 @@
 
 python -m experiments.strategies.trained [--seeds 20] [--only guided] [--data FOLDER]
 
-Writes trained.yaml and trained.png beside itself; with --only the other strategies stay.
+Writes trained.yaml and trained.png to this folder; with --only, the other strategies are kept.
 """
 
 import argparse
@@ -33,7 +33,7 @@ STRATEGIES = (
     "nsga2", "nsga3", "cmaes", "tpe", "gp",
 )  # fmt: skip
 CAPS, FEW_SEEDS = {"gp": 50}, {"gp": 5}
-"""Where a strategy's own cost grows beyond the use of more."""
+"""The most evaluations of strategies whose own cost makes more of no use."""
 PACKAGES = ("numpy", "optuna", "cmaes", "torch")
 PERCENTILES = (10, 90)
 SHOWN = {"share": "share of the hypervolume", "regret": "regret in points of accuracy"}
@@ -54,7 +54,7 @@ def qualities(trained: Trained, problem: Problem, trials: Trials, cost: str) -> 
 
 
 def measure(trained: Trained, name: str, cost: str, seeds: int) -> dict[str, Any]:
-    """Return share and regret of one strategy at all marks, and what it costs."""
+    """Return share and regret of one strategy at all marks, and its cost."""
     marks = [mark for mark in MARKS if mark <= CAPS.get(name, MARKS[-1])]
     values, own = np.empty((seeds, len(marks), len(QUALITIES))), []
     for seed in range(seeds):

@@ -1,4 +1,4 @@
-"""The networks of NAS-Bench-Macro as points of a space that counts and builds them.
+"""The networks of NAS-Bench-Macro as points of a space.
 
 Eight digits name a network: for each layer 0 for none (a 1x1 convolution where the shape changes),
 1 for an MBConv block with kernel 3 and expansion 3, 2 for one with kernel 5 and expansion 6.
@@ -15,7 +15,7 @@ from nas.space.space import Matrix, Space
 HERE = Path(__file__).resolve().parent
 WHOLE, HALF = HERE / "macro.yaml", HERE / "half.yaml"
 STRIDED = (0, 2, 5)
-"""The layers that change the shape."""
+"""The layers that change the shape of their input."""
 _BLOCKS = {"1": (3, 3), "2": (5, 6)}
 """Kernel and expansion by digit."""
 

@@ -36,16 +36,16 @@ def published() -> Mapping[str, Mapping[str, Any]]:
 
 
 def measured(name: str, key: str = "top1") -> Values:
-    """Return the scores of networks by their names; none where nothing was measured."""
+    """Return the scores of networks by their names, empty if none were measured."""
     path = RUNS / f"{name}.jsonl"
     lines = read_lines(path) if path.is_file() else []
     return {str(line["name"]): float(line[key]) for line in lines if "name" in line}
 
 
 def ranking(scores: Values, truth: Values) -> dict[str, Any]:
-    """Return Kendall tau of `scores` with the truth, its interval, and that in the best decile.
+    """Return Kendall's tau of `scores` with the truth, its interval, and tau in the best decile.
 
-    The interval, of 95 %, is over draws of the networks, with replacement.
+    The 95 % interval is a bootstrap over networks.
     """
     names = sorted(scores)
     ours = np.array([scores[name] for name in names])
@@ -68,7 +68,7 @@ def _tau(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 
 def learned(content: Mapping[str, Mapping[str, Any]], asked: list[str]) -> Iterator[Values]:
-    """Yield what one-hot linear models of 50 trained networks predict, for 20 draws of these."""
+    """Yield the predictions of linear models of one-hot picks for 20 draws of 50 networks."""
     names = sorted(content)
     place = {name: i for i, name in enumerate(names)}
     digits = np.array([[int(digit) for digit in name] for name in names])
@@ -85,7 +85,7 @@ def learned(content: Mapping[str, Mapping[str, Any]], asked: list[str]) -> Itera
 
 
 def results() -> dict[str, Any]:
-    """Return the rankings of all that was measured."""
+    """Return the rank correlations of all measurements."""
     content = published()
     truth = {name: one["mean_acc"] / 100 for name, one in content.items()}
     found = {name: measured(name) for name in _measured_supernets()}
@@ -112,7 +112,7 @@ _OTHERS = ("trainings", "zero_cost")
 
 
 def costs() -> dict[str, Any]:
-    """Return processor seconds of each training, and of scoring a network."""
+    """Return the processor seconds of each training, and of scoring a network."""
     trained = read_lines(RUNS / "trainings.jsonl")
     by_name = {line["variant"]: dict(line) for line in trained if "variant" in line}
     for name in _measured_supernets():

@@ -4,7 +4,7 @@ python -m experiments.supernet.run train full --epochs 14 --images imagefolder:F
 python -m experiments.supernet.run score full --images imagefolder:FOLDER [--networks 500]
 python -m experiments.supernet.run costs --images imagefolder:FOLDER
 
-Everything is in runs/supernet, where each command resumes; report.py makes the results of it.
+Everything is in runs/supernet, where each command resumes; report.py reads it.
 """
 
 import argparse
@@ -90,7 +90,7 @@ def costs(count: int, images: str) -> None:
 
 
 def main() -> None:
-    """Do what the arguments say."""
+    """Run the command in the arguments."""
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=["train", "score", "costs"])
     parser.add_argument("variant", nargs="?", default="full", choices=VARIANTS)

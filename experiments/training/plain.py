@@ -1,13 +1,13 @@
-"""Trainings as a practitioner writes them: one loop of PyTorch, a few settings, no framework.
+"""Trainings as a practitioner would write them: a plain PyTorch loop with a few settings.
 
-Nothing here is of `nas.training`; what is compared with it must not share its faults.
+Nothing here comes from `nas.training`, with which it is compared, lest they share mistakes.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F  # the name every torch program uses
+import torch.nn.functional as F  # the usual name
 from torch import Tensor, nn
 
 
@@ -20,7 +20,7 @@ class Images:
     val: Tensor
     val_labels: Tensor
     mirrored: bool
-    """Whether mirror images are of the same class, which those of digits are not."""
+    """Whether mirror images keep their class, as those of digits do not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +79,7 @@ def train(model: nn.Module, images: Images, how: Plain, *, epochs: int, seed: in
 
 
 def accuracy(model: nn.Module, images: Images) -> float:
-    """Return the share of the validation images that `model` gets right."""
+    """Return the accuracy of `model` on the validation images."""
     model.eval()
     with torch.no_grad():
         inputs, labels = (torch.split(t, 256) for t in (images.val, images.val_labels))

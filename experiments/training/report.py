@@ -15,7 +15,7 @@ from nas.core.jsonl import parse
 
 HERE = Path(__file__).resolve().parent
 Tops = Mapping[str, Mapping[int, float]]
-"""Accuracies by way and seed."""
+"""Accuracies by training method and seed."""
 
 
 def write(measured: Path) -> None:
@@ -39,7 +39,7 @@ def _records(folder: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _row(case: tuple[Any, ...], tops: Tops) -> dict[str, Any]:
-    """Return how far `auto` lies above the best plain way of a case, in points."""
+    """Return by how many points `auto` exceeds the best plain loop of a case."""
     first = {way: tops[way][0] for way in PLAIN if 0 in tops.get(way, {})}
     best = max(first, key=lambda way: first[way])
     seeds = sorted(set(tops["auto"]) & set(tops[best]))
@@ -84,7 +84,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw every case as a line, from the best plain way to both sides."""
+    """Draw a line for every case, relative to its best plain loop."""
     figure = Figure(figsize=(8, 0.3 * len(rows) + 1.2), layout="constrained")
     axes = figure.subplots()
     for place, row in enumerate(reversed(rows)):

@@ -1,10 +1,10 @@
-"""Compare recipe `auto` with plain loops of PyTorch, network by network and data by data.
+"""Compare recipe `auto` with plain PyTorch loops, for several networks and datasets.
 
 python -m experiments.training.run measure [--cifar ZIP] [--fashion FOLDER] [--epochs 10 20]
 python -m experiments.training.run report
 
-`measure` appends to measured/DATA.jsonl beside itself, and resumes where it was stopped; `report`
-writes result.yaml and compared.png from them. For Fashion-MNIST give a folder with its four files.
+`measure` appends to measured/DATA.jsonl in this folder, and resumes an interrupted run; `report`
+writes result.yaml and compared.png. For Fashion-MNIST, give a folder with its four files.
 """
 
 import argparse
@@ -46,7 +46,7 @@ RECIPES = ("auto", "quick")
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Case:
-    """What one training is compared on."""
+    """The data, network and epochs of a comparison."""
 
     data: str
     network: str
@@ -54,7 +54,7 @@ class Case:
 
 
 class Bench:
-    """Trains, and keeps what came out."""
+    """Trains, and stores the results."""
 
     def __init__(self, lines: Lines, data: Data) -> None:
         """Measure on `data`, and append to `lines`."""
@@ -62,7 +62,7 @@ class Bench:
         self.known = {_key(record): record for record in lines.records}
 
     def top1(self, case: Case, way: str, seed: int) -> float:
-        """Return the accuracy after the last epoch of a training, measured if it is not known."""
+        """Return the accuracy after the last epoch; a known one is not measured again."""
         wanted = {
             "data": case.data, "network": case.network, "epochs": case.epochs,
             "way": way, "seed": seed,
@@ -81,7 +81,7 @@ class Bench:
         return float(self.known[key]["top1"])
 
     def compare(self, case: Case, ways: Sequence[str], seeds: int) -> None:
-        """Train by plain `ways` with one seed, by recipes and the best of them with the others."""
+        """Train by plain `ways` with one seed, then the best and the recipes with others."""
         first = {way: self.top1(case, way, 0) for way in ways}
         best = max(first, key=lambda way: first[way])
         for way in (*RECIPES, best):
@@ -123,7 +123,7 @@ def _tensor(data: Data, images: nas_data.Images, side: int) -> torch.Tensor:
 
 
 def cifar(archive: Path) -> Data:
-    """Return a part of cifar10_part, as many images of every class."""
+    """Return a part of cifar10_part with equally many images of every class."""
     folder = RUNS / "cifar10_part"
     if not folder.is_dir():
         with ZipFile(archive) as packed:
@@ -132,7 +132,7 @@ def cifar(archive: Path) -> Data:
 
 
 def _fashion(source: Path) -> Data:
-    """Return a part of Fashion-MNIST, whose four files lie in `source`."""
+    """Return a part of Fashion-MNIST, whose four files are in `source`."""
     folder = RUNS / "fashion_mnist"
     if not folder.is_dir():
         write_folders(source, folder, train=TRAIN, val=VAL)
@@ -140,7 +140,7 @@ def _fashion(source: Path) -> Data:
 
 
 def _part(data: Data) -> Data:
-    """Return `data` with as many images as are trained on here, drawn at random."""
+    """Return `data` with the number of images used here, drawn at random."""
 
     def drawn(images: nas_data.Images, count: int) -> nas_data.Images:
         rows = np.random.default_rng(0).permutation(len(images))[:count]
@@ -150,7 +150,7 @@ def _part(data: Data) -> Data:
 
 
 def _data(given: argparse.Namespace) -> Iterator[tuple[str, Data]]:
-    """Yield the data that are there."""
+    """Yield the available data."""
     if "digits" in given.data:
         yield "digits", load_data("digits")
     if "cifar10_part" in given.data and given.cifar.is_file():
@@ -160,7 +160,7 @@ def _data(given: argparse.Namespace) -> Iterator[tuple[str, Data]]:
 
 
 def measure(given: argparse.Namespace) -> None:
-    """Train what is not in the lines yet, short trainings first."""
+    """Train what is not measured yet, short trainings first."""
     RUNS.mkdir(parents=True, exist_ok=True)
     for name, data in _data(given):
         with closing(Lines(MEASURED / f"{name}.jsonl", writer="another measurement")) as lines:
