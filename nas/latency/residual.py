@@ -7,6 +7,7 @@ says nothing, so that the linear model extrapolates alone.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -52,16 +53,21 @@ class Residual:
             np.broadcast_arrays(*(np.asarray(counts.get(name, 0), float) for name in self.names)),
             axis=-1,
         )
-        scaled = (np.log1p(inputs) - self.means) / self.scales
-        parts = matern(scaled, np.reshape(self.points, (-1, len(self.names)))) * self.weights
-        logarithm = self.offset + parts.sum(axis=-1)  # not by BLAS, whose last digits vary
+        means, scales, points, weights = _arrays(self)
+        kernels = matern((np.log1p(inputs) - means) / scales, points)
+        logarithm = self.offset + kernels @ weights
         return np.asarray(np.exp(np.clip(logarithm, -_LARGEST, _LARGEST)))
+
+
+@lru_cache(maxsize=8)
+def _arrays(residual: Residual) -> tuple[Floats, Floats, Floats, Floats]:
+    points = np.reshape(residual.points, (-1, len(residual.names)))
+    return np.array(residual.means), np.array(residual.scales), points, np.array(residual.weights)
 
 
 def matern(inputs: Floats, points: Floats) -> Floats:
     """Return the Matern 5/2 kernel of inputs (..., d) and points (m, d), shape (..., m)."""
-    squared = np.zeros((*inputs.shape[:-1], len(points)))
-    for column in range(points.shape[1]):  # one at a time, since all would take much memory
-        squared += (inputs[..., column, None] - points[:, column]) ** 2
-    distance = np.sqrt(5 * squared)
+    products = -2 * inputs @ points.T
+    squared = (inputs**2).sum(axis=-1)[..., None] + (points**2).sum(axis=-1) + products
+    distance = np.sqrt(5 * np.maximum(squared, 0))
     return np.asarray((1 + distance + distance**2 / 3) * np.exp(-distance))

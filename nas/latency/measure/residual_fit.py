@@ -12,7 +12,7 @@ from nas.latency.residual import Residual, matern
 MIN_UNITS = 60
 """Fewer measured units than this tell too little about each other."""
 
-_INDUCING = 200
+_INDUCING = 150
 _LENGTHS = (1.0, 1.5, 2.5, 4.0, 7.0)
 _NOISES = (1e-3, 1e-2, 0.05, 0.2, 0.6)
 _JITTER = 1e-8
