@@ -1,4 +1,4 @@
-"""Small images with a rectangle each, annotated as COCO, YOLO and Pascal VOC have it."""
+"""Small images with rectangles, annotated in the formats of COCO, YOLO and Pascal VOC."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -55,7 +55,7 @@ def write_coco(root: Path, scenes: Sequence[Scene] = SCENES) -> Path:
 
 
 def coco(scenes: Sequence[Scene]) -> dict[str, Any]:
-    """Return what COCO's file says."""
+    """Return the content of COCO's file."""
     rows = [(at, *box) for at, scene in enumerate(scenes, start=7) for box in scene.boxes]
     return {
         "images": [

@@ -22,14 +22,14 @@ CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put files with long tests first, so that no process is left with one of them in the end."""
+    """Put files with long tests first, so that no process ends with one of them alone."""
     long = {item.path for item in items if any(map(item.get_closest_marker, ("cluster", "torch")))}
     items.sort(key=lambda item: item.path not in long)
 
 
 @pytest.fixture(autouse=True)
 def all_cores() -> Iterator[None]:
-    """Give the process back the cores that a measurement took from it."""
+    """Restore the cores that a measurement took from the process."""
     yield
     if CORES is not None:
         os.sched_setaffinity(0, CORES)
@@ -43,7 +43,7 @@ def nothing_warned_of() -> None:
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """Let torch work with one thread, as results depend on their number in the last bits."""
+    """Limit torch to one thread, since the last bits of results depend on the number."""
     torch = pytest.importorskip("torch")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -53,7 +53,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fit accuracy models less closely, where that is not what is tested."""
+    """Fit accuracy models less closely, where that is not under test."""
     for name, value in (("_LABELS", 6_000), ("_STEPS", 400), ("_ATTEMPTS", 1)):
         monkeypatch.setattr(f"nas.accuracy.learn.{name}", value)
     monkeypatch.setattr("nas.accuracy.gaussian._STEPS", 30)
@@ -61,9 +61,9 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass(kw_only=True)
 class Fake:
-    """Answers with a made-up accuracy, and remembers how many candidates every call had.
+    """Returns a made-up accuracy, and records the number of candidates of every call.
 
-    It raises for rows whose first pick is `broken`, and says NaN for those where it is `empty`.
+    It raises for rows whose first pick is `broken`, and returns NaN where it is `empty`.
     """
 
     provides: tuple[str, ...] = ("top1",)
@@ -129,7 +129,7 @@ def make_problem(space: Space, fake: Fake, limits: Sequence[str] = ()) -> Proble
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What a command left: its exit code and what it printed."""
+    """The exit code and output of a command."""
 
     code: int
     out: str
@@ -157,6 +157,6 @@ def nas(
 
 @pytest.fixture
 def fakes_path(monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make the dotted path `fakes.plain` importable, and return where it lies."""
+    """Make the dotted path `fakes.plain` importable, and return its parent folder."""
     monkeypatch.syspath_prepend(str(DATA))
     return DATA

@@ -1,4 +1,4 @@
-"""The blocks of code in README.md and docs/: where they stand, and what they hold."""
+"""The blocks of code in README.md and docs/: their places and content."""
 
 import re
 import shlex
@@ -27,12 +27,12 @@ class Block:
 
     @property
     def name(self) -> str:
-        """Where it stands, as in "docs/search.md:12"."""
+        """Its place, as in "docs/search.md:12"."""
         return f"{self.page.relative_to(ROOT)}:{self.line}"
 
     @property
     def file(self) -> str:
-        """The file that it is meant to be, by its first line; empty for what is run."""
+        """The file name in its first line, empty for a block that is run."""
         found = _FILE.match(self.text)
         return found[1] if found else ""
 

@@ -1,4 +1,4 @@
-"""Supernets of the tiny space, trained for a moment."""
+"""Supernets of the tiny space, trained briefly."""
 
 from pathlib import Path
 from typing import Any

@@ -25,7 +25,7 @@ KINDS = {
     "backend": "backends", "dialect": "dialects", "format": "exporters",
 }  # fmt: skip
 OTHER = ("train",)
-"""An evaluator of `nas scale search`, which is none of a search."""
+"""An evaluator of `nas scale search` that searches do not have."""
 
 COMMANDS = [
     (f"{block.name} {command}", command)
@@ -41,7 +41,8 @@ Nas = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """How the blocks of a page are run: shortened by `edits`, after `prepare` in its folder."""
+    """How the blocks of a page are run: shortened by `edits`, after calling `prepare` in its
+    folder."""
 
     edits: tuple[tuple[str, str], ...] = ()
     prepare: Callable[[Path], None] | None = None

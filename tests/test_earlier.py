@@ -1,4 +1,4 @@
-"""What version 0.1.0 wrote, before its modules had packages, is still read and continued."""
+"""Files of version 0.1.0 are still read, and its runs resumed."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ EARLIER = Path(__file__).parent / "data" / "earlier"
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of all of it, which is the working folder."""
+    """A copy of all files, as the working folder."""
     shutil.copytree(EARLIER, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -1,4 +1,4 @@
-"""The plugins in `examples/my_plugins` do what they are for."""
+"""The plugins in `examples/my_plugins` work."""
 
 import sys
 from collections.abc import Iterator

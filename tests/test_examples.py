@@ -55,7 +55,7 @@ def test_an_image_is_prepared_as_in_a_training(
     trained_on = square(tmp_path / kind, 24).transpose(1, 2, 0) / 255
     wanted = (trained_on - np.array(facts["mean"])) / np.array(facts["deviation"])
     assert found.dtype == np.float32
-    assert np.abs(found - wanted).max() < 0.03  # a step of a byte is 0.02
+    assert np.abs(found - wanted).max() < 0.03  # a step of one byte is 0.02
 
 
 @pytest.mark.torch
@@ -99,7 +99,7 @@ def test_the_scripts_of_a_detector_give_what_the_exported_graph_does(
 
 
 def boxes_of(arch: Any, weights: Any, images: Any) -> tuple[Any, Any, Any]:
-    """Return what evaluation finds in one image."""
+    """Return the detections of evaluation in one image."""
     import torch
 
     from nas.network.detector import default_nms

@@ -1,4 +1,4 @@
-"""Every command of an experiment starts from the root of the repository, as its README gives it."""
+"""Every command in the README of an experiment starts from the root of the repository."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Imports go downward only, and heavy packages are imported when they are asked for."""
+"""Imports go downward only, and heavy packages are imported on first use."""
 
 import ast
 import subprocess
@@ -46,7 +46,8 @@ LOADS = {
     "supernet": ("",),
     "training": ("",),
 }
-"""What may import torch and other large packages at the top, as it is imported when asked for."""
+"""Modules that may import torch and other large packages at the top, as they are imported on first
+use."""
 
 
 def _module(path: Path) -> str:
@@ -103,7 +104,7 @@ def test_no_imports_go_in_a_circle() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=_module)
 def test_plugins_are_imported_by_name_alone(path: Path) -> None:
-    """What they share lies in a file that begins with an underscore, or in `__init__`."""
+    """Shared code is in a file that begins with an underscore, or in `__init__`."""
     for wanted in _imports(ast.walk(ast.parse(path.read_text(encoding="utf-8")))):
         place, _, name = wanted.rpartition(".")
         assert place not in PLUGINS or name.startswith("_"), f"{path} must not import {wanted}"

@@ -1,4 +1,4 @@
-"""What is released: an sdist from which a wheel is built that holds the data and works."""
+"""Releases: an sdist, and from it a wheel that contains the data and works."""
 
 import os
 import subprocess

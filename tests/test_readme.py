@@ -1,4 +1,4 @@
-"""What README and documentation show is what the commands print."""
+"""Output shown in README and documentation is that of the commands."""
 
 import re
 import shlex
@@ -29,7 +29,8 @@ def run_nas(command: str, folder: Path) -> str:
 
 
 def lasting(text: str) -> list[str]:
-    """Return the lines of `text` without what differs from run to run, and without blank ends."""
+    """Return the lines of `text` without parts that vary from run to run, and without blank
+    ends."""
     text = re.sub(r"in [\d.]+ s, [\d,]+ a second", "in N s, N a second", text)
     return [line.rstrip() for line in text.strip().splitlines()]
 

@@ -1,4 +1,4 @@
-"""Predictions and searches are the same on every processor, whatever numpy was told before."""
+"""Predictions and searches are the same on every processor, whatever the settings of numpy."""
 
 import json
 import os
@@ -37,12 +37,12 @@ for settings in searches:
 print(json.dumps(found))
 """
 NO_AVX = {"NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4"}
-"""Numpy's own exponentials and logarithms differ as well; unknown names are a warning, no more."""
+"""Numpy's own exponentials and logarithms differ as well; unknown names only cause a warning."""
 
 
 @cache
 def found(*words: str, **environment: str) -> dict[str, object]:
-    """Return the digests of a fresh process; `words` are told to it, `environment` is set."""
+    """Return the digests of a fresh process with arguments `words` and variables `environment`."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("OPENBLAS", "NPY_DISABLE"))}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", CHILD, *words],

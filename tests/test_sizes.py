@@ -1,4 +1,4 @@
-"""Sizes: a small file or a flag cannot ask for what takes hours or gigabytes to look at."""
+"""Sizes: no small file or flag can demand hours or gigabytes."""
 
 import zipfile
 from collections.abc import Callable

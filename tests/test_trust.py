@@ -1,4 +1,4 @@
-"""Trust: what a file names runs only where the user allows it, and nothing by accident."""
+"""Trust: code named in a file runs only if the user allows it, and never by accident."""
 
 import importlib.util
 import os

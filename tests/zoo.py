@@ -1,7 +1,7 @@
-"""Bundled networks to run with numbers: of the EfficientNets the smallest, by default.
+"""Bundled networks to run: by default only the smallest of the EfficientNets.
 
-The others have the same blocks, only more and wider ones. `pytest -m slow` runs the largest too,
-and what is cheap is tested of all.
+The others have the same blocks, only more and wider ones. `pytest -m slow` also runs the largest;
+cheap tests cover all.
 """
 
 import pytest

@@ -1,4 +1,4 @@
-"""The predictor from features: what the bundled one says, and what a file must be."""
+"""The predictor from features: predictions of the bundled one, and checks of its file."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Features: equal from blocks and from picks, and what they say of known networks."""
+"""Features: equal from blocks and from picks, and known values of published networks."""
 
 from dataclasses import replace
 

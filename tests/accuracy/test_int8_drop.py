@@ -1,4 +1,4 @@
-"""What networks lose in int8, by their activations."""
+"""The accuracy loss of networks in int8, by their activations."""
 
 from dataclasses import replace
 

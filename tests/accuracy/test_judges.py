@@ -1,4 +1,4 @@
-"""The second opinion on published accuracies: who judges, and what a file must be."""
+"""The second opinion on published accuracies: which judge gives it, and checks of its file."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,8 @@ COUNT = len(NAMES)
 
 @pytest.fixture
 def judges() -> Judges:
-    """Two families, at -1 and 1 of every feature; without the first 0.5 is said, else more."""
+    """Two families, at -1 and 1 of every feature; the judge without the first predicts 0.5, others
+    more."""
     weights = np.zeros((2, COUNT + len(SQUARED) + 1), dtype=np.float32)
     weights[1, 0], weights[1, COUNT], weights[1, -1] = 1.0, 0.5, 2.0
     return Judges(

@@ -56,7 +56,7 @@ def examples() -> Examples:
 
 @pytest.fixture(scope="module", params=["brief", pytest.param("full", marks=pytest.mark.slow)])
 def fitted(request: pytest.FixtureRequest, examples: Examples) -> Fitted:
-    """Return what is fitted with fewer steps than by default, and with as many."""
+    """Return the fits with fewer steps than by default, and with as many."""
     with pytest.MonkeyPatch.context() as changed:
         if request.param == "brief":
             for name, value in (("_LABELS", 10_000), ("_STEPS", 1000), ("_ATTEMPTS", 1)):
@@ -127,7 +127,7 @@ def _with(space: Space, count: int, column: int, value: int, seed: int = 4) -> M
 
 @pytest.mark.usefixtures("brief")
 def test_the_networks_follow_the_process(fitted: Fitted, examples: Examples) -> None:
-    """How closely is measured honestly: on rows that neither the networks nor the figure saw."""
+    """The error is measured on rows that neither the networks nor the figure have seen."""
     features = Features(SPACE)
     inputs = features(examples.picks)
     process = GaussianProcess(inputs, examples.accuracy, tune(inputs, examples.accuracy, seed=0))

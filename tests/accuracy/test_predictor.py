@@ -1,4 +1,4 @@
-"""The accuracy models: what the bundled ones say, and what a file must be."""
+"""Accuracy models: predictions of the bundled ones, and checks of their files."""
 
 import csv
 import hashlib
@@ -55,7 +55,7 @@ def model():
 
 
 def saved(model, path, **changed):
-    """Write `model`, with entries of the file replaced; None takes one away."""
+    """Write `model` with entries of the file replaced, or removed where None."""
     write_accuracy_model(model, path)
     with np.load(path) as file:
         arrays = {**{name: file[name] for name in file.files}, **changed}
@@ -99,7 +99,7 @@ def test_point_nearest_to_v3_large_is_on_the_published_scale():
     top1, deviation = model.predict([load_architecture("mobilenet_v3_large_nearest")])
     assert model.metric == "top1"
     assert top1 == pytest.approx(0.757, abs=0.002)
-    assert deviation[0] > 0.0027  # what mapping to the published scale leaves unexplained
+    assert deviation[0] > 0.0027  # unexplained by the map to the published scale
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -227,7 +227,7 @@ def test_a_written_model_comes_back(model, tmp_path):
 
 
 def test_what_lies_outside_of_the_fitted_range_is_reported(model, tmp_path):
-    assert model.outside(0.0) == ""  # nobody knows the range
+    assert model.outside(0.0) == ""  # the range is unknown
     known = replace(model, fitted_range=(0.2, 0.6))  # 0.2 to 0.4 as reported
     path = tmp_path / "own.npz"
     write_accuracy_model(known, path)

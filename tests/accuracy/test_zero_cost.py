@@ -1,4 +1,4 @@
-"""Zero-cost scores: known answers on networks small enough to work out, and what is refused."""
+"""Zero-cost scores: known answers on networks small enough to compute by hand, and refusals."""
 
 from dataclasses import replace
 from math import exp, isfinite, log
@@ -88,13 +88,13 @@ def test_synflow_counts_both_ways_through_a_shortcut() -> None:
     stem, depthwise, project, last = (np.abs(array) for array in weights_of(arch))
     x = stem @ np.ones(3)
     around, through = (last @ x).sum(), (last @ project @ (depthwise[:, 0] * x)).sum()
-    # the stem and the classifier see the whole flow, the two layers of the branch their part
+    # stem and classifier get the whole flow, the two layers of the branch their part
     assert score("synflow", arch) == pytest.approx(log(2 * around + 4 * through), rel=1e-12)
 
 
 @pytest.mark.parametrize("act", ["relu6", "swish", "hswish"])
 def test_no_activation_stops_the_flow(act: str) -> None:
-    """The plain relu lets everything of such inputs pass; the others are taken for one."""
+    """The plain relu passes all of such inputs; the other activations count as one."""
     wide, same = (classifier(conv(40, act=a), conv(9, act=a, before=40)) for a in ("relu", act))
     assert exp(score("synflow", wide)) > 100
     assert score("synflow", same) == score("synflow", wide)
@@ -125,7 +125,7 @@ def test_naswot_is_the_determinant_of_the_agreement_of_codes(act: str) -> None:
 
 
 def test_naswot_counts_the_activation_inside_of_a_squeeze_but_no_gate() -> None:
-    """What the squeeze gives meets no further activation here, so that only itself can count."""
+    """No activation follows the output of the squeeze here, so only its own can count."""
 
     def squeezed(**changes: Any) -> float:
         return score("naswot", classifier(conv(4), mbconv(se_channels=2, **changes)))
@@ -176,7 +176,8 @@ def test_grad_norm_adds_the_norms_of_layers() -> None:
 
 
 def test_zen_of_one_linear_convolution_is_its_gain() -> None:
-    """A nudge of 0.01 a pixel moves normalised maps by as much; the variance is that of weights."""
+    """A change of 0.01 a pixel changes normalised maps by as much; the variance is that of
+    weights."""
     arch = classifier(conv(6, act="none"))
     weights = torch.empty(6, 3, 1, 1)
     torch.nn.init.normal_(weights, generator=torch.Generator().manual_seed(0))

@@ -1,9 +1,9 @@
-"""Measure how fast the parts of a search are; prints figures and ratios, asserts nothing.
+"""Measure the speed of the parts of a search; prints figures and ratios, asserts nothing.
 
 python tests/bench/bench.py [--seconds 1.0]
 
 Rates are medians over repetitions in one process with one thread of linear algebra; ratios compare
-two ways of doing the same in the same run, so that they hold on a noisy machine.
+two implementations in the same run, so they hold on a noisy machine.
 """
 
 import argparse
@@ -33,7 +33,7 @@ ROWS = 20_000
 
 
 def rate(call: Callable[[], object], count: int, seconds: float) -> float:
-    """Return how many of `count` things a second `call` does, the median of repetitions."""
+    """Return the median rate, per second, at which `call` does `count` things."""
     times, end = [], time.perf_counter() + seconds
     call()
     while time.perf_counter() < end or len(times) < 3:

@@ -3,9 +3,10 @@
 python tests/bench/cluster.py [--workers 16 64 256] [--seconds 1 10] [--threads 32]
 
 The cluster is simulated on this machine: its trials sleep, and `--threads` workers share a process
-(1: each has its own). For the driver nothing changes: it sends every trial to one worker, and
-waits for each; a real one would hold a connection for every worker, too. The share of the workers'
-time that is spent in trials is counted from the begin of the first to the end of the last trial.
+(1: each has its own). The driver does the same as on a real cluster, except for holding a
+connection to every worker: it sends each trial to one worker and waits for it. The share of the
+workers' time spent in trials is counted from the beginning of the first trial to the end of the
+last.
 """
 
 import argparse
@@ -44,7 +45,7 @@ from nas.searching.session import Session
 
 ROUNDS = {1.0: 10, 10.0: 4}
 HISTORY = {"random": 10_000, "evolution": 10_000, "guided": 10_000, "tpe": 1000}
-"""Up to how many trials a strategy is asked; TPE looks at every one of them for each proposal."""
+"""The largest history of each strategy; TPE reads all of it for each proposal."""
 
 
 class Simulated(WorkerPool):
@@ -69,7 +70,7 @@ class Simulated(WorkerPool):
 
 
 def sleep(shared: None, seconds: float) -> tuple[float, float]:
-    """Take so long, and return when that was."""
+    """Sleep, and return when that began and ended."""
     start = time.time()
     time.sleep(seconds)
     return start, time.time()
@@ -77,7 +78,7 @@ def sleep(shared: None, seconds: float) -> tuple[float, float]:
 
 @contextmanager
 def simulated(workers: int, threads: int) -> Iterator[Runner]:
-    """Give a runner whose workers are all there."""
+    """Yield a runner whose workers are all ready."""
     pool = Simulated(workers=workers, threads=threads)
     with closing(Ray(pool, mine=False)) as runner:
         while len(pool.idle) < workers:
@@ -86,7 +87,7 @@ def simulated(workers: int, threads: int) -> Iterator[Runner]:
 
 
 def busy(workers: int, seconds: float, threads: int) -> None:
-    """Print what share of their time workers spend in trials that all take the same time."""
+    """Print the share of time that workers spend in trials of equal length."""
     count = workers * ROUNDS.get(seconds, 4)
     with simulated(workers, threads) as runner:
         used = time.process_time()
@@ -99,7 +100,7 @@ def busy(workers: int, seconds: float, threads: int) -> None:
 
 
 def tiny(workers: int, threads: int, count: int) -> None:
-    """Print what very many very short trials cost the driver."""
+    """Print the driver's cost of very many, very short trials."""
     with simulated(workers, threads) as runner:
         before, used, start = _most_memory(), time.process_time(), time.perf_counter()
         for _ in runner.map(sleep, None, [0.0] * count):
@@ -121,7 +122,7 @@ def predict(model: Any, rows: Any) -> Any:
 
 
 def batches(rounds: int, size: int) -> None:
-    """Print how many candidates a second batches come to, through Ray and through local."""
+    """Print the candidates per second in batches, through Ray and through local."""
     space, model = load_space("mnasnet_b0"), load_accuracy_model("mnasnet_b0")
     count = int(np.clip(500_000 // size, 20, 500))
     tasks = [space.sample_matrix(np.random.default_rng(i), size) for i in range(count)]
@@ -141,7 +142,7 @@ def batches(rounds: int, size: int) -> None:
 
 
 class Trained:
-    """Stands for trainings of a minute each, so that strategies behave as they do for those."""
+    """Claims to train for a minute each, so that strategies behave accordingly."""
 
     provides, seconds, note = ("top1",), 60.0, ""
 
@@ -157,7 +158,7 @@ class Trained:
 
 
 def history(strategy: str, sizes: Sequence[int], asks: int = 30) -> None:
-    """Print what an ask for one trial and a tell take when there are so many trials already."""
+    """Print the seconds of an ask for one trial and a tell, after many trials."""
     space = load_space("mnasnet_b0")
     problem = Problem(
         space=space,
@@ -188,7 +189,7 @@ def _ask_and_tell(session: Session) -> tuple[float, float]:
 
 
 def searches(rounds: int, strategy: str) -> None:
-    """Print how fast whole searches with a cheap evaluator are, through Ray and through local."""
+    """Print the speed of whole searches with a cheap evaluator, through Ray and through local."""
     rates: dict[str, list[float]] = {"local": [], "ray": []}
     for _ in range(rounds):
         for runner, found in rates.items():

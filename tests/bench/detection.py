@@ -4,8 +4,8 @@ python tests/bench/detection.py [--arch ssdlite:mobilenet_v3_small] [--classes 3
 
 Three ways, each as medians over repetitions in one process with one thread: the torch model with
 the suppression of `nas eval`, and the exported ONNX and TFLite graphs against those that end in
-numbers (`raw`). Weights are random, with which about everything is a candidate: there is the most
-to suppress. Training is measured by `training.py --arch ssdlite:... --data digits_scenes`.
+numbers (`raw`). Weights are random, so nearly every box is a candidate, the worst case for
+suppression. Training is measured by `training.py --arch ssdlite:... --data digits_scenes`.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def milliseconds(call: Callable[[], object], rounds: int) -> float:
 
 
 def by_torch(arch: Architecture, images: Any) -> tuple[Callable[[], Any], Callable[[], Any]]:
-    """Return the forward pass, and the forward pass with what finds boxes."""
+    """Return the forward pass, alone and with post-processing."""
     model, start = build_model(arch).eval(), PriorTensors.of(priors_of(arch))
     assert arch.detector is not None
     detector, given = arch.detector, torch.from_numpy(images)
@@ -54,7 +54,7 @@ def by_torch(arch: Architecture, images: Any) -> tuple[Callable[[], Any], Callab
 
 
 def by_onnx(arch: Architecture, images: Any) -> tuple[Callable[[], Any], Callable[[], Any]]:
-    """Return the graph that ends in numbers, and that which ends in boxes."""
+    """Return the graph that ends in numbers, and the one that ends in boxes."""
     import onnxruntime
 
     def run(model: Any) -> Callable[[], Any]:
@@ -70,7 +70,7 @@ def by_onnx(arch: Architecture, images: Any) -> tuple[Callable[[], Any], Callabl
 
 
 def by_litert(arch: Architecture, images: Any) -> tuple[Callable[[], Any], Callable[[], Any]]:
-    """Return the graph that ends in numbers, and that which ends in boxes."""
+    """Return the graph that ends in numbers, and the one that ends in boxes."""
     from ai_edge_litert.interpreter import Interpreter
 
     def run(model: bytes) -> Callable[[], Any]:

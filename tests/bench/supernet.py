@@ -1,4 +1,4 @@
-"""Measure what a step of a supernet costs over its networks' own forward and backward passes.
+"""Measure the cost of a supernet's step relative to its networks' own passes.
 
 python tests/bench/supernet.py [--space mbconv_64] [--batch 32] [--steps 8]
 
@@ -83,7 +83,7 @@ def peak(job: TrainingJob, which: str) -> None:
 
 
 def main() -> None:
-    """Measure what the arguments say."""
+    """Run the measurement in the arguments."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--space", default="mbconv_64")
     parser.add_argument("--batch", type=int, default=32)

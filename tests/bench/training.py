@@ -4,10 +4,10 @@ python tests/bench/training.py [--arch mobilenet_v3_small] [--resolution 64] [--
 
 Both train the same model with the same optimizer, loss and precision, on the same device, in turn,
 epoch by epoch in one process; the ratios are medians over the rounds, of the time on the clock and
-of the processor's, which other programs on the machine disturb less. The bare loop has every
-batch ready in memory, as normalised tensors on the device: no reading, no augmentation, no average
-of the weights, no clipping. Ours reads the images of a dataset, and does all of that. Validation is
-counted in neither.
+of the processor's, which other programs on the machine disturb less. The bare loop has every batch
+ready in memory, as normalised tensors on the device: no reading, no augmentation, no average of the
+weights, no clipping. Ours reads the images of a dataset and does all of this. Neither includes
+validation.
 """
 
 import argparse

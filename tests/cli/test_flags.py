@@ -1,4 +1,4 @@
-"""What the library calls a setting is shown as the flag that sets it."""
+"""Names of settings in messages are shown as flags."""
 
 import ast
 import re

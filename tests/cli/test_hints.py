@@ -1,4 +1,4 @@
-"""What the command line says where something else was given than was wanted."""
+"""Messages of the command line about arguments of another kind than expected."""
 
 import shlex
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Pruning and pipelines for int8: they end with a quantized network and what it scores."""
+"""Pruning and pipelines for int8: they end with a quantized network and its accuracy."""
 
 import json
 from collections.abc import Callable

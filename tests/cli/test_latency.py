@@ -1,4 +1,4 @@
-"""`nas latency`: from a plan to a proved table, on computed times."""
+"""`nas latency`: from a plan to a validated table, on computed times."""
 
 import json
 import os
@@ -74,7 +74,7 @@ def test_measure_writes_a_table_and_its_samples(nas: Nas, tmp_path: Path) -> Non
     before = len(read_samples(tmp_path / "my.samples.jsonl").repetitions)
     nas(*words, "--rounds", "4")
     again = len(read_samples(tmp_path / "my.samples.jsonl").repetitions)
-    assert again - before == 2 * len(REFERENCES)  # nothing else was left, at either end
+    assert again - before == 2 * len(REFERENCES)  # no other files remain, at either end
 
 
 def test_the_time_and_the_rounds_of_a_measurement_can_be_limited(nas: Nas, tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ def test_bad_cores_are_refused(nas: Nas, tmp_path: Path) -> None:
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave networks of the zoo and probes out of plans, so that there is little to measure."""
+    """Leave networks of the zoo and probes out of plans, which leaves little to measure."""
     monkeypatch.setattr(plan, "small_zoo", lambda _side: {})
     monkeypatch.setattr(plan, "RELATIVES", ())
     monkeypatch.setattr(plan, "PROBES", 0)
@@ -348,7 +348,7 @@ def test_a_bundle_runs_where_only_numpy_and_the_runtime_are(nas: Nas, tmp_path: 
 
 
 def _alone(site: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run Python with numpy, onnxruntime and what that needs, and no other package."""
+    """Run Python with numpy, onnxruntime and its dependencies, and no other package."""
     site.mkdir()
     for name in ("numpy", "numpy.libs", "onnxruntime", "flatbuffers", "google", "packaging"):
         for folder in map(Path, sys.path):

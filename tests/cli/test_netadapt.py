@@ -167,7 +167,7 @@ def test_mistakes_are_one_line_before_any_work(
 def test_a_run_of_earlier_defaults_is_continued_with_what_it_had(
     nas: Nas, trained: Path, target_ms: float, tmp_path: Path
 ) -> None:
-    """A folder from before a setting, whose defaults were others, takes the command it knew."""
+    """A folder from before a setting existed resumes with the command of that time."""
     easy = ("--target-ms", repr(target_ms / TARGET * 0.93), "--measure-rounds", "0")
     run, out = str(trained / "run"), tmp_path / "p"
     command = ("netadapt", run, *WORDS, *easy, "--final-epochs", "0", "--out", str(out))

@@ -61,7 +61,7 @@ def smaller(path: Path, **changes: Any) -> Path:
 
 
 def lasting(document: dict[str, Any]) -> dict[str, Any]:
-    """Return what must be the same whenever and however often a run was killed."""
+    """Return what must be equal however often a run was killed."""
     left = {k: v for k, v in document.items() if k not in ("run", "seconds", "stages", "measured")}
     left["networks"] = [
         {k: v for k, v in network.items() if not k.startswith("measured_")}
@@ -81,7 +81,7 @@ def lines(path: Path) -> int:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a run in `out`, done without a break."""
+    """Return a folder with an uninterrupted run in `out`."""
     folder = tmp_path_factory.mktemp("whole")
     config = smaller(folder / "run.yaml", measure_rounds=2)
     torch.set_num_threads(1)
@@ -176,7 +176,7 @@ def test_exported_weights_are_those_of_the_line(whole: Path) -> None:
 
 
 KILLS = {"search/trainings/log.jsonl": 3, "netadapt/journal.jsonl": 6, "pipeline.jsonl": 4}
-"""At how many lines of which journal a run is killed."""
+"""Where a run is killed: after so many lines of a journal."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`nas pipeline` that begins with weights of another library, and one for detectors."""
+"""`nas pipeline` with initial weights of another library, and for detectors."""
 
 import json
 from collections.abc import Callable
@@ -42,11 +42,11 @@ DEEP = {
         {"kind": "linear", "width": 10, "act": "none"},
     ],
 }
-"""A space whose networks end at a stride of 32, as heads of detectors want them."""
+"""A space whose networks end at a stride of 32, as detection heads require."""
 
 
 def write(name: str = "run.yaml", **sections: Any) -> str:
-    """Write the file of a pipeline, small unless `sections` say otherwise; return its name."""
+    """Write the file of a pipeline, small except for `sections`; return its name."""
     asked = {
         "schema": 1,
         "data": "digits",

@@ -10,7 +10,7 @@ from nas.cli._progress import progress
 
 @pytest.fixture(autouse=True)
 def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = itertools.count(0, 20)  # every look at the clock is 20 seconds later
+    clock = itertools.count(0, 20)  # every reading of the clock is 20 seconds later
     monkeypatch.setattr("nas.cli._progress.time", SimpleNamespace(monotonic=lambda: next(clock)))
 
 

@@ -1,4 +1,4 @@
-"""`nas report`: where the page lies, a table of seeds, and mistakes."""
+"""`nas report`: the file of the page, a table of seeds, and mistakes."""
 
 import json
 from collections.abc import Callable
@@ -21,7 +21,7 @@ def test_the_page_lies_in_the_run_folder_or_where_it_is_wanted(nas: Nas) -> None
     assert (found["run"], found["page"]) == ("run", "page.html")
     assert found["bytes"] == Path("page.html").stat().st_size
     assert Path("page.html").read_bytes() == Path("run/report.html").read_bytes()
-    assert nas("search", "--out", "run", "--no-plot").code == 0  # the page is in nobody's way
+    assert nas("search", "--out", "run", "--no-plot").code == 0  # it does not prevent resuming
 
 
 def test_what_was_measured_stays_in_the_run_folder(

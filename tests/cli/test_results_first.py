@@ -1,4 +1,4 @@
-"""Results are written first: whatever else fails afterwards is one line, and costs nothing."""
+"""Results are written first: a later failure costs one line and no result."""
 
 import csv
 import json

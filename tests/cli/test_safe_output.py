@@ -1,4 +1,4 @@
-"""Output: what files hold reaches no terminal raw, and no path outside of where it belongs."""
+"""Output: the content of files is escaped on terminals, and writes stay in their folder."""
 
 import io
 import json

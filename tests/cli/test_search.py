@@ -1,4 +1,4 @@
-"""`nas search`: what it prints, what it leaves, and how it is continued."""
+"""`nas search`: its output, its files, and how it is resumed."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""`nas search --dtype`: what it prints, and what other commands then say."""
+"""`nas search --dtype`: its output, and that of later commands."""
 
 import csv
 import json

@@ -60,7 +60,7 @@ def test_a_killed_search_resumes_within_a_rung(
 
 
 def _kill_at(out: Path, lines: int) -> None:
-    """Search in a process of its own, which is killed when the log has so many lines."""
+    """Search in another process, which is killed after `lines` lines of the log."""
     process = subprocess.Popen(
         [
             sys.executable,
@@ -104,7 +104,7 @@ def test_a_search_ends_within_a_batch_when_its_time_is_up(nas: Nas) -> None:
     reply = nas(*words, "--max-seconds", "2")
     found = json.loads(reply.out)
     assert (reply.code, found["finished"], found["spent"]) == (0, True, "max_seconds")
-    assert found["trials"] % 4 == 0  # what was trained of the next four is kept, and trains on
+    assert found["trials"] % 4 == 0  # unfinished trainings of the next four are kept, and resume
     assert 1 <= len(_trained(Path("run"))) <= 6 * (found["trials"] // 4 + 1)
     assert "--max-seconds 2 is used up" in reply.err.splitlines()[-1]
 

@@ -34,7 +34,7 @@ TRAINED = ("search", *TINY, "--data", "shapes:count=96,difficulty=0,classes=3", 
 
 @pytest.fixture(autouse=True)
 def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Keep what is worked on here in a folder of the test, and send often."""
+    """Keep working copies in a folder of the test, and send often."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("nas.core.storage.working.SECONDS_BETWEEN_SENDS", 0.05)
     return tmp_path / "cache" / "nas"
@@ -42,7 +42,7 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    """Return a URL; what is kept there lies in `far` here."""
+    """Return a URL whose content is in the local folder `far`."""
     return f"file://{tmp_path}/far"
 
 

@@ -1,4 +1,4 @@
-"""What cannot be printed: full disks, closed streams, readers that have gone."""
+"""Failures to print: full disks, closed streams, readers that have exited."""
 
 import os
 import subprocess

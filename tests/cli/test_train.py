@@ -1,4 +1,4 @@
-"""`nas train`, `nas eval` and the export of what was trained."""
+"""`nas train`, `nas eval` and the export of a trained network."""
 
 import json
 import os
@@ -70,7 +70,7 @@ def test_train_eval_and_export_agree(nas: Nas) -> None:
 
 
 def onnx_top1(path: str) -> float:
-    """Score an exported network by what its file alone says, as a user of it would."""
+    """Score an exported network by its file alone, as a user would."""
     runtime = pytest.importorskip("onnxruntime")
     from nas.training.data import load_data
 

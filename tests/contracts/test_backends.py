@@ -1,4 +1,4 @@
-"""What every backend keeps to; a new one is tested without being listed."""
+"""The contract of backends; a new one is tested without being listed."""
 
 from collections.abc import Callable
 

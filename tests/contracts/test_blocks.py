@@ -1,4 +1,4 @@
-"""What every kind of block of a space keeps to; a new one is tested without being listed."""
+"""The contract of kinds of blocks; a new one is tested without being listed."""
 
 from collections.abc import Callable
 

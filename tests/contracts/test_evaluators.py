@@ -1,4 +1,4 @@
-"""The contract of evaluators: whatever lies in the folder, and comes with its options' defaults."""
+"""The contract of evaluators: all in the folder, with default options."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What every exporter keeps to; a new file in nas/exporting/formats is tested without a list."""
+"""The contract of exporters; a new one is tested without being listed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +21,7 @@ SEED = ("onnx", "tflite")  # draw random weights where none are given
 
 @pytest.fixture(params=FORMATS)
 def name(request: pytest.FixtureRequest) -> str:
-    """Return the name of one exporter after the other."""
+    """Return the name of each exporter in turn."""
     return str(request.param)
 
 

@@ -1,4 +1,4 @@
-"""The contract of runners: whatever lies in the folder, with two workers."""
+"""The contract of runners: all in the folder, with two workers."""
 
 from collections.abc import Callable, Iterator
 

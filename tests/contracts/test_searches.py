@@ -1,4 +1,4 @@
-"""The contract of runners, as whole searches see it: nothing is lost, and nothing counted twice."""
+"""The contract of runners in whole searches: nothing is lost, and nothing counted twice."""
 
 import itertools
 import json
@@ -25,7 +25,7 @@ TRIALS = 16
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """A head that does no work, and one node that does."""
+    """A head without work, and one working node."""
     ray = pytest.importorskip("ray")
     tokens = pytest.importorskip("ray._private.authentication.authentication_token_setup")
     utils = pytest.importorskip("ray.cluster_utils")
@@ -40,9 +40,9 @@ def cluster() -> Iterator[Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where searches run, and the folder by which their trials are told what to do.
+    """Where searches run, and the folder with the instructions for their trials.
 
-    `proposals` is what every one of them asks for, in order: the picks as hexadecimal.
+    `proposals` are those of every search, in order: the picks as hexadecimal.
     """
 
     folder: Path
@@ -69,10 +69,9 @@ class Place:
         return search(**self.settings(**{**self.runner, **more}), out=self.out)
 
     def start(self, *main: str, bare: bool = False) -> "subprocess.Popen[str]":
-        """Start the command line in a session of its own, in the folder where the plugin lies.
+        """Start `main`, by default nas, in a session of its own, in the folder of the plugin.
 
-        It is what `main` says, or nas; where it is `bare`, all settings are those of the folder,
-        whose plugins the user allows.
+        If `bare`, all settings are those of the folder, whose plugins the user allows.
         """
         settings = {"allow_plugins": True} if bare else self.settings(**self.runner, workers=2)
         flags = [word for name, value in settings.items() for word in _flag(name, value)]
@@ -95,12 +94,12 @@ class Place:
                 (self.folder / self.proposals[number]).write_text(what.replace("_", " "))
 
     def release(self) -> None:
-        """Let all trials go on that hang."""
+        """Let all hanging trials continue."""
         for proposal in self.proposals:
             (self.folder / proposal).unlink(missing_ok=True)
 
     def begun(self, *numbers: int) -> list[list[int]]:
-        """Return the processes that began the trials of some proposals; of all by default."""
+        """Return the processes that started the trials of some proposals, by default of all."""
         paths = [self.folder / f"{self.proposals[n]}.begun" for n in numbers or range(TRIALS)]
         return [list(map(int, p.read_text().split())) if p.exists() else [] for p in paths]
 
@@ -117,13 +116,13 @@ def _flag(name: str, value: Any) -> list[str]:
 
 
 def _records(journal: str) -> list[dict[str, Any]]:
-    """Return the records behind the header, without their times."""
+    """Return the records after the header, without their times."""
     records = [json.loads(line) for line in journal.splitlines()[1:]]
     return [{k: v for k, v in record.items() if k != "seconds"} for record in records]
 
 
 def _asked(journal: str) -> tuple[str, ...]:
-    """Return the proposals of a journal, in order; each was asked for alone."""
+    """Return the proposals of a journal, each asked for alone, in order."""
     return tuple(record["picks"] for record in _records(journal) if "ask" in record)
 
 
@@ -159,7 +158,7 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Plac
 
 RAY = pytest.param("ray", marks=pytest.mark.cluster)
 RAY_TOO = pytest.param("ray", marks=[pytest.mark.cluster, pytest.mark.slow])
-"""Where what is done by processes of this machine is quick, and by Ray much the same."""
+"""For tests that are fast with local processes, but slow and much the same with Ray."""
 
 
 @pytest.fixture(params=["local", RAY])
@@ -193,7 +192,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def _check_complete(place: Place, *, times_begun: dict[int, int] | None = None) -> None:
-    """Check that all trials were told once, and that each was begun as often as it had to be."""
+    """Check that all trials were told once, and that each was started as often as expected."""
     assert _asked(place.journal()) == place.proposals
     assert sorted(_told(place.journal())) == list(range(TRIALS))
     times = dict.fromkeys(range(TRIALS), 1) | (times_begun or {})
@@ -264,13 +263,13 @@ def _lose(cluster: Any, node: Any, place: Place) -> None:
 
 
 HELD = range(3, 5), range(8, 10)
-"""Trials in which both workers hang when a search is interrupted, the first and the second time."""
+"""Trials in which both workers hang at the first and second interruption of a search."""
 AGAIN = dict.fromkeys((*HELD[0], *HELD[1]), 2)
-"""How often they are begun."""
+"""How often they are started."""
 
 
 def _without_progress(said: str) -> str:
-    """Return what a search said without the lines that it prints where it takes ten seconds."""
+    """Return the messages of a search, without those that depend on its duration."""
     lines = said.splitlines(keepends=True)
     return "".join(line for line in lines if f" of {TRIALS} candidates" not in line)
 
@@ -278,9 +277,9 @@ def _without_progress(said: str) -> str:
 def _interrupted(
     place: Place, held: range, end: Callable[[Any], None], *, bare: bool = False
 ) -> tuple[int, str, str]:
-    """Search until both workers hang, and end the search; return its code, journal, last words.
+    """Search until both workers hang, and end the search; return code, journal, last messages.
 
-    The trials before had finished; no worker is left.
+    Earlier trials have finished, and no worker remains.
     """
     place.release()
     place.order(hang=held)

@@ -1,4 +1,4 @@
-"""What every strategy keeps to; a new one is tested without being listed."""
+"""The contract of strategies; a new one is tested without being listed."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ NEEDS = {"gp": "torch", "cmaes": "cmaes"}
     ]
 )
 def name(request: pytest.FixtureRequest) -> str:
-    """Return the name of one strategy after the other."""
+    """Return the name of each strategy in turn."""
     if request.param in NEEDS:
         pytest.importorskip(NEEDS[request.param])
     return str(request.param)

@@ -1,4 +1,4 @@
-"""A plugin that lacks a part, or takes other arguments, is refused where it is created."""
+"""A plugin that lacks a part or takes other arguments is refused when it is created."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ def create(problem, *, seed):
 
 @pytest.fixture
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Return what makes a strategy of some text."""
+    """Return a factory of a strategy from source text."""
     monkeypatch.chdir(tmp_path)
     package = f"own_{tmp_path.name}"
     (tmp_path / package).mkdir()

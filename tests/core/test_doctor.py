@@ -1,4 +1,4 @@
-"""What is missing, and for which command; how noisy the machine is."""
+"""Missing packages and the commands that need them; the noise of the machine."""
 
 from importlib.util import find_spec
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Files: regular ones are read, and only whole ones are written, where the user means them."""
+"""Files: only regular ones are read, and writes are atomic and to the intended place."""
 
 import os
 import stat
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a POSIX syste
 
 @pytest.fixture(params=["fifo", "zero"])
 def endless(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Path]:
-    """Return a way to make a path of a name whose content never ends, or never begins."""
+    """Return a function that makes a path whose content never ends, or never begins."""
 
     def make(name: str) -> Path:
         path = tmp_path / name
@@ -90,7 +90,7 @@ def test_what_never_ends_is_refused_at_once(what: str, endless: Callable[[str], 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     with path.open("wb") as file:
-        file.truncate(2**40)  # without any content on the disk
+        file.truncate(2**40)  # a sparse file
     with pytest.raises(OSError, match="larger than 64 MiB"):
         read_text(path)
     with pytest.raises(BadFile, match=r"x\.yaml: larger than 64 MiB"):

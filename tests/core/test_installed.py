@@ -1,4 +1,4 @@
-"""Plugins of other packages are found by their entry points, without a line of ours."""
+"""Plugins of other packages are found by their entry points."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ Install = Callable[..., None]
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Return what installs a package of plugins, given its name and its entry points."""
+    """Return a function that installs a package of plugins, given its name and entry points."""
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def made(package: str, points: str, text: str = STRATEGY) -> None:

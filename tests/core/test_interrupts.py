@@ -1,4 +1,4 @@
-"""Ctrl-C while something must not be left half done."""
+"""Ctrl-C during work that must be completed."""
 
 import signal
 

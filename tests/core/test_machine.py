@@ -1,4 +1,4 @@
-"""What is told of a machine, also where little can be read, and keeping to some of its cores."""
+"""Facts about a machine, also where little can be read, and pinning to cores."""
 
 import os
 import re

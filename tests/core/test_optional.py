@@ -1,4 +1,4 @@
-"""Optional parts: what adorns a result may fail, in one line, and costs nothing."""
+"""Optional parts of results may fail, in one line, and cost nothing."""
 
 import pytest
 

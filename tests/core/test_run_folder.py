@@ -1,4 +1,4 @@
-"""What a folder is, what of it stands for a network, and what every command says of the others."""
+"""Kinds of folders, the networks in them, and what commands say about other kinds."""
 
 import json
 from collections.abc import Callable
@@ -122,7 +122,7 @@ def test_a_file_that_cannot_be_continued_is_closed_again(tmp_path: Path) -> None
         with resumed(path, {"schema": 1}, writer="another"):
             raise RunError("not this one")
 
-    for _ in range(2):  # nobody holds its lock
+    for _ in range(2):  # its lock is free
         with pytest.raises(RunError, match="not this one"):
             refuse()
     with resumed(path, {}, writer="another") as lines:

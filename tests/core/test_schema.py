@@ -1,4 +1,4 @@
-"""Records of files: every value is checked, and a bad one is named with file, line and key."""
+"""Records in files: every value is checked, and a bad one is named with file, line and key."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""JSON in and out: what its standard has, and nothing else."""
+"""JSON in and out: the standard, and nothing else."""
 
 import json
 from math import inf, nan

@@ -1,4 +1,4 @@
-"""YAML: what makes a small file expensive is refused before it is loaded."""
+"""YAML: small files that would be expensive to load are refused."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Text from anywhere is safe to print, names from anywhere are safe as files."""
+"""Text from any source is safe to print, and names from any source are safe as file names."""
 
 import pytest
 

@@ -16,7 +16,7 @@ MemoryFileSystem = pytest.importorskip("fsspec.implementations.memory").MemoryFi
 
 
 class Flaky(LocalFileSystem):
-    """Files on this disk, whose next writes fail, in the middle of the file."""
+    """Files on this disk, whose next writes fail in the middle."""
 
     protocol = "flaky"
     failures: ClassVar[float] = 0
@@ -45,7 +45,7 @@ class Flaky(LocalFileSystem):
 
 
 class Bucket(MemoryFileSystem):
-    """Objects in buckets, without folders; what is no bucket yet cannot be written."""
+    """Objects in buckets, without folders; a bucket must exist before a write."""
 
     protocol = "bucket"
     store: ClassVar[dict[str, Any]] = {}
@@ -85,7 +85,7 @@ class Bucket(MemoryFileSystem):
 
 
 def content(place: Place) -> dict[str, bytes]:
-    """Return all files at a URL, hidden ones too."""
+    """Return all files at a URL, including hidden ones."""
     system, root = url_to_fs(str(place))
     if isinstance(system, Bucket):
         start = f"{root}/"

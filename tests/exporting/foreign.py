@@ -1,4 +1,4 @@
-"""What tests of exports to other libraries share: their modules, found networks, comparisons."""
+"""Shared by tests of exports to other libraries: modules, searched networks, comparisons."""
 
 import runpy
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ def found_networks(space: str, number: int) -> list[Architecture]:
 
 
 def difference(arch: Architecture, folder: Path, write: Any) -> float:
-    """Return how far apart the outputs are, as a share of the largest, here and in a library.
+    """Return the difference of outputs here and in a library, as a fraction of the largest.
 
     `write` writes the folder of `arch` with weights; its program is run.
     """

@@ -30,13 +30,13 @@ SMALL = {
     "yolo:mobilenet_v3_small@96,classes=3": 96,
     "yolov5n": 64,
 }
-"""One of each coder, with the side of the input."""
+"""A detector of each coder, with the side of its input."""
 LIMITS = NmsSettings(candidates=10**6, most=50, overlap=0.5)
 
 
 @pytest.fixture(params=SMALL)
 def arch(request: pytest.FixtureRequest) -> Architecture:
-    """Return one detector after the other, at a small resolution."""
+    """Return each detector in turn, at a small resolution."""
     return replace(load_architecture(request.param), resolution=SMALL[request.param])
 
 

@@ -21,7 +21,7 @@ pytest.importorskip("onnx")
 pytestmark = pytest.mark.torch
 
 TOLERANCE = 1e-5
-"""Of the largest output."""
+"""Relative to the largest output."""
 
 
 def network(side: int, kernel: int = 3, **conventions: Any) -> Architecture:

@@ -27,9 +27,9 @@ SMALL = {
     "yolov5n": 64,
     "yolov5_lite_e": 64,
 }
-"""With the side of the input: each kind of head and of block."""
+"""Each kind of head and block, with the side of the input."""
 TOLERANCE = 1e-4
-"""Of the largest output."""
+"""Relative to the largest output."""
 
 
 def arch_of(name: str) -> Architecture:

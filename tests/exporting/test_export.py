@@ -1,4 +1,4 @@
-"""Exports: by format or by the ending of the path."""
+"""Exports, by format or by file extension."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A folder for the hub: all its files say the same network, and the card what is known of it."""
+"""A folder for the hub: all its files describe one network, and the card gives its origin."""
 
 import json
 from dataclasses import replace

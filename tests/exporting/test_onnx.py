@@ -105,7 +105,7 @@ def test_other_opsets_compute_the_same(opset: int) -> None:
     model = units_to_onnx(units, opset=opset)
     onnx.checker.check_model(model, full_check=True)
     assert [entry.version for entry in model.opset_import] == [opset]
-    if opset <= 21:  # what onnxruntime knows lags behind onnx
+    if opset <= 21:  # onnxruntime lags behind onnx
         expected = run(units_to_onnx(units), (1, 8, 9, 9))
         np.testing.assert_allclose(run(model, (1, 8, 9, 9)), expected, rtol=1e-5)
 

@@ -1,4 +1,4 @@
-"""TensorFlow Lite graphs compute what the ONNX graphs do. No torch here."""
+"""TensorFlow Lite graphs compute the same as ONNX graphs. No torch here."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
 
 TOLERANCE = 1e-5
-"""Of the largest output."""
+"""Relative to the largest output."""
 
 
 def opened(model: bytes) -> Any:
@@ -33,7 +33,7 @@ def opened(model: bytes) -> Any:
 
 
 def run_tflite(model: bytes, images: Any) -> Any:
-    """Return the output for images with channels first, and channels first again."""
+    """Return the output for images with channels first, transposed back to channels first."""
     output = opened(model).get_signature_runner()(input=images.transpose(0, 2, 3, 1))["logits"]
     return output.transpose(0, 3, 1, 2) if output.ndim == 4 else output
 
@@ -66,7 +66,7 @@ def test_odd_sides_and_batches_agree_too() -> None:
 
 
 def run_resized(model: bytes, images: Any, *, strict: bool = True) -> Any:
-    """Return the output for images with channels first, after the input took their shape."""
+    """Return the output for images with channels first, after resizing the input to their shape."""
     result = interpreter.Interpreter(model_content=model, num_threads=1)
     place = result.get_input_details()[0]["index"]
     images = images.transpose(0, 2, 3, 1)

@@ -1,4 +1,4 @@
-"""Networks for timm: strings that say the same blocks, names and shapes, and equal outputs."""
+"""Networks for timm: strings for the same blocks, names and shapes, and equal outputs."""
 
 import json
 import re
@@ -79,7 +79,7 @@ def keys(units: Sequence[Unit], n: int) -> list[str]:
 
 
 def check(arch: Architecture) -> None:
-    """Compare what timm is told with the blocks behind the stem."""
+    """Compare the strings for timm with the blocks after the stem."""
     network = timm_network(arch)
     spec = json.loads(json.dumps(network.as_mapping()))
     blocks = said(spec)

@@ -1,4 +1,4 @@
-"""The walk that every graph is written by."""
+"""The walk over operators from which every graph is written."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from nas.network.lowering import lower_chain
 
 
 class Recorder:
-    """Writes the names of operators, and on what they work; a result is called by its name."""
+    """Writes the names of operators and of their inputs; a result is named after its operator."""
 
     def __init__(self) -> None:
         self.written: list[str] = []

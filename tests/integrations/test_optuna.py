@@ -13,7 +13,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 def mixed(trial: optuna.Trial) -> float:
-    """Return the loss of parameters of every kind, one of which not all trials have."""
+    """Return the loss of parameters of every kind, one of them conditional."""
     x = trial.suggest_float("x", -1.0, 1.0)
     rate = trial.suggest_float("rate", 1e-4, 1.0, log=True)
     count = trial.suggest_int("count", 1, 2000, log=True)
@@ -58,7 +58,7 @@ def test_several_objectives_and_trials_of_others_count() -> None:
         lambda t: (float(t.suggest_int("x", 0, 9)), float(t.suggest_int("y", 0, 9))), n_trials=30
     )
     assert sampler._ask_tell is not None
-    assert sampler._ask_tell.told == len(study.trials) - 1  # the last one was told to nobody yet
+    assert sampler._ask_tell.told == len(study.trials) - 1  # the last one is not told yet
 
 
 def test_failed_and_pruned_trials_are_survived() -> None:

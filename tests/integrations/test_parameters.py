@@ -1,4 +1,4 @@
-"""Parameters of other engines as choices, and strategies of ours that are asked one by one."""
+"""Parameters of other engines as choices, and strategies asked for one candidate at a time."""
 
 from typing import Any
 

@@ -42,7 +42,7 @@ def loss(config: dict[str, Any]) -> float:
 
 
 def told(searcher: Searcher, count: int) -> list[dict[str, Any]]:
-    """Let a searcher suggest `count` configurations, and tell it what they give."""
+    """Let a searcher suggest `count` configurations, and report their results."""
     found = []
     for number in range(count):
         found.append(searcher.suggest(str(number)))

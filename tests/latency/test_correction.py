@@ -1,4 +1,4 @@
-"""What a unit costs in a network over what it costs alone: the factor, by hand."""
+"""The ratio of a unit's latency in a network to its latency alone, by hand."""
 
 from dataclasses import replace
 from math import log

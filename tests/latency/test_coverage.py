@@ -1,4 +1,4 @@
-"""How much of a space a table of measured units reaches, and what a search says of it."""
+"""How much of a space a table of measured units covers, and how a search reports it."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Tables of other projects: what their keys mean here, and what is refused."""
+"""Tables of other projects: the meaning of their keys, and refusals."""
 
 import json
 from pathlib import Path
@@ -240,7 +240,7 @@ def test_dialects_are_listed_and_load() -> None:
     assert load_dialect("ofa").name == "ofa"
 
 
-# What other programs write
+# Files of other programs
 
 
 def test_numbers_are_read_as_numpy_and_yaml_write_them(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Tables of other projects that are written: round trips, and what cannot be said."""
+"""Written tables of other projects: round trips, and what they cannot express."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Files of latency tables: round trips, and what is wrong with a malformed one."""
+"""Files of latency tables: round trips, and errors of malformed ones."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -79,7 +79,7 @@ def test_file_with_neither_model_nor_entries_is_refused(tmp_path: Path) -> None:
         load_table(path)
 
 
-# What only a table of measured units has
+# Only tables of measured units have these
 
 BLOCK = Block(kind="mbconv", in_channels=24, out_channels=24, hidden_channels=72, kernel=3)
 KEY = lower_block(BLOCK, (24, 28, 28)).key

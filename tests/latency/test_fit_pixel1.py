@@ -1,4 +1,4 @@
-"""The fitting script gives the bundled tables again; needs the published measurements."""
+"""The fitting script reproduces the bundled tables; needs the published measurements."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What layers and units count, by hand computation."""
+"""The counts of layers and units, computed by hand."""
 
 import pytest
 

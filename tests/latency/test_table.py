@@ -230,7 +230,7 @@ def test_a_prediction_has_the_interval_of_its_sums() -> None:
     """4 to 8 to 8 channels on 10x10: 3,200 and 6,400 multiply-adds, 800 swish each.
 
     They take 6.4 + 12.8 ms and, assumed, 0.8 + 0.8 ms; with 4.2 ms for the run that is 25 ms. The
-    usual error, 3 %, is 0.75 ms, the doubt 0.625 * 1.6 = 1 ms, together 1.25 ms.
+    usual error, 3 %, is 0.75 ms, the extra uncertainty 0.625 * 1.6 = 1 ms, together 1.25 ms.
     """
     table = _small_table()
     assert table.model is not None

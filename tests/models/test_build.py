@@ -83,7 +83,7 @@ def calibrated(arch: Architecture, images: Any, *, extra: float) -> Any:
 
 
 def outputs(arch: Architecture, *, extra: float = 0.0) -> tuple[Any, Any]:
-    """Return what torch and onnxruntime make of the same images and weights."""
+    """Return the outputs of torch and onnxruntime for the same images and weights."""
     shape = (3, arch.input_channels, arch.resolution, arch.resolution)
     images = torch.randn(shape, generator=torch.Generator().manual_seed(1))
     model = calibrated(arch, images, extra=extra)

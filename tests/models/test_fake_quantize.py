@@ -1,4 +1,4 @@
-"""Values and weights are rounded as the int8 graph does, and gradients pass."""
+"""Values and weights are rounded as in the int8 graph, and gradients pass."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The quantized torch model computes what onnxruntime computes with the int8 graph."""
+"""The quantized torch model computes the same as onnxruntime with the int8 graph."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Checkpoints: what is written comes back, whole or with an error that says what is wrong."""
+"""Checkpoints are read back complete, or with an error that says what is wrong."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Blocks that are lowered together give what each of them gives alone."""
+"""Blocks that are lowered together give the same as one by one."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from nas.network.lowering import kind_of, kinds_of_blocks, lower_block
 
 MEASURED = "epyc_genoa_onnxruntime_1t_fp32_mobilenetv3"
 KINDS = [kind for kind in kinds_of_blocks() if kind_of(kind).in_spaces]
-"""Those of spaces, which are lowered many at once."""
+"""The kinds of blocks in spaces, which are lowered many at once."""
 SIDES = np.array([1, 7, 14, 14, 14, 15, 112])
 
 
@@ -34,7 +34,7 @@ def _blocks(kind: str, **fields: str | int) -> BlockArrays:
 
 
 def _units(kind: str, **fields: str | int) -> list[tuple[Unit, Unit, int]]:
-    """Return units alone, the units with which each is lowered, and its place among these."""
+    """Return single units, the units with which each was lowered, and its place among these."""
     blocks, found = _blocks(kind, **fields), []
     sides = np.ones_like(SIDES) if kind == "linear" else SIDES
     common = {"kind": kind, "act": blocks.act, "se_act": blocks.se_act, "gate": blocks.gate}

@@ -31,7 +31,7 @@ PARAMETERS = {
     "yolov5_lite_e": 783_781,
     "yolov5_lite_s": 1_646_721,
 }
-"""torchvision's ssdlite320_mobilenet_v3_large, TensorFlow's variants, and what others say."""
+"""From torchvision's ssdlite320_mobilenet_v3_large, TensorFlow's variants, and papers."""
 
 
 @pytest.mark.parametrize("name", PARAMETERS)

@@ -1,4 +1,4 @@
-"""What networks take on a device: counted by hand, and compared with exported files."""
+"""The footprint of networks on a device: by hand, and compared with exported files."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Weights for relatives of a trained network: growing keeps what it computes."""
+"""Weights for relatives of a trained network: growing preserves its outputs."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Lowering: which layers a block becomes, with which shapes."""
+"""Lowering: the layers of a block, and their shapes."""
 
 from dataclasses import replace
 from typing import Any

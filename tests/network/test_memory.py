@@ -1,4 +1,4 @@
-"""Memory: estimates before building, and what the machine has."""
+"""Memory: estimates before building, and the memory of the machine."""
 
 import pytest
 

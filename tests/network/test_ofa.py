@@ -1,4 +1,4 @@
-"""Once-for-All's descriptions: what they hold becomes the network, and the other way round."""
+"""Once-for-All's descriptions are converted into networks, and back."""
 
 import json
 from pathlib import Path

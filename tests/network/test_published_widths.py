@@ -1,4 +1,4 @@
-"""Width multipliers build the networks that were published, to the last parameter where known."""
+"""Width multipliers build the published networks, to the last parameter where known."""
 
 import json
 from pathlib import Path

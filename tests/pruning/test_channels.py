@@ -1,4 +1,4 @@
-"""What of an architecture can be cut, by hand for known networks, and consistent afterwards."""
+"""The channels of an architecture that can be cut: by hand for known networks, and consistent."""
 
 from dataclasses import replace
 

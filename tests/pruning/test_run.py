@@ -1,4 +1,5 @@
-"""NetAdapt on real digits: it prunes to its target, survives kills and failures, and is honest."""
+"""NetAdapt on real digits: it reaches its target, survives kills and failures, and holds out
+data."""
 
 import json
 from dataclasses import replace
@@ -129,7 +130,7 @@ def test_every_round_chose_its_most_accurate_proposal(done: tuple[Path, Result])
 
 
 def test_pruning_never_sees_validation_and_test_images(job: PruningJob, tmp_path: Path) -> None:
-    """Wrong labels in both change nothing but the scores at the end."""
+    """Wrong labels in both change only the final scores."""
     rng = np.random.default_rng(0)
     test = job.data.test
     assert test is not None
@@ -185,7 +186,7 @@ def test_another_setting_is_refused_by_its_name(done: tuple[Path, Result], job: 
 
 
 class Counting(InProcess):
-    """Counts its tasks, and ends the process's part of the work after some."""
+    """Counts its tasks, and interrupts the work after some."""
 
     def __init__(self, most: int = 10**6) -> None:
         self.most, self.count = most, 0

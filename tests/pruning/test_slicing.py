@@ -1,4 +1,4 @@
-"""Slicing is exact: without channels that contribute nothing, a network gives what it gave."""
+"""Slicing is exact: without channels that contribute nothing, outputs stay the same."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The effect of a channel on the loss is the derivative by a factor on it."""
+"""The effect of a channel on the loss is the derivative with respect to a factor on it."""
 
 from dataclasses import replace
 

@@ -1,6 +1,6 @@
-"""Damage files as a bad disk, a bad tool or a bad will does, by a seeded generator.
+"""Damage files as a bad disk, a faulty tool or an attacker would, by a seeded generator.
 
-`damaged` works on bytes, `misread` on what a file says: it replaces values by nonsense.
+`damaged` changes bytes; `misread` replaces values in the content by nonsense.
 """
 
 import copy
@@ -23,7 +23,7 @@ NONSENSE: tuple[Any, ...] = (
     "../../evil", "\x1b[2J\x00\u202e", "a" * 5000, [], {}, [None], [[]], {"a": 1}, {"\x1b": {}},
     [NAN, 1e308, -1], ["x"] * 500,
 )  # fmt: skip
-"""Values that no reader expects where they come to stand."""
+"""Values that no reader expects in their place."""
 PIECES = (
     b"\0", b"\xff\xfe", b"\n", b"\r", b"{", b"}", b"[", b"]", b'"', b":", b",", b"-", b"NaN",
     b"1e999", b"9" * 400, b"[" * 500, b'{"a":' * 200, b"\x1b[31m", b"*a ", b"&a ",
@@ -32,7 +32,7 @@ PIECES = (
 
 
 def damaged(content: bytes, draw: random.Random) -> bytes:
-    """Return `content` with bytes flipped, cut, put in, doubled or moved."""
+    """Return `content` with bytes flipped, cut, inserted, doubled or moved."""
     for _ in range(draw.choice((1, 1, 1, 2, 4))):
         content = draw.choice(_DAMAGES)(content, draw)
     return content
@@ -84,7 +84,7 @@ _DAMAGES = (_flip, _cut, _insert, _replace, _splice, _drop, _lines)
 
 
 def misread(content: Any, draw: random.Random) -> Any:
-    """Return a copy of plain data in which a value or a few, at any depth, are nonsense."""
+    """Return a copy of plain data in which one or a few values, at any depth, are nonsense."""
     content = copy.deepcopy(content)
     for _ in range(draw.choice((1, 1, 1, 2, 3))):
         places = list(_places(content))

@@ -49,7 +49,7 @@ from nas.training.recipe_files import to_mapping as recipe_mapping
 
 
 def _table() -> Any:
-    """Return what the file of a table holds that has a value in every field."""
+    """Return the content of the file of a table with a value in every field."""
     table = replace(
         load_table("pixel1"),
         entries={"a unit": Entry(ms=1.5, low_ms=1.25, high_ms=1.75, isolated_ms=2.0)},
@@ -71,7 +71,7 @@ def _table() -> Any:
 
 
 def _table_with_eras() -> Any:
-    """Return the same as version 0.1 wrote it."""
+    """Return the same in the form of version 0.1."""
     content = _table()
     era = {"runtime": content.pop("runtime"), "factor": 2.0, "coefficients": {"swish": 1.0}}
     return {**content, "default_era": "a", "eras": {"a": era, "b": {**era, "factor": 1.0}}}

@@ -1,4 +1,4 @@
-"""What a reader is in these tests, and the forms of files."""
+"""Readers in these tests, and the forms of files."""
 
 import json
 import random
@@ -22,10 +22,10 @@ TINY = DATA / "tiny.yaml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A reader: `files` are sound, one of them, `spoilt`, is to be damaged before `read` reads.
+    """A reader: `files` are sound, and one of them, `spoilt`, is damaged before `read` reads.
 
-    `say` writes the content of that file anew from what `hear` returns of it, so that values can be
-    replaced; both are None where only bytes can be damaged.
+    `hear` parses that file and `say` writes it again, so that values can be replaced; both are None
+    where only bytes can be damaged.
     """
 
     files: Callable[[], Mapping[str, bytes]]
@@ -44,7 +44,7 @@ class Row:
 
 @cache
 def _said(row: Row) -> Any:
-    """Return what the sound file of a reader says."""
+    """Return the parsed content of a reader's sound file."""
     assert row.hear
     return row.hear(row.files()[row.spoilt])
 

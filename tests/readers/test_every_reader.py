@@ -1,4 +1,4 @@
-"""Every reader, on thousands of damaged files: an error of our own that one can print, or none.
+"""Every reader, on thousands of damaged files, either raises a printable error of ours or none.
 
 The number of files for each reader is `NAS_MUTATIONS`, 100 by default; see CONTRIBUTING.md.
 """
@@ -30,9 +30,9 @@ except ModuleNotFoundError:  # no torch here
 ROWS = {**plain.ROWS, **folders.ROWS, **TRAINED}
 """Every reader of files; a new reader is a new row in one of these."""
 AT_ONCE = 20
-"""Files for each example of hypothesis, which takes longer to draw one than a file to be read."""
+"""Files per example of hypothesis, since drawing an example takes longer than reading a file."""
 MAX_SECONDS = 2.0
-"""Of the processor for one file, so that a busy machine makes no difference."""
+"""Processor seconds per file, so that a busy machine makes no difference."""
 HANGS_SECONDS = 60
 FORBIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
@@ -85,7 +85,7 @@ def _check(row: Row, content: bytes, folder: Path) -> None:
 
 
 def _written(row: Row, content: bytes, folder: Path) -> Path:
-    """Write the files of a reader, with this content of the one that it is about."""
+    """Write the files of a reader, with `content` for the spoilt one."""
     place = folder / "x"
     for name, sound in {**row.files(), row.spoilt: content}.items():
         path = place / name
@@ -96,7 +96,7 @@ def _written(row: Row, content: bytes, folder: Path) -> Path:
 
 @contextmanager
 def _in_time() -> Iterator[None]:
-    """Bound what one file costs this thread; a hang is interrupted after a while on the clock."""
+    """Limit the processor time of one file; a hang is interrupted by the clock."""
 
     def late(number: int, frame: FrameType | None) -> None:
         raise AssertionError(f"hangs for {HANGS_SECONDS} s")
@@ -115,7 +115,7 @@ def _in_time() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="module")
 def light_heap() -> Iterator[None]:
-    """Let no garbage collection go through what earlier tests have left."""
+    """Exclude objects of earlier tests from garbage collection."""
     gc.collect()
     gc.freeze()
     yield

@@ -113,7 +113,7 @@ def _csv(path: Path) -> object:
 
 @cache
 def _cifar() -> Mapping[str, bytes]:
-    """Return the files of a CIFAR-10 of four images each."""
+    """Return the files of a CIFAR-10 with four images each."""
     batch = {"data": np.zeros((4, 3072), np.uint8), "labels": [0, 1, 0, 1]}
     files = {f"data_batch_{number}": batch for number in range(1, 6)}
     whole = {**files, "test_batch": batch, "batches.meta": {"label_names": ["a", "b"]}}
@@ -128,12 +128,12 @@ _LIKE_TIMM = {
     "architecture": "tf_a", "num_classes": 10, "model_args": {"bn_eps": 0.001, "pad_type": ""},
     "pretrained_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2]}, "label_names": ["a"],
 }  # fmt: skip
-"""The configuration of a model of timm."""
+"""The configuration of a timm model."""
 
 
 @cache
 def _like_timm() -> Mapping[str, bytes]:
-    """Return the files of a model of timm, and the same of torch.save."""
+    """Return the files of a timm model, and the same by torch.save."""
     tensors = renamed(random_weights(lower(arch())), timm_names(arch()))
     file = io.BytesIO()
     torch.save({name: torch.tensor(value) for name, value in tensors.items()}, file)

@@ -1,4 +1,4 @@
-"""The pages in a real browser: nothing is fetched, and what can be clicked works.
+"""The pages in a real browser: nothing is fetched, and all controls work.
 
 They need Chromium, its driver and selenium, and are skipped where one is missing.
 """
@@ -60,7 +60,7 @@ def opened(browser: Any, run: Run, tmp_path: Path) -> Any:
 
 
 def _logs(browser: Any) -> str:
-    """Return the requests to any network since the last call, and what the page complained of."""
+    """Return the network requests since the last call, and the errors of the page."""
     asked = [entry["message"] for entry in browser.get_log("performance")]
     wanted = [text for text in asked if "requestWillBeSent" in text and '"url":"http' in text]
     said = [entry["message"] for entry in browser.get_log("browser")]

@@ -1,4 +1,4 @@
-"""A table of graphs that are no longer written says so."""
+"""A table of an earlier version of graphs says so."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pictures of tables: drawn whole or not at all, the same bytes for the same table."""
+"""Pictures of tables: complete or absent, and the same bytes for the same table."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_the_same_table_gives_the_same_bytes(tmp_path: Path) -> None:
 
 @pytest.fixture
 def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return what is written into pictures, as it is drawn."""
+    """Return the texts in pictures as they are drawn."""
     found: list[str] = []
     written = Text.draw
 

@@ -1,4 +1,4 @@
-"""The page: whatever is put into it is shown as it is, and nothing is fetched."""
+"""The page: any content is shown literally, and nothing is fetched."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""Pictures: drawn whole or not at all, the same bytes for the same run."""
+"""Pictures: complete or absent, and the same bytes for the same run."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The page of a search: what stands in it is what the folder holds, whatever state that is in."""
+"""The page of a search shows the content of its folder, in whatever state that is."""
 
 import csv
 import shutil

@@ -1,4 +1,4 @@
-"""Several searches as a table of LaTeX: mean and deviation over seeds."""
+"""Several searches as a LaTeX table: mean and standard deviation over seeds."""
 
 from pathlib import Path
 from statistics import fmean, stdev

@@ -1,4 +1,4 @@
-"""Tables: the numbers in them, and which solutions are shown."""
+"""Tables: their numbers, and the solutions shown."""
 
 from dataclasses import replace
 

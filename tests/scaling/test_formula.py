@@ -1,4 +1,4 @@
-"""Compound scaling: the published family, the formula, and how well it predicts costs."""
+"""Compound scaling: the published family, the formula, and the accuracy of its costs."""
 
 from dataclasses import replace
 from math import nan
@@ -15,7 +15,7 @@ from nas.training.task import for_classes
 
 B0 = load_architecture("efficientnet_b0")
 BEST_PHI = {1: 0.34, 2: 1.03, 3: 1.95, 4: 3.47, 5: 4.65, 6: 5.63, 7: 6.57}
-"""At which the formula is nearest to each published member."""
+"""The phi at which the formula is nearest to each published member."""
 
 
 @pytest.mark.parametrize("number", PUBLISHED)

@@ -1,4 +1,4 @@
-"""Growth as asked for: what goes together, names, and the memory."""
+"""Requested growth: valid combinations, names, and memory."""
 
 from typing import Any
 

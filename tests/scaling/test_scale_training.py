@@ -1,4 +1,4 @@
-"""Scoring a scaling grid by trainings: what is said beside the scores."""
+"""Scoring a scaling grid by trainings: the notes on the scores."""
 
 import re
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""Scoring a grid: every network once, a journal that goes on, the best first."""
+"""Scoring a grid: every network once, a resumed journal, the best first."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Which candidates promise the most."""
+"""The selection of the most promising candidates."""
 
 import numpy as np
 import pytest

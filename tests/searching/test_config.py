@@ -1,4 +1,4 @@
-"""Settings: run.yaml and flags are twins; what does not fit is said before any work."""
+"""Settings: run.yaml and flags agree; conflicts are reported before any work."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Limits that nothing can meet are said before the search, with the nearest value."""
+"""Limits that nothing can satisfy are reported before the search, with the nearest value."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Searches for detectors: a head on the networks of a space, in all that is counted and kept."""
+"""Searches for detectors: the head is part of all costs and files."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""The journal: what survives a kill at any byte, and what is refused."""
+"""The journal: a kill at any byte, and refusals."""
 
 import json
 import logging

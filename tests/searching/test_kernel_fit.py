@@ -1,4 +1,4 @@
-"""Regressions that grow with the trials give what a direct solution gives."""
+"""Regressions updated with new trials equal a direct solution."""
 
 import numpy as np
 import pytest

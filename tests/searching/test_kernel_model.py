@@ -1,4 +1,4 @@
-"""The kernel model: what it makes of noise, and of what it is told."""
+"""The kernel model: its treatment of noise and of known trials."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Searches: seeds, limits, reward, continuation; a kill anywhere changes nothing."""
+"""Searches: seeds, limits, reward, resuming; a kill anywhere changes nothing."""
 
 import json
 import os
@@ -208,7 +208,7 @@ def test_killed_searches_end_like_one_that_was_not(tmp_path: Path, fakes_path: P
 
 
 def _kill_at(config: SearchConfig, out: Path, size: int) -> None:
-    """Search in a process of its own, which is killed when its journal has `size` bytes."""
+    """Search in another process, which is killed when its journal has `size` bytes."""
     names = ("space", "evaluator", "strategy", "trials", "batch")
     words = [f"--{name}={getattr(config, name)}" for name in names]
     code = "from nas.cli import main; main()"

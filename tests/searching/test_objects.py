@@ -1,4 +1,4 @@
-"""Objects in the place of names: the same search, and a run folder that can be read alone."""
+"""Objects instead of names: the same search, and a run folder that is read without them."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ FEW: dict[str, Any] = {"trials": 60, "seed_arch": ()}
 
 
 class Depth:
-    """Likes deep networks."""
+    """Prefers deep networks."""
 
     provides = ("top1",)
     seconds = 0.01

@@ -1,4 +1,4 @@
-"""Dominance and hypervolume against brute force, Monte Carlo and hand-worked answers."""
+"""Dominance and hypervolume against brute force, Monte Carlo and results by hand."""
 
 import numpy as np
 import pytest

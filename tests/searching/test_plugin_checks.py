@@ -1,4 +1,4 @@
-"""What strategies and evaluators return is checked, with their names and what was expected."""
+"""Results of strategies and evaluators are checked; errors give names and expectations."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,7 +21,7 @@ from nas.space.space import Space
 
 @dataclass(frozen=True, kw_only=True)
 class FakeEvaluator:
-    """Says whatever it is told to say."""
+    """Returns whatever `said` gives."""
 
     said: Any
     provides: Any = ("top1",)
@@ -40,7 +40,7 @@ class FakeEvaluator:
 
 @dataclass
 class Proposer:
-    """Proposes whatever it is given."""
+    """Proposes the given rows."""
 
     rows: Any
     batch: Any = 4

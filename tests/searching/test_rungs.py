@@ -1,4 +1,4 @@
-"""Rungs: when they end, who goes on, and what is expected of those who do not."""
+"""Rungs: their ends, who is promoted, and the expected results of the others."""
 
 import numpy as np
 import pytest

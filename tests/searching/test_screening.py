@@ -1,4 +1,4 @@
-"""Screening: what is proposed, who is told, and that it pays."""
+"""Screening: proposals, tells, and its benefit."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -54,7 +54,7 @@ class FakeEvaluator:
 
 @dataclass
 class Spy:
-    """A random strategy that remembers what it was asked for and told."""
+    """A random strategy that records its asks and tells."""
 
     inner: Strategy
     asked: list[int] = field(default_factory=list)
@@ -149,7 +149,7 @@ def test_a_journal_replays_to_the_same_search(
     name: str, problem: Problem, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     whole = run(problem, screened(name, problem), 60)
-    for stop in (30, 60):  # the second round opens what the first one left
+    for stop in (30, 60):  # the second round proposes what the first one left
         journal = open_journal(tmp_path / "journal.jsonl")
         session = Session(problem, screened(name, problem), journal, header={})
         while len(session) < stop:

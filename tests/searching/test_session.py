@@ -22,7 +22,7 @@ def _strategy(problem: Problem, seed: int = 0) -> Strategy:
 
 
 class Listed:
-    """Proposes given rows, in batches, and remembers what it is told."""
+    """Proposes given rows in batches, and records its tells."""
 
     batch = 4
 

@@ -1,4 +1,4 @@
-"""A run keeps its space: what its name means now, or the user's file, may be another one."""
+"""A run stores its space, since the meaning of a name or the user's file may change."""
 
 from dataclasses import replace
 from pathlib import Path

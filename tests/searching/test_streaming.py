@@ -1,4 +1,4 @@
-"""Streaming: workers are kept busy, results come in any order, and nothing is lost or doubled."""
+"""Streaming: workers stay busy, results come in any order, and nothing is lost or doubled."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -18,7 +18,7 @@ from nas.searching.streaming import stream
 
 HEADER = {"space": "tiny"}
 WANTED = {"guided": 19}
-"""Trials of strategies that take long for one: a few beyond the first model."""
+"""Trials of slow strategies: a few more than before their first model."""
 
 
 class Shuffled:

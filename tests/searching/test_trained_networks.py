@@ -1,4 +1,4 @@
-"""The comparison of strategies on networks that were all trained, on its own problem."""
+"""The comparison of strategies on trained networks, on a problem of its own."""
 
 from pathlib import Path
 

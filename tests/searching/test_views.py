@@ -1,4 +1,4 @@
-"""What notebooks show of a search: data frames, tables, pictures, of live and stored runs."""
+"""Searches in notebooks: data frames, tables and pictures, of live and stored runs."""
 
 import shutil
 from dataclasses import replace
@@ -18,7 +18,7 @@ from nas.searching.problem import INFEASIBLE, STATUS_TYPE
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run that is kept in a folder."""
+    """A run stored in a folder."""
     return search(trials=200, limit="latency_ms<=80", out=tmp_path_factory.mktemp("views") / "run")
 
 

@@ -1,4 +1,4 @@
-"""Reading spaces: what is wrong is named with its file, line and key."""
+"""Reading spaces: errors name file, line and key."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Detectors of a space: their sums, looked up, equal what each of them costs."""
+"""Detectors of a space: looked-up sums equal the costs of each detector."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Indices without a value, and matrices of another shape, are refused wherever they enter."""
+"""Indices out of range and matrices of another shape are refused everywhere."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Look-up sums: equal to what the decoded architectures cost, one by one."""
+"""Look-up sums equal the costs of the decoded architectures."""
 
 import pickle
 

@@ -1,4 +1,4 @@
-"""Spaces as mappings: what is written is read back equal."""
+"""Spaces as mappings: round trips."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The line from accuracies with shared weights to those of trainings."""
+"""The linear fit from accuracies with shared weights to trained ones."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The space of NAS-Bench-Macro: its networks cost what the published file says."""
+"""The space of NAS-Bench-Macro: its networks have the published costs."""
 
 import json
 

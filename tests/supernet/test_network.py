@@ -1,4 +1,4 @@
-"""A supernet computes what each network of its space does alone."""
+"""A supernet computes the same as each network of its space alone."""
 
 import numpy as np
 import pytest

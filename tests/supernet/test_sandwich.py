@@ -1,4 +1,4 @@
-"""What a step of a supernet trains."""
+"""The networks trained in a step of a supernet."""
 
 from dataclasses import replace
 

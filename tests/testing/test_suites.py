@@ -1,4 +1,4 @@
-"""The suites that users run: they find the kind, pass what is right, and say what is wrong."""
+"""The suites that users run: they find the kind, pass correct plugins, and name errors."""
 
 import subprocess
 import sys

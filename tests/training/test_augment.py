@@ -1,4 +1,4 @@
-"""Augmentation: deterministic, off the global random state, in range, and of the right kind."""
+"""Augmentation: deterministic, independent of the global random state, in range, and correct."""
 
 import warnings
 from typing import Any

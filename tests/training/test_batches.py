@@ -1,4 +1,4 @@
-"""Batches: the same on every run, resumable, read ahead, and gone without a trace."""
+"""Batches: the same on every run, resumable, read ahead, and cleaned up."""
 
 import threading
 import time
@@ -53,7 +53,7 @@ def make(data: Data) -> Callable[..., Batches]:
 
 
 def _numbers(batches: Batches) -> list[int]:
-    """Return which images came, by the number that their first pixel holds."""
+    """Return the numbers of the images, from their first pixels."""
     return [
         round(float(x) * 0.2 * 255 + 127.5) for images, _ in batches for x in images[:, 0, 0, 0]
     ]
@@ -211,7 +211,7 @@ def test_batches_are_made_while_the_trainer_works(data: Data, make: Callable[...
 def test_large_batches_are_read_by_several_threads(
     data: Data, make: Callable[..., Batches]
 ) -> None:
-    together = threading.Barrier(3, timeout=10)  # breaks unless three threads meet
+    together = threading.Barrier(3, timeout=10)  # raises unless three threads meet
 
     def meet(indices: Any, side: int) -> Any:
         together.wait()

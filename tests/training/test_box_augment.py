@@ -1,4 +1,4 @@
-"""Boxes stay on their objects, whatever happens to the images."""
+"""Boxes stay on their objects under every augmentation."""
 
 from dataclasses import fields
 from typing import Any
@@ -36,7 +36,7 @@ def _scenes() -> tuple[torch.Tensor, Boxes]:
 
 
 def _found(image: torch.Tensor, label: int) -> list[float] | None:
-    """Return the corners of what has the colour of a class."""
+    """Return the corners of the area in the colour of a class."""
     there = (image[label] > 0.75) & (image[1 - label] < 0.25)
     rows, columns = there.any(1).nonzero()[:, 0], there.any(0).nonzero()[:, 0]
     if not len(rows):
@@ -45,7 +45,7 @@ def _found(image: torch.Tensor, label: int) -> list[float] | None:
 
 
 def _check(images: torch.Tensor, boxes: Boxes, tolerance: float) -> int:
-    """Compare boxes with what is seen of them; a class comes once in an image at most."""
+    """Compare boxes with the visible areas; an image has a class once at most."""
     compared = 0
     for image, corners, labels in zip(images, boxes.corners, boxes.labels, strict=True):
         for label in (0, 1):
@@ -103,9 +103,9 @@ def test_iou_crops_enlarge_parts_with_boxes() -> None:
     assert _check(made, cut, 2.5) > 6
     changed = (made != images).flatten(1).any(1)
     there = (boxes.labels >= 0).any(1)
-    assert not (changed & ~there).any()  # an image without a box stays whole
+    assert not (changed & ~there).any()  # an image without a box is not cropped
     assert changed.sum() > 3
-    assert (cut.labels >= 0).any(1)[there].all()  # and some box is always left
+    assert (cut.labels >= 0).any(1)[there].all()  # and some box always remains
 
 
 def test_a_mosaic_holds_four_images_without_gaps() -> None:
@@ -115,7 +115,7 @@ def test_a_mosaic_holds_four_images_without_gaps() -> None:
     assert _check(made, joined, 1.5) > 3
     counts = (joined.labels >= 0).sum(1)
     assert counts.max() > 2  # no single image has as many
-    assert (joined.labels[:, 0] >= 0).sum() == (counts > 0).sum()  # objects stand first
+    assert (joined.labels[:, 0] >= 0).sum() == (counts > 0).sum()  # objects come first
     colours = torch.arange(COUNT)[:, None, None, None].expand(COUNT, 3, SIDE, SIDE) / 20 + 0.3
     tiles, _ = ops.mosaic(
         colours, boxes, 1.0, visible=0.3, generator=torch.Generator().manual_seed(1)

@@ -1,4 +1,4 @@
-"""Datasets by name: their text, what is measured, what is refused, what is kept in memory."""
+"""Datasets by name: their text, measurements, refusals, and memory."""
 
 from pathlib import Path
 

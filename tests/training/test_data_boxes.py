@@ -1,4 +1,4 @@
-"""Data with boxes: three formats of the same objects, turned, cut, split and read from a zip."""
+"""Data with boxes: three formats of the same objects, rotated, clipped, split and zipped."""
 
 import json
 import pickle
@@ -111,7 +111,7 @@ def test_areas_of_coco_are_those_of_outlines(tmp_path: Path) -> None:
     root = WRITERS["coco"](tmp_path / "coco")
     path = root / "annotations" / "instances_train2017.json"
     content = json.loads(path.read_text())
-    for image in content["images"]:  # half as large as what lies there
+    for image in content["images"]:  # half as large as the stored image
         image |= {"width": WIDTH // 2, "height": HEIGHT // 2}
     for number, entry in enumerate(content["annotations"]):
         entry |= {"bbox": [side / 2 for side in entry["bbox"]], "area": 2.5 + number}
@@ -190,7 +190,7 @@ def test_images_that_are_missing_or_corrupt_are_counted(kind: str, tmp_path: Pat
     assert any("skipped corrupt images (1)" in note and "d.png" in note for note in notes)
     with pytest.raises(BadFile, match="cannot be decoded, more than the 0 that max_bad allows"):
         load_data(f"{kind}:{root},max_bad=0")
-    if kind == "yolo":  # its images are those that are there
+    if kind == "yolo":  # its images are those in the folder
         return
     first.unlink()
     notes = load_data(f"{kind}:{root}").notes

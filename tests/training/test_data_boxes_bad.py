@@ -1,4 +1,4 @@
-"""Annotations that are wrong: each is refused in one line that says where, and what to do."""
+"""Wrong annotations: each is refused in one line that says where, and what to do."""
 
 import json
 import random

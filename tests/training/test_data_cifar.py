@@ -1,4 +1,4 @@
-"""The CIFAR archives: small ones of the same structure, and what a pickle must not do."""
+"""The CIFAR archives: small ones of the same structure, and forbidden pickles."""
 
 import io
 import os
@@ -38,7 +38,7 @@ def _cifar10() -> dict[str, Any]:
 
 
 def _as_python_2(content: bytes) -> bytes:
-    """Turn the texts of a pickle of protocol 2 into what Python 2 wrote: bytes without a mark."""
+    """Turn the texts of a pickle of protocol 2 into those of Python 2: bytes without a mark."""
     import pickletools
 
     result, at = b"", 0
@@ -159,7 +159,7 @@ def test_an_incomplete_archive_is_reported(folder: Path, tmp_path: Path) -> None
 
 
 def _tar(path: Path, folder: Path, *more: tarfile.TarInfo, without: str = "") -> Path:
-    """Pack a folder, but for one of its files, and members that hold nothing."""
+    """Pack a folder without one of its files, and with empty members."""
     with tarfile.open(path, "w:gz") as tar:
         for file in sorted(folder.iterdir()):
             if file.name != without:
@@ -226,7 +226,7 @@ def test_what_is_no_file_is_not_waited_for(folder: Path) -> None:
 def test_mutated_archives_are_read_or_refused_in_one_line(folder: Path, tmp_path: Path) -> None:
     small = {"data": np.zeros((3, 3072), np.uint8), "labels": [0, 1, 2]}
     whole = pickle.dumps(small, protocol=2)
-    content = whole[:200] + whole[-60:]  # the zeros between them say nothing
+    content = whole[:200] + whole[-60:]  # the zeros between them mean nothing
     random = np.random.default_rng(0)
     packed = _tar(tmp_path / "whole.tgz", folder).read_bytes()
     for number in range(5 * MUTATIONS):

@@ -25,7 +25,7 @@ PAIRS = [(f"{name}{number}.png", name) for number in range(5) for name in COLOUR
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
-    """Return what writes lines into a CSV beside five cats and five dogs."""
+    """Return a function that writes lines to a CSV beside images of five cats and five dogs."""
     for image, label in PAIRS:
         Image.new("RGB", (9, 9), COLOURS[label]).save(tmp_path / image)
 

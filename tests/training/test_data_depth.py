@@ -1,4 +1,4 @@
-"""Images of more than 8 bits: their range is the file's word, the data set's, or the user's."""
+"""Images of more than 8 bits: their range is given by the file, the data set or the user."""
 
 import struct
 import warnings
@@ -109,7 +109,7 @@ def test_what_is_no_number_is_black(tmp_path: Path) -> None:
 
 
 def test_fingerprints_of_other_images_stay(tmp_path: Path) -> None:
-    """Data sets of 8 bits keep the fingerprint by which their trainings go on."""
+    """Data sets of 8 bits keep the fingerprint with which their trainings resume."""
     for name in ("a", "b"):
         for number in range(2):
             _save(tmp_path / name / f"{number}.bmp", 7, "u1")

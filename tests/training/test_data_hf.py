@@ -1,4 +1,4 @@
-"""Datasets of Hugging Face, from a disk: columns by type, splits by name, all without a network."""
+"""Datasets of Hugging Face on disk: columns by type, splits by name, all offline."""
 
 import io
 import os
@@ -27,7 +27,7 @@ COLOURS = ("red", "blue")
 
 @pytest.fixture(autouse=True)
 def _quiet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep caches in the test's folder, stay off the network, draw no progress bars."""
+    """Keep caches in the test's folder, stay offline, and draw no progress bars."""
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     datasets.disable_progress_bars()

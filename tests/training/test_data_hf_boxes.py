@@ -23,7 +23,7 @@ NUMBERS = datasets.Sequence(datasets.Value("float32"), 4)
 
 @pytest.fixture(autouse=True)
 def _quiet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep caches in the test's folder, stay off the network, draw no progress bars."""
+    """Keep caches in the test's folder, stay offline, and draw no progress bars."""
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     datasets.disable_progress_bars()

@@ -1,4 +1,4 @@
-"""Folders of images: layouts, kinds of pictures, bad files, and what their errors say."""
+"""Folders of images: layouts, kinds of pictures, bad files, and error messages."""
 
 import io
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def _save(path: Path, colour: str = "red", size: tuple[int, int] = (12, 10)) -> 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two classes with ten images each, and things that are none."""
+    """Two classes with ten images each, and files that are no images."""
     for name, colour in (("ants", "red"), ("bees", "blue")):
         for number in range(10):
             _save(tmp_path / name / "deeper" / f"{number}.png", colour, (10 + number, 12))
@@ -246,7 +246,7 @@ def test_every_mode_becomes_red_green_blue(
     mode: str, colour: object, suffix: str, expected: list[int] | None, tmp_path: Path
 ) -> None:
     if expected is None:
-        return  # no file keeps this mode
+        return  # no file format stores this mode
     path = tmp_path / f"picture.{suffix}"
     Image.new(mode, (13, 9), colour).save(path, **({"lossless": True} if suffix == "webp" else {}))
     assert np.abs(np.subtract(_mean(path), expected)).max() <= 2
@@ -315,7 +315,7 @@ def test_corrupt_bytes_raise_nothing_but_notes(kind: str) -> None:
     assert check_image(content.tobytes(), "full").problem == ""
     for number in range(250):
         corrupt, count = content.copy(), 1 + number % 6
-        reach = len(content) if number % 2 else min(len(content), 120)  # headers are worth more
+        reach = len(content) if number % 2 else min(len(content), 120)  # damage headers more often
         corrupt[random.integers(0, reach, count)] = random.integers(0, 256, count)
         cut = random.integers(1, len(content)) if number % 5 == 0 else len(content)
         assert "\n" not in check_image(corrupt[:cut].tobytes(), "full").problem

@@ -1,4 +1,4 @@
-"""Scenes of digits: boxes that are known exactly, the same for the same seed."""
+"""Scenes of digits: exact boxes, the same for the same seed."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def test_some_scenes_are_empty_and_boxes_lie_apart() -> None:
             (np.minimum(right[:, None], right) > np.maximum(left[:, None], left))
             & (np.minimum(bottom[:, None], bottom) > np.maximum(top[:, None], top))
         )  # fmt: skip
-        assert shared.sum() == stop - start  # each with itself alone
+        assert shared.sum() == stop - start  # each only with itself
     heights = (train.corners[:, 3] - train.corners[:, 1]) * CANVAS
     assert heights.min() < 20
     assert heights.max() > 45

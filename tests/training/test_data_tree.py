@@ -1,4 +1,4 @@
-"""What is read of a tree of folders: nothing hidden, nothing twice, and the rest is said."""
+"""Reading a tree of folders: nothing hidden, nothing twice, and the rest is reported."""
 
 import os
 from collections.abc import Callable
@@ -23,7 +23,7 @@ def _save(path: Path, count: int = 3) -> None:
 
 @pytest.fixture
 def pets(tmp_path: Path) -> Path:
-    """Three cats, and three dogs of which one lies deeper."""
+    """Three cats, and three dogs, one of them in a deeper folder."""
     _save(tmp_path / "pets" / "cat")
     _save(tmp_path / "pets" / "dog", 2)
     _save(tmp_path / "pets" / "dog" / "young", 1)
@@ -58,7 +58,7 @@ def test_hidden_folders_are_left_out_at_any_depth(pets: Path) -> None:
         ("cat/self", "."),
         ("cat/far", "../.."),
         ("cat/other", "../dog"),
-        ("cat/a", "../dog/young"),  # met before it is met in its own place
+        ("cat/a", "../dog/young"),  # found before it is found in its own place
         ("cat/outside", "../../more/back"),
         ("all", "."),
         ("dogs", "dog"),
@@ -86,7 +86,7 @@ def test_a_folder_elsewhere_is_read_once(pets: Path) -> None:
     data = _load(pets)
     assert sum(_counts(data)) == 10
     assert "skipped folders that are read elsewhere" in data.notes[0]
-    (pets / "bird").symlink_to("../elsewhere")  # a class may lie elsewhere
+    (pets / "bird").symlink_to("../elsewhere")  # a class may be elsewhere
     assert _counts(_load(pets)) == [4, 3, 3]
 
 

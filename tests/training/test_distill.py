@@ -1,4 +1,4 @@
-"""A teacher sees images as it was trained on them, however its student's are normalised."""
+"""A teacher sees images normalised as in its own training, whatever its student's are."""
 
 from pathlib import Path
 

@@ -33,7 +33,7 @@ from nas.training.run import plan  # noqa: E402
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.torch,
-    pytest.mark.filterwarnings("ignore:`use_:DeprecationWarning:ray"),  # Ray's of its own settings
+    pytest.mark.filterwarnings("ignore:`use_:DeprecationWarning:ray"),  # Ray's own
 ]
 
 Nas = Callable[..., Any]
@@ -53,14 +53,14 @@ def _job(**changes: Any) -> TrainingJob:
 
 
 def test_a_share_of_one_image_is_refused() -> None:
-    """No cluster is begun: the network has maps of one pixel at this resolution."""
+    """No cluster is started: the network has maps of one pixel at this resolution."""
     with pytest.raises(NasError, match="cannot train on one image at a time at a resolution of 32"):
         training._check_shares(_job(batch=2), _group_of(2))
     training._check_shares(_job(batch=4), _group_of(2))
 
 
 def _started(out: Path, *words: str) -> "subprocess.Popen[str]":
-    """Train in a process of its own, with two workers."""
+    """Train in another process, with two workers."""
     return subprocess.Popen(
         [sys.executable, "-m", "nas.cli", *WORDS, "--workers", "2", "--out", str(out), *words],
         cwd=out.parent,
@@ -115,7 +115,7 @@ def test_a_training_resumes_without_a_worker_and_after_ctrl_c(
     assert reply.code == 0, reply.err
     found = json.loads(reply.out)
     assert found["epochs"] == 12
-    assert found["top1"] > 0.8  # in one process it comes to about 0.9; chance is 0.1
+    assert found["top1"] > 0.8  # one process reaches about 0.9; chance is 0.1
     assert found["history"][: len(kept) - 1] == kept[1:]
     assert not (out / ".ray").exists()
 

@@ -1,4 +1,4 @@
-"""Scoring: where it runs."""
+"""Scoring: the device that it runs on."""
 
 import pytest
 

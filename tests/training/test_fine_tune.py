@@ -1,4 +1,4 @@
-"""Fine-tuning: it begins with given weights, sees what it may, and is judged on held-out images."""
+"""Fine-tuning: it starts from given weights, and is scored on images that it has not seen."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a network inherits from a trained relative, whoever trained it."""
+"""The weights that a network inherits from a trained relative, of ours or of others."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A detector begins with the weights of the network that it was made of."""
+"""A detector starts from the weights of the network that it was made from."""
 
 from dataclasses import replace
 from pathlib import Path

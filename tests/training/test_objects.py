@@ -1,4 +1,4 @@
-"""Objects of a split: taken by image, padded, split, batched and checked."""
+"""Objects of a split: selected by image, padded, split, batched and checked."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.torch
 
 
 def _objects() -> Objects:
-    """Return those of four images: two, none, three of which one is a crowd, one."""
+    """Return those of four images: two, none, three including a crowd, and one."""
     return gathered(
         np.array([2, 0, 3, 2, 0, 2]),
         corners=np.linspace(0, 1, 24).reshape(6, 4),

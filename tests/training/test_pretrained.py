@@ -1,4 +1,4 @@
-"""Weights in the naming of timm and torchvision: written from ours, and read back."""
+"""Weights with names of timm and torchvision: written from ours, and read back."""
 
 import json
 import os
@@ -131,7 +131,7 @@ def test_unknown_names_are_taken_in_the_order_of_execution(tmp_path: Path) -> No
 
 
 def test_names_of_the_other_library_are_refused(tmp_path: Path) -> None:
-    """Shapes and order would fit, but epsilon and padding would be the wrong ones."""
+    """Shapes and order would fit, but epsilon and padding would be wrong."""
     path = written(tmp_path / "m.pth", renamed(WEIGHTS, timm_names(SMALL)))
     with pytest.raises(NasError, match=r"m\.pth has the names of timm; give timm:/"):
         load_weights(SMALL, f"torchvision:{path}")
@@ -141,7 +141,7 @@ def test_names_of_the_other_library_are_refused(tmp_path: Path) -> None:
 
 
 def small(folder: Path, config: Mapping[str, Any] | None = None, **changes: Any) -> Path:
-    """Write `SMALL` as the hub has it, some tensors changed or (None) left out."""
+    """Write `SMALL` as on the hub, some tensors changed or (None) left out."""
     folder.mkdir(exist_ok=True, parents=True)
     tensors = {**renamed(WEIGHTS, timm_names(SMALL)), **changes}
     kept = {name: value for name, value in tensors.items() if value is not None}
@@ -152,7 +152,7 @@ def small(folder: Path, config: Mapping[str, Any] | None = None, **changes: Any)
 
 
 def test_what_is_exported_for_timm_comes_back(tmp_path: Path) -> None:
-    """Also where a stage has a stride inside, which begins another one there."""
+    """Also where a stage has a stride inside, at which another one begins there."""
     arch = replace(SMALL, padding="same", norm_epsilon=0.01, stem=(*SMALL.stem, *SMALL.stages[0]),
                    stages=((*SMALL.stages[0], *SMALL.stages[1]),))  # fmt: skip
     weights = random_weights(lower(arch))
@@ -297,7 +297,7 @@ def test_files_that_are_no_weights_are_one_line(tmp_path: Path) -> None:
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of the hub without network, with one model."""
+    """A cache of the hub with one model, offline."""
     constants = pytest.importorskip("huggingface_hub.constants")
     cache = tmp_path / "hub"
     model = cache / "models--timm--small_100.test_in1k"

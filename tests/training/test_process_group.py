@@ -1,4 +1,4 @@
-"""Training together: shares of a batch come to what one worker makes of all of it."""
+"""Data-parallel training: shares of a batch give the result of one worker on all of it."""
 
 import json
 import subprocess
@@ -41,7 +41,7 @@ COUNT = 2
 
 
 def some(data: Data) -> Data:
-    """Return data of three batches to train on, and an odd number to validate on."""
+    """Return data with three batches for training, and an odd number of images for validation."""
     return replace(data, train=_first(data.train, 200), val=_first(data.val, 151))
 
 
@@ -61,7 +61,7 @@ def stepper(data: Data, group: ProcessGroup) -> Stepper:
 
 
 def peer(rank: int, folder: Path) -> None:
-    """Do in one of the processes what is looked at here."""
+    """Run the tested steps in one of the processes."""
     torch.set_num_threads(1)
     store = torch.distributed.FileStore(str(folder / "store"), COUNT)
     torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=COUNT)
@@ -94,7 +94,8 @@ def peer(rank: int, folder: Path) -> None:
 
 
 def _stopped_within_an_epoch(data: Data, group: ProcessGroup, folder: Path) -> None:
-    """Train for an epoch, straight and stopped in its last step, behind a checkpoint."""
+    """Train for an epoch, once without a break, once stopped in the last step after a
+    checkpoint."""
     loop.STEPS_BETWEEN_CHECKS, loop.SECONDS_BETWEEN_REPORTS = 1, 0.0
     straight, out = (folder / n if group.rank == 0 else None for n in ("straight", "stopped"))
 
@@ -114,7 +115,7 @@ def _state(model: Any) -> list[tuple[str, Any]]:
 
 @pytest.fixture(scope="module")
 def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder where the processes left what they found."""
+    """Return the folder with the results of the processes."""
     folder = tmp_path_factory.mktemp("group")
     code = f"""
 import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})

@@ -1,4 +1,4 @@
-"""Recipes as a user writes them: a name, a name with options, a file."""
+"""Recipes as users write them: a name, a name with options, a file."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Recipes and what follows from them: the rate at every step, what decays, how RMSprop steps."""
+"""Recipes and their effects: the rate at every step, decayed weights, steps of RMSprop."""
 
 from dataclasses import replace
 from math import cos, pi, sqrt
@@ -200,7 +200,7 @@ def test_every_recipe_has_its_optimizer() -> None:
     ("images", "epochs", "batch"), [(205, 40, 8), (205, 120, 16), (5_000, 20, 64), (50, 2, 8)]
 )
 def test_auto_suits_a_detector(images: int, epochs: int, batch: int) -> None:
-    """A thousand steps or more, if there can be as many; higher rates for larger batches."""
+    """A thousand steps or more, if possible; higher rates for larger batches."""
     found = resolve_auto(adapt(auto(), epochs=epochs), images=images, task="detection")
     assert (found.batch, found.auto) == (batch, ())
     assert 0.5 <= found.lr / (4e-3 * (batch / 16) ** 0.5) <= 1.25
@@ -218,7 +218,7 @@ def test_what_is_given_for_a_detector_stays() -> None:
 
 
 def test_recipes_of_classifiers_are_stored_as_before() -> None:
-    """Neither a preset nor an option of both kinds of augmentation adds a key."""
+    """No preset or option common to both kinds of augmentation adds a key."""
     for text in ("quick", "quick:flip=true", "adamw:flip=false", "auto"):
         assert "boxes" not in as_plain(load_recipe(text))
     found = load_recipe("yolo:flip=false,mosaic=1")

@@ -1,4 +1,4 @@
-"""Training: it learns, goes on exactly where it was killed, and says what went wrong."""
+"""Training: it learns, resumes exactly after a kill, and reports errors."""
 
 import json
 import signal
@@ -81,7 +81,7 @@ def last(out: Path) -> dict[str, Any]:
 
 
 def assert_same(ours: Path, wanted: Path) -> None:
-    """Check that two trainings ended with the same bits in every tensor, and the same metrics."""
+    """Check that two trainings ended with bitwise equal tensors, and equal metrics."""
     mine, theirs = last(ours), last(wanted)
     assert mine.keys() == theirs.keys()
     for name, value in theirs.items():

@@ -1,4 +1,4 @@
-"""Processes that score a detector together find what one finds alone."""
+"""Processes that score a detector together get the result of one alone."""
 
 import json
 import subprocess
@@ -28,7 +28,7 @@ COUNT = 2
 
 
 def peer(rank: int, folder: Path) -> None:
-    """Score in one of the processes, once together and once alone."""
+    """Score in one of the processes, together and alone."""
     torch.set_num_threads(1)
     store = torch.distributed.FileStore(str(folder / "store"), COUNT)
     torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=COUNT)

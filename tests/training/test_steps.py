@@ -1,4 +1,4 @@
-"""One step of a training: what the recipe says of it holds."""
+"""One step of a training follows its recipe."""
 
 from dataclasses import replace
 
@@ -66,7 +66,7 @@ def test_accumulated_batches_have_the_gradient_of_a_large_one() -> None:
     moved = []
     for parts in (1, 2):
         stepper = _stepper(quick())
-        stepper.model.eval()  # the statistics of a batch are its own
+        stepper.model.eval()  # each batch has its own statistics
         group = list(zip(images.chunk(parts), labels.chunk(parts), strict=True))
         loss = stepper.step(group, step=0, steps_an_epoch=10)
         moved.append((loss.item(), stepper.model.state_dict()["head.1.linear.bias"]))

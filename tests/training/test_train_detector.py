@@ -1,4 +1,4 @@
-"""Detectors train as classifiers do: they learn, resume exactly, and say what is wrong."""
+"""Detectors train as classifiers do: they learn, resume exactly, and report errors."""
 
 import json
 from dataclasses import replace
@@ -164,7 +164,7 @@ def test_data_of_another_task_are_refused(scenes: Data) -> None:
 
 
 def test_a_detector_learns_from_a_teacher_alone(scenes: Data, tmp_path: Path) -> None:
-    """Where the teacher is all of the loss, the boxes of the data are not looked at."""
+    """If the teacher is the whole loss, the boxes of the data are not used."""
     arch = tiny_detector(side=32)
     train(arch, scenes, adapt(auto(), epochs=2), out=tmp_path / "teacher")
     recipe = replace(adapt(auto(), epochs=2, batch=8), distillation=1.0)

@@ -1,4 +1,4 @@
-"""Architectures that are made for a task, losses, and averages."""
+"""Architectures made for a task, losses, and averages."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What tests of folders at URLs share: quick sending, and places of several kinds."""
+"""Shared by tests of folders at URLs: frequent sending, and places of several kinds."""
 
 import sys
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from nas.core.storage import Place  # noqa: E402
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Send often, wait shortly, keep nothing in the user's cache."""
+    """Send often, wait briefly, and keep nothing in the user's cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("nas.core.storage.working.SECONDS_BETWEEN_SENDS", 0.01)
     monkeypatch.setattr("nas.core.storage.working.PAUSES", (0.01, 0.02))

@@ -1,4 +1,4 @@
-"""Folders at URLs: nothing of them is lost, whatever fails here, there, or between."""
+"""Folders at URLs: nothing is lost, whatever fails here, there, or in between."""
 
 import logging
 import re
@@ -22,7 +22,7 @@ def _write_and_cut_off(path: Path) -> None:
 
 
 def _write_the_last_lines(folder: Path, *, then: BaseException | None = None) -> None:
-    """Write something; from then on the network is away."""
+    """Write something, after which the network fails."""
     (folder / "log.jsonl").write_text("1\n2\n")
     Flaky.failures = float("inf")
     if then:
@@ -152,7 +152,7 @@ def test_what_another_machine_wrote_meanwhile_is_not_replaced(
 
 
 def _add_and_wait(folder: Path, by: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Add a line, and wait until it was tried to send it."""
+    """Add a line, and wait until an attempt to send it."""
     with (folder / "log.jsonl").open("a") as file:
         file.write("mine\n")
     wait(lambda: re.search(f"another process{by} has written there since", caplog.text))

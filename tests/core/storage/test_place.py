@@ -1,4 +1,4 @@
-"""Folders at URLs: what is kept there, what is read from there, and what is named wrongly."""
+"""Folders at URLs: what is stored there, what is read, and wrong names."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def _killed(place: Place, code: str) -> None:
-    """Run `code` in a process that opened `place` as `folder`, and dies behind it."""
+    """Run `code` in a process that has opened `place` as `folder`, and then dies."""
     code = f"""
 import os, time
 from nas.core.storage import working

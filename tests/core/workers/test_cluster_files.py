@@ -1,4 +1,4 @@
-"""The ready files in `cluster/` are what Ray and KubeRay accept, as far as that shows offline."""
+"""The files in `cluster/` are accepted by Ray and KubeRay, as far as can be checked offline."""
 
 import json
 import shlex
@@ -21,7 +21,7 @@ def _read(name: str) -> dict[str, Any]:
 
 
 def _command(text: str) -> list[str]:
-    """Return the words behind `nas` or `python -m nas.cli`."""
+    """Return the arguments after `nas` or `python -m nas.cli`."""
     return shlex.split(text.partition("nas.cli ")[2] or text.removeprefix("nas "))
 
 

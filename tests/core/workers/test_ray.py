@@ -1,4 +1,4 @@
-"""The Ray runner on a cluster of several nodes, all on this machine, and what goes wrong there."""
+"""The Ray runner on a cluster of several nodes, all on this machine, and its failures."""
 
 import importlib
 import os
@@ -31,7 +31,7 @@ NODE = {"node_ip_address": "127.0.0.1", "include_dashboard": False, "num_cpus": 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    """A head that does no work, and one node that does."""
+    """A head without work, and one working node."""
     tokens.enable_token_auth_by_default()
     tokens.ensure_token_if_auth_enabled()
     made = Cluster(initialize_head=True, head_node_args={**NODE, "num_cpus": 0})
@@ -48,7 +48,7 @@ def runner(cluster: Cluster) -> Iterator[Ray]:
 
 
 def work(folder: Path, task: str) -> str:
-    """Do what `task` says; the folder keeps who began it."""
+    """Do what `task` says, and record in the folder which process started it."""
     what, _, argument = task.partition(" ")
     with (folder / task.replace(" ", "-")).open("a") as file:
         file.write(f"{os.getpid()}\n")
@@ -83,7 +83,7 @@ def _wait_until(holds: Callable[[], Any], seconds: float = 60.0) -> None:
 
 
 def _in_order(found: Iterator[tuple[int, Any]]) -> list[Any]:
-    """Return the outcomes by number; each must be there once."""
+    """Return the outcomes by number, each of which must occur once."""
     pairs = sorted(found, key=lambda pair: pair[0])
     assert [number for number, _ in pairs] == list(range(len(pairs)))
     return [outcome for _, outcome in pairs]
@@ -177,7 +177,7 @@ def test_a_gpu_is_shared_by_as_many_as_asked_for_and_hidden_from_others(cluster:
 
 
 class Large:
-    """Says in a file when it was unpacked."""
+    """Records in a file when it is unpickled."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -288,7 +288,7 @@ def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
 
 
 def drive(address: str, folder: str) -> None:
-    """Work for a minute; in another process, which tells of its own when it fails."""
+    """Work for a minute, and exit with the text of any failure."""
     try:
         runner = create(address=address, workers=2, cpus=0.5)
     except NasError as error:

@@ -1,4 +1,4 @@
-"""A strategy for tests: proposes all rows of a small space in one order, whatever it is told."""
+"""A strategy for tests, which proposes all rows of a small space in a fixed order."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""An evaluator for tests: a made-up accuracy from the picks, slow where it is asked to be."""
+"""An evaluator for tests: a made-up accuracy from the picks, with an optional delay."""
 
 import time
 from dataclasses import dataclass

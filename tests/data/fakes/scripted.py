@@ -1,4 +1,4 @@
-"""An evaluator for tests: a file named after a candidate's picks says what its trial does."""
+"""An evaluator for tests, whose trials follow a file named after the candidate's picks."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ class Scripted:
     folder: Path
     plain: Plain = field(default_factory=lambda: Plain(delay=0.0))
     provides: tuple[str, ...] = ("top1",)
-    seconds: float = 1.0  # so that every candidate travels alone
+    seconds: float = 1.0  # so that every candidate is sent alone
     note: str = "made up"
 
     def __call__(self, candidates: Candidates) -> Metrics:
@@ -33,7 +33,7 @@ class Scripted:
 
 
 def _obey(path: Path) -> None:
-    """Do what the file says, if there is one; a file beside it keeps who began the trial."""
+    """Do what the file says, if there is one, and record which process started the trial."""
     with path.with_suffix(".begun").open("a") as begun:
         begun.write(f"{os.getpid()}\n")
     what = path.read_text() if path.exists() else ""

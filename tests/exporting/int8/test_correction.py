@@ -1,4 +1,4 @@
-"""Biases make up for what rounding takes from the means of outputs."""
+"""Biases correct the shift of output means by rounding."""
 
 import numpy as np
 import pytest

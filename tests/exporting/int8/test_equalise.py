@@ -25,7 +25,7 @@ def test_layers_with_relu_or_nothing_between_them_are_found() -> None:
         Pair(first="1.expand", second="1.depthwise"),
         Pair(first="1.depthwise", second="1.project"),
     ]
-    assert found == (*first, *second)  # what 0.project gives is read by a shortcut, too
+    assert found == (*first, *second)  # a shortcut also reads the output of 0.project
 
 
 @pytest.mark.parametrize("act", ["relu6", "hswish", "swish"])
@@ -45,7 +45,7 @@ def test_squeeze_and_excitation_reads_too() -> None:
 def test_the_network_computes_the_same() -> None:
     units = lower_chain(RELU, (8, 9, 9))
     weights = random_weights(units)
-    weights["0.expand.norm.weight"][:4] *= 50  # four channels that leave few steps to the others
+    weights["0.expand.norm.weight"][:4] *= 50  # four wide channels leave few steps to the others
     pairs = pairs_of(units_to_onnx(units))
     other = equalised(weights, pairs)
     images = np.random.default_rng(0).standard_normal((4, 8, 9, 9), np.float32)

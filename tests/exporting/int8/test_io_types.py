@@ -1,4 +1,4 @@
-"""Int8 graphs may begin and end in bytes, and compute the same."""
+"""Int8 graphs may have byte inputs and outputs, and compute the same."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Int8 graphs compute about what float graphs do, with operators on bytes."""
+"""Int8 graphs compute nearly the same as float graphs, with operators on bytes."""
 
 from collections import Counter
 from typing import Any
@@ -29,7 +29,7 @@ def run(model: Any, images: np.ndarray, names: Any = None) -> list[np.ndarray]:
 
 
 def grids_from(model: Any, images: np.ndarray) -> dict[str, QuantizationGrid]:
-    """Return grids that are just as wide as the values of `model` on some images."""
+    """Return grids exactly as wide as the values of `model` on some images."""
     given, *names = values_of(model)
     watched = onnx.ModelProto()
     watched.CopyFrom(model)

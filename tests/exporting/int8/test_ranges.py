@@ -1,4 +1,4 @@
-"""How ranges of bytes are chosen."""
+"""The choice of ranges for bytes."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def histogram(values: np.ndarray) -> Histogram:
 
 NORMAL = np.random.default_rng(0).standard_normal(200_000)
 HEAVY = np.concatenate([NORMAL, [-60.0, 80.0]])
-"""With two outliers that would make the steps of a byte sixteen times as wide."""
+"""Values with two outliers, which would make the steps of a byte sixteen times as wide."""
 
 
 def error(grid: QuantizationGrid, values: np.ndarray) -> float:

@@ -12,7 +12,7 @@ from nas.latency.backends.litert import create  # noqa: E402  # skipped above wh
 
 
 def delegates(name: str, dtype: str) -> tuple[int, bool]:
-    """Return how many pieces of a network XNNPACK runs, and whether the first is all of it."""
+    """Return how many parts of a network XNNPACK runs, and whether the first is all of it."""
     units = lower(scale_resolution(load_architecture(name), 64))
     opened = interpreter.Interpreter(
         model_content=create(dtype=dtype).compile(units), num_threads=1

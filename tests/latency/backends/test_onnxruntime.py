@@ -1,4 +1,4 @@
-"""int8 on onnxruntime: what runs in bytes, and that it still computes the network."""
+"""int8 on onnxruntime: the operators on bytes, and correct outputs."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The clock of a run: the thread's processor time, but where a virtual machine loses that."""
+"""The clock of a run: the thread's processor time, except where a virtual machine loses it."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from nas.latency.backends import timed
 
 
 class Clocks:
-    """Two clocks, of which one shows only a share of the time."""
+    """Two clocks, one of which shows only a share of the time."""
 
     def __init__(self, share: float) -> None:
         self.now, self.share = 0.0, share

@@ -1,4 +1,4 @@
-"""Torch as a backend: what a model is, and that nothing of torch is left changed."""
+"""Torch as a backend: its models, and that torch's settings are restored."""
 
 import json
 
@@ -68,7 +68,7 @@ def test_int8_and_unknown_modes_are_refused() -> None:
         create(mode="eagre")
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own doing
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # by torch itself
 def test_compiled_models_run() -> None:
     backend = create(mode="compiled")
     assert backend.open(backend.compile(UNITS[-1:]))() > 0

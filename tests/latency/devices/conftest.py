@@ -34,17 +34,17 @@ exit 255
 
 @dataclass(frozen=True)
 class Board:
-    """A board that a fake `ssh` reaches: its `home`, and what goes wrong, by files in `folder`."""
+    """A board behind a fake `ssh`: its `home`, and failures set by files in `folder`."""
 
     home: Path
     folder: Path
 
     def set(self, name: str, text: str = "") -> None:
-        """Let connections be denied with a text, cut after some bytes, or disks be full."""
+        """Deny connections with a text, cut them after some bytes, or fill disks."""
         (self.folder / name).write_text(text, encoding="ascii")
 
     def unset(self, name: str) -> None:
-        """Undo that."""
+        """Undo all failures."""
         (self.folder / name).unlink()
 
     @property
@@ -64,7 +64,7 @@ def small_plan(tiny: Space) -> Plan:
 
 @pytest.fixture
 def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Board:
-    """Put an `ssh` on the PATH that runs commands here, at another home."""
+    """Put an `ssh` on the PATH that runs commands here, with another home."""
     made = Board(home=tmp_path / "home", folder=tmp_path / "bin")
     made.home.mkdir()
     made.folder.mkdir()
@@ -158,22 +158,22 @@ awk -v n="$n" -v size="$size" -v form="$(cat {folder}/form)" 'BEGIN {{
 
 @dataclass(frozen=True)
 class Handset:
-    """A phone that a fake `adb` reaches; files in `folder` say what it is like and what fails."""
+    """A phone behind a fake `adb`; files in `folder` set its properties and failures."""
 
     folder: Path
     benchmark_model: Path
 
     def set(self, name: str, text: str) -> None:
-        """Write one of its files."""
+        """Write one of the files in `folder`."""
         (self.folder / name).write_text(text, encoding="ascii")
 
     def lines(self, name: str) -> list[str]:
-        """Return what it wrote into one."""
+        """Return the content of one of the files in `folder`."""
         return (self.folder / name).read_text(encoding="ascii").splitlines()
 
     @property
     def left(self) -> list[Path]:
-        """What lies on the phone."""
+        """The files on the phone."""
         return sorted((self.folder / "phone/data/local/tmp").iterdir())
 
 

@@ -1,4 +1,4 @@
-"""What LiteRT's benchmark_model prints, in both forms, and what it prints when it fails."""
+"""The output of LiteRT's benchmark_model, in both forms, and when it fails."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Measuring over ssh: with a fake `ssh` that runs commands here, and a real one where it can be."""
+"""Measuring over ssh: with a fake `ssh` that runs commands here, and a real one if available."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ LONG = Rounds(least=5000, most=5000)
 
 
 def head_bytes(plan: Plan) -> int:
-    """Return about how many bytes the first line of samples has."""
+    """Return the approximate number of bytes in the first line of samples."""
     return len(strict_json.dumps(to_mapping(plan)))
 
 
@@ -102,7 +102,7 @@ def test_an_interrupt_ends_what_runs_there_and_keeps_the_samples(
 
 
 def _ended(place: Path) -> bool:
-    """Wait until nothing holds the lock of a measurement, and tell whether that came."""
+    """Wait until the lock of a measurement is free, and return whether that happened."""
     import fcntl
 
     with (place / "lock").open("ab") as file:
@@ -343,7 +343,7 @@ def test_what_a_real_ssh_refuses(  # three of them are one case
 
 
 def test_a_python_in_the_home_folder_there(tmp_path: Path) -> None:
-    """The shell there expands $HOME, and no other part of the path."""
+    """The shell there expands $HOME, and nothing else in the path."""
     python = tmp_path / "my $venv" / "python"
     python.parent.mkdir()
     python.symlink_to(sys.executable)

@@ -1,4 +1,4 @@
-"""Fixtures of measuring: a space, its plan, and what a measurement of computed times gives."""
+"""Fixtures of measuring: a space, its plan, and its measurement with computed times."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from nas.space.space import Space
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """A plan, networks to prove its table on, and the samples of both."""
+    """A plan, networks to validate its table, and the samples of both."""
 
     plan: Plan
     proof: Plan

@@ -1,4 +1,4 @@
-"""Bundles: what goes into one, and the command line of what comes out."""
+"""Bundles: their content, and their command line."""
 
 import sys
 import zipfile

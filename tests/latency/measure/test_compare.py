@@ -1,4 +1,4 @@
-"""Comparing a prediction with a measurement: at which speed, and what is said beside it."""
+"""Comparing a prediction with a measurement: at which speed, and with which notes."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +26,7 @@ NAMES = ("mobilenet_v2", "mobilenet_v3_large", "mobilenet_v2")
 
 
 class Measured(Protocol):
-    """What the fixture `exact` gives."""
+    """The type of the fixture `exact`."""
 
     samples: Samples
 

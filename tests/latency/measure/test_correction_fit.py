@@ -1,4 +1,4 @@
-"""The fit of the correction: known ones come back, and what is not known stays as it was."""
+"""The fit of the correction: known ones are recovered, and unknown terms stay at their priors."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ TRUE = Correction(**{name: SHARES[i % 5] for i, name in enumerate(FEATURES)} | {
 def _networks(
     space: Space, count: int, *, seed: int, correction: Correction | None = TRUE, noise: float = 0.0
 ) -> list[MeasuredNetwork]:
-    """Return random networks as `correction` says of their units, off by `noise`.
+    """Return random networks with latencies by `correction`, plus `noise`.
 
     Without a correction they take the sum of their units.
     """

@@ -1,4 +1,4 @@
-"""Estimates: quartiles and intervals by hand, what slows all alike cancels, intervals that hold."""
+"""Estimates: quartiles and intervals by hand, cancelled drift, and the coverage of intervals."""
 
 import math
 from collections.abc import Callable
@@ -99,7 +99,7 @@ def test_what_slows_all_alike_cancels(drift: str) -> None:
         assert found.jobs[job].ms / found.jobs[2].ms == pytest.approx(true[job] / 5.0, rel=0.005)
         assert found.jobs[job].width < 0.02
     raw = [v.ms for v in repetitions if v.job == 2]
-    assert np.ptp(raw) / np.median(raw) > 0.3  # while the times themselves tell little
+    assert np.ptp(raw) / np.median(raw) > 0.3  # while the times themselves are inaccurate
 
 
 def test_processes_that_ran_at_different_speeds_agree() -> None:

@@ -1,4 +1,4 @@
-"""Making, proving and completing tables in one call each, on computed times."""
+"""Making, validating and completing tables in one call each, on computed times."""
 
 import itertools
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The operator model: known coefficients come back, none is negative, its error is held out."""
+"""The operator model: known coefficients are recovered, none is negative, errors are held out."""
 
 import sys
 from collections.abc import Mapping
@@ -69,9 +69,9 @@ def test_the_error_of_a_unit_is_that_of_a_fit_without_it() -> None:
     odd = max(range(len(UNITS)), key=lambda i: counts_of(UNITS[i]).get("linear_weights", 0))
     times[odd] /= 10
     fit = fit_operators(UNITS, times)
-    assert fit.errors[odd] == pytest.approx(9.0, abs=0.5)  # the others tell the truth
+    assert fit.errors[odd] == pytest.approx(9.0, abs=0.5)  # the others are right
     seen = _predicted(fit.model, UNITS[odd]) / times[odd] - 1
-    assert abs(seen) < 8.0  # the fit with it gives way
+    assert abs(seen) < 8.0  # the fit is drawn towards it
 
 
 def test_ranges_are_the_measured_ones() -> None:

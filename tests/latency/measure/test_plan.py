@@ -1,4 +1,4 @@
-"""Plans: nothing that a prediction needs is missing, and validation has seen nothing of it."""
+"""Plans: complete for predictions, and disjoint from validation."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The fit of the residual: it follows what is smooth in the counts, and ignores noise."""
+"""The fit of the residual: it follows smooth functions of the counts, and ignores noise."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Rounds of repetitions: who is measured how often, in which order, and what stops or delays it."""
+"""Rounds of repetitions: their number and order, and what stops or delays them."""
 
 import os
 import signal
@@ -36,7 +36,7 @@ ROOT = Path(__file__).parents[3]
 
 @dataclass(kw_only=True)
 class Bench:
-    """A runtime on a clock of its own: a run takes what `seconds` says, and nothing else does.
+    """A runtime with a clock of its own, on which a run takes `seconds`, and all else nothing.
 
     The first of the `jobs` are `references`.
     """
@@ -218,7 +218,7 @@ def test_a_refused_job_is_noted_once_and_the_rest_continues(bench: Bench) -> Non
     assert read_samples(bench.path).refused == {2: "no kernel for job 2", 5: "no kernel for job 5"}
     assert Counter(bench.loaded) == dict.fromkeys(range(6), 1)
     bench.measure(least=4, most=4)
-    assert Counter(bench.loaded)[2] == 1  # nor is it tried again when it goes on
+    assert Counter(bench.loaded)[2] == 1  # nor is it tried again after resuming
     assert bench.counts() == {1: 4, 3: 4, 4: 4}
 
 
@@ -253,7 +253,7 @@ def test_too_little_time_takes_those_jobs_that_come_first(
     assert list(counts) == order[:5]
     assert min(counts.values()) >= 4
     bench.measure(repetition_seconds=0.0, seconds=20.0, order=order)
-    more = bench.counts()  # the same again goes on with what comes next
+    more = bench.counts()  # the same again resumes with the next job
     assert set(more) > set(counts)
     assert 9 in more
 

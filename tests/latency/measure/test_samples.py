@@ -1,4 +1,4 @@
-"""Files of samples: what survives, what is named as damaged, and what is refused."""
+"""Files of samples: what survives a kill, what counts as damaged, and what is refused."""
 
 import json
 import logging
@@ -28,7 +28,7 @@ REPETITIONS = (
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Return a file that two processes wrote, in which job 2 was refused."""
+    """Return a file written by two processes, in which job 2 was refused."""
     path = tmp_path / "samples.jsonl"
     with closing(SampleFile(path, HEAD)) as file:
         file.begin({"cpu": "x"})
@@ -225,7 +225,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, bytes_free: int) -> None:
         words, capture_output=True, text=True, check=True, cwd=root, preexec_fn=limit
     )
     assert "everything before is kept: make room and start the same command again" in done.stdout
-    subprocess.run(words, check=True, cwd=root)  # goes on where there is room again
+    subprocess.run(words, check=True, cwd=root)  # resumes when there is room again
     repetitions = read_samples(path).repetitions
     kept = len(repetitions) - 100
     assert kept == (0 if bytes_free == 40 else len([v for v in repetitions if v.begin == 0]))

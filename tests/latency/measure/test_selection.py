@@ -1,4 +1,4 @@
-"""A table from little: the units that tell most, and a table of another device to begin with."""
+"""A table from few units: those most informative, with a table of another device as prior."""
 
 from collections import Counter
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""From samples to a table and its validation, on computed times whose truth is known."""
+"""From samples to a table and its validation, on computed times."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ from nas.space.space import Space
 
 
 class Measured(Protocol):
-    """What the fixture `exact` gives."""
+    """The type of the fixture `exact`."""
 
     plan: Plan
     proof: Plan

@@ -32,7 +32,7 @@ DATA = "shapes:count=128,difficulty=0,classes=2"
 
 
 class Made:
-    """A runner that makes accuracies up, or does what `spoil` returns for a segment."""
+    """A runner with made-up accuracies, or the results of `spoil` for a segment."""
 
     workers = 1
 
@@ -85,7 +85,7 @@ def test_a_training_that_hangs_has_twice_the_time_of_one_that_is_late(
 ) -> None:
     runner = Made()
     _proxy(tiny, tmp_path, runner=runner, trial_seconds=seconds)(_batch(tiny, 2))
-    assert runner.seconds == {2 * seconds}  # it ends itself after `seconds`, at an epoch's end
+    assert runner.seconds == {2 * seconds}  # it ends by itself after `seconds`, between epochs
 
 
 def test_who_stops_gets_the_accuracy_to_be_expected(tiny: Space, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The zero-cost evaluator: which images its scores see, what it refuses, how a search shows it."""
+"""The zero-cost evaluator: its images, refusals, and how a search shows it."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Finished trials of run folders: which count, and which runs do not mix."""
+"""Finished trials of run folders: which of them count, and which runs do not mix."""
 
 from collections.abc import Callable
 from pathlib import Path

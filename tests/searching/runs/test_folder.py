@@ -1,4 +1,4 @@
-"""Run folders: what may be continued, and how their solutions are named."""
+"""Run folders: which may be resumed, and the names of their solutions."""
 
 import csv
 from contextlib import closing

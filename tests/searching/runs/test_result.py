@@ -1,4 +1,4 @@
-"""`result.json`: what a run was worth, as it is in memory, and what is said of a damaged one."""
+"""`result.json`: the same figures as in memory, and errors of a damaged one."""
 
 from pathlib import Path
 

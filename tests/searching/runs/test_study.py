@@ -1,4 +1,4 @@
-"""The journal as an Optuna study: nothing is lost or turned round."""
+"""The journal as an Optuna study: nothing is lost or reversed."""
 
 from pathlib import Path
 

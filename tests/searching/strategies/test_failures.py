@@ -1,4 +1,4 @@
-"""What strategies learn from failures: a failed trial is told as the worst, and avoided."""
+"""Strategies learn from failures: a failed trial is told as the worst, and avoided."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from nas.space.space import Space
 
 
 class FakeEvaluator:
-    """Says that small picks are best, and raises for the best of them all."""
+    """Prefers small picks, and raises for the best of all."""
 
     provides: tuple[str, ...] = ("top1",)
     seconds, note = 1.0, ""

@@ -1,4 +1,4 @@
-"""Strategies against each other on the shipped models: small budgets, so wide margins."""
+"""Strategies compared on the bundled models: small budgets, so wide margins."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The arithmetic of the policy gradient, and what the policies learn."""
+"""The arithmetic of the policy gradient, and learned policies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ SPACE = load_space("mnasnet_b0")
 
 @dataclass(frozen=True, kw_only=True)
 class Sum:
-    """Says that the sum of all picks is the accuracy, with `shift` added."""
+    """Returns the sum of all picks plus `shift` as the accuracy."""
 
     shift: float = 0.0
     fails_above: float = 2.0

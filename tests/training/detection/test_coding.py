@@ -1,4 +1,4 @@
-"""Coders against what is worked out by hand."""
+"""Coders against results by hand."""
 
 from math import log
 

@@ -1,4 +1,4 @@
-"""A detector learns where its teacher is sure of objects, and nothing from its equal."""
+"""A detector learns from a teacher where that is sure of objects, and nothing from an equal one."""
 
 from dataclasses import replace
 from math import log
@@ -86,7 +86,7 @@ def test_the_gradient_leads_to_the_teacher(coder: str) -> None:
 
 @pytest.mark.parametrize("coder", CODERS)
 def test_predictions_count_by_how_sure_the_teacher_is(coder: str) -> None:
-    """What is wrong where the teacher sees no object changes next to nothing."""
+    """Errors where the teacher sees no object change next to nothing."""
     arch = tiny_detector(coder)
     taught = drawn(arch, 0)
     taught.scores.fill_(-9)

@@ -1,4 +1,4 @@
-"""Losses and assignments of detectors against what is worked out by hand."""
+"""Losses and assignments of detectors against results by hand."""
 
 from math import log
 from typing import Any
@@ -203,7 +203,7 @@ def test_images_without_objects_teach_the_background(coder: str) -> None:
 
 @pytest.mark.parametrize("coder", ["ssd", "yolo", "yolov5"])
 def test_what_lowers_the_loss_finds_the_objects(coder: str) -> None:
-    """Outputs that are themselves learned end at the boxes of the scene."""
+    """Outputs optimised directly converge to the boxes of the scene."""
     what, start = detector(coder), start_of(coder)
     loss, given = DetectionLoss(detector=what, priors=start), fresh(coder)
     optimizer = torch.optim.Adam(list(given), lr=0.1)

@@ -1,4 +1,4 @@
-"""Average precision in cases that can be worked out by hand."""
+"""Average precision in cases that can be computed by hand."""
 
 from dataclasses import replace
 
@@ -35,7 +35,7 @@ def objects(
 
 
 def found(*rows: tuple[int, int, float, float, float, float, float]) -> list[Detections]:
-    """Return boxes in pixels of images resized to 64 x 64, given as those of the objects are."""
+    """Return boxes in pixels of images resized to 64 x 64, given in the form of objects."""
     table = torch.tensor(rows, dtype=torch.float64).reshape(-1, 7)
     result = []
     for image in range(3):

@@ -1,4 +1,4 @@
-"""Non-maximum suppression against the textbook's loop, and what is kept of outputs."""
+"""Non-maximum suppression against the textbook's loop, and the outputs that are kept."""
 
 from typing import Any
 

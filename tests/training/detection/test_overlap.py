@@ -1,4 +1,4 @@
-"""Overlaps of boxes against what is worked out by hand."""
+"""Overlaps of boxes against results by hand."""
 
 from math import atan, pi
 

@@ -1,4 +1,4 @@
-"""Training with quantization ends in a network whose int8 graph is what was trained."""
+"""Training with quantization ends in a network whose int8 graph computes what was trained."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -55,7 +55,7 @@ ARCH = Architecture(
 
 @pytest.fixture(scope="module", autouse=True)
 def single_thread() -> Iterator[None]:
-    """Let trainings of all fixtures work with one thread."""
+    """Limit the trainings of all fixtures to one thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -73,7 +73,7 @@ def test_layers_stay_in_float_until_the_accuracy_is_kept(trained: Path, digits: 
     found = load_checkpoint(str(trained))
     worst = {name: value.copy() for name, value in found.weights.items()}
     outlier = "stages.0.1.depthwise.norm.weight"
-    worst[outlier][0] *= 4000  # one channel that takes the range from all others
+    worst[outlier][0] *= 4000  # one channel so wide that all others share few steps
     broken = replace(found, weights=worst)
     plain = quantize(broken, digits, QuantizationSettings(images=64, calibration="minmax"))
     assert plain.after <= plain.before
@@ -160,7 +160,7 @@ def test_both_runtimes_agree_in_int8(trained: Path, digits: Data) -> None:
     score = litert.score(found, digits, whole)
     assert score == pytest.approx(quantized.after, abs=0.012)
     ends = litert.finished(quantized, IOTypes(input=True, output=True))
-    assert litert.score(found, digits, ends) == score  # bytes are those inside
+    assert litert.score(found, digits, ends) == score  # its inner bytes are the same
 
 
 def test_layers_in_float_are_for_onnxruntime(trained: Path, tmp_path: Path, nas: Any) -> None:
