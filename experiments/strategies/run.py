@@ -1,7 +1,7 @@
 """Compare all strategies by the share of a reference front's hypervolume they reach.
 
 python -m experiments.strategies.run [--space mnasnet_b0] [--no-limit] [--seeds 10]
-    [--only archive --reference front.npy]
+    [--only archive --reference front.npy --most 1000]
 
 Writes SPACE.yaml and SPACE.png (SPACE_no_limit without the limit) to this folder, after every
 strategy. The reference front is kept in the file of --reference; a later run with it and --only
@@ -95,9 +95,9 @@ def kept_reference(problem: Problem, each: int, path: Path | None) -> Floats:
     return front
 
 
-def measure(problem: Problem, name: str, seeds: int, front: Floats) -> dict[str, Any]:
-    """Return the shares of one strategy at all marks, and its cost."""
-    marks = [mark for mark in MARKS if mark <= CAPS.get(name, MARKS[-1])]
+def measure(problem: Problem, name: str, front: Floats, *, seeds: int, most: int) -> dict[str, Any]:
+    """Return the shares of one strategy at the marks up to `most`, and what it costs."""
+    marks = [mark for mark in MARKS if mark <= min(most, CAPS.get(name, most))]
     found = [search(problem, name, marks[-1], seed) for seed in range(seeds)]
     runs = [(searches.scores(problem, trials), seconds) for trials, seconds in found]
     shares: dict[str, Any] = {}
@@ -160,6 +160,7 @@ def main() -> None:
     parser.add_argument("--only", action="append", help="a strategy; may be repeated")
     parser.add_argument("--reference-each", type=int, default=REFERENCE_EACH)
     parser.add_argument("--reference", type=Path, help="a file that keeps the front, FILE.npy")
+    parser.add_argument("--most", type=int, default=MARKS[-1], help="evaluations of a search")
     given = parser.parse_args()
     started, problem = time.perf_counter(), problem_of(given.space, not given.no_limit)
     label = given.space + ("_no_limit" if given.no_limit else "")
@@ -167,7 +168,8 @@ def main() -> None:
     front = kept_reference(problem, given.reference_each, given.reference)
     for name in given.only or (*FAST, *CAPS):
         slow = min(given.seeds, SLOW_SEEDS.get(name, given.slow_seeds))
-        results[name] = measure(problem, name, given.seeds if name in FAST else slow, front)
+        seeds = given.seeds if name in FAST else slow
+        results[name] = measure(problem, name, front, seeds=seeds, most=given.most)
         print(name, results[name], flush=True)
         content = {
             "schema": 1,
