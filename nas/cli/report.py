@@ -59,7 +59,11 @@ def command(
     if as_json:
         print_json({"schema": 1, "run": runs[0], "page": str(path), "bytes": len(text.encode())})
     else:
-        say(f"wrote {path}, {len(text.encode()) / 1e6:.1f} MB; open it in a browser")
+        say(f"wrote {path}, {_size(len(text.encode()))}; open it in a browser")
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.0f} kB"
 
 
 def _serve(run: str, port: int) -> None:

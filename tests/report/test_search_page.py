@@ -175,6 +175,13 @@ def test_a_search_without_trials_says_so(folder: Path) -> None:
     assert rendered(page)
 
 
+def test_a_search_killed_before_its_journal_began_says_so(run: Run, tmp_path: Path) -> None:
+    shutil.copy(Path(str(run.out)) / "run.yaml", tmp_path)
+    assert search_page(Place(tmp_path)).parts[0].texts == ("No trial is finished yet.",)
+    (tmp_path / "journal.jsonl").touch()
+    assert search_page(Place(tmp_path)).parts[0].texts == ("No trial is finished yet.",)
+
+
 def test_a_table_that_is_gone_costs_the_latencies_alone(folder: Path) -> None:
     text = (folder / "run.yaml").read_text().replace("latency_table: pixel1", "latency_table: gone")
     (folder / "run.yaml").write_text(text)

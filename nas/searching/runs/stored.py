@@ -132,13 +132,17 @@ class StoredRun:
 def read_run(out: Place | Path | str) -> StoredRun:
     """Return the run of a search; an unfinished last line is ignored.
 
+    A run that was killed before its journal began has no trials.
+
     Raises:
         RunError: if `out` is no such run, or its journal cannot be read.
         BadFile: if its settings are damaged.
     """
     place = out if isinstance(out, Place) else Place(out)
-    with place.reading(*MARKS, JOURNAL, SPACE) as here:
+    with place.reading(*MARKS, JOURNAL, SPACE, FRONT) as here:
         check_kind(here, SEARCH)
-        config, records = read_config(here / CONFIG, kept=True), read_lines(here / JOURNAL)
+        config, journal = read_config(here / CONFIG, kept=True), here / JOURNAL
+        is_begun = journal.is_file() or (here / FRONT).is_file()
+        records = read_lines(journal) if is_begun else ()
         kept = stored_space(here)
     return StoredRun(out=place, config=config, records=records, kept=kept)
