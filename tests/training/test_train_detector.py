@@ -217,6 +217,6 @@ def test_examples_are_spread_over_the_images(scenes: Data, tmp_path: Path) -> No
     assert len(shown) == 8
     first: Images = scenes.val
     np.testing.assert_array_equal(shown[0].pixels, first.read(np.array([0]), 320)[0])
-    np.testing.assert_array_equal(shown[0].there.corners, first.labels[0:1].corners)  # type: ignore[union-attr]  # boxes
+    np.testing.assert_array_equal(shown[0].objects.corners, first.labels[0:1].corners)  # type: ignore[union-attr]  # boxes
     assert all(len(one.found.scores) == len(one.found.corners) for one in shown)
     assert shown[0].size == (128, 128)
