@@ -26,7 +26,7 @@ LOADS = {
     "core": ("workers.join", "workers.runners"),
     "latency": ("backends",),
     "integrations": ("optuna", "tune"),
-    "exporting": ("formats", "int8.qdq", "int8.ends"),
+    "exporting": ("formats", "int8.qdq", "int8.io_types"),
     "models": ("",),
     "pipeline": ("inputs", "measured", "quantized", "run", "stages"),
     "pruning": ("job", "run", "taylor"),
@@ -46,8 +46,7 @@ LOADS = {
     "supernet": ("",),
     "training": ("",),
 }
-"""Modules that may import torch and other large packages at the top, as they are imported on first
-use."""
+"""Modules imported on first use, which may import torch and other large packages at the top."""
 
 
 def _module(path: Path) -> str:
