@@ -16,7 +16,7 @@ from scipy.stats import kendalltau
 from experiments.shared.folders import SHARED_DATA
 from experiments.shared.results import BLUE, GREY, circumstances, save
 from experiments.strategies.macro import FILE
-from experiments.supernet.run import RUNS, SCORES
+from experiments.supernet.run import ALONE, RUNS, SCORES
 from nas.core.data import to_yaml
 from nas.core.files import write_text
 from nas.core.run_folder import read_lines
@@ -24,7 +24,9 @@ from nas.core.run_folder import read_lines
 HERE = Path(__file__).resolve().parent
 Values = Mapping[str, float]
 DRAWS, TAUGHT = 1000, 50
-BEST = 0.9
+FEWEST = 12
+"""Networks that a ranking by short trainings needs, at least."""
+BEST, SCORED = 0.9, 500
 """Networks above this quantile of the published accuracies are the best decile."""
 
 
@@ -90,6 +92,7 @@ def results() -> dict[str, Any]:
     truth = {name: one["mean_acc"] / 100 for name, one in content.items()}
     found = {name: measured(name) for name in _measured_supernets()}
     found |= {score: measured("zero_cost", score) for score in SCORES}
+    found |= {ALONE: known} if len(known := measured(ALONE)) >= FEWEST else {}
     asked = sorted(next(iter(found.values())))
     found |= {key: {n: content[n][key] for n in asked} for key in ("flops", "params")}
     rows = {name: ranking(scores, truth) for name, scores in found.items() if scores}
@@ -108,7 +111,7 @@ def _measured_supernets() -> list[str]:
     return [path.stem for path in sorted(RUNS.glob("*.jsonl")) if path.stem not in _OTHERS]
 
 
-_OTHERS = ("trainings", "zero_cost")
+_OTHERS = ("trainings", "zero_cost", ALONE)
 
 
 def costs() -> dict[str, Any]:
@@ -118,6 +121,17 @@ def costs() -> dict[str, Any]:
     for name in _measured_supernets():
         seconds = list(measured(name, "seconds").values())
         by_name.setdefault(name, {})["seconds_a_network"] = round(float(np.median(seconds)), 2)
+    if one := list(measured(ALONE, "seconds").values()):
+        whole = by_name["full"]["seconds"] + by_name["full"]["seconds_a_network"] * SCORED
+        each, epochs = float(np.median(one)), next(iter(measured(ALONE, "epochs").values()))
+        by_name[ALONE] = {
+            "epochs": int(epochs),
+            "networks": len(one),
+            "seconds_a_network": round(each, 1),
+            "networks_at_the_cost_of_the_supernet": round(whole / each),
+        }
+    if scored := list(measured("zero_cost", "seconds").values()):
+        by_name["zero_cost"] = {"seconds_a_network": round(float(np.median(scored)), 2)}
     return by_name
 
 

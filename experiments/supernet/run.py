@@ -3,6 +3,7 @@
 python -m experiments.supernet.run train full --epochs 14 --images imagefolder:FOLDER
 python -m experiments.supernet.run score full --images imagefolder:FOLDER [--networks 500]
 python -m experiments.supernet.run costs --images imagefolder:FOLDER
+python -m experiments.supernet.run alone --epochs 1 --images imagefolder:FOLDER [--networks 500]
 
 Everything is in runs/supernet, where each command resumes; report.py reads it.
 """
@@ -24,12 +25,13 @@ from nas.supernet.find import load_supernet
 from nas.supernet.run import plan_supernet, train_supernet
 from nas.supernet.sandwich import Sharing
 from nas.supernet.scoring import Scorer
+from nas.training import run as training
 from nas.training.data import load_data
 from nas.training.recipe_files import find_recipe
 from nas.training.recipes import adapt
 from nas.training.run import fit_to_data
 
-RUNS = ROOT / "runs" / "supernet"
+RUNS, ALONE = ROOT / "runs" / "supernet", "alone"
 VARIANTS: Mapping[str, Sharing] = {
     "full": Sharing(),
     "short": Sharing(),
@@ -37,7 +39,7 @@ VARIANTS: Mapping[str, Sharing] = {
     "no_distillation": Sharing(distil=False),
     "transform": Sharing(kernel="transform"),
 }
-SCORES = ("naswot", "synflow", "zen")
+SCORES = ("naswot", "synflow", "zen", "snip", "grad_norm")
 
 
 def sampled(count: int) -> list[str]:
@@ -78,21 +80,37 @@ def score(variant: str, count: int, images: str, calibration: int) -> None:
 
 
 def costs(count: int, images: str) -> None:
-    """Append the zero-cost scores of networks, of the published width."""
-    data, names = load_data(images), sampled(count)
-    archs = load().decode_rows(rows_of(load(), names))
-    pixels, labels = first_batch(data, batch=64, side=32, seed=0)
+    """Append the zero-cost scores of networks, as narrow as the supernet has them."""
+    data, names, space = load_data(images), sampled(count), load(HALF)
+    archs = space.decode_rows(rows_of(space, names))
+    pixels, labels = first_batch(data, batch=64, side=space.resolutions[0], seed=0)
     with closing(Lines(RUNS / "zero_cost.jsonl", writer="another scoring")) as lines:
         for i in range(len(lines.records), count):
-            arch = fit_to_data(archs[i], data)
+            cpu, arch = time.process_time(), fit_to_data(archs[i], data)
             found = {s: zero_cost_score(s, arch, pixels, labels, seed=0) for s in SCORES}
-            lines.append({"name": names[i], **found})
+            seconds = round(time.process_time() - cpu, 3)
+            lines.append({"name": names[i], **found, "seconds": seconds})
+
+
+def alone(count: int, epochs: int, images: str) -> None:
+    """Append the accuracy of networks after a short training of each, at half width."""
+    data, names, space = load_data(images), sampled(count), load(HALF)
+    archs, recipe = (
+        space.decode_rows(rows_of(space, names)),
+        adapt(find_recipe("auto"), epochs=epochs),
+    )
+    with closing(Lines(RUNS / f"{ALONE}.jsonl", writer="another training")) as lines:
+        for i in range(len(lines.records), count):
+            cpu, found = time.process_time(), training.train(archs[i], data, recipe)
+            seconds = round(time.process_time() - cpu, 1)
+            facts = {"epochs": epochs, "top1": found.top1, "seconds": seconds}
+            lines.append({"name": names[i], **facts})
 
 
 def main() -> None:
     """Run the command in the arguments."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["train", "score", "costs"])
+    parser.add_argument("what", choices=["train", "score", "costs", "alone"])
     parser.add_argument("variant", nargs="?", default="full", choices=VARIANTS)
     parser.add_argument("--epochs", type=int, default=14)
     parser.add_argument("--networks", type=int, default=500)
@@ -104,6 +122,8 @@ def main() -> None:
         train(given.variant, given.epochs, given.images)
     elif given.what == "score":
         score(given.variant, given.networks, given.images, given.calibration)
+    elif given.what == "alone":
+        alone(given.networks, given.epochs, given.images)
     else:
         costs(given.networks, given.images)
 
