@@ -107,3 +107,19 @@ def test_a_supernet_is_no_network(nas: Nas, folder: str) -> None:
         done = nas(*words)
         assert done.code == 2
         assert "nas supernet extract" in done.err
+
+
+def test_what_is_for_workers_alone_is_refused_without_them(nas: Nas) -> None:
+    done = nas(*TRAIN, *HOW, "--cpus-per-worker", "2", "--out", "sn")
+    assert done.code == 2
+    assert done.err == (
+        "error: --cpus-per-worker is for a cluster: give --workers or --ray-address, too\n"
+    )
+
+
+@pytest.mark.cluster
+def test_workers_that_cannot_share_a_batch_are_refused_before_they_start(nas: Nas) -> None:
+    pytest.importorskip("ray")
+    done = nas(*TRAIN, *HOW, "--workers", "3", "--out", "sn")
+    assert done.code == 2
+    assert "3 workers cannot share batches of 16 images equally; give --batch 18" in done.err
