@@ -127,7 +127,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(
     trained: Checkpoint, digits: Data, options: Options, tmp_path: Path
 ) -> None:
     train(ARCH, digits, SHORT, out=tmp_path, options=replace(options, until=1))
-    resumed = replace(options, weights=None, began=_began(tmp_path))
+    resumed = replace(options, weights=None, weights_fingerprint=_began(tmp_path))
     assert train(ARCH, digits, SHORT, out=tmp_path, options=resumed).finished
     again = load_checkpoint(str(tmp_path))
     assert again.ranges == trained.ranges
