@@ -349,9 +349,8 @@ class Space:
         stage, channels, blocks, multiplier = key
         row, prefix = self.stages[stage], f"stage{stage + 1}_"
         if len(blocks) not in row.options["layers"]:
-            raise self._no_point(
-                what, f"stage {stage + 1} has {len(blocks)} layers", row.options["layers"]
-            )
+            found = f"stage {stage + 1} has {len(blocks)} layers"
+            raise self._no_point(what, found, row.options["layers"])
         nearest = Nearest((blocks,))
         for picks in self._stage_picks(stage, blocks, channels, multiplier):
             nearest.add(picks, (self.stage_blocks(stage, picks, channels),))
@@ -373,8 +372,7 @@ class Space:
         row, prefix = self.stages[stage], f"stage{stage + 1}_"
         shared = [c for c in self.columns if c.stage == stage and c.layer is None]
         free = [c for c in shared if c.field != "layers"]
-        fitting = [plausible(c, blocks, multiplier) for c in free]
-        for values in product(*fitting):
+        for values in product(*(plausible(c, blocks, multiplier) for c in free)):
             picks: dict[str, Value] = {c.name: v for c, v in zip(free, values, strict=True)}
             picks |= {f"{prefix}layers": len(blocks), "multiplier": multiplier}
             for layer in range(len(blocks) if row.per_layer else 0):
