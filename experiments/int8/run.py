@@ -10,9 +10,9 @@ training and 1,000 validation images of Fashion-MNIST from its four files as the
 calibrate with the same 128 training images. onnxruntime's `quantize_static` writes unsigned
 activations and signed weights with a scale for each output channel, by its three calibrations;
 ai-edge-quantizer (with `--edge-python`, a Python that has it) signed ones for LiteRT. Accuracies
-are those of the validation images as onnxruntime or LiteRT runs the graphs; latencies are medians
-of 100 runs in turns, one thread. `aware` trains further with quantization. `--result` names the
-file of numbers; the picture is written beside it.
+are those of the validation images as onnxruntime or LiteRT runs the graphs; latencies are the
+lower quartiles of 100 runs in turns, one thread. `aware` trains further with quantization.
+`--result` names the file of numbers; the picture is written beside it.
 """
 
 import json

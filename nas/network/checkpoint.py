@@ -293,7 +293,10 @@ def read_weights(path: Path) -> dict[str, Array]:
         raise BadFile(f"{path} is damaged: {error}") from None
     for name, value in weights.items():
         if value.dtype.kind != "f" or not np.isfinite(value).all():
-            raise BadFile(f"{path}: weights {shown(name)} are not all finite numbers")
+            raise BadFile(
+                f"{path}: weights {shown(name)} are not all finite numbers; train it again, at a "
+                "lower rate if the training diverged"
+            )
     return weights
 
 

@@ -3,7 +3,6 @@
 import re
 import time
 from collections.abc import Mapping, Sequence
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from nas.network.checkpoint import Checkpoint
 from nas.training.data import Data
 from nas.training.int8.choice import BATCH, CPU
 from nas.training.int8.quantize import Quantized
-from nas.training.int8.timing import ROUNDS
+from nas.training.int8.timing import ROUNDS, lower_quartiles
 from nas.training.tasks.find import task_of
 from nas.training.trained import batches_for
 
@@ -122,7 +121,7 @@ def score(found: Checkpoint, data: Data, content: bytes, *, split: str = "val") 
 def milliseconds(
     files: Sequence[bytes], shape: tuple[int, int, int], *, rounds: int = ROUNDS
 ) -> tuple[float, ...]:
-    """Return the median time of each of `files` on an image, measured in turns, one thread."""
+    """Return the lower quartile of times of each of `files` on an image, in turns, one thread."""
     opened = [LiteRtModel(content).interpreter for content in files]
     channels, height, width = shape
     image = np.random.default_rng(0).standard_normal((1, height, width, channels), np.float32)
@@ -136,4 +135,4 @@ def milliseconds(
             interpreter.invoke()
             if number > 1:
                 taken.append(1000 * (time.perf_counter() - start))
-    return tuple(map(median, times))
+    return lower_quartiles(times)
