@@ -363,9 +363,7 @@ def test_other_errors_of_torch_stay_what_they_are(
         train(ARCH, digits, RECIPE)
 
 
-def test_what_does_not_fit_is_reported_before_anything_is_written(
-    digits: Data, tmp_path: Path
-) -> None:
+def test_misfits_are_reported_before_any_writing(digits: Data, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(BadValue, match="a resolution of 1 is too small"):
         train(replace(ARCH, resolution=1), digits, RECIPE, out=out)
