@@ -318,7 +318,7 @@ def test_ctrl_c_stops_cleanly_and_the_search_resumes(place: Place) -> None:
         again = f"nas search --out {place.out} --allow-plugins"
         resumed = f"stopped after {held[0]} trials; resume: {again}"
         assert (code, last) == (130, resumed)
-        assert [line.split()[0] for line in lines] == ["everything", "nas"]
+        assert [line.split()[0] for line in lines] == ["everything", "nas", "all"]
     assert place.search(workers=2).trials.ok.all()
     _check_complete(place, times_begun=AGAIN)
 
