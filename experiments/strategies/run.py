@@ -147,7 +147,7 @@ def draw(results: Mapping[str, Any], path: Path, title: str) -> None:
         style = "--" if name in CAPS else "-"
         axes.plot(list(usual), means, style, marker="o", label=name, color=colour(number))
     axes.set(xscale="log", xlabel="evaluations", ylabel="share of the hypervolume", title=title)
-    axes.legend(fontsize="small")
+    figure.legend(loc="outside right center", fontsize="small")
     save(figure, path, dpi=110)
 
 
