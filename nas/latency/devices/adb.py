@@ -1,4 +1,4 @@
-"""An Android phone, over adb, by LiteRT's benchmark_model: adb[:SERIAL],benchmark_model=PATH.
+"""An Android phone, over adb, by LiteRT's benchmark_model: adb:benchmark_model=PATH, adb:SERIAL,...
 
 The rounds are driven from here. Every repetition is a process of its own on the phone, bound to the
 chosen cores; models are copied in batches that fit into its free space.
@@ -89,7 +89,7 @@ class AdbDevice:
         if not self.benchmark_model:
             raise NasError(
                 "a phone needs LiteRT's benchmark_model for it, which its project publishes for "
-                "android_aarch64: adb:SERIAL,benchmark_model=PATH"
+                "android_aarch64: adb:benchmark_model=PATH or adb:SERIAL,benchmark_model=PATH"
             )
         try:
             return read_bytes(Path(self.benchmark_model))
