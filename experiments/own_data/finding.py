@@ -76,7 +76,8 @@ def by_proxy(setting: Setting, ms: float, seconds: float) -> Architecture:
     evaluator = f"proxy:epochs={setting.epochs}"
     journal = setting.runs / f"proxy-{ms:g}" / "journal.jsonl"
     begun = read_lines(journal) if journal.is_file() else []
-    trials, start = max(9, len([line for line in begun if "metrics" in line])), _spent()
+    told = sum(len(str(line.get("status", ""))) for line in begun if "tell" in line)
+    trials, start = max(9, told), _spent()
     while True:
         found = _searched(setting, ms, evaluator, "max:top1_proxy", trials)
         if _spent() - start >= seconds:
