@@ -164,8 +164,8 @@ def test_the_terminal_shows_the_stages_and_the_table(whole: Path) -> None:
         "found", "trained", "pruned", "scaled",
     ]  # fmt: skip
     said = (whole / "stderr").read_text()
-    assert [said.index(f"{stage} ...") for stage in STAGES] == sorted(
-        said.index(f"{stage} ...") for stage in STAGES
+    assert [said.index(f"{stage} ...") for stage in GIVEN] == sorted(
+        said.index(f"{stage} ...") for stage in GIVEN
     )
 
 
@@ -328,5 +328,5 @@ def test_the_experiment_is_a_valid_pipeline(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.chdir(ROOT)
     asked = read_pipeline(EXPERIMENT)
-    assert all(getattr(asked, stage) is not None for stage in STAGES)
+    assert all(getattr(asked, stage) is not None for stage in GIVEN)
     assert load_inputs(asked).data.name == "digits"
