@@ -168,7 +168,7 @@ def _stages_reopened(path: Path) -> object:
 
     config = _config(path.parent.parent)
     with closing(PipelineFolder(path.parent, config, {"data": "0"})) as folder:
-        return folder.done
+        return folder.results
 
 
 @cache

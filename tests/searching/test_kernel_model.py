@@ -41,9 +41,9 @@ def test_predictions_keep_nine_digits(problem: Problem, all_rows: np.ndarray) ->
 
 
 def test_latest_trials_count_and_at_most_a_fifth_more(
-    problem: Problem, everything: np.ndarray
+    problem: Problem, all_rows: np.ndarray
 ) -> None:
-    rows = everything[np.arange(100) % len(everything)]
+    rows = all_rows[np.arange(100) % len(all_rows)]
     rng = np.random.default_rng(0)
     top1 = rng.random(100)
     status = np.full(100, OK, dtype=STATUS_TYPE)
@@ -53,7 +53,7 @@ def test_latest_trials_count_and_at_most_a_fifth_more(
         for part in parts:
             told = {"top1": top1[part]}
             model.tell(Trials(first=0, picks=rows[part], metrics=told, status=status[part]))
-        return _predicted(problem, model, everything)
+        return _predicted(problem, model, all_rows)
 
     for told, dropped in ((60, 10), (69, 10), (70, 20)):
         latest = model_of(slice(dropped, told))
