@@ -69,6 +69,14 @@ def _tau(ours: np.ndarray, theirs: np.ndarray) -> float:
     return float(kendalltau(ours, theirs).statistic)
 
 
+def ranks_added(one: Values, other: Values) -> Values:
+    """Return the sums of the ranks of networks that both score."""
+    names = sorted(one.keys() & other.keys())
+    ours, theirs = (np.array([scores[n] for n in names]) for scores in (one, other))
+    ranks = ours.argsort().argsort() + theirs.argsort().argsort()
+    return {name: float(rank) for name, rank in zip(names, ranks, strict=True)}
+
+
 def learned(content: Mapping[str, Mapping[str, Any]], asked: list[str]) -> Iterator[Values]:
     """Yield the predictions of linear models of one-hot picks for 20 draws of 50 networks."""
     names = sorted(content)
@@ -95,6 +103,7 @@ def results() -> dict[str, Any]:
     found |= {ALONE: known} if len(known := measured(ALONE)) >= FEWEST else {}
     asked = sorted(next(iter(found.values())))
     found |= {key: {n: content[n][key] for n in asked} for key in ("flops", "params")}
+    found |= {"full + naswot": ranks_added(found["full"], found["naswot"])}
     rows = {name: ranking(scores, truth) for name, scores in found.items() if scores}
     models = [ranking(scores, truth) for scores in learned(content, asked)]
     rows["learned from 50 trainings"] = {
