@@ -142,7 +142,7 @@ def read_run(out: Place | Path | str) -> StoredRun:
     with place.reading(*MARKS, JOURNAL, SPACE, FRONT) as here:
         check_kind(here, SEARCH)
         config, journal = read_config(here / CONFIG, kept=True), here / JOURNAL
-        is_begun = journal.is_file() or (here / FRONT).is_file()
+        is_begun = journal.exists() or (here / FRONT).exists()
         records = read_lines(journal) if is_begun else ()
         kept = stored_space(here)
     return StoredRun(out=place, config=config, records=records, kept=kept)
