@@ -1,6 +1,6 @@
 """Quantize a trained network to int8."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,6 @@ from nas.network.checkpoint import Checkpoint, load_checkpoint
 from nas.report.tables import Table
 
 if TYPE_CHECKING:
-    from nas.training.data import Data
     from nas.training.int8.quantize import Quantized
 
 METHODS = ("auto", "minmax", "average", "percentile", "mse", "kl")
@@ -39,7 +38,7 @@ _BYTES = 1e6
     "--calibration", "auto", "How ranges are chosen; auto takes the nearest.", click.Choice(METHODS)
 )
 @option(
-    "--max-drop", 1.0, "Layers stay in float until the metric falls by this at most; onnxruntime.",
+    "--max-drop", 1.0, "Layers stay in float until the metric falls by this at most.",
     click.FloatRange(0, 1),
 )  # fmt: skip
 @option("--input", "float", "What the graph takes.", click.Choice(["float", "int8"]))
@@ -59,11 +58,10 @@ def command(
     try:
         from nas.training.data import load_data
         from nas.training.int8.choice import QuantizationSettings
-        from nas.training.int8.quantize import quantize
+
+        quantize, make = _for_litert() if backend == "litert" else _for_onnxruntime()
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="nas quantize") from None
-    if backend == "litert" and how["max_drop"] < 1:
-        raise NasError("--max-drop is for onnxruntime: LiteRT's graphs are in int8 throughout")
     _refuse_graphs(trained)
     found, settings = load_checkpoint(trained), QuantizationSettings(**how)
     if io_types.output and found.arch.detector:
@@ -71,16 +69,15 @@ def command(
     images = load_data(data)
     with progress("quantizing", "steps") as update:
         quantized = quantize(found, images, settings, report=update)
-    make = _for_litert if backend == "litert" else _for_onnxruntime
-    scores, times, files = make(found, images, quantized, io_types, rounds)
-    document = _document(quantized, scores, times)
+    times, files = make(found, quantized, io_types, rounds)
+    document = _document(quantized, times)
     about = {"trained": trained, "data": data, "backend": backend}
     document = {"schema": 1, **about, **document, **_bytes(quantized, io_types, backend)}
     write_folder(out, {**files, FACTS: to_json(document).encode()})
     if as_json:
         print_json(document)
     else:
-        _print(quantized, scores, times, found)
+        _print(quantized, times, found)
     name, content = next(iter(files.items()))
     say(f"wrote {out / name}, {len(content) / _BYTES:.2f} MB")
     with optional("the picture", say):
@@ -91,8 +88,10 @@ def command(
         say(f"picture: {out / PICTURE}")
 
 
-_Made = tuple[tuple[float, float], tuple[float, ...], Mapping[str, bytes]]
-"""The metrics of the float and the int8 graph, their milliseconds, and the files to write."""
+_Made = tuple[tuple[float, ...], Mapping[str, bytes]]
+"""The milliseconds of the float and the int8 graph, and the files to write."""
+_Steps = tuple[Callable[..., "Quantized"], Callable[..., _Made]]
+"""What quantizes for a runtime, and what makes the files."""
 
 
 def _refuse_graphs(trained: str) -> None:
@@ -130,46 +129,44 @@ def _bytes(found: "Quantized", io_types: IOTypes, backend: str) -> dict[str, Any
     }
 
 
-def _for_onnxruntime(
-    found: Checkpoint, data: "Data", quantized: "Quantized", io_types: IOTypes, rounds: int
-) -> _Made:
-    from nas.training.int8.quantize import finished
+def _for_onnxruntime() -> _Steps:
+    from nas.training.int8.quantize import finished, quantize
     from nas.training.int8.timing import milliseconds
 
-    graphs = quantized.float_model, quantized.model
-    times = milliseconds(graphs, _shape(found), rounds=rounds)
-    content = finished(quantized, io_types).SerializeToString()
-    return (quantized.before, quantized.after), times, {"model.onnx": content}
+    def made(found: Checkpoint, quantized: "Quantized", io_types: IOTypes, rounds: int) -> _Made:
+        graphs = quantized.float_model, quantized.model
+        times = milliseconds(graphs, _shape(found), rounds=rounds)
+        return times, {"model.onnx": finished(quantized, io_types).SerializeToString()}
+
+    return quantize, made
 
 
-def _for_litert(
-    found: Checkpoint, data: "Data", quantized: "Quantized", io_types: IOTypes, rounds: int
-) -> _Made:
+def _for_litert() -> _Steps:
     try:
         from nas.training.int8 import litert
     except ModuleNotFoundError as error:
         raise missing_package(error, wanted_by="quantizing for LiteRT") from None
     from nas.exporting.export import preprocessing
 
-    graphs = litert.to_int8(found, quantized)
-    plain, whole = (litert.score(found, data, content) for content in graphs)
-    times = litert.milliseconds(graphs, _shape(found), rounds=rounds)
-    facts = to_json(preprocessing(found.arch, found.metadata)).encode()
-    content = litert.finished(quantized, io_types)
-    return (plain, whole), times, {"model.tflite": content, "model.tflite.json": facts}
+    def made(found: Checkpoint, quantized: "Quantized", io_types: IOTypes, rounds: int) -> _Made:
+        graphs = litert.to_int8(found, quantized)
+        times = litert.milliseconds(graphs, _shape(found), rounds=rounds)
+        facts = to_json(preprocessing(found.arch, found.metadata)).encode()
+        content = litert.finished(quantized, io_types)
+        return times, {"model.tflite": content, "model.tflite.json": facts}
+
+    return litert.quantize_for_litert, made
 
 
 def _shape(found: Checkpoint) -> tuple[int, int, int]:
     return found.arch.input_channels, found.arch.resolution, found.arch.resolution
 
 
-def _document(
-    found: "Quantized", scores: tuple[float, float], times: tuple[float, ...]
-) -> dict[str, Any]:
+def _document(found: "Quantized", times: tuple[float, ...]) -> dict[str, Any]:
     return {
         "metric": found.metric,
-        "float": {found.metric: scores[0], "latency_ms": times[0]},
-        "int8": {found.metric: scores[1], "latency_ms": times[1]},
+        "float": {found.metric: found.before, "latency_ms": times[0]},
+        "int8": {found.metric: found.after, "latency_ms": times[1]},
         "calibration": found.calibration,
         "images": found.images,
         "equalised": found.equalised,
@@ -181,11 +178,10 @@ def _document(
 
 def _print(
     found: "Quantized",
-    scores: tuple[float, float],
     times: tuple[float, ...],
     network: Checkpoint,
 ) -> None:
-    before, after = scores
+    before, after = found.before, found.after
     rows = (
         ("float", f"{100 * before:.2f}", f"{times[0]:.2f}"),
         ("int8", f"{100 * after:.2f}", f"{times[1]:.2f}"),

@@ -55,6 +55,7 @@ class TfliteWriter:
         self.integer, self.bytes = integer, calibrated.io_types
         self.resized, self.means = resized, calibrated.means
         self.called: dict[int, str] = {}
+        self.wanted: dict[int, _Range] = {}
         self.inputs: list[int] = []
         self.tensors: list[Tensor] = []
         self.operators: list[Operator] = []
@@ -65,6 +66,7 @@ class TfliteWriter:
         if in_bytes := self.integer and self.bytes.input:
             start = replace(start, dtype="INT8", scale=(scale,), zero=zero)
         value = self.tensor(start)
+        self.wanted[value] = (scale, zero)
         self.inputs.append(value)
         if in_bytes or not self.integer:
             return value
@@ -82,9 +84,13 @@ class TfliteWriter:
         self.tensors[x] = replace(last, name=name, signature=self.signature(last.shape))
         return x
 
+    def in_bytes(self, x: int) -> bool:
+        """Tell whether `x` is in int8."""
+        return self.tensors[x].dtype == "INT8"
+
     def as_float(self, x: int, name: str) -> int:
         """Return `x` as floats, itself if it is that."""
-        if not self.integer:
+        if not self.in_bytes(x):
             return x
         result = self.tensor(Tensor(name=name, shape=self.tensors[x].shape))
         self.operators.append(Operator(kind="DEQUANTIZE", inputs=(x,), outputs=(result,)))
@@ -110,7 +116,7 @@ class TfliteWriter:
         if self.integer:
             result = Tensor(name=name, shape=shape, dtype="INT8", scale=(scale,), zero=zero)
         output = self.tensor(result)
-        self.called[output] = name
+        self.called[output], self.wanted[output] = name, (scale, zero)
         one = Operator(kind=kind, inputs=inputs, outputs=(output,), options=options)
         self.operators.append(one)
         return output
@@ -180,8 +186,9 @@ class TfliteWriter:
         return self.add("RESHAPE", (x, to), name, shape, self.range(x), newShape=list(sides))
 
     def range(self, x: int) -> _Range:
+        """Return the range that `x` has in int8, or would have."""
         tensor = self.tensors[x]
-        return (tensor.scale[0], tensor.zero) if tensor.scale else _WIDE
+        return (tensor.scale[0], tensor.zero) if tensor.scale else self.wanted.get(x, _WIDE)
 
     def mean(self, x: int, name: str) -> int:
         batch, _, _, channels = self.tensors[x].shape
@@ -226,7 +233,7 @@ class TfliteWriter:
     ) -> NDArray[np.float64] | float:
         """Return what the rounding of `weight` takes from each output, given the means of `x`."""
         means, written = self.means.get(self.called.get(x, "")), self.tensors[weight]
-        if means is None or written.data is None:
+        if means is None or written.data is None or not written.scale:
             return 0.0
         shape = [1] * values.ndim
         shape[written.axis] = len(written.scale)

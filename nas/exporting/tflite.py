@@ -10,9 +10,10 @@ is timed has one shape. Where height and width can be resized, every PAD is equa
 which is right for even and odd ones.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from nas.exporting._mixed_writer import MixedWriter
 from nas.exporting._tflite_writer import TfliteWriter
 from nas.exporting.int8.calibrated import Calibrated
 from nas.exporting.int8.ranges import QuantizationGrid
@@ -95,25 +96,33 @@ def int8_to_tflite(
 ) -> bytes:
     """Return `arch` as a .tflite file in int8, as `calibrated`, of `to_tflite`'s form.
 
-    A detector gives its numbers.
+    A detector gives its numbers. Where layers stay in float, so do values that no other layer
+    needs as bytes.
 
     Raises:
         NasError: as `to_tflite` does.
     """
     units = lower(arch)
     weights = prepared(units, weights, seed=0, batch=None, form=_FORM)
-    named = replace(calibrated, grids=_with_last(units, calibrated.grids))
-    resized = _resized(units, None)
-    writer = TfliteWriter(weights, integer=True, resized=resized, calibrated=named)
-    about = file_metadata(arch, metadata, layout="NHWC")
-    return _packed(writer, units, arch.detector, batch=None, metadata=about)
-
-
-def _with_last(
-    units: Sequence[Unit], grids: Mapping[str, QuantizationGrid]
-) -> dict[str, QuantizationGrid]:
-    """Return `grids` with that of the output under the name of the last layer."""
     last = join(units[-1].name, units[-1].layers[-1].name)
+    named = replace(
+        calibrated,
+        grids=_with_last(last, calibrated.grids),
+        floats=[last if name == OUTPUT else name for name in calibrated.floats],
+    )
+    writer = TfliteWriter(weights, integer=True, resized=_resized(units, None), calibrated=named)
+    about = file_metadata(arch, metadata, layout="NHWC")
+    mixed = _mixed(writer, named.floats)
+    return _packed(mixed, units, arch.detector, batch=None, metadata=about)
+
+
+def _mixed(writer: TfliteWriter, floats: Collection[str]) -> TfliteWriter | MixedWriter:
+    """Return what writes a graph in int8 by `writer`, with the layers `floats` in float."""
+    return MixedWriter(writer, floats) if floats else writer
+
+
+def _with_last(last: str, grids: Mapping[str, QuantizationGrid]) -> dict[str, QuantizationGrid]:
+    """Return `grids` with that of the output under the name of the last layer."""
     return {**grids, **({last: grids[OUTPUT]} if OUTPUT in grids else {})}
 
 
@@ -143,8 +152,9 @@ def detector_to_tflite(
     known = calibrated or Calibrated(grids={})
     writer = TfliteWriter(weights, integer=calibrated is not None, calibrated=known)
     channels, height, width = units[0].in_shape
-    value = writer.begin((1, height, width, channels))
-    last = walk_detector(units, writer, value, arch.detector)
+    mixed = _mixed(writer, known.floats)
+    value = mixed.begin((1, height, width, channels))
+    last = walk_detector(units, mixed, value, arch.detector)
     numbers, scores = (writer.as_float(end, f"float.{i}") for i, end in enumerate(last))
     writer.integer = False
     outputs = write_boxes(writer, numbers, scores, arch.detector, start, kept)
@@ -160,7 +170,7 @@ def detector_to_tflite(
 
 
 def _packed(
-    writer: TfliteWriter,
+    writer: TfliteWriter | MixedWriter,
     units: Sequence[Unit],
     detector: Detector | None,
     *,
@@ -182,9 +192,10 @@ def _packed(
         boxes, scores = walk_detector(units, writer, value, detector)
         outputs = {BOX_NUMBERS: boxes, CLASS_SCORES: scores}
     ends = [writer.end(name, value) for name, value in outputs.items()]
+    graph = writer.graph if isinstance(writer, MixedWriter) else writer
     name = metadata.get("name") or "units"
     return pack(
-        writer.tensors, writer.operators, (writer.inputs, ends), metadata=metadata, description=name
+        graph.tensors, graph.operators, (graph.inputs, ends), metadata=metadata, description=name
     )
 
 

@@ -112,12 +112,6 @@ class Quantization:
     epochs: Annotated[int, Range(0)] = 0
     recipe: str = INT8
 
-    def __post_init__(self) -> None:
-        if self.backend == "litert" and self.max_drop < 1:
-            raise BadValue(
-                "max_drop is for onnxruntime: LiteRT's graphs are in int8 throughout", "max_drop"
-            )
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exports:

@@ -86,18 +86,16 @@ def quantize_into(
         NasError: if there are too few data, or calibration yields no ranges.
     """
     found = load_checkpoint(trained)
-    made = quantize(found, data, settings, report=report)
-    score, graph, content = _graphs(found, data, made, backend)
+    made, score, content = _quantized(found, data, settings, backend, report)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
-    before, after = score
     has_test = data.test is not None and len(data.test)
     return QuantizationResult(
         metric=made.metric,
-        before=before,
-        after=after,
-        test=graph("test") if has_test else None,
+        before=made.before,
+        after=made.after,
+        test=score("test") if has_test else None,
         calibration=made.calibration,
         backend=backend,
         layers=len(made.noise),
@@ -106,23 +104,27 @@ def quantize_into(
     )
 
 
-_Scored = tuple[tuple[float, float], Callable[[str], float], bytes]
-"""The metrics of the float and the int8 graph, what the latter scores on a split, and the file."""
+_Made = tuple[Quantized, Callable[[str], float], bytes]
+"""What was quantized, what its graph scores on a split, and the file."""
 
 
-def _graphs(found: Checkpoint, data: Data, made: Quantized, backend: str) -> _Scored:
+def _quantized(
+    found: Checkpoint,
+    data: Data,
+    settings: QuantizationSettings,
+    backend: str,
+    report: Report | None,
+) -> _Made:
     if backend != "litert":
+        made = quantize(found, data, settings, report=report)
         whole = finished(made).SerializeToString()
-        return (
-            (made.before, made.after),
-            lambda split: score_graph(found, data, made.model, split=split),
-            whole,
-        )
+        return made, lambda split: score_graph(found, data, made.model, split=split), whole
     from nas.training.int8 import litert  # needs LiteRT
 
-    plain, inner = litert.to_int8(found, made)
+    made = litert.quantize_for_litert(found, data, settings, report=report)
+    _, inner = litert.to_int8(found, made)
 
     def score(split: str) -> float:
         return litert.score(found, data, inner, split=split)
 
-    return (litert.score(found, data, plain), score("val")), score, litert.finished(made)
+    return made, score, litert.finished(made)

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nas.core.errors import NasError, first_line
+from nas.core.progress import Report
 from nas.exporting.int8.ranges import FLOAT_IO, SIGN, IOTypes
 from nas.exporting.tflite import detector_to_tflite, int8_to_tflite, to_tflite
 from nas.exporting.walk import BOX_NUMBERS, CLASS_SCORES, INPUT, OUTPUT
 from nas.network.checkpoint import Checkpoint
 from nas.training.data import Data
-from nas.training.int8.choice import BATCH, CPU
-from nas.training.int8.quantize import Quantized
+from nas.training.int8.choice import BATCH, CPU, QuantizationSettings
+from nas.training.int8.quantize import Quantized, quantize, within
 from nas.training.int8.timing import ROUNDS, lower_quartiles
 from nas.training.tasks.find import task_of
 from nas.training.trained import batches_for
@@ -93,6 +95,27 @@ def _refusal(interpreter: Any, said: str) -> str:
         f"LiteRT has no {operator['op_name']} as {layer} needs it; update ai-edge-litert, or use "
         f"`backend=onnxruntime`. It says: {line}"
     )
+
+
+def quantize_for_litert(
+    found: Checkpoint, data: Data, settings: QuantizationSettings, *, report: Report | None = None
+) -> Quantized:
+    """Quantize a trained network; metrics, and what layers stay in float, are by LiteRT.
+
+    The ONNX graph of the result is in int8 throughout.
+
+    Raises:
+        NasError: as `quantize` does, and if LiteRT refuses the graph.
+    """
+    whole = quantize(found, data, replace(settings, max_drop=1.0), report=report)
+    before, after = (score(found, data, content) for content in to_int8(found, whole))
+    made = replace(whole, before=before, after=after)
+
+    def scored(floats: Sequence[str]) -> float:
+        _, content = to_int8(found, replace(made, floats=tuple(floats)))
+        return score(found, data, content)
+
+    return within(made, settings.max_drop, scored)
 
 
 def to_int8(found: Checkpoint, quantized: Quantized) -> tuple[bytes, bytes]:

@@ -1,4 +1,4 @@
-"""Post-training quantization of a trained network, for onnxruntime."""
+"""Post-training quantization of a trained network, judged as onnxruntime runs it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -39,7 +39,7 @@ class Quantized:
 
     `network` is what is written as bytes: the trained one, or what computes the same with channels
     `equalised`.
-    `before` and `after` are the metrics of both on the validation images, as onnxruntime runs them.
+    `before` and `after` are the metrics of both on the validation images, as the runtime has them.
     `noise` is, for each layer, how far the outputs move if it alone is quantized: the squared error
     over the squared outputs, the mean over images. `floats` are the layers left in float. `grids`
     are those of all values, `means` those of their channels, by which biases were corrected.
@@ -61,7 +61,7 @@ class Quantized:
 
     def calibrated(self, io_types: IOTypes = FLOAT_IO) -> Calibrated:
         """Return what a graph that takes and gives `io_types` is written by."""
-        return Calibrated(grids=self.grids, means=self.means, io_types=io_types)
+        return Calibrated(grids=self.grids, means=self.means, io_types=io_types, floats=self.floats)
 
 
 def quantize(
@@ -88,25 +88,24 @@ def quantize(
     noise = _noise(model, grids, distance_to_float)
     tell(2, 3, "validating")
     before = score_graph(found, data, plain)
-    after, floats = score_graph(found, data, graph(())), tuple[str, ...]()
-    order = sorted(noise, key=lambda name: -noise[name])
-    if before - after > settings.max_drop:
-        after, floats = _with_floats(found, data, graph, order, before - settings.max_drop)
-    return Quantized(
+    whole = graph(())
+    made = Quantized(
         network=network,
         float_model=plain,
-        model=graph(floats),
+        model=whole,
         metric=task_of(found.arch).metric,
         before=before,
-        after=after,
+        after=score_graph(found, data, whole),
         calibration=chosen.method,
         equalised=network is not found,
         images=chosen.images,
         noise=noise,
-        floats=floats,
+        floats=(),
         grids=grids,
         means=means,
     )
+    kept = within(made, settings.max_drop, lambda names: score_graph(found, data, graph(names)))
+    return replace(kept, model=graph(kept.floats))
 
 
 def _graph(found: Checkpoint) -> onnx.ModelProto:
@@ -146,10 +145,6 @@ def finished(quantized: Quantized, io_types: IOTypes = FLOAT_IO) -> onnx.ModelPr
     return with_io_types(graph, io_types)
 
 
-Graph = Callable[[Sequence[str]], onnx.ModelProto]
-"""Gives the int8 graph in which some layers stay in float."""
-
-
 def _noise(
     model: onnx.ModelProto, grids: Mapping[str, QuantizationGrid], distance_to_float: OutputDistance
 ) -> dict[str, float]:
@@ -167,21 +162,34 @@ def _noise(
     return noise
 
 
-def _with_floats(
-    found: Checkpoint, data: Data, graph: Graph, order: Sequence[str], wanted: float
+Score = Callable[[Sequence[str]], float]
+"""Gives the metric of the int8 graph in which some layers stay in float."""
+
+
+def within(made: Quantized, max_drop: float, score: Score) -> Quantized:
+    """Return `made`, in int8 throughout, with layers in float where it drops by more than that."""
+    if made.before - made.after <= max_drop:
+        return made
+    order = sorted(made.noise, key=lambda name: -made.noise[name])
+    after, floats = _fewest_floats(score, order, made.before - max_drop)
+    return replace(made, after=after, floats=floats)
+
+
+def _fewest_floats(
+    score: Score, order: Sequence[str], wanted: float
 ) -> tuple[float, tuple[str, ...]]:
     """Return the metric with the fewest of the layers in `order` in float that reach `wanted`."""
     scored: dict[int, float] = {}
 
     def reached(count: int) -> bool:
-        scored[count] = score_graph(found, data, graph(order[:count]))
+        scored[count] = score(order[:count])
         return scored[count] >= wanted
 
     low, high = 0, len(order)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if reached(middle) else (middle, high)
-    after = scored[high] if high in scored else score_graph(found, data, graph(order[:high]))
+    after = scored[high] if high in scored else score(order[:high])
     return after, tuple(order[:high])
 
 
