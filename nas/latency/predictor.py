@@ -12,7 +12,7 @@ from typing import Any
 
 from nas.core.errors import BadValue, unknown
 from nas.core.schema import Coefficient
-from nas.latency.residual import Residual
+from nas.latency.residual import Residual, features
 from nas.network.layers import (
     Add,
     Concat,
@@ -208,8 +208,6 @@ class OpModel:
         for key, names in known.items():
             for name in set(getattr(self, key)) - set(names):
                 raise BadValue(str(unknown("key", name, names)), key, name)
-        for name in set(self.residual.names if self.residual else ()) - {*COUNTS, *FINER}:
-            raise BadValue(str(unknown("count", name, (*COUNTS, *FINER))), "residual", "names")
         if missing := [name for name in EXTENTS if name not in self.ranges]:
             raise BadValue(f"missing {', '.join(missing)}", "ranges", missing[0])
         for name, (least, largest) in self.ranges.items():
@@ -224,7 +222,7 @@ class OpModel:
         They are arrays for units of arrays (`nas.network.arrays.lower_arrays`).
         """
         counts = counts_of(unit, finer=not self.coefficients.keys().isdisjoint(FINER))
-        factor: Any = self.residual.factor(counts) if self.residual else 1.0
+        factor: Any = self.residual.factor(features(unit)) if self.residual else 1.0
         coefficients = self.coefficients.items()
         return {n: factor * (_MS_PER_NS * ns * counts.get(n, 0)) for n, ns in coefficients}
 

@@ -1,23 +1,35 @@
-"""What a linear model of counts leaves of a unit's latency: a Gaussian process on its logarithm.
+"""What a linear model of counts leaves of a unit's latency: a Gaussian process over its shape.
 
 Runtimes have faster and slower kernels for some shapes, which no sum over counts can say. Where
 units alike were measured the process tells how far the linear model is off; far from all of them it
 says nothing, so that the linear model extrapolates alone.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from math import log, prod
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nas.core.errors import BadValue
+from nas.core.errors import BadValue, unknown
 from nas.core.schema import Signed
+from nas.network.cost import cost_of
+from nas.network.layers import Unit
 
 Floats = NDArray[np.float64]
 Row = tuple[Signed, ...]
 
+_SIZES = (
+    *("macs", "params", "in_elements", "out_elements", "side"),
+    *("in_channels", "out_channels", "hidden_channels"),
+)
+_ALIGNED = ("in_aligned", "out_aligned", "hidden_aligned")
+_ACTS, _KINDS = ("relu", "relu6", "hswish", "swish"), ("conv", "mbconv", "separable", "linear")
+FEATURES = (*_SIZES, *_ALIGNED, "kernel", "stride", "squeezed", "shortcut", *_ACTS, *_KINDS)
+"""The features of a unit, in the order of `features`."""
+
+_MAX_ALIGNED = 16
 _LARGEST = 1.5
 """The factor lies between exp(-1.5) and exp(1.5)."""
 
@@ -26,7 +38,7 @@ _LARGEST = 1.5
 class Residual:
     """The mean of a Gaussian process: log(measured over linear latency), at most 1.5 either way.
 
-    Its inputs are log(1 + count) of the counts `names`, less `means`, over `scales`. It is `offset`
+    Its inputs are the `features` of a unit by `names`, less `means`, over `scales`. It is `offset`
     plus the Matern 5/2 kernels of the inducing inputs `points` (Rasmussen and Williams, 2006,
     sections 4.2 and 8.3), times `weights`.
     """
@@ -39,6 +51,8 @@ class Residual:
     weights: Row
 
     def __post_init__(self) -> None:
+        for name in set(self.names) - set(FEATURES):
+            raise BadValue(str(unknown("feature", name, FEATURES)), "names")
         width = len(self.names)
         if not len(self.means) == len(self.scales) == width or 0 in self.scales:
             raise BadValue("means and scales must have a number for each of names, not 0", "scales")
@@ -47,22 +61,52 @@ class Residual:
         if len(self.weights) != len(self.points):
             raise BadValue(f"must have {len(self.points)} numbers, as points", "weights")
 
-    def factor(self, counts: Mapping[str, ArrayLike]) -> Floats:
-        """Return measured over linear latency; `counts` are those of a unit, or arrays of many."""
-        inputs = np.stack(
-            np.broadcast_arrays(*(np.asarray(counts.get(name, 0), float) for name in self.names)),
-            axis=-1,
-        )
-        means, scales, points, weights = _arrays(self)
-        kernels = matern((np.log1p(inputs) - means) / scales, points)
+    def factor(self, rows: ArrayLike) -> Floats:
+        """Return measured over linear latency of units; the last axis has their `features`."""
+        columns, means, scales, points, weights = _arrays(self)
+        kernels = matern((np.asarray(rows)[..., columns] - means) / scales, points)
         logarithm = self.offset + kernels @ weights
         return np.asarray(np.exp(np.clip(logarithm, -_LARGEST, _LARGEST)))
 
 
 @lru_cache(maxsize=8)
-def _arrays(residual: Residual) -> tuple[Floats, Floats, Floats, Floats]:
+def _arrays(residual: Residual) -> tuple[list[int], Floats, Floats, Floats, Floats]:
     points = np.reshape(residual.points, (-1, len(residual.names)))
-    return np.array(residual.means), np.array(residual.scales), points, np.array(residual.weights)
+    columns = [FEATURES.index(name) for name in residual.names]
+    parts = (residual.means, residual.scales, points, residual.weights)
+    means, scales, inducing, weights = map(np.array, parts)
+    return columns, means, scales, inducing, weights
+
+
+def features(unit: Unit) -> Floats:
+    """Return the features of a unit, shape (len(FEATURES),), with more axes for units of arrays.
+
+    They are logarithms of sizes; the power of two that divides each number of channels, as a
+    logarithm, 1 for 16 and more; the kernel and the stride; and indicators of
+    squeeze-and-excitation, a shortcut, activations and kinds.
+    """
+    cost, block = cost_of(unit), unit.block
+    channels = (block.in_channels, block.out_channels, block.hidden_channels)
+    sizes = (cost.macs + 1, cost.params + 1, prod(unit.in_shape), prod(unit.out_shape))
+    values: list[ArrayLike] = [
+        *map(np.log, (*sizes, unit.in_shape[1])),
+        *(np.log(np.maximum(count, 1)) for count in channels),
+        *map(_aligned, channels),
+        block.kernel,
+        block.stride,
+        np.asarray(block.se_channels) > 0,
+        unit.shortcut != "none",
+        *(block.act == act for act in _ACTS),
+        *(block.kind == kind for kind in _KINDS),
+    ]
+    return np.stack(np.broadcast_arrays(*(np.asarray(v, float) for v in values)), axis=-1)
+
+
+def _aligned(count: ArrayLike) -> Floats:
+    """Return the logarithm of the power of two that divides a number, over that of 16."""
+    whole = np.asarray(count)
+    power = np.clip(whole & -whole, 1, _MAX_ALIGNED)
+    return np.asarray(np.log(power) / log(_MAX_ALIGNED))
 
 
 def matern(inputs: Floats, points: Floats) -> Floats:

@@ -90,7 +90,7 @@ def _measured() -> LatencyTable:
     table = load_table("pixel1")
     assert table.model is not None
     residual = Residual(
-        names=("layers", "hswish"), means=(0.5, 9.5), scales=(0.5, 3.5), offset=-0.125,
+        names=("side", "hswish"), means=(0.5, 9.5), scales=(0.5, 3.5), offset=-0.125,
         points=((-0.5, 1.25), (1.0, -2.0)), weights=(0.25, -0.75),
     )  # fmt: skip
     return replace(

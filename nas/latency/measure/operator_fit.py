@@ -9,7 +9,7 @@ from nas.core.errors import missing_package
 from nas.latency.measure.estimates import Floats
 from nas.latency.measure.residual_fit import MIN_UNITS, Kernel, choose_kernel, fit_residual
 from nas.latency.predictor import COUNTS, EXTENTS, FINER, OpModel, counts_of, extents
-from nas.latency.residual import Residual
+from nas.latency.residual import features
 from nas.network.layers import Unit
 
 _NAMES = (*COUNTS, *FINER)
@@ -28,6 +28,14 @@ class OperatorFit:
     errors: Floats
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Process:
+    """The features of the measured units, shape (units, features), and the kernel over them."""
+
+    shapes: Floats
+    kernel: Kernel
+
+
 def fit_operators(
     units: Sequence[Unit], ms: Sequence[float], *, prior: OpModel | None = None
 ) -> OperatorFit:
@@ -44,17 +52,19 @@ def fit_operators(
     wanted = np.array(ms)
     before = None if prior is None else np.array([prior.coefficients.get(n, 0.0) for n in _NAMES])
     solution = np.array([float(f"{v:.6g}") for v in _solve(rows, wanted, before)])
-    kernel, errors = None, _cross_validated(rows, wanted, before)
+    left, process = _residuals(rows, wanted, solution), None
+    errors = _cross_validated(rows, wanted, before)
     if len(ms) >= MIN_UNITS:
-        likely = choose_kernel(rows, _residuals(rows, wanted, solution))
+        shapes = np.array([features(unit) for unit in units])
+        likely = _Process(shapes=shapes, kernel=choose_kernel(shapes, left))
         closer = _cross_validated(rows, wanted, before, likely)
-        kernel, errors = (likely, closer) if _mean(closer) < _mean(errors) else (None, errors)
+        process, errors = (likely, closer) if _mean(closer) < _mean(errors) else (None, errors)
     model = OpModel(
         coefficients=dict(zip(_NAMES, solution.tolist(), strict=True)),
         assumed={},
         ranges=_ranges(units),
         resolution=_resolution(units),
-        residual=_residual(rows, wanted, solution, kernel) if kernel else None,
+        residual=fit_residual(process.shapes, left, process.kernel) if process else None,
     )
     return OperatorFit(model=model, errors=errors)
 
@@ -66,10 +76,6 @@ def _mean(errors: Floats) -> float:
 def _residuals(rows: Floats, ms: Floats, solution: Floats) -> Floats:
     """Return the logarithm of measured over linear latency."""
     return np.asarray(np.log(ms / np.maximum(rows @ solution / _NS_PER_MS, _LITTLE * ms)))
-
-
-def _residual(rows: Floats, ms: Floats, solution: Floats, kernel: Kernel) -> Residual:
-    return fit_residual(_NAMES, rows, _residuals(rows, ms, solution), kernel)
 
 
 def _counts(unit: Unit) -> list[int]:
@@ -101,7 +107,7 @@ def _solve(rows: Floats, ms: Floats, before: Floats | None = None) -> Floats:
 
 
 def _cross_validated(
-    rows: Floats, ms: Floats, before: Floats | None, kernel: Kernel | None = None
+    rows: Floats, ms: Floats, before: Floats | None, process: _Process | None = None
 ) -> Floats:
     """Return predicted over measured, minus 1, of every unit, by a fit without its fold."""
     fold = np.random.default_rng(0).permutation(len(ms)) % _FOLDS
@@ -111,9 +117,10 @@ def _cross_validated(
         if out.any() and not out.all():
             solution = _solve(rows[~out], ms[~out], before)
             predicted = rows[out] @ solution / _NS_PER_MS
-            if kernel:
-                residual = _residual(rows[~out], ms[~out], solution, kernel)
-                predicted *= residual.factor(dict(zip(_NAMES, rows[out].T, strict=True)))
+            if process:
+                left = _residuals(rows[~out], ms[~out], solution)
+                residual = fit_residual(process.shapes[~out], left, process.kernel)
+                predicted *= residual.factor(process.shapes[out])
             errors[out] = predicted / ms[out] - 1
     return errors
 

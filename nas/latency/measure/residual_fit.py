@@ -1,17 +1,15 @@
 """Fit what a linear model of counts leaves of measured units: a sparse Gaussian process."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
 
 import numpy as np
 
 from nas.latency.measure.estimates import Floats
-from nas.latency.residual import Residual, matern
+from nas.latency.residual import FEATURES, Residual, matern
 
-MIN_UNITS = 100
-"""Fewer measured units than this tell too little about each other: with 60 to 80 of them the errors
-of networks became larger (`experiments/latency_transfer`)."""
+MIN_UNITS = 60
+"""Fewer measured units than this tell too little about each other."""
 
 _INDUCING = 150
 _LENGTHS = (1.0, 1.5, 2.5, 4.0, 7.0)
@@ -29,7 +27,7 @@ class Kernel:
 
 
 def choose_kernel(rows: Floats, residuals: Floats) -> Kernel:
-    """Return the kernel of the largest likelihood; `rows` (n, counts), `residuals` (n,)."""
+    """Return the kernel of the largest likelihood; `rows` of features, `residuals` (n,)."""
     inputs = _standardised(rows)[0]
     found = [
         (_log_likelihood(matern(inputs / length, inputs / length), residuals, noise), k)
@@ -40,8 +38,8 @@ def choose_kernel(rows: Floats, residuals: Floats) -> Kernel:
     return max(found, key=lambda pair: pair[0])[1]
 
 
-def fit_residual(names: Sequence[str], rows: Floats, residuals: Floats, kernel: Kernel) -> Residual:
-    """Return the process of `residuals` (n,), logarithms, over counts `rows` (n, len(names))."""
+def fit_residual(rows: Floats, residuals: Floats, kernel: Kernel) -> Residual:
+    """Return the process of `residuals` (n,), logarithms, over `rows` of features."""
     inputs, means, scales, varied = _standardised(rows)
     inputs, offset = inputs / kernel.length, float(residuals.mean())
     points = np.round(inputs[_spread_out(inputs)], _DIGITS)
@@ -49,7 +47,7 @@ def fit_residual(names: Sequence[str], rows: Floats, residuals: Floats, kernel: 
     system = across.T @ across + kernel.noise * inside + _JITTER * len(rows) * np.eye(len(points))
     weights = np.linalg.solve(system, across.T @ (residuals - offset))
     return Residual(
-        names=tuple(name for name, varies in zip(names, varied, strict=True) if varies),
+        names=tuple(name for name, varies in zip(FEATURES, varied, strict=True) if varies),
         means=tuple(np.round(means, 6).tolist()),
         scales=tuple(np.round(scales * kernel.length, 6).tolist()),
         offset=round(offset, 6),
@@ -59,11 +57,10 @@ def fit_residual(names: Sequence[str], rows: Floats, residuals: Floats, kernel: 
 
 
 def _standardised(rows: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return the inputs of the counts that vary, their means and scales, and which those are."""
-    logs = np.log1p(rows)
-    varied = logs.std(axis=0) > _JITTER
-    means, scales = logs[:, varied].mean(axis=0), logs[:, varied].std(axis=0)
-    return (logs[:, varied] - means) / scales, means, scales, varied
+    """Return the features that vary, their means and deviations, and which those are."""
+    varied = rows.std(axis=0) > _JITTER
+    means, scales = rows[:, varied].mean(axis=0), rows[:, varied].std(axis=0)
+    return (rows[:, varied] - means) / scales, means, scales, varied
 
 
 def _log_likelihood(kernel: Floats, residuals: Floats, noise: float) -> float:
