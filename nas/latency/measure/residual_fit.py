@@ -11,7 +11,9 @@ from nas.latency.residual import FEATURES, Residual, matern
 MIN_UNITS = 60
 """Fewer measured units than this tell too little about each other."""
 
-_INDUCING = 150
+_INDUCING = 200
+"""Random units: those that are least alike would leave too few where most units are."""
+
 _LENGTHS = (1.0, 1.5, 2.5, 4.0, 7.0)
 _NOISES = (1e-3, 1e-2, 0.05, 0.2, 0.6)
 _JITTER = 1e-8
@@ -42,7 +44,8 @@ def fit_residual(rows: Floats, residuals: Floats, kernel: Kernel) -> Residual:
     """Return the process of `residuals` (n,), logarithms, over `rows` of features."""
     inputs, means, scales, varied = _standardised(rows)
     inputs, offset = inputs / kernel.length, float(residuals.mean())
-    points = np.round(inputs[_spread_out(inputs)], _DIGITS)
+    chosen = np.random.default_rng(0).permutation(len(inputs))[:_INDUCING]
+    points = np.unique(inputs[chosen].round(_DIGITS), axis=0)
     inside, across = matern(points, points), matern(inputs, points)
     system = across.T @ across + kernel.noise * inside + _JITTER * len(rows) * np.eye(len(points))
     weights = np.linalg.solve(system, across.T @ (residuals - offset))
@@ -70,21 +73,3 @@ def _log_likelihood(kernel: Floats, residuals: Floats, noise: float) -> float:
     whitened = np.linalg.solve(factor, centred)
     variance = max(float(whitened @ whitened) / len(centred), 1e-12)
     return -0.5 * len(centred) * log(variance) - float(np.log(np.diag(factor)).sum())
-
-
-def _spread_out(inputs: Floats) -> list[int]:
-    """Return rows for inducing points, each the least explained by those before.
-
-    This is the pivoted Cholesky decomposition of the kernel matrix.
-    """
-    left, parts, chosen = np.ones(len(inputs)), np.zeros((len(inputs), 0)), list[int]()
-    for _ in range(min(_INDUCING, len(inputs))):
-        best = int(left.argmax())
-        if left[best] < _JITTER:
-            break
-        chosen.append(best)
-        column = matern(inputs, inputs[best : best + 1])[:, 0] - parts @ parts[best]
-        column /= np.sqrt(left[best])
-        parts = np.column_stack([parts, column])
-        left = np.maximum(left - column**2, 0.0)
-    return chosen
