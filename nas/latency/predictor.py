@@ -54,6 +54,7 @@ FINER = (
     "depthwise_reads",
     "depthwise_writes",
     "depthwise_strided",
+    "depthwise_large",
     "squeezes",
     "clipped",
     "added",
@@ -70,6 +71,7 @@ _ACT_COUNTS = {
 }  # fmt: skip
 _POOLED_SHORTCUT_KERNEL = 3
 _EVEN = 4
+_LARGEST_USUAL = 5
 _IMAGE_CHANNELS = 3
 
 
@@ -87,7 +89,8 @@ def counts(layer: Layer, *, finer: bool = True) -> dict[str, int]:
 
     The finer counts: `layers` is 1 for each layer; `spatial_macs` are the `conv_macs` of kernels
     above 1; `odd_...` are multiply-adds between channels that are not a multiple of 4, for which
-    many runtimes have slower kernels; `depthwise_strided` are those with a stride; `squeezes` is 1
+    many runtimes have slower kernels; `depthwise_strided` are those with a stride,
+    `depthwise_large` those of kernels above 5, for which some have no fast ones; `squeezes` is 1
     for a squeeze-and-excitation; `clipped` are elements passing ReLU or ReLU6, `pooled` those of
     global pooling. `added` are elements that are added, or moved by concatenation, upsampling,
     splitting and shuffling. Max-pooling has `depthwise_macs`, as the most similar operator.
@@ -143,6 +146,7 @@ def _finer_conv_counts(layer: Conv) -> dict[str, int]:
             "depthwise_reads": prod(layer.in_shape),
             "depthwise_writes": pixels * channels,
             "depthwise_strided": macs * (layer.stride > 1),
+            "depthwise_large": macs * (layer.kernel > _LARGEST_USUAL),
         }
     inputs = layer.in_shape[0]
     macs = pixels * (inputs // layer.groups * layer.kernel**2) * channels

@@ -30,13 +30,13 @@ FEATURES = (*_SIZES, *_ALIGNED, "kernel", "stride", "squeezed", "shortcut", *_AC
 """The features of a unit, in the order of `features`."""
 
 _MAX_ALIGNED = 16
-_LARGEST = 1.5
-"""The factor lies between exp(-1.5) and exp(1.5)."""
+_LARGEST = 3.0
+"""The factor lies between exp(-3) and exp(3): some kernels are an order of magnitude slower."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Residual:
-    """The mean of a Gaussian process: log(measured over linear latency), at most 1.5 either way.
+    """The mean of a Gaussian process: log(measured over linear latency), at most 3 either way.
 
     Its inputs are the `features` of a unit by `names`, less `means`, over `scales`. It is `offset`
     plus the Matern 5/2 kernels of the inducing inputs `points` (Rasmussen and Williams, 2006,

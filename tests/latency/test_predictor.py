@@ -34,6 +34,7 @@ def test_counts_of_convolutions_match_hand_computation() -> None:
         "depthwise_reads": pixels * 72,
         "depthwise_writes": pixels * 72,
         "depthwise_strided": 0,
+        "depthwise_large": 0,
         "clipped": pixels * 72,
     }
     assert counts(project)["conv_weights"] == 72 * 24
@@ -75,6 +76,7 @@ def test_a_unit_counts_every_layer_its_pooled_shortcut_and_its_addition() -> Non
         "depthwise_reads": 36 * 8,
         "depthwise_writes": 9 * 8,
         "depthwise_strided": 9 * 8 * 25,
+        "depthwise_large": 0,
         "se_elements": 9 * 8,
         "linear_weights": 8 * 2 + 2 * 8,
         "squeezes": 1,
