@@ -8,17 +8,21 @@ says nothing, so that the linear model extrapolates alone.
 from dataclasses import dataclass
 from functools import lru_cache
 from math import log, prod
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nas.core.errors import BadValue, unknown
-from nas.core.schema import Signed
+from nas.core.schema import Range
 from nas.network.cost import cost_of
 from nas.network.layers import Unit
 
 Floats = NDArray[np.float64]
-Row = tuple[Signed, ...]
+Bounded = Annotated[float, Range(-1e9, 1e9)]
+Scale = Annotated[float, Range(1e-9, 1e9)]
+Row = tuple[Bounded, ...]
+"""Numbers whose squares and products do not overflow."""
 
 _SIZES = (
     *("macs", "params", "in_elements", "out_elements", "side"),
@@ -45,8 +49,8 @@ class Residual:
 
     names: tuple[str, ...]
     means: Row
-    scales: Row
-    offset: Signed
+    scales: tuple[Scale, ...]
+    offset: Bounded
     points: tuple[Row, ...]
     weights: Row
 
@@ -54,6 +58,8 @@ class Residual:
         for name in set(self.names) - set(FEATURES):
             raise BadValue(str(unknown("feature", name, FEATURES)), "names")
         width = len(self.names)
+        if not width:
+            raise BadValue("must name a feature or more", "names")
         if not len(self.means) == len(self.scales) == width or 0 in self.scales:
             raise BadValue("means and scales must have a number for each of names, not 0", "scales")
         if any(len(point) != width for point in self.points):

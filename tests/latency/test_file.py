@@ -184,3 +184,17 @@ def test_a_malformed_measured_table_names_file_line_and_key(found: str, tmp_path
         load_table(path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("offset", 1e300), ("scales", [1e-300]), ("points", [[1e200]])]
+)
+def test_a_residual_whose_sums_would_overflow_is_refused(
+    name: str, value: object, tmp_path: Path
+) -> None:
+    write_table(_measured(), tmp_path / "t.yaml")
+    content = yaml.safe_load((tmp_path / "t.yaml").read_text(encoding="utf-8"))
+    content["model"]["residual"][name] = value
+    (tmp_path / "t.yaml").write_text(data.to_yaml(content), encoding="utf-8")
+    with pytest.raises(BadFile, match=rf"model.residual.{name}[.0]* must be a number from"):
+        load_table(tmp_path / "t.yaml")

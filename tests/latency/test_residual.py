@@ -79,6 +79,7 @@ def test_the_factor_has_bounds() -> None:
     ("changed", "said"),
     [
         ({"names": ("sides",)}, "unknown feature 'sides'"),
+        ({"names": (), "means": (), "scales": (), "points": ((),)}, "must name a feature"),
         ({"scales": (0.0,)}, "not 0"),
         ({"means": ()}, "a number for each of names"),
         ({"points": ((0.0, 1.0),)}, "must have 1 numbers"),
