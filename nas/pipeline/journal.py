@@ -15,7 +15,8 @@ from nas.core.run_folder import PIPELINE, check_kind, check_same, holds, read_li
 from nas.core.schema import SCHEMA, Milliseconds, OneOf, Seconds, Signed
 from nas.latency.eras import settings_without_era
 from nas.latency.measure.run import HERE
-from nas.pipeline.config import STAGES, PipelineConfig, to_mapping, write_pipeline
+from nas.pipeline.config import STAGES, PipelineConfig, Quantization, to_mapping, write_pipeline
+from nas.space.space import INT8
 from nas.training.recipe_files import load_recipe
 from nas.training.recipe_files import to_mapping as recipe_mapping
 from nas.training.recipes import RECIPES
@@ -104,9 +105,9 @@ class PipelineFolder:
             start = f"{self.path}: stage {line.stage} is finished, and its"
             wanted = flat(self._up_to(line.stage))
             found = {name: value for name, value in ADDED.items() if name in wanted}
-            found |= flat(settings_without_era(line.settings))
+            found |= flat(_with_quantization(settings_without_era(line.settings), wanted))
             check_same(start, found, wanted, may_change=MAY_CHANGE, verb="was")
-            self.results[line.stage] = line.done
+            self.results |= _results_of(line)
 
     def _up_to(self, stage: str) -> dict[str, Any]:
         """Return the settings that a stage depends on: all but those of later stages."""
@@ -141,12 +142,43 @@ def _lines_of(path: Path, records: Sequence[Record]) -> Iterator["_Line"]:
             yield line_reader(path, number).record(record, _Line)
 
 
+def _with_quantization(settings: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the `settings` of a line with those that earlier versions quantized by in `export`.
+
+    These had a section `export` without formats where the file had none.
+    """
+    if not _quantized_in_export(settings):
+        return dict(settings)
+    made = {**settings, "quantize": asdict(Quantization())}
+    if "export.format" not in wanted and not made["export"]["format"]:
+        del made["export"]
+    return made
+
+
+def _quantized_in_export(settings: Mapping[str, Any]) -> bool:
+    """Tell whether a line is of an earlier version, whose stage `export` quantized."""
+    is_int8 = settings.get("dtype") == INT8
+    return is_int8 and "export" in settings and "quantize" not in settings
+
+
+def _results_of(line: "_Line") -> dict[str, StageResult]:
+    """Return the result of a stage, split in two where `export` quantized as well."""
+    if line.stage != "export" or not _quantized_in_export(line.settings):
+        return {line.stage: line.done}
+    whole = tuple(file for file in line.done.files if str(file["format"]).endswith(INT8))
+    others = tuple(file for file in line.done.files if file not in whole)
+    return {
+        "quantize": StageResult(networks=line.done.networks, files=whole),
+        "export": replace(line.done, networks=(), files=others),
+    }
+
+
 def _pinned(config: PipelineConfig, inputs: Mapping[str, str]) -> dict[str, Any]:
     """Return the settings with `inputs`, and the content of recipes that are not presets."""
     made = {"inputs": {k: v for k, v in inputs.items() if k != WEIGHTS}, **to_mapping(config)}
     if WEIGHTS in inputs:
         made["train"][WEIGHTS] = {"name": config.train.weights, "fingerprint": inputs[WEIGHTS]}
-    for name in ("train", "netadapt"):
+    for name in ("train", "netadapt", "quantize"):
         section = made.get(name)
         if section and section["recipe"] not in RECIPES:
             section["recipe"] = recipe_mapping(load_recipe(section["recipe"]))

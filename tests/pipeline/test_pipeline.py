@@ -7,12 +7,22 @@ from pathlib import Path
 
 import pytest
 
+from nas.core.data import to_yaml
 from nas.core.errors import BadFile, RunError
 from nas.latency.file import load_table
-from nas.pipeline.config import PipelineConfig, Scaling, read_pipeline, write_pipeline
+from nas.pipeline.config import (
+    Exports,
+    PipelineConfig,
+    Quantization,
+    Scaling,
+    read_pipeline,
+    write_pipeline,
+)
 from nas.pipeline.journal import MEASURE, NetworkRecord, PipelineFolder, StageResult
 from nas.pipeline.report import write_report
 from nas.pipeline.result import PipelineResult, networks_table
+from nas.training.recipe_files import to_mapping
+from nas.training.recipes import RECIPES
 
 pytestmark = pytest.mark.filterwarnings("ignore:era:nas.core.deprecation.DeprecatedName")
 FULL = """schema: 1
@@ -194,6 +204,46 @@ def test_a_stage_may_not_be_put_before_a_finished_one(
         folder.finish("scale", StageResult())
     with pytest.raises(RunError, match=r"its netadapt.target_ms was not given, not 40"):
         PipelineFolder(out, config, INPUTS)
+
+
+@pytest.mark.parametrize("exported", [(), ({"network": "a", "format": "yaml", "path": "e/a"},)])
+def test_an_int8_pipeline_of_a_version_that_quantized_in_export_resumes(
+    config: PipelineConfig, tmp_path: Path, exported: tuple[dict[str, str], ...]
+) -> None:
+    out, whole = tmp_path / "out", ({"network": "a", "format": "onnx, int8", "path": "e/b"},)
+    made = replace(config, dtype="int8", export=config.export if exported else None)
+    earlier = made if exported else replace(made, export=Exports(format=()))
+    quantized = replace(TRAINED, part="quantized", name="trained-int8")
+    with closing(PipelineFolder(out, earlier, INPUTS)) as folder:
+        folder.finish("export", StageResult(networks=(quantized,), files=exported + whole))
+        folder.finish(MEASURE, StageResult(measured={"cpu": "c"}))
+    lines = [json.loads(line) for line in (out / "pipeline.jsonl").read_text().splitlines()]
+    for line in lines:
+        line.get("settings", {}).pop("quantize", None)
+    (out / "pipeline.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for _ in range(2):
+        with closing(PipelineFolder(out, made, INPUTS)) as folder:
+            assert list(folder.results) == ["quantize", "export", MEASURE]
+            assert folder.results["quantize"].networks == (quantized,)
+            assert folder.results["quantize"].files == whole
+            assert folder.results["export"] == StageResult(files=exported)
+    other = replace(made, quantize=Quantization(images=64))
+    with pytest.raises(RunError, match=r"its quantize.images was 128, not 64"):
+        PipelineFolder(out, other, INPUTS)
+
+
+def test_a_recipe_of_the_quantization_that_changed_is_noticed(
+    config: PipelineConfig, tmp_path: Path
+) -> None:
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(to_yaml(to_mapping(RECIPES["int8"]())), encoding="utf-8")
+    made = replace(config, quantize=Quantization(recipe=str(recipe), epochs=1))
+    with closing(PipelineFolder(tmp_path / "out", made, INPUTS)) as folder:
+        folder.finish("quantize", StageResult())
+    PipelineFolder(tmp_path / "out", made, INPUTS).close()
+    recipe.write_text(to_yaml({**to_mapping(RECIPES["int8"]()), "lr": 0.123}), encoding="utf-8")
+    with pytest.raises(RunError, match=r"its quantize.recipe.lr was .*, not 0.123"):
+        PipelineFolder(tmp_path / "out", made, INPUTS)
 
 
 def test_other_data_under_the_same_name_are_refused(config: PipelineConfig, tmp_path: Path) -> None:
