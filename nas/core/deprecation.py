@@ -5,6 +5,7 @@ uses the name; the command line prints it as a line on standard error (`printed`
 """
 
 import dataclasses
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -14,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 _IMPORT = "<frozen importlib"
-_INNER = (str(Path(__file__).resolve().parents[1]), _IMPORT, "<string>", dataclasses.__file__)
+_PACKAGE = str(Path(__file__).resolve().parents[1]) + os.sep
+_INNER = (_PACKAGE, _IMPORT, "<string>", dataclasses.__file__)
 """Files of frames that are not the user's: ours, and those of imports and of dataclasses."""
 
 

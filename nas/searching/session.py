@@ -154,7 +154,8 @@ class Session:
                     self.journal.path.parent,
                 )
             elif others is None:
-                start = f"{self.journal.path.parent} is the run of another search: its {key} is"
+                verb = "are" if key.endswith("s") else "is"
+                start = f"{self.journal.path.parent} is the run of another search: its {key} {verb}"
                 raise other(start, found.get(key), wanted)
         faithful = True
         source = str(self.journal.path)

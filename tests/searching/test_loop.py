@@ -172,7 +172,7 @@ def test_a_file_that_changed_under_a_run_is_noticed(tmp_path: Path, fakes_path: 
                           trials=20, strategy="random")  # fmt: skip
     search(config, out=tmp_path / "run")
     space.write_text(text.replace("width: 16", "width: 24"))
-    with pytest.raises(RunError, match="another search: its choices is"):
+    with pytest.raises(RunError, match="another search: its choices are"):
         search(config, out=tmp_path / "run")
 
 
