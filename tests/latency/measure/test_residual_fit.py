@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from nas.latency.measure import residual_fit
 from nas.latency.measure.residual_fit import choose_kernel, fit_residual
 from nas.latency.residual import FEATURES
 
@@ -42,3 +43,15 @@ def test_units_that_are_all_alike_give_their_mean() -> None:
     assert len(residual.points) == 2
     found = np.log(residual.factor(rows[[0, -1]]))
     assert found == pytest.approx([0.2, -0.1], abs=0.01)
+
+
+def test_of_many_units_some_decide_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = _rows(0, 100)
+    wanted = np.where(np.arange(100) % 2, _truth(rows), -_truth(rows))
+    monkeypatch.setattr(residual_fit, "_MAX_COMPARED", 40)
+    some = np.random.default_rng(0).permutation(100)[:40]
+    damaged = np.full(100, np.nan)
+    damaged[some] = wanted[some]
+    assert choose_kernel(rows, damaged) == choose_kernel(rows, wanted)
+    monkeypatch.setattr(residual_fit, "_MAX_COMPARED", 100)
+    assert choose_kernel(rows, damaged) != choose_kernel(rows, wanted)
