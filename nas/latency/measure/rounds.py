@@ -61,7 +61,13 @@ class Rounds:
 
     @classmethod
     def of(cls, rounds: int | None = None, *, minutes: float | None = None) -> "Rounds":
-        """Return exactly `rounds` rounds of at most `minutes`; by default as many as needed."""
+        """Return exactly `rounds` rounds of at most `minutes`; by default as many as needed.
+
+        Raises:
+            NasError: if `minutes` is no number above 0.
+        """
+        if minutes is not None and not minutes > 0:
+            raise NasError(f"`minutes={minutes:g}`: it must be a number above 0")
         made = cls(least=rounds, most=rounds) if rounds else cls()
         return replace(made, seconds=60 * minutes) if minutes else made
 

@@ -210,6 +210,12 @@ def test_a_number_of_rounds_and_of_minutes_can_be_asked_for() -> None:
     assert Rounds.of(1, minutes=0.5) == Rounds(least=1, most=1, seconds=30)
 
 
+@pytest.mark.parametrize("minutes", [float("nan"), 0.0, -1.0])
+def test_minutes_are_above_0(minutes: float) -> None:
+    with pytest.raises(NasError, match=f"`minutes={minutes:g}`: it must be a number above 0"):
+        Rounds.of(minutes=minutes)
+
+
 def test_a_refused_job_is_noted_once_and_the_rest_continues(bench: Bench) -> None:
     bench.refused = (2, 5)
     found = bench.measure(least=3, most=3)
