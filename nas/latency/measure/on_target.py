@@ -75,6 +75,8 @@ def main(bundle: Path) -> int:
         parser.error(f"--cores {given.cores}: expected numbers, as in 0 or 2,3")
     if given.rounds is not None and given.rounds < 1:
         parser.error(f"--rounds {given.rounds}: expected 1 or more")
+    if given.minutes is not None and not given.minutes > 0:
+        parser.error(f"--minutes {given.minutes:g}: expected a number above 0")
     rounds = Rounds.of(given.rounds, minutes=given.minutes)
     if given.settings:
         rounds = Rounds(**strict_json.parse(given.settings))
