@@ -57,6 +57,7 @@ def test_a_bundle_may_have_any_name(plan: Plan, tmp_path: Path) -> None:
     [
         ("--rounds 0", "--rounds 0: expected 1 or more"),
         ("--rounds -3", "--rounds -3: expected 1 or more"),
+        ("--minutes nan", "--minutes nan: expected a number above 0"),
         ("--cores a,b", "--cores a,b: expected numbers, as in 0 or 2,3"),
     ],
 )
