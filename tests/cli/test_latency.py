@@ -226,6 +226,9 @@ def test_search_and_check_use_a_measured_table(nas: Nas, table: Path, tmp_path: 
             network["latency_ms"] / network["measured_ms"] - 1, abs=1e-9
         )
         assert abs(network["error"]) < 0.1
+    usual = nas("latency", "check", str(run), "--top", "1")
+    assert usual.code == 0
+    assert "this is onnxruntime" not in usual.err  # but the backend of the table
     reply = nas("latency", "check", str(run), "--table", "pixel1", "--top", "1", *FAKE)
     assert "the table is of another device" in reply.err
 

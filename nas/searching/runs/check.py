@@ -29,6 +29,11 @@ def spread_names(run: Path, top: int) -> tuple[str, ...]:
     return tuple(names[i] for i in chosen)
 
 
+def table_of_run(run: Path, name: str, *, table: str | None = None) -> LatencyTable:
+    """Return `table`, by default the one that predicted the solution `name` of a run."""
+    return load_table(table) if table else table_of(table_name_of(run, name), run)
+
+
 def check_run(
     run: Path,
     names: Iterable[str],
@@ -52,7 +57,7 @@ def check_run(
     found: dict[str, LatencyCheck] = {}
     for dtype in dict.fromkeys(dtypes.values()):
         own = [name for name in asked if dtypes[name] == dtype]
-        known = load_table(table) if table else table_of(table_name_of(run, own[0]), run)
+        known = table_of_run(run, own[0], table=table)
         place = replace(target, dtype=dtype) if target and dtype else target
         found |= {one.name: one for one in _in_one(run, own, known, place, report)}
     return tuple(found[name] for name in asked if name in found)
