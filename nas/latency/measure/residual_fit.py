@@ -42,13 +42,13 @@ def choose_kernel(rows: Floats, residuals: Floats) -> Kernel:
     if len(inputs) > _MAX_COMPARED:
         some = np.random.default_rng(0).permutation(len(inputs))[:_MAX_COMPARED]
         inputs, residuals = inputs[some], residuals[some]
-    found = [
-        (_log_likelihood(matern(inputs / length, inputs / length), residuals, noise), k)
-        for length in _LENGTHS
-        for noise in _NOISES
-        for k in [Kernel(length=length, noise=noise)]
-    ]
-    return max(found, key=lambda pair: pair[0])[1]
+    likelihoods = {}
+    for length in _LENGTHS:
+        matrix = matern(inputs / length, inputs / length)
+        for noise in _NOISES:
+            kernel = Kernel(length=length, noise=noise)
+            likelihoods[kernel] = _log_likelihood(matrix, residuals, noise)
+    return max(likelihoods, key=likelihoods.__getitem__)
 
 
 def fit_residual(rows: Floats, residuals: Floats, kernel: Kernel) -> Residual:
