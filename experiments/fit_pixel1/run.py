@@ -40,7 +40,8 @@ from nas.core.data import to_yaml
 from nas.core.files import write_text
 from nas.latency.file import write_table
 from nas.latency.predictor import OpModel
-from nas.latency.table import LatencyTable, Spread, TableError
+from nas.latency.provenance import TableError
+from nas.latency.table import LatencyTable, Spread
 
 HERE = Path(__file__).resolve().parent
 ANCHOR = "MobileNetV2-1.0-224 (2019)"

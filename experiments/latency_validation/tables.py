@@ -43,7 +43,7 @@ VARIANTS = (
     Variant(space="mobilenetv3", dtype="int8"),
     Variant(space="mnasnet_b0", threads=2),
 )
-SMALL = (Variant(space="mbconv_64"), Variant(space="mbconv_96"))
+SMALL = tuple(Variant(space=f"mbconv_{side}") for side in (32, 64, 96))
 """Tables of small inputs, measured on another machine."""
 
 

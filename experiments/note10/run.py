@@ -10,7 +10,8 @@ import numpy as np
 from nas.latency.file import write_table
 from nas.latency.measure.foreign import import_table
 from nas.latency.predictor import OpModel, extents
-from nas.latency.table import LatencyTable, TableError
+from nas.latency.provenance import TableError
+from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
 from nas.network.lowering import lower
 from nas.network.zoo import load_architecture

@@ -21,12 +21,14 @@ from nas.supernet.run import plan_supernet, train_supernet
 from nas.training.data import load_data
 from nas.training.recipe_files import find_recipe
 from nas.training.recipes import adapt
+from nas.training.task import for_classes
 
 HERE = Path(__file__).resolve().parent
 SPACE = str(HERE / "space.yaml")
-TABLE = "xeon_2_5ghz_onnxruntime_1t_fp32_mbconv_64"
+TABLE = "xeon_2_3ghz_onnxruntime_1t_fp32_mbconv_32"
 FAMILIES = ("mobilenet_v3_small", "mobilenet_v3_large", "mobilenet_v2")
 WIDTHS = tuple(round(0.05 * i, 2) for i in range(2, 31))
+CLASSES = 10
 NEAR = 0.95
 """A random network of a latency has at least this share of it."""
 AT_ONCE = 3
@@ -129,7 +131,7 @@ def of_zoo(ms: float) -> Sequence[Architecture]:
 
 
 def _widest(name: str, side: int, ms: float, table: LatencyTable) -> Architecture | None:
-    own = scale_resolution(load_architecture(name), side)
+    own = for_classes(scale_resolution(load_architecture(name), side), CLASSES)
     fitting = []
     for width in WIDTHS:
         try:

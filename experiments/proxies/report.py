@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import bootstrap, kendalltau, norm, spearmanr
 
+from experiments.proxies.run import LEARNED_FROM
 from experiments.shared.results import BLUE, RED, circumstances, save
 from nas import load_space
 from nas.accuracy.examples import Examples
@@ -17,17 +18,19 @@ from nas.core.files import write_text
 
 HERE = Path(__file__).resolve().parent
 LEARNED = "learned from 48 networks"
-TAUGHT_BY = "train 10%"
-COLOURS = {"digits": BLUE, "shapes": RED}
+COLOURS = {"cifar10_part": BLUE, "fashion_mnist": RED}
 
 Values = Mapping[str, Mapping[int, float]]
-Measured = tuple[Values, Mapping[str, float]]
+Costs = Mapping[str, float]
+Measured = tuple[Values, Costs, Costs]
+"""Values by proxy and network; seconds of every proxy for a network, and once for all."""
 
 
 def write(measured: Mapping[str, Measured], picks: np.ndarray) -> None:
     """Write result.yaml and correlation.png, and print a table."""
     results = {
-        name: _ranked(values, seconds, picks) for name, (values, seconds) in measured.items()
+        name: _ranked(values, seconds, once, picks)
+        for name, (values, seconds, once) in measured.items()
     }
     content = {"schema": 1, "results": results, **circumstances(("numpy", "torch"))}
     write_text(HERE / "result.yaml", to_yaml(content))
@@ -35,22 +38,33 @@ def write(measured: Mapping[str, Measured], picks: np.ndarray) -> None:
     print(_table(results))
 
 
-def _ranked(values: Values, seconds: Mapping[str, float], picks: np.ndarray) -> dict[str, Any]:
-    """Return, for every proxy, its rank correlation with the full training, and its cost."""
+def _ranked(values: Values, seconds: Costs, once: Costs, picks: np.ndarray) -> dict[str, Any]:
+    """Return, for every proxy, its rank correlation with the full trainings, and its cost."""
     finals = [name for name in values if name.startswith("final")]
     networks = sorted(values[finals[0]])
-    truth = np.array([values[finals[0]][i] for i in networks])
+    both = [i for i in networks if all(i in values[f] for f in finals)]
+    truth = np.array([np.mean([values[f][i] for f in finals if i in values[f]]) for i in networks])
     whole = seconds[finals[0]]
+
+    def row(name: str, scores: np.ndarray, cost: float) -> dict[str, Any]:
+        shared = once.get(name.split()[0], 0.0) / whole
+        return _row(scores, truth, cost / whole) | {"cost_once": round(shared, 2)}
+
     rows = {
-        name: _row(np.array([values[name][i] for i in networks]), truth, seconds[name] / whole)
+        name: row(name, np.array([values[name][i] for i in networks]), seconds[name])
         for name in values
         if name not in finals
     }
-    taught = sorted(set(values[TAUGHT_BY]) - set(networks))
-    predicted = _learned(picks, np.array(taught), np.array([values[TAUGHT_BY][i] for i in taught]))
-    rows[LEARNED] = _row(predicted[networks], truth, len(taught) * seconds[TAUGHT_BY] / whole)
-    both = [i for i in networks if all(i in values[f] for f in finals)]
+    taught = sorted(set(values[LEARNED_FROM]) - set(networks))
+    predicted = _learned(
+        picks, np.array(taught), np.array([values[LEARNED_FROM][i] for i in taught])
+    )
+    rows[LEARNED] = row(LEARNED, predicted[networks], 0.0)
+    rows[LEARNED]["cost_once"] = round(len(taught) * seconds[LEARNED_FROM] / whole, 2)
     one, other = (np.array([values[f][i] for i in both]) for f in (finals * 2)[:2])
+    for name in values:
+        if name.startswith(("trained", "inherited")):
+            rows[name]["mean_top1"] = float(np.mean([values[name][i] for i in networks]))
     return {
         "networks": len(networks),
         "detectable_tau": round(detectable(len(networks)), 3),
@@ -63,6 +77,7 @@ def _ranked(values: Values, seconds: Mapping[str, float], picks: np.ndarray) -> 
             "deviation_of_networks": float(truth.std(ddof=1)),
             "deviation_of_seeds": float(np.sqrt(np.mean((one - other) ** 2) / 2)),
             "networks_with_two_seeds": len(both) if len(finals) > 1 else 0,
+            "tau_of_two_seeds": _tau_b(one, other) if len(finals) > 1 else None,
         },
         "proxies": rows,
     }
@@ -89,7 +104,7 @@ def _learned(picks: np.ndarray, taught: np.ndarray, accuracy: np.ndarray) -> np.
     return fit_accuracy(examples).model.accuracy(picks)
 
 
-def _row(scores: np.ndarray, truth: np.ndarray, cost: float) -> dict[str, float | list[float]]:
+def _row(scores: np.ndarray, truth: np.ndarray, cost: float) -> dict[str, Any]:
     low, high = _interval(scores, truth)
     return {
         "tau": _tau_b(scores, truth),
@@ -123,15 +138,19 @@ def _table(results: Mapping[str, Any]) -> str:
         names, key=lambda n: -np.mean([r["proxies"][n]["tau"] for r in results.values()])
     )
     lines = [
-        "| proxy | " + " | ".join(f"{d}: tau (95 %) | cost" for d in results) + " |",
-        "|---|" + "---|---|" * len(results),
+        "| proxy | " + " | ".join(f"{d}: tau (95 %) | cost | once" for d in results) + " |",
+        "|---|" + "---|---|---|" * len(results),
     ]
     for name in order:
         cells = []
         for result in results.values():
             row = result["proxies"][name]
             low, high = row["tau_interval"]
-            cells += [f"{row['tau']:.2f} ({low:.2f} - {high:.2f})", f"{100 * row['cost']:.2g} %"]
+            cells += [
+                f"{row['tau']:.2f} ({low:.2f} - {high:.2f})",
+                f"{100 * row['cost']:.2g} %",
+                f"{row['cost_once']:.1f}" if row["cost_once"] else "",
+            ]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     seen = ", ".join(f"{name} {result['detectable_tau']:.2f}" for name, result in results.items())
     return "\n".join(lines) + f"\ndetectable with a power of 80 %: a tau of {seen}\n"
@@ -145,12 +164,13 @@ def _draw(results: Mapping[str, Any], path: Path) -> None:
         for proxy, row in sorted(result["proxies"].items(), key=lambda item: item[1]["tau"]):
             low, high = row["tau_interval"]
             spread = [[row["tau"] - low], [high - row["tau"]]]
-            axes.errorbar(100 * row["cost"], row["tau"], spread, fmt="o", color=COLOURS[name],
+            cost = 100 * (row["cost"] + row["cost_once"] / result["networks"])
+            axes.errorbar(cost, row["tau"], spread, fmt="o", color=COLOURS[name],
                           elinewidth=0.6, markersize=4)  # fmt: skip
-            axes.annotate(proxy, (100 * row["cost"], row["tau"]), xytext=(5, 3),
+            axes.annotate(proxy, (cost, row["tau"]), xytext=(5, 3),
                           textcoords="offset points", fontsize=8)  # fmt: skip
         axes.margins(x=0.15)
         axes.set(xscale="log", title=f"{name}: {result['networks']} networks",
-                 xlabel="cost of one network, % of a full training",
+                 xlabel="cost for a network, of all 24, % of a full training",
                  ylabel="Kendall tau with the full training")  # fmt: skip
     save(figure, path, dpi=110)

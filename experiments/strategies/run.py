@@ -1,16 +1,17 @@
 """Compare all strategies by the share of a reference front's hypervolume they reach.
 
-python -m experiments.strategies.run [--space mnasnet_b0] [--no-limit] [--seeds 10]
+python -m experiments.strategies.run [--space mnasnet_b0] [--no-limit] [--zoo] [--seeds 10]
     [--only archive --reference front.npy --most 1000]
 
-Writes SPACE.yaml and SPACE.png (SPACE_no_limit without the limit) to this folder, after every
+Writes SPACE.yaml and SPACE.png (SPACE_no_limit without the limit, SPACE_zoo where searches begin
+with the known networks of the space, as those of `nas search` do) to this folder, after every
 strategy. The reference front is kept in the file of --reference; a later run with it and --only
 replaces the results of those strategies and keeps the others.
 """
 
 import argparse
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from nas.accuracy.predictor import Floats
 from nas.core.files import write_text
 from nas.searching.evaluators import published, surrogate
 from nas.searching.problem import Problem, Strategy, Trials
+from nas.searching.warm_start import ZOO, Seeded, seed_rows
 from nas.space.file import load_space
 from nas.space.space import Matrix
 
@@ -68,10 +70,15 @@ def problem_of(name: str, limited: bool) -> Problem:
     return searches.problem_on_pixel1(space, evaluator.create(space), limit_ms)
 
 
-def search(problem: Problem, name: str, trials: int, seed: int) -> tuple[Trials, float]:
-    """Return the trials in order, and the strategy's seconds per candidate."""
+def search(
+    problem: Problem, name: str, trials: int, seed: int, *, seeds: Sequence[str]
+) -> tuple[Trials, float]:
+    """Return the trials in order, and the strategy's seconds per candidate.
+
+    The architectures named by `seeds` come first.
+    """
     timed = Timed(searches.strategy(problem, name, seed))
-    done = searches.run(problem, timed, trials)
+    done = searches.run(problem, Seeded(timed, seed_rows(problem, seeds)), trials)
     return done, timed.seconds / max(1, len(done))
 
 
@@ -95,10 +102,12 @@ def kept_reference(problem: Problem, each: int, path: Path | None) -> Floats:
     return front
 
 
-def measure(problem: Problem, name: str, front: Floats, *, seeds: int, most: int) -> dict[str, Any]:
+def measure(
+    problem: Problem, name: str, front: Floats, *, seeds: int, most: int, first: Sequence[str]
+) -> dict[str, Any]:
     """Return the shares of one strategy at the marks up to `most`, and what it costs."""
     marks = [mark for mark in MARKS if mark <= min(most, CAPS.get(name, most))]
-    found = [search(problem, name, marks[-1], seed) for seed in range(seeds)]
+    found = [search(problem, name, marks[-1], seed, seeds=first) for seed in range(seeds)]
     runs = [(searches.scores(problem, trials), seconds) for trials, seconds in found]
     shares: dict[str, Any] = {}
     for label, point in searches.reference_points(problem, front).items():
@@ -155,6 +164,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--space", default="mnasnet_b0", choices=sorted(BUDGET_MS))
     parser.add_argument("--no-limit", action="store_true")
+    parser.add_argument("--zoo", action="store_true", help="begin with the known networks")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--slow-seeds", type=int, default=2)
     parser.add_argument("--only", action="append", help="a strategy; may be repeated")
@@ -163,13 +173,15 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=MARKS[-1], help="evaluations of a search")
     given = parser.parse_args()
     started, problem = time.perf_counter(), problem_of(given.space, not given.no_limit)
-    label = given.space + ("_no_limit" if given.no_limit else "")
+    label = given.space + ("_no_limit" if given.no_limit else "") + ("_zoo" if given.zoo else "")
     results = earlier(label) if given.reference and given.reference.exists() else {}
     front = kept_reference(problem, given.reference_each, given.reference)
     for name in given.only or (*FAST, *CAPS):
         slow = min(given.seeds, SLOW_SEEDS.get(name, given.slow_seeds))
         seeds = given.seeds if name in FAST else slow
-        results[name] = measure(problem, name, front, seeds=seeds, most=given.most)
+        results[name] = measure(
+            problem, name, front, seeds=seeds, most=given.most, first=[ZOO] * given.zoo
+        )
         print(name, results[name], flush=True)
         content = {
             "schema": 1,

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import chain, repeat
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -42,6 +43,8 @@ SIDES = {"cifar10_part": 64, "fashion_mnist": 64, "digits": 32}
 NETWORKS = ("mobilenet_v3_small", "found", "efficientnet_b0")
 EPOCHS, SEEDS = (10, 20, 50), 3
 RECIPES = ("auto", "quick")
+KEEP = (4, 2)
+"""Of the plain loops of the first length, so many of the best go on to the second and third."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -80,13 +83,16 @@ class Bench:
             print(f"{' '.join(map(str, wanted.values()))}: {top1:.4f}, {seconds} s", flush=True)
         return float(self.known[key]["top1"])
 
-    def compare(self, case: Case, ways: Sequence[str], seeds: int) -> None:
+    def compare(self, case: Case, ways: Sequence[str], recipes: Sequence[str], seeds: int) -> None:
         """Train by plain `ways` with one seed, then the best and the recipes with others."""
-        first = {way: self.top1(case, way, 0) for way in ways}
-        best = max(first, key=lambda way: first[way])
-        for way in (*RECIPES, best):
+        best = self.ranked(case, ways)[0]
+        for way in (*recipes, best):
             for seed in range(seeds):
                 self.top1(case, way, seed)
+
+    def ranked(self, case: Case, ways: Sequence[str]) -> list[str]:
+        """Return `ways`, the best first by their first seed."""
+        return sorted(ways, key=lambda way: -self.top1(case, way, 0))
 
 
 def _key(record: Mapping[str, object]) -> tuple[object, ...]:
@@ -165,10 +171,12 @@ def measure(given: argparse.Namespace) -> None:
     for name, data in _data(given):
         with closing(Lines(MEASURED / f"{name}.jsonl", writer="another measurement")) as lines:
             bench = Bench(lines, data)
-            for epochs in given.epochs:
+            kept = dict.fromkeys(given.networks, given.plain)
+            for epochs, keep in zip(given.epochs, chain(given.keep, repeat(1)), strict=False):
                 for network in given.networks:
                     case = Case(data=name, network=network, epochs=epochs)
-                    bench.compare(case, given.plain, given.seeds)
+                    bench.compare(case, kept[network], given.recipes, given.seeds)
+                    kept[network] = bench.ranked(case, kept[network])[:keep]
 
 
 def main() -> None:
@@ -183,6 +191,10 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
     parser.add_argument("--epochs", nargs="+", type=int, default=EPOCHS)
     parser.add_argument("--plain", nargs="+", choices=PLAIN, default=[*PLAIN], help="the loops")
+    parser.add_argument(
+        "--keep", nargs="*", type=int, default=KEEP, help="loops that go on to the next length"
+    )
+    parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=RECIPES)
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()

@@ -8,6 +8,7 @@ import re
 import reprlib
 import unicodedata
 from collections.abc import Sequence
+from itertools import accumulate
 
 LONGEST_VALUE = 200
 """The most characters of a value from a file that a message shows."""
@@ -94,6 +95,17 @@ def few(texts: Sequence[str], most: int = 3, between: str = ", ") -> str:
     """Return the first few of `texts`, and how many more there are."""
     more = f" and {len(texts) - most} more" if len(texts) > most else ""
     return between.join(texts[:most]) + more
+
+
+def all_or_count(texts: Sequence[str], most: int) -> str:
+    """Return the first of `texts`, and the number of others, in at most `most` characters."""
+    joined = "; ".join(texts)
+    if len(joined) <= most:
+        return joined
+    room = most - len(f" (and {len(texts)} more)")
+    ends = accumulate(len(text) + len("; ") for text in texts)
+    named = max(sum(end - len("; ") <= room for end in ends), 1)
+    return f"{'; '.join(texts[:named])} (and {len(texts) - named} more)"
 
 
 def file_name(name: str, *, default: str) -> str:

@@ -89,6 +89,7 @@ def table_mapping(table: LatencyTable) -> dict[str, Any]:
         "model": model,
         "provenance": source,
         "boundary": correction,
+        "reload": table.reload,
         "validation": table.validation,
         "elsewhere": table.elsewhere,
         "lacks": table.lacks,

@@ -1,4 +1,4 @@
-"""The origin of a measured latency table, and the result of its validation."""
+"""The origin of a measured latency table, its error, and the result of its validation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -74,3 +74,19 @@ class Validation:
             f"{100 * self.noise_floor:.1f} %), {100 * self.within_5:.0f} % within 5 %, "
             f"worst {100 * self.worst:.1f} %"
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableError:
+    """The relative error on hold-out networks.
+
+    `mean` and `worst` are over all `networks`, `mean_large` over those of at least
+    `Spread.small_below` pixels; `scheme` says how the networks were held out.
+    """
+
+    scheme: str
+    networks: int
+    mean: float
+    mean_large: float
+    worst: float
+    note: str = ""

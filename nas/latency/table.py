@@ -1,7 +1,8 @@
 """Latency tables: milliseconds per unit, measured or predicted, with prediction intervals.
 
-A table is additive: a network takes `overhead_ms` plus the sum over its units. The latency of a
-unit is measured (`entries`), or else predicted by the operator model; with neither, it raises.
+A table is additive: a network takes `overhead_ms` plus the sum over its units, and what loading its
+weights takes if these outgrow the cache (`reload`). The latency of a unit is measured (`entries`),
+or else predicted by the operator model; with neither, it raises.
 """
 
 import hashlib
@@ -9,7 +10,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
-from itertools import accumulate
 from math import fsum
 from typing import Any
 
@@ -18,13 +18,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from nas.core.errors import BadValue, MissingEntry
 from nas.core.schema import Count, Milliseconds
-from nas.core.text import LONGEST_MESSAGE, LONGEST_VALUE, printable, shown
+from nas.core.text import LONGEST_MESSAGE, LONGEST_VALUE, all_or_count, printable, shown
 from nas.latency.correction import Correction
 from nas.latency.keys import KeyIndex
 from nas.latency.predictor import OpModel
-from nas.latency.provenance import Provenance, Validation
+from nas.latency.provenance import Provenance, TableError, Validation
+from nas.latency.reload import WeightReload, megabytes
 from nas.network.arrays import Places, unit_at
 from nas.network.blocks import Architecture
+from nas.network.cost import cost_of
 from nas.network.layers import Unit
 from nas.network.lowering import lower
 from nas.space.lookup import Lookup
@@ -56,22 +58,6 @@ class Entry:
     def __post_init__(self) -> None:
         if not self.low_ms <= self.ms <= self.high_ms:
             raise BadValue("must have low_ms <= ms <= high_ms", "ms")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableError:
-    """The relative error on hold-out networks.
-
-    `mean` and `worst` are over all `networks`, `mean_large` over those of at least
-    `Spread.small_below` pixels; `scheme` says how the networks were held out.
-    """
-
-    scheme: str
-    networks: int
-    mean: float
-    mean_large: float
-    worst: float
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +110,8 @@ class LatencyTable:
     `entries` are measured units by `Unit.key`; `model` predicts the others; `lacks` are units that
     the runtime could not run, with its message. `sources` says where the numbers come from, `weak`
     where they are least reliable. A measured table has a `provenance`, the `correction` of units
-    that were measured alone, and a `validation` once it was validated; `elsewhere` are those on
-    other devices, by their names.
+    that were measured alone, a `reload` where networks of its size need it, and a `validation` once
+    it was validated; `elsewhere` are those on other devices, by their names.
     """
 
     name: str
@@ -144,6 +130,7 @@ class LatencyTable:
     lacks: Mapping[str, str] = field(default_factory=dict)
     provenance: Provenance | None = None
     correction: Correction | None = None
+    reload: WeightReload | None = None
     validation: Validation | None = None
     elsewhere: Mapping[str, Validation] = field(default_factory=dict)
 
@@ -178,10 +165,20 @@ class LatencyTable:
             raise self.missing((unit,))
         return round(fsum(self.parts_ms(unit).values()), DECIMALS)
 
-    def total_ms(self, sums: ArrayLike) -> Floats:
-        """Return the latency of networks whose units add up to `sums`, rounded to nanoseconds."""
+    def total_ms(self, sums: ArrayLike, weights: ArrayLike) -> Floats:
+        """Return the latency of networks, rounded to nanoseconds.
+
+        Their units add up to `sums` milliseconds and have so many `weights` (`weights_of`).
+        """
         total = np.asarray(sums, float) + round(self.overhead_ms, DECIMALS)
+        if self.reload:
+            loaded = self.reload.ms(megabytes(weights, self.precision))
+            total = total + np.round(loaded, DECIMALS)
         return np.round(total, DECIMALS)
+
+    def weights_of(self, unit: Unit) -> Count:
+        """Return the parameters of a unit, 0 where they make no difference to `total_ms`."""
+        return cost_of(unit).params if self.reload else 0
 
     def inputs(self, keys: Iterable[str]) -> Mapping[str, Any]:
         """Return the numbers of the table's file from which the units `keys` are predicted.
@@ -193,6 +190,7 @@ class LatencyTable:
             "overhead_ms": self.overhead_ms,
             "model": dict(self.model.coefficients) if self.model else {},
             **({"residual": asdict(residual)} if residual else {}),
+            **({"reload": asdict(self.reload)} if self.reload else {}),
             "entries": {key: self.entries[key].ms for key in keys if key in self.entries},
         }
 
@@ -270,7 +268,8 @@ class LatencyTable:
         """
         part, extra_ms = cache(self._part), cache(self.extra_uncertainty_ms)  # names may differ
         named = cache(lambda unit, name: replace(part(unit), name=name))
-        archs, networks, extras = tuple(archs), [], []
+        weights_of = cache(self.weights_of)
+        archs, networks, extras, weights = tuple(archs), [], [], []
         for arch in archs:
             units = lower(arch)
             absent = tuple(unit for unit in units if not self.covers(unit))
@@ -279,7 +278,8 @@ class LatencyTable:
             networks.append(tuple(named(unit, unit.name) for unit in units))
             uncertain = (u for u in units if part(u).outside or self.entries)
             extras.append(round(fsum(map(extra_ms, uncertain)), DECIMALS))
-        ms = self.total_ms([fsum(part.ms for part in parts) for parts in networks])
+            weights.append(sum(map(weights_of, units)))
+        ms = self.total_ms([fsum(part.ms for part in parts) for parts in networks], weights)
         sides = [a.resolution for a in archs]
         ends = self.interval(ms, extra_uncertainty_ms=extras, resolution=sides)
         outside = map(self._left, networks, archs)
@@ -313,8 +313,10 @@ class LatencyTable:
             MissingEntry: if the table has neither an entry nor a model for some unit.
         """
         table = UnitTable(self)
-        lookup = Lookup(space, lambda units: (table.ms(units, table.locate(units)),))
-        return lambda matrix: self.total_ms(lookup(matrix)[:, 0])
+        lookup = Lookup(
+            space, lambda units: (table.ms(units, table.locate(units)), self.weights_of(units))
+        )
+        return lambda matrix: self.total_ms(*lookup(matrix).T)
 
     def missing(self, units: Sequence[Unit]) -> MissingEntry:
         """Return the error that names missing units, as many as fit into a message."""
@@ -322,7 +324,7 @@ class LatencyTable:
         why = "has no operator model (nas latency import --fit-model fits one), and " * imported
         start = f"latency table {shown(self.name)} {why}was not measured for: "
         texts = [self._lacking(key) for key in dict.fromkeys(unit.key for unit in units)]
-        return MissingEntry(start + _listed(texts, LONGEST_MESSAGE - len(start)))
+        return MissingEntry(start + all_or_count(texts, LONGEST_MESSAGE - len(start)))
 
     def _lacking(self, key: str) -> str:
         """Return `key`, with the runtime's message if it could not run that unit."""
@@ -384,14 +386,3 @@ def fingerprint(inputs: Mapping[str, Any]) -> str:
     """Return "sha256:" and 16 hex digits of `LatencyTable.inputs`."""
     text = json.dumps(inputs, sort_keys=True)
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-
-
-def _listed(texts: Sequence[str], most: int) -> str:
-    """Return the first of `texts`, and the number of others, in at most `most` characters."""
-    joined = "; ".join(texts)
-    if len(joined) <= most:
-        return joined
-    room = most - len(f" (and {len(texts)} more)")
-    ends = accumulate(len(text) + len("; ") for text in texts)
-    named = max(sum(end - len("; ") <= room for end in ends), 1)
-    return f"{'; '.join(texts[:named])} (and {len(texts) - named} more)"

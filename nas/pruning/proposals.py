@@ -81,33 +81,41 @@ def latency_meter(table: LatencyTable) -> Meter:
             f"latency table {table.name!r} has measured units only, and no operator model for the "
             "channel counts between them; use a table that has one"
         )
-    return _meter(table.unit_ms, lambda total: float(table.total_ms(total)))
+    return _meter(
+        lambda unit: (table.unit_ms(unit), table.weights_of(unit)),
+        lambda sums: float(table.total_ms(*sums)),
+    )
 
 
 def macs_meter() -> Meter:
     """Return a function that counts multiply-adds like `nas.cost`, caching units."""
-    return _meter(lambda unit: cost_of(unit).macs, float)
+    return _meter(lambda unit: (cost_of(unit).macs, 0), lambda sums: float(sums[0]))
 
 
-def _meter(of_unit: Callable[[Unit], float], whole: Callable[[float], float]) -> Meter:
-    known: dict[tuple[Block, Shape], tuple[float, Shape]] = {}
-    several: dict[Unit, float] = {}
+_Pair = tuple[float, float]
+
+
+def _meter(of_unit: Callable[[Unit], _Pair], whole: Callable[[_Pair], float]) -> Meter:
+    """Return a meter that adds two numbers up over the units, each computed once."""
+    known: dict[tuple[Block, Shape], tuple[_Pair, Shape]] = {}
+    several: dict[Unit, _Pair] = {}
 
     def meter(arch: Architecture) -> float:
         if any(block.inputs for _, block in arch.named_blocks()):
             units = lower(arch)
             several.update({unit: of_unit(unit) for unit in units if unit not in several})
-            return whole(sum(several[unit] for unit in units))
+            first, second = zip(*(several[unit] for unit in units), strict=True)
+            return whole((sum(first), sum(second)))
         shape: Shape = (arch.input_channels, arch.resolution, arch.resolution)
-        total = 0.0
+        total, more = 0.0, 0.0
         for _, block in arch.named_blocks():
             key = (block, shape)
             if key not in known:
                 unit = lower_block(block, shape)
                 known[key] = (of_unit(unit), unit.out_shape)
-            value, shape = known[key]
-            total += value
-        return whole(total)
+            (value, other), shape = known[key]
+            total, more = total + value, more + other
+        return whole((total, more))
 
     return meter
 

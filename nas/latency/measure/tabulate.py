@@ -16,8 +16,10 @@ from nas.latency.measure.plan import Plan, from_mapping
 from nas.latency.measure.samples import CORRECTION, FIXED, PROBE, UNIT, Samples
 from nas.latency.measure.validation import TooFew, validate
 from nas.latency.predictor import OpModel
-from nas.latency.provenance import Provenance
-from nas.latency.table import Entry, LatencyTable, Spread, TableError
+from nas.latency.provenance import Provenance, TableError
+from nas.latency.reload import megabytes
+from nas.latency.table import Entry, LatencyTable, Spread
+from nas.network.cost import cost_of
 from nas.network.layers import Unit
 
 METHOD = (
@@ -47,7 +49,8 @@ def tabulate(
     fixed_ms = _fixed_ms(plan, found)
     before = prior.model if prior else None
     refused = _refused(plan, samples)
-    networks = _networks(plan, found, isolated, _left_out(plan, isolated, refused, before))
+    left_out = _left_out(plan, isolated, refused, before)
+    networks = _networks(plan, found, isolated, left_out, samples.header["dtype"])
     correction_fit = fit_correction(networks, fixed_ms=fixed_ms)
     correction = correction_fit.correction
     entries = {
@@ -72,6 +75,7 @@ def tabulate(
         lacks=refused,
         provenance=_provenance(samples, plan, found, version),
         correction=correction,
+        reload=correction_fit.reload,
     )
     with suppress(TooFew):  # the table is as good without
         return validate(table, plan, samples, date=samples.machine.date)
@@ -105,6 +109,7 @@ def _networks(
     found: Estimates,
     isolated: Mapping[str, Estimate],
     left_out: Mapping[str, float],
+    dtype: str,
 ) -> tuple[MeasuredNetwork, ...]:
     """Return the networks for the correction whose units were measured alone or are `left_out`."""
     isolated_ms = {**left_out, **{key: one.ms for key, one in isolated.items()}}
@@ -114,7 +119,10 @@ def _networks(
         if job.role == CORRECTION and number in found.jobs and known:
             alone = [isolated_ms[unit.key] for unit in job.units]
             ms = found.jobs[number].ms
-            networks.append(MeasuredNetwork(units=job.units, isolated_ms=alone, ms=ms))
+            size = float(megabytes(sum(cost_of(unit).params for unit in job.units), dtype))
+            networks.append(
+                MeasuredNetwork(units=job.units, isolated_ms=alone, ms=ms, weights_mb=size)
+            )
     if len(networks) < _MIN_NETWORKS:
         raise NasError(
             f"only {len(networks)} networks are measured, {_MIN_NETWORKS} are needed; "

@@ -84,7 +84,9 @@ def speed_of(table: LatencyTable, plan: Plan, now: Mapping[int, float]) -> float
 
 def units_ms(table: LatencyTable, plan: Plan, number: int) -> float:
     """Return what `table` predicts for one job of `plan`."""
-    return float(table.total_ms(fsum(table.unit_ms(unit) for unit in plan.jobs[number].units)))
+    units = plan.jobs[number].units
+    weights = sum(map(table.weights_of, units))
+    return float(table.total_ms(fsum(map(table.unit_ms, units)), weights))
 
 
 def _scores(

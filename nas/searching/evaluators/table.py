@@ -46,7 +46,7 @@ class LatencyEvaluator:
         errors are normal.
         """
         sums = self.lookup(candidates.picks)
-        ms = self.table.total_ms(sums[:, 0])
+        ms = self.table.total_ms(sums[:, 0], sums[:, -1])
         if not self.confidence:
             return {"latency_ms": ms}
         sides = _resolutions(candidates)
@@ -103,14 +103,15 @@ def create(
     many, used = UnitTable(table), np.zeros(len(table.entries) + 1, bool)
 
     def values(units: Unit) -> tuple[Floats, ...]:
-        """Return milliseconds, extra uncertainties, and 1 for units beyond the range."""
+        """Return milliseconds, extra uncertainties, weights, and 1 for units beyond the range."""
         places = many.locate(units)
         used[places] = True
         beyond = np.zeros(len(places), bool)
         for is_so, _ in many.beyond(units, places):
             beyond |= is_so
         uncertainties = (many.extra_uncertainty_ms(units, places, beyond),) if confidence else ()
-        return many.ms(units, places), *uncertainties, beyond.astype(float)
+        weights = (np.asarray(table.weights_of(units), float),) if table.reload else ()
+        return many.ms(units, places), *uncertainties, *weights, beyond.astype(float)
 
     lookup = Lookup(space, values, units=detectors.bodies.units if detectors else units)
     sides = [table.model.resolution_reasons(r) if table.model else () for r in space.resolutions]
@@ -122,7 +123,7 @@ def create(
             f"{'; '.join(dict.fromkeys(reasons))}; "
             "search anyway with `allow_extrapolation`, or take another table"
         )
-    found: Lookup | HeadLookup = lookup.first(2 if confidence else 1)
+    found: Lookup | HeadLookup = lookup.first(1 + (confidence > 0) + (table.reload is not None))
     keys = [key for key, occurs in zip(table.entries, used, strict=False) if occurs]
     if detectors:
         found = HeadLookup(detectors.bodies, values, partial(_whole, table, bool(confidence)))
@@ -138,12 +139,13 @@ def create(
 
 
 def _whole(table: LatencyTable, uncertainties: bool, detector: Architecture) -> tuple[float, ...]:
-    """Return the milliseconds of a detector without the overhead, and the extra uncertainty."""
+    """Return what `values` of `create` returns, but the last, added up over a detector."""
     units = lower(detector)
     if absent := tuple(unit for unit in units if not table.covers(unit)):
         raise table.missing(absent)
-    ms = fsum(map(table.unit_ms, units))
-    return (ms, fsum(map(table.extra_uncertainty_ms, units))) if uncertainties else (ms,)
+    uncertainty = (fsum(map(table.extra_uncertainty_ms, units)),) if uncertainties else ()
+    weights = (float(sum(map(table.weights_of, units))),) if table.reload else ()
+    return fsum(map(table.unit_ms, units)), *uncertainty, *weights
 
 
 def _beyond(table: UnitTable, space: Space) -> list[str]:

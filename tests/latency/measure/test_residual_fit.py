@@ -55,3 +55,18 @@ def test_of_many_units_some_decide_the_kernel(monkeypatch: pytest.MonkeyPatch) -
     assert choose_kernel(rows, damaged) == choose_kernel(rows, wanted)
     monkeypatch.setattr(residual_fit, "_MAX_COMPARED", 100)
     assert choose_kernel(rows, damaged) != choose_kernel(rows, wanted)
+
+
+def test_a_feature_that_tells_nothing_is_left_out_and_others_have_lengths_of_their_own() -> None:
+    rng = np.random.default_rng(0)
+    rows = np.zeros((300, len(FEATURES)))
+    rows[:, :3] = rng.normal(size=(300, 3))
+    wanted = np.sin(3 * rows[:, 0]) + 0.2 * np.sin(rows[:, 1])
+    kernel = choose_kernel(rows, wanted)
+    assert kernel.lengths[0] < kernel.lengths[1] < kernel.lengths[2]
+    assert np.isinf(kernel.lengths[3:]).all()
+    residual = fit_residual(rows, wanted, kernel)
+    new = np.zeros((50, len(FEATURES)))
+    new[:, :3] = rng.normal(size=(50, 3))
+    truth = np.sin(3 * new[:, 0]) + 0.2 * np.sin(new[:, 1])
+    assert np.abs(np.log(residual.factor(new)) - truth).mean() < 0.03
