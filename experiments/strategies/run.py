@@ -71,7 +71,7 @@ def problem_of(name: str, limited: bool) -> Problem:
 
 
 def search(
-    problem: Problem, name: str, trials: int, seed: int, *, seeds: Sequence[str]
+    problem: Problem, name: str, trials: int, seed: int, *, seeds: Sequence[str] = ()
 ) -> tuple[Trials, float]:
     """Return the trials in order, and the strategy's seconds per candidate.
 

@@ -13,6 +13,7 @@ from nas.latency.exporting import Exported, write_dialect
 from nas.latency.importing import read_dialect
 from nas.latency.measure.estimates import quantile
 from nas.latency.measure.operator_fit import fit_operators
+from nas.latency.provenance import TableError
 from nas.latency.table import Entry, LatencyTable, Spread
 
 _DEVIATIONS = 1.645
