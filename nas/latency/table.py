@@ -92,6 +92,10 @@ class UnitLatency:
     extrapolated: bool = False
 
 
+_UnitNumbers = tuple[UnitLatency, float, Count]
+"""The latency of a unit, its extra uncertainty in milliseconds, and its weights."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
     """A predicted latency with its interval, its units, and what lies `outside` of the range."""
@@ -266,19 +270,18 @@ class LatencyTable:
         Raises:
             MissingEntry: as `predict` does.
         """
-        part, extra_ms = cache(self._part), cache(self.extra_uncertainty_ms)  # names may differ
-        named = cache(lambda unit, name: replace(part(unit), name=name))
-        weights_of = cache(self.weights_of)
         archs, networks, extras, weights = tuple(archs), [], [], []
+        known: dict[Unit, _UnitNumbers] = {}
+        named = cache(lambda part, name: replace(part, name=name))  # equal units have many names
         for arch in archs:
             units = lower(arch)
             absent = tuple(unit for unit in units if not self.covers(unit))
             if absent:
                 raise self.missing(absent)
-            networks.append(tuple(named(unit, unit.name) for unit in units))
-            uncertain = (u for u in units if part(u).outside or self.entries)
-            extras.append(round(fsum(map(extra_ms, uncertain)), DECIMALS))
-            weights.append(sum(map(weights_of, units)))
+            found = [known.get(u) or known.setdefault(u, self._numbers(u)) for u in units]
+            networks.append(tuple(named(n[0], u.name) for n, u in zip(found, units, strict=True)))
+            extras.append(round(fsum(n[1] for n in found), DECIMALS))
+            weights.append(sum(n[2] for n in found))
         ms = self.total_ms([fsum(part.ms for part in parts) for parts in networks], weights)
         sides = [a.resolution for a in archs]
         ends = self.interval(ms, extra_uncertainty_ms=extras, resolution=sides)
@@ -294,14 +297,17 @@ class LatencyTable:
         first = self.model.resolution_reasons(arch.resolution) if self.model else ()
         return tuple(dict.fromkeys([*first, *(name for part in parts for name in part.outside)]))
 
-    def _part(self, unit: Unit) -> UnitLatency:
-        return UnitLatency(
+    def _numbers(self, unit: Unit) -> "_UnitNumbers":
+        part = UnitLatency(
             name=unit.name,
             key=unit.key,
             ms=self.unit_ms(unit),
             outside=self.outside(unit),
             extrapolated=self.extrapolates(unit),
         )
+        uncertain = part.outside or self.entries
+        extra_ms = self.extra_uncertainty_ms(unit) if uncertain else 0.0
+        return part, extra_ms, self.weights_of(unit)
 
     def over(self, space: Space) -> Callable[[Matrix], Floats]:
         """Return the vectorised form of `predict` for one space.
