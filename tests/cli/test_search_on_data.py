@@ -109,6 +109,15 @@ def test_a_search_ends_within_a_batch_when_its_time_is_up(nas: Nas) -> None:
     assert "--max-seconds 2 is used up" in reply.err.splitlines()[-1]
 
 
+def test_time_that_is_up_before_the_first_trial_is_said(nas: Nas) -> None:
+    words = [word.replace("epochs=2", "epochs=300") for word in WORDS]
+    one = ("--objective", "max:top1_proxy")
+    reply = nas(*words, *one, "--trials", "9", "--out", "run", "--max-seconds", "1")
+    found = json.loads(reply.out)
+    assert (reply.code, found["trials"], found["spent"]) == (0, 0, "max_seconds")
+    assert "--max-seconds 1 is used up after 0 of 9 trials; resume:" in reply.err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

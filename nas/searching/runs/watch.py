@@ -19,6 +19,7 @@ from nas.core.files import write_text
 from nas.core.progress import Report
 from nas.core.schema import SCHEMA, OneOf, Range, Reader, Seconds
 from nas.core.storage import Place
+from nas.core.text import counted
 from nas.core.workers.runner import Runner, Watched
 from nas.searching.config import SearchConfig
 from nas.searching.session import Session
@@ -228,7 +229,7 @@ class Watch:
     def _trainings(self) -> str:
         """Return how many trainings there were, and how long one takes."""
         each = (time.monotonic() - self._began) * self.runner.workers / self._tasks
-        return f"{self._tasks} trainings, {each:.3g} s each"
+        return f"{counted(self._tasks, 'training')}, {each:.3g} s each"
 
     def _beat(self, state: str) -> None:
         """Write the heartbeat, unless there is no run folder, or it was removed."""
