@@ -1,7 +1,7 @@
 """The ways to a network for one's own images within a latency: each returns architectures."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +10,7 @@ import numpy as np
 
 import nas
 from nas.core.errors import BadValue
+from nas.core.run_folder import read_lines
 from nas.latency.file import load_table
 from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
@@ -30,8 +31,8 @@ WIDTHS = tuple(round(0.05 * i, 2) for i in range(2, 31))
 CLASSES = 10
 NEAR = 0.95
 """A random network of a latency has at least this share of it."""
-MANY = 200
-"""Candidates of the short trainings, of which time allows a few."""
+AT_ONCE = 6
+"""Further candidates of the short trainings, until their cost is that of the supernet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +47,11 @@ class Setting:
 
 
 @contextmanager
-def spending(costs: list[float], clock: Callable[[], float] = time.process_time) -> Iterator[None]:
-    """Append the seconds that the body takes by `clock`, by default those of the processor.
-
-    Where a worker does the work, another clock must tell: it has a processor time of its own.
-    """
-    before = clock()
+def spending(costs: list[float]) -> Iterator[None]:
+    """Append the processor seconds that the body takes; it must not have workers do the work."""
+    before = time.process_time()
     yield
-    costs.append(round(clock() - before, 2))
+    costs.append(round(time.process_time() - before, 2))
 
 
 def trained_supernet(setting: Setting) -> Path:
@@ -71,9 +69,17 @@ def by_supernet(setting: Setting, ms: float) -> Architecture:
 
 
 def by_proxy(setting: Setting, ms: float, seconds: float) -> Architecture:
-    """Return the best network within `ms` by short trainings, begun for so many seconds."""
+    """Return the best network within `ms` by short trainings that take so many seconds."""
     evaluator = f"proxy:epochs={setting.epochs}"
-    return _searched(setting, ms, evaluator, "max:top1_proxy", MANY, max_seconds=round(seconds))
+    journal = setting.runs / f"proxy-{ms:g}" / "journal.jsonl"
+    begun = read_lines(journal) if journal.is_file() else []
+    told = sum(len(str(line.get("status", ""))) for line in begun if "tell" in line)
+    trials, start = max(AT_ONCE, told), time.process_time()
+    while True:
+        found = _searched(setting, ms, evaluator, "max:top1_proxy", trials)
+        if time.process_time() - start >= seconds:
+            return found
+        trials += AT_ONCE
 
 
 def by_predictor(setting: Setting, ms: float) -> Architecture:
@@ -82,13 +88,7 @@ def by_predictor(setting: Setting, ms: float) -> Architecture:
 
 
 def _searched(
-    setting: Setting,
-    ms: float,
-    evaluator: str,
-    objective: str,
-    trials: int,
-    *,
-    max_seconds: int = 0,
+    setting: Setting, ms: float, evaluator: str, objective: str, trials: int
 ) -> Architecture:
     found = nas.search(
         space=SPACE,
@@ -97,9 +97,7 @@ def _searched(
         objective=objective,
         limit=f"latency_ms<={ms:g}",
         trials=trials,
-        max_seconds=max_seconds,
         data="" if evaluator == "published" else setting.data,
-        workers=1,
         allow_extrapolation=True,
         out=setting.runs / f"{evaluator.partition(':')[0]}-{ms:g}",
     )

@@ -7,7 +7,6 @@ result.yaml and accuracy.png are written anew after every training; `--read` onl
 """
 
 import argparse
-import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -95,7 +94,7 @@ class Bench:
         if self._of(**key):
             return
         spent = list[float]()
-        with spending(spent, time.perf_counter if way == "proxy" else time.process_time):
+        with spending(spent):
             archs = search()
         for number, arch in enumerate(archs):
             file = f"networks/{name}-{ms:g}-{way}-{number}.yaml"

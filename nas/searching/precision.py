@@ -195,6 +195,11 @@ class Int8Accuracy:
         return getattr(self.inner, "at_once", None)
 
     @property
+    def first_at_once(self) -> int | None:
+        """The same for the first call."""
+        return getattr(self.inner, "first_at_once", self.at_once)
+
+    @property
     def seconds(self) -> float:
         """Typical seconds for one candidate."""
         return self.inner.seconds

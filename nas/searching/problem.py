@@ -91,7 +91,7 @@ class Evaluator(Protocol):
     a model that did not guide the search. The metric in an optional `guide` is what a search
     maximises by default, in the place of the first that it provides. One that takes long over many
     candidates says in an optional `at_once` how many it is given in a call at most, so that what it
-    found counts before the others have begun.
+    found counts before the others have begun, and in `first_at_once` how many in the first call.
     """
 
     @property

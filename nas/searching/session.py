@@ -74,7 +74,7 @@ class Session:
         """
         if not self.waiting:
             self.ask(count)
-        numbers = tuple(self.waiting)[: _at_once(self.problem)]
+        numbers = tuple(self.waiting)[: _at_once(self.problem, first=not self._count)]
         if numbers:
             picks = np.stack([self.waiting[number] for number in numbers])
             self.tell(numbers, self._evaluate(picks))
@@ -193,7 +193,8 @@ class Session:
         return unsure
 
 
-def _at_once(problem: Problem) -> int | None:
+def _at_once(problem: Problem, *, first: bool) -> int | None:
     """Return how many candidates the evaluators take at once, None where any number is welcome."""
-    asked = (getattr(evaluator, "at_once", None) for evaluator in problem.expensive)
+    name = "first_at_once" if first else "at_once"
+    asked = (getattr(e, name, getattr(e, "at_once", None)) for e in problem.expensive)
     return min((max(1, count) for count in asked if count is not None), default=None)

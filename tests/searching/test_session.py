@@ -70,6 +70,13 @@ def test_an_evaluator_says_how_many_it_takes_at_once(problem: Problem) -> None:
     assert (len(session), session.asked, session.waiting) == (8, 8, {})
 
 
+def test_an_evaluator_says_how_many_it_takes_at_first(problem: Problem) -> None:
+    fake = problem.evaluators[-1]
+    fake.at_once, fake.first_at_once = 3, 1  # type: ignore[attr-defined]
+    session = Session(problem, _strategy(problem), NullJournal(), header={})
+    assert [session.step(8) for _ in range(4)] == [1, 3, 3, 1]
+
+
 def test_equal_candidates_are_evaluated_once(problem: Problem, all_rows: np.ndarray) -> None:
     problem.evaluators[1].broken = 1
     rows = np.concatenate([all_rows[:2], all_rows[:2], all_rows[-1:], all_rows[-1:]])

@@ -83,6 +83,11 @@ class Proxy:
         return self._eta * max(2, self._runner.workers)
 
     @property
+    def first_at_once(self) -> int:
+        """Candidates for the first call: some are trained to the end before many are begun."""
+        return self._runner.workers
+
+    @property
     def note(self) -> str:
         """What the numbers are."""
         size = f" at {self._setup.resolution} px" if self._setup.resolution else ""
