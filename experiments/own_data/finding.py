@@ -10,7 +10,6 @@ import numpy as np
 
 import nas
 from nas.core.errors import BadValue
-from nas.core.run_folder import read_lines
 from nas.latency.file import load_table
 from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
@@ -21,6 +20,7 @@ from nas.supernet.run import plan_supernet, train_supernet
 from nas.training.data import load_data
 from nas.training.recipe_files import find_recipe
 from nas.training.recipes import adapt
+from nas.training.run import fit_to_data, train
 from nas.training.task import for_classes
 
 HERE = Path(__file__).resolve().parent
@@ -31,8 +31,8 @@ WIDTHS = tuple(round(0.05 * i, 2) for i in range(2, 31))
 CLASSES = 10
 NEAR = 0.95
 """A random network of a latency has at least this share of it."""
-AT_ONCE = 6
-"""Further candidates of the short trainings, until their cost is that of the supernet."""
+MANY = 200
+"""Candidates of the short trainings, of which their epochs allow some."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,18 +68,19 @@ def by_supernet(setting: Setting, ms: float) -> Architecture:
     return _searched(setting, ms, evaluator, "max:top1_proxy", setting.scored)
 
 
-def by_proxy(setting: Setting, ms: float, seconds: float) -> Architecture:
-    """Return the best network within `ms` by short trainings that take so many seconds."""
+def by_proxy(setting: Setting, ms: float, seconds: float) -> tuple[Architecture, float]:
+    """Return the best network within `ms` by short trainings, and their processor seconds.
+
+    They have as many epochs as take `seconds`, by the time of one epoch of a random network.
+    """
+    recipe, costs = adapt(find_recipe("auto"), epochs=1), list[float]()
+    data, (example,) = load_data(setting.data), random_ones(ms, 1)
+    with spending(costs):
+        train(fit_to_data(example, data), data, recipe, seed=0)
+    epochs = max(setting.epochs, round(seconds / costs[0]))
     evaluator = f"proxy:epochs={setting.epochs}"
-    journal = setting.runs / f"proxy-{ms:g}" / "journal.jsonl"
-    begun = read_lines(journal) if journal.is_file() else []
-    told = sum(len(str(line.get("status", ""))) for line in begun if "tell" in line)
-    trials, start = max(AT_ONCE, told), time.process_time()
-    while True:
-        found = _searched(setting, ms, evaluator, "max:top1_proxy", trials)
-        if time.process_time() - start >= seconds:
-            return found
-        trials += AT_ONCE
+    found = _searched(setting, ms, evaluator, "max:top1_proxy", MANY, max_epochs=epochs)
+    return found, epochs * costs[0]
 
 
 def by_predictor(setting: Setting, ms: float) -> Architecture:
@@ -88,7 +89,13 @@ def by_predictor(setting: Setting, ms: float) -> Architecture:
 
 
 def _searched(
-    setting: Setting, ms: float, evaluator: str, objective: str, trials: int
+    setting: Setting,
+    ms: float,
+    evaluator: str,
+    objective: str,
+    trials: int,
+    *,
+    max_epochs: int = 0,
 ) -> Architecture:
     found = nas.search(
         space=SPACE,
@@ -97,6 +104,7 @@ def _searched(
         objective=objective,
         limit=f"latency_ms<={ms:g}",
         trials=trials,
+        max_epochs=max_epochs,
         data="" if evaluator == "published" else setting.data,
         allow_extrapolation=True,
         out=setting.runs / f"{evaluator.partition(':')[0]}-{ms:g}",

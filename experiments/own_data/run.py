@@ -7,7 +7,7 @@ result.yaml and accuracy.png are written anew after every training; `--read` onl
 """
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -72,7 +72,14 @@ class Bench:
         self._search(name, ms, "random", lambda: [*finding.random_ones(ms, self.given.random)])
         scored = self._of(data=name, limit_ms=ms, way="supernet", number=0)[0]["cpu_seconds"]
         seconds = costs / len(self.given.limits) + scored
-        self._search(name, ms, "proxy", lambda: [finding.by_proxy(setting, ms, seconds)])
+        trained = list[float]()
+
+        def by_proxy() -> list[Architecture]:
+            found, spent = finding.by_proxy(setting, ms, seconds)
+            trained.append(spent)
+            return [found]
+
+        self._search(name, ms, "proxy", by_proxy, trained)
 
     def train(self, task: Task, data: Data, setting: Setting) -> None:
         """Do a training that is not known yet."""
@@ -88,8 +95,14 @@ class Bench:
         return [line for line in self._of(data=name, limit_ms=ms) if "file" in line]
 
     def _search(
-        self, name: str, ms: float, way: str, search: Callable[[], list[Architecture]]
+        self,
+        name: str,
+        ms: float,
+        way: str,
+        search: Callable[[], list[Architecture]],
+        elsewhere: Sequence[float] = (),
     ) -> None:
+        """Find and store; `elsewhere` gets the seconds that worker processes took."""
         key = {"data": name, "limit_ms": ms, "way": way}
         if self._of(**key):
             return
@@ -100,7 +113,7 @@ class Bench:
             file = f"networks/{name}-{ms:g}-{way}-{number}.yaml"
             write_text(self.given.runs / file, to_yaml(to_mapping(arch)))
             facts = {"table_ms": load_table(TABLE).predict(arch).ms, "macs": cost(arch).macs}
-            share = round(spent[0] / len(archs), 2)
+            share = round((spent[0] + sum(elsewhere)) / len(archs), 2)
             self._add(
                 {**key, "number": number, "file": file, "name": arch.name, **facts}
                 | {"cpu_seconds": share}

@@ -29,7 +29,8 @@ class PicksFeatures:
     """Turns rows of picks of one space into features, shape (rows, `nas.accuracy.features.NAMES`).
 
     Rounded numbers (widths, hidden channels, widths of squeeze-and-excitation) are tabulated once
-    for all numbers of channels that occur, by the functions that also build the blocks.
+    for all numbers of channels that occur, by the functions that also build the blocks. Where
+    strides or heads have choices of their own, rows are decoded `one_by_one`, which is slow.
     """
 
     def __init__(self, space: Space) -> None:
@@ -37,7 +38,7 @@ class PicksFeatures:
         self.space = space
         fields = [column.name for column in space.columns if column.field == "stride"]
         fields += [name for name in space.choices if re.match(r"head\d", name)]
-        self._one_by_one = bool(fields)  # tables need a fixed stride and few heads
+        self.one_by_one = bool(fields)  # tables need a fixed stride and few heads
         self._columns = {column.name: i for i, column in enumerate(space.columns)}
         stem = [c for c in space.columns if c.name.startswith("stem") or c.name == "act"]
         self._stem_columns = [self._columns[c.name] for c in stem]
@@ -54,7 +55,7 @@ class PicksFeatures:
     def __call__(self, matrix: Matrix) -> Floats:
         """Return the features of the rows of a matrix, canonical or not."""
         check_indices(matrix, self.space.columns, space=self.space.name)
-        if self._one_by_one:
+        if self.one_by_one:
             return features(self.space.decode_rows(matrix))
         space, rows, lines = self.space, len(matrix), matrix.T.astype(np.intp, order="C")
         resolution = self.worth(lines, "resolution", space.resolutions) + np.zeros(rows)
