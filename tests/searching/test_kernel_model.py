@@ -1,11 +1,20 @@
 """The kernel model: its treatment of noise and of known trials."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from nas.accuracy.features import NAMES
+from nas.accuracy.picks import PicksFeatures
+from nas.core.errors import NasError
+from nas.searching import kernel_model
 from nas.searching.evaluate import evaluate
+from nas.searching.evaluators.costs import create
 from nas.searching.kernel_model import KernelModel
 from nas.searching.problem import OK, STATUS_TYPE, Problem, Trials
+from nas.space.file import load_space
+from nas.space.space import Space
 
 
 def _told(problem: Problem, rows: np.ndarray, top1: np.ndarray) -> KernelModel:
@@ -59,3 +68,27 @@ def test_latest_trials_count_and_at_most_a_fifth_more(
         latest = model_of(slice(dropped, told))
         assert model_of(slice(told)) == pytest.approx(latest, rel=1e-8)
         assert model_of(slice(55), slice(55, told)) == pytest.approx(latest, rel=1e-8)
+
+
+def _mean_error(problem: Problem) -> float:
+    """Return the error on new rows of a number that depends on the depth of whole networks."""
+    features = PicksFeatures(problem.space)
+    depth = NAMES.index("g_depth")
+    rows = problem.space.sample_matrix(np.random.default_rng(0), 140)
+    wanted = np.sin(features(rows)[:, depth])
+    model = _told(problem, rows[:40], wanted[:40])
+    return float(np.abs(_predicted(problem, model, rows[40:]) - wanted[40:]).mean())
+
+
+def test_features_of_networks_tell_more_than_picks(
+    problem: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = load_space("mbconv_64")
+    problem = replace(problem, space=space, evaluators=(create(space), problem.evaluators[-1]))
+    found = _mean_error(problem)
+    monkeypatch.setattr(kernel_model, "PicksFeatures", _unknown)
+    assert found < 0.7 * _mean_error(problem)
+
+
+def _unknown(space: Space) -> PicksFeatures:
+    raise NasError(f"the blocks of {space.name} have no features")
