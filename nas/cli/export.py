@@ -14,7 +14,7 @@ from nas.core.errors import NasError
 from nas.core.storage import is_url, split_name
 from nas.exporting.export import export, exporter_of, preprocessing_path
 from nas.network.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
-from nas.pipeline.origin import CARD, with_origin
+from nas.pipeline.origin import CARD, card_notes
 from nas.searching.runs.folder import find_architecture
 
 _FLOATS = ", as floats; nas quantize writes the int8 that it was trained for"
@@ -54,17 +54,19 @@ def command(  # noqa: PLR0913  # all of them are options of the user
         trained: Checkpoint | None = find_trained(arch, weights)
     else:
         trained = load_checkpoint(arch) if find_checkpoint(arch) else None
+    network = trained.arch if trained else find_architecture(arch)
+    notes = None
     if exporter_of(form, out).name == CARD:
-        trained = trained and with_origin(trained, weights or arch, latency_table=latency_table)
+        notes = card_notes(network, weights or arch, latency_table=latency_table)
+        trained = trained and replace(trained, notes=notes)
     elif latency_table:
         raise NasError(f"`latency_table` is for the card of the format {CARD} alone")
-    network = trained.arch if trained else find_architecture(arch)
     folder, solution = split_name(arch)
     if out is None and solution is not None:
         network = replace(network, name=f"{Path(folder).name}-{solution}")
     elif out is None and trained and Path(arch).is_dir():
         network = replace(network, name=Path(arch).resolve().name)
-    path = export(network, out, form=form, trained=trained, opset=opset)
+    path = export(network, out, form=form, trained=trained, opset=opset, notes=notes)
     if as_json:
         print_json({"schema": 1, "path": str(path), "fingerprint": network.fingerprint})
     else:

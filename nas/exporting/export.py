@@ -28,7 +28,7 @@ def named(arch: Architecture) -> str:
     return file_name(arch.name, default=arch.fingerprint)
 
 
-def export(
+def export(  # noqa: PLR0913  # all but the first are optional
     arch: Architecture,
     path: Path | str | None = None,
     *,
@@ -36,6 +36,7 @@ def export(
     weights: Weights | None = None,
     trained: Checkpoint | None = None,
     opset: int | None = None,
+    notes: Mapping[str, str] | None = None,
 ) -> Path:
     """Write `arch` to `path` in a format, and return the path.
 
@@ -44,7 +45,8 @@ def export(
     architecture. The weights of `trained`, and what it says about classes and the normalisation of
     images, go along where the format has room for them; for .tflite files also as JSON in a file
     beside them, since few runtimes give their metadata. `opset` is that of ONNX, the same as
-    "onnx:opset=..." as the format.
+    "onnx:opset=..." as the format. `notes` are those of a network without weights for its model
+    card.
 
     Raises:
         NasError: if there is no such format, or the file cannot be written.
@@ -60,7 +62,7 @@ def export(
             if beside := preprocessing_path(target):
                 write_text(beside, to_json(preprocessing(arch, trained.metadata)))
         else:
-            exporter(arch, target, weights)
+            exporter(arch, target, weights, notes)
     except OSError as error:
         raise NasError(f"cannot write {target}: {error.strerror or error}") from None
     return target

@@ -16,6 +16,7 @@ from nas.core.run_folder import (
     NETADAPT,
     PIPELINE,
     RUN,
+    SEARCH,
     TRAINING,
     Kind,
     kind_of,
@@ -49,7 +50,16 @@ class Origin:
 
 
 def with_origin(trained: Checkpoint, text: str, *, latency_table: str = "") -> Checkpoint:
-    """Return `trained`, which `text` names, with notes for its model card.
+    """Return `trained`, which `text` names, with the notes of `card_notes`.
+
+    Raises:
+        NasError: as `card_notes` does.
+    """
+    return replace(trained, notes=card_notes(trained.arch, text, latency_table=latency_table))
+
+
+def card_notes(arch: Architecture, text: str, *, latency_table: str = "") -> dict[str, str]:
+    """Return notes for the model card of `arch`, which `text` names.
 
     The notes say how it was found, as far as its folder records it, and its latency by
     `latency_table`, by default the table of its run.
@@ -62,12 +72,12 @@ def with_origin(trained: Checkpoint, text: str, *, latency_table: str = "") -> C
     name = latency_table or found.table
     try:
         if name:
-            notes[LATENCY] = json.dumps(latency_sentences(load_table(name), trained.arch))
+            notes[LATENCY] = json.dumps(latency_sentences(load_table(name), arch))
     except NasError as error:
         if latency_table:
             raise
         logger.warning("the card says nothing of the latency: %s", error)
-    return replace(trained, notes=notes)
+    return notes
 
 
 def latency_sentences(table: LatencyTable, arch: Architecture) -> list[str]:
@@ -156,6 +166,12 @@ def _pipeline(here: Path, name: str) -> Origin:
     return Origin(sentences=tuple(sentences), table=table)
 
 
+def _search(here: Path, _: str) -> Origin:
+    settings = read_mapping(here / RUN)
+    table = str(settings["latency_table"])
+    return Origin(sentences=(_searched(settings, table),), table=table)
+
+
 def _recipe(train: Mapping[str, Any]) -> str:
     recipe, epochs = train["recipe"], train.get("epochs")
     name = recipe["name"] if isinstance(recipe, Mapping) else recipe
@@ -174,6 +190,7 @@ def _searched(search: Mapping[str, Any], table: str) -> str:
 
 
 _READ: Mapping[Kind, Callable[[Path, str], Origin]] = {
+    SEARCH: _search,
     TRAINING: _training,
     NETADAPT: _pruning,
     PIPELINE: _pipeline,

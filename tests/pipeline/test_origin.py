@@ -9,10 +9,11 @@ import pytest
 import yaml
 
 from nas.core.errors import NasError, RunError
+from nas.exporting.export import export
 from nas.latency.file import load_table
 from nas.network.checkpoint import Checkpoint, DataMetadata
 from nas.network.zoo import load_architecture
-from nas.pipeline.origin import latency_sentences, origin, with_origin
+from nas.pipeline.origin import card_notes, latency_sentences, origin, with_origin
 
 NETWORK = {"name": "trained", "part": "trained", "path": "train"}
 
@@ -93,6 +94,23 @@ def test_a_pipeline_says_what_led_to_its_network(tmp_path: Path) -> None:
         assert found.sentences[1] == train
         assert found.sentences[-1] == last
         assert found.table == "pixel1"
+
+
+def test_a_network_of_a_search_is_found_without_a_training(tmp_path: Path) -> None:
+    settings = {"schema": 1, "space": "mbconv", "limit": ["latency_ms<=20"], "trials": 500}
+    folder = write(tmp_path / "r", "run.yaml", {**settings, "latency_table": "pixel1"})
+    arch, text = load_architecture("mobilenet_v2"), f"{folder}:best"
+    notes = card_notes(arch, text)
+    (found,) = json.loads(notes["origin"])
+    assert found == (
+        "Found by a search of the space mbconv under latency_ms<=20, 500 trials, latency by pixel1."
+    )
+    assert json.loads(notes["latency"])[0].startswith("64.")
+    path = export(arch, tmp_path / "card", form="hub", notes=notes)
+    card = (path / "README.md").read_text(encoding="utf-8")
+    assert "64." in card
+    assert "there are no weights here" in card
+    assert "500 trials" in card
 
 
 @pytest.mark.parametrize("text", ["mobilenet_v2", "missing", "s3://bucket/run", "x.yaml"])
