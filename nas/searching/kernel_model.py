@@ -59,9 +59,11 @@ class _Shapes:
     """
 
     def __init__(self, space: Space) -> None:
-        """Sample `space`."""
+        """Sample `space`, which may be one of parameters, without networks."""
         self._features: PicksFeatures | None = None
         self.count = 0
+        if not isinstance(space, Space):
+            return
         with suppress(NasError, LookupError):
             features = PicksFeatures(space)
             if features.one_by_one:

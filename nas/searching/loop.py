@@ -396,6 +396,5 @@ def _streamed(setup: Setup, session: Session, watch: Watch) -> Iterator[None]:
 
 def _front(setup: Setup, trials: Trials) -> NDArray[np.int64]:
     """Return the numbers of the best trials: the front, or the best few of one objective."""
-    if not len(trials):  # time was up before the first was done
-        return np.zeros(0, np.int64)
-    return front_numbers(setup.problem.scores(trials.metrics), trials)
+    nothing = np.zeros(0, np.int64)  # time was up before the first trial
+    return front_numbers(setup.problem.scores(trials.metrics), trials) if len(trials) else nothing
