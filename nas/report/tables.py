@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import inf
+from math import fsum, inf
 
 import numpy as np
 
@@ -180,17 +180,24 @@ def _counted(reasons: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
 def network_table(arch: Architecture, table: LatencyTable) -> Table:
     """Return a network as a table: a row for each block, with its share of the latency."""
     latency, total = table.predict(arch), cost(arch)
+
+    def times(ms: float) -> tuple[str, str]:
+        return f"{ms:.{2 if latency.ms >= _FEW_MS else 3}f}", f"{100 * ms / latency.ms:.1f}"
+
     rows = [
         (
             *_block_cells(unit),
             f"{cost_of(unit).macs / 1e6:.1f}",
             f"{cost_of(unit).params / 1e3:.1f}",
-            f"{part.ms:.{2 if latency.ms >= _FEW_MS else 3}f}",
-            f"{100 * part.ms / latency.ms:.1f}",
+            *times(part.ms),
         )
         for unit, part in zip(lower(arch), latency.units, strict=True)
     ]
-    sums = (f"{total.macs / 1e6:.1f}", f"{total.params / 1e3:.1f}", f"{latency.ms:.2f}", "100.0")
+    if table.overhead_ms or table.reload:
+        rest = latency.ms - fsum(part.ms for part in latency.units)
+        what = "any run, loading weights" if table.reload else "any run"
+        rows.append((what, *[""] * 11, *times(rest)))
+    sums = (f"{total.macs / 1e6:.1f}", f"{total.params / 1e3:.1f}", *times(latency.ms))
     return Table(
         title=arch.name or arch.fingerprint,
         headings=(

@@ -7,6 +7,7 @@ import pytest
 from small_search import search
 
 from nas.latency.file import load_table
+from nas.latency.reload import WeightReload
 from nas.network.cost import cost
 from nas.network.zoo import load_architecture
 from nas.report.tables import (
@@ -223,3 +224,18 @@ def test_references_outside_of_the_space_are_left_out() -> None:
     table = front_table(replace(run, front=run.front[:0]), known=known)
     assert [row[0] for row in table.rows] == ["efficientnet_b0"]
     assert table.title == "Pareto front: 0 architectures, 0 shown"
+
+
+def test_what_no_block_takes_has_a_row() -> None:
+    own = WeightReload(fits_mb=1.0, misses_mb=2.0, ms_per_mb=0.5)
+    table = replace(load_table("pixel1"), overhead_ms=0.25)
+    arch = load_architecture("mobilenet_v2")
+    for made, name, ms in (
+        (table, "any run", 0.25),
+        (replace(table, reload=own), "any run, loading weights", 0.25 + 2e-6 * cost(arch).params),
+    ):
+        *blocks, rest, total = network_table(arch, made).rows
+        assert (rest[0], rest[-2]) == (name, f"{ms:.2f}")
+        parts = [float(row[-2]) for row in (*blocks, rest)]
+        assert sum(parts) == pytest.approx(float(total[-2]), abs=0.005 * len(parts))
+    assert network_table(arch, load_table("pixel1")).rows[-2][0].startswith("head")
