@@ -297,7 +297,7 @@ class LatencyTable:
         first = self.model.resolution_reasons(arch.resolution) if self.model else ()
         return tuple(dict.fromkeys([*first, *(name for part in parts for name in part.outside)]))
 
-    def _numbers(self, unit: Unit) -> "_UnitNumbers":
+    def _numbers(self, unit: Unit) -> _UnitNumbers:
         part = UnitLatency(
             name=unit.name,
             key=unit.key,

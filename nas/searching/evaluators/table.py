@@ -46,7 +46,8 @@ class LatencyEvaluator:
         errors are normal.
         """
         sums = self.lookup(candidates.picks)
-        ms = self.table.total_ms(sums[:, 0], sums[:, -1])
+        weights = sums[:, -1] if self.table.reload else 0
+        ms = self.table.total_ms(sums[:, 0], weights)
         if not self.confidence:
             return {"latency_ms": ms}
         sides = _resolutions(candidates)
