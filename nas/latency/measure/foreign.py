@@ -114,7 +114,8 @@ def export_table(table: LatencyTable, dialect: str, path: Path) -> Exported:
     """Write the measured units of `table` in a dialect.
 
     The spread there is the standard deviation of one run. A table that was measured here holds
-    only the interval of the mean, so it is written without a spread.
+    only the interval of the mean, so it is written without a spread. What belongs to no unit is
+    named among what is left out.
 
     Raises:
         NasError: if the table has none, or the dialect can express none of them.
@@ -125,4 +126,16 @@ def export_table(table: LatencyTable, dialect: str, path: Path) -> Exported:
         key: DialectEntry(ms=entry.ms, deviation_ms=entry.deviation_ms, count=entry.count)
         for key, entry in table.entries.items()
     }
-    return write_dialect(dialect, entries, path, heading=f"{table.device}, {table.runtime}")
+    written = write_dialect(dialect, entries, path, heading=f"{table.device}, {table.runtime}")
+    return replace(written, left_out=(*written.left_out, *_of_no_unit(table)))
+
+
+def _of_no_unit(table: LatencyTable) -> tuple[str, ...]:
+    """Return what `table` adds to the units of a network, which no dialect can say."""
+    more = []
+    if table.overhead_ms:
+        more.append(f"what any run costs, {table.overhead_ms:g} ms")
+    if table.reload:
+        of = f"networks with more than {table.reload.fits_mb:g} MB"
+        more.append(f"loading the weights of {of}, {table.reload.ms_per_mb:g} ms for each MB")
+    return tuple(more)

@@ -14,6 +14,7 @@ from nas.latency.dialect import unit_from_key
 from nas.latency.file import load_table, write_table
 from nas.latency.importing import read_dialect
 from nas.latency.measure.foreign import export_table, import_table, with_model
+from nas.latency.reload import WeightReload
 from nas.network.zoo import load_architecture
 from nas.searching.runs.folder import find_architecture
 
@@ -36,6 +37,21 @@ def test_deviation_and_count_come_back_after_import_and_export(
     for key, entry in again.items():
         assert entry.count == read[key].count
         assert entry.deviation_ms == pytest.approx(read[key].deviation_ms, abs=1e-6)
+
+
+def test_what_belongs_to_no_unit_is_named_when_it_is_left_out(tmp_path: Path) -> None:
+    source = Path(__file__).resolve().parents[2] / "data" / "proxylessnas_table.yaml"
+    table, _ = import_table("proxylessnas", [source], device="d", threads=1, name="t")
+    reload = WeightReload(fits_mb=1.0, misses_mb=2.5, ms_per_mb=0.03)
+    more = replace(table, overhead_ms=0.006, reload=reload)
+    plain, left_out = (
+        export_table(one, "proxylessnas", tmp_path / "out.json").left_out for one in (table, more)
+    )
+    assert left_out == (
+        *plain,
+        "what any run costs, 0.006 ms",
+        "loading the weights of networks with more than 1 MB, 0.03 ms for each MB",
+    )
 
 
 def test_noisy_rows_of_one_unit_are_pooled_and_clear_contradictions_refused(tmp_path: Path) -> None:
