@@ -12,7 +12,8 @@ from nas.latency.reload import WeightReload
 from nas.network.layers import Unit
 
 _COUNTS = (*COUNTS, *FINER)
-_ENOUGH = 3 * (len(FEATURES) + len(_COUNTS))
+_COEFFICIENTS = len(FEATURES) + len(_COUNTS)
+_ENOUGH = 3 * _COEFFICIENTS
 _CLEARLY = 0.75
 _STRENGTHS = tuple(float(10**power) for power in np.arange(-4.0, 0.01, 0.5))
 _STRENGTHS_WITH_TERMS = _STRENGTHS[2:]
@@ -59,19 +60,22 @@ def fit_correction(networks: Sequence[MeasuredNetwork], *, fixed_ms: float = 0.0
     changes the units least, in the mean of the squares, or without terms the one whose coefficients
     change least; how much that weighs is chosen by leave-one-out cross-validation of what a table
     would predict, where no unit adds less than `added_ms` allows. Terms are fitted where there are
-    three networks or more for each coefficient, or where they make that error smaller by a quarter;
-    so is what loading weights takes (`WeightReload`). `fixed_ms` is what any run costs, of a
-    network too.
+    three networks or more for each coefficient, or one or more and terms make that error smaller by
+    a quarter, as what loading weights takes (`WeightReload`) must. `fixed_ms` is what any run
+    costs, of a network too.
 
     Raises:
         ValueError: if there are no networks.
     """
     if not networks:
         raise ValueError("a correction is fitted on networks, and there are none")
-    plain, finer = (_Sample.of(networks, fixed_ms, counts) for counts in ((), _COUNTS))
-    sample, best = finer, finer.fit()
-    if len(networks) < _ENOUGH and not _clearly_better(best, without := plain.fit()):
-        sample, best = plain, without
+    sample = _Sample.of(networks, fixed_ms, ())
+    best = sample.fit()
+    if len(networks) >= _COEFFICIENTS:
+        finer = _Sample.of(networks, fixed_ms, _COUNTS)
+        likely = finer.fit()
+        if len(networks) >= _ENOUGH or _clearly_better(likely, best):
+            sample, best = finer, likely
     loads = [sample.fit(cache) for cache in _caches(networks)]
     likely = min(loads, key=_squares, default=best)
     return likely if likely.reload and _clearly_better(likely, best) else best

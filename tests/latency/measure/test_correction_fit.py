@@ -7,6 +7,7 @@ import pytest
 
 from nas.latency.correction import FEATURES, Correction, own_ms
 from nas.latency.measure.correction_fit import MeasuredNetwork, _ridge, fit_correction
+from nas.latency.predictor import COUNTS, FINER
 from nas.latency.reload import WeightReload
 from nas.network.lowering import lower
 from nas.space.space import Space
@@ -140,6 +141,13 @@ def test_terms_are_fitted_where_they_explain_much(mnasnet_b0: Space, count: int)
     new = _networks(mnasnet_b0, 60, seed=1, correction=true)
     off = [abs(_predicted(found.correction, one) / one.ms - 1) for one in new]
     assert max(off) < 0.05
+
+
+def test_fewer_networks_than_coefficients_give_no_terms(mnasnet_b0: Space) -> None:
+    true = replace(TRUE, terms={"layers": 1e5, "conv_weights": 0.5})
+    few = len(FEATURES) + len(COUNTS) + len(FINER) - 1
+    networks = _networks(mnasnet_b0, few, seed=0, correction=true)
+    assert fit_correction(networks).correction.terms == {}
 
 
 def test_few_networks_give_no_terms_that_explain_little(mnasnet_b0: Space) -> None:
