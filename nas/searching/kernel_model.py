@@ -6,80 +6,23 @@ than on picks alone.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import cast
 
 import numpy as np
 
-from nas.accuracy.picks import PicksFeatures
 from nas.core.blas import one_blas_thread
-from nas.core.errors import NasError
-from nas.core.rounding import significant
 from nas.searching.acquisition import violation
 from nas.searching.kernel_fit import Fit, Kernel, Solver
 from nas.searching.problem import FAILED, Floats, Metrics, Problem, Trials
+from nas.searching.row_features import Logs, NetworkFeatures
 from nas.space.lookup import Embedding
 from nas.space.rows import coordinates
-from nas.space.space import Matrix, Space
+from nas.space.space import Matrix
 
-_SAMPLE = 1000
 _STEPS = 5
 _LIKELY = 0.5
-_TINY = 1e-12
 _FEATURES, _BESIDE_FEATURES = 2.0, 0.3
 """Weights of the features of networks, and of picks beside them."""
-
-
-class Logs:
-    """The logarithms of the free metrics, standardised over random rows."""
-
-    def __init__(self, problem: Problem) -> None:
-        """Sample the space of `problem`."""
-        sample = problem.space.sample_matrix(np.random.default_rng(0), _SAMPLE)
-        known = problem.known(sample)
-        self._names, self.count = tuple(known), len(known)
-        logs = self._raw(known, len(sample))
-        self._centre, self._scale = logs.mean(axis=0), np.maximum(logs.std(axis=0), _TINY)
-
-    def __call__(self, known: Metrics, count: int) -> Floats:
-        """Return them for the free metrics of `count` rows, shape (count, metrics)."""
-        logs: Floats = (self._raw(known, count) - self._centre) / self._scale
-        return logs
-
-    def _raw(self, known: Metrics, count: int) -> Floats:
-        columns = [np.log(np.maximum(known[name], _TINY)) for name in self._names]
-        return significant(np.stack(columns, axis=1)) if columns else np.zeros((count, 0))
-
-
-class _Shapes:
-    """The features of networks by which published accuracies are predicted, standardised.
-
-    They are how deep, wide and expanded networks are at each stride, among others, standardised
-    over random rows. There are none where a space has no such networks, or they would take long.
-    """
-
-    def __init__(self, space: Space) -> None:
-        """Sample `space`, which may be one of parameters, without networks."""
-        self._features: PicksFeatures | None = None
-        self.count = 0
-        if not isinstance(space, Space):
-            return
-        with suppress(NasError, LookupError):
-            features = PicksFeatures(space)
-            if features.one_by_one:
-                return
-            found = features(space.sample_matrix(np.random.default_rng(0), _SAMPLE))
-            self._varied = np.flatnonzero(found.std(axis=0) > _TINY)
-            self._centre = found[:, self._varied].mean(axis=0)
-            self._scale = found[:, self._varied].std(axis=0)
-            self._features, self.count = features, len(self._varied)
-
-    def __call__(self, rows: Matrix) -> Floats:
-        """Return the features of `rows`, shape (rows, features)."""
-        if self._features is None:
-            return np.zeros((len(rows), 0))
-        found: Floats = (self._features(rows)[:, self._varied] - self._centre) / self._scale
-        return significant(found)
 
 
 class _Places:
@@ -93,15 +36,15 @@ class _Places:
     def __init__(self, problem: Problem) -> None:
         tables = [coordinates(column.values) for column in problem.space.columns]
         self._embedding, self._logs = Embedding(problem.space, tables), Logs(problem)
-        self._shapes, self.logs = _Shapes(problem.space), self._logs.count
-        self._weight = _BESIDE_FEATURES if self._shapes.count else 1.0
-        self.picks = self._embedding.count + self._shapes.count
+        self._networks, self.logs = NetworkFeatures(problem.space), self._logs.count
+        self._weight = _BESIDE_FEATURES if self._networks.count else 1.0
+        self.picks = self._embedding.count + self._networks.count
         self.count = self.picks + 2 * self.logs
 
     def __call__(self, rows: Matrix, known: Metrics) -> Floats:
         """Return the coordinates of `rows`: picks, features, logarithms, squared logarithms."""
         logs, picks = self._logs(known, len(rows)), self._weight * self._embedding(rows)
-        return np.concatenate([picks, _FEATURES * self._shapes(rows), logs, logs**2], axis=1)
+        return np.concatenate([picks, _FEATURES * self._networks(rows), logs, logs**2], axis=1)
 
 
 class _Kept:

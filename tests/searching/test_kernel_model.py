@@ -8,7 +8,7 @@ import pytest
 from nas.accuracy.features import NAMES
 from nas.accuracy.picks import PicksFeatures
 from nas.core.errors import NasError
-from nas.searching import kernel_model
+from nas.searching import row_features
 from nas.searching.evaluate import evaluate
 from nas.searching.evaluators.costs import create
 from nas.searching.kernel_model import KernelModel
@@ -86,7 +86,7 @@ def test_features_of_networks_tell_more_than_picks(
     space = load_space("mbconv_64")
     problem = replace(problem, space=space, evaluators=(create(space), problem.evaluators[-1]))
     found = _mean_error(problem)
-    monkeypatch.setattr(kernel_model, "PicksFeatures", _unknown)
+    monkeypatch.setattr(row_features, "PicksFeatures", _unknown)
     assert found < 0.7 * _mean_error(problem)
 
 

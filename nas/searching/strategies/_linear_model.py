@@ -6,19 +6,22 @@ import numpy as np
 
 from nas.core.blas import one_blas_thread
 from nas.core.rounding import significant
-from nas.searching.kernel_model import Logs
 from nas.searching.problem import Floats, Metrics, Problem, Trials
+from nas.searching.row_features import Logs, NetworkFeatures
 from nas.space.space import Matrix, Space
 
 _TINY = 1e-12
+_SQUARES = 0.3
+"""Weight of the squares of the features of networks."""
 
 
 class Features:
     """Turns rows into numbers for a linear model.
 
     These are: every value of a choice but the first, 1 where it is picked; products of two of them
-    within a stage (and of the same layer where picks are per layer); logarithms of the free metrics
-    and their squares, as how accuracy saturates with size is most of what picks do not explain; 1.
+    within a stage (and of the same layer where picks are per layer); features of the networks and
+    logarithms of the free metrics, and the squares of both, as how accuracy saturates with size is
+    most of what picks do not explain; 1.
     """
 
     def __init__(self, problem: Problem, *, most_pairs: int) -> None:
@@ -35,15 +38,16 @@ class Features:
         ]
         both = both if len(both) <= most_pairs else []
         self._both = np.array(both, dtype=np.int64).reshape(-1, 2).T
-        self._logs = Logs(problem)
+        self._networks, self._logs = NetworkFeatures(space), Logs(problem)
 
     def __call__(self, rows: Matrix, known: Metrics) -> Floats:
         """Return the features of `rows`, whose free metrics are `known`, shape (n, features)."""
         single = rows.T[self._column] == self._value[:, None]
         pairs = single[self._both[0]] & single[self._both[1]]
-        logs = self._logs(known, len(rows)).T
-        one = np.ones((1, len(rows)))
-        return np.concatenate([single, pairs, logs, logs**2, one], dtype=np.float64).T
+        networks, logs = self._networks(rows).T, self._logs(known, len(rows)).T
+        squares, one = (_SQUARES * networks**2, logs**2), np.ones((1, len(rows)))
+        parts = (single, pairs, networks, logs, *squares, one)
+        return np.concatenate(parts, dtype=np.float64).T
 
 
 def _together(space: Space, i: int, j: int) -> bool:

@@ -59,8 +59,14 @@ class OffspringSampler:
         for _ in range(_ROUNDS):
             groups = count - len(found) + 8
             children, parents = self._children(archive, groups, rng)
-            worth = self._worth(archive, model, children, parents, errors)
-            worth[~proposals.unseen(children)] = -np.inf
+            known = self._problem.known(children)
+            allowed = self._problem.satisfies(known, len(children)) & proposals.unseen(children)
+            worth = np.where(allowed, 0.0, -np.inf)
+            if errors is not None:
+                at = np.flatnonzero(allowed)
+                free = {name: values[at] for name, values in known.items()}
+                expected = errors[parents[at]]
+                worth[at] = self._worth(archive, model, children[at], free, expected)
             best = worth.reshape(-1, groups).argmax(axis=0) * groups + np.arange(groups)
             found = np.concatenate([found, children[best[worth[best] > -np.inf]]])
             found = proposals.new(found)[:count]
@@ -87,15 +93,11 @@ class OffspringSampler:
         archive: ParetoArchive,
         model: PredictionLayout,
         children: Matrix,
-        parents: NDArray[np.int64],
-        errors: Floats | None,
+        known: Metrics,
+        errors: Floats,
     ) -> Floats:
-        """Return how promising every child is, -inf where it violates a free constraint."""
-        known = self._problem.known(children)
-        worth = np.where(self._problem.satisfies(known, len(children)), 0.0, -np.inf)
-        if errors is not None:
-            metrics = model.predict(children, known)
-            scores = self._problem.scores(metrics) + errors[parents]
-            worth += archive.improvement(scores)
-            worth -= violation(self._problem, metrics, len(children))
+        """Return how promising every child is; `errors` are those of the model on its parent."""
+        metrics = model.predict(children, known)
+        worth = archive.improvement(self._problem.scores(metrics) + errors)
+        worth -= violation(self._problem, metrics, len(children))
         return np.where(np.isnan(worth), -np.inf, worth)

@@ -14,14 +14,16 @@ _MAX_PAIRS = 200
 _PENALTY = 0.1
 _FORGET = 0.9
 """Old batches count less, as the model should be accurate near the front."""
+_LEAST, _SHARE = 50, 5
+"""A batch is at most a fifth of the trials told so far: early models change quickly."""
 
 
 class Archive:
     """Keeps the front and what is close behind it, and breeds from that.
 
-    Of several children of near parents only the one is proposed that a linear model, refitted to
-    every batch, predicts to be furthest ahead of the front. With one objective the archive is the
-    elite.
+    Of several children of near parents only the one is proposed that a linear model of picks and of
+    features of networks, refitted to every batch, predicts to be furthest ahead of the front. With
+    one objective the archive is the elite.
     """
 
     def __init__(
@@ -36,10 +38,14 @@ class Archive:
         self._offspring = OffspringSampler(problem, siblings=siblings, mutations=_MUTATIONS)
 
     def ask(self, count: int) -> Matrix:
-        """Return up to `count` new rows: random ones first, then children of the archive."""
-        rng = self._proposals.rng()
-        if self._proposals.count < self._initial or not len(self._archive):
-            return self._proposals.ask(self._proposals.random(count, rng))
+        """Return up to `count` new rows: random ones first, then children of the archive.
+
+        There are fewer while there are few trials to learn from.
+        """
+        rng, told = self._proposals.rng(), self._proposals.count
+        if told < self._initial or not len(self._archive):
+            return self._proposals.ask(self._proposals.random(min(count, self._initial), rng))
+        count = min(count, max(_LEAST, told // _SHARE))
         found = self._offspring(
             self._archive, self._model, count=count, proposals=self._proposals, rng=rng
         )
@@ -53,7 +59,7 @@ class Archive:
 
 
 def create(
-    problem: Problem, *, seed: int, initial: int = 100, siblings: int = 8, batch: int = 200
+    problem: Problem, *, seed: int, initial: int = 50, siblings: int = 8, batch: int = 400
 ) -> Archive:
     """Return the strategy for one search.
 
