@@ -48,6 +48,7 @@ class PicksFeatures:
             for values in product(*(c.values for c in stem))
         ]
         self._channels = self._occurring()
+        self._own_widths = [self._width_table(row) for row in space.stages]
         self._heads = self._head_table()
         self._hidden: dict[tuple[Value, ...], _Ints] = {}
         self._squeezed: dict[tuple[Squeezing, tuple[Value, ...]], _Ints] = {}
@@ -109,7 +110,7 @@ class PicksFeatures:
         """Add the layers of one stage; return its output channels."""
         depth = self.worth(lines, f"stage{number + 1}_layers", row.options["layers"])
         stride = int(row.options["stride"][0])
-        width = self._widths(lines, number, row)
+        width = self._widths(lines, number)
         for layer in range(row.max_layers if row.per_layer else min(row.max_layers, 2)):
             behind = layer == 1 and not row.per_layer
             count = np.maximum(depth - 1, 0) if behind else np.greater(depth, layer) * 1.0
@@ -118,13 +119,15 @@ class PicksFeatures:
             described.add(replace(layers, count=count), stride if layer == 0 else 1)
         return np.where(np.greater(depth, 0), width, channels)
 
-    def _widths(self, lines: _Ints, number: int, row: Row) -> _Ints:
+    def _widths(self, lines: _Ints, number: int) -> _Ints:
         """Return the width of one stage in every row."""
-        space, values = self.space, row.options["width"]
-        table = np.array([[multiplied(int(v), m) for v in values] for m in space.multipliers])
-        multiplier = self.index(lines, "multiplier")
-        channels = table[multiplier, self.index(lines, f"stage{number + 1}_width")]
-        return np.broadcast_to(channels, lines.shape[1])
+        places = self.index(lines, "multiplier"), self.index(lines, f"stage{number + 1}_width")
+        return np.broadcast_to(self._own_widths[number][places], lines.shape[1])
+
+    def _width_table(self, row: Row) -> _Ints:
+        """Return the widths of a stage, shape (multipliers, widths)."""
+        multipliers, widths = self.space.multipliers, row.options["width"]
+        return np.array([[multiplied(int(width), m) for width in widths] for m in multipliers])
 
     def _occurring(self) -> tuple[int, ...]:
         """Return all numbers of channels that occur between blocks."""

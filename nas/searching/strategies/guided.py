@@ -12,10 +12,10 @@ from nas.space.space import Matrix
 
 _SLACK, _INNER_SLACK = 0.05, 0.005
 _MIN_KEPT = 100
-_GENERATIONS, _CHILDREN = 10, 300
+_GENERATIONS, _CHILDREN = 6, 300
 _MAX_FITTED = 1000
 _SUPPLY = 2000
-_LEAST, _SHARE = 4, 20
+_LEAST, _SHARE = 2, 20
 """A batch is at most a twentieth of the trials told so far: early models change quickly."""
 
 
