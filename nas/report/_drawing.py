@@ -1,6 +1,6 @@
 """What pictures share: style, reproducible files, and labels that do not overlap."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,6 +23,9 @@ FOUND, KNOWN, GREY = "#1f6fb4", "#c8442c", "#555555"
 _OFFSETS = ((6, -3), (-6, -3), (0, 7), (0, -12), (10, 9), (10, -15), (-10, 9), (-10, -15),
             (14, 19), (14, -25), (-14, 19), (-14, -25), (18, 29), (18, -35))  # fmt: skip
 """Places for a label beside its point, in typographic points, the best first."""
+
+_POINTS = 72
+"""Typographic points in an inch."""
 
 
 @contextmanager
@@ -94,13 +97,14 @@ def place(
     lines = []
     for text in sorted(labels, key=lambda text: -text.xy[1]):
         free = []
-        for offset in offsets:
-            box = _moved(text, offset)
+        boxes = _boxes(text, offsets, figure.dpi)
+        for offset, box in boxes.items():
             inside = axes.bbox.containsx(box.x0) and axes.bbox.containsx(box.x1)
             if inside and not any(box.overlaps(other) for other in taken):
                 free.append((box.count_contains(seen), offset))
         _, offset = min(free, key=lambda place: place[0] > 0, default=(0, offsets[0]))
-        box = _moved(text, offset)
+        _move(text, offset)
+        box = boxes[offset]
         taken.append(box)
         end = axes.transData.transform(text.xy)
         lines.append([np.clip(end, box.min, box.max), end])
@@ -111,14 +115,29 @@ def place(
     axes.add_collection(thin, autolim=False)
 
 
-def _moved(text: Annotation, offset: tuple[int, int]) -> Bbox:
-    """Move a label, and return the box that its text then fills."""
-    text.set_position(offset)
-    text.set_horizontalalignment(
-        "center" if not offset[0] else "left" if offset[0] > 0 else "right"
-    )
+def _boxes(
+    text: Annotation, offsets: Sequence[tuple[int, int]], dpi: float
+) -> Mapping[tuple[int, int], Bbox]:
+    """Return the box that the text of a label fills at each of `offsets`; it is measured once."""
+    _move(text, offsets[0])
     box: Bbox = Text.get_window_extent(text)
-    return box
+    start, origin = np.array(offsets[0]), _aligned(offsets[0])
+    found = {}
+    for offset in offsets:
+        right = (_aligned(offset) - origin) * box.width
+        x, y = (np.array(offset) - start) * dpi / _POINTS
+        found[offset] = box.translated(x - right, y)
+    return found
+
+
+def _move(text: Annotation, offset: tuple[int, int]) -> None:
+    text.set_position(offset)
+    text.set_horizontalalignment({0.0: "left", 0.5: "center", 1.0: "right"}[_aligned(offset)])
+
+
+def _aligned(offset: tuple[int, int]) -> float:
+    """Return the share of a label's width that is left of its place."""
+    return 0.5 if not offset[0] else 0.0 if offset[0] > 0 else 1.0
 
 
 def set_log(axes: Axes, *, both: bool = False) -> None:
