@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from itertools import pairwise
@@ -190,13 +190,14 @@ class Architecture:
         object.__setattr__(self, label, float(value))  # 0 and 0.0 have the same fingerprint
 
     def _check_channels(self) -> None:
-        if not self.named_blocks():
+        blocks = self.named_blocks()
+        if not blocks:
             raise BadValue("an architecture needs at least one block", "stem")
-        if len(self.named_blocks()) > MAX_BLOCKS:
+        if len(blocks) > MAX_BLOCKS:
             raise BadValue(f"an architecture has at most {MAX_BLOCKS:,} blocks", "stages")
         given = {IMAGE: self.input_channels}
         before = IMAGE
-        for place, block in self.named_blocks():
+        for place, block in blocks:
             _check_inputs(place, block, given)
             channels = [given[name] for name in block.inputs or (before,)]
             found = sum(channels) if block.kind == "concat" else channels[0]
@@ -209,13 +210,15 @@ class Architecture:
                     "in_channels",
                 )
             given[place], before = block.out_channels, place
-        self._check_outputs(given)
+        self._check_outputs(blocks, given)
 
-    def _check_outputs(self, given: Mapping[str, int]) -> None:
+    def _check_outputs(
+        self, blocks: Sequence[tuple[str, Block]], given: Mapping[str, int]
+    ) -> None:
         """Reject blocks that nothing reads, and outputs of a detector that do not fit."""
-        places = [place for place, _ in self.named_blocks()]
-        read = {name for _, block in self.named_blocks() for name in block.inputs}
-        read |= {before for (before, _), (_, b) in pairwise(self.named_blocks()) if not b.inputs}
+        places = [place for place, _ in blocks]
+        read = {name for _, block in blocks for name in block.inputs}
+        read |= {before for (before, _), (_, b) in pairwise(blocks) if not b.inputs}
         outputs = self.detector.outputs if self.detector else {places[-1]: given[places[-1]]}
         for place, channels in outputs.items():
             if given.get(place) != channels:

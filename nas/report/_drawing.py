@@ -132,7 +132,9 @@ def _boxes(
 
 def _move(text: Annotation, offset: tuple[int, int]) -> None:
     text.set_position(offset)
-    text.set_horizontalalignment({0.0: "left", 0.5: "center", 1.0: "right"}[_aligned(offset)])
+    text.set_horizontalalignment(
+        "center" if not offset[0] else "left" if offset[0] > 0 else "right"
+    )
 
 
 def _aligned(offset: tuple[int, int]) -> float:
