@@ -212,9 +212,7 @@ class Architecture:
             given[place], before = block.out_channels, place
         self._check_outputs(blocks, given)
 
-    def _check_outputs(
-        self, blocks: Sequence[tuple[str, Block]], given: Mapping[str, int]
-    ) -> None:
+    def _check_outputs(self, blocks: Sequence[tuple[str, Block]], given: Mapping[str, int]) -> None:
         """Reject blocks that nothing reads, and outputs of a detector that do not fit."""
         places = [place for place, _ in blocks]
         read = {name for _, block in blocks for name in block.inputs}

@@ -200,49 +200,43 @@ class Space:
         return self.decode_rows(row[None])[0]
 
     def decode_rows(self, rows: Matrix) -> tuple[Architecture, ...]:
-        """Return the architectures of all rows; shared parts are built once."""
+        """Return the architectures of all rows; shared stages are built once."""
         check_indices(rows, self.columns, space=self.name)
-        rows, part_of = rows.astype(np.uint8), cache(self._part_of)
-        return tuple(self._decoded(row, part_of) for row in rows)
+        rows, stage_of = rows.astype(np.uint8), cache(self._stage_of)
+        return tuple(self._decoded(row, stage_of) for row in rows)
 
-    def _decoded(self, row: Matrix, part_of: Callable[[int, bytes, int], Blocks]) -> Architecture:
-        parts: list[Blocks] = []
-        channels = self.input_channels
-        for number, own in enumerate(self._deciding):
-            parts.append(part_of(number, row[own].tobytes(), channels))
-            channels = parts[-1][-1].out_channels if parts[-1] else channels
-        stem, *stages, head = parts
-        place = next((i for i, c in enumerate(self.columns) if c.name == "resolution"), None)
+    def _decoded(self, row: Matrix, stage_of: Callable[[int, bytes, int], Blocks]) -> Architecture:
+        values = {c.name: c.values[i] for c, i in zip(self.columns, row, strict=True)}
+        stem = self.stem_blocks(values)
+        channels = stem[-1].out_channels
+        stages = []
+        for s, own in enumerate(self._deciding):
+            stages.append(stage_of(s, row[own].tobytes(), channels))
+            channels = stages[-1][-1].out_channels if stages[-1] else channels
         return Architecture(
-            resolution=self.resolutions[0 if place is None else row[place]],
+            resolution=int(values.get("resolution", self.resolutions[0])),
             stem=stem,
             stages=tuple(stages),
-            head=head,
+            head=self.head_blocks(values, channels),
             input_channels=self.input_channels,
             dropout=self.dropout,
             drop_connect=self.drop_connect,
             fixed_features=self.fixed_features,
         )
 
-    def _part_of(self, number: int, picked: bytes, in_channels: int) -> Blocks:
-        """Return the blocks of the stem, a stage or the head, given the picks it depends on."""
-        columns = [self.columns[i] for i in self._deciding[number]]
+    def _stage_of(self, stage: int, picked: bytes, in_channels: int) -> Blocks:
+        """Return the blocks of a stage, given the picks of the choices it depends on."""
+        columns = [self.columns[i] for i in self._deciding[stage]]
         values = {c.name: c.values[i] for c, i in zip(columns, picked, strict=True)}
-        if number == 0:
-            return self.stem_blocks(values)
-        if number > len(self.stages):
-            return self.head_blocks(values, in_channels)
-        return self.stage_blocks(number - 1, values, in_channels)
+        return self.stage_blocks(stage, values, in_channels)
 
     @cached_property
     def _deciding(self) -> tuple[list[int], ...]:
-        """The columns on which the stem, each stage and the head depend, besides input channels."""
-        around = [i for i, c in enumerate(self.columns) if c.stage is None]
-        stages = [
+        """The columns that each stage depends on, besides its input channels."""
+        return tuple(
             [i for i, c in enumerate(self.columns) if c.stage == s or c.field == "multiplier"]
             for s in range(len(self.stages))
-        ]
-        return (around, *stages, around)
+        )
 
     def stem_blocks(self, values: Picks) -> Blocks:
         """Return the blocks of the stem for one value of each of its choices."""
