@@ -1,7 +1,7 @@
 """Write what run.py has done so far: a table, result.yaml and a picture; and measure latencies."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from experiments.own_data.finding import TABLE
 from experiments.shared.results import BLUE, GREEN, GREY, OCHRE, RED, circumstances, save
-from nas.core.data import to_yaml
+from nas.core.data import read_mapping, to_yaml
 from nas.core.files import write_text
 from nas.latency.file import load_table
 from nas.latency.measure.compare import compare
@@ -40,14 +40,24 @@ ROUNDS = 16
 
 
 def write(records: Sequence[Record], to: Path, runs: Path) -> None:
-    """Write result.yaml and accuracy.png into the folder `to`."""
+    """Write result.yaml and accuracy.png into the folder `to`.
+
+    Rows that are there of other data sets stay.
+    """
     content = rows(records, _measured(runs))
     if not content:
         return
+    content = [*_others(to / "result.yaml", {one["data"] for one in content}), *content]
     made = {"schema": 1, "rows": content, **circumstances(("torch", "numpy", "onnxruntime"))}
     write_text(to / "result.yaml", to_yaml(made))
     write_text(to / "table.txt", table(content))
     _draw(content, to / "accuracy.png")
+
+
+def _others(path: Path, names: Collection[str]) -> list[dict[str, Any]]:
+    """Return the rows in an earlier result of data sets that are not among `names`."""
+    earlier = read_mapping(path)["rows"] if path.is_file() else []
+    return [dict(one) for one in earlier if one["data"] not in names]
 
 
 def rows(records: Sequence[Record], measured: Mapping[str, float]) -> list[dict[str, Any]]:
