@@ -265,8 +265,8 @@ def draw_judged(targets: Mapping[str, Any], path: Path) -> None:
         axes.set_ylim(top=1.8)
         axes.axvline(0, color=GREY, linewidth=0.8)
         axes.set_xlabel(
-            "gain over the known network (points): the guide over its published top-1, "
-            "judges over their own verdict"
+            "gain over the known network (points):\nthe guide over its published top-1, "
+            "judges over their own prediction"
         )
         axes.grid(axis="x", alpha=0.25)
         save(figure, path)
