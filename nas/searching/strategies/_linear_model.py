@@ -11,6 +11,8 @@ from nas.searching.row_features import Logs, NetworkFeatures
 from nas.space.space import Matrix, Space
 
 _TINY = 1e-12
+_TRIALS = 200
+"""So many trials weigh those before them down once."""
 _SQUARES = 0.3
 """Weight of the squares of the features of networks."""
 
@@ -85,7 +87,7 @@ class LinearModel:
     def __init__(
         self, problem: Problem, *, most_pairs: int, penalty: float, forget: float = 1.0
     ) -> None:
-        """Start without data; `forget` is the weight that a batch keeps when the next comes."""
+        """Start without data; `forget` is the weight that trials keep after `_TRIALS` others."""
         self._problem, self._most_pairs = problem, most_pairs
         self._penalty, self._forget = penalty, forget
         self._sums: dict[str, _Sums] = {}
@@ -105,7 +107,7 @@ class LinearModel:
         for name in self._problem.learned:
             if name in trials.metrics:
                 sums = self._sums.setdefault(name, _Sums(features.shape[1]))
-                sums.add(features, trials.metrics[name], self._forget)
+                sums.add(features, trials.metrics[name], self._forget ** (len(trials) / _TRIALS))
 
     @property
     def ready(self) -> bool:

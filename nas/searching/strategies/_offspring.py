@@ -96,8 +96,13 @@ class OffspringSampler:
         known: Metrics,
         errors: Floats,
     ) -> Floats:
-        """Return how promising every child is; `errors` are those of the model on its parent."""
+        """Return how promising every child is; `errors` are those of the model on its parent.
+
+        Those that are predicted to violate a constraint come behind all others.
+        """
         metrics = model.predict(children, known)
         worth = archive.improvement(self._problem.scores(metrics) + errors)
-        worth -= violation(self._problem, metrics, len(children))
-        return np.where(np.isnan(worth), -np.inf, worth)
+        worth = np.where(np.isnan(worth), -np.inf, worth)
+        violations = violation(self._problem, metrics, len(children))
+        least = worth.min(initial=0.0, where=np.isfinite(worth))
+        return np.where(violations > 0, least - violations, worth)

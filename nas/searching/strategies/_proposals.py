@@ -18,7 +18,8 @@ from nas.space.space import Matrix
 _KEYS_SEED = 1905
 """Fixed, so that a row has the same hash in every run; two rows share one once in 2^64 pairs."""
 
-_ROUNDS = 12
+_ROUNDS, _MOST_ROUNDS = 12, 60
+_MUTATIONS = 3
 _SAMPLE = 512
 _PARENTS = 64
 
@@ -34,6 +35,7 @@ class Proposals:
         self._seen: set[int] = set()
         self._pending: set[int] = set()
         self._any_feasible = False
+        self._nearest: Matrix = np.zeros((0, len(problem.space.columns)), dtype=np.uint8)
 
     def rng(self) -> np.random.Generator:
         """Return the random numbers for the next ask."""
@@ -52,6 +54,7 @@ class Proposals:
         self._seen.update(hashes)
         self._pending.difference_update(hashes)
         self.count += len(trials)
+        self._nearest = self._least(np.concatenate([self._nearest, trials.picks]), _PARENTS)
 
     def unseen(self, rows: Matrix) -> NDArray[np.bool_]:
         """Return which rows were neither asked nor told; equal ones may be among them."""
@@ -98,7 +101,14 @@ class Proposals:
         if len(rows):
             self._any_feasible = True
             return rows[:count]
-        return np.zeros_like(rows) if self._any_feasible else self._least(count, rng)
+        if self._any_feasible:
+            return np.zeros_like(rows)
+        more = (
+            self._problem.space.sample_matrix(rng, 4 * _SAMPLE) if self._all is None else self._all
+        )
+        return self._least(
+            self.new(np.concatenate([self._mutants(self._nearest, rng), more])), count
+        )
 
     @cached_property
     def _all(self) -> Matrix | None:
@@ -114,20 +124,28 @@ class Proposals:
         return rows
 
     def _evolved(self, rng: np.random.Generator) -> Matrix:
-        """Return feasible rows, evolved from those with the least violations."""
-        space = self._problem.space
-        parents = space.sample_matrix(rng, _SAMPLE)
+        """Return feasible rows, evolved from those with the least violations.
+
+        They are of the trials told, and random ones. It takes longer while none is found.
+        """
+        parents = np.concatenate([self._problem.space.sample_matrix(rng, _SAMPLE), self._nearest])
         found = [parents[:0]]
-        for _ in range(_ROUNDS):
-            children = mutate(space, parents[rng.integers(0, len(parents), _SAMPLE)], 3, rng)
+        for done in range(_MOST_ROUNDS):
+            if done >= _ROUNDS and any(map(len, found)):
+                break
+            children = self._mutants(parents, rng)
             found.append(self.feasible(children))
-            both = np.concatenate([parents, children])
-            parents = both[np.argsort(self._violation(both), kind="stable")[:_PARENTS]]
+            parents = self._least(np.concatenate([parents, children]), _PARENTS)
         return np.concatenate(found)
 
-    def _least(self, count: int, rng: np.random.Generator) -> Matrix:
-        space = self._problem.space
-        rows = self.new(space.sample_matrix(rng, 4 * _SAMPLE) if self._all is None else self._all)
+    def _mutants(self, parents: Matrix, rng: np.random.Generator) -> Matrix:
+        if not len(parents):
+            return parents
+        chosen = parents[rng.integers(0, len(parents), _SAMPLE)]
+        return mutate(self._problem.space, chosen, _MUTATIONS, rng)
+
+    def _least(self, rows: Matrix, count: int) -> Matrix:
+        """Return the `count` rows that violate the free constraints least."""
         return rows[np.argsort(self._violation(rows), kind="stable")[:count]]
 
     def _violation(self, rows: Matrix) -> Floats:

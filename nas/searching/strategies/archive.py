@@ -1,10 +1,12 @@
 """Pareto-archive evolution with screened children; the default where an evaluation is a look-up."""
 
 from nas.searching.problem import Problem, Trials
+from nas.searching.strategies._approach import Approach
 from nas.searching.strategies._linear_model import LinearModel
 from nas.searching.strategies._offspring import OffspringSampler
 from nas.searching.strategies._pareto_archive import ParetoArchive
 from nas.searching.strategies._proposals import Proposals
+from nas.searching.strategies._settings import check_counts
 from nas.space.space import Matrix
 
 _SLACK = 0.002
@@ -36,26 +38,31 @@ class Archive:
         self._archive = ParetoArchive(problem, slack=_SLACK)
         self._model = LinearModel(problem, most_pairs=_MAX_PAIRS, penalty=_PENALTY, forget=_FORGET)
         self._offspring = OffspringSampler(problem, siblings=siblings, mutations=_MUTATIONS)
+        self._approach = Approach(problem, siblings=siblings, mutations=_MUTATIONS)
 
     def ask(self, count: int) -> Matrix:
         """Return up to `count` new rows: random ones first, then children of the archive.
 
         There are fewer while there are few trials to learn from.
         """
-        rng, told = self._proposals.rng(), self._proposals.count
-        if told < self._initial or not len(self._archive):
-            return self._proposals.ask(self._proposals.random(min(count, self._initial), rng))
+        proposals, rng, told = self._proposals, self._proposals.rng(), self._proposals.count
+        if told < self._initial:
+            return proposals.ask(proposals.random(min(count, self._initial), rng))
         count = min(count, max(_LEAST, told // _SHARE))
+        if not len(self._archive):
+            found = self._approach(self._model, count=count, proposals=proposals, rng=rng)
+            return proposals.ask(found)
         found = self._offspring(
-            self._archive, self._model, count=count, proposals=self._proposals, rng=rng
+            self._archive, self._model, count=count, proposals=proposals, rng=rng
         )
-        return self._proposals.ask(self._proposals.fill(found, count, rng))
+        return proposals.ask(proposals.fill(found, count, rng))
 
     def tell(self, trials: Trials) -> None:
         """Let the best into the archive and refit the model."""
         self._proposals.tell(trials)
         self._model.tell(trials)
         self._archive.tell(trials)
+        self._approach.tell(trials)
 
 
 def create(
@@ -64,5 +71,9 @@ def create(
     """Return the strategy for one search.
 
     `initial` architectures are random; of `siblings` children one is proposed.
+
+    Raises:
+        NasError: if one of these is below 1.
     """
+    check_counts("archive", initial=initial, siblings=siblings, batch=batch)
     return Archive(problem, seed, initial=initial, siblings=siblings, batch=batch)

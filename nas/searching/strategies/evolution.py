@@ -5,6 +5,7 @@ import numpy as np
 from nas.searching.pareto import ranks
 from nas.searching.problem import Floats, Problem, Trials
 from nas.searching.strategies._proposals import Proposals
+from nas.searching.strategies._settings import check_counts
 from nas.searching.strategies._variation import mutate
 from nas.space.space import Matrix
 
@@ -58,5 +59,10 @@ class Evolution:
 
 
 def create(problem: Problem, *, seed: int, population: int = 64, tournament: int = 16) -> Evolution:
-    """Return the strategy for one search."""
+    """Return the strategy for one search.
+
+    Raises:
+        NasError: if `population` or `tournament` is below 1.
+    """
+    check_counts("evolution", population=population, tournament=tournament)
     return Evolution(problem, seed, population=population, tournament=tournament)

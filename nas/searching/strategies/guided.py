@@ -2,17 +2,21 @@
 
 import numpy as np
 
+from nas.core.errors import NasError
 from nas.searching.acquisition import select_batch
 from nas.searching.kernel_model import KernelModel
 from nas.searching.problem import Problem, Trials
+from nas.searching.strategies._approach import Approach
 from nas.searching.strategies._offspring import OffspringSampler
 from nas.searching.strategies._pareto_archive import ParetoArchive
 from nas.searching.strategies._proposals import Proposals
+from nas.searching.strategies._settings import check_counts
 from nas.space.space import Matrix
 
 _SLACK, _INNER_SLACK = 0.05, 0.005
 _MIN_KEPT = 100
 _GENERATIONS, _CHILDREN = 6, 300
+_MUTATIONS, _SIBLINGS = 3, 8
 _MAX_FITTED = 1000
 _SUPPLY = 2000
 _LEAST, _SHARE = 2, 20
@@ -36,7 +40,8 @@ class Guided:
         self._proposals = Proposals(problem, seed)
         self._archive = ParetoArchive(problem, slack=_SLACK, least=_MIN_KEPT)
         self._model = KernelModel(problem, most=_MAX_FITTED)
-        self._offspring = OffspringSampler(problem, siblings=1, mutations=3)
+        self._offspring = OffspringSampler(problem, siblings=1, mutations=_MUTATIONS)
+        self._approach = Approach(problem, siblings=_SIBLINGS, mutations=_MUTATIONS)
 
     def ask(self, count: int) -> Matrix:
         """Return up to `count` new rows; fewer while there are few trials to learn from."""
@@ -44,9 +49,12 @@ class Guided:
         missing = self._initial - self._proposals.count
         if missing > 0:
             return self._proposals.ask(self._start(min(count, missing), rng))
-        if not len(self._archive) or not self._model.ready:
+        if not self._model.ready:
             return self._proposals.ask(self._proposals.random(count, rng))
         count = min(count, max(_LEAST, self._proposals.count // _SHARE))
+        if not len(self._archive):
+            near = self._approach(self._model, count=count, proposals=self._proposals, rng=rng)
+            return self._proposals.ask(near)
         found = self._candidates(rng)
         explored = rng.binomial(count, self._explore)
         scores = self._model.scores(found)
@@ -60,6 +68,7 @@ class Guided:
         self._proposals.tell(trials)
         self._model.tell(trials)
         self._archive.tell(trials)
+        self._approach.tell(trials)
 
     def _start(self, count: int, rng: np.random.Generator) -> Matrix:
         """Return random rows, spread over the first objective that is free if there is one."""
@@ -99,5 +108,11 @@ def create(
 
     `initial` trials come before the first model; `explore` is the share of a batch that is chosen
     at random near the front of the model.
+
+    Raises:
+        NasError: if `initial` or `batch` is below 1, or `explore` not from 0 to 1.
     """
+    check_counts("guided", initial=initial, batch=batch)
+    if not 0 <= explore <= 1:
+        raise NasError(f"strategy guided: explore must be from 0 to 1, not {explore:g}")
     return Guided(problem, seed, initial=initial, batch=batch, explore=explore)
