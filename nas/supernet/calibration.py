@@ -6,6 +6,7 @@ Those of a supernet are a mixture of all its networks', and fit none.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from math import ceil
 
 import torch
 from torch import Tensor, nn
@@ -20,19 +21,23 @@ from nas.training.evaluate import memory_named, placed
 from nas.training.trained import with_weights
 
 BATCHES, BATCH = 4, 256
+AT_ONCE = 64
+"""Images that pass a network together, which bounds the memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BatchNormCalibration:
     """The training images that statistics are measured on: so many `batches` of `batch` images.
 
-    They are the first of the order that seed 0 gives, not augmented. With 0 batches the statistics
-    stay those of the supernet. Images are kept for every resolution.
+    They are the first of the order that seed 0 gives, not augmented, and pass the network in parts
+    of `at_once` images or fewer. With 0 batches the statistics stay those of the supernet. Images
+    are kept for every resolution.
     """
 
     data: Data
     batches: int = BATCHES
     batch: int = BATCH
+    at_once: int = AT_ONCE
     _kept: dict[tuple[int, str], tuple[Batch, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -43,16 +48,17 @@ class BatchNormCalibration:
             raise BadValue(f"batch must be 2 images or more, not {self.batch}", "batch")
 
     def images(self, side: int, device: torch.device) -> tuple[Tensor, ...]:
-        """Return the images of the batches at a resolution."""
+        """Return the images at a resolution, in parts."""
         return tuple(pixels for pixels, _ in self.labelled(side, device))
 
     def labelled(self, side: int, device: torch.device) -> tuple[Batch, ...]:
-        """Return the batches at a resolution."""
+        """Return the images and their labels at a resolution, in parts."""
         key = side, str(device)
         if self.batches and key not in self._kept:
+            part = max(2, min(self.batch, self.at_once))
             images = Batches(
                 self.data.train,
-                batch=self.batch,
+                batch=part,
                 side=side,
                 data=self.data,
                 seed=0,
@@ -61,7 +67,7 @@ class BatchNormCalibration:
                 device=str(device),
                 drop_last=True,
             )
-            self._kept[key] = tuple(islice(images, self.batches))
+            self._kept[key] = tuple(islice(images, self.batches * ceil(self.batch / part)))
         return self._kept.get(key, ())
 
 

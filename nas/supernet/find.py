@@ -1,5 +1,6 @@
 """Find the supernet that a text names: a folder, or a file of Once-for-All, also on the hub."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from nas.core.errors import BadValue, UnknownName
@@ -34,7 +35,7 @@ def load_supernet(text: str) -> Supernet:
             f"there is no file {path}; download ofa_mbv3_d234_e346_k357_w1.0 of Once-for-All, and "
             f"give it as {OFA}PATH"
         )
-    return load_ofa(path)
+    return replace(load_ofa(path), source=text)
 
 
 def _of_hub(named: str) -> Path:

@@ -1,5 +1,6 @@
 """From the accuracy with shared weights to that of a training of its own, by a line."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import sqrt
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.core.data import read_mapping
 from nas.core.errors import NasError, NotInSpace
 from nas.core.run_folder import TRAINING
 from nas.network.blocks import Architecture
@@ -65,10 +67,18 @@ def fit_line(shared: Floats, trained: Floats) -> Line:
 def line_of(folder: Path, scorer: Scorer) -> Line:
     """Return the line through the trainings in `folder`, of networks of the supernet, on its data.
 
+    Of several trainings of a network the mean counts. Those that began with other weights are left
+    out where some began with random ones.
+
     Raises:
         NasError: if there are too few.
     """
-    found = [(scorer.top1(arch), top1) for arch, top1 in _trained(folder, scorer)]
+    trainings = list(_trained(folder, scorer))
+    random = [one for one in trainings if not one.inherits]
+    by_network = defaultdict[Architecture, list[float]](list)
+    for one in random or trainings:
+        by_network[one.arch].append(one.top1)
+    found = [(scorer.top1(arch), float(np.mean(top1))) for arch, top1 in by_network.items()]
     if len(found) < LEAST:
         raise NasError(
             f"{folder} has trainings of {len(found)} networks of space "
@@ -78,8 +88,17 @@ def line_of(folder: Path, scorer: Scorer) -> Line:
     return fit_line(shared, trained)
 
 
-def _trained(folder: Path, scorer: Scorer) -> Iterator[tuple[Architecture, float]]:
-    """Yield the networks of the supernet that were trained in a folder of `folder`, and top-1."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Training:
+    """A training of a network of the supernet, and whether it began with other weights."""
+
+    arch: Architecture
+    top1: float
+    inherits: bool
+
+
+def _trained(folder: Path, scorer: Scorer) -> Iterator[_Training]:
+    """Yield the trainings in the folders in `folder`, of networks of the supernet."""
     for mark in sorted(folder.glob(f"*/{TRAINING.mark}")):
         path = mark.with_name(f"{BEST}{SUFFIX}")
         if not path.is_file():
@@ -88,6 +107,8 @@ def _trained(folder: Path, scorer: Scorer) -> Iterator[tuple[Architecture, float
         if facts.data.fingerprint != scorer.data.fingerprint:
             continue
         try:
-            yield scorer.supernet.subnet_arch(arch), float(facts.progress["top1"])
+            own = scorer.supernet.subnet_arch(arch)
         except NotInSpace:
             continue
+        top1, inherits = float(facts.progress["top1"]), "weights" in read_mapping(mark)
+        yield _Training(arch=own, top1=top1, inherits=inherits)

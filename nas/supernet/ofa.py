@@ -67,7 +67,13 @@ def load_ofa(path: Path) -> Supernet:
         deviation=IMAGENET_DEVIATION,
     )
     return Supernet(
-        path=path, space=space, weights=weights, data=data, epsilon=EPSILON, named=False
+        path=path,
+        source=f"{OFA}{path}",
+        space=space,
+        weights=weights,
+        data=data,
+        epsilon=EPSILON,
+        named=False,
     )
 
 

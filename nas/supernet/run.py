@@ -12,7 +12,7 @@ from nas.core.run_folder import SUPERNET, holds
 from nas.network.blocks import Architecture
 from nas.space.file import load_space
 from nas.space.space import Matrix, Space
-from nas.supernet.calibration import BatchNormCalibration
+from nas.supernet.calibration import AT_ONCE, BatchNormCalibration
 from nas.supernet.sampling import largest, smallest
 from nas.supernet.sandwich import SandwichTraining, Sharing
 from nas.supernet.supernet import SPACE
@@ -67,7 +67,7 @@ def plan_supernet(
         space=space,
         classes=len(data.classes),
         sharing=sharing,
-        calibration=BatchNormCalibration(data=data),
+        calibration=BatchNormCalibration(data=data, at_once=min(AT_ONCE, recipe.batch)),
         pool=pool,
     )
     arch = replace(first, name=f"supernet of {space.name}")
@@ -89,9 +89,10 @@ def train_supernet(job: TrainingJob, space: str, out: Path) -> TrainedSupernet:
     try:
         loop, interrupted = run_loop(job, out)
     except OutOfMemory as error:
+        name, told = load_space(space).name, str(error).partition(", or a lower")[0]
         raise OutOfMemory(
-            f"the largest network of space {load_space(space).name} does not fit: {error}, or "
-            "smaller widths and expansions in the space"
+            f"the largest network of space {name} does not fit: {told}, or smaller resolutions, "
+            "widths and expansions in the space"
         ) from None
     now = loop.now
     return TrainedSupernet(

@@ -9,7 +9,13 @@ from nas.core.errors import BadValue
 from nas.models.build import Network, weights_of
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint
-from nas.supernet.calibration import BATCH, BATCHES, BatchNormCalibration, calibrated
+from nas.supernet.calibration import (
+    AT_ONCE,
+    BATCH,
+    BATCHES,
+    BatchNormCalibration,
+    calibrated,
+)
 from nas.supernet.probe import probe
 from nas.supernet.supernet import Supernet
 from nas.training.batches import Batch
@@ -48,7 +54,7 @@ class Scorer:
         own = replace(data, mean=supernet.data.mean, deviation=supernet.data.deviation)
         self.supernet, self.data, self.device = supernet, own, pick_device(device)
         self._calibration = BatchNormCalibration(data=own, batches=calibration, batch=batch)
-        self._batch, self._probe = batch, probe
+        self._batch, self._probe = min(batch, AT_ONCE), probe
         self._kept: dict[int, tuple[Batch, ...]] = {}
         self._known: dict[str, float] = {}
 

@@ -34,11 +34,13 @@ SPACE = "space.yaml"
 class Supernet:
     """The `weights` that the networks of `space` share, by the names of the shared layers.
 
-    `path` is where they come from, `data` what they were trained on, `epsilon` that of their
-    normalisation; `named` is False where nobody said what the classes are called.
+    `path` is where they come from, `source` the text that names them in a command; `data` is what
+    they were trained on, `epsilon` that of their normalisation; `named` is False where nobody said
+    what the classes are called.
     """
 
     path: Path
+    source: str
     space: Space
     weights: Weights
     data: DataMetadata
@@ -103,8 +105,9 @@ class Supernet:
         if known != has and (self.named or len(known) != len(has)):
             raise NasError(
                 f"{self.path} tells {len(known)} classes of {self.data.name} apart "
-                f"({few(known)}), {data.name} has {len(has)} ({few(has)}); with `probe=true` each "
-                "network gets a linear classifier for them"
+                f"({few(known)}), {data.name} has {len(has)} ({few(has)}); networks get a linear "
+                f"classifier for them by `evaluator=supernet:{self.source},probe=true` in a "
+                "search, and by --probe in nas supernet eval"
             )
 
     def check_space(self, space: Space) -> None:
@@ -146,5 +149,9 @@ def load_folder(folder: Path) -> Supernet:
     if kept.get("space") != space.fingerprint:
         raise RunError(f"{folder / SPACE} has changed since the supernet was trained; restore it")
     return Supernet(
-        path=folder, space=space, weights=read_weights(path), data=read_header(path).data
+        path=folder,
+        source=str(folder),
+        space=space,
+        weights=read_weights(path),
+        data=read_header(path).data,
     )

@@ -3,9 +3,10 @@
 python tests/bench/supernet.py [--space mbconv_64] [--batch 32] [--steps 8]
 
 Every step's networks are also built alone, with weights of their own, and pass the same batch; the
-ratio is of processor time, over the same steps. Peaks of memory are those of the process, of a
-supernet's step and of the largest network's own, each measured in a process of its own. It asserts
-nothing.
+ratio is of processor time, over the same steps. Images a second are those of whole steps, with the
+optimizer, of the supernet and of the largest network's own training. Peaks of memory are those of
+the process, of a supernet's step and of the largest network's own, each measured in a process of
+its own. It asserts nothing.
 """
 
 import argparse
@@ -66,11 +67,22 @@ def compare(job: TrainingJob, shared: SandwichTraining, steps: int) -> None:
         used = time.process_time()
         for loss in shared.losses(model, batch, cross_entropy):
             loss.backward()
-        shared = time.process_time() - used
+        together = time.process_time() - used
         if step:  # the first one warms up
-            ratios.append(shared / passes)
-            print(f"step {step}: {shared:.2f} s, its networks alone {passes:.2f} s")
+            ratios.append(together / passes)
+            print(f"step {step}: {together:.2f} s, its networks alone {passes:.2f} s")
     print(f"a step costs {median(ratios):.2f} of what its networks cost alone (median)")
+
+
+def speed(job: TrainingJob, steps: int) -> float:
+    """Return the images that a training passes in a second of processor time."""
+    stepper = Stepper(job, device=torch.device("cpu"))
+    batch: Batch = next(iter(job.batches(0)))
+    stepper.step([batch], step=0, steps_an_epoch=steps + 1)
+    used = time.process_time()
+    for step in range(1, steps + 1):
+        stepper.step([batch], step=step, steps_an_epoch=steps + 1)
+    return steps * len(batch[0]) / (time.process_time() - used)
 
 
 def peak(job: TrainingJob, which: str) -> None:
@@ -99,6 +111,8 @@ def main() -> None:
         command = [sys.executable, __file__, *sys.argv[1:], "--peak", which]
         found = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         print(f"peak of memory of a training of the {which}: {int(found):,} MiB")
+    own, whole = (speed(one, given.steps) for one in (replace(job, shared=None), job))
+    print(f"images a second of the largest network {own:.0f}, of the supernet {whole:.0f}")
     compare(job, shared, given.steps)
 
 

@@ -53,9 +53,17 @@ def test_trained_networks_give_the_line(tiny: Space, tmp_path: Path) -> None:
     accuracies = {scorer.top1(arch) for arch in tiny.decode_rows(rows[:5])}
     if len(accuracies) > 1:
         assert (line.slope, line.offset) == (pytest.approx(1), pytest.approx(0, abs=1e-9))
+    for copy, settings in (("5", ""), ("6", "weights: {fingerprint: a}\n")):
+        shutil.copytree(tmp_path / "alone" / "0", tmp_path / "alone" / copy)
+        (tmp_path / "alone" / copy / "train.yaml").write_text(f"schema: 1\n{settings}", "utf-8")
+    again = line_of(tmp_path / "alone", scorer)  # a second seed, and one that began with weights
+    assert (again.count, again.slope) == (5, pytest.approx(line.slope))
+    shutil.rmtree(tmp_path / "alone" / "5")
+    shutil.rmtree(tmp_path / "alone" / "6")
     evaluator = create(tiny, path=str(folder), trained=str(tmp_path / "alone"), device="cpu")
     assert evaluator.provides == ("top1",)
     assert "a line through 5 trained networks" in evaluator.note
+    assert f"nas supernet extract {folder} --arch RUN:best" in evaluator.note
     batch = Candidates(space=tiny, picks=rows)
     assert evaluator(batch)["top1"].shape == evaluator.deviation(batch)["top1"].shape == (6,)
     shutil.rmtree(tmp_path / "alone" / "0")

@@ -158,11 +158,26 @@ def test_a_changed_file_of_the_space_is_refused(tmp_path: Path) -> None:
 
 def test_memory_names_the_largest_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def short(*_: object, **__: object) -> None:
-        raise OutOfMemory("out of memory with batches of 16 images of 32x32; use `batch=8`")
+        raise OutOfMemory(
+            "out of memory with batches of 16 images of 32x32; use `batch=8` `accumulate=2`, or a "
+            "lower `resolution`"
+        )
 
     monkeypatch.setattr(run, "run_loop", short)
-    with pytest.raises(OutOfMemory, match="largest network of space tiny does not fit: out of"):
+    with pytest.raises(OutOfMemory) as caught:
         run.train_supernet(supernets.job(), str(supernets.SPACE), tmp_path / "sn")
+    assert str(caught.value) == (
+        "the largest network of space tiny does not fit: out of memory with batches of 16 images "
+        "of 32x32; use `batch=8` `accumulate=2`, or smaller resolutions, widths and expansions in "
+        "the space"
+    )
+
+
+def test_calibration_needs_no_more_images_at_once_than_the_training() -> None:
+    job = supernets.job()
+    images = job.shared.calibration.images(32, torch.device("cpu"))
+    assert max(map(len, images)) <= min(64, job.recipe.batch)
+    assert sum(map(len, images)) >= min(1024, len(job.data.train) - job.recipe.batch)
 
 
 def test_a_resolution_that_cannot_train_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""Accuracy on your own data with the shared weights of a supernet, in a second or less."""
+"""Accuracy on your own data with the shared weights of a supernet, without a training."""
 
 from pathlib import Path
 
@@ -38,16 +38,20 @@ class SupernetAccuracy:
     @property
     def note(self) -> str:
         """What the numbers are."""
-        data, path = self._scorer.data.name, self._scorer.supernet.path
-        what = f"the accuracy on {data} with weights of the supernet {path}"
+        data, found = self._scorer.data.name, self._scorer.supernet
+        what = f"the accuracy on {data} with weights of the supernet {found.path}"
         if self._line:
             count, off = self._line.count, 100 * self._line.deviation
             what = (
                 f"predicted from {what}, by a line through {count} trained networks, which lie "
                 f"{off:.1f} points from it"
             )
-        train = f"train what you choose: nas train RUN:best --data {data} --inherit {path}"
-        return f"{self.provides[0]} is {what}; {train}"
+        train = f"train what you choose: nas train RUN:best --data {data} --inherit {found.source}"
+        take = (
+            f"; or take it as it is: nas supernet extract {found.source} --arch RUN:best "
+            "--out best.safetensors"
+        )
+        return f"{self.provides[0]} is {what}; {train}{take if found.named else ''}"
 
     def __call__(self, candidates: Candidates) -> Metrics:
         """Return the accuracy of every candidate on the validation images, a fraction."""
