@@ -6,9 +6,9 @@ from pathlib import Path
 from nas.core.errors import NasError
 from nas.core.storage import Place
 from nas.network.blocks import Architecture
-from nas.network.checkpoint import LAST, SUFFIX, Checkpoint, load_checkpoint
+from nas.network.checkpoint import LAST, SUFFIX, load_checkpoint
+from nas.supernet.inherited import Relative, inherit_weights
 from nas.training.data import Data
-from nas.training.inherited import inherit_weights
 from nas.training.job import Options
 from nas.training.recipes import Recipe
 from nas.training.run import ShortTrainingResult, complete_training, fit_to_data, plan
@@ -24,7 +24,8 @@ class ShortTrainingSetup:
 
     `resolution` is the training resolution (0: each architecture's own); `seconds` is the time
     limit per candidate (0: none); each training has a folder in `folder`, named by the fingerprint.
-    All inherit the fitting weights of `relative`, if there is one. With `int8`, networks for int8
+    All inherit the fitting weights of `relative`, if there is one, or their part of those of a
+    supernet. With `int8`, networks for int8
     are quantized after each segment.
     """
 
@@ -35,7 +36,7 @@ class ShortTrainingSetup:
     device: str = "auto"
     resolution: int = 0
     seconds: float = 0.0
-    relative: Checkpoint | None = None
+    relative: Relative | None = None
     int8: bool = False
 
     def prepared(self, arch: Architecture) -> Architecture:
@@ -84,7 +85,9 @@ def advance(setup: ShortTrainingSetup, segment: Segment) -> ShortTrainingResult:
         options = Options(device=setup.device, until=segment.until, seconds=setup.seconds)
         arch = setup.prepared(segment.arch)
         if setup.relative:
-            begun = inherit_weights(setup.relative, arch, setup.data, seed=setup.seed)
+            begun = inherit_weights(
+                setup.relative, arch, setup.data, seed=setup.seed, of=segment.arch
+            )
             arch, usual = begun.arch, begun.normalisation
             options = replace(options, weights=begun.weights, normalisation=usual)
         job = plan(arch, setup.data, setup.recipe, seed=setup.seed, options=options)

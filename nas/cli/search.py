@@ -81,13 +81,13 @@ def _flag(name: str, help_text: str, **more: Any) -> Callable[[Any], Any]:
 @_flag("seed", "Seed of all random numbers.")
 @_flag("seed_arch", "An architecture to begin with, zoo or none; may be repeated.")
 @_flag(
-    "data", "What --evaluator proxy trains on, as in imagefolder:/path, csv:labels.csv or digits."
+    "data", "What evaluators train or score on, as in imagefolder:/path, csv:labels.csv or digits."
 )
 @click.option(
     "--inherit",
     default=None,
     help="What --evaluator proxy begins with, where it fits: the weights of a training folder, a "
-    "checkpoint, or timm:ID.",
+    "checkpoint, timm:ID, a supernet of the space or ofa:PATH.",
 )
 @_flag("runner", "What runs trainings: nas list runners.")
 @_flag("workers", "Trainings at a time. [default: one per core]")

@@ -252,12 +252,10 @@ def _inheriting(
     start: str, arch: Architecture, data: "Data", *, seed: int
 ) -> tuple[Architecture, "Options"]:
     """Return the network and what it inherits, and say how much that is."""
-    from nas.supernet.find import is_supernet, load_supernet
-    from nas.training.inherited import find_relative, inherit_weights
+    from nas.supernet.inherited import find_relative, inherit_weights
     from nas.training.job import Options
 
-    found = load_supernet(start).subnet(arch) if is_supernet(start) else find_relative(start)
-    resumed = inherit_weights(found, arch, data, seed=seed)
+    resumed = inherit_weights(find_relative(start), arch, data, seed=seed)
     say(f"beginning with weights of {start} for {resumed.share:.0%} of the parameters")
     return resumed.arch, Options(weights=resumed.weights, normalisation=resumed.normalisation)
 

@@ -13,7 +13,6 @@ from nas.core.plugins import Plugin
 from nas.latency.file import file_fingerprint
 from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
-from nas.network.checkpoint import Checkpoint
 from nas.network.multipliers import scale_resolution
 from nas.network.weights import fingerprint
 from nas.pipeline.config import PipelineConfig, Training
@@ -24,10 +23,10 @@ from nas.scaling.growth import grown
 from nas.searching.constraints import check_constraints
 from nas.searching.problem import Problem
 from nas.searching.setup import Setup, prepare
+from nas.supernet.inherited import Relative, find_relative, inherit_weights
 from nas.training.data import Data, load_data
 from nas.training.distill import load_teacher
 from nas.training.evaluate import pick_device
-from nas.training.inherited import find_relative, inherit_weights
 from nas.training.recipe_files import find_recipe
 from nas.training.recipes import Recipe, adapt
 from nas.training.run import fit_recipe, fit_to_data
@@ -46,7 +45,7 @@ class Inputs:
     data: Data
     recipe: Recipe
     tuning: Recipe | None
-    relative: Checkpoint | None
+    relative: Relative | None
     fingerprints: Mapping[str, str]
 
 

@@ -33,8 +33,8 @@ from nas.scaling.growth import grown
 from nas.searching.loop import search
 from nas.searching.runs.folder import ARCHS, find_architecture
 from nas.space.space import INT8
+from nas.supernet.inherited import inherit_weights
 from nas.training.confusion import score_checkpoint
-from nas.training.inherited import inherit_weights
 from nas.training.job import Options
 from nas.training.recipe_files import find_recipe
 from nas.training.recipes import Recipe, adapt

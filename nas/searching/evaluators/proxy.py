@@ -24,8 +24,9 @@ from nas.searching.problem import Answers, Candidates, Metrics
 from nas.searching.rungs import Floats, expected, promoted, schedule
 from nas.space.heads import Detectors, decode
 from nas.space.space import Space
+from nas.supernet.inherited import find_relative
+from nas.supernet.supernet import Supernet
 from nas.training.data import check_side, load_data
-from nas.training.inherited import find_relative
 from nas.training.recipe_files import find_recipe, pinned
 from nas.training.recipes import adapt
 from nas.training.run import ShortTrainingResult, fit_recipe
@@ -317,10 +318,10 @@ def create(  # noqa: PLR0913  # a parameter for every option
     A full training takes `epochs` epochs of `recipe`; 1/eta of every rung is promoted to one that
     is eta times as long. `resolution` is that of the training images, 0 each architecture's own. A
     candidate that takes more than `trial_seconds` fails. All trainings begin with the same `seed`
-    and see the same images in the same order; with `inherit`, the name of a trained network
-    (`nas.training.inherited`), with what fits of its weights. With `int8`, those that are to run in
-    int8 count as they are after post-training quantization. They are kept in the run folder
-    `out`, if any.
+    and see the same images in the same order; with `inherit`, the name of a trained network or of
+    a supernet (`nas.supernet.inherited`), with what fits of its weights. With `int8`, those that
+    are to run in int8 count as they are after post-training quantization. They are kept in the run
+    folder `out`, if any.
 
     Raises:
         NasError: if data are missing or unusable, or an option is out of its range.
@@ -344,6 +345,8 @@ def create(  # noqa: PLR0913  # a parameter for every option
         int8=int8,
     )
     some = space.sample_matrix(np.random.default_rng(0), 1)
+    if isinstance(setup.relative, Supernet):
+        setup.relative.check_space(space)
     setup.prepared(decode(space, some, detectors.head if detectors else None)[0])
     text = (
         f"proxy:{loaded.fingerprint} {pinned(recipe)} epochs {','.join(map(str, ends))} "

@@ -7,6 +7,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import supernets  # noqa: E402
+
 from nas.accuracy.short import Segment, ShortTrainingSetup, advance  # noqa: E402
 from nas.core import plugins  # noqa: E402
 from nas.core.errors import NasError, RunError  # noqa: E402
@@ -21,6 +23,7 @@ from nas.searching.task import head_of  # noqa: E402
 from nas.space.file import load_space  # noqa: E402
 from nas.space.heads import Detectors  # noqa: E402
 from nas.space.space import Space  # noqa: E402
+from nas.supernet.run import plan_supernet, train_supernet  # noqa: E402
 from nas.training.data import load_data  # noqa: E402
 from nas.training.loop import Diverged  # noqa: E402
 from nas.training.recipe_files import find_recipe  # noqa: E402
@@ -251,6 +254,21 @@ def test_trainings_begin_with_what_fits_of_a_relative(tiny: Space, tmp_path: Pat
     assert str(heirs).startswith(f"{alone} inherit ")
     first = [one(candidates).metrics["top1_proxy"][0] for one in (alone, heirs)]
     assert first[0] < first[1] == pytest.approx(top1, abs=0.1)  # so little is learned in an epoch
+
+
+def test_trainings_begin_with_their_part_of_a_supernet(tiny: Space, tmp_path: Path) -> None:
+    images = "shapes:count=400,difficulty=0,classes=3"
+    job = plan_supernet(tiny, load_data(images), adapt(find_recipe("auto"), epochs=8))
+    train_supernet(job, str(supernets.SPACE), tmp_path / "sn")
+    candidates = _batch(tiny, 2)
+    given = {"data": images, "epochs": 1, "rungs": 1, "recipe": "auto:lr=1e-6"}
+    alone = _proxy(tiny, tmp_path / "a", **given)
+    heirs = _proxy(tiny, tmp_path / "b", **given, inherit=str(tmp_path / "sn"))
+    assert str(heirs).startswith(f"{alone} inherit ")
+    first, second = (one(candidates).metrics["top1_proxy"] for one in (alone, heirs))
+    assert (second > first + 0.1).all()  # so little is learned in an epoch
+    with pytest.raises(NasError, match="is a supernet of space tiny, not of mbconv_64"):
+        create(load_space("mbconv_64"), data=images, inherit=str(tmp_path / "sn"))
 
 
 def test_its_images_are_split_as_nas_train_and_nas_eval_split_them(tiny: Space) -> None:
