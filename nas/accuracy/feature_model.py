@@ -16,6 +16,7 @@ from typing import Annotated
 import numpy as np
 
 from nas.accuracy.features import NAMES, Floats, features
+from nas.accuracy.kernels import largest_kernel, largest_kernels
 from nas.accuracy.mlp import (
     MLP,
     Weights,
@@ -131,19 +132,24 @@ class FeatureModel:
             >>> load_feature_model().predict(load_architecture("mobilenet_v3_large")).accuracy
             array([0.747...])
         """
-        return self.predict_features(features(archs), family=family)
+        return self.predict_features(features(archs), family=family, kernels=_kernels(archs))
 
     def over(self, space: Space) -> "PicksModel":
         """Return the model of one space, which maps matrices of picks to accuracies."""
         return PicksModel(self, PicksFeatures(space))
 
     @one_blas_thread()
-    def predict_features(self, found: Floats, *, family: bool = True) -> Accuracy:
-        """Return the accuracies of networks with these features, shape (networks, `NAMES`)."""
+    def predict_features(
+        self, found: Floats, *, family: bool = True, kernels: Floats | None = None
+    ) -> Accuracy:
+        """Return the accuracies of networks with these features, shape (networks, `NAMES`).
+
+        `kernels` are the sides of their largest kernels, which a deviation is the wider for.
+        """
         inputs = self._standardised(found)
         logits = inputs @ self.linear.astype(float) + self.network(inputs)
         spread = np.exp(self.spread(inputs))
-        spread = np.hypot(spread, _WIDENING * self._excess(inputs).sum(axis=1))
+        spread = np.hypot(spread, _WIDENING * self._excess(inputs, kernels).sum(axis=1))
         spread = np.hypot(spread, self.header.family if family else 0.0)
         accuracy = 1 / (1 + np.exp(-logits))
         deviation = spread * accuracy * (1 - accuracy)
@@ -153,10 +159,24 @@ class FeatureModel:
         standardised: Floats = (found[:, self._columns] - self.mean) / self.unit
         return standardised
 
-    def _excess(self, inputs: Floats) -> Floats:
-        """Return by how many standard deviations every feature lies outside of the data."""
+    def _excess(self, inputs: Floats, kernels: Floats | None) -> Floats:
+        """Return by how many standard deviations every feature lies outside of the data.
+
+        The last column is of the largest kernels, in units of the mean kernel.
+        """
         low, high = ((edge - self.mean) / self.unit for edge in (self.low, self.high))
-        return np.maximum(0, np.maximum(low - inputs, inputs - high))
+        excess = np.maximum(0, np.maximum(low - inputs, inputs - high))
+        largest, unit = self.largest_kernel
+        over = np.zeros(len(inputs)) if kernels is None else np.maximum(0, kernels - largest) / unit
+        return np.column_stack([excess, over])
+
+    @cached_property
+    def largest_kernel(self) -> tuple[float, float]:
+        """The largest kernel in the data, and a standard deviation of the mean one, in pixels."""
+        named = [i for i, name in enumerate(self.header.features) if name.startswith("k_")]
+        if not named:
+            return np.inf, 1.0
+        return 3 + 2 * float(self.high[named].max()), 2 * float(self.unit[named].max())
 
     def outside(self, arch: Architecture) -> str:
         """Describe in which features a network lies outside of the data; "" if in none.
@@ -166,25 +186,27 @@ class FeatureModel:
             >>> load_feature_model().outside(load_architecture("efficientnet_b7"))
             'size, resolution beyond the networks that the predictor was fitted on'
         """
-        return self.beyond(features(arch))[0]
+        return self.beyond(features(arch), _kernels(arch))[0]
 
-    def beyond(self, found: Floats) -> list[str]:
+    def beyond(self, found: Floats, kernels: Floats | None = None) -> list[str]:
         """Describe, for each row of features, which lie outside of the data; "" if none."""
-        return [f"{', '.join(g)} beyond {_DATA}" if g else "" for g in self.groups_beyond(found)]
+        groups = self.groups_beyond(found, kernels)
+        return [f"{', '.join(g)} beyond {_DATA}" if g else "" for g in groups]
 
-    def groups_beyond(self, found: Floats) -> list[tuple[str, ...]]:
+    def groups_beyond(self, found: Floats, kernels: Floats | None = None) -> list[tuple[str, ...]]:
         """Return the groups of features in which each network lies outside of the data."""
-        groups = [_GROUPS[name.split("_")[0]] for name in self.header.features]
+        groups = [_GROUPS[name.split("_")[0]] for name in (*self.header.features, "k")]
         return [
             tuple(dict.fromkeys(g for g, e in zip(groups, excess, strict=True) if e > _SLACK))
-            for excess in self._excess(self._standardised(found))
+            for excess in self._excess(self._standardised(found), kernels)
         ]
 
-    def widening(self, found: Floats) -> Floats:
+    def widening(self, found: Floats, kernels: Floats | None = None) -> Floats:
         """Return the factor by which each interval is wider than for a network in the data."""
         inputs = self._standardised(found)
         inside = np.exp(self.spread(inputs))
-        wider: Floats = np.hypot(inside, _WIDENING * self._excess(inputs).sum(axis=1)) / inside
+        excess = self._excess(inputs, kernels).sum(axis=1)
+        wider: Floats = np.hypot(inside, _WIDENING * excess) / inside
         return wider
 
 
@@ -198,28 +220,44 @@ class PicksModel:
     def __call__(self, matrix: Matrix, *, family: bool = True) -> Accuracy:
         """Return the accuracies of the rows of a matrix; `family` as in `FeatureModel.predict`."""
         parts = [
-            self.model.predict_features(self.described(matrix[i : i + _ROWS]), family=family)
+            self._predicted(matrix[i : i + _ROWS], family=family)
             for i in range(0, len(matrix), _ROWS)
         ]
         return Accuracy(*map(np.concatenate, zip(*parts, strict=True))) if parts else _NOTHING
 
+    def _predicted(self, matrix: Matrix, *, family: bool) -> Accuracy:
+        found, kernels = self._described(matrix)
+        return self.model.predict_features(found, family=family, kernels=kernels)
+
     def beyond(self, matrix: Matrix) -> list[str]:
         """Describe in which features each row lies outside of the data; "" if in none."""
-        return self.model.beyond(self.described(matrix))
+        return self.model.beyond(*self._described(matrix))
+
+    def _described(self, matrix: Matrix) -> tuple[Floats, Floats | None]:
+        """Return the features of rows, and their largest kernels if some may be too large."""
+        space, (largest, _) = self.described.space, self.model.largest_kernel
+        usual = all(float(k) <= largest for row in space.stages for k in row.options["kernel"])
+        return self.described(matrix), None if usual else largest_kernels(space, matrix)
 
     def outside(self) -> str:
         """Describe in which features most of the space lies outside of the data; "" if in none."""
         rows = self.described.space.sample_matrix(np.random.default_rng(0), _SAMPLE)
-        found = self.described(rows)
-        far = [groups for groups in self.model.groups_beyond(found) if groups]
+        described = self._described(rows)
+        groups = self.model.groups_beyond(*described)
+        far = [of_row for of_row in groups if of_row]
         if 2 * len(far) <= len(rows):
             return ""
-        named = dict.fromkeys(group for groups in far for group in groups)
-        wider = float(np.median(self.model.widening(found)))
+        named = dict.fromkeys(group for of_row in far for group in of_row)
+        wider = float(np.median(self.model.widening(*described)[[bool(g) for g in groups]]))
         return (
             f"{100 * len(far) / len(rows):.0f} % of space {self.described.space.name} lie beyond "
             f"{_DATA} ({', '.join(named)}): their intervals are {wider:.1f} times as wide"
         )
+
+
+def _kernels(archs: Architecture | Sequence[Architecture]) -> Floats:
+    archs = [archs] if isinstance(archs, Architecture) else archs
+    return np.array([largest_kernel(arch) for arch in archs], dtype=float)
 
 
 _ARRAYS = ("mean", "unit", "low", "high", "linear")

@@ -224,7 +224,10 @@ def _named(solution: Solution, name: str) -> Solution:
 def _uncertainties(
     setup: Setup, picks: Matrix, accuracies: Sequence[float]
 ) -> list[dict[str, Any]]:
-    """Return `deviation`, `outside` and `judged` of solutions, as far as the evaluator can tell."""
+    """Return `deviation`, `outside` and `judged` of solutions, as far as the evaluator can tell.
+
+    There is no second opinion on what lies outside of the data.
+    """
     candidates = setup.problem.candidates(picks)
     evaluator, count = setup.evaluator, len(picks)
     deviation: list[float | None] = [None] * count
@@ -243,6 +246,6 @@ def _uncertainties(
                 outside = list(map(str, said(candidates)))
             second = getattr(evaluator, "judged", None)
             if second and (others := second(candidates)) is not None:
-                judged = others.tolist()
+                judged = [None if o else v for o, v in zip(outside, others.tolist(), strict=True)]
     rows = zip(deviation, outside, judged, strict=True)
     return [{"deviation": d, "outside": text, "judged": other} for d, text, other in rows]

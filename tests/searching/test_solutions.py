@@ -8,6 +8,8 @@ from small_search import search, small
 from nas.core import data
 from nas.network.cost import cost
 from nas.network.zoo import load_architecture
+from nas.searching.config import SearchConfig
+from nas.searching.evaluators.published import Published
 from nas.searching.setup import Setup, prepare
 from nas.searching.solutions import known_solution, known_solutions, record
 
@@ -88,3 +90,11 @@ def test_solutions_are_the_trials_they_say() -> None:
         assert (solution.macs, solution.params) == (metrics["macs"], metrics["params"])
         assert solution.arch == run.setup.space.decode(solution.picks)
         assert solution.arch.name == solution.name
+
+
+def test_there_is_no_second_opinion_beyond_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = SearchConfig(space="mbconv_64", trials=60, seed_arch=(), allow_extrapolation=True)
+    assert all(s.judged is not None for s in search(given).solutions)
+    monkeypatch.setattr(Published, "beyond", lambda _, candidates: ["size"] * len(candidates))
+    found = search(given).solutions
+    assert [(s.outside, s.judged) for s in found] == [("size", None)] * len(found)

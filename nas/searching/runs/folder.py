@@ -154,8 +154,11 @@ def find_architecture(text: str) -> Architecture:
             solution = f"{ARCHS}/{_solution(here, name)}.yaml"
             with Place(folder).reading(solution) as inside:
                 return load_architecture(inside / solution)
-    path = find_checkpoint(text)
-    return architecture_of(path) if path else load_architecture(text)
+    if path := find_checkpoint(text):
+        return architecture_of(path)
+    if name and (name == "best" or name.isdecimal()) and not Path(folder).exists():
+        raise UnknownName(f"there is no run folder {folder}")
+    return load_architecture(text)
 
 
 def front_names(folder: Path) -> tuple[str, ...]:
