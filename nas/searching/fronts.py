@@ -29,7 +29,7 @@ def front_numbers(scores: Points, trials: Trials) -> NDArray[np.int64]:
     """Return the numbers of the best trials: the front, or the best few of one objective.
 
     `scores` are the objectives of all trials, all to be minimised; of equal networks the first
-    trial counts.
+    trial counts. Of the best of one objective, those with all metrics equal count once.
     """
     first: dict[bytes, int] = {}
     for number in np.flatnonzero(trials.ok).tolist():
@@ -38,7 +38,12 @@ def front_numbers(scores: Points, trials: Trials) -> NDArray[np.int64]:
     if not ok.size:
         return ok
     if scores.shape[1] == 1:
-        return ok[np.argsort(scores[ok, 0], kind="stable")[:BEST_OF_ONE]]
+        best: dict[tuple[float, ...], int] = {}
+        for number in ok[np.argsort(scores[ok, 0], kind="stable")].tolist():
+            best.setdefault(tuple(values[number] for values in trials.metrics.values()), number)
+            if len(best) == BEST_OF_ONE:
+                break
+        return np.array([*best.values()], dtype=np.int64)
     return ok[non_dominated(scores[ok])]
 
 

@@ -40,6 +40,8 @@ def test_of_one_objective_the_best_few_come_the_best_first() -> None:
     trials = _trials([i / 20 for i in range(20)], [1.0] * 20)
     assert front_numbers(signed(BOTH[:1], trials), trials).tolist() == list(range(19, 9, -1))
     assert BEST_OF_ONE == 10
+    alike = _trials([0.9, 0.9, 0.9, 0.8], [1.0, 1.0, 2.0, 1.0])  # the first two in everything
+    assert front_numbers(signed(BOTH[:1], alike), alike).tolist() == [0, 2, 3]
 
 
 def test_the_reference_point_is_a_limit_the_baseline_or_the_worst() -> None:
