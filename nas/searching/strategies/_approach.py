@@ -4,7 +4,7 @@ import numpy as np
 
 from nas.searching.acquisition import violation
 from nas.searching.problem import INFEASIBLE, Floats, Problem, Trials
-from nas.searching.strategies._offspring import PredictionLayout
+from nas.searching.strategies._offspring import MetricModel
 from nas.searching.strategies._proposals import Proposals
 from nas.searching.strategies._variation import crossover, mutate
 from nas.space.space import Matrix
@@ -35,7 +35,7 @@ class Approach:
         self._rows, self._violations = self._rows[best], self._violations[best]
 
     def __call__(
-        self, model: PredictionLayout, *, count: int, proposals: Proposals, rng: np.random.Generator
+        self, model: MetricModel, *, count: int, proposals: Proposals, rng: np.random.Generator
     ) -> Matrix:
         """Return up to `count` new rows that satisfy the free constraints."""
         if not len(self._rows) or not model.ready:

@@ -20,7 +20,7 @@ _MIXED = 0.7
 _ROUNDS = 4
 
 
-class PredictionLayout(Protocol):
+class MetricModel(Protocol):
     """A model of all metrics."""
 
     @property
@@ -47,7 +47,7 @@ class OffspringSampler:
     def __call__(
         self,
         archive: ParetoArchive,
-        model: PredictionLayout,
+        model: MetricModel,
         *,
         count: int,
         proposals: Proposals,
@@ -84,14 +84,14 @@ class OffspringSampler:
         mixed = crossover(archive.rows[parents], archive.rows[others], rng)
         return mutate(self._problem.space, mixed, self._mutations, rng), parents
 
-    def _errors(self, archive: ParetoArchive, model: PredictionLayout) -> Floats:
+    def _errors(self, archive: ParetoArchive, model: MetricModel) -> Floats:
         """Return by how much the scores of the archive are larger than predicted."""
         return archive.scores - self._problem.scores(model.predict(archive.rows))
 
     def _worth(
         self,
         archive: ParetoArchive,
-        model: PredictionLayout,
+        model: MetricModel,
         children: Matrix,
         known: Metrics,
         errors: Floats,
