@@ -23,11 +23,13 @@ Numbers = NDArray[np.int64]
 class Kernel:
     """A linear kernel plus a Gaussian one, on coordinates."""
 
-    def __init__(self, picks: int, logs: int) -> None:
-        """Weigh the coordinates of picks, logarithms and squares; the last are linear alone."""
-        linear = [np.full(picks, _LINEAR_PICKS), np.full(2 * logs, _LINEAR_LOGS)]
-        self._linear = np.concatenate(linear)
-        self._smooth = np.concatenate([np.ones(picks), np.full(logs, _SMOOTH_LOGS)]) / _LENGTH**2
+    def __init__(self, picks: Floats, logs: int) -> None:
+        """Weigh the coordinates of picks, logarithms and squares; the last are linear alone.
+
+        `picks` are factors of the squares of their coordinates.
+        """
+        self._linear = np.concatenate([_LINEAR_PICKS * picks, np.full(2 * logs, _LINEAR_LOGS)])
+        self._smooth = np.concatenate([picks, np.full(logs, _SMOOTH_LOGS)]) / _LENGTH**2
 
     def __call__(self, some: Floats, others: Floats) -> Floats:
         """Return the kernel of all pairs, shape (len(some), len(others))."""
@@ -66,6 +68,8 @@ class Fit:
     linear: Floats
     mean: Floats
     scale: Floats
+    error: float
+    """The mean square of what each trial is off by without it, in units of `scale`."""
 
     def __call__(self, places: Floats) -> Floats:
         """Return the metrics at `places`, shape (len(places), metrics), to `significant` bits."""
@@ -100,6 +104,8 @@ class Solver:
         mean, scale = values.mean(axis=0), values.std(axis=0)
         scale[scale == 0] = 1.0
         weights = self._solve((values - mean) / scale)
+        used = self._inverse[: len(numbers), : len(numbers)]
+        alone = weights / np.einsum("ij,ij->j", used, used)[:, None]
         return Fit(
             kernel=self._kernel,
             smooth=self._kernel.smooth(rows),
@@ -107,6 +113,7 @@ class Solver:
             linear=rows.T @ weights,
             mean=mean,
             scale=scale,
+            error=float((alone**2).mean()),
         )
 
     def _add(self, numbers: Numbers, rows: Floats, stop: int) -> None:

@@ -21,6 +21,9 @@ from nas.space.space import Matrix
 
 _STEPS = 5
 _LIKELY = 0.5
+_COMPARED, _CLEARLY = 300, 0.6
+"""Up to so many trials, features and picks are compared; picks alone must have so much of the mean
+square error that features leave."""
 _FEATURES, _BESIDE_FEATURES = 2.0, 0.3
 """Weights of the features of networks, and of picks beside them."""
 
@@ -40,6 +43,11 @@ class _Places:
         self._weight = _BESIDE_FEATURES if self._networks.count else 1.0
         self.picks = self._embedding.count + self._networks.count
         self.count = self.picks + 2 * self.logs
+        self.weights = [np.ones(self.picks)]  # of all, and of picks alone
+        if self._networks.count:
+            alone = np.zeros(self.picks)
+            alone[: self._embedding.count] = 1 / _BESIDE_FEATURES**2
+            self.weights.append(alone)
 
     def __call__(self, rows: Matrix, known: Metrics) -> Floats:
         """Return the coordinates of `rows`: picks, features, logarithms, squared logarithms."""
@@ -78,16 +86,18 @@ def _keys(rows: Matrix) -> list[bytes]:
 class KernelModel:
     """Predicts every metric that objectives and constraints need; the free ones exactly.
 
-    A metric is the mean of a Gaussian process whose kernel is linear in picks and free metrics plus
-    a smooth part. The `most` latest trials count and at most a fifth more, which bounds the time.
-    Trials are dropped a fifth of `most` at once, since only what is added is quick to fit.
+    A metric is the mean of a Gaussian process whose kernel is linear in picks, features of networks
+    and free metrics plus a smooth part. It does without the features where picks alone predict each
+    trial from the others clearly better. The `most` latest trials count and at most a fifth more,
+    which bounds the time. Trials are dropped a fifth of `most` at once, since only what is added is
+    quick to fit.
     """
 
     def __init__(self, problem: Problem, *, most: int) -> None:
         """Start without data."""
         self._problem, self._most, self._step = problem, most, max(1, most // _STEPS)
         self._places = _Places(problem)
-        self._kernel = Kernel(self._places.picks, self._places.logs)
+        self._kernels = [Kernel(w, self._places.logs) for w in self._places.weights]
         self._free = tuple(metric for each in problem.free for metric in each.provides)
         self._learned = tuple(range(len(problem.learned)))  # the columns of values; one on failures
         self._rows = np.zeros((0, self._places.count))
@@ -96,7 +106,8 @@ class KernelModel:
         self._numbers = np.zeros(0, dtype=np.int64)
         self._told = 0
         self._counts = np.zeros(len(self._learned) + 1, dtype=np.int64)  # of all numbers told
-        self._solvers: dict[tuple[int, ...], Solver] = {}
+        self._solvers: dict[tuple[tuple[int, ...], int], Solver] = {}
+        self._best: dict[tuple[int, ...], int] = {}
         self._fits: dict[tuple[int, ...], Fit] = {}
         self._kept = _Kept(len(self._free) + len(self._learned))
 
@@ -185,5 +196,12 @@ class KernelModel:
         count = int(self._counts[columns[0]])
         latest = count if count <= self._most else self._most + (count - self._most) % self._step
         real = np.flatnonzero(np.isfinite(self._values[:, columns[0]]))[-latest:]
-        solver = self._solvers.setdefault(columns, Solver(self._kernel))
-        return solver(self._numbers[real], self._rows[real], self._values[real][:, list(columns)])
+        given = self._numbers[real], self._rows[real], self._values[real][:, list(columns)]
+        if count > _COMPARED and columns in self._best:
+            return self._solver(columns, self._best[columns])(*given)
+        fits = [self._solver(columns, k)(*given) for k in range(len(self._kernels))]
+        self._best[columns] = int(fits[-1].error < _CLEARLY * fits[0].error)
+        return fits[self._best[columns]]
+
+    def _solver(self, columns: tuple[int, ...], kernel: int) -> Solver:
+        return self._solvers.setdefault((columns, kernel), Solver(self._kernels[kernel]))

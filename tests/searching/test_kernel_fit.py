@@ -10,7 +10,7 @@ PICKS, LOGS, COUNT = 6, 2, 460
 
 @pytest.fixture(scope="module")
 def kernel() -> Kernel:
-    return Kernel(PICKS, LOGS)
+    return Kernel(np.ones(PICKS), LOGS)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from nas.accuracy.features import NAMES
 from nas.accuracy.picks import PicksFeatures
 from nas.core.errors import NasError
-from nas.searching import row_features
+from nas.searching import kernel_model, row_features
 from nas.searching.evaluate import evaluate
 from nas.searching.evaluators.costs import create
 from nas.searching.kernel_model import KernelModel
@@ -88,6 +88,36 @@ def test_features_of_networks_tell_more_than_picks(
     found = _mean_error(problem)
     monkeypatch.setattr(row_features, "PicksFeatures", _unknown)
     assert found < 0.7 * _mean_error(problem)
+
+
+class _Noise:
+    """Features that say nothing."""
+
+    one_by_one = False
+
+    def __init__(self, space: Space) -> None:
+        self.weights = np.random.default_rng(0).normal(size=(len(space.columns), 40))
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        return np.sin(1e4 * (rows @ self.weights))
+
+
+def test_features_are_left_out_where_picks_alone_predict_better(
+    problem: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = load_space("mbconv_64")
+    problem = replace(problem, space=space, evaluators=(create(space), problem.evaluators[-1]))
+    monkeypatch.setattr(row_features, "PicksFeatures", _Noise)
+    rows = space.sample_matrix(np.random.default_rng(0), 300)
+    wanted = np.sin(problem.known(rows)["macs"] / 1e8) + rows[:, 3] + rows[:, 5]
+
+    def error() -> float:
+        model = _told(problem, rows[:200], wanted[:200])
+        return float(np.abs(_predicted(problem, model, rows[200:]) - wanted[200:]).mean())
+
+    found = error()
+    monkeypatch.setattr(kernel_model, "_CLEARLY", 0.0)
+    assert found < 0.7 * error()
 
 
 def _unknown(space: Space) -> PicksFeatures:

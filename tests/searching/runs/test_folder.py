@@ -145,7 +145,7 @@ def test_a_solution_that_is_not_there_is_reported(run: Run, name: str) -> None:
 def test_a_folder_alone_is_no_architecture(run: Run) -> None:
     with pytest.raises(UnknownName, match=r"is a run: name a solution, as in .*:best"):
         find_architecture(str(run.out))
-    with pytest.raises(UnknownName, match="^there is no run folder r9$"):
+    with pytest.raises(UnknownName, match=r"^there is no run folder r9$"):
         find_architecture("r9:best")
 
 
