@@ -23,7 +23,7 @@ SETTINGS = (
     "accumulate", "allow_extrapolation", "allow_plugins", "alpha", "arch", "backend", "batch",
     "beta", "budget", "by", "data", "depth", "device", "dtype", "evaluator", "gamma", "head",
     "latency_table", "lr", "max_drop", "memory", "minutes", "multiple", "name", "networks",
-    "objective", "on_missing", "only_missing", "out", "phi", "prior", "probe", "published",
+    "objective", "on_missing", "only_missing", "out", "phi", "prior", "published",
     "resolution", "reward", "runner", "space", "step", "storage", "target_ms", "task", "tolerance",
     "train_resolution", "trials", "units", "weights", "width", "workers",
 )  # fmt: skip

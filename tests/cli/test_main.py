@@ -68,7 +68,7 @@ def test_without_a_command_the_help_is_shown(nas: Nas) -> None:
         ("show efficientnet_b0 --latency-table pixel4", "unknown latency table 'pixel4'; did you"),
         ("show efficientnet_b0 --era 1999", "unknown era of latency table 'pixel1' '1999'"),
         ("show nowhere/net.yaml", "nowhere/net.yaml: no such file"),
-        ("show nowhere:best", "unknown architecture 'nowhere:best'"),
+        ("show nowhere:best", "there is no run folder nowhere"),
         ("list spices", "unknown kind 'spices'; did you mean spaces"),
         ("export efficientnet_b0", "an export needs a format or a path that ends in one"),
         ("export efficientnet_b0 --format yml", "unknown exporter 'yml'; did you mean yaml?"),

@@ -31,7 +31,7 @@ from nas.core.run_folder import (
     network_of,
 )
 from nas.core.schema import SCHEMA
-from nas.core.storage import Place, split_name
+from nas.core.storage import Place, is_url, split_name
 from nas.core.versions import commit, version_of
 from nas.network.blocks import Architecture, to_mapping
 from nas.network.checkpoint import architecture_of, find_checkpoint
@@ -156,7 +156,11 @@ def find_architecture(text: str) -> Architecture:
                 return load_architecture(inside / solution)
     if path := find_checkpoint(text):
         return architecture_of(path)
-    if name and (name == "best" or name.isdecimal()) and not Path(folder).exists():
+    if (
+        name
+        and (name == "best" or name.isdecimal())
+        and not (is_url(text) or Path(folder).exists())
+    ):
         raise UnknownName(f"there is no run folder {folder}")
     return load_architecture(text)
 
