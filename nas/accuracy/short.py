@@ -25,8 +25,7 @@ class ShortTrainingSetup:
     `resolution` is the training resolution (0: each architecture's own); `seconds` is the time
     limit per candidate (0: none); each training has a folder in `folder`, named by the fingerprint.
     All inherit the fitting weights of `relative`, if there is one, or their part of those of a
-    supernet. With `int8`, networks for int8
-    are quantized after each segment.
+    supernet. With `int8`, networks for int8 are quantized after each segment.
     """
 
     data: Data

@@ -68,8 +68,6 @@ class Fit:
     linear: Floats
     mean: Floats
     scale: Floats
-    error: float
-    """The mean square of what each trial is off by without it, in units of `scale`."""
 
     def __call__(self, places: Floats) -> Floats:
         """Return the metrics at `places`, shape (len(places), metrics), to `significant` bits."""
@@ -104,8 +102,6 @@ class Solver:
         mean, scale = values.mean(axis=0), values.std(axis=0)
         scale[scale == 0] = 1.0
         weights = self._solve((values - mean) / scale)
-        used = self._inverse[: len(numbers), : len(numbers)]
-        alone = weights / np.einsum("ij,ij->j", used, used)[:, None]
         return Fit(
             kernel=self._kernel,
             smooth=self._kernel.smooth(rows),
@@ -113,8 +109,16 @@ class Solver:
             linear=rows.T @ weights,
             mean=mean,
             scale=scale,
-            error=float((alone**2).mean()),
         )
+
+    def left_out_error(self, fit: Fit) -> float:
+        """Return the mean square of what its latest `fit` is off by on each trial without it.
+
+        It is in units of the fit's `scale`.
+        """
+        used = self._inverse[: len(self._numbers), : len(self._numbers)]
+        off = fit.weights / np.einsum("ij,ij->j", used, used)[:, None]
+        return float((off**2).mean())
 
     def _add(self, numbers: Numbers, rows: Floats, stop: int) -> None:
         """Add the rows of the trials up to `stop` to the factor."""

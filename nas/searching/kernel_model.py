@@ -199,8 +199,10 @@ class KernelModel:
         given = self._numbers[real], self._rows[real], self._values[real][:, list(columns)]
         if count > _COMPARED and columns in self._best:
             return self._solver(columns, self._best[columns])(*given)
-        fits = [self._solver(columns, k)(*given) for k in range(len(self._kernels))]
-        self._best[columns] = int(fits[-1].error < _CLEARLY * fits[0].error)
+        solvers = [self._solver(columns, k) for k in range(len(self._kernels))]
+        fits = [solver(*given) for solver in solvers]
+        errors = [one.left_out_error(fit) for one, fit in zip(solvers, fits, strict=True)]
+        self._best[columns] = int(errors[-1] < _CLEARLY * errors[0])
         return fits[self._best[columns]]
 
     def _solver(self, columns: tuple[int, ...], kernel: int) -> Solver:

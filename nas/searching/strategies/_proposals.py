@@ -146,6 +146,8 @@ class Proposals:
 
     def _least(self, rows: Matrix, count: int) -> Matrix:
         """Return the `count` rows that violate the free constraints least."""
+        if not self._problem.limits:
+            return rows[:count]
         return rows[np.argsort(self._violation(rows), kind="stable")[:count]]
 
     def _violation(self, rows: Matrix) -> Floats:
