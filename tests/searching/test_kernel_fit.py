@@ -57,3 +57,18 @@ def test_starts_over_where_the_oldest_are_dropped(
     fit = solver(numbers[100:400], rows[100:400], values[100:400])
     direct = _direct(kernel, rows[100:400], values[100:400], rows)
     assert fit(rows) == pytest.approx(direct, abs=1e-7)
+
+
+def test_errors_left_out_are_those_of_fits_to_the_others(
+    kernel: Kernel, rows: np.ndarray, values: np.ndarray
+) -> None:
+    rows, values = rows[:40], values[:40]
+    solver = Solver(kernel)
+    found = solver.left_out_error(solver(np.arange(40), rows, values))
+    targets = (values - values.mean(axis=0)) / values.std(axis=0)
+    matrix, off = kernel(rows, rows) + 1e-3 * np.eye(40), []
+    for i in range(40):
+        others = np.delete(np.arange(40), i)
+        weights = np.linalg.solve(matrix[np.ix_(others, others)], targets[others])
+        off.append(targets[i] - matrix[i, others] @ weights)
+    assert found == pytest.approx(np.mean(np.square(off)), rel=1e-6)
