@@ -43,6 +43,7 @@ class Correction:
     log_elements: Signed
     log_params: Signed
     log_macs: Signed
+    separable: Signed = 0.0
     terms: Mapping[str, Signed] = field(default_factory=dict)
 
     def factor(self, unit: Unit) -> float:
@@ -78,8 +79,9 @@ def features(unit: Unit) -> tuple[float, ...]:
     """Return the features of one unit in the order of `FEATURES`.
 
     They are a constant 1; indicators of a shortcut, of squeeze-and-excitation, and of h-swish, for
-    which runtimes leave their own layout; and the logarithms of the elements in and out, of the
-    parameters and of the multiply-adds, relative to a medium-sized unit.
+    which runtimes leave their own layout; the logarithms of the elements in and out, of the
+    parameters and of the multiply-adds, relative to a medium-sized unit; and an indicator of a
+    separable convolution.
     """
     cost = cost_of(unit)
     elements = prod(unit.in_shape) + prod(unit.out_shape)
@@ -91,4 +93,5 @@ def features(unit: Unit) -> tuple[float, ...]:
         log(elements / _ELEMENTS),
         log(max(cost.params, 1) / _PARAMS),
         log(max(cost.macs, 1) / _MACS),
+        float(unit.block.kind == "separable"),
     )

@@ -37,11 +37,14 @@ def test_features_match_hand_computation() -> None:
     )
 
 
-def test_shortcut_squeeze_and_h_swish_are_reported() -> None:
+def test_shortcut_squeeze_h_swish_and_separable_are_reported() -> None:
     found = dict(zip(FEATURES, features(_unit(MBCONV)), strict=True))
     assert (found["shortcut"], found["squeezed"], found["hard"]) == (1.0, 1.0, 0.0)
     found = dict(zip(FEATURES, features(_unit(replace(PLAIN, act="hswish"))), strict=True))
     assert (found["shortcut"], found["squeezed"], found["hard"]) == (0.0, 0.0, 1.0)
+    separable = Block(kind="separable", in_channels=8, out_channels=16, kernel=3)
+    found = dict(zip(FEATURES, features(_unit(separable)), strict=True))
+    assert (found["shortcut"], found["separable"]) == (0.0, 1.0)
     pool = features(_unit(Block(kind="pool", in_channels=8, out_channels=8)))
     assert pool[FEATURES.index("log_params")] == log(1 / 1e4)  # none count as one
 

@@ -1,5 +1,6 @@
 """The fit of the correction: known ones are recovered, and unknown terms stay at their priors."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,10 @@ from nas.latency.correction import FEATURES, Correction, own_ms
 from nas.latency.measure.correction_fit import MeasuredNetwork, _ridge, fit_correction
 from nas.latency.predictor import COUNTS, FINER
 from nas.latency.reload import WeightReload
+from nas.network.layers import Unit
 from nas.network.lowering import lower
+from nas.network.multipliers import scale_resolution
+from nas.network.zoo import load_architecture
 from nas.space.space import Space
 
 SHARES = (0.05, -0.04, 0.03, -0.02, 0.025)
@@ -24,9 +28,19 @@ def _networks(
     Without a correction they take the sum of their units.
     """
     rng = np.random.default_rng(seed)
+    archs = map(space.decode_row, space.sample_matrix(rng, count))
+    return _measured(map(lower, archs), rng, correction=correction, noise=noise)
+
+
+def _measured(
+    networks_of_units: Iterable[Sequence[Unit]],
+    rng: np.random.Generator,
+    *,
+    correction: Correction | None,
+    noise: float = 0.0,
+) -> list[MeasuredNetwork]:
     networks = []
-    for row in space.sample_matrix(rng, count):
-        units = lower(space.decode_row(row))
+    for units in networks_of_units:
         alone = rng.uniform(0.2, 2.0, len(units)).tolist()
         ms = sum(
             correction.corrected_ms(unit, one) if correction else one
@@ -50,6 +64,17 @@ def test_a_correction_is_found_again_without_noise(mnasnet_b0: Space) -> None:
         assert _predicted(found.correction, network) == pytest.approx(network.ms, rel=2e-3)
         for unit in network.units:
             assert found.correction.factor(unit) == pytest.approx(TRUE.factor(unit), abs=0.01)
+
+
+def test_few_networks_of_another_kind_do_not_spoil_the_rest(mnasnet_b0: Space) -> None:
+    true = replace(TRUE, separable=-0.2)
+    v1 = [scale_resolution(load_architecture("mobilenet_v1"), side) for side in (128, 192)]
+    rng = np.random.default_rng(0)
+    separable = _measured(map(lower, v1), rng, correction=true)
+    found = fit_correction([*_networks(mnasnet_b0, 40, seed=0, correction=true), *separable])
+    assert found.correction.separable == pytest.approx(-0.2, abs=0.02)
+    for network in [*_networks(mnasnet_b0, 20, seed=1, correction=true), *separable]:
+        assert _predicted(found.correction, network) == pytest.approx(network.ms, rel=5e-3)
 
 
 def test_units_may_add_a_small_part_of_what_they_take_alone(mnasnet_b0: Space) -> None:
