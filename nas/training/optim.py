@@ -11,8 +11,8 @@ from nas.training.recipes import Recipe
 
 Tensors = list[Tensor] | tuple[Tensor, ...]
 
-EPSILON = 1e-3
-"""Of RMSprop, in the TensorFlow originals of MnasNet, MobileNetV3 and EfficientNet."""
+EPSILON, ADAM_EPSILON = 1e-3, 1e-8
+"""Of RMSprop, in the TensorFlow originals of MnasNet, MobileNetV3 and EfficientNet; of AdamW."""
 
 
 class RMSpropTF(Optimizer):
@@ -77,8 +77,8 @@ def build_optimizer(recipe: Recipe, model: nn.Module) -> Optimizer:
     """Return the optimizer of `recipe` for the parameters of `model`."""
     groups = parameter_groups(model, weight_decay=recipe.weight_decay)
     if recipe.optimizer == "adamw":
-        return AdamW(groups, lr=recipe.lr, fused=True)
-    return RMSpropTF(groups, lr=recipe.lr)
+        return AdamW(groups, lr=recipe.lr, eps=recipe.epsilon or ADAM_EPSILON, fused=True)
+    return RMSpropTF(groups, lr=recipe.lr, eps=recipe.epsilon or EPSILON)
 
 
 def parameter_groups(model: nn.Module, *, weight_decay: float) -> list[dict[str, Any]]:

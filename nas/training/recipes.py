@@ -13,10 +13,10 @@ OPTIMIZERS = ("rmsprop", "adamw")
 DECAYS = ("exponential", "cosine")
 
 _POSITIVE = ("lr", "batch", "epochs", "accumulate", "decay_every", "temperature")
-_RATES = ("weight_decay", "ema", "label_smoothing", "distillation", "warmup", "clip")
+_RATES = ("weight_decay", "ema", "label_smoothing", "distillation", "warmup", "clip", "epsilon")
 _BELOW_ONE = ("ema", "label_smoothing")
 
-FOLLOWING = ("batch", "lr", "crop", "mixup")
+FOLLOWING = ("batch", "lr", "crop", "mixup", "epsilon")
 """Fields that a recipe may leave open until it is known on how many images it trains."""
 _BATCHES, _STEPS = (64, 128, 256), 3000
 """A larger batch is taken where it leaves so many steps."""
@@ -24,8 +24,10 @@ _RATE, _BATCH, _USUAL_STEPS = 8e-3, 64, 1500
 _MIN_FACTOR, _MAX_FACTOR = 0.5, 1.25
 """Few steps want a higher rate than many, within these factors."""
 _LONG, _MIN_LONG_STEPS = ("efficientnet", "mobilenetv3", "adamw"), 20_000
-_AUGMENTED: Mapping[int, tuple[float, float]] = {1: (1.0, 0.0), 15: (0.6, 0.0), 60: (0.4, 0.2)}
+_AUGMENTED: Mapping[int, tuple[float, float]] = {1: (0.8, 0.0), 15: (0.6, 0.0), 60: (0.4, 0.2)}
 """`crop` and `mixup` by how often each image is seen, at least."""
+_EPSILON = 1e-4
+"""Of AdamW: weights with gradients far below it, which are mostly noise, move less than others."""
 _BOX_BATCHES, _BOX_STEPS = (8, 16, 32, 64), 1000
 _BOX_RATE, _BOX_BATCH = 4e-3, 16
 _VARIED: Mapping[int, BoxAugment] = {
@@ -46,7 +48,8 @@ class Recipe:
 
     `weight_decay` spares norms, biases and depthwise filters. `ema` is the decay of the average of
     the weights, which is validated, kept and exported; 0 for none. `clip` bounds the norm of the
-    gradient; 0 for no bound. With a teacher, `distillation` is its share of the loss, at
+    gradient; 0 for no bound. `epsilon` is what the optimizer adds to the root of the squares; 0 for
+    its usual one. With a teacher, `distillation` is its share of the loss, at
     `temperature`. `auto` names fields, also of `augment`, that are set when it is known on how many
     images the recipe trains (`resolve_auto`). A detector trains with `boxes` instead of `augment`,
     without `label_smoothing`. Recipes are equal that differ in nothing but their names.
@@ -66,6 +69,7 @@ class Recipe:
     ema: float = 0.9999
     label_smoothing: float = 0.1
     clip: float = 0.0
+    epsilon: float = 0.0
     distillation: float = 0.5
     temperature: float = 2.0
     augment: Augment = field(default_factory=Augment)
@@ -297,6 +301,7 @@ def _varied(recipe: Recipe) -> Recipe:
     augment = recipe.augment
     return replace(
         recipe,
+        epsilon=_EPSILON if "epsilon" in recipe.auto else recipe.epsilon,
         augment=replace(
             augment,
             crop=crop if "crop" in recipe.auto else augment.crop,
@@ -329,7 +334,7 @@ def advice(recipe: Recipe, *, images: int, task: str = "classification") -> str:
 def as_plain(recipe: Recipe) -> dict[str, Any]:
     """Return the content of a recipe, without what recipes of earlier versions did not have."""
     content: dict[str, Any] = as_json(asdict(recipe))
-    absent = {"auto": [], "boxes": as_json(asdict(BoxAugment()))}
+    absent = {"auto": [], "epsilon": 0.0, "boxes": as_json(asdict(BoxAugment()))}
     return {key: value for key, value in content.items() if value != absent.get(key)}
 
 

@@ -106,9 +106,14 @@ def test_auto_leaves_what_was_given() -> None:
     asked = adapt(auto(), epochs=200, batch=16, lr=0.1)
     asked = replace(asked, auto=("mixup",), augment=replace(asked.augment, crop=0.9))
     made = resolve_auto(asked, images=3_000)
-    assert (made.batch, made.lr, made.augment.crop) == (16, 0.1, 0.9)
+    assert (made.batch, made.lr, made.augment.crop, made.epsilon) == (16, 0.1, 0.9, 0.0)
     assert made.augment.mixup > 0
     assert resolve_auto(quick(), images=10**9) == quick()
+
+
+def test_auto_divides_by_no_root_below_its_epsilon_in_classification() -> None:
+    assert resolve_auto(auto(), images=3_000).epsilon == 1e-4
+    assert resolve_auto(auto(), images=3_000, task="detection").epsilon == 0.0
 
 
 def test_a_recipe_for_long_trainings_is_advised_against_in_short_ones() -> None:
@@ -194,6 +199,14 @@ def test_every_recipe_has_its_optimizer() -> None:
     kinds = {name: type(build_optimizer(r, model)) for name, r in
              (("adamw", quick()), ("rmsprop", plain()))}  # fmt: skip
     assert kinds == {"adamw": torch.optim.AdamW, "rmsprop": RMSpropTF}
+
+
+def test_the_optimizer_has_the_epsilon_of_the_recipe() -> None:
+    model = torch.nn.Linear(2, 2)
+    for recipe, usual in ((quick(), 1e-8), (plain(), 1e-3)):  # torch's, and TensorFlow's
+        for given in (0.0, 0.1):
+            made = build_optimizer(replace(recipe, epsilon=given), model)
+            assert made.param_groups[0]["eps"] == (given or usual)
 
 
 @pytest.mark.parametrize(
