@@ -26,7 +26,7 @@ _MIN_FACTOR, _MAX_FACTOR = 0.5, 1.25
 _LONG, _MIN_LONG_STEPS = ("efficientnet", "mobilenetv3", "adamw"), 20_000
 _AUGMENTED: Mapping[int, tuple[float, float]] = {1: (0.8, 0.0), 15: (0.6, 0.0), 60: (0.4, 0.2)}
 """`crop` and `mixup` by how often each image is seen, at least."""
-_EPSILON = 1e-4
+_EPSILON = 1e-3
 """Of AdamW: weights with gradients far below it, which are mostly noise, move less than others."""
 _BOX_BATCHES, _BOX_STEPS = (8, 16, 32, 64), 1000
 _BOX_RATE, _BOX_BATCH = 4e-3, 16
