@@ -23,9 +23,9 @@ from nas.training.recipes import RECIPES, Recipe
 class ResumedTraining:
     """A training that a folder holds: its architecture and settings.
 
-    `weights` is the fingerprint of its initial weights, empty for random ones; `normalisation` is
-    that of their images if it differs from the data's. `quantize` is whether it trains with
-    quantization.
+    `weights` is the fingerprint of its initial weights, empty for random ones, `weights_name` what
+    they were called, empty where the folder does not say it; `normalisation` is that of their
+    images if it differs from the data's. `quantize` is whether it trains with quantization.
     """
 
     arch: Architecture
@@ -34,6 +34,7 @@ class ResumedTraining:
     seed: int
     teacher: str
     weights: str
+    weights_name: str = ""
     normalisation: tuple[Triple, Triple] | None = None
     quantize: bool = False
 
@@ -58,6 +59,7 @@ def find_resumed(out: Place | None) -> ResumedTraining | None:
             seed=read.get(found, "seed", int),
             teacher=_text(read, found, "teacher", "name"),
             weights=_text(read, found, "weights", "fingerprint"),
+            weights_name=_weights_name(read, found.get("weights")),
             normalisation=_normalisation(read, found.get("weights")),
             quantize=read.get(found, "quantize", bool) if "quantize" in found else False,
         )
@@ -66,6 +68,10 @@ def find_resumed(out: Place | None) -> ResumedTraining | None:
 def _text(read: Reader, found: Any, key: str, inside: str) -> str:
     """Return a text of an entry that may be missing or null."""
     return read.get(found[key], inside, str) if found.get(key) else ""
+
+
+def _weights_name(read: Reader, weights: Any) -> str:
+    return read.get(weights, "name", str) if weights and "name" in weights else ""
 
 
 def _normalisation(read: Reader, weights: Any) -> tuple[Triple, Triple] | None:

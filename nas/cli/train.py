@@ -220,8 +220,13 @@ def _train(
             else _with_initial_weights
         )
         network, options = begin(start, network, data, seed=flags["seed"])
+        options = replace(options, weights_name=start)
     elif resumed:
-        options = Options(weights_fingerprint=resumed.weights, normalisation=resumed.normalisation)
+        options = Options(
+            weights_fingerprint=resumed.weights,
+            weights_name=resumed.weights_name,
+            normalisation=resumed.normalisation,
+        )
     with progress("training", "images") as update:
         options = replace(
             options,

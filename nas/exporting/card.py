@@ -61,11 +61,16 @@ def _summary(arch: Architecture, *, trained: bool) -> str:
         classes = arch.detector.classes
     kind = "object detector" if arch.detector else "image classifier"
     text = (
-        f"A convolutional {kind} of {counted.params / 1e6:.2f} million parameters and "
-        f"{counted.macs / 1e6:.1f} million multiply-adds, for {arch.input_channels} x {side} x "
+        f"A convolutional {kind} of {_count(counted.params, 2)} parameters and "
+        f"{_count(counted.macs, 1)} multiply-adds, for {arch.input_channels} x {side} x "
         f"{side} inputs and {classes:,} classes."
     )
     return text if trained else f"{text} It is not trained: there are no weights here."
+
+
+def _count(number: int, digits: int) -> str:
+    """Return a number, in millions from a hundred thousand on."""
+    return f"{number / 1e6:.{digits}f} million" if number >= 1e5 else f"{number:,}"
 
 
 def _accuracy(metadata: Mapping[str, str]) -> str:

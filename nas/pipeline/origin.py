@@ -114,27 +114,41 @@ def origin(text: str) -> Origin:
 
 def _foreign(source: str) -> str:
     """Return a sentence on weights of another library."""
+    return f"The weights are those of {_known(source)}."
+
+
+def _known(source: str) -> str:
+    """Return what is known of weights of another library: name, accuracy and licence."""
     every = chain(*map(published_weights, bundled("architectures")))
     found = next((weights for weights in every if weights.source == source), None)
-    known = f", published with {100 * found.top1:.1f} % top-1 on ImageNet" if found else ""
-    licence = f" under {found.licence}" if found else ""
+    if found:
+        top1 = f"{100 * found.top1:.1f} % top-1 on ImageNet"
+        return f"{source}, published with {top1} under {found.licence}"
     library, _, place = source.partition(":")
-    shown = source if found else f"{library}:{Path(place).name}"  # no path of this machine
-    return f"The weights are those of {shown}{known}{licence}."
+    return f"{library}:{Path(place).name}"  # no path of this machine
+
+
+def _begun(weights: str) -> list[str]:
+    """Return a sentence on the weights that a training began with, if their name is known."""
+    if not weights:
+        return []
+    named = _known(weights) if _FOREIGN.match(weights) else Path(weights).name
+    return [f"It began with weights of {named}."]
 
 
 def _training(here: Path, _: str) -> Origin:
     settings = read_mapping(here / TRAINING.mark)
     name, data = str(settings["arch"]["name"]), str(settings["data"]["name"])
     recipe, seed = settings["recipe"], settings["seed"]
-    begun = " from given weights" if settings.get("weights") else ""
+    weights = settings.get("weights")
+    begun = " from given weights" if weights else ""
     teacher = ", taught by a larger network" if settings.get("teacher") else ""
     text = (
         f"The architecture {name} was trained{begun} by nas train on {data}: recipe "
         f"{recipe['name']}, {counted(recipe['epochs'], 'epoch')}, batch size {recipe['batch']}, "
         f"seed {seed}{teacher}."
     )
-    return Origin(sentences=(text,))
+    return Origin(sentences=(text, *_begun(str((weights or {}).get("name", "")))))
 
 
 def _pruning(here: Path, _: str) -> Origin:
@@ -158,6 +172,7 @@ def _pipeline(here: Path, name: str) -> Origin:
         train = settings["train"]
         begun = " from given weights" if train.get("weights") else ""
         sentences.append(f"Trained{begun} on {data}: recipe {_recipe(train)}.")
+        sentences += _begun(str(train.get("weights") or ""))
     if part == "pruned":
         target = float(settings["netadapt"]["target_ms"])
         sentences.append(f"Pruned by NetAdapt to {target:g} ms.")

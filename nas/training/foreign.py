@@ -32,7 +32,8 @@ _LARGE = 2048
 class Origin:
     """A file of weights from another library, and the conventions that they were trained by.
 
-    `classes` are empty where the file does not say what they are called.
+    `classes` are empty where the file does not say what they are called, and `resolution` is 0
+    where it does not say the side of the images.
     """
 
     path: Path
@@ -42,6 +43,7 @@ class Origin:
     mean: Triple = IMAGENET_MEAN
     deviation: Triple = IMAGENET_DEVIATION
     classes: tuple[str, ...] = ()
+    resolution: int = 0
 
 
 def is_foreign(text: str) -> bool:
@@ -116,6 +118,7 @@ class _Preprocessing:
 
     mean: tuple[Fraction, Fraction, Fraction] = IMAGENET_MEAN
     std: tuple[_Deviation, _Deviation, _Deviation] = IMAGENET_DEVIATION
+    input_size: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +160,14 @@ def _timm(path: Path, name: str) -> Origin:
         mean=images.mean,
         deviation=images.std,
         classes=_classes(config.label_names),
+        resolution=_side(images.input_size),
     )
+
+
+def _side(size: Any) -> int:
+    """Return the last of three whole numbers, 0 where `size` is something else."""
+    whole = isinstance(size, list) and [type(number) for number in size] == [int] * 3
+    return int(size[-1]) if whole else 0
 
 
 def _classes(labels: Any) -> tuple[str, ...]:
@@ -174,6 +184,7 @@ class _Spec:
     std: tuple[_Deviation, _Deviation, _Deviation] = IMAGENET_DEVIATION
     norm_epsilon: _Deviation | None = None
     label_names: Any = None
+    input_size: Any = None
 
 
 def _torchvision(path: Path, arch: Architecture) -> Origin:
@@ -188,4 +199,5 @@ def _torchvision(path: Path, arch: Architecture) -> Origin:
         mean=spec.mean,
         deviation=spec.std,
         classes=_classes(spec.label_names),
+        resolution=_side(spec.input_size),
     )

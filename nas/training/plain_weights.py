@@ -1,6 +1,7 @@
 """Weights to begin a training with: of a trained network, or from a plain file of tensors."""
 
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,7 @@ def read_tensors(path: Path) -> dict[str, Array]:
 def _unpickled(path: Path) -> Mapping[Any, Any]:
     """Return the content of a file of torch.save; a pickle that wants code is refused."""
     try:
-        with open_regular(path) as file:
+        with open_regular(path) as file, warnings.catch_warnings(action="ignore"):
             content = torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
         raise BadFile(f"{path}: {error.strerror or error}") from None
@@ -128,7 +129,10 @@ def _unpickled(path: Path) -> Mapping[Any, Any]:
                 f"{path} wants to run code when it is read ({wanted[1]}), and is refused; save the "
                 "weights alone: torch.save(model.state_dict(), ...)"
             ) from None
-        raise BadFile(f"{path} is no file of torch.save, or is damaged") from None
+        raise BadFile(
+            f"{path} is no file of torch.save, is damaged, or holds more than tensors, which might "
+            "run code; save the weights alone: torch.save(model.state_dict(), ...)"
+        ) from None
     if not isinstance(content, Mapping):
         raise BadFile(f"{path} holds {type(content).__name__}, not tensors by name")
     return content

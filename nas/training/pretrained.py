@@ -1,5 +1,6 @@
 """Networks with the weights that timm and torchvision trained on ImageNet."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -24,6 +25,7 @@ from nas.training.plain_weights import read_tensors
 from nas.training.task import for_classes
 from nas.training.trained import starting_weights
 
+logger = logging.getLogger(__name__)
 _NAMES: Mapping[str, Sequence[Callable[[Architecture], Names]]] = {
     "timm": (timm_names, split_names),
     "torchvision": (torchvision_names,),
@@ -51,6 +53,14 @@ def load_weights(arch: Architecture, source: str) -> Checkpoint:
     except BadValue as error:
         raise NasError(f"{source} does not fit {arch.name or 'the network'}: {error}") from None
     _check(origin.path, found, names, arch)
+    if origin.resolution not in (0, arch.resolution):
+        logger.info(
+            "%s was trained at %s px, %s takes %s px",
+            source,
+            origin.resolution,
+            arch.name or "the network",
+            arch.resolution,
+        )
     classes = arch.head[-1].out_channels
     named = len(origin.classes) == classes
     data = DataMetadata(
@@ -134,9 +144,9 @@ def _without_pixels(shape: tuple[int, ...]) -> tuple[int, ...]:
 def _check(path: Path, found: Weights, names: Names, arch: Architecture) -> None:
     """Refuse tensors that are not those of `names`, naming the first in the order of execution."""
     of = arch.name or "the network"
+    if missing := next((named.name for named in names.values() if named.name not in found), ""):
+        raise NasError(f"{path} is of another architecture than {of}: it has no tensor {missing}")
     for name, shape in ((named.name, named.shape) for named in names.values()):
-        if name not in found:
-            raise NasError(f"{path} is of another architecture than {of}: it has no tensor {name}")
         if found[name].shape != shape:
             raise NasError(
                 f"{path} is of another architecture than {of}: tensor {name} has shape "

@@ -74,6 +74,8 @@ def load_recipe(text: str) -> Recipe:
 def read_recipe(path: Path) -> Recipe:
     """Return the recipe in a YAML or JSON file; it is called like the file unless it says a name.
 
+    What it leaves open (`auto`) is not open where it has another value than in the recipe `auto`.
+
     Raises:
         BadFile: if it cannot be read, or a key is unknown, missing or wrong, naming line and key.
     """
@@ -81,7 +83,15 @@ def read_recipe(path: Path) -> Recipe:
     for part in _PARTS:
         if isinstance(inside := content.get(part), Mapping):
             content = changed(content, **{part: _with_numbers(inside)})
-    return Reader(path).record(changed(content, name=content.get("name", path.stem)), Recipe)
+    found = Reader(path).record(changed(content, name=content.get("name", path.stem)), Recipe)
+    usual = RECIPES["auto"]()
+    return replace(
+        found, auto=tuple(n for n in found.auto if _value_of(found, n) == _value_of(usual, n))
+    )
+
+
+def _value_of(recipe: Recipe, name: str) -> Any:
+    return getattr(recipe if hasattr(recipe, name) else recipe.augment, name)
 
 
 def to_mapping(recipe: Recipe) -> dict[str, Any]:

@@ -233,8 +233,9 @@ def _settings(job: TrainingJob, teacher: Teacher | None) -> Mapping[str, Any]:
     by = {"name": job.options.teacher, "fingerprint": teacher.fingerprint} if teacher else None
     begin = job.options.weights
     weights_fingerprint = fingerprint(begin) if begin else job.options.weights_fingerprint
-    usual = job.options.normalisation
-    images = dict(zip(("mean", "deviation"), usual, strict=True)) if usual else {}
+    name, usual = job.options.weights_name, job.options.normalisation
+    more: dict[str, Any] = {"name": name} if name else {}
+    more |= dict(zip(("mean", "deviation"), usual, strict=True)) if usual else {}
     settings: Mapping[str, Any] = as_json(
         {
             "arch": {"name": job.arch.name, "fingerprint": job.arch.fingerprint},
@@ -243,7 +244,7 @@ def _settings(job: TrainingJob, teacher: Teacher | None) -> Mapping[str, Any]:
             "seed": job.seed,
             "teacher": by,
             **(
-                {"weights": {"fingerprint": weights_fingerprint, **images}}
+                {"weights": {"fingerprint": weights_fingerprint, **more}}
                 if weights_fingerprint
                 else {}
             ),

@@ -17,6 +17,7 @@ from nas.exporting.formats.hub import create
 from nas.exporting.hub import hub_files
 from nas.exporting.timm_config import known_name
 from nas.network.blocks import Architecture
+from nas.network.cost import cost
 from nas.network.lowering import lower
 from nas.network.weights import random_weights
 from nas.network.zoo import load_architecture
@@ -184,7 +185,7 @@ def test_a_detector_is_one_on_the_hub(coder: str) -> None:
         "pipeline_tag": "object-detection",
         "tags": ["object-detection", "neural-architecture-search"],
     }
-    assert "A convolutional object detector of 0.0" in text
+    assert f"A convolutional object detector of {cost(arch).params:,} parameters" in text
     assert "37.5 AP (COCO's) on the validation images of" in text
     assert "top-1" not in text
     assert "5.0 ms on a phone" in text

@@ -12,7 +12,7 @@ from nas.core.errors import NasError, RunError
 from nas.exporting.export import export
 from nas.latency.file import load_table
 from nas.network.checkpoint import Checkpoint, DataMetadata
-from nas.network.zoo import load_architecture
+from nas.network.zoo import load_architecture, published_weights
 from nas.pipeline.origin import card_notes, latency_sentences, origin, with_origin
 
 NETWORK = {"name": "trained", "part": "trained", "path": "train"}
@@ -65,9 +65,24 @@ def test_a_training_says_data_and_recipe(tmp_path: Path) -> None:
     (folder / "best.safetensors").touch()
     assert origin(str(folder / "best.safetensors")).sentences == (text,)
     more = training(tmp_path / "u", weights={"name": "w"}, teacher={"name": "x"})
-    (text,) = origin(f"{more}:last").sentences
+    text, begun = origin(f"{more}:last").sentences
     assert text.startswith("The architecture a was trained from given weights by nas train on d")
     assert text.endswith("seed 3, taught by a larger network.")
+    assert begun == "It began with weights of w."
+
+
+def test_a_training_says_which_weights_it_began_with(tmp_path: Path) -> None:
+    (known,) = published_weights("mobilenet_v2")[:1]
+    published = f"{known.source}, published with {100 * known.top1:.1f} % top-1 on ImageNet"
+    for name, shown in {
+        str(known.source): f"{published} under {known.licence}",
+        "timm:/home/someone/mine": "timm:mine",
+        "runs/first": "first",
+    }.items():
+        folder = training(tmp_path / f"t{len(name)}", weights={"name": name})
+        assert origin(str(folder)).sentences[1:] == (f"It began with weights of {shown}.",)
+    earlier = training(tmp_path / "earlier", weights={"fingerprint": "0"})
+    assert len(origin(str(earlier)).sentences) == 1
 
 
 def test_a_pruning_says_from_what_to_what(tmp_path: Path) -> None:

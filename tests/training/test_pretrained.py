@@ -1,7 +1,9 @@
 """Weights with names of timm and torchvision: written from ours, and read back."""
 
 import json
+import logging
 import os
+import pickle
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -162,6 +164,24 @@ def test_what_is_exported_for_timm_comes_back(tmp_path: Path) -> None:
     assert all(np.array_equal(found.weights[name], value) for name, value in weights.items())
 
 
+def test_weights_of_another_resolution_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for form, arch in (
+        ("timm", SMALL),
+        ("torchvision", scale_resolution(load_architecture("mobilenet_v2"), 32)),
+    ):
+        weights = random_weights(lower(arch))
+        export(arch, tmp_path / form, form=form, weights=weights)
+        with caplog.at_level(logging.INFO, logger="nas.training.pretrained"):
+            load_weights(arch, f"{form}:{tmp_path / form}")
+            assert not caplog.messages
+            load_weights(replace(arch, resolution=96), f"{form}:{tmp_path / form}")
+        said = f"{form} was trained at {arch.resolution} px, {arch.name} takes 96 px"
+        assert caplog.messages == [f"{form}:{tmp_path}/{said}"]
+        caplog.clear()
+
+
 def test_a_folder_for_the_hub_comes_back_with_its_classes(tmp_path: Path) -> None:
     arch = replace(SMALL, padding="same", norm_epsilon=0.01)
     data = DataMetadata(name="mine", fingerprint="", classes=tuple("abcdefghij"),
@@ -240,6 +260,8 @@ def test_labels_are_taken_where_they_are_told(tmp_path: Path) -> None:
         ({"blocks.1.0.bn3.bias": None}, "it has no tensor blocks.1.0.bn3.bias"),
         ({"blocks.9.0.bn3.bias": np.ones(3, np.float32)},
          "of another architecture than small, which has no tensor blocks.9.0.bn3.bias"),
+        ({"classifier.weight": np.ones((3, 32), np.float32), "classifier.bias": None},
+         "it has no tensor classifier.bias"),
         ({"bn1.bias": np.full(8, np.nan, np.float32)}, "bn1.bias has numbers that are not finite"),
     ],
 )  # fmt: skip
@@ -280,9 +302,12 @@ def test_files_that_are_no_weights_are_one_line(tmp_path: Path) -> None:
     half.write_bytes(good.read_bytes()[:-1000])
     wanting = tmp_path / "wanting.pth"
     torch.save({"weight": Wanting()}, wanting)
+    plain = tmp_path / "plain.pth"
+    plain.write_bytes(pickle.dumps(Wanting()))  # torch warns of its protocol
     for path, kind, message in (
         (half, BadFile, "is damaged"),
         (wanting, BadFile, "wants to run code when it is read"),
+        (plain, BadFile, "holds more than tensors, which might run code"),
         ("", UnknownName, "timm: names no weights"),
         (tmp_path / "none.pth", UnknownName, "there is no file"),
         (tmp_path / "empty", UnknownName, "there is no file"),

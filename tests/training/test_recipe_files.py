@@ -16,7 +16,16 @@ from nas.training.recipe_files import (
     read_recipe,
     to_mapping,
 )
-from nas.training.recipes import RECIPES, adamw, adapt, auto, descriptions, efficientnet, quick
+from nas.training.recipes import (
+    RECIPES,
+    adamw,
+    adapt,
+    auto,
+    descriptions,
+    efficientnet,
+    quick,
+    resolve_auto,
+)
 
 OPTIONS = 'adamw:lr=0.001,flip=false,randaugment="1,5",warmup=1,mixup=0'
 
@@ -44,6 +53,21 @@ def test_an_option_of_auto_is_not_set_by_itself() -> None:
     assert recipe.auto == tuple(n for n in auto().auto if n not in ("lr", "crop"))
     assert (recipe.lr, recipe.augment.crop) == (0.01, 0.5)
     assert "auto" not in to_mapping(load_recipe("quick"))  # as in files of earlier versions
+
+
+def test_what_a_file_changes_of_auto_is_not_set_by_itself(tmp_path: Path) -> None:
+    content, path = to_mapping(auto()), tmp_path / "mine.yaml"
+    path.write_text(to_yaml(content))
+    assert load_recipe(str(path)) == auto()
+    assert load_recipe(str(path)).auto == auto().auto
+    for name, value in {"lr": 1e-4, "epsilon": 1e-6, "batch": 32}.items():
+        path.write_text(to_yaml(content | {name: value}))
+        read = load_recipe(str(path))
+        assert getattr(read, name) == value
+        assert read.auto == tuple(n for n in auto().auto if n != name)
+        assert getattr(resolve_auto(read, images=3_000), name) == value
+    path.write_text(to_yaml(content | {"augment": {"flip": True, "crop": 0.3}}))
+    assert resolve_auto(load_recipe(str(path)), images=3_000).augment.crop == 0.3
 
 
 def test_options_with_a_flag_adapt_the_rest_as_the_flag_does() -> None:
