@@ -20,7 +20,7 @@ from nas.exporting.timm_config import CONFIG, known_name, timm_config
 from nas.network.blocks import Architecture, to_mapping
 from nas.network.detector import default_nms
 from nas.network.lowering import lower
-from nas.network.weights import Weights, check_weights
+from nas.network.weights import Weights, check_weights, weight_shapes
 
 _LICENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,80}")
 _GRAPHS = ("model.onnx", "model.tflite")
@@ -54,6 +54,10 @@ def hub_files(
     files = _weights(arch, weights)
     found = arch.detector
     config = detector_config(arch, found, facts) if found else timm_config(arch, facts)
+    own_names = TENSORS in files and "timm.json" not in files
+    if own_names and not found:
+        first, *_, last = (name.rpartition(".")[0] for name in weight_shapes(lower(arch)))
+        config["pretrained_cfg"] |= {"first_conv": first, "classifier": last}
     if licence:
         config["pretrained_cfg"]["license"] = licence
     if weights is not None:
@@ -65,8 +69,9 @@ def hub_files(
     if found:
         what |= {name: f"{what[name]}; it ends in boxes" for name in _GRAPHS if name in files}
         what[CONFIG] = "the classes, the anchors, and how images become the input"
-    if TENSORS in files and "timm.json" not in files:
-        what[TENSORS] = "the weights, under this project's names"
+    if own_names:
+        built = "nas.build_model(nas.load_architecture('arch.yaml'))"
+        what[TENSORS] = f"the weights, by the names of `{built}`"
     library = LIBRARY if not found and known_name(arch) else ""
     card = Card(files=what, licence=licence, library=library)
     return {**files, "README.md": model_card(arch, facts, card).encode()}

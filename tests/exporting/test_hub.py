@@ -167,7 +167,11 @@ def test_weights_have_our_names_where_timm_has_none() -> None:
     files = hub_files(arch, weights, DATA)
     assert set(load(files["model.safetensors"])) == set(weights)
     assert "model.py" not in files
-    assert "`model.safetensors`: the weights, under this project's names" in card(files)[1]
+    built = "nas.build_model(nas.load_architecture('arch.yaml'))"
+    assert f"`model.safetensors`: the weights, by the names of `{built}`" in card(files)[1]
+    config = json.loads(files["config.json"])["pretrained_cfg"]
+    named = load(files["model.safetensors"])
+    assert {f"{config[key]}.weight" for key in ("first_conv", "classifier")} <= set(named)
 
 
 @pytest.mark.parametrize("coder", ["ssd", "yolo"])
