@@ -24,8 +24,9 @@ class ShortTrainingSetup:
 
     `resolution` is the training resolution (0: each architecture's own); `seconds` is the time
     limit per candidate (0: none); each training has a folder in `folder`, named by the fingerprint.
-    All inherit the fitting weights of `relative`, if there is one, or their part of those of a
-    supernet. With `int8`, networks for int8 are quantized after each segment.
+    All inherit the fitting weights of `relative`, if there is one, which is called `inherit`, or
+    their part of those of a supernet. With `int8`, networks for int8 are quantized after each
+    segment.
     """
 
     data: Data
@@ -36,6 +37,7 @@ class ShortTrainingSetup:
     resolution: int = 0
     seconds: float = 0.0
     relative: Relative | None = None
+    inherit: str = ""
     int8: bool = False
 
     def prepared(self, arch: Architecture) -> Architecture:

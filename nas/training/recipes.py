@@ -24,10 +24,16 @@ _RATE, _BATCH, _USUAL_STEPS = 8e-3, 64, 1500
 _MIN_FACTOR, _MAX_FACTOR = 0.5, 1.25
 """Few steps want a higher rate than many, within these factors."""
 _LONG, _MIN_LONG_STEPS = ("efficientnet", "mobilenetv3", "adamw"), 20_000
-_AUGMENTED: Mapping[int, tuple[float, float]] = {1: (0.8, 0.0), 15: (0.6, 0.0), 60: (0.4, 0.2)}
+_AUGMENTED: Mapping[int, tuple[float, float]] = {
+    1: (1.0, 0.0),
+    10: (0.8, 0.0),
+    15: (0.6, 0.0),
+    60: (0.4, 0.2),
+}
 """`crop` and `mixup` by how often each image is seen, at least."""
-_EPSILON = 1e-3
-"""Of AdamW: weights with gradients far below it, which are mostly noise, move less than others."""
+_EPSILON, _FEW_STEPS = 1e-3, 150
+"""Of AdamW: weights with gradients far below it, which are mostly noise, move less than others. In
+fewer steps than these it is the usual one, by which all move at once."""
 _BOX_BATCHES, _BOX_STEPS = (8, 16, 32, 64), 1000
 _BOX_RATE, _BOX_BATCH = 4e-3, 16
 _VARIED: Mapping[int, BoxAugment] = {
@@ -271,7 +277,8 @@ def resolve_auto(recipe: Recipe, *, images: int, task: str = "classification") -
 
     The batch is 64 in short trainings and up to 256 in long ones; of a detector 8 and up to 64. The
     rate follows its square root, and falls with the square root of the number of steps. How much
-    images vary follows how often each is seen.
+    images vary follows how often each is seen. AdamW's epsilon is 1e-3, but in very short
+    trainings of classifiers and in those of detectors.
     """
     if not recipe.auto:
         return recipe
@@ -285,7 +292,11 @@ def resolve_auto(recipe: Recipe, *, images: int, task: str = "classification") -
     factor = min(max(factor, _MIN_FACTOR), _MAX_FACTOR)
     rate = highest * factor * (recipe.images_a_step / usual) ** 0.5
     recipe = replace(recipe, lr=rate) if "lr" in recipe.auto else recipe
-    return _varied_boxes(recipe) if boxed else _varied(recipe)
+    if boxed:
+        return _varied_boxes(recipe)
+    if "epsilon" in recipe.auto and seen >= _FEW_STEPS * recipe.images_a_step:
+        recipe = replace(recipe, epsilon=_EPSILON)
+    return _varied(recipe)
 
 
 def _varied_boxes(recipe: Recipe) -> Recipe:
@@ -301,7 +312,6 @@ def _varied(recipe: Recipe) -> Recipe:
     augment = recipe.augment
     return replace(
         recipe,
-        epsilon=_EPSILON if "epsilon" in recipe.auto else recipe.epsilon,
         augment=replace(
             augment,
             crop=crop if "crop" in recipe.auto else augment.crop,

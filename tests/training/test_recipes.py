@@ -113,6 +113,9 @@ def test_auto_leaves_what_was_given() -> None:
 
 def test_auto_divides_by_no_root_below_its_epsilon_in_classification() -> None:
     assert resolve_auto(auto(), images=3_000).epsilon == 1e-3
+    few = adapt(auto(), epochs=1, batch=64)
+    made = [resolve_auto(few, images=64 * steps).epsilon for steps in (149, 150)]
+    assert made == [0.0, 1e-3]
     assert resolve_auto(auto(), images=3_000, task="detection").epsilon == 0.0
 
 

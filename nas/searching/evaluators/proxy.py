@@ -96,10 +96,13 @@ class Proxy:
         what = "average precision" if self.accuracy == PRECISION else "accuracy"
         length = counted(self._ends[-1], "epoch")
         in_int8 = ", in int8 after quantization as onnxruntime runs it" if self.int8 else ""
+        begun, inherit = "", ""
+        if name := self._setup.inherit:
+            begun, inherit = f" from weights of {name}", f" --inherit {name}"
         return (
             f"{self.accuracy} is the {what} on {data} after {length} of recipe "
-            f"{recipe}{size}{in_int8}; train what you choose in full: nas train RUN:best --data "
-            f"{data}"
+            f"{recipe}{size}{begun}{in_int8}; train what you choose in full: nas train RUN:best "
+            f"--data {data}{inherit}"
         )
 
     def __call__(self, candidates: Candidates) -> Answers:
@@ -342,6 +345,7 @@ def create(  # noqa: PLR0913  # a parameter for every option
         resolution=resolution,
         seconds=trial_seconds,
         relative=find_relative(inherit) if inherit else None,
+        inherit=inherit,
         int8=int8,
     )
     some = space.sample_matrix(np.random.default_rng(0), 1)

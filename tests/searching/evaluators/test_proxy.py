@@ -252,6 +252,9 @@ def test_trainings_begin_with_what_fits_of_a_relative(tiny: Space, tmp_path: Pat
     alone = _proxy(tiny, tmp_path / "a", **given)
     heirs = _proxy(tiny, tmp_path / "b", **given, inherit=str(relative))
     assert str(heirs).startswith(f"{alone} inherit ")
+    assert f" from weights of {relative};" in heirs.note
+    assert heirs.note.endswith(f"--data {images} --inherit {relative}")
+    assert "inherit" not in alone.note
     first = [one(candidates).metrics["top1_proxy"][0] for one in (alone, heirs)]
     assert first[0] < first[1] == pytest.approx(top1, abs=0.1)  # so little is learned in an epoch
 
