@@ -83,8 +83,9 @@ def table_mapping(table: LatencyTable) -> dict[str, Any]:
     if model and not model["residual"]:
         del model["residual"]
     correction = _plain(table.correction)
-    if correction and not correction["terms"]:
-        del correction["terms"]
+    for later in ("terms", "separable"):  # earlier tables have none
+        if correction and not correction[later]:
+            del correction[later]
     rest = {
         "model": model,
         "provenance": source,
