@@ -27,7 +27,7 @@ _LONG, _MIN_LONG_STEPS = ("efficientnet", "mobilenetv3", "adamw"), 20_000
 _AUGMENTED: Mapping[int, tuple[float, float]] = {
     1: (1.0, 0.0),
     10: (0.8, 0.0),
-    15: (0.6, 0.0),
+    30: (0.6, 0.0),
     60: (0.4, 0.2),
 }
 """`crop` and `mixup` by how often each image is seen, at least."""
