@@ -1,6 +1,5 @@
 """The command line: one small file per command; errors that a user can cause are one line."""
 
-import gc
 import logging
 import sys
 
@@ -13,10 +12,6 @@ from nas.core.deprecation import printed
 from nas.core.errors import NasError
 from nas.core.text import printable
 
-_COLLECTION = 50_000
-"""The number of new objects after which Python looks for unreachable cycles, of which there are
-few here; at its default of 700 or 2,000 a search spends some 6 % of its time on that."""
-
 nas = group(
     "nas.cli",
     "Find, inspect and export mobile CNNs that keep a latency budget on a real CPU.",
@@ -27,7 +22,6 @@ click.version_option(package_name="nas", message="%(version)s")(nas)
 
 def main() -> None:
     """Run the command line; the exit code is 2 for errors of the user, 1 for a bug."""
-    gc.set_threshold(_COLLECTION)
     streams = Streams()
     log = logging.StreamHandler(sys.stderr)
     log.setFormatter(LogFormatter())
