@@ -17,6 +17,7 @@ import torch.nn.functional as F  # the customary name
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from nas.models.depthwise import conv2d
 from nas.models.graph import edges, joined_outputs, run_graph
 from nas.models.moving import Moving
 from nas.network.blocks import IMAGE, Architecture
@@ -63,7 +64,9 @@ class ConvNorm(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, channels, height, width) to the layer's output shape."""
-        result: Tensor = self.act(self.norm(super().forward(self.padded(x))))
+        stride, padding = self.stride[0], int(self.padding[0])
+        x = conv2d(self.padded(x), self.weight, self.bias, stride, padding, self.groups)
+        result: Tensor = self.act(self.norm(x))
         return result
 
     def padded(self, x: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from nas.models.build import (
     drop_samples,
     initialise,
 )
+from nas.models.depthwise import conv2d
 from nas.network.blocks import Architecture
 from nas.network.layers import Conv, Layer, Linear, Squeeze, Unit
 from nas.network.lowering import lower
@@ -82,7 +83,7 @@ class SharedNetwork(nn.Module):
     def _conv(
         self, layer: Conv, own: Mapping[str, Tensor], x: Tensor, leading: ConvNorm | None
     ) -> Tensor:
-        x = F.conv2d(x, own["weight"], None, layer.stride, layer.pad, 1, layer.groups)
+        x = conv2d(x, own["weight"], None, layer.stride, layer.pad, layer.groups)
         tracks = leading is not None or not self.training
         momentum = cast(nn.BatchNorm2d, leading.norm).momentum if leading else None
         x = F.batch_norm(

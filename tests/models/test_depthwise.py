@@ -1,0 +1,75 @@
+"""Depthwise convolutions on small maps: the same outputs and gradients as torch's."""
+
+from itertools import product
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import torch.nn.functional as F  # noqa: E402, TID253  # the customary name; skipped above
+
+from nas.models.depthwise import conv2d  # noqa: E402
+
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
+
+SHAPES = [*product((1, 2, 3, 4, 5, 8), (1, 3, 5, 7), (1, 2))]
+
+
+def results(function, x, weight, **options):  # type: ignore[no-untyped-def]  # of tensors
+    """Return the output and the gradients of a sum of its squares."""
+    x, weight = x.clone().requires_grad_(), weight.clone().requires_grad_()
+    output = function(x, weight, None, **options)
+    torch.autograd.backward(output.square().sum())
+    return output.detach(), x.grad, weight.grad
+
+
+@pytest.mark.parametrize(("side", "kernel", "stride"), SHAPES)
+def test_outputs_and_gradients_are_those_of_torch(side: int, kernel: int, stride: int) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(4, 6, side, side).contiguous(memory_format=torch.channels_last)
+    weight = torch.randn(6, 1, kernel, kernel)
+    options = {"stride": stride, "padding": kernel // 2, "groups": 6}
+    for own, known in zip(
+        results(conv2d, x, weight, **options), results(F.conv2d, x, weight, **options), strict=True
+    ):
+        torch.testing.assert_close(own, known, rtol=1e-4, atol=1e-4)
+
+
+def test_maps_that_are_not_square() -> None:
+    torch.manual_seed(0)
+    x, weight = torch.randn(2, 3, 9, 4), torch.randn(3, 1, 5, 5)
+    for stride, padding in ((1, 2), (2, 2), (1, 1)):
+        options = {"stride": stride, "padding": padding, "groups": 3}
+        for own, known in zip(
+            results(conv2d, x, weight, **options),
+            results(F.conv2d, x, weight, **options),
+            strict=True,
+        ):
+            torch.testing.assert_close(own, known, rtol=1e-4, atol=1e-4)
+
+
+def test_weights_alone_and_inputs_alone() -> None:
+    x, weight = torch.randn(2, 3, 4, 4), torch.randn(3, 1, 5, 5)
+    options = {"stride": 1, "padding": 2, "groups": 3}
+    trained = weight.clone().requires_grad_()
+    torch.autograd.backward(conv2d(x, trained, None, **options).sum())
+    assert trained.grad is not None
+    given = x.clone().requires_grad_()
+    torch.autograd.backward(conv2d(given, weight, None, **options).sum())
+    assert given.grad is not None
+    with torch.no_grad():
+        assert not conv2d(x, trained, None, **options).requires_grad
+
+
+def test_gradients_of_gradients() -> None:
+    torch.manual_seed(0)
+    x, weight = torch.randn(2, 3, 4, 4), torch.randn(3, 1, 5, 5)
+
+    def of(function):  # type: ignore[no-untyped-def]  # the same
+        given, w = x.clone().requires_grad_(), weight.clone().requires_grad_()
+        output = function(given, w, None, stride=1, padding=2, groups=3)
+        (first,) = torch.autograd.grad(output.pow(3).sum(), w, create_graph=True)
+        return torch.autograd.grad(first.square().sum(), (given, w))
+
+    for own, known in zip(of(conv2d), of(F.conv2d), strict=True):
+        torch.testing.assert_close(own, known, rtol=1e-3, atol=1e-2)
