@@ -10,7 +10,9 @@ from PIL import Image, ImageOps
 
 def detect(model: str, picture: str) -> list[tuple[str, float, list[float]]]:
     """Return class, probability, and left, top, right and bottom in pixels of the picture."""
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.x64quantprecision", "1")  # int8 on x86 without VNNI
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     facts = session.get_modelmeta().custom_metadata_map
     mean, deviation, names = (json.loads(facts[k]) for k in ("mean", "deviation", "classes"))
     image, side = (

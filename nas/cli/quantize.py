@@ -12,7 +12,9 @@ from nas.cli._places import PATH
 from nas.cli._print import print_json, print_table, put, say
 from nas.cli._progress import progress
 from nas.core.data import read_mapping, to_json
+from nas.core.doctor import instruction_sets
 from nas.core.errors import NasError, missing_package
+from nas.core.exact_int8 import overflows
 from nas.core.files import write_folder
 from nas.core.optional import optional
 from nas.exporting.int8.ranges import SIGN, IOTypes
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 METHODS = ("auto", "minmax", "average", "percentile", "mse", "kl")
 FACTS, PICTURE = "quantization.json", "sensitivity.png"
 _BYTES = 1e6
+_OVERFLOWS = (
+    "this processor has no VNNI: give sessions of onnxruntime the option "
+    "session.x64quantprecision=1, without which sums overflow (docs/int8.md)"
+)
 
 
 @click.command("quantize")
@@ -80,6 +86,8 @@ def command(
         _print(quantized, times, found)
     name, content = next(iter(files.items()))
     say(f"wrote {out / name}, {len(content) / _BYTES:.2f} MB")
+    if backend == "onnxruntime" and overflows(instruction_sets()):
+        say(_OVERFLOWS)
     with optional("the picture", say):
         from nas.report.int8_plots import draw_sensitivity
 

@@ -1,8 +1,8 @@
 """Convolutions whose training is fast on small maps, on the CPU.
 
 oneDNN, which torch uses on x86, is slow at the gradient of depthwise weights where the output is
-narrower than the kernel, as of 5x5 kernels on a 4x4 map. Taken by a convolution instead, a depthwise
-convolution of 5x5 trains 4 to 9 times as fast there, and MobileNetV3-Small on 64 px 1.7 times
+narrower than the kernel, as of 5x5 kernels on a 4x4 map. Taken by a convolution instead, depthwise
+convolutions of 5x5 train 4 to 9 times as fast there, and MobileNetV3-Small on 64 px 1.7 times
 (tests/bench/depthwise.py).
 """
 

@@ -8,7 +8,8 @@ slower than in fp32; on ARM both are fast.
 
 All operators of the optimised graph run in int8. ReLU and ReLU6 are part of the rounding after a
 convolution, which costs nothing; h-swish and the hard sigmoid are operators of their own. Earlier
-versions left these two in float, between two conversions (`graph_of`).
+versions left these two in float, between two conversions (`graph_of`). On x86 without VNNI sums are
+wider, and slower, than by default (`nas.core.exact_int8`).
 """
 
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ import numpy as np
 import onnxruntime as ort
 
 from nas.core.errors import NasError, first_line
+from nas.core.exact_int8 import OPTIONS
 from nas.latency.backends import Backend, Run, check_options, timed
 
 if TYPE_CHECKING:  # a device that measures a bundle has no layers
@@ -67,6 +69,8 @@ class OnnxRuntime:
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = _FATAL_ONLY
+        for option in OPTIONS.items():
+            options.add_session_config_entry(*option)
         try:
             session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
             shapes = {

@@ -33,6 +33,7 @@ PORTABLE = ("onnxruntime", "litert")
 CARRIED = (
     "core/__init__.py",
     "core/errors.py",
+    "core/exact_int8.py",
     "core/files.py",
     "core/text.py",
     "core/strict_json.py",

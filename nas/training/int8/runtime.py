@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.core.errors import NasError, first_line
+from nas.core.exact_int8 import OPTIONS
 
 _FATAL_ONLY = 4
 
@@ -21,6 +22,8 @@ def session_of(model: onnx.ModelProto, *, threads: int = 1) -> ort.InferenceSess
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = _FATAL_ONLY
+    for option in OPTIONS.items():
+        options.add_session_config_entry(*option)
     try:
         return ort.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]

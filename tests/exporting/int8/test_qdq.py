@@ -9,6 +9,7 @@ import pytest
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
+from nas.core.exact_int8 import OPTIONS  # noqa: E402
 from nas.exporting.int8.qdq import hard_inputs, to_qdq, values_of  # noqa: E402
 from nas.exporting.int8.ranges import QuantizationGrid, for_hard  # noqa: E402
 from nas.exporting.onnx import to_onnx, units_to_onnx  # noqa: E402
@@ -21,6 +22,8 @@ from nas.network.zoo import load_architecture  # noqa: E402
 def run(model: Any, images: np.ndarray, names: Any = None) -> list[np.ndarray]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 4
+    for option in OPTIONS.items():
+        options.add_session_config_entry(*option)
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
