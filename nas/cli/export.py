@@ -75,6 +75,8 @@ def command(  # noqa: PLR0913  # all of them are options of the user
         if trained and (graph or path.is_dir()):
             of = f" with the weights of {weights or (arch if is_url(arch) else trained.path)}"
             of += _FLOATS if trained.ranges else ""
+        elif trained:
+            of = ", the architecture without its weights"
         say(f"wrote {path}{of}")
         if note := next_in_int8(arch):
             say(note)

@@ -367,6 +367,8 @@ def test_exports_say_how_images_become_their_input(nas: Nas) -> None:
     model = onnx.load("x.onnx")
     assert model.opset_import[0].version == 18
     said = {entry.key: entry.value for entry in model.metadata_props}
+    reply = nas("export", "run", "--out", "x.yaml")
+    assert reply.err == "wrote x.yaml, the architecture without its weights\n"
     reply = nas("export", "run", "--out", "x.tflite")
     assert reply.err.endswith("wrote x.tflite.json: how images become its input\n")
     beside = json.loads(Path("x.tflite.json").read_text())
