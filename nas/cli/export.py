@@ -70,15 +70,19 @@ def command(  # noqa: PLR0913  # all of them are options of the user
     if as_json:
         print_json({"schema": 1, "path": str(path), "fingerprint": network.fingerprint})
     else:
-        graph = path.suffix in (".onnx", ".tflite")
-        of = " with random weights: for timing, not for accuracy" if graph else ""
-        if trained and (graph or path.is_dir()):
-            of = f" with the weights of {weights or (arch if is_url(arch) else trained.path)}"
-            of += _FLOATS if trained.ranges else ""
-        elif trained:
-            of = ", the architecture without its weights"
-        say(f"wrote {path}{of}")
+        source = weights or (arch if trained is None or is_url(arch) else str(trained.path))
+        say(f"wrote {path}{_of(path, trained, source)}")
         if note := next_in_int8(arch):
             say(note)
         if trained and (beside := preprocessing_path(path)):
             say(f"wrote {beside}: how images become its input")
+
+
+def _of(path: Path, trained: Checkpoint | None, source: str) -> str:
+    """Return what to say of the weights in the exported file; `source` is what they come from."""
+    graph = path.suffix in (".onnx", ".tflite")
+    if trained is None:
+        return " with random weights: for timing, not for accuracy" if graph else ""
+    if not graph and not path.is_dir():
+        return ", the architecture without its weights"
+    return f" with the weights of {source}{_FLOATS if trained.ranges else ''}"

@@ -13,6 +13,8 @@ import torch.nn.functional as F  # the customary name
 from torch import Tensor
 from torch.nn.grad import conv2d_input
 
+_HAS_ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch's
+
 
 def conv2d(
     x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int, groups: int
@@ -22,7 +24,8 @@ def conv2d(
     Shapes are (batch, channels, height, width), and of `weight`
     (channels, channels in a group, kernel, kernel).
     """
-    if bias is None and weight.requires_grad and _is_slow(x, weight, stride, padding, groups):
+    trains = torch.is_grad_enabled() and bias is None  # first: symbols have no `requires_grad`
+    if trains and weight.requires_grad and _is_slow(x, weight, stride, padding, groups):
         found: Tensor = _Depthwise.apply(x, weight, stride, padding)  # type: ignore[no-untyped-call]  # torch's
         return found
     return F.conv2d(x, weight, bias, stride, padding, 1, groups)
@@ -33,11 +36,11 @@ def _is_slow(x: Tensor, weight: Tensor, stride: int, padding: int, groups: int) 
     kernel = weight.shape[-1]
     return (
         groups == x.shape[1] == weight.shape[0]
-        and 1 < (x.shape[-1] + 2 * padding - kernel) // stride + 1 < kernel
+        and 1 < (max(x.shape[2:]) + 2 * padding - kernel) // stride + 1 < kernel
+        and len(x) > 0
         and x.device.type == "cpu"
         and x.dtype == weight.dtype == torch.float32
-        and torch.is_grad_enabled()
-        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch's
+        and _HAS_ONEDNN
         and not torch.is_autocast_enabled("cpu")
     )
 
@@ -46,10 +49,13 @@ class _Depthwise(torch.autograd.Function):
     """A depthwise convolution that takes the gradient of its weights by a convolution."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.stride, ctx.padding = stride, padding
+    def forward(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
         return F.conv2d(x, weight, None, stride, padding, 1, len(weight))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        x, weight, ctx.stride, ctx.padding = inputs
+        ctx.save_for_backward(x, weight)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, None, None]:

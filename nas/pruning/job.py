@@ -10,6 +10,7 @@ from nas.latency.table import LatencyTable
 from nas.network.checkpoint import Checkpoint
 from nas.network.weights import fingerprint
 from nas.pruning.netadapt import Settings, check
+from nas.training.auto import by_one_optimizer
 from nas.training.data import Data
 from nas.training.recipes import Recipe, as_plain
 from nas.training.run import fit_recipe, fit_to_data
@@ -49,7 +50,7 @@ def identity(job: PruningJob) -> Mapping[str, Any]:
             "data": {"name": job.data.name, "fingerprint": job.data.fingerprint},
             "table": {"name": job.table.name, "fingerprint": file_fingerprint(job.table)},
             "settings": asdict(job.settings),
-            "recipe": as_plain(job.recipe),
+            "recipe": as_plain(by_one_optimizer(job.recipe)),
         }
     )
     return found

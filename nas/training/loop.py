@@ -156,9 +156,12 @@ class Loop:
 
     def _check(self, loss: float) -> None:
         if not isfinite(loss):
+            rate = f"{self.job.recipe.lr / 3:.1g}"
+            by_sgd = self.job.recipe.name == "auto" and self.job.recipe.optimizer == "sgd"
+            say = f"by `--recipe auto:optimizer=sgd,lr={rate}`" if by_sgd else f"{rate} say"
             raise Diverged(
                 f"the loss is {loss} in epoch {self.now.epoch + 1}, step {self.now.step}, at a "
-                f"rate of {self.stepper.lr:.3g}; {_LOWER_RATE}, {self.job.recipe.lr / 3:.1g} say"
+                f"rate of {self.stepper.lr:.3g}; {_LOWER_RATE}, {say}"
             )
 
     def _validate(self) -> None:

@@ -1,11 +1,11 @@
-"""Optimizers: RMSprop as TensorFlow has it, AdamW, and which weights decay."""
+"""Optimizers: RMSprop as TensorFlow has it, AdamW, SGD, and which weights decay."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import AdamW, Optimizer
+from torch.optim import SGD, AdamW, Optimizer
 
 from nas.training.recipes import Recipe
 
@@ -13,6 +13,10 @@ Tensors = list[Tensor] | tuple[Tensor, ...]
 
 EPSILON, ADAM_EPSILON = 1e-3, 1e-8
 """Of RMSprop, in the TensorFlow originals of MnasNet, MobileNetV3 and EfficientNet; of AdamW."""
+
+
+MOMENTUM = 0.9
+"""Of SGD, by Nesterov's rule (Sutskever et al., 2013)."""
 
 
 class RMSpropTF(Optimizer):
@@ -78,6 +82,8 @@ def build_optimizer(recipe: Recipe, model: nn.Module) -> Optimizer:
     groups = parameter_groups(model, weight_decay=recipe.weight_decay)
     if recipe.optimizer == "adamw":
         return AdamW(groups, lr=recipe.lr, eps=recipe.epsilon or ADAM_EPSILON, fused=True)
+    if recipe.optimizer == "sgd":
+        return SGD(groups, lr=recipe.lr, momentum=MOMENTUM, nesterov=True, fused=True)
     return RMSpropTF(groups, lr=recipe.lr, eps=recipe.epsilon or EPSILON)
 
 

@@ -9,39 +9,16 @@ from nas.core.errors import BadValue, unknown
 from nas.training.augment import Augment
 from nas.training.box_augment import BoxAugment
 
-OPTIMIZERS = ("rmsprop", "adamw")
+OPTIMIZERS = ("rmsprop", "adamw", "sgd")
 DECAYS = ("exponential", "cosine")
 
 _POSITIVE = ("lr", "batch", "epochs", "accumulate", "decay_every", "temperature")
 _RATES = ("weight_decay", "ema", "label_smoothing", "distillation", "warmup", "clip", "epsilon")
 _BELOW_ONE = ("ema", "label_smoothing")
 
-FOLLOWING = ("batch", "lr", "crop", "mixup", "epsilon")
+FOLLOWING = ("batch", "lr", "crop", "mixup", "epsilon", "optimizer")
 """Fields that a recipe may leave open until it is known on how many images it trains."""
-_BATCHES, _STEPS = (64, 128, 256), 3000
-"""A larger batch is taken where it leaves so many steps."""
-_RATE, _BATCH, _USUAL_STEPS = 8e-3, 64, 1500
-_MIN_FACTOR, _MAX_FACTOR = 0.5, 1.25
-"""Few steps want a higher rate than many, within these factors."""
 _LONG, _MIN_LONG_STEPS = ("efficientnet", "mobilenetv3", "adamw"), 20_000
-_AUGMENTED: Mapping[int, tuple[float, float]] = {
-    1: (1.0, 0.0),
-    10: (0.8, 0.0),
-    30: (0.6, 0.0),
-    60: (0.4, 0.2),
-}
-"""`crop` and `mixup` by how often each image is seen, at least."""
-_EPSILON, _FEW_STEPS = 1e-3, 150
-"""Of AdamW: weights with gradients far below it, which are mostly noise, move less than others. In
-fewer steps than these it is the usual one, by which all move at once."""
-_BOX_BATCHES, _BOX_STEPS = (8, 16, 32, 64), 1000
-_BOX_RATE, _BOX_BATCH = 4e-3, 16
-_VARIED: Mapping[int, BoxAugment] = {
-    1: BoxAugment(flip=True),
-    15: BoxAugment(flip=True, zoom=(0.75, 1.5), colour=0.2),
-    60: BoxAugment(flip=True, zoom=(0.5, 1.5), iou_crop=0.3, mosaic=0.3, colour=0.3),
-}
-"""How images with boxes vary, by how often each is seen, at least."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +31,10 @@ class Recipe:
 
     `weight_decay` spares norms, biases and depthwise filters. `ema` is the decay of the average of
     the weights, which is validated, kept and exported; 0 for none. `clip` bounds the norm of the
-    gradient; 0 for no bound. `epsilon` is what the optimizer adds to the root of the squares; 0 for
-    its usual one. With a teacher, `distillation` is its share of the loss, at
-    `temperature`. `auto` names fields, also of `augment`, that are set when it is known on how many
-    images the recipe trains (`resolve_auto`). A detector trains with `boxes` instead of `augment`,
+    gradient; 0 for no bound. `epsilon` is what AdamW and RMSprop add to the root of the squares; 0
+    for its usual one. With a teacher, `distillation` is its share of the loss, at `temperature`.
+    `auto` names fields, also of `augment`, that are set when it is known on how many images the
+    recipe trains (`nas.training.auto`). A detector trains with `boxes` instead of `augment`,
     without `label_smoothing`. Recipes are equal that differ in nothing but their names.
     """
 
@@ -185,12 +162,15 @@ def quick() -> Recipe:
 
 
 def auto() -> Recipe:
-    """Return a recipe that follows the number of images and steps: the one to begin with."""
+    """Return a recipe that follows the number of images and steps: the one to begin with.
+
+    AdamW, and for classifiers from random weights SGD from 600 steps on; see `nas.training.auto`.
+    """
     return Recipe(
         name="auto",
         optimizer="adamw",
-        lr=_RATE,
-        batch=_BATCH,
+        lr=8e-3,
+        batch=64,
         epochs=30,
         warmup=3.0,
         clip=1.0,
@@ -272,55 +252,6 @@ def descriptions() -> Mapping[str, str]:
     return {name: text[0].upper() + text[1:] for name, text in texts.items()}
 
 
-def resolve_auto(recipe: Recipe, *, images: int, task: str = "classification") -> Recipe:
-    """Return `recipe` with the fields of its `auto` set for a training on so many `images`.
-
-    The batch is 64 in short trainings and up to 256 in long ones; of a detector 8 and up to 64. The
-    rate follows its square root, and falls with the square root of the number of steps. How much
-    images vary follows how often each is seen. AdamW's epsilon is 1e-3, but in very short
-    trainings of classifiers and in those of detectors.
-    """
-    if not recipe.auto:
-        return recipe
-    boxed = task == "detection"
-    batches, steps = (_BOX_BATCHES, _BOX_STEPS) if boxed else (_BATCHES, _STEPS)
-    highest, usual = (_BOX_RATE, _BOX_BATCH) if boxed else (_RATE, _BATCH)
-    seen = images * recipe.epochs
-    batch = max((b for b in batches if b * steps <= seen), default=batches[0])
-    recipe = replace(recipe, batch=batch) if "batch" in recipe.auto else recipe
-    factor = (_USUAL_STEPS * recipe.images_a_step / seen) ** 0.5
-    factor = min(max(factor, _MIN_FACTOR), _MAX_FACTOR)
-    rate = highest * factor * (recipe.images_a_step / usual) ** 0.5
-    recipe = replace(recipe, lr=rate) if "lr" in recipe.auto else recipe
-    if boxed:
-        return _varied_boxes(recipe)
-    if "epsilon" in recipe.auto and seen >= _FEW_STEPS * recipe.images_a_step:
-        recipe = replace(recipe, epsilon=_EPSILON)
-    return _varied(recipe)
-
-
-def _varied_boxes(recipe: Recipe) -> Recipe:
-    """Return `recipe` for a detector, whose images vary if `crop` is open."""
-    varied = _VARIED[max(least for least in _VARIED if least <= recipe.epochs)]
-    varied = replace(varied, flip=recipe.augment.flip)
-    is_open = "crop" in recipe.auto and recipe.boxes == BoxAugment()
-    return replace(recipe, boxes=varied if is_open else recipe.boxes, auto=())
-
-
-def _varied(recipe: Recipe) -> Recipe:
-    crop, mixup = _AUGMENTED[max(least for least in _AUGMENTED if least <= recipe.epochs)]
-    augment = recipe.augment
-    return replace(
-        recipe,
-        augment=replace(
-            augment,
-            crop=crop if "crop" in recipe.auto else augment.crop,
-            mixup=mixup if "mixup" in recipe.auto else augment.mixup,
-        ),
-        auto=(),
-    )
-
-
 def advice(recipe: Recipe, *, images: int, task: str = "classification") -> str:
     """Return what to say of a recipe made for far more steps than these, or for another `task`.
 
@@ -353,21 +284,23 @@ def adapt(
 ) -> Recipe:
     """Return `recipe` for another length and batch size; 0 leaves a value as it is.
 
-    Without `lr`, the rate follows the images of a step: in proportion for RMSprop (Goyal et al.,
-    2017), as the papers do, and as their square root for AdamW (Malladi et al., 2022). A staircase
-    keeps its number of stairs, so that a short training ends as low as a long one; the warm-up
-    takes a tenth of another length at most. What is given is no longer open (`Recipe.auto`).
+    Without `lr`, the rate follows the images of a step: in proportion for RMSprop and SGD (Goyal
+    et al., 2017), as the papers do, and as their square root for AdamW (Malladi et al., 2022). A
+    staircase keeps its number of stairs, so that a short training ends as low as a long one; the
+    warm-up takes a tenth of another length at most, with SGD also the share that it had. What is
+    given is no longer open (`Recipe.auto`).
 
     Raises:
         BadValue: if a value is out of its range.
     """
     length = epochs or recipe.epochs
+    share = max(0.1, recipe.warmup / recipe.epochs if recipe.optimizer == "sgd" else 0.0)
     changed = replace(
         recipe,
         epochs=length,
         batch=batch or recipe.batch,
         accumulate=accumulate or recipe.accumulate,
-        warmup=recipe.warmup if length == recipe.epochs else min(recipe.warmup, length / 10),
+        warmup=recipe.warmup if length == recipe.epochs else min(recipe.warmup, length * share),
         decay_every=recipe.decay_every * length / recipe.epochs,
         auto=tuple(n for n in recipe.auto if not ((n == "batch" and batch) or (n == "lr" and lr))),
     )

@@ -18,6 +18,7 @@ from nas.network.checkpoint import AVERAGE
 from nas.network.lowering import lower
 from nas.network.weights import check_weights, fingerprint
 from nas.network.zoo import load_architecture
+from nas.training.auto import resolve_auto
 from nas.training.data import Data, load_data
 from nas.training.distill import Teacher, load_teacher
 from nas.training.evaluate import pick_device
@@ -25,7 +26,7 @@ from nas.training.folder import TrainingFolder
 from nas.training.job import Options, TrainingJob
 from nas.training.loop import Loop, read_progress
 from nas.training.recipe_files import find_recipe
-from nas.training.recipes import Recipe, as_plain, resolve_auto
+from nas.training.recipes import Recipe, as_plain
 from nas.training.steps import Stepper
 from nas.training.task import check_batch, check_resolution, for_classes
 from nas.training.tasks.find import task_of
@@ -122,10 +123,11 @@ def plan(
         NasError: if the architecture does not fit the data, or the weights to begin with do not
             fit the architecture.
     """
-    recipe = fit_recipe(recipe, data)
+    begun = options.weights or options.weights_fingerprint
+    recipe = fit_recipe(recipe, data, from_scratch=not begun)
     share = max(recipe.batch // options.group.size, 1)
     arch = fit_to_data(arch, data, batch=share)
-    if options.quantize and not (options.weights or options.weights_fingerprint):
+    if options.quantize and not begun:
         raise BadValue(
             "training with quantization begins with a trained network: give its `weights`",
             "quantize",
@@ -205,9 +207,10 @@ def fit_to_data(arch: Architecture, data: Data, *, batch: int = 0) -> Architectu
     return for_classes(arch, len(data.classes))
 
 
-def fit_recipe(recipe: Recipe, data: Data) -> Recipe:
+def fit_recipe(recipe: Recipe, data: Data, *, from_scratch: bool = False) -> Recipe:
     """Return `recipe` for `data`: `resolve_auto`, and no flips where left and right differ."""
-    recipe = resolve_auto(recipe, images=len(data.train), task=data.task)
+    images = len(data.train)
+    recipe = resolve_auto(recipe, images=images, task=data.task, from_scratch=from_scratch)
     flip = recipe.augment.flip and data.mirrored
     recipe = replace(recipe, augment=replace(recipe.augment, flip=flip))
     boxed = recipe.boxes.flip and data.mirrored

@@ -61,6 +61,19 @@ def test_weights_alone_and_inputs_alone() -> None:
         assert not conv2d(x, trained, None, **options).requires_grad
 
 
+def test_torch_can_differentiate_functions_of_it() -> None:
+    torch.manual_seed(0)
+    x, weight = torch.randn(2, 3, 4, 4), torch.randn(3, 1, 5, 5)
+    options = {"stride": 1, "padding": 2, "groups": 3}
+    found, known = (
+        torch.func.grad(lambda w, of=of: of(x, w, None, **options).square().sum())(weight)
+        for of in (conv2d, F.conv2d)
+    )
+    torch.testing.assert_close(found, known, rtol=1e-4, atol=1e-4)
+    trained = weight.requires_grad_()
+    assert conv2d(x[:0], trained, None, **options).shape == (0, 3, 4, 4)
+
+
 def test_gradients_of_gradients() -> None:
     torch.manual_seed(0)
     x, weight = torch.randn(2, 3, 4, 4), torch.randn(3, 1, 5, 5)

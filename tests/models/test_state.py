@@ -1,6 +1,7 @@
 """Checkpoints are read back complete, or with an error that says what is wrong."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from nas.network.lowering import lower  # noqa: E402
 from nas.network.weights import weight_shapes  # noqa: E402
 from nas.network.zoo import load_architecture  # noqa: E402
 from nas.searching.runs.folder import find_architecture  # noqa: E402
-from nas.training.optim import RMSpropTF  # noqa: E402
+from nas.training.optim import RMSpropTF, build_optimizer  # noqa: E402
+from nas.training.recipes import quick  # noqa: E402
 from nas.training.trained import network_of  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -133,7 +135,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path, arch: Archi
         checkpoint.restore_model(build_model(arch), checkpoint.load(path), AVERAGE)
 
 
-@pytest.mark.parametrize("kind", ["adamw", "rmsprop"])
+@pytest.mark.parametrize("kind", ["adamw", "rmsprop", "sgd"])
 def test_an_optimizer_resumes_where_it_was(tmp_path: Path, kind: str) -> None:
     def begin() -> tuple[Any, Any]:
         torch.manual_seed(0)
@@ -141,6 +143,8 @@ def test_an_optimizer_resumes_where_it_was(tmp_path: Path, kind: str) -> None:
         model = model.to(memory_format=torch.channels_last)
         if kind == "adamw":
             return model, torch.optim.AdamW(model.parameters(), lr=0.1, fused=True)
+        if kind == "sgd":
+            return model, build_optimizer(replace(quick(), optimizer="sgd"), model)
         return model, RMSpropTF(model.parameters(), lr=0.1)
 
     def steps(model: Any, optimizer: Any, first: int, count: int) -> None:

@@ -8,6 +8,7 @@ import pytest
 from nas.core.data import to_yaml
 from nas.core.errors import NasError
 from nas.training.augment import Augment
+from nas.training.auto import resolve_auto
 from nas.training.recipe_files import (
     find_recipe,
     fingerprint,
@@ -24,7 +25,6 @@ from nas.training.recipes import (
     descriptions,
     efficientnet,
     quick,
-    resolve_auto,
 )
 
 OPTIONS = 'adamw:lr=0.001,flip=false,randaugment="1,5",warmup=1,mixup=0'

@@ -13,9 +13,11 @@ from nas.core.errors import BadValue  # noqa: E402
 from nas.models.build import build_model  # noqa: E402
 from nas.network.zoo import load_architecture  # noqa: E402
 from nas.training.augment import Augment  # noqa: E402
+from nas.training.auto import by_one_optimizer, resolve_auto  # noqa: E402
 from nas.training.box_augment import BoxAugment  # noqa: E402
+from nas.training.extension import is_extension  # noqa: E402
 from nas.training.optim import RMSpropTF, build_optimizer, parameter_groups  # noqa: E402
-from nas.training.recipe_files import load_recipe  # noqa: E402
+from nas.training.recipe_files import load_recipe, uncapped  # noqa: E402
 from nas.training.recipes import (  # noqa: E402
     RECIPES,
     Recipe,
@@ -26,7 +28,6 @@ from nas.training.recipes import (  # noqa: E402
     auto,
     mobilenetv3,
     quick,
-    resolve_auto,
     yolo,
 )
 from nas.training.schedule import learning_rate, warm_decay  # noqa: E402
@@ -112,11 +113,65 @@ def test_auto_leaves_what_was_given() -> None:
 
 
 def test_auto_divides_by_no_root_below_its_epsilon_in_classification() -> None:
-    assert resolve_auto(auto(), images=3_000).epsilon == 1e-3
+    assert resolve_auto(adapt(auto(), epochs=10), images=3_000).epsilon == 1e-3
     few = adapt(auto(), epochs=1, batch=64)
     made = [resolve_auto(few, images=64 * steps).epsilon for steps in (149, 150)]
     assert made == [0.0, 1e-3]
     assert resolve_auto(auto(), images=3_000, task="detection").epsilon == 0.0
+
+
+def scratch(text: str, *, images: int = 10**6, **changes: int) -> Recipe:
+    return resolve_auto(adapt(load_recipe(text), **changes), images=images, from_scratch=True)
+
+
+def test_auto_trains_by_sgd_from_600_steps_on() -> None:
+    few, many = (scratch("auto", images=64 * n, epochs=1, batch=64) for n in (599, 600))
+    assert (few.optimizer, few.weight_decay, few.warmup) == ("adamw", 0.02, 0.1)
+    assert (many.optimizer, many.weight_decay, many.epsilon) == ("sgd", 5e-4, 0.0)
+    assert many.warmup == pytest.approx(0.3)
+    assert many.lr == pytest.approx(0.2 * 1.25)
+
+
+def test_auto_keeps_adamw_where_weights_are_given_and_for_detectors() -> None:
+    assert resolve_auto(auto(), images=10**6).optimizer == "adamw"
+    made = resolve_auto(auto(), images=10**6, task="detection", from_scratch=True)
+    assert made.optimizer == "adamw"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("lr", 0.004), ("epsilon", 1e-8), ("weight_decay", 0.05)]
+)
+def test_what_is_given_for_adamw_keeps_adamw(name: str, value: float) -> None:
+    made = scratch(f"auto:{name}={value}")
+    assert (made.optimizer, getattr(made, name)) == ("adamw", value)
+    assert scratch("auto:optimizer=adamw").optimizer == "adamw"
+
+
+def test_a_warmup_given_for_sgd_stays() -> None:
+    made = scratch("auto:warmup=1")
+    assert (made.optimizer, made.warmup) == ("sgd", 1.0)
+
+
+def test_sgd_that_is_asked_for_has_its_own_rate_and_decay() -> None:
+    made = resolve_auto(load_recipe("auto:optimizer=sgd"), images=3_000)
+    assert (made.lr, made.weight_decay, made.epsilon) == (
+        pytest.approx(0.2 * (1500 / 1406.25) ** 0.5), 5e-4, 0.0
+    )  # fmt: skip
+    made = resolve_auto(load_recipe("auto:optimizer=sgd,lr=0.08,weight_decay=1e-4"), images=3_000)
+    assert (made.lr, made.weight_decay, made.warmup) == (0.08, 1e-4, 9.0)
+
+
+def test_a_recipe_file_that_names_no_optimizer_as_open_keeps_its_own() -> None:
+    known = replace(auto(), auto=("batch", "lr", "crop", "mixup", "epsilon"))
+    assert by_one_optimizer(auto()) == known
+    assert resolve_auto(known, images=10**6, from_scratch=True).optimizer == "adamw"
+
+
+@pytest.mark.parametrize("epochs", [31, 60, 89, 90, 200])
+def test_a_training_by_sgd_can_be_extended(epochs: int) -> None:
+    begun = scratch("auto", images=3_000)
+    assert begun.warmup == 9.0
+    assert is_extension(begun, adapt(uncapped(begun), epochs=epochs))
 
 
 def test_a_recipe_for_long_trainings_is_advised_against_in_short_ones() -> None:
@@ -159,7 +214,7 @@ def test_averages_look_back_over_a_tenth_at_first() -> None:
     [("lr", 0.0, "lr must be a number above 0"), ("batch", 0, "batch must be a number above 0"),
      ("epochs", 1.5, "epochs must be a whole number"), ("ema", 1.0, "ema must lie below 1"),
      ("lr", float("nan"), "lr must be a number above 0"), ("decay", "linear", "unknown decay"),
-     ("optimizer", "sgd", "unknown optimizer"), ("auto", ("ema",), "unknown field 'ema'"),
+     ("optimizer", "lion", "unknown optimizer"), ("auto", ("ema",), "unknown field 'ema'"),
      ("warmup", -1, "warmup must be a number >= 0")],
 )  # fmt: skip
 def test_values_out_of_range_are_refused(field: str, value: object, message: str) -> None:
@@ -200,8 +255,11 @@ def test_norms_biases_and_depthwise_filters_do_not_decay() -> None:
 def test_every_recipe_has_its_optimizer() -> None:
     model = nn.Sequential(nn.Linear(2, 2))
     kinds = {name: type(build_optimizer(r, model)) for name, r in
-             (("adamw", quick()), ("rmsprop", plain()))}  # fmt: skip
-    assert kinds == {"adamw": torch.optim.AdamW, "rmsprop": RMSpropTF}
+             (("adamw", quick()), ("rmsprop", plain()),
+              ("sgd", replace(quick(), optimizer="sgd")))}  # fmt: skip
+    assert kinds == {
+        "adamw": torch.optim.AdamW, "rmsprop": RMSpropTF, "sgd": torch.optim.SGD
+    }  # fmt: skip
 
 
 def test_the_optimizer_has_the_epsilon_of_the_recipe() -> None:

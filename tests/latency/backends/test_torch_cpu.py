@@ -71,4 +71,5 @@ def test_int8_and_unknown_modes_are_refused() -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # by torch itself
 def test_compiled_models_run() -> None:
     backend = create(mode="compiled")
-    assert backend.open(backend.compile(UNITS[-1:]))() > 0
+    for units in (UNITS[1:2], UNITS[-1:]):
+        assert backend.open(backend.compile(units))() > 0

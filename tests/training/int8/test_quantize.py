@@ -13,7 +13,9 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnxruntime")
 pytest.importorskip("sklearn")
 
+from nas.core.doctor import instruction_sets  # noqa: E402
 from nas.core.errors import BadValue, NasError  # noqa: E402
+from nas.core.exact_int8 import overflows  # noqa: E402
 from nas.exporting.int8.ranges import IOTypes, QuantizationGrid, grid_of  # noqa: E402
 from nas.network.blocks import Architecture, Block  # noqa: E402
 from nas.network.checkpoint import Checkpoint, load_checkpoint  # noqa: E402
@@ -146,6 +148,8 @@ def test_the_command_writes_a_folder(trained: Path, tmp_path: Path, nas: Any, ba
                "--calibration", "mse", "--rounds", "2", "--backend", backend)  # fmt: skip
     assert said.code == 0, said.err
     assert "17 layers; ranges by mse of 32 images" in said.out
+    overflow = backend == "onnxruntime" and overflows(instruction_sets())
+    assert ("session.x64quantprecision=1" in said.err) == overflow
     models = {"model.onnx"} if backend == "onnxruntime" else {"model.tflite", "model.tflite.json"}
     found = {path.name for path in out.iterdir()}
     assert found == {*models, "quantization.json", "sensitivity.png"}
