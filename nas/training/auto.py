@@ -47,17 +47,17 @@ def resolve_auto(
 
     The batch is 64 in short trainings and up to 256 in long ones; of a detector 8 and up to 64. The
     rate follows its square root, and falls with the square root of the number of steps. How much
-    images vary follows how often each is seen. Classifiers `from_scratch`, which begin with random
-    weights and are what a training is for, train by SGD from 600 steps on, with a warm-up of 30 %.
-    AdamW's epsilon is 1e-3, but in very short trainings of classifiers and in those of detectors.
+    images vary follows how often each is seen. Classifiers that train `from_scratch` do so by SGD
+    from 600 steps on, with a warm-up of 30 %; all others by AdamW, whose epsilon is 1e-3 but in
+    very short trainings and those of detectors.
     """
     if not recipe.auto:
         return recipe
     boxed = task == "detection"
-    batches, steps = (_BOX_BATCHES, _BOX_STEPS) if boxed else (_BATCHES, _STEPS)
+    batches, enough = (_BOX_BATCHES, _BOX_STEPS) if boxed else (_BATCHES, _STEPS)
     highest, usual = (_BOX_RATE, _BOX_BATCH) if boxed else (_AUTO.lr, _AUTO.batch)
     seen = images * recipe.epochs
-    batch = max((b for b in batches if b * steps <= seen), default=batches[0])
+    batch = max((b for b in batches if b * enough <= seen), default=batches[0])
     recipe = replace(recipe, batch=batch) if "batch" in recipe.auto else recipe
     steps = seen // recipe.images_a_step
     chosen = from_scratch and steps >= _SGD_STEPS and _is_open(recipe)
@@ -84,15 +84,12 @@ def _is_open(recipe: Recipe) -> bool:
 
 def _by_sgd(recipe: Recipe) -> Recipe:
     """Return `recipe` by SGD; a weight decay and a warm-up that are not those of `auto` stay."""
-    usual = recipe.warmup in (_AUTO.warmup, min(_AUTO.warmup, recipe.epochs / 10))
-    return replace(
-        recipe,
-        optimizer="sgd",
-        weight_decay=_SGD_DECAY
-        if recipe.weight_decay == _AUTO.weight_decay
-        else recipe.weight_decay,
-        warmup=_SGD_WARMUP * recipe.epochs if usual else recipe.warmup,
-    )
+    recipe = replace(recipe, optimizer="sgd")
+    if recipe.weight_decay == _AUTO.weight_decay:
+        recipe = replace(recipe, weight_decay=_SGD_DECAY)
+    if recipe.warmup in (_AUTO.warmup, min(_AUTO.warmup, recipe.epochs / 10)):
+        recipe = replace(recipe, warmup=_SGD_WARMUP * recipe.epochs)
+    return recipe
 
 
 def _varied_boxes(recipe: Recipe) -> Recipe:
