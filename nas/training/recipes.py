@@ -294,13 +294,14 @@ def adapt(
         BadValue: if a value is out of its range.
     """
     length = epochs or recipe.epochs
-    share = max(0.1, recipe.warmup / recipe.epochs if recipe.optimizer == "sgd" else 0.0)
+    share = recipe.warmup / recipe.epochs if recipe.optimizer == "sgd" else 0.0
+    longest = max(length / 10, length * share)
     changed = replace(
         recipe,
         epochs=length,
         batch=batch or recipe.batch,
         accumulate=accumulate or recipe.accumulate,
-        warmup=recipe.warmup if length == recipe.epochs else min(recipe.warmup, length * share),
+        warmup=recipe.warmup if length == recipe.epochs else min(recipe.warmup, longest),
         decay_every=recipe.decay_every * length / recipe.epochs,
         auto=tuple(n for n in recipe.auto if not ((n == "batch" and batch) or (n == "lr" and lr))),
     )
