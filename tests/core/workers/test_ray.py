@@ -128,9 +128,9 @@ def _lose(cluster: Cluster, node: Any, folder: Path) -> None:
 
 
 def test_waiting_for_a_worker_is_not_counted(cluster: Cluster, tmp_path: Path) -> None:
-    tasks = [f"sleep 2.{i}" for i in range(3)]
+    tasks = [f"sleep 4.{i}" for i in range(3)]
     with closing(create(address=cluster.address, workers=3, cpus=2)) as runner:
-        assert _in_order(runner.map(work, tmp_path, tasks, seconds=5)) == [
+        assert _in_order(runner.map(work, tmp_path, tasks, seconds=10)) == [
             task.upper() for task in tasks
         ]
         assert _in_order(runner.map(work, tmp_path, ["sleep 60", "a"], seconds=2)) == [
