@@ -292,7 +292,7 @@ def _interrupted(
 
     _wait_until(lambda: hangs() and len(_told(place.journal())) == held[0])
     end(process)
-    said = _without_progress(process.communicate(timeout=240)[1])
+    said = _without_progress(process.communicate(timeout=60)[1])
     _wait_until(lambda: not any(_is_alive(pid) for pids in place.begun() for pid in pids))
     place.release()
     return process.returncode, place.journal(), said
@@ -349,7 +349,7 @@ if __name__ == "__main__":
 def test_a_full_disk_is_reported_and_loses_nothing(place: Place) -> None:
     (place.folder / "full.py").write_text(_ON_A_FULL_DISK)
     process = place.start(str(place.folder / "full.py"))
-    said = _without_progress(process.communicate(timeout=240)[1])
+    said = _without_progress(process.communicate(timeout=60)[1])
     journal = place.journal()
     path = place.out / "journal.jsonl"
     assert said == (

@@ -102,12 +102,12 @@ def test_a_training_resumes_without_a_worker_and_after_ctrl_c(
     _wait_for_epoch(2, out, process)
     before = _workers(process)
     process.send_signal(signal.SIGINT)
-    printed, said = process.communicate(timeout=240)
+    printed, said = process.communicate(timeout=60)
     assert (process.returncode, printed) == (130, "")
     assert "lost workers (" in said
     assert said.splitlines()[-1] == "stopped; resume with the same command"
     assert "Traceback" not in said
-    _, alive = psutil.wait_procs(before, timeout=120)
+    _, alive = psutil.wait_procs(before, timeout=30)
     assert not alive
 
     kept = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
