@@ -4,9 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from nas.cli._data import as_word
+from nas.cli._print import say
 from nas.core.errors import NasError, missing_package
+from nas.core.optional import optional
+from nas.exporting.card import Origin
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
+from nas.pipeline.origin import origin
 from nas.searching.runs.folder import find_architecture
 
 WEIGHTS = "timm:ID of the hub (nas list weights), timm:PATH, torchvision:PATH"
@@ -38,6 +42,13 @@ def find_trained(arch: str, weights: str | None) -> Checkpoint:
     found = load_checkpoint(weights)
     _check_same(found, wanted, weights, arch)
     return replace(found, arch=_named(replace(found.arch, name=wanted.name), arch))
+
+
+def how_found(text: str) -> Origin:
+    """Return how the network that `text` names was found; nothing, and say so, if it cannot be."""
+    with optional(f"the record of how {text} was found", say):
+        return origin(text)
+    return Origin()
 
 
 def _foreign(weights: str, wanted: Architecture, arch: str) -> Checkpoint | None:

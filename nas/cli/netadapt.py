@@ -16,7 +16,7 @@ from nas.cli._places import PATH
 from nas.cli._print import print_json, print_table, put, say
 from nas.cli._progress import progress
 from nas.cli._pruned import before_and_after, notes, round_text, speedup_text
-from nas.cli._trained import WEIGHTS, find_trained
+from nas.cli._trained import WEIGHTS, find_trained, how_found
 from nas.core import plugins
 from nas.core.data import to_json
 from nas.core.errors import missing_package
@@ -134,7 +134,8 @@ def command(arch: str, as_json: bool, out: Path | None, **flags: Any) -> None:
     known = settings_in(out) if out else {}
     settings = _settings(flags, known)
     check(start.arch, table, settings)
-    job = _job(start, table, settings, {**flags, **_recipe(flags, known)})
+    more = {"origin": how_found(flags["weights"] or arch), **_recipe(flags, known)}
+    job = _job(start, table, settings, {**flags, **more})
     folder = out or _default_folder(job)
     result = _prune(job, folder, flags, quiet=as_json)
     document = {"schema": 1, "run": str(folder), **result.record(), "measured": None}
@@ -216,7 +217,7 @@ def _job(
     data = load_data(flags["data"])
     job = PruningJob(
         start=start, data=data, table=table, settings=settings, recipe=recipe,
-        device=flags["device"],
+        device=flags["device"], origin=flags["origin"],
     )  # fmt: skip
     check_job(job)
     return job

@@ -15,11 +15,12 @@ from nas.cli._places import PLACE
 from nas.cli._print import print_json, put, say
 from nas.cli._progress import progress
 from nas.cli._resumed import ResumedTraining, find_resumed, is_default, recipe_of, settings_of
-from nas.cli._trained import WEIGHTS
+from nas.cli._trained import WEIGHTS, how_found
 from nas.core.errors import NasError, missing_package
 from nas.core.optional import optional
 from nas.core.storage import Place, split_name
 from nas.core.text import counted, file_name
+from nas.exporting.card import Origin
 from nas.exporting.export import named
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import architecture_of, find_checkpoint, load_checkpoint
@@ -118,7 +119,8 @@ def command(arch: str | None, as_json: bool, resolution: int | None, **flags: An
         _default_folder(network, {**flags, "start": start} if start else flags)
     )
     try:
-        trained, data = _train(network, start, out, resumed=None if start else resumed, **flags)
+        resumed, origin = None if start else resumed, how_found(arch or "")
+        trained, data = _train(network, start, out, resumed=resumed, origin=origin, **flags)
     except KeyboardInterrupt:
         say("stopped; resume with the same command")
         raise click.Abort from None
@@ -195,7 +197,13 @@ def _trained_backbone(arch: str | None, from_scratch: bool) -> str:
 
 
 def _train(
-    network: Architecture, start: str, out: Place, *, resumed: ResumedTraining | None, **flags: Any
+    network: Architecture,
+    start: str,
+    out: Place,
+    *,
+    resumed: ResumedTraining | None,
+    origin: Origin,
+    **flags: Any,
 ) -> tuple["Trained", "Data"]:
     """Read the data, and train on them, from the weights that `start` names if it is not empty.
 
@@ -235,6 +243,7 @@ def _train(
             extend=True,
             quantize=flags["quantize"],
             report=update,
+            origin=origin,
         )
         job = plan(network, data, recipe, seed=flags["seed"], options=options)
         if not is_distributed(flags):

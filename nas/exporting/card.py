@@ -17,6 +17,16 @@ LATENCY, ORIGIN = "latency", "origin"
 """Metadata of a card alone: sentences, as a JSON list, on its latency, and on how it was found."""
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$])")
 _LONGEST = 300
+_FOLDERS = re.compile(r"(?<![\w.~/])(?:~|\.{1,2})?/(?!/)(?:[^/,]+/)*")
+"""The folders of a path on this machine, in the name of data, a space, a table or weights."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Sentences on how a network was found, and the latency table that was used, if any."""
+
+    sentences: tuple[str, ...] = ()
+    table: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +40,15 @@ class Card:
     files: Mapping[str, str]
     licence: str = ""
     library: str = ""
+
+
+def without_folders(name: str) -> str:
+    """Return the name of data, a space, a table or weights, with files by their last names.
+
+    What is published then says nothing of the machine: "imagefolder:/home/me/pets" becomes
+    "imagefolder:pets".
+    """
+    return _FOLDERS.sub("", name)
 
 
 def model_card(arch: Architecture, metadata: Mapping[str, str], card: Card) -> str:

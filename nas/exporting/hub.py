@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from nas.core.data import to_json, to_yaml
 from nas.core.errors import BadValue, NasError
 from nas.core.text import shown
-from nas.exporting.card import LATENCY, ORIGIN, Card, model_card
+from nas.exporting.card import LATENCY, ORIGIN, Card, model_card, without_folders
 from nas.exporting.detector_config import detector_config
 from nas.exporting.onnx import detector_to_onnx, to_onnx
 from nas.exporting.tensor_file import TENSORS, tensor_file
@@ -50,7 +50,8 @@ def hub_files(
     if licence and not _LICENCE.fullmatch(licence):
         wanted = "an identifier of a licence, as apache-2.0"
         raise NasError(f"licence must be {wanted}, not {shown(licence)}")
-    facts = metadata or {}
+    facts = dict(metadata or {})
+    facts |= {"data": without_folders(facts["data"])} if "data" in facts else {}
     files = _weights(arch, weights)
     found = arch.detector
     config = detector_config(arch, found, facts) if found else timm_config(arch, facts)

@@ -4,7 +4,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,10 @@ from nas.core.run_folder import (
     read_lines,
     reporting_damage,
 )
+from nas.core.schema import Reader
 from nas.core.storage import is_url, split_name
 from nas.core.text import counted
-from nas.exporting.card import LATENCY, ORIGIN
+from nas.exporting.card import LATENCY, ORIGIN, Origin, without_folders
 from nas.latency.file import load_table
 from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
@@ -39,14 +40,6 @@ logger = logging.getLogger(__name__)
 _FOREIGN = re.compile(r"(timm|torchvision):")
 CARD = "hub"
 """The exporter that writes a model card."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """Sentences on how a network was found, and the latency table that was used, if any."""
-
-    sentences: tuple[str, ...] = ()
-    table: str = ""
 
 
 def with_origin(trained: Checkpoint, text: str, *, latency_table: str = "") -> Checkpoint:
@@ -136,9 +129,15 @@ def _begun(weights: str) -> list[str]:
     return [f"It began with weights of {named}."]
 
 
+def _earlier(path: Path, settings: Mapping[str, Any]) -> Origin:
+    """Return how the network in `settings`, the content of `path`, was found before, if known."""
+    return Reader(path).get(settings, "origin", Origin) if "origin" in settings else Origin()
+
+
 def _training(here: Path, _: str) -> Origin:
     settings = read_mapping(here / TRAINING.mark)
-    name, data = str(settings["arch"]["name"]), str(settings["data"]["name"])
+    earlier = _earlier(here / TRAINING.mark, settings)
+    name, data = str(settings["arch"]["name"]), without_folders(settings["data"]["name"])
     recipe, seed = settings["recipe"], settings["seed"]
     weights = settings.get("weights")
     begun = " from given weights" if weights else ""
@@ -148,15 +147,17 @@ def _training(here: Path, _: str) -> Origin:
         f"{recipe['name']}, {counted(recipe['epochs'], 'epoch')}, batch size {recipe['batch']}, "
         f"seed {seed}{teacher}."
     )
-    return Origin(sentences=(text, *_begun(str((weights or {}).get("name", "")))))
+    begun_with = _begun(str((weights or {}).get("name", "")))
+    return replace(earlier, sentences=(*earlier.sentences, text, *begun_with))
 
 
 def _pruning(here: Path, _: str) -> Origin:
     found = read_mapping(here / RUN)
+    earlier = _earlier(here / RUN, found).sentences
     target, start = float(found["settings"]["target_ms"]), str(found["arch"]["name"])
-    table, data = str(found["table"]["name"]), str(found["data"]["name"])
+    table, data = str(found["table"]["name"]), without_folders(found["data"]["name"])
     text = f"Pruned by NetAdapt from {start} to {target:g} ms, and fine-tuned on {data}."
-    return Origin(sentences=(text,), table=table)
+    return Origin(sentences=(*earlier, text), table=table)
 
 
 def _pipeline(here: Path, name: str) -> Origin:
@@ -166,7 +167,7 @@ def _pipeline(here: Path, name: str) -> Origin:
     ends = [one for one in networks if one["part"] in ("trained", "pruned")]
     named = [one for one in networks if one["name"] == name]
     part = str((named or ends or networks)[-1]["part"])
-    table, data = str(settings["latency_table"]), str(settings["data"])
+    table, data = str(settings["latency_table"]), without_folders(settings["data"])
     sentences = [_searched(settings["search"], table)]
     if part != "found":
         train = settings["train"]
@@ -198,8 +199,9 @@ def _searched(search: Mapping[str, Any], table: str) -> str:
     under = f" under {', '.join(map(str, limits))}" if limits else ""
     head = search.get("head")
     detectors = f"detectors with the head {head} on " if head else ""
+    space, table = without_folders(search.get("space", "")), without_folders(table)
     return (
-        f"Found by a search of {detectors}the space {search.get('space', '')}{under}, "
+        f"Found by a search of {detectors}the space {space}{under}, "
         f"{int(search.get('trials', 0)):,} trials, latency by {table}."
     )
 

@@ -64,8 +64,8 @@ class NetAdaptFolder:
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         """Open or create the folder at `path` for a run with `settings`."""
-        self.path, self._settings = path, {"schema": SCHEMA, **settings}
-        _check(path, self._settings)
+        self.path = path
+        self._settings = _checked(path, {"schema": SCHEMA, **settings})
         self.start: Point | None = None
         self.end: Record | None = None
         self._tried: dict[int, dict[str, Tried]] = {}
@@ -152,10 +152,13 @@ def settings_in(path: Path) -> Mapping[str, Any]:
     return {**added, **found}
 
 
-def _check(path: Path, settings: Mapping[str, Any]) -> None:
-    """Check that `path` is free, or holds a run of `settings`."""
-    if holds(path, NETADAPT):
-        found, wanted = settings_in(path), flat(settings)
-        names = [name for name in {**wanted, **found} if name.endswith(".name")]
-        start = f"{path} is the run of another pruning: its"
-        check_same(start, found, wanted, may_change=names)
+def _checked(path: Path, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the settings to keep; refuse a `path` that holds another run."""
+    if not holds(path, NETADAPT):
+        return settings
+    found, wanted = settings_in(path), flat(settings)
+    names = [n for n in {**wanted, **found} if n.endswith(".name") or n.startswith("origin.")]
+    start = f"{path} is the run of another pruning: its"
+    check_same(start, found, wanted, may_change=names)
+    kept = {n.removeprefix("origin."): v for n, v in found.items() if n.startswith("origin.")}
+    return {**settings, "origin": kept} if kept else settings

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from nas.core.data import as_json
+from nas.exporting.card import Origin
 from nas.latency.file import file_fingerprint
 from nas.latency.table import LatencyTable
 from nas.network.checkpoint import Checkpoint
@@ -19,7 +20,10 @@ from nas.training.trained import check_classes
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PruningJob:
-    """The inputs of a NetAdapt run; `recipe` is used for fine-tuning."""
+    """The inputs of a NetAdapt run; `recipe` is used for fine-tuning.
+
+    `origin` says how the network was found, for the record.
+    """
 
     start: Checkpoint
     data: Data
@@ -27,6 +31,7 @@ class PruningJob:
     settings: Settings
     recipe: Recipe
     device: str = "auto"
+    origin: Origin = Origin()  # noqa: RUF009  # frozen
 
 
 def check_job(job: PruningJob) -> None:
@@ -41,7 +46,7 @@ def check_job(job: PruningJob) -> None:
 
 
 def identity(job: PruningJob) -> Mapping[str, Any]:
-    """Return everything that determines a run, as plain data."""
+    """Return everything that determines a run, and where it is from, as plain data."""
     weights = {"name": str(job.start.path), "fingerprint": fingerprint(job.start.weights)}
     found: Mapping[str, Any] = as_json(
         {
@@ -51,6 +56,7 @@ def identity(job: PruningJob) -> Mapping[str, Any]:
             "table": {"name": job.table.name, "fingerprint": file_fingerprint(job.table)},
             "settings": asdict(job.settings),
             "recipe": as_plain(by_one_optimizer(job.recipe)),
+            **({"origin": asdict(job.origin)} if job.origin.sentences else {}),
         }
     )
     return found

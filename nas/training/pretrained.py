@@ -19,7 +19,7 @@ from nas.network.naming.timm import split_names, timm_names
 from nas.network.naming.torchvision import torchvision_names
 from nas.network.weights import Weights
 from nas.training.data import Data
-from nas.training.foreign import PICKLES, Origin, find_origin
+from nas.training.foreign import PICKLES, Origin, find_origin, is_foreign
 from nas.training.job import Options
 from nas.training.plain_weights import read_tensors
 from nas.training.task import for_classes
@@ -83,7 +83,8 @@ def fine_tuning_options(found: Checkpoint, data: Data, *, seed: int = 0) -> Opti
     normalised as those that the weights were trained on.
     """
     weights = starting_weights(found, data, seed=seed)
-    return Options(weights=weights, normalisation=found.normalisation)
+    name = found.data.name if is_foreign(found.data.name) else str(found.path)
+    return Options(weights=weights, weights_name=name, normalisation=found.normalisation)
 
 
 def beginning(found: Checkpoint, data: Data, *, seed: int = 0) -> Options:

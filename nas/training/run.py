@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -232,11 +232,12 @@ def _folder(out: Path | None, job: TrainingJob, teacher: Teacher | None) -> Any:
 
 
 def _settings(job: TrainingJob, teacher: Teacher | None) -> Mapping[str, Any]:
-    """Return what decides the outcome of a training, as plain data."""
+    """Return what decides the outcome of a training, and where it is from, as plain data."""
     by = {"name": job.options.teacher, "fingerprint": teacher.fingerprint} if teacher else None
     begin = job.options.weights
     weights_fingerprint = fingerprint(begin) if begin else job.options.weights_fingerprint
     name, usual = job.options.weights_name, job.options.normalisation
+    origin = job.options.origin
     more: dict[str, Any] = {"name": name} if name else {}
     more |= dict(zip(("mean", "deviation"), usual, strict=True)) if usual else {}
     settings: Mapping[str, Any] = as_json(
@@ -253,6 +254,7 @@ def _settings(job: TrainingJob, teacher: Teacher | None) -> Mapping[str, Any]:
             ),
             **({"supernet": job.shared.settings} if job.shared else {}),
             **({"quantize": True} if job.options.quantize else {}),
+            **({"origin": asdict(origin)} if origin.sentences else {}),
         }
     )
     return settings

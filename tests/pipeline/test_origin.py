@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from nas.core.errors import NasError, RunError
+from nas.exporting.card import without_folders
 from nas.exporting.export import export
 from nas.latency.file import load_table
 from nas.network.checkpoint import Checkpoint, DataMetadata
@@ -83,6 +84,21 @@ def test_a_training_says_which_weights_it_began_with(tmp_path: Path) -> None:
         assert origin(str(folder)).sentences[1:] == (f"It began with weights of {shown}.",)
     earlier = training(tmp_path / "earlier", weights={"fingerprint": "0"})
     assert len(origin(str(earlier)).sentences) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("imagefolder:/home/me/data/pets", "imagefolder:pets"),
+        ("csv:~/labels.csv,val=0.2", "csv:labels.csv,val=0.2"),
+        ("../spaces/mine.yaml", "mine.yaml"),
+        ("hf:user/flowers", "hf:user/flowers"),
+        ("imagefolder:s3://bucket/pets", "imagefolder:s3://bucket/pets"),
+        ("pixel1", "pixel1"),
+    ],
+)
+def test_what_is_published_says_nothing_of_the_machine(name: str, shown: str) -> None:
+    assert without_folders(name) == shown
 
 
 def test_a_pruning_says_from_what_to_what(tmp_path: Path) -> None:
