@@ -65,7 +65,7 @@ def load_inputs(config: PipelineConfig) -> Inputs:
         config=config,
         table=setup.table,
         data=loaded,
-        recipe=fit_recipe(recipe_of(config.train), loaded),
+        recipe=fit_recipe(recipe_of(config.train), loaded, from_scratch=relative is None),
         tuning=_tuning(config),
         relative=relative,
         fingerprints={

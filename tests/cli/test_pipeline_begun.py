@@ -146,3 +146,14 @@ def test_a_pipeline_makes_detectors(nas: Nas) -> None:
     reply = nas("pipeline", write(data=data), "--out", "other")
     assert (reply.code, Path("other").exists()) == (2, False)
     assert "has boxes; a classifier needs a label for each image" in reply.err
+
+
+def test_a_long_training_is_by_the_optimizer_that_nas_train_takes(nas: Nas) -> None:
+    from nas.pipeline.config import read_pipeline
+    from nas.pipeline.inputs import load_inputs
+
+    long = {"epochs": 60}  # 960 steps
+    asked = read_pipeline(Path(write(train=long)))
+    assert load_inputs(asked).recipe.optimizer == "sgd"
+    asked = read_pipeline(Path(write(train={**long, "weights": timm_model("small")})))
+    assert load_inputs(asked).recipe.optimizer == "adamw"
