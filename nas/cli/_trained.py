@@ -7,10 +7,10 @@ from nas.cli._data import as_word
 from nas.cli._print import say
 from nas.core.errors import NasError, missing_package
 from nas.core.optional import optional
-from nas.exporting.card import Origin
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
-from nas.pipeline.origin import origin
+from nas.network.lineage import Lineage
+from nas.pipeline.lineage import lineage_before
 from nas.searching.runs.folder import find_architecture
 
 WEIGHTS = "timm:ID of the hub (nas list weights), timm:PATH, torchvision:PATH"
@@ -44,11 +44,11 @@ def find_trained(arch: str, weights: str | None) -> Checkpoint:
     return replace(found, arch=_named(replace(found.arch, name=wanted.name), arch))
 
 
-def how_found(text: str) -> Origin:
-    """Return how the network that `text` names was found; nothing, and say so, if it cannot be."""
-    with optional(f"the record of how {text} was found", say):
-        return origin(text)
-    return Origin()
+def how_found(arch: str, *, weights: str = "", inherits: bool = False) -> Lineage:
+    """Return `lineage_before`; if a folder cannot be read, say so and return nothing."""
+    with optional(f"the record of how {arch} was found", say):
+        return lineage_before(arch, weights=weights, inherits=inherits)
+    return Lineage()
 
 
 def _foreign(weights: str, wanted: Architecture, arch: str) -> Checkpoint | None:

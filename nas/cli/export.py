@@ -14,7 +14,7 @@ from nas.core.errors import NasError
 from nas.core.storage import is_url, split_name
 from nas.exporting.export import export, exporter_of, preprocessing_path
 from nas.network.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
-from nas.pipeline.origin import CARD, card_notes
+from nas.pipeline.lineage import CARD, card_notes
 from nas.searching.runs.folder import find_architecture
 
 _FLOATS = ", as floats; nas quantize writes the int8 that it was trained for"

@@ -134,7 +134,8 @@ def command(arch: str, as_json: bool, out: Path | None, **flags: Any) -> None:
     known = settings_in(out) if out else {}
     settings = _settings(flags, known)
     check(start.arch, table, settings)
-    more = {"origin": how_found(flags["weights"] or arch), **_recipe(flags, known)}
+    lineage = how_found(arch, weights=flags["weights"] or arch)
+    more = {"lineage": lineage, **_recipe(flags, known)}
     job = _job(start, table, settings, {**flags, **more})
     folder = out or _default_folder(job)
     result = _prune(job, folder, flags, quiet=as_json)
@@ -217,7 +218,7 @@ def _job(
     data = load_data(flags["data"])
     job = PruningJob(
         start=start, data=data, table=table, settings=settings, recipe=recipe,
-        device=flags["device"], origin=flags["origin"],
+        device=flags["device"], lineage=flags["lineage"],
     )  # fmt: skip
     check_job(job)
     return job

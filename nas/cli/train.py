@@ -20,11 +20,11 @@ from nas.core.errors import NasError, missing_package
 from nas.core.optional import optional
 from nas.core.storage import Place, split_name
 from nas.core.text import counted, file_name
-from nas.exporting.card import Origin
 from nas.exporting.export import named
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import architecture_of, find_checkpoint, load_checkpoint
 from nas.network.detectors import backbone_in, has_head
+from nas.network.lineage import Lineage
 from nas.network.multipliers import scale_resolution
 from nas.searching.runs.folder import find_architecture
 from nas.training.recipe_files import find_recipe, pinned
@@ -119,8 +119,11 @@ def command(arch: str | None, as_json: bool, resolution: int | None, **flags: An
         _default_folder(network, {**flags, "start": start} if start else flags)
     )
     try:
-        resumed, origin = None if start else resumed, how_found(arch or "")
-        trained, data = _train(network, start, out, resumed=resumed, origin=origin, **flags)
+        lineage = Lineage()  # the folder of a resumed one keeps its own
+        if arch and not resumed:
+            lineage = how_found(arch, weights=start, inherits=bool(flags["inherit"]))
+        resumed = None if start else resumed
+        trained, data = _train(network, start, out, resumed=resumed, lineage=lineage, **flags)
     except KeyboardInterrupt:
         say("stopped; resume with the same command")
         raise click.Abort from None
@@ -202,7 +205,7 @@ def _train(
     out: Place,
     *,
     resumed: ResumedTraining | None,
-    origin: Origin,
+    lineage: Lineage,
     **flags: Any,
 ) -> tuple["Trained", "Data"]:
     """Read the data, and train on them, from the weights that `start` names if it is not empty.
@@ -243,7 +246,7 @@ def _train(
             extend=True,
             quantize=flags["quantize"],
             report=update,
-            origin=origin,
+            lineage=lineage,
         )
         job = plan(network, data, recipe, seed=flags["seed"], options=options)
         if not is_distributed(flags):

@@ -2,14 +2,20 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from nas.core.errors import NasError
 from nas.core.schema import FromFile
+from nas.core.text import without_secrets
 
 _KEY = r"[A-Za-z_]\w*\s*="
 _QUOTED = r'"(?:[^"]|"")*"'
 _PAIR = rf"\s*{_KEY}(?>\s*{_QUOTED}\s*(?=,|\Z)|[^,]*)"
+_ONE_PLACE = re.compile(r"[A-Za-z]:[/\\]|[A-Za-z][\w+.-]*://")
+"""The beginning of a path with a drive, or of a URL: not that of a plugin, for all its colon."""
+_PLACED = re.compile(r"[/\\~]|\.\.?[/\\]|file:|[A-Za-z]:[/\\]")
+"""The beginning of a path that says more than where it lies below the working folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +51,27 @@ class Plugin:
         """Return the text that `parse` reads."""
         rest = ",".join(f"{key}={_quoted(value)}" for key, value in self.options.items())
         return f"{self.name}:{rest}" if rest else self.name
+
+
+def without_folders(text: str) -> str:
+    """Return the text of a plugin, or the path of a file, without the folders of this machine.
+
+    Paths that are absolute, or begin at the home or another folder, are cut to their last names:
+    "imagefolder:/home/me/pets,val=0.2" becomes "imagefolder:pets,val=0.2". URLs lose their secrets.
+    """
+    with suppress(NasError):  # of a path with a quote in it
+        plugin = Plugin.parse("" if _ONE_PLACE.match(text) else text)
+        if plugin.options:
+            kept = {key: _quoted(_last_name(value)) for key, value in plugin.options.items()}
+            parts = (value if key == "path" else f"{key}={value}" for key, value in kept.items())
+            return f"{_last_name(plugin.name)}:{','.join(parts)}"
+    return _last_name(text)
+
+
+def _last_name(path: str) -> str:
+    """Return the last name of a path, unless it is relative or a URL."""
+    names = re.split(r"[/\\]+", path.rstrip("/\\"))
+    return names[-1] if _PLACED.match(path) else without_secrets(path)
 
 
 def _path_and_pairs(text: str) -> tuple[str, list[str]]:

@@ -12,21 +12,12 @@ from nas.core.text import printable
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import named_classes
 from nas.network.cost import cost
+from nas.network.lineage import LINEAGE
 
-LATENCY, ORIGIN = "latency", "origin"
-"""Metadata of a card alone: sentences, as a JSON list, on its latency, and on how it was found."""
+LATENCY = "latency"
+"""Metadata of a card alone, as is `LINEAGE`: a JSON list of sentences, here on its latency."""
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$])")
 _LONGEST = 300
-_FOLDERS = re.compile(r"(?<![\w.~/])(?:~|\.{1,2})?/(?!/)(?:[^/,]+/)*")
-"""The folders of a path on this machine, in the name of data, a space, a table or weights."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """Sentences on how a network was found, and the latency table that was used, if any."""
-
-    sentences: tuple[str, ...] = ()
-    table: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,15 +33,6 @@ class Card:
     library: str = ""
 
 
-def without_folders(name: str) -> str:
-    """Return the name of data, a space, a table or weights, with files by their last names.
-
-    What is published then says nothing of the machine: "imagefolder:/home/me/pets" becomes
-    "imagefolder:pets".
-    """
-    return _FOLDERS.sub("", name)
-
-
 def model_card(arch: Architecture, metadata: Mapping[str, str], card: Card) -> str:
     """Return the text of the card, Markdown behind a YAML header, as the hub shows it."""
     head: dict[str, Any] = {"license": card.licence} if card.licence else {}
@@ -62,7 +44,7 @@ def model_card(arch: Architecture, metadata: Mapping[str, str], card: Card) -> s
         "Accuracy": [_accuracy(metadata)],
         "Data": _data(metadata),
         "Latency": _sentences(metadata, LATENCY),
-        "How it was found": _sentences(metadata, ORIGIN),
+        "How it was found": _sentences(metadata, LINEAGE),
         "Files": [f"- `{name}`: {text}" for name, text in card.files.items()],
         "Licence": [f"{card.licence}." if card.licence else "None is stated."],
     }

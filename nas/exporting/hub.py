@@ -9,8 +9,9 @@ from collections.abc import Mapping
 
 from nas.core.data import to_json, to_yaml
 from nas.core.errors import BadValue, NasError
+from nas.core.plugin_text import without_folders
 from nas.core.text import shown
-from nas.exporting.card import LATENCY, ORIGIN, Card, model_card, without_folders
+from nas.exporting.card import LATENCY, Card, model_card
 from nas.exporting.detector_config import detector_config
 from nas.exporting.onnx import detector_to_onnx, to_onnx
 from nas.exporting.tensor_file import TENSORS, tensor_file
@@ -19,6 +20,7 @@ from nas.exporting.timm import LIBRARY, timm_files
 from nas.exporting.timm_config import CONFIG, known_name, timm_config
 from nas.network.blocks import Architecture, to_mapping
 from nas.network.detector import default_nms
+from nas.network.lineage import LINEAGE
 from nas.network.lowering import lower
 from nas.network.weights import Weights, check_weights, weight_shapes
 
@@ -62,7 +64,7 @@ def hub_files(
     if licence:
         config["pretrained_cfg"]["license"] = licence
     if weights is not None:
-        given = {name: value for name, value in facts.items() if name not in (LATENCY, ORIGIN)}
+        given = {name: value for name, value in facts.items() if name not in (LATENCY, LINEAGE)}
         files |= _graphs(arch, weights, given)
     files["arch.yaml"] = to_yaml(to_mapping(arch)).encode()
     files[CONFIG] = to_json(config).encode()

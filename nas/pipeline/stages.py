@@ -18,10 +18,11 @@ from nas.exporting.export import export
 from nas.network.blocks import Architecture, to_mapping
 from nas.network.checkpoint import ARCH, SUFFIX, find_checkpoint, load_checkpoint, metric_of
 from nas.network.cost import cost
+from nas.network.lineage import Lineage
 from nas.network.zoo import load_architecture
 from nas.pipeline.inputs import Inputs, recipe_of, start_of
 from nas.pipeline.journal import NetworkRecord, StageResult, all_networks
-from nas.pipeline.origin import CARD, with_origin
+from nas.pipeline.lineage import CARD, lineage_of, with_card_notes
 from nas.pipeline.pictures import draw_front_of, draw_rounds_of
 from nas.pipeline.quantized import SUFFIXES, quantize_into, settings_of
 from nas.pruning.folder import FINAL
@@ -98,7 +99,9 @@ def search_stage(state: PipelineState) -> StageResult:
 def train_stage(state: PipelineState) -> StageResult:
     """Train the chosen candidate."""
     start = _start(state, state.out / state.last("found").path)
-    trained = _trained(state, start, "trained", state.out / "train", state.inputs.recipe)
+    lineage = lineage_of(str(state.out / "search"))
+    out = state.out / "train"
+    trained = _trained(state, start, "trained", out, state.inputs.recipe, lineage)
     return StageResult(networks=(trained,))
 
 
@@ -114,6 +117,7 @@ def netadapt_stage(state: PipelineState) -> StageResult:
         settings=part.settings,
         recipe=inputs.tuning,
         device=inputs.config.device,
+        lineage=lineage_of(str(state.out / "train")),
     )
     with (
         closing(make_runner(part.tuning.runner, workers=part.tuning.workers)) as runner,
@@ -134,6 +138,7 @@ def scale_stage(state: PipelineState) -> StageResult:
     config = state.inputs.config
     assert config.scale is not None
     origin = state.last("trained", "pruned")
+    lineage = lineage_of(str(state.out / origin.path), trained=False)
     base = replace(load_checkpoint(str(state.out / origin.path)).arch, name=origin.name)
     made = []
     for name, growth in config.scale.networks.items():
@@ -141,7 +146,9 @@ def scale_stage(state: PipelineState) -> StageResult:
         out = state.out / "scale" / name
         if config.scale.epochs:
             recipe = recipe_of(config.train, epochs=config.scale.epochs)
-            made.append(_trained(state, arch, "scaled", out, recipe))
+            sentences = (*lineage.sentences, f"Scaled from {origin.name}, as {name}.")
+            scaled = replace(lineage, sentences=sentences)
+            made.append(_trained(state, arch, "scaled", out, recipe, scaled))
         else:
             write_text(out / ARCH, to_yaml(to_mapping(arch)))
             made.append(_network(state, arch, "scaled", out / ARCH, {}))
@@ -202,6 +209,7 @@ def _rounded(state: PipelineState, network: NetworkRecord, source: str) -> Path:
         weights=found.weights,
         normalisation=found.normalisation,
         quantize=True,
+        lineage=lineage_of(source),
     )
     with state.reporter.progress(f"training {network.name} with quantization", "images") as update:
         options = replace(options, report=update)
@@ -262,13 +270,18 @@ def _network(
 
 
 def _trained(
-    state: PipelineState, arch: Architecture, part: str, out: Path, recipe: Recipe
+    state: PipelineState,
+    arch: Architecture,
+    part: str,
+    out: Path,
+    recipe: Recipe,
+    lineage: Lineage,
 ) -> NetworkRecord:
     """Train a network in its own folder."""
     config, data = state.inputs.config, state.inputs.data
     arch, options = _with_initial_weights(state, arch)
     with state.reporter.progress(f"training {arch.name}", "images") as update:
-        options = replace(options, report=update)
+        options = replace(options, report=update, lineage=lineage)
         trained = complete_training(
             plan(arch, data, recipe, seed=config.seed, options=options), out
         )
@@ -307,7 +320,7 @@ def _exported(state: PipelineState, network: NetworkRecord, form: str) -> Mappin
     arch = replace(trained.arch if trained else load_architecture(path), name=network.name)
     plugin = Plugin.parse(form)
     if trained and plugin.name == CARD:
-        trained = with_origin(trained, f"{state.out}:{network.name}")
+        trained = with_card_notes(trained, f"{state.out}:{network.name}")
     suffix = plugins.create("exporters", plugin).suffix
     target = state.out / "export" / f"{network.name}{suffix}"
     export(arch, target, form=form, trained=trained)

@@ -21,6 +21,7 @@ from nas.core.run_folder import NETADAPT, PRUNED, RUN, check_same, holds
 from nas.core.schema import SCHEMA, Reader
 from nas.core.text import shown
 from nas.network.checkpoint import SUFFIX
+from nas.network.lineage import LINEAGE, lineage_in, with_lineage
 from nas.pruning.netadapt import Point, Tried
 
 SETTINGS, JOURNAL, ROUNDS = RUN, "journal.jsonl", "rounds"
@@ -157,8 +158,8 @@ def _checked(path: Path, settings: Mapping[str, Any]) -> Mapping[str, Any]:
     if not holds(path, NETADAPT):
         return settings
     found, wanted = settings_in(path), flat(settings)
-    names = [n for n in {**wanted, **found} if n.endswith(".name") or n.startswith("origin.")]
+    names = [n for n in {**wanted, **found} if n.endswith(".name") or n.startswith(f"{LINEAGE}.")]
     start = f"{path} is the run of another pruning: its"
     check_same(start, found, wanted, may_change=names)
-    kept = {n.removeprefix("origin."): v for n, v in found.items() if n.startswith("origin.")}
-    return {**settings, "origin": kept} if kept else settings
+    begun = read_mapping(path / SETTINGS) if found else {}
+    return with_lineage(settings, lineage_in(begun, path / SETTINGS))

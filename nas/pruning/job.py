@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from nas.core.data import as_json
-from nas.exporting.card import Origin
 from nas.latency.file import file_fingerprint
 from nas.latency.table import LatencyTable
 from nas.network.checkpoint import Checkpoint
+from nas.network.lineage import Lineage
 from nas.network.weights import fingerprint
 from nas.pruning.netadapt import Settings, check
 from nas.training.auto import by_one_optimizer
@@ -22,7 +22,7 @@ from nas.training.trained import check_classes
 class PruningJob:
     """The inputs of a NetAdapt run; `recipe` is used for fine-tuning.
 
-    `origin` says how the network was found, for the record.
+    `lineage` says how the network was found, for its model card.
     """
 
     start: Checkpoint
@@ -31,7 +31,7 @@ class PruningJob:
     settings: Settings
     recipe: Recipe
     device: str = "auto"
-    origin: Origin = Origin()  # noqa: RUF009  # frozen
+    lineage: Lineage = Lineage()  # noqa: RUF009  # frozen
 
 
 def check_job(job: PruningJob) -> None:
@@ -46,7 +46,7 @@ def check_job(job: PruningJob) -> None:
 
 
 def identity(job: PruningJob) -> Mapping[str, Any]:
-    """Return everything that determines a run, and where it is from, as plain data."""
+    """Return everything that determines a run, as plain data."""
     weights = {"name": str(job.start.path), "fingerprint": fingerprint(job.start.weights)}
     found: Mapping[str, Any] = as_json(
         {
@@ -56,7 +56,6 @@ def identity(job: PruningJob) -> Mapping[str, Any]:
             "table": {"name": job.table.name, "fingerprint": file_fingerprint(job.table)},
             "settings": asdict(job.settings),
             "recipe": as_plain(by_one_optimizer(job.recipe)),
-            **({"origin": asdict(job.origin)} if job.origin.sentences else {}),
         }
     )
     return found

@@ -17,6 +17,7 @@ from nas.core.workers.runner import Failure, InProcess, Runner, outcomes
 from nas.network.blocks import Architecture, to_mapping
 from nas.network.checkpoint import SUFFIX, load_checkpoint
 from nas.network.cost import cost
+from nas.network.lineage import with_lineage
 from nas.network.weights import Weights
 from nas.pruning.folder import TUNING, NetAdaptFolder
 from nas.pruning.job import PruningJob, check_job, identity
@@ -71,7 +72,8 @@ def netadapt(
             the folder holds another run, or all proposals of a round fail.
     """
     check_job(job)
-    with closing(NetAdaptFolder(out, identity(job))) as folder:
+    settings = with_lineage(identity(job), job.lineage)
+    with closing(NetAdaptFolder(out, settings)) as folder:
         run = _Run(job, folder, runner or InProcess(), listener or Listener())
         return run.result()
 

@@ -21,17 +21,17 @@ from nas.core.jsonl import Lines, line_reader
 from nas.core.optional import optional
 from nas.core.run_folder import TRAINING, Kind, check_same, holds, other
 from nas.core.schema import SCHEMA, Fraction, Reader, Seconds, check_keys
-from nas.exporting.card import Origin
 from nas.models import state as checkpoint
 from nas.network.blocks import Architecture, to_mapping
 from nas.network.checkpoint import ARCH, BEST, LAST, SUFFIX, architecture_of, read_header
+from nas.network.lineage import LINEAGE, lineage_in, with_lineage
 from nas.training.extension import Extended, extension
 
 logger = logging.getLogger(__name__)
 
 METRICS = "metrics.jsonl"
 _KEYS = ("schema", "arch", "data", "recipe", "seed", "teacher")
-_MORE = ("weights", "quantize", "extended", "supernet", "origin")
+_MORE = ("weights", "quantize", "extended", "supernet", LINEAGE)
 """Only in a training of given weights, with quantization, with more epochs, of a supernet, or of a
 network that was found."""
 
@@ -81,10 +81,9 @@ class TrainingFolder:
         _check(self.path, found, settings)
         if said:
             logger.info("%s", said)
-        origin = Reader(path).get(found, "origin", Origin) if "origin" in found else None
-        kept = {"origin": asdict(origin)} if origin else {}
+        kept = with_lineage(settings, lineage_in(found, path))
         longer = {"extended": [asdict(e) for e in earlier]} if earlier else {}
-        return {**settings, **kept, **longer}
+        return {**kept, **longer}
 
     def _write_settings(self) -> None:
         write_text(self.path / ARCH, to_yaml(to_mapping(self.arch)))

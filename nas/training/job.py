@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from nas.core.progress import Report
-from nas.exporting.card import Origin
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import Triple
+from nas.network.lineage import Lineage
 from nas.network.weights import Weights
 from nas.training.batches import Batches
 from nas.training.data import Data
@@ -33,8 +33,8 @@ class Options:
     `device`: "auto", "cpu" or "cuda". `teacher`: a trained network to learn from, a training folder
     or a checkpoint. `weights`: what to begin with, instead of random numbers;
     `weights_fingerprint`: that of the weights a training to resume began with, if not at hand;
-    `weights_name`: what they are called, and `origin`: how the network was found, both for the
-    record.
+    `weights_name`: what they are called, for the record. `lineage`: how the network was found, for
+    its model card.
     `normalisation`: mean and standard deviation of the images that the weights were trained on,
     instead of those of the data. `quantize`: values and weights are rounded as in the int8 graph of
     the network, which begins with the given weights; ranges are calibrated, and then learned.
@@ -50,7 +50,7 @@ class Options:
     weights: Weights | None = field(default=None, repr=False, compare=False)
     weights_fingerprint: str = ""
     weights_name: str = ""
-    origin: Origin = Origin()  # noqa: RUF009  # frozen
+    lineage: Lineage = Lineage()  # noqa: RUF009  # frozen
     normalisation: tuple[Triple, Triple] | None = None
     quantize: bool = False
     extend: bool = False

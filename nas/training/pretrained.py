@@ -80,7 +80,7 @@ def fine_tuning_options(found: Checkpoint, data: Data, *, seed: int = 0) -> Opti
     """Return the options of a training of `found.arch` on `data` that begins with its weights.
 
     The classifier is drawn with `seed` where the number of classes differs, and the images are
-    normalised as those that the weights were trained on.
+    normalised as those that the weights were trained on. The folder of the training names them.
     """
     weights = starting_weights(found, data, seed=seed)
     name = found.data.name if is_foreign(found.data.name) else str(found.path)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from nas.core.run_folder import SUPERNET, TRAINING
 from nas.models.quantized import QuantizedNetwork
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import AVERAGE
+from nas.network.lineage import with_lineage
 from nas.network.lowering import lower
 from nas.network.weights import check_weights, fingerprint
 from nas.network.zoo import load_architecture
@@ -227,17 +228,17 @@ def _folder(out: Path | None, job: TrainingJob, teacher: Teacher | None) -> Any:
     """Return a context with the folder of the training, None where it leaves none."""
     if out is None:
         return nullcontext(None)
-    settings, kind = _settings(job, teacher), SUPERNET if job.shared else TRAINING
+    settings = with_lineage(_settings(job, teacher), job.options.lineage)
+    kind = SUPERNET if job.shared else TRAINING
     return closing(TrainingFolder(out, job.arch, settings, kind=kind, extend=job.options.extend))
 
 
 def _settings(job: TrainingJob, teacher: Teacher | None) -> Mapping[str, Any]:
-    """Return what decides the outcome of a training, and where it is from, as plain data."""
+    """Return what decides the outcome of a training, as plain data."""
     by = {"name": job.options.teacher, "fingerprint": teacher.fingerprint} if teacher else None
     begin = job.options.weights
     weights_fingerprint = fingerprint(begin) if begin else job.options.weights_fingerprint
     name, usual = job.options.weights_name, job.options.normalisation
-    origin = job.options.origin
     more: dict[str, Any] = {"name": name} if name else {}
     more |= dict(zip(("mean", "deviation"), usual, strict=True)) if usual else {}
     settings: Mapping[str, Any] = as_json(
@@ -254,7 +255,6 @@ def _settings(job: TrainingJob, teacher: Teacher | None) -> Mapping[str, Any]:
             ),
             **({"supernet": job.shared.settings} if job.shared else {}),
             **({"quantize": True} if job.options.quantize else {}),
-            **({"origin": asdict(origin)} if origin.sentences else {}),
         }
     )
     return settings

@@ -41,6 +41,7 @@ def test_a_card_tells_search_trainings_and_pruning(nas: Nas, tmp_path: Path) -> 
     first, then = how_found(nas, "trained")[:2]
     assert (first.strip(), then[:21]) == (FOUND, "The architecture 001 ")
 
+    shutil.copy("found/archs/001.yaml", "small.yaml")
     shutil.move("found", tmp_path / "elsewhere")  # the training has what it needs
     assert nas("train", "--out", "trained").code == 0
     assert nas("train", "trained", *TRAIN, "tuned").code == 0
@@ -48,6 +49,13 @@ def test_a_card_tells_search_trainings_and_pruning(nas: Nas, tmp_path: Path) -> 
     assert (first.strip(), begun.strip()) == (FOUND, "It began with weights of trained.")
     assert then.startswith("The architecture 001 was trained by nas train on digits: ")
     assert last.startswith("The architecture 001 was trained from given weights by nas train ")
+
+    again = ("train", "trained", *TRAIN[:2], "--epochs", "2", "--out", "trained")
+    assert nas(*again).code == 0  # its own folder is no other network
+    assert len(read_mapping(Path("trained/train.yaml"))["lineage"]["sentences"]) == 1
+    assert nas("train", "small.yaml", *TRAIN, "other").code == 0
+    assert nas("train", "other", *TRAIN, "other").code == 0
+    assert "lineage" not in read_mapping(Path("other/train.yaml"))
 
     for _ in range(2):  # a finished run keeps its record, too
         assert nas("netadapt", "trained", *PRUNE, "pruned").code == 0
@@ -63,4 +71,4 @@ def test_a_damaged_record_is_said_and_costs_no_training(nas: Nas) -> None:
     reply = nas("train", "trained", *TRAIN, "tuned")
     assert reply.code == 0, reply.err
     assert "without the record of how trained was found" in reply.err
-    assert "origin" not in read_mapping(Path("tuned/train.yaml"))
+    assert "lineage" not in read_mapping(Path("tuned/train.yaml"))

@@ -117,7 +117,12 @@ def _pruned() -> Mapping[str, bytes]:
     failed = Tried(group="stem.0.out", was=16, width=8, error="diverged")
     return {
         "run.yaml": to_yaml(
-            {"schema": 1, "settings": {"step": "5%", "shortlist": 0}, "recipe": {"lr": 0.1}}
+            {
+                "schema": 1,
+                "settings": {"step": "5%", "shortlist": 0},
+                "recipe": {"lr": 0.1},
+                "lineage": {"sentences": ["Found."], "table": "pixel1"},
+            }
         ),
         "journal.jsonl": to_lines(
             [

@@ -57,7 +57,9 @@ def _training() -> Mapping[str, bytes]:
     epochs = [{"epoch": i, "step": 5 * i, "lr": 0.1, "loss": 1.0, "val_loss": 1.0, "top1": 0.5,
                "seconds": 1.5} for i in (1, 2, 3)]  # fmt: skip
     return {
-        "train.yaml": to_yaml({"schema": 1, **_SETTINGS}),
+        "train.yaml": to_yaml(
+            {"schema": 1, **_SETTINGS, "lineage": {"sentences": ["Found."], "table": "pixel1"}}
+        ),
         "metrics.jsonl": to_lines([{"schema": 1}, *epochs]),
     }
 

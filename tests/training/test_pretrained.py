@@ -240,6 +240,7 @@ def test_a_training_begins_with_them(tmp_path: Path) -> None:
     with pytest.warns(DeprecatedName, match=r"beginning is deprecated .* use fine_tuning_options"):
         options = beginning(found, data)
     assert options.normalisation == fine_tuning_options(found, data).normalisation
+    assert options.weights_name == found.data.name
     trained = train(found.arch, data, recipe, options=options)
     assert trained.arch.norm_epsilon == 1e-5
     kept = trained.model.state_dict()["stages.1.0.project.weight"]

@@ -1,4 +1,4 @@
-"""Sentences for a model card: how a network was found, and its latency."""
+"""How a network was found, by the folders that record it, and its latency, for a model card."""
 
 import json
 import logging
@@ -11,10 +11,13 @@ from typing import Any
 
 from nas.core.data import bundled, read_mapping
 from nas.core.errors import NasError
+from nas.core.plugin_text import without_folders
 from nas.core.run_folder import (
     BEST,
+    MARKS,
     NETADAPT,
     PIPELINE,
+    PRUNED,
     RUN,
     SEARCH,
     TRAINING,
@@ -23,26 +26,36 @@ from nas.core.run_folder import (
     read_lines,
     reporting_damage,
 )
-from nas.core.schema import Reader
-from nas.core.storage import is_url, split_name
+from nas.core.storage import Place, is_url, split_name
 from nas.core.text import counted
-from nas.exporting.card import LATENCY, ORIGIN, Origin, without_folders
+from nas.exporting.card import LATENCY
 from nas.latency.file import load_table
 from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
-from nas.network.checkpoint import Checkpoint
+from nas.network.checkpoint import ARCH, LAST, SUFFIX, Checkpoint
+from nas.network.checkpoint import BEST as BEST_WEIGHTS
+from nas.network.detectors import backbone_in, has_head
+from nas.network.lineage import LINEAGE, Lineage, lineage_in
 from nas.network.zoo import published_weights
 from nas.pipeline.journal import SETTINGS
 from nas.report.table_notes import latency_remarks
 from nas.report.tables import ms_text
+from nas.searching.journal import JOURNAL
+from nas.searching.runs.folder import ARCHS
 
 logger = logging.getLogger(__name__)
 _FOREIGN = re.compile(r"(timm|torchvision):")
+_WEIGHTS = tuple(f"{name}{SUFFIX}" for name in (BEST_WEIGHTS, LAST))
+_OWN: Mapping[Kind, tuple[str, ...]] = {
+    TRAINING: (*_WEIGHTS, ARCH),
+    NETADAPT: (PRUNED, f"{Path(PRUNED).stem}.yaml"),
+}
+"""The files of networks in a folder; any other file only lies beside its settings."""
 CARD = "hub"
 """The exporter that writes a model card."""
 
 
-def with_origin(trained: Checkpoint, text: str, *, latency_table: str = "") -> Checkpoint:
+def with_card_notes(trained: Checkpoint, text: str, *, latency_table: str = "") -> Checkpoint:
     """Return `trained`, which `text` names, with the notes of `card_notes`.
 
     Raises:
@@ -60,8 +73,8 @@ def card_notes(arch: Architecture, text: str, *, latency_table: str = "") -> dic
     Raises:
         NasError: if the folder is damaged, or `latency_table` cannot be read.
     """
-    found = origin(text)
-    notes = {ORIGIN: json.dumps(found.sentences)}
+    found = lineage_of(text)
+    notes = {LINEAGE: json.dumps(found.sentences)}
     name = latency_table or found.table
     try:
         if name:
@@ -86,23 +99,55 @@ def latency_sentences(table: LatencyTable, arch: Architecture) -> list[str]:
     ]
 
 
-def origin(text: str) -> Origin:
+def lineage_of(text: str, *, trained: bool = True) -> Lineage:
     """Return how the network that `text` names was found, as far as its folder records it.
 
+    Without `trained`, only how its architecture was found, not its weights.
+
     Raises:
-        RunError: if the folder is damaged.
+        NasError: if the folder is damaged, or the URL cannot be read.
     """
     if _FOREIGN.match(text):
-        return Origin(sentences=(_foreign(text),))
-    if is_url(text):
-        return Origin()
+        return Lineage(sentences=(_foreign(text),))
+    if has_head(text):
+        return lineage_of(backbone_in(text), trained=trained)
+    folder, name = _folder_of(text)
+    if not folder:
+        return Lineage()
+    with Place(folder).reading(*MARKS, SETTINGS) as here:
+        kind = kind_of(here)
+        if kind is None or kind not in _READ:
+            return Lineage()
+        with reporting_damage(here / kind.mark):
+            return _READ[kind](here, name, trained)
+
+
+def lineage_before(arch: str, *, weights: str = "", inherits: bool = False) -> Lineage:
+    """Return how the network `arch` was found that is to be trained, before it is.
+
+    `weights` are those that it begins with, "" for random ones: if they were trained here, they
+    tell more than `arch`, unless it only `inherits` what fits.
+
+    Raises:
+        NasError: as `lineage_of` does.
+    """
+    own = weights and not inherits and not _FOREIGN.match(weights)
+    found = lineage_of(weights) if own else Lineage()
+    return found if found.sentences else lineage_of(arch, trained=False)
+
+
+def _folder_of(text: str) -> tuple[str, str]:
+    """Return the folder of the network that `text` names, "" if it has none, and its name there."""
     folder, name = split_name(text)
-    here = Path(folder).parent if Path(folder).is_file() else Path(folder)
-    kind = kind_of(here)
-    if kind is None or kind not in _READ:
-        return Origin()
-    with reporting_damage(here / kind.mark):
-        return _READ[kind](here, name or BEST)
+    path = Path(folder)
+    if not folder or is_url(folder) or not path.is_file():
+        return folder, name or BEST
+    kind = kind_of(path.parent)
+    if kind and path.name in _OWN.get(kind, ()):
+        return str(path.parent), name or BEST
+    run = path.absolute().parents[1]
+    is_found = path.parent.name == ARCHS and (run / JOURNAL).is_file()
+    return str(run) if is_found else "", path.stem
 
 
 def _foreign(source: str) -> str:
@@ -125,42 +170,42 @@ def _begun(weights: str) -> list[str]:
     """Return a sentence on the weights that a training began with, if their name is known."""
     if not weights:
         return []
-    named = _known(weights) if _FOREIGN.match(weights) else Path(weights).name
-    return [f"It began with weights of {named}."]
+    path = Path(weights)
+    own = path.parent.name if path.name in _WEIGHTS else path.name
+    return [f"It began with weights of {_known(weights) if _FOREIGN.match(weights) else own}."]
 
 
-def _earlier(path: Path, settings: Mapping[str, Any]) -> Origin:
-    """Return how the network in `settings`, the content of `path`, was found before, if known."""
-    return Reader(path).get(settings, "origin", Origin) if "origin" in settings else Origin()
-
-
-def _training(here: Path, _: str) -> Origin:
+def _training(here: Path, _: str, trained: bool) -> Lineage:
     settings = read_mapping(here / TRAINING.mark)
-    earlier = _earlier(here / TRAINING.mark, settings)
+    earlier = lineage_in(settings, here / TRAINING.mark)
+    if not trained:
+        return earlier
     name, data = str(settings["arch"]["name"]), without_folders(settings["data"]["name"])
     recipe, seed = settings["recipe"], settings["seed"]
+    by = without_folders(recipe["name"])
     weights = settings.get("weights")
     begun = " from given weights" if weights else ""
     teacher = ", taught by a larger network" if settings.get("teacher") else ""
     text = (
         f"The architecture {name} was trained{begun} by nas train on {data}: recipe "
-        f"{recipe['name']}, {counted(recipe['epochs'], 'epoch')}, batch size {recipe['batch']}, "
+        f"{by}, {counted(recipe['epochs'], 'epoch')}, batch size {recipe['batch']}, "
         f"seed {seed}{teacher}."
     )
     begun_with = _begun(str((weights or {}).get("name", "")))
     return replace(earlier, sentences=(*earlier.sentences, text, *begun_with))
 
 
-def _pruning(here: Path, _: str) -> Origin:
+def _pruning(here: Path, _: str, trained: bool) -> Lineage:
     found = read_mapping(here / RUN)
-    earlier = _earlier(here / RUN, found).sentences
+    earlier = lineage_in(found, here / RUN).sentences
     target, start = float(found["settings"]["target_ms"]), str(found["arch"]["name"])
     table, data = str(found["table"]["name"]), without_folders(found["data"]["name"])
-    text = f"Pruned by NetAdapt from {start} to {target:g} ms, and fine-tuned on {data}."
-    return Origin(sentences=(*earlier, text), table=table)
+    tuned = f", and fine-tuned on {data}" if trained else ""
+    text = f"Pruned by NetAdapt from {start} to {target:g} ms{tuned}."
+    return Lineage(sentences=(*earlier, text), table=table)
 
 
-def _pipeline(here: Path, name: str) -> Origin:
+def _pipeline(here: Path, name: str, trained: bool) -> Lineage:
     settings = read_mapping(here / SETTINGS)
     done = [line for line in read_lines(here / PIPELINE.mark) if "stage" in line]
     networks = [one for line in done for one in line["done"]["networks"]]
@@ -169,7 +214,7 @@ def _pipeline(here: Path, name: str) -> Origin:
     part = str((named or ends or networks)[-1]["part"])
     table, data = str(settings["latency_table"]), without_folders(settings["data"])
     sentences = [_searched(settings["search"], table)]
-    if part != "found":
+    if part != "found" and trained:
         train = settings["train"]
         begun = " from given weights" if train.get("weights") else ""
         sentences.append(f"Trained{begun} on {data}: recipe {_recipe(train)}.")
@@ -179,19 +224,20 @@ def _pipeline(here: Path, name: str) -> Origin:
         sentences.append(f"Pruned by NetAdapt to {target:g} ms.")
     if part == "scaled":
         sentences.append(f"Scaled from that network, as {name}.")
-    return Origin(sentences=tuple(sentences), table=table)
+    return Lineage(sentences=tuple(sentences), table=table)
 
 
-def _search(here: Path, _: str) -> Origin:
+def _search(here: Path, _: str, __: bool) -> Lineage:
     settings = read_mapping(here / RUN)
     table = str(settings["latency_table"])
-    return Origin(sentences=(_searched(settings, table),), table=table)
+    return Lineage(sentences=(_searched(settings, table),), table=table)
 
 
 def _recipe(train: Mapping[str, Any]) -> str:
     recipe, epochs = train["recipe"], train.get("epochs")
     name = recipe["name"] if isinstance(recipe, Mapping) else recipe
-    return f"{name}, {counted(epochs, 'epoch')}" if epochs else str(name)
+    name = without_folders(name)
+    return f"{name}, {counted(epochs, 'epoch')}" if epochs else name
 
 
 def _searched(search: Mapping[str, Any], table: str) -> str:
@@ -206,7 +252,7 @@ def _searched(search: Mapping[str, Any], table: str) -> str:
     )
 
 
-_READ: Mapping[Kind, Callable[[Path, str], Origin]] = {
+_READ: Mapping[Kind, Callable[[Path, str, bool], Lineage]] = {
     SEARCH: _search,
     TRAINING: _training,
     NETADAPT: _pruning,

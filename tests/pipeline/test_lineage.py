@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,20 @@ import pytest
 import yaml
 
 from nas.core.errors import NasError, RunError
-from nas.exporting.card import without_folders
 from nas.exporting.export import export
 from nas.latency.file import load_table
 from nas.network.checkpoint import Checkpoint, DataMetadata
+from nas.network.lineage import Lineage
+from nas.network.lowering import lower
+from nas.network.weights import random_weights
 from nas.network.zoo import load_architecture, published_weights
-from nas.pipeline.origin import card_notes, latency_sentences, origin, with_origin
+from nas.pipeline.lineage import (
+    card_notes,
+    latency_sentences,
+    lineage_before,
+    lineage_of,
+    with_card_notes,
+)
 
 NETWORK = {"name": "trained", "part": "trained", "path": "train"}
 
@@ -56,17 +65,23 @@ def trained() -> Checkpoint:
     return Checkpoint(path=Path("x"), arch=arch, weights={}, data=data, top1=0.5)
 
 
+def search(folder: Path, **changes: str) -> Path:
+    settings = {"schema": 1, "space": "mbconv", "limit": ["latency_ms<=20"], "trials": 500,
+                "latency_table": "pixel1"}  # fmt: skip
+    return write(folder, "run.yaml", settings | changes)
+
+
 def test_a_training_says_data_and_recipe(tmp_path: Path) -> None:
     folder = training(tmp_path / "t")
     text = (
         "The architecture a was trained by nas train on d: recipe quick, 1 epoch, batch size 64, "
         "seed 3."
     )
-    assert origin(str(folder)).sentences == (text,)
+    assert lineage_of(str(folder)).sentences == (text,)
     (folder / "best.safetensors").touch()
-    assert origin(str(folder / "best.safetensors")).sentences == (text,)
+    assert lineage_of(str(folder / "best.safetensors")).sentences == (text,)
     more = training(tmp_path / "u", weights={"name": "w"}, teacher={"name": "x"})
-    text, begun = origin(f"{more}:last").sentences
+    text, begun = lineage_of(f"{more}:last").sentences
     assert text.startswith("The architecture a was trained from given weights by nas train on d")
     assert text.endswith("seed 3, taught by a larger network.")
     assert begun == "It began with weights of w."
@@ -81,30 +96,15 @@ def test_a_training_says_which_weights_it_began_with(tmp_path: Path) -> None:
         "runs/first": "first",
     }.items():
         folder = training(tmp_path / f"t{len(name)}", weights={"name": name})
-        assert origin(str(folder)).sentences[1:] == (f"It began with weights of {shown}.",)
+        assert lineage_of(str(folder)).sentences[1:] == (f"It began with weights of {shown}.",)
     earlier = training(tmp_path / "earlier", weights={"fingerprint": "0"})
-    assert len(origin(str(earlier)).sentences) == 1
-
-
-@pytest.mark.parametrize(
-    ("name", "shown"),
-    [
-        ("imagefolder:/home/me/data/pets", "imagefolder:pets"),
-        ("csv:~/labels.csv,val=0.2", "csv:labels.csv,val=0.2"),
-        ("../spaces/mine.yaml", "mine.yaml"),
-        ("hf:user/flowers", "hf:user/flowers"),
-        ("imagefolder:s3://bucket/pets", "imagefolder:s3://bucket/pets"),
-        ("pixel1", "pixel1"),
-    ],
-)
-def test_what_is_published_says_nothing_of_the_machine(name: str, shown: str) -> None:
-    assert without_folders(name) == shown
+    assert len(lineage_of(str(earlier)).sentences) == 1
 
 
 def test_a_pruning_says_from_what_to_what(tmp_path: Path) -> None:
     settings = {"settings": {"target_ms": 5.5}, "arch": {"name": "a"}, "data": {"name": "d"},
                 "table": {"name": "pixel1"}}  # fmt: skip
-    found = origin(str(write(tmp_path / "p", "run.yaml", {"schema": 1, **settings})))
+    found = lineage_of(str(write(tmp_path / "p", "run.yaml", {"schema": 1, **settings})))
     assert found.sentences == ("Pruned by NetAdapt from a to 5.5 ms, and fine-tuned on d.",)
     assert found.table == "pixel1"
 
@@ -120,7 +120,7 @@ def test_a_pipeline_says_what_led_to_its_network(tmp_path: Path) -> None:
         ":trained": train,
         ":big": "Scaled from that network, as big.",
     }.items():
-        found = origin(f"{folder}{name}")
+        found = lineage_of(f"{folder}{name}")
         assert found.sentences[0] == f"{search} pixel1."
         assert found.sentences[1] == train
         assert found.sentences[-1] == last
@@ -128,11 +128,10 @@ def test_a_pipeline_says_what_led_to_its_network(tmp_path: Path) -> None:
 
 
 def test_a_network_of_a_search_is_found_without_a_training(tmp_path: Path) -> None:
-    settings = {"schema": 1, "space": "mbconv", "limit": ["latency_ms<=20"], "trials": 500}
-    folder = write(tmp_path / "r", "run.yaml", {**settings, "latency_table": "pixel1"})
+    folder = search(tmp_path / "r")
     arch, text = load_architecture("mobilenet_v2"), f"{folder}:best"
     notes = card_notes(arch, text)
-    (found,) = json.loads(notes["origin"])
+    (found,) = json.loads(notes["lineage"])
     assert found == (
         "Found by a search of the space mbconv under latency_ms<=20, 500 trials, latency by pixel1."
     )
@@ -144,22 +143,91 @@ def test_a_network_of_a_search_is_found_without_a_training(tmp_path: Path) -> No
     assert "500 trials" in card
 
 
-@pytest.mark.parametrize("text", ["mobilenet_v2", "missing", "s3://bucket/run", "x.yaml"])
-def test_what_is_no_folder_of_ours_has_no_origin(text: str) -> None:
-    assert origin(text).sentences == ()
+@pytest.mark.parametrize(
+    "text", ["", "mobilenet_v2", "missing", "x.yaml", "arch.yaml", "archs/1.yaml"]
+)
+def test_what_only_lies_beside_settings_has_no_lineage(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    search(Path())  # as for nas search --config run.yaml
+    for name in ("x.yaml", "arch.yaml", "archs/1.yaml"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).touch()
+    assert lineage_of(text) == Lineage()
+    assert lineage_before(text) == Lineage()
+
+
+def test_a_solution_of_a_search_is_known_by_its_file_too(tmp_path: Path) -> None:
+    folder = write(search(tmp_path / "r"), "journal.jsonl", {"schema": 1})
+    (folder / "archs").mkdir()
+    (folder / "archs" / "001.yaml").touch()
+    found = lineage_of(str(folder / "archs" / "001.yaml"))
+    assert found == lineage_of(f"{folder}:001")
+    assert found.table == "pixel1"
+    detector = lineage_of(f"ssdlite:{folder}:best")
+    assert detector == found
+
+
+def test_a_folder_at_a_url_is_read(tmp_path: Path) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    settings = (training(tmp_path / "t") / "train.yaml").read_text()
+    with fsspec.open("memory://lineage/t/train.yaml", "w") as file:
+        file.write(settings)
+    assert lineage_of("memory://lineage/t") == lineage_of(str(tmp_path / "t"))
+
+
+def test_a_training_follows_its_weights_or_its_architecture(tmp_path: Path) -> None:
+    found = {"sentences": ["Found somehow."], "table": "pixel2"}
+    folder = str(training(tmp_path / "t", lineage=found))
+    first, then = lineage_of(folder).sentences
+    assert (first, then[:18]) == ("Found somehow.", "The architecture a")
+    assert lineage_before(folder, weights=folder) == lineage_of(folder)
+    assert lineage_before("mobilenet_v2", weights=folder) == lineage_of(folder)
+    for words in ({}, {"weights": "timm:x"}, {"weights": "plain.safetensors"}):
+        assert lineage_before(folder, **words) == Lineage(sentences=(first,), table="pixel2")
+    relative = lineage_before(folder, weights=str(training(tmp_path / "u")), inherits=True)
+    assert relative.sentences == (first,)
+
+    from_scratch = lineage_of(f"{pipeline(tmp_path / 'p', NETWORK)}:trained", trained=False)
+    assert len(from_scratch.sentences) == 1
+
+
+def test_a_card_names_no_folders_of_the_machine(tmp_path: Path) -> None:
+    recipe = {"name": "/home/me/mine.yaml:lr=0.01", "epochs": 1, "batch": 64}
+    data, weights = {"name": "imagefolder:/home/me/pets"}, {"name": "/home/me/t/best.safetensors"}
+    folder = training(tmp_path / "t", recipe=recipe, data=data, weights=weights)
+    text, begun = lineage_of(str(folder)).sentences
+    assert "on imagefolder:pets: recipe mine.yaml:lr=0.01, 1 epoch" in text
+    assert begun == "It began with weights of t."
+    folder = search(tmp_path / "s", space="/home/me/s.yaml", latency_table="/home/me/l.yaml")
+    assert "space s.yaml under" in lineage_of(f"{folder}:best").sentences[0]
+    assert "latency by l.yaml" in lineage_of(f"{folder}:best").sentences[0]
+    arch = replace(trained().arch, resolution=32)
+    known = replace(
+        trained(),
+        arch=arch,
+        weights=random_weights(lower(arch)),
+        data=replace(trained().data, name="imagefolder:/home/me/pets"),
+    )
+    card = export(arch, tmp_path / "card", form="hub", trained=known)
+    for path in card.iterdir():
+        assert b"home/me" not in path.read_bytes(), path.name
 
 
 def test_weights_of_another_library_are_named() -> None:
-    (text,) = origin("timm:mobilenetv3_large_100.ra_in1k").sentences
+    (text,) = lineage_of("timm:mobilenetv3_large_100.ra_in1k").sentences
     known = ", published with 75.8 % top-1 on ImageNet under apache-2.0"
     assert text == f"The weights are those of timm:mobilenetv3_large_100.ra_in1k{known}."
-    assert origin("torchvision:x.pth").sentences == ("The weights are those of torchvision:x.pth.",)
+    assert lineage_of("torchvision:x.pth").sentences == (
+        "The weights are those of torchvision:x.pth.",
+    )
 
 
 def test_a_damaged_folder_is_one_line(tmp_path: Path) -> None:
     folder = write(tmp_path / "t", "train.yaml", {"schema": 1})
     with pytest.raises(RunError, match=r"train\.yaml is damaged"):
-        origin(str(folder))
+        lineage_of(str(folder))
 
 
 def test_latency_has_device_and_interval() -> None:
@@ -173,14 +241,16 @@ def test_latency_has_device_and_interval() -> None:
 
 def test_a_checkpoint_gets_notes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = pipeline(tmp_path / "p", NETWORK)
-    notes = with_origin(trained(), str(folder)).metadata
+    notes = with_card_notes(trained(), str(folder)).metadata
     assert "Pixel 1" in json.loads(notes["latency"])[0]
-    assert len(json.loads(notes["origin"])) == 2
-    chosen = with_origin(trained(), str(training(tmp_path / "t")), latency_table="pixel3").metadata
+    assert len(json.loads(notes["lineage"])) == 2
+    chosen = with_card_notes(
+        trained(), str(training(tmp_path / "t")), latency_table="pixel3"
+    ).metadata
     assert "Pixel 3" in json.loads(chosen["latency"])[0]
     with pytest.raises(NasError, match="unknown latency table 'pixel7'"):
-        with_origin(trained(), "x", latency_table="pixel7")
+        with_card_notes(trained(), "x", latency_table="pixel7")
     settings = yaml.safe_load((folder / "pipeline.yaml").read_text(encoding="utf-8"))
     write(folder, "pipeline.yaml", {**settings, "latency_table": "gone.yaml"})
-    assert "latency" not in with_origin(trained(), str(folder)).metadata
+    assert "latency" not in with_card_notes(trained(), str(folder)).metadata
     assert "the card says nothing of the latency: gone.yaml: no such file" in caplog.text
