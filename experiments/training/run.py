@@ -14,6 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain, repeat
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 import numpy as np
@@ -41,7 +42,7 @@ CIFAR = SHARED_DATA / "cifar10_part" / "cifar10_part.zip"
 TRAIN, VAL = 3_000, 1_000
 SIDES = {"cifar10_part": 64, "fashion_mnist": 64, "digits": 32}
 SMALL_SIDES = {"efficientnet_b0": 32}
-"""In px; of networks that take long, whatever the data."""
+"""The side of the images in px, and that for slow networks, whatever the data."""
 NETWORKS = ("mobilenet_v3_small", "found", "efficientnet_b0")
 EPOCHS, SEEDS = (10, 20, 50), 3
 RECIPES = ("auto", "quick")
@@ -68,13 +69,13 @@ class Bench:
 
     def top1(self, case: Case, way: str, seed: int) -> float:
         """Return the accuracy after the last epoch; a known one is not measured again."""
-        wanted = {
+        wanted: dict[str, Any] = {
             "data": case.data, "network": case.network, "epochs": case.epochs,
-            "way": way, "seed": seed,
+            "way": way, "seed": seed, "side": _side(case.data, case.network),
         }  # fmt: skip
         if (key := _key(wanted)) not in self.known:
-            side = SMALL_SIDES.get(case.network, SIDES[case.data])
-            arch = fit_to_data(scale_resolution(_network(case.network), side), self.data)
+            network = scale_resolution(_network(case.network), wanted["side"])
+            arch = fit_to_data(network, self.data)
             started = time.process_time()
             work = _by_recipe if way in RECIPES else _plainly
             top1 = work(arch, self.data, way, epochs=case.epochs, seed=seed)
@@ -96,8 +97,14 @@ class Bench:
         return sorted(ways, key=lambda way: -self.top1(case, way, 0))
 
 
-def _key(record: Mapping[str, object]) -> tuple[object, ...]:
-    return tuple(record[name] for name in ("data", "network", "epochs", "way", "seed"))
+def _key(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what was trained; earlier records have no side."""
+    side = record.get("side", SIDES[record["data"]])
+    return (*(record[name] for name in ("data", "network", "epochs", "way", "seed")), side)
+
+
+def _side(data: str, network: str) -> int:
+    return SMALL_SIDES.get(network, SIDES[data])
 
 
 def _network(name: str) -> Architecture:

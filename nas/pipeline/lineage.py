@@ -33,7 +33,6 @@ from nas.latency.file import load_table
 from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
 from nas.network.checkpoint import ARCH, LAST, SUFFIX, Checkpoint
-from nas.network.checkpoint import BEST as BEST_WEIGHTS
 from nas.network.detectors import backbone_in, has_head
 from nas.network.lineage import LINEAGE, Lineage, lineage_in
 from nas.network.zoo import published_weights
@@ -45,7 +44,7 @@ from nas.searching.runs.folder import ARCHS
 
 logger = logging.getLogger(__name__)
 _FOREIGN = re.compile(r"(timm|torchvision):")
-_WEIGHTS = tuple(f"{name}{SUFFIX}" for name in (BEST_WEIGHTS, LAST))
+_WEIGHTS = tuple(f"{name}{SUFFIX}" for name in (BEST, LAST))
 _OWN: Mapping[Kind, tuple[str, ...]] = {
     TRAINING: (*_WEIGHTS, ARCH),
     NETADAPT: (PRUNED, f"{Path(PRUNED).stem}.yaml"),

@@ -15,6 +15,7 @@ _MIN_FACTOR, _MAX_FACTOR = 0.5, 1.25
 _AUGMENTED: Mapping[int, tuple[float, float]] = {
     1: (1.0, 0.0),
     10: (0.8, 0.0),
+    20: (0.7, 0.0),
     30: (0.6, 0.0),
     60: (0.4, 0.2),
 }
