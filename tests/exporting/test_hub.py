@@ -33,7 +33,7 @@ DATA = {
     "range": "0 to 1",
     "top1": "0.8765",
 }
-NOTES = {"latency": '["5.0 ms on a phone"]', "origin": '["Found by [luck](x)."]'}
+NOTES = {"latency": '["5.0 ms on a phone"]', "lineage": '["Found by [luck](x)."]'}
 
 
 def small(name: str = "mobilenet_v3_small") -> Architecture:
@@ -105,7 +105,7 @@ def test_graphs_and_weights_are_of_one_network(files: dict[str, bytes], tmp_path
     assert load(files["model.safetensors"])["classifier.weight"].shape == (10, 1024)
     facts = {p.key: p.value for p in onnx.load_from_string(files["model.onnx"]).metadata_props}
     assert facts["data"] == "a*b<i>"
-    assert not {"latency", "origin"} & set(facts)
+    assert not {"latency", "lineage"} & set(facts)
     session = runtime.InferenceSession(files["model.onnx"], providers=["CPUExecutionProvider"])
     images = np.random.default_rng(0).standard_normal((1, 3, 64, 64), np.float32)
     logits = session.run(["logits"], {"input": images})[0]

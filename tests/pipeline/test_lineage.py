@@ -1,4 +1,4 @@
-"""The origin of a network: sentences from the folders of trainings, prunings and pipelines."""
+"""The lineage of a network: sentences from the folders of trainings, prunings and pipelines."""
 
 import json
 from collections.abc import Mapping
