@@ -60,6 +60,8 @@ def work(folder: Path, task: str) -> str:
     if what == "stay" and ray.get_runtime_context().get_node_id() == (folder / "lost").read_text():
         (folder / f"held-{argument}").touch()
         time.sleep(60)
+    if what == "stay":
+        _wait_until(lambda: list(folder.glob("held-*")))
     return task.upper()
 
 
@@ -137,6 +139,16 @@ def test_waiting_for_a_worker_is_not_counted(cluster: Cluster, tmp_path: Path) -
             Failure("took more than 2 s"),
             "A",
         ]
+
+
+def test_importing_the_work_is_not_counted(
+    runner: Ray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = ["import time", "time.sleep(3)", "def work(shared, task):", "    return task.upper()"]
+    (tmp_path / "slow_to_import.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    slow = importlib.import_module("slow_to_import").work
+    assert _in_order(runner.map(slow, None, ["a", "b", "c"], seconds=2)) == ["A", "B", "C"]
 
 
 def _eat(shared: None, share: float) -> int:

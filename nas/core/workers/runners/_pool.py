@@ -34,7 +34,7 @@ _TIMEOUT_SECONDS = 60.0
 
 
 class Actor:
-    """A worker process: it holds the shared object, and executes one task after the other."""
+    """A worker process: it holds what all tasks have in common, and does one after the other."""
 
     def __init__(
         self, folders: Sequence[str] = (), found: Folders | None = None, *, gpus: bool = True
@@ -49,19 +49,38 @@ class Actor:
         sys.path += [
             folder for folder in folders if folder not in sys.path and os.path.exists(folder)
         ]
+        self._work: Any = None
         self._shared: Any = None
 
-    def hold(self, shared: Any) -> None:
-        """Store the object that all further tasks share."""
-        self._shared = shared
+    def hold(self, work: Work, shared: Any) -> None:
+        """Store the work of all further tasks, and the object that they share.
 
-    def run(self, work: Work, task: Any) -> Any:
+        `work` comes here, before the time of any task runs, since unpickling it imports its module.
+        """
+        self._work, self._shared = work, shared
+
+    def run(self, task: Any) -> Any:
         """Return the result of a task, or its `Failure`."""
-        return attempt(work, self._shared, task)
+        return attempt(self._work, self._shared, task)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stored:
+    """An object, and its copy in the object store of the cluster."""
+
+    thing: Any
+    ref: Ref
+
+
+def _stored(thing: Any, before: _Stored | None, *, name: str) -> _Stored:
+    """Return `before` if it is the same object, else put `thing` into the object store."""
+    if before and before.thing is thing:
+        return before
+    return _Stored(thing, sent(ray.put, thing, name=name))
 
 
 class WorkerPool:
-    """A worker for each concurrent task; every worker holds the shared object."""
+    """A worker for each concurrent task; every worker holds the work and the shared object."""
 
     def __init__(self, *, need: Need, most: int, attempts: int) -> None:
         """Start no worker yet; at most `most` tasks will run at a time (0: all that fit)."""
@@ -71,8 +90,7 @@ class WorkerPool:
         self._most = most
         self._hired: set[Worker] = set()
         self._kind: Any = ray.remote(num_cpus=need.cpus, num_gpus=need.gpus)(Actor)
-        self._shared: Any = None
-        self._held: Ref = None
+        self._held: tuple[_Stored, ...] = ()
         self._slots, self._slots_until = 0, -math.inf
 
     @property
@@ -82,16 +100,21 @@ class WorkerPool:
             self._slots, self._slots_until = slots(self.need), time.monotonic() + _POLL_SECONDS
         return self._most or max(1, self._slots)
 
-    def share(self, shared: Any) -> None:
-        """Put `shared` into the object store, where each node fetches it once, for all workers."""
-        if self._held is None or self._shared is not shared:
-            self._held, self._shared = sent(ray.put, shared, name="what all tasks share"), shared
+    def share(self, work: Work, shared: Any) -> None:
+        """Put both into the object store, where each node fetches them once, for all workers."""
+        before = self._held or (None, None)
+        held = (
+            _stored(work, before[0], name="a task"),
+            _stored(shared, before[1], name="what all tasks share"),
+        )
+        if held != before:
+            self._held = held
             self.idle += self.starting.values()
             self.starting = {}
             self.check()
 
     def check(self) -> None:
-        """Send idle workers the shared object again; dead ones will not answer."""
+        """Send idle workers again what they hold; dead ones will not answer."""
         while self.idle:
             self._start(self.idle.pop())
 
@@ -103,7 +126,7 @@ class WorkerPool:
 
     def _start(self, worker: Worker) -> None:
         self._hired.add(worker)
-        self.starting[worker.hold.remote(self._held)] = worker
+        self.starting[worker.hold.remote(*(stored.ref for stored in self._held))] = worker
 
     def end(self, worker: Worker) -> None:
         """End one worker, unless all have ended: Ray would start a cluster to look for it."""
@@ -118,7 +141,7 @@ class WorkerPool:
             for worker in hired:
                 ray.kill(worker)
         self.idle, self.starting = [], {}
-        self._held = self._shared = None
+        self._held = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -144,7 +167,6 @@ class TaskQueue:
     """The tasks of one `map`: waiting for a worker, running, done."""
 
     pool: WorkerPool
-    work: Work
     seconds: float
     waiting: deque[_Task] = field(default_factory=deque)
     running: dict[Ref, _Running] = field(default_factory=dict)
@@ -180,7 +202,7 @@ class TaskQueue:
         """Give waiting tasks to idle workers, and request workers for the others."""
         while self.waiting and self.pool.idle:
             task, worker = self.waiting.popleft(), self.pool.idle.pop()
-            ref = sent(worker.run.remote, self.work, task.task, name="a task")
+            ref = sent(worker.run.remote, task.task, name="a task")
             until = time.monotonic() + self.seconds if self.seconds else math.inf
             self.running[ref] = _Running(task=task, worker=worker, until=until)
         for _ in range(len(self.waiting) - len(self.pool.starting)):
@@ -229,7 +251,7 @@ class TaskQueue:
         self.done.append((task.number, failure))
 
     def _started(self, ref: Ref) -> None:
-        """Add a worker that has received the shared object.
+        """Add a worker that is ready for tasks.
 
         Raises:
             NasError: if workers cannot start, or fail repeatedly.

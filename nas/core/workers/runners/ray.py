@@ -34,13 +34,13 @@ class Ray:
         """Yield the number and the result or `Failure` of every task, as they finish.
 
         A task whose worker or node is lost is repeated by another, a few times. The time limit of a
-        task runs from when its worker starts it, not from when it is drawn.
+        task runs from when a worker that is ready for it gets it, not from when it is drawn.
 
         Raises:
             NasError: if something cannot be sent to the workers, or they cannot start.
         """
-        self._pool.share(shared)
-        batch = TaskQueue(pool=self._pool, work=work, seconds=seconds)
+        self._pool.share(work, shared)
+        batch = TaskQueue(pool=self._pool, seconds=seconds)
         try:
             yield from batch.outcomes(iter(tasks))
         finally:
