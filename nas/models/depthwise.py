@@ -2,8 +2,8 @@
 
 oneDNN, which torch uses on x86, is slow at the gradient of depthwise weights where the output is
 narrower than the kernel, as of 5x5 kernels on a 4x4 map. Taken by a convolution instead, depthwise
-convolutions of 5x5 train 4 to 9 times as fast there, and MobileNetV3-Small on 64 px 1.7 times
-(tests/bench/depthwise.py).
+convolutions of 5x5 train 4 to 9 times as fast there, and MobileNetV3-Small on 64 px 1.7 times. An
+output of one pixel is a weighted sum, which doubles the speed on 32 px (tests/bench/depthwise.py).
 """
 
 from typing import Any
@@ -25,24 +25,39 @@ def conv2d(
     (channels, channels in a group, kernel, kernel).
     """
     trains = torch.is_grad_enabled() and bias is None  # first: symbols have no `requires_grad`
-    if trains and weight.requires_grad and _is_slow(x, weight, stride, padding, groups):
-        found: Tensor = _Depthwise.apply(x, weight, stride, padding)  # type: ignore[no-untyped-call]  # torch's
-        return found
-    return F.conv2d(x, weight, bias, stride, padding, 1, groups)
+    if not (trains and weight.requires_grad and _is_slow(x, weight, stride, padding, groups)):
+        return F.conv2d(x, weight, bias, stride, padding, 1, groups)
+    if max(_sides(x, weight, stride, padding)) == 1:
+        return _pixel(x, weight, padding)
+    found: Tensor = _Depthwise.apply(x, weight, stride, padding)  # type: ignore[no-untyped-call]  # torch's
+    return found
 
 
 def _is_slow(x: Tensor, weight: Tensor, stride: int, padding: int, groups: int) -> bool:
     """Return whether oneDNN is slow at the gradient of `weight`."""
-    kernel = weight.shape[-1]
+    sides = _sides(x, weight, stride, padding)
     return (
         groups == x.shape[1] == weight.shape[0]
-        and 1 < (max(x.shape[2:]) + 2 * padding - kernel) // stride + 1 < kernel
+        and 1 <= min(sides) <= max(sides) < weight.shape[-1]
         and len(x) > 0
         and x.device.type == "cpu"
         and x.dtype == weight.dtype == torch.float32
         and _HAS_ONEDNN
         and not torch.is_autocast_enabled("cpu")
     )
+
+
+def _sides(x: Tensor, weight: Tensor, stride: int, padding: int) -> list[int]:
+    """Return the height and width of the output."""
+    return [(side + 2 * padding - weight.shape[-1]) // stride + 1 for side in x.shape[2:]]
+
+
+def _pixel(x: Tensor, weight: Tensor, padding: int) -> Tensor:
+    """Return a depthwise convolution whose output has one pixel: maps weighted and summed."""
+    kernel = weight.shape[-1]
+    rows, columns = (min(side, kernel - padding) for side in x.shape[2:])  # what the kernel covers
+    part = weight[:, 0, padding : padding + rows, padding : padding + columns]
+    return (x[..., :rows, :columns] * part).sum((2, 3), keepdim=True)
 
 
 class _Depthwise(torch.autograd.Function):

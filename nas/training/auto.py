@@ -9,9 +9,9 @@ from nas.training.recipes import Recipe, auto
 _AUTO = auto()
 _BATCHES, _STEPS = (64, 128, 256), 3000
 """A larger batch is taken where it leaves so many steps."""
-_USUAL_STEPS = 1500
+_USUAL_STEPS, _SGD_USUAL_STEPS = 1500, 3750
 _MIN_FACTOR, _MAX_FACTOR = 0.5, 1.25
-"""Few steps want a higher rate than many, within these factors."""
+"""Fewer steps than the usual want a higher rate, more a lower one, within these factors."""
 _AUGMENTED: Mapping[int, tuple[float, float]] = {
     1: (1.0, 0.0),
     10: (0.8, 0.0),
@@ -47,26 +47,27 @@ def resolve_auto(
     """Return `recipe` with the fields of its `auto` set for a training on so many `images`.
 
     The batch is 64 in short trainings and up to 256 in long ones; of a detector 8 and up to 64. The
-    rate follows its square root, and falls with the square root of the number of steps. How much
-    images vary follows how often each is seen. Classifiers that train `from_scratch` do so by SGD
-    from 600 steps on, with a warm-up of 30 %; all others by AdamW, whose epsilon is 1e-3 but in
-    very short trainings and those of detectors.
+    rate follows its square root, and falls with the square root of the number of steps, that of SGD
+    from 2,400 steps on. How much images vary follows how often each is seen. Classifiers that begin
+    `from_scratch` train by SGD from 600 steps on, with a warm-up of 30 %; all others by AdamW,
+    whose epsilon is 1e-3 but in very short trainings and those of detectors.
     """
     if not recipe.auto:
         return recipe
     boxed = task == "detection"
     batches, enough = (_BOX_BATCHES, _BOX_STEPS) if boxed else (_BATCHES, _STEPS)
     highest, usual = (_BOX_RATE, _BOX_BATCH) if boxed else (_AUTO.lr, _AUTO.batch)
+    usual_steps = _USUAL_STEPS
     seen = images * recipe.epochs
     batch = max((b for b in batches if b * enough <= seen), default=batches[0])
     recipe = replace(recipe, batch=batch) if "batch" in recipe.auto else recipe
     steps = seen // recipe.images_a_step
     chosen = from_scratch and steps >= _SGD_STEPS and _is_open(recipe)
     if not boxed and (chosen or recipe.optimizer == "sgd"):
-        recipe, highest = _by_sgd(recipe), _SGD_RATE
+        recipe, highest, usual_steps = _by_sgd(recipe), _SGD_RATE, _SGD_USUAL_STEPS
     elif not boxed and "epsilon" in recipe.auto and steps >= _FEW_STEPS:
         recipe = replace(recipe, epsilon=_EPSILON)
-    factor = (_USUAL_STEPS * recipe.images_a_step / seen) ** 0.5
+    factor = (usual_steps * recipe.images_a_step / seen) ** 0.5
     factor = min(max(factor, _MIN_FACTOR), _MAX_FACTOR)
     rate = highest * factor * (recipe.images_a_step / usual) ** 0.5
     recipe = replace(recipe, lr=rate) if "lr" in recipe.auto else recipe

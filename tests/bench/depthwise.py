@@ -53,7 +53,7 @@ def backward(convolve: Callable[..., Tensor], x: Tensor, weight: Tensor) -> None
 def gradients(batch: int, rounds: int) -> None:
     """Print ratios of a convolution and the gradient of its weights."""
     for kernel in (3, 5, 7):
-        for side in range(2, kernel + 1):
+        for side in range(1, kernel + 1):
             x = torch.randn(batch, CHANNELS, side, side).to(memory_format=torch.channels_last)
             weight = torch.randn(CHANNELS, 1, kernel, kernel, requires_grad=True)
             found = ratio(

@@ -38,7 +38,7 @@ def test_outputs_and_gradients_are_those_of_torch(side: int, kernel: int, stride
 def test_maps_that_are_not_square() -> None:
     torch.manual_seed(0)
     x, weight = torch.randn(2, 3, 9, 4), torch.randn(3, 1, 5, 5)
-    for stride, padding in ((1, 2), (2, 2), (1, 1)):
+    for stride, padding in ((1, 2), (2, 2), (1, 1), (9, 1), (9, 3)):
         options = {"stride": stride, "padding": padding, "groups": 3}
         for own, known in zip(
             results(conv2d, x, weight, **options),
@@ -48,8 +48,15 @@ def test_maps_that_are_not_square() -> None:
             torch.testing.assert_close(own, known, rtol=1e-4, atol=1e-4)
 
 
-def test_weights_alone_and_inputs_alone() -> None:
-    x, weight = torch.randn(2, 3, 4, 4), torch.randn(3, 1, 5, 5)
+def test_a_kernel_larger_than_the_map_is_refused_as_by_torch() -> None:
+    x, weight = torch.randn(2, 3, 5, 2), torch.randn(3, 1, 5, 5, requires_grad=True)
+    with pytest.raises(RuntimeError, match="Kernel size can't be greater"):
+        conv2d(x, weight, None, 1, 0, 3)
+
+
+@pytest.mark.parametrize("side", [1, 4])
+def test_weights_alone_and_inputs_alone(side: int) -> None:
+    x, weight = torch.randn(2, 3, side, side), torch.randn(3, 1, 5, 5)
     options = {"stride": 1, "padding": 2, "groups": 3}
     trained = weight.clone().requires_grad_()
     torch.autograd.backward(conv2d(x, trained, None, **options).sum())
@@ -61,9 +68,10 @@ def test_weights_alone_and_inputs_alone() -> None:
         assert not conv2d(x, trained, None, **options).requires_grad
 
 
-def test_torch_can_differentiate_functions_of_it() -> None:
+@pytest.mark.parametrize("side", [1, 4])
+def test_torch_can_differentiate_functions_of_it(side: int) -> None:
     torch.manual_seed(0)
-    x, weight = torch.randn(2, 3, 4, 4), torch.randn(3, 1, 5, 5)
+    x, weight = torch.randn(2, 3, side, side), torch.randn(3, 1, 5, 5)
     options = {"stride": 1, "padding": 2, "groups": 3}
     found, known = (
         torch.func.grad(lambda w, of=of: of(x, w, None, **options).square().sum())(weight)
@@ -71,12 +79,13 @@ def test_torch_can_differentiate_functions_of_it() -> None:
     )
     torch.testing.assert_close(found, known, rtol=1e-4, atol=1e-4)
     trained = weight.requires_grad_()
-    assert conv2d(x[:0], trained, None, **options).shape == (0, 3, 4, 4)
+    assert conv2d(x[:0], trained, None, **options).shape == (0, 3, side, side)
 
 
-def test_gradients_of_gradients() -> None:
+@pytest.mark.parametrize("side", [1, 4])
+def test_gradients_of_gradients(side: int) -> None:
     torch.manual_seed(0)
-    x, weight = torch.randn(2, 3, 4, 4), torch.randn(3, 1, 5, 5)
+    x, weight = torch.randn(2, 3, side, side), torch.randn(3, 1, 5, 5)
 
     def of(function):  # type: ignore[no-untyped-def]  # the same
         given, w = x.clone().requires_grad_(), weight.clone().requires_grad_()

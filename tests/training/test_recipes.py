@@ -132,6 +132,12 @@ def test_auto_trains_by_sgd_from_600_steps_on() -> None:
     assert many.lr == pytest.approx(0.2 * 1.25)
 
 
+@pytest.mark.parametrize(("steps", "rate"), [(600, 0.25), (2_343, 0.25), (9_600, 0.125)])
+def test_the_rate_of_sgd_falls_from_2400_steps_on(steps: int, rate: float) -> None:
+    made = scratch("auto", images=64 * steps, epochs=1, batch=64)
+    assert made.lr == pytest.approx(rate)
+
+
 def test_auto_keeps_adamw_where_weights_are_given_and_for_detectors() -> None:
     assert resolve_auto(auto(), images=10**6).optimizer == "adamw"
     made = resolve_auto(auto(), images=10**6, task="detection", from_scratch=True)
@@ -154,9 +160,7 @@ def test_a_warmup_given_for_sgd_stays() -> None:
 
 def test_sgd_that_is_asked_for_has_its_own_rate_and_decay() -> None:
     made = resolve_auto(load_recipe("auto:optimizer=sgd"), images=3_000)
-    assert (made.lr, made.weight_decay, made.epsilon) == (
-        pytest.approx(0.2 * (1500 / 1406.25) ** 0.5), 5e-4, 0.0
-    )  # fmt: skip
+    assert (made.lr, made.weight_decay, made.epsilon) == (0.25, 5e-4, 0.0)
     made = resolve_auto(load_recipe("auto:optimizer=sgd,lr=0.08,weight_decay=1e-4"), images=3_000)
     assert (made.lr, made.weight_decay, made.warmup) == (0.08, 1e-4, 9.0)
 
