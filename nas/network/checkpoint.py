@@ -24,6 +24,7 @@ from nas.core.schema import Fraction, Range, Reader, check_schema
 from nas.core.storage import Place, is_url, split_name
 from nas.core.text import shown
 from nas.network.blocks import Architecture, from_mapping
+from nas.network.lineage import Lineage
 from nas.network.lowering import lower
 from nas.network.weights import Array, Weights, check_weights
 
@@ -78,7 +79,8 @@ class CheckpointMetadata:
 
     `arch` is the content of an architecture file; `progress` is the state of the training, with
     `top1` or `map` after the first validation. `quantized` names the values whose ranges are among
-    the tensors, if it was trained with quantization.
+    the tensors, if it was trained with quantization. A network of a supernet, without a training of
+    its own, has the name of the `supernet`'s space, and the `lineage` of its architecture.
     """
 
     schema: int
@@ -86,6 +88,8 @@ class CheckpointMetadata:
     data: DataMetadata
     progress: Mapping[str, Any]
     quantized: tuple[str, ...] = ()
+    supernet: str = ""
+    lineage: Lineage = Lineage()  # noqa: RUF009  # frozen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.core.data import bundled, read_mapping
-from nas.core.errors import NasError
+from nas.core.errors import BadFile, NasError
 from nas.core.plugin_text import without_folders
 from nas.core.run_folder import (
     BEST,
@@ -32,7 +32,7 @@ from nas.exporting.card import LATENCY
 from nas.latency.file import load_table
 from nas.latency.table import LatencyTable
 from nas.network.blocks import Architecture
-from nas.network.checkpoint import ARCH, LAST, SUFFIX, Checkpoint
+from nas.network.checkpoint import ARCH, LAST, SUFFIX, Checkpoint, read_header
 from nas.network.detectors import backbone_in, has_head
 from nas.network.lineage import LINEAGE, Lineage, lineage_in
 from nas.network.zoo import published_weights
@@ -112,7 +112,7 @@ def lineage_of(text: str, *, trained: bool = True) -> Lineage:
         return lineage_of(backbone_in(text), trained=trained)
     folder, name = _folder_of(text)
     if not folder:
-        return Lineage()
+        return _extracted(text, trained)
     with Place(folder).reading(*MARKS, SETTINGS) as here:
         kind = kind_of(here)
         if kind is None or kind not in _READ:
@@ -230,6 +230,26 @@ def _search(here: Path, _: str, __: bool) -> Lineage:
     settings = read_mapping(here / RUN)
     table = str(settings["latency_table"])
     return Lineage(sentences=(_searched(settings, table),), table=table)
+
+
+def _extracted(text: str, trained: bool) -> Lineage:
+    """Return how a network of a supernet was found, if `text` is a file of one."""
+    path = Path(text)
+    if path.suffix != SUFFIX or not path.is_file():
+        return Lineage()
+    try:
+        facts = read_header(path)
+    except BadFile:  # weights of others have no such header
+        return Lineage()
+    if not facts.supernet or not trained:
+        return facts.lineage
+    data = without_folders(facts.data.name)
+    by = f"trained on {data}" if facts.data.fingerprint else f"the file {data}"
+    text = (
+        f"Its weights are part of a supernet of the space {facts.supernet}, {by}, without a "
+        "training of their own."
+    )
+    return replace(facts.lineage, sentences=(*facts.lineage.sentences, text))
 
 
 def _recipe(train: Mapping[str, Any]) -> str:

@@ -23,6 +23,7 @@ Nas = Callable[..., Any]
 SPACE = str(supernets.SPACE)
 TRAIN = ("supernet", "train", "--space", SPACE, "--data", supernets.DATA, "--recipe", "quick")
 HOW = ("--epochs", "1", "--batch", "16", "--device", "cpu")
+PART = "part.safetensors"
 SEARCH = ("search", "--space", SPACE, "--limit", "macs<=1M", "--seed-arch", "none")
 
 
@@ -42,6 +43,22 @@ def test_training_says_what_comes_next(nas: Nas) -> None:
     assert "supernet:sn" in status
 
 
+def extract_one(nas: Nas, folder: str) -> Any:
+    """Write a network of the space to PART; return the reply."""
+    space = load_supernet(folder).space
+    row = space.sample_matrix(np.random.default_rng(0), 1)[0]
+    Path("one.yaml").write_text(to_yaml(to_mapping(space.decode_row(row))), encoding="utf-8")
+    return nas("supernet", "extract", folder, "--arch", "one.yaml", "--out", PART)
+
+
+def told(nas: Nas, name: str) -> list[str]:
+    """Return how a network was found, by its card."""
+    assert nas("export", name, "--format", "hub", "--out", f"{name}.hub").code == 0
+    card = Path(f"{name}.hub", "README.md").read_text(encoding="utf-8").replace("\\", "")
+    found = card.partition("## How it was found\n")[2].partition("##")[0]
+    return [text.strip() for text in found.split("\n\n") if text.strip()]
+
+
 def test_a_search_scores_each_candidate_by_shared_weights(nas: Nas, folder: str) -> None:
     words = ("--evaluator", f"supernet:{folder},calibration=1", "--objective", "macs")
     done = nas(*SEARCH, *words, "--objective", "top1_proxy", "--trials", "5", "--out", "run")
@@ -54,21 +71,35 @@ def test_a_search_scores_each_candidate_by_shared_weights(nas: Nas, folder: str)
     )
     assert tuned.code == 0, tuned.err
     assert f"beginning with weights of {folder} for 100% of the parameters" in tuned.err
+    assert nas("supernet", "extract", folder, "--arch", "run:best", "--out", PART).code == 0
+    found, *_ = told(nas, PART)
+    assert found == (
+        "Found by a search of the space tiny.yaml under macs<=1M, 5 trials, latency by pixel1."
+    )
 
 
 def test_an_extracted_network_is_taken_everywhere(nas: Nas, folder: str) -> None:
-    arch = Path("one.yaml")
-    space = load_supernet(folder).space
-    row = space.sample_matrix(np.random.default_rng(0), 1)[0]
-    arch.write_text(to_yaml(to_mapping(space.decode_row(row))), encoding="utf-8")
-    out = "part.safetensors"
-    done = nas("supernet", "extract", folder, "--arch", str(arch), "--out", out)
+    done = extract_one(nas, folder)
     assert done.code == 0, done.err
-    top1 = load_checkpoint(out).top1
+    top1 = load_checkpoint(PART).top1
     assert done.out == f"top1 {top1:.4f} on the validation images\n"
-    assert f"top1 {top1:.4f}" in nas("eval", out, "--data", supernets.DATA).out
+    assert f"top1 {top1:.4f}" in nas("eval", PART, "--data", supernets.DATA).out
     pytest.importorskip("onnx")
-    assert nas("export", out, "--format", "onnx", "--out", "part.onnx").code == 0
+    assert nas("export", PART, "--format", "onnx", "--out", "part.onnx").code == 0
+
+
+def test_cards_of_extracted_networks_name_their_supernet(nas: Nas, folder: str) -> None:
+    assert extract_one(nas, folder).code == 0
+    data = supernets.DATA.partition(":")[0]
+    (weights,) = told(nas, PART)
+    assert weights.startswith(
+        f"Its weights are part of a supernet of the space tiny, trained on {data}"
+    )
+    assert nas("train", PART, "--data", supernets.DATA, *HOW, "--out", "tuned").code == 0
+    first, then, begun = told(nas, "tuned")
+    assert first == weights
+    assert "was trained from given weights by nas train on" in then
+    assert begun == f"It began with weights of {PART}."
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from nas.cli._data import as_word
 from nas.cli._options import DEVICE, JSON
 from nas.cli._places import PATH
 from nas.cli._print import print_json, put, say
+from nas.cli._trained import how_found
 from nas.cli.supernet._scorer import CALIBRATED, ON_DATA, scorer
 from nas.core.errors import NasError
 from nas.network.checkpoint import SUFFIX
@@ -37,7 +38,8 @@ def command(
 
     from nas.supernet.extract import save_checkpoint  # torch, which the scorer has imported
 
-    save_checkpoint(out, found)
+    lineage = how_found(arch)
+    save_checkpoint(out, found, supernet=of.supernet.space.name, lineage=lineage)
     if as_json:
         print_json({"schema": 1, "out": str(out), "top1": found.top1})
         return
