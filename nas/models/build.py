@@ -17,9 +17,9 @@ import torch.nn.functional as F  # the customary name
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nas.models.depthwise import conv2d
 from nas.models.graph import edges, joined_outputs, run_graph
 from nas.models.moving import Moving
+from nas.models.small_maps import conv2d
 from nas.network.blocks import IMAGE, Architecture
 from nas.network.layers import Add, Conv, Layer, Linear, Pool, Squeeze, Unit
 from nas.network.lowering import lower
@@ -82,6 +82,14 @@ class ConvNorm(nn.Conv2d):
         return added // 2, added - added // 2
 
 
+class _Pointwise(nn.Conv2d):
+    """A 1x1 convolution of one pixel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, channels, 1, 1) to the same of other channels."""
+        return conv2d(x, self.weight, self.bias, 1, 0, 1)
+
+
 class SqueezeExcite(nn.Module):
     """Squeeze-and-excitation: gates for all channels, computed from the means of all channels."""
 
@@ -89,9 +97,9 @@ class SqueezeExcite(nn.Module):
         """Make the two 1x1 convolutions of `layer`."""
         super().__init__()
         channels = layer.shape[0]
-        self.reduce = nn.Conv2d(channels, layer.channels, 1)
+        self.reduce = _Pointwise(channels, layer.channels, 1)
         self.act = ACTIVATIONS[layer.act]()
-        self.expand = nn.Conv2d(layer.channels, channels, 1)
+        self.expand = _Pointwise(layer.channels, channels, 1)
         self.gate = ACTIVATIONS[layer.gate]()
 
     def forward(self, x: Tensor) -> Tensor:

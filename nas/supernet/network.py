@@ -17,7 +17,7 @@ from nas.models.build import (
     drop_samples,
     initialise,
 )
-from nas.models.depthwise import conv2d
+from nas.models.small_maps import conv2d
 from nas.network.blocks import Architecture
 from nas.network.layers import Conv, Layer, Linear, Squeeze, Unit
 from nas.network.lowering import lower
@@ -117,8 +117,10 @@ def zero_init_branches(network: SharedNetwork, units: Iterable[Unit]) -> None:
 
 def _squeeze(layer: Squeeze, own: Mapping[str, Tensor], x: Tensor) -> Tensor:
     pooled = F.adaptive_avg_pool2d(x, 1)
-    squeezed = _ACTIVATIONS[layer.act](F.conv2d(pooled, own["reduce.weight"], own["reduce.bias"]))
-    gate = _ACTIVATIONS[layer.gate](F.conv2d(squeezed, own["expand.weight"], own["expand.bias"]))
+    reduced = conv2d(pooled, own["reduce.weight"], own["reduce.bias"], 1, 0, 1)
+    squeezed = _ACTIVATIONS[layer.act](reduced)
+    expanded = conv2d(squeezed, own["expand.weight"], own["expand.bias"], 1, 0, 1)
+    gate = _ACTIVATIONS[layer.gate](expanded)
     return x * cast(Tensor, gate)
 
 

@@ -1,9 +1,10 @@
-"""Measure training steps with the gradient of depthwise weights on small maps, over torch's own.
+"""Measure training steps with our convolutions on small maps, over torch's own.
 
-python tests/bench/depthwise.py [--batch 64] [--resolution 64] [--rounds 7]
+python tests/bench/small_maps.py [--batch 64] [--resolution 64] [--rounds 7]
 
-First the gradient alone, by kernel and map, with 240 channels; then whole steps of networks,
-without an optimizer. Ratios are of processor time, on one thread, in turns. It asserts nothing.
+First depthwise gradients, by kernel and map, and pointwise ones on one pixel, with 240 channels;
+then whole steps of networks, without an optimizer. Ratios are of processor time, on one thread, in
+turns. It asserts nothing.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import torch.nn.functional as F  # noqa: TID253  # the same
 from torch import Tensor  # noqa: TID253  # the same
 
 import nas.models.build
-from nas.models import depthwise
+from nas.models import small_maps
 from nas.network.multipliers import scale_resolution
 from nas.network.zoo import load_architecture
 
@@ -46,22 +47,32 @@ def ratio(one: Callable[[], object], other: Callable[[], object], rounds: int) -
 
 def backward(convolve: Callable[..., Tensor], x: Tensor, weight: Tensor) -> None:
     """Convolve and take the gradient of the weights."""
-    y = convolve(x, weight, None, 1, weight.shape[-1] // 2, len(weight))
+    groups = x.shape[1] // weight.shape[1]
+    y = convolve(x, weight, None, 1, weight.shape[-1] // 2, groups)
     y.backward(y.detach())
+
+
+def compare(name: str, x: Tensor, weight: Tensor, rounds: int) -> None:
+    """Print the ratio of a convolution and the gradient of its weights."""
+    x, weight = x.to(memory_format=torch.channels_last), weight.requires_grad_()
+    found = ratio(
+        lambda: backward(small_maps.conv2d, x, weight),
+        lambda: backward(torch_conv2d, x, weight),
+        rounds,
+    )
+    print(f"{name}: torch takes {found:.1f} times as long")
 
 
 def gradients(batch: int, rounds: int) -> None:
     """Print ratios of a convolution and the gradient of its weights."""
     for kernel in (3, 5, 7):
         for side in range(1, kernel + 1):
-            x = torch.randn(batch, CHANNELS, side, side).to(memory_format=torch.channels_last)
-            weight = torch.randn(CHANNELS, 1, kernel, kernel, requires_grad=True)
-            found = ratio(
-                lambda x=x, w=weight: backward(depthwise.conv2d, x, w),
-                lambda x=x, w=weight: backward(torch_conv2d, x, w),
-                rounds,
-            )
-            print(f"kernel {kernel}, map of {side} x {side}: torch takes {found:.1f} times as long")
+            x = torch.randn(batch, CHANNELS, side, side)
+            weight = torch.randn(CHANNELS, 1, kernel, kernel)
+            compare(f"kernel {kernel}, map of {side} x {side}", x, weight, rounds)
+    for channels in (CHANNELS // 4, CHANNELS, 4 * CHANNELS):
+        x, weight = torch.randn(batch, CHANNELS, 1, 1), torch.randn(channels, CHANNELS, 1, 1)
+        compare(f"pointwise to {channels} channels, one pixel", x, weight, rounds)
 
 
 def steps(batch: int, resolution: int, rounds: int) -> None:
@@ -76,7 +87,7 @@ def steps(batch: int, resolution: int, rounds: int) -> None:
             nas.models.build.conv2d = convolve
             model(images).square().mean().backward()
 
-        found = ratio(lambda s=step: s(depthwise.conv2d), lambda s=step: s(torch_conv2d), rounds)
+        found = ratio(lambda s=step: s(small_maps.conv2d), lambda s=step: s(torch_conv2d), rounds)
         print(f"{name}, {resolution} px: a step takes torch {found:.2f} times as long", flush=True)
 
 

@@ -1,9 +1,9 @@
 """Convolutions whose training is fast on small maps, on the CPU.
 
 oneDNN, which torch uses on x86, is slow at the gradient of depthwise weights where the output is
-narrower than the kernel, as of 5x5 kernels on a 4x4 map. Taken by a convolution instead, depthwise
-convolutions of 5x5 train 4 to 9 times as fast there, and MobileNetV3-Small on 64 px 1.7 times. An
-output of one pixel is a weighted sum, which doubles the speed on 32 px (tests/bench/depthwise.py).
+narrower than the kernel, as of 5x5 kernels on a 4x4 map; it is taken by a convolution instead. A
+depthwise output of one pixel is a weighted sum, and a pointwise one a product of matrices, as in
+squeeze-and-excitation. tests/bench/small_maps.py prints the ratios.
 """
 
 from typing import Any
@@ -24,22 +24,19 @@ def conv2d(
     Shapes are (batch, channels, height, width), and of `weight`
     (channels, channels in a group, kernel, kernel).
     """
-    trains = torch.is_grad_enabled() and bias is None  # first: symbols have no `requires_grad`
-    if not (trains and weight.requires_grad and _is_slow(x, weight, stride, padding, groups)):
-        return F.conv2d(x, weight, bias, stride, padding, 1, groups)
-    if max(_sides(x, weight, stride, padding)) == 1:
-        return _pixel(x, weight, padding)
-    found: Tensor = _Depthwise.apply(x, weight, stride, padding)  # type: ignore[no-untyped-call]  # torch's
-    return found
+    trains = torch.is_grad_enabled() and weight.requires_grad  # in this order, for symbols
+    if trains and _is_by_onednn(x, weight):
+        if padding == 0 and x.shape[1:] == weight.shape[1:]:
+            return F.linear(x.flatten(1), weight.flatten(1), bias)[..., None, None]
+        if bias is None and groups == x.shape[1] == weight.shape[0]:
+            return _depthwise(x, weight, stride, padding)
+    return F.conv2d(x, weight, bias, stride, padding, 1, groups)
 
 
-def _is_slow(x: Tensor, weight: Tensor, stride: int, padding: int, groups: int) -> bool:
-    """Return whether oneDNN is slow at the gradient of `weight`."""
-    sides = _sides(x, weight, stride, padding)
+def _is_by_onednn(x: Tensor, weight: Tensor) -> bool:
+    """Return whether torch would take a convolution by oneDNN, in single precision."""
     return (
-        groups == x.shape[1] == weight.shape[0]
-        and 1 <= min(sides) <= max(sides) < weight.shape[-1]
-        and len(x) > 0
+        len(x) > 0
         and x.device.type == "cpu"
         and x.dtype == weight.dtype == torch.float32
         and _HAS_ONEDNN
@@ -47,9 +44,15 @@ def _is_slow(x: Tensor, weight: Tensor, stride: int, padding: int, groups: int) 
     )
 
 
-def _sides(x: Tensor, weight: Tensor, stride: int, padding: int) -> list[int]:
-    """Return the height and width of the output."""
-    return [(side + 2 * padding - weight.shape[-1]) // stride + 1 for side in x.shape[2:]]
+def _depthwise(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+    kernel = weight.shape[-1]
+    sides = [(side + 2 * padding - kernel) // stride + 1 for side in x.shape[2:]]
+    if sides == [1, 1]:
+        return _pixel(x, weight, padding)
+    if 1 <= min(sides) <= max(sides) < kernel:
+        found: Tensor = _Depthwise.apply(x, weight, stride, padding)  # type: ignore[no-untyped-call]  # torch's
+        return found
+    return F.conv2d(x, weight, None, stride, padding, 1, len(weight))
 
 
 def _pixel(x: Tensor, weight: Tensor, padding: int) -> Tensor:

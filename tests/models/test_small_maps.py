@@ -1,4 +1,4 @@
-"""Depthwise convolutions on small maps: the same outputs and gradients as torch's."""
+"""Convolutions on small maps: the same outputs and gradients as torch's."""
 
 from itertools import product
 
@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402, TID253  # the customary name; skipped above
 
-from nas.models.depthwise import conv2d  # noqa: E402
+from nas.models.small_maps import conv2d  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_thread")]
 
@@ -33,6 +33,25 @@ def test_outputs_and_gradients_are_those_of_torch(side: int, kernel: int, stride
         results(conv2d, x, weight, **options), results(F.conv2d, x, weight, **options), strict=True
     ):
         torch.testing.assert_close(own, known, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("side", "kernel", "padding"), [(1, 1, 0), (3, 3, 0), (1, 1, 1), (3, 3, 1)]
+)
+def test_pointwise_outputs_and_gradients_are_those_of_torch(
+    side: int, kernel: int, padding: int
+) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(4, 6, side, side).contiguous(memory_format=torch.channels_last)
+    weight, bias = torch.randn(8, 6, kernel, kernel), torch.randn(8)
+    options = {"stride": 1, "padding": padding, "groups": 1}
+    own, known = (results(of, x, weight, **options) for of in (conv2d, F.conv2d))
+    for one, other in zip(own, known, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+    trained = weight.requires_grad_()
+    torch.testing.assert_close(
+        conv2d(x, trained, bias, **options), F.conv2d(x, trained, bias, **options)
+    )
 
 
 def test_maps_that_are_not_square() -> None:
