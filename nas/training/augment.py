@@ -63,7 +63,7 @@ class Augment:
         """
         from nas.training import image_ops as ops  # torch takes seconds; a recipe is data
 
-        images = images if images.is_floating_point() else images.float() / 255
+        images = images if images.is_floating_point() else images.float().div_(255)
         if self.crop < 1:
             images = ops.crop(images, self.crop, flip=self.flip, generator=generator)
         elif self.flip:

@@ -70,7 +70,7 @@ class BoxAugment:
         from nas.training import box_ops as ops  # torch takes seconds; a recipe is data
         from nas.training.image_ops import colours
 
-        images = images if images.is_floating_point() else images.float() / 255
+        images = images if images.is_floating_point() else images.float().div_(255)
         if self.mosaic > 0:
             images, boxes = ops.mosaic(
                 images, boxes, self.mosaic, visible=self.visible, generator=generator

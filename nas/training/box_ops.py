@@ -12,7 +12,7 @@ import torch.nn.functional as F  # the name every torch program uses
 from torch import Generator, Tensor
 
 from nas.training.boxes import Boxes
-from nas.training.image_ops import uniform
+from nas.training.image_ops import uniform, window_grid
 
 GREY = 0.5
 """What lies outside of an image."""
@@ -179,10 +179,8 @@ def crop_to_windows(
 def _sampled(images: Tensor, windows: Tensor, shape: tuple[int, int]) -> Tensor:
     """Return a window of every image, resized to a height and width."""
     windows = windows.to(images.device, images.dtype, non_blocking=True)
-    theta = torch.zeros(len(images), 2, 3, device=images.device, dtype=images.dtype)
-    theta[:, 0, 0], theta[:, 1, 1] = (windows[:, 2:] - windows[:, :2]).unbind(-1)
-    theta[:, :, 2] = windows[:, :2] + windows[:, 2:] - 1
-    grid = F.affine_grid(theta, [len(images), 3, *shape], align_corners=False)
+    low, high = windows[:, :2], windows[:, 2:]
+    grid = window_grid(high - low, low + high - 1, *shape)
     return F.grid_sample(images - GREY, grid, align_corners=False).add_(GREY)
 
 
