@@ -10,6 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import cards  # noqa: E402
 import supernets  # noqa: E402
 
 from nas.core.data import to_yaml  # noqa: E402
@@ -54,9 +55,7 @@ def extract_one(nas: Nas, folder: str) -> Any:
 def told(nas: Nas, name: str) -> list[str]:
     """Return how a network was found, by its card."""
     assert nas("export", name, "--format", "hub", "--out", f"{name}.hub").code == 0
-    card = Path(f"{name}.hub", "README.md").read_text(encoding="utf-8").replace("\\", "")
-    found = card.partition("## How it was found\n")[2].partition("##")[0]
-    return [text.strip() for text in found.split("\n\n") if text.strip()]
+    return cards.how_found(Path(f"{name}.hub", "README.md"))
 
 
 def test_a_search_scores_each_candidate_by_shared_weights(nas: Nas, folder: str) -> None:
