@@ -182,16 +182,20 @@ def _training(here: Path, _: str, trained: bool) -> Lineage:
     name, data = str(settings["arch"]["name"]), without_folders(settings["data"]["name"])
     recipe, seed = settings["recipe"], settings["seed"]
     by = without_folders(recipe["name"])
-    weights = settings.get("weights")
-    begun = " from given weights" if weights else ""
+    begun = " from given weights" if settings.get("weights") else ""
     teacher = ", taught by a larger network" if settings.get("teacher") else ""
     text = (
         f"The architecture {name} was trained{begun} by nas train on {data}: recipe "
         f"{by}, {counted(recipe['epochs'], 'epoch')}, batch size {recipe['batch']}, "
         f"seed {seed}{teacher}."
     )
-    begun_with = _begun(str((weights or {}).get("name", "")))
+    begun_with = _begun(_weights_name(settings))
     return replace(earlier, sentences=(*earlier.sentences, text, *begun_with))
+
+
+def _weights_name(settings: Mapping[str, Any]) -> str:
+    """Return the name of the weights that a training or a pruning began with, "" if none."""
+    return str((settings.get("weights") or {}).get("name", ""))
 
 
 def _pruning(here: Path, _: str, trained: bool) -> Lineage:
@@ -199,9 +203,11 @@ def _pruning(here: Path, _: str, trained: bool) -> Lineage:
     earlier = lineage_in(found, here / RUN).sentences
     target, start = float(found["settings"]["target_ms"]), str(found["arch"]["name"])
     table, data = str(found["table"]["name"]), without_folders(found["data"]["name"])
+    weights = _weights_name(found)
+    begun = _begun(weights) if trained and _FOREIGN.match(weights) else []
     tuned = f", and fine-tuned on {data}" if trained else ""
     text = f"Pruned by NetAdapt from {start} to {target:g} ms{tuned}."
-    return Lineage(sentences=(*earlier, text), table=table)
+    return Lineage(sentences=(*earlier, text, *begun), table=table)
 
 
 def _pipeline(here: Path, name: str, trained: bool) -> Lineage:

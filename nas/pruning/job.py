@@ -13,6 +13,7 @@ from nas.network.weights import fingerprint
 from nas.pruning.netadapt import Settings, check
 from nas.training.auto import by_one_optimizer
 from nas.training.data import Data
+from nas.training.pretrained import source_name
 from nas.training.recipes import Recipe, as_plain
 from nas.training.run import fit_recipe, fit_to_data
 from nas.training.trained import check_classes
@@ -47,7 +48,7 @@ def check_job(job: PruningJob) -> None:
 
 def identity(job: PruningJob) -> Mapping[str, Any]:
     """Return everything that determines a run, as plain data."""
-    weights = {"name": str(job.start.path), "fingerprint": fingerprint(job.start.weights)}
+    weights = {"name": source_name(job.start), "fingerprint": fingerprint(job.start.weights)}
     found: Mapping[str, Any] = as_json(
         {
             "arch": {"name": job.start.arch.name, "fingerprint": job.start.arch.fingerprint},

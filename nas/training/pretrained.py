@@ -82,9 +82,13 @@ def fine_tuning_options(found: Checkpoint, data: Data, *, seed: int = 0) -> Opti
     The classifier is drawn with `seed` where the number of classes differs, and the images are
     normalised as those that the weights were trained on. The folder of the training names them.
     """
-    weights = starting_weights(found, data, seed=seed)
-    name = found.data.name if is_foreign(found.data.name) else str(found.path)
+    weights, name = starting_weights(found, data, seed=seed), source_name(found)
     return Options(weights=weights, weights_name=name, normalisation=found.normalisation)
+
+
+def source_name(found: Checkpoint) -> str:
+    """Return the name of the weights `found`: their source in another library, or their file."""
+    return found.data.name if is_foreign(found.data.name) else str(found.path)
 
 
 def beginning(found: Checkpoint, data: Data, *, seed: int = 0) -> Options:

@@ -14,6 +14,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
+import cards  # noqa: E402
 from safetensors.numpy import save_file  # noqa: E402
 
 from nas.core.data import read_mapping, to_yaml  # noqa: E402
@@ -122,6 +123,18 @@ def test_scores_and_exports_need_no_training(nas: Nas) -> None:
     said = session.get_modelmeta().custom_metadata_map
     assert json.loads(said["mean"]) == [0.5, 0.5, 0.5]
     assert len(json.loads(said["classes"])) == 1000
+
+
+def test_the_card_of_a_pruned_network_names_the_weights_it_began_with(nas: Nas) -> None:
+    reply = nas("netadapt", "small.yaml", "--weights", "timm:ten", "--data", "digits",
+                "--latency-table", "pixel1", "--target-ms", "0.035", "--steps", "1",
+                "--final-epochs", "0", "--measure-rounds", "0", "--device", "cpu",
+                "--out", "pruned")  # fmt: skip
+    assert reply.code == 0, reply.err
+    assert nas("export", "pruned", "--format", "hub", "--out", "card").code == 0
+    *_, pruned, begun = cards.how_found(Path("card/README.md"))
+    assert pruned.startswith("Pruned by NetAdapt from small to 0.035 ms")
+    assert begun == "It began with weights of timm:ten."
 
 
 @pytest.mark.parametrize("command", ["eval", "netadapt"])

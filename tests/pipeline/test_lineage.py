@@ -102,11 +102,19 @@ def test_a_training_says_which_weights_it_began_with(tmp_path: Path) -> None:
 
 
 def test_a_pruning_says_from_what_to_what(tmp_path: Path) -> None:
-    settings = {"settings": {"target_ms": 5.5}, "arch": {"name": "a"}, "data": {"name": "d"},
-                "table": {"name": "pixel1"}}  # fmt: skip
-    found = lineage_of(str(write(tmp_path / "p", "run.yaml", {"schema": 1, **settings})))
-    assert found.sentences == ("Pruned by NetAdapt from a to 5.5 ms, and fine-tuned on d.",)
-    assert found.table == "pixel1"
+    settings = {"schema": 1, "settings": {"target_ms": 5.5}, "arch": {"name": "a"},
+                "data": {"name": "d"}, "table": {"name": "pixel1"}}  # fmt: skip
+    text = "Pruned by NetAdapt from a to 5.5 ms, and fine-tuned on d."
+    for name, begun in {
+        "runs/a/best.safetensors": (),
+        "timm:folder/mine": ("It began with weights of timm:mine.",),
+    }.items():
+        folder = write(tmp_path / "p", "run.yaml", {**settings, "weights": {"name": name}})
+        found = lineage_of(str(folder))
+        assert found.sentences == (text, *begun)
+        assert found.table == "pixel1"
+    (untrained,) = lineage_of(str(folder), trained=False).sentences
+    assert untrained == "Pruned by NetAdapt from a to 5.5 ms."
 
 
 def test_a_pipeline_says_what_led_to_its_network(tmp_path: Path) -> None:
