@@ -140,20 +140,21 @@ def write_text(path: Path, text: str, *, follow: bool = False) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
+def write_folder(path: Path, files: Mapping[str, bytes], *, others_stay: bool = False) -> None:
     """Write `files` (contents by name) into the folder `path`, which is created atomically.
 
-    In an existing folder each file is replaced atomically; hidden files and caches stay.
+    In an existing folder each file is replaced atomically; hidden files and caches stay, and with
+    `others_stay` all that it holds.
 
     Raises:
-        BadFile: if it cannot be written, or already holds other files.
+        BadFile: if it cannot be written, or already holds other files that are not to stay.
     """
     there_is = path.resolve()
     new = there_is.with_name(f".{there_is.name[:_LONGEST_STEM] or 'root'}-{secrets.token_hex(4)}")
     try:
         there = {p.name for p in path.iterdir()} if os.path.lexists(path) else None
         others = sorted(n for n in there or () if n not in files and not n.startswith((".", "__")))
-        if others:
+        if others and not others_stay:
             raise OSError(errno.ENOTEMPTY, f"it holds {few(others)} already")
         new.mkdir(parents=True)
         for name, content in files.items():

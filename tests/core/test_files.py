@@ -241,3 +241,5 @@ def test_a_folder_of_other_files_stays_as_it_is(tmp_path: Path) -> None:
         write_folder(tmp_path / "y", {"a": b"3", "no/such": b"4"})
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
     assert (tmp_path / "x" / "a").read_bytes() == b"1"
+    write_folder(tmp_path / "x", {"a": b"3"}, others_stay=True)
+    assert {p.name: p.read_bytes() for p in (tmp_path / "x").iterdir()} == {"a": b"3", "b": b"2"}

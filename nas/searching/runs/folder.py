@@ -18,7 +18,7 @@ from typing import Any
 from nas.core import data, strict_json
 from nas.core.blas import blas_threads
 from nas.core.errors import RunError, UnknownName
-from nas.core.files import read_text, write_text
+from nas.core.files import read_text, write_folder, write_text
 from nas.core.machine import cpu_name
 from nas.core.run_folder import (
     MARKS,
@@ -82,13 +82,13 @@ def write_results(
     Raises:
         RunError: if the folder cannot be written.
     """
-    wanted = {out / ARCHS / f"{arch.name}.yaml": arch for arch in archs}
+    files = {f"{arch.name}.yaml": data.to_yaml(to_mapping(arch)).encode() for arch in archs}
     try:
         write_text(out / FRONT, to_csv(rows))
-        for path, arch in wanted.items():
-            write_text(path, data.to_yaml(to_mapping(arch)))
-        for path in set((out / ARCHS).glob("*.yaml")) - set(wanted):
-            path.unlink()
+        write_folder(out / ARCHS, files, others_stay=True)
+        for path in (out / ARCHS).glob("*.yaml"):
+            if path.name not in files:
+                path.unlink()
         write_text(out / ENVIRONMENT, strict_json.dumps(environment, indent=1) + "\n")
     except OSError as error:
         raise RunError(f"cannot write the results into {out}: {error.strerror}") from None
