@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 from scipy.stats import bootstrap, kendalltau, norm, spearmanr
 
 from experiments.proxies.run import LEARNED_FROM
@@ -15,6 +17,7 @@ from nas.accuracy.examples import Examples
 from nas.accuracy.learn import fit_accuracy
 from nas.core.data import to_yaml
 from nas.core.files import write_text
+from nas.report._drawing import label, place
 
 HERE = Path(__file__).resolve().parent
 LEARNED = "learned from 48 networks"
@@ -159,18 +162,24 @@ def _table(results: Mapping[str, Any]) -> str:
 def _draw(results: Mapping[str, Any], path: Path) -> None:
     """Draw tau over cost, a mark for each proxy."""
     figure = Figure(figsize=(9, 4.2 * len(results)), layout="constrained")
+    placed: list[tuple[list[Annotation], np.ndarray, Axes]] = []
     for axes, (name, result) in zip(figure.subplots(len(results), 1), results.items(), strict=True):
         axes.axhline(0, color="#bbbbbb", linewidth=0.8)
+        labels: list[Annotation] = []
+        points: list[tuple[float, float]] = []
         for proxy, row in sorted(result["proxies"].items(), key=lambda item: item[1]["tau"]):
             low, high = row["tau_interval"]
             spread = [[row["tau"] - low], [high - row["tau"]]]
             cost = 100 * (row["cost"] + row["cost_once"] / result["networks"])
             axes.errorbar(cost, row["tau"], spread, fmt="o", color=COLOURS[name],
                           elinewidth=0.6, markersize=4)  # fmt: skip
-            axes.annotate(proxy, (cost, row["tau"]), xytext=(5, 3),
-                          textcoords="offset points", fontsize=8)  # fmt: skip
+            points.append((cost, row["tau"]))
+            labels.append(label(axes, proxy, points[-1], color="black"))
         axes.margins(x=0.15)
         axes.set(xscale="log", title=f"{name}: {result['networks']} networks",
                  xlabel="cost for a network, of all 24, % of a full training",
                  ylabel="Kendall tau with the full training")  # fmt: skip
+        placed.append((labels, np.array(points), axes))
+    for texts, marks, axes in placed:  # when all axes have their limits
+        place(texts, figure, marks, axes=axes)
     save(figure, path, dpi=110)
